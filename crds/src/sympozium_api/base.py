@@ -1,0 +1,125 @@
+"""What all kinds share: the model base, Kubernetes metadata, conditions and durations."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class ApiModel(BaseModel):
+    """An object of the API. Field docstrings become the CRD's descriptions (``kubectl explain`` shows them)."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True, frozen=True
+    )
+
+
+def rule(expression: str, message: str) -> dict[str, str]:
+    """One CEL validation rule of a CRD schema."""
+    return {"rule": expression, "message": message}
+
+
+def rules(*validations: dict[str, str], **extra: Any) -> dict[str, Any]:
+    """``json_schema_extra`` that carries CEL rules."""
+    return {"x-kubernetes-validations": list(validations), **extra}
+
+
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+"""Name of an object in the same namespace."""
+
+Duration = Annotated[
+    str,
+    Field(
+        max_length=20,
+        pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$",
+        json_schema_extra=rules(
+            rule("duration(self) >= duration('1s') && duration(self) <= duration('24h')", "must be from 1s to 24h")
+        ),
+    ),
+]
+"""Hours, minutes and seconds as in ``1h30m``."""
+
+OpenObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+"""An object kept as it came, without a schema."""
+
+StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
+
+
+def seconds(duration: str) -> int:
+    """Seconds in a ``Duration``; ValueError when it is none."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", duration)
+    if not duration or not found:
+        raise ValueError(f"{duration!r} is not a duration such as 90s or 1h30m")
+    hours, minutes, rest = (int(group or 0) for group in found.groups())
+    return hours * 3600 + minutes * 60 + rest
+
+
+class OwnerReference(ApiModel):
+    """The owner of an object, in the same namespace."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool = False
+
+
+class Metadata(ApiModel):
+    """The part of ObjectMeta that this project reads."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    owner_references: list[OwnerReference] = []
+
+
+class Condition(ApiModel):
+    """One aspect of an object's state, as in metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=64)]
+    status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
+    reason: Annotated[str, Field(max_length=64)]
+    message: Annotated[str, Field(max_length=1024)] = ""
+    observed_generation: int | None = None
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+Conditions = Annotated[
+    list[Condition],
+    Field(
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]
+
+
+class Resource(ApiModel):
+    """What every custom resource has around its spec and status."""
+
+    api_version: str = ""
+    kind: str = ""
+    metadata: Metadata = Metadata()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.metadata.namespace, self.metadata.name
+
+
+def owner_reference(owner: Resource) -> dict[str, Any]:
+    """The controller owner reference of what is made for an object: it goes when the object goes."""
+    return {
+        "apiVersion": owner.api_version,
+        "kind": owner.kind,
+        "name": owner.metadata.name,
+        "uid": owner.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

@@ -1,0 +1,41 @@
+"""How a call of the API server can fail."""
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """The API server refused: it answered with a status of 400 or more.
+
+    ``reason`` is the machine's word (``NotFound``, ``AlreadyExists``, ``Invalid`` ...), ``message`` the API server's own sentence.
+    """
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        self.status = status
+        self.reason: str = body.get("reason") or ""
+        self.message: str = body.get("message") or f"HTTP {status}"
+        self.retry_after: float | None = (body.get("details") or {}).get("retryAfterSeconds")
+        super().__init__(f"{status} {self.reason}: {self.message}")
+
+    @property
+    def not_found(self) -> bool:
+        """The object, or its kind, is not there."""
+        return self.status == 404
+
+    @property
+    def already_exists(self) -> bool:
+        """An object of this name is there already."""
+        return self.status == 409 and self.reason == "AlreadyExists"
+
+    @property
+    def conflict(self) -> bool:
+        """The object changed since it was read, or another field manager owns the field."""
+        return self.status == 409 and self.reason == "Conflict"
+
+    @property
+    def invalid(self) -> bool:
+        """The object breaks the schema or a validation rule."""
+        return self.status == 422
+
+
+class ApiUnavailable(Exception):
+    """The API server could not be reached, is overloaded or not ready: the same call may succeed later."""

@@ -1,0 +1,44 @@
+"""The kinds of objects that this project reads or writes, and where the API server keeps them."""
+
+from dataclasses import dataclass
+
+from sympozium_api.names import GROUP, VERSION
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """A namespaced kind: its API group and version (empty group: core), its plural and its kind."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """As in an object's ``apiVersion``."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
+        """URL path of the collection, an object or its subresource; namespace None: all namespaces."""
+        parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
+        if namespace is not None:
+            parts.append(f"namespaces/{namespace}")
+        parts += [part for part in (self.plural, name, subresource) if part is not None]
+        return "/".join(parts)
+
+
+INSTANCES = ResourceType(GROUP, VERSION, "sympoziuminstances", "SympoziumInstance")
+RUNS = ResourceType(GROUP, VERSION, "agentruns", "AgentRun")
+SKILL_PACKS = ResourceType(GROUP, VERSION, "skillpacks", "SkillPack")
+CONFIGS = ResourceType(GROUP, VERSION, "sympoziumconfigs", "SympoziumConfig")
+JOBS = ResourceType("batch", "v1", "jobs", "Job")
+PODS = ResourceType("", "v1", "pods", "Pod")
+EVENTS = ResourceType("", "v1", "events", "Event")
+SECRETS = ResourceType("", "v1", "secrets", "Secret")
+SERVICES = ResourceType("", "v1", "services", "Service")
+SERVICE_ACCOUNTS = ResourceType("", "v1", "serviceaccounts", "ServiceAccount")
+DEPLOYMENTS = ResourceType("apps", "v1", "deployments", "Deployment")
+ROLES = ResourceType("rbac.authorization.k8s.io", "v1", "roles", "Role")
+ROLE_BINDINGS = ResourceType("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+LEASES = ResourceType("coordination.k8s.io", "v1", "leases", "Lease")

@@ -1,0 +1,152 @@
+"""Read and write objects: one method per verb, plain dicts in and out."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from sympozium_api.client.auth import Connection
+from sympozium_api.client.errors import ApiError, ApiUnavailable
+from sympozium_api.client.resources import ResourceType
+
+Object = dict[str, Any]
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30)
+_UNAVAILABLE = (429, 500, 502, 503, 504)
+_MERGE_PATCH = "application/merge-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a list answered."""
+
+    items: list[Object]
+    resource_version: str
+
+
+class Client:
+    """Calls of one API server. Every method raises ApiError when it refuses and ApiUnavailable when it cannot answer."""
+
+    def __init__(self, connection: Connection, session: aiohttp.ClientSession) -> None:
+        self._connection = connection
+        self._session = session
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, connection: Connection) -> AsyncIterator["Client"]:
+        """A client with a connection pool of its own."""
+        connector = aiohttp.TCPConnector(ssl=connection.ssl, limit=100, keepalive_timeout=60)
+        async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
+            yield cls(connection, session)
+
+    async def get(self, kind: ResourceType, namespace: str, name: str) -> Object:
+        """An object as it is now."""
+        return await self._call("GET", kind.path(namespace, name))
+
+    async def find(self, kind: ResourceType, namespace: str, name: str) -> Object | None:
+        """An object as it is now, or None where there is none."""
+        try:
+            return await self.get(kind, namespace, name)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+
+    async def list(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
+        """All objects of a kind, by ``labelSelector`` and ``fieldSelector``; namespace None: of all namespaces."""
+        return (await self.collection(kind, namespace, **selectors)).items
+
+    async def collection(self, kind: ResourceType, namespace: str | None, **selectors: str) -> Collection:
+        """The same with the version from which a watch goes on."""
+        found = await self._call("GET", kind.path(namespace), params=selectors)
+        own_kind = {"apiVersion": kind.api_version, "kind": kind.kind}  # lists leave it out of their items
+        return Collection([own_kind | item for item in found["items"]], found["metadata"]["resourceVersion"])
+
+    async def create(self, kind: ResourceType, namespace: str, body: Object) -> Object:
+        """Make an object; ApiError.already_exists when its name is taken."""
+        return await self._call("POST", kind.path(namespace), body=body)
+
+    async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
+        """Server-side apply: make the object, or make it have the fields of ``body``; other managers' claims give way."""
+        return await self._call(
+            "PATCH",
+            kind.path(namespace, body["metadata"]["name"]),
+            body=body,
+            content_type=_APPLY_PATCH,
+            params={"fieldManager": field_manager, "force": "true"},
+        )
+
+    async def patch(
+        self, kind: ResourceType, namespace: str, name: str, body: Object, *, subresource: str | None = None
+    ) -> Object:
+        """JSON merge patch (RFC 7386) of an object or its subresource."""
+        return await self._call("PATCH", kind.path(namespace, name, subresource), body=body, content_type=_MERGE_PATCH)
+
+    async def replace(self, kind: ResourceType, namespace: str, body: Object) -> Object:
+        """Put an object in the place of the version that ``body`` was read as; ApiError.conflict when it has changed."""
+        return await self._call("PUT", kind.path(namespace, body["metadata"]["name"]), body=body)
+
+    async def delete(self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None) -> None:
+        """Delete an object, what it owns in the background; one that is gone, or another of that name than ``uid``, is no error."""
+        options: Object = {"propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._call("DELETE", kind.path(namespace, name), body=options)
+        except ApiError as error:
+            if not error.not_found and not (uid is not None and error.status == 409):
+                raise
+
+    async def raw(self, path: str) -> Object:
+        """A document of the API server that is no object, e.g. ``/openid/v1/jwks``."""
+        return await self._call("GET", path)
+
+    def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> Any:
+        """An open GET whose lines are read as they come; it fails after ``silence`` seconds without a byte."""
+        return self._session.get(
+            self._connection.url + path,
+            params=params,
+            headers=self._connection.headers(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence),
+        )
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        content_type: str = "application/json",
+        params: Mapping[str, str] | None = None,
+    ) -> Object:
+        headers = self._connection.headers() | {"Content-Type": content_type}
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        try:
+            async with self._session.request(
+                method, self._connection.url + path, params=params, data=data, headers=headers
+            ) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
+        return answer(response.status, content)
+
+
+def answer(status: int, content: bytes) -> Object:
+    """The object in a response of the API server; raises what its status means."""
+    if status < 400:
+        found: Object = json.loads(content)
+        return found
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = {"message": content[:500].decode(errors="replace")}
+    if not isinstance(body, dict):
+        body = {"message": str(body)[:500]}
+    refusal = ApiError(status, body)
+    if status in _UNAVAILABLE:
+        raise ApiUnavailable(str(refusal)) from refusal
+    raise refusal

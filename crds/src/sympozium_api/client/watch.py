@@ -1,0 +1,80 @@
+"""Follow a collection for ever: list it, watch it from there, and list again when the watch has lost its place."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiohttp
+
+from sympozium_api.client.errors import ApiError, ApiUnavailable
+from sympozium_api.client.resources import ResourceType
+from sympozium_api.client.rest import Client, Object, answer
+
+_WATCH_SECONDS = 240
+_SILENCE_SECONDS = _WATCH_SECONDS + 15
+_FIRST_BACKOFF = 0.1
+_LONGEST_BACKOFF = 5.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole collection. What is not in it is gone, whatever events were missed."""
+
+    items: list[Object]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One object came, changed (``deleted`` false) or went."""
+
+    object: Object
+    deleted: bool
+
+
+async def watch(
+    client: Client, kind: ResourceType, namespace: str | None, **selectors: str
+) -> AsyncIterator[Snapshot | Change]:
+    """A Snapshot, then Changes, without end; after a gap another Snapshot.
+
+    Failures of any length are retried for ever, with jittered backoff; the caller sees only a later Snapshot.
+    """
+    backoff = _FIRST_BACKOFF
+    while True:
+        try:
+            found = await client.collection(kind, namespace, **selectors)
+            yield Snapshot(found.items)
+            backoff = _FIRST_BACKOFF
+            version = found.resource_version
+            while True:
+                async for event in _events(client, kind, namespace, version, selectors):
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        yield Change(event["object"], deleted=event["type"] == "DELETED")
+        except (ApiError, ApiUnavailable, aiohttp.ClientError, TimeoutError, OSError):
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))
+            backoff = min(backoff * 2, _LONGEST_BACKOFF)
+
+
+async def _events(
+    client: Client, kind: ResourceType, namespace: str | None, version: str, selectors: dict[str, str]
+) -> AsyncIterator[Object]:
+    """The events of one watch request, until the API server ends it; an ERROR event (410: too old) is raised as ApiError."""
+    params = selectors | {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "timeoutSeconds": str(_WATCH_SECONDS),
+        "resourceVersion": version,
+    }
+    async with client.stream(kind.path(namespace), params, silence=_SILENCE_SECONDS) as response:
+        if response.status >= 400:
+            answer(response.status, await response.read())
+        rest = b""
+        async for chunk in response.content.iter_any():  # not by line: aiohttp's line reader refuses long ones
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                event: Object = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise ApiError(event["object"].get("code", 500), event["object"])
+                yield event

@@ -1,0 +1,132 @@
+"""What a spec means once defaults, skills and references are taken together. Pure functions over the typed models."""
+
+from dataclasses import dataclass
+
+from sympozium_api.base import seconds
+from sympozium_api.instance import RateLimit, SympoziumInstance
+from sympozium_api.names import WEB_ENDPOINT_SKILL
+from sympozium_api.run import AgentRun
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+MAX_RATE = 1_000_000
+
+
+class InvalidSpec(ValueError):
+    """A spec that cannot be acted on; the message names the field and what would be right."""
+
+
+@dataclass(frozen=True)
+class WebEndpoint:
+    """An instance's HTTP API, switched on."""
+
+    rate_limit: RateLimit
+    replicas: int
+    hostname: str | None
+    auth_secret_ref: str | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model that a run calls."""
+
+    name: str
+    base_url: str
+    provider: str
+    secret: str | None
+    """The Secret with its API key; None: the model asks for none."""
+
+
+def web_endpoint(instance: SympoziumInstance) -> WebEndpoint | None:
+    """The web endpoint that an instance asks for, by its skill or by its field; a skill's param wins over the field.
+
+    Raises InvalidSpec for a param that is unknown or cannot be read.
+    """
+    field = instance.spec.web_endpoint
+    for index, skill in enumerate(instance.spec.skills):
+        if skill.skill_pack_ref == WEB_ENDPOINT_SKILL:
+            params = _Params(f"spec.skills[{index}].params", skill.params)
+            break
+    else:
+        if not field.enabled:
+            return None
+        params = _Params("", {})
+    limit = field.rate_limit
+    found = WebEndpoint(
+        rate_limit=RateLimit(
+            requests_per_minute=params.count("rate_limit_rpm", limit.requests_per_minute),
+            burst_size=params.count("rate_limit_burst", limit.burst_size),
+        ),
+        replicas=field.replicas,
+        hostname=params.text("hostname", field.hostname),
+        auth_secret_ref=params.text("auth_secret_ref", field.auth_secret_ref),
+    )
+    params.refuse_others()
+    return found
+
+
+class _Params:
+    """A skill's params, read with the path that an error names."""
+
+    def __init__(self, path: str, values: dict[str, str]) -> None:
+        self._path = path
+        self._values = values
+        self._known: set[str] = set()
+
+    def text(self, name: str, default: str | None) -> str | None:
+        self._known.add(name)
+        return self._values.get(name) or default
+
+    def count(self, name: str, default: int) -> int:
+        value = self.text(name, None)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdigit() and 1 <= int(value) <= MAX_RATE):
+            raise InvalidSpec(f"{self._path}.{name}: {value!r} is not a whole number from 1 to {MAX_RATE}")
+        return int(value)
+
+    def refuse_others(self) -> None:
+        for name in self._values:
+            if name not in self._known:
+                raise InvalidSpec(f"{self._path}.{name}: unknown; known are {', '.join(sorted(self._known))}")
+
+
+def model(instance: SympoziumInstance, run: AgentRun | None = None) -> Model:
+    """The model that a run of an instance calls: what the run names, else the instance's own."""
+    agent = instance.spec.agents.default
+    refs = {ref.provider: ref.secret for ref in reversed(instance.spec.auth_refs)}
+    first = instance.spec.auth_refs[0].provider if instance.spec.auth_refs else "openai"
+    own = run.spec.model if run else None
+    provider = (own and own.provider) or first
+    return Model(
+        name=(own and own.model) or agent.model,
+        base_url=((own and own.base_url) or agent.base_url or OPENAI_BASE_URL).rstrip("/"),
+        provider=provider,
+        secret=(own and own.auth_secret_ref) or refs.get(provider),
+    )
+
+
+def key_names(provider: str) -> tuple[str, str]:
+    """The keys under which a provider's Secret may hold its API key, the first one first."""
+    return f"{provider.upper().replace('-', '_')}_API_KEY", "api-key"
+
+
+def timeout(instance: SympoziumInstance, run: AgentRun) -> int:
+    """Seconds that a run may take from its Job's creation to its end."""
+    return seconds(run.spec.timeout or instance.spec.agents.default.run_timeout)
+
+
+def refuse_unsupported(instance: SympoziumInstance) -> None:
+    """Raise InvalidSpec for what the API knows and this version cannot do, rather than leave it out in silence."""
+    spec = instance.spec
+    asked = {
+        "spec.mcpServers": bool(spec.mcp_servers),
+        "spec.policyRef": spec.policy_ref is not None,
+        "spec.agents.default.warmPool.size": spec.agents.default.warm_pool.size > 0,
+        **{
+            f"spec.skills[{index}]": skill.skill_pack_ref != WEB_ENDPOINT_SKILL
+            for index, skill in enumerate(spec.skills)
+        },
+    }
+    for field, present in asked.items():
+        if present:
+            raise InvalidSpec(f"{field}: not supported by this version; remove it")

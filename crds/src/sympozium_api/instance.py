@@ -1,0 +1,190 @@
+"""SympoziumInstance: one AI agent, described by a platform engineer or an agent author."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sympozium_api.base import ApiModel, Conditions, Duration, Name, Resource, StringMap, rule, rules
+
+ParamMap = Annotated[
+    dict[str, Annotated[str, Field(max_length=1024)]],
+    Field(max_length=32),
+]
+
+
+class WarmPool(ApiModel):
+    """Idle single-use pods kept ready for requests."""
+
+    size: Annotated[int, Field(ge=0, le=500)] = 0
+    """How many idle pods are kept. This version serves 0 only: every request starts its pod."""
+
+
+class Agent(ApiModel):
+    """The model behind an agent, and how its runs start."""
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    """The model's name, as the model server knows it."""
+    base_url: Annotated[str | None, Field(alias="baseURL", max_length=2048, pattern=r"^https?://")] = None
+    """Base URL of an OpenAI-compatible API, up to and with its version, e.g. ``http://vllm:8000/v1``. Default: OpenAI's own."""
+    run_timeout: Duration = "10m"
+    """How long a run may take from its Job's creation to its end."""
+    env: StringMap = {}
+    """Environment of the agent's process (proxies, CA files, tool settings). It reaches the agent with the task and stands in no pod spec."""
+    provider_headers: StringMap = {}
+    """HTTP headers sent with every call of the model."""
+    warm_pool: WarmPool = WarmPool()
+    """Idle pods kept ready."""
+
+
+class Agents(ApiModel):
+    """The agents of an instance; ``default`` answers its requests."""
+
+    default: Agent
+    """The agent that answers requests."""
+
+
+class AuthRef(ApiModel):
+    """A model provider's credentials."""
+
+    provider: Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    """The provider's name, e.g. ``openai``."""
+    secret: Name
+    """A Secret in the same namespace. Its key ``<PROVIDER>_API_KEY`` (``OPENAI_API_KEY``) or ``api-key`` holds the API key."""
+
+
+class SkillRef(ApiModel):
+    """A skill of the agent: a SkillPack or a ConfigMap."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "has(self.skillPackRef) != has(self.configMapRef)",
+                "set exactly one of skillPackRef and configMapRef",
+            )
+        )
+    }
+
+    skill_pack_ref: Name | None = None
+    """A SkillPack: one in the same namespace or, where there is none of that name, one that came with the installation."""
+    config_map_ref: Name | None = None
+    """A ConfigMap in the same namespace."""
+    params: ParamMap = {}
+    """Values for the skill's parameters."""
+
+
+class Memory(ApiModel):
+    """What the agent always knows."""
+
+    system_prompt: Annotated[str | None, Field(max_length=65536)] = None
+    """The first system message of every conversation."""
+
+
+class McpServer(ApiModel):
+    """An MCP server whose tools the agent may call."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    """Name of the server, unique in the instance."""
+    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://")]
+    """Address of its Streamable HTTP endpoint."""
+
+
+class RateLimit(ApiModel):
+    """A token bucket per API key."""
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
+    """Requests that a key may make per minute, in the long run."""
+    burst_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    """Requests that a key may make at once."""
+
+
+class WebEndpoint(ApiModel):
+    """The instance's HTTP API; the same as the skill ``web-endpoint``, whose params win over these fields."""
+
+    enabled: bool = False
+    """Whether the instance has an HTTP API."""
+    hostname: Annotated[str | None, Field(max_length=253)] = None
+    """Host name of its route. Default: ``<instance>.<baseDomain>``."""
+    auth_secret_ref: Name | None = None
+    """A Secret in the same namespace whose keys that begin with ``api-key`` are the valid API keys. Default: one is generated."""
+    rate_limit: RateLimit = RateLimit()
+    """How many requests an API key may make."""
+    replicas: Annotated[int, Field(ge=1, le=100)] = 1
+    """Replicas of the web-proxy."""
+
+
+class LocalObjectReference(ApiModel):
+    """An object in the same namespace."""
+
+    name: Name
+    """Its name."""
+
+
+class InstanceSpec(ApiModel):
+    """What a SympoziumInstance asks for."""
+
+    agents: Agents
+    """The model and how runs start."""
+    auth_refs: Annotated[list[AuthRef], Field(max_length=16)] = []
+    """Credentials of model providers; the first is the default."""
+    skills: Annotated[list[SkillRef], Field(max_length=32)] = []
+    """The agent's skills. The skill ``web-endpoint`` gives the instance its HTTP API."""
+    memory: Memory = Memory()
+    """What the agent always knows."""
+    mcp_servers: Annotated[list[McpServer], Field(max_length=32)] = []
+    """MCP servers whose tools the agent may call. This version refuses an instance that has any."""
+    policy_ref: Name | None = None
+    """A policy that bounds the agent's tools. This version refuses an instance that has one."""
+    web_endpoint: WebEndpoint = WebEndpoint()
+    """The instance's HTTP API."""
+    max_concurrent_runs: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """Runs of this instance that have a Job at the same time; the others wait, first come, first served."""
+    max_queued_runs: Annotated[int, Field(ge=0, le=100_000)] = 200
+    """Runs that may wait; beyond it the web-proxy answers 429."""
+    image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16)] = []
+    """Secrets with which the images of the instance's pods are pulled."""
+
+
+class WebEndpointStatus(ApiModel):
+    """The instance's HTTP API as it is."""
+
+    enabled: bool = False
+    """Whether the HTTP API is switched on."""
+    deployment_name: Annotated[str | None, Field(max_length=63)] = None
+    """The Deployment of the web-proxy."""
+    service_name: Annotated[str | None, Field(max_length=63)] = None
+    """The Service in front of it, port 8080."""
+    gateway_ready: bool = False
+    """Whether a gateway routes to the Service."""
+    auth_secret_name: Annotated[str | None, Field(max_length=253)] = None
+    """The Secret that holds the API keys."""
+    url: Annotated[str | None, Field(max_length=2048)] = None
+    """Base URL for clients."""
+
+
+class InstanceStatus(ApiModel):
+    """What the operator reports of a SympoziumInstance."""
+
+    phase: Literal["Pending", "Running", "Serving", "Error"] | None = None
+    """Serving: its HTTP API answers. Running: it has none, and AgentRuns may name it."""
+    conditions: Conditions = []
+    """Accepted: the spec can be acted on. ModelReady: the model's credentials are there. WebEndpointReady: the HTTP API answers."""
+    observed_generation: int | None = None
+    """The generation of the spec that this status is about."""
+    web_endpoint: WebEndpointStatus | None = None
+    """The instance's HTTP API as it is."""
+
+
+class SympoziumInstance(Resource):
+    """An AI agent that answers over the OpenAI API: each request runs in a fresh pod of its own."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')",
+                "metadata.name must be at most 40 characters of a-z, 0-9 and -, begin with a letter and not end with -",
+            )
+        )
+    }
+
+    spec: InstanceSpec
+    status: InstanceStatus = InstanceStatus()

@@ -1,0 +1,76 @@
+"""Names, labels and annotations: every string that two parts of the system must spell alike.
+
+Standard library only: the agent imports this.
+"""
+
+import hashlib
+
+GROUP = "sympozium.ai"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+FIELD_MANAGER = "sympozium-operator"
+
+LABEL_INSTANCE = f"{GROUP}/instance"
+LABEL_RUN = f"{GROUP}/run"
+LABEL_SOURCE = f"{GROUP}/source"
+"""Who made a run: ``web-proxy``, ``mcp``, ``api`` or ``schedule``."""
+
+ANNOTATION_REPLY_TO = f"{GROUP}/reply-to"
+"""Base URL of the replica that holds the caller's connection, e.g. ``http://10.88.0.7:8081``."""
+ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
+ANNOTATION_KEY_ID = f"{GROUP}/key-id"
+
+RUNS_AUDIENCE = "sympozium-runs"
+"""Audience of the projected service-account token with which an agent pod speaks to port 8081."""
+
+HTTP_PORT = 8080
+RUNS_PORT = 8081
+
+WEB_ENDPOINT_SKILL = "web-endpoint"
+
+POD_NAME_SUFFIX = 6
+"""``-`` and five characters, which the Job controller appends to a Job's name to name its pods."""
+
+
+def web_endpoint_run(instance: str) -> str:
+    """Name of the server run behind an instance's web endpoint."""
+    return f"{instance}-{WEB_ENDPOINT_SKILL}"
+
+
+def server(run: str) -> str:
+    """Name of the Deployment and of the Service of a server run."""
+    return f"{run}-server"
+
+
+def api_key_secret(run: str) -> str:
+    """Name of the generated Secret that holds a server run's API key."""
+    return f"{run}-web-api-key"
+
+
+def agent_service_account(instance: str) -> str:
+    """Name of the right-less ServiceAccount under which an instance's agent pods run."""
+    return f"{instance}-agent"
+
+
+def job(run: str, uid: str) -> str:
+    """Deterministic name of a run's only Job: at most 57 characters, so that its pods' names are never cut."""
+    return f"{run[:48].rstrip('-')}-{hashlib.sha256(uid.encode()).hexdigest()[:8]}"
+
+
+def is_pod_of_job(pod: str, job_name: str) -> bool:
+    """Whether the Job controller could have given this name to a pod of the Job."""
+    return pod.startswith(f"{job_name}-") and len(pod) == len(job_name) + POD_NAME_SUFFIX
+
+
+def labels(component: str, *, instance: str, run: str | None = None) -> dict[str, str]:
+    """Labels of an object that belongs to an instance and, where given, to one of its runs."""
+    found = {
+        "app.kubernetes.io/name": "sympozium",
+        "app.kubernetes.io/instance": instance,
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/managed-by": FIELD_MANAGER,
+        "app.kubernetes.io/part-of": "sympozium",
+        LABEL_INSTANCE: instance,
+    }
+    return found if run is None else found | {LABEL_RUN: run}

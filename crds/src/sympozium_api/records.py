@@ -1,0 +1,92 @@
+"""What an agent pod and the runs surface (port 8081) say to one another, as JSON objects.
+
+The pod asks for its task (``GET /runs/{name}/task``) and answers with records, one per line, in one open request
+(``POST /runs/{name}/events``): ``started``, any number of ``delta`` and ``usage``, then one end record, ``done`` or ``error``.
+Standard library only: the agent imports this.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+"""Longest line that the runs surface reads."""
+
+END_RECORDS = ("done", "error")
+
+
+class Model(TypedDict):
+    """Where and how the agent calls the model. Its API key is a file in the pod."""
+
+    baseURL: str
+    headers: dict[str, str]
+
+
+class Task(TypedDict):
+    """What one pod is to do."""
+
+    run: str
+    request: dict[str, Any]
+    """An OpenAI chat completion body, complete: the model's name, the system prompt first among the messages."""
+    model: Model
+    env: dict[str, str]
+    timeoutSeconds: float
+    """Seconds that are left until the run's deadline."""
+
+
+class Started(TypedDict):
+    """The agent has its task and begins."""
+
+    type: Literal["started"]
+
+
+class Delta(TypedDict):
+    """One chunk of the model's stream: its ``choices`` as they came."""
+
+    type: Literal["delta"]
+    choices: list[dict[str, Any]]
+
+
+class Usage(TypedDict):
+    """The model's own count, as it came."""
+
+    type: Literal["usage"]
+    usage: dict[str, Any]
+
+
+class Done(TypedDict):
+    """The end of a run that succeeded: the whole answer, so that it can be stored by whoever receives it."""
+
+    type: Literal["done"]
+    choices: list[dict[str, Any]]
+    """As in a chat completion: ``index``, ``message``, ``finish_reason`` and, where asked for, ``logprobs``."""
+    usage: dict[str, Any]
+    durationMs: int
+
+
+class ErrorDetail(TypedDict):
+    """Why a run did not succeed; the same fields as ``status.error`` of an AgentRun."""
+
+    type: str
+    message: str
+    httpStatus: int
+    code: NotRequired[str | None]
+
+
+class Error(TypedDict):
+    """The end of a run that failed."""
+
+    type: Literal["error"]
+    error: ErrorDetail
+    durationMs: int
+
+
+Record = Started | Delta | Usage | Done | Error
+End = Done | Error
+
+
+def error(kind: str, message: str, http_status: int, duration_ms: int = 0) -> Error:
+    """The end record of a run that failed; ``http_status`` is the model's own where it answered with one."""
+    return {
+        "type": "error",
+        "error": {"type": kind, "message": message[:4096], "httpStatus": http_status},
+        "durationMs": duration_ms,
+    }

@@ -1,0 +1,41 @@
+"""From a typed model to the structural OpenAPI schema that a CustomResourceDefinition holds."""
+
+from typing import Any
+
+from sympozium_api.base import ApiModel
+
+_DROPPED = ("title", "default", "$defs", "$ref", "anyOf", "allOf", "additionalProperties")
+
+
+def structural(model: type[ApiModel]) -> dict[str, Any]:
+    """The schema of a model without references, ``null`` and titles, as the API server wants it."""
+    schema = model.model_json_schema(by_alias=True, mode="validation")
+    return _plain(schema, schema.get("$defs", {}))
+
+
+def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    schema = _resolve(schema, definitions)
+    plain = {key: value for key, value in schema.items() if key not in _DROPPED}
+    if isinstance(default := schema.get("default"), bool | int | float | str):
+        plain["default"] = default
+    if "properties" in schema:
+        plain["properties"] = {name: _plain(part, definitions) for name, part in schema["properties"].items()}
+    if "items" in schema:
+        plain["items"] = _plain(schema["items"], definitions)
+    if isinstance(values := schema.get("additionalProperties"), dict):
+        plain["additionalProperties"] = _plain(values, definitions)
+    if "const" in plain:
+        plain["enum"] = [plain.pop("const")]
+    return plain
+
+
+def _resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its ``$ref`` and its ``X | None`` replaced by what they stand for; what stands beside them wins."""
+    if "$ref" in schema:
+        target = definitions[schema["$ref"].rsplit("/", 1)[1]]
+        return _resolve({**target, **{key: value for key, value in schema.items() if key != "$ref"}}, definitions)
+    if "anyOf" in schema:
+        [target] = [part for part in schema["anyOf"] if part.get("type") != "null"]
+        beside = {key: value for key, value in schema.items() if key != "anyOf"}
+        return _resolve({**target, **beside}, definitions)
+    return schema
