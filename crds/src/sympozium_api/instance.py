@@ -29,7 +29,7 @@ class Agent(ApiModel):
     run_timeout: Duration = "10m"
     """How long a run may take from its Job's creation to its end."""
     env: StringMap = {}
-    """Environment of the agent's process (proxies, CA files, tool settings). It reaches the agent with the task and stands in no pod spec."""
+    """Environment of the agent's process (proxies, CA files). It reaches the agent with its task and stands in no pod spec."""
     provider_headers: StringMap = {}
     """HTTP headers sent with every call of the model."""
     warm_pool: WarmPool = WarmPool()

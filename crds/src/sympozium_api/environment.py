@@ -1,0 +1,33 @@
+"""What the operator puts into the pods it makes, and the processes in them find there: variables, files and commands.
+
+Nothing secret and nothing that a user wrote goes through a variable: Kubernetes expands ``$(NAME)`` in their values.
+Standard library only: the agent imports this.
+"""
+
+# The agent's pod.
+RUN = "SYMPOZIUM_RUN"
+"""Name of the pod's AgentRun."""
+RUNS_URLS = "SYMPOZIUM_RUNS_URLS"
+"""Base URLs of runs surfaces, comma-separated, the one that holds the caller's connection first."""
+RUNS_TOKEN_FILE = "/var/run/secrets/sympozium.ai/runs/token"  # noqa: S105 - a path
+"""The pod's projected token, audience ``names.RUNS_AUDIENCE``; the kubelet replaces it."""
+PROVIDER_KEY_FILES = (
+    "/var/run/secrets/sympozium.ai/provider/provider-key",
+    "/var/run/secrets/sympozium.ai/provider/api-key",
+)
+"""Where the model's API key may be: under the provider's own name in the Secret, or as ``api-key``; the first that exists counts."""
+TERMINATION_MESSAGE_FILE = "/dev/termination-log"
+"""Last resort for an end record that no runs surface acknowledged: the operator reads it from the pod's status."""
+TERMINATION_MESSAGE_BYTES = 4096
+AGENT_COMMAND = ("python", "-I", "-m", "sympozium_agent")
+
+# The web-proxy's pod. Its command is the SkillPack's.
+INSTANCE = "SYMPOZIUM_INSTANCE"
+"""Name of the SympoziumInstance that the web-proxy serves."""
+NAMESPACE = "SYMPOZIUM_NAMESPACE"
+"""The pod's own namespace."""
+POD_NAME = "SYMPOZIUM_POD_NAME"
+POD_IP = "SYMPOZIUM_POD_IP"
+API_KEYS_DIR = "/etc/sympozium/api-keys"
+"""The mounted Secret; every file whose name begins with ``api-key`` holds a valid API key."""
+API_KEY_PREFIX = "api-key"

@@ -1,0 +1,104 @@
+# shellcheck shell=bash
+# etcd, the API server and its two companions: their certificates, their settings, their start.
+
+CONFIG=$STATE/etc                            # certificates, kubeconfigs and component settings
+PKI=$CONFIG/pki
+
+# kubectl inside the machine, with all rights: works before anything is forwarded to the host.
+kc() { in_machine "$BIN/kubectl" --kubeconfig "$CONFIG/super-admin.conf" "$@"; }
+
+control_plane_start() {
+  certificates
+  etcd_start
+  apiserver_start
+}
+
+# kubeadm's admin.conf belongs to a group that has no rights before kubeadm's own bootstrap binds it.
+admin_rights() {
+  kc get clusterrolebinding kubeadm:cluster-admins >/dev/null 2>&1 ||
+    kc create clusterrolebinding kubeadm:cluster-admins --clusterrole=cluster-admin --group=kubeadm:cluster-admins >/dev/null
+}
+
+kubeadm_config() {
+  cat <<Y
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint: {advertiseAddress: $NODE_IP, bindPort: 6443}
+nodeRegistration: {name: $NODE_NAME}
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: $KUBERNETES_VERSION
+certificatesDir: $PKI
+controlPlaneEndpoint: $NODE_IP:6443
+networking: {podSubnet: $POD_CIDR, serviceSubnet: $SERVICE_CIDR}
+apiServer: {certSANs: [127.0.0.1, localhost]}
+dns: {imageTag: $COREDNS_VERSION}
+Y
+}
+
+certificates() {
+  [ -f "$CONFIG/complete" ] && return        # kubeadm keeps what it finds, so an interrupted run is simply continued
+  say "certificates"
+  kubeadm_config >"$CONFIG/kubeadm.yaml"
+  in_machine "$BIN/kubeadm" init phase certs all --config "$CONFIG/kubeadm.yaml" >"$STATE/log/kubeadm.log" 2>&1
+  in_machine "$BIN/kubeadm" init phase kubeconfig all --config "$CONFIG/kubeadm.yaml" --kubeconfig-dir "$CONFIG" >>"$STATE/log/kubeadm.log" 2>&1
+  touch "$CONFIG/complete"
+}
+
+# etcd does not wait for the disk: only a crash of the whole host can lose its last writes, and then `up` starts afresh.
+etcd_start() {
+  daemon_start etcd "$BIN/etcd" \
+    --data-dir=/var/lib/etcd \
+    --listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379 \
+    --listen-peer-urls=http://127.0.0.1:2380 --initial-advertise-peer-urls=http://127.0.0.1:2380 \
+    --initial-cluster=default=http://127.0.0.1:2380 \
+    --unsafe-no-fsync --log-level=warn
+}
+
+# The audit log holds every write with user, resource and verb; the benchmark counts API writes per run in it.
+audit_policy() {
+  cat <<'Y'
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, verbs: [get, list, watch]}
+- {level: Metadata}
+Y
+}
+
+apiserver_start() {
+  audit_policy >"$CONFIG/audit-policy.yaml"
+  daemon_start kube-apiserver "$BIN/kube-apiserver" \
+    --etcd-servers=http://127.0.0.1:2379 \
+    --advertise-address="$NODE_IP" --secure-port=6443 --service-cluster-ip-range="$SERVICE_CIDR" \
+    --client-ca-file="$PKI/ca.crt" \
+    --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key" \
+    --kubelet-client-certificate="$PKI/apiserver-kubelet-client.crt" --kubelet-client-key="$PKI/apiserver-kubelet-client.key" \
+    --kubelet-preferred-address-types=InternalIP \
+    --service-account-issuer=https://kubernetes.default.svc \
+    --service-account-key-file="$PKI/sa.pub" --service-account-signing-key-file="$PKI/sa.key" \
+    --requestheader-client-ca-file="$PKI/front-proxy-ca.crt" --requestheader-allowed-names=front-proxy-client \
+    --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
+    --requestheader-extra-headers-prefix=X-Remote-Extra- \
+    --proxy-client-cert-file="$PKI/front-proxy-client.crt" --proxy-client-key-file="$PKI/front-proxy-client.key" \
+    --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true \
+    --audit-policy-file="$CONFIG/audit-policy.yaml" --audit-log-path=/var/log/audit.log \
+    --audit-log-maxsize=200 --audit-log-maxbackup=2
+}
+
+apiserver_wait() { wait_until 60 "the API server" kc get --raw /readyz; }
+
+controllers_start() {
+  local name
+  for name in kube-controller-manager kube-scheduler; do
+    local kubeconfig=$CONFIG/${name#kube-}.conf
+    local flags=(--kubeconfig="$kubeconfig" --authentication-kubeconfig="$kubeconfig" --authorization-kubeconfig="$kubeconfig" --leader-elect=false)
+    [ "$name" = kube-scheduler ] || flags+=(
+      --cluster-cidr="$POD_CIDR" --allocate-node-cidrs=true --service-cluster-ip-range="$SERVICE_CIDR"
+      --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key" --root-ca-file="$PKI/ca.crt"
+      --service-account-private-key-file="$PKI/sa.key" --use-service-account-credentials=true)
+    daemon_start "$name" "$BIN/$name" "${flags[@]}"
+  done
+}

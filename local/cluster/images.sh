@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# Building images without Docker and putting them into the node.
+#
+# The store is our own ($STORAGE), so that leftovers are ours to remove. buildah runs in namespaces that end with it: a build
+# that is killed leaves neither a process nor a mount.
+
+contained() { setpriv --pdeathsig KILL -- unshare --mount --pid --fork --kill-child --mount-proc -- "$@"; }
+
+store() {
+  mkdir -p "$STORAGE"
+  contained buildah --root "$STORAGE/root" --runroot "$STORAGE/run" "$@"
+}
+
+# image_build TAG FOLDER [BUILDAH ARGUMENTS]
+image_build() {
+  local tag=$1 folder=$2
+  shift 2
+  # The machine's CA bundle is shown to the build, so that pip works where TLS is intercepted; it does not enter the image.
+  store bud --quiet --layers --isolation chroot --volume /etc/ssl/certs:/etc/ssl/certs:ro --tag "$tag" "$@" "$folder"
+}
+
+image_exists() { store images --quiet "$1" >/dev/null 2>&1; }
+
+# image_load TAG: from the store into the node.
+image_load() {
+  store push --quiet "$1" "docker-archive:/dev/stdout:$1" | node_ctr images import - >/dev/null
+}
+
+node_load_once() { node_has_image "$1" || image_load "$1"; }

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The first process of the node, already in its own namespaces: prepares them, then sleeps as `pause` and reaps orphans.
+#   machine-init.sh STATE NODE_IP PAUSE
+set -euo pipefail
+STATE=$1 NODE_IP=$2 PAUSE=$3
+
+# /proc still shows the host's numbers, which is what the record must hold (see machine_pid). This process keeps its pid over
+# the exec at the end.
+read -r host_pid _ </proc/self/stat
+started=$(sed 's/.*) //' "/proc/$host_pid/stat" | cut -d' ' -f20)
+echo "$host_pid $started $(cat /proc/sys/kernel/random/boot_id)" >"$STATE/machine"
+
+# Every daemon then finds its usual folders, and none of them is the host's.
+mount -t proc proc /proc
+mount --bind "$STATE/lib" /var/lib
+mount --bind "$STATE/log" /var/log
+mount -t tmpfs tmpfs /run
+
+# A veth pair with both ends in here stands in for a network card: the kernel may have no dummy device.
+ip link set lo up
+ip link add eth0 type veth peer name eth0-peer
+ip link set eth0-peer up
+ip addr add "$NODE_IP/24" dev eth0
+ip link set eth0 up
+ip route add default dev eth0
+sysctl -qw net.ipv4.ip_forward=1
+
+mkdir /run/daemons                            # its presence says: ready
+exec "$PAUSE"

@@ -1,0 +1,95 @@
+# shellcheck shell=bash
+# What makes the machine a Kubernetes node: containerd, the pod network, kubelet, kube-proxy and cluster DNS.
+
+runtime_start() {
+  pod_network_config
+  containerd_config >"$CONFIG/containerd.toml"
+  daemon_start containerd containerd --config "$CONFIG/containerd.toml"
+}
+
+# node_finish: what needs an API server that answers and the controllers at work.
+node_finish() {
+  wait_until 30 "containerd" node_ctr version || fail "containerd does not answer: $STATE/log/containerd.log"
+  node_load_once "$PAUSE_IMAGE"
+  kubelet_config >"$CONFIG/kubelet.yaml"
+  daemon_start kubelet "$BIN/kubelet" --config="$CONFIG/kubelet.yaml" --kubeconfig="$CONFIG/kubelet.conf" \
+    --node-ip="$NODE_IP" --hostname-override="$NODE_NAME"
+  kube_proxy_config >"$CONFIG/kube-proxy.yaml"
+  daemon_start kube-proxy "$BIN/kube-proxy" --config="$CONFIG/kube-proxy.yaml" --hostname-override="$NODE_NAME"
+  node_load_once "$COREDNS_IMAGE"
+  cluster_dns
+}
+
+node_ctr() { in_machine ctr --namespace k8s.io "$@"; }
+
+node_has_image() { [ -n "$(node_ctr images list --quiet "name==$1")" ]; }
+
+pod_network_config() {
+  mkdir -p "$CONFIG/cni"
+  cat >"$CONFIG/cni/10-bridge.conflist" <<Y
+{"cniVersion": "1.0.0", "name": "local", "plugins": [
+  {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+   "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": "$POD_CIDR"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+  {"type": "portmap", "capabilities": {"portMappings": true}}]}
+Y
+}
+
+containerd_config() {
+  cat <<Y
+version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "$PAUSE_IMAGE"
+  restrict_oom_score_adj = true   # where root lacks CAP_SYS_RESOURCE, every sandbox would fail without it
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "$CONFIG/cni"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+Y
+}
+
+kubelet_config() {
+  printf 'nameserver %s\n' "$NODE_IP" >"$CONFIG/resolv.conf"   # answers nothing: pods reach no network beyond the cluster
+  cat <<Y
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+cgroupDriver: cgroupfs
+cgroupRoot: /$CLUSTER
+failSwapOn: false
+clusterDNS: [$DNS_IP]
+clusterDomain: cluster.local
+resolvConf: $CONFIG/resolv.conf
+authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $PKI/ca.crt}}
+authorization: {mode: Webhook}
+maxPods: 250
+serializeImagePulls: false
+# Images are loaded by hand and could not be pulled again: the kubelet must not collect them.
+imageMinimumGCAge: 24h
+imageGCHighThresholdPercent: 99
+imageGCLowThresholdPercent: 98
+evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%"}
+Y
+}
+
+kube_proxy_config() {
+  cat <<Y
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+clusterCIDR: $POD_CIDR
+clientConnection: {kubeconfig: $CONFIG/super-admin.conf}
+conntrack: {maxPerCore: 0}   # the limit belongs to the host
+Y
+}
+
+cluster_dns() {
+  kc -n kube-system get deployment coredns >/dev/null 2>&1 && return
+  in_machine "$BIN/kubeadm" init phase addon coredns --config "$CONFIG/kubeadm.yaml" --kubeconfig "$CONFIG/super-admin.conf" >>"$STATE/log/kubeadm.log" 2>&1
+  kc -n kube-system scale deployment coredns --replicas=1 >/dev/null   # one node needs no second
+}
+
+node_wait() {
+  wait_until 60 "the node to be Ready" kc wait --for=condition=Ready "node/$NODE_NAME" --timeout=2s || fail "the node is not Ready: $STATE/log/kubelet.log"
+  wait_until 120 "cluster DNS" kc -n kube-system rollout status deployment/coredns --timeout=5s || fail "cluster DNS does not come up: $(kc -n kube-system get pods 2>&1)"
+}
