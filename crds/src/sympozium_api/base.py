@@ -1,6 +1,7 @@
 """What all kinds share: the model base, Kubernetes metadata, conditions and durations."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -78,6 +79,11 @@ class Metadata(ApiModel):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: list[OwnerReference] = []
+
+    @property
+    def created(self) -> datetime:
+        """When the object was made."""
+        return datetime.fromisoformat(self.creation_timestamp)
 
 
 class Condition(ApiModel):

@@ -1,0 +1,167 @@
+"""Where the records of a run meet those who wait for them, within one process. No I/O."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sympozium_api.records import END_RECORDS, Record
+
+Key = tuple[str, str]
+"""Namespace and name of a run."""
+
+
+class Left(Exception):
+    """The one who waited has gone: its connection is closed."""
+
+
+class Follower:
+    """One who waits for the records of a run; it sees them from the first on, whenever it came."""
+
+    def __init__(self, key: Key, board: "Board") -> None:
+        self.key = key
+        self._board = board
+        self._inbox: asyncio.Queue[Record | None] = asyncio.Queue()
+        self.ended = False
+
+    async def next(self, patience: float | None = None) -> Record | None:
+        """The next record, or None when none came within ``patience`` seconds. Raises Left after ``leave``."""
+        try:
+            async with asyncio.timeout(patience):
+                record = await self._inbox.get()
+        except TimeoutError:
+            return None
+        if record is None:
+            raise Left
+        self.ended = record["type"] in END_RECORDS
+        return record
+
+    async def end(self) -> Record:
+        """The end record, when it comes."""
+        while True:
+            record = await self.next()
+            if record is not None and self.ended:
+                return record
+
+    def receive(self, record: Record) -> None:
+        """Take a record in."""
+        self._inbox.put_nowait(record)
+
+    def leave(self) -> None:
+        """Wake whoever waits on this follower with Left."""
+        self._inbox.put_nowait(None)
+
+    def close(self) -> None:
+        """Stop following."""
+        self._board.unfollow(self)
+
+
+@dataclass
+class _Line:
+    """One run, as long as somebody follows it or brings its records."""
+
+    history: list[Record] = field(default_factory=list)
+    followers: set[Follower] = field(default_factory=set)
+    pod: str | None = None
+    streams: set["Stream"] = field(default_factory=set)
+    stopped: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.history) and self.history[-1]["type"] in END_RECORDS
+
+
+class Stream:
+    """One request in which a pod brings the records of its run."""
+
+    def __init__(self, key: Key, line: _Line, board: "Board") -> None:
+        self._key = key
+        self._line = line
+        self._board = board
+        self._first = not line.history
+        self._on_stop: Callable[[], None] | None = None
+        line.streams.add(self)
+
+    def on_stop(self, call: Callable[[], None]) -> None:
+        """What to do when nobody wants the rest: the run was cancelled or has ended otherwise."""
+        self._on_stop = call
+        if self._line.stopped:
+            call()
+
+    def stop(self) -> None:
+        """Nobody wants the rest."""
+        if self._on_stop:
+            self._on_stop()
+
+    def bring(self, record: Record) -> None:
+        """Hand a record to the followers.
+
+        A pod that comes back after a broken request has lost records in between: then only its end record, which
+        holds the whole answer, is of use.
+        """
+        if self._first or record["type"] in END_RECORDS:
+            self._board.publish(self._key, record)
+
+    def close(self) -> None:
+        """The request is over."""
+        self._line.streams.discard(self)
+        self._board.forget_idle(self._key)
+
+
+class Board:
+    """All runs that somebody follows, or brings records of, in this process."""
+
+    def __init__(self) -> None:
+        self._lines: defaultdict[Key, _Line] = defaultdict(_Line)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._lines
+
+    def followed(self) -> list[Key]:
+        """The runs that somebody waits for."""
+        return [key for key, line in self._lines.items() if line.followers]
+
+    def follow(self, key: Key) -> Follower:
+        """Wait for a run's records, those included that came before."""
+        line = self._lines[key]
+        follower = Follower(key, self)
+        for record in line.history:
+            follower.receive(record)
+        line.followers.add(follower)
+        return follower
+
+    def unfollow(self, follower: Follower) -> None:
+        """The opposite of ``follow``."""
+        if follower.key in self._lines:
+            self._lines[follower.key].followers.discard(follower)
+            self.forget_idle(follower.key)
+
+    def open(self, key: Key, pod: str) -> Stream | None:
+        """Bring records of a run; None when another pod already does."""
+        line = self._lines[key]
+        if line.pod not in (None, pod):
+            return None
+        line.pod = pod
+        return Stream(key, line, self)
+
+    def publish(self, key: Key, record: Record) -> None:
+        """Hand a record to all followers of a run; after the end record nothing more reaches them."""
+        line = self._lines.get(key)
+        if line is None or line.ended:
+            return
+        line.history.append(record)
+        for follower in line.followers:
+            follower.receive(record)
+
+    def stop(self, key: Key) -> None:
+        """Tell the pod that brings records of this run that nobody wants them any more."""
+        if line := self._lines.get(key):
+            line.stopped = True
+            for stream in line.streams:
+                stream.stop()
+
+    def forget_idle(self, key: Key) -> None:
+        """Drop a run that nobody follows and no pod speaks of."""
+        line = self._lines.get(key)
+        if line is not None and not line.followers and not line.streams:
+            del self._lines[key]

@@ -1,0 +1,73 @@
+"""Who calls the runs surface: a pod's projected service-account token, verified offline (rule 5)."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from sympozium_api.client import Client
+from sympozium_api.names import RUNS_AUDIENCE
+
+_ALGORITHMS = ["RS256", "ES256", "ES384", "ES512", "PS256", "EdDSA"]
+_REFETCH_SECONDS = 10.0
+"""A token with an unknown key makes us fetch the cluster's keys again, but not more often than this."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """The pod that a verified token was issued to."""
+
+    namespace: str
+    name: str
+    service_account: str
+
+
+class Forbidden(Exception):
+    """The token is missing, forged, expired, for another audience or of no pod; the message says which."""
+
+
+class PodTokens:
+    """Verifies tokens against the cluster's public keys (``/openid/v1/jwks``), which are fetched once and when they change."""
+
+    def __init__(self, client: Client, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._issuer = ""
+        self._fetched_at = float("-inf")
+
+    async def pod(self, token: str) -> Pod:
+        """The pod behind a token. Raises Forbidden, and ApiUnavailable when the keys cannot be fetched."""
+        try:
+            key = await self._key(jwt.get_unverified_header(token).get("kid", ""))
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=_ALGORITHMS,
+                audience=RUNS_AUDIENCE,
+                issuer=self._issuer,
+                options={"require": ["exp"]},
+            )
+        except jwt.PyJWTError as error:
+            raise Forbidden(f"token refused: {error}") from error
+        return _pod(claims)
+
+    async def _key(self, key_id: str) -> jwt.PyJWK:
+        if key_id not in self._keys and self._clock() - self._fetched_at >= _REFETCH_SECONDS:
+            found = await self._client.raw("/openid/v1/jwks")
+            self._issuer = (await self._client.raw("/.well-known/openid-configuration"))["issuer"]
+            self._keys = {key["kid"]: jwt.PyJWK(key) for key in found["keys"]}
+            self._fetched_at = self._clock()
+        if key_id not in self._keys:
+            raise Forbidden("token refused: it is signed with a key that the cluster does not know")
+        return self._keys[key_id]
+
+
+def _pod(claims: dict[str, Any]) -> Pod:
+    kubernetes = claims.get("kubernetes.io", {})
+    try:
+        return Pod(kubernetes["namespace"], kubernetes["pod"]["name"], kubernetes["serviceaccount"]["name"])
+    except KeyError as error:
+        raise Forbidden("token refused: it is not bound to a pod") from error

@@ -1,0 +1,165 @@
+"""Start runs and follow them to their end: what the routes of the web-proxy call."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import secrets
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from sympozium_api import endings, names, records
+from sympozium_api.base import owner_reference
+from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.records import Record
+from sympozium_api.run import AgentRun
+from sympozium_runs.board import Board, Follower
+from sympozium_runs.store import Store
+
+log = structlog.get_logger()
+
+_CANCEL_ATTEMPTS = 8
+_CANCEL_BACKOFF_SECONDS = 0.25
+
+
+class KeyReused(Exception):
+    """The Idempotency-Key was used before, with another request."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a caller asks an instance's agent."""
+
+    body: dict[str, Any]
+    """An OpenAI chat completion body."""
+    source: str
+    """Which door it came through: ``web-proxy``, ``mcp``, ``api``."""
+    key_id: str
+    """Name of the caller's API key, never the key."""
+    idempotency_key: str | None = None
+
+
+class Handle:
+    """A run that a caller waits for."""
+
+    def __init__(self, name: str, follower: Follower, runs: "Runs") -> None:
+        self.name = name
+        self._follower = follower
+        self._runs = runs
+
+    async def next(self, patience: float | None = None) -> Record | None:
+        """The next record, or None when none came within ``patience`` seconds. Raises board.Left after ``leave``."""
+        return await self._follower.next(patience)
+
+    def leave(self) -> None:
+        """The caller has gone: whoever waits in ``next`` gets Left."""
+        self._follower.leave()
+
+    def close(self) -> None:
+        """Stop following; a run whose caller leaves before its end is cancelled (rule 7)."""
+        self._follower.close()
+        if not self._follower.ended:
+            self._runs.cancel_unless_followed(self._follower.key)
+
+
+class Runs:
+    """Creates, follows and cancels runs of instances."""
+
+    def __init__(self, store: Store, board: Board, *, reply_to: str) -> None:
+        self._store = store
+        self._board = board
+        self._reply_to = reply_to
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def start(self, instance: SympoziumInstance, request: RunRequest) -> Handle:
+        """Make the run of a request and follow it; the same Idempotency-Key and body find the run made before.
+
+        Raises KeyReused (same key, other body), ApiError (the API server refused the run), ApiUnavailable.
+        """
+        name = _run_name(instance, request)
+        follower = self._board.follow(
+            (instance.metadata.namespace, name)
+        )  # before the run exists: its pod may be quick
+        try:
+            await self._create_or_find(instance, request, name)
+        except BaseException:
+            follower.close()
+            raise
+        return Handle(name, follower, self)
+
+    async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> None:
+        namespace, digest = instance.metadata.namespace, _digest(request.body)
+        try:
+            await self._store.create(namespace, self._manifest(instance, request, name, digest))
+        except ApiError as error:
+            if not error.already_exists:
+                raise
+            found = await self._store.get(namespace, name)
+            if found.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != digest:
+                raise KeyReused from error
+            self.observe(found)
+
+    def _manifest(self, instance: SympoziumInstance, request: RunRequest, name: str, digest: str) -> dict[str, Any]:
+        return {
+            "apiVersion": names.API_VERSION,
+            "kind": "AgentRun",
+            "metadata": {
+                "name": name,
+                "labels": names.labels("run", instance=instance.metadata.name) | {names.LABEL_SOURCE: request.source},
+                "annotations": {
+                    names.ANNOTATION_REPLY_TO: self._reply_to,
+                    names.ANNOTATION_REQUEST_HASH: digest,
+                    names.ANNOTATION_KEY_ID: request.key_id,
+                },
+                "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],
+            },
+            "spec": {"agentRef": instance.metadata.name, "mode": "task", "request": request.body},
+        }
+
+    def observe(self, run: AgentRun) -> None:
+        """Take note of how a run is in the cluster: its end, or the wish to cancel it, whoever wrote it."""
+        if run.ended:
+            self._board.publish(run.key, endings.record_of(run.status))
+        if run.ended or run.spec.cancel:
+            self._board.stop(run.key)
+
+    def observe_deleted(self, key: tuple[str, str]) -> None:
+        """Take note that a run is gone from the cluster."""
+        self._board.publish(key, records.error("lost", "the run was deleted", 502))
+        self._board.stop(key)
+
+    def cancel_unless_followed(self, key: tuple[str, str]) -> None:
+        """Cancel a run that nobody here waits for any more; it goes on in the background until the API server has taken it."""
+        if key not in self._board.followed():
+            self._board.stop(key)
+            self._spawn(self._cancel(key))
+
+    async def _cancel(self, key: tuple[str, str]) -> None:
+        for attempt in range(_CANCEL_ATTEMPTS):
+            with contextlib.suppress(ApiUnavailable):
+                await self._store.cancel(*key)
+                return
+            await asyncio.sleep(_CANCEL_BACKOFF_SECONDS * 2**attempt)
+        log.error("run not cancelled: the API server is away; its timeout ends it", run=key[1])
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _run_name(instance: SympoziumInstance, request: RunRequest) -> str:
+    """Picked before the first attempt to create it, so that a repeated attempt finds the run (rule 6)."""
+    prefix = instance.metadata.name
+    if request.idempotency_key is None:
+        return f"{prefix}-{secrets.token_hex(6)}"
+    parts = json.dumps([instance.metadata.uid, request.key_id, request.idempotency_key])
+    return f"{prefix}-{hashlib.sha256(parts.encode()).hexdigest()[:20]}"
+
+
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,64 @@
+"""Run ASGI applications on their ports until SIGTERM, and then end them in order, without cutting off who is being served."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+@dataclass(frozen=True)
+class Listener:
+    """An application and its port."""
+
+    app: ASGIApp
+    port: int
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals alone: ``serve`` handles them once for all listeners."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(listeners: Sequence[Listener], *, drain: Callable[[], None], grace_seconds: int) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Then ``drain`` is called, and the listeners stop one after the other, each once its open requests have ended or
+    ``grace_seconds`` have passed: what the first one's requests wait for may still come in through the second.
+    """
+    servers = [_server(listener, grace_seconds) for listener in listeners]
+    running = [asyncio.create_task(server.serve()) for server in servers]
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    drain()
+    for server, task in zip(servers, running, strict=True):
+        server.should_exit = True
+        await task
+
+
+def _server(listener: Listener, grace_seconds: int) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            listener.app,
+            host="0.0.0.0",  # noqa: S104 - a pod is reached at whatever address it was given
+            port=listener.port,
+            loop="uvloop",
+            http="httptools",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=grace_seconds,
+        )
+    )

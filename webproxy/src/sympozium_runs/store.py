@@ -1,0 +1,62 @@
+"""The AgentRuns in the cluster: the only writer and reader of them on this side. The run is the truth (rule 1)."""
+
+from typing import Any
+
+from sympozium_api import endings, names
+from sympozium_api.client import ApiError, Client
+from sympozium_api.client.resources import INSTANCES, RUNS
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.records import End
+from sympozium_api.run import AgentRun
+from sympozium_runs.clock import Clock
+
+
+class Store:
+    """Reads and writes AgentRuns. Every method may raise ApiError and ApiUnavailable."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+
+    async def create(self, namespace: str, manifest: dict[str, Any]) -> AgentRun:
+        """Make a run; ApiError.already_exists when its name is taken."""
+        return AgentRun.model_validate(await self._client.create(RUNS, namespace, manifest))
+
+    async def get(self, namespace: str, name: str) -> AgentRun:
+        """A run as it is now."""
+        return AgentRun.model_validate(await self._client.get(RUNS, namespace, name))
+
+    async def instance(self, namespace: str, name: str) -> SympoziumInstance:
+        """The instance of a run."""
+        return SympoziumInstance.model_validate(await self._client.get(INSTANCES, namespace, name))
+
+    async def cancel(self, namespace: str, name: str) -> None:
+        """Ask the operator to end a run; one that has ended stays as it is, one that is gone is no error."""
+        try:
+            await self._client.patch(RUNS, namespace, name, {"spec": {"cancel": True}})
+        except ApiError as error:
+            if not error.not_found:
+                raise
+
+    async def end(self, run: AgentRun, pod: str, record: End) -> bool:
+        """Store the terminal status that an end record means; whether this pod's is the one that stands.
+
+        It is written once: the API server refuses to change a terminal status, whoever tries.
+        """
+        status = endings.status_of(
+            record,
+            job_name=names.job(run.metadata.name, run.metadata.uid),
+            pod_name=pod,
+            started_at=run.status.started_at,
+            now=self._clock.now(),
+        )
+        try:
+            await self._client.patch(RUNS, *run.key, {"status": status}, subresource="status")
+        except ApiError as error:
+            if not error.invalid:
+                raise
+            found = await self.get(*run.key)
+            if not found.ended:
+                raise
+            return found.status.pod_name == pod and found.status.phase == status["phase"]
+        return True

@@ -1,0 +1,143 @@
+"""The runs surface, port 8081: a pod fetches its task here and brings its records. Any replica serves any run of its scope."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sympozium_api import effective, names
+from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_api.records import END_RECORDS, MAX_RECORD_BYTES, End, Record
+from sympozium_api.run import AgentRun
+from sympozium_runs import task
+from sympozium_runs.board import Board, Stream
+from sympozium_runs.clock import Clock
+from sympozium_runs.identity import Forbidden, Pod, PodTokens
+from sympozium_runs.store import Store
+
+
+class RunsSurface:
+    """The handlers. What they answer: 401 and 403 for whom they do not know, 404 no such run, 409 another pod speaks for it,
+    410 it has ended or is to end, 413 and 422 a record that cannot be read, 503 the API server is away.
+    """
+
+    def __init__(self, store: Store, board: Board, tokens: PodTokens, clock: Clock) -> None:
+        self._store = store
+        self._board = board
+        self._tokens = tokens
+        self._clock = clock
+
+    def routes(self) -> list[Route]:
+        """The two routes of a pod, and health."""
+        return [
+            Route("/runs/{name}/task", self.task, methods=["GET"]),
+            Route("/runs/{name}/events", self.events, methods=["POST"]),
+            Route("/healthz", _healthy, methods=["GET"]),
+        ]
+
+    async def task(self, request: Request) -> Response:
+        """GET /runs/{name}/task: what the pod is to do."""
+        run, _ = await self._admit(request)
+        if run.ended or run.spec.cancel:
+            raise HTTPException(410, "the run has ended or is cancelled")
+        instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
+        return JSONResponse(task.build(run, instance, seconds_left=float(effective.timeout(instance, run))))
+
+    async def events(self, request: Request) -> Response:
+        """POST /runs/{name}/events: the pod's records, one JSON object per line, in one open request."""
+        run, pod = await self._admit(request)
+        if run.status.pod_name not in (None, pod.name):
+            raise HTTPException(409, "another pod speaks for this run")
+        stream = self._board.open(run.key, pod.name)
+        if stream is None:
+            raise HTTPException(409, "another pod speaks for this run")
+        try:
+            end = await self._until_end(request, stream)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it: the pod will come back, here or elsewhere
+        finally:
+            stream.close()
+        if end is None:
+            return JSONResponse({"stored": False})
+        if not await self._store.end(run, pod.name, end):
+            raise HTTPException(410, "the run had ended otherwise")
+        return JSONResponse({"stored": True})
+
+    async def _admit(self, request: Request) -> tuple[AgentRun, Pod]:
+        """The run in the path and the pod that asks, once it is known to be of that run's Job."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise HTTPException(401, "a pod's token is missing")
+        pod = await self._tokens.pod(token)
+        run = await self._store.get(pod.namespace, request.path_params["name"])
+        job = names.job(run.metadata.name, run.metadata.uid)
+        account = names.agent_service_account(run.spec.agent_ref)
+        if not names.is_pod_of_job(pod.name, job) or pod.service_account != account:
+            raise HTTPException(403, "the token is of a pod that is not of this run's Job")
+        return run, pod
+
+    async def _until_end(self, request: Request, stream: Stream) -> End | None:
+        """Hand records on as they come, up to the end record; None when the request ends without one."""
+        try:
+            async with asyncio.timeout(None) as until_stopped:
+                stream.on_stop(lambda: until_stopped.reschedule(0))
+                async for record in _records(request):
+                    stream.bring(record)
+                    if record["type"] in END_RECORDS:
+                        return cast(End, record)
+        except TimeoutError as stopped:
+            raise HTTPException(410, "the run is cancelled") from stopped
+        return None
+
+
+async def _records(request: Request) -> AsyncIterator[Record]:
+    rest = b""
+    async for chunk in request.stream():
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > MAX_RECORD_BYTES:
+            raise HTTPException(413, f"a record is longer than {MAX_RECORD_BYTES} bytes")
+        for line in lines:
+            yield _record(line)
+    if rest.strip():
+        yield _record(rest)
+
+
+def _record(line: bytes) -> Record:
+    try:
+        found: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(422, "a record is not JSON") from error
+    if not isinstance(found, dict) or not isinstance(found.get("type"), str):
+        raise HTTPException(422, "a record is not an object with a type")
+    return cast(Record, found)
+
+
+async def _healthy(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """What went wrong, as a status that tells the pod whether to try again (503) or to give up."""
+    match error:
+        case HTTPException():
+            status, message = error.status_code, error.detail
+        case Forbidden():
+            status, message = 401, str(error)
+        case ApiError():
+            status, message = (404, "no such run or instance") if error.not_found else (502, error.message)
+        case _:
+            status, message = 503, str(error)
+    return JSONResponse({"error": message}, status_code=status)
+
+
+def create_surface(store: Store, board: Board, tokens: PodTokens, clock: Clock) -> Starlette:
+    """The ASGI application of port 8081."""
+    surface = RunsSurface(store, board, tokens, clock)
+    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, ApiError, ApiUnavailable), _refused)
+    return Starlette(routes=surface.routes(), exception_handlers=handlers)

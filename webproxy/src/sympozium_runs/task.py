@@ -1,0 +1,33 @@
+"""What a pod is told to do: an AgentRun and its instance, turned into a task. Pure."""
+
+from typing import Any
+
+from sympozium_api import effective
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.records import Task
+from sympozium_api.run import AgentRun
+
+_OURS = ("stream", "stream_options")
+"""Fields of a request that say how the caller is answered, not what the model is asked."""
+
+
+def build(run: AgentRun, instance: SympoziumInstance, *, seconds_left: float) -> Task:
+    """The task of a run in mode task."""
+    model = effective.model(instance, run)
+    agent = instance.spec.agents.default
+    return {
+        "run": run.metadata.name,
+        "request": _request(run, instance) | {"model": model.name},
+        "model": {"baseURL": model.base_url, "headers": agent.provider_headers},
+        "env": agent.env,
+        "timeoutSeconds": seconds_left,
+    }
+
+
+def _request(run: AgentRun, instance: SympoziumInstance) -> dict[str, Any]:
+    asked = run.spec.request or {"messages": [{"role": "user", "content": run.spec.task}]}
+    prompt = run.spec.system_prompt or instance.spec.memory.system_prompt
+    messages = list(asked.get("messages", []))
+    if prompt:
+        messages.insert(0, {"role": "system", "content": prompt})
+    return {name: value for name, value in asked.items() if name not in _OURS} | {"messages": messages}

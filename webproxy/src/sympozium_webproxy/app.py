@@ -1,0 +1,41 @@
+"""The web-proxy's ASGI application, made from its parts."""
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from sympozium_webproxy.context import Context
+from sympozium_webproxy.middleware import RequestTrace
+from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_webproxy.routes import chat, health, models
+
+
+def create_app(context: Context) -> FastAPI:
+    """The application of port 8080."""
+    app = FastAPI(title="Sympozium web endpoint", docs_url=None, redoc_url=None)
+    app.state.context = context
+    for routes in (chat, models, health):
+        app.include_router(routes.router)
+    app.add_exception_handler(OpenAIError, _openai_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _bug)
+    app.add_middleware(RequestTrace, metrics=context.metrics)
+    return app
+
+
+async def _openai_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OpenAIError)  # noqa: S101 - what this handler is registered for
+    return JSONResponse(error.body, status_code=error.status, headers=error.headers)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    """404 and 405 of the router, in OpenAI's shape."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - what this handler is registered for
+    message = f"{error.detail}: {request.method} {request.url.path}"
+    return await _openai_error(request, OpenAIError(error.status_code, message, code="unknown_url"))
+
+
+async def _bug(request: Request, _: Exception) -> JSONResponse:
+    """500: what nobody foresaw. The server logs the traceback; the caller gets the request's id to quote."""
+    message = f"Internal error; quote request id {request.state.request_id}."
+    return await _openai_error(request, OpenAIError(500, message, type="server_error", code="internal_error"))

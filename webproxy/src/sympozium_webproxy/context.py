@@ -1,0 +1,38 @@
+"""What the routes work with, handed in once when the application is made."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from sympozium_runs.clock import Clock
+from sympozium_runs.runs import Runs
+from sympozium_webproxy.endpoint import Endpoint
+from sympozium_webproxy.keys import ApiKeys
+from sympozium_webproxy.limits import RateLimiter
+from sympozium_webproxy.metrics import Metrics
+from sympozium_webproxy.settings import Settings
+
+
+@dataclass
+class Context:
+    """The parts of one web-proxy."""
+
+    settings: Settings
+    endpoint: Endpoint
+    runs: Runs
+    keys: ApiKeys
+    limiter: RateLimiter
+    clock: Clock
+    open_runs: Callable[[], int]
+    """Runs of the instance that have not ended."""
+    api_answers: Callable[[], Awaitable[bool]]
+    """Whether the API server can be reached."""
+    metrics: Metrics = field(default_factory=Metrics)
+    draining: bool = False
+
+
+def of(request: Request) -> Context:
+    """The context of the application that a request came to."""
+    found: Context = request.app.state.context
+    return found

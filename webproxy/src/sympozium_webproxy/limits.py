@@ -1,0 +1,61 @@
+"""Rate limits: a token bucket per API key."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sympozium_api.instance import RateLimit
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a request may pass, and what its caller is told."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset_seconds: float
+    """Until the bucket is full again."""
+    retry_seconds: float
+    """Until one request may pass; 0 when one may now."""
+
+    def headers(self) -> dict[str, str]:
+        """The headers that OpenAI's clients read, and Retry-After where the request may not pass."""
+        found = {
+            "x-ratelimit-limit-requests": str(self.limit),
+            "x-ratelimit-remaining-requests": str(self.remaining),
+            "x-ratelimit-reset-requests": f"{self.reset_seconds:.3f}s",
+        }
+        return found if self.allowed else found | {"Retry-After": str(math.ceil(self.retry_seconds))}
+
+
+@dataclass
+class _Bucket:
+    tokens: float
+    filled_at: float
+
+
+class RateLimiter:
+    """Buckets of all keys. The limit is given with each request, so that a changed limit holds at once."""
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._buckets: dict[str, _Bucket] = {}
+
+    def take(self, key_id: str, limit: RateLimit) -> Verdict:
+        """Take one request's token from a key's bucket, if there is one."""
+        now = self._clock()
+        per_second, size = limit.requests_per_minute / 60, limit.burst_size
+        bucket = self._buckets.setdefault(key_id, _Bucket(size, now))
+        bucket.tokens = min(size, bucket.tokens + (now - bucket.filled_at) * per_second)
+        bucket.filled_at = now
+        allowed = bucket.tokens >= 1
+        if allowed:
+            bucket.tokens -= 1
+        return Verdict(
+            allowed=allowed,
+            limit=limit.requests_per_minute,
+            remaining=int(bucket.tokens),
+            reset_seconds=(size - bucket.tokens) / per_second,
+            retry_seconds=max(0.0, (1 - bucket.tokens) / per_second),
+        )

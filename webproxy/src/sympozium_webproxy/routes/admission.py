@@ -1,0 +1,35 @@
+"""Who may pass: the API key first, then its rate limit, then the instance's queue (rule 9)."""
+
+from starlette.requests import Request
+
+from sympozium_webproxy import context
+from sympozium_webproxy.endpoint import Serving
+from sympozium_webproxy.protocol.openai import errors
+
+
+def authenticate(request: Request) -> str:
+    """The id of the caller's key; raises OpenAIError 401."""
+    key_id = context.of(request).keys.identify(request.headers.get("authorization"))
+    if key_id is None:
+        raise errors.unauthorized()
+    request.state.key_id = key_id
+    return key_id
+
+
+def admit(request: Request, key_id: str) -> tuple[Serving, dict[str, str]]:
+    """What a run is started with, and the rate-limit headers of its answer; raises OpenAIError 429 and 503."""
+    parts = context.of(request)
+    if parts.draining:
+        raise errors.unavailable("This replica is shutting down.", code="draining")
+    serving = parts.endpoint.serving()
+    verdict = parts.limiter.take(key_id, serving.rate_limit)
+    headers = verdict.headers()
+    if not verdict.allowed:
+        parts.metrics.refused.labels("rate_limit").inc()
+        raise errors.too_many("Rate limit reached for this API key.", code="rate_limit_exceeded", headers=headers)
+    spec = serving.instance.spec
+    if parts.open_runs() >= spec.max_concurrent_runs + spec.max_queued_runs:
+        parts.metrics.refused.labels("queue_full").inc()
+        headers["Retry-After"] = "5"
+        raise errors.too_many("The instance's queue is full.", code="queue_full", headers=headers)
+    return serving, headers

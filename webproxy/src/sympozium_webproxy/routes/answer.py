@@ -1,0 +1,141 @@
+"""The response that follows a run: one JSON body at its end, or server-sent events as its records come."""
+
+import asyncio
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from sympozium_api.records import Record
+from sympozium_runs.board import Left
+from sympozium_runs.runs import Handle
+from sympozium_webproxy.metrics import Metrics
+from sympozium_webproxy.protocol import sse
+from sympozium_webproxy.protocol.openai import errors
+from sympozium_webproxy.protocol.openai.chat import Chunks, Head, completion
+
+
+class RunResponse(Response):
+    """Follows a run to its end. A caller that leaves before it cancels the run (rule 7)."""
+
+    def __init__(self, handle: Handle, head: Head, headers: Mapping[str, str], *, began: float) -> None:
+        super().__init__()
+        self._handle = handle
+        self._head = head
+        self._own_headers = dict(headers)
+        self._began = began
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        """Answer as an ASGI application."""
+        leaving = asyncio.create_task(self._leave_with(receive))
+        try:
+            await self._answer(send)
+        except Left:
+            pass  # nobody is there to be answered; closing the handle cancels the run
+        finally:
+            leaving.cancel()
+            self._handle.close()
+
+    async def _leave_with(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._handle.leave()
+
+    @abstractmethod
+    async def _answer(self, send: Send) -> None:
+        """Send the whole answer."""
+
+    async def _begin(self, send: Send, status: int, headers: Mapping[str, str]) -> None:
+        elapsed = {"openai-processing-ms": str(round((time.monotonic() - self._began) * 1000))}
+        raw = [
+            (name.lower().encode(), value.encode())
+            for name, value in {**self._own_headers, **elapsed, **headers}.items()
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def _send_json(self, send: Send, status: int, body: dict[str, Any], headers: Mapping[str, str]) -> None:
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        await self._begin(
+            send, status, {"content-type": "application/json", "content-length": str(len(content)), **headers}
+        )
+        await send({"type": "http.response.body", "body": content})
+
+    async def _send_error(self, send: Send, error: errors.OpenAIError) -> None:
+        await self._send_json(send, error.status, error.body, error.headers)
+
+
+class CompletionResponse(RunResponse):
+    """The whole chat completion, once the run has ended."""
+
+    async def _answer(self, send: Send) -> None:
+        while True:
+            record = await self._handle.next()
+            if record and record["type"] == "done":
+                await self._send_json(send, 200, completion(self._head, record), {})
+                return
+            if record and record["type"] == "error":
+                await self._send_error(send, errors.of_run(record["error"]))
+                return
+
+
+class ChunkResponse(RunResponse):
+    """Chunks as the model sends them. Until the first one, or the first keep-alive, an error still has a status of its own."""
+
+    def __init__(
+        self,
+        handle: Handle,
+        head: Head,
+        headers: Mapping[str, str],
+        *,
+        began: float,
+        include_usage: bool,
+        keep_alive_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        super().__init__(handle, head, headers, began=began)
+        self._chunks = Chunks(head, include_usage)
+        self._keep_alive_seconds = keep_alive_seconds
+        self._metrics = metrics
+        self._streaming = False
+
+    async def _answer(self, send: Send) -> None:
+        while True:
+            record = await self._handle.next(self._keep_alive_seconds)
+            if record and record["type"] == "error" and not self._streaming:
+                await self._send_error(send, errors.of_run(record["error"]))
+                return
+            frames = self._frames(record)
+            if frames:
+                await self._send_frames(send, frames)
+            if record and record["type"] in ("done", "error"):
+                await send({"type": "http.response.body", "body": b""})
+                return
+
+    def _frames(self, record: Record | None) -> bytes:
+        """What a record, or silence, is to the caller."""
+        if record is None:
+            return sse.KEEP_ALIVE
+        match record["type"]:
+            case "delta":
+                return sse.data(self._chunks.delta(record))
+            case "done":
+                return b"".join(map(sse.data, self._chunks.end(record))) + sse.DONE
+            case "error":
+                return sse.data(errors.of_run(record["error"]).body)
+        return b""
+
+    async def _send_frames(self, send: Send, frames: bytes) -> None:
+        if not self._streaming:
+            self._streaming = True
+            self._metrics.first_token.observe(time.monotonic() - self._began)
+            headers = {
+                "content-type": "text/event-stream; charset=utf-8",
+                "cache-control": "no-cache",
+                "x-accel-buffering": "no",
+            }
+            await self._begin(send, 200, headers)
+        await send({"type": "http.response.body", "body": frames, "more_body": True})

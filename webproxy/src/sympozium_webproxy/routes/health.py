@@ -1,0 +1,37 @@
+"""Health and metrics: without a key."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from sympozium_webproxy import context
+
+router = APIRouter()
+
+
+@router.get("/health")
+@router.get("/healthz")
+async def alive() -> dict[str, str]:
+    """Whether the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def ready(request: Request) -> JSONResponse:
+    """Whether a request would be served: 503 with the reason when not."""
+    parts = context.of(request)
+    if parts.draining:
+        reason = "draining"
+    elif not parts.endpoint.known:
+        reason = "instance not read yet"
+    elif not await parts.api_answers():
+        reason = "API server unreachable"
+    else:
+        return JSONResponse({"status": "ok"})
+    return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics."""
+    return Response(generate_latest(context.of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

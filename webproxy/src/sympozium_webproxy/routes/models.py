@@ -1,0 +1,32 @@
+"""GET /v1/models and GET /v1/models/{model}."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from sympozium_api.instance import SympoziumInstance
+from sympozium_webproxy import context
+from sympozium_webproxy.protocol.openai import models
+from sympozium_webproxy.routes.admission import authenticate
+
+router = APIRouter()
+
+
+@router.get("/v1/models")
+async def list_models(request: Request) -> dict[str, Any]:
+    """The models that requests may name."""
+    instance, created = _instance(request)
+    return models.listing(instance, created=created)
+
+
+@router.get("/v1/models/{model:path}")
+async def get_model(request: Request, model: str) -> dict[str, Any]:
+    """One of them."""
+    instance, created = _instance(request)
+    return models.one(instance, model, created=created)
+
+
+def _instance(request: Request) -> tuple[SympoziumInstance, int]:
+    authenticate(request)
+    instance = context.of(request).endpoint.serving().instance
+    return instance, int(instance.metadata.created.timestamp())
