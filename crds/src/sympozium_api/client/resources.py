@@ -7,7 +7,7 @@ from sympozium_api.names import GROUP, VERSION
 
 @dataclass(frozen=True)
 class ResourceType:
-    """A namespaced kind: its API group and version (empty group: core), its plural and its kind."""
+    """A kind: its API group and version (empty group: core), its plural and its kind."""
 
     group: str
     version: str
@@ -35,6 +35,7 @@ CONFIGS = ResourceType(GROUP, VERSION, "sympoziumconfigs", "SympoziumConfig")
 JOBS = ResourceType("batch", "v1", "jobs", "Job")
 PODS = ResourceType("", "v1", "pods", "Pod")
 EVENTS = ResourceType("", "v1", "events", "Event")
+NODES = ResourceType("", "v1", "nodes", "Node")
 SECRETS = ResourceType("", "v1", "secrets", "Secret")
 SERVICES = ResourceType("", "v1", "services", "Service")
 SERVICE_ACCOUNTS = ResourceType("", "v1", "serviceaccounts", "ServiceAccount")

@@ -1,0 +1,54 @@
+# Every command of the project. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo down setup test unit e2e check format generate bench
+
+VENV := .venv
+RUN := $(VENV)/bin/
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## from nothing to a streamed answer of a real model; leaves it running
+	@local/demo.sh
+
+down: ## remove everything that `make demo` or `make test` started
+	@local/down.sh
+
+setup: $(VENV)/.ready ## install what tests and checks need, into .venv
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@local/python.sh $(VENV)
+	@touch $@
+
+test: setup ## every test, the cluster's included (starts the cluster where there is none)
+	@local/up.sh
+	@. .local/env && $(RUN)pytest $(PYTEST_ARGS)
+
+unit: setup ## the tests that need no cluster: seconds
+	@$(RUN)pytest tests/unit tests/contract tests/integration
+
+e2e: setup ## the tests that need a cluster
+	@local/up.sh
+	@. .local/env && $(RUN)pytest tests/e2e $(PYTEST_ARGS)
+
+check: setup ## format, lint, types, import contracts, generated files
+	@$(RUN)ruff format --check .
+	@$(RUN)ruff check .
+	@$(RUN)mypy
+	@$(RUN)lint-imports --no-cache
+	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.crds $$made \
+	  && diff -r -x src $$made crds && diff -r -x NOTES.txt $$made charts/sympozium-crds/templates && rm -r $$made
+
+format: setup ## format the code and mend what the linter can
+	@$(RUN)ruff format .
+	@$(RUN)ruff check --fix .
+
+generate: setup ## write the CRDs from the typed models, and the chart's copies of them
+	@$(RUN)python -m sympozium_api.crds crds
+	@cp crds/*.yaml charts/sympozium-crds/templates/
+
+bench: setup ## the figures of docs/benchmarks.md, beside a bare Job in the same run
+	@local/up.sh
+	@. .local/env && $(RUN)python -m tests.bench $(BENCH_ARGS)

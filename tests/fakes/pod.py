@@ -1,0 +1,93 @@
+"""An agent pod that does what a test tells it: it speaks to a runs surface as the real one does."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.fakes.kubernetes import FakeKubernetes, Object
+
+from sympozium_api import names
+from sympozium_api.client.resources import RUNS
+
+ISSUER = "https://kubernetes.default.svc"
+
+
+class TokenIssuer:
+    """Signs tokens as the API server does, and publishes its public key in the fake."""
+
+    def __init__(self, kubernetes: FakeKubernetes) -> None:
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
+        kubernetes.documents["/openid/v1/jwks"] = {"keys": [public | {"kid": "k1", "alg": "RS256", "use": "sig"}]}
+        kubernetes.documents["/.well-known/openid-configuration"] = {"issuer": ISSUER}
+        kubernetes.documents["/version"] = {"gitVersion": "fake"}
+
+    def token(self, pod: str, account: str, **changes: Any) -> str:
+        claims: dict[str, Any] = {
+            "iss": ISSUER,
+            "aud": [names.RUNS_AUDIENCE],
+            "exp": 4_000_000_000,
+            "kubernetes.io": {"namespace": "default", "pod": {"name": pod}, "serviceaccount": {"name": account}},
+        }
+        return jwt.encode(claims | changes, self._key, algorithm="RS256", headers={"kid": "k1"})
+
+
+class FakePod:
+    """A pod of one run's Job."""
+
+    def __init__(self, run: Object, issuer: TokenIssuer, url: str, suffix: str = "abcde") -> None:
+        self.run = run["metadata"]["name"]
+        self.name = f"{names.job(self.run, run['metadata']['uid'])}-{suffix}"
+        account = names.agent_service_account(run["spec"]["agentRef"])
+        self._headers = {"Authorization": f"Bearer {issuer.token(self.name, account)}"}
+        self._url = f"{url}/runs/{self.run}"
+
+    async def task(self) -> httpx2.Response:
+        async with httpx2.AsyncClient(timeout=10) as http:
+            return await http.get(f"{self._url}/task", headers=self._headers)
+
+    async def say(self, *records: dict[str, Any] | asyncio.Event) -> httpx2.Response:
+        """Send records in one open request; at an Event it waits until the test sets it."""
+
+        async def body() -> AsyncIterator[bytes]:
+            for record in records:
+                if isinstance(record, asyncio.Event):
+                    await record.wait()
+                else:
+                    yield json.dumps(record).encode() + b"\n"
+
+        async with httpx2.AsyncClient(timeout=10) as http:
+            return await http.post(f"{self._url}/events", headers=self._headers, content=body())
+
+    async def answer(self, *words: str) -> httpx2.Response:
+        return await self.say({"type": "started"}, *map(delta, words), done("".join(words)))
+
+
+def delta(text: str) -> dict[str, Any]:
+    return {"type": "delta", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+
+
+def done(text: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    return {
+        "type": "done",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+        "durationMs": 7,
+    }
+
+
+def failed(kind: str, message: str, status: int) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": message, "httpStatus": status}, "durationMs": 7}
+
+
+async def created_run(kubernetes: FakeKubernetes, *, among: int = 1) -> Object:
+    """The newest AgentRun, as soon as there are that many."""
+    async with asyncio.timeout(5):
+        while len(found := await kubernetes.list(RUNS, "default")) < among:
+            await asyncio.sleep(0.002)
+    return found[-1]

@@ -1,0 +1,152 @@
+"""Port 8081: who may fetch a task and bring records (rule 5), and what is stored of them (rule 1)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.pod import FakePod, TokenIssuer, delta, done
+from tests.integration.conftest import instance, listening
+
+from sympozium_api import names
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.client.resources import RUNS
+from sympozium_runs.board import Board
+from sympozium_runs.clock import SystemClock
+from sympozium_runs.identity import PodTokens
+from sympozium_runs.store import Store
+from sympozium_runs.surface import create_surface
+
+
+@dataclass
+class World:
+    kubernetes: FakeKubernetes
+    issuer: TokenIssuer
+    url: str
+
+    def pod(self, name: str = "r1", suffix: str = "abcde") -> FakePod:
+        return FakePod(self.kubernetes.object(RUNS, name), self.issuer, self.url, suffix)
+
+    def status(self, name: str = "r1") -> dict[str, object]:
+        found: dict[str, object] = self.kubernetes.object(RUNS, name).get("status", {})
+        return found
+
+    async def ask(self, token: str, run: str = "r1") -> httpx2.Response:
+        async with httpx2.AsyncClient(base_url=self.url) as http:
+            return await http.get(f"/runs/{run}/task", headers={"Authorization": f"Bearer {token}"})
+
+
+def run(name: str, **spec: object) -> dict[str, object]:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "AgentRun",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"agentRef": "demo", "mode": "task", "task": "hello"} | spec,
+    }
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    kubernetes = FakeKubernetes()
+    issuer = TokenIssuer(kubernetes)
+    kubernetes.put(instance(memory={"systemPrompt": "Be brief."}))
+    kubernetes.put(run("r1"))
+    kubernetes.put(run("r2"))
+    clock = SystemClock()
+    async with listening(create_surface(Store(kubernetes, clock), Board(), PodTokens(kubernetes), clock)) as url:
+        yield World(kubernetes, issuer, url)
+
+
+async def test_a_pod_gets_the_task_of_its_run_with_the_system_prompt_first(world: World) -> None:
+    task = (await world.pod().task()).json()
+    assert task["request"] == {
+        "model": "smollm2",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}],
+    }
+    assert task["model"]["baseURL"] == "http://model/v1"
+    assert task["timeoutSeconds"] == 600
+
+
+async def test_a_request_keeps_its_fields_but_for_how_the_caller_is_answered(world: World) -> None:
+    asked = {"messages": [{"role": "user", "content": "x"}], "model": "demo", "stream": True, "seed": 7}
+    world.kubernetes.put(run("r3") | {"spec": {"agentRef": "demo", "mode": "task", "request": asked}})
+    task = (await world.pod("r3").task()).json()
+    assert task["request"]["seed"] == 7
+    assert task["request"]["model"] == "smollm2"
+    assert "stream" not in task["request"]
+
+
+class TestWhoMaySpeak:
+    async def test_a_pod_of_another_run_may_not(self, world: World) -> None:
+        token = world.issuer.token(world.pod("r2").name, "demo-agent")
+        assert (await world.ask(token, run="r1")).status_code == 403
+
+    async def test_a_pod_of_another_service_account_may_not(self, world: World) -> None:
+        assert (await world.ask(world.issuer.token(world.pod().name, "default"))).status_code == 403
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"aud": ["https://kubernetes.default.svc"]},
+            {"exp": 1_000_000_000},
+            {"iss": "https://elsewhere"},
+            {"kubernetes.io": {}},
+        ],
+    )
+    async def test_a_token_for_something_else_is_refused(self, world: World, changes: dict[str, object]) -> None:
+        token = world.issuer.token(world.pod().name, "demo-agent", **changes)
+        assert (await world.ask(token)).status_code == 401
+
+    async def test_a_token_of_another_cluster_is_refused(self, world: World) -> None:
+        elsewhere = TokenIssuer(FakeKubernetes())
+        assert (await world.ask(elsewhere.token(world.pod().name, "demo-agent"))).status_code == 401
+
+    @pytest.mark.parametrize("token", ["nonsense", "a.b.c"])
+    async def test_what_is_no_token_is_refused(self, world: World, token: str) -> None:
+        assert (await world.ask(token)).status_code == 401
+
+    async def test_an_unknown_run_is_not_found(self, world: World) -> None:
+        assert (await world.ask(world.issuer.token("x", "demo-agent"), run="nothing")).status_code == 404
+
+    async def test_a_second_pod_of_the_job_may_not_while_the_first_one_speaks(self, world: World) -> None:
+        rest = asyncio.Event()
+        first = asyncio.create_task(world.pod().say({"type": "started"}, delta("a"), rest, done("a")))
+        await asyncio.sleep(0.1)
+        assert (await world.pod(suffix="zzzzz").answer("b")).status_code == 409
+        rest.set()
+        assert (await first).json() == {"stored": True}
+        assert world.status()["result"] == "a"
+
+
+class TestTheEndRecord:
+    async def test_it_may_be_repeated(self, world: World) -> None:
+        pod = world.pod()
+        assert (await pod.say(done("a"))).json() == {"stored": True}
+        assert (await pod.say(done("a"))).json() == {"stored": True}
+
+    async def test_a_terminal_status_never_changes(self, world: World) -> None:
+        world.kubernetes.put(run("r1") | {"status": {"phase": "Cancelled"}})
+        assert (await world.pod().say({"type": "started"}, done("a"))).status_code == 410
+        assert world.status() == {"phase": "Cancelled"}
+
+    async def test_it_is_not_acknowledged_unless_stored(self, world: World) -> None:
+        world.kubernetes.refuse("patch", RUNS, ApiUnavailable("away"))
+        pod = world.pod()
+        assert (await pod.say(done("a"))).status_code == 503
+        assert world.status() == {}
+        assert (await pod.say(done("a"))).json() == {"stored": True}
+
+    async def test_a_request_without_one_stores_nothing(self, world: World) -> None:
+        assert (await world.pod().say({"type": "started"}, delta("a"))).json() == {"stored": False}
+        assert world.status() == {}
+
+    @pytest.mark.parametrize("record", [{"no": "type"}, {"type": 7}])
+    async def test_what_is_no_record_is_refused(self, world: World, record: dict[str, object]) -> None:
+        assert (await world.pod().say(record)).status_code == 422
+
+
+async def test_a_cancelled_run_has_no_task(world: World) -> None:
+    world.kubernetes.put(run("r1", cancel=True))
+    assert (await world.pod().task()).status_code == 410

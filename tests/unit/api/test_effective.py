@@ -1,0 +1,107 @@
+"""What a spec means once skills, params and fields are taken together."""
+
+from typing import Any
+
+import pytest
+
+from sympozium_api import effective
+from sympozium_api.base import seconds
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.run import AgentRun
+
+
+def instance(**spec: Any) -> SympoziumInstance:
+    agents = {"default": {"model": "m", "baseURL": "http://own/v1/"}}
+    return SympoziumInstance.model_validate({"metadata": {"name": "demo"}, "spec": {"agents": agents} | spec})
+
+
+def skill(**params: str) -> dict[str, Any]:
+    return {"skills": [{"skillPackRef": "web-endpoint", "params": params}]}
+
+
+def test_without_skill_and_field_there_is_no_web_endpoint() -> None:
+    assert effective.web_endpoint(instance()) is None
+
+
+def test_the_skill_and_the_field_switch_on_the_same() -> None:
+    by_field = effective.web_endpoint(instance(webEndpoint={"enabled": True}))
+    assert by_field == effective.web_endpoint(instance(**skill()))
+    assert by_field is not None
+    assert (by_field.rate_limit.requests_per_minute, by_field.rate_limit.burst_size) == (60, 10)
+
+
+def test_a_param_wins_over_the_field() -> None:
+    field = {"webEndpoint": {"rateLimit": {"requestsPerMinute": 5, "burstSize": 6}, "hostname": "a"}}
+    found = effective.web_endpoint(instance(**skill(rate_limit_rpm="120", auth_secret_ref="s"), **field))
+    assert found is not None
+    assert (found.rate_limit.requests_per_minute, found.rate_limit.burst_size) == (120, 6)
+    assert (found.hostname, found.auth_secret_ref) == ("a", "s")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"rate_limit_rpm": "many"}, r"spec\.skills\[0\]\.params\.rate_limit_rpm: 'many' is not a whole number"),
+        ({"rate_limit_rpm": "0"}, "from 1 to"),
+        ({"rate_limit_burst": "-1"}, r"rate_limit_burst"),
+        ({"rate_limit_rpm": "٣"}, "whole number"),
+        ({"rate_limt_rpm": "1"}, r"rate_limt_rpm: unknown; known are auth_secret_ref, hostname"),
+    ],
+)
+def test_a_param_that_cannot_be_read_is_named(params: dict[str, str], message: str) -> None:
+    with pytest.raises(effective.InvalidSpec, match=message):
+        effective.web_endpoint(instance(**skill(**params)))
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"mcpServers": [{"name": "a", "url": "http://a"}]}, "spec.mcpServers"),
+        ({"policyRef": "p"}, "spec.policyRef"),
+        ({"agents": {"default": {"model": "m", "warmPool": {"size": 1}}}}, "spec.agents.default.warmPool.size"),
+        ({"skills": [{"skillPackRef": "web-endpoint"}, {"configMapRef": "c"}]}, r"spec.skills\[1\]"),
+    ],
+)
+def test_what_this_version_cannot_do_is_refused_by_name(spec: dict[str, Any], field: str) -> None:
+    with pytest.raises(effective.InvalidSpec, match=f"{field}: not supported"):
+        effective.refuse_unsupported(instance(**spec))
+
+
+class TestModel:
+    refs = (
+        {"provider": "first", "secret": "s1"},
+        {"provider": "other", "secret": "s2"},
+        {"provider": "first", "secret": "s3"},
+    )
+
+    def run(self, **model: str) -> AgentRun:
+        return AgentRun.model_validate({"spec": {"agentRef": "demo", "task": "x", "model": model}})
+
+    def test_the_instances_own(self) -> None:
+        found = effective.model(instance(authRefs=self.refs))
+        assert found == effective.Model(name="m", base_url="http://own/v1", provider="first", secret="s1")
+
+    def test_without_credentials(self) -> None:
+        assert effective.model(instance()).secret is None
+
+    def test_what_the_run_names_wins(self) -> None:
+        run = self.run(provider="other", model="big", baseURL="http://else/v1")
+        found = effective.model(instance(authRefs=self.refs), run)
+        assert found == effective.Model(name="big", base_url="http://else/v1", provider="other", secret="s2")
+
+    def test_the_runs_own_secret_wins(self) -> None:
+        assert effective.model(instance(authRefs=self.refs), self.run(authSecretRef="mine")).secret == "mine"
+
+    def test_the_provider_names_its_key(self) -> None:
+        assert effective.key_names("azure-openai") == ("AZURE_OPENAI_API_KEY", "api-key")
+
+
+@pytest.mark.parametrize(("text", "value"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h0m1s", 3601)])
+def test_durations(text: str, value: int) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "10", "1.5h", "10x", "-1s"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        seconds(text)

@@ -1,0 +1,109 @@
+"""How an end record becomes a run's terminal status."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sympozium_api import records
+from sympozium_api.endings import status_of
+from sympozium_api.run import MAX_RESULT_BYTES, RunStatus
+
+NOW = datetime(2026, 5, 4, 3, 2, 1, 999, tzinfo=UTC)
+
+
+def ended(record: dict[str, Any] | records.Error) -> dict[str, Any]:
+    status = status_of(record, job_name="r-1", pod_name="r-1-abcde", started_at=None, now=NOW)
+    RunStatus.model_validate(status)
+    return status
+
+
+def done(*choices: dict[str, Any], usage: Any = None) -> dict[str, Any]:
+    return {"type": "done", "choices": list(choices), "usage": usage, "durationMs": 7}
+
+
+def choice(content: Any = "Hi", **beside: Any) -> dict[str, Any]:
+    return {"index": 0, "message": {"role": "assistant", "content": content} | beside, "finish_reason": "stop"}
+
+
+def test_a_plain_answer_is_its_text_and_its_reason() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    assert ended(done(choice(), usage=usage)) == {
+        "phase": "Succeeded",
+        "result": "Hi",
+        "finishReason": "stop",
+        "jobName": "r-1",
+        "podName": "r-1-abcde",
+        "completedAt": "2026-05-04T03:02:01Z",
+        "tokenUsage": {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7, "toolCalls": 0, "durationMs": 7},
+    }
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [choice(None, tool_calls=[{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}])],
+        [choice(refusal="no")],
+        [choice() | {"logprobs": {"content": []}}],
+        [choice([{"type": "text", "text": "Hi"}])],
+        [choice(), choice("Ho") | {"index": 1}],
+    ],
+)
+def test_an_answer_that_is_more_than_text_is_kept_whole(answer: list[dict[str, Any]]) -> None:
+    assert ended(done(*answer))["choices"] == answer
+
+
+def test_null_and_empty_fields_beside_the_text_need_no_room() -> None:
+    assert "choices" not in ended(done(choice(refusal=None, annotations=[]) | {"logprobs": None}))
+
+
+def test_an_answer_without_choices_is_an_error() -> None:
+    assert ended(done())["error"] == {
+        "type": "model_error",
+        "message": "the model answered without any choice",
+        "httpStatus": 502,
+    }
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [choice("é" * (MAX_RESULT_BYTES // 2) + "!"), choice("x" * (MAX_RESULT_BYTES // 2), reasoning="y" * 200_000)],
+)
+def test_an_answer_that_a_run_cannot_store_is_an_error(answer: dict[str, Any]) -> None:
+    status = ended(done(answer))
+    assert (status["phase"], status["error"]["type"], status["error"]["httpStatus"]) == (
+        "Failed",
+        "answer_too_large",
+        502,
+    )
+    assert "result" not in status
+
+
+def test_an_answer_of_the_longest_size_is_stored() -> None:
+    assert ended(done(choice("x" * MAX_RESULT_BYTES)))["phase"] == "Succeeded"
+
+
+def test_an_error_keeps_the_models_status() -> None:
+    status = ended(records.error("model_error", "quota exceeded", 429))
+    assert status["phase"] == "Failed"
+    assert status["error"] == {"type": "model_error", "message": "quota exceeded", "httpStatus": 429}
+    assert "tokenUsage" not in status
+
+
+def test_the_error_cancelled_is_a_phase_of_its_own() -> None:
+    assert ended(records.error("cancelled", "the caller left", 499))["phase"] == "Cancelled"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"type": "error"},
+        {"type": "error", "error": "boom"},
+        {"type": "error", "error": {"type": 5 * "x" * 64, "message": "m" * 9000, "httpStatus": 200}},
+        {"type": "other"},
+        {"type": "done", "choices": ["text"]},
+        {"type": "done", "choices": [choice()], "usage": {"prompt_tokens": -1, "total_tokens": True}},
+    ],
+)
+def test_a_malformed_record_still_gives_a_status_that_the_schema_accepts(record: dict[str, Any]) -> None:
+    assert ended(record)["phase"] in ("Failed", "Succeeded")

@@ -1,0 +1,87 @@
+"""Records of a run reach all who follow it, whenever they came."""
+
+import pytest
+
+from sympozium_api.records import Delta, error
+from sympozium_runs.board import Board, Left
+
+KEY = ("default", "r1")
+STARTED = {"type": "started"}
+FIRST: Delta = {"type": "delta", "choices": [{"index": 0}]}
+SECOND: Delta = {"type": "delta", "choices": [{"index": 1}]}
+END = error("timeout", "too slow", 504)
+
+
+async def test_a_late_follower_sees_what_came_before() -> None:
+    board = Board()
+    early = board.follow(KEY)
+    board.publish(KEY, FIRST)
+    late = board.follow(KEY)
+    board.publish(KEY, SECOND)
+    assert [await late.next(), await late.next()] == [await early.next(), await early.next()] == [FIRST, SECOND]
+
+
+async def test_nothing_follows_the_end_record() -> None:
+    board = Board()
+    follower = board.follow(KEY)
+    board.publish(KEY, END)
+    board.publish(KEY, FIRST)
+    assert await follower.next() == END
+    assert follower.ended
+    assert await follower.next(patience=0) is None
+
+
+async def test_silence_is_none_and_leaving_is_left() -> None:
+    follower = Board().follow(KEY)
+    assert await follower.next(patience=0) is None
+    follower.leave()
+    with pytest.raises(Left):
+        await follower.next()
+
+
+async def test_a_pod_that_comes_back_brings_only_its_end() -> None:
+    board = Board()
+    follower = board.follow(KEY)
+    first = board.open(KEY, "pod")
+    assert first
+    first.bring(FIRST)
+    first.close()
+    again = board.open(KEY, "pod")
+    assert again
+    again.bring(SECOND)
+    again.bring(END)
+    assert [await follower.next(), await follower.next()] == [FIRST, END]
+
+
+def test_only_one_pod_speaks_for_a_run() -> None:
+    board = Board()
+    stream = board.open(KEY, "pod")
+    assert stream
+    assert board.open(KEY, "another") is None
+
+
+def test_a_stop_reaches_the_pod_that_speaks_and_the_one_that_comes_later() -> None:
+    board, stopped = Board(), []
+    board.follow(KEY)
+    for name in ("now", "later"):
+        stream = board.open(KEY, "pod")
+        assert stream
+        stream.on_stop(lambda name=name: stopped.append(name))  # type: ignore[misc]
+        if name == "now":
+            board.stop(KEY)
+            stream.close()
+    assert stopped == ["now", "later"]
+
+
+def test_what_nobody_follows_and_no_pod_speaks_of_is_forgotten() -> None:
+    board = Board()
+    follower = board.follow(KEY)
+    stream = board.open(KEY, "pod")
+    assert stream
+    follower.close()
+    assert KEY in board
+    stream.close()
+    assert KEY not in board
+    follower.close()
+    board.publish(KEY, FIRST)
+    assert KEY not in board
