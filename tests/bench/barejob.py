@@ -1,0 +1,59 @@
+"""The yardstick: a Job of the same image that does nothing but say that it runs."""
+
+import asyncio
+import itertools
+import json
+import socket
+import time
+
+from tests.e2e.conftest import Namespace
+
+from sympozium_api.client import Client, from_environment
+from sympozium_api.client.resources import JOBS
+
+
+class BareJobs:
+    """Makes Jobs whose first line is a connection to us."""
+
+    def __init__(self, namespace: Namespace, image: str) -> None:
+        self._namespace = namespace.name
+        self._image = image
+        self._numbers = itertools.count()
+
+    async def first_line(self) -> float:
+        """Seconds from the Job's creation to the first line of its Python."""
+        said = asyncio.get_running_loop().create_future()
+
+        async def hear(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if not said.done():
+                said.set_result(time.perf_counter())
+            writer.close()
+
+        server = await asyncio.start_server(hear, "0.0.0.0", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with Client.connect(from_environment()) as client:
+            began = time.perf_counter()
+            await client.create(JOBS, self._namespace, self._job(f"{_own_address()}:{port}"))
+            ended: float = await asyncio.wait_for(said, 60)
+        server.close()
+        return ended - began
+
+    def _job(self, address: str) -> dict[str, object]:
+        host, port = address.split(":")
+        say = f"import socket; socket.create_connection(({json.dumps(host)}, {port}))"
+        container = {"name": "bare", "image": self._image, "command": ["python", "-I", "-c", say]}
+        pod = {"restartPolicy": "Never", "containers": [container], "automountServiceAccountToken": False}
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": f"bare-{next(self._numbers)}"},
+            "spec": {"backoffLimit": 0, "template": {"spec": pod}},
+        }
+
+
+def _own_address() -> str:
+    """The address under which pods see this process: the one from which it would speak to the cluster's DNS Service."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("10.96.0.10", 53))
+        address: str = probe.getsockname()[0]
+        return address

@@ -1,0 +1,238 @@
+"""A namespace of the real cluster with a scripted model and an instance in it.
+
+Run under ``$SYMPOZIUM_EXEC`` of ``.local/env`` (``make e2e`` does), where the addresses of pods and Services can be reached.
+"""
+
+import base64
+import json
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+import openai
+import pytest
+
+Object = dict[str, Any]
+T = TypeVar("T")
+
+MODEL_SERVER = Path(__file__).parents[1] / "fakes/model.py"
+
+
+class Refused(Exception):
+    """What kubectl said when the API server refused."""
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """kubectl, in one namespace."""
+
+    name: str
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        done = subprocess.run(
+            ["kubectl", "-n", self.name, *words], input=stdin, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Refused(done.stderr.strip())
+        return done.stdout
+
+    def apply(self, *manifests: Object) -> None:
+        self.kubectl(
+            "apply", "--server-side", "-f-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+        )
+
+    def get(self, kind: str, name: str) -> Object:
+        found: Object = json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        return found
+
+    def list(self, kind: str, *selector: str) -> list[Object]:
+        items: list[Object] = json.loads(self.kubectl("get", kind, "-o", "json", *selector))["items"]
+        return items
+
+    def patch(self, kind: str, name: str, patch: Object) -> None:
+        self.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps(patch))
+
+    def delete(self, kind: str, name: str, *words: str) -> None:
+        self.kubectl("delete", kind, name, "--ignore-not-found", *words)
+
+    def status(self, kind: str, name: str) -> Object:
+        found: Object = self.get(kind, name).get("status", {})
+        return found
+
+    def run_ends(self, name: str, *, within: float = 60) -> Object:
+        """The status of a run, once it is terminal."""
+        return until(
+            lambda: status if (status := self.status("run", name)).get("phase") in TERMINAL else None,
+            within=within,
+            why=lambda: f"run {name}: {self.status('run', name)}",
+        )
+
+
+TERMINAL = ("Succeeded", "Failed", "Cancelled")
+
+
+def until(look: Callable[[], T | None], *, within: float, why: Callable[[], object] = lambda: "it did not happen") -> T:
+    """What ``look`` finds, as soon as it finds anything."""
+    deadline = time.monotonic() + within
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {within} s: {why()}"
+        time.sleep(0.1)
+    return found
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An instance with a web endpoint that answers."""
+
+    namespace: Namespace
+    instance: str
+
+    @property
+    def run(self) -> str:
+        return f"{self.instance}-web-endpoint"
+
+    @cached_property
+    def url(self) -> str:
+        """By the Service's address: outside of pods nobody resolves its name."""
+        service = self.namespace.get("service", f"{self.run}-server")
+        return f"http://{service['spec']['clusterIP']}:8080"
+
+    @property
+    def key(self) -> str:
+        secret = self.namespace.get("secret", f"{self.run}-web-api-key")
+        return base64.b64decode(secret["data"]["api-key"]).decode()
+
+    @cached_property
+    def http(self) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=90)
+
+    @cached_property
+    def sdk(self) -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=90)
+
+    def chat(self, text: str = "hello", **fields: Any) -> httpx2.Response:
+        body = {"messages": [{"role": "user", "content": text}]} | fields
+        return self.http.post("/v1/chat/completions", json=body)
+
+    def use_model(self, script: str) -> None:
+        """Point the instance at another script of the model server; it holds without a restart."""
+        self.namespace.patch("instance", self.instance, {"spec": {"agents": {"default": {"model": script}}}})
+        until(lambda: script in self.http.get("/v1/models").text, within=10)
+
+    def serves(self) -> "Endpoint":
+        until(
+            lambda: self.namespace.status("instance", self.instance).get("phase") == "Serving",
+            within=120,
+            why=lambda: self.namespace.status("instance", self.instance),
+        )
+        return self
+
+
+def instance(name: str, *, base_url: str = "http://model:8080/v1", model: str = "instant", **spec: Any) -> Object:
+    agent = {"model": model, "baseURL": base_url, **spec.pop("agent", {})}
+    return {
+        "apiVersion": "sympozium.ai/v1alpha1",
+        "kind": "SympoziumInstance",
+        "metadata": {"name": name},
+        "spec": {"agents": {"default": agent}} | spec,
+    }
+
+
+def agent_run(name: str, **spec: Any) -> Object:
+    return {
+        "apiVersion": "sympozium.ai/v1alpha1",
+        "kind": "AgentRun",
+        "metadata": {"name": name},
+        "spec": {"agentRef": "quiet"} | spec,
+    }
+
+
+def model_server(image: str) -> list[Object]:
+    """The scripted model of tests/fakes/model.py, as a pod that Pod Security ``restricted`` lets in."""
+    labels = {"app": "model"}
+    container = {
+        "name": "model",
+        "image": image,
+        "command": ["python", "-u", "/script/model.py", "--host", "0.0.0.0", "--port", "8080"],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "script", "mountPath": "/script"}],
+        "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    pod = {
+        "containers": [container],
+        "volumes": [{"name": "script", "configMap": {"name": "model"}}],
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "terminationGracePeriodSeconds": 0,
+    }
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "model"},
+            "data": {"model.py": MODEL_SERVER.read_text()},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "model"},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "model"},
+            "spec": {"selector": labels, "ports": [{"port": 8080}]},
+        },
+    ]
+
+
+@pytest.fixture(scope="session")
+def system() -> Namespace:
+    """Where the operator is."""
+    return Namespace("sympozium-system")
+
+
+@pytest.fixture(scope="session")
+def webproxy_image(system: Namespace) -> str:
+    image: str = system.get("deployment", "sympozium-runs")["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
+
+
+@pytest.fixture(scope="session")
+def namespace(webproxy_image: str) -> Iterator[Namespace]:
+    """A namespace that enforces Pod Security ``restricted``, with the scripted model in it."""
+    name = f"e2e-{secrets.token_hex(3)}"
+    found = Namespace(name)
+    enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+    found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": enforce}})
+    found.apply(*model_server(webproxy_image), instance("quiet"))
+    found.kubectl("rollout", "status", "deployment/model", "--timeout=90s")
+    yield found
+    Namespace("default").delete("namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def _chat(namespace: Namespace) -> Endpoint:
+    limit = {"requestsPerMinute": 60_000, "burstSize": 1000}
+    prompt = {"systemPrompt": "You are a test."}
+    namespace.apply(
+        instance("chat", skills=[{"skillPackRef": "web-endpoint"}], webEndpoint={"rateLimit": limit}, memory=prompt)
+    )
+    return Endpoint(namespace, "chat").serves()
+
+
+@pytest.fixture
+def chat(_chat: Endpoint) -> Iterator[Endpoint]:
+    """An instance whose web endpoint serves, with the instant model."""
+    yield _chat
+    _chat.serves().use_model("instant")

@@ -1,0 +1,321 @@
+"""A scripted OpenAI-compatible model server. Standard library only: it also runs alone, in a pod, from this one file.
+
+The requested ``model`` name is the script, so that many tests share one server:
+
+=================  ==================================================================================================
+``instant``        three tokens at once; so does any name that is not in this list
+``echo``           the answer's text is JSON: the ``headers`` and the ``body`` that reached the model
+``slow:N:MS``      N tokens, MS milliseconds apart, the first at once; each is the unix time in ms when it was sent
+``status:NNN``     an error answer with this status; 429 and 503 with Retry-After
+``hang``           accepts the request and never answers
+``cut``            two tokens, then the connection drops
+``badjson``        a token, then a frame that is not JSON
+``errorframe``     a token, then an error object in a frame, as servers report a failure after streaming began
+``tools``          two tool calls, their arguments in pieces
+``plain``          a whole JSON completion even where a stream was asked for
+=================  ==================================================================================================
+
+``n`` is honoured. ``GET /counts`` tells how many completions were asked for, finished and abandoned by the caller.
+"""
+
+import argparse
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+Object = dict[str, Any]
+
+TOKENS = ("Hello", " from", " the fake model.")
+TOOL_CALLS = (("call_1", "get_weather", '{"city": "Łódź"}'), ("call_2", "get_time", "{}"))
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+_ERROR_TYPES = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error"}
+_RETRY_LATER = (429, 503)
+
+
+class Dropped(Exception):
+    """The connection ends here, in the middle of whatever it was."""
+
+
+class Request(NamedTuple):
+    """One HTTP request."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Counts:
+    """What became of the chat completions."""
+
+    asked: int = 0
+    finished: int = 0
+    abandoned: int = 0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A chat completion that is asked for."""
+
+    body: Object
+    headers: dict[str, str]
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def model(self) -> str:
+        return str(self.body.get("model", "instant"))
+
+    @property
+    def script(self) -> str:
+        return self.model.partition(":")[0]
+
+    @property
+    def arguments(self) -> list[int]:
+        return [int(part) for part in self.model.split(":")[1:]]
+
+    @property
+    def choices(self) -> range:
+        return range(self.body.get("n") or 1)
+
+    @property
+    def wants_stream(self) -> bool:
+        return bool(self.body.get("stream")) and self.script != "plain"
+
+    @property
+    def wants_usage(self) -> bool:
+        return bool((self.body.get("stream_options") or {}).get("include_usage"))
+
+
+class Connection:
+    """One keep-alive connection, one answer after the other."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def requests(self) -> AsyncIterator[Request]:
+        """The requests of this connection, until the caller closes it."""
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                first, *lines = head.strip().split("\r\n")
+                method, path, _ = first.split(" ")
+                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+                body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+                yield Request(method, urlsplit(path).path, headers, body)  # an absolute URL comes from a proxy's client
+
+    async def answer(self, status: int, body: Object) -> None:
+        """Send a whole JSON answer."""
+        data = json.dumps(body).encode()
+        self._head(status, "application/json", f"content-length: {len(data)}")
+        self._writer.write(data)
+        await self._writer.drain()
+
+    def begin_stream(self) -> None:
+        """Begin a stream of events."""
+        self._head(200, "text/event-stream", "transfer-encoding: chunked")
+
+    async def frame(self, data: str) -> None:
+        """Send one event, at once."""
+        event = f"data: {data}\n\n".encode()
+        self._writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+        await self._writer.drain()
+
+    async def end_stream(self) -> None:
+        """End a stream of events."""
+        await self.frame("[DONE]")
+        self._writer.write(b"0\r\n\r\n")
+        await self._writer.drain()
+
+    async def hung_up(self) -> None:
+        """Wait until the caller is gone; it sends nothing before it has its answer."""
+        await self._reader.read(1)
+        raise ConnectionResetError
+
+    def _head(self, status: int, content_type: str, framing: str) -> None:
+        retry = "retry-after: 1\r\n" if status in _RETRY_LATER else ""
+        self._writer.write(f"HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\n{retry}{framing}\r\n\r\n".encode())
+
+
+class Model:
+    """The server's state: it counts, and knows what each script sends."""
+
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self.url = ""
+        """The base URL of the API, with ``/v1``."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one connection's requests."""
+        connection = Connection(reader, writer)
+        try:
+            async for request in connection.requests():
+                await self._route(request, connection)
+        except (ConnectionError, Dropped):
+            writer.transport.abort()
+        finally:
+            writer.close()
+
+    async def _route(self, request: Request, connection: Connection) -> None:
+        match request.method, request.path:
+            case "POST", "/v1/chat/completions":
+                await self._complete(request, connection)
+            case "GET", "/v1/models":
+                models = [{"id": "instant", "object": "model", "created": 0, "owned_by": "tests"}]
+                await connection.answer(200, {"object": "list", "data": models})
+            case "GET", "/counts":
+                await connection.answer(200, asdict(self.counts))
+            case "GET", "/healthz":
+                await connection.answer(200, {"status": "ok"})
+            case _:
+                await connection.answer(404, _error(404, f"nothing at {request.path}"))
+
+    async def _complete(self, request: Request, connection: Connection) -> None:
+        self.counts.asked += 1
+        try:
+            completion = Completion(json.loads(request.body), request.headers)
+            await _SPECIAL.get(completion.script, _ordinary)(completion, connection)
+            self.counts.finished += 1
+        except ConnectionError:
+            self.counts.abandoned += 1
+            raise
+        except (ValueError, AttributeError):
+            await connection.answer(400, _error(400, "the body or the script in its model's name is malformed"))
+
+
+async def _ordinary(asked: Completion, connection: Connection) -> None:
+    """Every script that answers well."""
+    if not asked.wants_stream:
+        return await connection.answer(200, await _whole(asked))
+    connection.begin_stream()
+    async for delta in _deltas(asked):
+        for index in asked.choices:
+            await connection.frame(_choice(asked, index, delta))
+    for index in asked.choices:
+        await connection.frame(_choice(asked, index, {}, finish_reason=_finish_reason(asked)))
+    if asked.wants_usage:
+        await connection.frame(_chunk(asked, [], usage=USAGE))
+    return await connection.end_stream()
+
+
+async def _status(asked: Completion, connection: Connection) -> None:
+    [status] = asked.arguments
+    await connection.answer(status, _error(status, f"the model says {status}"))
+
+
+async def _hang(_: Completion, connection: Connection) -> None:
+    await connection.hung_up()
+
+
+def _begins(*frames: str) -> Callable[[Completion, Connection], Awaitable[None]]:
+    """A script that sends the first tokens, then these frames, and drops the connection."""
+
+    async def script(asked: Completion, connection: Connection) -> None:
+        connection.begin_stream()
+        for token in TOKENS[:2]:
+            await connection.frame(_choice(asked, 0, {"content": token}))
+        for frame in frames:
+            await connection.frame(frame)
+        raise Dropped
+
+    return script
+
+
+_SPECIAL: dict[str, Callable[[Completion, Connection], Awaitable[None]]] = {
+    "status": _status,
+    "hang": _hang,
+    "cut": _begins(),
+    "badjson": _begins('{"choices": [{'),
+    "errorframe": _begins('{"error": {"message": "the model ran out of memory", "type": "server_error"}}'),
+}
+
+
+def _chunk(asked: Completion, choices: list[Object], **others: Any) -> str:
+    about = {"id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": asked.created, "model": asked.model}
+    return json.dumps(about | {"choices": choices} | others)
+
+
+def _choice(asked: Completion, index: int, delta: Object, finish_reason: str | None = None) -> str:
+    return _chunk(asked, [{"index": index, "delta": delta, "finish_reason": finish_reason}])
+
+
+async def _deltas(asked: Completion) -> AsyncIterator[Object]:
+    """What a choice says, piece by piece, when it is its time."""
+    yield {"role": "assistant", "content": "" if asked.script != "tools" else None}
+    match asked.script:
+        case "slow":
+            count, milliseconds = asked.arguments
+            began = time.monotonic()
+            for number in range(count):
+                await asyncio.sleep(max(0.0, began + number * milliseconds / 1000 - time.monotonic()))
+                yield {"content": f"{time.time() * 1000:.3f} "}
+        case "echo":
+            yield {"content": json.dumps({"headers": asked.headers, "body": asked.body})}
+        case "tools":
+            for delta in _tool_deltas():
+                yield {"tool_calls": [delta]}
+        case _:
+            for token in TOKENS:
+                yield {"content": token}
+
+
+def _tool_deltas() -> Iterator[Object]:
+    """Id, type and name only in the first piece of a call, as OpenAI sends them."""
+    for index, (identity, name, arguments) in enumerate(TOOL_CALLS):
+        yield {"index": index, "id": identity, "type": "function", "function": {"name": name, "arguments": ""}}
+        for start in range(0, len(arguments), 4):
+            yield {"index": index, "function": {"arguments": arguments[start : start + 4]}}
+
+
+async def _whole(asked: Completion) -> Object:
+    content = "".join([delta.get("content") or "" async for delta in _deltas(asked)])
+    message: Object = {"role": "assistant", "content": content or None}
+    if asked.script == "tools":
+        message["tool_calls"] = [
+            {"id": i, "type": "function", "function": {"name": n, "arguments": a}} for i, n, a in TOOL_CALLS
+        ]
+    choice = {"message": message, "finish_reason": _finish_reason(asked)}
+    about = {"id": "chatcmpl-fake", "object": "chat.completion", "created": asked.created, "model": asked.model}
+    return about | {"choices": [choice | {"index": index} for index in asked.choices], "usage": USAGE}
+
+
+def _finish_reason(asked: Completion) -> str:
+    return "tool_calls" if asked.script == "tools" else "stop"
+
+
+def _error(status: int, message: str) -> Object:
+    kind = _ERROR_TYPES.get(status, "server_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": str(status)}}
+
+
+@asynccontextmanager
+async def serving(host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[Model]:
+    """A running model; its ``url`` is the base URL of its API."""
+    model = Model()
+    server = await asyncio.start_server(model.serve, host, port, ssl=tls)
+    model.url = f"{'https' if tls else 'http'}://{host}:{server.sockets[0].getsockname()[1]}/v1"
+    try:
+        yield model
+    finally:
+        server.close()
+
+
+async def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--host", default="0.0.0.0")
+    parser.add_argument("--port", type=int, default=8080)
+    arguments = parser.parse_args()
+    async with serving(arguments.host, arguments.port):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

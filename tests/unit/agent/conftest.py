@@ -1,0 +1,74 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.model import Model, serving
+from tests.unit.agent.surface import Surface
+
+from sympozium_agent.agent import Agent
+from sympozium_agent.settings import Patience, Settings
+from sympozium_api.records import Task
+
+QUICK = Patience(connect=1, task=2, acknowledgement=0.2, first_pause=0.002, longest_pause=0.01, grace=0.3, farewell=0.3)
+KEY = "sk-the-models-key"
+TOKEN = "the-pods-token"
+PROMPT = "a prompt that nobody else may read"
+
+
+class Pod:
+    """The agent's surroundings: its files, and what it is told."""
+
+    def __init__(self, directory: Path) -> None:
+        self.termination_file = directory / "termination-log"
+        self.token_file = directory / "token"
+        self.key_file = directory / "api-key"
+        self.token_file.write_text(TOKEN + "\n")
+        self.key_file.write_text(KEY + "\n")
+        self.stop = asyncio.Event()
+        self.environ: dict[str, str] = {}
+
+    def settings(self, *urls: str) -> Settings:
+        return Settings(
+            run="run-1",
+            addresses=urls,
+            token_file=self.token_file,
+            key_files=(self.key_file.with_name("provider-key"), self.key_file),
+            termination_file=self.termination_file,
+        )
+
+    async def run(self, *surfaces: Surface, patience: Patience = QUICK) -> int:
+        """The exit code of an agent that knows these replicas."""
+        settings = self.settings(*(surface.url for surface in surfaces))
+        async with asyncio.timeout(8):
+            return await Agent(settings, self.stop, environ=self.environ, patience=patience).run()
+
+    @property
+    def termination_message(self) -> dict[str, Any] | None:
+        if not self.termination_file.exists():
+            return None
+        found: dict[str, Any] = json.loads(self.termination_file.read_text())
+        return found
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Pod:
+    return Pod(tmp_path)
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[Model]:
+    async with serving() as running:
+        yield running
+
+
+def task_for(model: Model | None, name: str = "instant", *, timeout: float = 5, **request: Any) -> Task:
+    return {
+        "run": "run-1",
+        "request": {"model": name, "messages": [{"role": "user", "content": PROMPT}]} | request,
+        "model": {"baseURL": model.url if model else "http://127.0.0.1:9/v1", "headers": {}},
+        "env": {},
+        "timeoutSeconds": timeout,
+    }

@@ -1,0 +1,139 @@
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sympozium_agent.answer import Answer, chunk_of
+
+Object = dict[str, Any]
+
+
+def answer_of(*choices: Object) -> Answer:
+    answer = Answer()
+    for choice in choices:
+        answer.add({"choices": [choice]})
+    return answer
+
+
+def message_of(*deltas: Object) -> Object:
+    [choice] = answer_of(*({"index": 0, "delta": delta} for delta in deltas)).choices()
+    message: Object = choice["message"]
+    return message
+
+
+@st.composite
+def pieces(draw: st.DrawFn, text: str) -> list[str]:
+    """The text, cut anywhere, empty pieces included."""
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+texts = st.text(st.characters(), max_size=30)
+calls = st.lists(st.tuples(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8), texts), max_size=3)
+
+
+@given(data=st.data(), content=texts, reasoning=texts, refusal=texts, tool_calls=calls)
+def test_however_an_answer_is_cut_the_message_is_the_same(
+    data: st.DataObject, content: str, reasoning: str, refusal: str, tool_calls: list[tuple[str, str, str]]
+) -> None:
+    said = {"content": content, "reasoning_content": reasoning, "refusal": refusal}
+    deltas: list[Object] = [{"role": "assistant"}]
+    for name, text in said.items():
+        deltas += [{name: piece} for piece in data.draw(pieces(text))]
+    for index, (identity, name, arguments) in enumerate(tool_calls):
+        deltas.append(
+            {"tool_calls": [{"index": index, "id": identity, "type": "function", "function": {"name": name}}]}
+        )
+        for piece in data.draw(pieces(arguments)):
+            deltas.append({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+    message = message_of(*deltas)
+    assert {name: message[name] for name in said} == said
+    assert [
+        (call["id"], call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls", [])
+    ] == tool_calls
+
+
+@given(data=st.data(), contents=st.lists(texts, min_size=1, max_size=4))
+def test_choices_are_kept_apart_in_whatever_order_their_pieces_come(data: st.DataObject, contents: list[str]) -> None:
+    queues = {index: data.draw(pieces(content)) for index, content in enumerate(contents)}
+    answer = Answer()
+    while queues:
+        index = data.draw(st.sampled_from(sorted(queues)))
+        answer.add({"choices": [{"index": index, "delta": {"content": queues[index].pop(0)}}]})
+        queues = {index: left for index, left in queues.items() if left}
+    assert [choice["message"]["content"] for choice in answer.choices()] == contents
+
+
+def test_an_answer_has_the_shape_of_a_chat_completion() -> None:
+    answer = answer_of({"delta": {"content": "Hi"}}, {"index": 0, "delta": {}, "finish_reason": "length"})
+    message = {"role": "assistant", "content": "Hi"}
+    assert answer.choices() == [{"index": 0, "message": message, "finish_reason": "length"}]
+
+
+def test_logprobs_go_on_from_chunk_to_chunk() -> None:
+    first, second = ({"token": token, "logprob": -0.5, "top_logprobs": []} for token in "ab")
+    [choice] = answer_of(
+        {"delta": {"content": "a"}, "logprobs": {"content": [first], "refusal": None}},
+        {"delta": {"content": "b"}, "logprobs": {"content": [second], "refusal": None}},
+        {"delta": {}, "logprobs": None, "finish_reason": "stop"},
+    ).choices()
+    assert choice["logprobs"] == {"content": [first, second], "refusal": None}
+
+
+def test_calls_of_tools_lose_their_index_and_keep_their_order() -> None:
+    late, early = ({"index": index, "id": f"call_{index}"} for index in (1, 0))
+    assert message_of({"tool_calls": [late]}, {"tool_calls": [early]})["tool_calls"] == [
+        {"id": "call_0"},
+        {"id": "call_1"},
+    ]
+
+
+def test_a_server_that_repeats_id_and_name_in_every_piece_is_understood() -> None:
+    def piece(arguments: str) -> Object:
+        call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+        return {"role": "assistant", "tool_calls": [call]}
+
+    assert message_of(piece("{"), piece("}")) == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    }
+
+
+def test_calls_without_an_index_stand_for_themselves() -> None:
+    calls = [{"id": "a", "function": {"name": "f"}}, {"id": "b", "function": {"name": "f"}}]
+    assert message_of({"tool_calls": calls[:1]}, {"tool_calls": calls[1:]})["tool_calls"] == calls
+
+
+def test_fields_that_nobody_has_heard_of_are_kept() -> None:
+    message = message_of(
+        {"mood": "gl", "score": 1, "audio": {"data": "AA"}}, {"mood": "ad", "score": 2, "audio": {"data": "BB"}}
+    )
+    assert (message["mood"], message["score"], message["audio"]) == ("glad", 2, {"data": "AABB"})
+
+
+def test_a_field_that_changes_its_type_does_not_break_the_answer() -> None:
+    assert message_of({"content": "text"}, {"content": [{"type": "text"}]})["content"] == [{"type": "text"}]
+
+
+def test_the_last_count_of_tokens_counts() -> None:
+    answer = Answer()
+    for usage in ({"total_tokens": 1}, {"total_tokens": 2}, None):
+        answer.add({"choices": [], "usage": usage})
+    assert answer.usage == {"total_tokens": 2}
+    assert answer.is_empty
+
+
+def test_half_a_surrogate_pair_in_each_chunk_is_one_character_in_json() -> None:
+    message = message_of({"content": "\ud83d"}, {"content": "\ude00"})
+    assert json.loads(json.dumps(message))["content"] == "😀"
+
+
+def test_a_whole_completion_becomes_one_chunk_and_back() -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call, call | {"id": "call_2"}]}
+    completion = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls", "logprobs": None}]}
+    answer = Answer()
+    answer.add(chunk_of(completion))
+    assert answer.choices() == completion["choices"]

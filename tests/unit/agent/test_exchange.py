@@ -1,0 +1,96 @@
+"""Why the events request does not go through httpx2: what an early answer looks like while the body is still open."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sympozium_agent.exchange import Answer, Broken, exchange
+
+CHUNKED = {"transfer-encoding": "chunked"}
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def server(handler: Handler) -> AsyncIterator[str]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await handler(reader, writer)
+        finally:
+            writer.close()
+
+    running = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}"
+    running.close()
+
+
+async def test_an_answer_is_read_while_the_body_is_still_open() -> None:
+    async def cancels(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 410 Gone\r\ncontent-length: 4\r\n\r\ngone")
+        await writer.drain()
+
+    async with server(cancels) as url, exchange("POST", f"{url}/x", CHUNKED, connect=1) as request:
+        request.send(b"begun\n")
+        assert await request.answer() == Answer(410, b"gone")
+        request.send(b"too late\n")
+
+
+async def test_each_piece_leaves_as_its_own_chunk_at_once() -> None:
+    seen: list[bytes] = []
+
+    async def reads(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readexactly(len(b"2\r\na\n\r\n")))
+        writer.write(
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
+        )
+        seen.append(await reader.readexactly(len(b"2\r\nb\n\r\n0\r\n\r\n")))
+
+    async with server(reads) as url, exchange("POST", f"{url}/x", CHUNKED, connect=1) as request:
+        request.send(b"a\n")
+        assert await request.answer() == Answer(200, b"{}")
+        request.send(b"b\n")
+        request.finish()
+        async with asyncio.timeout(1):
+            while len(seen) < 2:
+                await asyncio.sleep(0)
+    assert seen == [b"2\r\na\n\r\n", b"2\r\nb\n\r\n0\r\n\r\n"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", b"HTTP/1.1 200", b"220 smtp.example ESMTP\r\n\r\n"],
+)
+async def test_half_an_answer_is_none(sent: bytes) -> None:
+    async def breaks(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        await writer.drain()
+
+    async with server(breaks) as url, exchange("POST", f"{url}/x", CHUNKED, connect=1) as request:
+        with pytest.raises(Broken):
+            await request.answer()
+
+
+async def test_a_reader_that_has_stopped_reading_counts_as_dead() -> None:
+    released = asyncio.Event()
+
+    async def stalls(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        await released.wait()
+
+    async with server(stalls) as url, exchange("POST", f"{url}/x", CHUNKED, connect=1) as request:
+        for _ in range(40):
+            request.send(b"x" * 1024 * 1024)
+        with pytest.raises(Broken):
+            await request.answer()
+        released.set()
+
+
+async def test_nobody_at_an_address_is_told_as_broken() -> None:
+    async def unused(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None: ...
+
+    async with server(unused) as url:
+        pass
+    with pytest.raises(Broken, match="no connection"):
+        async with exchange("GET", f"{url}/x", {}, connect=1):
+            pass

@@ -1,0 +1,105 @@
+"""The ways to a model: directly over TLS, or through a proxy. All else about a model is in test_model_calls."""
+
+import datetime as dt
+import ipaddress
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from tests.fakes.model import TOKENS, Model, serving
+from tests.unit.agent.conftest import KEY, Pod, task_for
+from tests.unit.agent.surface import replica
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+async def end_of(pod: Pod, name: str, base_url: str) -> dict[str, Any]:
+    task = task_for(None, name)
+    task["model"]["baseURL"] = base_url
+    async with replica(task) as surface:
+        assert await pod.run(surface) == 0
+    return surface.end
+
+
+class TestProxy:
+    BEYOND = "http://model.beyond.example/v1"
+
+    @pytest.fixture(autouse=True)
+    def _proxy(self, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HTTP_PROXY", model.url.removesuffix("/v1"))
+
+    async def test_a_model_behind_a_proxy_answers(self, pod: Pod) -> None:
+        end = await end_of(pod, "instant", self.BEYOND)
+        assert end["choices"][0]["message"]["content"] == "".join(TOKENS)
+
+    async def test_the_key_passes_a_proxy(self, pod: Pod) -> None:
+        end = await end_of(pod, "echo", self.BEYOND)
+        assert KEY in end["choices"][0]["message"]["content"]
+        assert "model.beyond.example" in end["choices"][0]["message"]["content"]
+
+    @pytest.mark.parametrize(("name", "status"), [("status:429", 429), ("cut", 502)])
+    async def test_a_failure_behind_a_proxy_keeps_its_status(self, pod: Pod, name: str, status: int) -> None:
+        assert (await end_of(pod, name, self.BEYOND))["error"]["httpStatus"] == status
+
+    async def test_a_proxy_that_is_not_there_is_a_502(self, pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        error = (await end_of(pod, "instant", self.BEYOND))["error"]
+        assert error["httpStatus"] == 502
+        assert error["message"].startswith("model unreachable: ")
+
+
+def certificate(directory: Path) -> Path:
+    """A file with a key and a certificate for 127.0.0.1 that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "model")])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = directory / "model.pem"
+    file.write_bytes(plain + signed.public_bytes(pem))
+    return file
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_a_model_behind_tls_must_be_signed_by_a_trusted_authority(
+    pod: Pod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_trusted: bool
+) -> None:
+    file = certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    async with serving(tls=context) as model:
+        end = await end_of(pod, "instant", model.url)
+    if is_trusted:
+        assert end["choices"][0]["message"]["content"] == "".join(TOKENS)
+    else:
+        assert end["error"]["httpStatus"] == 502
+        assert "certificate" in end["error"]["message"].lower()
+
+
+@pytest.mark.parametrize("value", ["secret\nheader", "sekret-ł"])
+async def test_a_header_that_http_does_not_allow_is_not_quoted(pod: Pod, model: Model, value: str) -> None:
+    task = task_for(model)
+    task["model"]["headers"] = {"x-own": value}
+    async with replica(task) as surface:
+        assert await pod.run(surface) == 0
+    assert surface.end["error"]["httpStatus"] == 502
+    assert value not in surface.end["error"]["message"]

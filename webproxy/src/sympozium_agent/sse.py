@@ -1,0 +1,40 @@
+"""Server-sent events from bytes, however they were cut. Pure. Rules: WHATWG HTML, "Parsing an event stream"."""
+
+import re
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Parser:
+    """Feed it bytes, it returns the ``data`` of each event that is complete; comments and other fields are skipped."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._is_first_line = True
+        self._after_cr = False  # then a LF that follows belongs to the same line end
+
+    def feed(self, received: bytes) -> list[str]:
+        """Take bytes in. Raises UnicodeDecodeError."""
+        if self._after_cr:
+            received = received.removeprefix(b"\n")
+        self._after_cr = received.endswith(b"\r")
+        *lines, self._rest = _LINE_END.split(self._rest + received)
+        return [event for line in lines if (event := self._take(line)) is not None]
+
+    def close(self) -> list[str]:
+        """The last event of a stream that ended without an empty line."""
+        return [event for line in (self._rest, b"") if (event := self._take(line)) is not None]
+
+    def _take(self, line: bytes) -> str | None:
+        if self._is_first_line:
+            self._is_first_line = False
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        if not line:
+            event, self._data = self._data, []
+            return b"\n".join(event).decode() if event else None
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+        return None
