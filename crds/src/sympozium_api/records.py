@@ -33,9 +33,10 @@ class Task(TypedDict):
 
 
 class Started(TypedDict):
-    """The agent has its task and begins."""
+    """The agent has its task and begins; or, ``resumed``, goes on after a request in which records may have been lost."""
 
     type: Literal["started"]
+    resumed: NotRequired[bool]
 
 
 class Delta(TypedDict):

@@ -53,6 +53,16 @@ async def test_a_pod_that_comes_back_brings_only_its_end() -> None:
     assert [await follower.next(), await follower.next()] == [FIRST, END]
 
 
+async def test_a_pod_that_comes_from_another_replica_brings_only_its_end() -> None:
+    board = Board()
+    follower = board.follow(KEY)
+    stream = board.open(KEY, "pod")
+    assert stream
+    for record in ({"type": "started", "resumed": True}, SECOND, END):
+        stream.bring(record)  # type: ignore[arg-type]
+    assert await follower.next() == END
+
+
 def test_only_one_pod_speaks_for_a_run() -> None:
     board = Board()
     stream = board.open(KEY, "pod")

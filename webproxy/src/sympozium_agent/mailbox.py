@@ -102,6 +102,7 @@ class Events:
         self._end: bytes | None = None
         self._ended = asyncio.Event()
         self._open: Exchange | None = None
+        self._resumed = False
         self._limit = asyncio.timeout(None)
 
     def push(self, record: Record) -> None:
@@ -159,9 +160,10 @@ class Events:
         if self._end is not None and not self._unsent:
             self._send_end(request, self._end)
             return
-        request.send(b"".join([_line(Started(type="started")), *self._unsent]))
+        started = Started(type="started", resumed=True) if self._resumed else Started(type="started")
+        request.send(b"".join([_line(started), *self._unsent]))
         self._unsent.clear()
-        self._open = request
+        self._open, self._resumed = request, True
         if self._end is not None:
             self._send_end(request, self._end)
 

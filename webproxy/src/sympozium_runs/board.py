@@ -78,7 +78,7 @@ class Stream:
         self._key = key
         self._line = line
         self._board = board
-        self._first = not line.history
+        self._whole = not line.history
         self._on_stop: Callable[[], None] | None = None
         line.streams.add(self)
 
@@ -96,10 +96,12 @@ class Stream:
     def bring(self, record: Record) -> None:
         """Hand a record to the followers.
 
-        A pod that comes back after a broken request has lost records in between: then only its end record, which
-        holds the whole answer, is of use.
+        A pod that comes back after a broken request, here or at another replica, has lost records in between: then only
+        its end record, which holds the whole answer, is of use.
         """
-        if self._first or record["type"] in END_RECORDS:
+        if record["type"] == "started" and record.get("resumed"):
+            self._whole = False
+        if self._whole or record["type"] in END_RECORDS:
             self._board.publish(self._key, record)
 
     def close(self) -> None:

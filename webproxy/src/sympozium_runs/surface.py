@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -20,6 +21,8 @@ from sympozium_runs.board import Board, Stream
 from sympozium_runs.clock import Clock
 from sympozium_runs.identity import Forbidden, Pod, PodTokens
 from sympozium_runs.store import Store
+
+log = structlog.get_logger()
 
 
 class RunsSurface:
@@ -122,7 +125,7 @@ async def _healthy(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     """What went wrong, as a status that tells the pod whether to try again (503) or to give up."""
     match error:
         case HTTPException():
@@ -133,6 +136,8 @@ async def _refused(_: Request, error: Exception) -> Response:
             status, message = (404, "no such run or instance") if error.not_found else (502, error.message)
         case _:
             status, message = 503, str(error)
+    if status >= 500:
+        log.warning("pod not served", route=request.url.path, status=status, reason=str(error))
     return JSONResponse({"error": message}, status_code=status)
 
 

@@ -60,7 +60,7 @@ class Client:
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         """The ``metadata`` of all objects of a kind, without what is in them: a run alone may hold a megabyte."""
         found = await self._call("GET", kind.path(namespace), params=selectors, accept=_METADATA_ONLY)
-        return [{"metadata": item["metadata"]} for item in found["items"]]
+        return [{"metadata": item["metadata"]} for item in found["items"] or []]
 
     async def list(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         """All objects of a kind, by ``labelSelector`` and ``fieldSelector``; namespace None: of all namespaces."""
@@ -70,7 +70,7 @@ class Client:
         """The same with the version from which a watch goes on."""
         found = await self._call("GET", kind.path(namespace), params=selectors)
         own_kind = {"apiVersion": kind.api_version, "kind": kind.kind}  # lists leave it out of their items
-        return Collection([own_kind | item for item in found["items"]], found["metadata"]["resourceVersion"])
+        return Collection([own_kind | item for item in found["items"] or []], found["metadata"]["resourceVersion"])
 
     async def create(self, kind: ResourceType, namespace: str, body: Object) -> Object:
         """Make an object; ApiError.already_exists when its name is taken."""
@@ -109,7 +109,7 @@ class Client:
 
     async def raw(self, path: str) -> Object:
         """A document of the API server that is no object, e.g. ``/openid/v1/jwks``."""
-        return await self._call("GET", path)
+        return await self._call("GET", path, accept="*/*")
 
     def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> Any:
         """An open GET whose lines are read as they come; it fails after ``silence`` seconds without a byte."""

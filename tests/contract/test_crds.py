@@ -1,0 +1,53 @@
+"""The CRD files are what the typed models say, wherever they lie."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.contract.documents import ROOT
+
+from sympozium_api.crds import KINDS, Kind, definition, filename, rendered
+
+FOLDERS = (ROOT / "crds", ROOT / "charts/sympozium-crds/templates")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
+def test_a_crd_file_is_what_make_generate_writes(folder: Path, kind: Kind) -> None:
+    assert (folder / filename(kind)).read_text() == rendered(kind), "run `make generate`"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_every_crd_file_has_a_model(folder: Path) -> None:
+    assert {file.name for file in folder.glob("*.yaml")} == {filename(kind) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
+def test_helm_leaves_a_crd_as_it_is(kind: Kind) -> None:
+    assert "{{" not in rendered(kind)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
+def test_a_crd_survives_yaml(kind: Kind) -> None:
+    assert yaml.safe_load(rendered(kind)) == definition(kind)
+
+
+def test_every_field_of_a_spec_says_what_it_is_for() -> None:
+    def silent(schema: dict[str, object], path: str) -> list[str]:
+        parts = schema.get("properties", {})
+        assert isinstance(parts, dict)
+        found = [f"{path}.{name}" for name, part in parts.items() if not part.get("description")]
+        for name, part in parts.items():
+            found += silent(part.get("items", part), f"{path}.{name}")
+        return found
+
+    for kind in KINDS:
+        properties = definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+        assert silent(properties["spec"], f"{kind.model.__name__}.spec") == []
+
+
+def test_no_reference_has_a_namespace() -> None:
+    """Rule 12: whoever may write in one namespace must not reach into another."""
+    for kind in KINDS:
+        properties = definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+        assert "namespace" not in yaml.safe_dump(properties["spec"]["properties"]).lower().replace("same namespace", "")

@@ -1,0 +1,87 @@
+"""What users are told to apply is what the API takes, and what this version can serve."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.contract.crd_schema import violations
+from tests.contract.documents import ROOT, markdown_pages, yaml_documents
+
+from sympozium_api import effective
+from sympozium_api.crds import KINDS, definition
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.names import API_VERSION, WEB_ENDPOINT_SKILL
+
+
+def manifests() -> list[Any]:
+    files = [*sorted((ROOT / "examples").glob("*.yaml")), ROOT / "local/demo-instance.yaml"]
+    found = [(file, document) for file in files for document in yaml_documents(file)]
+    for markdown in markdown_pages():
+        for block in markdown.read_text().split("```yaml\n")[1:]:
+            found += [(markdown, document) for document in yaml.safe_load_all(block.split("```")[0]) if document]
+    return [
+        pytest.param(document, id=f"{file.relative_to(ROOT)}:{document.get('kind')}")
+        for file, document in found
+        if document.get("apiVersion") == API_VERSION
+    ]
+
+
+@pytest.mark.parametrize("manifest", manifests())
+def test_an_example_is_what_its_crd_takes(manifest: dict[str, Any]) -> None:
+    [kind] = [kind for kind in KINDS if kind.model.__name__ == manifest["kind"]]
+    schema = definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert list(violations(manifest, schema)) == []
+    kind.model.model_validate(manifest)
+
+
+@pytest.mark.parametrize(
+    "manifest", [example for example in manifests() if example.values[0]["kind"] == "SympoziumInstance"]
+)
+def test_an_example_asks_for_nothing_that_this_version_refuses(manifest: dict[str, Any]) -> None:
+    instance = SympoziumInstance.model_validate(manifest)
+    effective.refuse_unsupported(instance)
+    assert effective.web_endpoint(instance)
+
+
+def test_the_examples_show_a_cloud_model_a_model_without_a_key_and_a_run() -> None:
+    kinds = {file.name: [document["kind"] for document in yaml_documents(file)] for file in example_files()}
+    assert kinds == {
+        "instance.yaml": ["SympoziumInstance"],
+        "instance-in-cluster-model.yaml": ["SympoziumInstance"],
+        "run.yaml": ["AgentRun"],
+    }
+
+
+def test_the_secret_in_an_example_has_the_key_that_its_provider_needs() -> None:
+    text = (ROOT / "examples/instance.yaml").read_text()
+    [instance] = yaml_documents(ROOT / "examples/instance.yaml")
+    [ref] = instance["spec"]["authRefs"]
+    for key in effective.key_names(ref["provider"]):
+        assert key in text
+    assert f"generic {ref['secret']} " in text
+
+
+def test_the_built_in_skill_has_the_parameters_that_are_read() -> None:
+    text = (ROOT / "charts/sympozium/files/skills/web-endpoint.yaml").read_text()
+    names = [line.split("name: ")[1] for line in text.split("parameters:")[1].splitlines() if "- name: " in line]
+    with pytest.raises(effective.InvalidSpec) as refusal:
+        effective.web_endpoint(with_params({"no-such-param": "1"}))
+    assert str(refusal.value).endswith(f"known are {', '.join(sorted(names))}")
+
+
+def test_the_built_in_skills_defaults_are_those_of_the_api() -> None:
+    text = (ROOT / "charts/sympozium/files/skills/web-endpoint.yaml").read_text()
+    found = effective.web_endpoint(with_params({}))
+    assert found
+    assert f'default: "{found.rate_limit.requests_per_minute}"' in text
+    assert f'default: "{found.rate_limit.burst_size}"' in text
+
+
+def with_params(params: dict[str, str]) -> SympoziumInstance:
+    skill = {"skillPackRef": WEB_ENDPOINT_SKILL, "params": params}
+    return SympoziumInstance.model_validate({"spec": {"agents": {"default": {"model": "m"}}, "skills": [skill]}})
+
+
+def example_files() -> list[Path]:
+    return sorted((ROOT / "examples").glob("*.yaml"))

@@ -1,0 +1,64 @@
+"""What images and environments are installed from holds together."""
+
+import re
+import tomllib
+from importlib.metadata import metadata
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from tests.contract.documents import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+RUNTIME = [Requirement(line) for lines in EXTRAS.values() for line in lines]
+DEVELOPMENT = [Requirement(line) for line in PROJECT["dependency-groups"]["dev"]]
+BUILD = [Requirement(line) for line in PROJECT["build-system"]["requires"]]
+CONSTRAINTS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines()]
+IMAGES = {"operator": "sympozium_operator", "webproxy": "sympozium_webproxy"}
+
+
+@pytest.mark.parametrize("requirement", [*RUNTIME, *DEVELOPMENT, *BUILD], ids=lambda requirement: requirement.name)
+def test_every_requirement_has_one_version_that_fits(requirement: Requirement) -> None:
+    pins = [pin for pin in CONSTRAINTS if canonicalize_name(pin.name) == canonicalize_name(requirement.name)]
+    assert pins, "renew constraints.txt (CONTRIBUTING.md says how)"
+    for pin in pins:
+        [version] = [spec.version for spec in pin.specifier if spec.operator == "=="]
+        assert requirement.specifier.contains(version, prereleases=True)
+
+
+@pytest.mark.parametrize("requirement", [*RUNTIME, *DEVELOPMENT], ids=lambda requirement: requirement.name)
+def test_every_extra_that_we_ask_for_exists(requirement: Requirement) -> None:
+    """pip only warns about one that does not, and what it stood for is missing in the image."""
+    offered = {canonicalize_name(extra) for extra in metadata(requirement.name).get_all("Provides-Extra") or []}
+    assert {canonicalize_name(extra) for extra in requirement.extras} <= offered
+
+
+def test_the_constraints_hold_names_and_versions_only() -> None:
+    for pin in CONSTRAINTS:
+        assert pin.url is None
+        assert [spec.operator for spec in pin.specifier] == ["=="]
+    assert "--" not in (ROOT / "constraints.txt").read_text()
+
+
+@pytest.mark.parametrize(("image", "module"), IMAGES.items())
+def test_an_image_starts_a_module_that_exists(image: str, module: str) -> None:
+    dockerfile = (ROOT / f"Dockerfile.{image}").read_text()
+    assert f'ENTRYPOINT ["python", "-m", "{module}"]' in dockerfile
+    assert (ROOT / ("operator" if image == "operator" else "webproxy") / "src" / module / "__main__.py").exists()
+    assert "USER 65532:65532" in dockerfile
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_is_built_from_files_that_the_build_may_see(image: str) -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / f"Dockerfile.{image}").read_text(), re.MULTILINE)
+    sources = {source for line in copied for source in line.split()}
+    visible = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert sources == visible
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
+def test_charts_and_package_have_one_version() -> None:
+    for chart in ("sympozium", "sympozium-crds"):
+        text = (ROOT / "charts" / chart / "Chart.yaml").read_text()
+        assert f"\nappVersion: {PROJECT['project']['version']}\n" in text

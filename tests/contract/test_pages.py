@@ -1,0 +1,76 @@
+"""What the pages for people say about files and commands is true."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from tests.contract.documents import ROOT, markdown_pages
+
+MAKE = re.compile(r"`make ([a-z-]+)`|^make ([a-z-]+)", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)")
+pages = pytest.mark.parametrize("page", markdown_pages(), ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@pages
+def test_every_command_of_make_that_a_page_names_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {one or other for one, other in MAKE.findall(page.read_text())}
+    assert named - targets == set()
+
+
+@pages
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = LINK.findall(page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pages
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    named = re.findall(r"`((?:charts|crds|docs|examples|local|operator|tests|webproxy)/[\w./-]+)`", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pages
+def test_every_block_of_python_and_json_can_be_parsed(page: Path) -> None:
+    for language, block in re.findall(r"```(\w+)\n(.*?)```", page.read_text(), re.DOTALL):
+        if language == "python":
+            compile(block, str(page), "exec")
+        if language == "json":
+            json.loads(block)
+
+
+def test_every_place_in_the_map_of_the_tree_exists() -> None:
+    [block] = re.findall(r"## Map of the tree\n+```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    places = [place for line in block.splitlines() for place in re.split(r" {2,}", line)[0].split()]
+    assert places
+    assert [place for place in places if not list(ROOT.glob(place))] == []
+
+
+def test_the_readme_applies_only_files_that_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    files = re.findall(r"kubectl (?:apply|create) -f ([\w./-]+)", text) + re.findall(
+        r"helm install \S+ (charts/[\w-]+)", text
+    )
+    assert {"crds/", "examples/instance.yaml", "charts/sympozium"} <= set(files)
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_decisions_are_numbered_and_have_three_parts() -> None:
+    decisions = sorted((ROOT / "docs/decisions").glob("*.md"))
+    assert [int(file.name[:4]) for file in decisions] == list(range(1, len(decisions) + 1))
+    for file in decisions:
+        for part in ("**Context.**", "**Decision.**", "**What was given up.**"):
+            assert part in file.read_text(), f"{file.name} lacks {part}"
+
+
+def test_the_change_log_has_a_place_for_what_is_not_released() -> None:
+    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_commands_in_the_readme_are_words_of_a_shell() -> None:
+    for block in re.findall(
+        r"```(?:sh)?\n((?:make|kubectl|docker|helm|curl|export).*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    ):
+        shlex.split(block, comments=True)

@@ -1,0 +1,91 @@
+"""The reference pages have a line for everything a user can meet, and none for what is not there."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
+
+from sympozium_operator.metrics import Metrics as OperatorMetrics
+from sympozium_webproxy.metrics import Metrics as WebProxyMetrics
+
+VARIABLE = re.compile(r"\bSYMPOZIUM_[A-Z_]*[A-Z]\b")
+ROUTE = re.compile(r'@router\.(get|post|put|patch|delete)\("([^"]+)"\)|Route\("([^"]+)"')
+
+
+def calls(*folders: str) -> Iterator[ast.Call]:
+    for file in source_files(*folders):
+        yield from (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
+
+
+def name_of(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def text(node: ast.expr | None) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def error_words() -> set[str]:
+    """What callers may find in ``error.code`` and in ``status.error.type``: the codes of the web-proxy's own
+    errors, and the types in end records and terminal statuses, which are made by functions named ``error`` or ``Failure``.
+    """
+    found: set[str] = set()
+    for call in calls("webproxy/src/sympozium_webproxy"):
+        found |= {text(keyword.value) or "" for keyword in call.keywords if keyword.arg == "code"}
+    for call in calls():
+        if name_of(call) == "error" and len(call.args) >= 3 and (kind := text(call.args[0])):
+            found.add(kind)
+    return found - {""}
+
+
+def test_every_variable_has_a_line_and_every_line_a_variable() -> None:
+    read = {name for file in source_files() for name in VARIABLE.findall(file.read_text())}
+    assert words_in_first_cells(page("settings.md")) & set(VARIABLE.findall(page("settings.md"))) == read
+
+
+def test_the_chart_sets_only_variables_that_the_operator_reads() -> None:
+    template = (ROOT / "charts/sympozium/templates/operator.yaml").read_text()
+    sources = "".join(file.read_text() for file in source_files("crds/src", "operator/src"))
+    assert set(VARIABLE.findall(template)) <= set(VARIABLE.findall(sources))
+
+
+def test_every_error_has_a_line_and_every_line_an_error() -> None:
+    assert words_in_first_cells(page("errors.md")) == error_words()
+
+
+def reasons() -> set[str]:
+    """Reasons of conditions: what Finding is given, and the functions and exceptions that make one."""
+    found: set[str | None] = set()
+    for call in calls("operator/src"):
+        chosen = [keyword.value for keyword in call.keywords if keyword.arg == "reason" and name_of(call) == "Finding"]
+        if name_of(call) in ("_refused", "_not_ready", "Trouble", "Stalled"):
+            chosen += call.args[:1]
+        found |= {text(node) for value in chosen for node in ast.walk(value) if isinstance(node, ast.expr)}
+    return {reason for reason in found if reason and re.fullmatch("([A-Z][a-z]+)+", reason)}
+
+
+def test_every_reason_of_a_condition_has_a_line_and_every_line_a_reason() -> None:
+    assert words_in_first_cells(page("conditions.md")) == reasons()
+
+
+def test_every_route_has_a_line() -> None:
+    sources = "".join(file.read_text() for file in source_files("webproxy/src"))
+    paths = {route or internal for _, route, internal in ROUTE.findall(sources)}
+    documented = page("http.md")
+    assert len(paths) > 3
+    assert [path for path in sorted(paths) if f"{path.replace(':path', '')}`" not in documented] == []
+
+
+@pytest.mark.parametrize("metrics", [OperatorMetrics, WebProxyMetrics])
+def test_every_metric_has_a_line(metrics: type[OperatorMetrics | WebProxyMetrics]) -> None:
+    families = [family for family in metrics().registry.collect() if not family.name.startswith("process_")]
+    names = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
+    assert names
+    assert names <= words_in_first_cells(page("metrics.md"))
+
+
+@pytest.mark.parametrize("name", ["retention", "failedJobRetention", "startTimeout"])
+def test_a_value_of_the_chart_that_becomes_a_variable_stands_in_the_settings(name: str) -> None:
+    assert f"runs.{name}" in page("settings.md")
