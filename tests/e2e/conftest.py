@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,12 +126,23 @@ class Endpoint:
         self.namespace.patch("instance", self.instance, {"spec": {"agents": {"default": {"model": script}}}})
         until(lambda: script in self.http.get("/v1/models").text, within=10)
 
+    def close(self) -> None:
+        self.http.close()
+        self.sdk.close()
+
+    def answers(self) -> bool:
+        with suppress(httpx2.TransportError):
+            return httpx2.get(f"{self.url}/readyz").status_code == 200
+        return False
+
     def serves(self) -> "Endpoint":
+        """Wait for it; then for the node's proxy, which learns of a new Service within a second."""
         until(
             lambda: self.namespace.status("instance", self.instance).get("phase") == "Serving",
             within=120,
             why=lambda: self.namespace.status("instance", self.instance),
         )
+        until(self.answers, within=10)
         return self
 
 
@@ -222,13 +234,15 @@ def namespace(webproxy_image: str) -> Iterator[Namespace]:
 
 
 @pytest.fixture(scope="session")
-def _chat(namespace: Namespace) -> Endpoint:
+def _chat(namespace: Namespace) -> Iterator[Endpoint]:
     limit = {"requestsPerMinute": 60_000, "burstSize": 1000}
     prompt = {"systemPrompt": "You are a test."}
     namespace.apply(
         instance("chat", skills=[{"skillPackRef": "web-endpoint"}], webEndpoint={"rateLimit": limit}, memory=prompt)
     )
-    return Endpoint(namespace, "chat").serves()
+    endpoint = Endpoint(namespace, "chat").serves()
+    yield endpoint
+    endpoint.close()
 
 
 @pytest.fixture

@@ -1,0 +1,20 @@
+{{- /* Labels and images. Call with (dict "root" $ "component" "operator") where a component is needed. */}}
+
+{{- define "sympozium.selector" -}}
+app.kubernetes.io/name: sympozium
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "sympozium.labels" -}}
+{{ include "sympozium.selector" . }}
+app.kubernetes.io/part-of: sympozium
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{- define "sympozium.image" -}}
+{{- $image := index .root.Values.images .image -}}
+{{- with .root.Values.images.registry }}{{ . }}/{{ end }}{{ $image.repository }}:{{ $image.tag | default .root.Chart.AppVersion }}
+{{- end }}
