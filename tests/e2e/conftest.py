@@ -45,7 +45,11 @@ class Namespace:
 
     def apply(self, *manifests: Object) -> None:
         self.kubectl(
-            "apply", "--server-side", "-f-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-f-",
+            stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}),
         )
 
     def get(self, kind: str, name: str) -> Object:
@@ -127,8 +131,9 @@ class Endpoint:
         until(lambda: script in self.http.get("/v1/models").text, within=10)
 
     def close(self) -> None:
-        self.http.close()
-        self.sdk.close()
+        for client in (self.__dict__.get("http"), self.__dict__.get("sdk")):
+            if client:
+                client.close()
 
     def answers(self) -> bool:
         with suppress(httpx2.TransportError):

@@ -63,7 +63,7 @@ class FakeKubernetes(Client):
         self.writes: list[tuple[str, str, str]] = []
         """Verb, plural (with its subresource) and name of every write that was accepted and changed something."""
         self._refusals: dict[tuple[str, str], list[Exception]] = defaultdict(list)
-        self._hooks: dict[tuple[str, str], list[Callable[[], None]]] = defaultdict(list)
+        self._hooks: dict[tuple[str, str], list[Callable[[], Any]]] = defaultdict(list)
         self._watches: list[tuple[str, str | None, dict[str, str], _Response]] = []
         self._versions = itertools.count(1)
 
@@ -87,7 +87,7 @@ class FakeKubernetes(Client):
         """Let the next calls of this verb and kind fail."""
         self._refusals[verb, kind.plural].extend(errors)
 
-    def meanwhile(self, verb: str, kind: ResourceType, happens: Callable[[], None]) -> None:
+    def meanwhile(self, verb: str, kind: ResourceType, happens: Callable[[], Any]) -> None:
         """Let something happen just before the next call of this verb and kind."""
         self._hooks[verb, kind.plural].append(happens)
 

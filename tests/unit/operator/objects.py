@@ -47,7 +47,7 @@ def instance(name: str = "alice", **kwargs: Any) -> SympoziumInstance:
     return SympoziumInstance.model_validate(instance_object(name, **kwargs))
 
 
-WEB_ENDPOINT = {"skills": [{"skillPackRef": "web-endpoint"}]}
+WEB_ENDPOINT: Object = {"skills": [{"skillPackRef": "web-endpoint"}]}
 
 
 def run_object(

@@ -19,7 +19,7 @@ AGENT = job.AgentPod(
     runs_url="http://sympozium-runs.sympozium-system.svc:8081",
 )
 REPLY_TO = {names.ANNOTATION_REPLY_TO: "http://10.88.0.7:8081"}
-KEYED = {"authRefs": [{"provider": "openai", "secret": "openai-keys"}]}
+KEYED: dict[str, Any] = {"authRefs": [{"provider": "openai", "secret": "openai-keys"}]}
 
 
 def build(*, served: bool = False, of: dict[str, Any] | None = None, **kwargs: Any) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def test_a_pack_cannot_take_the_place_of_what_the_web_proxy_must_know() -> None:
 
 
 def test_rate_limits_are_not_in_the_deployment() -> None:
-    params = {"skills": [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "777"}}]}
+    params: dict[str, Any] = {"skills": [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "777"}}]}
     made = server.build(
         server_run(),
         instance(**params),

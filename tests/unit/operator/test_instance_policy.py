@@ -9,7 +9,7 @@ from tests.unit.operator.objects import CREATED, SYSTEM, WEB_ENDPOINT, at, insta
 from sympozium_operator.policy.conditions import merge_patch
 from sympozium_operator.policy.instance import Input, Plan, decide
 
-KEYED = {"authRefs": [{"provider": "openai", "secret": "keys"}]}
+KEYED: dict[str, Any] = {"authRefs": [{"provider": "openai", "secret": "keys"}]}
 
 
 def plan(seconds: float = 0, **changes: Any) -> Plan:
@@ -75,11 +75,11 @@ def test_the_web_endpoint_tells_the_servers_trouble() -> None:
 
 
 def test_own_api_keys_are_named_in_the_status() -> None:
-    spec = {"skills": [{"skillPackRef": "web-endpoint", "params": {"auth_secret_ref": "mine"}}]}
+    spec: dict[str, Any] = {"skills": [{"skillPackRef": "web-endpoint", "params": {"auth_secret_ref": "mine"}}]}
     assert served(instance=instance(**spec)).status["webEndpoint"]["authSecretName"] == "mine"
 
 
-INVALID = {"skills": [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "fast"}}]}
+INVALID: dict[str, Any] = {"skills": [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "fast"}}]}
 
 
 def test_an_invalid_spec_is_refused_with_the_field_and_leaves_what_ran() -> None:

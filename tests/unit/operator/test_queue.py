@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from sympozium_api.client import ApiUnavailable
+from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_operator.outcome import DONE, Key, Outcome
 from sympozium_operator.queue import LONGEST_BACKOFF, Schedule, WorkQueue
 
@@ -235,6 +235,15 @@ async def test_an_exception_brings_the_key_back_with_backoff(error: Exception) -
     assert len(work.seen) == 3
     await loop.advance(1000)
     assert len(work.seen) == 3
+
+
+async def test_what_fails_because_its_namespace_goes_is_not_repeated() -> None:
+    work, loop = Work(), ManualLoop()
+    work.results = [ApiError(403, {"details": {"causes": [{"reason": "NamespaceTerminating"}]}})]
+    queue(work, loop).add(A)
+    await settle()
+    await loop.advance(1000)
+    assert work.seen == [A]
 
 
 async def test_planned_looks_wait_for_a_free_worker() -> None:

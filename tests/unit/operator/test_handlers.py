@@ -1,0 +1,94 @@
+"""What kopf is told to watch, tried with kopf's own registry and events."""
+
+from typing import Any
+
+import kopf
+import pytest
+from tests.unit.operator.objects import NAMESPACE, job_object, run_object, server_run_object
+
+from sympozium_operator import handlers
+from sympozium_operator.outcome import Key
+
+
+def watching(registry: kopf.OperatorRegistry) -> dict[str, Any]:
+    """The registered handlers, by plural."""
+    handlers_of_kopf: Any = registry._watching.get_all_handlers()
+    return {str(handler.selector.plural or handler.selector.any_name): handler for handler in handlers_of_kopf}
+
+
+async def keys_of(plural: str, body: dict[str, Any], kind: str | None = "MODIFIED") -> list[Key]:
+    """The keys that an event of kopf's brings."""
+    found: list[Key] = []
+    handler = watching(handlers.registry(found.append))[plural]
+    parts = {
+        "type": kind,
+        "body": body,
+        "spec": body.get("spec", {}),
+        "status": body.get("status", {}),
+        "labels": body["metadata"].get("labels", {}),
+        "namespace": body["metadata"]["namespace"],
+        "name": body["metadata"]["name"],
+    }
+    if handler.when is None or handler.when(**parts):
+        await handler.fn(**parts)
+    return found
+
+
+def test_nothing_but_the_six_kinds_is_watched() -> None:
+    assert set(watching(handlers.registry(lambda *_: None))) == {
+        "sympoziuminstances",
+        "skillpacks",
+        "agentruns",
+        "jobs",
+        "deployments",
+        "services",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "cancel", "kind", "looked_at"),
+    [
+        ({}, False, "ADDED", True),
+        ({}, False, None, True),
+        ({"phase": "Pending"}, False, "MODIFIED", True),
+        ({"phase": "Running"}, False, "MODIFIED", False),
+        ({"phase": "Running"}, True, "MODIFIED", True),
+        ({"phase": "Succeeded"}, False, "DELETED", True),
+        ({"phase": "Running"}, False, "DELETED", True),
+    ],
+)
+async def test_an_event_of_a_run_is_a_key_unless_it_is_our_own_running(
+    status: dict[str, Any], kind: str | None, *, cancel: bool, looked_at: bool
+) -> None:
+    found = await keys_of("agentruns", run_object(status=status, cancel=cancel), kind)
+    assert found == ([Key("run", NAMESPACE, "q1")] if looked_at else [])
+
+
+async def test_an_event_of_a_server_run_is_its_instances_too() -> None:
+    assert await keys_of("agentruns", server_run_object(status={"phase": "Serving"})) == [
+        Key("run", NAMESPACE, "alice-web-endpoint"),
+        Key("instance", NAMESPACE, "alice"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "looked_at"),
+    [
+        ({"active": 1}, "ADDED", False),
+        ({"active": 1, "ready": 1}, "MODIFIED", False),
+        ({"failed": 1}, "MODIFIED", True),
+        ({"conditions": [{"type": "FailureTarget", "status": "True"}]}, "MODIFIED", True),
+        ({"active": 1}, "DELETED", True),
+    ],
+)
+async def test_of_a_jobs_events_only_its_end_matters(status: dict[str, Any], kind: str, *, looked_at: bool) -> None:
+    found = await keys_of("jobs", job_object(status=status), kind)
+    assert found == ([Key("run", NAMESPACE, "q1")] if looked_at else [])
+
+
+def test_kopf_writes_nothing_and_never_gives_up() -> None:
+    found = handlers.settings()
+    assert not found.posting.enabled
+    assert found.scanning.disabled
+    delays = iter(found.networking.error_backoffs)  # type: ignore[arg-type]
+    assert all(0 < next(delays) <= 30 for _ in range(100))

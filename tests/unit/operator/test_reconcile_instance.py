@@ -1,0 +1,276 @@
+"""Instances, server runs and SkillPacks, on an API server in memory."""
+
+import base64
+from typing import Any
+
+import pytest
+from tests.unit.operator.objects import (
+    NAMESPACE,
+    SYSTEM,
+    WEB_ENDPOINT,
+    instance_object,
+    metadata,
+    pack_object,
+    secret_object,
+    waiting,
+)
+from tests.unit.operator.operator_world import World
+
+from sympozium_api.client import ApiUnavailable, ResourceType
+from sympozium_api.client.resources import (
+    DEPLOYMENTS,
+    EVENTS,
+    INSTANCES,
+    ROLE_BINDINGS,
+    ROLES,
+    RUNS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    SKILL_PACKS,
+)
+from sympozium_operator.outcome import Key, NotYet
+
+RUN = "alice-web-endpoint"
+SERVER = f"{RUN}-server"
+KEY = f"{RUN}-web-api-key"
+
+
+@pytest.fixture
+def world() -> World:
+    return World(instance_object(**WEB_ENDPOINT), pack_object())
+
+
+def edit(world: World, kind: ResourceType, name: str, **spec: Any) -> None:
+    body = world.cluster.object(kind, name, NAMESPACE)
+    world.cluster.put(body | {"spec": body["spec"] | spec})
+
+
+def available(world: World) -> None:
+    """The Deployment controller does its work."""
+    body = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), body["spec"]["replicas"])
+    status = {"observedGeneration": 99, "conditions": [{"type": "Available", "status": "True"}]}
+    world.cluster.put(body | {"status": counts | status})
+
+
+async def test_a_web_endpoint_gets_all_that_it_needs(world: World) -> None:
+    await world.settle("alice", "instance")
+    assert world.cluster.names(SERVICE_ACCOUNTS) == ["alice-agent", RUN]
+    for kind, name in ((ROLES, RUN), (ROLE_BINDINGS, RUN), (SECRETS, KEY), (DEPLOYMENTS, SERVER), (SERVICES, SERVER)):
+        body = world.cluster.object(kind, name, NAMESPACE)
+        assert body["metadata"]["ownerReferences"][0]["name"] == RUN
+    key = base64.b64decode(world.cluster.object(SECRETS, KEY, NAMESPACE)["data"]["api-key"]).decode()
+    assert key.startswith("sk-")
+    assert len(key) == 51
+
+
+async def test_it_serves_when_its_deployment_is_available(world: World) -> None:
+    await world.settle("alice", "instance")
+    assert world.status(RUN)["phase"] == "Pending"
+    assert world.instance_status()["phase"] == "Pending"
+    available(world)
+    await world.look(RUN)
+    await world.look("alice", "instance")
+    assert world.status(RUN)["phase"] == "Serving"
+    assert world.instance_status()["phase"] == "Serving"
+    assert world.instance_status()["webEndpoint"]["url"] == f"http://{SERVER}.{NAMESPACE}.svc:8080"
+
+
+async def test_nothing_is_written_when_nothing_changed(world: World) -> None:
+    await world.settle("alice", "instance")
+    available(world)
+    await world.settle("alice", "instance")
+    await world.settle("alice", "instance")
+    world.writes()
+    world.clock.advance(3600)
+    for _ in range(3):
+        await world.settle("alice", "instance")
+    await world.look("web-endpoint", "skillpack", SYSTEM)
+    await world.look("web-endpoint", "skillpack", SYSTEM)
+    assert world.writes() == [("patch", "skillpacks/status")]
+
+
+@pytest.mark.parametrize("kind", [SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS, SECRETS, DEPLOYMENTS, SERVICES])
+async def test_a_child_that_was_deleted_is_made_again(world: World, kind: ResourceType) -> None:
+    await world.settle("alice", "instance")
+    before = sorted(world.cluster.names(kind))
+    for name in before:
+        world.cluster.remove(kind, name, NAMESPACE)
+    await world.settle("alice", "instance")
+    assert sorted(world.cluster.names(kind)) == before
+
+
+async def test_a_child_that_was_edited_is_repaired(world: World) -> None:
+    await world.settle("alice", "instance")
+    edit(world, DEPLOYMENTS, SERVER, replicas=7)
+    role = world.cluster.object(ROLES, RUN, NAMESPACE)
+    world.cluster.put(
+        role | {"rules": [*role["rules"], {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}
+    )
+    await world.settle("alice", "instance")
+    assert world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["replicas"] == 1
+    assert len(world.cluster.object(ROLES, RUN, NAMESPACE)["rules"]) == 3
+
+
+async def test_the_generated_key_is_never_changed(world: World) -> None:
+    await world.settle("alice", "instance")
+    before = world.cluster.object(SECRETS, KEY, NAMESPACE)["data"]
+    world.cluster.put(world.cluster.object(SECRETS, KEY, NAMESPACE) | {"data": before | {"api-key-new": "eA=="}})
+    await world.settle("alice", "instance")
+    assert world.cluster.object(SECRETS, KEY, NAMESPACE)["data"] == before | {"api-key-new": "eA=="}
+
+
+async def test_a_key_entry_that_was_removed_is_added(world: World) -> None:
+    await world.settle("alice", "instance")
+    world.cluster.object(SECRETS, KEY, NAMESPACE)["data"] = {}
+    await world.settle("alice", "instance")
+    assert "api-key" in world.cluster.object(SECRETS, KEY, NAMESPACE)["data"]
+
+
+OWN_KEYS: dict[str, Any] = {"webEndpoint": {"enabled": True, "authSecretRef": "mine"}}
+
+
+async def test_own_api_keys_take_the_place_of_a_generated_one() -> None:
+    world = World(instance_object(**OWN_KEYS), pack_object(), secret_object("mine", "api-key-1"))
+    await world.settle("alice", "instance")
+    assert world.cluster.names(SECRETS) == ["mine"]
+    [volume, _] = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["volumes"]
+    assert volume["secret"]["secretName"] == "mine"
+
+
+@pytest.mark.parametrize(("keys", "reason"), [(None, "AuthSecretNotFound"), (["key"], "AuthSecretKeyNotFound")])
+async def test_own_api_keys_must_be_there_and_what_ran_goes_on(world: World, keys: Any, reason: str) -> None:
+    await world.settle("alice", "instance")
+    edit(world, INSTANCES, "alice", **OWN_KEYS)
+    if keys:
+        world.cluster.put(secret_object("mine", *keys))
+    await world.settle("alice", "instance")
+    volumes = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["volumes"]
+    assert volumes[0]["secret"]["secretName"] == KEY
+    assert {c["type"]: c["reason"] for c in world.status(RUN)["conditions"]}["Accepted"] == reason
+    assert (await world.look(RUN)).after == 3
+
+
+async def test_an_invalid_spec_leaves_what_ran(world: World) -> None:
+    await world.settle("alice", "instance")
+    available(world)
+    await world.settle("alice", "instance")
+    edit(world, INSTANCES, "alice", policyRef="strict")
+    world.writes()
+    await world.settle("alice", "instance")
+    assert world.cluster.names(DEPLOYMENTS) == [SERVER]
+    assert world.instance_status()["phase"] == "Error"
+    assert world.instance_status()["webEndpoint"]["enabled"]
+    [event] = [body for (plural, _, _), body in world.cluster.objects.items() if plural == EVENTS.plural]
+    assert event["reason"] == "InvalidSpec"
+
+
+async def test_switching_it_off_removes_all_of_it_but_the_agents_account(world: World) -> None:
+    await world.settle("alice", "instance")
+    edit(world, INSTANCES, "alice", skills=[])
+    await world.settle("alice", "instance")
+    await world.look("alice", "instance")
+    for kind in (RUNS, ROLES, ROLE_BINDINGS, SECRETS, DEPLOYMENTS, SERVICES):
+        assert world.cluster.names(kind) == []
+    assert world.cluster.names(SERVICE_ACCOUNTS) == ["alice-agent"]
+    assert world.instance_status()["phase"] == "Running"
+    assert world.instance_status()["webEndpoint"] == {"enabled": False, "gatewayReady": False}
+
+
+async def test_a_pack_in_the_instances_namespace_wins_over_the_built_in_one(world: World) -> None:
+    world.cluster.put(pack_object(NAMESPACE, image="example.com/own:1"))
+    await world.settle("alice", "instance")
+    [container] = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "example.com/own:1"
+
+
+async def test_a_new_pack_rolls_the_deployment_out(world: World) -> None:
+    await world.settle("alice", "instance")
+    world.cluster.put(pack_object(image="example.com/webproxy:2"))
+    outcome = await world.look("web-endpoint", "skillpack", SYSTEM)
+    assert outcome.also == (Key("instance", NAMESPACE, "alice"),)
+    assert world.cluster.object(SKILL_PACKS, "web-endpoint", SYSTEM)["status"] == {"phase": "Ready", "skillCount": 1}
+    await world.settle("alice", "instance")
+    [container] = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "example.com/webproxy:2"
+
+
+async def test_a_pack_that_is_missing_stops_nothing(world: World) -> None:
+    await world.settle("alice", "instance")
+    world.cluster.remove(SKILL_PACKS, "web-endpoint", SYSTEM)
+    await world.settle("alice", "instance")
+    assert world.cluster.names(DEPLOYMENTS) == [SERVER]
+    assert world.instance_status()["phase"] == "Error"
+
+
+async def test_the_image_that_cannot_be_pulled_is_told(world: World) -> None:
+    await world.settle("alice", "instance")
+    labels = {"app.kubernetes.io/component": "web-proxy", "sympozium.ai/run": RUN}
+    world.cluster.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata("server-pod", labels=labels),
+            "spec": {"containers": [{}], "nodeName": "n"},
+            "status": {"containerStatuses": [{"state": waiting("ErrImageNeverPull", "not there")}]},
+        }
+    )
+    await world.look(RUN)
+    await world.look("alice", "instance")
+    conditions = {c["type"]: c for c in world.instance_status()["conditions"]}
+    assert conditions["WebEndpointReady"]["reason"] == "ErrImageNeverPull"
+    assert conditions["WebEndpointReady"]["message"] == "not there"
+
+
+async def test_a_child_that_belongs_to_a_run_that_is_going_is_waited_for(world: World) -> None:
+    old = {"uid": "old", "controller": True, "name": RUN, "kind": "AgentRun", "apiVersion": "x"}
+    world.cluster.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata(SERVER, ownerReferences=[old]),
+            "spec": {},
+        }
+    )
+    await world.look("alice", "instance")
+    with pytest.raises(NotYet):
+        await world.look(RUN)
+    world.cluster.remove(SERVICES, SERVER, NAMESPACE)
+    await world.look(RUN)
+    assert world.cluster.names(SERVICES) == [SERVER]
+
+
+async def test_a_run_in_mode_server_that_the_operator_did_not_ask_for_gets_nothing(world: World) -> None:
+    body = {
+        "apiVersion": "sympozium.ai/v1alpha1",
+        "kind": "AgentRun",
+        "metadata": metadata("mine"),
+        "spec": {"agentRef": "alice", "mode": "server"},
+    }
+    world.cluster.put(body)
+    await world.look("mine")
+    assert world.cluster.names(ROLES) == []
+    assert {c["type"]: c["reason"] for c in world.status("mine")["conditions"]}["Accepted"] == "NotTheWebEndpoint"
+
+
+async def test_the_models_secret_is_looked_for_until_it_is_there() -> None:
+    world = World(instance_object(authRefs=[{"provider": "openai", "secret": "keys"}]))
+    assert (await world.look("alice", "instance")).after == 5
+    assert world.instance_status()["phase"] == "Pending"
+    world.cluster.put(secret_object("keys", "OPENAI_API_KEY"))
+    assert (await world.look("alice", "instance")).after is None
+    assert world.instance_status()["phase"] == "Running"
+
+
+async def test_an_event_that_cannot_be_written_holds_nothing_up() -> None:
+    world = World(instance_object(policyRef="strict"))
+    world.cluster.refuse("create", EVENTS, ApiUnavailable("away"))
+    await world.look("alice", "instance")
+    assert world.instance_status()["phase"] == "Error"
+
+
+async def test_an_instance_that_is_gone_needs_nothing() -> None:
+    world = World()
+    assert (await world.look("alice", "instance")).after is None
+    assert world.writes() == []

@@ -1,0 +1,286 @@
+"""Runs in mode task, on an API server in memory."""
+
+from typing import Any
+
+import pytest
+from tests.fakes.kubernetes import api_error
+from tests.unit.operator.objects import (
+    NAMESPACE,
+    instance_object,
+    job_object,
+    node_object,
+    pod_object,
+    run_object,
+    running,
+    secret_object,
+    terminated,
+)
+from tests.unit.operator.operator_world import World
+
+from sympozium_api import names, records
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.client.resources import EVENTS, JOBS, NODES, PODS, RUNS
+from sympozium_operator.outcome import Key
+
+JOB = names.job("q1", "uid-of-q1")
+
+
+@pytest.fixture
+def world() -> World:
+    return World(instance_object(), run_object())
+
+
+def pod(world: World, **kwargs: Any) -> None:
+    made = pod_object(**kwargs)
+    made["metadata"]["ownerReferences"][0]["uid"] = world.job()["metadata"]["uid"]
+    world.cluster.put(made)
+
+
+async def test_a_short_run_costs_two_writes_of_ours(world: World) -> None:
+    await world.look()
+    world.answer()
+    await world.look()
+    await world.look()
+    assert world.writes() == [("create", "jobs"), ("delete", "jobs")]
+    assert world.cluster.names(JOBS) == []
+    assert world.ended("Succeeded") == 1
+
+
+async def test_a_run_that_was_just_started_is_looked_at_after_a_second(world: World) -> None:
+    assert (await world.look()).after == 1
+    assert world.job()["metadata"]["ownerReferences"][0]["uid"] == world.run()["metadata"]["uid"]
+
+
+async def test_a_run_that_goes_on_is_said_to_run_once(world: World) -> None:
+    await world.look()
+    pod(world, state=running(1), phase="Running")
+    world.clock.advance(2)
+    assert (await world.look()).after == 603
+    await world.look()
+    assert world.writes() == [("create", "jobs"), ("patch", "agentruns/status")]
+    assert world.status()["phase"] == "Running"
+    assert world.status()["jobName"] == JOB
+
+
+async def test_another_leader_takes_a_run_up_where_it_is(world: World) -> None:
+    await world.look()
+    world.restart()
+    world.clock.advance(2)
+    await world.look()
+    assert world.writes() == [("create", "jobs")]
+    assert world.admission.counts() == (1, 0)
+
+
+async def test_a_job_that_another_leader_made_meanwhile_is_the_runs_own(world: World) -> None:
+    world.cluster.meanwhile("create", JOBS, lambda: world.cluster.put(job_object()))
+    await world.look()
+    assert (await world.look()).after == 1
+    assert world.writes() == []
+
+
+async def test_a_job_of_this_name_that_is_somebody_elses_fails_the_run(world: World) -> None:
+    world.cluster.put(job_object(owner="somebody"))
+    await world.look()
+    assert world.status()["error"]["type"] == "lost"
+    await world.look()
+    assert world.cluster.names(JOBS) == [JOB]
+
+
+async def test_a_job_that_vanished_is_never_made_again(world: World) -> None:
+    await world.look()
+    world.cluster.remove(JOBS, JOB, NAMESPACE)
+    await world.look()
+    assert world.status()["error"]["type"] == "lost"
+    assert world.cluster.names(JOBS) == []
+
+
+async def test_an_unanswered_post_is_repeated_and_not_taken_for_a_job(world: World) -> None:
+    world.cluster.refuse("create", JOBS, ApiUnavailable("away"))
+    with pytest.raises(ApiUnavailable):
+        await world.look()
+    await world.look()
+    assert world.cluster.names(JOBS) == [JOB]
+
+
+async def test_the_cancelled_runs_job_goes_with_it(world: World) -> None:
+    await world.look()
+    world.cluster.put(run_object(cancel=True))
+    await world.look()
+    assert world.status()["phase"] == "Cancelled"
+    assert world.status()["error"]["httpStatus"] == 499
+    assert world.cluster.names(JOBS) == []
+    await world.look()
+    assert world.ended("Cancelled", "cancelled") == 1
+
+
+async def test_a_run_waits_for_its_instance() -> None:
+    world = World(run_object())
+    assert (await world.look()).after == 5
+    await world.look()
+    assert world.writes() == [("patch", "agentruns/status")]
+    assert world.status()["phase"] == "Pending"
+    world.cluster.put(instance_object())
+    await world.look()
+    assert world.cluster.names(JOBS) == [JOB]
+
+
+async def test_a_missing_model_secret_fails_the_run_and_is_told() -> None:
+    world = World(instance_object(authRefs=[{"provider": "openai", "secret": "keys"}]), run_object())
+    await world.look()
+    assert world.status()["error"] == {
+        "type": "model_secret_missing",
+        "message": "there is no Secret keys with the model's API key",
+        "httpStatus": 503,
+    }
+    [event] = [body for (plural, _, _), body in world.cluster.objects.items() if plural == EVENTS.plural]
+    assert event["involvedObject"]["name"] == "q1"
+    assert "Secret keys" in event["message"]
+
+
+async def test_a_model_secret_that_is_there_is_mounted() -> None:
+    keyed = instance_object(authRefs=[{"provider": "openai", "secret": "keys"}])
+    world = World(keyed, run_object(), secret_object("keys", "api-key"))
+    await world.look()
+    assert {volume["name"] for volume in world.job()["spec"]["template"]["spec"]["volumes"]} == {
+        "runs-token",
+        "provider",
+    }
+
+
+async def test_an_instance_that_is_not_accepted_is_no_obstacle() -> None:
+    world = World(instance_object(policyRef="strict"), run_object())
+    await world.look()
+    assert world.cluster.names(JOBS) == [JOB]
+
+
+async def test_an_end_that_the_agent_left_in_its_pod_is_stored(world: World) -> None:
+    await world.look()
+    world.clock.advance(5)
+    words = '{"type":"error","error":{"type":"model_error","message":"no","httpStatus":401},"durationMs":1}'
+    pod(world, state=terminated(1, message=words), phase="Failed")
+    await world.look()
+    assert world.status()["error"] == {"type": "model_error", "message": "no", "httpStatus": 401}
+    assert world.status()["podName"] == f"{JOB}-abcde"
+    assert world.status()["jobName"] == JOB
+
+
+async def test_an_answer_that_arrives_while_the_pods_end_is_weighed_stands(world: World) -> None:
+    await world.look()
+    world.clock.advance(5)
+    pod(world, state=terminated(0), phase="Succeeded")
+    world.cluster.meanwhile("list", PODS, world.answer)
+    await world.look()
+    assert world.status()["phase"] == "Succeeded"
+
+
+async def test_an_answer_that_arrives_just_before_the_write_stands(world: World) -> None:
+    await world.look()
+    world.clock.advance(5)
+    pod(world, state=terminated(0), phase="Succeeded")
+    world.cluster.meanwhile("patch", RUNS, world.answer)
+    await world.look()
+    assert world.status()["phase"] == "Succeeded"
+    assert not [key for key in world.cluster.objects if key[0] == EVENTS.plural]
+
+
+async def test_a_status_that_the_schema_refuses_is_not_taken_for_an_end(world: World) -> None:
+    await world.look()
+    world.clock.advance(700)
+    world.cluster.refuse("patch", RUNS, api_error(422, "Invalid", "too long"))
+    with pytest.raises(Exception, match="too long"):
+        await world.look()
+
+
+async def test_a_denied_pod_ends_the_run_with_kubernetes_reason(world: World) -> None:
+    await world.look()
+    world.clock.advance(20)
+    job = world.job()["metadata"]
+    world.cluster.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": "e", "namespace": NAMESPACE},
+            "involvedObject": {"uid": job["uid"]},
+            "type": "Warning",
+            "reason": "FailedCreate",
+            "message": "exceeded quota",
+            "lastTimestamp": "2026-01-01T00:00:01Z",
+        }
+    )
+    await world.look()
+    assert world.status()["error"] == {
+        "type": "start_failed",
+        "message": "the pod could not be started: FailedCreate: FailedCreate: exceeded quota",
+        "httpStatus": 503,
+    }
+    assert world.cluster.names(JOBS) == []
+
+
+async def test_nodes_are_listed_only_for_a_pod_without_one(world: World) -> None:
+    await world.look()
+    world.clock.advance(2)
+    world.cluster.put(node_object())
+    pod(world)
+    await world.look()
+    assert ("list", NODES.plural, "") not in world.cluster.reads
+    pod(world, node=None)
+    world.cluster.object(PODS, f"{JOB}-abcde", NAMESPACE)["spec"].pop("nodeName")
+    await world.look()
+    assert ("list", NODES.plural, "") in world.cluster.reads
+
+
+async def test_the_job_of_a_failed_run_is_kept_and_then_deleted(world: World) -> None:
+    await world.look()
+    world.end("q1", records.error("model_error", "no", 500))
+    world.cluster.put(world.job() | {"status": {"failed": 1}})
+    assert (await world.look()).after == 600
+    world.clock.advance(600)
+    await world.look()
+    assert world.cluster.names(JOBS) == []
+    assert world.ended("Failed", "model_error") == 1
+
+
+async def test_runs_start_first_come_first_served_and_no_more_than_the_limit() -> None:
+    world = World(instance_object(maxConcurrentRuns=2))
+    world.ask("a", "b", "c", "d")
+    for name in "abcd":
+        await world.look(name)
+    assert len(world.cluster.names(JOBS)) == 2
+    world.answer("b")
+    outcome = await world.look("b")
+    assert outcome.also == (Key("run", NAMESPACE, "c"),)
+    await world.look("d")
+    assert len(world.cluster.names(JOBS)) == 1
+    await world.look("c")
+    assert [run["metadata"]["name"] for run in (world.run("a"), world.run("c"))] == ["a", "c"]
+    assert world.job("c")
+    assert world.admission.counts() == (2, 1)
+
+
+async def test_waiting_runs_cost_no_writes() -> None:
+    world = World(instance_object(maxConcurrentRuns=1))
+    world.ask("a", "b")
+    await world.look("a")
+    world.writes()
+    assert (await world.look("b")).after == 605
+    assert world.writes() == []
+
+
+async def test_a_deleted_run_leaves_its_place_to_the_next_one() -> None:
+    world = World(instance_object(maxConcurrentRuns=1))
+    world.ask("a", "b")
+    await world.look("a")
+    await world.look("b")
+    world.cluster.remove(RUNS, "a", NAMESPACE)
+    assert (await world.look("a")).also == (Key("run", NAMESPACE, "b"),)
+    await world.look("b")
+    assert world.job("b")
+
+
+async def test_a_waiting_run_whose_time_is_over_fails() -> None:
+    world = World(instance_object(maxConcurrentRuns=1))
+    world.ask("a", "b")
+    await world.look("a")
+    world.clock.advance(606)
+    await world.look("b")
+    assert world.status("b")["error"]["type"] == "timeout"
