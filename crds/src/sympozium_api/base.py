@@ -12,7 +12,11 @@ class ApiModel(BaseModel):
     """An object of the API. Field docstrings become the CRD's descriptions (``kubectl explain`` shows them)."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True, frozen=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        frozen=True,
+        hide_input_in_errors=True,  # an error is logged, and what an object holds is not for logs
     )
 
 

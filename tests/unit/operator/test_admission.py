@@ -91,16 +91,40 @@ def test_runs_that_are_gone_are_forgotten_but_not_those_that_came_since() -> Non
     admission.start(run("a"))
     mark = admission.arrivals()
     admission.note(run("new"), ALICE, "2026-01-01T00:00:00Z")
-    assert admission.keep_only([run("b")], before=mark) == [ALICE]
+    admission.keep_only([run("b")], before=mark)
     assert admission.counts() == (0, 2)
     assert not admission.started(run("a"))
 
 
 def test_a_run_that_is_gone_is_released_by_its_name() -> None:
     admission = waiting("a", "b")
-    assert admission.release_named("team", "a") == [ALICE]
-    assert admission.release_named("team", "a") == []
+    admission.release_named("team", "a")
+    admission.release_named("team", "a")
     assert admission.counts() == (0, 1)
+
+
+def test_nobody_is_admitted_while_a_pod_waits_for_room() -> None:
+    admission = waiting("a", "b", "c")
+    admission.note(run("d"), BOB, "2026-01-01T00:00:00Z")
+    admission.start(run("a"))
+    admission.unplaced(run("a"), waits=True)
+    assert admission.full
+    assert not admission.admit(run("b"), 10)
+    assert not admission.admit(run("d"), 10)
+    assert admission.admit(run("a"), 10)
+    admission.unplaced(run("a"), waits=False)
+    assert admission.turns() == [run("b"), run("c"), run("d")]
+    assert admission.admit(run("b"), 10)
+
+
+def test_a_run_that_ends_while_it_waits_for_room_holds_nobody_up() -> None:
+    admission = waiting("a", "b")
+    admission.start(run("a"))
+    admission.unplaced(run("a"), waits=True)
+    admission.release(run("a"))
+    admission.unplaced(run("a"), waits=True)
+    assert not admission.full
+    assert admission.turns() == [run("b")]
 
 
 def test_nothing_is_left_of_instances_without_runs() -> None:

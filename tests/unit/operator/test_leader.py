@@ -92,7 +92,6 @@ async def test_a_place_of_a_run_that_is_gone_is_given_back() -> None:
     await world.leader.runs()
     await settle()
     assert world.admission.counts() == (1, 0)
-    assert Key("instance", NAMESPACE, "alice") in world.seen
 
 
 async def test_a_run_that_came_while_the_list_was_read_keeps_its_place() -> None:
@@ -109,7 +108,7 @@ async def test_a_run_that_came_while_the_list_was_read_keeps_its_place() -> None
 async def test_a_list_that_fails_is_repeated() -> None:
     world = World(instance_object())
     world.cluster.refuse("list", RUNS, ApiUnavailable("away"))
-    await world.leader._until_done(world.leader.runs)
+    await world.leader.until_done(world.leader.runs)
     assert world.slept == [1.0]
 
 

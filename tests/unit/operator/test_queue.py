@@ -20,24 +20,24 @@ def schedule() -> Schedule:
 
 def test_a_key_added_often_is_worked_on_once() -> None:
     keys = schedule()
-    for now in (1, 2, 3):
-        keys.add(A, now)
+    for _ in range(3):
+        keys.add(A)
     assert keys.take(4) == A
     assert keys.take(4) is None
 
 
 def test_keys_are_worked_on_in_order_of_arrival() -> None:
     keys = schedule()
-    keys.add(B, 1)
-    keys.add(A, 2)
+    keys.add(B)
+    keys.add(A)
     assert [keys.take(3), keys.take(3)] == [B, A]
 
 
 def test_a_key_added_while_it_is_worked_on_comes_again_afterwards() -> None:
     keys = schedule()
-    keys.add(A, 1)
+    keys.add(A)
     keys.take(1)
-    keys.add(A, 2)
+    keys.add(A)
     assert keys.take(2) is None
     keys.finish(A, 3)
     assert keys.take(3) == A
@@ -65,7 +65,7 @@ def test_an_earlier_plan_wins() -> None:
 def test_a_look_that_happens_replaces_the_planned_one() -> None:
     keys = schedule()
     keys.add_at(A, 10)
-    keys.add(A, 1)
+    keys.add(A)
     assert keys.take(1) == A
     keys.finish(A, 2)
     assert keys.next_due() is None
@@ -73,7 +73,7 @@ def test_a_look_that_happens_replaces_the_planned_one() -> None:
 
 def test_failures_come_back_with_growing_delay_up_to_a_bound() -> None:
     keys, now, delays = schedule(), 0.0, []
-    keys.add(A, now)
+    keys.add(A)
     for _ in range(12):
         assert keys.take(now) == A
         keys.finish(A, now, failed=True)
@@ -87,23 +87,14 @@ def test_failures_come_back_with_growing_delay_up_to_a_bound() -> None:
 
 def test_a_success_forgets_the_failures() -> None:
     keys = schedule()
-    keys.add(A, 0)
+    keys.add(A)
     for failed in (True, False, True):
         now = keys.next_due() or 0
         keys.take(now)
         keys.finish(A, now, failed=failed)
         if not failed:
-            keys.add(A, now)
+            keys.add(A)
     assert keys.failures[A] == 1
-
-
-def test_the_oldest_key_shows_a_queue_that_does_not_turn() -> None:
-    keys = schedule()
-    assert keys.oldest(5) == 0
-    keys.add(A, 1)
-    assert keys.oldest(5) == 4
-    keys.take(3)
-    assert keys.oldest(5) == 2
 
 
 class ManualLoop:
@@ -259,11 +250,25 @@ async def test_planned_looks_wait_for_a_free_worker() -> None:
     assert work.seen == [A, B]
 
 
+async def test_a_queue_that_does_not_turn_is_told_from_one_without_work() -> None:
+    work, loop = Work(), ManualLoop()
+    keys = queue(work, loop, workers=1)
+    await loop.advance(500)
+    assert keys.stalled() == 0
+    work.blocked = asyncio.Event()
+    keys.add(A, B)
+    await loop.advance(50)
+    assert keys.stalled() == 50
+    work.blocked.set()
+    await settle()
+    assert keys.stalled() == 0
+
+
 async def test_a_queue_that_is_closed_stops_its_work_at_once() -> None:
     work, loop = Work(), ManualLoop()
     keys = queue(work, loop, workers=1)
     work.blocked = asyncio.Event()
-    keys.add(A, B)
+    keys.add(A)
     await settle()
     await keys.close()
     assert work.active == 0

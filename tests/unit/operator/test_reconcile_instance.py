@@ -223,6 +223,35 @@ async def test_the_image_that_cannot_be_pulled_is_told(world: World) -> None:
     assert conditions["WebEndpointReady"]["message"] == "not there"
 
 
+async def test_conditions_do_not_swing_between_two_words_for_one_trouble(world: World) -> None:
+    await world.settle("alice", "instance")
+    labels = {"app.kubernetes.io/component": "web-proxy", "sympozium.ai/run": RUN}
+    base = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata("server-pod", labels=labels),
+        "spec": {"containers": [{}]},
+    }
+    ended = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    world.clock.advance(30)
+    for first, *others in (
+        ({"state": waiting("ImagePullBackOff", "no image")}, {"state": waiting("ErrImagePull", "no image: 404")}),
+        (
+            {"state": ended},
+            {"state": waiting("CrashLoopBackOff", "10s"), "lastState": ended},
+            {"state": {"running": {}}, "lastState": ended},
+        ),
+    ):
+        world.cluster.put(base | {"status": {"containerStatuses": [first]}})
+        await world.look(RUN)
+        world.writes()
+        for other in others:
+            world.cluster.put(base | {"status": {"containerStatuses": [other]}})
+            await world.look(RUN)
+        assert world.writes() == []
+    assert {c["type"]: c["reason"] for c in world.status(RUN)["conditions"]}["Started"] == "CrashLoopBackOff"
+
+
 async def test_a_child_that_belongs_to_a_run_that_is_going_is_waited_for(world: World) -> None:
     old = {"uid": "old", "controller": True, "name": RUN, "kind": "AgentRun", "apiVersion": "x"}
     world.cluster.put(

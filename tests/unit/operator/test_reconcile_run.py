@@ -122,6 +122,7 @@ async def test_a_run_waits_for_its_instance() -> None:
     world.cluster.put(instance_object())
     await world.look()
     assert world.cluster.names(JOBS) == [JOB]
+    assert [c["status"] for c in world.status()["conditions"]] == ["True"]
 
 
 async def test_a_missing_model_secret_fails_the_run_and_is_told() -> None:
@@ -210,23 +211,39 @@ async def test_a_denied_pod_ends_the_run_with_kubernetes_reason(world: World) ->
     await world.look()
     assert world.status()["error"] == {
         "type": "start_failed",
-        "message": "the pod could not be started: FailedCreate: FailedCreate: exceeded quota",
+        "message": "the pod could not be started: FailedCreate: exceeded quota",
         "httpStatus": 503,
     }
     assert world.cluster.names(JOBS) == []
 
 
-async def test_nodes_are_listed_only_for_a_pod_without_one(world: World) -> None:
+UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"}]
+
+
+async def test_nodes_are_listed_only_for_a_pod_that_finds_no_room(world: World) -> None:
     await world.look()
     world.clock.advance(2)
     world.cluster.put(node_object())
     pod(world)
     await world.look()
     assert ("list", NODES.plural, "") not in world.cluster.reads
-    pod(world, node=None)
-    world.cluster.object(PODS, f"{JOB}-abcde", NAMESPACE)["spec"].pop("nodeName")
+    pod(world, conditions=UNSCHEDULABLE)
     await world.look()
     assert ("list", NODES.plural, "") in world.cluster.reads
+
+
+async def test_no_more_jobs_are_made_while_a_pod_waits_for_room(world: World) -> None:
+    await world.look()
+    world.clock.advance(2)
+    pod(world, conditions=UNSCHEDULABLE)
+    await world.look()
+    world.ask("q2")
+    await world.look("q2")
+    assert world.cluster.names(JOBS) == [JOB]
+    pod(world, conditions=[], state=running(2), phase="Running")
+    assert (await world.look()).also == (Key("run", NAMESPACE, "q2"),)
+    await world.look("q2")
+    assert len(world.cluster.names(JOBS)) == 2
 
 
 async def test_the_job_of_a_failed_run_is_kept_and_then_deleted(world: World) -> None:

@@ -13,7 +13,9 @@ class ApiError(Exception):
         self.status = status
         self.reason: str = body.get("reason") or ""
         self.message: str = body.get("message") or f"HTTP {status}"
-        self.retry_after: float | None = (body.get("details") or {}).get("retryAfterSeconds")
+        details = body.get("details") or {}
+        self.retry_after: float | None = details.get("retryAfterSeconds")
+        self.causes = tuple(cause.get("reason") for cause in details.get("causes") or ())
         super().__init__(f"{status} {self.reason}: {self.message}")
 
     @property
@@ -30,6 +32,11 @@ class ApiError(Exception):
     def conflict(self) -> bool:
         """The object changed since it was read, or another field manager owns the field."""
         return self.status == 409 and self.reason == "Conflict"
+
+    @property
+    def namespace_terminating(self) -> bool:
+        """Nothing can be made in the namespace any more: it is being deleted."""
+        return self.status == 403 and "NamespaceTerminating" in self.causes
 
     @property
     def invalid(self) -> bool:

@@ -1,0 +1,137 @@
+"""The operator's process: settings, wiring, run. It ends on SIGTERM, on a lost Lease and when kopf gives up."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import kopf
+import structlog
+from kopf._core.engines.peering import Identity
+
+from sympozium_api.client import ApiError, ApiUnavailable, Client, from_environment
+from sympozium_api.client.resources import INSTANCES, RUNS, SKILL_PACKS
+from sympozium_api.names import FIELD_MANAGER
+from sympozium_operator import handlers, logs
+from sympozium_operator import settings as settings_module
+from sympozium_operator.clock import SystemClock
+from sympozium_operator.cluster.events import Events
+from sympozium_operator.cluster.lease import Lease, LeaseLost
+from sympozium_operator.desired.job import AgentPod
+from sympozium_operator.leader import Leader
+from sympozium_operator.metrics import STUCK_AFTER, Metrics, served
+from sympozium_operator.policy.admission import Admission
+from sympozium_operator.policy.run import Limits
+from sympozium_operator.queue import WorkQueue
+from sympozium_operator.reconcile.dispatch import Dispatch
+from sympozium_operator.reconcile.instance import Instances
+from sympozium_operator.reconcile.prune import Pruner
+from sympozium_operator.reconcile.run import Runs
+from sympozium_operator.reconcile.server import Servers
+from sympozium_operator.reconcile.skillpack import SkillPacks
+from sympozium_operator.settings import InvalidSetting, Settings
+
+_WIND_DOWN = 0.2
+"""Seconds that what was cancelled is waited for; kopf takes longer, but does nothing that anybody waits for."""
+
+log = structlog.get_logger()
+
+
+def wire(client: Client, settings: Settings, admission: Admission, metrics: Metrics) -> Dispatch:
+    """All reconcilers, with what they need."""
+    clock = SystemClock()
+    events = Events(client, clock)
+    agent = AgentPod(
+        image=settings.agent_image,
+        pull_policy=settings.image_pull_policy,
+        resources=settings.agent_resources,
+        runs_url=settings.runs_url,
+    )
+    limits = Limits(settings.start_timeout, settings.failed_job_retention)
+    runs = Runs(client, clock, admission, metrics, events, agent, limits)
+    return Dispatch(
+        client=client,
+        metrics=metrics,
+        instances=Instances(client, clock, events, settings.namespace, runs.turns),
+        runs=runs,
+        servers=Servers(client, clock, settings.namespace, settings.image_pull_policy),
+        skill_packs=SkillPacks(client, settings.namespace, settings.scopes),
+    )
+
+
+async def main(settings: Settings) -> None:
+    """Run until told to stop, or until going on would be wrong."""
+    clock, admission, metrics = SystemClock(), Admission(), Metrics()
+    async with Client.connect(from_environment()) as client:
+        await _require_kinds(client, settings)
+        dispatch = wire(client, settings, admission, metrics)
+        queue = WorkQueue(dispatch, workers=settings.workers, loop=asyncio.get_running_loop())
+        metrics.observe(queue, admission)
+        pruner = Pruner(client, clock, settings.scopes, settings.run_retention, settings.runs_kept)
+        leader = Leader(client, queue, admission, pruner, settings)
+        lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
+        async with served(metrics, settings.metrics_port, alive=lambda: queue.stalled() < STUCK_AFTER):
+            try:
+                await _first(await _kopf(settings, queue), _lead(lease, leader, metrics), _told_to_stop())
+            finally:
+                await queue.close()
+                await lease.release()
+
+
+async def _lead(lease: Lease, leader: Leader, metrics: Metrics) -> None:
+    await lease.acquire()
+    metrics.leader.set(1)
+    await _first(lease.hold(), leader.lead())
+
+
+async def _kopf(settings: Settings, queue: WorkQueue) -> Coroutine[Any, Any, None]:
+    """The watching by kopf, ready to run. It ends by itself only when a watch is beyond repair."""
+    before = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=handlers.registry(queue.add),
+        settings=handlers.settings(),
+        identity=Identity(settings.identity),  # kopf's own guess asks for a user name, which a container has none of
+        standalone=True,
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+    )
+    return kopf.run_tasks(tasks, ignored=before)
+
+
+async def _told_to_stop() -> None:
+    """Return on SIGTERM or SIGINT. Ours replace kopf's: the Lease is released at once, not after kopf has wound down."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+async def _first(*steps: Coroutine[Any, Any, None]) -> None:
+    """Run all until one of them ends; its exception, if it has one, is raised when the others have been cancelled."""
+    tasks = [asyncio.ensure_future(step) for step in steps]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.wait(pending, timeout=_WIND_DOWN)
+    for task in done:
+        task.result()
+
+
+async def _require_kinds(client: Client, settings: Settings) -> None:
+    """Refuse to start without the CRDs: kopf would watch nothing, and say so only once."""
+    for kind in (INSTANCES, RUNS, SKILL_PACKS):
+        await client.metadata(kind, settings.scopes[0], limit="1")
+
+
+if __name__ == "__main__":
+    try:
+        found = settings_module.from_environment()
+        logs.configure(found.log_level)
+        asyncio.run(main(found))
+    except InvalidSetting as error:
+        sys.exit(str(error))
+    except LeaseLost as error:
+        sys.exit(f"not leading any more: {error}")
+    except (ApiError, ApiUnavailable) as error:
+        sys.exit(f"the API server does not answer, or the CRDs are not installed: {error}")

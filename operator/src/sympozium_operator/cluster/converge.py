@@ -1,0 +1,48 @@
+"""Make the cluster have what is desired, and write nothing where it has it already."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from sympozium_api.client import Client, ResourceType
+from sympozium_api.client import resources as kinds
+from sympozium_api.names import FIELD_MANAGER
+from sympozium_operator.desired.differs import differs, stamped
+from sympozium_operator.outcome import NotYet
+from sympozium_operator.policy.pods import controller_uid
+
+Object = dict[str, Any]
+
+_TYPES = {
+    kind.kind: kind
+    for kind in (
+        kinds.SERVICE_ACCOUNTS,
+        kinds.ROLES,
+        kinds.ROLE_BINDINGS,
+        kinds.DEPLOYMENTS,
+        kinds.SERVICES,
+        kinds.RUNS,
+    )
+}
+
+
+async def converge(client: Client, desired: Sequence[Object]) -> list[Object]:
+    """The live objects after those that differ were applied, in the order given."""
+    wanted = [stamped(body) for body in desired]
+    live = await asyncio.gather(*(client.find(*_address(body)) for body in wanted))
+    return [await _converge(client, there, body) for there, body in zip(live, wanted, strict=True)]
+
+
+async def _converge(client: Client, live: Object | None, desired: Object) -> Object:
+    kind, namespace, name = _address(desired)
+    if live is not None:
+        owner = controller_uid(live)
+        if owner not in (None, controller_uid(desired)):
+            raise NotYet(f"{kind.kind} {namespace}/{name} belongs to another owner ({owner})")
+        if not differs(live, desired):
+            return live
+    return await client.apply(kind, namespace, desired, field_manager=FIELD_MANAGER)
+
+
+def _address(body: Object) -> tuple[ResourceType, str, str]:
+    return _TYPES[body["kind"]], body["metadata"]["namespace"], body["metadata"]["name"]

@@ -1,0 +1,76 @@
+"""Identities and what they may do: the agents' right-less ServiceAccount, the web-proxy's own with its Role, its API key."""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+from sympozium_api import environment, names
+from sympozium_api.base import owner_reference
+from sympozium_api.client.resources import INSTANCES, ROLE_BINDINGS, ROLES, RUNS, SECRETS, SERVICE_ACCOUNTS
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.run import AgentRun
+from sympozium_operator.desired import parts
+
+Object = dict[str, Any]
+
+SERVER_COMPONENT = "web-proxy"
+
+
+def agent_service_account(instance: SympoziumInstance) -> Object:
+    """The ServiceAccount of an instance's agent pods: no rights, and no token unless a pod asks for one."""
+    name = instance.metadata.name
+    labels = names.labels("agent", instance=name)
+    owner = owner_reference(instance)
+    account = names.agent_service_account(name)
+    head = parts.head(SERVICE_ACCOUNTS, account, instance.metadata.namespace, labels=labels, owner=owner)
+    return head | {"automountServiceAccountToken": False}
+
+
+def server_access(run: AgentRun) -> list[Object]:
+    """ServiceAccount, Role and RoleBinding of a server run. The Role holds no verb on secrets: keys are mounted (rule 4)."""
+    name = run.metadata.name
+    return [
+        server_head(run, SERVICE_ACCOUNTS, name),
+        server_head(run, ROLES, name) | {"rules": _rules(run.spec.agent_ref)},
+        server_head(run, ROLE_BINDINGS, name)
+        | {
+            "roleRef": {"apiGroup": ROLES.group, "kind": ROLES.kind, "name": name},
+            "subjects": [
+                {"kind": SERVICE_ACCOUNTS.kind, "name": name, "namespace": run.metadata.namespace},
+            ],
+        },
+    ]
+
+
+def api_key(run: AgentRun, token: Callable[[], str]) -> Object:
+    """The Secret with the generated API key; ``token`` gives 48 random hexadecimal digits."""
+    value = base64.b64encode(f"sk-{token()}".encode()).decode()
+    head = server_head(run, SECRETS, names.api_key_secret(run.metadata.name))
+    return head | {"type": "Opaque", "data": {environment.API_KEY_PREFIX: value}}
+
+
+def server_labels(run: AgentRun) -> dict[str, str]:
+    """Labels of everything that belongs to a server run."""
+    return names.labels(SERVER_COMPONENT, instance=run.spec.agent_ref, run=run.metadata.name)
+
+
+def server_head(run: AgentRun, kind: Any, name: str) -> Object:
+    """apiVersion, kind and metadata of what belongs to a server run."""
+    return parts.head(kind, name, run.metadata.namespace, labels=server_labels(run), owner=owner_reference(run))
+
+
+def _rules(instance: str) -> list[Object]:
+    return [
+        {
+            "apiGroups": [names.GROUP],
+            "resources": [RUNS.plural],
+            "verbs": ["create", "get", "list", "watch", "patch"],
+        },
+        {"apiGroups": [names.GROUP], "resources": [f"{RUNS.plural}/status"], "verbs": ["patch"]},
+        {
+            "apiGroups": [names.GROUP],
+            "resources": [INSTANCES.plural],
+            "resourceNames": [instance],
+            "verbs": ["get", "list", "watch"],  # list by name only: a watch begins with it
+        },
+    ]

@@ -1,0 +1,53 @@
+"""Parts that several of the desired objects share."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sympozium_api.client import ResourceType
+from sympozium_api.instance import SympoziumInstance
+
+Object = dict[str, Any]
+
+USER = 65532
+"""The user and group of our images' processes: nobody in particular, and never root."""
+
+
+def head(
+    kind: ResourceType, name: str, namespace: str, *, labels: dict[str, str], owner: Object, **annotations: str
+) -> Object:
+    """apiVersion, kind and metadata of an object that goes when its owner goes."""
+    metadata: Object = {"name": name, "namespace": namespace, "labels": dict(labels), "ownerReferences": [dict(owner)]}
+    if annotations:
+        metadata["annotations"] = annotations
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+
+
+def pod_security() -> Object:
+    """A pod's securityContext that Pod Security ``restricted`` accepts; the group makes mounted Secrets readable."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security() -> Object:
+    """A container's securityContext: no privilege, nothing writable but mounted volumes."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+
+
+def pull_secrets(instance: SympoziumInstance) -> Object:
+    """``imagePullSecrets`` of an instance's pods, where it names any."""
+    found = [{"name": secret.name} for secret in instance.spec.image_pull_secrets]
+    return {"imagePullSecrets": found} if found else {}
+
+
+def variables(values: Iterable[tuple[str, str]]) -> list[Object]:
+    """Environment variables with plain values."""
+    return [{"name": name, "value": value} for name, value in values]

@@ -1,0 +1,25 @@
+"""Kubernetes quantities (``50m``, ``64Mi``, ``1e3``) as numbers."""
+
+import re
+from decimal import Decimal
+
+_SUFFIXES = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "": Decimal(1),
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", start=1)},
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
+}
+
+
+class InvalidQuantity(ValueError):
+    """A text that is no quantity."""
+
+
+def quantity(text: str) -> Decimal:
+    """The number that a quantity stands for; raises InvalidQuantity."""
+    found = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:([eE][-+]?[0-9]{1,2})|([a-zA-Z]{0,2}))", text)
+    if not found or (found[3] or "") not in _SUFFIXES:
+        raise InvalidQuantity(f"{text!r} is not a quantity")
+    return Decimal(found[1] + (found[2] or "")) * _SUFFIXES[found[3] or ""]

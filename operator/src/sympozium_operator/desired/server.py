@@ -1,0 +1,137 @@
+"""The web-proxy of an instance: a Deployment and a Service, from the SkillPack's sidecar."""
+
+from typing import Any
+
+from sympozium_api import environment, names
+from sympozium_api.client.resources import DEPLOYMENTS, SERVICES
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.run import AgentRun
+from sympozium_api.skillpack import Sidecar
+from sympozium_operator.desired import access, parts
+
+Object = dict[str, Any]
+
+CONTAINER = "web-proxy"
+
+DRAIN_SECONDS = 5
+"""Between a pod's removal from the endpoints and its SIGTERM: no request is sent to a proxy that is going."""
+STOP_SECONDS = 630
+"""Answers that are being streamed are finished: ten minutes, the default ``runTimeout``, and the time for draining."""
+
+_RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+_SECRETS_DIR = "/etc/sympozium/skill"
+_READABLE = 0o440
+
+
+def build(
+    run: AgentRun, instance: SympoziumInstance, sidecar: Sidecar, *, replicas: int, keys_secret: str, pull_policy: str
+) -> list[Object]:
+    """Deployment and Service of a server run; ``keys_secret`` holds the API keys that callers may use."""
+    name = names.server(run.metadata.name)
+    pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy)
+    deployment = access.server_head(run, DEPLOYMENTS, name) | {
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 2,
+            "progressDeadlineSeconds": 120,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "selector": {"matchLabels": selector(run)},
+            "template": {"metadata": {"labels": access.server_labels(run)}, "spec": pod},
+        }
+    }
+    service = access.server_head(run, SERVICES, name) | {
+        "spec": {
+            "type": "ClusterIP",
+            "selector": selector(run),
+            "ports": [
+                {"name": "http", "port": names.HTTP_PORT, "targetPort": "http", "protocol": "TCP"},
+                {"name": "runs", "port": names.RUNS_PORT, "targetPort": "runs", "protocol": "TCP"},
+            ],
+        }
+    }
+    return [deployment, service]
+
+
+def selector(run: AgentRun) -> dict[str, str]:
+    """Fixed for ever: a Deployment's selector cannot be changed."""
+    return {"app.kubernetes.io/component": access.SERVER_COMPONENT, names.LABEL_RUN: run.metadata.name}
+
+
+def _pod(run: AgentRun, instance: SympoziumInstance, sidecar: Sidecar, *, keys_secret: str, pull_policy: str) -> Object:
+    volumes = {
+        environment.API_KEYS_DIR: {
+            "name": "api-keys",
+            "secret": {"secretName": keys_secret, "defaultMode": _READABLE},
+        },
+        "/tmp": {"name": "tmp", "emptyDir": {}},  # noqa: S108 - a volume of the pod's own
+    }
+    if sidecar.secret_ref:
+        volumes[_SECRETS_DIR] = {
+            "name": "skill",
+            "secret": {"secretName": sidecar.secret_ref, "defaultMode": _READABLE},
+        }
+    mounts = [{"name": volume["name"], "mountPath": path} for path, volume in volumes.items()]
+    return {
+        "serviceAccountName": run.metadata.name,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": STOP_SECONDS,
+        "securityContext": parts.pod_security(),
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": selector(run)},
+            }
+        ],
+        **parts.pull_secrets(instance),
+        "containers": [_container(run, sidecar, mounts, pull_policy)],
+        "volumes": list(volumes.values()),
+    }
+
+
+def _container(run: AgentRun, sidecar: Sidecar, mounts: list[Object], pull_policy: str) -> Object:
+    return {
+        "name": CONTAINER,
+        "image": sidecar.image,
+        "imagePullPolicy": pull_policy,
+        **({"command": list(sidecar.command)} if sidecar.command else {}),
+        "env": _environment(run, sidecar),
+        "ports": _ports(sidecar),
+        "resources": sidecar.resources or _RESOURCES,
+        "securityContext": parts.container_security(),
+        "volumeMounts": mounts,
+        "startupProbe": _probe("/healthz", periodSeconds=1, failureThreshold=60),
+        "readinessProbe": _probe("/readyz", periodSeconds=2, failureThreshold=2),
+        "livenessProbe": _probe("/healthz", periodSeconds=10, failureThreshold=6),
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+    }
+
+
+def _environment(run: AgentRun, sidecar: Sidecar) -> list[Object]:
+    """What the pack sets, then what the web-proxy must know; of two with one name the operator's counts."""
+    own: list[Object] = [
+        *parts.variables([(environment.INSTANCE, run.spec.agent_ref)]),
+        _field(environment.NAMESPACE, "metadata.namespace"),
+        _field(environment.POD_NAME, "metadata.name"),
+        _field(environment.POD_IP, "status.podIP"),
+    ]
+    taken = {variable["name"] for variable in own}
+    return parts.variables((name, value) for name, value in sidecar.env.items() if name not in taken) + own
+
+
+def _field(name: str, path: str) -> Object:
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
+def _ports(sidecar: Sidecar) -> list[Object]:
+    """The two ports of every web-proxy, and what else the pack names."""
+    ports = {names.HTTP_PORT: "http", names.RUNS_PORT: "runs"}
+    others = {p.container_port: p.name for p in sidecar.ports if p.name not in ports.values()}
+    return [
+        {"name": name, "containerPort": number, "protocol": "TCP"} for number, name in ({**others, **ports}).items()
+    ]
+
+
+def _probe(path: str, **timing: int) -> Object:
+    return {"httpGet": {"path": path, "port": "http", "scheme": "HTTP"}, "timeoutSeconds": 5, **timing}

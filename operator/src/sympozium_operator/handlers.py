@@ -1,0 +1,88 @@
+"""What kopf is told to watch. A handler puts a key into the queue, nothing else: what to do is read from the live object."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import kopf
+
+from sympozium_api import names
+from sympozium_api.client import ResourceType
+from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, JOBS, RUNS, SERVICES, SKILL_PACKS
+from sympozium_api.run import TERMINAL_PHASES
+from sympozium_operator.outcome import Key
+from sympozium_operator.policy.pods import job_ended
+
+Add = Callable[..., None]
+
+NOT_ENDED = ",".join(f"status.phase!={phase}" for phase in TERMINAL_PHASES)
+"""Only these runs are watched: one that ends leaves the selection, which is an event; ended ones cost no memory."""
+OURS = f"app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
+_LONGEST_BACKOFF = 20.0
+
+
+def registry(add: Add) -> kopf.OperatorRegistry:
+    """All handlers; each calls ``add`` with the keys that an event is about."""
+    found = kopf.OperatorRegistry()
+    kopf.on.login(registry=found)(kopf.login_with_service_account)
+    kopf.on.login(registry=found)(kopf.login_with_kubeconfig)
+
+    async def instance(namespace: str, name: str, **_: Any) -> None:
+        add(Key("instance", namespace, name))
+
+    async def skill_pack(namespace: str, name: str, **_: Any) -> None:
+        add(Key("skillpack", namespace, name))
+
+    async def run(namespace: str, name: str, spec: kopf.Spec, **_: Any) -> None:
+        add(Key("run", namespace, name))
+        if spec.get("mode") == "server":
+            add(Key("instance", namespace, spec["agentRef"]))
+
+    async def child(namespace: str, labels: kopf.Labels, **_: Any) -> None:
+        add(Key("run", namespace, labels[names.LABEL_RUN]))
+
+    _on(found, INSTANCES)(instance)
+    _on(found, SKILL_PACKS)(skill_pack)
+    _on(found, RUNS, when=_run_matters)(run)
+    _on(found, JOBS, when=_job_matters)(child)
+    _on(found, DEPLOYMENTS, labels={names.LABEL_RUN: kopf.PRESENT})(child)
+    _on(found, SERVICES, labels={names.LABEL_RUN: kopf.PRESENT})(child)
+    return found
+
+
+def settings() -> kopf.OperatorSettings:
+    """What makes kopf a watcher: it writes nothing, elects nobody, looks at no more than the handlers need, and never gives up."""
+    found = kopf.OperatorSettings()
+    found.posting.enabled = False
+    found.scanning.disabled = True
+    found.networking.error_backoffs = Backoffs()
+    found.queueing.idle_timeout = 0.5
+    found.watching.field_selectors[RUNS.group, RUNS.version, RUNS.plural] = NOT_ENDED
+    found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = f"{OURS},{names.LABEL_RUN}"
+    found.watching.label_selectors[DEPLOYMENTS.group, DEPLOYMENTS.version, DEPLOYMENTS.plural] = OURS
+    found.watching.label_selectors[SERVICES.group, SERVICES.version, SERVICES.plural] = OURS
+    return found
+
+
+class Backoffs:
+    """Endless jittered delays: an API server that is away for long is waited for, without a crowd when it comes back."""
+
+    def __iter__(self) -> Iterator[float]:
+        delay = 0.5
+        while True:
+            yield delay * random.uniform(0.5, 1.5)
+            delay = min(delay * 2, _LONGEST_BACKOFF)
+
+
+def _on(found: kopf.OperatorRegistry, kind: ResourceType, **filters: Any) -> Callable[[Any], Any]:
+    return kopf.on.event(kind.group, kind.version, kind.plural, registry=found, **filters)
+
+
+def _run_matters(type: str | None, spec: kopf.Spec, status: kopf.Status, **_: Any) -> bool:  # noqa: A002 - kopf's name
+    """Our own Running, coming back as an event, needs no look; Jobs and time bring such a run back."""
+    return type == "DELETED" or bool(spec.get("cancel")) or status.get("phase") != "Running"
+
+
+def _job_matters(type: str | None, body: kopf.Body, **_: Any) -> bool:  # noqa: A002 - kopf's name
+    """Only the end of a Job matters: that it began is known to who made it."""
+    return type == "DELETED" or job_ended(dict(body))

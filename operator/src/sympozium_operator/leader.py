@@ -1,0 +1,94 @@
+"""What the leader does beside working on events: it begins with the whole cluster, and looks at it again from time to time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from sympozium_api import names
+from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api.client.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS
+from sympozium_operator.handlers import NOT_ENDED, OURS
+from sympozium_operator.outcome import Key
+from sympozium_operator.policy.admission import Admission
+from sympozium_operator.policy.pods import controller_uid, job_ended
+from sympozium_operator.queue import WorkQueue
+from sympozium_operator.reconcile.prune import Pruner
+from sympozium_operator.settings import Settings
+
+PRUNE_EVERY = 300.0
+"""Seconds between looks at what is surplus."""
+FIRST_RETRY = 1.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Leader:
+    """Feeds the queue from lists, so that an event that was missed is made good."""
+
+    client: Client
+    queue: WorkQueue
+    admission: Admission
+    pruner: Pruner
+    settings: Settings
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def lead(self) -> None:
+        """Work for ever. The queue opens before the first list, so that nothing falls between list and events."""
+        self.queue.open()
+        await self.until_done(self.seed)
+        await asyncio.gather(
+            self._every(self.settings.instance_resync, self.instances),
+            self._every(self.settings.run_resync, self.runs),
+            self._every(PRUNE_EVERY, self.pruner.prune),
+        )
+
+    async def seed(self) -> None:
+        """Everything, once: SkillPacks, instances, runs."""
+        await self._enqueue("skillpack", SKILL_PACKS)
+        await self.instances()
+        await self.runs()
+
+    async def instances(self) -> None:
+        """Every instance, and by it its server run."""
+        await self._enqueue("instance", INSTANCES)
+
+    async def runs(self) -> None:
+        """Every run that has not ended, oldest first, and every run whose Job has ended; and the places they hold."""
+        mark = self.admission.arrivals()
+        runs, jobs = [], []
+        for scope in self.settings.scopes:
+            runs += await self.client.metadata(RUNS, scope, fieldSelector=NOT_ENDED)
+            jobs += await self.client.list(JOBS, scope, labelSelector=f"{OURS},{names.LABEL_RUN}")
+        runs = [run["metadata"] for run in sorted(runs, key=lambda run: str(run["metadata"]["creationTimestamp"]))]
+        there = {run["uid"]: (run["namespace"], run["name"], run["uid"]) for run in runs}
+        for job in jobs:
+            labels, run = job["metadata"]["labels"], there.get(controller_uid(job) or "")
+            if run is not None:
+                self.admission.note(run, (run[0], labels[names.LABEL_INSTANCE]), job["metadata"]["creationTimestamp"])
+                self.admission.start(run)
+            elif job_ended(job):
+                self.queue.add(Key("run", job["metadata"]["namespace"], labels[names.LABEL_RUN]))
+        self.admission.keep_only(there.values(), before=mark)
+        self.queue.add(*(Key("run", run["namespace"], run["name"]) for run in runs))
+
+    async def _enqueue(self, kind: str, resource: object) -> None:
+        for scope in self.settings.scopes:
+            for item in await self.client.metadata(resource, scope):  # type: ignore[arg-type]
+                self.queue.add(Key(kind, item["metadata"]["namespace"], item["metadata"]["name"]))  # type: ignore[arg-type]
+
+    async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self.sleep(seconds)
+            await self.until_done(step)
+
+    async def until_done(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step until the API server has answered all of it."""
+        while True:
+            try:
+                return await step()
+            except (ApiError, ApiUnavailable) as error:
+                log.warning("resync failed, will be repeated", error=str(error))
+                await self.sleep(FIRST_RETRY)

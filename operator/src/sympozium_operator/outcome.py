@@ -1,0 +1,31 @@
+"""What a look at one object leaves behind: the key of the object, and when to look again."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+KeyKind = Literal["instance", "run", "skillpack"]
+
+
+class Key(NamedTuple):
+    """An object to look at. What was known of it is not part of the key: the reconciler reads it as it is then."""
+
+    kind: KeyKind
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a reconcile that came to an end; everything else is an exception, and is tried again with backoff."""
+
+    after: float | None = None
+    """Seconds until the object is looked at again without an event. None: only an event, or the resync, brings it back."""
+    also: tuple[Key, ...] = ()
+    """Other objects that should be looked at now."""
+
+
+DONE = Outcome()
+
+
+class NotYet(Exception):
+    """Something that will go away stands in the way; the reconcile is tried again with backoff."""

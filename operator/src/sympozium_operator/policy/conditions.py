@@ -1,0 +1,56 @@
+"""Status conditions as metav1.Condition wants them: a transition time that moves only when the status does."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sympozium_api.base import Condition
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a condition is to say; True means that all is well with this aspect."""
+
+    type: str
+    ok: bool
+    reason: str
+    message: str = ""
+
+
+def merged(
+    old: Iterable[Condition], findings: Iterable[Finding], *, generation: int, now: str, without: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """The conditions with these findings in them, ``without`` some types; what no finding is about stays as it is."""
+    known = {condition.type: condition for condition in old if condition.type not in without}
+    rendered = {name: condition.model_dump(by_alias=True, exclude_none=True) for name, condition in known.items()}
+    for finding in findings:
+        before = known.get(finding.type)
+        status = "True" if finding.ok else "False"
+        moved = before is None or before.status != status
+        rendered[finding.type] = {
+            "type": finding.type,
+            "status": status,
+            "reason": finding.reason[:64],
+            "message": finding.message[:1024],
+            "observedGeneration": generation,
+            "lastTransitionTime": now if before is None or moved else before.last_transition_time,
+        }
+    return list(rendered.values())
+
+
+def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """The condition of a type."""
+    return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7386) that turns an old status into a new one; empty when they are the same."""
+    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            if inner := merge_patch(before, value):
+                patch[key] = inner
+        elif before != value:
+            patch[key] = value
+    return patch

@@ -1,0 +1,229 @@
+"""The life of an AgentRun in mode task, as one pure decision: from what was gathered to the one thing to do next."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sympozium_api import effective, records
+from sympozium_api.base import seconds
+from sympozium_api.endings import timestamp
+from sympozium_api.instance import Agent, SympoziumInstance
+from sympozium_api.run import AgentRun
+from sympozium_operator.clock import parsed
+from sympozium_operator.policy import pods
+from sympozium_operator.policy.conditions import Finding, merged
+
+Object = dict[str, Any]
+
+GRACE = 5
+"""Seconds after the timeout that the agent has for saying so itself."""
+LOOK_AFTER = 1
+"""Seconds after which a Job's pod is looked at: most runs have ended by then, and cost nothing more."""
+POLL = 2.5
+"""Seconds between looks at a pod that does not run yet."""
+INSTANCE_POLL = 5.0
+LINGER = 10
+"""Seconds that the pod of a failed run has for ending by itself, so that its Job is kept complete."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Settings that bound a run, in seconds."""
+
+    start_timeout: int
+    failed_job_retention: int
+
+
+@dataclass(frozen=True)
+class Input:
+    """All that the decision may look at."""
+
+    now: datetime
+    limits: Limits
+    run: AgentRun
+    instance: SympoziumInstance | None = None
+    secret_trouble: str | None = None
+    """What is wrong with the model's Secret, if one is named."""
+    job: Object | None = None
+    started: bool = False
+    """Whether this process knows that the run's Job was made."""
+    pods: tuple[Object, ...] | None = None
+    """The Job's pods; None: not looked at."""
+    nodes: tuple[Object, ...] = ()
+    """All nodes, if the pod has none."""
+    warning: str | None = None
+    """The latest Warning event about the Job, or about its pod if it has one."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do now."""
+
+    after: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write what is known of a run that goes on."""
+
+    status: Object
+    after: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """Make the run's Job, when its turn has come."""
+
+    after: float
+    """Seconds until the run's time is over, should its turn not come."""
+    status: Object | None = None
+    """What takes back that the run waits, if that was said."""
+
+
+@dataclass(frozen=True)
+class End:
+    """Write the terminal status that this record means."""
+
+    record: records.End
+    pod: Object | None = None
+    delete_job: bool = False
+
+
+@dataclass(frozen=True)
+class DeleteJob:
+    """The run has ended and its Job is of no more use."""
+
+
+Decision = Wait | Report | Start | End | DeleteJob
+
+
+def decide(seen: Input) -> Decision:
+    """What to do next with a run in mode task."""
+    if seen.run.ended:
+        return _clean_up(seen)
+    if seen.run.spec.cancel:
+        return End(records.error("cancelled", "the run was cancelled", 499), delete_job=True)
+    return _without_job(seen) if seen.job is None else _with_job(seen, seen.job)
+
+
+def looks_at_pods(job: Object, now: datetime) -> bool:
+    """Whether it is time to look at a Job's pod."""
+    return pods.job_ended(job) or _age(job, now) >= LOOK_AFTER
+
+
+def looks_at_warnings(pod: Object | None, job: Object, now: datetime, limits: Limits) -> bool:
+    """Whether Events may be needed to explain what is missing: they are dear to read."""
+    if pod is None:
+        return not pods.job_ended(job)
+    waits = pods.started_at(pod) is None and not pods.pod_ended(pod)
+    return waits and _age(job, now) >= limits.start_timeout
+
+
+def timeout(run: AgentRun, instance: SympoziumInstance | None) -> int:
+    """Seconds that a run may take; without its instance the default counts."""
+    if instance is not None:
+        return effective.timeout(instance, run)
+    default: str = Agent.model_fields["run_timeout"].default
+    return seconds(run.spec.timeout or default)
+
+
+def _without_job(seen: Input) -> Decision:
+    run = seen.run
+    left = _left(seen, parsed(run.metadata.creation_timestamp))
+    if seen.started or run.status.job_name:
+        return End(records.error("lost", "the run's Job is gone; a run is never started twice", 502))
+    if left <= 0:
+        return End(records.error("timeout", "the run's time was over before it could be started", 504))
+    if seen.instance is None:
+        missing = f"there is no SympoziumInstance {run.spec.agent_ref} in namespace {run.metadata.namespace}"
+        return _report(seen, Finding("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
+    if seen.secret_trouble is not None:
+        return End(records.error("model_secret_missing", seen.secret_trouble, 503))
+    if not run.status.conditions:
+        return Start(after=left)
+    return Start(left, {"conditions": _conditions(seen, Finding("Accepted", ok=True, reason="Accepted"))})
+
+
+def _with_job(seen: Input, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
+    if pods.controller_uid(job) != seen.run.metadata.uid:
+        return End(records.error("lost", f"the Job {job['metadata']['name']} belongs to something else", 502))
+    pod = pods.job_pod(seen.pods or (), job)
+    if pods.job_ended(job) or (pod is not None and pods.pod_ended(pod)):
+        return End(pods.ending(pod, job), pod)
+    left = _left(seen, parsed(job["metadata"]["creationTimestamp"]))
+    if left <= 0:
+        return End(records.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
+    if seen.pods is None:
+        return Wait(min(LOOK_AFTER, left))
+    if pod is None:
+        return _unmade(seen, job, left)
+    if (since := pods.started_at(pod)) is None:
+        return _unstarted(seen, job, pod, left)
+    return Wait(left) if seen.run.status.phase == "Running" else _running(job, pod, since, left)
+
+
+def _unmade(seen: Input, job: Object, left: float) -> Decision:
+    """A Job without a pod: denied by a quota or by Pod Security, or the Job controller is slow."""
+    age = _age(job, seen.now)
+    if seen.warning is not None and age >= pods.DENIAL_PATIENCE:
+        return End(pods.denied(seen.warning).record(), delete_job=True)
+    if age >= seen.limits.start_timeout:
+        text = f"no pod was made for it within {seen.limits.start_timeout} s"
+        return End(pods.Trouble("NoPod", text, 503).record(), delete_job=True)
+    return Wait(min(POLL, left))
+
+
+def _unstarted(seen: Input, job: Object, pod: Object, left: float) -> Decision:
+    found = pods.trouble(
+        pod,
+        age=_age(job, seen.now),
+        patience=seen.limits.start_timeout,
+        nodes=seen.nodes,
+        warning=seen.warning,
+    )
+    if found is not None:
+        return End(found.record(), pod, delete_job=True)
+    return Wait(min(POLL, left))
+
+
+def _running(job: Object, pod: Object, since: str, left: float) -> Report:
+    names = {"jobName": job["metadata"]["name"], "podName": pod["metadata"]["name"]}
+    return Report({"phase": "Running", "startedAt": since} | names, left)
+
+
+def _report(seen: Input, finding: Finding, left: float) -> Decision:
+    """Say why a run waits, if that has not been said."""
+    after = min(INSTANCE_POLL, left)
+    conditions = _conditions(seen, finding)
+    if conditions == [c.model_dump(by_alias=True, exclude_none=True) for c in seen.run.status.conditions]:
+        return Wait(after)
+    return Report({"phase": "Pending", "conditions": conditions}, after)
+
+
+def _conditions(seen: Input, finding: Finding) -> list[Object]:
+    metadata = seen.run.metadata
+    old = seen.run.status.conditions
+    return merged(old, [finding], generation=metadata.generation, now=timestamp(seen.now))
+
+
+def _clean_up(seen: Input) -> Decision:
+    """The Job of an ended run goes at once; that of a failed one is kept for its logs, if its pod ends by itself."""
+    if seen.job is None or pods.controller_uid(seen.job) != seen.run.metadata.uid:
+        return Wait(None)
+    status = seen.run.status
+    if status.phase != "Failed":
+        return DeleteJob()
+    since = seen.now - parsed(status.completed_at or timestamp(seen.now))
+    keep = seen.limits.failed_job_retention if pods.job_ended(seen.job) else LINGER
+    left = (timedelta(seconds=keep) - since).total_seconds()
+    return DeleteJob() if left <= 0 else Wait(min(left, LINGER) if not pods.job_ended(seen.job) else left)
+
+
+def _left(seen: Input, since: datetime) -> float:
+    """Seconds until the run's time is over, its grace included."""
+    limit = timedelta(seconds=timeout(seen.run, seen.instance) + GRACE)
+    return (since + limit - seen.now).total_seconds()
+
+
+def _age(job: Object, now: datetime) -> float:
+    return (now - parsed(job["metadata"]["creationTimestamp"])).total_seconds()

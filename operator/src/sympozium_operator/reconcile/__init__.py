@@ -1,0 +1,1 @@
+"""One module per kind: gather what a decision may look at, decide, act. Nothing here builds an object or weighs a reason."""

@@ -1,0 +1,69 @@
+"""Ended AgentRuns are deleted when their time is over, or when an instance has too many of them."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from sympozium_api.client import Client
+from sympozium_api.client.resources import RUNS
+from sympozium_api.names import LABEL_INSTANCE
+from sympozium_api.run import AgentRun
+from sympozium_operator.clock import Clock, parsed
+
+Object = dict[str, Any]
+
+ENDED = ",".join(f"status.phase!={phase}" for phase in ("", "Pending", "Running", "Serving"))
+
+log = structlog.get_logger()
+
+
+def surplus(ended: Iterable[Object], *, now: datetime, retention: int, kept: int) -> list[Object]:
+    """Which runs should go, told from their metadata alone, oldest first.
+
+    ``retention`` (seconds) counts from creation here: whoever deletes looks at the end's time. ``kept`` is per instance.
+    """
+    oldest = now - timedelta(seconds=retention)
+    groups: dict[tuple[str, str], list[Object]] = defaultdict(list)
+    for run in sorted(ended, key=lambda run: str(run["metadata"]["creationTimestamp"])):
+        metadata = run["metadata"]
+        groups[metadata["namespace"], metadata.get("labels", {}).get(LABEL_INSTANCE, "")].append(run)
+    return [
+        run
+        for group in groups.values()
+        for index, run in enumerate(group)
+        if len(group) - index > kept or parsed(run["metadata"]["creationTimestamp"]) < oldest
+    ]
+
+
+@dataclass(frozen=True)
+class Pruner:
+    """Deletes what is surplus."""
+
+    client: Client
+    clock: Clock
+    scopes: tuple[str | None, ...]
+    retention: int
+    kept: int
+
+    async def prune(self) -> None:
+        """One round; metadata is all that is listed, for ended runs may hold gigabytes."""
+        ended = [run for scope in self.scopes for run in await self.client.metadata(RUNS, scope, fieldSelector=ENDED)]
+        too_many = {
+            run["metadata"]["uid"] for run in surplus(ended, now=self.clock.now(), retention=2**31, kept=self.kept)
+        }
+        for run in surplus(ended, now=self.clock.now(), retention=self.retention, kept=self.kept):
+            metadata = run["metadata"]
+            if metadata["uid"] in too_many or await self._is_over(metadata):
+                await self.client.delete(RUNS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+
+    async def _is_over(self, metadata: Object) -> bool:
+        raw = await self.client.find(RUNS, metadata["namespace"], metadata["name"])
+        if raw is None:
+            return False
+        run = AgentRun.model_validate(raw)
+        ended = parsed(run.status.completed_at or run.metadata.creation_timestamp)
+        return run.ended and self.clock.now() - ended >= timedelta(seconds=self.retention)

@@ -1,0 +1,232 @@
+"""AgentRuns in mode task: gather, decide, act. The only place that makes Jobs."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from sympozium_api import effective, endings, names
+from sympozium_api.client import ApiError, Client
+from sympozium_api.client.resources import EVENTS, INSTANCES, JOBS, NODES, PODS, RUNS, SECRETS
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.run import AgentRun
+from sympozium_operator.clock import Clock
+from sympozium_operator.cluster.events import Events
+from sympozium_operator.desired import job as desired_job
+from sympozium_operator.metrics import Metrics
+from sympozium_operator.outcome import DONE, Key, NotYet, Outcome
+from sympozium_operator.policy import pods as pod_policy
+from sympozium_operator.policy import run as policy
+from sympozium_operator.policy.admission import Admission, Run
+from sympozium_operator.policy.instance import secret_trouble, web_endpoint_is_on
+
+Object = dict[str, Any]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Reconciles runs in mode task."""
+
+    client: Client
+    clock: Clock
+    admission: Admission
+    metrics: Metrics
+    events: Events
+    agent: desired_job.AgentPod
+    limits: policy.Limits
+
+    async def reconcile(self, run: AgentRun) -> Outcome:
+        """One look at a run that was just read."""
+        if not run.ended:
+            self.admission.note(place(run), _instance(run), run.metadata.creation_timestamp)
+        was_full = self.admission.full
+        seen = await self._gather(run)
+        outcome = await self._act(seen, policy.decide(seen))
+        if was_full and not self.admission.full:
+            return replace(outcome, also=_keys(self.admission.turns()))
+        return outcome
+
+    async def _act(self, seen: policy.Input, decision: policy.Decision) -> Outcome:
+        run = seen.run
+        match decision:
+            case policy.Start():
+                return await self._start(seen, decision)
+            case policy.End():
+                return await self._end(seen, decision)
+            case policy.Report():
+                await self._write(run, decision.status)
+                return Outcome(after=decision.after)
+            case policy.DeleteJob():
+                return await self._delete_job(seen)
+            case policy.Wait():
+                return self._left(seen, decision.after)
+
+    def gone(self, key: Key) -> Outcome:
+        """A run that does not exist any more leaves its place."""
+        self.admission.release_named(key.namespace, key.name)
+        return Outcome(also=_keys(self.admission.turns()))
+
+    def turns(self, instance: tuple[str, str]) -> tuple[Key, ...]:
+        """The runs of an instance whose turn has come."""
+        return _keys(self.admission.next(instance))
+
+    # Gather.
+
+    async def _gather(self, run: AgentRun) -> policy.Input:
+        namespace = run.metadata.namespace
+        job_name = names.job(run.metadata.name, run.metadata.uid)
+        now = self.clock.now()
+        if run.ended:
+            job = await self.client.find(JOBS, namespace, job_name)
+            return policy.Input(now, self.limits, run, job=job)
+        raw, job = await asyncio.gather(
+            self.client.find(INSTANCES, namespace, run.spec.agent_ref),
+            self.client.find(JOBS, namespace, job_name),
+        )
+        instance = SympoziumInstance.model_validate(raw) if raw else None
+        if job is not None:
+            self.admission.start(place(run))
+            return await self._gather_pods(policy.Input(now, self.limits, run, instance, job=job), job)
+        return policy.Input(
+            now=now,
+            limits=self.limits,
+            run=run,
+            instance=instance,
+            secret_trouble=await self._secret_trouble(run, instance) if instance else None,
+            started=self.admission.started(place(run)),
+        )
+
+    async def _secret_trouble(self, run: AgentRun, instance: SympoziumInstance) -> str | None:
+        model = effective.model(instance, run)
+        if model.secret is None:
+            return None
+        secret = await self.client.find(SECRETS, run.metadata.namespace, model.secret)
+        found = secret_trouble(model.secret, model.provider, secret)
+        return found.message if found else None
+
+    async def _gather_pods(self, seen: policy.Input, job: Object) -> policy.Input:
+        if not policy.looks_at_pods(job, seen.now):
+            return seen
+        namespace = seen.run.metadata.namespace
+        selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
+        found = await self.client.list(PODS, namespace, labelSelector=selector)
+        pod = pod_policy.job_pod(found, job)
+        unplaced = pod is not None and pod_policy.is_unschedulable(pod)
+        self.admission.unplaced(place(seen.run), waits=unplaced)
+        return policy.Input(
+            now=seen.now,
+            limits=seen.limits,
+            run=seen.run,
+            instance=seen.instance,
+            job=job,
+            pods=tuple(found),
+            nodes=tuple(await self.client.list(NODES, None)) if unplaced else (),
+            warning=await self._warning(pod or job, namespace)
+            if policy.looks_at_warnings(pod, job, seen.now, seen.limits)
+            else None,
+        )
+
+    async def _warning(self, about: Object, namespace: str) -> str | None:
+        selector = f"involvedObject.uid={about['metadata']['uid']},type=Warning"
+        events = await self.client.list(EVENTS, namespace, fieldSelector=selector)
+        latest = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), default=None)
+        return None if latest is None else f"{latest.get('reason', '')}: {latest.get('message', '')}"
+
+    # Act.
+
+    async def _start(self, seen: policy.Input, decision: policy.Start) -> Outcome:
+        run, instance = seen.run, seen.instance
+        if instance is None or not self.admission.admit(place(run), instance.spec.max_concurrent_runs):
+            return Outcome(after=decision.after)
+        body = desired_job.build(
+            run,
+            instance,
+            self.agent,
+            served=web_endpoint_is_on(instance),
+            deadline=policy.timeout(run, instance) + policy.GRACE,
+        )
+        try:
+            await self.client.create(JOBS, run.metadata.namespace, body)
+        except ApiError as error:
+            if not error.already_exists:
+                raise
+            return Outcome(after=0.05)  # made by the leader before us: the next look checks whose it is
+        self.admission.start(place(run))
+        if decision.status:
+            await self._write(run, decision.status)
+        return Outcome(after=policy.LOOK_AFTER)
+
+    async def _end(self, seen: policy.Input, decision: policy.End) -> Outcome:
+        run, pod = seen.run, decision.pod
+        live = await self.client.find(RUNS, *run.key)
+        if live is None or AgentRun.model_validate(live).ended:
+            return Outcome(after=0.05)  # somebody ended it since we read it: the next look cleans up
+        job_name = seen.job["metadata"]["name"] if seen.job else run.status.job_name
+        status = endings.status_of(
+            decision.record,
+            job_name=job_name,
+            pod_name=pod["metadata"]["name"] if pod else run.status.pod_name,
+            started_at=run.status.started_at or (pod_policy.started_at(pod) if pod else None),
+            now=self.clock.now(),
+        )
+        if await self._write(run, status) and status["phase"] == "Failed":
+            error = status["error"]
+            log.info(
+                "run failed", namespace=run.key[0], name=run.key[1], error=error["type"], pod=status.get("podName")
+            )
+            await self.events.warn(run, "RunFailed", f"{error['type']}: {error['message']}")
+        if decision.delete_job and seen.job is not None:
+            await self._delete(seen.job)
+        return Outcome(after=0.5)  # the next look counts and cleans up, should the event be missed
+
+    async def _write(self, run: AgentRun, status: Object) -> bool:
+        """Write a status; False: the run has ended, or is gone, and what is there stands."""
+        try:
+            await self.client.patch(RUNS, *run.key, {"status": status}, subresource="status")
+        except ApiError as error:
+            if error.invalid and await self._has_ended(run):
+                return False
+            if error.not_found:
+                return False
+            raise
+        return True
+
+    async def _has_ended(self, run: AgentRun) -> bool:
+        live = await self.client.find(RUNS, *run.key)
+        return live is None or AgentRun.model_validate(live).ended
+
+    async def _delete_job(self, seen: policy.Input) -> Outcome:
+        if seen.job is None:
+            raise NotYet("no Job to delete")
+        await self._delete(seen.job)
+        return self._left(seen, None)
+
+    async def _delete(self, job: Object) -> None:
+        metadata = job["metadata"]
+        await self.client.delete(JOBS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+
+    def _left(self, seen: policy.Input, after: float | None) -> Outcome:
+        """A run that has ended leaves its place, and is counted when it does."""
+        run = seen.run
+        if not run.ended or not self.admission.release(place(run)):
+            return Outcome(after=after) if after is not None else DONE
+        error = run.status.error.type if run.status.error else ""
+        self.metrics.runs.labels(str(run.status.phase), error).inc()
+        return Outcome(after=after, also=_keys(self.admission.turns()))
+
+
+def _keys(runs: Iterable[Run]) -> tuple[Key, ...]:
+    return tuple(Key("run", namespace, name) for namespace, name, _ in runs)
+
+
+def place(run: AgentRun) -> Run:
+    """A run as the admission knows it."""
+    return (*run.key, run.metadata.uid)
+
+
+def _instance(run: AgentRun) -> tuple[str, str]:
+    return run.metadata.namespace, run.spec.agent_ref

@@ -1,0 +1,38 @@
+"""SkillPacks: their status, and the instances that may use them."""
+
+from dataclasses import dataclass
+
+from sympozium_api.client import Client
+from sympozium_api.client.resources import INSTANCES, SKILL_PACKS
+from sympozium_api.names import WEB_ENDPOINT_SKILL
+from sympozium_api.skillpack import SkillPack
+from sympozium_operator.outcome import DONE, Key, Outcome
+from sympozium_operator.policy.conditions import merge_patch
+
+
+@dataclass(frozen=True)
+class SkillPacks:
+    """Reconciles SkillPacks."""
+
+    client: Client
+    namespace: str
+    """The operator's own: a SkillPack there may be used from all namespaces."""
+    scopes: tuple[str | None, ...]
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """One look at a SkillPack."""
+        raw = await self.client.find(SKILL_PACKS, key.namespace, key.name)
+        if raw is not None:
+            await self._report(SkillPack.model_validate(raw))
+        return Outcome(also=await self._users(key)) if key.name == WEB_ENDPOINT_SKILL else DONE
+
+    async def _report(self, pack: SkillPack) -> None:
+        status = {"phase": "Ready", "skillCount": len(pack.spec.skills)}
+        before = pack.status.model_dump(by_alias=True, exclude_none=True)
+        if patch := merge_patch(before, before | status):
+            await self.client.patch(SKILL_PACKS, *pack.key, {"status": patch}, subresource="status")
+
+    async def _users(self, key: Key) -> tuple[Key, ...]:
+        scopes = self.scopes if key.namespace == self.namespace else (key.namespace,)
+        found = [item for scope in scopes for item in await self.client.metadata(INSTANCES, scope)]
+        return tuple(Key("instance", item["metadata"]["namespace"], item["metadata"]["name"]) for item in found)

@@ -1,0 +1,162 @@
+"""Every setting of the operator, read from the environment once. What is invalid is refused with the variable's name."""
+
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sympozium_api import environment
+from sympozium_api.base import seconds
+from sympozium_api.client.auth import SERVICE_ACCOUNT
+from sympozium_api.names import RUNS_PORT
+from sympozium_operator.desired.quantity import InvalidQuantity, quantity
+
+T = TypeVar("T")
+
+DEFAULT_NAMESPACE = "sympozium-system"
+DEFAULT_AGENT_RESOURCES = '{"requests":{"cpu":"50m","memory":"64Mi"},"limits":{"cpu":"1","memory":"256Mi"}}'
+
+
+class InvalidSetting(ValueError):
+    """A variable of the environment that cannot be used; the message names it and what would be right."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one operator process was told. Durations are seconds."""
+
+    namespace: str
+    """The operator's own namespace: its Lease and the built-in SkillPacks are there."""
+    identity: str
+    """Who this replica is in the Lease: its pod's name."""
+    watch_namespaces: tuple[str, ...]
+    """The only namespaces that are served; empty: all of them."""
+    agent_image: str
+    """The image of agent pods."""
+    image_pull_policy: str
+    """When nodes pull the images of agents and servers."""
+    agent_resources: dict[str, Any]
+    """Requests and limits of the agent's container: little, or requests, not work, fill the node."""
+    runs_url: str
+    """The runs surface that serves runs whose instance has none of its own."""
+    start_timeout: int
+    """How long a pod may take to find a node and get its container made before its run fails."""
+    failed_job_retention: int
+    """How long the Job of a failed run is kept, for ``kubectl logs``."""
+    run_retention: int
+    """How long an AgentRun is kept after its end."""
+    runs_kept: int
+    """How many ended AgentRuns are kept per instance at most."""
+    instance_resync: int
+    """How often every instance is looked at without an event: repairs what nobody is told of, such as a deleted Role."""
+    run_resync: int
+    """How often every run that has not ended is looked at without an event."""
+    workers: int
+    """Reconciles at the same time."""
+    metrics_port: int
+    """Port of /metrics and /healthz."""
+    log_level: str
+    """The least severe level that is logged."""
+
+    @property
+    def scopes(self) -> tuple[str | None, ...]:
+        """The namespaces to list, or None for all at once."""
+        return self.watch_namespaces or (None,)
+
+
+def from_environment(variables: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this process; raises InvalidSetting."""
+
+    def read(name: str, default: str, parse: Callable[[str], T]) -> T:
+        text = variables.get(name) or default
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise InvalidSetting(f"{name}: {text!r} {error}") from error
+
+    namespace = variables.get(environment.NAMESPACE) or _own_namespace()
+    runs_url = f"http://sympozium-runs.{namespace}.svc:{RUNS_PORT}"
+    return Settings(
+        namespace=namespace,
+        identity=variables.get(environment.POD_NAME) or f"{socket.gethostname()}-{os.getpid()}",
+        watch_namespaces=read("SYMPOZIUM_WATCH_NAMESPACES", "", _namespaces),
+        agent_image=read("SYMPOZIUM_AGENT_IMAGE", "", _required),
+        image_pull_policy=read(
+            "SYMPOZIUM_IMAGE_PULL_POLICY", "IfNotPresent", _one_of("Always", "IfNotPresent", "Never")
+        ),
+        agent_resources=read("SYMPOZIUM_AGENT_RESOURCES", DEFAULT_AGENT_RESOURCES, _resources),
+        runs_url=read("SYMPOZIUM_RUNS_URL", runs_url, _url),
+        start_timeout=read("SYMPOZIUM_START_TIMEOUT", "45s", _duration),
+        failed_job_retention=read("SYMPOZIUM_FAILED_JOB_RETENTION", "10m", _duration),
+        run_retention=read("SYMPOZIUM_RUN_RETENTION", "24h", _duration),
+        runs_kept=read("SYMPOZIUM_RUNS_KEPT", "1000", _between(1, 100_000)),
+        instance_resync=read("SYMPOZIUM_INSTANCE_RESYNC", "30s", _duration),
+        run_resync=read("SYMPOZIUM_RUN_RESYNC", "1m", _duration),
+        workers=read("SYMPOZIUM_WORKERS", "16", _between(1, 256)),
+        metrics_port=read("SYMPOZIUM_METRICS_PORT", "9090", _between(1, 65535)),
+        log_level=read("SYMPOZIUM_LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error")),
+    )
+
+
+def _own_namespace(file: Path = SERVICE_ACCOUNT / "namespace") -> str:
+    return file.read_text().strip() if file.exists() else DEFAULT_NAMESPACE
+
+
+def _required(text: str) -> str:
+    if not text:
+        raise ValueError("is needed")
+    return text
+
+
+def _namespaces(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in found:
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
+            raise ValueError("is not a comma-separated list of namespaces")
+    return found
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"is not one of {', '.join(words)}")
+        return text
+
+    return parse
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise ValueError(f"is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _duration(text: str) -> int:
+    found = re.fullmatch(r"[0-9hms]+", text) and seconds(text)
+    if not found:
+        raise ValueError("is not a duration such as 90s or 1h30m")
+    return found
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s,$]+", text):
+        raise ValueError("is not an http URL")
+    return text.rstrip("/")
+
+
+def _resources(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+        for part in ("requests", "limits"):
+            for amount in found.get(part, {}).values():
+                quantity(str(amount))
+    except (ValueError, AttributeError, InvalidQuantity) as error:
+        raise ValueError('is not JSON such as {"requests":{"cpu":"50m"},"limits":{"memory":"256Mi"}}') from error
+    return {part: found[part] for part in ("requests", "limits") if part in found}
