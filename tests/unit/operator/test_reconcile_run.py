@@ -55,7 +55,7 @@ async def test_a_run_that_goes_on_is_said_to_run_once(world: World) -> None:
     await world.look()
     pod(world, state=running(1), phase="Running")
     world.clock.advance(2)
-    assert (await world.look()).after == 603
+    assert (await world.look()).after == 633
     await world.look()
     assert world.writes() == [("create", "jobs"), ("patch", "agentruns/status")]
     assert world.status()["phase"] == "Running"
@@ -279,7 +279,7 @@ async def test_waiting_runs_cost_no_writes() -> None:
     world.ask("a", "b")
     await world.look("a")
     world.writes()
-    assert (await world.look("b")).after == 605
+    assert (await world.look("b")).after == 600
     assert world.writes() == []
 
 
@@ -298,6 +298,6 @@ async def test_a_waiting_run_whose_time_is_over_fails() -> None:
     world = World(instance_object(maxConcurrentRuns=1))
     world.ask("a", "b")
     await world.look("a")
-    world.clock.advance(606)
+    world.clock.advance(601)
     await world.look("b")
     assert world.status("b")["error"]["type"] == "timeout"

@@ -56,7 +56,7 @@ def message(decision: Any) -> str:
 
 
 def test_a_new_run_is_started() -> None:
-    assert decide(FRESH) == Start(after=605)
+    assert decide(FRESH) == Start(after=600)
 
 
 def test_a_run_waits_for_its_instance_and_says_so_once() -> None:
@@ -70,12 +70,12 @@ def test_a_run_waits_for_its_instance_and_says_so_once() -> None:
 
 
 def test_a_run_whose_instance_never_comes_times_out() -> None:
-    assert error(decide(seen(606, instance=None))) == ("timeout", 504)
+    assert error(decide(seen(601, instance=None))) == ("timeout", 504)
     assert error(decide(seen(66, instance=None, run=run(timeout="1m")))) == ("timeout", 504)
 
 
 def test_a_run_that_never_gets_its_turn_times_out() -> None:
-    assert error(decide(seen(606))) == ("timeout", 504)
+    assert error(decide(seen(601))) == ("timeout", 504)
 
 
 def test_a_missing_model_secret_ends_the_run_with_its_name() -> None:
@@ -118,10 +118,10 @@ def test_running_is_written_once() -> None:
             "podName": pod["metadata"]["name"],
             "startedAt": at(1),
         },
-        after=603,
+        after=633,
     )
     assert isinstance(decision, Report)
-    assert decide(with_job(5, pod=pod, run=run(status=decision.status))) == Wait(600)
+    assert decide(with_job(5, pod=pod, run=run(status=decision.status))) == Wait(630)
 
 
 def test_a_run_that_waited_for_its_instance_is_accepted_when_it_starts() -> None:
@@ -255,8 +255,8 @@ def test_the_deadline_counts_from_the_jobs_creation() -> None:
     pod = pod_object(state=running(), phase="Running")
     job = job_object(created=100)
     late = run(timeout="1m", status={"phase": "Running"})
-    assert decide(with_job(164, pod=pod, job=job, run=late)) == Wait(1)
-    decision = decide(with_job(165, pod=pod, job=job, run=late))
+    assert decide(with_job(194, pod=pod, job=job, run=late)) == Wait(1)
+    decision = decide(with_job(195, pod=pod, job=job, run=late))
     assert error(decision) == ("timeout", 504)
     assert isinstance(decision, End)
     assert decision.delete_job

@@ -7,6 +7,7 @@ httpx2 takes 65 ms of a cold start, h11, the protocol machine on which it stands
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -126,3 +127,11 @@ async def exchange(method: str, url: str, headers: Mapping[str, str], *, connect
         yield opened
     finally:
         writer.transport.abort()  # nothing is left to be read or flushed, whichever way it ended
+
+
+def _notice_silence(connection: socket.socket) -> None:
+    """Probe an idle connection: a peer whose node is gone says nothing, and is noticed within half a minute."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)

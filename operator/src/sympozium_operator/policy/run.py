@@ -15,8 +15,8 @@ from sympozium_operator.policy.conditions import Finding, merged
 
 Object = dict[str, Any]
 
-GRACE = 5
-"""Seconds after the timeout that the agent has for saying so itself."""
+GRACE = 35
+"""Seconds after the timeout that the agent has for saying so itself, and for delivering an answer that was just in time."""
 LOOK_AFTER = 1
 """Seconds after which a Job's pod is looked at: most runs have ended by then, and cost nothing more."""
 POLL = 2.5
@@ -150,7 +150,7 @@ def _with_job(seen: Input, job: Object) -> Decision:  # noqa: PLR0911 - one line
     pod = pods.job_pod(seen.pods or (), job)
     if pods.job_ended(job) or (pod is not None and pods.pod_ended(pod)):
         return End(pods.ending(pod, job), pod)
-    left = _left(seen, parsed(job["metadata"]["creationTimestamp"]))
+    left = _left(seen, parsed(job["metadata"]["creationTimestamp"]), grace=GRACE)
     if left <= 0:
         return End(records.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
     if seen.pods is None:
@@ -219,9 +219,9 @@ def _clean_up(seen: Input) -> Decision:
     return DeleteJob() if left <= 0 else Wait(min(left, LINGER) if not pods.job_ended(seen.job) else left)
 
 
-def _left(seen: Input, since: datetime) -> float:
-    """Seconds until the run's time is over, its grace included."""
-    limit = timedelta(seconds=timeout(seen.run, seen.instance) + GRACE)
+def _left(seen: Input, since: datetime, *, grace: int = 0) -> float:
+    """Seconds until the run's time, and what grace its agent has, is over."""
+    limit = timedelta(seconds=timeout(seen.run, seen.instance) + grace)
     return (since + limit - seen.now).total_seconds()
 
 
