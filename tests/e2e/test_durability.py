@@ -71,7 +71,8 @@ def test_the_operator_dies_and_nothing_is_lost_or_doubled(
     assert before.result(timeout=60).status_code == 200
     assert [answer.result(timeout=60).status_code for answer in during] == [200, 200, 200]
     assert len(names(chat) - known) == 4
-    until(lambda: not chat.namespace.list("jobs"), within=60)
+    ours = f"sympozium.ai/run in ({','.join(names(chat) - known)})"
+    until(lambda: not chat.namespace.list("jobs", "-l", ours), within=60)
 
 
 def test_an_agents_pod_dies_and_the_caller_is_told(chat: Endpoint, background: ThreadPoolExecutor) -> None:
