@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo down setup test unit e2e check format generate bench
+.PHONY: help demo down clean-cache setup test unit e2e check format generate bench
 
 VENV := .venv
 RUN := $(VENV)/bin/
@@ -15,6 +15,9 @@ demo: ## from nothing to a streamed answer of a real model; leaves it running
 
 down: ## remove everything that `make demo` or `make test` started
 	@local/down.sh
+
+clean-cache: ## `make down`, and remove what took minutes to build too
+	@local/down.sh --caches
 
 setup: $(VENV)/.ready ## install what tests and checks need, into .venv
 

@@ -29,7 +29,7 @@ packages_install() {
 # One binary holds all of Kubernetes; it behaves as the component whose name it is called by (main.go).
 kubernetes_build() {
   local stamp component
-  stamp=$(sha256sum "$HERE"/main.go "$HERE"/go.mod "$HERE"/go.sum | sha256sum | cut -c1-16)-$KUBERNETES_VERSION
+  stamp=$(cat "$HERE"/main.go "$HERE"/go.mod "$HERE"/go.sum | sha256sum | cut -c1-16)-$KUBERNETES_VERSION
   [ "$(cat "$BIN/cluster.stamp" 2>/dev/null)" = "$stamp" ] && return
   command -v go >/dev/null || fail "Go is needed to build Kubernetes (1.24 or later): https://go.dev/dl"
   say "building Kubernetes $KUBERNETES_VERSION (5 minutes the first time, 1 later)"
@@ -57,7 +57,7 @@ go_program() {
 }
 
 pause_build() {
-  [ -x "$BIN/pause" ] || gcc -O2 -static -s "$HERE/pause.c" -o "$BIN/pause"
+  [ -x "$BIN/pause" ] || gcc -O2 -static -s "$HERE/pause/pause.c" -o "$BIN/pause"
 }
 
 base_images() {
@@ -78,10 +78,10 @@ single_file_image() {
 
 # python_image: stands in for python:3.13-slim, under its name, so that our Dockerfiles are the ones users build elsewhere.
 python_image() {
-  local folder
+  local folder=$TOOLS/python-image
   rootfs_build
   say "base image $PYTHON_IMAGE"
-  folder=$(mktemp -d -p "$TOOLS")
+  rm -rf "$folder" && mkdir "$folder"
   tar -C "$TOOLS/rootfs" -cf "$folder/rootfs.tar" .
   cat >"$folder/Dockerfile" <<'D'
 FROM scratch
@@ -98,7 +98,7 @@ rootfs_build() {
   [ -f "$TOOLS/rootfs/usr/bin/pip3" ] && return
   say "Debian $DEBIAN_RELEASE with Python 3.13 (1 minute)"
   rm -rf "$TOOLS/rootfs" "$TOOLS/rootfs.new"
-  debootstrap --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates "$DEBIAN_RELEASE" "$TOOLS/rootfs.new" \
+  contained debootstrap --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates "$DEBIAN_RELEASE" "$TOOLS/rootfs.new" \
     >"$TOOLS/debootstrap.log" 2>&1 || fail "debootstrap: $(tail -3 "$TOOLS/debootstrap.log")"
   mv "$TOOLS/rootfs.new" "$TOOLS/rootfs"
 }

@@ -6,7 +6,12 @@
 #   cluster.sh status                  true if it is up and answers
 #   cluster.sh kubectl ARGUMENTS
 #   cluster.sh exec COMMAND            run it where pod and Service addresses are reachable
-#   cluster.sh image TAG FOLDER [...]  build the folder's Dockerfile and load the image into the node
+#   cluster.sh image TAG FOLDER [BUILDAH ARGUMENTS]   build the folder's Dockerfile and load the image into the node
+#   cluster.sh build-image TAG FOLDER [BUILDAH ARGUMENTS]
+#   cluster.sh load-image TAG          from the image store into the node
+#   cluster.sh has-image TAG           true if the node has it
+#   cluster.sh prune-images NAME KEEP  remove the images docker.io/NAME:* but the tag KEEP, from node and store
+#   cluster.sh settings                shell assignments: where the kubeconfig, the programs and the audit log are
 #   cluster.sh forward NAME PORT ADDRESS   show ADDRESS (in the cluster) at 127.0.0.1:PORT or the next free one; prints where
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -40,7 +45,7 @@ start() {
 
 # start_afresh: the API server does not come up on the data it has, which a crash of the whole host may have torn.
 start_afresh() {
-  say "the API server does not come up ($(tail -1 "$STATE/log/kube-apiserver.log" | cut -c1-200)); trying with an empty cluster"
+  say "the API server does not come up on the data of the time before; starting with an empty cluster"
   machine_destroy
   rm -rf "$STATE"
   machine_up
@@ -66,16 +71,25 @@ down() {
   rmdir "$CACHE/state" 2>/dev/null || true
 }
 
+settings() {
+  printf '%s=%q\n' KUBECONFIG "$STATE/kubeconfig" TOOLS_PATH "$BIN" AUDIT_LOG "$STATE/log/audit.log" EXEC "ip netns exec $CLUSTER" CACHE "$CACHE" LOCK "$LOCK"
+}
+
 image() {
   image_build "$@" >/dev/null
   image_load "$1"
 }
 
 check_settings
-command=${1:?up | down | status | kubectl | exec | image | forward}
+command=${1:?up | down | status | kubectl | exec | forward | image ...}
 shift
 case $command in
   up | down | status | image | forward) "$command" "$@" ;;
+  build-image) image_build "$@" ;;
+  load-image) image_load "$@" ;;
+  has-image) node_has_image "$@" ;;
+  prune-images) images_prune "$@" ;;
+  settings) settings ;;
   kubectl) kc "$@" ;;
   exec) exec ip netns exec "$CLUSTER" "$@" ;;
   *) fail "unknown command $command" ;;

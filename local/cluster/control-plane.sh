@@ -7,6 +7,13 @@ PKI=$CONFIG/pki
 # kubectl inside the machine, with all rights: works before anything is forwarded to the host.
 kc() { in_machine "$BIN/kubectl" --kubeconfig "$CONFIG/super-admin.conf" "$@"; }
 
+# config_write NAME: a component's settings, from standard input. An unchanged file is left alone: kube-proxy ends when its own is
+# written, even with the same content.
+config_write() {
+  cat >"$CONFIG/$1.new"
+  if cmp --silent "$CONFIG/$1.new" "$CONFIG/$1"; then rm "$CONFIG/$1.new"; else mv "$CONFIG/$1.new" "$CONFIG/$1"; fi
+}
+
 control_plane_start() {
   certificates
   etcd_start
@@ -40,7 +47,7 @@ Y
 certificates() {
   [ -f "$CONFIG/complete" ] && return        # kubeadm keeps what it finds, so an interrupted run is simply continued
   say "certificates"
-  kubeadm_config >"$CONFIG/kubeadm.yaml"
+  kubeadm_config | config_write kubeadm.yaml
   in_machine "$BIN/kubeadm" init phase certs all --config "$CONFIG/kubeadm.yaml" >"$STATE/log/kubeadm.log" 2>&1
   in_machine "$BIN/kubeadm" init phase kubeconfig all --config "$CONFIG/kubeadm.yaml" --kubeconfig-dir "$CONFIG" >>"$STATE/log/kubeadm.log" 2>&1
   touch "$CONFIG/complete"
@@ -69,7 +76,7 @@ Y
 }
 
 apiserver_start() {
-  audit_policy >"$CONFIG/audit-policy.yaml"
+  audit_policy | config_write audit-policy.yaml
   daemon_start kube-apiserver "$BIN/kube-apiserver" \
     --etcd-servers=http://127.0.0.1:2379 \
     --advertise-address="$NODE_IP" --secure-port=6443 --service-cluster-ip-range="$SERVICE_CIDR" \
@@ -88,7 +95,14 @@ apiserver_start() {
     --audit-log-maxsize=200 --audit-log-maxbackup=2
 }
 
-apiserver_wait() { wait_until 60 "the API server" kc get --raw /readyz; }
+# apiserver_wait: false at once when etcd has given up on its data, for then it never comes.
+apiserver_wait() {
+  wait_until 60 "the API server" apiserver_settled
+  apiserver_answers
+}
+
+apiserver_settled() { apiserver_answers || ! daemon_alive etcd; }
+apiserver_answers() { kc get --raw /readyz >/dev/null 2>&1; }
 
 controllers_start() {
   local name

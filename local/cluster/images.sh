@@ -4,6 +4,8 @@
 # The store is our own ($STORAGE), so that leftovers are ours to remove. buildah runs in namespaces that end with it: a build
 # that is killed leaves neither a process nor a mount.
 
+MOST_LAYERS=200                              # about 25 to each version of an image, most of them a few MB
+
 contained() { setpriv --pdeathsig KILL -- unshare --mount --pid --fork --kill-child --mount-proc -- "$@"; }
 
 store() {
@@ -27,3 +29,16 @@ image_load() {
 }
 
 node_load_once() { node_has_image "$1" || image_load "$1"; }
+
+# images_prune NAME KEEP: older builds of an image would fill the disk. The node keeps what a running container uses.
+images_prune() {
+  local name=docker.io/$1 tag
+  for tag in $(node_ctr images list --quiet "name~=^$name:" | grep -v "^$name:$2\$"); do
+    node_ctr images remove "$tag" >/dev/null
+  done
+  for tag in $(store images --format '{{.Name}}:{{.Tag}}' | grep "^$name:" | grep -v ":$2\$"); do
+    store rmi "$tag" >/dev/null || true # a build elsewhere may stand on it; the next run removes it
+  done
+  # Layers without a tag are the cache of the next build, those of its earlier stages included: they go only when they are many.
+  if (($(store images --all --quiet | wc -l) > MOST_LAYERS)); then store rmi --prune >/dev/null; fi
+}

@@ -16,6 +16,20 @@ mount --bind "$STATE/lib" /var/lib
 mount --bind "$STATE/log" /var/log
 mount -t tmpfs tmpfs /run
 
+# The kubelet sets these for the whole host, unless it finds them so: it is shown what it wants to see.
+mkdir /run/sysctl
+while read -r name value; do
+  echo "$value" >"/run/sysctl/${name//\//.}"
+  mount --bind "/run/sysctl/${name//\//.}" "/proc/sys/$name"
+done <<'SETTINGS'
+vm/overcommit_memory 1
+vm/panic_on_oom 0
+kernel/panic 10
+kernel/panic_on_oops 1
+kernel/keys/root_maxkeys 1000000
+kernel/keys/root_maxbytes 25000000
+SETTINGS
+
 # A veth pair with both ends in here stands in for a network card: the kernel may have no dummy device.
 ip link set lo up
 ip link add eth0 type veth peer name eth0-peer

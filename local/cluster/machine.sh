@@ -57,6 +57,17 @@ machine_publish() {
   printf 'nameserver %s\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n' "$DNS_IP" >"/etc/netns/$CLUSTER/resolv.conf"
 }
 
+machine_unpublish() {
+  ip netns delete "$CLUSTER" 2>/dev/null || true
+  rm -rf "/etc/netns/$CLUSTER"
+  rmdir /etc/netns 2>/dev/null || true
+  # `ip` mounts this folder over itself with the first name and leaves it so after the last.
+  if [ -d /run/netns ] && [ -z "$(ls -A /run/netns)" ]; then
+    umount /run/netns 2>/dev/null || true
+    rmdir /run/netns 2>/dev/null || true
+  fi
+}
+
 machine_destroy() {
   local pid
   if pid=$(machine_pid); then kill -KILL "$pid" 2>/dev/null || true; fi
@@ -64,9 +75,7 @@ machine_destroy() {
   ip netns pids "$CLUSTER" 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
   wait_until 20 "the node's processes to end" machine_is_gone || fail "some processes of the node do not end"
   rm -f "$MACHINE_RECORD"
-  ip netns delete "$CLUSTER" 2>/dev/null || true
-  rm -rf "/etc/netns/$CLUSTER"
-  rmdir /etc/netns 2>/dev/null || true
+  machine_unpublish
   cgroups_remove
 }
 

@@ -2,8 +2,9 @@
 # What makes the machine a Kubernetes node: containerd, the pod network, kubelet, kube-proxy and cluster DNS.
 
 runtime_start() {
-  pod_network_config
-  containerd_config >"$CONFIG/containerd.toml"
+  mkdir -p "$CONFIG/cni"
+  pod_network_config | config_write cni/10-bridge.conflist
+  containerd_config | config_write containerd.toml
   daemon_start containerd containerd --config "$CONFIG/containerd.toml"
 }
 
@@ -11,10 +12,11 @@ runtime_start() {
 node_finish() {
   wait_until 30 "containerd" node_ctr version || fail "containerd does not answer: $STATE/log/containerd.log"
   node_load_once "$PAUSE_IMAGE"
-  kubelet_config >"$CONFIG/kubelet.yaml"
+  echo "nameserver $NODE_IP" | config_write resolv.conf   # answers nothing: pods reach no network beyond the cluster
+  kubelet_config | config_write kubelet.yaml
   daemon_start kubelet "$BIN/kubelet" --config="$CONFIG/kubelet.yaml" --kubeconfig="$CONFIG/kubelet.conf" \
     --node-ip="$NODE_IP" --hostname-override="$NODE_NAME"
-  kube_proxy_config >"$CONFIG/kube-proxy.yaml"
+  kube_proxy_config | config_write kube-proxy.yaml
   daemon_start kube-proxy "$BIN/kube-proxy" --config="$CONFIG/kube-proxy.yaml" --hostname-override="$NODE_NAME"
   node_load_once "$COREDNS_IMAGE"
   cluster_dns
@@ -25,8 +27,7 @@ node_ctr() { in_machine ctr --namespace k8s.io "$@"; }
 node_has_image() { [ -n "$(node_ctr images list --quiet "name==$1")" ]; }
 
 pod_network_config() {
-  mkdir -p "$CONFIG/cni"
-  cat >"$CONFIG/cni/10-bridge.conflist" <<Y
+  cat <<Y
 {"cniVersion": "1.0.0", "name": "local", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
    "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": "$POD_CIDR"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
@@ -49,7 +50,6 @@ Y
 }
 
 kubelet_config() {
-  printf 'nameserver %s\n' "$NODE_IP" >"$CONFIG/resolv.conf"   # answers nothing: pods reach no network beyond the cluster
   cat <<Y
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -89,7 +89,17 @@ cluster_dns() {
   kc -n kube-system scale deployment coredns --replicas=1 >/dev/null   # one node needs no second
 }
 
+# pods_are_true: no container is said to run that does not. After a crash the API server goes on showing what was last reported,
+# and whoever waits for "ready" would be content with that.
+pods_are_true() {
+  local running
+  running=$(node_ctr tasks list | awk '$3 == "RUNNING" {print $1}')
+  ! kc get pods --all-namespaces --output 'jsonpath={range .items[*].status.containerStatuses[*]}{.state.running.startedAt} {.containerID}{"\n"}{end}' |
+    sed -n 's#^[^ ]\+ containerd://##p' | grep -vxF "$running"
+}
+
 node_wait() {
   wait_until 60 "the node to be Ready" kc wait --for=condition=Ready "node/$NODE_NAME" --timeout=2s || fail "the node is not Ready: $STATE/log/kubelet.log"
+  wait_until 60 "the kubelet to report on all pods" pods_are_true || fail "the kubelet does not report: $STATE/log/kubelet.log"
   wait_until 120 "cluster DNS" kc -n kube-system rollout status deployment/coredns --timeout=5s || fail "cluster DNS does not come up: $(kc -n kube-system get pods 2>&1)"
 }

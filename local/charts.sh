@@ -1,0 +1,40 @@
+# shellcheck shell=bash
+# What runs in the cluster: the two charts and the local model.
+
+SYSTEM_NAMESPACE=sympozium-system
+
+charts_install() {
+  say "installing the charts"
+  release sympozium-crds
+  release sympozium \
+    --set "images.operator.repository=sympozium/operator" --set "images.operator.tag=$OPERATOR_TAG" \
+    --set "images.webproxy.repository=sympozium/webproxy" --set "images.webproxy.tag=$WEBPROXY_TAG" \
+    --set images.pullPolicy=IfNotPresent
+}
+
+# release NAME [HELM ARGUMENTS]: the chart charts/NAME. Objects that were applied by hand before are taken over. Helm ends with
+# this script: left alone, it would hold the release.
+release() {
+  local name=$1
+  shift
+  release_unlock "$name"
+  setpriv --pdeathsig KILL -- helm upgrade --install "$name" "$REPOSITORY/charts/$name" --namespace "$SYSTEM_NAMESPACE" --create-namespace \
+    --take-ownership --wait --timeout 3m --history-max 3 "$@" >"$WORK/helm-$name.log" 2>&1 || fail "helm, release $name: $(tail -5 "$WORK/helm-$name.log"; release_pods)"
+}
+
+# release_unlock NAME: a helm that was killed leaves its revision "pending", and every later one is refused. That revision is
+# only a record: without it helm takes over the objects it made, so nothing needs to be uninstalled (CRDs least of all).
+release_unlock() {
+  kubectl --namespace "$SYSTEM_NAMESPACE" delete secret --ignore-not-found --output name \
+    --selector "owner=helm,name=$1,status in (pending-install,pending-upgrade,pending-rollback)" |
+    sed -n 's#^secret/##p' | while read -r revision; do say "  $revision was interrupted; installing over it"; done
+}
+
+release_pods() { kubectl --namespace "$SYSTEM_NAMESPACE" get pods 2>/dev/null; }
+
+model_deploy() {
+  say "deploying the local model"
+  sed "s#sympozium/local-model:dev#sympozium/local-model:$MODEL_TAG#" "$LOCAL/model/kubernetes.yaml" | kubectl apply --filename - >/dev/null
+  kubectl --namespace local-model rollout status deployment/local-model --timeout=120s >/dev/null ||
+    fail "the local model does not start: $(kubectl --namespace local-model get pods)"
+}

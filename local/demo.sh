@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# From nothing to a streamed answer: everything up.sh makes, an instance, one chat completion. All of it stays running.
+set -euo pipefail
+# Sourced, so that what follows works in its environment and under its lock.
+# shellcheck source-path=SCRIPTDIR source=up.sh
+. "$(dirname "${BASH_SOURCE[0]}")/up.sh"
+
+SERVING_BOUND=180                            # seconds
+QUESTION="Why is the sky blue?"
+
+# instance_get JSONPATH
+instance_get() { kubectl --namespace default get sympoziuminstances.sympozium.ai demo --output "jsonpath=$1"; }
+
+instance_conditions() { instance_get '{range .status.conditions[*]}        {.type}={.status} {.reason}: {.message}{"\n"}{end}' >&2; }
+
+instance_wait() {
+  local began=$EPOCHSECONDS told=$EPOCHSECONDS phase
+  until phase=$(instance_get '{.status.phase}') && [ "$phase" = Serving ]; do
+    if ((EPOCHSECONDS - told >= 10)); then
+      told=$EPOCHSECONDS
+      say "  its phase is ${phase:-empty} ($((told - began)) of at most $SERVING_BOUND s); its conditions:"
+      instance_conditions
+    fi
+    if ((EPOCHSECONDS - began >= SERVING_BOUND)); then
+      kubectl --namespace default get pods >&2
+      fail "the instance does not serve (its conditions and the pods are above)"
+    fi
+    sleep 0.5
+  done
+}
+
+chat_body() { printf '{"model": "smollm2", "stream": true, "max_tokens": 100, "messages": [{"role": "user", "content": "%s"}]}' "$QUESTION"; }
+
+chat() {
+  curl --no-buffer --silent --show-error --max-time 180 "$SYMPOZIUM_URL/v1/chat/completions" \
+    --header "Authorization: Bearer $SYMPOZIUM_API_KEY" --header "Content-Type: application/json" --data "$(chat_body)" |
+    python3 -u "$LOCAL/print_stream.py"
+}
+
+say "creating the instance demo (local/demo-instance.yaml)"
+kubectl apply --filename "$LOCAL/demo-instance.yaml" >/dev/null
+instance_wait
+environment_write                            # now with its API key
+wait_until 60 "the API" curl --silent --fail "$SYMPOZIUM_URL/health" || fail "nothing answers at $SYMPOZIUM_URL/health"
+say "asking it: $QUESTION"
+echo
+chat || fail "the chat completion failed"
+cat <<E
+
+It stays running. Its address and its key (also in .local/env):
+  $SYMPOZIUM_URL
+  $SYMPOZIUM_API_KEY
+
+Ask it yourself:
+  curl -N $SYMPOZIUM_URL/v1/chat/completions -H 'Authorization: Bearer $SYMPOZIUM_API_KEY' -H 'Content-Type: application/json' \\
+    -d '$(chat_body)'
+
+See what happened:   . .local/env && kubectl get runs
+Remove everything:   make down
+E
+say "done"

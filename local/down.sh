@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Removes the cluster and all traces of it: processes, mounts, network namespace, cgroups, ports, state.
+#   down.sh            keeps what took minutes to build (Kubernetes, base images, the cache of image layers)
+#   down.sh --caches   removes that as well
+set -euo pipefail
+LOCAL=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck disable=SC2034  # read by the engine
+REPOSITORY=$(dirname "$LOCAL")
+WORK=$REPOSITORY/.local
+for part in progress lock engine; do
+  # shellcheck source=/dev/null
+  . "$LOCAL/$part.sh"
+done
+
+mkdir -p "$WORK"
+engine_settings
+hold_lock "$ENGINE_LOCK"
+engine_down
+if [ "${1:-}" = --caches ]; then engine_remove_caches; fi
+rm -rf "$WORK"
+say "the cluster is gone"
