@@ -27,14 +27,14 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 test: setup ## every test, the cluster's included (starts the cluster where there is none)
 	@local/up.sh
-	@. .local/env && $(RUN)pytest $(PYTEST_ARGS)
+	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)pytest $(PYTEST_ARGS)
 
 unit: setup ## the tests that need no cluster: seconds
 	@$(RUN)pytest tests/unit tests/contract tests/integration
 
 e2e: setup ## the tests that need a cluster
 	@local/up.sh
-	@. .local/env && $(RUN)pytest tests/e2e $(PYTEST_ARGS)
+	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)pytest tests/e2e $(PYTEST_ARGS)
 
 check: setup ## format, lint, types, import contracts, generated files
 	@$(RUN)ruff format --check .
@@ -54,4 +54,4 @@ generate: setup ## write the CRDs from the typed models, and the chart's copies 
 
 bench: setup ## the figures of docs/benchmarks.md, beside a bare Job in the same run
 	@local/up.sh
-	@. .local/env && $(RUN)python -m tests.bench $(BENCH_ARGS)
+	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)python -m tests.bench $(BENCH_ARGS)

@@ -17,6 +17,8 @@ from tests.bench.requests import Requests
 from tests.e2e.conftest import Endpoint, Namespace, instance, model_server, until
 
 RESULTS = Path(".local/bench.json")
+REST_SECONDS = 0.7
+"""Between two samples: what the one before left to be cleaned up shall not be measured."""
 
 
 def main() -> None:
@@ -29,13 +31,13 @@ def main() -> None:
         0
     ]["image"]
     suffix = secrets.token_hex(2)
-    ours, bare = Namespace(f"bench-{suffix}"), Namespace(f"bench-bare-{suffix}")
-    for namespace in (ours, bare):
+    ours, bare, with_token = namespaces = [Namespace(f"bench-{name}-{suffix}") for name in ("runs", "bare", "token")]
+    for namespace in namespaces:
         namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name}})
     try:
-        figures = asyncio.run(measure(ours, bare, image, asked.sequential, asked.burst))
+        figures = asyncio.run(measure(ours, bare, with_token, image, asked.sequential, asked.burst))
     finally:
-        for namespace in (ours, bare):
+        for namespace in namespaces:
             namespace.delete("namespace", namespace.name, "--wait=false")
     print(report.table(figures))  # noqa: T201 - what the command is for
     RESULTS.parent.mkdir(exist_ok=True)
@@ -55,21 +57,30 @@ def prepare(namespace: Namespace, image: str) -> Endpoint:
     return Endpoint(namespace, "bench").serves()
 
 
-async def measure(ours: Namespace, bare: Namespace, image: str, sequential: int, burst: int) -> report.Figures:
-    """All figures."""
+async def measure(
+    ours: Namespace, bare: Namespace, with_token: Namespace, image: str, sequential: int, burst: int
+) -> report.Figures:
+    """All figures; the three kinds of samples take turns."""
     endpoint = prepare(ours, image)
-    requests, jobs = Requests(endpoint.url, endpoint.key), BareJobs(bare, image)
+    requests = Requests(endpoint.url, endpoint.key)
+    bare_jobs, token_jobs = BareJobs(bare, image, token=False), BareJobs(with_token, image, token=True)
     for _ in range(3):  # the first of anything is slower: caches, connections
         await requests.stream()
-        await jobs.first_line()
+        await bare_jobs.first_line()
+        await token_jobs.first_line()
     log = AuditLog.from_environment()
     begin = log.position() if log else 0
-    streams, lines = [], []
+    streams, bare_lines, token_lines = [], [], []
     for _ in range(sequential):
+        await asyncio.sleep(REST_SECONDS)
         streams.append(await requests.stream())
-        lines.append(await jobs.first_line())
+        await asyncio.sleep(REST_SECONDS)
+        bare_lines.append(await bare_jobs.first_line())
+        await asyncio.sleep(REST_SECONDS)
+        token_lines.append(await token_jobs.first_line())
     await asyncio.to_thread(_settled, ours, bare)
     writes = log.per_object(begin, {ours.name: sequential, bare.name: sequential}) if log else {}
+    await asyncio.to_thread(_removed, bare, with_token)
     at_once = await requests.burst(burst, concurrency=10)
     held = memory.of_processes(("sympozium_operator", "sympozium_webproxy", "sympozium_runs"))
     endpoint.use_model("hang")
@@ -80,7 +91,8 @@ async def measure(ours: Namespace, bare: Namespace, image: str, sequential: int,
     return {
         "load_average": list(os.getloadavg()),
         "cold_first_token_s": report.spread([stream.first_token for stream in streams]),
-        "bare_job_first_line_s": report.spread(lines),
+        "bare_job_first_line_s": report.spread(bare_lines),
+        "token_job_first_line_s": report.spread(token_lines),
         "cold_total_s": report.spread([stream.total for stream in streams]),
         "chunk_delay_s": report.spread([delay for stream in streams for delay in stream.chunk_delays]),
         "last_token_to_end_s": report.spread([stream.after_last_token for stream in streams]),
@@ -97,6 +109,13 @@ def _settled(ours: Namespace, bare: Namespace) -> None:
     """Wait until our Jobs are cleaned up and the bare ones complete: late writes belong to the count."""
     until(lambda: not ours.list("jobs") and len(ours.list("pods")) <= 2, within=60)
     until(lambda: all(job["status"].get("succeeded") for job in bare.list("jobs")), within=60)
+
+
+def _removed(*yardsticks: Namespace) -> None:
+    """Remove the finished yardsticks: a hundred ended pods would slow the kubelet down."""
+    for namespace in yardsticks:
+        namespace.kubectl("delete", "jobs", "--all")
+        until(lambda namespace=namespace: not namespace.list("pods"), within=60)  # type: ignore[misc]
 
 
 if __name__ == "__main__":

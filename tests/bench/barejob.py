@@ -1,4 +1,4 @@
-"""The yardstick: a Job of the same image that does nothing but say that it runs."""
+"""The yardsticks: a Job of the same image that does nothing but say that it runs, without and with a volume."""
 
 import asyncio
 import itertools
@@ -15,9 +15,11 @@ from sympozium_api.client.resources import JOBS
 class BareJobs:
     """Makes Jobs whose first line is a connection to us."""
 
-    def __init__(self, namespace: Namespace, image: str) -> None:
+    def __init__(self, namespace: Namespace, image: str, *, token: bool) -> None:
+        """``token``: its pod has the API token that Kubernetes mounts by default, and so a volume to wait for."""
         self._namespace = namespace.name
         self._image = image
+        self._token = token
         self._numbers = itertools.count()
 
     async def first_line(self) -> float:
@@ -42,11 +44,11 @@ class BareJobs:
         host, port = address.split(":")
         say = f"import socket; socket.create_connection(({json.dumps(host)}, {port}))"
         container = {"name": "bare", "image": self._image, "command": ["python", "-I", "-c", say]}
-        pod = {"restartPolicy": "Never", "containers": [container], "automountServiceAccountToken": False}
+        pod = {"restartPolicy": "Never", "containers": [container], "automountServiceAccountToken": self._token}
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "metadata": {"name": f"bare-{next(self._numbers)}"},
+            "metadata": {"name": f"job-{next(self._numbers)}"},
             "spec": {"backoffLimit": 0, "template": {"spec": pod}},
         }
 

@@ -27,8 +27,14 @@ def table(figures: Figures) -> str:
     burst = figures["burst_seconds"]
     rows = [
         ("bare Job: created to first line", _ms(job), "the yardstick"),
+        (
+            "the same with Kubernetes' default token volume",
+            _ms(figures["token_job_first_line_s"]),
+            "the fair one: a run has one too",
+        ),
         ("cold run: request to first token", _ms(cold), "p50 at most 1.75 x bare Job, p95 at most 1.4 x p50"),
         ("... p50 as a multiple of the bare Job's", f"{cold['p50'] / job['p50']:.2f} x", "<= 1.75 x"),
+        ("... of the Job's with a token volume", f"{cold['p50'] / figures['token_job_first_line_s']['p50']:.2f} x", ""),
         ("... p95 as a multiple of p50", f"{cold['p95'] / cold['p50']:.2f} x", "<= 1.4 x"),
         ("cold run: request to end", _ms(figures["cold_total_s"]), ""),
         ("a token: model's send to caller's receipt", _ms(figures["chunk_delay_s"]), "<= 20 ms"),

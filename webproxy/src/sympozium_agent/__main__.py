@@ -16,4 +16,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # taking an interpreter down in order costs 20 ms of CPU, and the pod goes with it anyway
