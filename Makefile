@@ -36,11 +36,13 @@ e2e: setup ## the tests that need a cluster
 	@local/up.sh
 	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)pytest tests/e2e $(PYTEST_ARGS)
 
-check: setup ## format, lint, types, import contracts, generated files
+check: setup ## format, lint, types, import contracts, shell scripts, generated files
 	@$(RUN)ruff format --check .
 	@$(RUN)ruff check .
 	@$(RUN)mypy
 	@$(RUN)lint-imports --no-cache
+	@command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends shellcheck; }
+	@shellcheck --external-sources local/*.sh local/cluster/*.sh .ci/run
 	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.crds $$made \
 	  && diff -r -x src $$made crds && diff -r -x NOTES.txt $$made charts/sympozium-crds/templates && rm -r $$made
 

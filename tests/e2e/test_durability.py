@@ -8,7 +8,8 @@ import httpx2
 import pytest
 from tests.e2e.conftest import Endpoint, Namespace, agent_run, until
 
-NOW = ("--grace-period=0", "--force", "--wait=false")
+NOW = ("--grace-period=1", "--wait=false")
+"""Killed after a second. (With 0 the kubelet may never see the wish, and gives the pod all of its own grace period.)"""
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     store, board, endpoint = Store(kubernetes, system), Board(), Endpoint()
     async with listening(create_surface(store, board, PodTokens(kubernetes), system)) as surface:
         runs = Runs(store, board, reply_to=surface)
-        run_watch = RunWatch(kubernetes, "default", "demo", runs=runs)
+        run_watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs)
 
         async def api_answers() -> bool:
             try:

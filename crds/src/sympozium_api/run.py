@@ -11,6 +11,9 @@ Phase = Literal["Pending", "Running", "Serving", "Succeeded", "Failed", "Cancell
 
 TERMINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
 
+NOT_ENDED = ",".join(f"status.phase!={phase}" for phase in TERMINAL_PHASES)
+"""Field selector of the runs that are worth watching: one that ends leaves the selection, which is an event."""
+
 MAX_RESULT_BYTES = 384 * 1024
 """Longest answer that a run stores, in bytes of UTF-8: with a request of 1 MiB it stays below etcd's 1.5 MiB per object."""
 

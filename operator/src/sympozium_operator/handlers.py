@@ -9,14 +9,12 @@ import kopf
 from sympozium_api import names
 from sympozium_api.client import ResourceType
 from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, JOBS, RUNS, SERVICES, SKILL_PACKS
-from sympozium_api.run import TERMINAL_PHASES
+from sympozium_api.run import NOT_ENDED
 from sympozium_operator.outcome import Key
 from sympozium_operator.policy.pods import job_ended
 
 Add = Callable[..., None]
 
-NOT_ENDED = ",".join(f"status.phase!={phase}" for phase in TERMINAL_PHASES)
-"""Only these runs are watched: one that ends leaves the selection, which is an event; ended ones cost no memory."""
 OURS = f"app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
 _LONGEST_BACKOFF = 20.0
 

@@ -9,7 +9,8 @@ import structlog
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.client.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS
-from sympozium_operator.handlers import NOT_ENDED, OURS
+from sympozium_api.run import NOT_ENDED
+from sympozium_operator.handlers import OURS
 from sympozium_operator.outcome import Key
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.pods import controller_uid, job_ended

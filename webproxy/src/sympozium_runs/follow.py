@@ -1,19 +1,33 @@
 """Watch an instance's runs, so that one that ends elsewhere, or before its pod speaks, reaches its caller as well."""
 
+import asyncio
+
 from sympozium_api import names
-from sympozium_api.client import Client, Snapshot, watch
+from sympozium_api.client import ApiError, ApiUnavailable, Client, Snapshot, watch
 from sympozium_api.client.resources import RUNS
-from sympozium_api.run import AgentRun
+from sympozium_api.run import NOT_ENDED, AgentRun
+from sympozium_runs.board import Board, Key
 from sympozium_runs.runs import Runs
+from sympozium_runs.store import Store
+
+_AGAIN_SECONDS = 0.5
 
 
 class RunWatch:
-    """Follows the AgentRuns of one instance, and counts those that have not ended."""
+    """Follows the AgentRuns of one instance that have not ended, and counts them.
 
-    def __init__(self, client: Client, namespace: str, instance: str, *, runs: Runs) -> None:
+    Ended runs are not watched: they are many, and each may hold a megabyte. A run that ends leaves the selection; only if
+    somebody still waits for it is it read once more.
+    """
+
+    def __init__(
+        self, client: Client, namespace: str, instance: str, *, store: Store, board: Board, runs: Runs
+    ) -> None:
         self._client = client
         self._namespace = namespace
-        self._selector = f"{names.LABEL_INSTANCE}={instance}"
+        self._selectors = {"labelSelector": f"{names.LABEL_INSTANCE}={instance}", "fieldSelector": NOT_ENDED}
+        self._store = store
+        self._board = board
         self._runs = runs
         self._open: set[str] = set()
         self.synced = False
@@ -25,29 +39,48 @@ class RunWatch:
 
     async def run(self) -> None:
         """Watch without end."""
-        async for event in watch(self._client, RUNS, self._namespace, labelSelector=self._selector):
+        async for event in watch(self._client, RUNS, self._namespace, **self._selectors):
             if isinstance(event, Snapshot):
-                self._relisted([AgentRun.model_validate(item) for item in event.items])
+                await self._relisted([AgentRun.model_validate(item) for item in event.items])
             elif event.deleted:
-                self._gone(event.object["metadata"]["name"])
+                await self._left(event.object["metadata"]["name"])
             else:
                 self._seen(AgentRun.model_validate(event.object))
 
-    def _relisted(self, found: list[AgentRun]) -> None:
-        """What was open and is not in a list any more was deleted during a gap; what is only just being created was never open."""
-        for name in self._open - {run.metadata.name for run in found}:
-            self._gone(name)
+    async def _relisted(self, found: list[AgentRun]) -> None:
+        """After a gap: what is not in the list may have ended or gone meanwhile, or may only just be being created."""
+        listed = {run.key for run in found}
+        gone = {(self._namespace, name) for name in self._open} - listed
+        for _, name in gone:
+            await self._left(name)
+        for key in set(self._board.followed()) - listed - gone:
+            await self._look(key, was_seen=False)
         for run in found:
             self._seen(run)
         self.synced = True
 
     def _seen(self, run: AgentRun) -> None:
-        if run.ended or run.spec.mode == "server":
-            self._open.discard(run.metadata.name)
-        else:
+        if run.spec.mode == "task":
             self._open.add(run.metadata.name)
-        self._runs.observe(run)
+            self._runs.observe(run)
 
-    def _gone(self, name: str) -> None:
+    async def _left(self, name: str) -> None:
+        """A run has ended, or was deleted."""
         self._open.discard(name)
-        self._runs.observe_deleted((self._namespace, name))
+        if (self._namespace, name) in self._board:
+            await self._look((self._namespace, name), was_seen=True)
+
+    async def _look(self, key: Key, *, was_seen: bool) -> None:
+        """Read a run that somebody waits for, however long the API server is away."""
+        while True:
+            try:
+                self._runs.observe(await self._store.get(*key))
+            except ApiUnavailable:
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            except ApiError as error:
+                if not error.not_found:
+                    raise
+                if was_seen:
+                    self._runs.observe_deleted(key)
+            return

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.types import ASGIApp
 
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than the 60 s for which load balancers keep idle connections: they close first, and no request meets a closing one."""
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -59,6 +62,7 @@ def _server(listener: Listener, grace_seconds: int) -> _Server:
             access_log=False,
             log_config=None,
             server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=grace_seconds,
         )
     )

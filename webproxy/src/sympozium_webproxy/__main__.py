@@ -31,7 +31,7 @@ async def main(settings: Settings) -> None:
     async with Client.connect(from_environment()) as client:
         store, board, endpoint = Store(client, clock), Board(), Endpoint()
         runs = Runs(store, board, reply_to=settings.reply_to)
-        run_watch = RunWatch(client, settings.namespace, settings.instance, runs=runs)
+        run_watch = RunWatch(client, settings.namespace, settings.instance, store=store, board=board, runs=runs)
 
         async def api_answers() -> bool:
             try:

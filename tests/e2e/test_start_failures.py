@@ -1,0 +1,74 @@
+"""A pod that cannot start is an answer within a minute, with Kubernetes' own reason."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.e2e.conftest import Endpoint, Namespace, agent_run
+
+WITHIN = 60
+
+
+def helm(*words: str) -> str:
+    return subprocess.run(
+        ["helm", "--namespace", "sympozium-system", *words], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@contextmanager
+def installed_with(*values: str) -> Iterator[None]:
+    """The chart with other values, as long as the test needs them."""
+    before = json.loads(helm("history", "sympozium", "--output", "json"))[-1]["revision"]
+    helm(
+        "upgrade", "sympozium", "charts/sympozium", "--reuse-values", "--wait", *(f"--set={value}" for value in values)
+    )
+    try:
+        yield
+    finally:
+        helm("rollback", "sympozium", str(before), "--wait")
+
+
+def failed(namespace: Namespace, run: str) -> dict[str, object]:
+    began = time.monotonic()
+    status = namespace.run_ends(run, within=WITHIN)
+    assert time.monotonic() - began < WITHIN
+    assert (status["phase"], status["error"]["type"]) == ("Failed", "start_failed")
+    error: dict[str, object] = status["error"]
+    return error
+
+
+def test_a_quota_that_refuses_the_pod(namespace: Namespace, chat: Endpoint) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    namespace.apply(quota)
+    try:
+        response = chat.chat()
+    finally:
+        namespace.delete("resourcequota", "none")
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "start_failed"
+    assert "exceeded quota: none" in response.json()["error"]["message"]
+    assert failed(namespace, response.headers["x-sympozium-run"])["httpStatus"] == 503
+
+
+def test_an_image_that_cannot_be_pulled(namespace: Namespace) -> None:
+    with installed_with("agent.image=localhost:1/nothing:here"):
+        namespace.apply(agent_run("imageless", task="hello"))
+        error = failed(namespace, "imageless")
+    assert "localhost:1/nothing" in str(error["message"])
+    assert error["httpStatus"] == 502
+
+
+def test_a_pod_that_no_node_could_ever_hold(namespace: Namespace) -> None:
+    huge = ("agent.resources.requests.cpu=1000", "agent.resources.limits.cpu=1000")
+    with installed_with(*huge):
+        namespace.apply(agent_run("huge", task="hello"))
+        error = failed(namespace, "huge")
+    assert "no node is large enough" in str(error["message"])
+    assert error["httpStatus"] == 503
+
+
+def test_a_run_whose_instance_never_comes(namespace: Namespace) -> None:
+    namespace.apply(agent_run("orphan", task="hello", agentRef="never", timeout="5s"))
+    assert namespace.run_ends("orphan", within=30)["error"]["type"] == "timeout"
