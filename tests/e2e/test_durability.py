@@ -34,7 +34,7 @@ def names(endpoint: Endpoint) -> set[str]:
 
 
 def test_a_web_proxy_dies_and_a_retry_gets_the_same_runs_answer(chat: Endpoint, background: ThreadPoolExecutor) -> None:
-    chat.use_model("slow:60:100")
+    chat.use_model("slow:120:100")
     known, headers = names(chat), {"Idempotency-Key": f"retry-{time.time()}"}
     body = {"messages": [{"role": "user", "content": "hello"}]}
 
@@ -54,7 +54,7 @@ def test_a_web_proxy_dies_and_a_retry_gets_the_same_runs_answer(chat: Endpoint, 
 
     assert again.headers["x-sympozium-run"] == run
     assert again.status_code == 200
-    assert len(again.json()["choices"][0]["message"]["content"].split()) == 60
+    assert len(again.json()["choices"][0]["message"]["content"].split()) == 120
     assert names(chat) - known == {run}
 
 
