@@ -19,7 +19,7 @@ release() {
   shift
   release_unlock "$name"
   setpriv --pdeathsig KILL -- helm upgrade --install "$name" "$REPOSITORY/charts/$name" --namespace "$SYSTEM_NAMESPACE" --create-namespace \
-    --take-ownership --wait --timeout 3m --history-max 3 "$@" >"$WORK/helm-$name.log" 2>&1 || fail "helm, release $name: $(tail -5 "$WORK/helm-$name.log"; release_pods)"
+    --take-ownership --force-conflicts --wait --timeout 3m --history-max 3 "$@" >"$WORK/helm-$name.log" 2>&1 || fail "helm, release $name: $(tail -5 "$WORK/helm-$name.log"; release_pods)"
 }
 
 # release_unlock NAME: a helm that was killed leaves its revision "pending", and every later one is refused. That revision is

@@ -296,6 +296,19 @@ class TestWhenItCannotBeServed:
         assert response.status_code == 503
         assert response.headers["retry-after"] == "1"
 
+    async def test_a_run_that_may_have_been_made_for_nobody_is_cancelled(self, proxy: Proxy) -> None:
+        """The API server took the run, and its answer was lost."""
+        create = proxy.kubernetes.create
+
+        async def lost(*arguments: Any) -> Any:
+            await create(*arguments)
+            raise ApiUnavailable("the answer was lost")
+
+        proxy.kubernetes.create = lost  # type: ignore[assignment, method-assign]
+        assert (await proxy.chat()).status_code == 503
+        [name] = proxy.kubernetes.names(RUNS)
+        await eventually(lambda: proxy.kubernetes.object(RUNS, name)["spec"].get("cancel") is True)
+
     async def test_the_api_server_refuses_the_run(self, proxy: Proxy) -> None:
         proxy.kubernetes.refuse("create", RUNS, api_error(403, "Forbidden", "exceeded quota"))
         response = await proxy.chat()

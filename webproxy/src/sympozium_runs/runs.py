@@ -86,8 +86,10 @@ class Runs:
         )  # before the run exists: its pod may be quick
         try:
             await self._create_or_find(instance, request, name)
-        except BaseException:
+        except BaseException as failure:
             follower.close()
+            if isinstance(failure, ApiUnavailable) and request.idempotency_key is None:
+                self._spawn(self._cancel(follower.key))  # it may have been made, and nobody will ever ask for it
             raise
         return Handle(name, follower, self)
 

@@ -14,7 +14,9 @@ from sympozium_api.client.resources import ResourceType
 
 Object = dict[str, Any]
 
-_TIMEOUT = aiohttp.ClientTimeout(total=30)
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+"""Calls take milliseconds: who waits longer waits for a server that hangs, and somebody waits for us."""
+_LIST_TIMEOUT = aiohttp.ClientTimeout(total=60)
 _UNAVAILABLE = (429, 500, 502, 503, 504)
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
@@ -41,7 +43,7 @@ class Client:
     async def connect(cls, connection: Connection) -> AsyncIterator["Client"]:
         """A client with a connection pool of its own."""
         connector = aiohttp.TCPConnector(ssl=connection.ssl, limit=100, keepalive_timeout=60)
-        async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
+        async with aiohttp.ClientSession(connector=connector) as session:
             yield cls(connection, session)
 
     async def get(self, kind: ResourceType, namespace: str, name: str) -> Object:
@@ -59,7 +61,9 @@ class Client:
 
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         """The ``metadata`` of all objects of a kind, without what is in them: a run alone may hold a megabyte."""
-        found = await self._call("GET", kind.path(namespace), params=selectors, accept=_METADATA_ONLY)
+        found = await self._call(
+            "GET", kind.path(namespace), params=selectors, accept=_METADATA_ONLY, timeout=_LIST_TIMEOUT
+        )
         return [{"metadata": item["metadata"]} for item in found["items"] or []]
 
     async def list(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
@@ -68,7 +72,7 @@ class Client:
 
     async def collection(self, kind: ResourceType, namespace: str | None, **selectors: str) -> Collection:
         """The same with the version from which a watch goes on."""
-        found = await self._call("GET", kind.path(namespace), params=selectors)
+        found = await self._call("GET", kind.path(namespace), params=selectors, timeout=_LIST_TIMEOUT)
         own_kind = {"apiVersion": kind.api_version, "kind": kind.kind}  # lists leave it out of their items
         return Collection([own_kind | item for item in found["items"] or []], found["metadata"]["resourceVersion"])
 
@@ -129,12 +133,13 @@ class Client:
         content_type: str = "application/json",
         accept: str = "application/json",
         params: Mapping[str, str] | None = None,
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, with its parts
     ) -> Object:
         headers = self._connection.headers() | {"Content-Type": content_type, "Accept": accept}
         data = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         try:
             async with self._session.request(
-                method, self._connection.url + path, params=params, data=data, headers=headers
+                method, self._connection.url + path, params=params, data=data, headers=headers, timeout=timeout
             ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
