@@ -16,7 +16,8 @@ def site(namespace: Namespace) -> Iterator[Endpoint]:
     yield endpoint.serves()
     endpoint.close()
     namespace.delete("instance", "site")
-    until(lambda: not namespace.kubectl("get", "run", endpoint.run, "--ignore-not-found"), within=30)
+    # The next test's endpoint has the same name, and its Service would still reach these for a moment.
+    until(lambda: not namespace.list("pods", "-l", f"sympozium.ai/run={endpoint.run}"), within=40)
 
 
 def condition(namespace: Namespace, name: str, kind: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class FakeClock:
-    """A clock for whatever takes ``sympozium_runs.clock.Clock``."""
+    """A clock for whatever takes ``sympozium_api.clock.Clock``."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

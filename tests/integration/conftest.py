@@ -17,8 +17,8 @@ from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_api.clock import SystemClock
 from sympozium_runs.board import Board
-from sympozium_runs.clock import SystemClock
 from sympozium_runs.follow import RunWatch
 from sympozium_runs.identity import PodTokens
 from sympozium_runs.runs import Runs

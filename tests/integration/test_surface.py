@@ -13,8 +13,8 @@ from tests.integration.conftest import instance, listening
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.client.resources import RUNS
+from sympozium_api.clock import SystemClock
 from sympozium_runs.board import Board
-from sympozium_runs.clock import SystemClock
 from sympozium_runs.identity import PodTokens
 from sympozium_runs.store import Store
 from sympozium_runs.surface import create_surface

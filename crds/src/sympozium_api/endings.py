@@ -5,10 +5,11 @@ Pure. Nothing here trusts a record: it comes from a pod.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sympozium_api import records
+from sympozium_api.clock import timestamp
 from sympozium_api.run import MAX_RESULT_BYTES, RunStatus, TokenUsage
 
 Status = dict[str, Any]
@@ -57,11 +58,6 @@ def record_of(status: RunStatus) -> records.End:
     if status.error is None:
         return records.error("cancelled", "the run was cancelled", 499)
     return records.error(status.error.type, status.error.message, status.error.http_status, usage.duration_ms)
-
-
-def timestamp(moment: datetime) -> str:
-    """A point in time as Kubernetes writes it: UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _answer(record: Mapping[str, Any]) -> Status:

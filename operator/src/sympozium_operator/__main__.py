@@ -10,12 +10,13 @@ import kopf
 import structlog
 from kopf._core.engines.peering import Identity
 
+from sympozium_api import logs
 from sympozium_api.client import ApiError, ApiUnavailable, Client, from_environment
 from sympozium_api.client.resources import INSTANCES, RUNS, SKILL_PACKS
+from sympozium_api.clock import SystemClock
 from sympozium_api.names import FIELD_MANAGER
-from sympozium_operator import handlers, logs
+from sympozium_operator import handlers
 from sympozium_operator import settings as settings_module
-from sympozium_operator.clock import SystemClock
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.cluster.lease import Lease, LeaseLost
 from sympozium_operator.desired.job import AgentPod

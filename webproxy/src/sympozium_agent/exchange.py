@@ -11,10 +11,13 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import h11
 
+CONNECT_SECONDS = 10.0
+"""For a connection to the model."""
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _LARGEST_HEAD = 100 * 1024
 _LARGEST_BACKLOG = 16 * 1024 * 1024
@@ -40,6 +43,17 @@ class Head:
 
     status: int
     content_type: str
+
+
+class Response(Protocol):
+    """An answer whose body is still to come."""
+
+    @property
+    def head(self) -> Head:
+        """Status and content type."""
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises Broken."""
 
 
 class Exchange:

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from sympozium_agent.answer import chunk_of
-from sympozium_agent.exchange import Broken
+from sympozium_agent.exchange import Broken, Response
 from sympozium_agent.loop import ModelError
 from sympozium_agent.sse import Parser
-from sympozium_agent.wire import Response, post_for
+from sympozium_agent.wire import post_for
 from sympozium_api import records
 
 _LONGEST_REFUSAL = 65536

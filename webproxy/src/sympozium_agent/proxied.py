@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
-from sympozium_agent.exchange import Broken, Head
-from sympozium_agent.wire import CONNECT_SECONDS, Response
+from sympozium_agent.exchange import CONNECT_SECONDS, Broken, Head, Response
 
 
 class _Proxied:

@@ -3,24 +3,11 @@
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
 from urllib.parse import urlsplit
 
-from sympozium_agent.exchange import Exchange, Head, exchange
+from sympozium_agent.exchange import CONNECT_SECONDS, Exchange, Head, Response, exchange
 
-CONNECT_SECONDS = 10.0
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
-
-
-class Response(Protocol):
-    """An answer whose body is still to come."""
-
-    @property
-    def head(self) -> Head:
-        """Status and content type."""
-
-    def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises Broken."""
 
 
 Post = Callable[[str, Mapping[str, str], bytes], AbstractAsyncContextManager[Response]]

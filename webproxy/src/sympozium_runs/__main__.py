@@ -2,11 +2,10 @@
 
 import uvloop
 
-from sympozium_api import names
+from sympozium_api import logs, names
 from sympozium_api.client import Client, from_environment
-from sympozium_runs import logs
+from sympozium_api.clock import SystemClock
 from sympozium_runs.board import Board
-from sympozium_runs.clock import SystemClock
 from sympozium_runs.identity import PodTokens
 from sympozium_runs.serving import Listener, serve
 from sympozium_runs.store import Store

@@ -5,10 +5,10 @@ from typing import Any
 from sympozium_api import endings, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.client.resources import INSTANCES, RUNS
+from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import End
 from sympozium_api.run import AgentRun
-from sympozium_runs.clock import Clock
 
 
 class Store:

@@ -14,11 +14,11 @@ from starlette.routing import Route
 
 from sympozium_api import effective, names
 from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_api.clock import Clock
 from sympozium_api.records import END_RECORDS, MAX_RECORD_BYTES, End, Record
 from sympozium_api.run import AgentRun
 from sympozium_runs import task
 from sympozium_runs.board import Board, Stream
-from sympozium_runs.clock import Clock
 from sympozium_runs.identity import Forbidden, Pod, PodTokens
 from sympozium_runs.store import Store
 

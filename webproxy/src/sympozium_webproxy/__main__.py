@@ -5,11 +5,10 @@ import os
 
 import uvloop
 
-from sympozium_api import names
+from sympozium_api import logs, names
 from sympozium_api.client import ApiError, ApiUnavailable, Client, from_environment
-from sympozium_runs import logs
+from sympozium_api.clock import SystemClock
 from sympozium_runs.board import Board
-from sympozium_runs.clock import SystemClock
 from sympozium_runs.follow import RunWatch
 from sympozium_runs.identity import PodTokens
 from sympozium_runs.runs import Runs

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
-from sympozium_runs.clock import Clock
+from sympozium_api.clock import Clock
 from sympozium_runs.runs import Runs
 from sympozium_webproxy.endpoint import Endpoint
 from sympozium_webproxy.keys import ApiKeys

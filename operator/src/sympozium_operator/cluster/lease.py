@@ -9,7 +9,7 @@ import structlog
 
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.client.resources import LEASES
-from sympozium_operator.clock import Clock
+from sympozium_api.clock import Clock
 
 Object = dict[str, Any]
 

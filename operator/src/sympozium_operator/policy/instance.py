@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from sympozium_api import effective, names
+from sympozium_api.clock import timestamp
 from sympozium_api.effective import InvalidSpec, WebEndpoint
-from sympozium_api.endings import timestamp
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack

@@ -6,10 +6,9 @@ from typing import Any
 
 from sympozium_api import effective, records
 from sympozium_api.base import seconds
-from sympozium_api.endings import timestamp
+from sympozium_api.clock import parsed, timestamp
 from sympozium_api.instance import Agent, SympoziumInstance
 from sympozium_api.run import AgentRun
-from sympozium_operator.clock import parsed
 from sympozium_operator.policy import pods
 from sympozium_operator.policy.conditions import Finding, merged
 

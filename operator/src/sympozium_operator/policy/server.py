@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from sympozium_api import effective, environment, names
+from sympozium_api.clock import parsed, timestamp
 from sympozium_api.effective import InvalidSpec
-from sympozium_api.endings import timestamp
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Sidecar, SkillPack
-from sympozium_operator.clock import parsed
 from sympozium_operator.policy import pods
 from sympozium_operator.policy.conditions import Finding, find, merged
 from sympozium_operator.policy.instance import pack_finding

@@ -10,9 +10,9 @@ import structlog
 from sympozium_api import effective, names
 from sympozium_api.client import Client
 from sympozium_api.client.resources import INSTANCES, RUNS, SECRETS
+from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
-from sympozium_operator.clock import Clock
 from sympozium_operator.cluster.converge import converge
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.cluster.packs import web_endpoint_pack

@@ -10,9 +10,9 @@ import structlog
 
 from sympozium_api.client import Client
 from sympozium_api.client.resources import RUNS
+from sympozium_api.clock import Clock, parsed
 from sympozium_api.names import LABEL_INSTANCE
 from sympozium_api.run import AgentRun
-from sympozium_operator.clock import Clock, parsed
 
 Object = dict[str, Any]
 

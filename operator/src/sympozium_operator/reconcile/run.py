@@ -10,9 +10,9 @@ import structlog
 from sympozium_api import effective, endings, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.client.resources import EVENTS, INSTANCES, JOBS, NODES, PODS, RUNS, SECRETS
+from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
-from sympozium_operator.clock import Clock
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired import job as desired_job
 from sympozium_operator.metrics import Metrics

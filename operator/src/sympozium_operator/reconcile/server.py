@@ -8,10 +8,10 @@ from typing import Any
 from sympozium_api import effective, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, PODS, RUNS, SECRETS
+from sympozium_api.clock import Clock
 from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
-from sympozium_operator.clock import Clock
 from sympozium_operator.cluster.converge import converge
 from sympozium_operator.cluster.packs import web_endpoint_pack
 from sympozium_operator.desired import access

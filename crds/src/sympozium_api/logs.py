@@ -1,4 +1,4 @@
-"""Logs as one JSON object per line on standard output. No content, no keys: only names, reasons and statuses."""
+"""Logs of our processes: one JSON object per line on standard output. No content, no keys: names, reasons and statuses."""
 
 import logging
 import sys
@@ -6,7 +6,7 @@ import sys
 import structlog
 
 
-def configure(level: str) -> None:
+def configure(level: str = "info") -> None:
     """Call once, when the process starts."""
     logging.basicConfig(format="%(message)s", stream=sys.stdout, level=logging.WARNING)
     structlog.configure(

@@ -30,3 +30,8 @@ class SystemClock:
 def parsed(timestamp: str) -> datetime:
     """A point in time as Kubernetes writes it (RFC 3339, with or without a fraction)."""
     return datetime.fromisoformat(timestamp)
+
+
+def timestamp(moment: datetime) -> str:
+    """A point in time as Kubernetes writes it: UTC, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
