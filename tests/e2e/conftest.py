@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -77,6 +77,25 @@ class Namespace:
             within=within,
             why=lambda: f"run {name}: {self.status('run', name)}",
         )
+
+
+def helm(*words: str) -> str:
+    return subprocess.run(
+        ["helm", "--namespace", "sympozium-system", *words], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@contextmanager
+def installed_with(*values: str) -> Iterator[None]:
+    """The chart with other values, as long as the test needs them."""
+    before = json.loads(helm("history", "sympozium", "--output", "json"))[-1]["revision"]
+    helm(
+        "upgrade", "sympozium", "charts/sympozium", "--reuse-values", "--wait", *(f"--set={value}" for value in values)
+    )
+    try:
+        yield
+    finally:
+        helm("rollback", "sympozium", str(before), "--wait")
 
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")

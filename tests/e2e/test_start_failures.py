@@ -1,33 +1,10 @@
 """A pod that cannot start is an answer within a minute, with Kubernetes' own reason."""
 
-import json
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from tests.e2e.conftest import Endpoint, Namespace, agent_run
+from tests.e2e.conftest import Endpoint, Namespace, agent_run, installed_with
 
 WITHIN = 60
-
-
-def helm(*words: str) -> str:
-    return subprocess.run(
-        ["helm", "--namespace", "sympozium-system", *words], capture_output=True, text=True, check=True
-    ).stdout
-
-
-@contextmanager
-def installed_with(*values: str) -> Iterator[None]:
-    """The chart with other values, as long as the test needs them."""
-    before = json.loads(helm("history", "sympozium", "--output", "json"))[-1]["revision"]
-    helm(
-        "upgrade", "sympozium", "charts/sympozium", "--reuse-values", "--wait", *(f"--set={value}" for value in values)
-    )
-    try:
-        yield
-    finally:
-        helm("rollback", "sympozium", str(before), "--wait")
 
 
 def failed(namespace: Namespace, run: str) -> dict[str, object]:
