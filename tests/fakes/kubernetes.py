@@ -170,12 +170,20 @@ class FakeKubernetes(Client):
         try:
             yield watch[3]
         finally:
-            self._watches.remove(watch)
+            if watch in self._watches:
+                self._watches.remove(watch)
 
     def end_watches(self) -> None:
         """Every open watch ends, as the API server ends them every few minutes."""
         for *_, response in self._watches:
             response.lines.put_nowait(None)
+
+    def expire_watches(self) -> None:
+        """Every open watch is told that the API server has forgotten its place; what happens next, none of them sees."""
+        gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
+        for *_, response in self._watches:
+            response.lines.put_nowait(json.dumps(gone).encode() + b"\n")
+        self._watches.clear()
 
     # The store.
 

@@ -55,6 +55,7 @@ async def test_the_terminal_status_is_stored_when_the_pod_is_acknowledged(proxy:
     assert status["phase"] == "Succeeded"
     assert status["result"] == "Hello"
     assert status["podName"] == pod.name
+    assert status["startedAt"] <= status["completedAt"]
     assert (await asked).headers["x-sympozium-run"] == pod.run
 
 

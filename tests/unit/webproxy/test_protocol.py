@@ -57,6 +57,13 @@ def test_tool_calls_that_never_came_as_deltas_are_sent_at_the_end() -> None:
     assert last["choices"][0]["finish_reason"] == "tool_calls"
 
 
+def test_an_answer_of_which_nothing_came_as_a_delta_is_sent_with_all_its_fields() -> None:
+    record: Any = _done("")
+    record["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "I would rather not."}
+    first, _ = chunks().end(record)
+    assert first["choices"][0]["delta"] == {"role": "assistant", "refusal": "I would rather not."}
+
+
 def test_usage_comes_last_and_only_when_asked_for() -> None:
     *before, last = chunks(include_usage=True).end(_done("a"))
     assert last["choices"] == []

@@ -1,11 +1,12 @@
 """The AgentRuns in the cluster: the only writer and reader of them on this side. The run is the truth (rule 1)."""
 
+from datetime import datetime
 from typing import Any
 
 from sympozium_api import endings, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.client.resources import INSTANCES, RUNS
-from sympozium_api.clock import Clock
+from sympozium_api.clock import Clock, timestamp
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import End
 from sympozium_api.run import AgentRun
@@ -38,8 +39,10 @@ class Store:
             if not error.not_found:
                 raise
 
-    async def end(self, run: AgentRun, pod: str, record: End) -> bool:
+    async def end(self, run: AgentRun, pod: str, record: End, *, began: datetime) -> bool:
         """Store the terminal status that an end record means; whether this pod's is the one that stands.
+
+        ``began`` is when the pod first spoke, for a run that nobody has reported as running.
 
         It is written once: the API server refuses to change a terminal status, whoever tries.
         """
@@ -47,7 +50,7 @@ class Store:
             record,
             job_name=names.job(run.metadata.name, run.metadata.uid),
             pod_name=pod,
-            started_at=run.status.started_at,
+            started_at=run.status.started_at or timestamp(began),
             now=self._clock.now(),
         )
         try:

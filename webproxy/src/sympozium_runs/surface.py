@@ -54,6 +54,7 @@ class RunsSurface:
 
     async def events(self, request: Request) -> Response:
         """POST /runs/{name}/events: the pod's records, one JSON object per line, in one open request."""
+        began = self._clock.now()
         run, pod = await self._admit(request)
         if run.status.pod_name not in (None, pod.name):
             raise HTTPException(409, "another pod speaks for this run")
@@ -68,7 +69,7 @@ class RunsSurface:
             stream.close()
         if end is None:
             return JSONResponse({"stored": False})
-        if not await self._store.end(run, pod.name, end):
+        if not await self._store.end(run, pod.name, end, began=began):
             raise HTTPException(410, "the run had ended otherwise")
         return JSONResponse({"stored": True})
 

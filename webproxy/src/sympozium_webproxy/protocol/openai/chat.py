@@ -154,15 +154,17 @@ class Chunks:
 
     def _rest(self, choice: JsonObject) -> list[JsonObject]:
         index, message = choice.get("index", 0), choice.get("message") or {}
-        sent = self._sent.get(index, _Choice())
-        delta: JsonObject = {}
-        text = message.get("content")
-        if isinstance(text, str) and len(text) > len(sent.text):
-            delta["content"] = text[len(sent.text) :]
-        if message.get("tool_calls") and not sent.called_tools:
-            delta["tool_calls"] = [{"index": at} | call for at, call in enumerate(message["tool_calls"])]
+        sent = self._sent.get(index)
+        calls = message.get("tool_calls")
+        if sent is None:
+            delta = {name: value for name, value in message.items() if name != "tool_calls" and value is not None}
+        else:
+            text = message.get("content") or ""
+            delta = {"content": text[len(sent.text) :]} if len(text) > len(sent.text) else {}
+        if calls and not (sent and sent.called_tools):
+            delta["tool_calls"] = [{"index": at} | call for at, call in enumerate(calls)]
         parts: list[JsonObject] = [{"index": index, "delta": delta}] if delta else []
-        if not sent.finished:
+        if not (sent and sent.finished):
             parts.append({"index": index, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"})
         return parts
 

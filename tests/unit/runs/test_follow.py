@@ -1,0 +1,108 @@
+"""Runs that end elsewhere reach their caller, whatever the watch missed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+from tests.fakes.clock import FakeClock
+from tests.fakes.kubernetes import FakeKubernetes, Object
+
+from sympozium_api import names
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.client.resources import RUNS
+from sympozium_runs.board import Board
+from sympozium_runs.follow import RunWatch
+from sympozium_runs.runs import Runs
+from sympozium_runs.store import Store
+
+KEY = ("default", "r1")
+ENDED = {"phase": "Succeeded", "result": "Hello", "finishReason": "stop"}
+
+
+def run(**status: object) -> Object:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "AgentRun",
+        "metadata": {"name": "r1", "namespace": "default", "labels": {names.LABEL_INSTANCE: "demo"}},
+        "spec": {"agentRef": "demo", "mode": "task", "task": "hello"},
+    } | ({"status": status} if status else {})
+
+
+@dataclass
+class World:
+    kubernetes: FakeKubernetes
+    board: Board
+    watch: RunWatch
+
+    async def has(self, open_runs: int) -> None:
+        async with asyncio.timeout(5):
+            while not self.watch.synced or self.watch.open_count != open_runs:
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    kubernetes, board = FakeKubernetes(), Board()
+    store = Store(kubernetes, FakeClock())
+    runs = Runs(store, board, reply_to="http://here")
+    watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs)
+    watching = asyncio.create_task(watch.run())
+    yield World(kubernetes, board, watch)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+def ends(world: World) -> None:
+    world.kubernetes.put(run(**ENDED))
+
+
+def goes(world: World) -> None:
+    world.kubernetes.remove(RUNS, "r1")
+
+
+@pytest.mark.parametrize("missed", [False, True])
+@pytest.mark.parametrize(("happens", "record"), [(ends, "done"), (goes, "error")])
+async def test_its_end_is_told(world: World, missed: bool, happens: Callable[[World], None], record: str) -> None:
+    follower = world.board.follow(KEY)
+    world.kubernetes.put(run())
+    await world.has(open_runs=1)
+
+    if missed:
+        world.kubernetes.expire_watches()
+    happens(world)
+
+    assert (await asyncio.wait_for(follower.end(), 5))["type"] == record
+    await world.has(open_runs=0)
+
+
+async def test_a_run_that_came_and_ended_in_a_gap_is_told_too(world: World) -> None:
+    await world.has(open_runs=0)
+    follower = world.board.follow(KEY)
+    world.kubernetes.expire_watches()
+    world.kubernetes.put(run(**ENDED))
+    assert (await asyncio.wait_for(follower.end(), 5))["type"] == "done"
+
+
+async def test_one_that_is_only_being_created_is_waited_for(world: World) -> None:
+    await world.has(open_runs=0)
+    follower = world.board.follow(KEY)
+    world.kubernetes.expire_watches()
+    assert await follower.next(patience=0.3) is None  # long enough for the list that follows
+
+
+async def test_an_api_server_that_is_away_is_asked_again(world: World) -> None:
+    follower = world.board.follow(KEY)
+    world.kubernetes.put(run())
+    await world.has(open_runs=1)
+    world.kubernetes.refuse("get", RUNS, ApiUnavailable("away"))
+    ends(world)
+    assert (await asyncio.wait_for(follower.end(), 5))["type"] == "done"
+
+
+async def test_ended_runs_that_nobody_waits_for_are_not_read(world: World) -> None:
+    world.kubernetes.put(run())
+    await world.has(open_runs=1)
+    ends(world)
+    await world.has(open_runs=0)
+    assert [read for read in world.kubernetes.reads if read[0] == "get"] == []
