@@ -34,8 +34,8 @@ kubernetes_build() {
   command -v go >/dev/null || fail "Go is needed to build Kubernetes (1.24 or later): https://go.dev/dl"
   say "building Kubernetes $KUBERNETES_VERSION (5 minutes the first time, 1 later)"
   local version=k8s.io/component-base/version
-  (cd "$HERE" && CGO_ENABLED=0 go build -trimpath -o "$BIN/cluster.new" \
-    -ldflags "-s -w -X $version.gitVersion=$KUBERNETES_VERSION -X $version.gitMajor=1 -X $version.gitMinor=${KUBERNETES_VERSION:3:2}" .)
+  quiet_go build -trimpath -o "$BIN/cluster.new" \
+    -ldflags "-s -w -X $version.gitVersion=$KUBERNETES_VERSION -X $version.gitMajor=1 -X $version.gitMinor=${KUBERNETES_VERSION:3:2}" .
   mv "$BIN/cluster.new" "$BIN/cluster"
   for component in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubeadm kubectl; do
     ln -sf cluster "$BIN/$component"
@@ -45,15 +45,21 @@ kubernetes_build() {
 
 forward_build() {
   [ "$BIN/forward" -nt "$HERE/forward/main.go" ] && return
-  (cd "$HERE" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$BIN/forward.new" ./forward)
+  quiet_go build -trimpath -ldflags "-s -w" -o "$BIN/forward.new" ./forward
   mv "$BIN/forward.new" "$BIN/forward"
 }
 
-# go_program NAME MODULE@VERSION: without cgo, or it would not start in an image that holds nothing else.
+# quiet_go ARGUMENTS: go in our module, without cgo, or what it makes would not start in an image that holds nothing else; and
+# without the thousand lines about what it downloads.
+quiet_go() {
+  (cd "$HERE" && CGO_ENABLED=0 GOBIN=$BIN go "$@") >"$TOOLS/go.log" 2>&1 || fail "go $1: $(tail -5 "$TOOLS/go.log")"
+}
+
+# go_program NAME MODULE@VERSION
 go_program() {
   [ -x "$BIN/$1" ] && return
   say "building $1 (1 to 2 minutes)"
-  CGO_ENABLED=0 GOBIN=$BIN go install -ldflags "-s -w" "$2"
+  quiet_go install -ldflags "-s -w" "$2"
 }
 
 pause_build() {
