@@ -11,12 +11,19 @@ engine_settings() {
   done
   ENGINE_KUBECONFIG=$WORK/kubeconfig
   ENGINE_PATH=$(dirname "$(command -v kubectl)")
-  ENGINE_EXEC="docker exec --interactive $CLUSTER-control-plane"
+  ENGINE_EXEC=                               # known once the node runs
   ENGINE_AUDIT_LOG=
   ENGINE_LOCK=${SYMPOZIUM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sympozium}/$CLUSTER.lock
 }
 
 engine_up() {
+  cluster_up
+  # The node's network, but this machine's files: a test's own Python can be run there. Entering it takes root.
+  ENGINE_EXEC="nsenter --net --target $(docker inspect --format '{{.State.Pid}}' "$CLUSTER-control-plane")"
+  ((EUID == 0)) || ENGINE_EXEC="sudo --preserve-env=PATH,KUBECONFIG $ENGINE_EXEC"
+}
+
+cluster_up() {
   if kind get clusters 2>/dev/null | grep -qx "$CLUSTER"; then
     docker start "$CLUSTER-control-plane" >/dev/null   # a reboot stops it
     kind export kubeconfig --name "$CLUSTER" --kubeconfig "$ENGINE_KUBECONFIG" >/dev/null 2>&1
