@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sympozium_api.client import ApiError, Client, ResourceType
+from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
 from sympozium_api.client import resources as kinds
 from sympozium_api.client.rest import Collection
 from sympozium_api.run import TERMINAL_PHASES
@@ -157,6 +157,8 @@ class FakeKubernetes(Client):
                 self.remove(next(known for known in KINDS if known.plural == plural), child, space)
 
     async def raw(self, path: str) -> Object:
+        if path not in self.documents:
+            raise ApiUnavailable(f"{path}: nothing answers")
         return copy.deepcopy(self.documents[path])
 
     @asynccontextmanager

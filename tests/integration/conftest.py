@@ -16,19 +16,8 @@ from tests.fakes.kubernetes import FakeKubernetes, Object
 from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
 from sympozium_api import names
-from sympozium_api.client import ApiError, ApiUnavailable
-from sympozium_api.clock import SystemClock
-from sympozium_runs.board import Board
-from sympozium_runs.follow import RunWatch
-from sympozium_runs.identity import PodTokens
-from sympozium_runs.runs import Runs
-from sympozium_runs.store import Store
-from sympozium_runs.surface import create_surface
-from sympozium_webproxy.app import create_app
+from sympozium_webproxy.assembly import assemble
 from sympozium_webproxy.context import Context
-from sympozium_webproxy.endpoint import Endpoint, watch_instance
-from sympozium_webproxy.keys import ApiKeys
-from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.settings import Settings
 
 KEY = "sk-test"
@@ -86,39 +75,22 @@ async def listening(app: ASGIApp) -> AsyncIterator[str]:
 @pytest.fixture
 async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     (tmp_path / "api-key").write_text(f"{KEY}\n")
-    kubernetes, clock, system = FakeKubernetes(), FakeClock(), SystemClock()
+    kubernetes, clock = FakeKubernetes(), FakeClock()
     issuer = TokenIssuer(kubernetes)
     kubernetes.put(instance())
-    store, board, endpoint = Store(kubernetes, system), Board(), Endpoint()
-    async with listening(create_surface(store, board, PodTokens(kubernetes), system)) as surface:
-        runs = Runs(store, board, reply_to=surface)
-        run_watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs)
-
-        async def api_answers() -> bool:
-            try:
-                await kubernetes.raw("/version")
-            except (ApiError, ApiUnavailable, KeyError):
-                return False
-            return True
-
-        context = Context(
-            settings=Settings("default", "demo", "127.0.0.1", keep_alive_seconds=0.2, max_body_bytes=64 * 1024),
-            endpoint=endpoint,
-            runs=runs,
-            keys=ApiKeys(tmp_path, clock=clock.monotonic),
-            limiter=RateLimiter(clock=clock.monotonic),
-            clock=system,
-            open_runs=lambda: run_watch.open_count,
-            api_answers=api_answers,
-        )
-        watches = [
-            asyncio.create_task(watch_instance(kubernetes, "default", "demo", endpoint)),
-            asyncio.create_task(run_watch.run()),
-        ]
-        async with listening(create_app(context)) as url, httpx2.AsyncClient(base_url=url, timeout=10) as http:
-            while not (endpoint.known and run_watch.synced):
-                await asyncio.sleep(0)
-            yield Proxy(url, surface, kubernetes, issuer, context, http, clock, tmp_path)
-        for task in watches:
-            task.cancel()
-        await asyncio.gather(*watches, return_exceptions=True)
+    settings = Settings(
+        "default", "demo", "127.0.0.1", api_keys=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024
+    )
+    made = assemble(kubernetes, settings, clock)
+    watches = [asyncio.ensure_future(watch()) for watch in made.watches]
+    async with (
+        listening(made.surface) as surface,
+        listening(made.app) as url,
+        httpx2.AsyncClient(base_url=url, timeout=10) as http,
+    ):
+        while not made.context.endpoint.known:
+            await asyncio.sleep(0)
+        yield Proxy(url, surface, kubernetes, issuer, made.context, http, clock, tmp_path)
+    for watch in watches:
+        watch.cancel()
+    await asyncio.gather(*watches, return_exceptions=True)

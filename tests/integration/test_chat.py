@@ -388,10 +388,10 @@ async def test_models_are_listed(proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
 
 async def test_readiness_follows_the_api_server_and_the_drain(proxy: Proxy) -> None:
     assert (await proxy.http.get("/readyz")).status_code == 200
-    del proxy.kubernetes.documents["/version"]
+    away = proxy.kubernetes.documents.pop("/version")
     assert (await proxy.http.get("/readyz")).status_code == 503
     assert (await proxy.http.get("/healthz")).status_code == 200
-    proxy.kubernetes.documents["/version"] = {}
+    proxy.kubernetes.documents["/version"] = away
     proxy.context.draining = True
     assert (await proxy.http.get("/readyz")).json()["reason"] == "draining"
 
@@ -410,6 +410,6 @@ async def test_what_a_run_holds_of_its_caller_is_the_request_and_the_keys_name(p
     asked.cancel()
     assert run["spec"]["request"] == {"messages": MESSAGES, "temperature": 0.5}
     assert run["metadata"]["annotations"][names.ANNOTATION_KEY_ID] == "api-key"
-    assert run["metadata"]["annotations"][names.ANNOTATION_REPLY_TO] == proxy.surface
+    assert run["metadata"]["annotations"][names.ANNOTATION_REPLY_TO] == "http://127.0.0.1:8081"
     assert run["metadata"]["labels"][names.LABEL_SOURCE] == "web-proxy"
     assert KEY not in json.dumps(run)

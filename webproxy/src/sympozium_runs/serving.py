@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -29,8 +30,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(listeners: Sequence[Listener], *, drain: Callable[[], None], grace_seconds: int) -> None:
-    """Serve until SIGTERM or SIGINT.
+async def serve(
+    listeners: Sequence[Listener],
+    *,
+    drain: Callable[[], None],
+    grace_seconds: int,
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+) -> None:
+    """Serve until SIGTERM or SIGINT, or until something of what runs ``beside`` ends: a server that sees nothing must not go on.
 
     Then ``drain`` is called, and the listeners stop one after the other, each once its open requests have ended or
     ``grace_seconds`` have passed: what the first one's requests wait for may still come in through the second.
@@ -42,12 +49,17 @@ async def serve(listeners: Sequence[Listener], *, drain: Callable[[], None], gra
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
+    others = [asyncio.create_task(work()) for work in beside]
+    done, _ = await asyncio.wait({stopped, *running, *others}, return_when=asyncio.FIRST_COMPLETED)
     drain()
     for server, task in zip(servers, running, strict=True):
         server.should_exit = True
         await task
+    stopped.cancel()
+    for other in others:
+        other.cancel()
+        if other in done:
+            other.result()
 
 
 def _server(listener: Listener, grace_seconds: int) -> _Server:

@@ -1,0 +1,55 @@
+"""Serving until told to stop, or until going on would be wrong."""
+
+import asyncio
+import os
+import signal
+import socket
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from sympozium_runs.serving import Listener, serve
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class App:
+    """One route that answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked, self.answer = asyncio.Event(), asyncio.Event()
+        self.app = Starlette(routes=[Route("/", self.wait)])
+
+    async def wait(self, _: Request) -> Response:
+        self.asked.set()
+        await self.answer.wait()
+        return PlainTextResponse("whole")
+
+
+async def test_who_is_being_served_is_served_to_the_end_after_sigterm() -> None:
+    app, port, drained = App(), free_port(), asyncio.Event()
+    serving = asyncio.create_task(serve([Listener(app.app, port)], drain=drained.set, grace_seconds=10))
+    async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=10)) as http:
+        asked = asyncio.create_task(http.get(f"http://127.0.0.1:{port}/"))
+        await asyncio.wait_for(app.asked.wait(), 10)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(drained.wait(), 5)
+        app.answer.set()
+        assert (await asked).text == "whole"
+    await asyncio.wait_for(serving, 5)
+
+
+async def test_a_server_whose_watch_breaks_does_not_go_on() -> None:
+    async def breaks() -> None:
+        raise ValueError("an object that nobody can read")
+
+    with pytest.raises(ValueError, match="nobody can read"):
+        await serve([Listener(App().app, free_port())], drain=lambda: None, grace_seconds=1, beside=[breaks])

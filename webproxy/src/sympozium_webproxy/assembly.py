@@ -1,0 +1,67 @@
+"""One web-proxy, put together from its parts. The only place that knows all of them."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+
+from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api.clock import Clock
+from sympozium_runs.board import Board
+from sympozium_runs.follow import RunWatch
+from sympozium_runs.identity import PodTokens
+from sympozium_runs.runs import Runs
+from sympozium_runs.store import Store
+from sympozium_runs.surface import create_surface
+from sympozium_webproxy.app import create_app
+from sympozium_webproxy.context import Context
+from sympozium_webproxy.endpoint import Endpoint, watch_instance
+from sympozium_webproxy.keys import ApiKeys
+from sympozium_webproxy.limits import RateLimiter
+from sympozium_webproxy.settings import Settings
+
+
+@dataclass(frozen=True)
+class WebProxy:
+    """What a process serves and keeps doing."""
+
+    context: Context
+    app: FastAPI
+    """Port 8080."""
+    surface: Starlette
+    """Port 8081."""
+    watches: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+    """To be run beside, without end."""
+
+
+def assemble(client: Client, settings: Settings, clock: Clock) -> WebProxy:
+    """A web-proxy of the instance that the settings name."""
+    store, board, endpoint = Store(client, clock), Board(), Endpoint()
+    runs = Runs(store, board, reply_to=settings.reply_to)
+    run_watch = RunWatch(client, settings.namespace, settings.instance, store=store, board=board, runs=runs)
+
+    async def api_answers() -> bool:
+        try:
+            await client.raw("/version")
+        except (ApiError, ApiUnavailable):
+            return False
+        return True
+
+    context = Context(
+        settings=settings,
+        endpoint=endpoint,
+        runs=runs,
+        keys=ApiKeys(settings.api_keys, clock=clock.monotonic),
+        limiter=RateLimiter(clock=clock.monotonic),
+        clock=clock,
+        open_runs=lambda: run_watch.open_count,
+        api_answers=api_answers,
+    )
+    return WebProxy(
+        context=context,
+        app=create_app(context),
+        surface=create_surface(store, board, PodTokens(client), clock),
+        watches=(lambda: watch_instance(client, settings.namespace, settings.instance, endpoint), run_watch.run),
+    )
