@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import secrets
+import time
 from pathlib import Path
 
 from tests.bench import memory, report
@@ -19,6 +20,9 @@ from tests.e2e.conftest import Endpoint, Namespace, instance, model_server, unti
 RESULTS = Path(".local/bench.json")
 REST_SECONDS = 0.7
 """Between two samples: what the one before left to be cleaned up shall not be measured."""
+
+SETTLE_SECONDS = 5
+"""For what the node still does about pods that the API server has forgotten."""
 
 
 def main() -> None:
@@ -116,6 +120,7 @@ def _removed(*yardsticks: Namespace) -> None:
     for namespace in yardsticks:
         namespace.kubectl("delete", "jobs", "--all")
         until(lambda namespace=namespace: not namespace.list("pods"), within=60)  # type: ignore[misc]
+    time.sleep(SETTLE_SECONDS)
 
 
 if __name__ == "__main__":
