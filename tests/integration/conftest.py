@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,12 @@ class Proxy:
     async def pod(self, *, among: int = 1) -> FakePod:
         """The pod of the newest run, once there are that many runs."""
         return FakePod(await created_run(self.kubernetes, among=among), self.issuer, self.surface)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.002)
 
 
 def instance(**spec: object) -> Object:

@@ -1,0 +1,148 @@
+"""What a caller gets who asks for something wrong, too much, or at the wrong time."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.fakes.kubernetes import api_error
+from tests.fakes.pod import created_run
+from tests.integration.conftest import KEY, Proxy, eventually, instance
+
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.client.resources import RUNS
+
+MESSAGES: Any = [{"role": "user", "content": "hello"}]
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("body", "param"),
+        [
+            ({}, "messages"),
+            ({"messages": []}, "messages"),
+            ({"messages": "hi"}, "messages"),
+            ({"messages": [{"role": "alien", "content": "x"}]}, "messages[0].role"),
+            ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
+            ({"messages": [{"role": "user", "content": ["x"]}]}, "messages[0].content"),
+            ({"messages": MESSAGES, "temperature": "hot"}, "temperature"),
+            ({"messages": MESSAGES, "max_tokens": 0}, "max_tokens"),
+            ({"messages": MESSAGES, "stream": "yes"}, "stream"),
+            ({"messages": MESSAGES, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ],
+    )
+    async def test_a_wrong_field_is_named(self, proxy: Proxy, body: dict[str, Any], param: str) -> None:
+        response = await proxy.http.post("/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {KEY}"})
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == param
+        assert param in response.json()["error"]["message"]
+
+    @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b"[" * 50_000])
+    async def test_what_is_no_json_object_is_refused(self, proxy: Proxy, content: bytes) -> None:
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        response = await proxy.http.post("/v1/chat/completions", content=content, headers=headers)
+        assert response.status_code == 400
+        assert response.json()["error"]["code"] == "invalid_json"
+
+    async def test_a_body_over_the_limit_is_refused(self, proxy: Proxy) -> None:
+        response = await proxy.chat(extra="x" * 70_000)
+        assert response.status_code == 413
+
+    async def test_another_content_type_is_refused(self, proxy: Proxy) -> None:
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "text/plain"}
+        response = await proxy.http.post("/v1/chat/completions", content=b"{}", headers=headers)
+        assert response.status_code == 415
+
+    async def test_an_unknown_model_is_not_found(self, proxy: Proxy) -> None:
+        response = await proxy.chat(model="gpt-unknown")
+        assert response.status_code == 404
+        assert response.json()["error"]["code"] == "model_not_found"
+
+    async def test_an_unknown_path_has_an_error_in_openais_shape(self, proxy: Proxy) -> None:
+        response = await proxy.http.get("/v1/nothing")
+        assert response.status_code == 404
+        assert response.json()["error"]["code"] == "unknown_url"
+
+    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}])
+    async def test_without_a_valid_key_nothing_is_done(self, proxy: Proxy, headers: dict[str, str]) -> None:
+        response = await proxy.http.post("/v1/chat/completions", json={"messages": MESSAGES}, headers=headers)
+        assert response.status_code == 401
+        assert response.json()["error"]["code"] == "invalid_api_key"
+        assert proxy.kubernetes.names(RUNS) == []
+
+
+class TestWhenItCannotBeServed:
+    async def test_the_api_server_is_away(self, proxy: Proxy) -> None:
+        proxy.kubernetes.refuse("create", RUNS, ApiUnavailable("away"))
+        response = await proxy.chat()
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+
+    async def test_a_run_that_may_have_been_made_for_nobody_is_cancelled(self, proxy: Proxy) -> None:
+        """The API server took the run, and its answer was lost."""
+        create = proxy.kubernetes.create
+
+        async def lost(*arguments: Any) -> Any:
+            await create(*arguments)
+            raise ApiUnavailable("the answer was lost")
+
+        proxy.kubernetes.create = lost  # type: ignore[assignment, method-assign]
+        assert (await proxy.chat()).status_code == 503
+        [name] = proxy.kubernetes.names(RUNS)
+        await eventually(lambda: proxy.kubernetes.object(RUNS, name)["spec"].get("cancel") is True)
+
+    async def test_the_api_server_refuses_the_run(self, proxy: Proxy) -> None:
+        proxy.kubernetes.refuse("create", RUNS, api_error(403, "Forbidden", "exceeded quota"))
+        response = await proxy.chat()
+        assert response.status_code == 502
+        assert "exceeded quota" in response.json()["error"]["message"]
+
+    async def test_the_model_secret_is_missing(self, proxy: Proxy) -> None:
+        condition = {
+            "type": "ModelReady",
+            "status": "False",
+            "reason": "SecretNotFound",
+            "message": "Secret openai-key not found",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        proxy.kubernetes.put(instance() | {"status": {"conditions": [condition]}})
+        await eventually(lambda: bool(proxy.context.endpoint._serving.instance.status.conditions))  # type: ignore[union-attr]
+        response = await proxy.chat()
+        assert response.status_code == 503
+        assert "Secret openai-key not found" in response.json()["error"]["message"]
+
+    async def test_the_queue_is_full(self, proxy: Proxy) -> None:
+        proxy.kubernetes.put(instance(maxConcurrentRuns=1, maxQueuedRuns=0))
+        asked = asyncio.create_task(proxy.chat())
+        await created_run(proxy.kubernetes)
+        await eventually(lambda: proxy.context.open_runs() == 1)
+        response = await proxy.chat()
+        assert response.status_code == 429
+        assert response.json()["error"]["code"] == "queue_full"
+        assert int(response.headers["retry-after"]) > 0
+        asked.cancel()
+
+
+class TestRateLimit:
+    async def test_it_holds_per_key_and_says_when_to_come_back(self, proxy: Proxy) -> None:
+        (proxy.keys / "api-key-alice").write_text("sk-alice")
+        limit = {"requestsPerMinute": 60, "burstSize": 1}
+        proxy.kubernetes.put(instance(webEndpoint={"rateLimit": limit}))
+        await eventually(lambda: proxy.context.endpoint.serving().rate_limit.burst_size == 1)
+        first = asyncio.create_task(proxy.chat())
+        await (await proxy.pod()).answer("Hello")
+        assert (await first).headers["x-ratelimit-remaining-requests"] == "0"
+
+        refused = await proxy.chat()
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
+        assert refused.headers["x-ratelimit-limit-requests"] == "60"
+        assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+
+        other = asyncio.create_task(proxy.chat(key="sk-alice"))
+        await (await proxy.pod(among=2)).answer("Hello")
+        assert (await other).status_code == 200
+
+        proxy.clock.advance(1)
+        later = asyncio.create_task(proxy.chat())
+        await (await proxy.pod(among=3)).answer("Hello")
+        assert (await later).status_code == 200
