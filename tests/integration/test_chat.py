@@ -91,6 +91,9 @@ async def test_a_stream_ends_with_done_and_sends_comments_while_the_pod_starts(p
     assert response.headers["content-type"].startswith("text/event-stream")
     assert response.text.startswith(": keep-alive\n\n")
     assert response.text.endswith("data: [DONE]\n\n")
+    [waited] = proxy.context.metrics.first_token.collect()
+    [total] = [sample.value for sample in waited.samples if sample.name.endswith("_sum")]
+    assert total > 0.3  # a comment is no token
 
 
 async def test_text_that_was_lost_on_the_way_is_sent_at_the_end(proxy: Proxy) -> None:

@@ -101,6 +101,7 @@ class ChunkResponse(RunResponse):
         self._keep_alive_seconds = keep_alive_seconds
         self._metrics = metrics
         self._streaming = False
+        self._token_came = False
 
     async def _answer(self, send: Send) -> None:
         while True:
@@ -121,6 +122,9 @@ class ChunkResponse(RunResponse):
             return sse.KEEP_ALIVE
         match record["type"]:
             case "delta":
+                if not self._token_came:
+                    self._token_came = True
+                    self._metrics.first_token.observe(time.monotonic() - self._began)
                 return sse.data(self._chunks.delta(record))
             case "done":
                 return b"".join(map(sse.data, self._chunks.end(record))) + sse.DONE
@@ -131,7 +135,6 @@ class ChunkResponse(RunResponse):
     async def _send_frames(self, send: Send, frames: bytes) -> None:
         if not self._streaming:
             self._streaming = True
-            self._metrics.first_token.observe(time.monotonic() - self._began)
             headers = {
                 "content-type": "text/event-stream; charset=utf-8",
                 "cache-control": "no-cache",
