@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from sympozium_api.clock import parsed
+
 
 class ApiModel(BaseModel):
     """An object of the API. Field docstrings become the CRD's descriptions (``kubectl explain`` shows them)."""
@@ -87,7 +89,7 @@ class Metadata(ApiModel):
     @property
     def created(self) -> datetime:
         """When the object was made."""
-        return datetime.fromisoformat(self.creation_timestamp)
+        return parsed(self.creation_timestamp)
 
 
 class Condition(ApiModel):

@@ -1,6 +1,6 @@
 """AgentRun: one request to an agent, or the server behind an instance's web endpoint. The run is the truth."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ TERMINAL_PHASES = ("Succeeded", "Failed", "Cancelled")
 
 NOT_ENDED = ",".join(f"status.phase!={phase}" for phase in TERMINAL_PHASES)
 """Field selector of the runs that are worth watching: one that ends leaves the selection, which is an event."""
+ENDED = ",".join(f"status.phase!={phase}" for phase in ("", *get_args(Phase)) if phase not in TERMINAL_PHASES)
+"""Field selector of all the others."""
 
 MAX_RESULT_BYTES = 384 * 1024
 """Longest answer that a run stores, in bytes of UTF-8: with a request of 1 MiB it stays below etcd's 1.5 MiB per object."""

@@ -1,6 +1,7 @@
 """Why the events request does not go through httpx2: what an early answer looks like while the body is still open."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -35,6 +36,19 @@ async def test_an_answer_is_read_while_the_body_is_still_open() -> None:
         request.send(b"begun\n")
         assert await request.answer() == Answer(410, b"gone")
         request.send(b"too late\n")
+
+
+async def test_an_idle_connection_is_probed_so_that_a_peer_whose_node_is_gone_is_noticed() -> None:
+    async def answers(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with server(answers) as url, exchange("GET", f"{url}/x", {}, connect=1) as request:
+        connection = request._writer.get_extra_info("socket")
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
+        request.finish()
+        await request.answer()
 
 
 async def test_each_piece_leaves_as_its_own_chunk_at_once() -> None:

@@ -134,6 +134,7 @@ async def exchange(method: str, url: str, headers: Mapping[str, str], *, connect
             )
     except (OSError, ValueError) as failure:  # ValueError: no port, or no name that can be looked up
         raise Broken(f"no connection: {failure or 'timed out'}") from failure
+    _notice_silence(writer.get_extra_info("socket"))
     opened = Exchange(reader, writer)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     try:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sympozium_api.records import END_RECORDS, Record
+from sympozium_api.records import END_RECORDS, End, Record
 
 Key = tuple[str, str]
 """Namespace and name of a run."""
@@ -36,11 +36,11 @@ class Follower:
         self.ended = record["type"] in END_RECORDS
         return record
 
-    async def end(self) -> Record:
-        """The end record, when it comes."""
+    async def end(self) -> End:
+        """The end record, when it comes. Raises Left after ``leave``."""
         while True:
             record = await self.next()
-            if record is not None and self.ended:
+            if record and (record["type"] == "done" or record["type"] == "error"):
                 return record
 
     def receive(self, record: Record) -> None:

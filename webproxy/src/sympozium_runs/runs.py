@@ -15,7 +15,7 @@ from sympozium_api import endings, names, records
 from sympozium_api.base import owner_reference
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.records import Record
+from sympozium_api.records import End, Record
 from sympozium_api.run import AgentRun
 from sympozium_runs.board import Board, Follower
 from sympozium_runs.store import Store
@@ -54,6 +54,10 @@ class Handle:
     async def next(self, patience: float | None = None) -> Record | None:
         """The next record, or None when none came within ``patience`` seconds. Raises board.Left after ``leave``."""
         return await self._follower.next(patience)
+
+    async def end(self) -> End:
+        """The end record, when it comes. Raises board.Left after ``leave``."""
+        return await self._follower.end()
 
     def leave(self) -> None:
         """The caller has gone: whoever waits in ``next`` gets Left."""

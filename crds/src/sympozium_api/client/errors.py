@@ -14,7 +14,6 @@ class ApiError(Exception):
         self.reason: str = body.get("reason") or ""
         self.message: str = body.get("message") or f"HTTP {status}"
         details = body.get("details") or {}
-        self.retry_after: float | None = details.get("retryAfterSeconds")
         self.causes = tuple(cause.get("reason") for cause in details.get("causes") or ())
         super().__init__(f"{status} {self.reason}: {self.message}")
 
@@ -27,11 +26,6 @@ class ApiError(Exception):
     def already_exists(self) -> bool:
         """An object of this name is there already."""
         return self.status == 409 and self.reason == "AlreadyExists"
-
-    @property
-    def conflict(self) -> bool:
-        """The object changed since it was read, or another field manager owns the field."""
-        return self.status == 409 and self.reason == "Conflict"
 
     @property
     def namespace_terminating(self) -> bool:

@@ -97,7 +97,7 @@ class Client:
         return await self._call("PATCH", kind.path(namespace, name, subresource), body=body, content_type=_MERGE_PATCH)
 
     async def replace(self, kind: ResourceType, namespace: str, body: Object) -> Object:
-        """Put an object in the place of the version that ``body`` was read as; ApiError.conflict when it has changed."""
+        """Put an object in the place of the version that ``body`` was read as; ApiError 409 when it has changed."""
         return await self._call("PUT", kind.path(namespace, body["metadata"]["name"]), body=body)
 
     async def delete(self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None) -> None:

@@ -13,13 +13,14 @@ from sympozium_operator.desired import parts
 
 Object = dict[str, Any]
 
+AGENT_COMPONENT = "agent"
 SERVER_COMPONENT = "web-proxy"
 
 
 def agent_service_account(instance: SympoziumInstance) -> Object:
     """The ServiceAccount of an instance's agent pods: no rights, and no token unless a pod asks for one."""
     name = instance.metadata.name
-    labels = names.labels("agent", instance=name)
+    labels = names.labels(AGENT_COMPONENT, instance=name)
     owner = owner_reference(instance)
     account = names.agent_service_account(name)
     head = parts.head(SERVICE_ACCOUNTS, account, instance.metadata.namespace, labels=labels, owner=owner)

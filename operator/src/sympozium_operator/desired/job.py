@@ -11,11 +11,10 @@ from sympozium_api.base import owner_reference
 from sympozium_api.client.resources import JOBS
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
-from sympozium_operator.desired import parts
+from sympozium_operator.desired import access, parts
 
 Object = dict[str, Any]
 
-COMPONENT = "agent"
 CONTAINER = "agent"
 
 _PLAUSIBLE_URL = re.compile(r"http://(\[[0-9a-fA-F:]{2,39}\]|[0-9A-Za-z.-]{1,253})(:[0-9]{1,5})?")
@@ -38,7 +37,7 @@ class AgentPod:
 
 def build(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served: bool, deadline: int) -> Object:
     """The Job. ``served``: the instance has a web endpoint; ``deadline``: seconds that the Job may be active."""
-    labels = names.labels(COMPONENT, instance=instance.metadata.name, run=run.metadata.name)
+    labels = names.labels(access.AGENT_COMPONENT, instance=instance.metadata.name, run=run.metadata.name)
     name = names.job(run.metadata.name, run.metadata.uid)
     return parts.head(JOBS, name, run.metadata.namespace, labels=labels, owner=owner_reference(run)) | {
         "spec": {

@@ -12,13 +12,9 @@ USER = 65532
 """The user and group of our images' processes: nobody in particular, and never root."""
 
 
-def head(
-    kind: ResourceType, name: str, namespace: str, *, labels: dict[str, str], owner: Object, **annotations: str
-) -> Object:
+def head(kind: ResourceType, name: str, namespace: str, *, labels: dict[str, str], owner: Object) -> Object:
     """apiVersion, kind and metadata of an object that goes when its owner goes."""
     metadata: Object = {"name": name, "namespace": namespace, "labels": dict(labels), "ownerReferences": [dict(owner)]}
-    if annotations:
-        metadata["annotations"] = annotations
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
 
 

@@ -6,13 +6,13 @@ from sympozium_api import names
 from sympozium_api.base import owner_reference
 from sympozium_api.client.resources import RUNS
 from sympozium_api.instance import SympoziumInstance
-from sympozium_operator.desired import parts
+from sympozium_operator.desired import access, parts
 
 
 def server_run(instance: SympoziumInstance) -> dict[str, Any]:
     """The run; the operator makes its Deployment from the SkillPack that it names."""
     name = names.web_endpoint_run(instance.metadata.name)
-    labels = names.labels("web-proxy", instance=instance.metadata.name)
+    labels = names.labels(access.SERVER_COMPONENT, instance=instance.metadata.name)
     head = parts.head(RUNS, name, instance.metadata.namespace, labels=labels, owner=owner_reference(instance))
     return head | {
         "spec": {

@@ -128,7 +128,7 @@ def timeout(run: AgentRun, instance: SympoziumInstance | None) -> int:
 
 def _without_job(seen: Input) -> Decision:
     run = seen.run
-    left = _left(seen, parsed(run.metadata.creation_timestamp))
+    left = _left(seen, run.metadata.created)
     if seen.started or run.status.job_name:
         return End(records.error("lost", "the run's Job is gone; a run is never started twice", 502))
     if left <= 0:

@@ -12,11 +12,9 @@ from sympozium_api.client import Client
 from sympozium_api.client.resources import RUNS
 from sympozium_api.clock import Clock, parsed
 from sympozium_api.names import LABEL_INSTANCE
-from sympozium_api.run import AgentRun
+from sympozium_api.run import ENDED, AgentRun
 
 Object = dict[str, Any]
-
-ENDED = ",".join(f"status.phase!={phase}" for phase in ("", "Pending", "Running", "Serving"))
 
 log = structlog.get_logger()
 

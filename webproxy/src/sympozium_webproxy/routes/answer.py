@@ -72,14 +72,11 @@ class CompletionResponse(RunResponse):
     """The whole chat completion, once the run has ended."""
 
     async def _answer(self, send: Send) -> None:
-        while True:
-            record = await self._handle.next()
-            if record and record["type"] == "done":
-                await self._send_json(send, 200, completion(self._head, record), {})
-                return
-            if record and record["type"] == "error":
-                await self._send_error(send, errors.of_run(record["error"]))
-                return
+        end = await self._handle.end()
+        if end["type"] == "done":
+            await self._send_json(send, 200, completion(self._head, end), {})
+        else:
+            await self._send_error(send, errors.of_run(end["error"]))
 
 
 class ChunkResponse(RunResponse):

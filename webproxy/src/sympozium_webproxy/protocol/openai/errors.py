@@ -1,7 +1,6 @@
 """Errors as OpenAI's clients expect them: ``{"error": {"message", "type", "param", "code"}}`` under a status that says the class."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from sympozium_api.records import ErrorDetail
 
@@ -70,8 +69,3 @@ def _type(status: int) -> str:
 
 def _retry(status: int) -> dict[str, str]:
     return {"Retry-After": "1"} if status in (429, 503) else {}
-
-
-def frame(error: ErrorDetail) -> dict[str, Any]:
-    """The same inside a stream that has begun: clients raise when a data frame holds ``error``."""
-    return of_run(error).body
