@@ -1,7 +1,9 @@
 """Why the events request does not go through httpx2: what an early answer looks like while the body is still open."""
 
 import asyncio
+import gc
 import socket
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -108,3 +110,23 @@ async def test_nobody_at_an_address_is_told_as_broken() -> None:
     with pytest.raises(Broken, match="no connection"):
         async with exchange("GET", f"{url}/x", {}, connect=1):
             pass
+
+
+@pytest.mark.parametrize("steps", range(14))
+async def test_no_socket_is_lost_when_it_is_cancelled_as_it_connects(steps: int) -> None:
+    async def connects(url: str) -> None:
+        async with exchange("POST", url, CHUNKED, connect=1):
+            await asyncio.sleep(10)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, warnings.catch_warnings(record=True) as lost:
+        warnings.simplefilter("always")
+        connecting = asyncio.create_task(connects(f"http://127.0.0.1:{listener.getsockname()[1]}/x"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await asyncio.sleep(0.01)  # an aborted transport closes its socket in the loop's next turn
+        del connecting
+        gc.collect()
+    assert not [each.message for each in lost if each.category is ResourceWarning]

@@ -129,8 +129,9 @@ async def exchange(method: str, url: str, headers: Mapping[str, str], *, connect
     secure = parts.scheme == "https"
     try:
         async with asyncio.timeout(connect):
+            # without happy_eyeballs_delay, with which asyncio loses the socket when this is cancelled as it connects
             reader, writer = await asyncio.open_connection(
-                parts.hostname, parts.port or (443 if secure else 80), ssl=secure or None, happy_eyeballs_delay=0.25
+                parts.hostname, parts.port or (443 if secure else 80), ssl=secure or None
             )
     except (OSError, ValueError) as failure:  # ValueError: no port, or no name that can be looked up
         raise Broken(f"no connection: {failure or 'timed out'}") from failure
