@@ -1,11 +1,13 @@
 """The CRD files are what the typed models say, wherever they lie."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from tests.contract.documents import ROOT
 
+from sympozium_api import reference
 from sympozium_api.crds import KINDS, Kind, definition, filename, rendered
 
 FOLDERS = (ROOT / "crds", ROOT / "charts/sympozium-crds/templates")
@@ -30,6 +32,29 @@ def test_helm_leaves_a_crd_as_it_is(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
 def test_a_crd_survives_yaml(kind: Kind) -> None:
     assert yaml.safe_load(rendered(kind)) == definition(kind)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
+def test_a_kinds_page_is_what_make_generate_writes(kind: Kind) -> None:
+    page = ROOT / "docs/reference/kinds" / reference.filename(kind)
+    assert page.read_text() == reference.page(kind), "run `make generate`"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
+def test_a_kinds_page_has_a_line_for_every_field_and_a_word_on_every_rule(kind: Kind) -> None:
+    page = reference.page(kind)
+    schema = definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+
+    def missing(schema: dict[str, Any], path: str) -> list[str]:
+        found = [rule["message"] for rule in schema.get("x-kubernetes-validations", []) if rule["message"] not in page]
+        for name, part in schema.get("properties", {}).items():
+            found += [f"{path}{name}"] if f"`{path}{name}`" not in page else []
+            found += missing(part, f"{path}{name}.") + missing(part.get("items", {}), f"{path}{name}[].")
+        return found
+
+    for part in ("spec", "status"):
+        fields = missing(schema["properties"][part], f"{part}.")
+        assert [field for field in fields if "conditions[]" not in field] == []
 
 
 def test_every_field_of_a_spec_says_what_it_is_for() -> None:
