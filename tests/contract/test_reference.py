@@ -32,7 +32,7 @@ def error_words() -> set[str]:
     errors, and the types in end records and terminal statuses, which are made by functions named ``error`` or ``Failure``.
     """
     found: set[str] = set()
-    for call in calls("webproxy/src/sympozium_webproxy"):
+    for call in calls("webproxy/src/sympozium_webproxy", "webproxy/src/sympozium_runs"):
         found |= {text(keyword.value) or "" for keyword in call.keywords if keyword.arg == "code"}
     for call in calls():
         if name_of(call) == "error" and len(call.args) >= 3 and (kind := text(call.args[0])):

@@ -14,6 +14,11 @@ from sympozium_api.client.resources import RUNS
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 
 
+def _answered(proxy: Proxy, status: str) -> float:
+    labels = {"route": "/v1/chat/completions", "status": status}
+    return proxy.context.metrics.registry.get_sample_value("sympozium_http_requests_total", labels) or 0
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("body", "param"),
@@ -36,12 +41,25 @@ class TestBadInput:
         assert response.json()["error"]["param"] == param
         assert param in response.json()["error"]["message"]
 
-    @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b"[" * 50_000])
+    @pytest.mark.parametrize(
+        "content",
+        [b"{", b"[1]", b"\xff", b"[" * 50_000, b'{"a":' + b"[" * 70 + b"]" * 70 + b"}", b'{"temperature": NaN}'],
+    )
     async def test_what_is_no_json_object_is_refused(self, proxy: Proxy, content: bytes) -> None:
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         response = await proxy.http.post("/v1/chat/completions", content=content, headers=headers)
         assert response.status_code == 400
         assert response.json()["error"]["code"] == "invalid_json"
+
+    async def test_who_leaves_in_the_middle_of_a_body_is_no_error_of_ours(self, proxy: Proxy) -> None:
+        host, port = proxy.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+        writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
+        await writer.drain()
+        writer.close()
+        await eventually(lambda: _answered(proxy, "499") == 1)
+        assert _answered(proxy, "500") == 0
 
     async def test_a_body_over_the_limit_is_refused(self, proxy: Proxy) -> None:
         response = await proxy.chat(extra="x" * 70_000)

@@ -7,6 +7,7 @@ from sympozium_api.client import Client, from_environment
 from sympozium_api.clock import SystemClock
 from sympozium_runs.board import Board
 from sympozium_runs.identity import PodTokens
+from sympozium_runs.intake import BoundedHead
 from sympozium_runs.serving import Listener, serve
 from sympozium_runs.store import Store
 from sympozium_runs.surface import create_surface
@@ -20,7 +21,7 @@ async def main() -> None:
     clock = SystemClock()
     async with Client.connect(from_environment()) as client:
         surface = create_surface(Store(client, clock), Board(), PodTokens(client), clock)
-        await serve([Listener(surface, names.RUNS_PORT)], drain=lambda: None, grace_seconds=_GRACE_SECONDS)
+        await serve([Listener(surface, names.RUNS_PORT, BoundedHead)], drain=lambda: None, grace_seconds=_GRACE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from sympozium_runs.intake import Bounded, BoundedHead
+
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s for which load balancers keep idle connections: they close first, and no request meets a closing one."""
 
@@ -20,6 +22,8 @@ class Listener:
 
     app: ASGIApp
     port: int
+    http: type[BoundedHead] = Bounded
+    """How requests may arrive."""
 
 
 class _Server(uvicorn.Server):
@@ -69,7 +73,7 @@ def _server(listener: Listener, grace_seconds: int) -> _Server:
             host="0.0.0.0",  # noqa: S104 - a pod is reached at whatever address it was given
             port=listener.port,
             loop="uvloop",
-            http="httptools",
+            http=listener.http,
             lifespan="off",
             access_log=False,
             log_config=None,

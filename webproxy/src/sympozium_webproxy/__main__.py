@@ -7,6 +7,7 @@ import uvloop
 from sympozium_api import logs, names
 from sympozium_api.client import Client, from_environment
 from sympozium_api.clock import SystemClock
+from sympozium_runs.intake import BoundedHead
 from sympozium_runs.serving import Listener, serve
 from sympozium_webproxy import settings as settings_module
 from sympozium_webproxy.assembly import assemble
@@ -21,7 +22,7 @@ async def main(settings: Settings) -> None:
         def drain() -> None:
             proxy.context.draining = True
 
-        listeners = [Listener(proxy.app, names.HTTP_PORT), Listener(proxy.surface, names.RUNS_PORT)]
+        listeners = [Listener(proxy.app, names.HTTP_PORT), Listener(proxy.surface, names.RUNS_PORT, BoundedHead)]
         await serve(listeners, drain=drain, grace_seconds=settings.grace_seconds, beside=proxy.watches)
 
 

@@ -1,0 +1,173 @@
+"""What a listener does with senders that are slow, endless or broken. Raw sockets: a client library would not do these things."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from sympozium_runs.intake import LARGEST_HEAD, Bounded, BoundedHead
+
+HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
+
+
+class Quick(Bounded):
+    receive_seconds = 0.2
+
+
+class QuickHead(BoundedHead):
+    receive_seconds = 0.2
+
+
+@dataclass
+class Caller:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def answer(self) -> tuple[int, bytes]:
+        """The status and the body of what comes, up to the end of the connection."""
+        async with asyncio.timeout(5):
+            head, _, body = (await self.reader.read()).partition(b"\r\n\r\n")
+        return int(head.split()[1]), body
+
+    async def one_answer(self) -> bytes:
+        """One response on a connection that stays open."""
+        async with asyncio.timeout(5):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split()[0])
+            return await self.reader.readexactly(length)
+
+
+class Site:
+    """An application that reads bodies, and what became of them."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes | None] = []
+        self.app = Starlette(routes=[Route("/", self.take, methods=["GET", "POST"])])
+
+    async def take(self, request: Request) -> Response:
+        try:
+            self.bodies.append(await request.body())
+        except ClientDisconnect:
+            self.bodies.append(None)
+        return PlainTextResponse("taken")
+
+
+@asynccontextmanager
+async def calling(site: Site, http: type[BoundedHead]) -> AsyncIterator[Caller]:
+    config = uvicorn.Config(site.app, lifespan="off", log_config=None, http=http)
+    config.load()
+    state = uvicorn.server.ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: http(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    yield Caller(reader, writer)
+    writer.transport.abort()
+    server.close()
+    while state.connections:
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("sent", [HEAD[:20], HEAD[:-2], HEAD, HEAD + b"abc"])
+async def test_who_does_not_come_to_an_end_is_told_and_cut_off(sent: bytes) -> None:
+    async with calling(Site(), Quick) as caller:
+        caller.writer.write(sent)
+        status, body = await caller.answer()
+    assert status == 408
+    assert json.loads(body)["error"]["code"] == "request_timeout"
+
+
+async def test_drops_of_a_request_do_not_move_the_deadline() -> None:
+    site = Site()
+    async with calling(site, Quick) as caller:
+
+        async def drip() -> None:
+            for byte in HEAD + b"abc":
+                caller.writer.write(bytes([byte]))
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        assert (await caller.answer())[0] == 408
+        dripping.cancel()
+    assert site.bodies == []
+
+
+async def test_an_application_that_waits_for_the_rest_of_a_body_hears_that_its_caller_is_gone() -> None:
+    site = Site()
+    async with calling(site, Quick) as caller:
+        caller.writer.write(HEAD + b"abc")
+        assert (await caller.answer())[0] == 408
+    async with asyncio.timeout(5):
+        while not site.bodies:
+            await asyncio.sleep(0)
+    assert site.bodies == [None]
+
+
+async def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
+    async with calling(Site(), Quick) as caller, asyncio.timeout(5):
+        assert await caller.reader.read() == b""
+
+
+async def test_line_breaks_do_not_keep_a_connection_open() -> None:
+    async with calling(Site(), Quick) as caller, asyncio.timeout(5):
+        caller.writer.write(HEAD + b"abcd")
+        assert await caller.one_answer() == b"taken"
+        caller.writer.write(b"\r\n")
+        assert await caller.reader.read() == b""
+
+
+@pytest.mark.parametrize("pieces", [1, 64])
+async def test_a_head_without_end_is_refused_however_it_comes(pieces: int) -> None:
+    site = Site()
+    async with calling(site, Quick) as caller:
+        caller.writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
+        many = b"x-filler: " + b"a" * (LARGEST_HEAD // 4) + b"\r\n"
+        data = many * 5 + b"\r\n"
+        for at in range(0, len(data), -(-len(data) // pieces)):
+            caller.writer.write(data[at : at + -(-len(data) // pieces)])
+            await asyncio.sleep(0)
+        status, body = await caller.answer()
+    assert status == 431
+    assert json.loads(body)["error"]["code"] == "headers_too_large"
+    assert site.bodies == []
+
+
+async def test_a_large_head_that_ends_in_time_passes() -> None:
+    async with calling(Site(), Quick) as caller:
+        caller.writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nx-filler: " + b"a" * (LARGEST_HEAD - 1024) + b"\r\n\r\n")
+        assert await caller.one_answer() == b"taken"
+
+
+async def test_the_time_between_two_requests_and_of_an_answer_does_not_count() -> None:
+    async with calling(Site(), Quick) as caller:
+        for _ in range(3):
+            caller.writer.write(HEAD + b"abcd")
+            assert await caller.one_answer() == b"taken"
+            await asyncio.sleep(Quick.receive_seconds * 1.2)
+
+
+async def test_a_body_may_take_its_time_where_only_the_head_is_bounded() -> None:
+    site = Site()
+    async with calling(site, QuickHead) as caller:
+        caller.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        for piece in (b"2\r\na\n", b"\r\n2", b"\r\nb\n\r\n", b"0\r\n\r\n"):
+            await asyncio.sleep(QuickHead.receive_seconds * 0.6)
+            caller.writer.write(piece)
+        assert await caller.one_answer() == b"taken"
+    assert site.bodies == [b"a\nb\n"]
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x00" * 100]
+)
+async def test_what_is_not_http_gets_400(junk: bytes) -> None:
+    async with calling(Site(), Quick) as caller:
+        caller.writer.write(junk)
+        assert (await caller.answer())[0] == 400
