@@ -54,6 +54,7 @@ KINDS = (
             ("Instance", "string", ".spec.agentRef"),
             ("Mode", "string", ".spec.mode"),
             ("Phase", "string", ".status.phase"),
+            ("Queue", "integer", ".status.queuePosition"),
             ("Tokens", "integer", ".status.tokenUsage.totalTokens"),
             ("Error", "string", ".status.error.type"),
             _AGE,

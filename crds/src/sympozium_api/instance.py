@@ -137,7 +137,7 @@ class InstanceSpec(ApiModel):
     web_endpoint: WebEndpoint = WebEndpoint()
     """The instance's HTTP API."""
     max_concurrent_runs: Annotated[int, Field(ge=1, le=10_000)] = 20
-    """Runs of this instance that have a Job at the same time; the others wait, first come, first served."""
+    """Runs of this instance that have a Job at the same time; the others wait: fair among API keys, first come, first served."""
     max_queued_runs: Annotated[int, Field(ge=0, le=100_000)] = 200
     """Runs that may wait; beyond it the web-proxy answers 429."""
     image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16)] = []

@@ -141,6 +141,9 @@ class RunStatus(ApiModel):
 
     phase: Phase | None = None
     """Pending: waits. Running: its pod works. Serving: its server answers. The others are terminal."""
+    queue_position: Annotated[int | None, Field(ge=1)] = None
+    """Place in the line of its instance when the operator last looked, the next one to start being 1; only for a run that has
+    waited for more than two seconds."""
     job_name: Annotated[str | None, Field(max_length=63)] = None
     """The run's only Job."""
     pod_name: Annotated[str | None, Field(max_length=253)] = None

@@ -65,10 +65,12 @@ class Leader:
             jobs += await self.client.list(JOBS, scope, labelSelector=f"{OURS},{names.LABEL_RUN}")
         runs = [run["metadata"] for run in sorted(runs, key=lambda run: str(run["metadata"]["creationTimestamp"]))]
         there = {run["uid"]: (run["namespace"], run["name"], run["uid"]) for run in runs}
+        key_ids = {run["uid"]: (run.get("annotations") or {}).get(names.ANNOTATION_KEY_ID, "") for run in runs}
         for job in jobs:
             labels, run = job["metadata"]["labels"], there.get(controller_uid(job) or "")
             if run is not None:
-                self.admission.note(run, (run[0], labels[names.LABEL_INSTANCE]), job["metadata"]["creationTimestamp"])
+                instance, created = (run[0], labels[names.LABEL_INSTANCE]), job["metadata"]["creationTimestamp"]
+                self.admission.note(run, instance, created, key_id=key_ids[run[2]])
                 self.admission.start(run)
             elif job_ended(job):
                 self.queue.add(Key("run", job["metadata"]["namespace"], labels[names.LABEL_RUN]))

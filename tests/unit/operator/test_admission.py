@@ -1,5 +1,7 @@
 """First come, first served, and no more than an instance's limit."""
 
+import time
+
 from sympozium_operator.policy.admission import Admission
 
 ALICE, BOB = ("team", "alice"), ("team", "bob")
@@ -125,6 +127,65 @@ def test_a_run_that_ends_while_it_waits_for_room_holds_nobody_up() -> None:
     admission.unplaced(run("a"), waits=True)
     assert not admission.full
     assert admission.turns() == [run("b")]
+
+
+def lines(**line: str) -> Admission:
+    """Runs of several keys, as they came: ``lines(a="hal", b="ann")``."""
+    admission = Admission()
+    for name, key_id in line.items():
+        admission.note(run(name), ALICE, "2026-01-01T00:00:00Z", key_id=key_id)
+    return admission
+
+
+def in_turn(admission: Admission, limit: int) -> list[str]:
+    admission.admit(run("a"), limit)
+    admission.release(run("a"))
+    return [name for _, name, _ in admission.next(ALICE)]
+
+
+def test_a_key_that_asks_for_much_makes_only_its_own_runs_wait() -> None:
+    admission = lines(a="hal", b="hal", c="hal", d="hal", e="ann", f="bob", g="ann")
+    assert in_turn(admission, 6) == ["b", "e", "f", "c", "g", "d"]
+
+
+def test_what_a_key_has_going_on_counts_too() -> None:
+    admission = lines(a="hal", b="hal", c="hal", d="ann", e="ann")
+    for name in "abc":
+        admission.start(run(name))
+    admission.note(run("f"), ALICE, "2026-01-01T00:00:00Z", key_id="hal")
+    assert admission.admit(run("d"), 4)
+    admission.release(run("a"))
+    assert [admission.position(run(name)) for name in "ef"] == [1, 2]
+
+
+def test_a_position_moves_up_as_others_start_or_leave() -> None:
+    admission = lines(a="hal", b="hal", c="hal")
+    assert [admission.position(run(name)) for name in "abc"] == [1, 2, 3]
+    admission.start(run("a"))
+    admission.release(run("b"))
+    assert admission.position(run("c")) == 1
+
+
+def test_a_position_is_shown_from_time_to_time_only() -> None:
+    admission = lines(a="hal")
+    assert [admission.is_to_be_shown(run("a"), now) for now in (0.0, 1.0, 14.0, 15.0, 16.0)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_long_line_is_no_burden() -> None:
+    admission, began = Admission(), time.process_time()
+    for number in range(20_000):
+        admission.note(run(str(number)), ALICE, "2026-01-01T00:00:00Z", key_id=f"key-{number % 7}")
+    for number in range(20_000):
+        admission.admit(run(str(number)), 20)
+        if number < 2_000:
+            admission.release(run(str(number)))
+    assert time.process_time() - began < 5
 
 
 def test_nothing_is_left_of_instances_without_runs() -> None:

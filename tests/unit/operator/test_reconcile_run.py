@@ -274,12 +274,12 @@ async def test_runs_start_first_come_first_served_and_no_more_than_the_limit() -
     assert world.admission.counts() == (2, 1)
 
 
-async def test_waiting_runs_cost_no_writes() -> None:
+async def test_a_run_that_waits_for_a_moment_costs_no_write() -> None:
     world = World(instance_object(maxConcurrentRuns=1))
     world.ask("a", "b")
     await world.look("a")
     world.writes()
-    assert (await world.look("b")).after == 600
+    assert (await world.look("b")).after == 2
     assert world.writes() == []
 
 
@@ -301,3 +301,29 @@ async def test_a_waiting_run_whose_time_is_over_fails() -> None:
     world.clock.advance(601)
     await world.look("b")
     assert world.status("b")["error"]["type"] == "timeout"
+
+
+async def test_a_run_that_waits_for_longer_is_told_its_place_now_and_then() -> None:
+    world = World(instance_object(maxConcurrentRuns=1))
+    world.ask("q1", "q2", "q3")
+    for name in ("q1", "q2", "q3"):
+        await world.look(name)
+    world.writes()
+    assert (await world.look("q3")).after == 2
+    world.clock.advance(2)
+    assert (await world.look("q3")).after == 15
+    assert world.status("q3") == {"phase": "Pending", "queuePosition": 2}
+    world.clock.advance(5)
+    await world.look("q3")
+    assert world.writes() == [("patch", "agentruns/status")]
+
+    world.answer("q1")
+    await world.settle("q1")
+    world.clock.advance(10)
+    await world.look("q3")
+    assert world.status("q3")["queuePosition"] == 1
+
+    world.answer("q2")
+    await world.settle("q2")
+    assert world.job("q3")
+    assert "queuePosition" not in world.status("q3")

@@ -138,9 +138,12 @@ def _without_job(seen: Input) -> Decision:
         return _report(seen, Finding("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
     if seen.secret_trouble is not None:
         return End(records.error("model_secret_missing", seen.secret_trouble, 503))
-    if not run.status.conditions:
-        return Start(after=left)
-    return Start(left, {"conditions": _conditions(seen, Finding("Accepted", ok=True, reason="Accepted"))})
+    taken_back: Object = {}
+    if run.status.queue_position is not None:
+        taken_back["queuePosition"] = None
+    if run.status.conditions:
+        taken_back["conditions"] = _conditions(seen, Finding("Accepted", ok=True, reason="Accepted"))
+    return Start(left, taken_back or None)
 
 
 def _with_job(seen: Input, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count

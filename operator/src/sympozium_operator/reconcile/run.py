@@ -19,7 +19,7 @@ from sympozium_operator.metrics import Metrics
 from sympozium_operator.outcome import DONE, Key, NotYet, Outcome
 from sympozium_operator.policy import pods as pod_policy
 from sympozium_operator.policy import run as policy
-from sympozium_operator.policy.admission import Admission, Run
+from sympozium_operator.policy.admission import SHOW_AFTER, Admission, Run
 from sympozium_operator.policy.instance import secret_trouble, web_endpoint_is_on
 
 Object = dict[str, Any]
@@ -42,7 +42,8 @@ class Runs:
     async def reconcile(self, run: AgentRun) -> Outcome:
         """One look at a run that was just read."""
         if not run.ended:
-            self.admission.note(place(run), _instance(run), run.metadata.creation_timestamp)
+            key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
+            self.admission.note(place(run), _instance(run), run.metadata.creation_timestamp, key_id=key_id)
         was_full = self.admission.full
         seen = await self._gather(run)
         outcome = await self._act(seen, policy.decide(seen))
@@ -141,7 +142,7 @@ class Runs:
     async def _start(self, seen: policy.Input, decision: policy.Start) -> Outcome:
         run, instance = seen.run, seen.instance
         if instance is None or not self.admission.admit(place(run), instance.spec.max_concurrent_runs):
-            return Outcome(after=decision.after)
+            return await self._wait(seen, decision)
         body = desired_job.build(
             run,
             instance,
@@ -159,6 +160,18 @@ class Runs:
         if decision.status:
             await self._write(run, decision.status)
         return Outcome(after=policy.LOOK_AFTER)
+
+    async def _wait(self, seen: policy.Input, decision: policy.Start) -> Outcome:
+        """The run's turn has not come; one that waits for longer is told its place in the line."""
+        run, now = seen.run, seen.now
+        patience = SHOW_AFTER - (now - run.metadata.created).total_seconds()
+        if patience > 0:
+            return Outcome(after=min(decision.after, patience))
+        if self.admission.is_to_be_shown(place(run), now.timestamp()):
+            position = self.admission.position(place(run))
+            if position != run.status.queue_position:
+                await self._write(run, {"phase": "Pending", "queuePosition": position})
+        return Outcome(after=min(decision.after, self.admission.show_every(place(run))))
 
     async def _end(self, seen: policy.Input, decision: policy.End) -> Outcome:
         run, pod = seen.run, decision.pod
