@@ -69,7 +69,7 @@ def test_pods_pass_pod_security_restricted_with_a_root_that_nobody_writes(deploy
 
 def test_the_operator_accepts_what_the_chart_tells_it() -> None:
     settings = from_environment(variables(pod_of(rendered(), "sympozium-operator")))
-    assert settings.agent_image == "sympozium/webproxy:0.1.0"
+    assert settings.agent_image == "sympozium/webproxy:0.2.0"
     assert settings.runs_url == f"http://sympozium-runs.{NAMESPACE}.svc:8081"
     assert settings.agent_resources["limits"] == {"cpu": "1", "memory": "256Mi"}
     assert (settings.start_timeout, settings.failed_job_retention, settings.run_retention) == (45, 600, 86400)
@@ -99,7 +99,7 @@ def test_all_of_one_image_is_one_image() -> None:
     image = "r.example.com/sympozium/webproxy:v2"
     assert pod_of(documents, "sympozium-runs")["containers"][0]["image"] == image
     assert pick(documents, "SkillPack", "web-endpoint")["spec"]["sidecar"]["image"] == image
-    assert pod_of(documents, "sympozium-operator")["containers"][0]["image"] == "r.example.com/sympozium/operator:0.1.0"
+    assert pod_of(documents, "sympozium-operator")["containers"][0]["image"] == "r.example.com/sympozium/operator:0.2.0"
 
 
 def test_the_built_in_skill_is_a_server_that_its_crd_takes() -> None:

@@ -20,6 +20,7 @@ from sympozium_operator import settings as settings_module
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.cluster.lease import Lease, LeaseLost
 from sympozium_operator.desired.job import AgentPod
+from sympozium_operator.desired.network import Egress
 from sympozium_operator.leader import Leader
 from sympozium_operator.metrics import STUCK_AFTER, Metrics, served
 from sympozium_operator.policy.admission import Admission
@@ -27,6 +28,7 @@ from sympozium_operator.policy.run import Limits
 from sympozium_operator.queue import WorkQueue
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
+from sympozium_operator.reconcile.network import NetworkPolicies
 from sympozium_operator.reconcile.prune import Pruner
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
@@ -48,15 +50,20 @@ def wire(client: Client, settings: Settings, admission: Admission, metrics: Metr
         pull_policy=settings.image_pull_policy,
         resources=settings.agent_resources,
         runs_url=settings.runs_url,
+        template=settings.agent_pod,
     )
+    egress = Egress(settings.namespace, settings.extra_agent_egress) if settings.network_policies else None
+    policies = NetworkPolicies(client, egress)
     limits = Limits(settings.start_timeout, settings.failed_job_retention)
     runs = Runs(client, clock, admission, metrics, events, agent, limits)
     return Dispatch(
         client=client,
         metrics=metrics,
-        instances=Instances(client, clock, events, settings.namespace, runs.turns),
+        instances=Instances(client, clock, events, settings.namespace, policies, runs.turns),
         runs=runs,
-        servers=Servers(client, clock, settings.namespace, settings.image_pull_policy),
+        servers=Servers(
+            client, clock, settings.namespace, settings.image_pull_policy, policies, settings.web_proxy_pod
+        ),
         skill_packs=SkillPacks(client, settings.namespace, settings.scopes),
     )
 
