@@ -40,8 +40,8 @@ def registry(add: Add) -> kopf.OperatorRegistry:
         add(Key("run", namespace, labels[names.LABEL_RUN]))
 
     async def network_policy(namespace: str, labels: kopf.Labels, **_: Any) -> None:
-        key = Key("run", namespace, run) if (run := labels.get(names.LABEL_RUN)) else None
-        add(key or Key("instance", namespace, labels[names.LABEL_INSTANCE]))
+        owner = labels.get(names.LABEL_RUN)
+        add(Key("run", namespace, owner) if owner else Key("instance", namespace, labels[names.LABEL_INSTANCE]))
 
     _on(found, INSTANCES)(instance)
     _on(found, SKILL_PACKS)(skill_pack)

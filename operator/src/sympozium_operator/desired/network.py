@@ -72,7 +72,9 @@ Services = Mapping[Address, Object | None]
 def addresses(instance: SympoziumInstance) -> list[Address]:
     """What the instance's agents connect to: the model, and the proxies that its environment names."""
     env = instance.spec.agents.default.env
-    proxies = [value if "://" in value else f"http://{value}" for name, value in env.items() if name.lower() in _PROXIES]
+    proxies = [
+        value if "://" in value else f"http://{value}" for name, value in env.items() if name.lower() in _PROXIES
+    ]
     found = map(_address, [effective.model(instance).base_url, *proxies])
     return list(dict.fromkeys(address for address in found if address))
 
@@ -172,7 +174,7 @@ def _rules(address: Address, namespace: str, services: Services) -> list[Object]
 
 def _target_port(spec: Object, port: int) -> int | str:
     """The pods' port, by number or by name, behind a Service's."""
-    found = next((item for item in spec.get("ports", []) if item["port"] == port), {})
+    found: Object = next((item for item in spec.get("ports", []) if item["port"] == port), {})
     target: int | str = found.get("targetPort") or port
     return target
 
