@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tests.contract.crd_schema import violations
 from tests.contract.documents import ROOT
+from tests.unit.operator.golden import matches
 
 from sympozium_api.crds import KINDS, definition
 from sympozium_api.run import AgentRun
@@ -23,8 +24,10 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["helm", *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
-def rendered(*values: str) -> list[dict[str, Any]]:
+def rendered(*values: str, of: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The chart with values as after --set, or ``of`` a whole document of them."""
     settings = [part for value in values for part in ("--set", value)]
+    settings += [part for name, value in (of or {}).items() for part in ("--set-json", f"{name}={json.dumps(value)}")]
     done = helm("template", "release", str(CHART), "--namespace", NAMESPACE, *settings)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
@@ -43,6 +46,48 @@ def pod_of(documents: list[dict[str, Any]], deployment: str) -> dict[str, Any]:
 def variables(pod: dict[str, Any]) -> dict[str, str]:
     [container] = pod["containers"]
     return {variable["name"]: variable.get("value", "from-the-pod") for variable in container.get("env", [])}
+
+
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+SCHEDULING: dict[str, Any] = {
+    "nodeSelector": {"pool": "agents"},
+    "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "agents", "effect": "NoSchedule"}],
+    "affinity": {
+        "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "preference": {"matchExpressions": [{"key": "spot", "operator": "DoesNotExist"}]}}
+            ]
+        }
+    },
+    "priorityClassName": "low",
+    "podLabels": {"team": "a", "app.kubernetes.io/component": "mine"},
+    "podAnnotations": {"example.com/scrape": "no"},
+}
+ACCOUNT = {
+    "serviceAccount": {"annotations": {"example.com/identity": "a"}},
+    "extraEnv": [{"name": "SSL_CERT_FILE", "value": "/ca.pem"}],
+}
+EVERYTHING: dict[str, Any] = {
+    "images": {
+        "registry": "registry.example.com:5000/team",
+        "pullPolicy": "Always",
+        "pullSecrets": ["registry"],
+        "operator": {"tag": "v2"},
+        "webproxy": {"digest": DIGEST},
+    },
+    "operator": {"replicas": 2, "logLevel": "debug"} | SCHEDULING | ACCOUNT,
+    "runsServer": {"replicas": 2} | SCHEDULING | ACCOUNT,
+    "webProxy": SCHEDULING,
+    "agent": SCHEDULING,
+    "runs": {"retention": "1h", "kept": 10, "failedJobRetention": "1m", "startTimeout": "1m30s"},
+    "networkPolicies": {"extraAgentEgress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3000}]}]},
+}
+
+
+@pytest.mark.parametrize(("scenario", "values"), [("defaults", {}), ("everything", EVERYTHING)])
+def test_the_chart_is_as_reviewed(scenario: str, values: dict[str, Any]) -> None:
+    """Every value is in one of the two, so that a change of any template is seen; ``UPDATE_GOLDEN=1`` writes them anew."""
+    assert matches(scenario, *rendered(of=values), folder="chart")
 
 
 @pytest.mark.parametrize("chart", ["sympozium", "sympozium-crds"])
@@ -92,6 +137,60 @@ def test_values_reach_the_operator() -> None:
     assert (settings.start_timeout, settings.runs_kept, settings.log_level) == (90, 5, "debug")
     assert settings.agent_resources["requests"]["cpu"] == "10m"
     assert variables(pod_of(documents, "sympozium-operator"))["SYMPOZIUM_NAMESPACE"] == "from-the-pod"
+
+
+def test_scheduling_reaches_every_pod_and_labels_of_ours_stay() -> None:
+    documents = rendered(of=EVERYTHING)
+    settings = from_environment(variables(pod_of(documents, "sympozium-operator")))
+    scheduling = {name: SCHEDULING[name] for name in ("nodeSelector", "tolerations", "affinity", "priorityClassName")}
+    for pod in (settings.agent_pod, settings.web_proxy_pod):
+        assert pod["spec"] == scheduling
+        assert pod["metadata"] == {"labels": SCHEDULING["podLabels"], "annotations": SCHEDULING["podAnnotations"]}
+    for name, component in (("sympozium-operator", "operator"), ("sympozium-runs", "runs")):
+        template = pick(documents, "Deployment", name)["spec"]["template"]
+        assert scheduling.items() <= template["spec"].items()
+        assert template["metadata"]["labels"]["team"] == "a"
+        assert template["metadata"]["labels"]["app.kubernetes.io/component"] == component
+        assert {"name": "SSL_CERT_FILE", "value": "/ca.pem"} in template["spec"]["containers"][0]["env"]
+
+
+def test_what_agents_may_reach_besides_is_told_to_the_operator() -> None:
+    settings = from_environment(variables(pod_of(rendered(of=EVERYTHING), "sympozium-operator")))
+    assert settings.network_policies
+    assert list(settings.extra_agent_egress) == EVERYTHING["networkPolicies"]["extraAgentEgress"]
+
+
+def test_without_network_policies_there_are_none() -> None:
+    documents = rendered("networkPolicies.enabled=false")
+    assert not [item for item in documents if item["kind"] == "NetworkPolicy"]
+    assert not from_environment(variables(pod_of(documents, "sympozium-operator"))).network_policies
+
+
+def test_a_network_policy_selects_the_pods_of_its_name_and_opens_their_port() -> None:
+    documents = rendered()
+    policies = [item for item in documents if item["kind"] == "NetworkPolicy"]
+    assert policies
+    for policy in policies:
+        template = pick(documents, "Deployment", policy["metadata"]["name"])["spec"]["template"]
+        assert policy["spec"]["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        ports = [port["name"] for port in template["spec"]["containers"][0]["ports"]]
+        assert [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]] == ports
+
+
+def test_only_several_replicas_have_a_disruption_budget() -> None:
+    assert not [item for item in rendered() if item["kind"] == "PodDisruptionBudget"]
+    documents = rendered("operator.replicas=2")
+    [budget] = [item for item in documents if item["kind"] == "PodDisruptionBudget"]
+    assert budget["spec"]["selector"] == pick(documents, "Deployment", "sympozium-operator")["spec"]["selector"]
+    assert budget["spec"]["maxUnavailable"] == 1
+
+
+def test_a_digest_takes_the_place_of_the_tag() -> None:
+    documents = rendered("images.registry=r.example.com", "images.webproxy.tag=v2", f"images.webproxy.digest={DIGEST}")
+    image = f"r.example.com/sympozium/webproxy@{DIGEST}"
+    assert pod_of(documents, "sympozium-runs")["containers"][0]["image"] == image
+    assert pick(documents, "SkillPack", "web-endpoint")["spec"]["sidecar"]["image"] == image
+    assert from_environment(variables(pod_of(documents, "sympozium-operator"))).agent_image == image
 
 
 def test_all_of_one_image_is_one_image() -> None:
@@ -165,6 +264,17 @@ def test_the_operator_holds_all_that_it_grants() -> None:
         ("images.operator.tag=a b", "/images/operator/tag"),
         ("operator.replicas=0", "/operator/replicas"),
         ("operator.resources.limits=null", "'limits'"),
+        ("images.webproxy.digest=sha256:short", "/images/webproxy/digest"),
+        ("operator.nodeSelector=agents", "/operator/nodeSelector"),
+        ("webProxy.tolerations[0].when=always", "/webProxy/tolerations"),
+        ("agent.affinity.nearby=yes", "/agent/affinity"),
+        ("agent.priorityClassName=Not A Name", "/agent/priorityClassName"),
+        ("runsServer.podLabels.team=a b", "/runsServer/podLabels/team"),
+        ("operator.extraEnv[0].value=x", "/operator/extraEnv"),
+        ("operator.extraEnv[0].name=SYMPOZIUM_NAMESPACE", "/operator/extraEnv"),
+        ("operator.serviceAccount.name=other", "/operator/serviceAccount"),
+        ("networkPolicies.enabled=maybe", "/networkPolicies/enabled"),
+        ("networkPolicies.extraAgentEgress[0].from[0].podSelector=x", "/networkPolicies/extraAgentEgress"),
         ("runs.retention=soon", "/runs/retention"),
         ("runs.retention=0s", "/runs/retention"),
         ("runs.kept=many", "/runs/kept"),
