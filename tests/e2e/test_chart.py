@@ -1,13 +1,18 @@
-"""The charts as Helm renders them. No cluster is asked; Helm is the one on the PATH (``. .local/env``)."""
+"""The charts as Helm renders them. Helm is the one on the PATH (``. .local/env``); a cluster is asked only by what the notes say."""
 
 import json
+import os
+import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from tests.contract.crd_schema import violations
 from tests.contract.documents import ROOT
+from tests.e2e.conftest import Endpoint
+from tests.unit.operator.golden import matches
 
 from sympozium_api.crds import KINDS, definition
 from sympozium_api.run import AgentRun
@@ -23,8 +28,10 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["helm", *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
-def rendered(*values: str) -> list[dict[str, Any]]:
+def rendered(*values: str, of: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The chart with values as after --set, or ``of`` a whole document of them."""
     settings = [part for value in values for part in ("--set", value)]
+    settings += [part for name, value in (of or {}).items() for part in ("--set-json", f"{name}={json.dumps(value)}")]
     done = helm("template", "release", str(CHART), "--namespace", NAMESPACE, *settings)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
@@ -43,6 +50,48 @@ def pod_of(documents: list[dict[str, Any]], deployment: str) -> dict[str, Any]:
 def variables(pod: dict[str, Any]) -> dict[str, str]:
     [container] = pod["containers"]
     return {variable["name"]: variable.get("value", "from-the-pod") for variable in container.get("env", [])}
+
+
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+SCHEDULING: dict[str, Any] = {
+    "nodeSelector": {"pool": "agents"},
+    "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "agents", "effect": "NoSchedule"}],
+    "affinity": {
+        "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "preference": {"matchExpressions": [{"key": "spot", "operator": "DoesNotExist"}]}}
+            ]
+        }
+    },
+    "priorityClassName": "low",
+    "podLabels": {"team": "a", "app.kubernetes.io/component": "mine"},
+    "podAnnotations": {"example.com/scrape": "no"},
+}
+ACCOUNT = {
+    "serviceAccount": {"annotations": {"example.com/identity": "a"}},
+    "extraEnv": [{"name": "SSL_CERT_FILE", "value": "/ca.pem"}],
+}
+EVERYTHING: dict[str, Any] = {
+    "images": {
+        "registry": "registry.example.com:5000/team",
+        "pullPolicy": "Always",
+        "pullSecrets": ["registry"],
+        "operator": {"tag": "v2"},
+        "webproxy": {"digest": DIGEST},
+    },
+    "operator": {"replicas": 2, "logLevel": "debug"} | SCHEDULING | ACCOUNT,
+    "runsServer": {"replicas": 2} | SCHEDULING | ACCOUNT,
+    "webProxy": SCHEDULING,
+    "agent": SCHEDULING,
+    "runs": {"retention": "1h", "kept": 10, "failedJobRetention": "1m", "startTimeout": "1m30s"},
+    "networkPolicies": {"extraAgentEgress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3000}]}]},
+}
+
+
+@pytest.mark.parametrize(("scenario", "values"), [("defaults", {}), ("everything", EVERYTHING)])
+def test_the_chart_is_as_reviewed(scenario: str, values: dict[str, Any]) -> None:
+    """Every value is in one of the two, so that a change of any template is seen; ``UPDATE_GOLDEN=1`` writes them anew."""
+    assert matches(scenario, *rendered(of=values), folder="chart")
 
 
 @pytest.mark.parametrize("chart", ["sympozium", "sympozium-crds"])
@@ -69,7 +118,7 @@ def test_pods_pass_pod_security_restricted_with_a_root_that_nobody_writes(deploy
 
 def test_the_operator_accepts_what_the_chart_tells_it() -> None:
     settings = from_environment(variables(pod_of(rendered(), "sympozium-operator")))
-    assert settings.agent_image == "sympozium/webproxy:0.1.0"
+    assert settings.agent_image == "sympozium/webproxy:0.2.0"
     assert settings.runs_url == f"http://sympozium-runs.{NAMESPACE}.svc:8081"
     assert settings.agent_resources["limits"] == {"cpu": "1", "memory": "256Mi"}
     assert (settings.start_timeout, settings.failed_job_retention, settings.run_retention) == (45, 600, 86400)
@@ -94,12 +143,66 @@ def test_values_reach_the_operator() -> None:
     assert variables(pod_of(documents, "sympozium-operator"))["SYMPOZIUM_NAMESPACE"] == "from-the-pod"
 
 
+def test_scheduling_reaches_every_pod_and_labels_of_ours_stay() -> None:
+    documents = rendered(of=EVERYTHING)
+    settings = from_environment(variables(pod_of(documents, "sympozium-operator")))
+    scheduling = {name: SCHEDULING[name] for name in ("nodeSelector", "tolerations", "affinity", "priorityClassName")}
+    for pod in (settings.agent_pod, settings.web_proxy_pod):
+        assert pod["spec"] == scheduling
+        assert pod["metadata"] == {"labels": SCHEDULING["podLabels"], "annotations": SCHEDULING["podAnnotations"]}
+    for name, component in (("sympozium-operator", "operator"), ("sympozium-runs", "runs")):
+        template = pick(documents, "Deployment", name)["spec"]["template"]
+        assert scheduling.items() <= template["spec"].items()
+        assert template["metadata"]["labels"]["team"] == "a"
+        assert template["metadata"]["labels"]["app.kubernetes.io/component"] == component
+        assert {"name": "SSL_CERT_FILE", "value": "/ca.pem"} in template["spec"]["containers"][0]["env"]
+
+
+def test_what_agents_may_reach_besides_is_told_to_the_operator() -> None:
+    settings = from_environment(variables(pod_of(rendered(of=EVERYTHING), "sympozium-operator")))
+    assert settings.network_policies
+    assert list(settings.extra_agent_egress) == EVERYTHING["networkPolicies"]["extraAgentEgress"]
+
+
+def test_without_network_policies_there_are_none() -> None:
+    documents = rendered("networkPolicies.enabled=false")
+    assert not [item for item in documents if item["kind"] == "NetworkPolicy"]
+    assert not from_environment(variables(pod_of(documents, "sympozium-operator"))).network_policies
+
+
+def test_a_network_policy_selects_the_pods_of_its_name_and_opens_their_port() -> None:
+    documents = rendered()
+    policies = [item for item in documents if item["kind"] == "NetworkPolicy"]
+    assert policies
+    for policy in policies:
+        template = pick(documents, "Deployment", policy["metadata"]["name"])["spec"]["template"]
+        assert policy["spec"]["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        ports = [port["name"] for port in template["spec"]["containers"][0]["ports"]]
+        assert [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]] == ports
+
+
+def test_only_several_replicas_have_a_disruption_budget() -> None:
+    assert not [item for item in rendered() if item["kind"] == "PodDisruptionBudget"]
+    documents = rendered("operator.replicas=2")
+    [budget] = [item for item in documents if item["kind"] == "PodDisruptionBudget"]
+    assert budget["spec"]["selector"] == pick(documents, "Deployment", "sympozium-operator")["spec"]["selector"]
+    assert budget["spec"]["maxUnavailable"] == 1
+
+
+def test_a_digest_takes_the_place_of_the_tag() -> None:
+    documents = rendered("images.registry=r.example.com", "images.webproxy.tag=v2", f"images.webproxy.digest={DIGEST}")
+    image = f"r.example.com/sympozium/webproxy@{DIGEST}"
+    assert pod_of(documents, "sympozium-runs")["containers"][0]["image"] == image
+    assert pick(documents, "SkillPack", "web-endpoint")["spec"]["sidecar"]["image"] == image
+    assert from_environment(variables(pod_of(documents, "sympozium-operator"))).agent_image == image
+
+
 def test_all_of_one_image_is_one_image() -> None:
     documents = rendered("images.registry=r.example.com", "images.webproxy.tag=v2")
     image = "r.example.com/sympozium/webproxy:v2"
     assert pod_of(documents, "sympozium-runs")["containers"][0]["image"] == image
     assert pick(documents, "SkillPack", "web-endpoint")["spec"]["sidecar"]["image"] == image
-    assert pod_of(documents, "sympozium-operator")["containers"][0]["image"] == "r.example.com/sympozium/operator:0.1.0"
+    assert pod_of(documents, "sympozium-operator")["containers"][0]["image"] == "r.example.com/sympozium/operator:0.2.0"
 
 
 def test_the_built_in_skill_is_a_server_that_its_crd_takes() -> None:
@@ -165,6 +268,17 @@ def test_the_operator_holds_all_that_it_grants() -> None:
         ("images.operator.tag=a b", "/images/operator/tag"),
         ("operator.replicas=0", "/operator/replicas"),
         ("operator.resources.limits=null", "'limits'"),
+        ("images.webproxy.digest=sha256:short", "/images/webproxy/digest"),
+        ("operator.nodeSelector=agents", "/operator/nodeSelector"),
+        ("webProxy.tolerations[0].when=always", "/webProxy/tolerations"),
+        ("agent.affinity.nearby=yes", "/agent/affinity"),
+        ("agent.priorityClassName=Not A Name", "/agent/priorityClassName"),
+        ("runsServer.podLabels.team=a b", "/runsServer/podLabels/team"),
+        ("operator.extraEnv[0].value=x", "/operator/extraEnv"),
+        ("operator.extraEnv[0].name=SYMPOZIUM_NAMESPACE", "/operator/extraEnv"),
+        ("operator.serviceAccount.name=other", "/operator/serviceAccount"),
+        ("networkPolicies.enabled=maybe", "/networkPolicies/enabled"),
+        ("networkPolicies.extraAgentEgress[0].from[0].podSelector=x", "/networkPolicies/extraAgentEgress"),
         ("runs.retention=soon", "/runs/retention"),
         ("runs.retention=0s", "/runs/retention"),
         ("runs.kept=many", "/runs/kept"),
@@ -176,9 +290,40 @@ def test_a_value_that_means_nothing_is_refused_with_its_name(value: str, named: 
     assert named in done.stderr
 
 
-def test_the_notes_name_commands_that_work() -> None:
+def notes() -> str:
     done = helm("install", "release", str(CHART), "--dry-run=client", "--namespace", NAMESPACE, "--output", "json")
     assert done.returncode == 0, done.stderr
-    notes = json.loads(done.stdout)["info"]["notes"]
-    assert "kubectl apply -f examples/instance.yaml" in notes
-    assert """go-template='{{index .data "api-key" | base64decode}}'""" in notes
+    found: str = json.loads(done.stdout)["info"]["notes"]
+    return found
+
+
+def test_the_notes_name_the_release_and_a_file_that_there_is() -> None:
+    assert f"is installed in namespace {NAMESPACE}" in notes()
+    [example] = re.findall(r"kubectl apply -f (\S+)", notes())
+    assert "name: assistant" in (ROOT / example).read_text()
+
+
+def test_the_commands_of_the_notes_work(chat: Endpoint, tmp_path: Path) -> None:
+    """Those after the first, for an instance that is there already: the example's model is not in reach of every cluster."""
+    _, *commands = [line.strip() for line in notes().splitlines() if line.startswith("  ")]
+    config = tmp_path / "kubeconfig"
+    config.write_text(chat.namespace.kubectl("config", "view", "--minify", "--raw"))
+    subprocess.run(
+        ["kubectl", "config", "set-context", "--current", f"--namespace={chat.namespace.name}"],
+        env=os.environ | {"KUBECONFIG": str(config)},
+        check=True,
+        capture_output=True,
+    )
+    script = (
+        "\n".join(commands).replace("assistant", chat.instance).replace("curl ", "curl --retry 20 --retry-all-errors ")
+    )
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"trap 'kill %1' EXIT\n{script}"],
+        env=os.environ | {"KUBECONFIG": str(config)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "data: [DONE]" in done.stdout

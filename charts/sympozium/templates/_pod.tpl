@@ -1,8 +1,37 @@
-{{- /* What the pods of both Deployments have in common: the Pod Security level "restricted", and a root that nobody writes. */}}
+{{- /* What the pods of both Deployments have in common: the Pod Security level "restricted", and a root that nobody writes.
+Called with (dict "root" $ "component" "operator" "name" "sympozium-operator" "image" "operator" "values" .Values.operator). */}}
+
+{{- define "sympozium.serviceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ .name }}
+  labels: {{- include "sympozium.labels" . | nindent 4 }}
+  {{- with .values.serviceAccount.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{- /* Labels of ours win over a user's: selectors need them. */}}
+{{- define "sympozium.podMetadata" -}}
+labels: {{- merge (include "sympozium.labels" . | fromYaml) .values.podLabels | toYaml | nindent 2 }}
+{{- with .values.podAnnotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
 
 {{- define "sympozium.pod" -}}
 serviceAccountName: {{ .name }}
 enableServiceLinks: false
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "sympozium.selector" . | nindent 8 }}
+{{- with include "sympozium.scheduling" .values | fromYaml }}
+{{ toYaml . }}
+{{- end }}
 {{- with .root.Values.images.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -24,4 +53,40 @@ securityContext:
   readOnlyRootFilesystem: true
   capabilities:
     drop: [ALL]
+{{- end }}
+
+{{- /* Where pods may run, as fields of a pod; what is not set is left out. Called with the values of a component. */}}
+{{- define "sympozium.scheduling" -}}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- with index $ $field }}
+{{ $field }}: {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The same for pods that the operator makes: a part of a pod template, as JSON. */}}
+{{- define "sympozium.podTemplate" -}}
+{{- $metadata := dict }}
+{{- with .podLabels }}{{ $_ := set $metadata "labels" . }}{{ end }}
+{{- with .podAnnotations }}{{ $_ := set $metadata "annotations" . }}{{ end }}
+{{- $found := dict }}
+{{- with $metadata }}{{ $_ := set $found "metadata" . }}{{ end }}
+{{- with include "sympozium.scheduling" . | fromYaml }}{{ $_ := set $found "spec" . }}{{ end }}
+{{- toJson $found }}
+{{- end }}
+
+{{- /* With several replicas a node is drained one of them at a time. */}}
+{{- define "sympozium.disruptionBudget" -}}
+{{- if gt (int .values.replicas) 1 }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ .name }}
+  labels: {{- include "sympozium.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels: {{- include "sympozium.selector" . | nindent 6 }}
+{{- end }}
 {{- end }}

@@ -11,7 +11,7 @@ import structlog
 from kopf._core.engines.peering import Identity
 
 from sympozium_api import logs
-from sympozium_api.client import ApiError, ApiUnavailable, Client, from_environment
+from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, from_environment
 from sympozium_api.client.resources import INSTANCES, RUNS, SKILL_PACKS
 from sympozium_api.clock import SystemClock
 from sympozium_api.names import FIELD_MANAGER
@@ -20,6 +20,7 @@ from sympozium_operator import settings as settings_module
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.cluster.lease import Lease, LeaseLost
 from sympozium_operator.desired.job import AgentPod
+from sympozium_operator.desired.network import Egress
 from sympozium_operator.leader import Leader
 from sympozium_operator.metrics import STUCK_AFTER, Metrics, served
 from sympozium_operator.policy.admission import Admission
@@ -27,12 +28,15 @@ from sympozium_operator.policy.run import Limits
 from sympozium_operator.queue import WorkQueue
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
+from sympozium_operator.reconcile.network import NetworkPolicies
 from sympozium_operator.reconcile.prune import Pruner
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
 from sympozium_operator.reconcile.skillpack import SkillPacks
 from sympozium_operator.settings import InvalidSetting, Settings
 
+_KINDS_AGAIN = 2.0
+"""Seconds between looks whether the CRDs have come."""
 _WIND_DOWN = 0.2
 """Seconds that what was cancelled is waited for; kopf takes longer, but does nothing that anybody waits for."""
 
@@ -48,15 +52,20 @@ def wire(client: Client, settings: Settings, admission: Admission, metrics: Metr
         pull_policy=settings.image_pull_policy,
         resources=settings.agent_resources,
         runs_url=settings.runs_url,
+        template=settings.agent_pod,
     )
+    egress = Egress(settings.namespace, settings.extra_agent_egress) if settings.network_policies else None
+    policies = NetworkPolicies(client, egress)
     limits = Limits(settings.start_timeout, settings.failed_job_retention)
     runs = Runs(client, clock, admission, metrics, events, agent, limits)
     return Dispatch(
         client=client,
         metrics=metrics,
-        instances=Instances(client, clock, events, settings.namespace, runs.turns),
+        instances=Instances(client, clock, events, settings.namespace, policies, runs.turns),
         runs=runs,
-        servers=Servers(client, clock, settings.namespace, settings.image_pull_policy),
+        servers=Servers(
+            client, clock, settings.namespace, settings.image_pull_policy, policies, settings.web_proxy_pod
+        ),
         skill_packs=SkillPacks(client, settings.namespace, settings.scopes),
     )
 
@@ -64,8 +73,8 @@ def wire(client: Client, settings: Settings, admission: Admission, metrics: Metr
 async def main(settings: Settings) -> None:
     """Run until told to stop, or until going on would be wrong."""
     clock, admission, metrics = SystemClock(), Admission(), Metrics()
+    stop = _told_to_stop()
     async with Client.connect(from_environment()) as client:
-        await _require_kinds(client, settings)
         dispatch = wire(client, settings, admission, metrics)
         queue = WorkQueue(dispatch, workers=settings.workers, loop=asyncio.get_running_loop())
         metrics.observe(queue, admission)
@@ -74,7 +83,9 @@ async def main(settings: Settings) -> None:
         lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
         async with served(metrics, settings.metrics_port, alive=lambda: queue.stalled() < STUCK_AFTER):
             try:
-                await _first(await _kopf(settings, queue), _lead(lease, leader, metrics), _told_to_stop())
+                await _first(_kinds_are_there(client, settings), stop.wait())
+                if not stop.is_set():
+                    await _first(await _kopf(settings, queue), _lead(lease, leader, metrics), stop.wait())
             finally:
                 await queue.close()
                 await lease.release()
@@ -100,15 +111,15 @@ async def _kopf(settings: Settings, queue: WorkQueue) -> Coroutine[Any, Any, Non
     return kopf.run_tasks(tasks, ignored=before)
 
 
-async def _told_to_stop() -> None:
-    """Return on SIGTERM or SIGINT. Ours replace kopf's: the Lease is released at once, not after kopf has wound down."""
+def _told_to_stop() -> asyncio.Event:
+    """Set on SIGTERM or SIGINT. Ours replace kopf's: the Lease is released at once, not after kopf has wound down."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop
 
 
-async def _first(*steps: Coroutine[Any, Any, None]) -> None:
+async def _first(*steps: Coroutine[Any, Any, object]) -> None:
     """Run all until one of them ends; its exception, if it has one, is raised when the others have been cancelled."""
     tasks = [asyncio.ensure_future(step) for step in steps]
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -119,10 +130,24 @@ async def _first(*steps: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
-async def _require_kinds(client: Client, settings: Settings) -> None:
-    """Refuse to start without the CRDs: kopf would watch nothing, and say so only once."""
+async def _kinds_are_there(client: Client, settings: Settings) -> None:
+    """Return when the CRDs are installed: without them kopf would watch nothing, and say so only once. When they are deleted
+    kopf gives up, and the next process waits here rather than to crash until Kubernetes starts it minutes apart.
+    """
     for kind in (INSTANCES, RUNS, SKILL_PACKS):
+        while not await _is_there(client, kind, settings):
+            log.warning("not installed, waiting for it", kind=kind.kind)
+            await asyncio.sleep(_KINDS_AGAIN)
+
+
+async def _is_there(client: Client, kind: ResourceType, settings: Settings) -> bool:
+    try:
         await client.metadata(kind, settings.scopes[0], limit="1")
+    except ApiError as error:
+        if not error.not_found:
+            raise
+        return False
+    return True
 
 
 if __name__ == "__main__":
@@ -135,4 +160,4 @@ if __name__ == "__main__":
     except LeaseLost as error:
         sys.exit(f"not leading any more: {error}")
     except (ApiError, ApiUnavailable) as error:
-        sys.exit(f"the API server does not answer, or the CRDs are not installed: {error}")
+        sys.exit(f"the API server does not answer: {error}")

@@ -8,7 +8,7 @@ import kopf
 
 from sympozium_api import names
 from sympozium_api.client import ResourceType
-from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, JOBS, RUNS, SERVICES, SKILL_PACKS
+from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, JOBS, NETWORK_POLICIES, RUNS, SERVICES, SKILL_PACKS
 from sympozium_api.run import NOT_ENDED
 from sympozium_operator.outcome import Key
 from sympozium_operator.policy.pods import job_ended
@@ -39,12 +39,17 @@ def registry(add: Add) -> kopf.OperatorRegistry:
     async def child(namespace: str, labels: kopf.Labels, **_: Any) -> None:
         add(Key("run", namespace, labels[names.LABEL_RUN]))
 
+    async def network_policy(namespace: str, labels: kopf.Labels, **_: Any) -> None:
+        owner = labels.get(names.LABEL_RUN)
+        add(Key("run", namespace, owner) if owner else Key("instance", namespace, labels[names.LABEL_INSTANCE]))
+
     _on(found, INSTANCES)(instance)
     _on(found, SKILL_PACKS)(skill_pack)
     _on(found, RUNS, when=_run_matters)(run)
     _on(found, JOBS, when=_job_matters)(child)
     _on(found, DEPLOYMENTS, labels={names.LABEL_RUN: kopf.PRESENT})(child)
     _on(found, SERVICES, labels={names.LABEL_RUN: kopf.PRESENT})(child)
+    _on(found, NETWORK_POLICIES, labels={names.LABEL_INSTANCE: kopf.PRESENT})(network_policy)
     return found
 
 
@@ -59,6 +64,8 @@ def settings() -> kopf.OperatorSettings:
     found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = f"{OURS},{names.LABEL_RUN}"
     found.watching.label_selectors[DEPLOYMENTS.group, DEPLOYMENTS.version, DEPLOYMENTS.plural] = OURS
     found.watching.label_selectors[SERVICES.group, SERVICES.version, SERVICES.plural] = OURS
+    policies = NETWORK_POLICIES
+    found.watching.label_selectors[policies.group, policies.version, policies.plural] = OURS
     return found
 
 

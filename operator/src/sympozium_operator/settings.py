@@ -18,6 +18,12 @@ from sympozium_operator.desired.quantity import InvalidQuantity, quantity
 T = TypeVar("T")
 
 DEFAULT_NAMESPACE = "sympozium-system"
+_POD_TEMPLATE = {
+    "metadata": {"labels", "annotations"},
+    "spec": {"nodeSelector", "tolerations", "affinity", "priorityClassName"},
+}
+"""What an installation may say about pods that the operator makes; all else is decided by rules."""
+
 DEFAULT_AGENT_RESOURCES = '{"requests":{"cpu":"50m","memory":"64Mi"},"limits":{"cpu":"1","memory":"256Mi"}}'
 
 
@@ -41,6 +47,14 @@ class Settings:
     """When nodes pull the images of agents and servers."""
     agent_resources: dict[str, Any]
     """Requests and limits of the agent's container: little, or requests, not work, fill the node."""
+    agent_pod: dict[str, Any]
+    """Labels, annotations and scheduling fields of agent pods, as a part of a pod template."""
+    web_proxy_pod: dict[str, Any]
+    """The same for the pods of web-proxies."""
+    network_policies: bool
+    """Whether agents and web-proxies get NetworkPolicies."""
+    extra_agent_egress: tuple[dict[str, Any], ...]
+    """NetworkPolicyEgressRules: what agents may reach beside their model and their web-proxy."""
     runs_url: str
     """The runs surface that serves runs whose instance has none of its own."""
     start_timeout: int
@@ -89,6 +103,10 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> Settings:
             "SYMPOZIUM_IMAGE_PULL_POLICY", "IfNotPresent", _one_of("Always", "IfNotPresent", "Never")
         ),
         agent_resources=read("SYMPOZIUM_AGENT_RESOURCES", DEFAULT_AGENT_RESOURCES, _resources),
+        agent_pod=read("SYMPOZIUM_AGENT_POD", "{}", _pod_template),
+        web_proxy_pod=read("SYMPOZIUM_WEB_PROXY_POD", "{}", _pod_template),
+        network_policies=read("SYMPOZIUM_NETWORK_POLICIES", "true", _one_of("true", "false")) == "true",
+        extra_agent_egress=read("SYMPOZIUM_EXTRA_AGENT_EGRESS", "[]", _egress_rules),
         runs_url=read("SYMPOZIUM_RUNS_URL", runs_url, _url),
         start_timeout=read("SYMPOZIUM_START_TIMEOUT", "45s", _duration),
         failed_job_retention=read("SYMPOZIUM_FAILED_JOB_RETENTION", "10m", _duration),
@@ -160,3 +178,30 @@ def _resources(text: str) -> dict[str, Any]:
     except (ValueError, AttributeError, InvalidQuantity) as error:
         raise ValueError('is not JSON such as {"requests":{"cpu":"50m"},"limits":{"memory":"256Mi"}}') from error
     return {part: found[part] for part in ("requests", "limits") if part in found}
+
+
+def _pod_template(text: str) -> dict[str, Any]:
+    found = _json(text, dict, '{"spec":{"nodeSelector":{"pool":"agents"}}}')
+    for part, fields in found.items():
+        allowed = _POD_TEMPLATE.get(part, set())
+        if not isinstance(fields, dict) or not allowed >= set(fields):
+            raise ValueError(f"may hold in {part} only {', '.join(sorted(allowed)) or 'nothing'}")
+    return found
+
+
+def _egress_rules(text: str) -> tuple[dict[str, Any], ...]:
+    example = '[{"to":[{"ipBlock":{"cidr":"10.0.0.0/8"}}]}]'
+    found = _json(text, list, example)
+    if not all(isinstance(rule, dict) and {"to", "ports"} >= set(rule) for rule in found):
+        raise ValueError(f"is not JSON such as {example}")
+    return tuple(found)
+
+
+def _json(text: str, kind: type[T], example: str) -> T:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"is not JSON such as {example}") from error
+    if not isinstance(found, kind):
+        raise ValueError(f"is not JSON such as {example}")  # noqa: TRY004 - what settings are refused with
+    return found

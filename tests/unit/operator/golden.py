@@ -6,13 +6,13 @@ from typing import Any
 
 import yaml
 
-FOLDER = Path(__file__).parents[2] / "golden" / "operator"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
-def matches(scenario: str, *objects: dict[str, Any]) -> bool:
+def matches(scenario: str, *objects: dict[str, Any], folder: str = "operator") -> bool:
     """Whether the objects are as the scenario's file has them."""
     made = yaml.safe_dump_all(objects, sort_keys=False, width=120)
-    file = FOLDER / f"{scenario}.yaml"
+    file = GOLDEN / folder / f"{scenario}.yaml"
     if os.environ.get("UPDATE_GOLDEN"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(made)

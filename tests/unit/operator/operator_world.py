@@ -10,12 +10,14 @@ from sympozium_api import endings, names, records
 from sympozium_api.client.resources import INSTANCES, JOBS, RUNS
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired.job import AgentPod
+from sympozium_operator.desired.network import Egress
 from sympozium_operator.metrics import Metrics
 from sympozium_operator.outcome import Key, Outcome
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.run import Limits
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
+from sympozium_operator.reconcile.network import NetworkPolicies
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
 from sympozium_operator.reconcile.skillpack import SkillPacks
@@ -35,18 +37,19 @@ class World:
             self.cluster.put(body)
         self.restart()
 
-    def restart(self) -> None:
-        """Another leader, that knows nothing."""
+    def restart(self, egress: Egress | None = Egress(SYSTEM)) -> None:  # noqa: B008 - frozen
+        """Another leader, that knows nothing; ``egress`` None: of an installation without NetworkPolicies."""
         self.admission, self.metrics = Admission(), Metrics()
         client, clock = self.cluster, self.clock
         events = Events(client, clock)
+        policies = NetworkPolicies(client, egress)
         runs = Runs(client, clock, self.admission, self.metrics, events, AGENT, Limits(45, 600))
         self.dispatch = Dispatch(
             client=client,
             metrics=self.metrics,
-            instances=Instances(client, clock, events, SYSTEM, runs.turns),
+            instances=Instances(client, clock, events, SYSTEM, policies, runs.turns),
             runs=runs,
-            servers=Servers(client, clock, SYSTEM, "IfNotPresent"),
+            servers=Servers(client, clock, SYSTEM, "IfNotPresent", policies),
             skill_packs=SkillPacks(client, SYSTEM, (None,)),
         )
 

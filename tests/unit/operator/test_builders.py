@@ -173,6 +173,51 @@ def test_rate_limits_are_not_in_the_deployment() -> None:
     assert "777" not in json.dumps(made)
 
 
+POD: dict[str, Any] = {
+    "metadata": {"labels": {"team": "a", names.LABEL_RUN: "stolen"}, "annotations": {"scrape": "no"}},
+    "spec": {
+        "nodeSelector": {"pool": "agents"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "priorityClassName": "low",
+    },
+}
+
+
+def test_what_the_installation_says_about_pods_is_in_them_and_takes_no_field_of_ours() -> None:
+    agent = job.AgentPod("i", "Always", {}, "http://runs:8081", POD)
+    [deployment, _] = server.build(
+        server_run(),
+        instance(),
+        pack().spec.sidecar,  # type: ignore[arg-type]
+        replicas=1,
+        keys_secret="k",
+        pull_policy="Always",
+        template=POD,
+    )
+    of_agent = job.build(run(), instance(), agent, served=False, deadline=1)
+    for made, own in ((of_agent, "q1"), (deployment, "alice-web-endpoint")):
+        template = made["spec"]["template"]
+        assert POD["spec"].items() <= template["spec"].items()
+        assert template["spec"]["securityContext"]["runAsNonRoot"]
+        assert template["metadata"]["annotations"] == {"scrape": "no"}
+        assert (template["metadata"]["labels"]["team"], template["metadata"]["labels"][names.LABEL_RUN]) == ("a", own)
+
+
+@pytest.mark.parametrize(
+    ("model", "own"),
+    [
+        (None, None),
+        ({"model": "other"}, None),
+        ({"baseURL": "https://api.openai.com/v1/"}, None),
+        ({"baseURL": "http://elsewhere/v1"}, "own"),
+    ],
+)
+def test_a_pod_whose_run_calls_a_model_elsewhere_says_so(model: dict[str, Any] | None, own: str | None) -> None:
+    made = build(model=model)
+    assert made["spec"]["template"]["metadata"]["labels"].get(names.LABEL_MODEL) == own
+    assert names.LABEL_MODEL not in made["metadata"]["labels"]
+
+
 def test_builders_change_nothing_that_they_are_given() -> None:
     agent, before = AGENT, copy.deepcopy(AGENT)
     first = build(served=True, annotations=REPLY_TO, of=KEYED)

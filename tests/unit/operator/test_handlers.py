@@ -4,8 +4,9 @@ from typing import Any
 
 import kopf
 import pytest
-from tests.unit.operator.objects import NAMESPACE, job_object, run_object, server_run_object
+from tests.unit.operator.objects import NAMESPACE, job_object, metadata, run_object, server_run_object
 
+from sympozium_api import names
 from sympozium_operator import handlers
 from sympozium_operator.outcome import Key
 
@@ -34,7 +35,7 @@ async def keys_of(plural: str, body: dict[str, Any], kind: str | None = "MODIFIE
     return found
 
 
-def test_nothing_but_the_six_kinds_is_watched() -> None:
+def test_nothing_but_the_seven_kinds_is_watched() -> None:
     assert set(watching(handlers.registry(lambda *_: None))) == {
         "sympoziuminstances",
         "skillpacks",
@@ -42,6 +43,7 @@ def test_nothing_but_the_six_kinds_is_watched() -> None:
         "jobs",
         "deployments",
         "services",
+        "networkpolicies",
     }
 
 
@@ -69,6 +71,17 @@ async def test_an_event_of_a_server_run_is_its_instances_too() -> None:
         Key("run", NAMESPACE, "alice-web-endpoint"),
         Key("instance", NAMESPACE, "alice"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "key"),
+    [
+        (names.labels("agent", instance="alice"), Key("instance", NAMESPACE, "alice")),
+        (names.labels("web-proxy", instance="alice", run="r"), Key("run", NAMESPACE, "r")),
+    ],
+)
+async def test_an_event_of_a_network_policy_is_its_owners(labels: dict[str, str], key: Key) -> None:
+    assert await keys_of("networkpolicies", {"metadata": metadata("p", labels=labels)}, "DELETED") == [key]
 
 
 @pytest.mark.parametrize(

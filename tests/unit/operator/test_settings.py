@@ -14,6 +14,8 @@ def test_the_image_is_all_that_must_be_set() -> None:
     assert (found.start_timeout, found.failed_job_retention, found.run_retention) == (45, 600, 86400)
     assert found.agent_resources["requests"] == {"cpu": "50m", "memory": "64Mi"}
     assert found.scopes == (None,)
+    assert (found.agent_pod, found.web_proxy_pod) == ({}, {})
+    assert (found.network_policies, found.extra_agent_egress) == (True, ())
 
 
 def test_everything_can_be_set() -> None:
@@ -25,6 +27,9 @@ def test_everything_can_be_set() -> None:
             "SYMPOZIUM_AGENT_RESOURCES": '{"limits":{"cpu":1}}',
             "SYMPOZIUM_RUNS_URL": "http://runs:1/",
             "SYMPOZIUM_START_TIMEOUT": "1m30s",
+            "SYMPOZIUM_AGENT_POD": '{"metadata":{"labels":{"team":"a"}},"spec":{"nodeSelector":{"pool":"agents"}}}',
+            "SYMPOZIUM_NETWORK_POLICIES": "false",
+            "SYMPOZIUM_EXTRA_AGENT_EGRESS": '[{"ports":[{"port":443}]}]',
             "SYMPOZIUM_WORKERS": "3",
             "SYMPOZIUM_LOG_LEVEL": "debug",
         }
@@ -33,6 +38,8 @@ def test_everything_can_be_set() -> None:
     assert found.scopes == ("a", "b")
     assert found.agent_resources == {"limits": {"cpu": 1}}
     assert found.runs_url == "http://runs:1"
+    assert found.agent_pod["spec"] == {"nodeSelector": {"pool": "agents"}}
+    assert (found.network_policies, found.extra_agent_egress) == (False, ({"ports": [{"port": 443}]},))
     assert (found.start_timeout, found.workers, found.log_level) == (90, 3, "debug")
 
 
@@ -45,6 +52,13 @@ def test_everything_can_be_set() -> None:
         ("SYMPOZIUM_AGENT_RESOURCES", "50m"),
         ("SYMPOZIUM_AGENT_RESOURCES", '{"requests":{"cpu":"much"}}'),
         ("SYMPOZIUM_AGENT_RESOURCES", '{"requests":"cpu"}'),
+        ("SYMPOZIUM_AGENT_POD", "pool=agents"),
+        ("SYMPOZIUM_AGENT_POD", '{"spec":{"hostNetwork":true}}'),
+        ("SYMPOZIUM_AGENT_POD", '{"status":{"phase":"Running"}}'),
+        ("SYMPOZIUM_WEB_PROXY_POD", '{"spec":["nodeSelector"]}'),
+        ("SYMPOZIUM_NETWORK_POLICIES", "yes"),
+        ("SYMPOZIUM_EXTRA_AGENT_EGRESS", '{"to":[]}'),
+        ("SYMPOZIUM_EXTRA_AGENT_EGRESS", '[{"from":[]}]'),
         ("SYMPOZIUM_RUNS_URL", "runs:8081"),
         ("SYMPOZIUM_RUNS_URL", "http://$(HOST)"),
         ("SYMPOZIUM_START_TIMEOUT", "45"),

@@ -22,6 +22,7 @@ _TYPES = {
         kinds.DEPLOYMENTS,
         kinds.SERVICES,
         kinds.RUNS,
+        kinds.NETWORK_POLICIES,
     )
 }
 

@@ -14,6 +14,8 @@ ANNOTATION_APPLIED = f"{GROUP}/applied"
 
 _ATOMIC = ("rules", "subjects", "command", "verbs", "resources", "resourceNames", "apiGroups", "sources", "items")
 """Lists that server-side apply replaces as a whole; of the others it owns only its own elements."""
+_EXACT = ("ingress", "egress")
+"""A NetworkPolicy's rules: what else stood in one of them would open it."""
 
 
 def stamped(desired: Object) -> Object:
@@ -37,6 +39,8 @@ def differs(live: Any, desired: Any, *, field: str = "") -> bool:
 
 
 def _list_differs(live: list[Any], desired: list[Any], field: str) -> bool:
+    if field in _EXACT:
+        return live != desired
     if field in _ATOMIC or not all(isinstance(item, dict) for item in desired):
         return len(live) != len(desired) or any(map(differs, live, desired))
     return any(all(differs(there, item) for there in live) for item in desired)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -33,12 +33,15 @@ class AgentPod:
     resources: Object
     runs_url: str
     """The runs surface for runs whose instance has none of its own."""
+    template: Object = field(default_factory=dict)
+    """Labels, annotations and scheduling fields, as a part of a pod template."""
 
 
 def build(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served: bool, deadline: int) -> Object:
     """The Job. ``served``: the instance has a web endpoint; ``deadline``: seconds that the Job may be active."""
     labels = names.labels(access.AGENT_COMPONENT, instance=instance.metadata.name, run=run.metadata.name)
     name = names.job(run.metadata.name, run.metadata.uid)
+    own_address = effective.model(instance, run).base_url != effective.model(instance).base_url
     return parts.head(JOBS, name, run.metadata.namespace, labels=labels, owner=owner_reference(run)) | {
         "spec": {
             "backoffLimit": 0,
@@ -46,7 +49,11 @@ def build(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served
             "completions": 1,
             "parallelism": 1,
             "activeDeadlineSeconds": deadline,
-            "template": {"metadata": {"labels": dict(labels)}, "spec": _pod(run, instance, agent, served=served)},
+            "template": parts.template(
+                labels | ({names.LABEL_MODEL: names.OWN_MODEL} if own_address else {}),
+                _pod(run, instance, agent, served=served),
+                installation=agent.template,
+            ),
         }
     }
 

@@ -44,6 +44,16 @@ def pull_secrets(instance: SympoziumInstance) -> Object:
     return {"imagePullSecrets": found} if found else {}
 
 
+def template(labels: dict[str, str], pod: Object, *, installation: Object) -> Object:
+    """A pod template: what the installation says about these pods, and over it what they must have."""
+    metadata = installation.get("metadata", {})
+    annotations = {"annotations": metadata["annotations"]} if metadata.get("annotations") else {}
+    return {
+        "metadata": {"labels": metadata.get("labels", {}) | labels} | annotations,
+        "spec": installation.get("spec", {}) | pod,
+    }
+
+
 def variables(values: Iterable[tuple[str, str]]) -> list[Object]:
     """Environment variables with plain values."""
     return [{"name": name, "value": value} for name, value in values]

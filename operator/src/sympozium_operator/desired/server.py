@@ -24,9 +24,18 @@ _READABLE = 0o440
 
 
 def build(
-    run: AgentRun, instance: SympoziumInstance, sidecar: Sidecar, *, replicas: int, keys_secret: str, pull_policy: str
+    run: AgentRun,
+    instance: SympoziumInstance,
+    sidecar: Sidecar,
+    *,
+    replicas: int,
+    keys_secret: str,
+    pull_policy: str,
+    template: Object | None = None,
 ) -> list[Object]:
-    """Deployment and Service of a server run; ``keys_secret`` holds the API keys that callers may use."""
+    """Deployment and Service of a server run; ``keys_secret`` holds the API keys that callers may use, ``template`` is what the
+    installation says about the pods: labels, annotations and scheduling fields, as a part of a pod template.
+    """
     name = names.server(run.metadata.name)
     pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy)
     deployment = access.server_head(run, DEPLOYMENTS, name) | {
@@ -36,7 +45,7 @@ def build(
             "progressDeadlineSeconds": 120,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "selector": {"matchLabels": selector(run)},
-            "template": {"metadata": {"labels": access.server_labels(run)}, "spec": pod},
+            "template": parts.template(access.server_labels(run), pod, installation=template or {}),
         }
     }
     service = access.server_head(run, SERVICES, name) | {

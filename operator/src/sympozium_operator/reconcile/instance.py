@@ -21,6 +21,7 @@ from sympozium_operator.desired.server_run import server_run
 from sympozium_operator.outcome import DONE, Key, Outcome
 from sympozium_operator.policy import instance as policy
 from sympozium_operator.policy.conditions import find, merge_patch
+from sympozium_operator.reconcile.network import NetworkPolicies
 
 Object = dict[str, Any]
 
@@ -36,6 +37,7 @@ class Instances:
     events: Events
     namespace: str
     """The operator's own, where built-in SkillPacks are."""
+    policies: NetworkPolicies
     turns: Callable[[tuple[str, str]], tuple[Key, ...]]
     """The runs of an instance whose turn has come: its limit may have been raised."""
 
@@ -76,6 +78,7 @@ class Instances:
         if plan.server_wanted and not (server and server.ended):
             desired.append(server_run(instance))
         await converge(self.client, desired)
+        await self.policies.of_agents(instance)
         if server is not None and _is_own(server, instance) and (plan.server_wanted is False or server.ended):
             await self.client.delete(RUNS, *server.key, uid=server.metadata.uid)
 

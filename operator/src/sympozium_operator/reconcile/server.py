@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sympozium_api import effective, names
@@ -19,6 +19,7 @@ from sympozium_operator.desired import server as desired_server
 from sympozium_operator.outcome import DONE, Outcome
 from sympozium_operator.policy import server as policy
 from sympozium_operator.policy.conditions import Finding, merge_patch
+from sympozium_operator.reconcile.network import NetworkPolicies
 
 Object = dict[str, Any]
 
@@ -32,6 +33,9 @@ class Servers:
     namespace: str
     """The operator's own, where built-in SkillPacks are."""
     pull_policy: str
+    policies: NetworkPolicies
+    template: Object = field(default_factory=dict)
+    """What the installation says about the pods of web-proxies."""
 
     async def reconcile(self, run: AgentRun) -> Outcome:
         """One look at a server run that was just read."""
@@ -76,8 +80,10 @@ class Servers:
             replicas=plan.replicas,
             keys_secret=plan.keys_secret,
             pull_policy=self.pull_policy,
+            template=self.template,
         )
         live = await converge(self.client, [*access.server_access(run), *children])
+        await self.policies.of_server(run, children[0])
         return next(body for body in live if body["kind"] == DEPLOYMENTS.kind)
 
     async def _ensure_key(self, run: AgentRun) -> None:

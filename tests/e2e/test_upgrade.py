@@ -1,0 +1,142 @@
+"""``helm upgrade`` from the chart of the version before, while runs are answered and others wait.
+
+The chart is that of the version before, frozen in tests/fixtures; the images are today's, which need today's rights.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.contract.documents import ROOT
+from tests.e2e.conftest import Endpoint, Namespace, Object, helm, instance, until
+
+PREVIOUS = ROOT / "tests/fixtures/chart-0.1.0"
+CHART = ROOT / "charts/sympozium"
+TOKENS = 300
+"""At ten a second: longer than an upgrade takes."""
+OLD_CPU = "41m"
+"""Something of a web-proxy's pod that the upgrade changes, as the next version's image would."""
+
+
+def images() -> Object:
+    """What the cluster has, in the words of both charts."""
+    found = json.loads(helm("get", "values", "sympozium", "--output", "json"))["images"]
+    parts: Object = {
+        name: {key: found[name][key] for key in ("repository", "tag")} for name in ("operator", "webproxy")
+    }
+    return parts | {"pullPolicy": found["pullPolicy"]}
+
+
+@contextmanager
+def todays_rights(system: Namespace) -> Iterator[None]:
+    """Today's operator may do under the old chart what today's chart lets it do."""
+    made = helm("template", "sympozium", str(CHART))
+    roles = [
+        item for item in yaml.safe_load_all(made) if item and item["kind"] in ("ClusterRole", "ClusterRoleBinding")
+    ]
+    for item in roles:
+        item["metadata"] = {"name": f"today-{item['metadata']['name']}"}
+        if "roleRef" in item:
+            item["roleRef"]["name"] = f"today-{item['roleRef']['name']}"
+    system.apply(*roles)
+    try:
+        yield
+    finally:
+        for item in roles:
+            system.delete(item["kind"], item["metadata"]["name"])
+
+
+def upgrade(chart: Path, values: Object) -> None:
+    subprocess.run(
+        [
+            *("helm", "--namespace", "sympozium-system", "upgrade", "sympozium", str(chart)),
+            *("--reset-values", "--values", "-", "--wait", "--timeout", "3m"),
+        ],
+        input=json.dumps(values),
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture
+def previous(system: Namespace) -> Iterator[Object]:
+    """The version before, installed; gives the values that both charts know."""
+    before = json.loads(helm("history", "sympozium", "--output", "json"))[-1]["revision"]
+    values = {"images": images()}
+    with todays_rights(system):
+        try:
+            cpu = {"resources": {"requests": {"cpu": OLD_CPU}}}
+            upgrade(PREVIOUS, values | {"webProxy": cpu})
+            yield values
+        finally:
+            helm("rollback", "sympozium", str(before), "--wait")
+
+
+@pytest.fixture
+def busy(namespace: Namespace, previous: Object) -> Iterator[Endpoint]:
+    """An instance that answers one request at a time."""
+    namespace.apply(instance("busy", model=f"slow:{TOKENS}:100", webEndpoint={"enabled": True}, maxConcurrentRuns=1))
+    endpoint = Endpoint(namespace, "busy")
+    yield endpoint.serves()
+    endpoint.close()
+    namespace.delete("instance", "busy")
+
+
+def proxies(endpoint: Endpoint) -> list[Object]:
+    return endpoint.namespace.list("pods", "-l", f"sympozium.ai/run={endpoint.run}")
+
+
+def streamed(endpoint: Endpoint) -> int:
+    """How many tokens an answer had, as its caller saw it."""
+    messages: Any = [{"role": "user", "content": "hello"}]
+    with endpoint.sdk.chat.completions.create(model="busy", messages=messages, stream=True) as stream:
+        return sum(bool(chunk.choices and chunk.choices[0].delta.content) for chunk in stream)
+
+
+def phases(endpoint: Endpoint) -> list[str]:
+    runs = endpoint.namespace.list("runs", "-l", "sympozium.ai/instance=busy")
+    return sorted(run.get("status", {}).get("phase", "Pending") for run in runs if run["spec"]["mode"] == "task")
+
+
+def test_what_is_answered_and_what_waits_outlives_an_upgrade(
+    busy: Endpoint, previous: Object, system: Namespace
+) -> None:
+    [old] = proxies(busy)
+    assert old["spec"]["containers"][0]["resources"]["requests"]["cpu"] == OLD_CPU
+    operator = system.get("deployment", "sympozium-operator")
+    with ThreadPoolExecutor() as pool:
+        answers = [pool.submit(streamed, busy)]
+        until(lambda: phases(busy) == ["Running"], within=30)
+        answers.append(pool.submit(streamed, busy))
+        until(lambda: phases(busy) == ["Pending", "Running"], within=30)
+
+        upgrade(CHART, previous)
+
+        def new_proxy_serves() -> bool:
+            new = [pod for pod in proxies(busy) if pod["metadata"]["uid"] != old["metadata"]["uid"]]
+            return any(state["ready"] for pod in new for state in pod["status"].get("containerStatuses", []))
+
+        until(new_proxy_serves, within=60)
+        assert phases(busy) == ["Pending", "Running"], "the upgrade took longer than the answer: nothing was tried"
+        assert [answer.result(timeout=90) for answer in answers] == [TOKENS, TOKENS]
+
+    until(lambda: phases(busy) == ["Succeeded", "Succeeded"], within=10)
+    now = system.get("deployment", "sympozium-operator")
+    assert now["metadata"]["uid"] == operator["metadata"]["uid"]
+    assert now["metadata"]["labels"]["helm.sh/chart"] != operator["metadata"]["labels"]["helm.sh/chart"]
+    events = busy.namespace.list("events", "--field-selector=reason=SuccessfulCreate,involvedObject.kind=Job")
+    runs = [
+        run for run in busy.namespace.list("runs", "-l", "sympozium.ai/instance=busy") if run["spec"]["mode"] == "task"
+    ]
+    jobs = [event["involvedObject"]["name"] for event in events if event["count"] == 1]
+    assert sorted(job for job in jobs if job in {run["status"]["jobName"] for run in runs}) == sorted(
+        run["status"]["jobName"] for run in runs
+    )
+    assert busy.namespace.get("networkpolicy", "busy-agent")
