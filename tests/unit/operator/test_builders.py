@@ -9,7 +9,8 @@ from tests.unit.operator.golden import matches
 from tests.unit.operator.objects import WEB_ENDPOINT, instance, pack, run, server_run
 
 from sympozium_api import environment, names
-from sympozium_operator.desired import access, job, server
+from sympozium_api.instance import Autoscaling
+from sympozium_operator.desired import access, job, scaling, server
 from sympozium_operator.desired.server_run import server_run as build_server_run
 
 AGENT = job.AgentPod(
@@ -50,6 +51,8 @@ def served(**sidecar: Any) -> list[dict[str, Any]]:
     )
 
 
+AUTOSCALING = Autoscaling(max_replicas=5)
+
 SIDECAR = {
     "env": {"LOG_LEVEL": "debug", environment.INSTANCE: "mallory"},
     "ports": [{"name": "http", "containerPort": 80}, {"name": "debug", "containerPort": 9000}],
@@ -63,6 +66,7 @@ SIDECAR = {
     [
         ("server", [*access.server_access(server_run()), *served()]),
         ("server-with-everything", served(**SIDECAR)),
+        ("server-scaled", scaling.build(server_run(), replicas=2, autoscaling=AUTOSCALING)),
         ("server-key", [access.api_key(server_run(), lambda: "0123456789abcdef" * 3)]),
         ("instance", [access.agent_service_account(instance()), build_server_run(instance(**WEB_ENDPOINT))]),
     ],

@@ -34,7 +34,7 @@ async def keys_of(plural: str, body: dict[str, Any], kind: str | None = "MODIFIE
     return found
 
 
-def test_nothing_but_the_six_kinds_is_watched() -> None:
+def test_nothing_but_these_kinds_is_watched() -> None:
     assert set(watching(handlers.registry(lambda *_: None))) == {
         "sympoziuminstances",
         "skillpacks",
@@ -42,6 +42,8 @@ def test_nothing_but_the_six_kinds_is_watched() -> None:
         "jobs",
         "deployments",
         "services",
+        "poddisruptionbudgets",
+        "horizontalpodautoscalers",
     }
 
 
