@@ -1,5 +1,6 @@
 """Requests without a pause, as long as a test changes something behind them, and every one of them that fails."""
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 
 import httpx2
 from tests.e2e.conftest import Endpoint
+
+log = logging.getLogger(__name__)
 
 CHAT, MODELS = "/v1/chat/completions", "/v1/models"
 
@@ -80,3 +83,4 @@ def under_load(endpoint: Endpoint, key: str, *, chats: bool = True) -> Iterator[
         load.stopped.set()
         for caller in callers:
             caller.join()
+        log.info("answers: %s; failures: %d", dict(load.answers), len(load.failures))
