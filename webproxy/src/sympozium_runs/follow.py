@@ -18,7 +18,7 @@ class Newcomer(Protocol):
     """Who is told of each run when it is seen for the first time."""
 
     def __call__(self, run: AgentRun, /, *, began_before: bool) -> None:
-        """``began_before``: it stood in the first list, so it was made before the watch began."""
+        """``began_before``: it stood in the first list, so it was made before the watch began. These come oldest first."""
 
 
 def _ignored(_: AgentRun, /, *, began_before: bool) -> None:
@@ -76,7 +76,7 @@ class RunWatch:
             await self._left(name)
         for key in set(self._board.followed()) - listed - gone:
             await self._look(key, was_seen=False)
-        for run in found:
+        for run in sorted(found, key=lambda run: run.metadata.creation_timestamp):
             self._seen(run)
         self.synced = True
 
