@@ -37,7 +37,7 @@ def made(namespace: Namespace, body: Object) -> Iterator[Endpoint]:
     yield endpoint.serves()
     endpoint.close()
     namespace.delete("instance", endpoint.instance)
-    until(lambda: not pods(endpoint, going=True), within=60)
+    until(lambda: not pods(endpoint, going=True), within=120)
 
 
 def pods(endpoint: Endpoint, *, going: bool = False) -> list[Object]:
@@ -146,7 +146,7 @@ class TestWithoutOneFailedRequest:
             until(lambda: len(load.answers) == 6, within=30)
             before = uids(wide)
             change(wide, replicas=1)
-            until(lambda: len(pods(wide, going=True)) == 1, within=60)
+            until(lambda: len(pods(wide, going=True)) == 1, within=120)
             assert uids(wide) < before
             change(wide, replicas=2)
             until(lambda: len(uids(wide)) == 2, within=30)

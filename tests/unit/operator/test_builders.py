@@ -47,6 +47,7 @@ def served(**sidecar: Any) -> list[dict[str, Any]]:
         pack(**sidecar).spec.sidecar,  # type: ignore[arg-type]
         replicas=2,
         keys_secret="alice-web-endpoint-web-api-key",
+        keys_version="7",
         pull_policy="IfNotPresent",
     )
 
@@ -172,6 +173,7 @@ def test_rate_limits_are_not_in_the_deployment() -> None:
         pack().spec.sidecar,  # type: ignore[arg-type]
         replicas=1,
         keys_secret="k",
+        keys_version="7",
         pull_policy="Always",
     )
     assert "777" not in json.dumps(made)

@@ -133,3 +133,30 @@ async def test_switched_on_again_meanwhile_it_serves_with_the_same_key(world: Wo
     await switch(world, on=True)
     assert world.cluster.names(DEPLOYMENTS) == [SERVER]
     assert world.cluster.object(SECRETS, f"{RUN}-web-api-key", NAMESPACE)["data"] == key
+
+
+async def test_changed_keys_are_told_to_the_pods_once_and_roll_nothing(world: World) -> None:
+    pod(world)
+    await world.settle("alice", "instance")
+    template = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]
+    secret = world.cluster.object(SECRETS, f"{RUN}-web-api-key", NAMESPACE)
+    world.cluster.put(secret | {"data": secret["data"] | {"api-key-new": "eA=="}})
+    world.writes()
+    await world.settle("alice", "instance")
+    assert world.writes() == [("patch", "pods"), ("apply", "deployments")]
+    await world.settle("alice", "instance")
+    assert world.writes() == []
+    version = world.cluster.object(SECRETS, f"{RUN}-web-api-key", NAMESPACE)["metadata"]["resourceVersion"]
+    told = world.cluster.object(PODS, "server-pod", NAMESPACE)["metadata"]["annotations"]
+    assert told == {"sympozium.ai/keys-version": version}
+    assert world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"] == template
+
+
+async def test_a_pod_that_goes_while_it_is_told_of_changed_keys_is_no_trouble(world: World) -> None:
+    pod(world)
+    await world.settle("alice", "instance")
+    secret = world.cluster.object(SECRETS, f"{RUN}-web-api-key", NAMESPACE)
+    world.cluster.put(secret | {"data": secret["data"] | {"api-key-new": "eA=="}})
+    world.cluster.meanwhile("patch", PODS, lambda: world.cluster.remove(PODS, "server-pod", NAMESPACE))
+    await world.settle("alice", "instance")
+    assert world.cluster.names(DEPLOYMENTS) == [SERVER]

@@ -24,7 +24,14 @@ _READABLE = 0o440
 
 
 def build(
-    run: AgentRun, instance: SympoziumInstance, sidecar: Sidecar, *, replicas: int, keys_secret: str, pull_policy: str
+    run: AgentRun,
+    instance: SympoziumInstance,
+    sidecar: Sidecar,
+    *,
+    replicas: int,
+    keys_secret: str,
+    keys_version: str,
+    pull_policy: str,
 ) -> list[Object]:
     """Deployment and Service of a server run; ``keys_secret`` holds the API keys that callers may use."""
     name = names.server(run.metadata.name)
@@ -39,6 +46,8 @@ def build(
             "template": {"metadata": {"labels": access.server_labels(run)}, "spec": pod},
         }
     }
+    # On the Deployment and not on its template: other keys are no reason for other pods.
+    deployment["metadata"]["annotations"] = {names.ANNOTATION_KEYS_VERSION: keys_version}
     service = access.server_head(run, SERVICES, name) | {
         "spec": {
             "type": "ClusterIP",

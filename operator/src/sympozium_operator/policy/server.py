@@ -45,8 +45,6 @@ class Plan:
     """How many; with ``autoscaling``, how many at least."""
     autoscaling: Autoscaling | None
     keys_secret: str
-    generate_key: bool
-    """Whether the operator makes that Secret."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +74,7 @@ def decide(seen: Input) -> Plan | Drain | Finding | None:  # noqa: PLR0911 - one
     if endpoint.auth_secret_ref and (wrong := keys_finding(endpoint.auth_secret_ref, seen.own_keys)):
         return wrong
     keys = endpoint.auth_secret_ref or names.api_key_secret(run.metadata.name)
-    return Plan(
-        instance,
-        sidecar,
-        endpoint.replicas,
-        endpoint.autoscaling,
-        keys,
-        generate_key=endpoint.auth_secret_ref is None,
-    )
+    return Plan(instance, sidecar, endpoint.replicas, endpoint.autoscaling, keys)
 
 
 def replicas(plan: Plan, deployment: Object | None) -> int:
@@ -95,6 +86,12 @@ def replicas(plan: Plan, deployment: Object | None) -> int:
         return plan.replicas
     there: int = deployment["spec"].get("replicas", 1)
     return min(max(plan.replicas, there), plan.autoscaling.max_replicas)
+
+
+def has_older_keys(deployment: Object, version: str) -> bool:
+    """Whether the Secret with the API keys has changed since its pods were told."""
+    annotations = deployment["metadata"].get("annotations") or {}
+    return bool(annotations.get(names.ANNOTATION_KEYS_VERSION) != version)
 
 
 def draining(its_pods: Iterable[Object], now: datetime) -> list[Object]:

@@ -38,7 +38,8 @@ class Servers:
         """One look at a server run that was just read."""
         if run.ended or run.metadata.deletion_timestamp:
             return DONE
-        decision = policy.decide(await self._gather(run))
+        seen = await self._gather(run)
+        decision = policy.decide(seen)
         if decision is None:
             return DONE
         if isinstance(decision, policy.Drain):
@@ -46,7 +47,7 @@ class Servers:
         if isinstance(decision, Finding):
             deployment = await self.client.find(DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name))
             return await self._report(run, decision, deployment)
-        deployment = await self._make(run, decision)
+        deployment = await self._make(run, decision, seen.own_keys)
         return await self._report(run, Finding("Accepted", ok=True, reason="Accepted"), deployment)
 
     async def _gather(self, run: AgentRun) -> policy.Input:
@@ -59,18 +60,21 @@ class Servers:
         )
         return policy.Input(run, instance, pack, keys)
 
-    async def _make(self, run: AgentRun, plan: policy.Plan) -> Object:
+    async def _make(self, run: AgentRun, plan: policy.Plan, own_keys: Object | None) -> Object:
         """All children as desired; the live Deployment."""
         name = names.server(run.metadata.name)
-        before = await self.client.find(DEPLOYMENTS, run.metadata.namespace, name) if plan.autoscaling else None
-        if plan.generate_key:
-            await self._ensure_key(run)
+        before = await self.client.find(DEPLOYMENTS, run.metadata.namespace, name)
+        keys = own_keys or await self._ensure_key(run)
+        version: str = keys["metadata"]["resourceVersion"]
+        if before is not None and policy.has_older_keys(before, version):
+            await self._hurry_keys(run, version)
         children = desired_server.build(
             run,
             plan.instance,
             plan.sidecar,
             replicas=policy.replicas(plan, before),
             keys_secret=plan.keys_secret,
+            keys_version=version,
             pull_policy=self.pull_policy,
         )
         scaled = scaling.build(run, replicas=plan.replicas, autoscaling=plan.autoscaling)
@@ -91,19 +95,31 @@ class Servers:
         await self.client.delete(RUNS, *run.key, uid=run.metadata.uid)
         return DONE
 
-    async def _ensure_key(self, run: AgentRun) -> None:
+    async def _hurry_keys(self, run: AgentRun, version: str) -> None:
+        """Let pods have changed keys at once: a kubelet mounts a Secret anew every 60 to 90 s, and whenever the pod itself changes."""
+        note = {"metadata": {"annotations": {names.ANNOTATION_KEYS_VERSION: version}}}
+        for pod in await self._pods(run):
+            try:
+                await self.client.patch(PODS, run.metadata.namespace, pod["metadata"]["name"], note)
+            except ApiError as error:
+                if not error.not_found:
+                    raise
+
+    async def _ensure_key(self, run: AgentRun) -> Object:
         """The API key is made once. One that is there is never changed: not even a Secret with another key in it."""
         desired = access.api_key(run, lambda: secrets.token_hex(24))
         namespace, name = run.metadata.namespace, desired["metadata"]["name"]
         live = await self.client.find(SECRETS, namespace, name)
         if live is None:
             try:
-                await self.client.create(SECRETS, namespace, desired)
+                return await self.client.create(SECRETS, namespace, desired)
             except ApiError as error:
                 if not error.already_exists:
                     raise
-        elif not has_api_key(live):
-            await self.client.patch(SECRETS, namespace, name, {"data": desired["data"]})
+                return await self.client.get(SECRETS, namespace, name)
+        if not has_api_key(live):
+            return await self.client.patch(SECRETS, namespace, name, {"data": desired["data"]})
+        return live
 
     async def _report(self, run: AgentRun, accepted: Finding, deployment: Object | None) -> Outcome:
         settled = deployment is not None and policy.settled(deployment)
