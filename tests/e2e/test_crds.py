@@ -27,6 +27,15 @@ def without_spec(field: str) -> Object:
         (instance("bad", skills=[{"skillPackRef": "a", "configMapRef": "b"}]), "set exactly one of skillPackRef"),
         (instance("bad", skills=[{"skillPackRef": "a"}] * 33), "must have at most 32 items"),
         (instance("bad", webEndpoint={"replicas": 0}), "spec.webEndpoint.replicas"),
+        (instance("bad", webEndpoint={"autoscaling": {}}), "spec.webEndpoint.autoscaling.maxReplicas: Required"),
+        (
+            instance("bad", webEndpoint={"autoscaling": {"minReplicas": 3, "maxReplicas": 2}}),
+            "maxReplicas must not be below autoscaling.minReplicas",
+        ),
+        (
+            instance("bad", webEndpoint={"replicas": 3, "autoscaling": {"maxReplicas": 2}}),
+            "or below replicas where that is not set",
+        ),
         (instance("bad", memory={"systemPrompt": "x" * 65537}), "may not be more than 65536|Too long"),
         (agent_run("bad"), "exactly one of task and request"),
         (agent_run("bad", task="x", request={"messages": []}), "exactly one of task and request"),

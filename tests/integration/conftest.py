@@ -16,6 +16,7 @@ from tests.fakes.kubernetes import FakeKubernetes, Object
 from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
 from sympozium_api import names
+from sympozium_api.clock import Clock
 from sympozium_webproxy.assembly import assemble
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.settings import Settings
@@ -87,6 +88,15 @@ async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     settings = Settings(
         "default", "demo", "127.0.0.1", api_keys=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024
     )
+    async with assembled(kubernetes, settings, clock) as (context, url, surface, http):
+        yield Proxy(url, surface, kubernetes, issuer, context, http, clock, tmp_path)
+
+
+@asynccontextmanager
+async def assembled(
+    kubernetes: FakeKubernetes, settings: Settings, clock: Clock
+) -> AsyncIterator[tuple[Context, str, str, httpx2.AsyncClient]]:
+    """A web-proxy that is ready, with the addresses of its two ports and a client of the first."""
     made = assemble(kubernetes, settings, clock)
     watches = [asyncio.ensure_future(watch()) for watch in made.watches]
     async with (
@@ -94,9 +104,8 @@ async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
         listening(made.app) as url,
         httpx2.AsyncClient(base_url=url, timeout=10) as http,
     ):
-        while not made.context.endpoint.known:
-            await asyncio.sleep(0)
-        yield Proxy(url, surface, kubernetes, issuer, made.context, http, clock, tmp_path)
+        await eventually(made.context.runs_known)
+        yield made.context, url, surface, http
     for watch in watches:
         watch.cancel()
     await asyncio.gather(*watches, return_exceptions=True)

@@ -255,6 +255,15 @@ async def test_readiness_follows_the_api_server_and_the_drain(proxy: Proxy) -> N
     proxy.kubernetes.documents["/version"] = away
     proxy.context.draining = True
     assert (await proxy.http.get("/readyz")).json()["reason"] == "draining"
+    asked = asyncio.create_task(proxy.chat())
+    await (await proxy.pod()).answer("Hello")
+    assert (await asked).status_code == 200, "who has not heard of it yet is served"
+
+
+async def test_it_is_not_ready_before_it_knows_the_open_runs(proxy: Proxy) -> None:
+    proxy.context.runs_known = lambda: False
+    response = await proxy.http.get("/readyz")
+    assert (response.status_code, response.json()["reason"]) == (503, "runs not read yet")
 
 
 async def test_metrics_count_by_route_and_never_by_what_a_caller_wrote(proxy: Proxy) -> None:

@@ -128,6 +128,19 @@ class TestWhenItCannotBeServed:
         assert response.status_code == 503
         assert "Secret openai-key not found" in response.json()["error"]["message"]
 
+    async def test_the_endpoint_was_switched_off_and_who_is_being_served_gets_the_whole_answer(
+        self, proxy: Proxy
+    ) -> None:
+        asked = asyncio.create_task(proxy.chat())
+        pod = await proxy.pod()
+        proxy.kubernetes.put(instance(skills=[]))
+        async with asyncio.timeout(5):
+            while (refused := await proxy.chat(model="unknown")).status_code != 503:
+                await asyncio.sleep(0.01)
+        assert refused.json()["error"]["code"] == "web_endpoint_off"
+        await pod.answer("Hello")
+        assert (await asked).status_code == 200
+
     async def test_the_queue_is_full(self, proxy: Proxy) -> None:
         proxy.kubernetes.put(instance(maxConcurrentRuns=1, maxQueuedRuns=0))
         asked = asyncio.create_task(proxy.chat())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sympozium_api.base import seconds
-from sympozium_api.instance import RateLimit, SympoziumInstance
+from sympozium_api.instance import Autoscaling, RateLimit, SympoziumInstance
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.run import AgentRun
 
@@ -21,6 +21,8 @@ class WebEndpoint:
 
     rate_limit: RateLimit
     replicas: int
+    """How many there are; with ``autoscaling``, how many at least."""
+    autoscaling: Autoscaling | None
     hostname: str | None
     auth_secret_ref: str | None
 
@@ -56,7 +58,8 @@ def web_endpoint(instance: SympoziumInstance) -> WebEndpoint | None:
             requests_per_minute=params.count("rate_limit_rpm", limit.requests_per_minute),
             burst_size=params.count("rate_limit_burst", limit.burst_size),
         ),
-        replicas=field.replicas,
+        replicas=(field.autoscaling and field.autoscaling.min_replicas) or field.replicas,
+        autoscaling=field.autoscaling,
         hostname=params.text("hostname", field.hostname),
         auth_secret_ref=params.text("auth_secret_ref", field.auth_secret_ref),
     )

@@ -97,8 +97,29 @@ class RateLimit(ApiModel):
     """Requests that a key may make at once."""
 
 
+class Autoscaling(ApiModel):
+    """A HorizontalPodAutoscaler of the web-proxy; the cluster needs a metrics server for it."""
+
+    min_replicas: Annotated[int | None, Field(ge=1, le=100)] = None
+    """Replicas at least. Default: ``replicas``."""
+    max_replicas: Annotated[int, Field(ge=1, le=100)]
+    """Replicas at most."""
+    target_cpu_utilization_percentage: Annotated[int, Field(alias="targetCPUUtilizationPercentage", ge=1, le=1000)] = 80
+    """The use of CPU, as a share of what the web-proxies ask for, at which there are enough of them."""
+
+
 class WebEndpoint(ApiModel):
     """The instance's HTTP API; the same as the skill ``web-endpoint``, whose params win over these fields."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "!has(self.autoscaling) || (has(self.autoscaling.minReplicas) ? self.autoscaling.minReplicas : self.replicas)"
+                " <= self.autoscaling.maxReplicas",
+                "autoscaling.maxReplicas must not be below autoscaling.minReplicas, or below replicas where that is not set",
+            )
+        )
+    }
 
     enabled: bool = False
     """Whether the instance has an HTTP API."""
@@ -110,6 +131,8 @@ class WebEndpoint(ApiModel):
     """How many requests an API key may make."""
     replicas: Annotated[int, Field(ge=1, le=100)] = 1
     """Replicas of the web-proxy."""
+    autoscaling: Autoscaling | None = None
+    """Let their number follow the load. Default: ``replicas`` is their number."""
 
 
 class LocalObjectReference(ApiModel):

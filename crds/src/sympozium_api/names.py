@@ -23,6 +23,8 @@ ANNOTATION_REPLY_TO = f"{GROUP}/reply-to"
 """Base URL of the replica that holds the caller's connection, e.g. ``http://10.88.0.7:8081``."""
 ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
 ANNOTATION_KEY_ID = f"{GROUP}/key-id"
+ANNOTATION_KEYS_VERSION = f"{GROUP}/keys-version"
+"""On a web-proxy's Deployment and pods: the version of the Secret with API keys that its pods were last told to mount."""
 
 RUNS_AUDIENCE = "sympozium-runs"
 """Audience of the projected service-account token with which an agent pod speaks to port 8081."""

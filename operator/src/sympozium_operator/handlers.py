@@ -8,7 +8,17 @@ import kopf
 
 from sympozium_api import names
 from sympozium_api.client import ResourceType
-from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, JOBS, NETWORK_POLICIES, RUNS, SERVICES, SKILL_PACKS
+from sympozium_api.client.resources import (
+    AUTOSCALERS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    INSTANCES,
+    JOBS,
+    NETWORK_POLICIES,
+    RUNS,
+    SERVICES,
+    SKILL_PACKS,
+)
 from sympozium_api.run import NOT_ENDED
 from sympozium_operator.outcome import Key
 from sympozium_operator.policy.pods import job_ended
@@ -50,6 +60,8 @@ def registry(add: Add) -> kopf.OperatorRegistry:
     _on(found, DEPLOYMENTS, labels={names.LABEL_RUN: kopf.PRESENT})(child)
     _on(found, SERVICES, labels={names.LABEL_RUN: kopf.PRESENT})(child)
     _on(found, NETWORK_POLICIES, labels={names.LABEL_INSTANCE: kopf.PRESENT})(network_policy)
+    _on(found, DISRUPTION_BUDGETS, labels={names.LABEL_RUN: kopf.PRESENT})(child)
+    _on(found, AUTOSCALERS, labels={names.LABEL_RUN: kopf.PRESENT})(child)
     return found
 
 
@@ -64,8 +76,8 @@ def settings() -> kopf.OperatorSettings:
     found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = f"{OURS},{names.LABEL_RUN}"
     found.watching.label_selectors[DEPLOYMENTS.group, DEPLOYMENTS.version, DEPLOYMENTS.plural] = OURS
     found.watching.label_selectors[SERVICES.group, SERVICES.version, SERVICES.plural] = OURS
-    policies = NETWORK_POLICIES
-    found.watching.label_selectors[policies.group, policies.version, policies.plural] = OURS
+    for kind in (NETWORK_POLICIES, DISRUPTION_BUDGETS, AUTOSCALERS):
+        found.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
     return found
 
 

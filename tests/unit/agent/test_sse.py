@@ -29,6 +29,10 @@ def test_an_event_is_there_as_soon_as_its_empty_line_is(end: bytes) -> None:
     assert Parser().feed(b"data: 1" + end + end) == ["1"]
 
 
+def test_nothing_between_the_two_halves_of_a_line_end_changes_nothing() -> None:
+    assert parsed(b"data: a\r", b"", b"\ndata: b\r\n\r\n") == ["a\nb"]
+
+
 def test_only_one_space_after_the_colon_is_left_out() -> None:
     assert parsed(b"data:  x\n\ndata:y\n\n") == [" x", "y"]
 

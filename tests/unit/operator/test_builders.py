@@ -9,7 +9,8 @@ from tests.unit.operator.golden import matches
 from tests.unit.operator.objects import WEB_ENDPOINT, instance, pack, run, server_run
 
 from sympozium_api import environment, names
-from sympozium_operator.desired import access, job, server
+from sympozium_api.instance import Autoscaling
+from sympozium_operator.desired import access, job, scaling, server
 from sympozium_operator.desired.server_run import server_run as build_server_run
 
 AGENT = job.AgentPod(
@@ -46,9 +47,12 @@ def served(**sidecar: Any) -> list[dict[str, Any]]:
         pack(**sidecar).spec.sidecar,  # type: ignore[arg-type]
         replicas=2,
         keys_secret="alice-web-endpoint-web-api-key",
+        keys_version="7",
         pull_policy="IfNotPresent",
     )
 
+
+AUTOSCALING = Autoscaling(max_replicas=5)
 
 SIDECAR = {
     "env": {"LOG_LEVEL": "debug", environment.INSTANCE: "mallory"},
@@ -63,6 +67,7 @@ SIDECAR = {
     [
         ("server", [*access.server_access(server_run()), *served()]),
         ("server-with-everything", served(**SIDECAR)),
+        ("server-scaled", scaling.build(server_run(), replicas=2, autoscaling=AUTOSCALING)),
         ("server-key", [access.api_key(server_run(), lambda: "0123456789abcdef" * 3)]),
         ("instance", [access.agent_service_account(instance()), build_server_run(instance(**WEB_ENDPOINT))]),
     ],
@@ -168,6 +173,7 @@ def test_rate_limits_are_not_in_the_deployment() -> None:
         pack().spec.sidecar,  # type: ignore[arg-type]
         replicas=1,
         keys_secret="k",
+        keys_version="7",
         pull_policy="Always",
     )
     assert "777" not in json.dumps(made)
@@ -191,6 +197,7 @@ def test_what_the_installation_says_about_pods_is_in_them_and_takes_no_field_of_
         pack().spec.sidecar,  # type: ignore[arg-type]
         replicas=1,
         keys_secret="k",
+        keys_version="1",
         pull_policy="Always",
         template=POD,
     )

@@ -35,7 +35,7 @@ async def keys_of(plural: str, body: dict[str, Any], kind: str | None = "MODIFIE
     return found
 
 
-def test_nothing_but_the_seven_kinds_is_watched() -> None:
+def test_nothing_but_these_kinds_is_watched() -> None:
     assert set(watching(handlers.registry(lambda *_: None))) == {
         "sympoziuminstances",
         "skillpacks",
@@ -44,6 +44,8 @@ def test_nothing_but_the_seven_kinds_is_watched() -> None:
         "deployments",
         "services",
         "networkpolicies",
+        "poddisruptionbudgets",
+        "horizontalpodautoscalers",
     }
 
 

@@ -154,7 +154,9 @@ def test_switching_the_web_endpoint_off_clears_what_was_said_of_it() -> None:
     before = served(server=server_run(status={"phase": "Serving"})).status
     found = plan(instance=instance(status=before), server=server_run(status={"phase": "Serving"}))
     assert found.server_wanted is False
-    assert condition(found, "WebEndpointReady") == {}
+    assert reason(found, "WebEndpointReady") == ("False", "Draining")
+    assert found.status["phase"] == "Running"
+    assert condition(plan(instance=instance(status=found.status)), "WebEndpointReady") == {}
     assert merge_patch(before, found.status)["webEndpoint"] == {
         "enabled": False,
         "deploymentName": None,
@@ -162,3 +164,26 @@ def test_switching_the_web_endpoint_off_clears_what_was_said_of_it() -> None:
         "authSecretName": None,
         "url": None,
     }
+
+
+def test_while_it_drains_nothing_is_written_again() -> None:
+    first = plan(instance=instance(status=served().status), server=server_run()).status
+    later = plan(seconds=60, instance=instance(status=first), server=server_run()).status
+    assert merge_patch(first, later) == {}
+
+
+def test_a_server_run_of_another_owner_is_none_that_drains() -> None:
+    stray = server_run("mallory")
+    assert condition(plan(server=stray), "WebEndpointReady") == {}
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason_"), [(None, "AuthSecretNotFound"), (secret_object("mine", "key"), "AuthSecretKeyNotFound")]
+)
+def test_api_keys_that_are_not_there_are_told_and_what_was_made_goes_on(keys: Any, reason_: str) -> None:
+    before = served(server=server_run(status={"phase": "Serving"})).status
+    asks = instance(status=before, webEndpoint={"enabled": True, "authSecretRef": "mine"})
+    found = plan(instance=asks, pack=pack(), own_keys=keys, server=server_run(status={"phase": "Serving"}))
+    assert reason(found, "Accepted") == ("False", reason_)
+    assert (found.server_wanted, found.after) == (None, 5)
+    assert found.status["webEndpoint"] == before["webEndpoint"]

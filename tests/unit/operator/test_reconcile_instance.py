@@ -170,7 +170,7 @@ async def test_switching_it_off_removes_all_of_it_but_the_agents_account(world: 
     await world.settle("alice", "instance")
     edit(world, INSTANCES, "alice", skills=[])
     await world.settle("alice", "instance")
-    await world.look("alice", "instance")
+    await world.settle("alice", "instance")
     for kind in (RUNS, ROLES, ROLE_BINDINGS, SECRETS, DEPLOYMENTS, SERVICES):
         assert world.cluster.names(kind) == []
     assert world.cluster.names(SERVICE_ACCOUNTS) == ["alice-agent"]

@@ -11,6 +11,7 @@ from tests.fakes.kubernetes import FakeKubernetes, Object
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.client.resources import RUNS
+from sympozium_api.run import AgentRun
 from sympozium_runs.board import Board
 from sympozium_runs.follow import RunWatch
 from sympozium_runs.runs import Runs
@@ -98,6 +99,31 @@ async def test_an_api_server_that_is_away_is_asked_again(world: World) -> None:
     world.kubernetes.refuse("get", RUNS, ApiUnavailable("away"))
     ends(world)
     assert (await asyncio.wait_for(follower.end(), 5))["type"] == "done"
+
+
+async def test_who_asks_is_told_of_each_run_once_and_of_those_that_were_there_before_oldest_first() -> None:
+    kubernetes, board = FakeKubernetes(), Board()
+    store, told = Store(kubernetes, FakeClock()), list[tuple[str, bool]]()
+
+    def newcomer(found: AgentRun, /, *, began_before: bool) -> None:
+        told.append((found.metadata.name, began_before))
+
+    for name, created in (("a", "2026-01-01T00:00:02Z"), ("b", "2026-01-01T00:00:01Z")):
+        kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": name, "creationTimestamp": created}})
+    runs = Runs(store, board, reply_to="http://here")
+    watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, newcomer=newcomer)
+    watching = asyncio.create_task(watch.run())
+    world = World(kubernetes, board, watch)
+    await world.has(open_runs=2)
+    kubernetes.put(run())
+    await world.has(open_runs=3)
+    kubernetes.put(run(phase="Running"))
+    kubernetes.expire_watches()
+    ends(world)
+    await world.has(open_runs=2)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    assert told == [("b", True), ("a", True), ("r1", False)]
 
 
 async def test_ended_runs_that_nobody_waits_for_are_not_read(world: World) -> None:

@@ -47,6 +47,23 @@ async def test_who_is_being_served_is_served_to_the_end_after_sigterm() -> None:
     await asyncio.wait_for(serving, 5)
 
 
+async def test_who_keeps_a_connection_open_is_told_to_close_it_and_loses_no_request() -> None:
+    app, port, drained = App(), free_port(), asyncio.Event()
+    app.answer.set()
+    listeners = [Listener(app.app, port)]
+    serving = asyncio.create_task(serve(listeners, drain=drained.set, linger_seconds=2, grace_seconds=10))
+    limits = httpx2.Limits(max_connections=1)
+    async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=10, limits=limits)) as http:
+        before = await http.get(f"http://127.0.0.1:{port}/")
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(drained.wait(), 5)
+        kept, new = [await http.get(f"http://127.0.0.1:{port}/") for _ in range(2)]
+    assert "connection" not in before.headers
+    assert kept.headers["connection"] == new.headers["connection"] == "close"
+    assert (kept.text, new.text) == ("whole", "whole")
+    await asyncio.wait_for(serving, 5)
+
+
 async def test_a_server_whose_watch_breaks_does_not_go_on() -> None:
     async def breaks() -> None:
         raise ValueError("an object that nobody can read")

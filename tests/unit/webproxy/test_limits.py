@@ -43,3 +43,45 @@ def test_no_pattern_of_requests_gets_more_than_the_rate_and_one_burst(gaps: list
         clock.advance(gap)
         passed += limiter.take("k", RateLimit(requests_per_minute=rpm, burst_size=burst)).allowed
     assert passed <= burst + clock.seconds * rpm / 60 + 1e-6
+
+
+def test_what_others_admit_is_charged_and_what_they_admit_too_much_is_paid_back() -> None:
+    clock = FakeClock()
+    limiter = RateLimiter(clock=clock.monotonic)
+    limiter.charge("k", LIMIT)
+    assert limiter.take("k", LIMIT).allowed
+    for _ in range(3):
+        limiter.charge("k", LIMIT)
+    refused = limiter.take("k", LIMIT)
+    assert (refused.allowed, refused.remaining, refused.retry_seconds) == (False, 0, 4)
+    clock.advance(4)
+    assert [limiter.take("k", LIMIT).allowed for _ in range(2)] == [True, False]
+
+
+def test_what_was_admitted_before_has_partly_flowed_back() -> None:
+    clock = FakeClock()
+    limiter = RateLimiter(clock=clock.monotonic)
+    for age in (100, 1, 0):
+        limiter.charge("k", LIMIT, seconds_ago=age)
+    assert [limiter.take("k", LIMIT).allowed for _ in range(2)] == [True, False]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 5), st.lists(st.integers(0, 2), max_size=9)), min_size=1, max_size=30),
+    st.integers(1, 600),
+    st.integers(1, 20),
+)
+def test_replicas_that_tell_one_another_admit_what_one_would_but_for_one_moment(
+    moments: list[tuple[float, list[int]]], rpm: int, burst: int
+) -> None:
+    clock, limit = FakeClock(), RateLimit(requests_per_minute=rpm, burst_size=burst)
+    replicas = [RateLimiter(clock=clock.monotonic) for _ in range(3)]
+    passed = in_one_moment = 0
+    for gap, asked in moments:
+        clock.advance(gap)
+        admitted = [replica for replica in asked if replicas[replica].take("k", limit).allowed]
+        for by in admitted:  # what each has admitted reaches the others only after the moment
+            for other in {0, 1, 2} - {by}:
+                replicas[other].charge("k", limit)
+        passed, in_one_moment = passed + len(admitted), max(in_one_moment, len(admitted))
+    assert passed <= burst + clock.seconds * rpm / 60 + in_one_moment + 1e-6

@@ -17,9 +17,9 @@ class Parser:
 
     def feed(self, received: bytes) -> list[str]:
         """Take bytes in. Raises UnicodeDecodeError."""
-        if self._after_cr:
-            received = received.removeprefix(b"\n")
-        self._after_cr = received.endswith(b"\r")
+        if self._after_cr and received:
+            received, self._after_cr = received.removeprefix(b"\n"), False
+        self._after_cr |= received.endswith(b"\r")
         *lines, self._rest = _LINE_END.split(self._rest + received)
         return [event for line in lines if (event := self._take(line)) is not None]
 

@@ -1,6 +1,7 @@
 """Watch an instance's runs, so that one that ends elsewhere, or before its pod speaks, reaches its caller as well."""
 
 import asyncio
+from typing import Protocol
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, Client, Snapshot, watch
@@ -13,6 +14,17 @@ from sympozium_runs.store import Store
 _AGAIN_SECONDS = 0.5
 
 
+class Newcomer(Protocol):
+    """Who is told of each run when it is seen for the first time."""
+
+    def __call__(self, run: AgentRun, /, *, began_before: bool) -> None:
+        """``began_before``: it stood in the first list, so it was made before the watch began. These come oldest first."""
+
+
+def _ignored(_: AgentRun, /, *, began_before: bool) -> None:
+    pass
+
+
 class RunWatch:
     """Follows the AgentRuns of one instance that have not ended, and counts them.
 
@@ -21,7 +33,15 @@ class RunWatch:
     """
 
     def __init__(
-        self, client: Client, namespace: str, instance: str, *, store: Store, board: Board, runs: Runs
+        self,
+        client: Client,
+        namespace: str,
+        instance: str,
+        *,
+        store: Store,
+        board: Board,
+        runs: Runs,
+        newcomer: Newcomer = _ignored,
     ) -> None:
         self._client = client
         self._namespace = namespace
@@ -29,6 +49,7 @@ class RunWatch:
         self._store = store
         self._board = board
         self._runs = runs
+        self._newcomer = newcomer
         self._open: set[str] = set()
         self.synced = False
 
@@ -55,13 +76,15 @@ class RunWatch:
             await self._left(name)
         for key in set(self._board.followed()) - listed - gone:
             await self._look(key, was_seen=False)
-        for run in found:
+        for run in sorted(found, key=lambda run: run.metadata.creation_timestamp):
             self._seen(run)
         self.synced = True
 
     def _seen(self, run: AgentRun) -> None:
         if run.spec.mode == "task":
-            self._open.add(run.metadata.name)
+            if run.metadata.name not in self._open:
+                self._open.add(run.metadata.name)
+                self._newcomer(run, began_before=not self.synced)
             self._runs.observe(run)
 
     async def _left(self, name: str) -> None:

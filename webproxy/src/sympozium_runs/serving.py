@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sympozium_runs.intake import Bounded, BoundedHead
 
@@ -34,21 +35,42 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Leaving:
+    """An application that asks its callers to close their connections once the process is to stop."""
+
+    def __init__(self, app: ASGIApp, stop: asyncio.Event) -> None:
+        self._app = app
+        self._stop = stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; the answer that has begun before is not changed."""
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._stop.is_set():
+                MutableHeaders(scope=message)["connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive, tell)
+
+
 async def serve(
     listeners: Sequence[Listener],
     *,
     drain: Callable[[], None],
+    linger_seconds: float = 0,
     grace_seconds: int,
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until something of what runs ``beside`` ends: a server that sees nothing must not go on.
 
-    Then ``drain`` is called, and the listeners stop one after the other, each once its open requests have ended or
-    ``grace_seconds`` have passed: what the first one's requests wait for may still come in through the second.
+    Then ``drain`` is called. For ``linger_seconds`` requests are still answered, with ``connection: close``: whoever keeps a
+    connection open finds out without losing a request. At last the listeners stop one after the other, each once its open
+    requests have ended or ``grace_seconds`` have passed: what the first one's requests wait for may still come in through the
+    second.
     """
-    servers = [_server(listener, grace_seconds) for listener in listeners]
-    running = [asyncio.create_task(server.serve()) for server in servers]
     stop = asyncio.Event()
+    servers = [_server(_Leaving(listener.app, stop), listener, grace_seconds) for listener in listeners]
+    running = [asyncio.create_task(server.serve()) for server in servers]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -56,6 +78,8 @@ async def serve(
     others = [asyncio.create_task(work()) for work in beside]
     done, _ = await asyncio.wait({stopped, *running, *others}, return_when=asyncio.FIRST_COMPLETED)
     drain()
+    if stop.is_set():
+        await asyncio.wait(running, timeout=linger_seconds, return_when=asyncio.FIRST_COMPLETED)
     for server, task in zip(servers, running, strict=True):
         server.should_exit = True
         await task
@@ -66,10 +90,10 @@ async def serve(
             other.result()
 
 
-def _server(listener: Listener, grace_seconds: int) -> _Server:
+def _server(app: ASGIApp, listener: Listener, grace_seconds: int) -> _Server:
     return _Server(
         uvicorn.Config(
-            listener.app,
+            app,
             host="0.0.0.0",  # noqa: S104 - a pod is reached at whatever address it was given
             port=listener.port,
             loop="uvloop",

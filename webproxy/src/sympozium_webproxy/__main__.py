@@ -23,7 +23,13 @@ async def main(settings: Settings) -> None:
             proxy.context.draining = True
 
         listeners = [Listener(proxy.app, names.HTTP_PORT), Listener(proxy.surface, names.RUNS_PORT, BoundedHead)]
-        await serve(listeners, drain=drain, grace_seconds=settings.grace_seconds, beside=proxy.watches)
+        await serve(
+            listeners,
+            drain=drain,
+            linger_seconds=settings.linger_seconds,
+            grace_seconds=settings.grace_seconds,
+            beside=proxy.watches,
+        )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from sympozium_webproxy.context import Context
 from sympozium_webproxy.endpoint import Endpoint, watch_instance
 from sympozium_webproxy.keys import ApiKeys
 from sympozium_webproxy.limits import RateLimiter
+from sympozium_webproxy.peers import Peers
 from sympozium_webproxy.settings import Settings
 
 
@@ -40,7 +41,15 @@ def assemble(client: Client, settings: Settings, clock: Clock) -> WebProxy:
     """A web-proxy of the instance that the settings name."""
     store, board, endpoint = Store(client, clock), Board(), Endpoint()
     runs = Runs(store, board, reply_to=settings.reply_to)
-    run_watch = RunWatch(client, settings.namespace, settings.instance, store=store, board=board, runs=runs)
+    limiter = RateLimiter(clock=clock.monotonic)
+    peers = Peers(limiter, endpoint, clock, settings.reply_to)
+    run_watch = RunWatch(
+        client, settings.namespace, settings.instance, store=store, board=board, runs=runs, newcomer=peers.observe
+    )
+
+    async def watch_runs() -> None:
+        await endpoint.read.wait()  # its limits say what runs cost
+        await run_watch.run()
 
     async def api_answers() -> bool:
         try:
@@ -54,14 +63,15 @@ def assemble(client: Client, settings: Settings, clock: Clock) -> WebProxy:
         endpoint=endpoint,
         runs=runs,
         keys=ApiKeys(settings.api_keys, clock=clock.monotonic),
-        limiter=RateLimiter(clock=clock.monotonic),
+        limiter=limiter,
         clock=clock,
         open_runs=lambda: run_watch.open_count,
+        runs_known=lambda: run_watch.synced,
         api_answers=api_answers,
     )
     return WebProxy(
         context=context,
         app=create_app(context),
         surface=create_surface(store, board, PodTokens(client), clock),
-        watches=(lambda: watch_instance(client, settings.namespace, settings.instance, endpoint), run_watch.run),
+        watches=(lambda: watch_instance(client, settings.namespace, settings.instance, endpoint), watch_runs),
     )

@@ -26,10 +26,13 @@ class Context:
     clock: Clock
     open_runs: Callable[[], int]
     """Runs of the instance that have not ended."""
+    runs_known: Callable[[], bool]
+    """Whether they have been listed: until then the queue seems empty, and every rate limit unused."""
     api_answers: Callable[[], Awaitable[bool]]
     """Whether the API server can be reached."""
     metrics: Metrics = field(default_factory=Metrics)
     draining: bool = False
+    """Whether this replica is to end: it is unready, and still serves who comes."""
 
 
 def of(request: Request) -> Context:

@@ -1,5 +1,6 @@
 """The instance that this web-proxy serves, watched, so that changed limits and models hold without a restart."""
 
+import asyncio
 from dataclasses import dataclass
 
 import structlog
@@ -26,16 +27,26 @@ class Endpoint:
 
     def __init__(self) -> None:
         self._serving: Serving | None = None
+        self._is_on = True
+        self.read = asyncio.Event()
+        """Set once the instance has been read."""
 
     @property
     def known(self) -> bool:
         """Whether the instance has been read."""
-        return self._serving is not None
+        return self.read.is_set()
+
+    @property
+    def rate_limit(self) -> RateLimit:
+        """The limit of each API key; the default one until the instance has been read."""
+        return self._serving.rate_limit if self._serving else RateLimit()
 
     def serving(self) -> Serving:
         """The instance to serve; raises OpenAIError 503 where it cannot be."""
         if self._serving is None:
             raise errors.unavailable("The instance of this endpoint is not known yet.", code="instance_unknown")
+        if not self._is_on:
+            raise errors.unavailable("The instance's web endpoint was switched off.", code="web_endpoint_off")
         for condition in self._serving.instance.status.conditions:
             if condition.type == "ModelReady" and condition.status == "False":
                 raise errors.unavailable(condition.message, code="model_not_ready", retry_after=10)
@@ -43,13 +54,16 @@ class Endpoint:
 
     def observe(self, instance: SympoziumInstance) -> None:
         """Take note of the instance; limits that cannot be read leave those that were."""
-        limit = self._serving.rate_limit if self._serving else RateLimit()
+        limit = self.rate_limit
         try:
-            if asked := effective.web_endpoint(instance):
+            asked = effective.web_endpoint(instance)
+            self._is_on = asked is not None
+            if asked:
                 limit = asked.rate_limit
         except effective.InvalidSpec as error:
             log.warning("instance has an invalid web endpoint; limits stay as they were", reason=str(error))
         self._serving = Serving(instance, limit)
+        self.read.set()
 
 
 async def watch_instance(client: Client, namespace: str, name: str, endpoint: Endpoint) -> None:

@@ -1,11 +1,16 @@
 """API keys: the files of a mounted Secret, read again while the process runs, so that rotation needs no restart (rule 4)."""
 
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from sympozium_api.environment import API_KEY_PREFIX
+
+log = structlog.get_logger()
 
 _REREAD_SECONDS = 2.0
 """The kubelet takes up to a minute to bring a changed Secret; this adds little to it and costs one small directory."""
@@ -28,7 +33,7 @@ class ApiKeys:
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key:
             return None
-        digest, found = _digest(key.strip()), None
+        digest, found = _digest(key.encode("latin-1").strip()), None
         for key_id, valid in self._current().items():
             if hmac.compare_digest(digest, valid):
                 found = key_id
@@ -37,11 +42,21 @@ class ApiKeys:
     def _current(self) -> dict[str, bytes]:
         now = self._clock()
         if now - self._read_at >= _REREAD_SECONDS:
-            contents = {file.name: file.read_text().strip() for file in self._folder.glob(f"{API_KEY_PREFIX}*")}
-            self._digests = {key_id: _digest(key) for key_id, key in contents.items() if key}
-            self._read_at = now
+            contents = {file.name: _content(file) for file in self._folder.glob(f"{API_KEY_PREFIX}*")}
+            digests = {key_id: _digest(key) for key_id, key in contents.items() if key}
+            if digests != self._digests:
+                log.info("API keys changed", valid=sorted(digests))
+            self._digests, self._read_at = digests, now
         return self._digests
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+def _content(file: Path) -> bytes:
+    """What a file holds; nothing when it has gone. The kubelet swaps the folder behind all files: one that stays may miss once."""
+    for _ in range(2):
+        with contextlib.suppress(FileNotFoundError):
+            return file.read_bytes().strip()
+    return b""
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

@@ -1,4 +1,9 @@
-"""Rate limits: a token bucket per API key."""
+"""Rate limits: a token bucket per API key, in every replica the whole of it.
+
+A replica takes a token for what it admits, and charges the same bucket for what the others have admitted, as soon as it sees
+it. When several admit at the same moment the bucket goes below zero, and nobody admits until that is paid back: a race shifts
+requests by a moment and adds none.
+"""
 
 import math
 from collections.abc import Callable
@@ -44,18 +49,27 @@ class RateLimiter:
 
     def take(self, key_id: str, limit: RateLimit) -> Verdict:
         """Take one request's token from a key's bucket, if there is one."""
-        now = self._clock()
+        bucket = self._filled(key_id, limit, self._clock())
         per_second, size = limit.requests_per_minute / 60, limit.burst_size
-        bucket = self._buckets.setdefault(key_id, _Bucket(size, now))
-        bucket.tokens = min(size, bucket.tokens + (now - bucket.filled_at) * per_second)
-        bucket.filled_at = now
         allowed = bucket.tokens >= 1
         if allowed:
             bucket.tokens -= 1
         return Verdict(
             allowed=allowed,
             limit=limit.requests_per_minute,
-            remaining=int(bucket.tokens),
+            remaining=max(0, int(bucket.tokens)),
             reset_seconds=(size - bucket.tokens) / per_second,
             retry_seconds=max(0.0, (1 - bucket.tokens) / per_second),
         )
+
+    def charge(self, key_id: str, limit: RateLimit, *, seconds_ago: float = 0) -> None:
+        """Take the token of a request that another replica has admitted, whether there is one or not."""
+        self._filled(key_id, limit, self._clock() - seconds_ago).tokens -= 1
+
+    def _filled(self, key_id: str, limit: RateLimit, at: float) -> _Bucket:
+        """A key's bucket with what has flowed into it until then; one that nobody has asked for is full."""
+        bucket = self._buckets.setdefault(key_id, _Bucket(limit.burst_size, at))
+        flowed = max(0.0, at - bucket.filled_at) * limit.requests_per_minute / 60
+        bucket.tokens = min(limit.burst_size, bucket.tokens + flowed)
+        bucket.filled_at = max(at, bucket.filled_at)
+        return bucket

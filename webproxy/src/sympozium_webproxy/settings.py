@@ -23,8 +23,10 @@ class Settings:
     """With an answer of ``run.MAX_RESULT_BYTES`` a run stays below etcd's limit."""
     keep_alive_seconds: float = 15.0
     """A stream that is still silent after this gets a comment: well below the 60 s after which proxies cut idle connections."""
+    linger_seconds: float = 8.0
+    """How long new requests are served after SIGTERM: callers with open connections are told to close them, and need a request for it."""
     grace_seconds: int = 600
-    """How long open requests may go on after SIGTERM; the pod's own grace period is longer."""
+    """How long open requests may go on after that; the pod's own grace period is longer."""
 
     @property
     def reply_to(self) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from sympozium_api.base import Resource
 from sympozium_api.client import Client, ResourceType
 from sympozium_api.client import resources as kinds
 from sympozium_api.names import FIELD_MANAGER
@@ -21,6 +22,8 @@ _TYPES = {
         kinds.ROLE_BINDINGS,
         kinds.DEPLOYMENTS,
         kinds.SERVICES,
+        kinds.DISRUPTION_BUDGETS,
+        kinds.AUTOSCALERS,
         kinds.RUNS,
         kinds.NETWORK_POLICIES,
     )
@@ -32,6 +35,13 @@ async def converge(client: Client, desired: Sequence[Object]) -> list[Object]:
     wanted = [stamped(body) for body in desired]
     live = await asyncio.gather(*(client.find(*_address(body)) for body in wanted))
     return [await _converge(client, there, body) for there, body in zip(live, wanted, strict=True)]
+
+
+async def remove(client: Client, kind: ResourceType, owner: Resource, name: str) -> None:
+    """Delete what an object owns and should not have any more; what belongs to another owner is left alone."""
+    live = await client.find(kind, owner.metadata.namespace, name)
+    if live is not None and controller_uid(live) == owner.metadata.uid:
+        await client.delete(kind, owner.metadata.namespace, name, uid=live["metadata"]["uid"])
 
 
 async def _converge(client: Client, live: Object | None, desired: Object) -> Object:

@@ -30,6 +30,7 @@ def build(
     *,
     replicas: int,
     keys_secret: str,
+    keys_version: str,
     pull_policy: str,
     template: Object | None = None,
 ) -> list[Object]:
@@ -48,6 +49,8 @@ def build(
             "template": parts.template(access.server_labels(run), pod, installation=template or {}),
         }
     }
+    # On the Deployment and not on its template: other keys are no reason for other pods.
+    deployment["metadata"]["annotations"] = {names.ANNOTATION_KEYS_VERSION: keys_version}
     service = access.server_head(run, SERVICES, name) | {
         "spec": {
             "type": "ClusterIP",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sympozium_api import effective, names
+from sympozium_api import effective, environment, names
 from sympozium_api.clock import timestamp
 from sympozium_api.effective import InvalidSpec, WebEndpoint
 from sympozium_api.instance import SympoziumInstance
@@ -30,6 +30,8 @@ class Input:
     """The model's Secret, if one is named and there."""
     pack: SkillPack | None = None
     """The SkillPack ``web-endpoint`` that counts for the instance's namespace."""
+    own_keys: Object | None = None
+    """The Secret that the instance names for its API keys, if it names one and it is there."""
     server: AgentRun | None = None
     """The server run, if there is one."""
 
@@ -40,7 +42,7 @@ class Plan:
 
     status: Object
     server_wanted: bool | None
-    """Whether its server run should exist; None: what is there stays as it is."""
+    """Whether its server run should exist; None: what is there stays as it is. One that should not drains and then goes."""
     after: float | None
 
 
@@ -51,6 +53,11 @@ def web_endpoint_is_on(instance: SympoziumInstance) -> bool:
     except InvalidSpec:
         before = instance.status.web_endpoint
         return before is not None and before.enabled
+
+
+def owns(instance: SympoziumInstance, run: AgentRun) -> bool:
+    """Whether a run goes with the instance."""
+    return any(owner.uid == instance.metadata.uid for owner in run.metadata.owner_references)
 
 
 def secret_trouble(secret_name: str | None, provider: str, secret: Object | None) -> Finding | None:
@@ -89,7 +96,10 @@ def _accepted(seen: Input) -> tuple[WebEndpoint | None, Finding]:
         return None, Finding("Accepted", ok=False, reason="InvalidSpec", message=str(error))
     if endpoint is None:
         return None, Finding("Accepted", ok=True, reason="Accepted")
-    return endpoint, pack_finding(seen.pack) or Finding("Accepted", ok=True, reason="Accepted")
+    wrong = pack_finding(seen.pack)
+    if wrong is None and endpoint.auth_secret_ref:
+        wrong = keys_finding(endpoint.auth_secret_ref, seen.own_keys)
+    return endpoint, wrong or Finding("Accepted", ok=True, reason="Accepted")
 
 
 def pack_finding(pack: SkillPack | None) -> Finding | None:
@@ -101,6 +111,22 @@ def pack_finding(pack: SkillPack | None) -> Finding | None:
     if pack.spec.sidecar is None or not pack.spec.sidecar.requires_server:
         text = f"the SkillPack {skill} in namespace {pack.metadata.namespace} has no sidecar with requiresServer: true"
         return Finding("Accepted", ok=False, reason="SkillPackHasNoServer", message=text)
+    return None
+
+
+def has_api_key(secret: Object) -> bool:
+    """Whether a Secret holds at least one API key."""
+    return any(key.startswith(environment.API_KEY_PREFIX) for key in secret.get("data") or {})
+
+
+def keys_finding(name: str, secret: Object | None) -> Finding | None:
+    """Why callers cannot be given the API keys of this Secret; None: they can."""
+    if secret is None:
+        text = f"there is no Secret {name} with API keys"
+        return Finding("Accepted", ok=False, reason="AuthSecretNotFound", message=text)
+    if not has_api_key(secret):
+        text = f"the Secret {name} has no key whose name begins with {environment.API_KEY_PREFIX}"
+        return Finding("Accepted", ok=False, reason="AuthSecretKeyNotFound", message=text)
     return None
 
 
@@ -120,24 +146,34 @@ def _web_endpoint(server: AgentRun | None) -> Finding:
     return Finding(WEB_ENDPOINT_READY, ok=False, reason="Starting", message="its web-proxy is starting")
 
 
+_LEAVING = Finding(
+    WEB_ENDPOINT_READY,
+    ok=False,
+    reason="Draining",
+    message="it was switched off; what it has accepted is being finished",
+)
+
+
 def _status(seen: Input, findings: list[Finding], endpoint: WebEndpoint | None, *, shown: bool) -> Object:
     instance = seen.instance
     before = instance.status.model_dump(by_alias=True, exclude_none=True)
+    leaving = not shown and seen.server is not None and owns(instance, seen.server)
     status: Object = {
         "phase": _phase(findings, shown=shown),
         "observedGeneration": instance.metadata.generation,
         "conditions": merged(
             instance.status.conditions,
-            findings,
+            [*findings, _LEAVING] if leaving else findings,
             generation=instance.metadata.generation,
             now=timestamp(seen.now),
-            without=() if shown else (WEB_ENDPOINT_READY,),
+            without=() if shown or leaving else (WEB_ENDPOINT_READY,),
         ),
     }
-    if endpoint is not None:
+    made = before.get("webEndpoint", {})
+    if endpoint is not None and (findings[0].ok or not made.get("enabled")):
         return status | {"webEndpoint": _web_endpoint_status(instance, endpoint)}
-    if shown and "webEndpoint" in before:  # the spec is invalid: what was before goes on
-        return status | {"webEndpoint": before["webEndpoint"]}
+    if shown and made:  # what is asked cannot be made: what was before goes on
+        return status | {"webEndpoint": made}
     return status | {"webEndpoint": {"enabled": False, "gatewayReady": False}}
 
 

@@ -1,21 +1,24 @@
 """An AgentRun in mode server: what it needs, and what its status should say. Pure functions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sympozium_api import effective, environment, names
+from sympozium_api import effective, names
 from sympozium_api.clock import parsed, timestamp
 from sympozium_api.effective import InvalidSpec
-from sympozium_api.instance import SympoziumInstance
+from sympozium_api.instance import Autoscaling, SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Sidecar, SkillPack
 from sympozium_operator.policy import pods
 from sympozium_operator.policy.conditions import Finding, find, merged
-from sympozium_operator.policy.instance import pack_finding
+from sympozium_operator.policy.instance import keys_finding, owns, pack_finding
 
 Object = dict[str, Any]
+
+_OVERDUE = timedelta(seconds=30)
+"""A pod that is still there so long after its grace period is one of a node that is away."""
 
 POLL = 3.0
 """Seconds between looks at a server that is not available: its pods are not watched."""
@@ -39,13 +42,18 @@ class Plan:
     instance: SympoziumInstance
     sidecar: Sidecar
     replicas: int
+    """How many; with ``autoscaling``, how many at least."""
+    autoscaling: Autoscaling | None
     keys_secret: str
-    generate_key: bool
-    """Whether the operator makes that Secret."""
 
 
-def decide(seen: Input) -> Plan | Finding | None:  # noqa: PLR0911 - one line per rule, in the order in which they count
-    """What to make; or why what is there stays as it is; or None: there is nothing to do or to say."""
+@dataclass(frozen=True)
+class Drain:
+    """The server is not wanted any more: its pods end what they have accepted, and then all of it goes."""
+
+
+def decide(seen: Input) -> Plan | Drain | Finding | None:  # noqa: PLR0911 - one line per rule, in the order in which they count
+    """What to make; or that it is to go; or why what is there stays as it is; or None: there is nothing to do or to say."""
     run, instance = seen.run, seen.instance
     if instance is None:
         return _refused("InstanceNotFound", f"there is no SympoziumInstance {run.spec.agent_ref}")
@@ -57,21 +65,42 @@ def decide(seen: Input) -> Plan | Finding | None:  # noqa: PLR0911 - one line pe
     except InvalidSpec as error:
         return _refused("InvalidSpec", str(error))
     if endpoint is None:
-        return None  # the instance's reconcile is about to delete the run
+        return Drain() if owns(instance, run) else None
     if unusable := pack_finding(seen.pack):
         return unusable
     sidecar = seen.pack.spec.sidecar if seen.pack else None
     if sidecar is None:
         return None
-    if endpoint.auth_secret_ref and (wrong := _keys_trouble(endpoint.auth_secret_ref, seen.own_keys)):
+    if endpoint.auth_secret_ref and (wrong := keys_finding(endpoint.auth_secret_ref, seen.own_keys)):
         return wrong
     keys = endpoint.auth_secret_ref or names.api_key_secret(run.metadata.name)
-    return Plan(instance, sidecar, endpoint.replicas, keys, generate_key=endpoint.auth_secret_ref is None)
+    return Plan(instance, sidecar, endpoint.replicas, endpoint.autoscaling, keys)
 
 
-def has_api_key(secret: Object) -> bool:
-    """Whether a Secret holds at least one API key."""
-    return any(key.startswith(environment.API_KEY_PREFIX) for key in secret.get("data") or {})
+def replicas(plan: Plan, deployment: Object | None) -> int:
+    """How many replicas the Deployment is given: with autoscaling those that it has, for the autoscaler alone changes them.
+
+    They are said all the same: a field that nobody applies any more would fall back to its default, one.
+    """
+    if plan.autoscaling is None or deployment is None:
+        return plan.replicas
+    there: int = deployment["spec"].get("replicas", 1)
+    return min(max(plan.replicas, there), plan.autoscaling.max_replicas)
+
+
+def has_older_keys(deployment: Object, version: str) -> bool:
+    """Whether the Secret with the API keys has changed since its pods were told."""
+    annotations = deployment["metadata"].get("annotations") or {}
+    return bool(annotations.get(names.ANNOTATION_KEYS_VERSION) != version)
+
+
+def draining(its_pods: Iterable[Object], now: datetime) -> list[Object]:
+    """The pods that still may end what they have accepted: those whose grace period (and a little) is not over."""
+    return [
+        pod
+        for pod in its_pods
+        if not (until := pod["metadata"].get("deletionTimestamp")) or now < parsed(until) + _OVERDUE
+    ]
 
 
 def available(deployment: Object | None) -> bool:
@@ -89,24 +118,33 @@ def settled(deployment: Object) -> bool:
 
 
 def status(
-    run: AgentRun, accepted: Finding, deployment: Object | None, its_pods: Iterable[Object], now: datetime
+    run: AgentRun, accepted: Finding, deployment: Object | None, its_pods: Sequence[Object], now: datetime
 ) -> Object:
     """The whole status of a server run."""
     before = find(run.status.conditions, "Started")
-    started = _started(deployment, list(its_pods), now)
+    started = _started(deployment, its_pods, now)
     if started.reason == "ErrImagePull" and before is not None and before.reason == "ImagePullBackOff":
         started = Finding("Started", ok=False, reason=before.reason, message=before.message)  # the two take turns
-    conditions = merged(
-        run.status.conditions, [accepted, started], generation=run.metadata.generation, now=timestamp(now)
-    )
-    found: Object = {"phase": "Serving" if available(deployment) else "Pending", "conditions": conditions}
+    phase = "Serving" if available(deployment) else "Pending"
+    found: Object = {"phase": phase, "conditions": _conditions(run, [accepted, started], now)}
     if deployment is not None:
         server = deployment["metadata"]["name"]
         found |= {"deploymentName": server, "serviceName": server}
     return found
 
 
-def _started(deployment: Object | None, its_pods: list[Object], now: datetime) -> Finding:
+def status_while_draining(run: AgentRun, its_pods: Sequence[Object], now: datetime) -> Object:
+    """The whole status of a server run that is to go, with the pods that it waits for."""
+    text = f"it was switched off; {len(its_pods)} of its pods may still finish what they have accepted"
+    finding = Finding("Started", ok=False, reason="Draining", message=text)
+    return {"phase": "Pending", "conditions": _conditions(run, [finding], now)}
+
+
+def _conditions(run: AgentRun, findings: list[Finding], now: datetime) -> list[Object]:
+    return merged(run.status.conditions, findings, generation=run.metadata.generation, now=timestamp(now))
+
+
+def _started(deployment: Object | None, its_pods: Sequence[Object], now: datetime) -> Finding:
     """Whether the newest pods run; said of a server that answers as well: a rollout may hang behind it."""
     if deployment is not None and settled(deployment):
         return Finding("Started", ok=True, reason="Available")
@@ -119,15 +157,6 @@ def _started(deployment: Object | None, its_pods: list[Object], now: datetime) -
     if denied:
         return Finding("Started", ok=False, reason=denied["reason"], message=denied.get("message", ""))
     return Finding("Started", ok=False, reason="Starting", message="its pods are starting")
-
-
-def _keys_trouble(name: str, secret: Object | None) -> Finding | None:
-    if secret is None:
-        return _refused("AuthSecretNotFound", f"there is no Secret {name} with API keys")
-    if not has_api_key(secret):
-        text = f"the Secret {name} has no key whose name begins with {environment.API_KEY_PREFIX}"
-        return _refused("AuthSecretKeyNotFound", text)
-    return None
 
 
 def _refused(reason: str, message: str) -> Finding:

@@ -15,6 +15,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge
 from sympozium_operator.cluster.events import Events
+from sympozium_operator.cluster.keys import own_keys
 from sympozium_operator.cluster.packs import web_endpoint_pack
 from sympozium_operator.desired import access
 from sympozium_operator.desired.server_run import server_run
@@ -57,11 +58,12 @@ class Instances:
     async def _gather(self, instance: SympoziumInstance) -> policy.Input:
         namespace, name = instance.key
         wanted = effective.model(instance).secret
-        secret, pack, server = await asyncio.gather(
+        secret, pack, keys, server = await asyncio.gather(
             self.client.find(SECRETS, namespace, wanted) if wanted else _nothing(),
             web_endpoint_pack(self.client, namespace, self.namespace)
             if policy.web_endpoint_is_on(instance)
             else _nothing(),
+            own_keys(self.client, instance),
             self.client.find(RUNS, namespace, names.web_endpoint_run(name)),
         )
         return policy.Input(
@@ -69,6 +71,7 @@ class Instances:
             instance=instance,
             secret=secret,
             pack=pack,
+            own_keys=keys,
             server=AgentRun.model_validate(server) if server else None,
         )
 
@@ -79,7 +82,7 @@ class Instances:
             desired.append(server_run(instance))
         await converge(self.client, desired)
         await self.policies.of_agents(instance)
-        if server is not None and _is_own(server, instance) and (plan.server_wanted is False or server.ended):
+        if server is not None and server.ended and policy.owns(instance, server):
             await self.client.delete(RUNS, *server.key, uid=server.metadata.uid)
 
     async def _report(self, instance: SympoziumInstance, plan: policy.Plan) -> None:
@@ -93,12 +96,8 @@ class Instances:
         for condition in conditions:
             before = find(instance.status.conditions, condition["type"])
             news = before is None or (before.status, before.reason) != (condition["status"], condition["reason"])
-            if news and condition["status"] == "False" and condition["reason"] != "Starting":
+            if news and condition["status"] == "False" and condition["reason"] not in ("Starting", "Draining"):
                 await self.events.warn(instance, condition["reason"], condition["message"])
-
-
-def _is_own(run: AgentRun, instance: SympoziumInstance) -> bool:
-    return any(owner.uid == instance.metadata.uid for owner in run.metadata.owner_references)
 
 
 async def _nothing() -> None:

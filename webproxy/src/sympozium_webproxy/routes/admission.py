@@ -19,8 +19,6 @@ def authenticate(request: Request) -> str:
 def admit(request: Request, key_id: str) -> tuple[Serving, dict[str, str]]:
     """What a run is started with, and the rate-limit headers of its answer; raises OpenAIError 429 and 503."""
     parts = context.of(request)
-    if parts.draining:
-        raise errors.unavailable("This replica is shutting down.", code="draining")
     serving = parts.endpoint.serving()
     verdict = parts.limiter.take(key_id, serving.rate_limit)
     headers = verdict.headers()

@@ -24,6 +24,8 @@ async def ready(request: Request) -> JSONResponse:
         reason = "draining"
     elif not parts.endpoint.known:
         reason = "instance not read yet"
+    elif not parts.runs_known():
+        reason = "runs not read yet"
     elif not await parts.api_answers():
         reason = "API server unreachable"
     else:
