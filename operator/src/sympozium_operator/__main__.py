@@ -20,6 +20,7 @@ from sympozium_operator import settings as settings_module
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.cluster.lease import Lease, LeaseLost
 from sympozium_operator.desired.job import AgentPod
+from sympozium_operator.desired.server import Tracing
 from sympozium_operator.leader import Leader
 from sympozium_operator.metrics import STUCK_AFTER, Metrics, served
 from sympozium_operator.policy.admission import Admission
@@ -49,6 +50,7 @@ def wire(client: Client, settings: Settings, admission: Admission, metrics: Metr
         resources=settings.agent_resources,
         runs_url=settings.runs_url,
     )
+    tracing = Tracing(settings.tracing_endpoint, settings.tracing_sample_ratio) if settings.tracing_endpoint else None
     limits = Limits(settings.start_timeout, settings.failed_job_retention)
     runs = Runs(client, clock, admission, metrics, events, agent, limits)
     return Dispatch(
@@ -56,7 +58,7 @@ def wire(client: Client, settings: Settings, admission: Admission, metrics: Metr
         metrics=metrics,
         instances=Instances(client, clock, events, settings.namespace, runs.turns),
         runs=runs,
-        servers=Servers(client, clock, settings.namespace, settings.image_pull_policy),
+        servers=Servers(client, clock, settings.namespace, settings.image_pull_policy, events, tracing),
         skill_packs=SkillPacks(client, settings.namespace, settings.scopes),
     )
 

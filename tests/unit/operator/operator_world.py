@@ -46,7 +46,7 @@ class World:
             metrics=self.metrics,
             instances=Instances(client, clock, events, SYSTEM, runs.turns),
             runs=runs,
-            servers=Servers(client, clock, SYSTEM, "IfNotPresent"),
+            servers=Servers(client, clock, SYSTEM, "IfNotPresent", events),
             skill_packs=SkillPacks(client, SYSTEM, (None,)),
         )
 

@@ -13,10 +13,12 @@ from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge
+from sympozium_operator.cluster.events import Events
 from sympozium_operator.cluster.packs import web_endpoint_pack
 from sympozium_operator.desired import access
 from sympozium_operator.desired import server as desired_server
 from sympozium_operator.outcome import DONE, Outcome
+from sympozium_operator.policy import news
 from sympozium_operator.policy import server as policy
 from sympozium_operator.policy.conditions import Finding, merge_patch
 
@@ -32,6 +34,8 @@ class Servers:
     namespace: str
     """The operator's own, where built-in SkillPacks are."""
     pull_policy: str
+    events: Events
+    tracing: desired_server.Tracing | None = None
 
     async def reconcile(self, run: AgentRun) -> Outcome:
         """One look at a server run that was just read."""
@@ -44,7 +48,10 @@ class Servers:
             deployment = await self.client.find(DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name))
             return await self._report(run, decision, deployment)
         deployment = await self._make(run, decision)
-        return await self._report(run, Finding("Accepted", ok=True, reason="Accepted"), deployment)
+        outcome = await self._report(run, Finding("Accepted", ok=True, reason="Accepted"), deployment)
+        if policy.settled(deployment) and news.was_rolling_out(run):
+            await self.events.tell(decision.instance, news.rolled_out(deployment))
+        return outcome
 
     async def _gather(self, run: AgentRun) -> policy.Input:
         raw = await self.client.find(INSTANCES, run.metadata.namespace, run.spec.agent_ref)
@@ -68,7 +75,7 @@ class Servers:
     async def _make(self, run: AgentRun, plan: policy.Plan) -> Object:
         """All children as desired; the live Deployment."""
         if plan.generate_key:
-            await self._ensure_key(run)
+            await self._ensure_key(run, plan.instance)
         children = desired_server.build(
             run,
             plan.instance,
@@ -76,11 +83,12 @@ class Servers:
             replicas=plan.replicas,
             keys_secret=plan.keys_secret,
             pull_policy=self.pull_policy,
+            tracing=self.tracing,
         )
         live = await converge(self.client, [*access.server_access(run), *children])
         return next(body for body in live if body["kind"] == DEPLOYMENTS.kind)
 
-    async def _ensure_key(self, run: AgentRun) -> None:
+    async def _ensure_key(self, run: AgentRun, instance: SympoziumInstance) -> None:
         """The API key is made once. One that is there is never changed: not even a Secret with another key in it."""
         desired = access.api_key(run, lambda: secrets.token_hex(24))
         namespace, name = run.metadata.namespace, desired["metadata"]["name"]
@@ -91,8 +99,11 @@ class Servers:
             except ApiError as error:
                 if not error.already_exists:
                     raise
+            else:
+                await self.events.tell(instance, news.key_generated(name))
         elif not policy.has_api_key(live):
             await self.client.patch(SECRETS, namespace, name, {"data": desired["data"]})
+            await self.events.tell(instance, news.key_generated(name))
 
     async def _report(self, run: AgentRun, accepted: Finding, deployment: Object | None) -> Outcome:
         settled = deployment is not None and policy.settled(deployment)
