@@ -26,6 +26,7 @@ from sympozium_runs.tracing import PodRequest, RequestSpan, RunFacts, RunSpan, T
 
 log = structlog.get_logger()
 
+_SDK_LOG = logging.getLogger("opentelemetry")
 _W3C = TraceContextTextMapPropagator()
 _FLUSH_SECONDS = 5.0
 _SILENCE_SECONDS = 60.0
@@ -113,8 +114,8 @@ class Exported(Tracing):
     @classmethod
     def over_http(cls, service: str, resource: Mapping[str, str]) -> Self:
         """To the OTLP/HTTP endpoint of the environment, sampled as it says (``OTEL_EXPORTER_OTLP_*``, ``OTEL_TRACES_SAMPLER*``)."""
-        logging.getLogger("opentelemetry").addHandler(_Complaints())
-        logging.getLogger("opentelemetry").propagate = False
+        _SDK_LOG.propagate = False
+        _SDK_LOG.handlers = [_Complaints()]
         return cls.to(BatchSpanProcessor(OTLPSpanExporter()), service, resource)
 
     @classmethod

@@ -57,4 +57,4 @@ class Metrics:
         """Read these figures whenever somebody asks for them, and show another registry's too."""
         self._open.set_function(open_runs)
         self._waiting.set_function(waiting)
-        self.registry.register(others)  # type: ignore[arg-type]  # all that is asked of a collector is collect
+        self.registry.register(others)

@@ -50,7 +50,7 @@ def _good(instance: SympoziumInstance, condition: Object, status: Object, *, fir
     kind = condition["type"]
     if kind == "ModelReady" and first:
         return  # nobody missed them
-    text = _GOOD_NEWS.get(kind, condition["message"])
+    text = _GOOD_NEWS.get(kind) or str(condition["message"])
     if kind == "WebEndpointReady" and (url := status["webEndpoint"].get("url")):
         text = f"The web endpoint of {instance.metadata.name} answers at {url}."
     yield News("Normal", condition["reason"], text)
@@ -61,17 +61,17 @@ def key_generated(secret: str) -> News:
     return News("Normal", "ApiKeyGenerated", f"The Secret {secret} has a new API key.")
 
 
-def was_rolling_out(server: AgentRun) -> bool:
-    """Whether a server run that answered was last said to have pods that are not as they should be."""
+def was_unsettled(server: AgentRun) -> bool:
+    """Whether a server run that answered was last said to have pods that are not as they should be: a rollout, or a crash."""
     started = find(server.status.conditions, "Started")
     return server.status.phase == "Serving" and started is not None and started.status == "False"
 
 
-def rolled_out(deployment: Object) -> News:
+def settled(deployment: Object) -> News:
     """All replicas are as they should be again."""
     count = deployment["spec"].get("replicas", 1)
     text = f"All replicas ({count}) of {deployment['metadata']['name']} are as the instance wants them."
-    return News("Normal", "RolledOut", text)
+    return News("Normal", "ReplicasReady", text)
 
 
 def of_run(run: AgentRun) -> News | None:
@@ -79,19 +79,9 @@ def of_run(run: AgentRun) -> News | None:
     error = run.status.error
     match run.status.phase:
         case "Failed" if error and error.type in _QUOTES:
-            return News("Warning", "RunFailed", f"{error.type} ({error.http_status}): status.error has the message")
+            return News("Warning", "RunFailed", f"{error.type} ({error.http_status}); status.error has the message")
         case "Failed" if error:
             return News("Warning", "RunFailed", f"{error.type}: {error.message}")
         case "Cancelled":
             return News("Normal", "RunCancelled", "The run was cancelled: its caller left, or spec.cancel was set.")
     return None
-
-
-def outcome_of(run: AgentRun) -> dict[str, str]:
-    """How a run ended, as the log says it."""
-    found = {
-        "phase": run.status.phase,
-        "error": run.status.error.type if run.status.error else None,
-        "pod": run.status.pod_name,
-    }
-    return {name: value for name, value in found.items() if value}

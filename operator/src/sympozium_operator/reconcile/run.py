@@ -212,7 +212,8 @@ class Runs:
         if not run.ended or not self.admission.release(place(run)):
             return Outcome(after=after) if after is not None else DONE
         self.metrics.ended(run, seen.job)
-        log.info("run ended", **logs.about(run), **news.outcome_of(run))
+        error = run.status.error
+        log.info("run ended", **logs.about(run), phase=run.status.phase, error=error.type if error else None)
         if told := news.of_run(run):
             await self.events.tell(run, told)
         return Outcome(after=after, also=_keys(self.admission.turns()))

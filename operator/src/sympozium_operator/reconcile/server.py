@@ -49,8 +49,8 @@ class Servers:
             return await self._report(run, decision, deployment)
         deployment = await self._make(run, decision)
         outcome = await self._report(run, Finding("Accepted", ok=True, reason="Accepted"), deployment)
-        if policy.settled(deployment) and news.was_rolling_out(run):
-            await self.events.tell(decision.instance, news.rolled_out(deployment))
+        if policy.settled(deployment) and news.was_unsettled(run):
+            await self.events.tell(decision.instance, news.settled(deployment))
         return outcome
 
     async def _gather(self, run: AgentRun) -> policy.Input:
