@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from tests.fakes.collector import Collector, attributes
+from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import delta, done, failed
 from tests.integration.conftest import Proxy, eventually, listening
 
@@ -151,9 +152,9 @@ class TestWithACollector:
             assert words.encode() not in collector.received
 
     async def test_a_run_that_could_not_be_made_has_ended(self, proxy: Proxy, collector: Collector) -> None:
-        assert (await proxy.chat(headers={"Idempotency-Key": "i-1", "content-type": "text/plain"})).status_code == 415
-        await eventually(lambda: REQUEST in collector.spans)
-        assert RUN not in collector.spans
+        proxy.kubernetes.refuse("create", RUNS, api_error(403, "Forbidden"))
+        assert (await proxy.chat()).status_code == 502
+        await eventually(lambda: {REQUEST, RUN, "start"} <= set(collector.spans))
 
     async def test_probes_and_metrics_make_no_spans(self, proxy: Proxy, collector: Collector) -> None:
         for path in ("/healthz", "/readyz", "/metrics", "/v1/models"):

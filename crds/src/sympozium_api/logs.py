@@ -42,7 +42,6 @@ def configure(level: str = "info", **always: str) -> None:
                 without_messages,
                 structlog.processors.JSONRenderer(),
             ],
-            keep_exc_info=True,
         )
     )
     logging.basicConfig(handlers=[relay], level=logging.WARNING)

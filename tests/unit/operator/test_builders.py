@@ -47,6 +47,7 @@ def served(**sidecar: Any) -> list[dict[str, Any]]:
         replicas=2,
         keys_secret="alice-web-endpoint-web-api-key",
         pull_policy="IfNotPresent",
+        tracing=server.Tracing("http://collector:4318", 0.25) if sidecar else None,
     )
 
 
