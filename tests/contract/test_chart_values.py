@@ -8,13 +8,16 @@ import yaml
 from tests.contract.documents import ROOT
 
 CHART = ROOT / "charts/sympozium"
+OPEN = ("resources", "labels")
+"""Values whose keys are the user's own."""
 VALUES = (CHART / "values.yaml").read_text()
 
 
 def test_every_value_has_a_comment_above_it() -> None:
     lines = VALUES.splitlines()
     leaves = ("registry", "pullPolicy", "pullSecrets", "repository", "tag", "replicas", "resources")
-    named = [*leaves, *yaml.safe_load(VALUES)["runs"]]
+    monitoring = ("endpoint", "sampleRatio", "enabled", "labels", "interval")
+    named = [*leaves, *monitoring, *yaml.safe_load(VALUES)["runs"]]
     for above, line in pairwise(lines):
         if line.strip().split(":")[0] in named:
             assert above.strip().startswith("#"), line
@@ -29,7 +32,7 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
         assert part["additionalProperties"] is False, path
         assert set(part["properties"]) - {"global"} == set(values), path
         for name, value in values.items():
-            if isinstance(value, dict) and name != "resources":
+            if isinstance(value, dict) and name not in OPEN:
                 compare(value, part["properties"][name], f"{path}.{name}")
 
     compare(yaml.safe_load(VALUES), schema, "values")
