@@ -25,8 +25,10 @@ COLLECTOR = Path(__file__).parents[1] / "fakes/collector.py"
 
 
 def ask(endpoint: Endpoint, **headers: str) -> httpx2.Response:
+    """Over a connection of its own: an open one leads to the pod that was there before."""
     body = {"messages": [{"role": "user", "content": WORDS}]}
-    return endpoint.http.post("/v1/chat/completions", json=body, headers=headers)
+    own = {"Authorization": f"Bearer {endpoint.key}"} | headers
+    return httpx2.post(f"{endpoint.url}/v1/chat/completions", json=body, headers=own, timeout=60)
 
 
 def headers_at_the_model(answer: str) -> dict[str, str]:
@@ -67,16 +69,24 @@ def test_spans_of_all_parts_hang_below_the_callers(namespace: Namespace, chat: E
         until(lambda: told(server, "OTEL_EXPORTER_OTLP_ENDPOINT"), within=40)
         namespace.kubectl("rollout", "status", f"deployment/{server}", "--timeout=90s")
         chat.use_model("echo")
-        response = ask(chat, **CALLER)
-        run = response.headers["x-sympozium-run"]
-        at_model = headers_at_the_model(response.json()["choices"][0]["message"]["content"])["traceparent"]
+
+        def traced() -> tuple[str, str] | None:
+            """The run of a request to a pod that exports, and what its model saw."""
+            response = ask(chat, **CALLER)
+            seen = headers_at_the_model(response.json()["choices"][0]["message"]["content"])["traceparent"]
+            return None if seen == CALLER["traceparent"] else (response.headers["x-sympozium-run"], seen)
+
+        run, at_model = until(traced, within=30)
         wanted = {"POST /v1/chat/completions", "invoke_agent chat", "POST /runs/{name}/events"}
 
         def exported() -> dict[str, Any] | None:
-            spans = {span["name"]: span for span in httpx2.get(f"{collector}/spans").json() if span["trace"] == TRACE}
+            spans = {
+                span["name"]: span for span in httpx2.get(f"{collector}/spans").json() if span["run"] in (run, None)
+            }
             return spans if wanted <= set(spans) else None
 
         spans = until(exported, within=20)
+        assert {span["trace"] for span in spans.values()} == {TRACE}
         assert spans["POST /v1/chat/completions"]["parent"] == CALLER["traceparent"].split("-")[2]
         assert spans["invoke_agent chat"]["parent"] == spans["POST /v1/chat/completions"]["span"]
         assert spans["invoke_agent chat"]["run"] == run
@@ -214,6 +224,8 @@ def test_the_systems_parts_count(
 
 def test_a_web_proxy_counts(chat: Endpoint) -> None:
     assert chat.chat().status_code == 200
-    text = chat.http.get("/metrics").text
-    assert 'sympozium_key_requests_total{key="api-key",status="200"}' in text
-    assert 'sympozium_tokens_total{key="api-key",type="input"}' in text
+    counted = (
+        'sympozium_key_requests_total{key="api-key",status="200"}',
+        'sympozium_tokens_total{key="api-key",type="input"}',
+    )
+    until(lambda: all(sample in chat.http.get("/metrics").text for sample in counted), within=5)
