@@ -162,9 +162,13 @@ def _url_or_none(text: str) -> str:
 
 
 def _ratio(text: str) -> float:
-    if not re.fullmatch(r"0|1|[01]?\.[0-9]+|1\.0+", text) or not 0 <= float(text) <= 1:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= 1:
         raise ValueError("is not a number from 0 to 1")
-    return float(text)
+    return found
 
 
 def _resources(text: str) -> dict[str, Any]:
