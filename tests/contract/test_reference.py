@@ -1,6 +1,7 @@
 """The reference pages have a line for everything a user can meet, and none for what is not there."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ import pytest
 from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
 
 from sympozium_operator.metrics import Metrics as OperatorMetrics
+from sympozium_runs.metrics import SurfaceMetrics
 from sympozium_webproxy.metrics import Metrics as WebProxyMetrics
 
 VARIABLE = re.compile(r"\bSYMPOZIUM_[A-Z_]*[A-Z]\b")
@@ -78,12 +80,45 @@ def test_every_route_has_a_line() -> None:
     assert [path for path in sorted(paths) if f"{path.replace(':path', '')}`" not in documented] == []
 
 
-@pytest.mark.parametrize("metrics", [OperatorMetrics, WebProxyMetrics])
-def test_every_metric_has_a_line(metrics: type[OperatorMetrics | WebProxyMetrics]) -> None:
-    families = [family for family in metrics().registry.collect() if not family.name.startswith("process_")]
-    names = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
-    assert names
-    assert names <= words_in_first_cells(page("metrics.md"))
+def metrics() -> dict[str, str]:
+    """Names and kinds of all metrics of all parts."""
+    registries = [made().registry for made in (OperatorMetrics, WebProxyMetrics, SurfaceMetrics)]
+    families = [family for registry in registries for family in registry.collect()]
+    ours = [family for family in families if not family.name.startswith("process_")]
+    return {f"{f.name}_total" if f.type == "counter" else f.name: f.type for f in ours}
+
+
+def test_every_metric_has_a_line_and_every_line_a_metric() -> None:
+    assert len(metrics()) > 15
+    assert words_in_first_cells(page("metrics.md")) == set(metrics())
+
+
+def test_metrics_are_named_as_prometheus_wants_them() -> None:
+    for name, kind in metrics().items():
+        assert name.startswith("sympozium_")
+        assert (kind == "counter") == name.endswith("_total"), name
+        assert (kind == "histogram") == name.endswith("_seconds"), name
+
+
+def test_the_dashboard_asks_for_metrics_that_exist_as_what_they_are() -> None:
+    dashboard = json.loads((ROOT / "charts/sympozium/files/dashboard.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    asked += [variable["definition"] for variable in dashboard["templating"]["list"] if "definition" in variable]
+    samples = {f"{name}_bucket" if kind == "histogram" else name for name, kind in metrics().items()}
+    found = {name for expression in asked for name in re.findall(r"\bsympozium_\w+", expression)} - {
+        "sympozium_instance"
+    }
+    assert found == samples
+
+
+def event_reasons() -> set[str]:
+    return {reason for call in calls("operator/src") if name_of(call) == "News" and (reason := text(call.args[1]))}
+
+
+def test_every_event_has_a_line_and_every_line_an_event() -> None:
+    told = {"Accepted", "SecretFound", "NoSecretNeeded", "Serving"}  # by a condition's reason, when it becomes True
+    assert told <= words_in_first_cells(page("conditions.md"))
+    assert words_in_first_cells(page("events.md")) == event_reasons() | told
 
 
 @pytest.mark.parametrize("name", ["retention", "failedJobRetention", "startTimeout"])

@@ -190,12 +190,17 @@ def agent_run(name: str, **spec: Any) -> Object:
 
 
 def model_server(image: str) -> list[Object]:
-    """The scripted model of tests/fakes/model.py, as a pod that Pod Security ``restricted`` lets in."""
-    labels = {"app": "model"}
+    """The scripted model of tests/fakes/model.py."""
+    return scripted_server("model", MODEL_SERVER, image)
+
+
+def scripted_server(name: str, script: Path, image: str) -> list[Object]:
+    """A server made of one file, on port 8080, as a pod that Pod Security ``restricted`` lets in."""
+    labels = {"app": name}
     container = {
-        "name": "model",
+        "name": name,
         "image": image,
-        "command": ["python", "-u", "/script/model.py", "--host", "0.0.0.0", "--port", "8080"],
+        "command": ["python", "-u", f"/script/{script.name}", "--host", "0.0.0.0", "--port", "8080"],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
         "volumeMounts": [{"name": "script", "mountPath": "/script"}],
         "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
@@ -203,7 +208,7 @@ def model_server(image: str) -> list[Object]:
     }
     pod = {
         "containers": [container],
-        "volumes": [{"name": "script", "configMap": {"name": "model"}}],
+        "volumes": [{"name": "script", "configMap": {"name": name}}],
         "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
         "terminationGracePeriodSeconds": 0,
     }
@@ -211,13 +216,13 @@ def model_server(image: str) -> list[Object]:
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": "model"},
-            "data": {"model.py": MODEL_SERVER.read_text()},
+            "metadata": {"name": name},
+            "data": {script.name: script.read_text()},
         },
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": {"name": "model"},
+            "metadata": {"name": name},
             "spec": {
                 "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": labels}, "spec": pod},
@@ -226,7 +231,7 @@ def model_server(image: str) -> list[Object]:
         {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": "model"},
+            "metadata": {"name": name},
             "spec": {"selector": labels, "ports": [{"port": 8080}]},
         },
     ]

@@ -17,6 +17,7 @@ from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
 from sympozium_api import names
 from sympozium_api.clock import Clock
+from sympozium_runs.tracing import Tracing
 from sympozium_webproxy.assembly import assemble
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.settings import Settings
@@ -80,7 +81,13 @@ async def listening(app: ASGIApp) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
+def tracing() -> Tracing:
+    """Without an exporter; tests of spans have their own."""
+    return Tracing()
+
+
+@pytest.fixture
+async def proxy(tmp_path: Path, tracing: Tracing) -> AsyncIterator[Proxy]:
     (tmp_path / "api-key").write_text(f"{KEY}\n")
     kubernetes, clock = FakeKubernetes(), FakeClock()
     issuer = TokenIssuer(kubernetes)
@@ -88,16 +95,16 @@ async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     settings = Settings(
         "default", "demo", "127.0.0.1", api_keys=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024
     )
-    async with assembled(kubernetes, settings, clock) as (context, url, surface, http):
+    async with assembled(kubernetes, settings, clock, tracing) as (context, url, surface, http):
         yield Proxy(url, surface, kubernetes, issuer, context, http, clock, tmp_path)
 
 
 @asynccontextmanager
 async def assembled(
-    kubernetes: FakeKubernetes, settings: Settings, clock: Clock
+    kubernetes: FakeKubernetes, settings: Settings, clock: Clock, tracing: Tracing | None = None
 ) -> AsyncIterator[tuple[Context, str, str, httpx2.AsyncClient]]:
     """A web-proxy that is ready, with the addresses of its two ports and a client of the first."""
-    made = assemble(kubernetes, settings, clock)
+    made = assemble(kubernetes, settings, clock, tracing)
     watches = [asyncio.ensure_future(watch()) for watch in made.watches]
     async with (
         listening(made.surface) as surface,

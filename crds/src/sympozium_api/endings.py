@@ -14,6 +14,12 @@ from sympozium_api.run import MAX_RESULT_BYTES, RunStatus, TokenUsage
 
 Status = dict[str, Any]
 
+ERRORS = (
+    *("model_error", "start_failed", "model_secret_missing", "answer_too_large", "timeout", "cancelled", "lost"),
+    *("terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error"),
+)
+"""The types of error that our parts write; a pod could send others."""
+
 _PLAIN_CHOICE = frozenset({"index", "message", "finish_reason"})
 _PLAIN_MESSAGE = frozenset({"role", "content"})
 _LARGEST_COUNT = 2**53
@@ -27,15 +33,14 @@ def status_of(
     ``done`` is Succeeded, unless the answer is empty of choices (``model_error``, 502) or longer than a run can store
     (``answer_too_large``, 502); ``error`` is Failed, or Cancelled when its type is ``cancelled``. What is None is left out.
     """
-    about = {
-        "jobName": job_name,
-        "podName": pod_name,
-        "startedAt": started_at,
-        "completedAt": timestamp(now),
-        "tokenUsage": _token_usage(record),
-    }
-    outcome = _answer(record) if record.get("type") == "done" else _failure(record.get("error"))
-    return {key: value for key, value in (outcome | about).items() if value is not None}
+    about = {"jobName": job_name, "podName": pod_name, "startedAt": started_at, "completedAt": timestamp(now)}
+    return {key: value for key, value in (outcome(record) | about).items() if value is not None}
+
+
+def outcome(record: Mapping[str, Any]) -> Status:
+    """The part of that status that the record alone decides: phase, answer or error, token usage."""
+    found = _answer(record) if record.get("type") == "done" else _failure(record.get("error"))
+    return {key: value for key, value in (found | {"tokenUsage": _token_usage(record)}).items() if value is not None}
 
 
 def record_of(status: RunStatus) -> records.End:

@@ -31,3 +31,13 @@ POD_IP = "SYMPOZIUM_POD_IP"
 API_KEYS_DIR = "/etc/sympozium/api-keys"
 """The mounted Secret; every file whose name begins with ``api-key`` holds a valid API key."""
 API_KEY_PREFIX = "api-key"
+
+# OpenTelemetry's own, as its specification names them; the operator sets them where the installation has a collector.
+OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+OTLP_ENDPOINTS = (OTLP_ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""Either switches tracing on."""
+OTEL_SERVICE_NAME = "OTEL_SERVICE_NAME"
+OTEL_SAMPLER = "OTEL_TRACES_SAMPLER"
+OTEL_SAMPLER_ARG = "OTEL_TRACES_SAMPLER_ARG"
+OTEL_SAMPLER_BY_RATIO = "parentbased_traceidratio"
+"""A caller's decision counts; of requests without one, this share is recorded."""

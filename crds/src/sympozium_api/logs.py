@@ -1,20 +1,76 @@
-"""Logs of our processes: one JSON object per line on standard output. No content, no keys: names, reasons and statuses."""
+"""Logs of our processes: one JSON object per line on standard output. No content, no keys: names, reasons and statuses.
+
+The fields of a line: ``event``, ``level``, ``timestamp``, and as far as they are known ``namespace``, ``instance``, ``run``,
+``key_id``, ``request_id`` and ``trace_id``. docs/guides/observability.md lists them; the agent writes the same shape by itself.
+"""
 
 import logging
 import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
+from structlog.typing import Processor
+
+from sympozium_api import names
+from sympozium_api.run import AgentRun
+from sympozium_api.trace import TraceContext
 
 
-def configure(level: str = "info") -> None:
-    """Call once, when the process starts."""
-    logging.basicConfig(format="%(message)s", stream=sys.stdout, level=logging.WARNING)
+def configure(level: str = "info", **always: str) -> None:
+    """Call once, when the process starts; ``always`` stands in every line. Libraries' warnings come in the same shape."""
+
+    def with_always(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {**always, **event}
+
+    shared: list[Processor] = [
+        with_always,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*shared, without_messages, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     )
+    relay = logging.StreamHandler(sys.stdout)
+    relay.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                without_messages,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[relay], level=logging.WARNING)
+
+
+def about(run: AgentRun) -> dict[str, str]:
+    """The fields by which all lines about a run are found, whichever part wrote them."""
+    notes = run.metadata.annotations
+    trace = TraceContext.of_annotations(notes)
+    found = {
+        "namespace": run.metadata.namespace,
+        "instance": run.spec.agent_ref,
+        "run": run.metadata.name,
+        "key_id": notes.get(names.ANNOTATION_KEY_ID),
+        "request_id": notes.get(names.ANNOTATION_REQUEST_ID),
+        "trace_id": trace.trace_id if trace else None,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def without_messages(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An exception as its classes and places: its message could quote what a caller or the model wrote."""
+    failure = event.pop("exc_info", None)
+    if failure is True:
+        failure = sys.exc_info()
+    if isinstance(failure, tuple):
+        failure = failure[1]
+    if isinstance(failure, BaseException):
+        frames = traceback.extract_tb(failure.__traceback__)
+        event["error"] = type(failure).__name__
+        event["stack"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return event

@@ -30,6 +30,8 @@ class Task(TypedDict):
     env: dict[str, str]
     timeoutSeconds: float
     """Seconds that are left until the run's deadline."""
+    log: NotRequired[dict[str, str]]
+    """Fields of every line that the agent logs, by which it is found beside the other parts' lines."""
 
 
 class Started(TypedDict):

@@ -21,6 +21,7 @@ from sympozium_operator.cluster.events import Events
 from sympozium_operator.cluster.lease import Lease, LeaseLost
 from sympozium_operator.desired.job import AgentPod
 from sympozium_operator.desired.network import Egress
+from sympozium_operator.desired.server import Tracing
 from sympozium_operator.leader import Leader
 from sympozium_operator.metrics import STUCK_AFTER, Metrics, served
 from sympozium_operator.policy.admission import Admission
@@ -56,6 +57,7 @@ def wire(client: Client, settings: Settings, admission: Admission, metrics: Metr
     )
     egress = Egress(settings.namespace, settings.extra_agent_egress) if settings.network_policies else None
     policies = NetworkPolicies(client, egress)
+    tracing = Tracing(settings.tracing_endpoint, settings.tracing_sample_ratio) if settings.tracing_endpoint else None
     limits = Limits(settings.start_timeout, settings.failed_job_retention)
     runs = Runs(client, clock, admission, metrics, events, agent, limits)
     return Dispatch(
@@ -64,7 +66,14 @@ def wire(client: Client, settings: Settings, admission: Admission, metrics: Metr
         instances=Instances(client, clock, events, settings.namespace, policies, runs.turns),
         runs=runs,
         servers=Servers(
-            client, clock, settings.namespace, settings.image_pull_policy, policies, settings.web_proxy_pod
+            client,
+            clock,
+            events,
+            namespace=settings.namespace,
+            pull_policy=settings.image_pull_policy,
+            policies=policies,
+            template=settings.web_proxy_pod,
+            tracing=tracing,
         ),
         skill_packs=SkillPacks(client, settings.namespace, settings.scopes),
     )

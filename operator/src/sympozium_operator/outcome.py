@@ -13,6 +13,11 @@ class Key(NamedTuple):
     namespace: str
     name: str
 
+    @property
+    def about(self) -> dict[str, str]:
+        """The fields by which all lines of the log about this object are found."""
+        return {"namespace": self.namespace, self.kind: self.name}
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -179,9 +179,9 @@ class WorkQueue:
             failed = False
         except (ApiUnavailable, ApiError, NotYet, TimeoutError) as error:
             failed = not getattr(error, "namespace_terminating", False)  # there, all goes by itself
-            log.warning("reconcile failed", **key._asdict(), error=str(error), again=failed)
+            log.warning("reconcile failed", **key.about, error=str(error), again=failed)
         except Exception:
-            log.exception("reconcile failed", **key._asdict(), again=True)
+            log.exception("reconcile failed", **key.about, again=True)
         finally:
             self.schedule.finish(key, self._loop.time(), failed=failed, after=outcome.after)
         self.add(*outcome.also)

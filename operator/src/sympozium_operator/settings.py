@@ -73,6 +73,10 @@ class Settings:
     """Reconciles at the same time."""
     metrics_port: int
     """Port of /metrics and /healthz."""
+    tracing_endpoint: str
+    """OTLP/HTTP endpoint that web-proxies export spans to; empty: none."""
+    tracing_sample_ratio: float
+    """Which share of the requests is recorded that come without a trace of their caller's."""
     log_level: str
     """The least severe level that is logged."""
 
@@ -116,6 +120,8 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> Settings:
         run_resync=read("SYMPOZIUM_RUN_RESYNC", "1m", _duration),
         workers=read("SYMPOZIUM_WORKERS", "16", _between(1, 256)),
         metrics_port=read("SYMPOZIUM_METRICS_PORT", "9090", _between(1, 65535)),
+        tracing_endpoint=read("SYMPOZIUM_TRACING_ENDPOINT", "", _url_or_none),
+        tracing_sample_ratio=read("SYMPOZIUM_TRACING_SAMPLE_RATIO", "1", _ratio),
         log_level=read("SYMPOZIUM_LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error")),
     )
 
@@ -167,6 +173,20 @@ def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s,$]+", text):
         raise ValueError("is not an http URL")
     return text.rstrip("/")
+
+
+def _url_or_none(text: str) -> str:
+    return _url(text) if text else ""
+
+
+def _ratio(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= 1:
+        raise ValueError("is not a number from 0 to 1")
+    return found
 
 
 def _resources(text: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ async def test_a_run_that_ends_well_exits_with_0_and_logs_one_json_line_per_step
     async with replica(task_for(model, "echo")) as surface:
         code, printed = await ended(await started(pod, surface))
     assert code == 0
-    steps = [json.loads(line)["step"] for line in printed.splitlines()]
+    steps = [json.loads(line)["event"] for line in printed.splitlines()]
     assert steps == ["agent_started", "task_received", "model_called", "model_answers", "agent_ended"]
     assert KEY not in printed
     assert PROMPT not in printed

@@ -7,7 +7,7 @@ from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.operator.objects import NAMESPACE, SYSTEM, run_object
 
 from sympozium_api import endings, names, records
-from sympozium_api.client.resources import INSTANCES, JOBS, RUNS
+from sympozium_api.client.resources import EVENTS, INSTANCES, JOBS, RUNS
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired.job import AgentPod
 from sympozium_operator.desired.network import Egress
@@ -49,7 +49,7 @@ class World:
             metrics=self.metrics,
             instances=Instances(client, clock, events, SYSTEM, policies, runs.turns),
             runs=runs,
-            servers=Servers(client, clock, SYSTEM, "IfNotPresent", policies),
+            servers=Servers(client, clock, events, SYSTEM, "IfNotPresent", policies),
             skill_packs=SkillPacks(client, SYSTEM, (None,)),
         )
 
@@ -97,6 +97,11 @@ class World:
         found = [(verb, plural) for verb, plural, _ in self.cluster.writes]
         self.cluster.writes.clear()
         return found
+
+    def told(self) -> list[tuple[str, str, str]]:
+        """Type, reason and message of all Events, as they came."""
+        events = [body for (plural, _, _), body in self.cluster.objects.items() if plural == EVENTS.plural]
+        return [(event["type"], event["reason"], event["message"]) for event in events]
 
     def ended(self, phase: str, error: str = "") -> float:
         found = self.metrics.registry.get_sample_value(

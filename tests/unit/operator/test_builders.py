@@ -49,6 +49,7 @@ def served(**sidecar: Any) -> list[dict[str, Any]]:
         keys_secret="alice-web-endpoint-web-api-key",
         keys_version="7",
         pull_policy="IfNotPresent",
+        tracing=server.Tracing("http://collector:4318", 0.25) if sidecar else None,
     )
 
 

@@ -128,6 +128,7 @@ async def test_a_run_waits_for_its_instance() -> None:
 async def test_a_missing_model_secret_fails_the_run_and_is_told() -> None:
     world = World(instance_object(authRefs=[{"provider": "openai", "secret": "keys"}]), run_object())
     await world.look()
+    await world.look()
     assert world.status()["error"] == {
         "type": "model_secret_missing",
         "message": "there is no Secret keys with the model's API key",

@@ -32,8 +32,11 @@ def test_everything_can_be_set() -> None:
             "SYMPOZIUM_EXTRA_AGENT_EGRESS": '[{"ports":[{"port":443}]}]',
             "SYMPOZIUM_WORKERS": "3",
             "SYMPOZIUM_LOG_LEVEL": "debug",
+            "SYMPOZIUM_TRACING_ENDPOINT": "http://collector:4318/",
+            "SYMPOZIUM_TRACING_SAMPLE_RATIO": "0.25",
         }
     )
+    assert (found.tracing_endpoint, found.tracing_sample_ratio) == ("http://collector:4318", 0.25)
     assert found.identity == "operator-1"
     assert found.scopes == ("a", "b")
     assert found.agent_resources == {"limits": {"cpu": 1}}
@@ -69,6 +72,9 @@ def test_everything_can_be_set() -> None:
         ("SYMPOZIUM_WORKERS", "many"),
         ("SYMPOZIUM_METRICS_PORT", "70000"),
         ("SYMPOZIUM_LOG_LEVEL", "loud"),
+        ("SYMPOZIUM_TRACING_ENDPOINT", "collector:4318"),
+        ("SYMPOZIUM_TRACING_SAMPLE_RATIO", "1.5"),
+        ("SYMPOZIUM_TRACING_SAMPLE_RATIO", "nan"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(name: str, value: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, MutableMapping
 from typing import Any, TypeVar
 
-from sympozium_agent.journal import log
+from sympozium_agent.journal import about, log
 from sympozium_agent.mailbox import Events, Mailbox, Outcome, TaskRefused
 from sympozium_agent.settings import Patience, Settings
 from sympozium_agent.termination import termination_message
@@ -36,10 +36,11 @@ class Agent:
 
     async def run(self) -> int:
         """Do the pod's task. The exit code is 0 only when the end of the run is stored, or nobody wants it any more."""
-        log("agent_started", run=self._settings.run)
+        log("agent_started")
         stopping = asyncio.create_task(self._stop.wait())
         try:
             task = await _first(self._mailbox.task(), stopping)
+            about(task.get("log", {}) if task else {})
             log("task_received" if task else "stopped_without_task")
             return await self._serve(task, stopping)
         except TaskRefused as refusal:

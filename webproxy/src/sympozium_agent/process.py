@@ -5,12 +5,13 @@ import os
 import signal
 
 from sympozium_agent.agent import FAILED, Agent
-from sympozium_agent.journal import failed
+from sympozium_agent.journal import about, failed
 from sympozium_agent.settings import Settings
 
 
 def process(settings: Settings) -> int:
     """Run the agent until it has delivered its end record or SIGTERM came; the exit code."""
+    about({"run": settings.run})
     try:
         return asyncio.run(_until_signalled(settings))
     except Exception as failure:  # noqa: BLE001 - the last line: a traceback's message could hold content

@@ -22,6 +22,8 @@ class Follower:
         self.key = key
         self._board = board
         self._inbox: asyncio.Queue[Record | None] = asyncio.Queue()
+        self.observe: Callable[[Record], None] | None = None
+        """Shown each record that is handed out."""
         self.ended = False
 
     async def next(self, patience: float | None = None) -> Record | None:
@@ -34,6 +36,8 @@ class Follower:
         if record is None:
             raise Left
         self.ended = record["type"] in END_RECORDS
+        if self.observe:
+            self.observe(record)
         return record
 
     async def end(self) -> End:
@@ -122,6 +126,10 @@ class Board:
     def followed(self) -> list[Key]:
         """The runs that somebody waits for."""
         return [key for key, line in self._lines.items() if line.followers]
+
+    def waiting(self) -> int:
+        """How many runs somebody waits for whose pod has brought no record here."""
+        return sum(1 for line in self._lines.values() if line.followers and not line.history)
 
     def follow(self, key: Key) -> Follower:
         """Wait for a run's records, those included that came before."""

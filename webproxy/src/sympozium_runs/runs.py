@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -17,6 +17,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import End, Record
 from sympozium_api.run import AgentRun
+from sympozium_api.trace import TraceContext
 from sympozium_runs.board import Board, Follower
 from sympozium_runs.store import Store
 
@@ -41,6 +42,19 @@ class RunRequest:
     key_id: str
     """Name of the caller's API key, never the key."""
     idempotency_key: str | None = None
+    request_id: str | None = None
+    trace: TraceContext | None = None
+    """Below which span the run's call of the model belongs."""
+
+
+class Observer(Protocol):
+    """One who sees what a caller sees of its run, and measures it."""
+
+    def see(self, record: Record) -> None:
+        """A record has come."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
 
 
 class Handle:
@@ -50,6 +64,12 @@ class Handle:
         self.name = name
         self._follower = follower
         self._runs = runs
+        self._observer: Observer | None = None
+
+    def observe(self, observer: Observer) -> None:
+        """Show all that its caller sees to one more."""
+        self._observer = observer
+        self._follower.observe = observer.see
 
     async def next(self, patience: float | None = None) -> Record | None:
         """The next record, or None when none came within ``patience`` seconds. Raises board.Left after ``leave``."""
@@ -66,6 +86,8 @@ class Handle:
     def close(self) -> None:
         """Stop following; a run whose caller leaves before its end is cancelled (rule 7)."""
         self._follower.close()
+        if self._observer:
+            self._observer.close()
         if not self._follower.ended:
             self._runs.cancel_unless_followed(self._follower.key)
 
@@ -120,6 +142,8 @@ class Runs:
                     names.ANNOTATION_REPLY_TO: self._reply_to,
                     names.ANNOTATION_REQUEST_HASH: digest,
                     names.ANNOTATION_KEY_ID: request.key_id,
+                    **({names.ANNOTATION_REQUEST_ID: request.request_id} if request.request_id else {}),
+                    **(request.trace.annotations if request.trace else {}),
                 },
                 "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],
             },
@@ -150,7 +174,7 @@ class Runs:
                 await self._store.cancel(*key)
                 return
             await asyncio.sleep(_CANCEL_BACKOFF_SECONDS * 2**attempt)
-        log.error("run not cancelled: the API server is away; its timeout ends it", run=key[1])
+        log.error("run not cancelled: the API server is away; its timeout ends it", namespace=key[0], run=key[1])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -5,9 +5,10 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,28 +21,33 @@ from sympozium_api.run import AgentRun
 from sympozium_runs import task
 from sympozium_runs.board import Board, Stream
 from sympozium_runs.identity import Forbidden, Pod, PodTokens
+from sympozium_runs.metrics import SurfaceMetrics
+from sympozium_runs.noted import PodRequests
 from sympozium_runs.store import Store
-
-log = structlog.get_logger()
+from sympozium_runs.tracing import Tracing
 
 
 class RunsSurface:
     """The handlers. What they answer: 401 and 403 for whom they do not know, 404 no such run, 409 another pod speaks for it,
     410 it has ended or is to end, 413 and 422 a record that cannot be read, 503 the API server is away.
+
+    They note the pod and its run in the request's state, and the reason of a refusal, for the log and the trace.
     """
 
-    def __init__(self, store: Store, board: Board, tokens: PodTokens, clock: Clock) -> None:
+    def __init__(self, store: Store, board: Board, tokens: PodTokens, clock: Clock, metrics: SurfaceMetrics) -> None:
         self._store = store
         self._board = board
         self._tokens = tokens
         self._clock = clock
+        self._metrics = metrics
 
     def routes(self) -> list[Route]:
-        """The two routes of a pod, and health."""
+        """The two routes of a pod, health and metrics."""
         return [
             Route("/runs/{name}/task", self.task, methods=["GET"]),
             Route("/runs/{name}/events", self.events, methods=["POST"]),
             Route("/healthz", _healthy, methods=["GET"]),
+            Route("/metrics", self.show_metrics, methods=["GET"]),
         ]
 
     async def task(self, request: Request) -> Response:
@@ -71,7 +77,12 @@ class RunsSurface:
             return JSONResponse({"stored": False})
         if not await self._store.end(run, pod.name, end, began=began):
             raise HTTPException(410, "the run had ended otherwise")
+        self._metrics.ended(run, end)
         return JSONResponse({"stored": True})
+
+    async def show_metrics(self, _: Request) -> Response:
+        """GET /metrics: nothing in them is secret, not even to a pod."""
+        return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def _admit(self, request: Request) -> tuple[AgentRun, Pod]:
         """The run in the path and the pod that asks, once it is known to be of that run's Job."""
@@ -79,7 +90,8 @@ class RunsSurface:
         if scheme.lower() != "bearer" or not token:
             raise HTTPException(401, "a pod's token is missing")
         pod = await self._tokens.pod(token)
-        run = await self._store.get(pod.namespace, request.path_params["name"])
+        request.state.pod = pod.name
+        run = request.state.run = await self._store.get(pod.namespace, request.path_params["name"])
         job = names.job(run.metadata.name, run.metadata.uid)
         account = names.agent_service_account(run.spec.agent_ref)
         if not names.is_pod_of_job(pod.name, job) or pod.service_account != account:
@@ -137,13 +149,22 @@ async def _refused(request: Request, error: Exception) -> Response:
             status, message = (404, "no such run or instance") if error.not_found else (502, error.message)
         case _:
             status, message = 503, str(error)
-    if status >= 500:
-        log.warning("pod not served", route=request.url.path, status=status, reason=str(error))
+    request.state.reason = error.reason if isinstance(error, ApiError) else message  # the former's message may quote
     return JSONResponse({"error": message}, status_code=status)
 
 
-def create_surface(store: Store, board: Board, tokens: PodTokens, clock: Clock) -> Starlette:
+def create_surface(
+    store: Store,
+    board: Board,
+    tokens: PodTokens,
+    clock: Clock,
+    *,
+    metrics: SurfaceMetrics | None = None,
+    tracing: Tracing | None = None,
+) -> Starlette:
     """The ASGI application of port 8081."""
-    surface = RunsSurface(store, board, tokens, clock)
+    metrics = metrics or SurfaceMetrics()
+    surface = RunsSurface(store, board, tokens, clock, metrics)
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, ApiError, ApiUnavailable), _refused)
-    return Starlette(routes=surface.routes(), exception_handlers=handlers)
+    noted = Middleware(PodRequests, metrics=metrics, tracing=tracing or Tracing())
+    return Starlette(routes=surface.routes(), exception_handlers=handlers, middleware=[noted])

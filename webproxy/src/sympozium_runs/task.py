@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sympozium_api import effective
+from sympozium_api import effective, logs
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import Task
 from sympozium_api.run import AgentRun
+from sympozium_api.trace import TraceContext
 
 _OURS = ("stream", "stream_options")
 """Fields of a request that say how the caller is answered, not what the model is asked."""
@@ -15,12 +16,14 @@ def build(run: AgentRun, instance: SympoziumInstance, *, seconds_left: float) ->
     """The task of a run in mode task."""
     model = effective.model(instance, run)
     agent = instance.spec.agents.default
+    trace = TraceContext.of_annotations(run.metadata.annotations)
     return {
         "run": run.metadata.name,
         "request": _request(run, instance) | {"model": model.name},
-        "model": {"baseURL": model.base_url, "headers": agent.provider_headers},
+        "model": {"baseURL": model.base_url, "headers": agent.provider_headers | (trace.headers if trace else {})},
         "env": agent.env,
         "timeoutSeconds": seconds_left,
+        "log": logs.about(run),
     }
 
 

@@ -7,6 +7,7 @@ import uvloop
 from sympozium_api import logs, names
 from sympozium_api.client import Client, from_environment
 from sympozium_api.clock import SystemClock
+from sympozium_runs import tracing
 from sympozium_runs.intake import BoundedHead
 from sympozium_runs.serving import Listener, serve
 from sympozium_webproxy import settings as settings_module
@@ -16,8 +17,10 @@ from sympozium_webproxy.settings import Settings
 
 async def main(settings: Settings) -> None:
     """Serve until SIGTERM."""
+    resource = {"service.instance.id": settings.pod_ip, "k8s.namespace.name": settings.namespace}
+    spans = tracing.from_environment(os.environ, service="sympozium-web-proxy", resource=resource)
     async with Client.connect(from_environment()) as client:
-        proxy = assemble(client, settings, SystemClock())
+        proxy = assemble(client, settings, SystemClock(), spans)
 
         def drain() -> None:
             proxy.context.draining = True
@@ -30,8 +33,10 @@ async def main(settings: Settings) -> None:
             grace_seconds=settings.grace_seconds,
             beside=proxy.watches,
         )
+    spans.close()
 
 
 if __name__ == "__main__":
-    logs.configure()
-    uvloop.run(main(settings_module.from_environment(os.environ)))
+    found = settings_module.from_environment(os.environ)
+    logs.configure(namespace=found.namespace, instance=found.instance)
+    uvloop.run(main(found))

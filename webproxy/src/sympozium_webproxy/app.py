@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -10,10 +11,13 @@ from sympozium_webproxy.middleware import RequestTrace
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 from sympozium_webproxy.routes import chat, health, models
 
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own would export addresses, headers and what callers sent; ours is ``sympozium_runs.spans``."""
+
 
 def create_app(context: Context) -> FastAPI:
     """The application of port 8080."""
-    app = FastAPI(title="Sympozium web endpoint", docs_url=None, redoc_url=None)
+    app = FastAPI(title="Sympozium web endpoint", docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
     app.state.context = context
     for routes in (chat, models, health):
         app.include_router(routes.router)
@@ -21,7 +25,7 @@ def create_app(context: Context) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _bug)
-    app.add_middleware(RequestTrace, metrics=context.metrics)
+    app.add_middleware(RequestTrace, metrics=context.metrics, tracing=context.tracing)
     return app
 
 

@@ -12,9 +12,11 @@ from sympozium_api.clock import Clock
 from sympozium_runs.board import Board
 from sympozium_runs.follow import RunWatch
 from sympozium_runs.identity import PodTokens
+from sympozium_runs.metrics import SurfaceMetrics
 from sympozium_runs.runs import Runs
 from sympozium_runs.store import Store
 from sympozium_runs.surface import create_surface
+from sympozium_runs.tracing import Tracing
 from sympozium_webproxy.app import create_app
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.endpoint import Endpoint, watch_instance
@@ -37,8 +39,9 @@ class WebProxy:
     """To be run beside, without end."""
 
 
-def assemble(client: Client, settings: Settings, clock: Clock) -> WebProxy:
+def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing | None = None) -> WebProxy:
     """A web-proxy of the instance that the settings name."""
+    tracing = tracing or Tracing()
     store, board, endpoint = Store(client, clock), Board(), Endpoint()
     runs = Runs(store, board, reply_to=settings.reply_to)
     limiter = RateLimiter(clock=clock.monotonic)
@@ -58,20 +61,24 @@ def assemble(client: Client, settings: Settings, clock: Clock) -> WebProxy:
             return False
         return True
 
+    keys = ApiKeys(settings.api_keys, clock=clock.monotonic)
+    surface_metrics = SurfaceMetrics(lambda: keys.ids)
     context = Context(
         settings=settings,
         endpoint=endpoint,
         runs=runs,
-        keys=ApiKeys(settings.api_keys, clock=clock.monotonic),
+        keys=keys,
         limiter=limiter,
         clock=clock,
         open_runs=lambda: run_watch.open_count,
         runs_known=lambda: run_watch.synced,
         api_answers=api_answers,
+        tracing=tracing,
     )
+    context.metrics.observe(open_runs=context.open_runs, waiting=board.waiting, others=surface_metrics.registry)
     return WebProxy(
         context=context,
         app=create_app(context),
-        surface=create_surface(store, board, PodTokens(client), clock),
+        surface=create_surface(store, board, PodTokens(client), clock, metrics=surface_metrics, tracing=tracing),
         watches=(lambda: watch_instance(client, settings.namespace, settings.instance, endpoint), watch_runs),
     )

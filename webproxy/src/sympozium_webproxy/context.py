@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from sympozium_api.clock import Clock
 from sympozium_runs.runs import Runs
+from sympozium_runs.tracing import Tracing
 from sympozium_webproxy.endpoint import Endpoint
 from sympozium_webproxy.keys import ApiKeys
 from sympozium_webproxy.limits import RateLimiter
@@ -31,6 +32,7 @@ class Context:
     api_answers: Callable[[], Awaitable[bool]]
     """Whether the API server can be reached."""
     metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing = field(default_factory=Tracing)
     draining: bool = False
     """Whether this replica is to end: it is unready, and still serves who comes."""
 

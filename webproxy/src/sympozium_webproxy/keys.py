@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import structlog
@@ -38,6 +38,11 @@ class ApiKeys:
             if hmac.compare_digest(digest, valid):
                 found = key_id
         return found
+
+    @property
+    def ids(self) -> Collection[str]:
+        """The ids of all valid keys."""
+        return self._current().keys()
 
     def _current(self) -> dict[str, bytes]:
         now = self._clock()

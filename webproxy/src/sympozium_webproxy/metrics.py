@@ -1,6 +1,8 @@
 """What the web-proxy counts. Few labels, none that a caller could choose."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
@@ -10,6 +12,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "sympozium_http_requests_total", "Requests answered.", ["route", "status"], registry=self.registry
         )
@@ -30,3 +33,28 @@ class Metrics:
         self.refused = Counter(
             "sympozium_requests_refused_total", "Requests over a limit.", ["reason"], registry=self.registry
         )
+        self.by_key = Counter(
+            "sympozium_key_requests_total", "Requests with a valid key.", ["key", "status"], registry=self.registry
+        )
+        self.run_start = Histogram(
+            "sympozium_run_start_duration_seconds",
+            "From a request's first byte to the first word of its run's pod.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._open = Gauge(
+            "sympozium_runs_open",
+            "Runs of the instance that have not ended, as this replica sees.",
+            registry=self.registry,
+        )
+        self._waiting = Gauge(
+            "sympozium_runs_waiting",
+            "Runs that callers here wait for, without a word of their pods.",
+            registry=self.registry,
+        )
+
+    def observe(self, *, open_runs: Callable[[], int], waiting: Callable[[], int], others: CollectorRegistry) -> None:
+        """Read these figures whenever somebody asks for them, and show another registry's too."""
+        self._open.set_function(open_runs)
+        self._waiting.set_function(waiting)
+        self.registry.register(others)

@@ -8,6 +8,8 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sympozium_api.trace import TraceContext
+from sympozium_runs.tracing import Tracing
 from sympozium_webproxy.metrics import Metrics
 
 log = structlog.get_logger()
@@ -17,21 +19,26 @@ _UNLOGGED = ("/health", "/healthz", "/readyz", "/metrics")
 
 
 class RequestTrace:
-    """Gives each request an id, counts it and logs one line about it, without content."""
+    """Gives each request an id and a span, counts it and logs one line about it, without content."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        asked = headers.get("x-request-id", "")
         request_id = asked if _REQUEST_ID.fullmatch(asked) else f"req_{uuid.uuid4().hex}"
         started = time.monotonic()
-        scope.setdefault("state", {}).update(request_id=request_id, started=started)
+        caller = TraceContext.of(headers.get("traceparent"), ",".join(headers.getlist("tracestate")))
+        tracing = self._tracing if scope["path"] not in _UNLOGGED else Tracing()
+        span = tracing.request(caller, scope["method"])
+        scope.setdefault("state", {}).update(request_id=request_id, started=started, span=span)
         status = 499  # as long as no answer has begun: the caller may leave before
 
         async def tell(message: Message) -> None:
@@ -51,7 +58,12 @@ class RequestTrace:
         route = getattr(scope.get("route"), "path", "other")
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.duration.labels(route).observe(seconds)
+        state = scope["state"]
+        state["span"].end(route, status)
+        if "key_id" in state:
+            self._metrics.by_key.labels(state["key_id"], str(status)).inc()
         if scope["path"] not in _UNLOGGED:
-            state = scope["state"]
             about = {name: state[name] for name in ("request_id", "key_id", "run") if name in state}
+            if trace := state["span"].context:
+                about["trace_id"] = trace.trace_id
             log.info("request", method=scope["method"], route=route, status=status, seconds=round(seconds, 4), **about)

@@ -1,5 +1,6 @@
 """The web-proxy of an instance: a Deployment and a Service, from the SkillPack's sidecar."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from sympozium_api import environment, names
@@ -23,6 +24,23 @@ _SECRETS_DIR = "/etc/sympozium/skill"
 _READABLE = 0o440
 
 
+@dataclass(frozen=True)
+class Tracing:
+    """Where web-proxies export their spans, and how many."""
+
+    endpoint: str
+    sample_ratio: float
+
+    @property
+    def variables(self) -> list[tuple[str, str]]:
+        """As OpenTelemetry's SDK reads it."""
+        return [
+            (environment.OTLP_ENDPOINT, self.endpoint),
+            (environment.OTEL_SAMPLER, environment.OTEL_SAMPLER_BY_RATIO),
+            (environment.OTEL_SAMPLER_ARG, f"{self.sample_ratio:g}"),
+        ]
+
+
 def build(
     run: AgentRun,
     instance: SympoziumInstance,
@@ -33,12 +51,13 @@ def build(
     keys_version: str,
     pull_policy: str,
     template: Object | None = None,
+    tracing: Tracing | None = None,
 ) -> list[Object]:
     """Deployment and Service of a server run; ``keys_secret`` holds the API keys that callers may use, ``template`` is what the
     installation says about the pods: labels, annotations and scheduling fields, as a part of a pod template.
     """
     name = names.server(run.metadata.name)
-    pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy)
+    pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy, tracing=tracing)
     deployment = access.server_head(run, DEPLOYMENTS, name) | {
         "spec": {
             "replicas": replicas,
@@ -69,7 +88,15 @@ def selector(run: AgentRun) -> dict[str, str]:
     return {"app.kubernetes.io/component": access.SERVER_COMPONENT, names.LABEL_RUN: run.metadata.name}
 
 
-def _pod(run: AgentRun, instance: SympoziumInstance, sidecar: Sidecar, *, keys_secret: str, pull_policy: str) -> Object:
+def _pod(
+    run: AgentRun,
+    instance: SympoziumInstance,
+    sidecar: Sidecar,
+    *,
+    keys_secret: str,
+    pull_policy: str,
+    tracing: Tracing | None,
+) -> Object:
     volumes = {
         environment.API_KEYS_DIR: {
             "name": "api-keys",
@@ -97,18 +124,20 @@ def _pod(run: AgentRun, instance: SympoziumInstance, sidecar: Sidecar, *, keys_s
             }
         ],
         **parts.pull_secrets(instance),
-        "containers": [_container(run, sidecar, mounts, pull_policy)],
+        "containers": [_container(run, sidecar, mounts, pull_policy, tracing)],
         "volumes": list(volumes.values()),
     }
 
 
-def _container(run: AgentRun, sidecar: Sidecar, mounts: list[Object], pull_policy: str) -> Object:
+def _container(
+    run: AgentRun, sidecar: Sidecar, mounts: list[Object], pull_policy: str, tracing: Tracing | None
+) -> Object:
     return {
         "name": CONTAINER,
         "image": sidecar.image,
         "imagePullPolicy": pull_policy,
         **({"command": list(sidecar.command)} if sidecar.command else {}),
-        "env": _environment(run, sidecar),
+        "env": _environment(run, sidecar, tracing),
         "ports": _ports(sidecar),
         "resources": sidecar.resources or _RESOURCES,
         "securityContext": parts.container_security(),
@@ -120,10 +149,10 @@ def _container(run: AgentRun, sidecar: Sidecar, mounts: list[Object], pull_polic
     }
 
 
-def _environment(run: AgentRun, sidecar: Sidecar) -> list[Object]:
+def _environment(run: AgentRun, sidecar: Sidecar, tracing: Tracing | None) -> list[Object]:
     """What the pack sets, then what the web-proxy must know; of two with one name the operator's counts."""
     own: list[Object] = [
-        *parts.variables([(environment.INSTANCE, run.spec.agent_ref)]),
+        *parts.variables([(environment.INSTANCE, run.spec.agent_ref), *(tracing.variables if tracing else ())]),
         _field(environment.NAMESPACE, "metadata.namespace"),
         _field(environment.POD_NAME, "metadata.name"),
         _field(environment.POD_IP, "status.podIP"),

@@ -21,7 +21,8 @@ from sympozium_operator.desired import access
 from sympozium_operator.desired.server_run import server_run
 from sympozium_operator.outcome import DONE, Key, Outcome
 from sympozium_operator.policy import instance as policy
-from sympozium_operator.policy.conditions import find, merge_patch
+from sympozium_operator.policy import news
+from sympozium_operator.policy.conditions import merge_patch
 from sympozium_operator.reconcile.network import NetworkPolicies
 
 Object = dict[str, Any]
@@ -89,15 +90,8 @@ class Instances:
         before = instance.status.model_dump(by_alias=True, exclude_none=True)
         if patch := merge_patch(before, plan.status):
             await self.client.patch(INSTANCES, *instance.key, {"status": patch}, subresource="status")
-            await self._tell(instance, plan.status["conditions"])
-
-    async def _tell(self, instance: SympoziumInstance, conditions: list[Object]) -> None:
-        """An Event for what went wrong just now."""
-        for condition in conditions:
-            before = find(instance.status.conditions, condition["type"])
-            news = before is None or (before.status, before.reason) != (condition["status"], condition["reason"])
-            if news and condition["status"] == "False" and condition["reason"] not in ("Starting", "Draining"):
-                await self.events.warn(instance, condition["reason"], condition["message"])
+            for told in news.of_instance(instance, plan.status):
+                await self.events.tell(instance, told)
 
 
 async def _nothing() -> None:

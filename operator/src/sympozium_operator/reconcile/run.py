@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from sympozium_api import effective, endings, names
+from sympozium_api import effective, endings, logs, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.client.resources import EVENTS, INSTANCES, JOBS, NODES, PODS, RUNS, SECRETS
 from sympozium_api.clock import Clock
@@ -17,6 +17,7 @@ from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired import job as desired_job
 from sympozium_operator.metrics import Metrics
 from sympozium_operator.outcome import DONE, Key, NotYet, Outcome
+from sympozium_operator.policy import news
 from sympozium_operator.policy import pods as pod_policy
 from sympozium_operator.policy import run as policy
 from sympozium_operator.policy.admission import SHOW_AFTER, Admission, Run
@@ -64,7 +65,7 @@ class Runs:
             case policy.DeleteJob():
                 return await self._delete_job(seen)
             case policy.Wait():
-                return self._left(seen, decision.after)
+                return await self._left(seen, decision.after)
 
     def gone(self, key: Key) -> Outcome:
         """A run that does not exist any more leaves its place."""
@@ -157,6 +158,7 @@ class Runs:
                 raise
             return Outcome(after=0.05)  # made by the leader before us: the next look checks whose it is
         self.admission.start(place(run))
+        self.metrics.started(run, self.clock.now())
         if decision.status:
             await self._write(run, decision.status)
         return Outcome(after=policy.LOOK_AFTER)
@@ -186,12 +188,7 @@ class Runs:
             started_at=run.status.started_at or (pod_policy.started_at(pod) if pod else None),
             now=self.clock.now(),
         )
-        if await self._write(run, status) and status["phase"] == "Failed":
-            error = status["error"]
-            log.info(
-                "run failed", namespace=run.key[0], name=run.key[1], error=error["type"], pod=status.get("podName")
-            )
-            await self.events.warn(run, "RunFailed", f"{error['type']}: {error['message']}")
+        await self._write(run, status)
         if decision.delete_job and seen.job is not None:
             await self._delete(seen.job)
         return Outcome(after=0.5)  # the next look counts and cleans up, should the event be missed
@@ -216,19 +213,22 @@ class Runs:
         if seen.job is None:
             raise NotYet("no Job to delete")
         await self._delete(seen.job)
-        return self._left(seen, None)
+        return await self._left(seen, None)
 
     async def _delete(self, job: Object) -> None:
         metadata = job["metadata"]
         await self.client.delete(JOBS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
 
-    def _left(self, seen: policy.Input, after: float | None) -> Outcome:
-        """A run that has ended leaves its place, and is counted when it does."""
+    async def _left(self, seen: policy.Input, after: float | None) -> Outcome:
+        """A run that has ended leaves its place; when it does, it is counted and told of, whoever ended it."""
         run = seen.run
         if not run.ended or not self.admission.release(place(run)):
             return Outcome(after=after) if after is not None else DONE
-        error = run.status.error.type if run.status.error else ""
-        self.metrics.runs.labels(str(run.status.phase), error).inc()
+        self.metrics.ended(run, seen.job)
+        error = run.status.error
+        log.info("run ended", **logs.about(run), phase=run.status.phase, error=error.type if error else None)
+        if told := news.of_run(run):
+            await self.events.tell(run, told)
         return Outcome(after=after, also=_keys(self.admission.turns()))
 
 

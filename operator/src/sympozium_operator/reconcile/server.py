@@ -12,11 +12,13 @@ from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge, remove
+from sympozium_operator.cluster.events import Events
 from sympozium_operator.cluster.keys import own_keys
 from sympozium_operator.cluster.packs import web_endpoint_pack
 from sympozium_operator.desired import access, scaling
 from sympozium_operator.desired import server as desired_server
 from sympozium_operator.outcome import DONE, Outcome
+from sympozium_operator.policy import news
 from sympozium_operator.policy import server as policy
 from sympozium_operator.policy.conditions import Finding, merge_patch
 from sympozium_operator.policy.instance import has_api_key
@@ -31,12 +33,14 @@ class Servers:
 
     client: Client
     clock: Clock
+    events: Events
     namespace: str
     """The operator's own, where built-in SkillPacks are."""
     pull_policy: str
     policies: NetworkPolicies
     template: Object = field(default_factory=dict)
     """What the installation says about the pods of web-proxies."""
+    tracing: desired_server.Tracing | None = None
 
     async def reconcile(self, run: AgentRun) -> Outcome:
         """One look at a server run that was just read."""
@@ -52,7 +56,10 @@ class Servers:
             deployment = await self.client.find(DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name))
             return await self._report(run, decision, deployment)
         deployment = await self._make(run, decision, seen.own_keys)
-        return await self._report(run, Finding("Accepted", ok=True, reason="Accepted"), deployment)
+        outcome = await self._report(run, Finding("Accepted", ok=True, reason="Accepted"), deployment)
+        if policy.settled(deployment) and news.was_unsettled(run):
+            await self.events.tell(decision.instance, news.settled(deployment))
+        return outcome
 
     async def _gather(self, run: AgentRun) -> policy.Input:
         raw = await self.client.find(INSTANCES, run.metadata.namespace, run.spec.agent_ref)
@@ -68,7 +75,7 @@ class Servers:
         """All children as desired; the live Deployment."""
         name = names.server(run.metadata.name)
         before = await self.client.find(DEPLOYMENTS, run.metadata.namespace, name)
-        keys = own_keys or await self._ensure_key(run)
+        keys = own_keys or await self._ensure_key(run, plan.instance)
         version: str = keys["metadata"]["resourceVersion"]
         if before is not None and policy.has_older_keys(before, version):
             await self._hurry_keys(run, version)
@@ -81,6 +88,7 @@ class Servers:
             keys_version=version,
             pull_policy=self.pull_policy,
             template=self.template,
+            tracing=self.tracing,
         )
         scaled = scaling.build(run, replicas=plan.replicas, autoscaling=plan.autoscaling)
         live = await converge(self.client, [*access.server_access(run), *children, *scaled])
@@ -111,20 +119,23 @@ class Servers:
                 if not error.not_found:
                     raise
 
-    async def _ensure_key(self, run: AgentRun) -> Object:
+    async def _ensure_key(self, run: AgentRun, instance: SympoziumInstance) -> Object:
         """The API key is made once. One that is there is never changed: not even a Secret with another key in it."""
         desired = access.api_key(run, lambda: secrets.token_hex(24))
         namespace, name = run.metadata.namespace, desired["metadata"]["name"]
         live = await self.client.find(SECRETS, namespace, name)
-        if live is None:
-            try:
-                return await self.client.create(SECRETS, namespace, desired)
-            except ApiError as error:
-                if not error.already_exists:
-                    raise
-                return await self.client.get(SECRETS, namespace, name)
-        if not has_api_key(live):
-            return await self.client.patch(SECRETS, namespace, name, {"data": desired["data"]})
+        if live is not None and has_api_key(live):
+            return live
+        try:
+            if live is None:
+                live = await self.client.create(SECRETS, namespace, desired)
+            else:
+                live = await self.client.patch(SECRETS, namespace, name, {"data": desired["data"]})
+        except ApiError as error:
+            if not error.already_exists:
+                raise
+            return await self.client.get(SECRETS, namespace, name)
+        await self.events.tell(instance, news.key_generated(name))
         return live
 
     async def _report(self, run: AgentRun, accepted: Finding, deployment: Object | None) -> Outcome:

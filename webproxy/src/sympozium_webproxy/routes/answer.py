@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 from sympozium_api.records import Record
 from sympozium_runs.board import Left
 from sympozium_runs.runs import Handle
-from sympozium_webproxy.metrics import Metrics
 from sympozium_webproxy.protocol import sse
 from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.protocol.openai.chat import Chunks, Head, completion
@@ -91,14 +90,11 @@ class ChunkResponse(RunResponse):
         began: float,
         include_usage: bool,
         keep_alive_seconds: float,
-        metrics: Metrics,
     ) -> None:
         super().__init__(handle, head, headers, began=began)
         self._chunks = Chunks(head, include_usage)
         self._keep_alive_seconds = keep_alive_seconds
-        self._metrics = metrics
         self._streaming = False
-        self._token_came = False
 
     async def _answer(self, send: Send) -> None:
         while True:
@@ -119,9 +115,6 @@ class ChunkResponse(RunResponse):
             return sse.KEEP_ALIVE
         match record["type"]:
             case "delta":
-                if not self._token_came:
-                    self._token_came = True
-                    self._metrics.first_token.observe(time.monotonic() - self._began)
                 return sse.data(self._chunks.delta(record))
             case "done":
                 return b"".join(map(sse.data, self._chunks.end(record))) + sse.DONE

@@ -1,11 +1,15 @@
 """POST /v1/chat/completions."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request, Response
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_runs.runs import Handle, KeyReused, RunRequest
+from sympozium_runs.tracing import RunFacts
 from sympozium_webproxy import context
 from sympozium_webproxy.endpoint import Serving
+from sympozium_webproxy.observation import Observation
 from sympozium_webproxy.protocol.openai import chat, errors, models
 from sympozium_webproxy.routes.admission import admit, authenticate
 from sympozium_webproxy.routes.answer import ChunkResponse, CompletionResponse
@@ -22,7 +26,8 @@ async def create_chat_completion(request: Request) -> Response:
     asked, body = chat.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     serving, headers = admit(request, key_id)
     models.check(serving.instance, asked.model)
-    handle = await _start(request, serving, RunRequest(body, "web-proxy", key_id, _idempotency_key(request)))
+    run = RunRequest(body, "web-proxy", key_id, _idempotency_key(request), request.state.request_id)
+    handle = await _observed(request, serving, run, streamed=bool(asked.stream))
     request.state.run = handle.name
     head = chat.Head(handle.name, int(parts.clock.now().timestamp()), serving.instance.spec.agents.default.model)
     headers["x-sympozium-run"] = handle.name
@@ -35,7 +40,6 @@ async def create_chat_completion(request: Request) -> Response:
         began=request.state.started,
         include_usage=asked.include_usage,
         keep_alive_seconds=parts.settings.keep_alive_seconds,
-        metrics=parts.metrics,
     )
 
 
@@ -44,6 +48,22 @@ def _idempotency_key(request: Request) -> str | None:
     if key is not None and not 1 <= len(key) <= 255:
         raise errors.OpenAIError(400, "Idempotency-Key must have 1 to 255 characters.", param="Idempotency-Key")
     return key
+
+
+async def _observed(request: Request, serving: Serving, run: RunRequest, *, streamed: bool) -> Handle:
+    """The started run, measured from here on."""
+    facts = RunFacts.of(serving.instance, run.key_id)
+    seen = Observation(
+        context.of(request).metrics, request.state.span.run(facts), began=request.state.started, streamed=streamed
+    )
+    try:
+        handle = await _start(request, serving, replace(run, trace=seen.span.context))
+    except BaseException:
+        seen.close()
+        raise
+    seen.span.named(handle.name)
+    handle.observe(seen)
+    return handle
 
 
 async def _start(request: Request, serving: Serving, run: RunRequest) -> Handle:

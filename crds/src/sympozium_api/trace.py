@@ -1,0 +1,54 @@
+"""W3C Trace Context (https://www.w3.org/TR/trace-context/): what is passed on from a caller to the model. Knows no OpenTelemetry."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from sympozium_api import names
+
+_TRACEPARENT = re.compile(
+    r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,200})?"
+)
+_TRACESTATE = re.compile(r"[ -~]{1,512}")
+"""Printable ASCII, and as long as everybody has to pass on (section 3.3.1.5)."""
+
+
+@dataclass(frozen=True)
+class TraceContext:
+    """A span of somebody's trace, as its headers name it."""
+
+    traceparent: str
+    tracestate: str = ""
+
+    @classmethod
+    def of(cls, traceparent: str | None, tracestate: str | None = None) -> Self | None:
+        """What two headers say; None for a traceparent that is not valid. A tracestate that is not valid is left out."""
+        text = (traceparent or "").strip()
+        found = _TRACEPARENT.fullmatch(text)
+        if found is None or (found[1] == "00" and found[3]):
+            return None
+        state = (tracestate or "").strip()
+        return cls(text, state if _TRACESTATE.fullmatch(state) else "")
+
+    @classmethod
+    def of_annotations(cls, annotations: Mapping[str, str]) -> Self | None:
+        """What the annotations of an AgentRun say."""
+        return cls.of(annotations.get(names.ANNOTATION_TRACEPARENT), annotations.get(names.ANNOTATION_TRACESTATE))
+
+    @property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits."""
+        return self.traceparent[3:35]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """As HTTP carries it."""
+        return {"traceparent": self.traceparent} | ({"tracestate": self.tracestate} if self.tracestate else {})
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """As an AgentRun carries it."""
+        return {names.ANNOTATION_TRACEPARENT: self.traceparent} | (
+            {names.ANNOTATION_TRACESTATE: self.tracestate} if self.tracestate else {}
+        )

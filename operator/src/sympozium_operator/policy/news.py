@@ -1,0 +1,87 @@
+"""What people are told with an Event (``kubectl describe``): what changed, once. Pure, and without content.
+
+A run that succeeds is no news: an Event is a write, and every request is a run (rule 11).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.run import AgentRun
+from sympozium_operator.policy.conditions import find
+
+Object = dict[str, Any]
+
+_QUOTES = ("model_error", "agent_error")
+"""Errors whose message may hold what the model said: people find it in the run's status."""
+_GOOD_NEWS = {
+    "Accepted": "The spec can be acted on.",
+    "ModelReady": "The model's credentials are there.",
+    "WebEndpointReady": "The web endpoint answers.",
+}
+
+
+@dataclass(frozen=True)
+class News:
+    """One Event's type, reason (a word in CamelCase) and message."""
+
+    type: str
+    reason: str
+    message: str
+
+
+def of_instance(instance: SympoziumInstance, status: Object) -> Iterator[News]:
+    """What is new in an instance's status, compared with the one that it has."""
+    for condition in status["conditions"]:
+        before = find(instance.status.conditions, condition["type"])
+        if before and (before.status, before.reason) == (condition["status"], condition["reason"]):
+            continue
+        if condition["status"] == "False" and condition["reason"] not in ("Starting", "Draining"):
+            yield News("Warning", condition["reason"], condition["message"])
+        elif condition["status"] == "True" and (before is None or before.status == "False"):
+            yield from _good(instance, condition, status, first=before is None)
+    was_on = instance.status.web_endpoint is not None and instance.status.web_endpoint.enabled
+    if was_on and not status["webEndpoint"]["enabled"]:
+        yield News("Normal", "WebEndpointRemoved", "The web endpoint is switched off; what belongs to it goes.")
+
+
+def _good(instance: SympoziumInstance, condition: Object, status: Object, *, first: bool) -> Iterator[News]:
+    kind = condition["type"]
+    if kind == "ModelReady" and first:
+        return  # nobody missed them
+    text = _GOOD_NEWS.get(kind) or str(condition["message"])
+    if kind == "WebEndpointReady" and (url := status["webEndpoint"].get("url")):
+        text = f"The web endpoint of {instance.metadata.name} answers at {url}."
+    yield News("Normal", condition["reason"], text)
+
+
+def key_generated(secret: str) -> News:
+    """An API key was made."""
+    return News("Normal", "ApiKeyGenerated", f"The Secret {secret} has a new API key.")
+
+
+def was_unsettled(server: AgentRun) -> bool:
+    """Whether a server run that answered was last said to have pods that are not as they should be: a rollout, or a crash."""
+    started = find(server.status.conditions, "Started")
+    return server.status.phase == "Serving" and started is not None and started.status == "False"
+
+
+def settled(deployment: Object) -> News:
+    """All replicas are as they should be again."""
+    count = deployment["spec"].get("replicas", 1)
+    text = f"All replicas ({count}) of {deployment['metadata']['name']} are as the instance wants them."
+    return News("Normal", "ReplicasReady", text)
+
+
+def of_run(run: AgentRun) -> News | None:
+    """What is told of a run that has ended; None: nothing."""
+    error = run.status.error
+    match run.status.phase:
+        case "Failed" if error and error.type in _QUOTES:
+            return News("Warning", "RunFailed", f"{error.type} ({error.http_status}); status.error has the message")
+        case "Failed" if error:
+            return News("Warning", "RunFailed", f"{error.type}: {error.message}")
+        case "Cancelled":
+            return News("Normal", "RunCancelled", "The run was cancelled: its caller left, or spec.cancel was set.")
+    return None

@@ -1,0 +1,96 @@
+"""What the chart makes for Prometheus, Grafana and OpenTelemetry, as Helm renders it: nothing unless asked for."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.e2e.test_chart import CHART, helm, pick, pod_of, rendered, variables
+from tests.unit.operator.objects import instance, pack, server_run
+
+from sympozium_api import environment
+from sympozium_operator.desired import access, server
+from sympozium_operator.settings import from_environment
+
+ALL = ("metrics.serviceMonitor.enabled=true", "metrics.dashboard.enabled=true")
+
+
+def monitors(*values: str) -> dict[str, dict[str, Any]]:
+    return {item["metadata"]["name"]: item for item in rendered(*values) if item["kind"] == "ServiceMonitor"}
+
+
+def test_a_cluster_without_prometheus_gets_nothing_for_it() -> None:
+    kinds = {item["kind"] for item in rendered()}
+    assert not {"ServiceMonitor", "PodMonitor", "ConfigMap"} & kinds
+
+
+@pytest.mark.parametrize("name", ["sympozium-operator", "sympozium-runs"])
+def test_a_service_monitor_finds_the_service_and_its_port(name: str) -> None:
+    documents = rendered(*ALL)
+    spec = monitors(*ALL)[name]["spec"]
+    service = pick(documents, "Service", name)
+    assert spec["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    [endpoint] = spec["endpoints"]
+    assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
+    assert endpoint["interval"] == "30s"
+    [container] = pod_of(documents, name)["containers"]
+    assert service["spec"]["ports"][0]["targetPort"] in [port["name"] for port in container["ports"]]
+
+
+def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_them_with() -> None:
+
+    run = server_run()
+    sidecar = pack().spec.sidecar
+    assert sidecar
+    made = server.build(run, instance(), sidecar, replicas=1, keys_secret="k", keys_version="1", pull_policy="Always")
+    [service] = [item for item in made if item["kind"] == "Service"]
+    spec = monitors(*ALL)["sympozium-web-proxies"]["spec"]
+    assert spec["namespaceSelector"] == {"any": True}
+    assert spec["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert spec["endpoints"][0]["port"] in [port["name"] for port in service["spec"]["ports"]]
+    assert access.SERVER_COMPONENT in spec["selector"]["matchLabels"].values()
+
+
+def test_labels_and_interval_reach_every_monitor() -> None:
+    found = monitors(*ALL, "metrics.serviceMonitor.labels.release=prom", "metrics.serviceMonitor.interval=10s")
+    assert len(found) == 3
+    for monitor in found.values():
+        assert monitor["metadata"]["labels"]["release"] == "prom"
+        assert [endpoint["interval"] for endpoint in monitor["spec"]["endpoints"]] == ["10s"]
+
+
+def test_the_dashboard_is_found_by_grafanas_sidecar_and_arrives_whole() -> None:
+    documents = rendered(*ALL, "metrics.dashboard.labels.team=agents")
+    config = pick(documents, "ConfigMap", "sympozium-dashboard")
+    labels = config["metadata"]["labels"]
+    assert (labels["grafana_dashboard"], labels["team"]) == ("1", "agents")
+    [text] = config["data"].values()
+    assert json.loads(text) == json.loads((CHART / "files/dashboard.json").read_text())
+
+
+def test_without_an_endpoint_nobody_is_told_of_tracing() -> None:
+    documents = rendered()
+    for deployment in ("sympozium-operator", "sympozium-runs"):
+        assert not [name for name in variables(pod_of(documents, deployment)) if "OTEL" in name or "TRACING" in name]
+
+
+def test_an_endpoint_reaches_web_proxies_by_the_operator_and_the_runs_server() -> None:
+    documents = rendered("tracing.endpoint=http://collector:4318", "tracing.sampleRatio=0.25")
+    settings = from_environment(variables(pod_of(documents, "sympozium-operator")))
+    of_proxies = dict(server.Tracing(settings.tracing_endpoint, settings.tracing_sample_ratio).variables)
+    assert of_proxies[environment.OTLP_ENDPOINT] == "http://collector:4318"
+    assert variables(pod_of(documents, "sympozium-runs")) == of_proxies
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("tracing.endpoint=collector", "/tracing/endpoint"),
+        ("tracing.sampleRatio=2", "/tracing/sampleRatio"),
+        ("metrics.serviceMonitor.interval=often", "/metrics/serviceMonitor/interval"),
+        ("metrics.dashboard.enabled=maybe", "/metrics/dashboard/enabled"),
+    ],
+)
+def test_a_value_that_means_nothing_is_refused_with_its_name(value: str, named: str) -> None:
+    done = helm("template", "release", str(CHART), "--set", value)
+    assert done.returncode != 0
+    assert named in done.stderr

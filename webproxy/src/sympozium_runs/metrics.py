@@ -1,0 +1,40 @@
+"""What the runs surface counts. Few labels, none that a pod or a caller could choose."""
+
+from collections.abc import Callable, Collection
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from sympozium_api import endings, names
+from sympozium_api.records import End
+from sympozium_api.run import AgentRun
+
+
+class SurfaceMetrics:
+    """The instruments of one port 8081, in a registry of its own. ``keys`` are the API keys' ids that exist; others count as none."""
+
+    def __init__(self, keys: Callable[[], Collection[str]] = tuple) -> None:
+        self._keys = keys
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "sympozium_pod_requests_total", "Requests of agent pods.", ["route", "status"], registry=self.registry
+        )
+        self.in_flight = Gauge(
+            "sympozium_pod_requests_in_flight", "Requests of agent pods that are open.", registry=self.registry
+        )
+        self.ends = Counter(
+            "sympozium_runs_stored_total", "Runs whose end this process stored.", ["phase"], registry=self.registry
+        )
+        self.tokens = Counter(
+            "sympozium_tokens_total", "Tokens that models counted.", ["key", "type"], registry=self.registry
+        )
+
+    def ended(self, run: AgentRun, end: End) -> None:
+        """The end of a run is stored."""
+        if run.ended:
+            return  # its pod said so for the second time
+        status = endings.outcome(end)
+        self.ends.labels(status["phase"]).inc()
+        key = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
+        if usage := status.get("tokenUsage"):
+            for kind in ("input", "output"):
+                self.tokens.labels(key if key in self._keys() else "", kind).inc(usage[f"{kind}Tokens"])

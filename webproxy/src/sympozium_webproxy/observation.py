@@ -1,0 +1,34 @@
+"""One run as its caller sees it, measured: its records become figures and a span, never content."""
+
+import time
+
+from sympozium_api.records import Record
+from sympozium_runs.tracing import RunSpan
+from sympozium_webproxy.metrics import Metrics
+
+
+class Observation:
+    """Sees the records that a caller is answered with. ``began`` is when its request did, on the monotonic clock."""
+
+    def __init__(self, metrics: Metrics, span: RunSpan, *, began: float, streamed: bool) -> None:
+        self._metrics = metrics
+        self.span = span
+        self._began = began
+        self._streamed = streamed
+        self._seen: set[str] = set()
+
+    def see(self, record: Record) -> None:
+        """A record has come."""
+        self.span.see(record)
+        kind = record["type"]
+        if kind in self._seen:
+            return
+        self._seen.add(kind)
+        if kind == "started":
+            self._metrics.run_start.observe(time.monotonic() - self._began)
+        elif kind == "delta" and self._streamed:
+            self._metrics.first_token.observe(time.monotonic() - self._began)
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        self.span.end()
