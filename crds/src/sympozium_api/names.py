@@ -29,6 +29,9 @@ RUNS_PORT = 8081
 
 WEB_ENDPOINT_SKILL = "web-endpoint"
 
+_SERVER = "-server"
+_AGENT = "-agent"
+
 POD_NAME_SUFFIX = 6
 """``-`` and five characters, which the Job controller appends to a Job's name to name its pods."""
 
@@ -40,7 +43,12 @@ def web_endpoint_run(instance: str) -> str:
 
 def server(run: str) -> str:
     """Name of the Deployment and of the Service of a server run."""
-    return f"{run}-server"
+    return f"{run}{_SERVER}"
+
+
+def run_of_child(name: str) -> str:
+    """The server run that a child belongs to, told from the one thing about the child that nobody can edit."""
+    return name.removesuffix(_SERVER)
 
 
 def api_key_secret(run: str) -> str:
@@ -50,7 +58,12 @@ def api_key_secret(run: str) -> str:
 
 def agent_service_account(instance: str) -> str:
     """Name of the right-less ServiceAccount under which an instance's agent pods run."""
-    return f"{instance}-agent"
+    return f"{instance}{_AGENT}"
+
+
+def instance_of_account(name: str) -> str | None:
+    """The instance whose agent pods run under a ServiceAccount; None: it is another one."""
+    return name.removesuffix(_AGENT) if name.endswith(_AGENT) else None
 
 
 def job(run: str, uid: str) -> str:

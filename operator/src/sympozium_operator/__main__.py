@@ -27,6 +27,7 @@ from sympozium_operator.policy.run import Limits
 from sympozium_operator.queue import WorkQueue
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
+from sympozium_operator.reconcile.keys import GeneratedKeys
 from sympozium_operator.reconcile.prune import Pruner
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
@@ -39,7 +40,7 @@ _WIND_DOWN = 0.2
 log = structlog.get_logger()
 
 
-def wire(client: Client, settings: Settings, admission: Admission, metrics: Metrics) -> Dispatch:
+def wire(client: Client, settings: Settings, admission: Admission, metrics: Metrics, keys: GeneratedKeys) -> Dispatch:
     """All reconcilers, with what they need."""
     clock = SystemClock()
     events = Events(client, clock)
@@ -56,7 +57,7 @@ def wire(client: Client, settings: Settings, admission: Admission, metrics: Metr
         metrics=metrics,
         instances=Instances(client, clock, events, settings.namespace, runs.turns),
         runs=runs,
-        servers=Servers(client, clock, settings.namespace, settings.image_pull_policy),
+        servers=Servers(client, clock, settings.namespace, settings.image_pull_policy, keys),
         skill_packs=SkillPacks(client, settings.namespace, settings.scopes),
     )
 
@@ -66,11 +67,12 @@ async def main(settings: Settings) -> None:
     clock, admission, metrics = SystemClock(), Admission(), Metrics()
     async with Client.connect(from_environment()) as client:
         await _require_kinds(client, settings)
-        dispatch = wire(client, settings, admission, metrics)
+        keys = GeneratedKeys(client)
+        dispatch = wire(client, settings, admission, metrics, keys)
         queue = WorkQueue(dispatch, workers=settings.workers, loop=asyncio.get_running_loop())
         metrics.observe(queue, admission)
         pruner = Pruner(client, clock, settings.scopes, settings.run_retention, settings.runs_kept)
-        leader = Leader(client, queue, admission, pruner, settings)
+        leader = Leader(client, queue, admission, pruner, keys, settings)
         lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
         async with served(metrics, settings.metrics_port, alive=lambda: queue.stalled() < STUCK_AFTER):
             try:

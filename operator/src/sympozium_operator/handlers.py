@@ -8,7 +8,17 @@ import kopf
 
 from sympozium_api import names
 from sympozium_api.client import ResourceType
-from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, JOBS, RUNS, SERVICES, SKILL_PACKS
+from sympozium_api.client.resources import (
+    DEPLOYMENTS,
+    INSTANCES,
+    JOBS,
+    ROLE_BINDINGS,
+    ROLES,
+    RUNS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    SKILL_PACKS,
+)
 from sympozium_api.run import NOT_ENDED
 from sympozium_operator.outcome import Key
 from sympozium_operator.policy.pods import job_ended
@@ -16,6 +26,9 @@ from sympozium_operator.policy.pods import job_ended
 Add = Callable[..., None]
 
 OURS = f"app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
+CHILDREN = (DEPLOYMENTS, SERVICES, ROLES, ROLE_BINDINGS)
+"""Kinds that belong to server runs, watched by the label OURS: one that loses the label leaves the watch, which is an event too."""
+
 _LONGEST_BACKOFF = 20.0
 
 
@@ -36,15 +49,23 @@ def registry(add: Add) -> kopf.OperatorRegistry:
         if spec.get("mode") == "server":
             add(Key("instance", namespace, spec["agentRef"]))
 
-    async def child(namespace: str, labels: kopf.Labels, **_: Any) -> None:
+    async def job(namespace: str, labels: kopf.Labels, **_: Any) -> None:
         add(Key("run", namespace, labels[names.LABEL_RUN]))
+
+    async def child(namespace: str, name: str, **_: Any) -> None:
+        add(Key("run", namespace, names.run_of_child(name)))
+
+    async def account(namespace: str, name: str, **_: Any) -> None:
+        agents = names.instance_of_account(name)
+        add(Key("instance", namespace, agents) if agents else Key("run", namespace, name))
 
     _on(found, INSTANCES)(instance)
     _on(found, SKILL_PACKS)(skill_pack)
     _on(found, RUNS, when=_run_matters)(run)
-    _on(found, JOBS, when=_job_matters)(child)
-    _on(found, DEPLOYMENTS, labels={names.LABEL_RUN: kopf.PRESENT})(child)
-    _on(found, SERVICES, labels={names.LABEL_RUN: kopf.PRESENT})(child)
+    _on(found, JOBS, when=_job_matters)(job)
+    _on(found, SERVICE_ACCOUNTS)(account)
+    for kind in CHILDREN:
+        _on(found, kind)(child)
     return found
 
 
@@ -57,8 +78,8 @@ def settings() -> kopf.OperatorSettings:
     found.queueing.idle_timeout = 0.5
     found.watching.field_selectors[RUNS.group, RUNS.version, RUNS.plural] = NOT_ENDED
     found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = f"{OURS},{names.LABEL_RUN}"
-    found.watching.label_selectors[DEPLOYMENTS.group, DEPLOYMENTS.version, DEPLOYMENTS.plural] = OURS
-    found.watching.label_selectors[SERVICES.group, SERVICES.version, SERVICES.plural] = OURS
+    for kind in (SERVICE_ACCOUNTS, *CHILDREN):
+        found.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
     return found
 
 

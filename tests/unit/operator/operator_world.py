@@ -16,6 +16,7 @@ from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.run import Limits
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
+from sympozium_operator.reconcile.keys import GeneratedKeys
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
 from sympozium_operator.reconcile.skillpack import SkillPacks
@@ -39,6 +40,7 @@ class World:
         """Another leader, that knows nothing."""
         self.admission, self.metrics = Admission(), Metrics()
         client, clock = self.cluster, self.clock
+        self.keys = GeneratedKeys(client)
         events = Events(client, clock)
         runs = Runs(client, clock, self.admission, self.metrics, events, AGENT, Limits(45, 600))
         self.dispatch = Dispatch(
@@ -46,7 +48,7 @@ class World:
             metrics=self.metrics,
             instances=Instances(client, clock, events, SYSTEM, runs.turns),
             runs=runs,
-            servers=Servers(client, clock, SYSTEM, "IfNotPresent"),
+            servers=Servers(client, clock, SYSTEM, "IfNotPresent", self.keys),
             skill_packs=SkillPacks(client, SYSTEM, (None,)),
         )
 

@@ -20,6 +20,7 @@ from sympozium_operator.leader import Leader
 from sympozium_operator.outcome import DONE, Key, Outcome
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.queue import WorkQueue
+from sympozium_operator.reconcile.keys import GeneratedKeys
 from sympozium_operator.reconcile.prune import Pruner
 from sympozium_operator.settings import from_environment
 
@@ -35,8 +36,9 @@ class World:
         self.queue = WorkQueue(self.reconcile, workers=100, loop=ManualLoop())
         self.queue.open()
         self.pruner = Pruner(self.cluster, self.clock, (None,), retention=3600, kept=kept)
+        self.keys = GeneratedKeys(self.cluster)
         settings = from_environment({"SYMPOZIUM_AGENT_IMAGE": "x", "SYMPOZIUM_NAMESPACE": "system"})
-        self.leader = Leader(self.cluster, self.queue, self.admission, self.pruner, settings, sleep=self.sleep)
+        self.leader = Leader(self.cluster, self.queue, self.admission, self.pruner, self.keys, settings, sleep=self.sleep)
         self.slept: list[float] = []
 
     async def reconcile(self, key: Key) -> Outcome:

@@ -21,6 +21,7 @@ _TYPES = {
         kinds.ROLE_BINDINGS,
         kinds.DEPLOYMENTS,
         kinds.SERVICES,
+        kinds.SECRETS,
         kinds.RUNS,
     )
 }

@@ -1,12 +1,11 @@
 """AgentRuns in mode server: the web-proxy of an instance and all that belongs to it."""
 
 import asyncio
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
 from sympozium_api import effective, names
-from sympozium_api.client import ApiError, Client
+from sympozium_api.client import Client
 from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, PODS, RUNS, SECRETS
 from sympozium_api.clock import Clock
 from sympozium_api.effective import InvalidSpec
@@ -19,6 +18,7 @@ from sympozium_operator.desired import server as desired_server
 from sympozium_operator.outcome import DONE, Outcome
 from sympozium_operator.policy import server as policy
 from sympozium_operator.policy.conditions import Finding, merge_patch
+from sympozium_operator.reconcile.keys import GeneratedKeys
 
 Object = dict[str, Any]
 
@@ -32,6 +32,7 @@ class Servers:
     namespace: str
     """The operator's own, where built-in SkillPacks are."""
     pull_policy: str
+    keys: GeneratedKeys
 
     async def reconcile(self, run: AgentRun) -> Outcome:
         """One look at a server run that was just read."""
@@ -68,7 +69,9 @@ class Servers:
     async def _make(self, run: AgentRun, plan: policy.Plan) -> Object:
         """All children as desired; the live Deployment."""
         if plan.generate_key:
-            await self._ensure_key(run)
+            await self.keys.ensure(run)
+        else:
+            self.keys.leave(run)
         children = desired_server.build(
             run,
             plan.instance,
@@ -79,20 +82,6 @@ class Servers:
         )
         live = await converge(self.client, [*access.server_access(run), *children])
         return next(body for body in live if body["kind"] == DEPLOYMENTS.kind)
-
-    async def _ensure_key(self, run: AgentRun) -> None:
-        """The API key is made once. One that is there is never changed: not even a Secret with another key in it."""
-        desired = access.api_key(run, lambda: secrets.token_hex(24))
-        namespace, name = run.metadata.namespace, desired["metadata"]["name"]
-        live = await self.client.find(SECRETS, namespace, name)
-        if live is None:
-            try:
-                await self.client.create(SECRETS, namespace, desired)
-            except ApiError as error:
-                if not error.already_exists:
-                    raise
-        elif not policy.has_api_key(live):
-            await self.client.patch(SECRETS, namespace, name, {"data": desired["data"]})
 
     async def _report(self, run: AgentRun, accepted: Finding, deployment: Object | None) -> Outcome:
         settled = deployment is not None and policy.settled(deployment)
