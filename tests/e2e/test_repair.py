@@ -107,7 +107,7 @@ def test_its_label_and_its_owner_are_another_ones(site: Namespace, kind: str, na
     )
 
 
-SPREAD = {"topologySpreadConstraints": None, "terminationGracePeriodSeconds": 1}
+SPREAD = {"topologySpreadConstraints": None, "terminationGracePeriodSeconds": 60}
 EDITS: dict[str, tuple[str, Object]] = {
     "a deployment's template": ("deployment", {"spec": {"template": {"spec": SPREAD}}}),
     "a deployment's replicas": ("deployment", {"spec": {"replicas": 0}}),

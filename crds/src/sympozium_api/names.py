@@ -19,6 +19,8 @@ LABEL_SOURCE = f"{GROUP}/source"
 ANNOTATION_REPLY_TO = f"{GROUP}/reply-to"
 """Base URL of the replica that holds the caller's connection, e.g. ``http://10.88.0.7:8081``."""
 ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
+ANNOTATION_ACCOUNT = f"{GROUP}/service-account-uid"
+"""On a web-proxy's pod: the ServiceAccount that its token stands for."""
 ANNOTATION_KEY_ID = f"{GROUP}/key-id"
 
 RUNS_AUDIENCE = "sympozium-runs"

@@ -47,6 +47,7 @@ def served(**sidecar: Any) -> list[dict[str, Any]]:
         replicas=2,
         keys_secret="alice-web-endpoint-web-api-key",
         pull_policy="IfNotPresent",
+        account="uid-of-the-account",
     )
 
 
@@ -169,6 +170,7 @@ def test_rate_limits_are_not_in_the_deployment() -> None:
         replicas=1,
         keys_secret="k",
         pull_policy="Always",
+        account="uid-of-the-account",
     )
     assert "777" not in json.dumps(made)
 

@@ -34,7 +34,7 @@ async def keys_of(plural: str, body: dict[str, Any], kind: str | None = "MODIFIE
     return found
 
 
-def test_nothing_but_the_six_kinds_is_watched() -> None:
+def test_nothing_but_these_kinds_is_watched() -> None:
     assert set(watching(handlers.registry(lambda *_: None))) == {
         "sympoziuminstances",
         "skillpacks",
@@ -42,6 +42,9 @@ def test_nothing_but_the_six_kinds_is_watched() -> None:
         "jobs",
         "deployments",
         "services",
+        "serviceaccounts",
+        "roles",
+        "rolebindings",
     }
 
 
@@ -84,6 +87,26 @@ async def test_an_event_of_a_server_run_is_its_instances_too() -> None:
 async def test_of_a_jobs_events_only_its_end_matters(status: dict[str, Any], kind: str, *, looked_at: bool) -> None:
     found = await keys_of("jobs", job_object(status=status), kind)
     assert found == ([Key("run", NAMESPACE, "q1")] if looked_at else [])
+
+
+@pytest.mark.parametrize(
+    ("plural", "name", "key"),
+    [
+        ("deployments", "alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("services", "alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("roles", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("rolebindings", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("serviceaccounts", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("serviceaccounts", "alice-agent", Key("instance", NAMESPACE, "alice")),
+        ("serviceaccounts", "odd-agent-agent", Key("instance", NAMESPACE, "odd-agent")),
+        ("serviceaccounts", "odd-agent-web-endpoint", Key("run", NAMESPACE, "odd-agent-web-endpoint")),
+    ],
+)
+@pytest.mark.parametrize("labels", [{}, {"sympozium.ai/run": "another", "sympozium.ai/instance": "another"}])
+async def test_a_child_is_known_by_its_name_whatever_its_labels_say(
+    plural: str, name: str, key: Key, labels: dict[str, str]
+) -> None:
+    assert await keys_of(plural, {"metadata": {"namespace": NAMESPACE, "name": name, "labels": labels}}) == [key]
 
 
 def test_kopf_writes_nothing_and_never_gives_up() -> None:

@@ -301,3 +301,15 @@ async def test_a_waiting_run_whose_time_is_over_fails() -> None:
     world.clock.advance(601)
     await world.look("b")
     assert world.status("b")["error"]["type"] == "timeout"
+
+
+async def test_a_pod_that_finds_no_room_is_waited_for_where_nodes_are_not_ours_to_see(world: World) -> None:
+    await world.look()
+    world.clock.advance(2)
+    pod(world, conditions=UNSCHEDULABLE)
+    world.cluster.refuse("list", NODES, *[api_error(403, "Forbidden")] * 2)
+    await world.look()
+    assert world.status().get("phase") != "Failed"
+    world.clock.advance(60)
+    await world.look()
+    assert world.status()["error"]["message"] == "the pod could not be started: Unschedulable: full"

@@ -24,9 +24,19 @@ _READABLE = 0o440
 
 
 def build(
-    run: AgentRun, instance: SympoziumInstance, sidecar: Sidecar, *, replicas: int, keys_secret: str, pull_policy: str
+    run: AgentRun,
+    instance: SympoziumInstance,
+    sidecar: Sidecar,
+    *,
+    replicas: int,
+    keys_secret: str,
+    pull_policy: str,
+    account: str,
 ) -> list[Object]:
-    """Deployment and Service of a server run; ``keys_secret`` holds the API keys that callers may use."""
+    """Deployment and Service of a server run; ``keys_secret`` holds the API keys that callers may use.
+
+    ``account`` is the UID of its ServiceAccount: the token that a pod holds dies with the account, so another account needs other pods.
+    """
     name = names.server(run.metadata.name)
     pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy)
     deployment = access.server_head(run, DEPLOYMENTS, name) | {
@@ -36,7 +46,13 @@ def build(
             "progressDeadlineSeconds": 120,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "selector": {"matchLabels": selector(run)},
-            "template": {"metadata": {"labels": access.server_labels(run)}, "spec": pod},
+            "template": {
+                "metadata": {
+                    "labels": access.server_labels(run),
+                    "annotations": {names.ANNOTATION_ACCOUNT: account},
+                },
+                "spec": pod,
+            },
         }
     }
     service = access.server_head(run, SERVICES, name) | {

@@ -72,6 +72,7 @@ class Servers:
             await self.keys.ensure(run)
         else:
             self.keys.leave(run)
+        account, *_ = await converge(self.client, access.server_access(run))
         children = desired_server.build(
             run,
             plan.instance,
@@ -79,8 +80,9 @@ class Servers:
             replicas=plan.replicas,
             keys_secret=plan.keys_secret,
             pull_policy=self.pull_policy,
+            account=account["metadata"]["uid"],
         )
-        live = await converge(self.client, [*access.server_access(run), *children])
+        live = await converge(self.client, children)
         return next(body for body in live if body["kind"] == DEPLOYMENTS.kind)
 
     async def _report(self, run: AgentRun, accepted: Finding, deployment: Object | None) -> Outcome:
