@@ -98,9 +98,20 @@ def installed_with(*values: str) -> Iterator[None]:
         "upgrade", "sympozium", "charts/sympozium", "--reuse-values", "--wait", *(f"--set={value}" for value in values)
     )
     try:
+        until(nobody_old_leads, within=60)
         yield
     finally:
         helm("rollback", "sympozium", str(before), "--wait")
+        until(nobody_old_leads, within=60)
+
+
+def nobody_old_leads() -> bool:
+    """Helm waits until the new pods are ready, not until the old ones have gone: one of them may still hold the Lease."""
+    system = Namespace("sympozium-system")
+    pods = system.list("pods", "-l", "app.kubernetes.io/component=operator")
+    going = any("deletionTimestamp" in pod["metadata"] for pod in pods)
+    holder = system.get("lease", "sympozium-operator")["spec"].get("holderIdentity")
+    return not going and holder in {pod["metadata"]["name"] for pod in pods}
 
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
