@@ -35,9 +35,11 @@ def site(namespace: Namespace) -> Iterator[Namespace]:
 
 @pytest.fixture(autouse=True)
 def whole(site: Namespace) -> Iterator[None]:
-    """Each test leaves the endpoint as it should be, for what it broke is repaired."""
+    """Each test leaves the endpoint as it should be, for what it broke is repaired; where that takes other pods, they are waited for."""
     yield
-    Endpoint(site, "mended").serves()
+    endpoint = Endpoint(site, "mended")
+    until(endpoint.answers, within=60)
+    endpoint.serves()
 
 
 def found(site: Namespace, kind: str, name: str) -> Object | None:
