@@ -5,6 +5,7 @@ Run under ``$SYMPOZIUM_EXEC`` of ``.local/env`` (``make e2e`` does), where the a
 
 import base64
 import json
+import os
 import secrets
 import subprocess
 import time
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 import httpx2
 import openai
 import pytest
+from tests.e2e.audit import AuditLog
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -79,10 +81,13 @@ class Namespace:
         )
 
 
-def helm(*words: str) -> str:
-    return subprocess.run(
-        ["helm", "--namespace", "sympozium-system", *words], capture_output=True, text=True, check=True
-    ).stdout
+def helm(*words: str, stdin: str | None = None) -> str:
+    """Helm, in the operator's namespace unless the words name another one."""
+    done = subprocess.run(
+        ["helm", "--namespace", "sympozium-system", *words], input=stdin, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @contextmanager
@@ -93,9 +98,20 @@ def installed_with(*values: str) -> Iterator[None]:
         "upgrade", "sympozium", "charts/sympozium", "--reuse-values", "--wait", *(f"--set={value}" for value in values)
     )
     try:
+        until(nobody_old_leads, within=60)
         yield
     finally:
         helm("rollback", "sympozium", str(before), "--wait")
+        until(nobody_old_leads, within=60)
+
+
+def nobody_old_leads() -> bool:
+    """Helm waits until the new pods are ready, not until the old ones have gone: one of them may still hold the Lease."""
+    system = Namespace("sympozium-system")
+    pods = system.list("pods", "-l", "app.kubernetes.io/component=operator")
+    going = any("deletionTimestamp" in pod["metadata"] for pod in pods)
+    holder = system.get("lease", "sympozium-operator")["spec"].get("holderIdentity")
+    return not going and holder in {pod["metadata"]["name"] for pod in pods}
 
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
@@ -235,6 +251,24 @@ def scripted_server(name: str, script: Path, image: str) -> list[Object]:
             "spec": {"selector": labels, "ports": [{"port": 8080}]},
         },
     ]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that read the audit log come last, for they look at what all the others did; where none is kept they cannot be run."""
+
+    def reads_the_log(item: pytest.Item) -> bool:
+        return item.get_closest_marker("audit") is not None
+
+    items.sort(key=reads_the_log)
+    if not os.environ.get("SYMPOZIUM_AUDIT_LOG"):
+        config.hook.pytest_deselected(items=[item for item in items if reads_the_log(item)])
+        items[:] = [item for item in items if not reads_the_log(item)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def audit() -> AuditLog | None:
+    """The audit log, from the first test of this session on."""
+    return AuditLog.from_now()
 
 
 @pytest.fixture(scope="session")

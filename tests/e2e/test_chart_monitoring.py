@@ -41,7 +41,9 @@ def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_the
     run = server_run()
     sidecar = pack().spec.sidecar
     assert sidecar
-    made = server.build(run, instance(), sidecar, replicas=1, keys_secret="k", keys_version="1", pull_policy="Always")
+    made = server.build(
+        run, instance(), sidecar, replicas=1, keys_secret="k", keys_version="1", account="u", pull_policy="Always"
+    )
     [service] = [item for item in made if item["kind"] == "Service"]
     spec = monitors(*ALL)["sympozium-web-proxies"]["spec"]
     assert spec["namespaceSelector"] == {"any": True}

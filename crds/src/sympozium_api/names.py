@@ -22,6 +22,8 @@ OWN_MODEL = "own"
 ANNOTATION_REPLY_TO = f"{GROUP}/reply-to"
 """Base URL of the replica that holds the caller's connection, e.g. ``http://10.88.0.7:8081``."""
 ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
+ANNOTATION_ACCOUNT = f"{GROUP}/service-account-uid"
+"""On a web-proxy's pod: the ServiceAccount that its token stands for."""
 ANNOTATION_KEY_ID = f"{GROUP}/key-id"
 ANNOTATION_KEYS_VERSION = f"{GROUP}/keys-version"
 """On a web-proxy's Deployment and pods: the version of the Secret with API keys that its pods were last told to mount."""
@@ -39,6 +41,10 @@ RUNS_PORT = 8081
 
 WEB_ENDPOINT_SKILL = "web-endpoint"
 
+_SERVER = "-server"
+_AGENT = "-agent"
+_OWN_MODEL = "-agent-own-model"
+
 POD_NAME_SUFFIX = 6
 """``-`` and five characters, which the Job controller appends to a Job's name to name its pods."""
 
@@ -50,7 +56,12 @@ def web_endpoint_run(instance: str) -> str:
 
 def server(run: str) -> str:
     """Name of the Deployment and of the Service of a server run."""
-    return f"{run}-server"
+    return f"{run}{_SERVER}"
+
+
+def run_of_child(name: str) -> str:
+    """The server run that a child belongs to, told from the one thing about the child that nobody can edit."""
+    return name.removesuffix(_SERVER)
 
 
 def api_key_secret(run: str) -> str:
@@ -60,7 +71,20 @@ def api_key_secret(run: str) -> str:
 
 def agent_service_account(instance: str) -> str:
     """Name of the right-less ServiceAccount under which an instance's agent pods run."""
-    return f"{instance}-agent"
+    return f"{instance}{_AGENT}"
+
+
+def agent_policies(instance: str) -> tuple[str, str]:
+    """Names of the NetworkPolicies of all agents of an instance, and of those with a model of their own."""
+    return f"{instance}{_AGENT}", f"{instance}{_OWN_MODEL}"
+
+
+def instance_of_agents(name: str) -> str | None:
+    """The instance to whose agents a ServiceAccount or NetworkPolicy belongs, told from its name; None: it belongs to others."""
+    for suffix in (_AGENT, _OWN_MODEL):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    return None
 
 
 def job(run: str, uid: str) -> str:

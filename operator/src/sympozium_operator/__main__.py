@@ -29,6 +29,7 @@ from sympozium_operator.policy.run import Limits
 from sympozium_operator.queue import WorkQueue
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
+from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.network import NetworkPolicies
 from sympozium_operator.reconcile.prune import Pruner
 from sympozium_operator.reconcile.run import Runs
@@ -44,10 +45,11 @@ _WIND_DOWN = 0.2
 log = structlog.get_logger()
 
 
-def wire(client: Client, settings: Settings, admission: Admission, metrics: Metrics) -> Dispatch:
+def wire(
+    client: Client, settings: Settings, *, admission: Admission, metrics: Metrics, events: Events, keys: ApiKeys
+) -> Dispatch:
     """All reconcilers, with what they need."""
     clock = SystemClock()
-    events = Events(client, clock)
     agent = AgentPod(
         image=settings.agent_image,
         pull_policy=settings.image_pull_policy,
@@ -72,6 +74,7 @@ def wire(client: Client, settings: Settings, admission: Admission, metrics: Metr
             namespace=settings.namespace,
             pull_policy=settings.image_pull_policy,
             policies=policies,
+            keys=keys,
             template=settings.web_proxy_pod,
             tracing=tracing,
         ),
@@ -84,11 +87,13 @@ async def main(settings: Settings) -> None:
     clock, admission, metrics = SystemClock(), Admission(), Metrics()
     stop = _told_to_stop()
     async with Client.connect(from_environment()) as client:
-        dispatch = wire(client, settings, admission, metrics)
+        events = Events(client, clock)
+        keys = ApiKeys(client, events)
+        dispatch = wire(client, settings, admission=admission, metrics=metrics, events=events, keys=keys)
         queue = WorkQueue(dispatch, workers=settings.workers, loop=asyncio.get_running_loop())
         metrics.observe(queue, admission)
         pruner = Pruner(client, clock, settings.scopes, settings.run_retention, settings.runs_kept)
-        leader = Leader(client, queue, admission, pruner, settings)
+        leader = Leader(client, queue, admission, pruner, keys, settings)
         lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
         async with served(metrics, settings.metrics_port, alive=lambda: queue.stalled() < STUCK_AFTER):
             try:

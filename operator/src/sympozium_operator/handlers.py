@@ -15,7 +15,10 @@ from sympozium_api.client.resources import (
     INSTANCES,
     JOBS,
     NETWORK_POLICIES,
+    ROLE_BINDINGS,
+    ROLES,
     RUNS,
+    SERVICE_ACCOUNTS,
     SERVICES,
     SKILL_PACKS,
 )
@@ -26,6 +29,9 @@ from sympozium_operator.policy.pods import job_ended
 Add = Callable[..., None]
 
 OURS = f"app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
+CHILDREN = (DEPLOYMENTS, SERVICES, ROLES, ROLE_BINDINGS, DISRUPTION_BUDGETS, AUTOSCALERS)
+"""Kinds that belong to server runs, watched by the label OURS: one that loses the label leaves the watch, which is an event too."""
+
 _LONGEST_BACKOFF = 20.0
 
 
@@ -46,22 +52,24 @@ def registry(add: Add) -> kopf.OperatorRegistry:
         if spec.get("mode") == "server":
             add(Key("instance", namespace, spec["agentRef"]))
 
-    async def child(namespace: str, labels: kopf.Labels, **_: Any) -> None:
+    async def job(namespace: str, labels: kopf.Labels, **_: Any) -> None:
         add(Key("run", namespace, labels[names.LABEL_RUN]))
 
-    async def network_policy(namespace: str, labels: kopf.Labels, **_: Any) -> None:
-        owner = labels.get(names.LABEL_RUN)
-        add(Key("run", namespace, owner) if owner else Key("instance", namespace, labels[names.LABEL_INSTANCE]))
+    async def child(namespace: str, name: str, **_: Any) -> None:
+        add(Key("run", namespace, names.run_of_child(name)))
+
+    async def of_agents_or_server(namespace: str, name: str, **_: Any) -> None:
+        agents = names.instance_of_agents(name)
+        add(Key("instance", namespace, agents) if agents else Key("run", namespace, names.run_of_child(name)))
 
     _on(found, INSTANCES)(instance)
     _on(found, SKILL_PACKS)(skill_pack)
     _on(found, RUNS, when=_run_matters)(run)
-    _on(found, JOBS, when=_job_matters)(child)
-    _on(found, DEPLOYMENTS, labels={names.LABEL_RUN: kopf.PRESENT})(child)
-    _on(found, SERVICES, labels={names.LABEL_RUN: kopf.PRESENT})(child)
-    _on(found, NETWORK_POLICIES, labels={names.LABEL_INSTANCE: kopf.PRESENT})(network_policy)
-    _on(found, DISRUPTION_BUDGETS, labels={names.LABEL_RUN: kopf.PRESENT})(child)
-    _on(found, AUTOSCALERS, labels={names.LABEL_RUN: kopf.PRESENT})(child)
+    _on(found, JOBS, when=_job_matters)(job)
+    for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES):
+        _on(found, kind)(of_agents_or_server)
+    for kind in CHILDREN:
+        _on(found, kind)(child)
     return found
 
 
@@ -74,9 +82,7 @@ def settings() -> kopf.OperatorSettings:
     found.queueing.idle_timeout = 0.5
     found.watching.field_selectors[RUNS.group, RUNS.version, RUNS.plural] = NOT_ENDED
     found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = f"{OURS},{names.LABEL_RUN}"
-    found.watching.label_selectors[DEPLOYMENTS.group, DEPLOYMENTS.version, DEPLOYMENTS.plural] = OURS
-    found.watching.label_selectors[SERVICES.group, SERVICES.version, SERVICES.plural] = OURS
-    for kind in (NETWORK_POLICIES, DISRUPTION_BUDGETS, AUTOSCALERS):
+    for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, *CHILDREN):
         found.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
     return found
 

@@ -15,11 +15,14 @@ from sympozium_operator.outcome import Key
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.pods import controller_uid, job_ended
 from sympozium_operator.queue import WorkQueue
+from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.prune import Pruner
 from sympozium_operator.settings import Settings
 
 PRUNE_EVERY = 300.0
 """Seconds between looks at what is surplus."""
+KEYS_EVERY = 5.0
+"""Seconds between looks at the generated Secrets, which nobody may watch (decision 0016)."""
 FIRST_RETRY = 1.0
 
 log = structlog.get_logger()
@@ -33,6 +36,7 @@ class Leader:
     queue: WorkQueue
     admission: Admission
     pruner: Pruner
+    keys: ApiKeys
     settings: Settings
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -43,6 +47,7 @@ class Leader:
         await asyncio.gather(
             self._every(self.settings.instance_resync, self.instances),
             self._every(self.settings.run_resync, self.runs),
+            self._every(KEYS_EVERY, self.api_keys),
             self._every(PRUNE_EVERY, self.pruner.prune),
         )
 
@@ -55,6 +60,10 @@ class Leader:
     async def instances(self) -> None:
         """Every instance, and by it its server run."""
         await self._enqueue("instance", INSTANCES)
+
+    async def api_keys(self) -> None:
+        """Every server run whose Secret with API keys was deleted or edited."""
+        self.queue.add(*await self.keys.changed())
 
     async def runs(self) -> None:
         """Every run that has not ended, oldest first, and every run whose Job has ended; and the places they hold."""

@@ -66,7 +66,7 @@ class Settings:
     runs_kept: int
     """How many ended AgentRuns are kept per instance at most."""
     instance_resync: int
-    """How often every instance is looked at without an event: repairs what nobody is told of, such as a deleted Role."""
+    """How often every instance is looked at without an event: repairs what was missed, as while no replica watched."""
     run_resync: int
     """How often every run that has not ended is looked at without an event."""
     workers: int

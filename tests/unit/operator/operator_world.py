@@ -17,6 +17,7 @@ from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.run import Limits
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
+from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.network import NetworkPolicies
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
@@ -42,6 +43,7 @@ class World:
         self.admission, self.metrics = Admission(), Metrics()
         client, clock = self.cluster, self.clock
         events = Events(client, clock)
+        self.keys = ApiKeys(client, events)
         policies = NetworkPolicies(client, egress)
         runs = Runs(client, clock, self.admission, self.metrics, events, AGENT, Limits(45, 600))
         self.dispatch = Dispatch(
@@ -49,7 +51,7 @@ class World:
             metrics=self.metrics,
             instances=Instances(client, clock, events, SYSTEM, policies, runs.turns),
             runs=runs,
-            servers=Servers(client, clock, events, SYSTEM, "IfNotPresent", policies),
+            servers=Servers(client, clock, events, SYSTEM, "IfNotPresent", self.keys, policies),
             skill_packs=SkillPacks(client, SYSTEM, (None,)),
         )
 

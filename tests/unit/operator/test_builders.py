@@ -50,6 +50,7 @@ def served(**sidecar: Any) -> list[dict[str, Any]]:
         keys_version="7",
         pull_policy="IfNotPresent",
         tracing=server.Tracing("http://collector:4318", 0.25) if sidecar else None,
+        account="uid-of-the-account",
     )
 
 
@@ -176,6 +177,7 @@ def test_rate_limits_are_not_in_the_deployment() -> None:
         keys_secret="k",
         keys_version="7",
         pull_policy="Always",
+        account="uid-of-the-account",
     )
     assert "777" not in json.dumps(made)
 
@@ -199,6 +201,7 @@ def test_what_the_installation_says_about_pods_is_in_them_and_takes_no_field_of_
         replicas=1,
         keys_secret="k",
         keys_version="1",
+        account="uid-of-the-account",
         pull_policy="Always",
         template=POD,
     )
@@ -207,7 +210,7 @@ def test_what_the_installation_says_about_pods_is_in_them_and_takes_no_field_of_
         template = made["spec"]["template"]
         assert POD["spec"].items() <= template["spec"].items()
         assert template["spec"]["securityContext"]["runAsNonRoot"]
-        assert template["metadata"]["annotations"] == {"scrape": "no"}
+        assert template["metadata"]["annotations"] ["scrape"] == "no"
         assert (template["metadata"]["labels"]["team"], template["metadata"]["labels"][names.LABEL_RUN]) == ("a", own)
 
 

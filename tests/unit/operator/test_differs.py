@@ -39,6 +39,7 @@ def test_defaults_order_and_spelling_are_no_difference(live: Any, desired: Any) 
         ({"verbs": ["get", "delete"]}, {"verbs": ["get"]}),
         ({"requests": {"cpu": "2"}}, {"requests": {"cpu": "1"}}),
         ({"labels": None}, {"labels": {"a": "b"}}),
+        ({"selector": {"a": "b", "c": "d"}}, {"selector": {"a": "b"}}),
     ],
 )
 def test_what_is_missing_or_other_is_a_difference(live: Any, desired: Any) -> None:

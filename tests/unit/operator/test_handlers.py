@@ -6,7 +6,6 @@ import kopf
 import pytest
 from tests.unit.operator.objects import NAMESPACE, job_object, metadata, run_object, server_run_object
 
-from sympozium_api import names
 from sympozium_operator import handlers
 from sympozium_operator.outcome import Key
 
@@ -46,6 +45,9 @@ def test_nothing_but_these_kinds_is_watched() -> None:
         "networkpolicies",
         "poddisruptionbudgets",
         "horizontalpodautoscalers",
+        "serviceaccounts",
+        "roles",
+        "rolebindings",
     }
 
 
@@ -76,14 +78,15 @@ async def test_an_event_of_a_server_run_is_its_instances_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "key"),
+    ("name", "key"),
     [
-        (names.labels("agent", instance="alice"), Key("instance", NAMESPACE, "alice")),
-        (names.labels("web-proxy", instance="alice", run="r"), Key("run", NAMESPACE, "r")),
+        ("alice-agent", Key("instance", NAMESPACE, "alice")),
+        ("alice-agent-own-model", Key("instance", NAMESPACE, "alice")),
+        ("alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
     ],
 )
-async def test_an_event_of_a_network_policy_is_its_owners(labels: dict[str, str], key: Key) -> None:
-    assert await keys_of("networkpolicies", {"metadata": metadata("p", labels=labels)}, "DELETED") == [key]
+async def test_an_event_of_a_network_policy_is_its_owners(name: str, key: Key) -> None:
+    assert await keys_of("networkpolicies", {"metadata": metadata(name)}, "DELETED") == [key]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +102,26 @@ async def test_an_event_of_a_network_policy_is_its_owners(labels: dict[str, str]
 async def test_of_a_jobs_events_only_its_end_matters(status: dict[str, Any], kind: str, *, looked_at: bool) -> None:
     found = await keys_of("jobs", job_object(status=status), kind)
     assert found == ([Key("run", NAMESPACE, "q1")] if looked_at else [])
+
+
+@pytest.mark.parametrize(
+    ("plural", "name", "key"),
+    [
+        ("deployments", "alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("services", "alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("roles", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("rolebindings", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("serviceaccounts", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("serviceaccounts", "alice-agent", Key("instance", NAMESPACE, "alice")),
+        ("serviceaccounts", "odd-agent-agent", Key("instance", NAMESPACE, "odd-agent")),
+        ("serviceaccounts", "odd-agent-web-endpoint", Key("run", NAMESPACE, "odd-agent-web-endpoint")),
+    ],
+)
+@pytest.mark.parametrize("labels", [{}, {"sympozium.ai/run": "another", "sympozium.ai/instance": "another"}])
+async def test_a_child_is_known_by_its_name_whatever_its_labels_say(
+    plural: str, name: str, key: Key, labels: dict[str, str]
+) -> None:
+    assert await keys_of(plural, {"metadata": {"namespace": NAMESPACE, "name": name, "labels": labels}}) == [key]
 
 
 def test_kopf_writes_nothing_and_never_gives_up() -> None:

@@ -15,11 +15,15 @@ from tests.unit.operator.objects import (
 from tests.unit.operator.test_queue import ManualLoop, settle
 
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import JOBS, RUNS
+from sympozium_api.client.resources import JOBS, RUNS, SECRETS
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.run import AgentRun
+from sympozium_operator.cluster.events import Events
 from sympozium_operator.leader import Leader
 from sympozium_operator.outcome import DONE, Key, Outcome
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.queue import WorkQueue
+from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.prune import Pruner
 from sympozium_operator.settings import from_environment
 
@@ -35,8 +39,11 @@ class World:
         self.queue = WorkQueue(self.reconcile, workers=100, loop=ManualLoop())
         self.queue.open()
         self.pruner = Pruner(self.cluster, self.clock, (None,), retention=3600, kept=kept)
+        self.keys = ApiKeys(self.cluster, Events(self.cluster, self.clock))
         settings = from_environment({"SYMPOZIUM_AGENT_IMAGE": "x", "SYMPOZIUM_NAMESPACE": "system"})
-        self.leader = Leader(self.cluster, self.queue, self.admission, self.pruner, settings, sleep=self.sleep)
+        self.leader = Leader(
+            self.cluster, self.queue, self.admission, self.pruner, self.keys, settings, sleep=self.sleep
+        )
         self.slept: list[float] = []
 
     async def reconcile(self, key: Key) -> Outcome:
@@ -103,6 +110,20 @@ async def test_a_run_that_came_while_the_list_was_read_keeps_its_place() -> None
     world.cluster.meanwhile("list", JOBS, arrive)
     await world.leader.runs()
     assert world.admission.counts() == (0, 1)
+
+
+async def test_a_server_run_whose_generated_key_is_gone_is_looked_at() -> None:
+    world = World(server_run_object())
+    run = AgentRun.model_validate(world.cluster.object(RUNS, "alice-web-endpoint", NAMESPACE))
+    secret = await world.keys.generated(run, SympoziumInstance.model_validate(instance_object()))
+    world.keys.remember(run, secret)
+    await world.leader.api_keys()
+    await settle()
+    assert world.seen == []
+    world.cluster.remove(SECRETS, "alice-web-endpoint-web-api-key", NAMESPACE)
+    await world.leader.api_keys()
+    await settle()
+    assert world.seen == [Key("run", NAMESPACE, "alice-web-endpoint")]
 
 
 async def test_a_list_that_fails_is_repeated() -> None:

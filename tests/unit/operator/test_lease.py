@@ -109,7 +109,8 @@ async def test_of_two_that_take_a_free_lease_at_once_one_wins(world: World) -> N
         "replace",
         LEASES,
         lambda: world.cluster.put(
-            world.cluster.object(LEASES, "operator", "system") | {"spec": {"holderIdentity": "x"}}
+            world.cluster.object(LEASES, "operator", "system")
+            | {"spec": {"holderIdentity": "x", "leaseDurationSeconds": 15}}
         ),
     )
     waiting = asyncio.create_task(two.acquire())

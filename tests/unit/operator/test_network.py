@@ -48,7 +48,14 @@ def model_rules(base_url: str, found: Object | None = None, *, readable: bool = 
 def server_policies() -> list[Object]:
     sidecar: Any = pack(ports=[{"name": "debug", "containerPort": 9000}]).spec.sidecar
     [deployment, _] = server.build(
-        server_run(), instance(), sidecar, replicas=1, keys_secret="k", keys_version="1", pull_policy="Always"
+        server_run(),
+        instance(),
+        sidecar,
+        replicas=1,
+        keys_secret="k",
+        keys_version="1",
+        account="u",
+        pull_policy="Always",
     )
     return [server_policy(server_run(), deployment)]
 

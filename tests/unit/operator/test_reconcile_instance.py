@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import pytest
+from tests.fakes.kubernetes import api_error
 from tests.unit.operator.objects import (
     NAMESPACE,
     SYSTEM,
@@ -16,7 +17,7 @@ from tests.unit.operator.objects import (
 )
 from tests.unit.operator.operator_world import World
 
-from sympozium_api.client import ApiUnavailable, ResourceType
+from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
 from sympozium_api.client.resources import (
     DEPLOYMENTS,
     EVENTS,
@@ -101,6 +102,15 @@ async def test_a_child_that_was_deleted_is_made_again(world: World, kind: Resour
     assert sorted(world.cluster.names(kind)) == before
 
 
+async def test_another_service_account_gets_other_pods(world: World) -> None:
+    """The token that a pod holds dies with the account that it was made for."""
+    await world.settle("alice", "instance")
+    before = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]
+    world.cluster.remove(SERVICE_ACCOUNTS, RUN, NAMESPACE)
+    await world.look(RUN)
+    assert world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"] != before
+
+
 async def test_a_child_that_was_edited_is_repaired(world: World) -> None:
     await world.settle("alice", "instance")
     edit(world, DEPLOYMENTS, SERVER, replicas=7)
@@ -111,6 +121,23 @@ async def test_a_child_that_was_edited_is_repaired(world: World) -> None:
     await world.settle("alice", "instance")
     assert world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["replicas"] == 1
     assert len(world.cluster.object(ROLES, RUN, NAMESPACE)["rules"]) == 3
+
+
+async def test_an_edit_that_cannot_be_merged_with_is_replaced(world: World) -> None:
+    """Server-side apply merges ports by number, so another port of the same name makes ours invalid beside it."""
+    await world.settle("alice", "instance")
+    ports = world.cluster.object(SERVICES, SERVER, NAMESPACE)["spec"]["ports"]
+    edit(world, SERVICES, SERVER, ports=[{"name": "http", "port": 9, "protocol": "TCP"}])
+    world.cluster.refuse("apply", SERVICES, api_error(422, "Invalid", "Duplicate value: http"))
+    await world.look(RUN)
+    assert world.cluster.object(SERVICES, SERVER, NAMESPACE)["spec"]["ports"] == ports
+
+
+async def test_what_cannot_be_made_is_tried_again(world: World) -> None:
+    await world.look("alice", "instance")
+    world.cluster.refuse("apply", SERVICES, api_error(422, "Invalid"))
+    with pytest.raises(ApiError):
+        await world.look(RUN)
 
 
 async def test_the_generated_key_is_never_changed(world: World) -> None:
@@ -126,6 +153,65 @@ async def test_a_key_entry_that_was_removed_is_added(world: World) -> None:
     world.cluster.object(SECRETS, KEY, NAMESPACE)["data"] = {}
     await world.settle("alice", "instance")
     assert "api-key" in world.cluster.object(SECRETS, KEY, NAMESPACE)["data"]
+
+
+async def test_a_key_of_ones_own_does_not_stand_for_the_generated_one(world: World) -> None:
+    await world.settle("alice", "instance")
+    world.cluster.object(SECRETS, KEY, NAMESPACE)["data"] = {"api-key-alice": "eA=="}
+    await world.settle("alice", "instance")
+    assert set(world.cluster.object(SECRETS, KEY, NAMESPACE)["data"]) == {"api-key", "api-key-alice"}
+
+
+async def test_whose_the_generated_key_is_is_repaired_and_its_value_stays(world: World) -> None:
+    await world.settle("alice", "instance")
+    secret = world.cluster.object(SECRETS, KEY, NAMESPACE)
+    before = secret["metadata"] | {"resourceVersion": ""}
+    secret["metadata"] = {key: value for key, value in before.items() if key not in ("labels", "ownerReferences")}
+    await world.settle("alice", "instance")
+    after = world.cluster.object(SECRETS, KEY, NAMESPACE)
+    assert after["metadata"] | {"resourceVersion": ""} == before
+    assert after["data"] == secret["data"]
+
+
+class TestLooksAtApiKeys:
+    """They are what repairs a Secret, which nobody may watch."""
+
+    async def test_one_that_is_as_it_was_left_costs_one_read_and_no_look(self, world: World) -> None:
+        await world.settle("alice", "instance")
+        world.cluster.reads.clear()
+        assert await world.keys.changed() == []
+        assert world.cluster.reads == [("get", "secrets", KEY)]
+
+    async def test_one_that_was_deleted_is_told_once_and_looked_after_again(self, world: World) -> None:
+        await world.settle("alice", "instance")
+        world.cluster.remove(SECRETS, KEY, NAMESPACE)
+        assert await world.keys.changed() == [Key("run", NAMESPACE, RUN)]
+        assert await world.keys.changed() == []
+        await world.look(RUN)
+        assert await world.keys.changed() == []
+        world.cluster.put(world.cluster.object(SECRETS, KEY, NAMESPACE) | {"data": {}})
+        assert await world.keys.changed() == [Key("run", NAMESPACE, RUN)]
+
+    async def test_the_secret_that_an_instance_names_is_looked_at_instead_of_the_generated_one(self, world: World) -> None:
+        await world.settle("alice", "instance")
+        edit(world, INSTANCES, "alice", **OWN_KEYS)
+        world.cluster.put(secret_object("mine", "api-key"))
+        await world.settle("alice", "instance")
+        world.cluster.reads.clear()
+        assert await world.keys.changed() == []
+        assert world.cluster.reads == [("get", "secrets", "mine")]
+        world.cluster.put(secret_object("mine", "api-key", "api-key-alice"))
+        assert await world.keys.changed() == [Key("run", NAMESPACE, RUN)]
+
+    async def test_one_of_a_run_that_is_gone_is_forgotten(self, world: World) -> None:
+        edit(world, INSTANCES, "alice", **OWN_KEYS)
+        world.cluster.put(secret_object("mine", "api-key"))
+        await world.settle("alice", "instance")
+        world.cluster.remove(RUNS, RUN, NAMESPACE)
+        await world.look(RUN)
+        world.cluster.reads.clear()
+        assert await world.keys.changed() == []
+        assert world.cluster.reads == []
 
 
 OWN_KEYS: dict[str, Any] = {"webEndpoint": {"enabled": True, "authSecretRef": "mine"}}

@@ -328,3 +328,15 @@ async def test_a_run_that_waits_for_longer_is_told_its_place_now_and_then() -> N
     await world.settle("q2")
     assert world.job("q3")
     assert "queuePosition" not in world.status("q3")
+
+
+async def test_a_pod_that_finds_no_room_is_waited_for_where_nodes_are_not_ours_to_see(world: World) -> None:
+    await world.look()
+    world.clock.advance(2)
+    pod(world, conditions=UNSCHEDULABLE)
+    world.cluster.refuse("list", NODES, *[api_error(403, "Forbidden")] * 2)
+    await world.look()
+    assert world.status().get("phase") != "Failed"
+    world.clock.advance(60)
+    await world.look()
+    assert world.status()["error"]["message"] == "the pod could not be started: Unschedulable: full"

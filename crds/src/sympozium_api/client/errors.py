@@ -28,9 +28,14 @@ class ApiError(Exception):
         return self.status == 409 and self.reason == "AlreadyExists"
 
     @property
+    def forbidden(self) -> bool:
+        """We lack the right, or admission does not want it."""
+        return self.status == 403
+
+    @property
     def namespace_terminating(self) -> bool:
         """Nothing can be made in the namespace any more: it is being deleted."""
-        return self.status == 403 and "NamespaceTerminating" in self.causes
+        return self.forbidden and "NamespaceTerminating" in self.causes
 
     @property
     def invalid(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sympozium_api.base import Resource
-from sympozium_api.client import Client, ResourceType
+from sympozium_api.client import ApiError, Client, ResourceType
 from sympozium_api.client import resources as kinds
 from sympozium_api.names import FIELD_MANAGER
 from sympozium_operator.desired.differs import differs, stamped
@@ -24,6 +24,7 @@ _TYPES = {
         kinds.SERVICES,
         kinds.DISRUPTION_BUDGETS,
         kinds.AUTOSCALERS,
+        kinds.SECRETS,
         kinds.RUNS,
         kinds.NETWORK_POLICIES,
     )
@@ -52,7 +53,13 @@ async def _converge(client: Client, live: Object | None, desired: Object) -> Obj
             raise NotYet(f"{kind.kind} {namespace}/{name} belongs to another owner ({owner})")
         if not differs(live, desired):
             return live
-    return await client.apply(kind, namespace, desired, field_manager=FIELD_MANAGER)
+    try:
+        return await client.apply(kind, namespace, desired, field_manager=FIELD_MANAGER)
+    except ApiError as error:
+        if live is None or not error.invalid:
+            raise
+        # Beside what somebody else put there ours is invalid, e.g. as the second port of one name. A merge patch replaces whole lists.
+        return await client.patch(kind, namespace, name, desired)
 
 
 def _address(body: Object) -> tuple[ResourceType, str, str]:

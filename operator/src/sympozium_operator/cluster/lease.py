@@ -18,7 +18,8 @@ DURATION = 15.0
 RENEW = 5.0
 GIVE_UP = 10.0
 """Seconds without a renewal after which the holder stops: well before another one may start."""
-RETRY = 2.0
+RETRY = 1.0
+"""A holder that dies without a word is followed within DURATION and two of these: one to see its last renewal, one to see it run out."""
 ATTEMPT = 3.0
 """Seconds that one call may take: GIVE_UP and one call after it still end before DURATION."""
 

@@ -10,6 +10,7 @@ from sympozium_api.client.resources import INSTANCES, ROLE_BINDINGS, ROLES, RUNS
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import parts
+from sympozium_operator.desired.differs import stamped
 
 Object = dict[str, Any]
 
@@ -46,8 +47,12 @@ def server_access(run: AgentRun) -> list[Object]:
 def api_key(run: AgentRun, token: Callable[[], str]) -> Object:
     """The Secret with the generated API key; ``token`` gives 48 random hexadecimal digits."""
     value = base64.b64encode(f"sk-{token()}".encode()).decode()
-    head = server_head(run, SECRETS, names.api_key_secret(run.metadata.name))
-    return head | {"type": "Opaque", "data": {environment.API_KEY_PREFIX: value}}
+    return stamped(api_key_head(run)) | {"type": "Opaque", "data": {environment.API_KEY_PREFIX: value}}
+
+
+def api_key_head(run: AgentRun) -> Object:
+    """What of that Secret is put right when it was edited: whose it is, not what is in it."""
+    return server_head(run, SECRETS, names.api_key_secret(run.metadata.name))
 
 
 def server_labels(run: AgentRun) -> dict[str, str]:

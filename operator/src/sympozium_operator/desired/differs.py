@@ -12,6 +12,8 @@ Object = dict[str, Any]
 ANNOTATION_APPLIED = f"{GROUP}/applied"
 """Digest of what was applied last: it shows that a field is no longer desired, which the live object alone cannot show."""
 
+_ATOMIC_MAP = "selector"
+"""An entry more in a selector is another selector, so server-side apply replaces it as a whole."""
 _ATOMIC = ("rules", "subjects", "command", "verbs", "resources", "resourceNames", "apiGroups", "sources", "items")
 """Lists that server-side apply replaces as a whole; of the others it owns only its own elements."""
 _EXACT = ("ingress", "egress")
@@ -30,6 +32,8 @@ def differs(live: Any, desired: Any, *, field: str = "") -> bool:
     if isinstance(desired, dict):
         if not isinstance(live, dict):
             return bool(desired)
+        if field == _ATOMIC_MAP and len(live) != len(desired):
+            return True
         return any(differs(live.get(key), value, field=key) for key, value in desired.items())
     if isinstance(desired, list):
         return _list_differs(live or [], desired, field)

@@ -79,11 +79,6 @@ def addresses(instance: SympoziumInstance) -> list[Address]:
     return list(dict.fromkeys(address for address in found if address))
 
 
-def agent_policy_names(instance: str) -> tuple[str, str]:
-    """Names of the policy of all agents of an instance, and of that of those with a model of their own."""
-    return f"{instance}-agent", f"{instance}-agent-own-model"
-
-
 def agent_policies(instance: SympoziumInstance, egress: Egress, services: Services) -> list[Object]:
     """The policies of an instance's agents: nobody reaches them, and they reach what they need."""
     namespace, name = instance.key
@@ -92,7 +87,7 @@ def agent_policies(instance: SympoziumInstance, egress: Egress, services: Servic
     rules = [*_to_ours(name, egress), *to_model, *map(_with_protocols, egress.extra)]
     own = labels | {names.LABEL_MODEL: names.OWN_MODEL}
     anywhere = [{"to": [{"namespaceSelector": {}}, *_ANYWHERE]}]
-    policies = zip(agent_policy_names(name), (labels, own), (rules, anywhere), strict=True)
+    policies = zip(names.agent_policies(name), (labels, own), (rules, anywhere), strict=True)
     return [_agent_policy(instance, *policy) for policy in policies]
 
 

@@ -44,12 +44,14 @@ def pull_secrets(instance: SympoziumInstance) -> Object:
     return {"imagePullSecrets": found} if found else {}
 
 
-def template(labels: dict[str, str], pod: Object, *, installation: Object) -> Object:
+def template(
+    labels: dict[str, str], pod: Object, *, installation: Object, annotations: dict[str, str] | None = None
+) -> Object:
     """A pod template: what the installation says about these pods, and over it what they must have."""
     metadata = installation.get("metadata", {})
-    annotations = {"annotations": metadata["annotations"]} if metadata.get("annotations") else {}
+    notes = metadata.get("annotations", {}) | (annotations or {})
     return {
-        "metadata": {"labels": metadata.get("labels", {}) | labels} | annotations,
+        "metadata": {"labels": metadata.get("labels", {}) | labels} | ({"annotations": notes} if notes else {}),
         "spec": installation.get("spec", {}) | pod,
     }
 

@@ -50,11 +50,14 @@ def build(
     keys_secret: str,
     keys_version: str,
     pull_policy: str,
+    account: str,
     template: Object | None = None,
     tracing: Tracing | None = None,
 ) -> list[Object]:
     """Deployment and Service of a server run; ``keys_secret`` holds the API keys that callers may use, ``template`` is what the
     installation says about the pods: labels, annotations and scheduling fields, as a part of a pod template.
+
+    ``account`` is the UID of its ServiceAccount: the token that a pod holds dies with the account, so another account needs other pods.
     """
     name = names.server(run.metadata.name)
     pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy, tracing=tracing)
@@ -65,7 +68,12 @@ def build(
             "progressDeadlineSeconds": 120,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "selector": {"matchLabels": selector(run)},
-            "template": parts.template(access.server_labels(run), pod, installation=template or {}),
+            "template": parts.template(
+                access.server_labels(run),
+                pod,
+                annotations={names.ANNOTATION_ACCOUNT: account},
+                installation=template or {},
+            ),
         }
     }
     # On the Deployment and not on its template: other keys are no reason for other pods.

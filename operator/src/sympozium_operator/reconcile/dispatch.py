@@ -38,6 +38,7 @@ class Dispatch:
     async def _run(self, key: Key) -> Outcome:
         raw = await self.client.find(RUNS, key.namespace, key.name)
         if raw is None:
+            self.servers.keys.forget(key)
             return self.runs.gone(key)
         run = AgentRun.model_validate(raw)
         return await (self.servers if run.spec.mode == "server" else self.runs).reconcile(run)

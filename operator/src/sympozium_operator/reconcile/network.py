@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from sympozium_api import names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.client.resources import NETWORK_POLICIES, SERVICES
 from sympozium_api.instance import SympoziumInstance
@@ -26,7 +27,7 @@ class NetworkPolicies:
     async def of_agents(self, instance: SympoziumInstance) -> None:
         """Those of an instance's agents."""
         if self.egress is None:
-            for name in network.agent_policy_names(instance.metadata.name):
+            for name in names.agent_policies(instance.metadata.name):
                 await self._retract(instance, name)
             return
         services = await self._services(instance)

@@ -126,11 +126,20 @@ class Runs:
             instance=seen.instance,
             job=job,
             pods=tuple(found),
-            nodes=tuple(await self.client.list(NODES, None)) if unplaced else (),
+            nodes=await self._nodes() if unplaced else (),
             warning=await self._warning(pod or job, namespace)
             if policy.looks_at_warnings(pod, job, seen.now, seen.limits)
             else None,
         )
+
+    async def _nodes(self) -> tuple[Object, ...]:
+        """All nodes; none where they are not ours to see: then nobody can say that a pod will never fit (decision 0017)."""
+        try:
+            return tuple(await self.client.list(NODES, None))
+        except ApiError as error:
+            if error.forbidden:
+                return ()
+            raise
 
     async def _warning(self, about: Object, namespace: str) -> str | None:
         selector = f"involvedObject.uid={about['metadata']['uid']},type=Warning"

@@ -1,13 +1,12 @@
 """AgentRuns in mode server: the web-proxy of an instance and all that belongs to it."""
 
 import asyncio
-import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, PODS, RUNS, SECRETS
+from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, PODS, RUNS
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
@@ -21,7 +20,7 @@ from sympozium_operator.outcome import DONE, Outcome
 from sympozium_operator.policy import news
 from sympozium_operator.policy import server as policy
 from sympozium_operator.policy.conditions import Finding, merge_patch
-from sympozium_operator.policy.instance import has_api_key
+from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.network import NetworkPolicies
 
 Object = dict[str, Any]
@@ -37,6 +36,7 @@ class Servers:
     namespace: str
     """The operator's own, where built-in SkillPacks are."""
     pull_policy: str
+    keys: ApiKeys
     policies: NetworkPolicies
     template: Object = field(default_factory=dict)
     """What the installation says about the pods of web-proxies."""
@@ -75,10 +75,12 @@ class Servers:
         """All children as desired; the live Deployment."""
         name = names.server(run.metadata.name)
         before = await self.client.find(DEPLOYMENTS, run.metadata.namespace, name)
-        keys = own_keys or await self._ensure_key(run, plan.instance)
+        keys = own_keys or await self.keys.generated(run, plan.instance)
         version: str = keys["metadata"]["resourceVersion"]
         if before is not None and policy.has_older_keys(before, version):
             await self._hurry_keys(run, version)
+        self.keys.remember(run, keys)
+        account, *_ = await converge(self.client, access.server_access(run))
         children = desired_server.build(
             run,
             plan.instance,
@@ -87,11 +89,12 @@ class Servers:
             keys_secret=plan.keys_secret,
             keys_version=version,
             pull_policy=self.pull_policy,
+            account=account["metadata"]["uid"],
             template=self.template,
             tracing=self.tracing,
         )
         scaled = scaling.build(run, replicas=plan.replicas, autoscaling=plan.autoscaling)
-        live = await converge(self.client, [*access.server_access(run), *children, *scaled])
+        live = await converge(self.client, [*children, *scaled])
         for kind in scaling.KINDS:
             if kind.kind not in [body["kind"] for body in scaled]:
                 await remove(self.client, kind, run, name)
@@ -118,25 +121,6 @@ class Servers:
             except ApiError as error:
                 if not error.not_found:
                     raise
-
-    async def _ensure_key(self, run: AgentRun, instance: SympoziumInstance) -> Object:
-        """The API key is made once. One that is there is never changed: not even a Secret with another key in it."""
-        desired = access.api_key(run, lambda: secrets.token_hex(24))
-        namespace, name = run.metadata.namespace, desired["metadata"]["name"]
-        live = await self.client.find(SECRETS, namespace, name)
-        if live is not None and has_api_key(live):
-            return live
-        try:
-            if live is None:
-                live = await self.client.create(SECRETS, namespace, desired)
-            else:
-                live = await self.client.patch(SECRETS, namespace, name, {"data": desired["data"]})
-        except ApiError as error:
-            if not error.already_exists:
-                raise
-            return await self.client.get(SECRETS, namespace, name)
-        await self.events.tell(instance, news.key_generated(name))
-        return live
 
     async def _report(self, run: AgentRun, accepted: Finding, deployment: Object | None) -> Outcome:
         settled = deployment is not None and policy.settled(deployment)

@@ -1,0 +1,81 @@
+"""The API server's audit log as a list of rights that were used, and of requests that were refused."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Object = dict[str, Any]
+
+
+class Right(NamedTuple):
+    """One verb on one kind (with its subresource), or on a path that is no object; as a rule of a Role grants it."""
+
+    group: str
+    resource: str
+    verb: str
+
+
+@dataclass(frozen=True)
+class Use:
+    """A request of a service account."""
+
+    account: str
+    """``namespace:name``"""
+    right: Right
+    allowed: bool
+
+
+@dataclass(frozen=True)
+class AuditLog:
+    """What was written into the log since ``begin``, an offset in bytes."""
+
+    path: Path
+    begin: int
+
+    @classmethod
+    def from_now(cls) -> "AuditLog | None":
+        """None on a cluster whose engine keeps none."""
+        path = os.environ.get("SYMPOZIUM_AUDIT_LOG")
+        return cls(Path(path), Path(path).stat().st_size) if path else None
+
+    def uses(self) -> Iterator[Use]:
+        """Every request of a service account since then."""
+        with self.path.open("rb") as log:
+            log.seek(self.begin)
+            for line in log:
+                if line.endswith(b"\n"):  # the last one may be half written
+                    yield from _uses(json.loads(line))
+
+
+def _uses(event: Object) -> Iterator[Use]:
+    kind, _, account = event["user"]["username"].partition("serviceaccount:")
+    decision = event.get("annotations", {}).get("authorization.k8s.io/decision")
+    if kind != "system:" or decision is None:
+        return
+    yield Use(account, _right(event), decision == "allow")
+    if event["verb"] == "patch" and event.get("responseStatus", {}).get("code") == 201:
+        yield Use(
+            account, _right(event)._replace(verb="create"), allowed=True
+        )  # server-side apply of what was not there
+
+
+def _right(event: Object) -> Right:
+    about = event.get("objectRef")
+    if about is None:
+        return Right("", event["requestURI"].partition("?")[0], event["verb"])
+    resource = "/".join(part for part in (about["resource"], about.get("subresource")) if part)
+    return Right(about.get("apiGroup", ""), resource, event["verb"])
+
+
+def granted(rules: list[Object]) -> set[Right]:
+    """The rights in the rules of a Role."""
+    return {
+        Right(group, resource, verb)
+        for rule in rules
+        for group in rule.get("apiGroups", [""])
+        for resource in rule.get("resources") or rule["nonResourceURLs"]
+        for verb in rule["verbs"]
+    }

@@ -1,0 +1,113 @@
+"""The chart for a list of namespaces: nothing cluster-wide, releases side by side, and who is not listed is left alone."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from tests.e2e.conftest import (
+    Endpoint,
+    Namespace,
+    Refused,
+    agent_run,
+    helm,
+    instance,
+    model_server,
+    nobody_old_leads,
+    until,
+)
+
+OPERATOR = "deployment/sympozium-operator"
+
+
+@pytest.fixture(autouse=True)
+def nobody_serves_the_whole_cluster(system: Namespace) -> Iterator[None]:
+    """Two operators must not serve the same namespace, so the one that serves all of them rests."""
+    system.kubectl("scale", OPERATOR, "--replicas=0")
+    until(lambda: not system.list("pods", "-l", "app.kubernetes.io/component=operator"), within=60)
+    yield
+    system.kubectl("scale", OPERATOR, "--replicas=1")
+    until(nobody_old_leads, within=60)
+
+
+@contextmanager
+def a_namespace(image: str) -> Iterator[Namespace]:
+    found = Namespace(f"e2e-{secrets.token_hex(3)}")
+    found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": found.name}})
+    try:
+        found.apply(*model_server(image))
+        yield found
+    finally:
+        Namespace("default").delete("namespace", found.name, "--wait=false")
+
+
+@pytest.fixture
+def new_namespace(webproxy_image: str) -> Iterator[Callable[[], Namespace]]:
+    """Makes namespaces with a model in them."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(a_namespace(webproxy_image))
+
+
+@contextmanager
+def release(home: Namespace, *served: Namespace, values: tuple[str, ...] = ()) -> Iterator[None]:
+    """An installation in a namespace of its own for that and some more, with the images of the one that is there."""
+    release = ("local", "--namespace", home.name)
+    listed = ",".join(namespace.name for namespace in served)
+    settings = (f"--set=namespaces={{{listed}}}", *(f"--set={value}" for value in values))
+    images = helm("get", "values", "sympozium", "--output", "yaml")
+    helm("install", *release, "charts/sympozium", "--values=-", "--wait", *settings, stdin=images)
+    try:
+        yield
+    finally:
+        helm("uninstall", *release, "--wait")
+
+
+def test_each_release_serves_what_it_lists_and_the_rest_is_left_alone(
+    new_namespace: Callable[[], Namespace], system: Namespace
+) -> None:
+    one, two, listed, unlisted = (new_namespace() for _ in range(4))
+    with release(one, listed), release(two, two):
+        for home in (one, two):
+            manifest = helm("get", "manifest", "local", "--namespace", home.name)
+            assert "kind: Role\n" in manifest
+            assert "kind: Cluster" not in manifest
+        for namespace in (two, listed, unlisted):
+            namespace.apply(instance("local", webEndpoint={"enabled": True}))
+            namespace.apply(agent_run("by-hand", task="hello", agentRef="local"))
+        for namespace in (two, listed):
+            served(namespace)
+        leaders = {home.get("lease", "sympozium-operator")["spec"]["holderIdentity"] for home in (one, two)}
+        assert len(leaders) == 2
+        left_alone(unlisted)
+    system.kubectl("scale", OPERATOR, "--replicas=1")
+    Endpoint(unlisted, "local").serves()  # nothing stood in its way but that nobody listed it
+
+
+def served(namespace: Namespace) -> None:
+    """A chat, a run made with kubectl, and a repair, which needs the watches."""
+    endpoint = Endpoint(namespace, "local").serves()
+    assert endpoint.chat().status_code == 200
+    endpoint.close()
+    assert namespace.run_ends("by-hand")["phase"] == "Succeeded"
+    namespace.delete("rolebinding", endpoint.run)
+    until(lambda: namespace.kubectl("get", "rolebinding", endpoint.run, "--ignore-not-found"), within=10)
+
+
+def left_alone(namespace: Namespace) -> None:
+    assert "status" not in namespace.get("instance", "local")
+    assert "status" not in namespace.get("run", "by-hand")
+    assert not namespace.list("jobs")
+    with pytest.raises(Refused, match="not found"):
+        namespace.get("serviceaccount", "local-agent")
+
+
+def test_a_pod_that_no_node_can_hold_is_an_answer_where_nodes_cannot_be_seen(
+    new_namespace: Callable[[], Namespace],
+) -> None:
+    home = new_namespace()
+    huge = ("agent.resources.requests.cpu=1000", "agent.resources.limits.cpu=1000")
+    with release(home, home, values=("runs.startTimeout=5s", *huge)):
+        home.apply(instance("quiet"), agent_run("huge", task="hello"))
+        status = home.run_ends("huge", within=30)
+    assert status["error"]["type"] == "start_failed"
+    assert "Insufficient cpu" in status["error"]["message"]

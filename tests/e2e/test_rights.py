@@ -1,0 +1,142 @@
+"""Least rights: no right is granted that is not used, and nothing is asked for that is not granted.
+
+Read from the API server's audit log, which the local cluster keeps. Refusals are looked for in all that this session of tests has
+done, which is why these tests come last (marker ``audit``). Unused rights cannot be told from what other tests happened to do: the fixture
+``used`` makes every part use all that it has, so these tests mean the same when they run alone.
+"""
+
+import pytest
+from tests.e2e.audit import AuditLog, Right, granted
+from tests.e2e.conftest import Endpoint, Namespace, Refused, agent_run, installed_with, instance, until
+
+OPERATOR = "sympozium-system:sympozium-operator"
+RUNS = "sympozium-system:sympozium-runs"
+
+ANYBODY = {"selfsubjectaccessreviews", "selfsubjectreviews"}
+"""What every account may ask for by the rights that Kubernetes itself gives to all."""
+
+
+@pytest.fixture(scope="module")
+def used(audit: AuditLog, namespace: Namespace, system: Namespace) -> set[tuple[str, Right]]:
+    """Every account and right that was used, after all has been used."""
+    everything_happens(namespace, system)
+    return {(use.account, use.right) for use in audit.uses() if use.allowed}
+
+
+def everything_happens(namespace: Namespace, system: Namespace) -> None:
+    """Each part does each thing that it can do, once."""
+    starts_from_nothing(system)
+    huge = ("agent.resources.requests.cpu=1000", "agent.resources.limits.cpu=1000")
+    with installed_with(*huge):  # no node holds the pod: nodes are listed, an Event is written
+        namespace.apply(agent_run("room", task="hello"))
+        assert namespace.run_ends("room")["phase"] == "Failed"
+    with installed_with(
+        "runs.startTimeout=5s", "agent.image=localhost:1/nothing:here"
+    ):  # Events about the pod are read
+        namespace.apply(agent_run("imageless-2", task="hello"))
+        assert namespace.run_ends("imageless-2")["phase"] == "Failed"
+    namespace.apply(instance("audited", webEndpoint={"enabled": True}))
+    endpoint = Endpoint(namespace, "audited").serves()
+    assert endpoint.chat().status_code == 200
+    endpoint.use_model("slow:200:100")
+    with endpoint.http.stream("POST", "/v1/chat/completions", json=STREAMED) as answer:
+        next(answer.iter_lines())  # and then leaves, which cancels the run
+    until(lambda: any(run["status"].get("phase") == "Cancelled" for run in runs_of(namespace)), within=30)
+    endpoint.close()
+    namespace.apply(agent_run("by-hand", task="hello"))  # the runs server's
+    assert namespace.run_ends("by-hand")["phase"] == "Succeeded"
+    edited_and_removed(namespace, endpoint)
+
+
+STREAMED = {"stream": True, "messages": [{"role": "user", "content": "hello"}]}
+
+
+def runs_of(namespace: Namespace) -> list[dict[str, dict[str, str]]]:
+    return namespace.list("runs", "-l", "sympozium.ai/instance=audited,sympozium.ai/source=web-proxy")
+
+
+def starts_from_nothing(system: Namespace) -> None:
+    """The operator lists and watches anew, and makes its Lease; the runs server reads the cluster's keys anew."""
+    system.delete("lease", "sympozium-operator")
+    for deployment in ("sympozium-operator", "sympozium-runs"):
+        system.kubectl("rollout", "restart", f"deployment/{deployment}")
+        system.kubectl("rollout", "status", f"deployment/{deployment}", "--timeout=90s")
+    until(lambda: lease_holder(system), within=60)
+
+
+def lease_holder(system: Namespace) -> str:
+    try:
+        holder: str = system.get("lease", "sympozium-operator")["spec"].get("holderIdentity", "")
+    except Refused:
+        return ""
+    return holder
+
+
+def edited_and_removed(namespace: Namespace, endpoint: Endpoint) -> None:
+    """Every kind of child is patched; the SkillPack's status is written; the endpoint goes."""
+    children = {"serviceaccount": endpoint.run, "role": endpoint.run, "rolebinding": endpoint.run}
+    children |= {"deployment": f"{endpoint.run}-server", "service": f"{endpoint.run}-server"}
+    children |= {"secret": f"{endpoint.run}-web-api-key", "run": endpoint.run}
+    part_of = ("-o", "jsonpath={.metadata.labels.app\\.kubernetes\\.io/part-of}")
+    for kind, name in children.items():
+        namespace.patch(kind, name, {"metadata": {"labels": {"app.kubernetes.io/part-of": "another"}}})
+        until(lambda kind=kind, name=name: namespace.kubectl("get", kind, name, *part_of) == "sympozium", within=15)  # type: ignore[misc]
+    pack = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "SkillPack", "metadata": {"name": "seen"}, "spec": {}}
+    namespace.apply(pack)
+    until(lambda: namespace.status("skillpack", "seen").get("phase") == "Ready", within=10)
+    namespace.delete("skillpack", "seen")
+    namespace.patch("instance", "audited", {"spec": {"webEndpoint": {"enabled": False}}})
+    until(lambda: not namespace.kubectl("get", "run", endpoint.run, "--ignore-not-found"), within=30)
+
+
+def roles_of(system: Namespace, component: str) -> set[Right]:
+    """All that the chart grants to a part, in Roles and in ClusterRoles."""
+    ours = ("-l", f"app.kubernetes.io/part-of=sympozium,app.kubernetes.io/component={component}")
+    roles = [*system.list("clusterroles", *ours), *system.list("roles", *ours)]
+    assert roles
+    return {right for role in roles for right in granted(role["rules"])}
+
+
+@pytest.mark.audit
+def test_the_operator_uses_every_right_that_it_has(used: set[tuple[str, Right]], system: Namespace) -> None:
+    unused = roles_of(system, "operator") - {right for account, right in used if account == OPERATOR}
+    assert sorted(unused) == []
+
+
+@pytest.mark.audit
+def test_the_runs_server_uses_every_right_that_it_has(used: set[tuple[str, Right]], system: Namespace) -> None:
+    unused = roles_of(system, "runs") - {right for account, right in used if account == RUNS}
+    assert sorted(unused) == []
+
+
+@pytest.mark.audit
+def test_web_proxies_use_every_right_that_they_have(used: set[tuple[str, Right]], chat: Endpoint) -> None:
+    """All of them have the same rules; what one of them did counts for all."""
+    has = granted(chat.namespace.get("role", chat.run)["rules"])
+    unused = has - {right for account, right in used if account.endswith("-web-endpoint")}
+    assert sorted(unused) == []
+
+
+@pytest.mark.audit
+def test_nobody_of_ours_asked_for_what_is_not_granted(used: set[tuple[str, Right]], audit: AuditLog) -> None:
+    assert used
+    refused = {
+        (use.account, use.right)
+        for use in audit.uses()
+        if not use.allowed and (use.account in (OPERATOR, RUNS) or use.account.endswith("-web-endpoint"))
+    }
+    assert sorted((account, right) for account, right in refused if right.resource not in ANYBODY) == []
+
+
+@pytest.mark.parametrize("deployment", ["sympozium-operator", "sympozium-runs"])
+def test_it_runs_as_nobody_on_a_root_that_nobody_writes(system: Namespace, deployment: str) -> None:
+    """Asked in the live container."""
+    ask = (
+        "import os\n"
+        "print(os.getuid(), os.getgid())\n"
+        "for folder in ('/', '/tmp', '/usr', os.getcwd()):\n"
+        "    try: open(os.path.join(folder, 'written'), 'w'); print('written', folder)\n"
+        "    except OSError as error: print(error.strerror)\n"
+    )
+    said = system.kubectl("exec", f"deployment/{deployment}", "--", "python", "-c", ask).splitlines()
+    assert said == ["65532 65532", *["Read-only file system"] * 4]
