@@ -24,13 +24,12 @@ OLD_CPU = "41m"
 """Something of a web-proxy's pod that the upgrade changes, as the next version's image would."""
 
 
-def images() -> Object:
-    """What the cluster has, in the words of both charts."""
-    found = json.loads(helm("get", "values", "sympozium", "--output", "json"))["images"]
-    parts: Object = {
-        name: {key: found[name][key] for key in ("repository", "tag")} for name in ("operator", "webproxy")
-    }
-    return parts | {"pullPolicy": found["pullPolicy"]}
+def known_then(values: Object) -> Object:
+    """Of today's values those that the old chart has, and one that is another now."""
+    images = values["images"]
+    found = {name: {key: images[name][key] for key in ("repository", "tag")} for name in ("operator", "webproxy")}
+    cpu = {"resources": {"requests": {"cpu": OLD_CPU}}}
+    return {"images": found | {"pullPolicy": images["pullPolicy"]}, "webProxy": cpu}
 
 
 @contextmanager
@@ -67,13 +66,12 @@ def upgrade(chart: Path, values: Object) -> None:
 
 @pytest.fixture
 def previous(system: Namespace) -> Iterator[Object]:
-    """The version before, installed; gives the values that both charts know."""
+    """The version before, installed; gives the values of today's installation."""
     before = json.loads(helm("history", "sympozium", "--output", "json"))[-1]["revision"]
-    values = {"images": images()}
+    values: Object = json.loads(helm("get", "values", "sympozium", "--output", "json"))
     with todays_rights(system):
         try:
-            cpu = {"resources": {"requests": {"cpu": OLD_CPU}}}
-            upgrade(PREVIOUS, values | {"webProxy": cpu})
+            upgrade(PREVIOUS, known_then(values))
             yield values
         finally:
             helm("rollback", "sympozium", str(before), "--wait")
