@@ -308,7 +308,6 @@ def test_the_operator_holds_all_that_it_grants() -> None:
         ("agent.priorityClassName=Not A Name", "/agent/priorityClassName"),
         ("runsServer.podLabels.team=a b", "/runsServer/podLabels/team"),
         ("operator.extraEnv[0].value=x", "/operator/extraEnv"),
-        ("operator.extraEnv[0].name=SYMPOZIUM_NAMESPACE", "/operator/extraEnv"),
         ("operator.serviceAccount.name=other", "/operator/serviceAccount"),
         ("networkPolicies.enabled=maybe", "/networkPolicies/enabled"),
         ("networkPolicies.extraAgentEgress[0].from[0].podSelector=x", "/networkPolicies/extraAgentEgress"),

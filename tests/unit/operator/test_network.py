@@ -193,7 +193,8 @@ async def test_a_policy_that_was_opened_is_closed_again() -> None:
     assert sorted(world.cluster.names(NETWORK_POLICIES)) == names
     for name in names:
         before = world.cluster.object(NETWORK_POLICIES, name, NAMESPACE)["spec"]
-        rules = {"ingress": [*before["ingress"], {}]}
+        selector = {"matchLabels": before["podSelector"]["matchLabels"] | {"none": "has-it"}}
+        rules = {"ingress": [*before["ingress"], {}], "podSelector": selector}
         world.cluster.put({"kind": "NetworkPolicy", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": rules})
     await world.settle("alice", "instance")
     for name in names[:2]:
@@ -214,5 +215,5 @@ async def test_switched_off_our_policies_go_and_others_stay() -> None:
 
 
 def test_a_users_rule_is_asked_for_as_the_api_server_stores_it() -> None:
-    policy, _ = agent_policies(instance(), Egress("sys", (EXTRA, {"to": []})), {})
-    assert policy["spec"]["egress"][-2:] == [EXTRA | {"ports": [{"protocol": "TCP", "port": 3000}]}, {"to": []}]
+    policy, _ = agent_policies(instance(), Egress("sys", (EXTRA, {"to": [], "ports": []})), {})
+    assert policy["spec"]["egress"][-2:] == [EXTRA | {"ports": [{"protocol": "TCP", "port": 3000}]}, {}]

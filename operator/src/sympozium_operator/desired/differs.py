@@ -16,8 +16,8 @@ _ATOMIC_MAP = "selector"
 """An entry more in a selector is another selector, so server-side apply replaces it as a whole."""
 _ATOMIC = ("rules", "subjects", "command", "verbs", "resources", "resourceNames", "apiGroups", "sources", "items")
 """Lists that server-side apply replaces as a whole; of the others it owns only its own elements."""
-_EXACT = ("ingress", "egress")
-"""A NetworkPolicy's rules: what else stood in one of them would open it."""
+_EXACT = ("podSelector", "ingress", "egress")
+"""Of a NetworkPolicy: what else stood there would open it."""
 
 
 def stamped(desired: Object) -> Object:
@@ -29,6 +29,8 @@ def stamped(desired: Object) -> Object:
 
 def differs(live: Any, desired: Any, *, field: str = "") -> bool:
     """Whether ``live`` lacks any of ``desired``. What else it has (defaults, others' fields) is not looked at."""
+    if field in _EXACT:
+        return bool((live or type(desired)()) != desired)
     if isinstance(desired, dict):
         if not isinstance(live, dict):
             return bool(desired)
@@ -43,8 +45,6 @@ def differs(live: Any, desired: Any, *, field: str = "") -> bool:
 
 
 def _list_differs(live: list[Any], desired: list[Any], field: str) -> bool:
-    if field in _EXACT:
-        return live != desired
     if field in _ATOMIC or not all(isinstance(item, dict) for item in desired):
         return len(live) != len(desired) or any(map(differs, live, desired))
     return any(all(differs(there, item) for there in live) for item in desired)

@@ -84,7 +84,7 @@ def agent_policies(instance: SympoziumInstance, egress: Egress, services: Servic
     namespace, name = instance.key
     labels = {"app.kubernetes.io/component": access.AGENT_COMPONENT, names.LABEL_INSTANCE: name}
     to_model = [rule for address in addresses(instance) for rule in _rules(address, namespace, services)]
-    rules = [*_to_ours(name, egress), *to_model, *map(_with_protocols, egress.extra)]
+    rules = [*_to_ours(name, egress), *to_model, *map(_as_stored, egress.extra)]
     own = labels | {names.LABEL_MODEL: names.OWN_MODEL}
     anywhere = [{"to": [{"namespaceSelector": {}}, *_ANYWHERE]}]
     policies = zip(names.agent_policies(name), (labels, own), (rules, anywhere), strict=True)
@@ -183,9 +183,10 @@ def _port(port: int | str, protocol: str = "TCP") -> Object:
     return {"protocol": protocol, "port": port}
 
 
-def _with_protocols(rule: Object) -> Object:
+def _as_stored(rule: Object) -> Object:
     """A user's rule as the API server stores it; else it would look edited for ever."""
-    return rule | ({"ports": [{"protocol": "TCP"} | port for port in rule["ports"]]} if rule.get("ports") else {})
+    ports = [{"protocol": "TCP"} | port for port in rule.get("ports", [])]
+    return {key: value for key, value in (rule | {"ports": ports}).items() if value}
 
 
 def _block(host: str) -> str | None:
