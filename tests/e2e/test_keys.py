@@ -1,5 +1,6 @@
 """API keys of one's own: several at once, changed under load, and what a Secret that goes does not break."""
 
+import base64
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -19,8 +20,8 @@ LATER = 45
 
 def ring(**keys: str) -> dict[str, Any]:
     """A Secret with these keys; ``_`` stands for ``-`` in their names."""
-    named = {name.replace("_", "-"): key for name, key in keys.items()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ring"}, "stringData": named}
+    named = {name.replace("_", "-"): base64.b64encode(key.encode()).decode() for name, key in keys.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ring"}, "data": named}
 
 
 @pytest.fixture
