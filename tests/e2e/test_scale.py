@@ -57,7 +57,7 @@ def settled(endpoint: Endpoint) -> None:
     endpoint.namespace.kubectl("rollout", "status", f"deployment/{server}", "--timeout=4m")
     for pod in pods(endpoint, going=True):
         if "deletionTimestamp" in pod["metadata"]:
-            endpoint.namespace.kubectl("wait", "--for=delete", f"pod/{pod['metadata']['name']}", "--timeout=90s")
+            endpoint.namespace.kubectl("wait", "--for=delete", f"pod/{pod['metadata']['name']}", "--timeout=4m")
 
 
 def change(endpoint: Endpoint, **web_endpoint: Any) -> None:
