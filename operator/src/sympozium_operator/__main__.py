@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import kopf
@@ -15,7 +16,7 @@ from sympozium_api.client import ApiError, ApiUnavailable, Client, from_environm
 from sympozium_api.client.resources import INSTANCES, RUNS, SKILL_PACKS
 from sympozium_api.clock import SystemClock
 from sympozium_api.names import FIELD_MANAGER
-from sympozium_operator import handlers
+from sympozium_operator import handlers, outside
 from sympozium_operator import settings as settings_module
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.cluster.lease import Lease, LeaseLost
@@ -25,9 +26,11 @@ from sympozium_operator.metrics import STUCK_AFTER, Metrics, served
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.run import Limits
 from sympozium_operator.queue import WorkQueue
+from sympozium_operator.reconcile.config import Configs
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
 from sympozium_operator.reconcile.prune import Pruner
+from sympozium_operator.reconcile.route import Routes
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
 from sympozium_operator.reconcile.skillpack import SkillPacks
@@ -51,13 +54,15 @@ def wire(client: Client, settings: Settings, admission: Admission, metrics: Metr
     )
     limits = Limits(settings.start_timeout, settings.failed_job_retention)
     runs = Runs(client, clock, admission, metrics, events, agent, limits)
+    routes = Routes(client, settings.namespace, settings.scopes)
     return Dispatch(
         client=client,
         metrics=metrics,
-        instances=Instances(client, clock, events, settings.namespace, runs.turns),
+        instances=Instances(client, clock, events, settings.namespace, routes, runs.turns),
         runs=runs,
         servers=Servers(client, clock, settings.namespace, settings.image_pull_policy),
         skill_packs=SkillPacks(client, settings.namespace, settings.scopes),
+        configs=Configs(client, clock, events, settings.namespace, settings.scopes),
     )
 
 
@@ -74,16 +79,18 @@ async def main(settings: Settings) -> None:
         lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
         async with served(metrics, settings.metrics_port, alive=lambda: queue.stalled() < STUCK_AFTER):
             try:
-                await _first(await _kopf(settings, queue), _lead(lease, leader, metrics), _told_to_stop())
+                watches = partial(outside.follow, client, queue.add, settings.namespace, settings.scopes)
+                await _first(await _kopf(settings, queue), _lead(lease, leader, metrics, watches), _told_to_stop())
             finally:
                 await queue.close()
                 await lease.release()
 
 
-async def _lead(lease: Lease, leader: Leader, metrics: Metrics) -> None:
+async def _lead(lease: Lease, leader: Leader, metrics: Metrics, watches: Callable[[], Coroutine[Any, Any, None]]) -> None:
     await lease.acquire()
     metrics.leader.set(1)
-    await _first(lease.hold(), leader.lead())
+    # In this order: the queue is open before the watches find the first key for it.
+    await _first(lease.hold(), leader.lead(), watches())
 
 
 async def _kopf(settings: Settings, queue: WorkQueue) -> Coroutine[Any, Any, None]:

@@ -22,6 +22,8 @@ _TYPES = {
         kinds.DEPLOYMENTS,
         kinds.SERVICES,
         kinds.RUNS,
+        kinds.GATEWAYS,
+        kinds.HTTP_ROUTES,
     )
 }
 

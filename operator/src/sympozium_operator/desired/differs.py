@@ -12,7 +12,19 @@ Object = dict[str, Any]
 ANNOTATION_APPLIED = f"{GROUP}/applied"
 """Digest of what was applied last: it shows that a field is no longer desired, which the live object alone cannot show."""
 
-_ATOMIC = ("rules", "subjects", "command", "verbs", "resources", "resourceNames", "apiGroups", "sources", "items")
+_GATEWAY_API = ("parentRefs", "matches", "backendRefs", "certificateRefs")
+_ATOMIC = (
+    "rules",
+    "subjects",
+    "command",
+    "verbs",
+    "resources",
+    "resourceNames",
+    "apiGroups",
+    "sources",
+    "items",
+    *_GATEWAY_API,
+)
 """Lists that server-side apply replaces as a whole; of the others it owns only its own elements."""
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -20,7 +20,9 @@ from sympozium_operator.desired import access
 from sympozium_operator.desired.server_run import server_run
 from sympozium_operator.outcome import DONE, Key, Outcome
 from sympozium_operator.policy import instance as policy
-from sympozium_operator.policy.conditions import find, merge_patch
+from sympozium_operator.policy import route as route_policy
+from sympozium_operator.policy.conditions import merge_patch, troubles
+from sympozium_operator.reconcile.route import Routes
 
 Object = dict[str, Any]
 
@@ -36,6 +38,7 @@ class Instances:
     events: Events
     namespace: str
     """The operator's own, where built-in SkillPacks are."""
+    routes: Routes
     turns: Callable[[tuple[str, str]], tuple[Key, ...]]
     """The runs of an instance whose turn has come: its limit may have been raised."""
 
@@ -45,6 +48,7 @@ class Instances:
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             return DONE  # what it owns goes with it
         seen = await self._gather(SympoziumInstance.model_validate(raw))
+        seen = replace(seen, route=await self._route(seen))
         plan = policy.decide(seen)
         await self._act(seen, plan)
         await self._report(seen.instance, plan)
@@ -70,6 +74,11 @@ class Instances:
             server=AgentRun.model_validate(server) if server else None,
         )
 
+    async def _route(self, seen: policy.Input) -> route_policy.State:
+        if not policy.web_endpoint_is_on(seen.instance):
+            return route_policy.NO_ROUTE  # a route that is there goes with the server run
+        return await self.routes.reconcile(seen.instance, seen.server)
+
     async def _act(self, seen: policy.Input, plan: policy.Plan) -> None:
         instance, server = seen.instance, seen.server
         desired = [access.agent_service_account(instance)]
@@ -83,14 +92,7 @@ class Instances:
         before = instance.status.model_dump(by_alias=True, exclude_none=True)
         if patch := merge_patch(before, plan.status):
             await self.client.patch(INSTANCES, *instance.key, {"status": patch}, subresource="status")
-            await self._tell(instance, plan.status["conditions"])
-
-    async def _tell(self, instance: SympoziumInstance, conditions: list[Object]) -> None:
-        """An Event for what went wrong just now."""
-        for condition in conditions:
-            before = find(instance.status.conditions, condition["type"])
-            news = before is None or (before.status, before.reason) != (condition["status"], condition["reason"])
-            if news and condition["status"] == "False" and condition["reason"] != "Starting":
+            for condition in troubles(instance.status.conditions, plan.status["conditions"]):
                 await self.events.warn(instance, condition["reason"], condition["message"])
 
 
