@@ -22,7 +22,7 @@ gateway_install() {
   say "installing Envoy Gateway $ENVOY_GATEWAY_VERSION"
   gateway_crds
   gateway_chart
-  kubectl apply --server-side --force-conflicts --filename "$LOCAL/gateway/class.yaml" >/dev/null
+  sed "s#:dev .*#:$GATEWAY_TAG#" "$LOCAL/gateway/class.yaml" | kubectl apply --server-side --force-conflicts --filename - >/dev/null
   kubectl wait --for=condition=Accepted --timeout=60s gatewayclass/envoy >/dev/null || fail "the GatewayClass envoy is not accepted"
   kubectl annotate --overwrite namespace "$GATEWAY_NAMESPACE" "$STAMP=$stamp" >/dev/null
   engine_prune_images sympozium/local-gateway "$GATEWAY_TAG"
@@ -44,10 +44,9 @@ gateway_crds() {
 }
 
 gateway_chart() {
-  local image=docker.io/sympozium/local-gateway:$GATEWAY_TAG
   setpriv --pdeathsig KILL -- helm upgrade --install envoy-gateway "$GATEWAY_PARTS/chart" --namespace "$GATEWAY_NAMESPACE" --create-namespace \
     --skip-crds --wait --timeout 3m --history-max 3 --values "$LOCAL/gateway/values.yaml" \
-    --set "global.images.envoyGateway.image=$image" --set "global.images.envoyProxy.image=$image" >"$WORK/helm-envoy-gateway.log" 2>&1 ||
+    --set "global.images.envoyGateway.image=docker.io/sympozium/local-gateway:$GATEWAY_TAG" >"$WORK/helm-envoy-gateway.log" 2>&1 ||
     fail "helm, release envoy-gateway: $(tail -5 "$WORK/helm-envoy-gateway.log"; kubectl --namespace "$GATEWAY_NAMESPACE" get pods 2>&1)"
 }
 
