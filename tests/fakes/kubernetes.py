@@ -252,7 +252,8 @@ class FakeKubernetes(Client):
             was, is_now = old is not None and _selected(old, selectors), _selected(body, selectors)
             if was or is_now:
                 kind = kind_of if was and is_now else ("ADDED" if is_now else "DELETED")
-                response.lines.put_nowait(json.dumps({"type": kind, "object": body}).encode() + b"\n")
+                shown = old if kind == "DELETED" else body  # what left a selection is shown as it was in it
+                response.lines.put_nowait(json.dumps({"type": kind, "object": shown}).encode() + b"\n")
 
 
 def _identity(kind: ResourceType, namespace: str, body: Object) -> Object:

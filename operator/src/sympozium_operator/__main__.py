@@ -86,7 +86,9 @@ async def main(settings: Settings) -> None:
                 await lease.release()
 
 
-async def _lead(lease: Lease, leader: Leader, metrics: Metrics, watches: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _lead(
+    lease: Lease, leader: Leader, metrics: Metrics, watches: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
     await lease.acquire()
     metrics.leader.set(1)
     # In this order: the queue is open before the watches find the first key for it.

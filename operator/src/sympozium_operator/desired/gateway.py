@@ -26,18 +26,18 @@ def build(config: SympoziumConfig) -> Object:
 
 
 def _listeners(gateway: Settings) -> list[Object]:
-    allowed = {"allowedRoutes": {"namespaces": _namespaces(gateway.allowed_routes)}}
-    found: list[Object] = [{"name": "http", "port": 80, "protocol": "HTTP"} | allowed]
+    found = [{"name": "http", "port": 80, "protocol": "HTTP"} | _allowed(gateway.allowed_routes)]
     if gateway.tls.enabled:
         https = {"name": HTTPS_LISTENER, "port": 443, "protocol": "HTTPS", "hostname": f"*.{gateway.base_domain}"}
         certificate = {"group": "", "kind": "Secret", "name": gateway.tls_secret}
-        found.append(https | {"tls": {"mode": "Terminate", "certificateRefs": [certificate]}} | allowed)
+        tls = {"tls": {"mode": "Terminate", "certificateRefs": [certificate]}}
+        found.append(https | tls | _allowed(gateway.allowed_routes))
     return found
 
 
-def _namespaces(allowed: AllowedRoutes) -> Object:
-    chosen: Object = {"from": allowed.from_}
-    if allowed.selector is not None:
-        labels = allowed.selector.model_dump(by_alias=True)
-        chosen["selector"] = {name: value for name, value in labels.items() if value}
-    return chosen
+def _allowed(routes: AllowedRoutes) -> Object:
+    namespaces: Object = {"from": routes.from_}
+    if routes.selector is not None:
+        labels = routes.selector.model_dump(by_alias=True)
+        namespaces["selector"] = {name: value for name, value in labels.items() if value}
+    return {"allowedRoutes": {"namespaces": namespaces}}

@@ -69,11 +69,11 @@ def decide(seen: Input) -> Target | Finding | None:
         return gateway_not_ready(seen.config)
     if gateway.tls.enabled and hostname.partition(".")[2] != gateway.base_domain:
         text = f"{hostname}: spec.webEndpoint.hostname (or the skill's param hostname) must be one word in front of"
-        return refused(
+        return _refused(
             "HostnameNotCovered", f"{text} .{gateway.base_domain}: the gateway's certificate holds for no other"
         )
     if seen.server is None or seen.server.ended or seen.server.metadata.deletion_timestamp:
-        return refused("Starting", "its server run is being made")
+        return _refused("Starting", "its server run is being made")
     return Target(seen.config.metadata.namespace, gateway.name, hostname, tls=gateway.tls.enabled)
 
 
@@ -109,7 +109,7 @@ def rival(routes: Iterable[Object], mine: tuple[str, str], target: Target) -> Ob
 def taken(target: Target, by: Object) -> State:
     """What is said where somebody else has the host name."""
     text = f"{target.hostname}: a route in namespace {by['metadata']['namespace']} had it first; set spec.webEndpoint.hostname"
-    return State(refused("HostnameTaken", text), after=LOOK_AGAIN)
+    return State(_refused("HostnameTaken", text), after=LOOK_AGAIN)
 
 
 def gateway_not_ready(config: SympoziumConfig) -> Finding:
@@ -117,10 +117,10 @@ def gateway_not_ready(config: SympoziumConfig) -> Finding:
     text = (
         f"the gateway is not ready: see SympoziumConfig {config.metadata.name} in namespace {config.metadata.namespace}"
     )
-    return refused("GatewayNotReady", text)
+    return _refused("GatewayNotReady", text)
 
 
-def refused(reason: str, message: str) -> Finding:
+def _refused(reason: str, message: str) -> Finding:
     """Why there is no route, or none that works."""
     return Finding(ROUTE_READY, ok=False, reason=reason, message=message)
 
