@@ -215,6 +215,17 @@ async def test_a_domain_that_is_none_leaves_the_route_that_was(world: World) -> 
     assert hostnames(world) == ["alice.example.com"]
 
 
+async def test_a_name_that_is_not_covered_is_told_whether_the_gateway_is_ready_or_not(world: World) -> None:
+    await routed(world)
+    configure(world, tls=TLS)
+    edit_instance(world, webEndpoint={"hostname": "alice.example.org"})
+    await look_at_config(world)
+    for _ in range(2):  # the route is there; it is gone
+        await world.look("alice", "instance")
+        assert reason(world) == "HostnameNotCovered"
+    assert warnings(world) == ["HostnameNotCovered"]
+
+
 async def test_with_tls_only_names_under_the_certificates_domain_are_routed(world: World) -> None:
     configure(world, tls=TLS)
     await gateway_is_ready(world)

@@ -65,13 +65,15 @@ def decide(seen: Input) -> Target | Finding | None:
     gateway = seen.config.spec.gateway
     ready = seen.config.status.gateway is not None and seen.config.status.gateway.ready
     hostname = _hostname(seen)
-    if hostname is None or (seen.live is None and not ready):
+    if hostname is None:
         return gateway_not_ready(seen.config)
     if gateway.tls.enabled and hostname.partition(".")[2] != gateway.base_domain:
         text = f"{hostname}: spec.webEndpoint.hostname (or the skill's param hostname) must be one word in front of"
         return _refused(
             "HostnameNotCovered", f"{text} .{gateway.base_domain}: the gateway's certificate holds for no other"
         )
+    if seen.live is None and not ready:
+        return gateway_not_ready(seen.config)
     if seen.server is None or seen.server.ended or seen.server.metadata.deletion_timestamp:
         return _refused("Starting", "its server run is being made")
     return Target(seen.config.metadata.namespace, gateway.name, hostname, tls=gateway.tls.enabled)
