@@ -4,7 +4,7 @@
 set -euo pipefail
 LOCAL=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 WORK=$(dirname "$LOCAL")/.local
-for part in progress lock engine environment gateway/build; do
+for part in progress lock engine charts environment gateway/build; do
   # shellcheck source=/dev/null
   . "$LOCAL/$part.sh"
 done
@@ -44,10 +44,11 @@ gateway_crds() {
 }
 
 gateway_chart() {
+  SYSTEM_NAMESPACE=$GATEWAY_NAMESPACE release_unlock envoy-gateway
   setpriv --pdeathsig KILL -- helm upgrade --install envoy-gateway "$GATEWAY_PARTS/chart" --namespace "$GATEWAY_NAMESPACE" --create-namespace \
     --skip-crds --wait --timeout 3m --history-max 3 --values "$LOCAL/gateway/values.yaml" \
     --set "global.images.envoyGateway.image=docker.io/sympozium/local-gateway:$GATEWAY_TAG" >"$WORK/helm-envoy-gateway.log" 2>&1 ||
-    fail "helm, release envoy-gateway: $(tail -5 "$WORK/helm-envoy-gateway.log"; kubectl --namespace "$GATEWAY_NAMESPACE" get pods 2>&1)"
+    fail "helm, release envoy-gateway: $(tail -5 "$WORK/helm-envoy-gateway.log"; SYSTEM_NAMESPACE=$GATEWAY_NAMESPACE release_pods)"
 }
 
 environment_use

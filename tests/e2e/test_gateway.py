@@ -213,8 +213,7 @@ def test_a_host_name_is_whose_who_had_it_first_until_it_is_free(
 ) -> None:
     on: Object = {"enabled": True}
     namespace.apply(instance("desk", webEndpoint=on))
-    routed_within_start = f"http://desk.{DOMAIN}"
-    until(lambda: web(namespace, "desk").get("url") == routed_within_start, within=30)
+    until(lambda: web(namespace, "desk").get("url") == f"http://desk.{DOMAIN}", within=30)
     neighbour.apply(instance("desk", webEndpoint=on))
     namespace.apply(instance("twin", webEndpoint=on | {"hostname": f"desk.{DOMAIN}"}))
 
@@ -290,6 +289,34 @@ def test_without_a_gateway_the_service_is_all_there_is(outside: Outside, public:
     assert namespace.status("instance", "chat")["phase"] == "Serving"
     assert outside.status["phase"] == "Ready"
     assert public.chat().status_code == 200
+
+
+def test_the_gateway_api_may_be_missing_and_come_later(outside: Outside, public: Endpoint, system: Namespace) -> None:
+    names = [f"{kind}.gateway.networking.k8s.io" for kind in ("gateways", "httproutes")]
+    definitions = [as_written(system.get("crd", name)) for name in names]
+    for name in names:
+        system.delete("crd", name)
+    try:
+        until(lambda: "GatewayAPINotInstalled" in str(outside.status["conditions"]), within=30)
+        system.kubectl("rollout", "restart", "deployment/sympozium-operator")
+        system.kubectl("rollout", "status", "deployment/sympozium-operator", "--timeout=90s")
+        until(lambda: condition(public.namespace, "chat")["reason"] == "GatewayNotReady", within=30)
+        public.namespace.apply(instance("plain", webEndpoint={"enabled": True}))
+        assert Endpoint(public.namespace, "plain").serves().chat().status_code == 200
+    finally:
+        system.apply(*definitions)
+    until(lambda: "GatewayAPINotInstalled" not in str(outside.status["conditions"]), within=SOON)
+    outside.ready()
+    for name in ("chat", "plain"):
+        routed(public.namespace, name, f"http://{name}.{DOMAIN}")
+    public.namespace.delete("instance", "plain")
+
+
+def as_written(definition: Object) -> Object:
+    """A CRD as its file has it."""
+    metadata = definition["metadata"]
+    kept = {key: metadata[key] for key in ("name", "annotations", "labels") if key in metadata}
+    return {key: definition[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": kept}
 
 
 def test_a_config_that_is_not_the_one_says_so(outside: Outside, namespace: Namespace) -> None:

@@ -19,9 +19,6 @@ from sympozium_operator.policy.pods import controller_uid
 
 Object = dict[str, Any]
 
-_KIND_IS_GONE = (404, 405)
-"""What a write is answered with where the Gateway API is not installed, or is just being removed."""
-
 
 @dataclass(frozen=True)
 class Routes:
@@ -42,9 +39,9 @@ class Routes:
             try:
                 return await self._make(seen, seen.server, seen.config, target)
             except ApiError as error:
-                if error.status not in _KIND_IS_GONE:
-                    raise
-                return policy.State(policy.gateway_not_ready(seen.config))
+                if error.not_found:  # the kind: the Gateway API was removed, and the config does not know yet
+                    return policy.State(policy.gateway_not_ready(seen.config))
+                raise
         await self._remove(seen)
         return policy.State(target if isinstance(target, Finding) else None)
 
