@@ -5,7 +5,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -302,7 +302,8 @@ def test_the_gateway_api_may_be_missing_and_come_later(outside: Outside, public:
         system.kubectl("rollout", "status", "deployment/sympozium-operator", "--timeout=90s")
         until(lambda: condition(public.namespace, "chat")["reason"] == "GatewayNotReady", within=30)
         public.namespace.apply(instance("plain", webEndpoint={"enabled": True}))
-        assert Endpoint(public.namespace, "plain").serves().chat().status_code == 200
+        with closing(Endpoint(public.namespace, "plain")) as plain:
+            assert plain.serves().chat().status_code == 200
     finally:
         system.apply(*definitions)
     until(lambda: "GatewayAPINotInstalled" not in str(outside.status["conditions"]), within=SOON)

@@ -207,7 +207,9 @@ async def test_a_host_name_that_is_none_leaves_the_route_that_was(world: World) 
     assert hostnames(world) == ["alice.example.com"]
 
 
-async def test_a_domain_that_is_none_leaves_the_route_that_was(world: World) -> None:
+@pytest.mark.parametrize("tls", [{"enabled": False}, TLS])
+async def test_a_domain_that_is_none_leaves_the_route_that_was(world: World, tls: dict[str, Any]) -> None:
+    configure(world, tls=tls)
     await routed(world)
     configure(world, baseDomain="not_a_domain")
     await look_at_config(world)

@@ -64,14 +64,13 @@ def decide(seen: Input) -> Target | Finding | None:
         return None
     gateway = seen.config.spec.gateway
     ready = seen.config.status.gateway is not None and seen.config.status.gateway.ready
-    hostname = _hostname(seen)
+    base = _base_domain(seen.config)
+    hostname = _hostname(seen, base)
     if hostname is None:
         return gateway_not_ready(seen.config)
-    if gateway.tls.enabled and hostname.partition(".")[2] != gateway.base_domain:
+    if gateway.tls.enabled and base and hostname.partition(".")[2] != base:
         text = f"{hostname}: spec.webEndpoint.hostname (or the skill's param hostname) must be one word in front of"
-        return _refused(
-            "HostnameNotCovered", f"{text} .{gateway.base_domain}: the gateway's certificate holds for no other"
-        )
+        return _refused("HostnameNotCovered", f"{text} .{base}: the gateway's certificate holds for no other")
     if seen.live is None and not ready:
         return gateway_not_ready(seen.config)
     if seen.server is None or seen.server.ended or seen.server.metadata.deletion_timestamp:
@@ -127,13 +126,18 @@ def _refused(reason: str, message: str) -> Finding:
     return Finding(ROUTE_READY, ok=False, reason=reason, message=message)
 
 
-def _hostname(seen: Input) -> str | None:
-    """The host name that is asked for; while a spec is invalid, the one that the route has."""
-    base = seen.config.spec.gateway.base_domain if seen.config else None
+def _base_domain(config: SympoziumConfig) -> str | None:
+    """None while it is none: the config says so, and what was before goes on."""
+    base = config.spec.gateway.base_domain
     try:
         refuse_bad_hostname("spec.gateway.baseDomain", base)
     except InvalidSpec:
-        base = None
+        return None
+    return base
+
+
+def _hostname(seen: Input, base: str | None) -> str | None:
+    """The host name that is asked for; while a spec is invalid, the one that the route has."""
     if seen.endpoint is not None and seen.endpoint.hostname:
         return seen.endpoint.hostname
     if seen.endpoint is not None and base:
