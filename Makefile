@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo down clean-cache setup test unit e2e check format generate bench
+.PHONY: help demo gateway down clean-cache setup test unit e2e check format generate bench
 
 VENV := .venv
 RUN := $(VENV)/bin/
@@ -12,6 +12,9 @@ help: ## list the targets
 
 demo: ## from nothing to a streamed answer of a real model; leaves it running
 	@local/demo.sh
+
+gateway: ## the demo with a gateway in front of it: Envoy Gateway, built from source the first time
+	@local/gateway/demo.sh
 
 down: ## remove everything that `make demo` or `make test` started
 	@local/down.sh
@@ -27,6 +30,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 test: setup ## every test, the cluster's included (starts the cluster where there is none)
 	@local/up.sh
+	@local/gateway/install.sh
 	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)pytest $(PYTEST_ARGS)
 
 unit: setup ## the tests that need no cluster: seconds
@@ -34,6 +38,7 @@ unit: setup ## the tests that need no cluster: seconds
 
 e2e: setup ## the tests that need a cluster
 	@local/up.sh
+	@local/gateway/install.sh
 	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)pytest tests/e2e $(PYTEST_ARGS)
 
 check: setup ## format, lint, types, import contracts, shell scripts, generated files
@@ -42,7 +47,7 @@ check: setup ## format, lint, types, import contracts, shell scripts, generated 
 	@$(RUN)mypy
 	@$(RUN)lint-imports --no-cache
 	@command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends shellcheck; }
-	@shellcheck --external-sources local/*.sh local/cluster/*.sh .ci/run
+	@shellcheck --external-sources local/*.sh local/cluster/*.sh local/gateway/*.sh .ci/run
 	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.crds $$made \
 	  && diff -r -x src $$made crds && diff -r -x NOTES.txt $$made charts/sympozium-crds/templates && rm -r $$made
 	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.reference $$made && diff -r $$made docs/reference/kinds && rm -r $$made

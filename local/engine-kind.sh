@@ -2,7 +2,7 @@
 # The engine for a machine with Docker: kind. Needs kind, kubectl and helm.
 
 CLUSTER=${SYMPOZIUM_CLUSTER:-sympozium}
-FORWARDER=$WORK/kind-forward                 # "pid|when it started" of the port-forward loop
+FORWARDER=$WORK/kind-forward                 # and the Service's name: "pid|when it started|port" of a port-forward loop
 
 engine_settings() {
   local program
@@ -37,7 +37,7 @@ cluster_up() {
 }
 
 engine_down() {
-  forwarder_stop
+  forwarders_stop
   kind delete cluster --name "$CLUSTER" --kubeconfig "$ENGINE_KUBECONFIG"
 }
 
@@ -56,25 +56,28 @@ engine_prune_images() {
 }
 
 engine_forward() {
-  local port=${SYMPOZIUM_PORT:-8080}
-  if ! forwarder_runs; then
+  local port=${SYMPOZIUM_PORT:-8080} record=$FORWARDER-$2
+  if ! forwarder_runs "$record"; then
     while (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
-    setsid "$LOCAL/kind-forward.sh" "$1" "$2" "$port:$3" >"$WORK/kind-forward.log" 2>&1 </dev/null 9>&- &
-    echo "$!|$(ps -o lstart= -p $!)|$port" >"$FORWARDER"
+    setsid "$LOCAL/kind-forward.sh" "$1" "$2" "$port:$3" >"$record.log" 2>&1 </dev/null 9>&- &
+    echo "$!|$(ps -o lstart= -p $!)|$port" >"$record"
   fi
-  echo "127.0.0.1:$(cut -d'|' -f3 "$FORWARDER")"
+  echo "127.0.0.1:$(cut -d'|' -f3 "$record")"
 }
 
-# forwarder_runs: the start time tells our process from another one that got its number.
+# forwarder_runs RECORD: the start time tells our process from another one that got its number.
 forwarder_runs() {
   local pid started
-  IFS='|' read -r pid started _ 2>/dev/null <"$FORWARDER" && [ -n "$started" ] && [ "$(ps -o lstart= -p "$pid")" = "$started" ]
+  IFS='|' read -r pid started _ 2>/dev/null <"$1" && [ -n "$started" ] && [ "$(ps -o lstart= -p "$pid")" = "$started" ]
 }
 
-forwarder_stop() {
-  # Its own session (setsid), so the group is the loop and the kubectl it waits for.
-  if forwarder_runs; then kill -- "-$(cut -d'|' -f1 "$FORWARDER")"; fi
-  rm -f "$FORWARDER"
+forwarders_stop() {
+  local record
+  for record in "$FORWARDER"-*; do
+    # Its own session (setsid), so the group is the loop and the kubectl it waits for.
+    if forwarder_runs "$record"; then kill -- "-$(cut -d'|' -f1 "$record")"; fi
+    rm -f "$record"
+  done
 }
 
 engine_remove_caches() { :; }                # Docker's build cache is not only ours

@@ -55,10 +55,11 @@ quiet_go() {
   (cd "$HERE" && CGO_ENABLED=0 GOBIN=$BIN go "$@") >"$TOOLS/go.log" 2>&1 || fail "go $1: $(tail -5 "$TOOLS/go.log")"
 }
 
-# go_program NAME MODULE@VERSION
+# go_program NAME MODULE@VERSION [HOW LONG]
 go_program() {
   [ -x "$BIN/$1" ] && return
-  say "building $1 (1 to 2 minutes)"
+  command -v go >/dev/null || fail "Go is needed to build $1: https://go.dev/dl"
+  say "building $1 (${3:-1 to 2 minutes})"
   quiet_go install -ldflags "-s -w" "$2"
 }
 

@@ -11,6 +11,7 @@
 #   cluster.sh load-image TAG          from the image store into the node
 #   cluster.sh has-image TAG           true if the node has it
 #   cluster.sh prune-images NAME KEEP  remove the images docker.io/NAME:* but the tag KEEP, from node and store
+#   cluster.sh program NAME MODULE@VERSION [HOW LONG]   build a Go program, once, beside Kubernetes' own; prints its path
 #   cluster.sh settings                shell assignments: where the kubeconfig, the programs and the audit log are
 #   cluster.sh forward NAME PORT ADDRESS   show ADDRESS (in the cluster) at 127.0.0.1:PORT or the next free one; prints where
 set -euo pipefail
@@ -75,6 +76,12 @@ settings() {
   printf '%s=%q\n' KUBECONFIG "$STATE/kubeconfig" TOOLS_PATH "$BIN" AUDIT_LOG "$STATE/log/audit.log" EXEC "ip netns exec $CLUSTER" CACHE "$CACHE" LOCK "$LOCK"
 }
 
+program() {
+  mkdir -p "$BIN"
+  go_program "$@"
+  echo "$BIN/$1"
+}
+
 image() {
   image_build "$@" >/dev/null
   image_load "$1"
@@ -84,7 +91,7 @@ check_settings
 command=${1:?up | down | status | kubectl | exec | forward | image ...}
 shift
 case $command in
-  up | down | status | image | forward) "$command" "$@" ;;
+  up | down | status | image | forward | program) "$command" "$@" ;;
   build-image) image_build "$@" ;;
   load-image) image_load "$@" ;;
   has-image) node_has_image "$@" ;;

@@ -15,7 +15,7 @@ from sympozium_api.names import API_VERSION, WEB_ENDPOINT_SKILL
 
 
 def manifests() -> list[Any]:
-    files = [*sorted((ROOT / "examples").glob("*.yaml")), ROOT / "local/demo-instance.yaml"]
+    files = [*sorted((ROOT / "examples").glob("*.yaml")), *sorted((ROOT / "local").glob("demo-*.yaml"))]
     found = [(file, document) for file in files for document in yaml_documents(file)]
     for markdown in markdown_pages():
         for block in markdown.read_text().split("```yaml\n")[1:]:
@@ -44,9 +44,10 @@ def test_an_example_asks_for_nothing_that_this_version_refuses(manifest: dict[st
     assert effective.web_endpoint(instance)
 
 
-def test_the_examples_show_a_cloud_model_a_model_without_a_key_and_a_run() -> None:
+def test_the_examples_show_a_cloud_model_a_model_without_a_key_a_run_and_a_gateway() -> None:
     kinds = {file.name: [document["kind"] for document in yaml_documents(file)] for file in example_files()}
     assert kinds == {
+        "gateway.yaml": ["SympoziumConfig"],
         "instance.yaml": ["SympoziumInstance"],
         "instance-in-cluster-model.yaml": ["SympoziumInstance"],
         "run.yaml": ["AgentRun"],

@@ -65,7 +65,7 @@ def reasons() -> set[str]:
         if name_of(call) in ("_refused", "_not_ready", "Trouble", "Stalled"):
             chosen += call.args[:1]
         found |= {text(node) for value in chosen for node in ast.walk(value) if isinstance(node, ast.expr)}
-    return {reason for reason in found if reason and re.fullmatch("([A-Z][a-z]+)+", reason)}
+    return {reason for reason in found if reason and re.fullmatch("([A-Z]+[a-z]+)+", reason)}
 
 
 def test_every_reason_of_a_condition_has_a_line_and_every_line_a_reason() -> None:

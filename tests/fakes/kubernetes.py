@@ -26,7 +26,17 @@ Key = tuple[str, str, str]
 """Plural, namespace, name."""
 
 WITH_STATUS = frozenset(
-    {"sympoziuminstances", "agentruns", "skillpacks", "sympoziumconfigs", "jobs", "deployments", "pods"}
+    {
+        "sympoziuminstances",
+        "agentruns",
+        "skillpacks",
+        "sympoziumconfigs",
+        "jobs",
+        "deployments",
+        "pods",
+        "gateways",
+        "httproutes",
+    }
 )
 KINDS = tuple(kind for kind in vars(kinds).values() if isinstance(kind, ResourceType))
 
@@ -62,6 +72,8 @@ class FakeKubernetes(Client):
         self.reads: list[tuple[str, str, str]] = []
         self.writes: list[tuple[str, str, str]] = []
         """Verb, plural (with its subresource) and name of every write that was accepted and changed something."""
+        self.absent: set[ResourceType] = set()
+        """Kinds whose CRD is not installed."""
         self._refusals: dict[tuple[str, str], list[Exception]] = defaultdict(list)
         self._hooks: dict[tuple[str, str], list[Callable[[], Any]]] = defaultdict(list)
         self._watches: list[tuple[str, str | None, dict[str, str], _Response]] = []
@@ -190,6 +202,8 @@ class FakeKubernetes(Client):
     # The store.
 
     def _enter(self, verb: str, kind: ResourceType, name: str) -> None:
+        if kind in self.absent:
+            raise api_error(404, "NotFound", "the server could not find the requested resource")
         for hook in self._hooks.pop((verb, kind.plural), []):
             hook()
         if verb in ("get", "list"):
@@ -238,7 +252,8 @@ class FakeKubernetes(Client):
             was, is_now = old is not None and _selected(old, selectors), _selected(body, selectors)
             if was or is_now:
                 kind = kind_of if was and is_now else ("ADDED" if is_now else "DELETED")
-                response.lines.put_nowait(json.dumps({"type": kind, "object": body}).encode() + b"\n")
+                shown = old if kind == "DELETED" else body  # what left a selection is shown as it was in it
+                response.lines.put_nowait(json.dumps({"type": kind, "object": shown}).encode() + b"\n")
 
 
 def _identity(kind: ResourceType, namespace: str, body: Object) -> Object:

@@ -1,5 +1,6 @@
 """What a spec means once defaults, skills and references are taken together. Pure functions over the typed models."""
 
+import re
 from dataclasses import dataclass
 
 from sympozium_api.base import seconds
@@ -9,6 +10,9 @@ from sympozium_api.run import AgentRun
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 MAX_RATE = 1_000_000
+
+_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_HOSTNAME = re.compile(rf"(?!.*\.[0-9]+$)(?!.{{254}}){_LABEL}(\.{_LABEL})*")
 
 
 class InvalidSpec(ValueError):
@@ -60,7 +64,7 @@ def web_endpoint(instance: SympoziumInstance) -> WebEndpoint | None:
         ),
         replicas=(field.autoscaling and field.autoscaling.min_replicas) or field.replicas,
         autoscaling=field.autoscaling,
-        hostname=params.text("hostname", field.hostname),
+        hostname=params.hostname(field.hostname),
         auth_secret_ref=params.text("auth_secret_ref", field.auth_secret_ref),
     )
     params.refuse_others()
@@ -87,10 +91,24 @@ class _Params:
             raise InvalidSpec(f"{self._path}.{name}: {value!r} is not a whole number from 1 to {MAX_RATE}")
         return int(value)
 
+    def hostname(self, default: str | None) -> str | None:
+        value = self.text("hostname", None)
+        path = f"{self._path}.hostname" if value else "spec.webEndpoint.hostname"
+        refuse_bad_hostname(path, value or default)
+        return value or default
+
     def refuse_others(self) -> None:
         for name in self._values:
             if name not in self._known:
                 raise InvalidSpec(f"{self._path}.{name}: unknown; known are {', '.join(sorted(self._known))}")
+
+
+def refuse_bad_hostname(field: str, value: str | None) -> None:
+    """Raise InvalidSpec for what is no host name as the Gateway API wants it: an address, for example, or one with a wildcard."""
+    if value and not _HOSTNAME.fullmatch(value):
+        raise InvalidSpec(
+            f"{field}: {value!r} is not a host name: a-z, 0-9 and - between dots, no address, no wildcard"
+        )
 
 
 def model(instance: SympoziumInstance, run: AgentRun | None = None) -> Model:

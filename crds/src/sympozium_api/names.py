@@ -45,6 +45,9 @@ _SERVER = "-server"
 _AGENT = "-agent"
 _OWN_MODEL = "-agent-own-model"
 
+CONFIG = "default"
+"""Name of the SympoziumConfig that counts; it is in the operator's namespace."""
+
 POD_NAME_SUFFIX = 6
 """``-`` and five characters, which the Job controller appends to a Job's name to name its pods."""
 
@@ -97,14 +100,14 @@ def is_pod_of_job(pod: str, job_name: str) -> bool:
     return pod.startswith(f"{job_name}-") and len(pod) == len(job_name) + POD_NAME_SUFFIX
 
 
-def labels(component: str, *, instance: str, run: str | None = None) -> dict[str, str]:
-    """Labels of an object that belongs to an instance and, where given, to one of its runs."""
+def labels(component: str, *, instance: str | None = None, run: str | None = None) -> dict[str, str]:
+    """Labels of an object that belongs to the installation or, where given, to an instance and to one of its runs."""
     found = {
         "app.kubernetes.io/name": "sympozium",
-        "app.kubernetes.io/instance": instance,
+        **({} if instance is None else {"app.kubernetes.io/instance": instance}),
         "app.kubernetes.io/component": component,
         "app.kubernetes.io/managed-by": FIELD_MANAGER,
         "app.kubernetes.io/part-of": "sympozium",
-        LABEL_INSTANCE: instance,
+        **({} if instance is None else {LABEL_INSTANCE: instance}),
     }
     return found if run is None else found | {LABEL_RUN: run}

@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import kopf
@@ -15,7 +16,7 @@ from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType,
 from sympozium_api.client.resources import INSTANCES, RUNS, SKILL_PACKS
 from sympozium_api.clock import SystemClock
 from sympozium_api.names import FIELD_MANAGER
-from sympozium_operator import handlers
+from sympozium_operator import handlers, outside
 from sympozium_operator import settings as settings_module
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.cluster.lease import Lease, LeaseLost
@@ -27,11 +28,13 @@ from sympozium_operator.metrics import STUCK_AFTER, Metrics, served
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.run import Limits
 from sympozium_operator.queue import WorkQueue
+from sympozium_operator.reconcile.config import Configs
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
 from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.network import NetworkPolicies
 from sympozium_operator.reconcile.prune import Pruner
+from sympozium_operator.reconcile.route import Routes
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
 from sympozium_operator.reconcile.skillpack import SkillPacks
@@ -62,10 +65,11 @@ def wire(
     tracing = Tracing(settings.tracing_endpoint, settings.tracing_sample_ratio) if settings.tracing_endpoint else None
     limits = Limits(settings.start_timeout, settings.failed_job_retention)
     runs = Runs(client, clock, admission, metrics, events, agent, limits)
+    routes = Routes(client, settings.namespace, settings.scopes)
     return Dispatch(
         client=client,
         metrics=metrics,
-        instances=Instances(client, clock, events, settings.namespace, policies, runs.turns),
+        instances=Instances(client, clock, events, settings.namespace, policies, routes, runs.turns),
         runs=runs,
         servers=Servers(
             client,
@@ -79,6 +83,7 @@ def wire(
             tracing=tracing,
         ),
         skill_packs=SkillPacks(client, settings.namespace, settings.scopes),
+        configs=Configs(client, clock, events, settings.namespace, settings.scopes),
     )
 
 
@@ -99,16 +104,20 @@ async def main(settings: Settings) -> None:
             try:
                 await _first(_kinds_are_there(client, settings), stop.wait())
                 if not stop.is_set():
-                    await _first(await _kopf(settings, queue), _lead(lease, leader, metrics), stop.wait())
+                    watches = partial(outside.follow, client, queue.add, settings.namespace, settings.scopes)
+                    await _first(await _kopf(settings, queue), _lead(lease, leader, metrics, watches), stop.wait())
             finally:
                 await queue.close()
                 await lease.release()
 
 
-async def _lead(lease: Lease, leader: Leader, metrics: Metrics) -> None:
+async def _lead(
+    lease: Lease, leader: Leader, metrics: Metrics, watches: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
     await lease.acquire()
     metrics.leader.set(1)
-    await _first(lease.hold(), leader.lead())
+    # In this order: the queue is open before the watches find the first key for it.
+    await _first(lease.hold(), leader.lead(), watches())
 
 
 async def _kopf(settings: Settings, queue: WorkQueue) -> Coroutine[Any, Any, None]:

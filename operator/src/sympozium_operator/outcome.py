@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-KeyKind = Literal["instance", "run", "skillpack"]
+KeyKind = Literal["instance", "run", "skillpack", "config"]
 
 
 class Key(NamedTuple):

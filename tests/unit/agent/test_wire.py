@@ -1,6 +1,5 @@
 """The ways to a model: directly over TLS, or through a proxy. All else about a model is in test_model_calls."""
 
-import datetime as dt
 import ipaddress
 import ssl
 from pathlib import Path
@@ -8,8 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from tests.fakes.certificate import self_signed
 from tests.fakes.model import TOKENS, Model, serving
 from tests.unit.agent.conftest import KEY, Pod, task_for
 from tests.unit.agent.surface import replica
@@ -59,21 +57,8 @@ class TestProxy:
 
 def certificate(directory: Path) -> Path:
     """A file with a key and a certificate for 127.0.0.1 that it signed itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "model")])
-    now = dt.datetime.now(dt.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(address, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     file = directory / "model.pem"
-    file.write_bytes(plain + signed.public_bytes(pem))
+    file.write_bytes(b"".join(self_signed(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))))
     return file
 
 

@@ -53,6 +53,47 @@ def test_a_param_that_cannot_be_read_is_named(params: dict[str, str], message: s
         effective.web_endpoint(instance(**skill(**params)))
 
 
+@pytest.mark.parametrize("hostname", ["a", "bot.example.com", "x--y.example.com", "1a.example.com", "a" * 63 + ".com"])
+def test_a_host_name_is_taken_as_it_is(hostname: str) -> None:
+    found = effective.web_endpoint(instance(webEndpoint={"enabled": True, "hostname": hostname}))
+    assert found is not None
+    assert found.hostname == hostname
+
+
+@pytest.mark.parametrize(
+    "hostname",
+    [
+        "Bot.example.com",
+        "bot_1.example.com",
+        "*.example.com",
+        "bot..com",
+        "-a.com",
+        "a.com.",
+        "a b",
+        "192.0.2.7",
+        "a" * 64,
+        "bot.example.com:80",
+        "http://a",
+    ],
+)
+@pytest.mark.parametrize("by", ["field", "param"])
+def test_a_host_name_that_is_none_is_refused_with_its_field(hostname: str, by: str) -> None:
+    spec: dict[str, Any] = {"webEndpoint": {"enabled": True, "hostname": hostname}}
+    path = "spec.webEndpoint.hostname"
+    if by == "param":
+        spec, path = skill(hostname=hostname), "spec.skills[0].params.hostname"
+    with pytest.raises(effective.InvalidSpec) as refusal:
+        effective.web_endpoint(instance(**spec))
+    assert str(refusal.value).startswith(f"{path}: ")
+
+
+def test_a_host_name_has_at_most_253_characters() -> None:
+    label = "a" * 62 + "."
+    assert effective.web_endpoint(instance(**skill(hostname=label * 4 + "b")))
+    with pytest.raises(effective.InvalidSpec):
+        effective.web_endpoint(instance(**skill(hostname=label * 4 + "bc")))
+
+
 @pytest.mark.parametrize(
     ("spec", "field"),
     [

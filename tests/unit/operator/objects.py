@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sympozium_api import names
+from sympozium_api.config import SympoziumConfig
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack
@@ -185,4 +186,59 @@ def node_object(name: str = "node-1", *, cpu: str = "2", memory: str = "4Gi") ->
         "kind": "Node",
         "metadata": metadata(name, namespace=""),
         "status": {"allocatable": {"cpu": cpu, "memory": memory}},
+    }
+
+
+def config_object(
+    name: str = names.CONFIG, *, namespace: str = SYSTEM, status: Object | None = None, **gateway: Any
+) -> Object:
+    asked = {"enabled": True, "gatewayClassName": "envoy", "baseDomain": "example.com"} | gateway
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "SympoziumConfig",
+        "metadata": metadata(name, namespace=namespace),
+        "spec": {"gateway": asked},
+        "status": status or {},
+    }
+
+
+def config(**kwargs: Any) -> SympoziumConfig:
+    return SympoziumConfig.model_validate(config_object(**kwargs))
+
+
+def said(*conditions: tuple[str, str, str], generation: int = 1) -> Object:
+    """Conditions as a controller of the Gateway API writes them: type, status, reason."""
+    return {
+        "conditions": [
+            {
+                "type": kind,
+                "status": status,
+                "reason": reason,
+                "message": "as it says",
+                "observedGeneration": generation,
+            }
+            for kind, status, reason in conditions
+        ]
+    }
+
+
+ACCEPTED = ("Accepted", "True", "Accepted")
+RESOLVED = ("ResolvedRefs", "True", "ResolvedRefs")
+PROGRAMMED = ("Programmed", "True", "Programmed")
+
+
+def gateway_class_object(*conditions: tuple[str, str, str]) -> Object:
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "GatewayClass",
+        "metadata": metadata("envoy", namespace=""),
+        "status": said(*(conditions or (ACCEPTED,))),
+    }
+
+
+def gateway_status(*listeners: Object) -> Object:
+    """The status of a Gateway that routes."""
+    return said(ACCEPTED, PROGRAMMED) | {
+        "addresses": [{"type": "IPAddress", "value": "192.0.2.7"}],
+        "listeners": list(listeners) or [{"name": "http"} | said(ACCEPTED, RESOLVED, PROGRAMMED)],
     }

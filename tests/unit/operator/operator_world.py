@@ -15,10 +15,12 @@ from sympozium_operator.metrics import Metrics
 from sympozium_operator.outcome import Key, Outcome
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.run import Limits
+from sympozium_operator.reconcile.config import Configs
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
 from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.network import NetworkPolicies
+from sympozium_operator.reconcile.route import Routes
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
 from sympozium_operator.reconcile.skillpack import SkillPacks
@@ -49,10 +51,11 @@ class World:
         self.dispatch = Dispatch(
             client=client,
             metrics=self.metrics,
-            instances=Instances(client, clock, events, SYSTEM, policies, runs.turns),
+            instances=Instances(client, clock, events, SYSTEM, policies, Routes(client, SYSTEM, (None,)), runs.turns),
             runs=runs,
             servers=Servers(client, clock, events, SYSTEM, "IfNotPresent", self.keys, policies),
             skill_packs=SkillPacks(client, SYSTEM, (None,)),
+            configs=Configs(client, clock, events, SYSTEM, (None,)),
         )
 
     async def look(self, name: str = "q1", kind: Any = "run", namespace: str = NAMESPACE) -> Outcome:

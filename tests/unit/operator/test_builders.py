@@ -210,7 +210,7 @@ def test_what_the_installation_says_about_pods_is_in_them_and_takes_no_field_of_
         template = made["spec"]["template"]
         assert POD["spec"].items() <= template["spec"].items()
         assert template["spec"]["securityContext"]["runAsNonRoot"]
-        assert template["metadata"]["annotations"] ["scrape"] == "no"
+        assert template["metadata"]["annotations"]["scrape"] == "no"
         assert (template["metadata"]["labels"]["team"], template["metadata"]["labels"][names.LABEL_RUN]) == ("a", own)
 
 

@@ -192,7 +192,9 @@ class TestLooksAtApiKeys:
         world.cluster.put(world.cluster.object(SECRETS, KEY, NAMESPACE) | {"data": {}})
         assert await world.keys.changed() == [Key("run", NAMESPACE, RUN)]
 
-    async def test_the_secret_that_an_instance_names_is_looked_at_instead_of_the_generated_one(self, world: World) -> None:
+    async def test_the_secret_that_an_instance_names_is_looked_at_instead_of_the_generated_one(
+        self, world: World
+    ) -> None:
         await world.settle("alice", "instance")
         edit(world, INSTANCES, "alice", **OWN_KEYS)
         world.cluster.put(secret_object("mine", "api-key"))

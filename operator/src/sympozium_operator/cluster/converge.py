@@ -27,6 +27,8 @@ _TYPES = {
         kinds.SECRETS,
         kinds.RUNS,
         kinds.NETWORK_POLICIES,
+        kinds.GATEWAYS,
+        kinds.HTTP_ROUTES,
     )
 }
 

@@ -14,7 +14,19 @@ ANNOTATION_APPLIED = f"{GROUP}/applied"
 
 _ATOMIC_MAP = "selector"
 """An entry more in a selector is another selector, so server-side apply replaces it as a whole."""
-_ATOMIC = ("rules", "subjects", "command", "verbs", "resources", "resourceNames", "apiGroups", "sources", "items")
+_GATEWAY_API = ("parentRefs", "matches", "backendRefs", "certificateRefs")
+_ATOMIC = (
+    "rules",
+    "subjects",
+    "command",
+    "verbs",
+    "resources",
+    "resourceNames",
+    "apiGroups",
+    "sources",
+    "items",
+    *_GATEWAY_API,
+)
 """Lists that server-side apply replaces as a whole; of the others it owns only its own elements."""
 _EXACT = ("podSelector", "ingress", "egress")
 """Of a NetworkPolicy: what else stood there would open it."""
@@ -34,9 +46,8 @@ def differs(live: Any, desired: Any, *, field: str = "") -> bool:
     if isinstance(desired, dict):
         if not isinstance(live, dict):
             return bool(desired)
-        if field == _ATOMIC_MAP and len(live) != len(desired):
-            return True
-        return any(differs(live.get(key), value, field=key) for key, value in desired.items())
+        resized = field == _ATOMIC_MAP and len(live) != len(desired)
+        return resized or any(differs(live.get(key), value, field=key) for key, value in desired.items())
     if isinstance(desired, list):
         return _list_differs(live or [], desired, field)
     if live is None:

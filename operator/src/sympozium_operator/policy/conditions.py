@@ -43,6 +43,18 @@ def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
+def troubles(old: Iterable[Condition], new: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The conditions that tell of something new that went wrong: not of what is about to come, nor of what is told elsewhere."""
+    known = {condition.type: (condition.status, condition.reason) for condition in old}
+    return [
+        condition
+        for condition in new
+        if condition["status"] == "False"
+        and condition["reason"] not in ("Starting", "Draining", "GatewayNotReady")
+        and known.get(condition["type"]) != (condition["status"], condition["reason"])
+    ]
+
+
 def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """The JSON merge patch (RFC 7386) that turns an old status into a new one; empty when they are the same."""
     patch: dict[str, Any] = {key: None for key in old if key not in new}

@@ -11,6 +11,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack
 from sympozium_operator.policy.conditions import Finding, find, merged
+from sympozium_operator.policy.route import NO_ROUTE, ROUTE_READY, State
 
 Object = dict[str, Any]
 
@@ -34,6 +35,8 @@ class Input:
     """The Secret that the instance names for its API keys, if it names one and it is there."""
     server: AgentRun | None = None
     """The server run, if there is one."""
+    route: State = NO_ROUTE
+    """How the web endpoint is reached from outside."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def decide(seen: Input) -> Plan:
     return Plan(
         status=_status(seen, findings, endpoint, shown=shown),
         server_wanted=wanted,
-        after=None if accepted.ok and model.ok else LOOK_AGAIN,
+        after=seen.route.after if accepted.ok and model.ok else LOOK_AGAIN,
     )
 
 
@@ -158,22 +161,23 @@ def _status(seen: Input, findings: list[Finding], endpoint: WebEndpoint | None, 
     instance = seen.instance
     before = instance.status.model_dump(by_alias=True, exclude_none=True)
     leaving = not shown and seen.server is not None and owns(instance, seen.server)
+    outside = seen.route.finding
     status: Object = {
         "phase": _phase(findings, shown=shown),
         "observedGeneration": instance.metadata.generation,
         "conditions": merged(
             instance.status.conditions,
-            [*findings, _LEAVING] if leaving else findings,
+            [*findings, *([_LEAVING] if leaving else []), *([outside] if outside else [])],
             generation=instance.metadata.generation,
             now=timestamp(seen.now),
-            without=() if shown or leaving else (WEB_ENDPOINT_READY,),
+            without=(*(() if shown or leaving else (WEB_ENDPOINT_READY,)), *(() if outside else (ROUTE_READY,))),
         ),
     }
     made = before.get("webEndpoint", {})
     if endpoint is not None and (findings[0].ok or not made.get("enabled")):
-        return status | {"webEndpoint": _web_endpoint_status(instance, endpoint)}
+        return status | {"webEndpoint": _web_endpoint_status(instance, endpoint) | _reached(instance, seen.route)}
     if shown and made:  # what is asked cannot be made: what was before goes on
-        return status | {"webEndpoint": made}
+        return status | {"webEndpoint": made | _reached(instance, seen.route)}
     return status | {"webEndpoint": {"enabled": False, "gatewayReady": False}}
 
 
@@ -193,7 +197,12 @@ def _web_endpoint_status(instance: SympoziumInstance, endpoint: WebEndpoint) -> 
         "enabled": True,
         "deploymentName": server,
         "serviceName": server,
-        "gatewayReady": False,
         "authSecretName": endpoint.auth_secret_ref or names.api_key_secret(run),
-        "url": f"http://{server}.{instance.metadata.namespace}.svc:{names.HTTP_PORT}",
     }
+
+
+def _reached(instance: SympoziumInstance, route: State) -> Object:
+    """By the gateway where it routes, else by the Service."""
+    server = names.server(names.web_endpoint_run(instance.metadata.name))
+    service = f"http://{server}.{instance.metadata.namespace}.svc:{names.HTTP_PORT}"
+    return {"gatewayReady": route.ready, "url": route.url or service}

@@ -3,13 +3,15 @@
 A run that succeeds is no news: an Event is a write, and every request is a run (rule 11).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sympozium_api.base import Condition
+from sympozium_api.config import SympoziumConfig
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
-from sympozium_operator.policy.conditions import find
+from sympozium_operator.policy.conditions import find, troubles
 
 Object = dict[str, Any]
 
@@ -33,17 +35,24 @@ class News:
 
 def of_instance(instance: SympoziumInstance, status: Object) -> Iterator[News]:
     """What is new in an instance's status, compared with the one that it has."""
+    yield from _warnings(instance.status.conditions, status)
     for condition in status["conditions"]:
         before = find(instance.status.conditions, condition["type"])
-        if before and (before.status, before.reason) == (condition["status"], condition["reason"]):
-            continue
-        if condition["status"] == "False" and condition["reason"] not in ("Starting", "Draining"):
-            yield News("Warning", condition["reason"], condition["message"])
-        elif condition["status"] == "True" and (before is None or before.status == "False"):
+        if condition["status"] == "True" and (before is None or before.status == "False"):
             yield from _good(instance, condition, status, first=before is None)
     was_on = instance.status.web_endpoint is not None and instance.status.web_endpoint.enabled
     if was_on and not status["webEndpoint"]["enabled"]:
         yield News("Normal", "WebEndpointRemoved", "The web endpoint is switched off; what belongs to it goes.")
+
+
+def of_config(config: SympoziumConfig, status: Object) -> Iterator[News]:
+    """What went wrong with the settings of the installation."""
+    yield from _warnings(config.status.conditions, status)
+
+
+def _warnings(before: Iterable[Condition], status: Object) -> Iterator[News]:
+    for condition in troubles(before, status["conditions"]):
+        yield News("Warning", condition["reason"], condition["message"])
 
 
 def _good(instance: SympoziumInstance, condition: Object, status: Object, *, first: bool) -> Iterator[News]:

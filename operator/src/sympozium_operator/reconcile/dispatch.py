@@ -7,6 +7,7 @@ from sympozium_api.client.resources import RUNS
 from sympozium_api.run import AgentRun
 from sympozium_operator.metrics import Metrics
 from sympozium_operator.outcome import Key, Outcome
+from sympozium_operator.reconcile.config import Configs
 from sympozium_operator.reconcile.instance import Instances
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
@@ -23,6 +24,7 @@ class Dispatch:
     runs: Runs
     servers: Servers
     skill_packs: SkillPacks
+    configs: Configs
 
     async def __call__(self, key: Key) -> Outcome:
         """Reconcile the object that a key names."""
@@ -32,6 +34,8 @@ class Dispatch:
                     return await self.instances.reconcile(key)
                 case "skillpack":
                     return await self.skill_packs.reconcile(key)
+                case "config":
+                    return await self.configs.reconcile(key)
                 case "run":
                     return await self._run(key)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -22,8 +22,10 @@ from sympozium_operator.desired.server_run import server_run
 from sympozium_operator.outcome import DONE, Key, Outcome
 from sympozium_operator.policy import instance as policy
 from sympozium_operator.policy import news
+from sympozium_operator.policy import route as route_policy
 from sympozium_operator.policy.conditions import merge_patch
 from sympozium_operator.reconcile.network import NetworkPolicies
+from sympozium_operator.reconcile.route import Routes
 
 Object = dict[str, Any]
 
@@ -40,6 +42,7 @@ class Instances:
     namespace: str
     """The operator's own, where built-in SkillPacks are."""
     policies: NetworkPolicies
+    routes: Routes
     turns: Callable[[tuple[str, str]], tuple[Key, ...]]
     """The runs of an instance whose turn has come: its limit may have been raised."""
 
@@ -49,6 +52,7 @@ class Instances:
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             return DONE  # what it owns goes with it
         seen = await self._gather(SympoziumInstance.model_validate(raw))
+        seen = replace(seen, route=await self._route(seen))
         plan = policy.decide(seen)
         await self._act(seen, plan)
         await self._report(seen.instance, plan)
@@ -75,6 +79,11 @@ class Instances:
             own_keys=keys,
             server=AgentRun.model_validate(server) if server else None,
         )
+
+    async def _route(self, seen: policy.Input) -> route_policy.State:
+        if not policy.web_endpoint_is_on(seen.instance):
+            return route_policy.NO_ROUTE  # a route that is there goes with the server run
+        return await self.routes.reconcile(seen.instance, seen.server)
 
     async def _act(self, seen: policy.Input, plan: policy.Plan) -> None:
         instance, server = seen.instance, seen.server

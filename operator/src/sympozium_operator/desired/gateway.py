@@ -1,0 +1,43 @@
+"""The Gateway that a SympoziumConfig asks for."""
+
+from typing import Any
+
+from sympozium_api import names
+from sympozium_api.base import owner_reference
+from sympozium_api.client.resources import GATEWAYS
+from sympozium_api.config import AllowedRoutes, SympoziumConfig
+from sympozium_api.config import Gateway as Settings
+from sympozium_operator.desired import parts
+
+Object = dict[str, Any]
+
+HTTPS_LISTENER = "https"
+_ISSUER_ANNOTATION = "cert-manager.io/cluster-issuer"
+
+
+def build(config: SympoziumConfig) -> Object:
+    """The Gateway, beside its SympoziumConfig and owned by it."""
+    gateway, namespace = config.spec.gateway, config.metadata.namespace
+    labels, owner = names.labels("gateway"), owner_reference(config)
+    made = parts.head(GATEWAYS, gateway.name, namespace, labels=labels, owner=owner)
+    if gateway.tls.enabled and (issuer := gateway.tls.cert_manager_cluster_issuer):
+        made["metadata"]["annotations"] = {_ISSUER_ANNOTATION: issuer}
+    return made | {"spec": {"gatewayClassName": gateway.gateway_class_name, "listeners": _listeners(gateway)}}
+
+
+def _listeners(gateway: Settings) -> list[Object]:
+    found = [{"name": "http", "port": 80, "protocol": "HTTP"} | _allowed(gateway.allowed_routes)]
+    if gateway.tls.enabled:
+        https = {"name": HTTPS_LISTENER, "port": 443, "protocol": "HTTPS", "hostname": f"*.{gateway.base_domain}"}
+        certificate = {"group": "", "kind": "Secret", "name": gateway.tls_secret}
+        tls = {"tls": {"mode": "Terminate", "certificateRefs": [certificate]}}
+        found.append(https | tls | _allowed(gateway.allowed_routes))
+    return found
+
+
+def _allowed(routes: AllowedRoutes) -> Object:
+    namespaces: Object = {"from": routes.from_}
+    if routes.selector is not None:
+        labels = routes.selector.model_dump(by_alias=True)
+        namespaces["selector"] = {name: value for name, value in labels.items() if value}
+    return {"allowedRoutes": {"namespaces": namespaces}}
