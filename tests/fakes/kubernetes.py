@@ -2,7 +2,8 @@
 
 It keeps what the code under test relies on: uids and resource versions, 404 and 409, the status subresource, server-side
 apply without writes when nothing changed, merge patch, selectors, owner-reference cascade, a terminal run that never changes, and
-watches. It validates nothing else. ``writes`` is the audit log; ``refuse`` and ``meanwhile`` make calls fail or race.
+watches. It checks an object against its schema only when it is told to be strict.
+``writes`` is the audit log; ``refuse`` and ``meanwhile`` make calls fail or race.
 """
 
 import asyncio
@@ -16,9 +17,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.contract.crd_schema import violations
+
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
 from sympozium_api.client import resources as kinds
 from sympozium_api.client.rest import Collection
+from sympozium_api.crds import KINDS as CUSTOM_KINDS
+from sympozium_api.crds import definition
 from sympozium_api.run import TERMINAL_PHASES
 
 Object = dict[str, Any]
@@ -104,17 +109,26 @@ class FakeKubernetes(Client):
             for (plural, space, _), body in self.objects.items()
             if plural == kind.plural and namespace in (None, space) and _selected(body, selectors)
         ]
-        return Collection(items, str(next(self._versions)))
+        version = str(next(self._versions))
+        if "limit" not in selectors:
+            return Collection(items, version)
+        items.sort(key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"]))
+        first = int(selectors.get("continue", "0"))
+        last = first + int(selectors["limit"])
+        more = {"next_page": str(last), "remaining": len(items) - last} if last < len(items) else {}
+        return Collection(items[first:last], version, **more)  # type: ignore[arg-type]
 
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         found = (await self.collection(kind, namespace, **selectors)).items
         return [{key: value for key, value in item.items() if key not in ("spec", "status")} for item in found]
 
-    async def create(self, kind: ResourceType, namespace: str, body: Object) -> Object:
+    async def create(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
         self._enter("create", kind, body["metadata"]["name"])
         key = (kind.plural, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise api_error(409, "AlreadyExists")
+        if strict:
+            _check(key, body)
         return self._write("create", key, _without_status(key, body) | _identity(kind, namespace, body))
 
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
@@ -125,25 +139,41 @@ class FakeKubernetes(Client):
         return self._write("apply", key, _merged(self.objects.get(key, {}), asked))
 
     async def patch(
-        self, kind: ResourceType, namespace: str, name: str, body: Object, *, subresource: str | None = None
+        self,
+        kind: ResourceType,
+        namespace: str,
+        name: str,
+        body: Object,
+        *,
+        subresource: str | None = None,
+        strict: bool = False,
     ) -> Object:
         self._enter("patch", kind, name)
         old = self._existing(kind, namespace, name)
         key = (kind.plural, namespace, name)
+        _same_version(old, body.get("metadata", {}).get("resourceVersion"))
         part = {"status": body.get("status", {})} if subresource == "status" else _without_status(key, body)
+        if strict:
+            _check(key, _merged(old, part))
         return self._write("patch", key, _merged(old, part), subresource)
 
-    async def replace(self, kind: ResourceType, namespace: str, body: Object) -> Object:
+    async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
         self._enter("replace", kind, body["metadata"]["name"])
         old = self._existing(kind, namespace, body["metadata"]["name"])
-        if body["metadata"].get("resourceVersion", "") not in ("", old["metadata"]["resourceVersion"]):
-            raise api_error(409, "Conflict")
-        return self._write("replace", (kind.plural, namespace, body["metadata"]["name"]), copy.deepcopy(body))
+        _same_version(old, body["metadata"].get("resourceVersion"))
+        key = (kind.plural, namespace, body["metadata"]["name"])
+        status = {"status": old["status"]} if key[0] in WITH_STATUS and "status" in old else {}
+        if strict:
+            _check(key, body)
+        return self._write("replace", key, _without_status(key, body) | status)
 
-    async def delete(self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None) -> None:
+    async def delete(
+        self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None, version: str | None = None
+    ) -> None:
         self._enter("delete", kind, name)
         body = self.objects.get((kind.plural, namespace, name))
         if body is not None and uid in (None, body["metadata"]["uid"]):
+            _same_version(body, version)
             self.writes.append(("delete", kind.plural, name))
             self.remove(kind, name, namespace)
 
@@ -252,6 +282,29 @@ def _identity(kind: ResourceType, namespace: str, body: Object) -> Object:
 def _without_status(key: Key, body: Object) -> Object:
     dropped = "status" if key[0] in WITH_STATUS else ""
     return {name: copy.deepcopy(value) for name, value in body.items() if name != dropped}
+
+
+def _same_version(body: Object, version: str | None) -> None:
+    if (version or body["metadata"]["resourceVersion"]) != body["metadata"]["resourceVersion"]:
+        raise api_error(409, "Conflict", "the object has been modified")
+
+
+def _check(key: Key, body: Object) -> None:
+    """As the API server does with ``fieldValidation=Strict``: 400 for fields that it does not know, 422 for wrong ones."""
+    [kind] = [known for known in CUSTOM_KINDS if known.plural == key[0]]
+    [version] = definition(kind)["spec"]["versions"]
+    wrong = list(violations(body, version["schema"]["openAPIV3Schema"]))
+    unknown = [line.removesuffix(": unknown").lstrip(".") for line in wrong if line.endswith(": unknown")]
+    if unknown:
+        listed = ", ".join(f'unknown field "{path}"' for path in unknown)
+        raise api_error(400, "BadRequest", f"strict decoding error: {listed}")
+    if wrong:
+        causes = [
+            {"reason": "FieldValueInvalid", "field": path.lstrip("."), "message": message}
+            for path, message in (line.split(": ", 1) for line in wrong)
+        ]
+        body = {"reason": "Invalid", "message": f"{key[2]} is invalid: {wrong[0]}", "details": {"causes": causes}}
+        raise ApiError(422, body)
 
 
 def _content(body: Object) -> Object:

@@ -31,3 +31,8 @@ POD_IP = "SYMPOZIUM_POD_IP"
 API_KEYS_DIR = "/etc/sympozium/api-keys"
 """The mounted Secret; every file whose name begins with ``api-key`` holds a valid API key."""
 API_KEY_PREFIX = "api-key"
+
+# The console's pod, which the chart makes.
+CONSOLE_TOKENS_DIR = "/etc/sympozium/console-tokens"
+"""The mounted Secret; every file whose name begins with ``token`` holds a valid bearer token."""
+CONSOLE_TOKEN_PREFIX = "token"  # noqa: S105 - the name of a file

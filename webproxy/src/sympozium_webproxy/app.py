@@ -4,8 +4,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from sympozium_runs.http.trace import RequestTrace
 from sympozium_webproxy.context import Context
-from sympozium_webproxy.middleware import RequestTrace
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 from sympozium_webproxy.routes import chat, health, models
 

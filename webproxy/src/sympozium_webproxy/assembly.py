@@ -7,10 +7,12 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api import environment
+from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_runs.board import Board
 from sympozium_runs.follow import RunWatch
+from sympozium_runs.http.keys import BearerKeys
 from sympozium_runs.identity import PodTokens
 from sympozium_runs.runs import Runs
 from sympozium_runs.store import Store
@@ -18,7 +20,6 @@ from sympozium_runs.surface import create_surface
 from sympozium_webproxy.app import create_app
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.endpoint import Endpoint, watch_instance
-from sympozium_webproxy.keys import ApiKeys
 from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.settings import Settings
 
@@ -42,22 +43,15 @@ def assemble(client: Client, settings: Settings, clock: Clock) -> WebProxy:
     runs = Runs(store, board, reply_to=settings.reply_to)
     run_watch = RunWatch(client, settings.namespace, settings.instance, store=store, board=board, runs=runs)
 
-    async def api_answers() -> bool:
-        try:
-            await client.raw("/version")
-        except (ApiError, ApiUnavailable):
-            return False
-        return True
-
     context = Context(
         settings=settings,
         endpoint=endpoint,
         runs=runs,
-        keys=ApiKeys(settings.api_keys, clock=clock.monotonic),
+        keys=BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic),
         limiter=RateLimiter(clock=clock.monotonic),
         clock=clock,
         open_runs=lambda: run_watch.open_count,
-        api_answers=api_answers,
+        api_answers=client.answers,
     )
     return WebProxy(
         context=context,

@@ -44,15 +44,6 @@ class Plan:
     after: float | None
 
 
-def web_endpoint_is_on(instance: SympoziumInstance) -> bool:
-    """Whether the instance has a web endpoint; while its spec is invalid, what was before counts."""
-    try:
-        return effective.web_endpoint(instance) is not None
-    except InvalidSpec:
-        before = instance.status.web_endpoint
-        return before is not None and before.enabled
-
-
 def secret_trouble(secret_name: str | None, provider: str, secret: Object | None) -> Finding | None:
     """What is wrong with a model's Secret: None if nothing is, or if the model needs none."""
     if secret_name is None:
@@ -72,7 +63,7 @@ def decide(seen: Input) -> Plan:
     trouble = secret_trouble(named.secret, named.provider, seen.secret)
     model = trouble or Finding("ModelReady", ok=True, reason="SecretFound" if named.secret else "NoSecretNeeded")
     wanted = endpoint is not None if accepted.ok else None
-    shown = web_endpoint_is_on(seen.instance)
+    shown = effective.web_endpoint_is_on(seen.instance)
     findings = [accepted, model, *([_web_endpoint(seen.server)] if shown else [])]
     return Plan(
         status=_status(seen, findings, endpoint, shown=shown),

@@ -58,7 +58,7 @@ class Instances:
         secret, pack, server = await asyncio.gather(
             self.client.find(SECRETS, namespace, wanted) if wanted else _nothing(),
             web_endpoint_pack(self.client, namespace, self.namespace)
-            if policy.web_endpoint_is_on(instance)
+            if effective.web_endpoint_is_on(instance)
             else _nothing(),
             self.client.find(RUNS, namespace, names.web_endpoint_run(name)),
         )

@@ -20,7 +20,7 @@ from sympozium_operator.outcome import DONE, Key, NotYet, Outcome
 from sympozium_operator.policy import pods as pod_policy
 from sympozium_operator.policy import run as policy
 from sympozium_operator.policy.admission import Admission, Run
-from sympozium_operator.policy.instance import secret_trouble, web_endpoint_is_on
+from sympozium_operator.policy.instance import secret_trouble
 
 Object = dict[str, Any]
 
@@ -146,7 +146,7 @@ class Runs:
             run,
             instance,
             self.agent,
-            served=web_endpoint_is_on(instance),
+            served=effective.web_endpoint_is_on(instance),
             deadline=policy.timeout(run, instance) + policy.GRACE,
         )
         try:

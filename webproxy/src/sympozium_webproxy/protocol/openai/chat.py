@@ -11,6 +11,9 @@ from sympozium_webproxy.protocol.openai.errors import OpenAIError
 
 JsonObject = dict[str, Any]
 
+DONE = b"data: [DONE]\n\n"
+"""The last frame of a stream."""
+
 
 class _Open(BaseModel):
     """Checks what it knows and lets the rest through: a model server may know more than we do."""

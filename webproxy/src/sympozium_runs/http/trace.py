@@ -8,7 +8,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sympozium_webproxy.metrics import Metrics
+from sympozium_runs.http.metrics import RequestMetrics
 
 log = structlog.get_logger()
 
@@ -19,7 +19,7 @@ _UNLOGGED = ("/health", "/healthz", "/readyz", "/metrics")
 class RequestTrace:
     """Gives each request an id, counts it and logs one line about it, without content."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app = app
         self._metrics = metrics
 

@@ -1,21 +1,20 @@
-"""API keys: the files of a mounted Secret, read again while the process runs, so that rotation needs no restart (rule 4)."""
+"""Bearer keys: the files of a mounted Secret, read again while the process runs, so that rotation needs no restart (rule 4)."""
 
 import hashlib
 import hmac
 from collections.abc import Callable
 from pathlib import Path
 
-from sympozium_api.environment import API_KEY_PREFIX
-
 _REREAD_SECONDS = 2.0
 """The kubelet takes up to a minute to bring a changed Secret; this adds little to it and costs one small directory."""
 
 
-class ApiKeys:
-    """The valid keys of an endpoint: every file whose name begins with ``api-key``; the name is the key's id."""
+class BearerKeys:
+    """The valid keys of a server: every file of a folder whose name begins with ``prefix``; the name is the key's id."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, *, prefix: str, clock: Callable[[], float]) -> None:
         self._folder = folder
+        self._prefix = prefix
         self._clock = clock
         self._read_at = float("-inf")
         self._digests: dict[str, bytes] = {}
@@ -37,7 +36,7 @@ class ApiKeys:
     def _current(self) -> dict[str, bytes]:
         now = self._clock()
         if now - self._read_at >= _REREAD_SECONDS:
-            contents = {file.name: file.read_text().strip() for file in self._folder.glob(f"{API_KEY_PREFIX}*")}
+            contents = {file.name: file.read_text().strip() for file in self._folder.glob(f"{self._prefix}*")}
             self._digests = {key_id: _digest(key) for key_id, key in contents.items() if key}
             self._read_at = now
         return self._digests
