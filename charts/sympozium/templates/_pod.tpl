@@ -1,4 +1,4 @@
-{{- /* What the pods of both Deployments have in common: the Pod Security level "restricted", and a root that nobody writes. */}}
+{{- /* What the pods of all Deployments have in common: the Pod Security level "restricted", and a root that nobody writes. */}}
 
 {{- define "sympozium.pod" -}}
 serviceAccountName: {{ .name }}
