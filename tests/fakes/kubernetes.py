@@ -154,7 +154,7 @@ class FakeKubernetes(Client):
         _same_version(old, body.get("metadata", {}).get("resourceVersion"))
         part = {"status": body.get("status", {})} if subresource == "status" else _without_status(key, body)
         if strict:
-            _check(key, _merged(old, part))
+            _check(key, _merged(old, part), of_a_patch=True)
         return self._write("patch", key, _merged(old, part), subresource)
 
     async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
@@ -289,20 +289,25 @@ def _same_version(body: Object, version: str | None) -> None:
         raise api_error(409, "Conflict", "the object has been modified")
 
 
-def _check(key: Key, body: Object) -> None:
-    """As the API server does with ``fieldValidation=Strict``: 400 for fields that it does not know, 422 for wrong ones."""
+def _check(key: Key, body: Object, *, of_a_patch: bool = False) -> None:
+    """As the API server does with ``fieldValidation=Strict``: fields that it does not know are 400, or in a patch 422 with
+    the whole object in the message; wrong ones are 422.
+    """
     [kind] = [known for known in CUSTOM_KINDS if known.plural == key[0]]
     [version] = definition(kind)["spec"]["versions"]
     wrong = list(violations(body, version["schema"]["openAPIV3Schema"]))
     unknown = [line.removesuffix(": unknown").lstrip(".") for line in wrong if line.endswith(": unknown")]
     if unknown:
         listed = ", ".join(f'unknown field "{path}"' for path in unknown)
-        raise api_error(400, "BadRequest", f"strict decoding error: {listed}")
+        quoted = f' "" is invalid: patch: Invalid value: {json.dumps(json.dumps(body))}: ' if of_a_patch else ""
+        message = f"{quoted}strict decoding error: {listed}"
+        raise api_error(422, "Invalid", message) if of_a_patch else api_error(400, "BadRequest", message)
     if wrong:
         causes = [
             {"reason": "FieldValueInvalid", "field": path.lstrip("."), "message": message}
             for path, message in (line.split(": ", 1) for line in wrong)
         ]
+        causes.append({"reason": "FieldValueInvalid", "field": "<nil>", "message": "some rules were not checked"})
         body = {"reason": "Invalid", "message": f"{key[2]} is invalid: {wrong[0]}", "details": {"causes": causes}}
         raise ApiError(422, body)
 

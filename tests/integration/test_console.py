@@ -223,6 +223,14 @@ class TestOptimisticConcurrency:
         assert error(await console.asks(method, DEMO, headers={"If-Match": current}, **request), 412)
         assert console.instance()["spec"]["maxQueuedRuns"] == 5
 
+    @pytest.mark.parametrize(("method", "verb"), [("PUT", "replace"), ("PATCH", "patch"), ("DELETE", "delete")])
+    async def test_any_version_is_any_version(self, console: Console, method: str, verb: str) -> None:
+        reported = instance() | {"status": {"phase": "Running"}}
+        console.kubernetes.meanwhile(verb, INSTANCES, lambda: console.kubernetes.put(reported))
+        request = {} if method == "DELETE" else {"json": {"spec": SPEC} if method == "PUT" else {"maxQueuedRuns": 6}}
+        done = await console.asks(method, DEMO, headers={"If-Match": "*"}, **request)
+        assert done.status_code < 300, done.text
+
     async def test_without_a_version_the_operator_never_comes_between(self, console: Console) -> None:
         reported = instance() | {"status": {"phase": "Running"}}
         console.kubernetes.meanwhile("replace", INSTANCES, lambda: console.kubernetes.put(reported))
@@ -293,7 +301,8 @@ class TestWhatIsWrong:
         self, console: Console, method: str, body: Object, status: int, named: str
     ) -> None:
         refused = error(await console.asks(method, DEMO, json=body), status)
-        assert named in [field["field"] for field in refused["fields"]]
+        assert [field["field"] for field in refused["fields"]] == [named]
+        assert len(refused["message"]) < 200
         assert console.kubernetes.writes == []
 
     @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b"[" * 50_000, b'{"a": NaN}', b'{"a": "\\ud800"}', b""])

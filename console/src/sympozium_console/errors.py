@@ -6,7 +6,9 @@ from typing import Any
 
 from sympozium_api.client import ApiError, ApiUnavailable
 
-_UNKNOWN_FIELD = re.compile(r'((?:unknown|duplicate) field) "([^"]+)"')
+_STRICT = "strict decoding error: "
+_UNKNOWN_FIELD = re.compile(r'(unknown field) "([^"]+)"')
+_ROOT = "<nil>"
 _RETRY = {"Retry-After": "1"}
 
 Field = tuple[str, str]
@@ -67,8 +69,11 @@ def of_api(error: ApiError) -> Refusal:
     """What Kubernetes refused, in its words. Its 401 is about the console's own credentials, which no caller can mend."""
     if error.status == 401:
         return Refusal(503, "ServiceUnavailable", "The API server does not know the console.", headers=_RETRY)
-    fields = [(cause.field, cause.message) for cause in error.causes if cause.field]
-    fields += [(path, wrong) for wrong, path in _UNKNOWN_FIELD.findall(error.message)]
+    _, strict, unknown = error.message.partition(_STRICT)
+    if strict:  # of a patch it is a 422 that quotes the whole object before it comes to the point
+        fields = [(path, wrong) for wrong, path in _UNKNOWN_FIELD.findall(unknown)]
+        return Refusal(400, "BadRequest", unknown, fields=fields)
+    fields = [(cause.field, cause.message) for cause in error.causes if cause.field not in ("", _ROOT)]
     return Refusal(error.status, error.reason or "Refused", error.message, fields=fields)
 
 

@@ -90,13 +90,13 @@ class Instances:
             raise _lost(error, checked) from error
 
     async def _checked(self, namespace: str, name: str, precondition: Precondition) -> str | None:
-        """The version for which a precondition holds; None: nothing was asked."""
+        """The version that has to be there still when it is changed; None: any. Raises Refusal 412 when it is not there now."""
         if not precondition.asked:
             return None
         there = await self._client.find(INSTANCES, namespace, name)
         version = None if there is None else there["metadata"]["resourceVersion"]
         precondition.check(version)
-        return version
+        return version if precondition.versions else None
 
     async def web_endpoint(self, namespace: str, name: str) -> Object:
         """The HTTP API of an instance: whether it is asked for, and what the operator reports of it."""
