@@ -1,5 +1,6 @@
 """The charts as Helm renders them. No cluster is asked; Helm is the one on the PATH (``. .local/env``)."""
 
+import base64
 import json
 import subprocess
 from typing import Any
@@ -51,12 +52,13 @@ def test_helm_finds_nothing_to_complain_about(chart: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("deployment", ["sympozium-operator", "sympozium-runs"])
+@pytest.mark.parametrize("deployment", ["sympozium-operator", "sympozium-runs", "sympozium-console"])
 def test_pods_pass_pod_security_restricted_with_a_root_that_nobody_writes(deployment: str) -> None:
     pod = pod_of(rendered(), deployment)
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & set(pod)
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert [set(volume) for volume in pod.get("volumes", [])] in ([], [{"name", "secret"}])
     for container in pod["containers"]:
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
@@ -100,6 +102,21 @@ def test_all_of_one_image_is_one_image() -> None:
     assert pod_of(documents, "sympozium-runs")["containers"][0]["image"] == image
     assert pick(documents, "SkillPack", "web-endpoint")["spec"]["sidecar"]["image"] == image
     assert pod_of(documents, "sympozium-operator")["containers"][0]["image"] == "r.example.com/sympozium/operator:0.1.0"
+
+
+def test_the_console_is_left_out_whole() -> None:
+    there = [item["kind"] for item in rendered() if item["metadata"]["name"].startswith("sympozium-console")]
+    assert len(there) == 6
+    assert not [item for item in rendered("console.enabled=false") if "console" in item["metadata"]["name"]]
+
+
+def test_the_consoles_token_is_random_or_ones_own() -> None:
+    made = [pick(rendered(), "Secret", "sympozium-console-token")["data"]["token"] for _ in range(2)]
+    assert made[0] != made[1]
+    assert all(len(base64.b64decode(token)) == 48 for token in made)
+    own = rendered("console.tokenSecret=own")
+    assert not [item for item in own if item["kind"] == "Secret"]
+    assert pod_of(own, "sympozium-console")["volumes"] == [{"name": "tokens", "secret": {"secretName": "own"}}]
 
 
 def test_the_built_in_skill_is_a_server_that_its_crd_takes() -> None:
@@ -165,6 +182,9 @@ def test_the_operator_holds_all_that_it_grants() -> None:
         ("images.operator.tag=a b", "/images/operator/tag"),
         ("operator.replicas=0", "/operator/replicas"),
         ("operator.resources.limits=null", "'limits'"),
+        ("console.replicas=0", "/console/replicas"),
+        ("console.tokenSecret=A b", "/console/tokenSecret"),
+        ("console.token=secret", "'token'"),
         ("runs.retention=soon", "/runs/retention"),
         ("runs.retention=0s", "/runs/retention"),
         ("runs.kept=many", "/runs/kept"),
@@ -181,4 +201,5 @@ def test_the_notes_name_commands_that_work() -> None:
     assert done.returncode == 0, done.stderr
     notes = json.loads(done.stdout)["info"]["notes"]
     assert "kubectl apply -f examples/instance.yaml" in notes
+    assert f"kubectl -n {NAMESPACE} port-forward service/sympozium-console" in notes
     assert """go-template='{{index .data "api-key" | base64decode}}'""" in notes
