@@ -244,9 +244,12 @@ def test_a_run_is_followed_and_cancelled(console: Console, namespace: Namespace)
 def test_what_kubernetes_says_of_a_run_is_in_its_events(console: Console, namespace: Namespace) -> None:
     namespace.apply(agent_run("keyless-told", task="hello", model={"authSecretRef": "absent"}))
     namespace.run_ends("keyless-told", within=30)
-    told = dict(console.follow("keyless-told"))
-    assert told["status"]["phase"] == "Failed"
-    assert "absent" in told["status"]["error"]["message"]
+    about = "involvedObject.name=keyless-told,reason=RunFailed"
+    until(lambda: namespace.list("events", "--field-selector", about), within=10)
+    *before, (last, status) = console.follow("keyless-told")
+    assert (last, status["phase"]) == ("status", "Failed")
+    [failure] = [event for kind, event in before if kind == "event" and event["reason"] == "RunFailed"]
+    assert "absent" in failure["message"]
 
 
 def test_the_server_of_an_instance_is_not_cancelled(console: Console, chat: Endpoint) -> None:

@@ -113,6 +113,8 @@ class FakeKubernetes(Client):
         if "limit" not in selectors:
             return Collection(items, version)
         items.sort(key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"]))
+        if not selectors.get("continue", "0").isdecimal():
+            raise api_error(400, "BadRequest", "continue key is not valid")
         first = int(selectors.get("continue", "0"))
         last = first + int(selectors["limit"])
         more = {"next_page": str(last), "remaining": len(items) - last} if last < len(items) else {}

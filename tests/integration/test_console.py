@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, Object, api_error
 from tests.integration.conftest import eventually, instance, listening
@@ -48,8 +51,8 @@ async def console(tmp_path: Path) -> AsyncIterator[Console]:
     kubernetes, clock = FakeKubernetes(), FakeClock()
     kubernetes.documents["/version"] = {"gitVersion": "fake"}
     kubernetes.put(instance())
-    settings = Settings("sympozium-system", tokens=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024)
-    context = assemble(kubernetes, settings, clock)
+    told = Settings("sympozium-system", tokens=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024)
+    context = assemble(kubernetes, told, clock)
     async with (
         listening(create_app(context)) as url,
         httpx2.AsyncClient(base_url=url, timeout=10, headers={"Authorization": "Bearer secret"}) as http,
@@ -326,6 +329,34 @@ class TestWhatIsWrong:
         assert refused.headers["allow"] == "GET"
 
 
+WORDS = st.sampled_from(["demo", "default", "w1", "", "..", "a/b", "7", "Pending", "x" * 300]) | st.text(max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(["webEndpoint", "skills", "agents", "memory", "resourceVersion", "maxQueuedRuns"]) | WORDS
+PARAMETERS = st.sampled_from(["namespace", "limit", "continue", "instance", "phase", "source"]) | WORDS
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_no_request_is_answered_by_a_bug(console: Console, data: st.DataObject) -> None:
+    """Whatever is sent to whatever is described is answered as described, or refused in the one shape of errors."""
+    console.kubernetes.put(run("w1", phase="Succeeded"))
+    description = (await console.asks("GET", "/openapi.json")).json()
+    path = data.draw(st.sampled_from(sorted(description["paths"])))
+    method = data.draw(st.sampled_from(sorted(description["paths"][path])))
+    fields = data.draw(st.dictionaries(FIELDS, VALUES, max_size=3))
+    body = {"json": {"spec": fields} if method == "put" else fields} if method in ("put", "patch") else {}
+    address = path.replace("{name}", quote(data.draw(WORDS), safe=""))
+    query = data.draw(st.dictionaries(PARAMETERS, WORDS, max_size=2))
+    response = await console.asks(method.upper(), address, params=query, **body)
+    assert response.status_code < 500, response.text
+    if response.status_code >= 400:
+        error(response, response.status_code)
+
+
 class TestWhatKubernetesSays:
     @pytest.mark.parametrize(
         ("status", "reason"), [(403, "Forbidden"), (409, "Conflict"), (410, "Expired"), (422, "Invalid")]
@@ -515,6 +546,17 @@ class TestFollowing:
             console.kubernetes.put(warning)
             expected = {"type": "Warning", "reason": "StartFailed", "message": "no room", "count": 1}
             assert await stream.event() == ("event", expected | {"lastTimestamp": None})
+
+    async def test_the_terminal_status_is_the_last_word(self, console: Console) -> None:
+        about = {"kind": "AgentRun", "name": "w1"}
+        for number in range(3):
+            event: Object = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"w1.{number}"}}
+            console.kubernetes.put(event | {"involvedObject": about, "reason": f"R{number}"})
+        console.kubernetes.put(run("w1", phase="Failed"))
+        async with self.followed(console) as stream:
+            told = [await stream.event() for _ in range(5)]
+        assert [found[1].get("reason") for found in told[:3] if found] == ["R0", "R1", "R2"]
+        assert told[3:] == [("status", {"phase": "Failed", "result": "Hello"}), None]
 
     async def test_silence_is_filled_and_a_deleted_run_ends_it(self, console: Console) -> None:
         console.kubernetes.put(run("w1"))
