@@ -448,7 +448,10 @@ class TestRuns:
         assert [item["metadata"]["name"] for item in listed["items"]] == expected
 
     async def test_a_list_is_without_content_and_one_is_whole(self, console: Console) -> None:
+        applied = {"kubectl.kubernetes.io/last-applied-configuration": "all of it", "kept": "yes"}
+        console.kubernetes.put(run("w1", phase="Succeeded") | {"metadata": {"name": "w1", "annotations": applied}})
         listed = (await console.asks("GET", "/api/v1/runs?phase=Succeeded")).json()["items"][0]
+        assert listed["metadata"]["annotations"] == {"kept": "yes"}
         assert listed["spec"] == {"agentRef": "demo", "mode": "task"}
         assert listed["status"] == {"phase": "Succeeded"}
         one = (await console.asks("GET", "/api/v1/runs/w1")).json()

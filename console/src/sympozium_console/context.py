@@ -9,6 +9,7 @@ from sympozium_api import environment
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_console.instances import Instances
+from sympozium_console.listing import Listing
 from sympozium_console.runs import Runs
 from sympozium_console.settings import Settings
 from sympozium_console.skills import Skills
@@ -33,13 +34,14 @@ class Context:
 
 def assemble(client: Client, settings: Settings, clock: Clock) -> Context:
     """The parts of a console that acts with the rights of ``client``."""
+    listing = Listing(client)
     return Context(
         settings=settings,
         client=client,
         tokens=BearerKeys(settings.tokens, prefix=environment.CONSOLE_TOKEN_PREFIX, clock=clock.monotonic),
-        instances=Instances(client),
-        runs=Runs(client),
-        skills=Skills(client, built_in=settings.namespace),
+        instances=Instances(client, listing),
+        runs=Runs(client, listing),
+        skills=Skills(listing, built_in=settings.namespace),
     )
 
 

@@ -7,7 +7,8 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.client.resources import INSTANCES
 from sympozium_api.client.rest import Collection
 from sympozium_api.instance import SympoziumInstance, WebEndpointStatus
-from sympozium_console import errors, listing
+from sympozium_console import errors
+from sympozium_console.listing import Listing, plain
 from sympozium_console.preconditions import Precondition
 
 Object = dict[str, Any]
@@ -19,18 +20,17 @@ _ATTEMPTS = 5
 class Instances:
     """The instances of a cluster. Every method may raise ApiError, ApiUnavailable and Refusal."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, listing: Listing) -> None:
         self._client = client
+        self._listing = listing
 
     async def page(self, namespace: str | None, *, limit: int, after: str) -> Collection:
         """Some of them, by namespace and name."""
-        return await listing.page(
-            self._client, INSTANCES, namespace, limit=limit, after=after, shown=listing.plain, selectors={}
-        )
+        return await self._listing.page(INSTANCES, namespace, limit=limit, after=after, shown=plain)
 
     async def get(self, namespace: str, name: str) -> Object:
         """One of them."""
-        return listing.plain(await self._client.get(INSTANCES, namespace, name))
+        return plain(await self._client.get(INSTANCES, namespace, name))
 
     async def put(self, namespace: str, name: str, body: Object, precondition: Precondition) -> tuple[Object, bool]:
         """Make an instance, or put another in its place; with it, whether it is new.
@@ -55,10 +55,10 @@ class Instances:
     async def _write(self, namespace: str, manifest: Object, version: str | None, *, new: bool) -> Object:
         if not new:
             manifest = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
-            return listing.plain(await self._client.replace(INSTANCES, namespace, manifest, strict=True))
+            return plain(await self._client.replace(INSTANCES, namespace, manifest, strict=True))
         if version:
             raise errors.conflict("it does not exist any more; leave metadata.resourceVersion out to make it anew")
-        return listing.plain(await self._client.create(INSTANCES, namespace, manifest, strict=True))
+        return plain(await self._client.create(INSTANCES, namespace, manifest, strict=True))
 
     async def patch(self, namespace: str, name: str, fields: Object, precondition: Precondition) -> Object:
         """Change fields of the spec (a JSON merge patch); ``resourceVersion`` among them is the version that is changed."""
@@ -76,7 +76,7 @@ class Instances:
         if wanted := version or checked:
             body["metadata"] = {"resourceVersion": wanted}
         try:
-            return listing.plain(await self._client.patch(INSTANCES, namespace, name, body, strict=True))
+            return plain(await self._client.patch(INSTANCES, namespace, name, body, strict=True))
         except ApiError as error:
             raise _lost(error, checked) from error
 

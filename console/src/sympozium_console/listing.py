@@ -1,6 +1,7 @@
 """Pages of objects, read in small pieces: a single object may hold more than a megabyte, and a page hundreds of them."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from sympozium_api.client import Client, ResourceType
@@ -8,40 +9,39 @@ from sympozium_api.client.rest import Collection
 
 Object = dict[str, Any]
 
-_AT_ONCE = 20
-"""Objects that are held whole at the same time."""
+_AT_ONCE = 10
+"""Objects that one reader holds whole."""
+_READERS = 4
+"""Readers at the same time. With objects of 1.5 MB this bounds a console at 60 MB of them, however many callers it has."""
 
 
-async def page(
-    client: Client,
-    kind: ResourceType,
-    namespace: str | None,
-    *,
-    limit: int,
-    after: str,
-    shown: Callable[[Object], Object],
-    selectors: dict[str, str],
-) -> Collection:
-    """At most ``limit`` objects, each as ``shown`` has it, ordered by namespace and name."""
-    items: list[Object] = []
-    while True:
-        found = await client.page(kind, namespace, limit=min(_AT_ONCE, limit - len(items)), after=after, **selectors)
-        items += map(shown, found.items)
-        after = found.next_page
-        if not after or len(items) >= limit:
-            return Collection(items, found.resource_version, after, found.remaining)
+class Listing:
+    """Reads collections for all callers of one console."""
 
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._turns = asyncio.Semaphore(_READERS)
 
-async def every(client: Client, kind: ResourceType, namespace: str | None) -> AsyncIterator[Object]:
-    """All objects of a kind, one after the other."""
-    after = ""
-    while True:
-        found = await client.page(kind, namespace, limit=_AT_ONCE, after=after)
-        for item in found.items:
-            yield item
-        after = found.next_page
-        if not after:
-            return
+    async def page(
+        self,
+        kind: ResourceType,
+        namespace: str | None,
+        *,
+        limit: int,
+        after: str = "",
+        shown: Callable[[Object], Object],
+        **selectors: str,
+    ) -> Collection:
+        """At most ``limit`` objects, each as ``shown`` has it, ordered by namespace and name."""
+        items: list[Object] = []
+        while True:
+            async with self._turns:
+                size = min(_AT_ONCE, limit - len(items))
+                found = await self._client.page(kind, namespace, limit=size, after=after, **selectors)
+                items += map(shown, found.items)
+            after = found.next_page
+            if not after or len(items) >= limit:
+                return Collection(items, found.resource_version, after, found.remaining)
 
 
 def answered(kind: ResourceType, found: Collection) -> Object:

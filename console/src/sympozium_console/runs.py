@@ -7,19 +7,23 @@ from sympozium_api.client import Client
 from sympozium_api.client.resources import RUNS
 from sympozium_api.client.rest import Collection
 from sympozium_api.run import TERMINAL_PHASES, Phase
-from sympozium_console import errors, listing
+from sympozium_console import errors
+from sympozium_console.listing import Listing, plain
 
 Object = dict[str, Any]
 
 _CONTENT = {"spec": ("request", "task", "systemPrompt"), "status": ("result", "choices")}
 """What was asked and what was answered: up to 1.5 MB per run, and not for lists."""
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""The whole object once more, as ``kubectl apply`` keeps it."""
 
 
 class Runs:
     """The runs of a cluster. Every method may raise ApiError, ApiUnavailable and Refusal."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, listing: Listing) -> None:
         self._client = client
+        self._listing = listing
 
     async def page(
         self,
@@ -40,13 +44,11 @@ class Runs:
         selectors = {"fieldSelector": ",".join(fields)} if fields else {}
         if source:
             selectors["labelSelector"] = f"{names.LABEL_SOURCE}={source}"
-        return await listing.page(
-            self._client, RUNS, namespace, limit=limit, after=after, shown=_without_content, selectors=selectors
-        )
+        return await self._listing.page(RUNS, namespace, limit=limit, after=after, shown=_without_content, **selectors)
 
     async def get(self, namespace: str, name: str) -> Object:
         """One of them, whole."""
-        return listing.plain(await self._client.get(RUNS, namespace, name))
+        return plain(await self._client.get(RUNS, namespace, name))
 
     async def cancel(self, namespace: str, name: str) -> Object:
         """Ask the operator to end a run; Refusal 409 when it has ended, or is a server."""
@@ -58,7 +60,7 @@ class Runs:
             instance = run["spec"]["agentRef"]
             message = f"this run is the web endpoint of instance {instance}; switch that off instead"
             raise errors.conflict(message, reason="ServerRun")
-        return listing.plain(await self._client.patch(RUNS, namespace, name, {"spec": {"cancel": True}}))
+        return plain(await self._client.patch(RUNS, namespace, name, {"spec": {"cancel": True}}))
 
     async def delete(self, namespace: str, name: str) -> None:
         """Delete a run; its pod, where it still works, goes with it."""
@@ -67,8 +69,9 @@ class Runs:
 
 
 def _without_content(run: Object) -> Object:
-    run = listing.plain(run)
+    run = plain(run)
     for part, left_out in _CONTENT.items():
         if part in run:
             run[part] = {key: value for key, value in run[part].items() if key not in left_out}
+    run["metadata"].get("annotations", {}).pop(_APPLIED, None)
     return run

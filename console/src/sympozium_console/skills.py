@@ -1,11 +1,11 @@
 """SkillPacks, and the parameters that an instance may set for them."""
 
+import sys
 from typing import Any
 
-from sympozium_api.client import Client
 from sympozium_api.client.resources import SKILL_PACKS
 from sympozium_api.skillpack import SkillPack
-from sympozium_console import listing
+from sympozium_console.listing import Listing
 
 Object = dict[str, Any]
 
@@ -13,18 +13,20 @@ Object = dict[str, Any]
 class Skills:
     """The SkillPacks of a cluster. ``built_in``: the namespace of those that came with the installation."""
 
-    def __init__(self, client: Client, *, built_in: str) -> None:
-        self._client = client
+    def __init__(self, listing: Listing, *, built_in: str) -> None:
+        self._listing = listing
         self._built_in = built_in
 
-    async def list(self, namespace: str | None) -> list[Object]:
+    async def packs(self, namespace: str | None) -> list[Object]:
         """All packs; of a namespace: those that its instances may name, its own before built-in ones of the same name."""
-        found = [self._shown(item) async for item in listing.every(self._client, SKILL_PACKS, namespace)]
+        found = await self._all(namespace)
         if namespace not in (None, self._built_in):
             own = {pack["name"] for pack in found}
-            built_in = [self._shown(item) async for item in listing.every(self._client, SKILL_PACKS, self._built_in)]
-            found += [pack for pack in built_in if pack["name"] not in own]
+            found += [pack for pack in await self._all(self._built_in) if pack["name"] not in own]
         return found
+
+    async def _all(self, namespace: str | None) -> list[Object]:
+        return (await self._listing.page(SKILL_PACKS, namespace, limit=sys.maxsize, shown=self._shown)).items
 
     def _shown(self, item: Object) -> Object:
         """A pack without its instructions and its container."""

@@ -14,4 +14,4 @@ router = APIRouter(tags=["skills"], dependencies=[Depends(authenticate)], respon
 @router.get("/api/v1/skills", response_model=models.SkillList)
 async def list_skills(request: Request, asked: Annotated[OfNamespace, Query()]) -> Response:
     """The SkillPacks that instances of a namespace may name, with their parameters."""
-    return JSONResponse({"items": await context.of(request).skills.list(asked.space)})
+    return JSONResponse({"items": await context.of(request).skills.packs(asked.space)})
