@@ -17,13 +17,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.contract.crd_schema import violations
+from tests.fakes.validation import check
 
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
 from sympozium_api.client import resources as kinds
 from sympozium_api.client.rest import Collection
-from sympozium_api.crds import KINDS as CUSTOM_KINDS
-from sympozium_api.crds import definition
 from sympozium_api.run import TERMINAL_PHASES
 
 Object = dict[str, Any]
@@ -130,7 +128,7 @@ class FakeKubernetes(Client):
         if key in self.objects:
             raise api_error(409, "AlreadyExists")
         if strict:
-            _check(key, body)
+            check(key[0], key[2], body)
         return self._write("create", key, _without_status(key, body) | _identity(kind, namespace, body))
 
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
@@ -156,7 +154,7 @@ class FakeKubernetes(Client):
         _same_version(old, body.get("metadata", {}).get("resourceVersion"))
         part = {"status": body.get("status", {})} if subresource == "status" else _without_status(key, body)
         if strict:
-            _check(key, _merged(old, part), of_a_patch=True)
+            check(key[0], key[2], _merged(old, part), of_a_patch=True)
         return self._write("patch", key, _merged(old, part), subresource)
 
     async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
@@ -166,7 +164,7 @@ class FakeKubernetes(Client):
         key = (kind.plural, namespace, body["metadata"]["name"])
         status = {"status": old["status"]} if key[0] in WITH_STATUS and "status" in old else {}
         if strict:
-            _check(key, body)
+            check(key[0], key[2], body)
         return self._write("replace", key, _without_status(key, body) | status)
 
     async def delete(
@@ -289,29 +287,6 @@ def _without_status(key: Key, body: Object) -> Object:
 def _same_version(body: Object, version: str | None) -> None:
     if (version or body["metadata"]["resourceVersion"]) != body["metadata"]["resourceVersion"]:
         raise api_error(409, "Conflict", "the object has been modified")
-
-
-def _check(key: Key, body: Object, *, of_a_patch: bool = False) -> None:
-    """As the API server does with ``fieldValidation=Strict``: fields that it does not know are 400, or in a patch 422 with
-    the whole object in the message; wrong ones are 422.
-    """
-    [kind] = [known for known in CUSTOM_KINDS if known.plural == key[0]]
-    [version] = definition(kind)["spec"]["versions"]
-    wrong = list(violations(body, version["schema"]["openAPIV3Schema"]))
-    unknown = [line.removesuffix(": unknown").lstrip(".") for line in wrong if line.endswith(": unknown")]
-    if unknown:
-        listed = ", ".join(f'unknown field "{path}"' for path in unknown)
-        quoted = f' "" is invalid: patch: Invalid value: {json.dumps(json.dumps(body))}: ' if of_a_patch else ""
-        message = f"{quoted}strict decoding error: {listed}"
-        raise api_error(422, "Invalid", message) if of_a_patch else api_error(400, "BadRequest", message)
-    if wrong:
-        causes = [
-            {"reason": "FieldValueInvalid", "field": path.lstrip("."), "message": message}
-            for path, message in (line.split(": ", 1) for line in wrong)
-        ]
-        causes.append({"reason": "FieldValueInvalid", "field": "<nil>", "message": "some rules were not checked"})
-        body = {"reason": "Invalid", "message": f"{key[2]} is invalid: {wrong[0]}", "details": {"causes": causes}}
-        raise ApiError(422, body)
 
 
 def _content(body: Object) -> Object:
