@@ -11,8 +11,10 @@ Object = dict[str, Any]
 
 _AT_ONCE = 10
 """Objects that one reader holds whole."""
-_READERS = 4
-"""Readers at the same time. With objects of 1.5 MB this bounds a console at 60 MB of them, however many callers it has."""
+_READERS = 2
+"""Readers at the same time, so that memory is bounded however many callers there are: 30 MB where all objects have 1.5 MB, and
+four times that while they are parsed.
+"""
 
 
 class Listing:
