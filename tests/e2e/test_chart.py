@@ -1,5 +1,6 @@
 """The charts as Helm renders them. Helm is the one on the PATH (``. .local/env``); a cluster is asked only by what the notes say."""
 
+import base64
 import json
 import os
 import re
@@ -100,12 +101,13 @@ def test_helm_finds_nothing_to_complain_about(chart: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("deployment", ["sympozium-operator", "sympozium-runs"])
+@pytest.mark.parametrize("deployment", ["sympozium-operator", "sympozium-runs", "sympozium-console"])
 def test_pods_pass_pod_security_restricted_with_a_root_that_nobody_writes(deployment: str) -> None:
     pod = pod_of(rendered(), deployment)
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & set(pod)
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert [set(volume) for volume in pod.get("volumes", [])] in ([], [{"name", "secret"}])
     for container in pod["containers"]:
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
@@ -203,6 +205,21 @@ def test_all_of_one_image_is_one_image() -> None:
     assert pod_of(documents, "sympozium-runs")["containers"][0]["image"] == image
     assert pick(documents, "SkillPack", "web-endpoint")["spec"]["sidecar"]["image"] == image
     assert pod_of(documents, "sympozium-operator")["containers"][0]["image"] == "r.example.com/sympozium/operator:0.2.0"
+
+
+def test_the_console_is_left_out_whole() -> None:
+    there = [item["kind"] for item in rendered() if item["metadata"]["name"].startswith("sympozium-console")]
+    assert len(there) == 6
+    assert not [item for item in rendered("console.enabled=false") if "console" in item["metadata"]["name"]]
+
+
+def test_the_consoles_token_is_random_or_ones_own() -> None:
+    made = [pick(rendered(), "Secret", "sympozium-console-token")["data"]["token"] for _ in range(2)]
+    assert made[0] != made[1]
+    assert all(len(base64.b64decode(token)) == 48 for token in made)
+    own = rendered("console.tokenSecret=own")
+    assert not [item for item in own if item["kind"] == "Secret"]
+    assert pod_of(own, "sympozium-console")["volumes"] == [{"name": "tokens", "secret": {"secretName": "own"}}]
 
 
 def test_the_built_in_skill_is_a_server_that_its_crd_takes() -> None:
@@ -311,6 +328,9 @@ def test_the_operator_holds_all_that_it_grants() -> None:
         ("operator.serviceAccount.name=other", "/operator/serviceAccount"),
         ("networkPolicies.enabled=maybe", "/networkPolicies/enabled"),
         ("networkPolicies.extraAgentEgress[0].from[0].podSelector=x", "/networkPolicies/extraAgentEgress"),
+        ("console.replicas=0", "/console/replicas"),
+        ("console.tokenSecret=A b", "/console/tokenSecret"),
+        ("console.token=secret", "'token'"),
         ("runs.retention=soon", "/runs/retention"),
         ("runs.retention=0s", "/runs/retention"),
         ("runs.kept=many", "/runs/kept"),
@@ -335,6 +355,10 @@ def test_the_notes_name_the_release_and_a_file_that_there_is() -> None:
     assert f"is installed in namespace {NAMESPACE}" in notes()
     [example] = re.findall(r"kubectl apply -f (\S+)", notes())
     assert "name: assistant" in (ROOT / example).read_text()
+
+
+def test_the_notes_say_how_to_reach_the_console() -> None:
+    assert f"kubectl -n {NAMESPACE} port-forward service/sympozium-console" in notes()
 
 
 def test_the_commands_of_the_notes_work(chat: Endpoint, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ class TestWebProxy:
 
 def test_the_system_is_hardened(system: Namespace) -> None:
     pods = system.list("pods", "-l", "app.kubernetes.io/part-of=sympozium")
-    assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods} == {"operator", "runs"}
+    assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods} == {"operator", "runs", "console"}
     for pod in pods:
         hardened(pod)
 

@@ -2,7 +2,8 @@
 
 It keeps what the code under test relies on: uids and resource versions, 404 and 409, the status subresource, server-side
 apply without writes when nothing changed, merge patch, selectors, owner-reference cascade, a terminal run that never changes, and
-watches. It validates nothing else. ``writes`` is the audit log; ``refuse`` and ``meanwhile`` make calls fail or race.
+watches. It checks an object against its schema only when it is told to be strict.
+``writes`` is the audit log; ``refuse`` and ``meanwhile`` make calls fail or race.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from tests.fakes.validation import check
 
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
 from sympozium_api.client import resources as kinds
@@ -116,17 +119,28 @@ class FakeKubernetes(Client):
             for (plural, space, _), body in self.objects.items()
             if plural == kind.plural and namespace in (None, space) and _selected(body, selectors)
         ]
-        return Collection(items, str(next(self._versions)))
+        version = str(next(self._versions))
+        if "limit" not in selectors:
+            return Collection(items, version)
+        items.sort(key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"]))
+        if not selectors.get("continue", "0").isdecimal():
+            raise api_error(400, "BadRequest", "continue key is not valid")
+        first = int(selectors.get("continue", "0"))
+        last = first + int(selectors["limit"])
+        more = {"next_page": str(last), "remaining": len(items) - last} if last < len(items) else {}
+        return Collection(items[first:last], version, **more)  # type: ignore[arg-type]
 
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         found = (await self.collection(kind, namespace, **selectors)).items
         return [{key: value for key, value in item.items() if key not in ("spec", "status")} for item in found]
 
-    async def create(self, kind: ResourceType, namespace: str, body: Object) -> Object:
+    async def create(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
         self._enter("create", kind, body["metadata"]["name"])
         key = (kind.plural, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise api_error(409, "AlreadyExists")
+        if strict:
+            check(key[0], key[2], body)
         return self._write("create", key, _without_status(key, body) | _identity(kind, namespace, body))
 
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
@@ -137,25 +151,41 @@ class FakeKubernetes(Client):
         return self._write("apply", key, _merged(self.objects.get(key, {}), asked))
 
     async def patch(
-        self, kind: ResourceType, namespace: str, name: str, body: Object, *, subresource: str | None = None
+        self,
+        kind: ResourceType,
+        namespace: str,
+        name: str,
+        body: Object,
+        *,
+        subresource: str | None = None,
+        strict: bool = False,
     ) -> Object:
         self._enter("patch", kind, name)
         old = self._existing(kind, namespace, name)
         key = (kind.plural, namespace, name)
+        _same_version(old, body.get("metadata", {}).get("resourceVersion"))
         part = {"status": body.get("status", {})} if subresource == "status" else _without_status(key, body)
+        if strict:
+            check(key[0], key[2], _merged(old, part), of_a_patch=True)
         return self._write("patch", key, _merged(old, part), subresource)
 
-    async def replace(self, kind: ResourceType, namespace: str, body: Object) -> Object:
+    async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
         self._enter("replace", kind, body["metadata"]["name"])
         old = self._existing(kind, namespace, body["metadata"]["name"])
-        if body["metadata"].get("resourceVersion", "") not in ("", old["metadata"]["resourceVersion"]):
-            raise api_error(409, "Conflict")
-        return self._write("replace", (kind.plural, namespace, body["metadata"]["name"]), copy.deepcopy(body))
+        _same_version(old, body["metadata"].get("resourceVersion"))
+        key = (kind.plural, namespace, body["metadata"]["name"])
+        status = {"status": old["status"]} if key[0] in WITH_STATUS and "status" in old else {}
+        if strict:
+            check(key[0], key[2], body)
+        return self._write("replace", key, _without_status(key, body) | status)
 
-    async def delete(self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None) -> None:
+    async def delete(
+        self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None, version: str | None = None
+    ) -> None:
         self._enter("delete", kind, name)
         body = self.objects.get((kind.plural, namespace, name))
         if body is not None and uid in (None, body["metadata"]["uid"]):
+            _same_version(body, version)
             self.writes.append(("delete", kind.plural, name))
             self.remove(kind, name, namespace)
 
@@ -267,6 +297,11 @@ def _identity(kind: ResourceType, namespace: str, body: Object) -> Object:
 def _without_status(key: Key, body: Object) -> Object:
     dropped = "status" if key[0] in WITH_STATUS else ""
     return {name: copy.deepcopy(value) for name, value in body.items() if name != dropped}
+
+
+def _same_version(body: Object, version: str | None) -> None:
+    if (version or body["metadata"]["resourceVersion"]) != body["metadata"]["resourceVersion"]:
+        raise api_error(409, "Conflict", "the object has been modified")
 
 
 def _content(body: Object) -> Object:

@@ -13,6 +13,7 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 async def logged(proxy: Proxy, *records: dict[str, Any]) -> tuple[list[Any], str]:
     """All lines of one request and its run, and the run's name."""
+    await proxy.http.get("/v1/models", headers={"Authorization": "Bearer sk-test"})  # the keys have been read, and told
     headers = {"x-request-id": "r-1", "traceparent": TRACEPARENT, "x-words": WORDS}
     with capture_logs() as lines:
         asked = asyncio.create_task(proxy.chat(messages=[{"role": "user", "content": WORDS}], headers=headers))
@@ -43,6 +44,7 @@ async def test_a_failure_is_logged_without_the_models_words(proxy: Proxy) -> Non
 
 
 async def test_neither_key_nor_body_is_in_the_line_of_a_refusal(proxy: Proxy) -> None:
+    await proxy.chat(key="sk-wrong")
     with capture_logs() as lines:
         await proxy.chat(key=WORDS)
         await proxy.http.post("/v1/chat/completions", content=WORDS, headers={"Authorization": "Bearer sk-test"})

@@ -1,4 +1,4 @@
-{{- /* What the pods of both Deployments have in common: the Pod Security level "restricted", and a root that nobody writes.
+{{- /* What the pods of all Deployments have in common: the Pod Security level "restricted", and a root that nobody writes.
 Called with (dict "root" $ "component" "operator" "name" "sympozium-operator" "image" "operator" "values" .Values.operator). */}}
 
 {{- define "sympozium.serviceAccount" -}}

@@ -71,6 +71,15 @@ def web_endpoint(instance: SympoziumInstance) -> WebEndpoint | None:
     return found
 
 
+def web_endpoint_is_on(instance: SympoziumInstance) -> bool:
+    """Whether the instance has a web endpoint; while its spec is invalid, what was before counts."""
+    try:
+        return web_endpoint(instance) is not None
+    except InvalidSpec:
+        before = instance.status.web_endpoint
+        return before is not None and before.enabled
+
+
 class _Params:
     """A skill's params, read with the path that an error names."""
 

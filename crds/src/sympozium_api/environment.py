@@ -41,3 +41,8 @@ OTEL_SAMPLER = "OTEL_TRACES_SAMPLER"
 OTEL_SAMPLER_ARG = "OTEL_TRACES_SAMPLER_ARG"
 OTEL_SAMPLER_BY_RATIO = "parentbased_traceidratio"
 """A caller's decision counts; of requests without one, this share is recorded."""
+
+# The console's pod, which the chart makes.
+CONSOLE_TOKENS_DIR = "/etc/sympozium/console-tokens"
+"""The mounted Secret; every file whose name begins with ``token`` holds a valid bearer token."""
+CONSOLE_TOKEN_PREFIX = "token"  # noqa: S105 - the name of a file

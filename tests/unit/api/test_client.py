@@ -58,7 +58,7 @@ async def test_a_watch_begins_with_a_snapshot_and_goes_on_when_the_server_ends_i
     change = await coming
     assert isinstance(change, Change)
     assert (change.object["metadata"]["name"], change.deleted) == ("b", True)
-    await events.aclose()  # type: ignore[attr-defined]
+    await events.aclose()
 
 
 async def test_a_watch_lists_again_after_a_failure() -> None:
@@ -66,4 +66,4 @@ async def test_a_watch_lists_again_after_a_failure() -> None:
     kubernetes.refuse("list", JOBS, ApiUnavailable("away"), ApiUnavailable("away"))
     events = watch(kubernetes, JOBS, "default")
     assert isinstance(await anext(events), Snapshot)
-    await events.aclose()  # type: ignore[attr-defined]
+    await events.aclose()

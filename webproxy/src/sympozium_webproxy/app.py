@@ -1,13 +1,12 @@
 """The web-proxy's ASGI application, made from its parts."""
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
+from sympozium_runs.http.trace import RequestTrace
 from sympozium_webproxy.context import Context
-from sympozium_webproxy.middleware import RequestTrace
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 from sympozium_webproxy.routes import chat, health, models
 
@@ -23,7 +22,6 @@ def create_app(context: Context) -> FastAPI:
         app.include_router(routes.router)
     app.add_exception_handler(OpenAIError, _openai_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _bug)
     app.add_middleware(RequestTrace, metrics=context.metrics, tracing=context.tracing)
     return app
@@ -39,11 +37,6 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - what this handler is registered for
     message = f"{error.detail}: {request.method} {request.url.path}"
     return await _openai_error(request, OpenAIError(error.status_code, message, code="unknown_url"))
-
-
-async def _left(_: Request, __: Exception) -> Response:
-    """The caller left, or was cut off, in the middle of its body: nobody reads this, but it is counted."""
-    return Response(status_code=499)
 
 
 async def _bug(request: Request, _: Exception) -> JSONResponse:

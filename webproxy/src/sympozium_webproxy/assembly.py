@@ -7,10 +7,12 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api import environment
+from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_runs.board import Board
 from sympozium_runs.follow import RunWatch
+from sympozium_runs.http.keys import BearerKeys
 from sympozium_runs.identity import PodTokens
 from sympozium_runs.metrics import SurfaceMetrics
 from sympozium_runs.runs import Runs
@@ -20,7 +22,6 @@ from sympozium_runs.tracing import Tracing
 from sympozium_webproxy.app import create_app
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.endpoint import Endpoint, watch_instance
-from sympozium_webproxy.keys import ApiKeys
 from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.peers import Peers
 from sympozium_webproxy.settings import Settings
@@ -54,14 +55,7 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         await endpoint.read.wait()  # its limits say what runs cost
         await run_watch.run()
 
-    async def api_answers() -> bool:
-        try:
-            await client.raw("/version")
-        except (ApiError, ApiUnavailable):
-            return False
-        return True
-
-    keys = ApiKeys(settings.api_keys, clock=clock.monotonic)
+    keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
     surface_metrics = SurfaceMetrics(lambda: keys.ids)
     context = Context(
         settings=settings,
@@ -72,7 +66,7 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         clock=clock,
         open_runs=lambda: run_watch.open_count,
         runs_known=lambda: run_watch.synced,
-        api_answers=api_answers,
+        api_answers=client.answers,
         tracing=tracing,
     )
     context.metrics.observe(open_runs=context.open_runs, waiting=board.waiting, others=surface_metrics.registry)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from sympozium_api.clock import Clock
+from sympozium_runs.http.keys import BearerKeys
 from sympozium_runs.runs import Runs
 from sympozium_runs.tracing import Tracing
 from sympozium_webproxy.endpoint import Endpoint
-from sympozium_webproxy.keys import ApiKeys
 from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.metrics import Metrics
 from sympozium_webproxy.settings import Settings
@@ -22,7 +22,7 @@ class Context:
     settings: Settings
     endpoint: Endpoint
     runs: Runs
-    keys: ApiKeys
+    keys: BearerKeys
     limiter: RateLimiter
     clock: Clock
     open_runs: Callable[[], int]

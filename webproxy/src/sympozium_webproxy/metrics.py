@@ -2,44 +2,29 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+from sympozium_runs.http.metrics import SECONDS, RequestMetrics
 
 
-class Metrics:
+class Metrics(RequestMetrics):
     """The instruments of one application, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        self.requests = Counter(
-            "sympozium_http_requests_total", "Requests answered.", ["route", "status"], registry=self.registry
-        )
-        self.in_flight = Gauge("sympozium_http_requests_in_flight", "Requests being answered.", registry=self.registry)
-        self.duration = Histogram(
-            "sympozium_http_request_duration_seconds",
-            "From a request's first byte to its answer's last.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
+        super().__init__()
         self.first_token = Histogram(
             "sympozium_time_to_first_token_seconds",
             "From a request's first byte to the first piece of the model's answer.",
-            buckets=_SECONDS,
+            buckets=SECONDS,
             registry=self.registry,
         )
         self.refused = Counter(
             "sympozium_requests_refused_total", "Requests over a limit.", ["reason"], registry=self.registry
         )
-        self.by_key = Counter(
-            "sympozium_key_requests_total", "Requests with a valid key.", ["key", "status"], registry=self.registry
-        )
         self.run_start = Histogram(
             "sympozium_run_start_duration_seconds",
             "From a request's first byte to the first word of its run's pod.",
-            buckets=_SECONDS,
+            buckets=SECONDS,
             registry=self.registry,
         )
         self._open = Gauge(

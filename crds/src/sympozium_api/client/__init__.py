@@ -4,7 +4,7 @@ The official client costs 1.0 ms and 40 MB and more per process where this costs
 """
 
 from sympozium_api.client.auth import Connection, from_environment
-from sympozium_api.client.errors import ApiError, ApiUnavailable
+from sympozium_api.client.errors import ApiError, ApiUnavailable, Cause
 from sympozium_api.client.resources import ResourceType
 from sympozium_api.client.rest import Client
 from sympozium_api.client.watch import Change, Snapshot, watch
@@ -12,6 +12,7 @@ from sympozium_api.client.watch import Change, Snapshot, watch
 __all__ = [
     "ApiError",
     "ApiUnavailable",
+    "Cause",
     "Change",
     "Client",
     "Connection",

@@ -1,6 +1,16 @@
 """How a call of the API server can fail."""
 
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One thing that the API server found wrong; ``field`` is a path such as ``spec.webEndpoint.replicas``, or empty."""
+
+    reason: str
+    field: str
+    message: str
 
 
 class ApiError(Exception):
@@ -14,7 +24,10 @@ class ApiError(Exception):
         self.reason: str = body.get("reason") or ""
         self.message: str = body.get("message") or f"HTTP {status}"
         details = body.get("details") or {}
-        self.causes = tuple(cause.get("reason") for cause in details.get("causes") or ())
+        self.causes = tuple(
+            Cause(cause.get("reason") or "", cause.get("field") or "", cause.get("message") or "")
+            for cause in details.get("causes") or ()
+        )
         super().__init__(f"{status} {self.reason}: {self.message}")
 
     @property
@@ -35,7 +48,7 @@ class ApiError(Exception):
     @property
     def namespace_terminating(self) -> bool:
         """Nothing can be made in the namespace any more: it is being deleted."""
-        return self.forbidden and "NamespaceTerminating" in self.causes
+        return self.forbidden and any(cause.reason == "NamespaceTerminating" for cause in self.causes)
 
     @property
     def invalid(self) -> bool:

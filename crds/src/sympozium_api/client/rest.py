@@ -29,6 +29,10 @@ class Collection:
 
     items: list[Object]
     resource_version: str
+    next_page: str = ""
+    """Where the next page begins; empty: there is none."""
+    remaining: int | None = None
+    """How many objects come after this page, where the API server knows."""
 
 
 class Client:
@@ -74,11 +78,26 @@ class Client:
         """The same with the version from which a watch goes on."""
         found = await self._call("GET", kind.path(namespace), params=selectors, timeout=_LIST_TIMEOUT)
         own_kind = {"apiVersion": kind.api_version, "kind": kind.kind}  # lists leave it out of their items
-        return Collection([own_kind | item for item in found["items"] or []], found["metadata"]["resourceVersion"])
+        return Collection(
+            items=[own_kind | item for item in found["items"] or []],
+            resource_version=found["metadata"]["resourceVersion"],
+            next_page=found["metadata"].get("continue") or "",
+            remaining=found["metadata"].get("remainingItemCount"),
+        )
 
-    async def create(self, kind: ResourceType, namespace: str, body: Object) -> Object:
-        """Make an object; ApiError.already_exists when its name is taken."""
-        return await self._call("POST", kind.path(namespace), body=body)
+    async def page(
+        self, kind: ResourceType, namespace: str | None, *, limit: int, after: str, **selectors: str
+    ) -> Collection:
+        """At most ``limit`` objects, by namespace and name, from where the page ended whose ``next_page`` is ``after``.
+
+        ApiError 410 when that page is too old to be continued.
+        """
+        place = {"limit": str(limit)} | ({"continue": after} if after else {})
+        return await self.collection(kind, namespace, **place, **selectors)
+
+    async def create(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
+        """Make an object; ApiError.already_exists when its name is taken, 400 for an unknown field when ``strict``."""
+        return await self._call("POST", kind.path(namespace), body=body, params=_validation(strict=strict))
 
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
         """Server-side apply: make the object, or make it have the fields of ``body``; other managers' claims give way."""
@@ -91,29 +110,60 @@ class Client:
         )
 
     async def patch(
-        self, kind: ResourceType, namespace: str, name: str, body: Object, *, subresource: str | None = None
+        self,
+        kind: ResourceType,
+        namespace: str,
+        name: str,
+        body: Object,
+        *,
+        subresource: str | None = None,
+        strict: bool = False,
     ) -> Object:
-        """JSON merge patch (RFC 7386) of an object or its subresource."""
-        return await self._call("PATCH", kind.path(namespace, name, subresource), body=body, content_type=_MERGE_PATCH)
+        """JSON merge patch (RFC 7386) of an object or its subresource; ApiError 400 for an unknown field when ``strict``."""
+        return await self._call(
+            "PATCH",
+            kind.path(namespace, name, subresource),
+            body=body,
+            content_type=_MERGE_PATCH,
+            params=_validation(strict=strict),
+        )
 
-    async def replace(self, kind: ResourceType, namespace: str, body: Object) -> Object:
-        """Put an object in the place of the version that ``body`` was read as; ApiError 409 when it has changed."""
-        return await self._call("PUT", kind.path(namespace, body["metadata"]["name"]), body=body)
+    async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
+        """Put an object in the place of the version that ``body`` was read as; ApiError 409 when it has changed,
+        400 for an unknown field when ``strict``.
+        """
+        path = kind.path(namespace, body["metadata"]["name"])
+        return await self._call("PUT", path, body=body, params=_validation(strict=strict))
 
-    async def delete(self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None) -> None:
-        """Delete an object, what it owns in the background; one that is gone, or another of that name than ``uid``, is no error."""
-        options: Object = {"propagationPolicy": "Background"}
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+    async def delete(
+        self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None, version: str | None = None
+    ) -> None:
+        """Delete an object, what it owns in the background; one that is gone, or another of that name than ``uid``, is no error.
+
+        ApiError 409 when it is not the resource version ``version`` any more.
+        """
+        conditions = {"uid": uid, "resourceVersion": version}
+        options: Object = {
+            "propagationPolicy": "Background",
+            "preconditions": {key: value for key, value in conditions.items() if value is not None},
+        }
         try:
             await self._call("DELETE", kind.path(namespace, name), body=options)
         except ApiError as error:
-            if not error.not_found and not (uid is not None and error.status == 409):
+            if not error.not_found and not (uid is not None and version is None and error.status == 409):
                 raise
 
     async def raw(self, path: str) -> Object:
         """A document of the API server that is no object, e.g. ``/openid/v1/jwks``."""
         return await self._call("GET", path, accept="*/*")
+
+    async def answers(self) -> bool:
+        """Whether the API server can be reached."""
+        try:
+            await self.raw("/version")
+        except (ApiError, ApiUnavailable):
+            return False
+        return True
 
     def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> Any:
         """An open GET whose lines are read as they come; it fails after ``silence`` seconds without a byte."""
@@ -145,6 +195,10 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
         return answer(response.status, content)
+
+
+def _validation(*, strict: bool) -> dict[str, str]:
+    return {"fieldValidation": "Strict"} if strict else {}
 
 
 def answer(status: int, content: bytes) -> Object:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
@@ -35,7 +35,7 @@ class Change:
 
 async def watch(
     client: Client, kind: ResourceType, namespace: str | None, **selectors: str
-) -> AsyncIterator[Snapshot | Change]:
+) -> AsyncGenerator[Snapshot | Change, None]:
     """A Snapshot, then Changes, without end; after a gap another Snapshot.
 
     Failures of any length are retried for ever, with jittered backoff; the caller sees only a later Snapshot.

@@ -49,15 +49,6 @@ class Plan:
     after: float | None
 
 
-def web_endpoint_is_on(instance: SympoziumInstance) -> bool:
-    """Whether the instance has a web endpoint; while its spec is invalid, what was before counts."""
-    try:
-        return effective.web_endpoint(instance) is not None
-    except InvalidSpec:
-        before = instance.status.web_endpoint
-        return before is not None and before.enabled
-
-
 def owns(instance: SympoziumInstance, run: AgentRun) -> bool:
     """Whether a run goes with the instance."""
     return any(owner.uid == instance.metadata.uid for owner in run.metadata.owner_references)
@@ -82,7 +73,7 @@ def decide(seen: Input) -> Plan:
     trouble = secret_trouble(named.secret, named.provider, seen.secret)
     model = trouble or Finding("ModelReady", ok=True, reason="SecretFound" if named.secret else "NoSecretNeeded")
     wanted = endpoint is not None if accepted.ok else None
-    shown = web_endpoint_is_on(seen.instance)
+    shown = effective.web_endpoint_is_on(seen.instance)
     findings = [accepted, model, *([_web_endpoint(seen.server)] if shown else [])]
     return Plan(
         status=_status(seen, findings, endpoint, shown=shown),

@@ -66,7 +66,7 @@ class Instances:
         secret, pack, keys, server = await asyncio.gather(
             self.client.find(SECRETS, namespace, wanted) if wanted else _nothing(),
             web_endpoint_pack(self.client, namespace, self.namespace)
-            if policy.web_endpoint_is_on(instance)
+            if effective.web_endpoint_is_on(instance)
             else _nothing(),
             own_keys(self.client, instance),
             self.client.find(RUNS, namespace, names.web_endpoint_run(name)),
@@ -81,7 +81,7 @@ class Instances:
         )
 
     async def _route(self, seen: policy.Input) -> route_policy.State:
-        if not policy.web_endpoint_is_on(seen.instance):
+        if not effective.web_endpoint_is_on(seen.instance):
             return route_policy.NO_ROUTE  # a route that is there goes with the server run
         return await self.routes.reconcile(seen.instance, seen.server)
 

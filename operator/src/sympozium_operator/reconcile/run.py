@@ -21,7 +21,7 @@ from sympozium_operator.policy import news
 from sympozium_operator.policy import pods as pod_policy
 from sympozium_operator.policy import run as policy
 from sympozium_operator.policy.admission import SHOW_AFTER, Admission, Run
-from sympozium_operator.policy.instance import secret_trouble, web_endpoint_is_on
+from sympozium_operator.policy.instance import secret_trouble
 
 Object = dict[str, Any]
 
@@ -157,7 +157,7 @@ class Runs:
             run,
             instance,
             self.agent,
-            served=web_endpoint_is_on(instance),
+            served=effective.web_endpoint_is_on(instance),
             deadline=policy.timeout(run, instance) + policy.GRACE,
         )
         try:

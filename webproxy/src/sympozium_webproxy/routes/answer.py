@@ -12,10 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from sympozium_api.records import Record
 from sympozium_runs.board import Left
+from sympozium_runs.http import sse
 from sympozium_runs.runs import Handle
-from sympozium_webproxy.protocol import sse
 from sympozium_webproxy.protocol.openai import errors
-from sympozium_webproxy.protocol.openai.chat import Chunks, Head, completion
+from sympozium_webproxy.protocol.openai.chat import DONE, Chunks, Head, completion
 
 
 class RunResponse(Response):
@@ -117,7 +117,7 @@ class ChunkResponse(RunResponse):
             case "delta":
                 return sse.data(self._chunks.delta(record))
             case "done":
-                return b"".join(map(sse.data, self._chunks.end(record))) + sse.DONE
+                return b"".join(map(sse.data, self._chunks.end(record))) + DONE
             case "error":
                 return sse.data(errors.of_run(record["error"]).body)
         return b""
@@ -125,10 +125,5 @@ class ChunkResponse(RunResponse):
     async def _send_frames(self, send: Send, frames: bytes) -> None:
         if not self._streaming:
             self._streaming = True
-            headers = {
-                "content-type": "text/event-stream; charset=utf-8",
-                "cache-control": "no-cache",
-                "x-accel-buffering": "no",
-            }
-            await self._begin(send, 200, headers)
+            await self._begin(send, 200, sse.HEADERS)
         await send({"type": "http.response.body", "body": frames, "more_body": True})

@@ -14,6 +14,8 @@ JsonObject = dict[str, Any]
 
 MAX_DEPTH = 64
 """Levels of objects and lists in a body; tools with deep schemas have about 20."""
+DONE = b"data: [DONE]\n\n"
+"""The last frame of a stream."""
 
 
 class _Open(BaseModel):

@@ -1,4 +1,4 @@
-"""API keys: the files of a mounted Secret, read again while the process runs, so that rotation needs no restart (rule 4)."""
+"""Bearer keys: the files of a mounted Secret, read again while the process runs, so that rotation needs no restart (rule 4)."""
 
 import contextlib
 import hashlib
@@ -8,19 +8,18 @@ from pathlib import Path
 
 import structlog
 
-from sympozium_api.environment import API_KEY_PREFIX
-
 log = structlog.get_logger()
 
 _REREAD_SECONDS = 2.0
 """The kubelet takes up to a minute to bring a changed Secret; this adds little to it and costs one small directory."""
 
 
-class ApiKeys:
-    """The valid keys of an endpoint: every file whose name begins with ``api-key``; the name is the key's id."""
+class BearerKeys:
+    """The valid keys of a server: every file of a folder whose name begins with ``prefix``; the name is the key's id."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, *, prefix: str, clock: Callable[[], float]) -> None:
         self._folder = folder
+        self._prefix = prefix
         self._clock = clock
         self._read_at = float("-inf")
         self._digests: dict[str, bytes] = {}
@@ -47,10 +46,10 @@ class ApiKeys:
     def _current(self) -> dict[str, bytes]:
         now = self._clock()
         if now - self._read_at >= _REREAD_SECONDS:
-            contents = {file.name: _content(file) for file in self._folder.glob(f"{API_KEY_PREFIX}*")}
+            contents = {file.name: _content(file) for file in self._folder.glob(f"{self._prefix}*")}
             digests = {key_id: _digest(key) for key_id, key in contents.items() if key}
             if digests != self._digests:
-                log.info("API keys changed", valid=sorted(digests))
+                log.info("keys changed", valid=sorted(digests))
             self._digests, self._read_at = digests, now
         return self._digests
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.fakes.clock import FakeClock
 
-from sympozium_webproxy.keys import ApiKeys
+from sympozium_runs.http.keys import BearerKeys
 
 
 @pytest.fixture
@@ -13,8 +13,8 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-def keys_of(folder: Path, clock: FakeClock) -> ApiKeys:
-    return ApiKeys(folder, clock=clock.monotonic)
+def keys_of(folder: Path, clock: FakeClock) -> BearerKeys:
+    return BearerKeys(folder, prefix="api-key", clock=clock.monotonic)
 
 
 def mount(folder: Path, version: str, **keys: str) -> None:

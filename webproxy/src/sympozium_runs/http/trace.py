@@ -6,11 +6,12 @@ import uuid
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sympozium_api.trace import TraceContext
+from sympozium_runs.http.metrics import RequestMetrics
 from sympozium_runs.tracing import Tracing
-from sympozium_webproxy.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -21,7 +22,7 @@ _UNLOGGED = ("/health", "/healthz", "/readyz", "/metrics")
 class RequestTrace:
     """Gives each request an id and a span, counts it and logs one line about it, without content."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics, tracing: Tracing) -> None:
         self._app = app
         self._metrics = metrics
         self._tracing = tracing
@@ -51,6 +52,8 @@ class RequestTrace:
         with self._metrics.in_flight.track_inprogress():
             try:
                 await self._app(scope, receive, tell)
+            except ClientDisconnect:
+                pass  # in the middle of its body: nobody is there to be answered
             finally:
                 self._note(scope, status, time.monotonic() - started)
 

@@ -1,0 +1,27 @@
+"""``python -m sympozium_console``: one replica of the management API, port 8080."""
+
+import os
+
+import uvloop
+
+from sympozium_api import logs, names
+from sympozium_api.client import Client, from_environment
+from sympozium_api.clock import SystemClock
+from sympozium_console import settings as settings_module
+from sympozium_console.app import create_app
+from sympozium_console.context import assemble
+from sympozium_console.settings import Settings
+from sympozium_runs.serving import Listener, serve
+
+
+async def main(settings: Settings) -> None:
+    """Serve until SIGTERM."""
+    async with Client.connect(from_environment()) as client:
+        context = assemble(client, settings, SystemClock())
+        listener = Listener(create_app(context), names.HTTP_PORT)
+        await serve([listener], drain=context.draining.set, grace_seconds=settings.grace_seconds)
+
+
+if __name__ == "__main__":
+    logs.configure()
+    uvloop.run(main(settings_module.from_environment(os.environ)))

@@ -1,0 +1,1 @@
+"""HTTP routes: each parses, calls and returns, and decides nothing."""

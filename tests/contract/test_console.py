@@ -1,0 +1,98 @@
+"""The console's description of itself, its page, its chart and its code say the same."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
+from tests.fakes.clock import FakeClock
+from tests.fakes.kubernetes import FakeKubernetes
+
+from sympozium_api import environment
+from sympozium_console.app import create_app
+from sympozium_console.context import assemble
+from sympozium_console.settings import InvalidSetting, Settings, from_environment
+
+Object = dict[str, Any]
+
+SECTION = re.search(r"^## The console.*?(?=^## |\Z)", page("http.md"), re.MULTILINE | re.DOTALL)
+REASON = re.compile(r'Refusal\(\s*\d+,\s*"(\w+)"|reason="(\w+)"|reason: str = "(\w+)"|reason = "(\w+)"')
+
+
+@pytest.fixture(scope="module")
+def description() -> Object:
+    return create_app(assemble(FakeKubernetes(), Settings("here", tokens=Path("/nowhere")), FakeClock())).openapi()
+
+
+def section() -> str:
+    assert SECTION
+    return SECTION.group()
+
+
+def operations(description: Object) -> dict[str, Object]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_every_route_has_a_line_and_every_line_a_route(description: Object) -> None:
+    documented = {word for word in words_in_first_cells(section()) if re.match("[A-Z]+ /", word)}
+    assert documented == set(operations(description))
+
+
+def test_every_parameter_has_a_line(description: Object) -> None:
+    parameters = [found for operation in operations(description).values() for found in operation.get("parameters", [])]
+    asked = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
+    assert {"namespace", "limit", "continue"} <= asked
+    assert asked <= words_in_first_cells(section())
+
+
+def test_every_reason_has_a_line() -> None:
+    sources = "".join(file.read_text() for file in source_files("console/src"))
+    reasons = {word for words in REASON.findall(sources) for word in words if word[:1].isupper()}
+    assert {"Unauthorized", "RunEnded", "NotFound"} <= reasons
+    assert reasons - {"Refused"} <= words_in_first_cells(section())
+
+
+def test_only_health_and_metrics_need_no_token(description: Object) -> None:
+    free = {name for name, operation in operations(description).items() if not operation.get("security")}
+    assert free == {"GET /healthz", "GET /readyz", "GET /metrics"}
+
+
+def test_every_answer_and_every_body_is_described(description: Object) -> None:
+    for name, operation in operations(description).items():
+        good = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
+        assert "content" in good or "204" in operation["responses"], name
+        assert operation["summary"], name
+        assert ("requestBody" in operation) is (name.split()[0] in ("PUT", "PATCH")), name
+    assert "422" not in str({name: list(operation["responses"]) for name, operation in operations(description).items()})
+
+
+def test_every_reference_leads_to_a_schema(description: Object) -> None:
+    schemas = description["components"]["schemas"]
+    named = set(re.findall(r"'#/components/schemas/(\w+)'", str(description)))
+    assert {"SympoziumInstance", "AgentRun", "ErrorAnswer"} <= named
+    assert named <= set(schemas)
+
+
+def test_the_chart_mounts_the_tokens_where_they_are_read() -> None:
+    template = (ROOT / "charts/sympozium/templates/console.yaml").read_text()
+    assert f"mountPath: {environment.CONSOLE_TOKENS_DIR}\n" in template
+    assert f"name: {environment.NAMESPACE}\n" in template
+    assert f"  {environment.CONSOLE_TOKEN_PREFIX}: " in template
+
+
+def test_it_starts_with_what_the_chart_says_and_not_without() -> None:
+    assert from_environment({environment.NAMESPACE: "here"}).namespace == "here"
+    with pytest.raises(InvalidSetting, match=environment.NAMESPACE):
+        from_environment({})
+
+
+def test_a_stream_ends_within_the_pods_grace() -> None:
+    template = (ROOT / "charts/sympozium/templates/console.yaml").read_text()
+    [pause] = [yaml.safe_load(line)["seconds"] for line in template.splitlines() if line.strip().startswith("seconds:")]
+    assert pause + from_environment({environment.NAMESPACE: "here"}).grace_seconds < 30

@@ -1,0 +1,313 @@
+"""The management API on a cluster, through its Service."""
+
+import base64
+import json
+import secrets
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, installed_with, instance, until
+
+NAME = "managed"
+CHILDREN = ("deployments", "services", "serviceaccounts", "roles", "rolebindings", "secrets")
+
+
+class Console:
+    """The console, asked about one namespace."""
+
+    def __init__(self, system: Namespace, namespace: str) -> None:
+        service = system.get("service", "sympozium-console")
+        self.namespace = namespace
+        self.url = f"http://{service['spec']['clusterIP']}:8080"
+        self.http = httpx2.Client(base_url=self.url, timeout=30)
+        self.use_token(system)
+
+    def use_token(self, system: Namespace, secret: str = "sympozium-console-token") -> str:
+        token = base64.b64decode(system.get("secret", secret)["data"]["token"]).decode()
+        self.http.headers["Authorization"] = f"Bearer {token}"
+        return token
+
+    def asks(self, method: str, path: str, *, query: dict[str, str] | None = None, **request: Any) -> httpx2.Response:
+        params = {"namespace": self.namespace} | (query or {})
+        return self.http.request(method, f"/api/v1/{path}", params=params, **request)
+
+    def get(self, path: str, **query: str) -> Object:
+        response = self.asks("GET", path, query=query)
+        assert response.status_code == 200, response.text
+        found: Object = response.json()
+        return found
+
+    def refuses(self, status: int, method: str, path: str, **request: Any) -> Object:
+        response = self.asks(method, path, **request)
+        assert response.status_code == status, response.text
+        found: Object = response.json()["error"]
+        return found
+
+    def follow(self, run: str) -> Iterator[tuple[str, Object]]:
+        """Type and data of the events of a run."""
+        path, params = f"/api/v1/runs/{run}/events", {"namespace": self.namespace}
+        with self.http.stream("GET", path, params=params, timeout=60) as response:
+            assert response.status_code == 200
+            kind = ""
+            for line in response.iter_lines():
+                field, _, value = line.partition(": ")
+                if field == "event":
+                    kind = value
+                if field == "data":
+                    yield kind, json.loads(value)
+
+
+@pytest.fixture(scope="module")
+def console(system: Namespace, namespace: Namespace) -> Iterator[Console]:
+    found = Console(system, namespace.name)
+    yield found
+    found.http.close()
+
+
+@pytest.fixture
+def managed(console: Console, namespace: Namespace) -> Iterator[Endpoint]:
+    """An instance without a web endpoint, made by the console."""
+    made = console.asks("PUT", f"instances/{NAME}", json={"spec": instance(NAME)["spec"]})
+    assert made.status_code == 201, made.text
+    endpoint = Endpoint(namespace, NAME)
+    yield endpoint
+    endpoint.close()
+    namespace.delete("instance", NAME)
+    until(lambda: not namespace.list("pods", "-l", f"sympozium.ai/run={endpoint.run}"), within=40)
+
+
+def children(endpoint: Endpoint) -> list[str]:
+    """What belongs to the endpoint: kinds and names."""
+    selector = ("-l", f"sympozium.ai/run={endpoint.run}", "-o", "name")
+    return sorted(endpoint.namespace.kubectl("get", ",".join(CHILDREN), *selector).split())
+
+
+def deployment(endpoint: Endpoint) -> Object:
+    spec: Object = endpoint.namespace.get("deployment", f"{endpoint.run}-server")["spec"]
+    return spec
+
+
+def test_switched_on_it_serves_and_says_where(console: Console, managed: Endpoint) -> None:
+    assert console.get(f"instances/{NAME}/web-endpoint")["enabled"] is False
+    patched = console.asks("PATCH", f"instances/{NAME}", json={"webEndpoint": {"enabled": True}})
+    assert patched.status_code == 200, patched.text
+    assert console.get(f"instances/{NAME}/web-endpoint")["enabled"] is True
+    until(lambda: console.get(f"instances/{NAME}/web-endpoint")["phase"] == "Serving", within=120)
+
+    found = console.get(f"instances/{NAME}/web-endpoint")
+    conditions = {condition["type"]: condition["status"] for condition in found.pop("conditions")}
+    assert conditions == {"Accepted": "True", "ModelReady": "True", "WebEndpointReady": "True"}
+    assert found == {
+        "enabled": True,
+        "deploymentName": f"{NAME}-web-endpoint-server",
+        "serviceName": f"{NAME}-web-endpoint-server",
+        "gatewayReady": False,
+        "authSecretName": f"{NAME}-web-endpoint-web-api-key",
+        "url": f"http://{NAME}-web-endpoint-server.{console.namespace}.svc:8080",
+        "phase": "Serving",
+    }
+    assert managed.serves().chat().status_code == 200
+    assert managed.key not in json.dumps([found, console.get("instances"), console.get(f"instances/{NAME}")])
+
+
+def test_every_way_to_switch_on_has_the_same_effect(console: Console, managed: Endpoint) -> None:
+    skill, field = {"skills": [{"skillPackRef": "web-endpoint"}]}, {"webEndpoint": {"enabled": True}}
+
+    def by_kubectl(spec: Object) -> None:
+        managed.namespace.patch("instance", NAME, {"spec": spec})
+
+    def by_console(spec: Object) -> None:
+        assert console.asks("PATCH", f"instances/{NAME}", json=spec).status_code == 200
+
+    ways: list[tuple[Callable[[Object], None], Object]] = [
+        (by_kubectl, skill),
+        (by_kubectl, field),
+        (by_console, skill),
+        (by_console, field),
+    ]
+    effects = []
+    for switch, spec in ways:
+        switch(spec)
+        until(lambda: console.get(f"instances/{NAME}/web-endpoint")["phase"] == "Serving", within=120)
+        endpoint = console.get(f"instances/{NAME}/web-endpoint")
+        reasons = {condition["type"]: condition["reason"] for condition in endpoint.pop("conditions")}
+        effects.append([endpoint, reasons, children(managed), deployment(managed)])
+        by_console({"skills": [], "webEndpoint": None})
+        until(lambda: not children(managed), within=60, why=lambda: children(managed))
+        assert console.get(f"instances/{NAME}/web-endpoint")["enabled"] is False
+    assert len(effects[0][2]) == len(CHILDREN)
+    assert effects[1:] == effects[:1] * 3
+
+
+def test_the_api_servers_refusals_name_the_field(console: Console, managed: Endpoint) -> None:
+    path = f"instances/{NAME}"
+    unknown = console.refuses(400, "PATCH", path, json={"webEndpoint": {"enabld": True}})
+    assert unknown["message"] == 'unknown field "spec.webEndpoint.enabld"'
+    assert unknown["fields"] == [{"field": "spec.webEndpoint.enabld", "message": "unknown field"}]
+    strange = console.refuses(400, "PUT", path, json={"spec": {**instance(NAME)["spec"], "nonsense": 1}})
+    assert [field["field"] for field in strange["fields"]] == ["spec.nonsense"]
+    low = console.refuses(422, "PATCH", path, json={"webEndpoint": {"replicas": 0}})
+    assert (low["reason"], low["fields"][0]["field"]) == ("Invalid", "spec.webEndpoint.replicas")
+    both = {"skills": [{"skillPackRef": "a", "configMapRef": "b"}]}
+    assert "exactly one of skillPackRef" in console.refuses(422, "PATCH", path, json=both)["message"]
+    named = console.refuses(422, "PUT", "instances/1st", json={"spec": instance("x")["spec"]})
+    assert "begin with a letter" in named["message"]
+    nowhere = console.refuses(404, "PUT", path, query={"namespace": "nowhere"}, json={"spec": instance("x")["spec"]})
+    assert "nowhere" in nowhere["message"]
+    assert "spec" not in managed.namespace.get("instance", NAME)["spec"]
+
+
+def test_a_quota_that_is_full(console: Console, namespace: Namespace) -> None:
+    hard = {"hard": {"count/sympoziuminstances.sympozium.ai": "0"}}
+    namespace.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-more"}, "spec": hard})
+    try:
+        refused = console.refuses(403, "PUT", "instances/surplus", json={"spec": instance("surplus")["spec"]})
+        assert refused["reason"] == "Forbidden"
+        assert "no-more" in refused["message"]
+    finally:
+        namespace.delete("resourcequota", "no-more")
+
+
+def test_who_changes_an_older_version_is_refused(console: Console, managed: Endpoint) -> None:
+    path = f"instances/{NAME}"
+    until(lambda: managed.namespace.status("instance", NAME).get("phase") == "Running", within=10)
+    read = console.asks("GET", path)
+    changed = console.asks("PATCH", path, json={"maxQueuedRuns": 5}, headers={"If-Match": read.headers["etag"]})
+    assert changed.status_code == 200, changed.text
+    assert console.refuses(409, "PUT", path, json=read.json())["reason"] == "Conflict"
+    stale = {"resourceVersion": read.json()["metadata"]["resourceVersion"], "maxQueuedRuns": 6}
+    assert console.refuses(409, "PATCH", path, json=stale)["reason"] == "Conflict"
+    old = {"If-Match": read.headers["etag"]}
+    assert console.refuses(412, "PATCH", path, json={"maxQueuedRuns": 6}, headers=old)["reason"] == "PreconditionFailed"
+    assert console.refuses(412, "DELETE", path, headers=old)["reason"] == "PreconditionFailed"
+    assert console.refuses(412, "PUT", path, json={"spec": {}}, headers={"If-None-Match": "*"})
+    current = console.asks("GET", path)
+    current_body = current.json()
+    current_body["spec"]["maxQueuedRuns"] = 7
+    replaced = console.asks("PUT", path, json=current_body, headers={"If-Match": current.headers["etag"]})
+    assert (replaced.status_code, replaced.json()["spec"]["maxQueuedRuns"]) == (200, 7)
+    assert console.asks("DELETE", path, headers={"If-Match": "*"}).status_code == 204
+    assert console.refuses(404, "GET", path)["reason"] == "NotFound"
+
+
+def test_runs_are_listed_by_page_and_filter(console: Console, namespace: Namespace, chat: Endpoint) -> None:
+    answered = chat.chat("hello")
+    asked = [answered.headers["x-sympozium-run"]]
+    by_hand = f"listed-{secrets.token_hex(3)}"
+    namespace.apply(agent_run(by_hand, task="hello"))
+    namespace.run_ends(by_hand)
+
+    def listed(**query: str) -> list[str]:
+        return [item["metadata"]["name"] for item in console.get("runs", **query)["items"]]
+
+    assert set(asked) <= set(listed(source="web-proxy", phase="Succeeded", instance="chat"))
+    assert by_hand in listed(instance="quiet", phase="Succeeded")
+    assert by_hand not in listed(source="web-proxy")
+    assert chat.run in listed(phase="Serving")
+
+    whole, place = listed(limit="500"), ""
+    paged: list[str] = []
+    while place or not paged:
+        page = console.get("runs", limit="2", **({"continue": place} if place else {}))
+        paged += [item["metadata"]["name"] for item in page["items"]]
+        place = page["metadata"].get("continue", "")
+    assert paged == whole == sorted(whole)
+
+    summary = next(item for item in console.get("runs")["items"] if item["metadata"]["name"] == by_hand)
+    assert "task" not in summary["spec"]
+    assert "result" not in summary["status"]
+    one = console.get(f"runs/{by_hand}")
+    assert (one["spec"]["task"], one["status"]["result"]) == ("hello", "Hello from the fake model.")
+    assert console.asks("DELETE", f"runs/{by_hand}").status_code == 204
+    assert console.refuses(404, "GET", f"runs/{by_hand}")
+    assert console.refuses(400, "GET", "runs", query={"continue": "nonsense"})["message"]
+
+
+def test_a_run_is_followed_and_cancelled(console: Console, namespace: Namespace) -> None:
+    namespace.apply(agent_run("endless", task="hello", model={"model": "hang"}))
+    phases = []
+    for kind, data in console.follow("endless"):
+        if kind == "status":
+            phases.append(data.get("phase"))
+        if phases[-1:] == ["Running"] and len(phases) == len(set(phases)):
+            assert console.asks("POST", "runs/endless/cancel").status_code == 202
+    assert phases[-2:] == ["Running", "Cancelled"]
+    ended = console.refuses(409, "POST", "runs/endless/cancel")
+    assert (ended["reason"], "Cancelled" in ended["message"]) == ("RunEnded", True)
+    assert [data["phase"] for _, data in console.follow("endless")] == ["Cancelled"]
+    until(lambda: not namespace.list("pods", "-l", "sympozium.ai/run=endless"), within=15)
+
+
+def test_what_kubernetes_says_of_a_run_is_in_its_events(console: Console, namespace: Namespace) -> None:
+    namespace.apply(agent_run("keyless-told", task="hello", model={"authSecretRef": "absent"}))
+    namespace.run_ends("keyless-told", within=30)
+    about = "involvedObject.name=keyless-told,reason=RunFailed"
+    until(lambda: namespace.list("events", "--field-selector", about), within=10)
+    *before, (last, status) = console.follow("keyless-told")
+    assert (last, status["phase"]) == ("status", "Failed")
+    [failure] = [event for kind, event in before if kind == "event" and event["reason"] == "RunFailed"]
+    assert "absent" in failure["message"]
+
+
+def test_the_server_of_an_instance_is_not_cancelled(console: Console, chat: Endpoint) -> None:
+    assert console.refuses(409, "POST", f"runs/{chat.run}/cancel")["reason"] == "ServerRun"
+
+
+def test_skills_are_the_built_in_ones_too(console: Console) -> None:
+    [found] = console.get("skills")["items"]
+    assert (found["name"], found["builtIn"], found["requiresServer"]) == ("web-endpoint", True, True)
+    assert {"rate_limit_rpm": "60", "rate_limit_burst": "10"}.items() <= {
+        parameter["name"]: parameter["default"] for parameter in found["parameters"]
+    }.items()
+
+
+def test_only_health_metrics_and_description_need_no_token(console: Console) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
+        assert httpx2.get(f"{console.url}{path}").status_code == 200
+    for path in ("/api/v1/instances", "/api/v1/runs", "/api/v1/skills"):
+        refused = httpx2.get(f"{console.url}{path}", headers={"Authorization": "Bearer guessed"})
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind", "allowed"),
+    [
+        ("update", "sympoziuminstances", True),
+        ("watch", "agentruns", True),
+        ("list", "skillpacks", True),
+        ("list", "events", True),
+        ("create", "agentruns", False),
+        ("patch", "agentruns --subresource=status", False),
+        ("patch", "sympoziuminstances --subresource=status", False),
+        ("patch", "skillpacks", False),
+        ("get", "secrets", False),
+        ("list", "pods", False),
+        ("create", "jobs", False),
+    ],
+)
+def test_it_may_do_what_it_does_and_nothing_else(system: Namespace, verb: str, kind: str, allowed: bool) -> None:
+    account = f"--as=system:serviceaccount:{system.name}:sympozium-console"
+    words = ["kubectl", "auth", "can-i", verb, *kind.split(), "--all-namespaces", account]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == ("yes" if allowed else "no"), done.stderr
+
+
+def test_its_token_outlives_upgrades_and_may_be_ones_own(system: Namespace, namespace: Namespace) -> None:
+    console = Console(system, namespace.name)
+    before = console.use_token(system)
+    own = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "own-console"}, "stringData": {"token": "own"}}
+    system.apply(own)
+    try:
+        with installed_with("console.resources.requests.cpu=51m"):
+            assert console.use_token(system) == before
+        with installed_with("console.tokenSecret=own-console"):
+            console.http.headers["Authorization"] = "Bearer own"
+            until(lambda: console.asks("GET", "skills").status_code == 200, within=30)
+        assert console.use_token(system) == before
+        until(lambda: console.asks("GET", "skills").status_code == 200, within=30)
+    finally:
+        system.delete("secret", "own-console")
+        console.http.close()

@@ -1,0 +1,73 @@
+"""A console as it runs in its pod: on a real socket, in front of an API server in memory."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.fakes.clock import FakeClock
+from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.integration.conftest import instance, listening
+
+from sympozium_api import names
+from sympozium_api.client.resources import INSTANCES
+from sympozium_console.app import create_app
+from sympozium_console.context import Context, assemble
+from sympozium_console.settings import Settings
+
+DEMO = "/api/v1/instances/demo"
+SPEC = {"agents": {"default": {"model": "m"}}}
+
+
+@dataclass
+class Console:
+    """One running console, and the world around it."""
+
+    kubernetes: FakeKubernetes
+    http: httpx2.AsyncClient
+    context: Context
+    clock: FakeClock
+    tokens: Path
+
+    async def asks(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        return await self.http.request(method, path, **request)
+
+    def instance(self, name: str = "demo") -> Object:
+        return self.kubernetes.object(INSTANCES, name)
+
+
+@pytest.fixture
+async def console(tmp_path: Path) -> AsyncIterator[Console]:
+    (tmp_path / "token").write_text("secret\n")
+    kubernetes, clock = FakeKubernetes(), FakeClock()
+    kubernetes.documents["/version"] = {"gitVersion": "fake"}
+    kubernetes.put(instance())
+    told = Settings("sympozium-system", tokens=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024)
+    context = assemble(kubernetes, told, clock)
+    async with (
+        listening(create_app(context)) as url,
+        httpx2.AsyncClient(base_url=url, timeout=10, headers={"Authorization": "Bearer secret"}) as http,
+    ):
+        yield Console(kubernetes, http, context, clock, tmp_path)
+
+
+def run(name: str, *, instance: str = "demo", namespace: str = "default", phase: str = "", **spec: object) -> Object:
+    status = {"status": {"phase": phase, "result": "Hello"}} if phase else {}
+    labels = {names.LABEL_SOURCE: "web-proxy"} if name.startswith("w") else {}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "AgentRun",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels, "managedFields": [{"manager": "x"}]},
+        "spec": {"agentRef": instance, "mode": "task", "request": {"messages": []}} | spec,
+        **status,
+    }
+
+
+def error(response: httpx2.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    found: dict[str, Any] = response.json()["error"]
+    assert found.keys() == {"reason", "message", "fields"}
+    assert found["message"]
+    return found

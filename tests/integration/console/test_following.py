@@ -1,0 +1,128 @@
+"""A run as it goes on, as server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import httpx2
+from tests.fakes.kubernetes import Object
+from tests.integration.conftest import eventually
+from tests.integration.console.conftest import Console, error, run
+
+from sympozium_api.client.resources import RUNS
+
+
+class Stream:
+    """Server-sent events as they come."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._lines = response.aiter_lines()
+
+    async def next(self) -> tuple[str, Object] | None:
+        """Type and data of the next event, ``("", {})`` for a comment; None: the stream has ended."""
+        frame: list[str] = []
+        async with asyncio.timeout(5):
+            async for line in self._lines:
+                if not line:
+                    break
+                frame.append(line)
+        if not frame:
+            return None
+        fields = dict(line.split(": ", 1) for line in frame)
+        return (fields["event"], json.loads(fields["data"])) if "event" in fields else ("", {})
+
+    async def event(self) -> tuple[str, Object] | None:
+        """The next that is no comment."""
+        while (found := await self.next()) == ("", {}):
+            pass
+        return found
+
+
+class TestFollowing:
+    @asynccontextmanager
+    async def followed(self, console: Console, name: str = "w1") -> AsyncIterator[Stream]:
+        async with console.http.stream("GET", f"/api/v1/runs/{name}/events") as response:
+            assert response.status_code == 200
+            assert response.headers["content-type"].startswith("text/event-stream")
+            yield Stream(response)
+
+    def watches(self, console: Console) -> Iterator[str]:
+        return (plural for plural, *_ in console.kubernetes._watches)
+
+    async def test_every_status_is_told_until_the_run_has_ended(self, console: Console) -> None:
+        console.kubernetes.put(run("w1"))
+        async with self.followed(console) as stream:
+            assert await stream.event() == ("status", {})
+            console.kubernetes.put(run("w1", phase="Running"))
+            assert await stream.event() == ("status", {"phase": "Running", "result": "Hello"})
+            console.kubernetes.put(run("w1", phase="Running", cancel=True))  # not a change of its status
+            console.kubernetes.put(run("w1", phase="Cancelled"))
+            assert await stream.event() == ("status", {"phase": "Cancelled", "result": "Hello"})
+            assert await stream.event() is None
+        await eventually(lambda: not list(self.watches(console)))
+
+    async def test_one_that_has_ended_is_told_at_once(self, console: Console) -> None:
+        console.kubernetes.put(run("w1", phase="Succeeded"))
+        async with self.followed(console) as stream:
+            assert await stream.event() == ("status", {"phase": "Succeeded", "result": "Hello"})
+            assert await stream.event() is None
+
+    async def test_kubernetes_events_of_the_run_are_told(self, console: Console) -> None:
+        console.kubernetes.put(run("w1"))
+        about = {"kind": "AgentRun", "name": "w1"}
+        warning: Object = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "w1.1"}, "involvedObject": about}
+        warning |= {"type": "Warning", "reason": "StartFailed", "message": "no room", "count": 1}
+        async with self.followed(console) as stream:
+            assert await stream.event() == ("status", {})
+            await eventually(lambda: "events" in self.watches(console))
+            console.kubernetes.put(warning | {"metadata": {"name": "x.1"}, "involvedObject": about | {"name": "x"}})
+            console.kubernetes.put(warning)
+            expected = {"type": "Warning", "reason": "StartFailed", "message": "no room", "count": 1}
+            assert await stream.event() == ("event", expected | {"lastTimestamp": None})
+
+    async def test_the_terminal_status_is_the_last_word(self, console: Console) -> None:
+        about = {"kind": "AgentRun", "name": "w1"}
+        for number in range(3):
+            event: Object = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"w1.{number}"}}
+            console.kubernetes.put(event | {"involvedObject": about, "reason": f"R{number}"})
+        console.kubernetes.put(run("w1", phase="Failed"))
+        async with self.followed(console) as stream:
+            told = [await stream.event() for _ in range(5)]
+        assert [found[1].get("reason") for found in told[:3] if found] == ["R0", "R1", "R2"]
+        assert told[3:] == [("status", {"phase": "Failed", "result": "Hello"}), None]
+
+    async def test_silence_is_filled_and_a_deleted_run_ends_it(self, console: Console) -> None:
+        console.kubernetes.put(run("w1"))
+        async with self.followed(console) as stream:
+            assert await stream.next() == ("status", {})
+            assert await stream.next() == ("", {})
+            console.kubernetes.remove(RUNS, "w1")
+            assert await stream.event() == ("deleted", {"namespace": "default", "name": "w1"})
+            assert await stream.event() is None
+
+    async def test_who_leaves_takes_the_watches_along(self, console: Console) -> None:
+        console.kubernetes.put(run("w1"))
+        async with self.followed(console) as stream:
+            await stream.event()
+            await eventually(lambda: sorted(self.watches(console)) == ["agentruns", "events"])
+        await eventually(lambda: not list(self.watches(console)))
+
+    async def test_a_console_that_ends_does_not_wait_for_runs(self, console: Console) -> None:
+        console.kubernetes.put(run("w1"))
+        async with self.followed(console) as stream:
+            await stream.event()
+            console.context.draining.set()
+            assert await stream.event() is None
+
+    async def test_a_gap_is_bridged(self, console: Console) -> None:
+        console.kubernetes.put(run("w1"))
+        async with self.followed(console) as stream:
+            await stream.event()
+            await eventually(lambda: "agentruns" in self.watches(console))
+            console.kubernetes.expire_watches()
+            console.kubernetes.put(run("w1", phase="Failed"))
+            assert await stream.event() == ("status", {"phase": "Failed", "result": "Hello"})
+
+    async def test_one_that_is_not_there_is_not_found(self, console: Console) -> None:
+        assert error(await console.asks("GET", "/api/v1/runs/absent/events"), 404)["reason"] == "NotFound"

@@ -1,0 +1,181 @@
+"""Instances: read, changed, and changed by two at once; their web endpoints."""
+
+import pytest
+from tests.fakes.kubernetes import Object
+from tests.integration.conftest import instance
+from tests.integration.console.conftest import DEMO, SPEC, Console, error
+
+from sympozium_api.client.resources import INSTANCES
+
+
+class TestReadingInstances:
+    async def test_one_is_what_kubernetes_has_without_the_managers(self, console: Console) -> None:
+        console.kubernetes.put(instance() | {"metadata": {"name": "demo", "managedFields": [{"manager": "kubectl"}]}})
+        response = await console.asks("GET", DEMO)
+        stored = console.instance()
+        assert response.json()["spec"] == stored["spec"]
+        assert "managedFields" not in response.text
+        assert response.headers["etag"] == f'"{stored["metadata"]["resourceVersion"]}"'
+
+    async def test_pages_hold_all_of_them_once_in_the_order_of_their_names(self, console: Console) -> None:
+        for number in range(44):
+            found = instance() | {"metadata": {"name": f"i{number:02}", "namespace": "other"}}
+            console.kubernetes.put(found)
+        listed, place, sizes = [], "", []
+        while True:
+            response = await console.asks("GET", "/api/v1/instances", params={"limit": 30, "continue": place})
+            page = response.json()
+            assert page["kind"] == "SympoziumInstanceList"
+            sizes.append(len(page["items"]))
+            listed += [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in page["items"]]
+            if not (place := page["metadata"].get("continue", "")):
+                break
+            assert page["metadata"]["remainingItemCount"] == 45 - len(listed)
+        assert sizes == [30, 15]
+        assert listed == sorted(set(listed))
+        assert len(listed) == 45
+
+    async def test_a_namespace_that_is_left_out_or_empty_is_all_of_them(self, console: Console) -> None:
+        console.kubernetes.put(instance() | {"metadata": {"name": "b", "namespace": "other"}})
+        found = {
+            query: len((await console.asks("GET", f"/api/v1/instances{query}")).json()["items"])
+            for query in ("", "?namespace=", "?namespace=other", "?namespace=none")
+        }
+        assert list(found.values()) == [2, 2, 1, 0]
+
+    async def test_one_that_is_not_there_is_not_found(self, console: Console) -> None:
+        assert error(await console.asks("GET", "/api/v1/instances/absent"), 404)["reason"] == "NotFound"
+        assert error(await console.asks("GET", f"{DEMO}?namespace=other"), 404)["reason"] == "NotFound"
+        assert error(await console.asks("GET", f"{DEMO}/web-endpoint?namespace=other"), 404)["reason"] == "NotFound"
+
+
+class TestChangingInstances:
+    async def test_a_patch_changes_fields_of_the_spec_and_leaves_the_others(self, console: Console) -> None:
+        before = console.instance()["spec"]
+        response = await console.asks("PATCH", DEMO, json={"webEndpoint": {"enabled": True}, "maxQueuedRuns": 3})
+        assert response.status_code == 200
+        assert response.json()["spec"]["webEndpoint"] == {**before["webEndpoint"], "enabled": True}
+        assert console.instance()["spec"] == response.json()["spec"]
+        assert console.instance()["spec"]["agents"] == before["agents"]
+        await console.asks("PATCH", DEMO, json={"maxQueuedRuns": None, "skills": []})
+        assert "maxQueuedRuns" not in console.instance()["spec"]
+        assert console.instance()["spec"]["skills"] == []
+
+    async def test_put_makes_and_then_replaces(self, console: Console) -> None:
+        made = await console.asks("PUT", "/api/v1/instances/fresh?namespace=other", json={"spec": SPEC})
+        assert made.status_code == 201
+        assert made.json()["metadata"]["namespace"] == "other"
+        body = made.json() | {"spec": SPEC | {"maxQueuedRuns": 7}}
+        replaced = await console.asks("PUT", "/api/v1/instances/fresh?namespace=other", json=body)
+        assert replaced.status_code == 200
+        assert replaced.headers["etag"] != made.headers["etag"]
+        assert replaced.json()["spec"]["maxQueuedRuns"] == 7
+
+    async def test_put_keeps_what_was_read_and_sent_back(self, console: Console) -> None:
+        """Finalizers and owners are not the console's to drop."""
+        metadata = {"name": "demo", "finalizers": ["example.com/hold"], "labels": {"team": "a"}}
+        console.kubernetes.put(instance() | {"metadata": metadata})
+        await console.asks("PUT", DEMO, json=(await console.asks("GET", DEMO)).json())
+        assert console.instance()["metadata"]["finalizers"] == ["example.com/hold"]
+        assert console.instance()["metadata"]["labels"] == {"team": "a"}
+
+    async def test_delete_removes_it(self, console: Console) -> None:
+        assert (await console.asks("DELETE", DEMO)).status_code == 204
+        assert console.kubernetes.names(INSTANCES) == []
+        assert error(await console.asks("DELETE", DEMO), 404)["reason"] == "NotFound"
+
+
+class TestOptimisticConcurrency:
+    STALE = {"If-Match": '"0"'}
+
+    async def test_who_changes_an_older_version_by_its_resource_version_gets_409(self, console: Console) -> None:
+        body = (await console.asks("GET", DEMO)).json()
+        await console.asks("PATCH", DEMO, json={"maxQueuedRuns": 1})
+        assert error(await console.asks("PUT", DEMO, json=body), 409)["reason"] == "Conflict"
+        stale = {"resourceVersion": body["metadata"]["resourceVersion"], "maxQueuedRuns": 2}
+        assert error(await console.asks("PATCH", DEMO, json=stale), 409)["reason"] == "Conflict"
+        assert console.instance()["spec"]["maxQueuedRuns"] == 1
+
+    async def test_who_changes_an_older_version_by_its_entity_tag_gets_412(self, console: Console) -> None:
+        current = (await console.asks("GET", DEMO)).headers["etag"]
+        for method, request in (("PUT", {"json": {"spec": SPEC}}), ("PATCH", {"json": {}}), ("DELETE", {})):
+            refused = await console.asks(method, DEMO, headers=self.STALE, **request)
+            assert error(refused, 412)["reason"] == "PreconditionFailed"
+            assert current in refused.json()["error"]["message"]
+        assert console.kubernetes.writes == []
+        assert (await console.asks("DELETE", DEMO, headers={"If-Match": f'"0", {current}'})).status_code == 204
+
+    @pytest.mark.parametrize(("method", "verb"), [("PUT", "replace"), ("PATCH", "patch"), ("DELETE", "delete")])
+    async def test_a_change_between_the_look_and_the_write_is_a_failed_precondition(
+        self, console: Console, method: str, verb: str
+    ) -> None:
+        current = (await console.asks("GET", DEMO)).headers["etag"]
+        console.kubernetes.meanwhile(verb, INSTANCES, lambda: console.kubernetes.put(instance(maxQueuedRuns=5)))
+        request = {} if method == "DELETE" else {"json": {"spec": SPEC} if method == "PUT" else {"maxQueuedRuns": 6}}
+        assert error(await console.asks(method, DEMO, headers={"If-Match": current}, **request), 412)
+        assert console.instance()["spec"]["maxQueuedRuns"] == 5
+
+    @pytest.mark.parametrize(("method", "verb"), [("PUT", "replace"), ("PATCH", "patch"), ("DELETE", "delete")])
+    async def test_any_version_is_any_version(self, console: Console, method: str, verb: str) -> None:
+        reported = instance() | {"status": {"phase": "Running"}}
+        console.kubernetes.meanwhile(verb, INSTANCES, lambda: console.kubernetes.put(reported))
+        request = {} if method == "DELETE" else {"json": {"spec": SPEC} if method == "PUT" else {"maxQueuedRuns": 6}}
+        done = await console.asks(method, DEMO, headers={"If-Match": "*"}, **request)
+        assert done.status_code < 300, done.text
+
+    async def test_without_a_version_the_operator_never_comes_between(self, console: Console) -> None:
+        reported = instance() | {"status": {"phase": "Running"}}
+        console.kubernetes.meanwhile("replace", INSTANCES, lambda: console.kubernetes.put(reported))
+        replaced = await console.asks("PUT", DEMO, json={"spec": SPEC})
+        assert replaced.status_code == 200
+        assert console.instance()["spec"] == SPEC
+        assert console.instance()["status"] == {"phase": "Running"}
+
+    async def test_what_must_not_be_there_and_what_must(self, console: Console) -> None:
+        body = {"json": {"spec": SPEC}}
+        assert error(await console.asks("PUT", DEMO, headers={"If-None-Match": "*"}, **body), 412)
+        absent = "/api/v1/instances/absent"
+        assert error(await console.asks("PUT", absent, headers={"If-Match": "*"}, **body), 412)
+        gone = {"json": {"metadata": {"resourceVersion": "7"}, "spec": SPEC}}
+        assert error(await console.asks("PUT", absent, **gone), 409)
+        assert (await console.asks("PUT", absent, headers={"If-None-Match": "*"}, **body)).status_code == 201
+        assert (await console.asks("PUT", absent, headers={"If-Match": "*"}, **body)).status_code == 200
+
+    @pytest.mark.parametrize("headers", [{"If-Match": "123"}, {"If-Match": ""}, {"If-None-Match": '"1"'}])
+    async def test_a_precondition_that_cannot_be_read_is_not_passed_over(
+        self, console: Console, headers: dict[str, str]
+    ) -> None:
+        refused = error(await console.asks("PUT", DEMO, headers=headers, json={"spec": SPEC}), 400)
+        assert refused["fields"][0]["field"] in headers
+
+
+async def test_the_web_endpoint_as_it_is(console: Console) -> None:
+    off: Object = {
+        "enabled": False,
+        "deploymentName": None,
+        "serviceName": None,
+        "gatewayReady": False,
+        "authSecretName": None,
+        "url": None,
+        "phase": None,
+        "conditions": [],
+    }
+    console.kubernetes.put(instance(skills=[]))
+    assert (await console.asks("GET", f"{DEMO}/web-endpoint")).json() == off
+    await console.asks("PATCH", DEMO, json={"webEndpoint": {"enabled": True}})
+    assert (await console.asks("GET", f"{DEMO}/web-endpoint")).json() == off | {"enabled": True}
+
+    condition: Object = {"type": "WebEndpointReady", "status": "True", "reason": "Serving", "message": ""}
+    condition |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 2}
+    reported = {
+        "enabled": True,
+        "deploymentName": "demo-web-endpoint-server",
+        "serviceName": "demo-web-endpoint-server",
+        "gatewayReady": False,
+        "authSecretName": "demo-web-endpoint-web-api-key",
+        "url": "http://demo-web-endpoint-server.default.svc:8080",
+    }
+    status = {"phase": "Serving", "webEndpoint": reported, "conditions": [condition]}
+    console.kubernetes.put(instance() | {"status": status})
+    on = (await console.asks("GET", f"{DEMO}/web-endpoint")).json()
+    assert on == reported | {"phase": "Serving", "conditions": [condition]}

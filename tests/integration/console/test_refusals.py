@@ -1,0 +1,136 @@
+"""What a caller gets who asks for something wrong, or while the API server refuses or is away."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.fakes.kubernetes import Object, api_error
+from tests.integration.console.conftest import DEMO, SPEC, Console, error, run
+
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.client.resources import INSTANCES, RUNS
+
+
+class TestWhatIsWrong:
+    @pytest.mark.parametrize(
+        ("path", "named"),
+        [
+            ("/api/v1/instances?label=x", "label"),
+            ("/api/v1/instances?limit=0", "limit"),
+            ("/api/v1/instances?limit=501", "limit"),
+            ("/api/v1/instances?namespace=../x", "namespace"),
+            ("/api/v1/instances/demo?namespace=", "namespace"),
+            ("/api/v1/instances/demo?watch=true", "watch"),
+            ("/api/v1/instances/UPPER", "name"),
+            ("/api/v1/instances/a%3Fb", "name"),
+            ("/api/v1/runs?phase=Done", "phase"),
+            ("/api/v1/runs?instance=a,b", "instance"),
+            ("/api/v1/runs?source=a%3Db", "source"),
+            ("/api/v1/runs/x/events?follow=1", "follow"),
+            ("/api/v1/skills?limit=3", "limit"),
+        ],
+    )
+    async def test_a_parameter_that_is_unknown_or_wrong_is_named(self, console: Console, path: str, named: str) -> None:
+        refused = error(await console.asks("GET", path), 400)
+        assert [field["field"] for field in refused["fields"]] == [named]
+        assert named in refused["message"]
+        assert console.kubernetes.reads == []
+
+    @pytest.mark.parametrize(
+        ("method", "body", "status", "named"),
+        [
+            ("PATCH", {"webEndpoint": {"enabld": True}}, 400, "spec.webEndpoint.enabld"),
+            ("PATCH", {"nonsense": 1}, 400, "spec.nonsense"),
+            ("PATCH", {"resourceVersion": 7}, 400, "resourceVersion"),
+            ("PATCH", {"webEndpoint": {"replicas": 0}}, 422, "spec.webEndpoint.replicas"),
+            ("PATCH", {"agents": None}, 422, "spec.agents"),
+            ("PUT", {"spec": SPEC, "extra": 1}, 400, "extra"),
+            ("PUT", {"metadata": {"name": "other"}, "spec": SPEC}, 400, "metadata.name"),
+            ("PUT", {"metadata": {"namespace": "other"}, "spec": SPEC}, 400, "metadata.namespace"),
+            ("PUT", {"metadata": [], "spec": SPEC}, 400, "metadata"),
+            ("PUT", {}, 422, "spec"),
+        ],
+    )
+    async def test_a_field_that_is_unknown_or_wrong_is_named(
+        self, console: Console, method: str, body: Object, status: int, named: str
+    ) -> None:
+        refused = error(await console.asks(method, DEMO, json=body), status)
+        assert [field["field"] for field in refused["fields"]] == [named]
+        assert len(refused["message"]) < 200
+        assert console.kubernetes.writes == []
+
+    @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b"[" * 50_000, b'{"a": NaN}', b'{"a": "\\ud800"}', b""])
+    async def test_what_is_no_json_object_is_refused(self, console: Console, content: bytes) -> None:
+        headers = {"Content-Type": "application/json"}
+        assert error(await console.asks("PATCH", DEMO, content=content, headers=headers), 400)
+
+    async def test_a_body_is_bounded_and_says_what_it_is(self, console: Console) -> None:
+        large = {"memory": {"systemPrompt": "x" * 70_000}}
+        assert error(await console.asks("PATCH", DEMO, json=large), 413)
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert error(await console.asks("PUT", DEMO, content=b"{}", headers=form), 415)
+        merge = {"Content-Type": "application/merge-patch+json"}
+        patched = await console.asks("PATCH", DEMO, content=b'{"maxQueuedRuns": 2}', headers=merge)
+        assert patched.status_code == 200
+
+    async def test_an_unknown_address_has_an_error_of_the_same_shape(self, console: Console) -> None:
+        assert error(await console.asks("GET", "/api/v1/nothing"), 404)["reason"] == "NotFound"
+        refused = await console.asks("DELETE", "/api/v1/instances")
+        assert error(refused, 405)["reason"] == "MethodNotAllowed"
+        assert refused.headers["allow"] == "GET"
+
+
+WORDS = st.sampled_from(["demo", "default", "w1", "", "..", "a/b", "7", "Pending", "x" * 300]) | st.text(max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(["webEndpoint", "skills", "agents", "memory", "resourceVersion", "maxQueuedRuns"]) | WORDS
+PARAMETERS = st.sampled_from(["namespace", "limit", "continue", "instance", "phase", "source"]) | WORDS
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_no_request_is_answered_by_a_bug(console: Console, data: st.DataObject) -> None:
+    """Whatever is sent to whatever is described is answered as described, or refused in the one shape of errors."""
+    console.kubernetes.put(run("w1", phase="Succeeded"))
+    description = (await console.asks("GET", "/openapi.json")).json()
+    path = data.draw(st.sampled_from(sorted(description["paths"])))
+    method = data.draw(st.sampled_from(sorted(description["paths"][path])))
+    fields = data.draw(st.dictionaries(FIELDS, VALUES, max_size=3))
+    body = {"json": {"spec": fields} if method == "put" else fields} if method in ("put", "patch") else {}
+    address = path.replace("{name}", quote(data.draw(WORDS), safe=""))
+    query = data.draw(st.dictionaries(PARAMETERS, WORDS, max_size=2))
+    response = await console.asks(method.upper(), address, params=query, **body)
+    assert response.status_code < 500, response.text
+    if response.status_code >= 400:
+        error(response, response.status_code)
+
+
+class TestWhatKubernetesSays:
+    @pytest.mark.parametrize(
+        ("status", "reason"), [(403, "Forbidden"), (409, "Conflict"), (410, "Expired"), (422, "Invalid")]
+    )
+    async def test_its_refusals_keep_status_reason_and_message(
+        self, console: Console, status: int, reason: str
+    ) -> None:
+        console.kubernetes.refuse("list", INSTANCES, api_error(status, reason, "in its own words"))
+        refused = error(await console.asks("GET", "/api/v1/instances"), status)
+        assert (refused["reason"], refused["message"]) == (reason, "in its own words")
+
+    async def test_while_it_is_away_callers_are_told_when_to_come_back(self, console: Console) -> None:
+        for verb, kind, method, path in (
+            ("get", INSTANCES, "GET", DEMO),
+            ("patch", INSTANCES, "PATCH", DEMO),
+            ("list", RUNS, "GET", "/api/v1/runs"),
+        ):
+            console.kubernetes.refuse(verb, kind, ApiUnavailable("connection refused"))
+            refused = await console.asks(method, path, **({"json": {}} if method == "PATCH" else {}))
+            assert error(refused, 503)["reason"] == "ServiceUnavailable"
+            assert int(refused.headers["retry-after"]) > 0
+
+    async def test_its_doubts_about_the_console_are_not_the_callers(self, console: Console) -> None:
+        console.kubernetes.refuse("get", INSTANCES, api_error(401, "Unauthorized"))
+        assert error(await console.asks("GET", DEMO), 503)

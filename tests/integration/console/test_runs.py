@@ -1,0 +1,110 @@
+"""Runs and skills, listed and one by one."""
+
+import pytest
+from tests.fakes.kubernetes import Object
+from tests.integration.console.conftest import Console, error, run
+
+from sympozium_api import names
+
+
+class TestRuns:
+    @pytest.fixture(autouse=True)
+    def _some(self, console: Console) -> None:
+        for found in (
+            run("w1", phase="Succeeded"),
+            run("w2", phase="Running"),
+            run("k1", instance="other"),
+            run("k2", phase="Pending", namespace="space"),
+            run("demo-web-endpoint", phase="Serving", mode="server"),
+        ):
+            console.kubernetes.put(found)
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("", ["demo-web-endpoint", "k1", "w1", "w2", "k2"]),
+            ("?namespace=space", ["k2"]),
+            ("?instance=other", ["k1"]),
+            ("?phase=Succeeded", ["w1"]),
+            ("?phase=Pending", ["k1", "k2"]),
+            ("?source=web-proxy", ["w1", "w2"]),
+            ("?source=web-proxy&phase=Running&instance=demo&namespace=default", ["w2"]),
+            ("?limit=1", ["demo-web-endpoint"]),
+        ],
+    )
+    async def test_a_list_has_the_runs_that_were_asked_for(
+        self, console: Console, query: str, expected: list[str]
+    ) -> None:
+        listed = (await console.asks("GET", f"/api/v1/runs{query}")).json()
+        assert [item["metadata"]["name"] for item in listed["items"]] == expected
+
+    async def test_a_list_is_without_content_and_one_is_whole(self, console: Console) -> None:
+        applied = {"kubectl.kubernetes.io/last-applied-configuration": "all of it", "kept": "yes"}
+        console.kubernetes.put(run("w1", phase="Succeeded") | {"metadata": {"name": "w1", "annotations": applied}})
+        listed = (await console.asks("GET", "/api/v1/runs?phase=Succeeded")).json()["items"][0]
+        assert listed["metadata"]["annotations"] == {"kept": "yes"}
+        assert listed["spec"] == {"agentRef": "demo", "mode": "task"}
+        assert listed["status"] == {"phase": "Succeeded"}
+        one = (await console.asks("GET", "/api/v1/runs/w1")).json()
+        assert one["spec"]["request"] == {"messages": []}
+        assert one["status"]["result"] == "Hello"
+        assert "managedFields" not in one["metadata"]
+
+    async def test_one_is_deleted(self, console: Console) -> None:
+        assert (await console.asks("DELETE", "/api/v1/runs/w1")).status_code == 204
+        assert error(await console.asks("GET", "/api/v1/runs/w1"), 404)
+        assert error(await console.asks("DELETE", "/api/v1/runs/w1"), 404)
+
+    async def test_one_that_goes_on_is_cancelled_however_often(self, console: Console) -> None:
+        for _ in range(2):
+            accepted = await console.asks("POST", "/api/v1/runs/w2/cancel")
+            assert (accepted.status_code, accepted.json()["spec"]["cancel"]) == (202, True)
+        assert console.kubernetes.writes == [("patch", "agentruns", "w2")]
+
+    @pytest.mark.parametrize(
+        ("name", "reason", "word"), [("w1", "RunEnded", "Succeeded"), ("demo-web-endpoint", "ServerRun", "demo")]
+    )
+    async def test_one_that_has_ended_or_serves_is_not_cancelled(
+        self, console: Console, name: str, reason: str, word: str
+    ) -> None:
+        refused = error(await console.asks("POST", f"/api/v1/runs/{name}/cancel"), 409)
+        assert refused["reason"] == reason
+        assert word in refused["message"]
+        assert console.kubernetes.writes == []
+
+
+def pack(name: str, namespace: str, **spec: object) -> Object:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "SkillPack",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"skills": [{"name": "s", "description": "when", "content": "long"}]} | spec,
+    }
+
+
+async def test_skills_of_a_namespace_are_its_own_and_the_built_in_ones(console: Console) -> None:
+    parameter = {"name": "rate_limit_rpm", "description": "how many", "default": "60"}
+    server = {"sidecar": {"image": "i", "requiresServer": True}, "parameters": [parameter]}
+    console.kubernetes.put(pack("web-endpoint", "sympozium-system", **server))
+    console.kubernetes.put(pack("search", "sympozium-system"))
+    console.kubernetes.put(pack("search", "space"))
+    console.kubernetes.put(pack("search", "elsewhere"))
+
+    async def listed(query: str) -> list[Object]:
+        items: list[Object] = (await console.asks("GET", f"/api/v1/skills{query}")).json()["items"]
+        return items
+
+    search, endpoint = await listed("?namespace=space")
+    assert (search["name"], search["namespace"], search["builtIn"]) == ("search", "space", False)
+    assert search["skills"] == [{"name": "s", "description": "when"}]
+    assert endpoint == {
+        "name": "web-endpoint",
+        "namespace": "sympozium-system",
+        "builtIn": True,
+        "requiresServer": True,
+        "skills": [{"name": "s", "description": "when"}],
+        "parameters": [parameter],
+        "phase": None,
+    }
+    assert len(await listed("")) == 4
+    assert [found["builtIn"] for found in await listed("?namespace=sympozium-system")] == [True, True]

@@ -1,0 +1,18 @@
+"""Server-sent events."""
+
+import json
+from typing import Any
+
+KEEP_ALIVE = b": keep-alive\n\n"
+"""A comment: clients skip it, and proxies see that the connection lives."""
+HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
+
+
+def data(value: dict[str, Any], *, event: str = "") -> bytes:
+    """One event that carries a JSON object; ``event`` is its type, where it has one."""
+    kind = f"event: {event}\n" if event else ""
+    return f"{kind}data: ".encode() + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
