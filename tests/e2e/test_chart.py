@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tests.contract.crd_schema import violations
 from tests.contract.documents import ROOT
-from tests.e2e.conftest import Endpoint
+from tests.e2e.conftest import Endpoint, Namespace
 from tests.unit.operator.golden import matches
 
 from sympozium_api.crds import KINDS, definition
@@ -371,7 +371,7 @@ def test_the_notes_say_how_to_reach_the_console() -> None:
     assert f"kubectl -n {NAMESPACE} port-forward service/sympozium-console" in notes()
 
 
-def test_the_commands_of_the_notes_work(chat: Endpoint, tmp_path: Path) -> None:
+def test_the_commands_of_the_notes_work(chat: Endpoint, system: Namespace, tmp_path: Path) -> None:
     """Those after the first, for an instance that is there already: the example's model is not in reach of every cluster."""
     _, *commands = [line.strip() for line in notes().splitlines() if line.startswith("  ")]
     config = tmp_path / "kubeconfig"
@@ -383,10 +383,13 @@ def test_the_commands_of_the_notes_work(chat: Endpoint, tmp_path: Path) -> None:
         capture_output=True,
     )
     script = (
-        "\n".join(commands).replace("assistant", chat.instance).replace("curl ", "curl --retry 20 --retry-all-errors ")
+        "\n".join(commands)
+        .replace("assistant", chat.instance)
+        .replace(NAMESPACE, system.name)
+        .replace("curl ", "curl --retry 20 --retry-all-errors ")
     )
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", f"trap 'kill %1' EXIT\n{script}"],
+        ["bash", "-euo", "pipefail", "-c", f"trap 'kill $(jobs -p)' EXIT\n{script}"],
         env=os.environ | {"KUBECONFIG": str(config)},
         capture_output=True,
         text=True,
@@ -395,3 +398,4 @@ def test_the_commands_of_the_notes_work(chat: Endpoint, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "data: [DONE]" in done.stdout
+    assert f'"name":"{chat.instance}"' in done.stdout

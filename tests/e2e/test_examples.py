@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.contract.documents import ROOT
+from tests.contract.documents import ROOT, yaml_documents
 from tests.e2e.conftest import Namespace
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -11,4 +11,6 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_an_example_is_accepted(namespace: Namespace, example: Path) -> None:
-    namespace.kubectl("create", "--dry-run=server", "--validate=strict", "-f", str(example))
+    own = {body["metadata"].get("namespace", namespace.name) for body in yaml_documents(example)}
+    for name in own:
+        Namespace(name).kubectl("create", "--dry-run=server", "--validate=strict", "-f", str(example))

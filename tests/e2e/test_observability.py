@@ -1,6 +1,7 @@
 """What can be seen of a request on the real cluster: its trace, its lines in every part's log, Events, figures."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.e2e.conftest import (
     Endpoint,
     Namespace,
     Object,
+    Refused,
     agent_run,
     installed_with,
     instance,
@@ -102,6 +104,13 @@ def lines(namespace: Namespace, *selector: str) -> list[Object]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def of_pod(namespace: Namespace, run: str) -> list[Object]:
+    """The same of a run's pod; nothing as long as its node has not told that it ran."""
+    with suppress(Refused):
+        return lines(namespace, "-l", f"sympozium.ai/run={run}")
+    return []
+
+
 class TestLogs:
     def test_one_request_is_found_in_the_logs_of_all_parts(
         self, namespace: Namespace, system: Namespace, chat: Endpoint
@@ -126,7 +135,7 @@ class TestLogs:
                 assert {"event", "level", "timestamp"} < set(line)
             return {line["event"] for line in its}
 
-        agent = of_run(lines(namespace, "-l", f"sympozium.ai/run={run}"))
+        agent = of_run(until(lambda: of_pod(namespace, run), within=10))
         web_proxy = of_run(lines(namespace, "-l", "app.kubernetes.io/component=web-proxy,sympozium.ai/instance=chat"))
         assert agent == {"task_received", "model_called", "model_failed", "agent_ended"}
         assert web_proxy == {"request", "pod request"}

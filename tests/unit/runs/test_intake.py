@@ -48,7 +48,8 @@ class Caller:
 class Site:
     """An application that reads bodies, and what became of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers_after: float = 0) -> None:
+        self._answers_after = answers_after
         self.bodies: list[bytes | None] = []
         self.app = Starlette(routes=[Route("/", self.take, methods=["GET", "POST"])])
 
@@ -57,6 +58,7 @@ class Site:
             self.bodies.append(await request.body())
         except ClientDisconnect:
             self.bodies.append(None)
+        await asyncio.sleep(self._answers_after)
         return PlainTextResponse("taken")
 
 
@@ -151,6 +153,18 @@ async def test_the_time_between_two_requests_and_of_an_answer_does_not_count() -
             caller.writer.write(HEAD + b"abcd")
             assert await caller.one_answer() == b"taken"
             await asyncio.sleep(Quick.receive_seconds * 1.2)
+
+
+@pytest.mark.parametrize("after", [b"", b"\r\n"])
+async def test_an_answer_may_take_its_time_however_the_body_came(after: bytes) -> None:
+    site = Site(answers_after=Quick.receive_seconds * 2)
+    async with calling(site, Quick) as caller:
+        caller.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        for piece in (b"4\r\nabcd\r\n", b"0\r\n\r\n", after):
+            await asyncio.sleep(0.02)
+            caller.writer.write(piece)
+        assert await caller.one_answer() == b"taken"
+    assert site.bodies == [b"abcd"]
 
 
 async def test_a_body_may_take_its_time_where_only_the_head_is_bounded() -> None:

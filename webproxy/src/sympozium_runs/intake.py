@@ -45,9 +45,9 @@ class BoundedHead(HttpToolsProtocol):
             self._head_bytes += len(data)
         if self._head_bytes > LARGEST_HEAD:
             self._refuse_head()
-        elif self._stage == "head" or (
-            self._stage == "idle" and self._requests == requests
-        ):  # bytes that begin nothing
+            return
+        begins_nothing = stage == self._stage == "idle" and self._requests == requests
+        if self._stage == "head" or (begins_nothing and self._waits()):
             self._start_clock()
 
     def on_message_begin(self) -> None:
@@ -80,6 +80,10 @@ class BoundedHead(HttpToolsProtocol):
     def _head_came(self) -> None:
         self._stop_clock()
 
+    def _waits(self) -> bool:
+        """Whether the connection has nothing to do: no request of it is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
     def _start_clock(self) -> None:
         if self._deadline is None:
             self._deadline = self.loop.call_later(self.receive_seconds, self._too_slow)
@@ -104,7 +108,7 @@ class BoundedHead(HttpToolsProtocol):
         """Say why, unless an answer has begun on this connection, and hang up."""
         self._refused = True
         self._stop_clock()
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if self._waits() or not self.cycle.response_started:
             self.transport.write(_answer(status, message, code))
             self.transport.write_eof()
         # What still comes is dropped for a moment: closing at once would meet it with a reset, and that destroys the answer.
