@@ -171,7 +171,7 @@ class Endpoint:
                 client.close()
 
     def answers(self) -> bool:
-        with suppress(httpx2.TransportError):
+        with suppress(httpx2.TransportError, Refused):  # Refused: its Service is being made again
             return httpx2.get(f"{self.url}/readyz").status_code == 200
         return False
 
@@ -254,12 +254,14 @@ def scripted_server(name: str, script: Path, image: str) -> list[Object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that read the audit log come last, for they look at what all the others did; where none is kept they cannot be run."""
+    """Tests that read the audit log come after all whose deeds it should show, and before those that take the installation apart,
+    with its rights; where no log is kept they cannot be run.
+    """
 
     def reads_the_log(item: pytest.Item) -> bool:
         return item.get_closest_marker("audit") is not None
 
-    items.sort(key=reads_the_log)
+    items.sort(key=lambda item: (item.get_closest_marker("dismantles") is not None, reads_the_log(item)))
     if not os.environ.get("SYMPOZIUM_AUDIT_LOG"):
         config.hook.pytest_deselected(items=[item for item in items if reads_the_log(item)])
         items[:] = [item for item in items if not reads_the_log(item)]

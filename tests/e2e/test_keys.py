@@ -119,7 +119,7 @@ def test_a_secret_that_goes_is_told_and_its_keys_stay_valid(keyed: Endpoint) -> 
     keyed.namespace.apply(ring(other="x"))
     until(lambda: accepted(keyed) == ("False", "AuthSecretKeyNotFound"), within=15)
     until(lambda: statuses(keyed, "sk-one") == {401}, within=ALONE)
-    assert statuses(keyed, "") == {401}
+    assert statuses(keyed, "sk-none") == {401}
 
     keyed.namespace.apply(ring(api_key="sk-three"))
     until(lambda: accepted(keyed) == ("True", "Accepted"), within=15)

@@ -193,16 +193,16 @@ class TestEvents:
         self, namespace: Namespace
     ) -> None:
         namespace.apply(
-            agent_run("fails", task="x", model={"model": "status:500"}),
-            agent_run("cancelled", task="x", model={"model": "hang"}),
-            agent_run("succeeds", task="x"),
+            agent_run("told-failed", task="x", model={"model": "status:500"}),
+            agent_run("told-cancelled", task="x", model={"model": "hang"}),
+            agent_run("told-succeeded", task="x"),
         )
-        until(lambda: namespace.status("run", "cancelled").get("phase") == "Running", within=30)
-        namespace.patch("run", "cancelled", {"spec": {"cancel": True}})
-        until(lambda: told(namespace, "run", "fails") == ["RunFailed"], within=30)
-        until(lambda: told(namespace, "run", "cancelled") == ["RunCancelled"], within=30)
-        namespace.run_ends("succeeds")
-        assert told(namespace, "run", "succeeds") == []
+        until(lambda: namespace.status("run", "told-cancelled").get("phase") == "Running", within=30)
+        namespace.patch("run", "told-cancelled", {"spec": {"cancel": True}})
+        until(lambda: told(namespace, "run", "told-failed") == ["RunFailed"], within=30)
+        until(lambda: told(namespace, "run", "told-cancelled") == ["RunCancelled"], within=30)
+        namespace.run_ends("told-succeeded")
+        assert told(namespace, "run", "told-succeeded") == []
 
 
 @pytest.mark.parametrize(

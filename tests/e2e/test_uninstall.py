@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import pytest
 from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, helm, instance, until
 
+pytestmark = pytest.mark.dismantles
+
 KINDS = "instances,runs,jobs,pods,deployments,services,secrets,serviceaccounts,roles,rolebindings,networkpolicies"
 
 

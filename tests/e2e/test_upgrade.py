@@ -16,6 +16,8 @@ import yaml
 from tests.contract.documents import ROOT
 from tests.e2e.conftest import Endpoint, Namespace, Object, helm, instance, until
 
+pytestmark = pytest.mark.dismantles
+
 PREVIOUS = ROOT / "tests/fixtures/chart-0.1.0"
 CHART = ROOT / "charts/sympozium"
 TOKENS, FEWER = 900, 50
