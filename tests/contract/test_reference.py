@@ -47,6 +47,13 @@ def test_every_variable_has_a_line_and_every_line_a_variable() -> None:
     assert words_in_first_cells(page("settings.md")) & set(VARIABLE.findall(page("settings.md"))) == read
 
 
+def test_every_param_of_the_web_endpoint_has_a_line() -> None:
+    skill = (ROOT / "charts/sympozium/files/skills/web-endpoint.yaml").read_text()
+    params = set(re.findall(r"^    - name: (\w+)$", skill, re.MULTILINE))
+    assert params
+    assert params <= words_in_first_cells(page("settings.md"))
+
+
 def test_the_chart_sets_only_variables_that_the_operator_reads() -> None:
     template = (ROOT / "charts/sympozium/templates/operator.yaml").read_text()
     sources = "".join(file.read_text() for file in source_files("crds/src", "operator/src"))
