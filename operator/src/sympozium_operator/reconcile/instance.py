@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import structlog
-
 from sympozium_api import effective, names
 from sympozium_api.client import Client
 from sympozium_api.client.resources import INSTANCES, RUNS, SECRETS
@@ -28,8 +26,6 @@ from sympozium_operator.reconcile.network import NetworkPolicies
 from sympozium_operator.reconcile.route import Routes
 
 Object = dict[str, Any]
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-
 from sympozium_api.client import Client
 from sympozium_api.client.resources import RUNS
 from sympozium_api.clock import Clock, parsed
@@ -15,8 +13,6 @@ from sympozium_api.names import LABEL_INSTANCE
 from sympozium_api.run import ENDED, AgentRun
 
 Object = dict[str, Any]
-
-log = structlog.get_logger()
 
 
 def surplus(ended: Iterable[Object], *, now: datetime, retention: int, kept: int) -> list[Object]:
