@@ -146,6 +146,13 @@ def test_a_stream_passes_the_gateway_token_by_token(outside: Outside, public: En
     assert max(arrived - sent for sent, arrived in tokens) < 0.5
 
 
+def test_metrics_stay_inside(outside: Outside, public: Endpoint) -> None:
+    assert public.http.get("/metrics").status_code == 200
+    with outside.client(f"chat.{DOMAIN}", public.key) as http:
+        assert http.get("/health").status_code == 200
+        assert http.get("/metrics").status_code in (404, 500)  # Gateway API leaves it open which
+
+
 def test_an_answer_that_takes_forty_seconds_passes(outside: Outside, public: Endpoint) -> None:
     public.use_model("slow:2:40000")
     with outside.client(f"chat.{DOMAIN}", public.key) as http:
