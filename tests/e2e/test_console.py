@@ -232,8 +232,9 @@ def test_a_run_is_followed_and_cancelled(console: Console, namespace: Namespace)
     namespace.apply(agent_run("endless", task="hello", model={"model": "hang"}))
     phases = []
     for kind, data in console.follow("endless"):
-        if kind == "status":
-            phases.append(data.get("phase"))
+        if kind != "status":
+            continue
+        phases.append(data.get("phase"))
         if phases[-1:] == ["Running"] and len(phases) == len(set(phases)):
             assert console.asks("POST", "runs/endless/cancel").status_code == 202
     assert phases[-2:] == ["Running", "Cancelled"]
