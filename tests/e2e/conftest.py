@@ -126,6 +126,13 @@ def until(look: Callable[[], T | None], *, within: float, why: Callable[[], obje
     return found
 
 
+def responds(url: str) -> bool:
+    """Whether it does; the node's proxy learns of a new Service within a second."""
+    with suppress(httpx2.TransportError):
+        return httpx2.get(url).status_code == 200
+    return False
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """An instance with a web endpoint that answers."""
@@ -171,8 +178,8 @@ class Endpoint:
                 client.close()
 
     def answers(self) -> bool:
-        with suppress(httpx2.TransportError, Refused):  # Refused: its Service is being made again
-            return httpx2.get(f"{self.url}/readyz").status_code == 200
+        with suppress(Refused):  # its Service is being made again
+            return responds(f"{self.url}/readyz")
         return False
 
     def serves(self) -> "Endpoint":
@@ -294,6 +301,7 @@ def namespace(webproxy_image: str) -> Iterator[Namespace]:
     found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": enforce}})
     found.apply(*model_server(webproxy_image), instance("quiet"))
     found.kubectl("rollout", "status", "deployment/model", "--timeout=90s")
+    until(lambda: responds(f"http://{found.get('service', 'model')['spec']['clusterIP']}:8080/healthz"), within=10)
     yield found
     Namespace("default").delete("namespace", name, "--wait=false")
 
