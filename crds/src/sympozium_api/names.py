@@ -58,7 +58,7 @@ def web_endpoint_run(instance: str) -> str:
 
 
 def server(run: str) -> str:
-    """Name of the Deployment and of the Service of a server run."""
+    """Name of a server run's Deployment and Service, and of what else stands beside them: its NetworkPolicy, route and scaling."""
     return f"{run}{_SERVER}"
 
 

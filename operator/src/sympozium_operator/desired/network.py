@@ -91,11 +91,6 @@ def agent_policies(instance: SympoziumInstance, egress: Egress, services: Servic
     return [_agent_policy(instance, *policy) for policy in policies]
 
 
-def server_policy_name(run: str) -> str:
-    """Name of the policy of a server run's pods."""
-    return names.server(run)
-
-
 def server_policy(run: AgentRun, deployment: Object) -> Object:
     """The policy of a web-proxy: clients from anywhere, but on the runs port only agents of its instance. Egress is left open:
     the API server is no pod, and no selector finds it.
@@ -103,7 +98,7 @@ def server_policy(run: AgentRun, deployment: Object) -> Object:
     agents = {"app.kubernetes.io/component": access.AGENT_COMPONENT, names.LABEL_INSTANCE: run.spec.agent_ref}
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     others = [port["containerPort"] for port in container["ports"] if port["containerPort"] != names.RUNS_PORT]
-    head = access.server_head(run, NETWORK_POLICIES, server_policy_name(run.metadata.name))
+    head = access.server_head(run, NETWORK_POLICIES, names.server(run.metadata.name))
     return head | {
         "spec": {
             "podSelector": {"matchLabels": server.selector(run)},

@@ -36,7 +36,7 @@ class NetworkPolicies:
     async def of_server(self, run: AgentRun, deployment: Object) -> None:
         """That of a web-proxy, made from its Deployment as desired."""
         if self.egress is None:
-            await self._retract(run, network.server_policy_name(run.metadata.name))
+            await self._retract(run, names.server(run.metadata.name))
             return
         await converge(self.client, [network.server_policy(run, deployment)])
 
