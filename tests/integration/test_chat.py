@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
@@ -14,12 +13,6 @@ from sympozium_api import names
 from sympozium_api.client.resources import RUNS
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
-
-
-@pytest.fixture
-async def sdk(proxy: Proxy) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{proxy.url}/v1", api_key=KEY, max_retries=0) as client:
-        yield client
 
 
 async def test_a_blocking_request_gets_the_answer_of_its_pod(proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:

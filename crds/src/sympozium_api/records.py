@@ -44,6 +44,8 @@ class Delta(TypedDict):
 
     type: Literal["delta"]
     choices: list[dict[str, Any]]
+    about: NotRequired[dict[str, Any]]
+    """What the chunk says beside its choices, e.g. ``system_fingerprint`` and ``service_tier``."""
 
 
 class Usage(TypedDict):
@@ -60,6 +62,8 @@ class Done(TypedDict):
     choices: list[dict[str, Any]]
     """As in a chat completion: ``index``, ``message``, ``finish_reason`` and, where asked for, ``logprobs``."""
     usage: dict[str, Any]
+    about: NotRequired[dict[str, Any]]
+    """What the model says beside its choices and its count."""
     durationMs: int
 
 

@@ -159,6 +159,9 @@ class RunStatus(ApiModel):
     """Why the model stopped: ``stop``, ``length``, ``tool_calls``, ``content_filter``."""
     choices: Annotated[list[OpenObject] | None, Field(max_length=128)] = None
     """The answer's choices in OpenAI's form, where ``result`` cannot hold all of it: tool calls, or more than one choice."""
+    details: OpenObject | None = None
+    """What else the model said of its answer, in OpenAI's form: ``usage`` where it has more than three counts,
+    ``system_fingerprint``, ``service_tier``."""
     error: RunError | None = None
     """Why the run did not succeed."""
     token_usage: TokenUsage | None = None

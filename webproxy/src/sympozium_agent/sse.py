@@ -17,6 +17,8 @@ class Parser:
 
     def feed(self, received: bytes) -> list[str]:
         """Take bytes in. Raises UnicodeDecodeError."""
+        if not received:
+            return []
         if self._after_cr:
             received = received.removeprefix(b"\n")
         self._after_cr = received.endswith(b"\r")

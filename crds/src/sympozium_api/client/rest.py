@@ -136,7 +136,7 @@ class Client:
         timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, with its parts
     ) -> Object:
         headers = self._connection.headers() | {"Content-Type": content_type, "Accept": accept}
-        data = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        data = None if body is None else _encoded(body)
         try:
             async with self._session.request(
                 method, self._connection.url + path, params=params, data=data, headers=headers, timeout=timeout
@@ -145,6 +145,11 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
         return answer(response.status, content)
+
+
+def _encoded(body: Object) -> bytes:
+    """Half a surrogate pair, which a model may write, has no bytes in UTF-8: it becomes a question mark."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
 def answer(status: int, content: bytes) -> Object:

@@ -1,7 +1,8 @@
 """Server-sent events, as far as OpenAI's streams use them."""
 
-import json
 from typing import Any
+
+from sympozium_webproxy.protocol.encoding import json_bytes
 
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment: clients skip it, and proxies see that the connection lives."""
@@ -10,4 +11,4 @@ DONE = b"data: [DONE]\n\n"
 
 def data(value: dict[str, Any]) -> bytes:
     """One event that carries a JSON object."""
-    return b"data: " + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + json_bytes(value) + b"\n\n"

@@ -1,7 +1,6 @@
 """The response that follows a run: one JSON body at its end, or server-sent events as its records come."""
 
 import asyncio
-import json
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from sympozium_runs.board import Left
 from sympozium_runs.runs import Handle
 from sympozium_webproxy.metrics import Metrics
 from sympozium_webproxy.protocol import sse
+from sympozium_webproxy.protocol.encoding import json_bytes
 from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.protocol.openai.chat import Chunks, Head, completion
 
@@ -58,7 +58,7 @@ class RunResponse(Response):
         await send({"type": "http.response.start", "status": status, "headers": raw})
 
     async def _send_json(self, send: Send, status: int, body: dict[str, Any], headers: Mapping[str, str]) -> None:
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        content = json_bytes(body)
         await self._begin(
             send, status, {"content-type": "application/json", "content-length": str(len(content)), **headers}
         )
