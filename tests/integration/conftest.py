@@ -93,9 +93,7 @@ async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     kubernetes, clock = FakeKubernetes(), FakeClock()
     issuer = TokenIssuer(kubernetes)
     kubernetes.put(instance())
-    settings = Settings(
-        "default", "demo", "127.0.0.1", api_keys=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024
-    )
+    settings = Settings("default", "demo", "127.0.0.1", api_keys=tmp_path, max_body_bytes=64 * 1024)
     made = assemble(kubernetes, settings, clock)
     watches = [asyncio.ensure_future(watch()) for watch in made.watches]
     async with (

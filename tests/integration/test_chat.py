@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import openai
@@ -74,6 +75,7 @@ async def test_chunks_reach_the_caller_while_the_pod_still_writes(proxy: Proxy, 
 
 
 async def test_a_stream_ends_with_done_and_sends_comments_while_the_pod_starts(proxy: Proxy) -> None:
+    proxy.context.settings = replace(proxy.context.settings, keep_alive_seconds=0.2)
     asked = asyncio.create_task(proxy.chat(stream=True))
     pod = await proxy.pod()
     await asyncio.sleep(0.3)  # longer than keep_alive_seconds: silence is what is tested

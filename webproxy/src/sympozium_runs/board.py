@@ -23,6 +23,7 @@ class Follower:
         self._board = board
         self._inbox: asyncio.Queue[Record | None] = asyncio.Queue()
         self.ended = False
+        self._expiry: End | None = None
 
     async def next(self, patience: float | None = None) -> Record | None:
         """The next record, or None when none came within ``patience`` seconds. Raises Left after ``leave``."""
@@ -33,7 +34,7 @@ class Follower:
             return None
         if record is None:
             raise Left
-        self.ended = record["type"] in END_RECORDS
+        self.ended = record["type"] in END_RECORDS and record is not self._expiry
         return record
 
     async def end(self) -> End:
@@ -46,6 +47,11 @@ class Follower:
     def receive(self, record: Record) -> None:
         """Take a record in."""
         self._inbox.put_nowait(record)
+
+    def expire(self, record: End) -> None:
+        """Take in the end of the waiting, which is not the end of the run."""
+        self._expiry = record
+        self.receive(record)
 
     def leave(self) -> None:
         """Wake whoever waits on this follower with Left."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import structlog
 
 from sympozium_api import endings, names, records
-from sympozium_api.base import owner_reference
+from sympozium_api.base import owner_reference, seconds
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import End, Record
@@ -41,6 +42,10 @@ class RunRequest:
     key_id: str
     """Name of the caller's API key, never the key."""
     idempotency_key: str | None = None
+    model: str | None = None
+    """The model that answers; None: the instance's own."""
+    wait_seconds: float | None = None
+    """How long the caller waits; then it gets an error, and a run for which nobody else waits is cancelled."""
 
 
 class Handle:
@@ -50,6 +55,14 @@ class Handle:
         self.name = name
         self._follower = follower
         self._runs = runs
+        self._timer: asyncio.TimerHandle | None = None
+
+    def expire_after(self, patience: float) -> None:
+        """Let the waiting end with an error of status 504 unless the run has ended by then."""
+        end = records.error(
+            "deadline_exceeded", f"there was no answer within the {patience:g} s that the caller waits", 504
+        )
+        self._timer = asyncio.get_running_loop().call_later(patience, self._follower.expire, end)
 
     async def next(self, patience: float | None = None) -> Record | None:
         """The next record, or None when none came within ``patience`` seconds. Raises board.Left after ``leave``."""
@@ -65,6 +78,8 @@ class Handle:
 
     def close(self) -> None:
         """Stop following; a run whose caller leaves before its end is cancelled (rule 7)."""
+        if self._timer:
+            self._timer.cancel()
         self._follower.close()
         if not self._follower.ended:
             self._runs.cancel_unless_followed(self._follower.key)
@@ -95,7 +110,10 @@ class Runs:
             if isinstance(failure, ApiUnavailable) and request.idempotency_key is None:
                 self._spawn(self._cancel(follower.key))  # it may have been made, and nobody will ever ask for it
             raise
-        return Handle(name, follower, self)
+        handle = Handle(name, follower, self)
+        if request.wait_seconds is not None:
+            handle.expire_after(request.wait_seconds)
+        return handle
 
     async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> None:
         namespace, digest = instance.metadata.namespace, _digest(request.body)
@@ -123,7 +141,12 @@ class Runs:
                 },
                 "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],
             },
-            "spec": {"agentRef": instance.metadata.name, "mode": "task", "request": request.body},
+            "spec": {
+                "agentRef": instance.metadata.name,
+                "mode": "task",
+                "request": request.body,
+                **_own(instance, request),
+            },
         }
 
     def observe(self, run: AgentRun) -> None:
@@ -165,6 +188,17 @@ def _run_name(instance: SympoziumInstance, request: RunRequest) -> str:
         return f"{prefix}-{secrets.token_hex(6)}"
     parts = json.dumps([instance.metadata.uid, request.key_id, request.idempotency_key])
     return f"{prefix}-{hashlib.sha256(parts.encode()).hexdigest()[:20]}"
+
+
+def _own(instance: SympoziumInstance, request: RunRequest) -> dict[str, Any]:
+    """What the request wants otherwise than the instance has it."""
+    agent, found = instance.spec.agents.default, dict[str, Any]()
+    if request.model not in (None, agent.model):
+        found["model"] = {"model": request.model}
+    wait, nobody_else = request.wait_seconds, request.idempotency_key is None
+    if wait is not None and nobody_else and wait < seconds(agent.run_timeout):
+        found["timeout"] = f"{math.ceil(wait)}s"  # should this replica, and its timer, be gone by then
+    return found
 
 
 def _digest(body: dict[str, Any]) -> str:

@@ -3,13 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from sympozium_api.records import Delta, Done
-from sympozium_webproxy.protocol.openai import body
+from sympozium_webproxy.protocol.openai import bodies
+from sympozium_webproxy.protocol.openai.bodies import JsonObject
 from sympozium_webproxy.protocol.openai.sent import Sent
-
-JsonObject = dict[str, Any]
 
 _UNSUPPORTED = {
     "store": "completions are not stored for /v1/chat/completions/{id}; the AgentRun of x-sympozium-run keeps the answer",
@@ -74,15 +73,12 @@ class ChatRequest(_Open):
 
 def parse(content: bytes) -> tuple[ChatRequest, JsonObject]:
     """The body, checked, and as it came. Raises OpenAIError 400 that names the field at fault."""
-    given = body.json_object(content)
-    try:
-        asked = ChatRequest.model_validate(given)
-    except ValidationError as error:
-        raise body.named(error) from error
-    for field_name, reason in _UNSUPPORTED.items():
-        if given.get(field_name) not in (None, False):
-            raise body.invalid((field_name,), reason, code="unsupported_parameter")
-    return asked, given
+    body = bodies.json_object(content)
+    asked = bodies.checked(ChatRequest, body)
+    for name, reason in _UNSUPPORTED.items():
+        if body.get(name) not in (None, False):
+            raise bodies.unsupported(name, reason)
+    return asked, body
 
 
 @dataclass(frozen=True)
