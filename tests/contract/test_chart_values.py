@@ -14,7 +14,7 @@ VALUES = (CHART / "values.yaml").read_text()
 def test_every_value_has_a_comment_above_it() -> None:
     lines = VALUES.splitlines()
     leaves = ("registry", "pullPolicy", "pullSecrets", "repository", "tag", "replicas", "resources")
-    named = [*leaves, *yaml.safe_load(VALUES)["runs"]]
+    named = [*leaves, *yaml.safe_load(VALUES)["runs"], *yaml.safe_load(VALUES)["webProxy"]]
     for above, line in pairwise(lines):
         if line.strip().split(":")[0] in named:
             assert above.strip().startswith("#"), line

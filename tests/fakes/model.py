@@ -94,7 +94,7 @@ class Completion:
     @property
     def script(self) -> str:
         name = self.model.partition(":")[0]
-        if name == "tools" and any(message.get("role") == "tool" for message in self.body["messages"]):
+        if name == "tools" and any(message.get("role") == "tool" for message in self.body.get("messages", ())):
             return "instant"
         return name
 
@@ -130,6 +130,9 @@ class Completion:
             return {"logprobs": {"tokens": [token], "token_logprobs": [-0.5], "top_logprobs": [], "text_offset": [0]}}
         one = {"token": token, "logprob": -0.5, "bytes": list(token.encode()), "top_logprobs": []}
         return {"logprobs": {"content": [one], "refusal": None}}
+
+
+Script = Callable[[Completion, "Connection"], Awaitable[None]]
 
 
 class Connection:
@@ -210,8 +213,7 @@ class Model:
             case "POST", "/v1/chat/completions" | "/v1/completions":
                 await self._complete(request, connection)
             case "POST", "/v1/embeddings":
-                asked = Completion(json.loads(request.body), request.headers)
-                await _SPECIAL.get(asked.script, _embed)(asked, connection)
+                await self._complete(request, connection, _embed)
             case "GET", "/last":
                 await connection.answer(200, self.last)
             case "GET", "/v1/models":
@@ -224,12 +226,12 @@ class Model:
             case _:
                 await connection.answer(404, _error(404, f"nothing at {request.path}"))
 
-    async def _complete(self, request: Request, connection: Connection) -> None:
+    async def _complete(self, request: Request, connection: Connection, well: Script | None = None) -> None:
         self.counts.asked += 1
         try:
             legacy = request.path == "/v1/completions"
             completion = Completion(json.loads(request.body), request.headers, legacy=legacy)
-            await _SPECIAL.get(completion.script, _ordinary)(completion, connection)
+            await _SPECIAL.get(completion.script, well or _ordinary)(completion, connection)
             self.counts.finished += 1
         except ConnectionError:
             self.counts.abandoned += 1
@@ -262,7 +264,7 @@ async def _hang(_: Completion, connection: Connection) -> None:
     await connection.hung_up()
 
 
-def _begins(*frames: str) -> Callable[[Completion, Connection], Awaitable[None]]:
+def _begins(*frames: str) -> Script:
     """A script that sends the first tokens, then these frames, and drops the connection."""
 
     async def script(asked: Completion, connection: Connection) -> None:
@@ -276,7 +278,7 @@ def _begins(*frames: str) -> Callable[[Completion, Connection], Awaitable[None]]
     return script
 
 
-_SPECIAL: dict[str, Callable[[Completion, Connection], Awaitable[None]]] = {
+_SPECIAL: dict[str, Script] = {
     "status": _status,
     "hang": _hang,
     "cut": _begins(),

@@ -25,7 +25,8 @@ class Task(TypedDict):
 
     run: str
     request: dict[str, Any]
-    """An OpenAI chat completion body, complete: the model's name, the system prompt first among the messages."""
+    """An OpenAI chat completion body, complete: the model's name, the system prompt first among the messages. Or, without
+    ``messages``, that of a legacy completion with its ``prompt``; the records of its answer are those of a chat."""
     model: Model
     env: dict[str, str]
     timeoutSeconds: float

@@ -82,7 +82,7 @@ class RunSpec(ApiModel):
     task: Annotated[str | None, Field(min_length=1, max_length=262144)] = None
     """What the agent is asked, as plain text."""
     request: OpenObject | None = None
-    """What the agent is asked, as the body of an OpenAI chat completion: messages, sampling, tools."""
+    """What the agent is asked, as the body of an OpenAI chat completion: messages, sampling, tools; or of a legacy completion: prompt."""
     system_prompt: Annotated[str | None, Field(max_length=65536)] = None
     """A system message in place of the instance's own."""
     model: RunModel | None = None

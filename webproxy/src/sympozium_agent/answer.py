@@ -46,6 +46,13 @@ def about(chunk: Object) -> Object:
     return {key: value for key, value in chunk.items() if key not in _OWN_PLACE and value is not None}
 
 
+def as_chat(choice: Object) -> Object:
+    """A choice of a legacy completion, whose text stands by itself, as one of a chat; any other as it is."""
+    if "text" not in choice or "delta" in choice or "message" in choice:
+        return choice
+    return {key: value for key, value in choice.items() if key != "text"} | {"delta": {"content": choice["text"]}}
+
+
 def chunk_of(completion: Object) -> Object:
     """A whole chat completion as the only chunk of a stream, for servers that do not stream."""
     return completion | {"choices": [_as_delta(choice) for choice in completion.get("choices") or []]}
@@ -111,7 +118,7 @@ def _without_index(call: Any) -> Any:
 
 
 def _as_delta(choice: Object) -> Object:
-    delta: Object = dict(choice.get("message") or {})
+    delta: Object = dict(choice.get("message") or choice.get("delta") or {})
     if isinstance(calls := delta.get("tool_calls"), list):
         delta["tool_calls"] = [{"index": number} | call for number, call in enumerate(calls)]
     return {key: value for key, value in choice.items() if key != "message"} | {"delta": delta}

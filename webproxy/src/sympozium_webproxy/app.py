@@ -8,14 +8,14 @@ from starlette.requests import ClientDisconnect
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.middleware import RequestTrace
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
-from sympozium_webproxy.routes import chat, health, models
+from sympozium_webproxy.routes import chat, completions, embeddings, health, models
 
 
 def create_app(context: Context) -> FastAPI:
     """The application of port 8080."""
     app = FastAPI(title="Sympozium web endpoint", docs_url=None, redoc_url=None)
     app.state.context = context
-    for routes in (chat, models, health):
+    for routes in (chat, completions, embeddings, models, health):
         app.include_router(routes.router)
     app.add_exception_handler(OpenAIError, _openai_error)
     app.add_exception_handler(HTTPException, _http_error)

@@ -164,6 +164,6 @@ def answer(status: int, content: bytes) -> Object:
     if not isinstance(body, dict):
         body = {"message": str(body)[:500]}
     refusal = ApiError(status, body)
-    if status in _UNAVAILABLE:
+    if status in _UNAVAILABLE and not refusal.too_large:
         raise ApiUnavailable(str(refusal)) from refusal
     raise refusal

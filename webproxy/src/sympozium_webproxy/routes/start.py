@@ -29,11 +29,18 @@ async def start(request: Request, serving: Serving, run: RunRequest) -> Handle:
         message = "This Idempotency-Key was used before with another request."
         raise errors.OpenAIError(422, message, param="Idempotency-Key", code="idempotency_key_reused") from error
     except ApiError as error:
-        raise errors.OpenAIError(
-            502, f"The run was refused: {error.message}", type="server_error", code="run_refused"
-        ) from error
+        raise _refused(error) from error
     request.state.run = handle.name
     return handle
+
+
+def _refused(error: ApiError) -> errors.OpenAIError:
+    """What the API server has against the AgentRun; whatever of it is the caller's is in the body."""
+    if error.too_large:
+        return errors.OpenAIError(413, "The body is larger than the cluster can store.", code="body_too_large")
+    if error.status == 400 or error.invalid:
+        return errors.OpenAIError(400, f"The request cannot be stored: {error.message}", code="not_storable")
+    return errors.OpenAIError(502, f"The run was refused: {error.message}", type="server_error", code="run_refused")
 
 
 @contextmanager

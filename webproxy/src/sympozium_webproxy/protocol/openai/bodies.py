@@ -41,6 +41,19 @@ def checked(model: type[Checked], body: JsonObject, *, at: str = "") -> Checked:
         raise _named(error, at) from error
 
 
+def text_or_tokens(value: Any) -> Any:
+    """A prompt or an input: a text, its tokens, or a list of either; ValueError where it is something else."""
+    many = value if isinstance(value, list) and value else [None]
+    texts = all(isinstance(part, str) for part in many)
+    if isinstance(value, str) or texts or _are_tokens(many) or all(_are_tokens(part) for part in many):
+        return value
+    raise ValueError("must be a text, a list of tokens, or a list of either")
+
+
+def _are_tokens(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
+
+
 def missing(path: str) -> OpenAIError:
     """400: a field that must be there is not."""
     return OpenAIError(400, f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")

@@ -50,25 +50,30 @@ class StreamOptions(BaseModel):
     include_obfuscation: Literal[False] | None = None
 
 
-class ChatRequest(_Open):
-    """The body of POST /v1/chat/completions, as far as it is checked before it goes to the model."""
+class Sampling(_Open):
+    """What chat completions and legacy completions have in common."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
     model: str | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     top_p: Annotated[float | None, Field(ge=0, le=1)] = None
-    max_tokens: Annotated[int | None, Field(ge=1)] = None
-    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
     n: Annotated[int | None, Field(ge=1, le=128)] = None
-    modalities: list[Literal["text"]] | None = None
-    tools: list[JsonObject] | None = None
 
     @property
     def include_usage(self) -> bool:
         """Whether the stream ends with a chunk that holds the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class ChatRequest(Sampling):
+    """The body of POST /v1/chat/completions, as far as it is checked before it goes to the model."""
+
+    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
+    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
+    modalities: list[Literal["text"]] | None = None
+    tools: list[JsonObject] | None = None
 
 
 def parse(content: bytes) -> tuple[ChatRequest, JsonObject]:

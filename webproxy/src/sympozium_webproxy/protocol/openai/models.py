@@ -11,13 +11,14 @@ _DEFAULT = "default"
 def listing(instance: SympoziumInstance, *, created: int) -> dict[str, Any]:
     """The answer of GET /v1/models."""
     agent = instance.spec.agents.default
-    names = dict.fromkeys((agent.model, instance.metadata.name, *agent.allowed_models))
+    names = dict.fromkeys((agent.model, instance.metadata.name, *agent.allowed_models, *agent.embedding_models))
     return {"object": "list", "data": [_model(name, created) for name in names]}
 
 
 def one(instance: SympoziumInstance, name: str, *, created: int) -> dict[str, Any]:
     """The answer of GET /v1/models/{name}; raises OpenAIError 404."""
-    chosen(instance, name)
+    if name not in instance.spec.agents.default.embedding_models:
+        chosen(instance, name)
     return _model(name, created)
 
 
