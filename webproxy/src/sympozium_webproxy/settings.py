@@ -8,7 +8,6 @@ from pathlib import Path
 from sympozium_api import environment, names
 from sympozium_api.base import seconds
 
-
 _KEEP_ALIVE_SECONDS = range(1, 3601)
 _BODY_BYTES = range(1024, 2 * 1024 * 1024 + 1)
 """Kubernetes stores at most 1.5 MiB in an object unless its etcd was told otherwise."""

@@ -70,7 +70,7 @@ def _proxy(url: str, environ: Mapping[str, str]) -> str | None:
     address = urlsplit(url)
     spared = [name.strip().lstrip(".") for name in (variable("no_proxy") or "").split(",") if name.strip()]
     host = address.hostname or ""
-    if any(name == "*" or host == name or host.endswith(f".{name}") for name in spared):
+    if any(name in ("*", host) or host.endswith(f".{name}") for name in spared):
         return None
     return variable(f"{address.scheme}_proxy") or variable("all_proxy")
 
