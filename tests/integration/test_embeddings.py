@@ -93,6 +93,12 @@ async def test_a_model_server_that_is_away_is_a_502(proxy: Proxy, offered: Model
     assert response.json()["error"]["message"].startswith("model unreachable: ")
 
 
+async def test_an_answer_that_breaks_off_is_not_taken_for_whole(proxy: Proxy, offered: Model) -> None:
+    await proxy.use_model(offered, "broken", agent={"embeddingModels": ["cut"]})
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await embed(proxy)
+
+
 async def test_a_proxy_in_the_agents_environment_is_used(proxy: Proxy, offered: Model) -> None:
     """The scripted model takes the absolute URLs that a proxy is sent."""
     way = {"HTTP_PROXY": offered.url.removesuffix("/v1"), "NO_PROXY": "other.example"}

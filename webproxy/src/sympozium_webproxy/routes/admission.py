@@ -24,6 +24,7 @@ def limit(request: Request, key_id: str) -> tuple[Serving, dict[str, str]]:
     serving = parts.endpoint.serving()
     verdict = parts.limiter.take(key_id, serving.rate_limit)
     headers = verdict.headers()
+    request.state.limit_headers = headers  # for errors that are raised from here on
     if not verdict.allowed:
         parts.metrics.refused.labels("rate_limit").inc()
         raise errors.too_many("Rate limit reached for this API key.", code="rate_limit_exceeded", headers=headers)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
@@ -16,6 +17,8 @@ from sympozium_webproxy.protocol.openai import embeddings, errors
 from sympozium_webproxy.routes.admission import authenticate, limit
 from sympozium_webproxy.routes.body import read_json_bytes
 from sympozium_webproxy.routes.deadline import wait_seconds
+
+log = structlog.get_logger()
 
 router = APIRouter()
 
@@ -73,7 +76,8 @@ class _PassedThrough(Response):
                 await self._pass_on(send)
         except (upstream.Failed, TimeoutError) as failure:
             if self._started:
-                raise  # the connection ends before the answer does: nobody takes it for whole
+                log.warning("embeddings cut off", reason=str(failure) or type(failure).__name__)
+                return  # the server then closes the connection before the answer's end: nobody takes it for whole
             error = _told(failure, self._patience)
             await JSONResponse(error.body, error.status, {**self._own_headers, **error.headers})(scope, receive, send)
 
