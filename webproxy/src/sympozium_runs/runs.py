@@ -57,12 +57,12 @@ class Handle:
         self._runs = runs
         self._timer: asyncio.TimerHandle | None = None
 
-    def expire_after(self, patience: float) -> None:
-        """Let the waiting end with an error of status 504 unless the run has ended by then."""
+    def expire_after(self, patience: float, *, since: float) -> None:
+        """Let the waiting, ``since`` a time of the event loop, end with an error of status 504 unless the run has ended by then."""
         end = records.error(
             "deadline_exceeded", f"there was no answer within the {patience:g} s that the caller waits", 504
         )
-        self._timer = asyncio.get_running_loop().call_later(patience, self._follower.expire, end)
+        self._timer = asyncio.get_running_loop().call_at(since + patience, self._follower.expire, end)
 
     async def next(self, patience: float | None = None) -> Record | None:
         """The next record, or None when none came within ``patience`` seconds. Raises board.Left after ``leave``."""
@@ -99,6 +99,7 @@ class Runs:
 
         Raises KeyReused (same key, other body), ApiError (the API server refused the run), ApiUnavailable.
         """
+        began = asyncio.get_running_loop().time()
         name = _run_name(instance, request)
         follower = self._board.follow(
             (instance.metadata.namespace, name)
@@ -112,7 +113,7 @@ class Runs:
             raise
         handle = Handle(name, follower, self)
         if request.wait_seconds is not None:
-            handle.expire_after(request.wait_seconds)
+            handle.expire_after(request.wait_seconds, since=began)
         return handle
 
     async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> None:
