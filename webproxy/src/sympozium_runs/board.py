@@ -25,6 +25,7 @@ class Follower:
         self.observe: Callable[[Record], None] | None = None
         """Shown each record that is handed out."""
         self.ended = False
+        self._expiry: End | None = None
 
     async def next(self, patience: float | None = None) -> Record | None:
         """The next record, or None when none came within ``patience`` seconds. Raises Left after ``leave``."""
@@ -35,7 +36,7 @@ class Follower:
             return None
         if record is None:
             raise Left
-        self.ended = record["type"] in END_RECORDS
+        self.ended = record["type"] in END_RECORDS and record is not self._expiry
         if self.observe:
             self.observe(record)
         return record
@@ -50,6 +51,11 @@ class Follower:
     def receive(self, record: Record) -> None:
         """Take a record in."""
         self._inbox.put_nowait(record)
+
+    def expire(self, record: End) -> None:
+        """Take in the end of the waiting, which is not the end of the run."""
+        self._expiry = record
+        self.receive(record)
 
     def leave(self) -> None:
         """Wake whoever waits on this follower with Left."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from sympozium_api import endings, names, records
-from sympozium_api.base import owner_reference
+from sympozium_api.base import owner_reference, seconds
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import End, Record
@@ -45,6 +46,10 @@ class RunRequest:
     request_id: str | None = None
     trace: TraceContext | None = None
     """Below which span the run's call of the model belongs."""
+    model: str | None = None
+    """The model that answers; None: the instance's own."""
+    wait_seconds: float | None = None
+    """How long the caller waits; then it gets an error, and a run for which nobody else waits is cancelled."""
 
 
 class Observer(Protocol):
@@ -65,11 +70,19 @@ class Handle:
         self._follower = follower
         self._runs = runs
         self._observer: Observer | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def observe(self, observer: Observer) -> None:
         """Show all that its caller sees to one more."""
         self._observer = observer
         self._follower.observe = observer.see
+
+    def expire_after(self, patience: float, *, since: float) -> None:
+        """Let the waiting, ``since`` a time of the event loop, end with an error of status 504 unless the run has ended by then."""
+        end = records.error(
+            "deadline_exceeded", f"there was no answer within the {patience:g} s that the caller waits", 504
+        )
+        self._timer = asyncio.get_running_loop().call_at(since + patience, self._follower.expire, end)
 
     async def next(self, patience: float | None = None) -> Record | None:
         """The next record, or None when none came within ``patience`` seconds. Raises board.Left after ``leave``."""
@@ -85,6 +98,8 @@ class Handle:
 
     def close(self) -> None:
         """Stop following; a run whose caller leaves before its end is cancelled (rule 7)."""
+        if self._timer:
+            self._timer.cancel()
         self._follower.close()
         if self._observer:
             self._observer.close()
@@ -106,6 +121,7 @@ class Runs:
 
         Raises KeyReused (same key, other body), ApiError (the API server refused the run), ApiUnavailable.
         """
+        began = asyncio.get_running_loop().time()
         name = _run_name(instance, request)
         follower = self._board.follow(
             (instance.metadata.namespace, name)
@@ -117,7 +133,10 @@ class Runs:
             if isinstance(failure, ApiUnavailable) and request.idempotency_key is None:
                 self._spawn(self._cancel(follower.key))  # it may have been made, and nobody will ever ask for it
             raise
-        return Handle(name, follower, self)
+        handle = Handle(name, follower, self)
+        if request.wait_seconds is not None:
+            handle.expire_after(request.wait_seconds, since=began)
+        return handle
 
     async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> None:
         namespace, digest = instance.metadata.namespace, _digest(request.body)
@@ -147,7 +166,12 @@ class Runs:
                 },
                 "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],
             },
-            "spec": {"agentRef": instance.metadata.name, "mode": "task", "request": request.body},
+            "spec": {
+                "agentRef": instance.metadata.name,
+                "mode": "task",
+                "request": request.body,
+                **_own(instance, request),
+            },
         }
 
     def observe(self, run: AgentRun) -> None:
@@ -189,6 +213,17 @@ def _run_name(instance: SympoziumInstance, request: RunRequest) -> str:
         return f"{prefix}-{secrets.token_hex(6)}"
     parts = json.dumps([instance.metadata.uid, request.key_id, request.idempotency_key])
     return f"{prefix}-{hashlib.sha256(parts.encode()).hexdigest()[:20]}"
+
+
+def _own(instance: SympoziumInstance, request: RunRequest) -> dict[str, Any]:
+    """What the request wants otherwise than the instance has it."""
+    agent, found = instance.spec.agents.default, dict[str, Any]()
+    if request.model not in (None, agent.model):
+        found["model"] = {"model": request.model}
+    wait, nobody_else = request.wait_seconds, request.idempotency_key is None
+    if wait is not None and nobody_else and wait < seconds(agent.run_timeout):
+        found["timeout"] = f"{math.ceil(wait)}s"  # should this replica, and its timer, be gone by then
+    return found
 
 
 def _digest(body: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from sympozium_runs.http.trace import RequestTrace
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
-from sympozium_webproxy.routes import chat, health, models
+from sympozium_webproxy.routes import chat, completions, embeddings, health, models
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """FastAPI's own would export addresses, headers and what callers sent; ours is ``sympozium_runs.spans``."""
@@ -18,7 +18,7 @@ def create_app(context: Context) -> FastAPI:
     """The application of port 8080."""
     app = FastAPI(title="Sympozium web endpoint", docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
     app.state.context = context
-    for routes in (chat, models, health):
+    for routes in (chat, completions, embeddings, models, health):
         app.include_router(routes.router)
     app.add_exception_handler(OpenAIError, _openai_error)
     app.add_exception_handler(HTTPException, _http_error)

@@ -55,7 +55,8 @@ def of_run(error: ErrorDetail) -> OpenAIError:
     """
     kind, upstream = error["type"], error["httpStatus"]
     if kind != "model_error":
-        return OpenAIError(upstream, error["message"], type=_type(upstream), code=kind, headers=_retry(upstream))
+        headers = {"x-should-retry": "false"} if kind == "deadline_exceeded" else _retry(upstream)
+        return OpenAIError(upstream, error["message"], type=_type(upstream), code=kind, headers=headers)
     status = upstream if upstream in _CALLERS_FAULT else 502
     message = error["message"] if status == upstream else f"the model answered {upstream}: {error['message']}"
     return OpenAIError(status, message, type=_type(status), code=kind, headers=_retry(status))
