@@ -20,6 +20,8 @@ ANNOTATION_REPLY_TO = f"{GROUP}/reply-to"
 """Base URL of the replica that holds the caller's connection, e.g. ``http://10.88.0.7:8081``."""
 ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
 ANNOTATION_KEY_ID = f"{GROUP}/key-id"
+ANNOTATION_DISCARDED = f"{GROUP}/discarded"
+"""The caller wants nothing kept of a run: once it has ended, the operator deletes it."""
 
 RUNS_AUDIENCE = "sympozium-runs"
 """Audience of the projected service-account token with which an agent pod speaks to port 8081."""

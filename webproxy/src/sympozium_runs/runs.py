@@ -41,15 +41,25 @@ class RunRequest:
     key_id: str
     """Name of the caller's API key, never the key."""
     idempotency_key: str | None = None
+    response: dict[str, Any] | None = None
+    """What the run keeps for its caller beside the conversation."""
+    background: bool = False
+    """Whether the run goes on without its caller."""
 
 
 class Handle:
     """A run that a caller waits for."""
 
-    def __init__(self, name: str, follower: Follower, runs: "Runs") -> None:
-        self.name = name
+    def __init__(self, run: AgentRun, follower: Follower, runs: "Runs") -> None:
+        self.run = run
+        """As it was when following it began."""
         self._follower = follower
         self._runs = runs
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.run.metadata.name
 
     async def next(self, patience: float | None = None) -> Record | None:
         """The next record, or None when none came within ``patience`` seconds. Raises board.Left after ``leave``."""
@@ -64,10 +74,10 @@ class Handle:
         self._follower.leave()
 
     def close(self) -> None:
-        """Stop following; a run whose caller leaves before its end is cancelled (rule 7)."""
+        """Stop following; a run whose caller leaves before its end is cancelled (rule 7), unless it goes on without."""
         self._follower.close()
-        if not self._follower.ended:
-            self._runs.cancel_unless_followed(self._follower.key)
+        if self._follower.wants and not self._follower.ended:
+            self._runs.cancel_unless_wanted(self._follower.key)
 
 
 class Runs:
@@ -85,22 +95,53 @@ class Runs:
         Raises KeyReused (same key, other body), ApiError (the API server refused the run), ApiUnavailable.
         """
         name = _run_name(instance, request)
-        follower = self._board.follow(
-            (instance.metadata.namespace, name)
-        )  # before the run exists: its pod may be quick
+        key = (instance.metadata.namespace, name)
+        follower = self._board.follow(key, wants=not request.background)  # before the run exists: its pod may be quick
         try:
-            await self._create_or_find(instance, request, name)
+            run = await self._create_or_find(instance, request, name)
         except BaseException as failure:
             follower.close()
             if isinstance(failure, ApiUnavailable) and request.idempotency_key is None:
                 self._spawn(self._cancel(follower.key))  # it may have been made, and nobody will ever ask for it
             raise
-        return Handle(name, follower, self)
+        return Handle(run, follower, self)
 
-    async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> None:
-        namespace, digest = instance.metadata.namespace, _digest(request.body)
+    async def get(self, namespace: str, name: str) -> AgentRun:
+        """A run as it is now. Raises ApiError, ApiUnavailable."""
+        return await self._store.get(namespace, name)
+
+    async def follow(self, namespace: str, name: str) -> Handle:
+        """Follow a run that somebody made earlier, without a say in whether it goes on. Raises ApiError, ApiUnavailable.
+
+        Where its pod's records come to another replica, only its end is seen here, when it is stored.
+        """
+        follower = self._board.follow((namespace, name), wants=False)  # before it is read: it may end meanwhile
         try:
-            await self._store.create(namespace, self._manifest(instance, request, name, digest))
+            run = await self._store.get(namespace, name)
+        except BaseException:
+            follower.close()
+            raise
+        self.observe(run)
+        return Handle(run, follower, self)
+
+    def works(self, run: AgentRun) -> bool:
+        """Whether the run's pod has spoken, as far as is known here."""
+        return run.status.phase == "Running" or self._board.speaks(run.key)
+
+    async def cancel(self, run: AgentRun) -> None:
+        """Ask for a run's end. Raises ApiError, ApiUnavailable."""
+        await self._store.cancel(*run.key)
+        self._board.stop(run.key)
+
+    async def discard(self, run: AgentRun) -> None:
+        """Ask for a run's end, unless it has ended, and for nothing to be kept of it. Raises ApiError, ApiUnavailable."""
+        await self._store.discard(*run.key)
+        self._board.stop(run.key)
+
+    async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> AgentRun:
+        namespace, digest = instance.metadata.namespace, _digest(request)
+        try:
+            return await self._store.create(namespace, self._manifest(instance, request, name, digest))
         except ApiError as error:
             if not error.already_exists:
                 raise
@@ -108,6 +149,7 @@ class Runs:
             if found.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != digest:
                 raise KeyReused from error
             self.observe(found)
+            return found
 
     def _manifest(self, instance: SympoziumInstance, request: RunRequest, name: str, digest: str) -> dict[str, Any]:
         return {
@@ -123,7 +165,8 @@ class Runs:
                 },
                 "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],
             },
-            "spec": {"agentRef": instance.metadata.name, "mode": "task", "request": request.body},
+            "spec": {"agentRef": instance.metadata.name, "mode": "task", "request": request.body}
+            | ({"response": request.response} if request.response else {}),
         }
 
     def observe(self, run: AgentRun) -> None:
@@ -138,9 +181,9 @@ class Runs:
         self._board.publish(key, records.error("lost", "the run was deleted", 502))
         self._board.stop(key)
 
-    def cancel_unless_followed(self, key: tuple[str, str]) -> None:
+    def cancel_unless_wanted(self, key: tuple[str, str]) -> None:
         """Cancel a run that nobody here waits for any more; it goes on in the background until the API server has taken it."""
-        if key not in self._board.followed():
+        if not self._board.wanted(key):
             self._board.stop(key)
             self._spawn(self._cancel(key))
 
@@ -167,5 +210,6 @@ def _run_name(instance: SympoziumInstance, request: RunRequest) -> str:
     return f"{prefix}-{hashlib.sha256(parts.encode()).hexdigest()[:20]}"
 
 
-def _digest(body: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+def _digest(request: RunRequest) -> str:
+    asked = request.body if request.response is None else [request.body, request.response]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

@@ -1,15 +1,18 @@
 """POST /v1/chat/completions."""
 
+from functools import partial
+
 from fastapi import APIRouter, Request, Response
 
-from sympozium_api.client import ApiError, ApiUnavailable
-from sympozium_runs.runs import Handle, KeyReused, RunRequest
+from sympozium_api.records import Record
+from sympozium_runs.runs import RunRequest
 from sympozium_webproxy import context
-from sympozium_webproxy.endpoint import Serving
+from sympozium_webproxy.protocol import sse
 from sympozium_webproxy.protocol.openai import chat, errors, models
 from sympozium_webproxy.routes.admission import admit, authenticate
-from sympozium_webproxy.routes.answer import ChunkResponse, CompletionResponse
+from sympozium_webproxy.routes.answer import StreamedResponse, WholeResponse
 from sympozium_webproxy.routes.body import read_json_bytes
+from sympozium_webproxy.routes.start import idempotency_key, start
 
 router = APIRouter()
 
@@ -22,39 +25,39 @@ async def create_chat_completion(request: Request) -> Response:
     asked, body = chat.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     serving, headers = admit(request, key_id)
     models.check(serving.instance, asked.model)
-    handle = await _start(request, serving, RunRequest(body, "web-proxy", key_id, _idempotency_key(request)))
-    request.state.run = handle.name
+    handle = await start(request, serving, RunRequest(body, "web-proxy", key_id, idempotency_key(request)))
     head = chat.Head(handle.name, int(parts.clock.now().timestamp()), serving.instance.spec.agents.default.model)
     headers["x-sympozium-run"] = handle.name
     if not asked.stream:
-        return CompletionResponse(handle, head, headers, began=request.state.started)
-    return ChunkResponse(
+        return WholeResponse(handle, partial(chat.completion, head), headers, began=request.state.started)
+    return StreamedResponse(
         handle,
-        head,
+        _Frames(chat.Chunks(head, asked.include_usage)),
         headers,
         began=request.state.started,
-        include_usage=asked.include_usage,
         keep_alive_seconds=parts.settings.keep_alive_seconds,
         metrics=parts.metrics,
     )
 
 
-def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not 1 <= len(key) <= 255:
-        raise errors.OpenAIError(400, "Idempotency-Key must have 1 to 255 characters.", param="Idempotency-Key")
-    return key
+class _Frames:
+    """Records as frames of chunks."""
 
+    def __init__(self, chunks: chat.Chunks) -> None:
+        self._chunks = chunks
 
-async def _start(request: Request, serving: Serving, run: RunRequest) -> Handle:
-    try:
-        return await context.of(request).runs.start(serving.instance, run)
-    except KeyReused as error:
-        message = "This Idempotency-Key was used before with another request."
-        raise errors.OpenAIError(422, message, param="Idempotency-Key", code="idempotency_key_reused") from error
-    except ApiUnavailable as error:
-        raise errors.unavailable("The cluster's API server cannot be reached.", code="api_unavailable") from error
-    except ApiError as error:
-        raise errors.OpenAIError(
-            502, f"The run was refused: {error.message}", type="server_error", code="run_refused"
-        ) from error
+    def opening(self) -> None:
+        """Nothing: the first chunk is the model's."""
+
+    def of(self, record: Record | None) -> bytes:
+        """What a record, or silence, is to the caller."""
+        if record is None:
+            return sse.KEEP_ALIVE
+        match record["type"]:
+            case "delta":
+                return sse.data(self._chunks.delta(record))
+            case "done":
+                return b"".join(map(sse.data, self._chunks.end(record))) + sse.DONE
+            case "error":
+                return sse.data(errors.of_run(record["error"]).body)
+        return b""

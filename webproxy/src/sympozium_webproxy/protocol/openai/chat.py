@@ -1,19 +1,13 @@
 """Chat completions: a body checked, and an agent's records turned into a completion or into chunks."""
 
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from sympozium_api.records import Delta, Done
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
-
-JsonObject = dict[str, Any]
-
-MAX_DEPTH = 64
-"""Levels of objects and lists in a body; tools with deep schemas have about 20."""
+from sympozium_webproxy.protocol.openai import bodies
+from sympozium_webproxy.protocol.openai.bodies import JsonObject
 
 
 class _Open(BaseModel):
@@ -68,43 +62,8 @@ class ChatRequest(_Open):
 
 def parse(content: bytes) -> tuple[ChatRequest, JsonObject]:
     """The body, checked, and as it came. Raises OpenAIError 400 that names the field at fault."""
-    body = _json_object(content)
-    try:
-        return ChatRequest.model_validate(body), body
-    except ValidationError as error:
-        raise _named(error) from error
-
-
-def _json_object(content: bytes) -> JsonObject:
-    try:
-        body = json.loads(content, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise OpenAIError(400, f"The body is not JSON: {error}", code="invalid_json") from error
-    if not isinstance(body, dict):
-        raise OpenAIError(400, "The body must be a JSON object.", code="invalid_json")
-    level: list[Any] = [body]
-    for _ in range(MAX_DEPTH):
-        level = [part for whole in level if isinstance(whole, dict | list) for part in _parts(whole)]
-        if not level:
-            return body
-    raise OpenAIError(400, f"The body is nested more than {MAX_DEPTH} levels deep.", code="invalid_json")
-
-
-def _parts(whole: JsonObject | list[Any]) -> Iterable[Any]:
-    return whole.values() if isinstance(whole, dict) else whole
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _named(error: ValidationError) -> OpenAIError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    if first["type"] == "missing":
-        return OpenAIError(400, f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
-    reason = first["msg"].removeprefix("Value error, ")
-    return OpenAIError(400, f"Invalid value for '{path}': {reason}.", param=path, code="invalid_value")
+    body = bodies.json_object(content)
+    return bodies.checked(ChatRequest, body), body
 
 
 @dataclass(frozen=True)
