@@ -398,7 +398,7 @@ class TestWhatIsKept:
 
     async def test_what_is_not_to_be_stored_cannot_be_fetched(self, proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
         response = await answered(proxy, sdk, "Hello", store=False)
-        assert response.store is False
+        assert response.to_dict()["store"] is False
         with pytest.raises(openai.NotFoundError):
             await sdk.responses.retrieve(response.id)
         with pytest.raises(openai.BadRequestError, match="not found"):

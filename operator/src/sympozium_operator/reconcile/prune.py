@@ -50,14 +50,13 @@ class Pruner:
     async def prune(self) -> None:
         """One round; metadata is all that is listed, for ended runs may hold gigabytes."""
         ended = [run for scope in self.scopes for run in await self.client.metadata(RUNS, scope, fieldSelector=ENDED)]
+        for run in filter(_is_discarded, ended):
+            await self._delete(run["metadata"])
+        ended = [run for run in ended if not _is_discarded(run)]
         too_many = {
             run["metadata"]["uid"] for run in surplus(ended, now=self.clock.now(), retention=2**31, kept=self.kept)
         }
-        unwanted = [run for run in ended if ANNOTATION_DISCARDED in run["metadata"].get("annotations", {})]
-        for run in unwanted:
-            await self._delete(run["metadata"])
-        rest = [run for run in ended if run not in unwanted]
-        for run in surplus(rest, now=self.clock.now(), retention=self.retention, kept=self.kept):
+        for run in surplus(ended, now=self.clock.now(), retention=self.retention, kept=self.kept):
             metadata = run["metadata"]
             if metadata["uid"] in too_many or await self._is_over(metadata):
                 await self._delete(metadata)
@@ -72,3 +71,7 @@ class Pruner:
         run = AgentRun.model_validate(raw)
         ended = parsed(run.status.completed_at or run.metadata.creation_timestamp)
         return run.ended and self.clock.now() - ended >= timedelta(seconds=self.retention)
+
+
+def _is_discarded(run: Object) -> bool:
+    return ANNOTATION_DISCARDED in run["metadata"].get("annotations", {})

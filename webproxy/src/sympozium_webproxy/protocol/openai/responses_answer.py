@@ -282,7 +282,10 @@ def _usage(usage: Mapping[str, Any]) -> JsonObject | None:
     spent, written = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     return {
         "input_tokens": spent,
-        "input_tokens_details": {"cached_tokens": _count(usage.get("prompt_tokens_details"), "cached_tokens")},
+        "input_tokens_details": {
+            "cached_tokens": _count(usage.get("prompt_tokens_details"), "cached_tokens"),
+            "cache_write_tokens": _count(usage.get("prompt_tokens_details"), "cache_write_tokens"),
+        },
         "output_tokens": written,
         "output_tokens_details": {
             "reasoning_tokens": _count(usage.get("completion_tokens_details"), "reasoning_tokens")
