@@ -210,11 +210,15 @@ class TestInBackground:
         stream = await sdk.responses.create(model="default", input="hello", background=True, stream=True)
         created = await anext(aiter(stream))
         assert created.type == "response.created"
+        assert created.response.status == "queued"
         pod = await proxy.pod()
         rest_may_come = asyncio.Event()
         speaking = asyncio.create_task(
             pod.say({"type": "started"}, delta("Hel"), rest_may_come, delta("lo"), done("Hello"))
         )
+        in_progress = await anext(aiter(stream))
+        assert in_progress.type == "response.in_progress"
+        assert in_progress.response.status == "in_progress"
         async for event in stream:
             if event.type == "response.output_text.delta":
                 break

@@ -131,6 +131,8 @@ class TestRefusals:
             ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
             ({"tools": [TOOL, {"type": "function"}]}, "tools[1].name"),
             ({"tools": [TOOL], "tool_choice": {"type": "web_search"}}, "tool_choice"),
+            ({"tool_choice": "required"}, "tool_choice"),
+            ({"tools": [TOOL | {"defer_loading": True}]}, "tools[0].defer_loading"),
             ({"conversation": "conv_1"}, "conversation"),
             ({"prompt": {"id": "p"}}, "prompt"),
             ({"messages": []}, "messages"),

@@ -112,28 +112,35 @@ async def list_input_items(
 class _Frames:
     """Records as frames of typed events."""
 
-    def __init__(self, events: Events, *, at_once: bool, ended_at: Callable[[], int]) -> None:
+    def __init__(self, events: Events, *, at_once: bool, works: bool, ended_at: Callable[[], int]) -> None:
         self._events = events
-        self._at_once = at_once
+        self._begun = at_once
+        self._works = works
         self._ended_at = ended_at
 
     def opening(self) -> bytes | None:
         """The beginning, where it is told at once: the id in it is worth having, for the run goes on without its caller."""
-        return self._begun() if self._at_once else None
+        if not self._begun:
+            return None
+        return _frames(self._events.started() if self._works else self._events.begin())
 
     def of(self, record: Record | None) -> bytes:
         """What a record, or silence, is to the caller."""
         if record is None:
-            return self._begun() + sse.KEEP_ALIVE
+            self._begun = True
+            return _frames(self._events.begin()) + sse.KEEP_ALIVE
         match record["type"]:
+            case "started" if self._begun:
+                return _frames(self._events.started())
             case "delta":
-                return b"".join(map(frame, self._events.delta(record)))
+                return _frames(self._events.delta(record))
             case "done" | "error":
-                return b"".join(map(frame, self._events.end(record, self._ended_at()))) + DONE
+                return _frames(self._events.end(record, self._ended_at())) + DONE
         return b""
 
-    def _begun(self) -> bytes:
-        return b"".join(map(frame, self._events.begin()))
+
+def _frames(events: list[dict[str, Any]]) -> bytes:
+    return b"".join(map(frame, events))
 
 
 def _stream(
@@ -143,7 +150,12 @@ def _stream(
     events = Events(responses_answer.response(handle.run), after=after)
     return StreamedResponse(
         handle,
-        _Frames(events, at_once=at_once, ended_at=lambda: _ended_at(request, handle.run)),
+        _Frames(
+            events,
+            at_once=at_once,
+            works=parts.runs.works(handle.run),
+            ended_at=lambda: _ended_at(request, handle.run),
+        ),
         headers,
         began=request.state.started,
         keep_alive_seconds=parts.settings.keep_alive_seconds,

@@ -19,6 +19,7 @@ from sympozium_webproxy.protocol.openai.responses_answer import Answer, Response
 DONE = b"data: [DONE]\n\n"
 
 _NOTHING = Answer("", "", "", ())
+_WORKS = "in_progress"
 _BEGIN = 1
 """Number of the second event, after which the answer begins."""
 
@@ -42,9 +43,16 @@ class Events:
         self._said = _NOTHING
         self._calls: dict[int, JsonObject] = {}
         self._logprobs: list[JsonObject] = []
+        queued = response.asked.get("background")
+        self._created = {"type": "response.created", "response": response.ongoing("queued" if queued else _WORKS)}
+        self._in_progress = {"type": "response.in_progress", "response": response.ongoing(_WORKS)}
 
     def begin(self) -> list[JsonObject]:
         """What is told as soon as anything is."""
+        return self._untold([(1, self._created)])
+
+    def started(self) -> list[JsonObject]:
+        """What is told when the run's agent works."""
         return self._untold(self._opening())
 
     def delta(self, record: Delta) -> list[JsonObject]:
@@ -63,7 +71,7 @@ class Events:
         if record["type"] == "error":
             # How much was told of the answer is stored nowhere: the stream goes on from the caller's number.
             failed = {"type": "response.failed", "response": whole}
-            return [*self.begin(), failed | {"sequence_number": max(self._told, _BEGIN) + 1}]
+            return [*self.started(), failed | {"sequence_number": max(self._told, _BEGIN) + 1}]
         choice = answers.first_choice(record)
         fresh = [] if self._said.text else answers.logprobs(choice)
         self._logprobs = answers.logprobs(choice)
@@ -110,9 +118,8 @@ class Events:
         return events
 
     def _opening(self) -> Script:
-        snapshot = self._response.ongoing("in_progress")
-        yield 1, {"type": "response.created", "response": snapshot}
-        yield 1, {"type": "response.in_progress", "response": snapshot}
+        yield 1, self._created
+        yield 1, self._in_progress
 
     def _script(self, said: Answer, fresh: list[JsonObject], *, status: str | None = None) -> Script:
         """All events up to now, or, with the ``status`` of the whole, up to the answer's end.

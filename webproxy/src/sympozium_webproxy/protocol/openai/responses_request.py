@@ -66,7 +66,8 @@ class _StreamOptions(_Closed):
     include_obfuscation: Literal[False] | None = None
 
 
-class _Function(_Open):
+class _Function(_Closed):
+    type: Literal["function"]
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
     parameters: JsonObject | None = None
@@ -151,7 +152,7 @@ class Asked:
             "logprobs": True if wants_logprobs else None,
             "top_logprobs": fields.top_logprobs,
             "tools": tools or None,
-            "tool_choice": _tool_choice(fields.tool_choice) if tools else None,
+            "tool_choice": _tool_choice(fields.tool_choice, tools),
             "parallel_tool_calls": fields.parallel_tool_calls if tools else None,
         }
         return {name: value for name, value in found.items() if value is not None}
@@ -169,9 +170,8 @@ def parse(content: bytes) -> Asked:
         raise missing("input")
     _refuse_unserved(fields)
     asked = Asked(fields, body)
-    asked.chat(
-        (), lambda _: {"role": "user", "content": ""}
-    )  # what is wrong with an item is told before any run is read
+    # What is wrong with an item is told before any run is read for it.
+    asked.chat((), lambda _: {"role": "user", "content": ""})
     return asked
 
 
@@ -195,18 +195,24 @@ def _tool(tool: JsonObject, at: str) -> JsonObject:
     if tool.get("type") != "function":
         raise unsupported(f"{at}.type", f"tools of type '{tool.get('type')}' are not served here; only 'function' is")
     known = bodies.checked(_Function, tool, at=at)
-    return {"type": "function", "function": known.model_dump(include={*_Function.model_fields}, exclude_none=True)}
+    return {"type": "function", "function": known.model_dump(exclude={"type"}, exclude_none=True)}
 
 
-def _tool_choice(choice: Any) -> Any:
+def _tool_choice(choice: Any, tools: list[JsonObject]) -> Any:
     match choice:
-        case None | "none" | "auto" | "required":
+        case None | "none" | "auto":
+            return (
+                choice if tools else None
+            )  # model servers refuse it where there are no tools, and it says nothing there
+        case _ if not tools:
+            raise invalid("tool_choice", "there are no tools to choose from")
+        case "required":
             return choice
         case {"type": "function", "name": str(name)}:
             return {"type": "function", "function": {"name": name}}
-        case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list(tools)}:
-            allowed = [_tool_choice(tool) for tool in tools]
-            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": allowed}}
+        case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list(allowed)}:
+            chosen = [_tool_choice(tool, tools) for tool in allowed]
+            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": chosen}}
     raise unsupported("tool_choice", "it must be none, auto, required, a function, or allowed functions")
 
 
