@@ -350,6 +350,7 @@ class TestInForeground:
         assert events[-1].response.error.message == "the model broke off"
 
     async def test_while_nothing_comes_the_stream_begins_and_stays_open(self, proxy: Proxy) -> None:
+        proxy.context.settings = replace(proxy.context.settings, keep_alive_seconds=0.1)
         body = {"input": "hello", "stream": True}
         asked = asyncio.create_task(
             proxy.http.post("/v1/responses", json=body, headers={"Authorization": f"Bearer {KEY}"})
