@@ -205,7 +205,7 @@ class TestItems:
     def test_a_reference_stands_for_the_item(self) -> None:
         stored = {"id": "msg_demo-9_0"} | responses_items.message_item([responses_items.text_part("Hi.")])
         request = asked(input=[{"type": "item_reference", "id": "msg_demo-9_0"}, {"role": "user", "content": "And?"}])
-        assert request.references() == [("input[0].id", "demo-9")]
+        assert request.referred == {"demo-9"}
         body, _ = request.chat((), {"msg_demo-9_0": stored}.get)
         assert body["messages"] == [{"role": "assistant", "content": "Hi."}, {"role": "user", "content": "And?"}]
         with pytest.raises(OpenAIError, match="msg_demo-9_0"):

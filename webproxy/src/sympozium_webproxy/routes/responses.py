@@ -170,11 +170,10 @@ async def _earlier(
     conversation: list[dict[str, Any]] = []
     if previous := asked.fields.previous_response_id:
         conversation = responses_answer.conversation(previous, await _readable(request, key_id, previous))
-    referred = {name for _, name in asked.references()}
-    if len(referred) > _MOST_REFERRED:
+    if len(asked.referred) > _MOST_REFERRED:
         raise invalid("input", f"may refer to items of at most {_MOST_REFERRED} responses")
     found: dict[str, dict[str, Any]] = {}
-    for name in sorted(referred):
+    for name in sorted(asked.referred):
         if run := await _readable(request, key_id, responses_answer.response_id(name)):
             found |= {item["id"]: item for item in responses_answer.all_items(run)}
     return conversation, found.get

@@ -41,15 +41,14 @@ def messages(given: Any, find: Find) -> list[JsonObject]:
     return found
 
 
-def references(given: Any) -> list[tuple[str, str]]:
-    """Which stored items an ``input`` refers to: the path of each reference, and the run that the id names."""
-    items = given if isinstance(given, list) else []
+def referred(given: Any) -> set[str]:
+    """The runs whose items an ``input`` refers to, as the items' ids name them."""
     named = [
-        (f"input[{index}].id", _ID.fullmatch(str(item.get("id"))))
-        for index, item in enumerate(items)
+        _ID.fullmatch(str(item.get("id")))
+        for item in (given if isinstance(given, list) else [])
         if isinstance(item, dict) and item.get("type") == "item_reference"
     ]
-    return [(path, match[1]) for path, match in named if match]
+    return {match[1] for match in named if match}
 
 
 def items(given: Iterable[JsonObject], run: str) -> list[JsonObject]:
@@ -76,19 +75,19 @@ def item_id(kind: str, run: str, place: int | str) -> str:
     return f"{_PREFIXES[kind]}_{run}_{place}"
 
 
-def reasoning_item(text: str | None) -> JsonObject:
-    """What a model thought aloud; None: it has only begun."""
-    return {"type": "reasoning", "summary": [] if text is None else [{"type": "summary_text", "text": text}]}
+def reasoning_item(text: str) -> JsonObject:
+    """What a model thought aloud."""
+    return {"type": "reasoning", "summary": [{"type": "summary_text", "text": text}]}
 
 
-def message_item(parts: list[JsonObject], *, role: str = "assistant", status: str = "completed") -> JsonObject:
+def message_item(parts: list[JsonObject], *, role: str = "assistant") -> JsonObject:
     """A message."""
-    return {"type": "message", "role": role, "content": parts, "status": status}
+    return {"type": "message", "role": role, "content": parts, "status": "completed"}
 
 
-def call_item(call: str, name: str, arguments: str, *, status: str = "completed") -> JsonObject:
+def call_item(call: str, name: str, arguments: str) -> JsonObject:
     """A call of one of the caller's functions."""
-    return {"type": "function_call", "call_id": call, "name": name, "arguments": arguments, "status": status}
+    return {"type": "function_call", "call_id": call, "name": name, "arguments": arguments, "status": "completed"}
 
 
 def text_part(text: str, logprobs: Any = None) -> JsonObject:

@@ -120,9 +120,10 @@ class Asked:
         """Whether the run goes on without its caller."""
         return bool(self.fields.background)
 
-    def references(self) -> list[tuple[str, str]]:
-        """Which stored items the input refers to: the path of each reference, and its run."""
-        return items.references(self.body["input"])
+    @property
+    def referred(self) -> set[str]:
+        """The runs whose items the input refers to."""
+        return items.referred(self.body["input"])
 
     def chat(self, earlier: Sequence[JsonObject], find: items.Find) -> tuple[JsonObject, int]:
         """The chat completion body that the model is sent, and how many of its messages come before the caller's input.
