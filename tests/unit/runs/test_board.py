@@ -83,6 +83,30 @@ def test_a_stop_reaches_the_pod_that_speaks_and_the_one_that_comes_later() -> No
     assert stopped == ["now", "later"]
 
 
+def test_a_pod_is_stopped_once_by_however_many() -> None:
+    """The request that is being ended cannot be ended again: asking for it would be an error, and of the watch the last."""
+    board, stopped = Board(), []
+    board.follow(KEY)
+    stream = board.open(KEY, "pod")
+    assert stream
+    stream.on_stop(lambda: stopped.append("stopped"))
+    board.stop(KEY)
+    board.stop(KEY)
+    assert stopped == ["stopped"]
+
+
+def test_a_follower_may_have_no_say_in_whether_the_run_goes_on() -> None:
+    board = Board()
+    looking = board.follow(KEY, wants=False)
+    assert board.followed() == [KEY]
+    assert not board.wanted(KEY)
+    waiting = board.follow(KEY)
+    assert board.wanted(KEY)
+    waiting.close()
+    looking.close()
+    assert not board.wanted(KEY)
+
+
 def test_what_nobody_follows_and_no_pod_speaks_of_is_forgotten() -> None:
     board = Board()
     follower = board.follow(KEY)

@@ -162,8 +162,9 @@ class Board:
             follower.receive(record)
 
     def stop(self, key: Key) -> None:
-        """Tell the pod that brings records of this run that nobody wants them any more."""
-        if line := self._lines.get(key):
+        """Tell the pod that brings records of this run that nobody wants them any more; it is told once, whoever says it again."""
+        line = self._lines.get(key)
+        if line is not None and not line.stopped:
             line.stopped = True
             for stream in line.streams:
                 stream.stop()
