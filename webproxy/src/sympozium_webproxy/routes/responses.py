@@ -26,8 +26,8 @@ router = APIRouter()
 
 _MOST_REFERRED = 32
 """Responses that the items of one input may refer to: each is read from the API server."""
-_CANCEL_SECONDS = 5.0
-"""How long a cancel waits for its run to have ended; it takes well below a second."""
+_CANCEL_SECONDS = 20.0
+"""How long a cancel waits for its run to have ended, which takes well below a second where the operator is not busy."""
 
 
 @router.post("/v1/responses")
