@@ -11,7 +11,7 @@ import pytest
 from openai.types.responses import Response
 from tests.fakes.clock import FakeClock
 from tests.fakes.pod import FakePod, created_run, delta, done, failed
-from tests.integration.conftest import KEY, Proxy, eventually, listening
+from tests.integration.conftest import KEY, Proxy, eventually, instance, listening
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
@@ -284,7 +284,12 @@ class TestInBackground:
             headers = {"Idempotency-Key": "k"}
             return await sdk.responses.create(model="default", input=text, background=True, extra_headers=headers)
 
-        assert (await ask("hello")).id == (await ask("hello")).id
+        first = await ask("hello")
+        agent = {"model": "other", "baseURL": "http://model/v1", "runTimeout": "10m"}
+        proxy.kubernetes.put(instance(agents={"default": agent}))
+        await eventually(lambda: proxy.context.endpoint.serving().instance.spec.agents.default.model == "other")
+        again = await ask("hello")
+        assert (again.id, again.model) == (first.id, "smollm2")
         assert len(proxy.kubernetes.names(RUNS)) == 1
         with pytest.raises(openai.UnprocessableEntityError):
             await ask("bye")

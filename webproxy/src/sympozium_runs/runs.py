@@ -41,6 +41,8 @@ class RunRequest:
     key_id: str
     """Name of the caller's API key, never the key."""
     idempotency_key: str | None = None
+    asked: dict[str, Any] | None = None
+    """What the caller itself sent, where ``body`` was made from it: an Idempotency-Key stands for this."""
     response: dict[str, Any] | None = None
     """What the run keeps for its caller beside the conversation."""
     background: bool = False
@@ -139,7 +141,7 @@ class Runs:
         self._board.stop(run.key)
 
     async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> AgentRun:
-        namespace, digest = instance.metadata.namespace, _digest(request)
+        namespace, digest = instance.metadata.namespace, _digest(request.asked or request.body)
         try:
             return await self._store.create(namespace, self._manifest(instance, request, name, digest))
         except ApiError as error:
@@ -210,6 +212,5 @@ def _run_name(instance: SympoziumInstance, request: RunRequest) -> str:
     return f"{prefix}-{hashlib.sha256(parts.encode()).hexdigest()[:20]}"
 
 
-def _digest(request: RunRequest) -> str:
-    asked = request.body if request.response is None else [request.body, request.response]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -43,7 +43,15 @@ async def create_response(request: Request) -> Response:
     body, before = asked.chat(earlier, find)
     kept = asked.kept(serving.instance.spec.agents.default.model, before)
     responses_request.refuse_too_large(body, kept, limit=limit)
-    run = RunRequest(body, "web-proxy", key_id, idempotency_key(request), response=kept, background=asked.background)
+    run = RunRequest(
+        body,
+        "web-proxy",
+        key_id,
+        idempotency_key(request),
+        asked=asked.body,
+        response=kept,
+        background=asked.background,
+    )
     handle = await start(request, serving, run)
     headers["x-sympozium-run"] = handle.name
     if asked.stream:
