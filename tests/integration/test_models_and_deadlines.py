@@ -40,6 +40,15 @@ async def test_a_model_that_the_instance_allows_is_called_by_its_name(
     assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
 
 
+async def test_a_response_is_answered_by_the_model_that_it_names(
+    proxy: Proxy, model: Model, agents: Agents, sdk: openai.AsyncOpenAI
+) -> None:
+    await proxy.use_model(model, "instant", agent={"allowedModels": ["echo"]})
+    response = await sdk.responses.create(model="echo", input="hello")
+    assert response.model == "echo"
+    assert json.loads(response.output_text)["body"]["model"] == "echo"
+
+
 class TestDeadline:
     async def test_a_request_that_is_not_answered_in_time_is_a_504_and_its_run_is_cancelled(self, proxy: Proxy) -> None:
         response = await proxy.chat(headers={"x-request-timeout": "0.2"})
@@ -66,6 +75,19 @@ class TestDeadline:
             await anext(chunks)
         await eventually(lambda: proxy.kubernetes.object(RUNS, pod.run)["spec"].get("cancel") is True)
         speaking.cancel()
+
+    async def test_nobody_waits_for_a_background_response(self, proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
+        late = {"x-request-timeout": "0.2"}
+        asked: Any = {"model": "default", "input": "hello", "extra_headers": late}
+        background = await sdk.responses.create(**asked, background=True)
+        with pytest.raises(openai.APIStatusError) as foreground:
+            await sdk.responses.create(**asked)
+        assert (foreground.value.status_code, foreground.value.code) == (504, "deadline_exceeded")
+        run = foreground.value.response.headers["x-sympozium-run"]
+        await eventually(lambda: proxy.kubernetes.object(RUNS, run)["spec"].get("cancel") is True)
+        assert not {"cancel", "timeout"} & set(
+            proxy.kubernetes.object(RUNS, background.id.removeprefix("resp_"))["spec"]
+        )
 
     @pytest.mark.usefixtures("agents")
     async def test_an_answer_in_time_is_an_answer_and_cancels_nothing(self, proxy: Proxy) -> None:

@@ -65,7 +65,7 @@ class RunSpec(ApiModel):
                 "a run in mode server has neither task nor request",
             ),
             _immutable(
-                *("agentRef", "mode", "task", "request", "systemPrompt", "model"),
+                *("agentRef", "mode", "task", "request", "response", "systemPrompt", "model"),
                 *("skills", "toolPolicy", "timeout", "sessionKey", "parent"),
             ),
             rule(
@@ -83,6 +83,8 @@ class RunSpec(ApiModel):
     """What the agent is asked, as plain text."""
     request: OpenObject | None = None
     """What the agent is asked, as the body of an OpenAI chat completion: messages, sampling, tools; or of a legacy completion: prompt."""
+    response: OpenObject | None = None
+    """Of a run that is a response of OpenAI's Responses API: what its caller asked beside the conversation, to be told again."""
     system_prompt: Annotated[str | None, Field(max_length=65536)] = None
     """A system message in place of the instance's own."""
     model: RunModel | None = None

@@ -37,6 +37,11 @@ def unauthorized() -> OpenAIError:
     )
 
 
+def response_not_found(response: str) -> OpenAIError:
+    """404: no such response, or none that this key may read."""
+    return OpenAIError(404, f"Response with id '{response}' not found.", param="response_id", code="response_not_found")
+
+
 def unavailable(message: str, *, code: str, retry_after: int = 1) -> OpenAIError:
     """503: not now; the same request may succeed in ``retry_after`` seconds."""
     return OpenAIError(503, message, type="server_error", code=code, headers={"Retry-After": str(retry_after)})
