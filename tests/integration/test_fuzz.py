@@ -40,9 +40,22 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 optional = {name: strategy | values for name, strategy in FIELDS.items()}
 tokens = st.lists(st.integers(0, 2**65), max_size=3)
 inputs = texts | tokens | st.lists(texts, max_size=3) | st.lists(tokens, max_size=3) | values
+items = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "system", "developer", "assistant"]) | texts},
+    optional={"content": texts | st.lists(parts, max_size=3), "type": st.just("message") | texts},
+) | st.fixed_dictionaries(
+    {"type": st.sampled_from(["function_call", "function_call_output", "item_reference", "reasoning"])},
+    optional=dict.fromkeys(("id", "call_id", "name", "arguments", "output", "summary"), texts | values),
+)
 bodies = {
     "/v1/chat/completions": st.fixed_dictionaries(
         {"messages": st.lists(messages, min_size=1, max_size=3) | values}, optional=optional
+    ),
+    "/v1/responses": st.fixed_dictionaries(
+        {"input": texts | st.lists(items, min_size=1, max_size=3) | values},
+        optional=dict.fromkeys(("background", "store", "stream"), st.booleans())
+        | dict.fromkeys(("text", "reasoning", "tool_choice"), st.none() | values)
+        | {"instructions": texts, "previous_response_id": st.none() | texts},
     ),
     "/v1/completions": st.fixed_dictionaries({"prompt": inputs}, optional=optional),
     "/v1/embeddings": st.fixed_dictionaries({"input": inputs}, optional=optional),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sympozium_webproxy.protocol.openai import keepable
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
@@ -13,6 +13,18 @@ Checked = TypeVar("Checked", bound=BaseModel)
 
 MAX_DEPTH = 64
 """Levels of objects and lists in a body; tools with deep schemas have about 20."""
+
+
+class Open(BaseModel):
+    """Checks what it knows and lets the rest through: a model server may know more than we do."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Closed(BaseModel):
+    """Refuses what it does not know, rather than leave it out in silence."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def json_object(content: bytes) -> JsonObject:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from sympozium_api.records import Delta, Done
 from sympozium_webproxy.protocol.openai import bodies
-from sympozium_webproxy.protocol.openai.bodies import JsonObject
+from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open
 from sympozium_webproxy.protocol.openai.sent import Sent
 
 DONE = b"data: [DONE]\n\n"
@@ -19,13 +19,7 @@ _UNSUPPORTED = {
 """What an instance cannot do, whatever its model server knows, and why: refused where it is asked for."""
 
 
-class _Open(BaseModel):
-    """Checks what it knows and lets the rest through: a model server may know more than we do."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class Message(_Open):
+class Message(Open):
     """One message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -43,16 +37,14 @@ class Message(_Open):
         raise ValueError("must be a string or a list of content parts")
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Closed):
     """How a stream is sent. By us: so what we do not know is refused, but what it would switch off is off."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     include_usage: bool | None = False
     include_obfuscation: Literal[False] | None = None
 
 
-class Sampling(_Open):
+class Sampling(Open):
     """What chat completions and legacy completions have in common."""
 
     model: str | None = None

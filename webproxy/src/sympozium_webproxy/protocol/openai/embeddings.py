@@ -2,18 +2,16 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
 from sympozium_api.instance import SympoziumInstance
 from sympozium_webproxy.protocol.openai import bodies
-from sympozium_webproxy.protocol.openai.bodies import JsonObject
+from sympozium_webproxy.protocol.openai.bodies import JsonObject, Open
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 
 
-class EmbeddingRequest(BaseModel):
+class EmbeddingRequest(Open):
     """The body of POST /v1/embeddings, as far as it is checked before it goes to the model server."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
 
     input: Any
     model: str | None = None

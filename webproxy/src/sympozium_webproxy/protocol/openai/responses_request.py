@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sympozium_webproxy.protocol.openai import bodies
 from sympozium_webproxy.protocol.openai import responses_items as items
-from sympozium_webproxy.protocol.openai.bodies import JsonObject, invalid, missing, unsupported
+from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open, invalid, missing, unsupported
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 
 _PLATFORM = (
@@ -32,24 +32,12 @@ _OURS = (
 Text64 = Annotated[str, Field(max_length=64)]
 
 
-class _Open(BaseModel):
-    """Checks what it knows and lets the rest through: a model server may know more than we do."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class _Closed(BaseModel):
-    """Refuses what it does not know, rather than leave it out in silence."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Reasoning(_Closed):
+class _Reasoning(Closed):
     effort: str | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
-class _Format(_Closed):
+class _Format(Closed):
     type: Literal["text", "json_object", "json_schema"]
     name: str | None = None
     description: str | None = None
@@ -57,16 +45,16 @@ class _Format(_Closed):
     strict: bool | None = None
 
 
-class _TextConfig(_Closed):
+class _TextConfig(Closed):
     format: _Format | None = None
     verbosity: str | None = None
 
 
-class _StreamOptions(_Closed):
+class _StreamOptions(Closed):
     include_obfuscation: Literal[False] | None = None
 
 
-class _Function(_Closed):
+class _Function(Closed):
     type: Literal["function"]
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
@@ -74,7 +62,7 @@ class _Function(_Closed):
     strict: bool | None = None
 
 
-class ResponseRequest(_Open):
+class ResponseRequest(Open):
     """What is checked before a run is made."""
 
     model: str | None = None
