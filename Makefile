@@ -29,6 +29,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 test: setup ## every test, the cluster's included (starts the cluster where there is none)
+	@local/clients.sh
 	@local/up.sh
 	@local/gateway/install.sh
 	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)pytest $(PYTEST_ARGS)
@@ -37,6 +38,7 @@ unit: setup ## the tests that need no cluster: seconds
 	@$(RUN)pytest tests/unit tests/contract tests/integration
 
 e2e: setup ## the tests that need a cluster
+	@local/clients.sh
 	@local/up.sh
 	@local/gateway/install.sh
 	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)pytest tests/e2e $(PYTEST_ARGS)

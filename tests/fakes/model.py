@@ -11,17 +11,24 @@ The requested ``model`` name is the script, so that many tests share one server:
 ``cut``            two tokens, then the connection drops
 ``badjson``        a token, then a frame that is not JSON
 ``errorframe``     a token, then an error object in a frame, as servers report a failure after streaming began
-``tools``          two tool calls, their arguments in pieces
+``tools``          two tool calls, their arguments in pieces; once their results are in the conversation, three tokens
+``refusal``        a refusal in two pieces
+``rich``           three tokens, with a fingerprint, a service tier and a count of tokens in detail
+``half``           a character beyond the basic plane, half of it in each of two chunks, and then another half alone
 ``plain``          a whole JSON completion even where a stream was asked for
 =================  ==================================================================================================
 
-``n`` is honoured. ``GET /counts`` tells how many completions were asked for, finished and abandoned by the caller.
+``n`` and ``logprobs`` are honoured. ``POST /v1/completions`` answers with the same scripts, ``POST /v1/embeddings`` with a vector per
+input: its length and 1; ``status:NNN`` and ``hang`` hold there as well. ``GET /last`` tells the path, headers and body of the last
+POST, ``GET /counts`` tells how many completions were asked for, finished and abandoned by the caller.
 """
 
 import argparse
 import asyncio
+import base64
 import json
 import ssl
+import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +40,16 @@ Object = dict[str, Any]
 
 TOKENS = ("Hello", " from", " the fake model.")
 TOOL_CALLS = (("call_1", "get_weather", '{"city": "Łódź"}'), ("call_2", "get_time", "{}"))
+HALVES = ("\ud83d", "\ude00", "\ud83d")
+REFUSAL = ("I would", " rather not.")
+DETAILS = {"system_fingerprint": "fp_fake", "service_tier": "flex"}
+RICH_USAGE = {
+    "prompt_tokens": 7,
+    "completion_tokens": 3,
+    "total_tokens": 10,
+    "prompt_tokens_details": {"cached_tokens": 4},
+    "completion_tokens_details": {"reasoning_tokens": 1},
+}
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 _ERROR_TYPES = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error"}
 _RETRY_LATER = (429, 503)
@@ -67,6 +84,8 @@ class Completion:
     body: Object
     headers: dict[str, str]
     created: int = field(default_factory=lambda: int(time.time()))
+    legacy: bool = False
+    """Asked for as ``/v1/completions``."""
 
     @property
     def model(self) -> str:
@@ -74,7 +93,10 @@ class Completion:
 
     @property
     def script(self) -> str:
-        return self.model.partition(":")[0]
+        name = self.model.partition(":")[0]
+        if name == "tools" and any(message.get("role") == "tool" for message in self.body.get("messages", ())):
+            return "instant"
+        return name
 
     @property
     def arguments(self) -> list[int]:
@@ -91,6 +113,26 @@ class Completion:
     @property
     def wants_usage(self) -> bool:
         return bool((self.body.get("stream_options") or {}).get("include_usage"))
+
+    @property
+    def usage(self) -> Object:
+        return RICH_USAGE if self.script == "rich" else USAGE
+
+    @property
+    def kind(self) -> str:
+        return "text_completion" if self.legacy else "chat.completion"
+
+    def logprobs(self, token: str) -> Object:
+        """The field ``logprobs`` of a choice that says this token, if it was asked for."""
+        if not self.body.get("logprobs") or not token:
+            return {}
+        if self.legacy:
+            return {"logprobs": {"tokens": [token], "token_logprobs": [-0.5], "top_logprobs": [], "text_offset": [0]}}
+        one = {"token": token, "logprob": -0.5, "bytes": list(token.encode()), "top_logprobs": []}
+        return {"logprobs": {"content": [one], "refusal": None}}
+
+
+Script = Callable[[Completion, "Connection"], Awaitable[None]]
 
 
 class Connection:
@@ -149,6 +191,7 @@ class Model:
 
     def __init__(self) -> None:
         self.counts = Counts()
+        self.last: Object = {}
         self.url = ""
         """The base URL of the API, with ``/v1``."""
 
@@ -164,9 +207,15 @@ class Model:
             writer.close()
 
     async def _route(self, request: Request, connection: Connection) -> None:
+        if request.method == "POST":
+            self.last = {"path": request.path, "headers": request.headers, "body": request.body.decode()}
         match request.method, request.path:
-            case "POST", "/v1/chat/completions":
+            case "POST", "/v1/chat/completions" | "/v1/completions":
                 await self._complete(request, connection)
+            case "POST", "/v1/embeddings":
+                await self._complete(request, connection, _embed)
+            case "GET", "/last":
+                await connection.answer(200, self.last)
             case "GET", "/v1/models":
                 models = [{"id": "instant", "object": "model", "created": 0, "owned_by": "tests"}]
                 await connection.answer(200, {"object": "list", "data": models})
@@ -177,11 +226,12 @@ class Model:
             case _:
                 await connection.answer(404, _error(404, f"nothing at {request.path}"))
 
-    async def _complete(self, request: Request, connection: Connection) -> None:
+    async def _complete(self, request: Request, connection: Connection, well: Script | None = None) -> None:
         self.counts.asked += 1
         try:
-            completion = Completion(json.loads(request.body), request.headers)
-            await _SPECIAL.get(completion.script, _ordinary)(completion, connection)
+            legacy = request.path == "/v1/completions"
+            completion = Completion(json.loads(request.body), request.headers, legacy=legacy)
+            await _SPECIAL.get(completion.script, well or _ordinary)(completion, connection)
             self.counts.finished += 1
         except ConnectionError:
             self.counts.abandoned += 1
@@ -201,7 +251,7 @@ async def _ordinary(asked: Completion, connection: Connection) -> None:
     for index in asked.choices:
         await connection.frame(_choice(asked, index, {}, finish_reason=_finish_reason(asked)))
     if asked.wants_usage:
-        await connection.frame(_chunk(asked, [], usage=USAGE))
+        await connection.frame(_chunk(asked, [], usage=asked.usage))
     return await connection.end_stream()
 
 
@@ -214,7 +264,7 @@ async def _hang(_: Completion, connection: Connection) -> None:
     await connection.hung_up()
 
 
-def _begins(*frames: str) -> Callable[[Completion, Connection], Awaitable[None]]:
+def _begins(*frames: str) -> Script:
     """A script that sends the first tokens, then these frames, and drops the connection."""
 
     async def script(asked: Completion, connection: Connection) -> None:
@@ -228,7 +278,7 @@ def _begins(*frames: str) -> Callable[[Completion, Connection], Awaitable[None]]
     return script
 
 
-_SPECIAL: dict[str, Callable[[Completion, Connection], Awaitable[None]]] = {
+_SPECIAL: dict[str, Script] = {
     "status": _status,
     "hang": _hang,
     "cut": _begins(),
@@ -238,32 +288,47 @@ _SPECIAL: dict[str, Callable[[Completion, Connection], Awaitable[None]]] = {
 
 
 def _chunk(asked: Completion, choices: list[Object], **others: Any) -> str:
-    about = {"id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": asked.created, "model": asked.model}
+    kind = asked.kind if asked.legacy else f"{asked.kind}.chunk"
+    about = {"id": "chatcmpl-fake", "object": kind, "created": asked.created, "model": asked.model} | _details(asked)
     return json.dumps(about | {"choices": choices} | others)
 
 
+def _details(asked: Completion) -> Object:
+    return DETAILS if asked.script == "rich" else {}
+
+
 def _choice(asked: Completion, index: int, delta: Object, finish_reason: str | None = None) -> str:
-    return _chunk(asked, [{"index": index, "delta": delta, "finish_reason": finish_reason}])
+    text = delta.get("content") or ""
+    said = {"text": text} if asked.legacy else {"delta": delta}
+    return _chunk(asked, [{"index": index, **said, "finish_reason": finish_reason} | asked.logprobs(text)])
 
 
 async def _deltas(asked: Completion) -> AsyncIterator[Object]:
     """What a choice says, piece by piece, when it is its time."""
-    yield {"role": "assistant", "content": "" if asked.script != "tools" else None}
+    yield {"role": "assistant", "content": None if asked.script in ("tools", "refusal") else ""}
     match asked.script:
         case "slow":
-            count, milliseconds = asked.arguments
-            began = time.monotonic()
-            for number in range(count):
-                await asyncio.sleep(max(0.0, began + number * milliseconds / 1000 - time.monotonic()))
-                yield {"content": f"{time.time() * 1000:.3f} "}
+            async for moment in _paced(*asked.arguments):
+                yield {"content": moment}
         case "echo":
             yield {"content": json.dumps({"headers": asked.headers, "body": asked.body})}
         case "tools":
             for delta in _tool_deltas():
                 yield {"tool_calls": [delta]}
+        case "refusal":
+            for piece in REFUSAL:
+                yield {"refusal": piece}
         case _:
-            for token in TOKENS:
+            for token in HALVES if asked.script == "half" else TOKENS:
                 yield {"content": token}
+
+
+async def _paced(count: int, milliseconds: int) -> AsyncIterator[str]:
+    """The time, so many times, so far apart."""
+    began = time.monotonic()
+    for number in range(count):
+        await asyncio.sleep(max(0.0, began + number * milliseconds / 1000 - time.monotonic()))
+        yield f"{time.time() * 1000:.3f} "
 
 
 def _tool_deltas() -> Iterator[Object]:
@@ -281,9 +346,29 @@ async def _whole(asked: Completion) -> Object:
         message["tool_calls"] = [
             {"id": i, "type": "function", "function": {"name": n, "arguments": a}} for i, n, a in TOOL_CALLS
         ]
-    choice = {"message": message, "finish_reason": _finish_reason(asked)}
-    about = {"id": "chatcmpl-fake", "object": "chat.completion", "created": asked.created, "model": asked.model}
-    return about | {"choices": [choice | {"index": index} for index in asked.choices], "usage": USAGE}
+    said: Object = {"text": content} if asked.legacy else {"message": message}
+    choice = said | {"finish_reason": _finish_reason(asked)} | asked.logprobs(content)
+    about = {"id": "chatcmpl-fake", "object": asked.kind, "created": asked.created, "model": asked.model}
+    choices = [choice | {"index": index} for index in asked.choices]
+    return about | _details(asked) | {"choices": choices, "usage": asked.usage}
+
+
+async def _embed(asked: Completion, connection: Connection) -> None:
+    given = asked.body["input"]
+    inputs = given if isinstance(given, list) and not all(isinstance(part, int) for part in given) else [given]
+    data = [
+        {"object": "embedding", "index": index, "embedding": _vector(asked, len(text))}
+        for index, text in enumerate(inputs)
+    ]
+    usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
+    await connection.answer(200, {"object": "list", "data": data, "model": asked.model, "usage": usage})
+
+
+def _vector(asked: Completion, size: int) -> Any:
+    vector = [float(size), 1.0]
+    if asked.body.get("encoding_format") == "base64":
+        return base64.b64encode(struct.pack("<2f", *vector)).decode()
+    return vector
 
 
 def _finish_reason(asked: Completion) -> str:

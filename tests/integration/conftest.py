@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import openai
 import pytest
 import uvicorn
 from starlette.types import ASGIApp
+from tests.fakes.agents import Agents
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.model import Model, serving
 from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
 from sympozium_api import names
@@ -42,6 +45,12 @@ class Proxy:
         body = {"messages": [{"role": "user", "content": "hello"}]} | fields
         own = {"Authorization": f"Bearer {key}"} | (headers or {})
         return await self.http.post("/v1/chat/completions", json=body, headers=own)
+
+    async def use_model(self, model: Model, script: str, **spec: object) -> None:
+        """Let the instance call this script of the scripted model."""
+        agent = {"model": script, "baseURL": model.url, "runTimeout": "10m", **spec.pop("agent", {})}  # type: ignore[dict-item]
+        self.kubernetes.put(instance(agents={"default": agent}, **spec))
+        await eventually(lambda: self.context.endpoint.serving().instance.spec.agents.default.model == script)
 
     async def pod(self, *, among: int = 1) -> FakePod:
         """The pod of the newest run, once there are that many runs."""
@@ -92,9 +101,7 @@ async def proxy(tmp_path: Path, tracing: Tracing) -> AsyncIterator[Proxy]:
     kubernetes, clock = FakeKubernetes(), FakeClock()
     issuer = TokenIssuer(kubernetes)
     kubernetes.put(instance())
-    settings = Settings(
-        "default", "demo", "127.0.0.1", api_keys=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024
-    )
+    settings = Settings("default", "demo", "127.0.0.1", api_keys=tmp_path, max_body_bytes=64 * 1024)
     async with assembled(kubernetes, settings, clock, tracing) as (context, url, surface, http):
         yield Proxy(url, surface, kubernetes, issuer, context, http, clock, tmp_path)
 
@@ -116,3 +123,27 @@ async def assembled(
     for watch in watches:
         watch.cancel()
     await asyncio.gather(*watches, return_exceptions=True)
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[Model]:
+    async with serving() as running:
+        yield running
+
+
+@pytest.fixture
+async def agents(proxy: Proxy, model: Model, tmp_path: Path) -> AsyncIterator[Agents]:
+    """The instance calls the scripted model, and every run has an agent."""
+    await proxy.use_model(model, "instant")
+    (tmp_path / "pods").mkdir()
+    found = Agents(proxy.kubernetes, proxy.issuer, proxy.surface, tmp_path / "pods")
+    running = asyncio.create_task(found.run())
+    yield found
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+async def sdk(proxy: Proxy) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=f"{proxy.url}/v1", api_key=KEY, max_retries=0) as client:
+        yield client

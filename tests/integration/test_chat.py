@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import openai
@@ -14,12 +14,6 @@ from sympozium_api import names
 from sympozium_api.client.resources import RUNS
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
-
-
-@pytest.fixture
-async def sdk(proxy: Proxy) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{proxy.url}/v1", api_key=KEY, max_retries=0) as client:
-        yield client
 
 
 async def test_a_blocking_request_gets_the_answer_of_its_pod(proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
@@ -81,6 +75,7 @@ async def test_chunks_reach_the_caller_while_the_pod_still_writes(proxy: Proxy, 
 
 
 async def test_a_stream_ends_with_done_and_sends_comments_while_the_pod_starts(proxy: Proxy) -> None:
+    proxy.context.settings = replace(proxy.context.settings, keep_alive_seconds=0.2)
     asked = asyncio.create_task(proxy.chat(stream=True))
     pod = await proxy.pod()
     await asyncio.sleep(0.3)  # longer than keep_alive_seconds: silence is what is tested

@@ -73,6 +73,7 @@ class TestBadInput:
     async def test_an_unknown_model_is_not_found(self, proxy: Proxy) -> None:
         response = await proxy.chat(model="gpt-unknown")
         assert response.status_code == 404
+        assert "x-ratelimit-remaining-requests" in response.headers
         assert response.json()["error"]["code"] == "model_not_found"
 
     async def test_an_unknown_path_has_an_error_in_openais_shape(self, proxy: Proxy) -> None:

@@ -38,7 +38,8 @@ class RunList(ApiModel):
     kind: Literal["AgentRunList"]
     metadata: ListMetadata
     items: list[AgentRun]
-    """By namespace and name, without ``spec.request``, ``spec.task``, ``spec.systemPrompt``, ``status.result`` and ``status.choices``."""
+    """By namespace and name, without ``spec.request``, ``spec.response``, ``spec.task``, ``spec.systemPrompt``, ``status.result``,
+    ``status.choices`` and ``status.details``."""
 
 
 class WebEndpoint(WebEndpointStatus):

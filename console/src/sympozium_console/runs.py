@@ -12,7 +12,7 @@ from sympozium_console.listing import Listing, plain
 
 Object = dict[str, Any]
 
-_CONTENT = {"spec": ("request", "task", "systemPrompt"), "status": ("result", "choices")}
+_CONTENT = {"spec": ("request", "task", "systemPrompt", "response"), "status": ("result", "choices", "details")}
 """What was asked and what was answered: up to 1.5 MB per run, and not for lists."""
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """The whole object once more, as ``kubectl apply`` keeps it."""

@@ -22,6 +22,7 @@ ERRORS = (
 
 _PLAIN_CHOICE = frozenset({"index", "message", "finish_reason"})
 _PLAIN_MESSAGE = frozenset({"role", "content"})
+_PLAIN_USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
 _LARGEST_COUNT = 2**53
 
 
@@ -49,17 +50,15 @@ def record_of(status: RunStatus) -> records.End:
     if status.phase == "Succeeded":
         message = {"role": "assistant", "content": status.result or ""}
         whole = {"index": 0, "message": message, "finish_reason": status.finish_reason}
-        counts = {
-            "prompt_tokens": usage.input_tokens,
-            "completion_tokens": usage.output_tokens,
-            "total_tokens": usage.total_tokens,
-        }
-        return {
+        counts = dict(zip(_PLAIN_USAGE, (usage.input_tokens, usage.output_tokens, usage.total_tokens), strict=True))
+        about = dict(status.details or {})
+        done: records.Done = {
             "type": "done",
             "choices": status.choices or [whole],
-            "usage": counts if status.token_usage else {},
+            "usage": about.pop("usage", counts if status.token_usage else {}),
             "durationMs": usage.duration_ms,
         }
+        return {**done, "about": about} if about else done
     if status.error is None:
         return records.error("cancelled", "the run was cancelled", 499)
     return records.error(status.error.type, status.error.message, status.error.http_status, usage.duration_ms)
@@ -73,7 +72,10 @@ def _answer(record: Mapping[str, Any]) -> Status:
     content = message.get("content")
     text = content if isinstance(content, str) else ""
     stored = None if _is_plain(choices) else choices
-    size = len(text.encode(errors="replace")) + (len(json.dumps(stored, ensure_ascii=False).encode()) if stored else 0)
+    details = _details(record)
+    size = len(text.encode(errors="replace")) + sum(
+        len(json.dumps(part, ensure_ascii=False).encode(errors="replace")) for part in (stored, details) if part
+    )
     if size > MAX_RESULT_BYTES:
         sentence = f"the answer has {size} bytes; a run stores at most {MAX_RESULT_BYTES}"
         return _failure(records.error("answer_too_large", sentence, 502)["error"])
@@ -83,7 +85,17 @@ def _answer(record: Mapping[str, Any]) -> Status:
         "result": text,
         "finishReason": reason[:64] if isinstance(reason, str) else None,
         "choices": stored,
+        "details": details or None,
     }
+
+
+def _details(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model said beside its choices; its count only where ``tokenUsage`` cannot hold all of it."""
+    about, usage = record.get("about"), record.get("usage")
+    found = dict(about) if isinstance(about, Mapping) else {}
+    if isinstance(usage, Mapping) and not set(usage) <= set(_PLAIN_USAGE):
+        found["usage"] = dict(usage)
+    return found
 
 
 def _is_plain(choices: list[dict[str, Any]]) -> bool:

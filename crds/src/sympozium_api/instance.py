@@ -12,6 +12,9 @@ ParamMap = Annotated[
 ]
 
 
+ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
 class WarmPool(ApiModel):
     """Idle single-use pods kept ready for requests."""
 
@@ -22,8 +25,13 @@ class WarmPool(ApiModel):
 class Agent(ApiModel):
     """The model behind an agent, and how its runs start."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
+    model: ModelName
     """The model's name, as the model server knows it."""
+    allowed_models: Annotated[list[ModelName], Field(max_length=64)] = []
+    """Other models of the same server that a request may name; it is then answered by that one. Default: none."""
+    embedding_models: Annotated[list[ModelName], Field(max_length=16)] = []
+    """Models of the same server that ``/v1/embeddings`` calls; the first is the default. Empty: there is no such route. Where there are
+    any, the web-proxy's own pod has the model's API key, since it calls them without an agent."""
     base_url: Annotated[str | None, Field(alias="baseURL", max_length=2048, pattern=r"^https?://")] = None
     """Base URL of an OpenAI-compatible API, up to and with its version, e.g. ``http://vllm:8000/v1``. Default: OpenAI's own."""
     run_timeout: Duration = "10m"

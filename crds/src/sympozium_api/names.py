@@ -32,6 +32,8 @@ ANNOTATION_REQUEST_ID = f"{GROUP}/request-id"
 ANNOTATION_TRACEPARENT = f"{GROUP}/traceparent"
 """W3C Trace Context: below which span the run's call of the model belongs. Whoever makes a run may set it."""
 ANNOTATION_TRACESTATE = f"{GROUP}/tracestate"
+ANNOTATION_DISCARDED = f"{GROUP}/discarded"
+"""The caller wants nothing kept of a run: once it has ended, the operator deletes it."""
 
 RUNS_AUDIENCE = "sympozium-runs"
 """Audience of the projected service-account token with which an agent pod speaks to port 8081."""

@@ -25,7 +25,8 @@ class Task(TypedDict):
 
     run: str
     request: dict[str, Any]
-    """An OpenAI chat completion body, complete: the model's name, the system prompt first among the messages."""
+    """An OpenAI chat completion body, complete: the model's name, the system prompt first among the messages. Or, without
+    ``messages``, that of a legacy completion with its ``prompt``; the records of its answer are those of a chat."""
     model: Model
     env: dict[str, str]
     timeoutSeconds: float
@@ -46,6 +47,8 @@ class Delta(TypedDict):
 
     type: Literal["delta"]
     choices: list[dict[str, Any]]
+    about: NotRequired[dict[str, Any]]
+    """What the chunk says beside its choices, e.g. ``system_fingerprint`` and ``service_tier``."""
 
 
 class Usage(TypedDict):
@@ -62,6 +65,8 @@ class Done(TypedDict):
     choices: list[dict[str, Any]]
     """As in a chat completion: ``index``, ``message``, ``finish_reason`` and, where asked for, ``logprobs``."""
     usage: dict[str, Any]
+    about: NotRequired[dict[str, Any]]
+    """What the model says beside its choices and its count."""
     durationMs: int
 
 

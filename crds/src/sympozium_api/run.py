@@ -65,7 +65,7 @@ class RunSpec(ApiModel):
                 "a run in mode server has neither task nor request",
             ),
             _immutable(
-                *("agentRef", "mode", "task", "request", "systemPrompt", "model"),
+                *("agentRef", "mode", "task", "request", "response", "systemPrompt", "model"),
                 *("skills", "toolPolicy", "timeout", "sessionKey", "parent"),
             ),
             rule(
@@ -82,7 +82,9 @@ class RunSpec(ApiModel):
     task: Annotated[str | None, Field(min_length=1, max_length=262144)] = None
     """What the agent is asked, as plain text."""
     request: OpenObject | None = None
-    """What the agent is asked, as the body of an OpenAI chat completion: messages, sampling, tools."""
+    """What the agent is asked, as the body of an OpenAI chat completion: messages, sampling, tools; or of a legacy completion: prompt."""
+    response: OpenObject | None = None
+    """Of a run that is a response of OpenAI's Responses API: what its caller asked beside the conversation, to be told again."""
     system_prompt: Annotated[str | None, Field(max_length=65536)] = None
     """A system message in place of the instance's own."""
     model: RunModel | None = None
@@ -162,6 +164,9 @@ class RunStatus(ApiModel):
     """Why the model stopped: ``stop``, ``length``, ``tool_calls``, ``content_filter``."""
     choices: Annotated[list[OpenObject] | None, Field(max_length=128)] = None
     """The answer's choices in OpenAI's form, where ``result`` cannot hold all of it: tool calls, or more than one choice."""
+    details: OpenObject | None = None
+    """What else the model said of its answer, in OpenAI's form: ``usage`` where it has more than three counts,
+    ``system_fingerprint``, ``service_tier``."""
     error: RunError | None = None
     """Why the run did not succeed."""
     token_usage: TokenUsage | None = None

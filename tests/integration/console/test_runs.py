@@ -40,7 +40,9 @@ class TestRuns:
 
     async def test_a_list_is_without_content_and_one_is_whole(self, console: Console) -> None:
         applied = {"kubectl.kubernetes.io/last-applied-configuration": "all of it", "kept": "yes"}
-        console.kubernetes.put(run("w1", phase="Succeeded") | {"metadata": {"name": "w1", "annotations": applied}})
+        made = run("w1", phase="Succeeded") | {"metadata": {"name": "w1", "annotations": applied}}
+        made["spec"]["response"], made["status"]["details"] = {"asked": {"metadata": {}}}, {"service_tier": "flex"}
+        console.kubernetes.put(made)
         listed = (await console.asks("GET", "/api/v1/runs?phase=Succeeded")).json()["items"][0]
         assert listed["metadata"]["annotations"] == {"kept": "yes"}
         assert listed["spec"] == {"agentRef": "demo", "mode": "task"}
@@ -48,6 +50,10 @@ class TestRuns:
         one = (await console.asks("GET", "/api/v1/runs/w1")).json()
         assert one["spec"]["request"] == {"messages": []}
         assert one["status"]["result"] == "Hello"
+        assert (one["spec"]["response"], one["status"]["details"]) == (
+            made["spec"]["response"],
+            made["status"]["details"],
+        )
         assert "managedFields" not in one["metadata"]
 
     async def test_one_is_deleted(self, console: Console) -> None:

@@ -7,6 +7,10 @@ def test_a_run_asks_the_model_once_and_finishes_with_its_answer() -> None:
     assert next(steps) == CallModel({"model": "m", "messages": []})
     answer = Answer()
     answer.add(
-        {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}], "usage": {"total_tokens": 2}}
+        {
+            "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}],
+            "usage": {"total_tokens": 2},
+            "system_fingerprint": "fp",
+        }
     )
-    assert steps.send(answer) == Finish(answer.choices(), {"total_tokens": 2})
+    assert steps.send(answer) == Finish(answer.choices(), {"total_tokens": 2}, {"system_fingerprint": "fp"})

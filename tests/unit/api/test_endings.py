@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sympozium_api import records
-from sympozium_api.endings import status_of
+from sympozium_api.endings import record_of, status_of
 from sympozium_api.run import MAX_RESULT_BYTES, RunStatus
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 999, tzinfo=UTC)
@@ -107,3 +107,21 @@ def test_the_error_cancelled_is_a_phase_of_its_own() -> None:
 )
 def test_a_malformed_record_still_gives_a_status_that_the_schema_accepts(record: dict[str, Any]) -> None:
     assert ended(record)["phase"] in ("Failed", "Succeeded")
+
+
+def test_what_the_model_said_beside_its_answer_is_kept_and_told_again() -> None:
+    rich = {
+        "prompt_tokens": 3,
+        "completion_tokens": 4,
+        "total_tokens": 7,
+        "prompt_tokens_details": {"cached_tokens": 1},
+    }
+    status = ended(done(choice(), usage=rich) | {"about": {"system_fingerprint": "fp"}})
+    assert status["details"] == {"system_fingerprint": "fp", "usage": rich}
+    again: Any = record_of(RunStatus.model_validate(status))
+    assert (again["usage"], again["about"]) == (rich, {"system_fingerprint": "fp"})
+
+
+def test_an_answer_is_too_large_with_what_is_said_beside_it() -> None:
+    status = ended(done(choice("x" * (MAX_RESULT_BYTES - 100))) | {"about": {"citations": ["y" * 200]}})
+    assert (status["phase"], status["error"]["type"]) == ("Failed", "answer_too_large")

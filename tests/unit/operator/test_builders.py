@@ -167,6 +167,29 @@ def test_a_pack_cannot_take_the_place_of_what_the_web_proxy_must_know() -> None:
     assert {p["name"]: p["containerPort"] for p in container["ports"]} == {"debug": 9000, "http": 8080, "runs": 8081}
 
 
+@pytest.mark.parametrize(("models", "held"), [([], False), (["embed"], True)])
+def test_the_models_key_is_mounted_only_where_embeddings_are_offered(models: list[str], held: bool) -> None:
+    offering = instance(model={"embeddingModels": models}, authRefs=[{"provider": "openai", "secret": "the-key"}])
+    sidecar: Any = pack().spec.sidecar
+    [deployment, _] = server.build(
+        server_run(),
+        offering,
+        sidecar,
+        replicas=1,
+        keys_secret="k",
+        keys_version="7",
+        pull_policy="Always",
+        account="uid-of-the-account",
+    )
+    pod = deployment["spec"]["template"]["spec"]
+    mounted = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounted.get("/var/run/secrets/sympozium.ai/provider") == ("provider" if held else None)
+    secrets = {v["secret"]["secretName"]: v["secret"].get("items") for v in pod["volumes"] if "secret" in v}
+    assert ("the-key" in secrets) is held
+    if held:
+        assert [item["key"] for item in secrets["the-key"]] == ["OPENAI_API_KEY", "api-key"]
+
+
 def test_rate_limits_are_not_in_the_deployment() -> None:
     params: dict[str, Any] = {"skills": [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "777"}}]}
     made = server.build(

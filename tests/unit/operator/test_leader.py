@@ -14,6 +14,7 @@ from tests.unit.operator.objects import (
 )
 from tests.unit.operator.test_queue import ManualLoop, settle
 
+from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.client.resources import JOBS, RUNS, SECRETS
 from sympozium_api.instance import SympoziumInstance
@@ -146,6 +147,15 @@ async def test_a_run_is_deleted_when_its_time_since_its_end_is_over() -> None:
     world.clock.advance(3601)
     await world.pruner.prune()
     assert world.cluster.names(RUNS) == ["longrunning", "alive"]
+
+
+async def test_what_its_caller_wants_gone_goes_once_it_has_ended() -> None:
+    runs = [ended("unwanted"), ended("kept"), run_object("alive")]
+    for run in (runs[0], runs[2]):
+        run["metadata"]["annotations"] = {names.ANNOTATION_DISCARDED: "true"}
+    world = World(*runs)
+    await world.pruner.prune()
+    assert world.cluster.names(RUNS) == ["kept", "alive"]
 
 
 async def test_no_more_than_so_many_ended_runs_are_kept_per_instance() -> None:

@@ -95,6 +95,18 @@ def test_a_pod_is_stopped_once_by_however_many() -> None:
     assert stopped == ["stopped"]
 
 
+def test_a_follower_may_have_no_say_in_whether_the_run_goes_on() -> None:
+    board = Board()
+    looking = board.follow(KEY, wants=False)
+    assert board.followed() == [KEY]
+    assert not board.wanted(KEY)
+    waiting = board.follow(KEY)
+    assert board.wanted(KEY)
+    waiting.close()
+    looking.close()
+    assert not board.wanted(KEY)
+
+
 def test_what_nobody_follows_and_no_pod_speaks_of_is_forgotten() -> None:
     board = Board()
     follower = board.follow(KEY)

@@ -11,6 +11,8 @@ Object = dict[str, Any]
 
 _CONSTANT = frozenset({"id", "type", "role", "name"})
 """Strings that a delta holds whole; some servers repeat them in every chunk."""
+_OWN_PLACE = frozenset({"id", "object", "created", "model", "choices", "usage", "error"})
+"""Fields of a chunk that the caller's answer has from elsewhere."""
 
 
 class Answer:
@@ -19,6 +21,7 @@ class Answer:
     def __init__(self) -> None:
         self._pieces: dict[int, list[Object]] = {}
         self.usage: Object = {}
+        self.about: Object = {}
 
     def add(self, chunk: Object) -> None:
         """Take in one chunk: an object with ``choices`` and perhaps ``usage``."""
@@ -26,6 +29,7 @@ class Answer:
             self._pieces.setdefault(choice.get("index") or 0, []).append(choice)
         if isinstance(usage := chunk.get("usage"), dict):
             self.usage = usage
+        self.about |= about(chunk)
 
     @property
     def is_empty(self) -> bool:
@@ -35,6 +39,18 @@ class Answer:
     def choices(self) -> list[Object]:
         """The choices of a chat completion, by index."""
         return [_choice(index, self._pieces[index]) for index in sorted(self._pieces)]
+
+
+def about(chunk: Object) -> Object:
+    """What a chunk says beside its choices and its count: ``system_fingerprint``, ``service_tier``, a server's own fields."""
+    return {key: value for key, value in chunk.items() if key not in _OWN_PLACE and value is not None}
+
+
+def as_chat(choice: Object) -> Object:
+    """A choice of a legacy completion, whose text stands by itself, as one of a chat; any other as it is."""
+    if "text" not in choice or "delta" in choice or "message" in choice:
+        return choice
+    return {key: value for key, value in choice.items() if key != "text"} | {"delta": {"content": choice["text"]}}
 
 
 def chunk_of(completion: Object) -> Object:
@@ -102,7 +118,7 @@ def _without_index(call: Any) -> Any:
 
 
 def _as_delta(choice: Object) -> Object:
-    delta: Object = dict(choice.get("message") or {})
+    delta: Object = dict(choice.get("message") or choice.get("delta") or {})
     if isinstance(calls := delta.get("tool_calls"), list):
         delta["tool_calls"] = [{"index": number} | call for number, call in enumerate(calls)]
     return {key: value for key, value in choice.items() if key != "message"} | {"delta": delta}

@@ -30,10 +30,11 @@ class CallModel:
 
 @dataclass(frozen=True)
 class Finish:
-    """The run has succeeded with these choices and this count of tokens."""
+    """The run has succeeded with these choices, this count of tokens and what else the model said."""
 
     choices: list[dict[str, Any]]
     usage: dict[str, Any]
+    about: dict[str, Any]
 
 
 Step = CallModel | Finish
@@ -42,4 +43,4 @@ Step = CallModel | Finish
 def converse(request: dict[str, Any]) -> Generator[Step, Answer, None]:
     """One run: a question, an answer. Calls of tools in the answer are the caller's, who gave the tools."""
     answer = yield CallModel(request)
-    yield Finish(answer.choices(), answer.usage)
+    yield Finish(answer.choices(), answer.usage, answer.about)

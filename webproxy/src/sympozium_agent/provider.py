@@ -1,10 +1,10 @@
-"""The model: streamed chat completions of an OpenAI-compatible server."""
+"""The model: streamed completions of an OpenAI-compatible server, of a conversation or (older) of a prompt."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from sympozium_agent.answer import chunk_of
+from sympozium_agent.answer import as_chat, chunk_of
 from sympozium_agent.exchange import Broken, Response
 from sympozium_agent.loop import ModelError
 from sympozium_agent.sse import Parser
@@ -21,7 +21,7 @@ class Provider:
     """One model; proxies and certificate authorities are those of the process's environment."""
 
     def __init__(self, model: records.Model, key: str | None) -> None:
-        self._url = f"{model['baseURL'].rstrip('/')}/chat/completions"
+        self._base_url = model["baseURL"].rstrip("/")
         self._headers = {
             "content-type": "application/json",
             "accept": "text/event-stream, application/json",
@@ -35,9 +35,10 @@ class Provider:
         """The chunks of the model's answer as they come. Raises ModelError, also for an answer that was cut."""
         options = (request.get("stream_options") or {}) | {"include_usage": True}
         body = json.dumps(request | {"stream": True, "stream_options": options}).encode()
+        url = f"{self._base_url}/{'chat/completions' if 'messages' in request else 'completions'}"
         answered = False
         try:
-            async with post_for(self._url)(self._url, self._headers, body) as response:
+            async with post_for(url)(url, self._headers, body) as response:
                 answered = True
                 if not 200 <= response.head.status < 300:
                     raise await _refusal(response)
@@ -93,7 +94,7 @@ def _chunk(data: str | bytes) -> Chunk:
     choices = found.get("choices") or []
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ModelError("the model's answer is malformed: its choices are not objects")
-    return found
+    return found | {"choices": [as_chat(choice) for choice in choices]} if choices else found
 
 
 async def _refusal(response: Response) -> ModelError:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import MutableMapping
 from contextlib import aclosing
 
-from sympozium_agent.answer import Answer
+from sympozium_agent.answer import Answer, about
 from sympozium_agent.journal import failed, log
 from sympozium_agent.loop import CallModel, Finish, ModelError, converse
 from sympozium_agent.mailbox import Events
@@ -40,7 +40,8 @@ class Work:
         except Exception as failure:  # noqa: BLE001 - an agent that fails ends its run instead of leaving it to be found lost
             failed(failure)
             return error("agent_error", f"the agent failed: {type(failure).__name__}", 500)
-        return Done(type="done", choices=finish.choices, usage=finish.usage, durationMs=0)
+        done = Done(type="done", choices=finish.choices, usage=finish.usage, durationMs=0)
+        return Done(**done, about=finish.about) if finish.about else done
 
     async def _finish(self, task: Task) -> Finish:
         self._environ.update(task["env"])  # before the model is called: proxies and certificate authorities are there
@@ -57,7 +58,10 @@ class Work:
         async with aclosing(model.stream(call.request)) as chunks:
             async for chunk in chunks:
                 if choices := chunk.get("choices"):
-                    self._events.push(Delta(type="delta", choices=choices))
+                    delta = Delta(type="delta", choices=choices)
+                    if beside := about(chunk):
+                        delta["about"] = beside
+                    self._events.push(delta)
                 if answer.is_empty:
                     log("model_answers")
                 answer.add(chunk)

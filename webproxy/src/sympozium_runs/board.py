@@ -18,13 +18,16 @@ class Left(Exception):
 class Follower:
     """One who waits for the records of a run; it sees them from the first on, whenever it came."""
 
-    def __init__(self, key: Key, board: "Board") -> None:
+    def __init__(self, key: Key, board: "Board", *, wants: bool = True) -> None:
         self.key = key
+        self.wants = wants
+        """Whether the run is to go on for its sake."""
         self._board = board
         self._inbox: asyncio.Queue[Record | None] = asyncio.Queue()
         self.observe: Callable[[Record], None] | None = None
         """Shown each record that is handed out."""
         self.ended = False
+        self._expiry: End | None = None
 
     async def next(self, patience: float | None = None) -> Record | None:
         """The next record, or None when none came within ``patience`` seconds. Raises Left after ``leave``."""
@@ -35,7 +38,7 @@ class Follower:
             return None
         if record is None:
             raise Left
-        self.ended = record["type"] in END_RECORDS
+        self.ended = record["type"] in END_RECORDS and record is not self._expiry
         if self.observe:
             self.observe(record)
         return record
@@ -50,6 +53,11 @@ class Follower:
     def receive(self, record: Record) -> None:
         """Take a record in."""
         self._inbox.put_nowait(record)
+
+    def expire(self, record: End) -> None:
+        """Take in the end of the waiting, which is not the end of the run."""
+        self._expiry = record
+        self.receive(record)
 
     def leave(self) -> None:
         """Wake whoever waits on this follower with Left."""
@@ -131,10 +139,14 @@ class Board:
         """How many runs somebody waits for whose pod has brought no record here."""
         return sum(1 for line in self._lines.values() if line.followers and not line.history)
 
-    def follow(self, key: Key) -> Follower:
+    def wanted(self, key: Key) -> bool:
+        """Whether a run is to go on for the sake of somebody here."""
+        return key in self._lines and any(follower.wants for follower in self._lines[key].followers)
+
+    def follow(self, key: Key, *, wants: bool = True) -> Follower:
         """Wait for a run's records, those included that came before."""
         line = self._lines[key]
-        follower = Follower(key, self)
+        follower = Follower(key, self, wants=wants)
         for record in line.history:
             follower.receive(record)
         line.followers.add(follower)
@@ -170,6 +182,10 @@ class Board:
             line.stopped = True
             for stream in line.streams:
                 stream.stop()
+
+    def speaks(self, key: Key) -> bool:
+        """Whether records of a run have come here."""
+        return key in self._lines and bool(self._lines[key].history)
 
     def forget_idle(self, key: Key) -> None:
         """Drop a run that nobody follows and no pod speaks of."""

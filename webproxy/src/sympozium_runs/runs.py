@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from sympozium_api import endings, names, records
-from sympozium_api.base import owner_reference
+from sympozium_api.base import owner_reference, seconds
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import End, Record
@@ -45,6 +46,16 @@ class RunRequest:
     request_id: str | None = None
     trace: TraceContext | None = None
     """Below which span the run's call of the model belongs."""
+    model: str | None = None
+    """The model that answers; None: the instance's own."""
+    wait_seconds: float | None = None
+    """How long the caller waits; then it gets an error, and a run for which nobody else waits is cancelled."""
+    asked: dict[str, Any] | None = None
+    """What the caller itself sent, where ``body`` was made from it: an Idempotency-Key stands for this."""
+    response: dict[str, Any] | None = None
+    """What the run keeps for its caller beside the conversation."""
+    background: bool = False
+    """Whether the run goes on without its caller."""
 
 
 class Observer(Protocol):
@@ -60,16 +71,30 @@ class Observer(Protocol):
 class Handle:
     """A run that a caller waits for."""
 
-    def __init__(self, name: str, follower: Follower, runs: "Runs") -> None:
-        self.name = name
+    def __init__(self, run: AgentRun, follower: Follower, runs: "Runs") -> None:
+        self.run = run
+        """As it was when following it began."""
         self._follower = follower
         self._runs = runs
         self._observer: Observer | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def observe(self, observer: Observer) -> None:
         """Show all that its caller sees to one more."""
         self._observer = observer
         self._follower.observe = observer.see
+
+    def expire_after(self, patience: float, *, since: float) -> None:
+        """Let the waiting, ``since`` a time of the event loop, end with an error of status 504 unless the run has ended by then."""
+        end = records.error(
+            "deadline_exceeded", f"there was no answer within the {patience:g} s that the caller waits", 504
+        )
+        self._timer = asyncio.get_running_loop().call_at(since + patience, self._follower.expire, end)
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.run.metadata.name
 
     async def next(self, patience: float | None = None) -> Record | None:
         """The next record, or None when none came within ``patience`` seconds. Raises board.Left after ``leave``."""
@@ -84,12 +109,14 @@ class Handle:
         self._follower.leave()
 
     def close(self) -> None:
-        """Stop following; a run whose caller leaves before its end is cancelled (rule 7)."""
+        """Stop following; a run whose caller leaves before its end is cancelled (rule 7), unless it goes on without."""
+        if self._timer:
+            self._timer.cancel()
         self._follower.close()
         if self._observer:
             self._observer.close()
-        if not self._follower.ended:
-            self._runs.cancel_unless_followed(self._follower.key)
+        if self._follower.wants and not self._follower.ended:
+            self._runs.cancel_unless_wanted(self._follower.key)
 
 
 class Runs:
@@ -106,23 +133,58 @@ class Runs:
 
         Raises KeyReused (same key, other body), ApiError (the API server refused the run), ApiUnavailable.
         """
+        began = asyncio.get_running_loop().time()
         name = _run_name(instance, request)
-        follower = self._board.follow(
-            (instance.metadata.namespace, name)
-        )  # before the run exists: its pod may be quick
+        key = (instance.metadata.namespace, name)
+        follower = self._board.follow(key, wants=not request.background)  # before the run exists: its pod may be quick
         try:
-            await self._create_or_find(instance, request, name)
+            run = await self._create_or_find(instance, request, name)
         except BaseException as failure:
             follower.close()
             if isinstance(failure, ApiUnavailable) and request.idempotency_key is None:
                 self._spawn(self._cancel(follower.key))  # it may have been made, and nobody will ever ask for it
             raise
-        return Handle(name, follower, self)
+        handle = Handle(run, follower, self)
+        if request.wait_seconds is not None:
+            handle.expire_after(request.wait_seconds, since=began)
+        return handle
 
-    async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> None:
-        namespace, digest = instance.metadata.namespace, _digest(request.body)
+    async def get(self, namespace: str, name: str) -> AgentRun:
+        """A run as it is now. Raises ApiError, ApiUnavailable."""
+        return await self._store.get(namespace, name)
+
+    async def follow(self, namespace: str, name: str) -> Handle:
+        """Follow a run that somebody made earlier, without a say in whether it goes on. Raises ApiError, ApiUnavailable.
+
+        Where its pod's records come to another replica, only its end is seen here, when it is stored.
+        """
+        follower = self._board.follow((namespace, name), wants=False)  # before it is read: it may end meanwhile
         try:
-            await self._store.create(namespace, self._manifest(instance, request, name, digest))
+            run = await self._store.get(namespace, name)
+        except BaseException:
+            follower.close()
+            raise
+        self.observe(run)
+        return Handle(run, follower, self)
+
+    def works(self, run: AgentRun) -> bool:
+        """Whether the run's pod has spoken, as far as is known here."""
+        return run.status.phase == "Running" or self._board.speaks(run.key)
+
+    async def cancel(self, run: AgentRun) -> None:
+        """Ask for a run's end. Raises ApiError, ApiUnavailable."""
+        await self._store.cancel(*run.key)
+        self._board.stop(run.key)
+
+    async def discard(self, run: AgentRun) -> None:
+        """Ask for a run's end, unless it has ended, and for nothing to be kept of it. Raises ApiError, ApiUnavailable."""
+        await self._store.discard(*run.key)
+        self._board.stop(run.key)
+
+    async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> AgentRun:
+        namespace, digest = instance.metadata.namespace, _digest(request.asked or request.body)
+        try:
+            return await self._store.create(namespace, self._manifest(instance, request, name, digest))
         except ApiError as error:
             if not error.already_exists:
                 raise
@@ -130,6 +192,7 @@ class Runs:
             if found.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != digest:
                 raise KeyReused from error
             self.observe(found)
+            return found
 
     def _manifest(self, instance: SympoziumInstance, request: RunRequest, name: str, digest: str) -> dict[str, Any]:
         return {
@@ -147,7 +210,13 @@ class Runs:
                 },
                 "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],
             },
-            "spec": {"agentRef": instance.metadata.name, "mode": "task", "request": request.body},
+            "spec": {
+                "agentRef": instance.metadata.name,
+                "mode": "task",
+                "request": request.body,
+                **({"response": request.response} if request.response else {}),
+                **_own(instance, request),
+            },
         }
 
     def observe(self, run: AgentRun) -> None:
@@ -162,9 +231,9 @@ class Runs:
         self._board.publish(key, records.error("lost", "the run was deleted", 502))
         self._board.stop(key)
 
-    def cancel_unless_followed(self, key: tuple[str, str]) -> None:
+    def cancel_unless_wanted(self, key: tuple[str, str]) -> None:
         """Cancel a run that nobody here waits for any more; it goes on in the background until the API server has taken it."""
-        if key not in self._board.followed():
+        if not self._board.wanted(key):
             self._board.stop(key)
             self._spawn(self._cancel(key))
 
@@ -189,6 +258,17 @@ def _run_name(instance: SympoziumInstance, request: RunRequest) -> str:
         return f"{prefix}-{secrets.token_hex(6)}"
     parts = json.dumps([instance.metadata.uid, request.key_id, request.idempotency_key])
     return f"{prefix}-{hashlib.sha256(parts.encode()).hexdigest()[:20]}"
+
+
+def _own(instance: SympoziumInstance, request: RunRequest) -> dict[str, Any]:
+    """What the request wants otherwise than the instance has it."""
+    agent, found = instance.spec.agents.default, dict[str, Any]()
+    if request.model not in (None, agent.model):
+        found["model"] = {"model": request.model}
+    wait, nobody_else = request.wait_seconds, request.idempotency_key is None
+    if wait is not None and nobody_else and wait < seconds(agent.run_timeout):
+        found["timeout"] = f"{math.ceil(wait)}s"  # should this replica, and its timer, be gone by then
+    return found
 
 
 def _digest(body: dict[str, Any]) -> str:

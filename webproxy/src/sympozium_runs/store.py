@@ -33,8 +33,16 @@ class Store:
 
     async def cancel(self, namespace: str, name: str) -> None:
         """Ask the operator to end a run; one that has ended stays as it is, one that is gone is no error."""
+        await self._mark(namespace, name, {"spec": {"cancel": True}})
+
+    async def discard(self, namespace: str, name: str) -> None:
+        """Ask the operator to end a run, unless it has ended, and to delete it; one that is gone is no error."""
+        discarded = {"metadata": {"annotations": {names.ANNOTATION_DISCARDED: "true"}}}
+        await self._mark(namespace, name, discarded | {"spec": {"cancel": True}})
+
+    async def _mark(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
         try:
-            await self._client.patch(RUNS, namespace, name, {"spec": {"cancel": True}})
+            await self._client.patch(RUNS, namespace, name, patch)
         except ApiError as error:
             if not error.not_found:
                 raise

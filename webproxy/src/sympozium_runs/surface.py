@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sympozium_api import effective, names
+from sympozium_api import effective, names, records
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.records import END_RECORDS, MAX_RECORD_BYTES, End, Record
@@ -52,11 +52,17 @@ class RunsSurface:
 
     async def task(self, request: Request) -> Response:
         """GET /runs/{name}/task: what the pod is to do."""
-        run, _ = await self._admit(request)
+        run, pod = await self._admit(request)
         if run.ended or run.spec.cancel:
             raise HTTPException(410, "the run has ended or is cancelled")
         instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
-        return JSONResponse(task.build(run, instance, seconds_left=float(effective.timeout(instance, run))))
+        try:
+            return JSONResponse(task.build(run, instance, seconds_left=float(effective.timeout(instance, run))))
+        except task.NoPlace as failure:
+            end = records.error("unsupported_parameter", str(failure), 400)
+            if await self._store.end(run, pod.name, end, began=self._clock.now()):
+                self._metrics.ended(run, end)
+            raise HTTPException(410, str(failure)) from failure
 
     async def events(self, request: Request) -> Response:
         """POST /runs/{name}/events: the pod's records, one JSON object per line, in one open request."""

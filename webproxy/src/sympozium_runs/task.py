@@ -12,8 +12,12 @@ _OURS = ("stream", "stream_options")
 """Fields of a request that say how the caller is answered, not what the model is asked."""
 
 
+class NoPlace(Exception):
+    """The run asks for what cannot be told to the model together with what the instance always says."""
+
+
 def build(run: AgentRun, instance: SympoziumInstance, *, seconds_left: float) -> Task:
-    """The task of a run in mode task."""
+    """The task of a run in mode task. Raises NoPlace."""
     model = effective.model(instance, run)
     agent = instance.spec.agents.default
     trace = TraceContext.of_annotations(run.metadata.annotations)
@@ -29,8 +33,13 @@ def build(run: AgentRun, instance: SympoziumInstance, *, seconds_left: float) ->
 
 def _request(run: AgentRun, instance: SympoziumInstance) -> dict[str, Any]:
     asked = run.spec.request or {"messages": [{"role": "user", "content": run.spec.task}]}
+    about = {name: value for name, value in asked.items() if name not in _OURS}
     prompt = run.spec.system_prompt or instance.spec.memory.system_prompt
+    if "messages" not in asked and "prompt" in asked:
+        if prompt:
+            raise NoPlace("a completion of a prompt has no place for the system prompt")
+        return about
     messages = list(asked.get("messages", []))
     if prompt:
         messages.insert(0, {"role": "system", "content": prompt})
-    return {name: value for name, value in asked.items() if name not in _OURS} | {"messages": messages}
+    return about | {"messages": messages}

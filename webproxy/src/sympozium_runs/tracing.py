@@ -25,10 +25,10 @@ class RunFacts:
     provider: str
 
     @classmethod
-    def of(cls, instance: SympoziumInstance, key_id: str) -> Self:
-        """The facts of a run of an instance, asked for with a key."""
-        model = effective.model(instance)
-        return cls(instance.metadata.namespace, instance.metadata.name, key_id, model.name, model.provider)
+    def of(cls, instance: SympoziumInstance, key_id: str, *, model: str | None = None) -> Self:
+        """The facts of a run of an instance, asked for with a key; ``model`` where it is not the instance's own."""
+        own = effective.model(instance)
+        return cls(instance.metadata.namespace, instance.metadata.name, key_id, model or own.name, own.provider)
 
 
 class RunSpan:

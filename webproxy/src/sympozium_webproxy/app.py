@@ -1,14 +1,16 @@
 """The web-proxy's ASGI application, made from its parts."""
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from sympozium_runs.http.trace import RequestTrace
 from sympozium_webproxy.context import Context
+from sympozium_webproxy.protocol.openai import bodies
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
-from sympozium_webproxy.routes import chat, health, models
+from sympozium_webproxy.routes import chat, completions, embeddings, health, models, responses
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """FastAPI's own would export addresses, headers and what callers sent; ours is ``sympozium_runs.spans``."""
@@ -18,10 +20,11 @@ def create_app(context: Context) -> FastAPI:
     """The application of port 8080."""
     app = FastAPI(title="Sympozium web endpoint", docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
     app.state.context = context
-    for routes in (chat, models, health):
+    for routes in (chat, responses, completions, embeddings, models, health):
         app.include_router(routes.router)
     app.add_exception_handler(OpenAIError, _openai_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _query_error)
     app.add_exception_handler(Exception, _bug)
     app.add_middleware(RequestTrace, metrics=context.metrics, tracing=context.tracing)
     return app
@@ -37,6 +40,13 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - what this handler is registered for
     message = f"{error.detail}: {request.method} {request.url.path}"
     return await _openai_error(request, OpenAIError(error.status_code, message, code="unknown_url"))
+
+
+async def _query_error(request: Request, error: Exception) -> JSONResponse:
+    """400: a query parameter that is wrong. Bodies are checked by the protocols themselves."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what this handler is registered for
+    first = error.errors()[0]
+    return await _openai_error(request, bodies.invalid(str(first["loc"][-1]), first["msg"]))
 
 
 async def _bug(request: Request, _: Exception) -> JSONResponse:

@@ -55,6 +55,13 @@ class ApiError(Exception):
         """The object breaks the schema or a validation rule."""
         return self.status == 422
 
+    @property
+    def too_large(self) -> bool:
+        """The object is larger than the API server takes, or than etcd does, which it reports as a failure of its own."""
+        return self.status == 413 or (
+            self.status == 500 and any(words in self.message for words in ("too large", "larger than max"))
+        )
+
 
 class ApiUnavailable(Exception):
     """The API server could not be reached, is overloaded or not ready: the same call may succeed later."""

@@ -186,7 +186,7 @@ class Client:
         timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, with its parts
     ) -> Object:
         headers = self._connection.headers() | {"Content-Type": content_type, "Accept": accept}
-        data = None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        data = None if body is None else _encoded(body)
         try:
             async with self._session.request(
                 method, self._connection.url + path, params=params, data=data, headers=headers, timeout=timeout
@@ -201,6 +201,11 @@ def _validation(*, strict: bool) -> dict[str, str]:
     return {"fieldValidation": "Strict"} if strict else {}
 
 
+def _encoded(body: Object) -> bytes:
+    """Half a surrogate pair, which a model may write, has no bytes in UTF-8: it becomes a question mark."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+
+
 def answer(status: int, content: bytes) -> Object:
     """The object in a response of the API server; raises what its status means."""
     if status < 400:
@@ -213,6 +218,6 @@ def answer(status: int, content: bytes) -> Object:
     if not isinstance(body, dict):
         body = {"message": str(body)[:500]}
     refusal = ApiError(status, body)
-    if status in _UNAVAILABLE:
+    if status in _UNAVAILABLE and not refusal.too_large:
         raise ApiUnavailable(str(refusal)) from refusal
     raise refusal

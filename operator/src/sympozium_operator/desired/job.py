@@ -20,8 +20,6 @@ CONTAINER = "agent"
 _PLAUSIBLE_URL = re.compile(r"http://(\[[0-9a-fA-F:]{2,39}\]|[0-9A-Za-z.-]{1,253})(:[0-9]{1,5})?")
 _TOKEN_SECONDS = 3600
 _STOP_SECONDS = 5
-_READABLE = 0o440
-"""By the pod's group, which is the process's own."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def runs_urls(run: AgentRun, runs_url: str, *, served: bool) -> Sequence[str]:
 
 
 def _pod(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served: bool) -> Object:
-    volumes = [_token(), *_provider(run, instance)]
+    volumes = [_token(), *parts.provider_key(effective.model(instance, run))]
     return {
         "restartPolicy": "Never",
         "serviceAccountName": names.agent_service_account(instance.metadata.name),
@@ -108,7 +106,7 @@ def _pod(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served:
 def _folders() -> dict[str, str]:
     return {
         "runs-token": str(PurePosixPath(environment.RUNS_TOKEN_FILE).parent),
-        "provider": str(PurePosixPath(environment.PROVIDER_KEY_FILES[0]).parent),
+        parts.PROVIDER_VOLUME: parts.PROVIDER_DIR,
     }
 
 
@@ -121,20 +119,5 @@ def _token() -> Object:
     }
     return {
         "name": "runs-token",
-        "projected": {"defaultMode": _READABLE, "sources": [{"serviceAccountToken": source}]},
+        "projected": {"defaultMode": parts.READABLE, "sources": [{"serviceAccountToken": source}]},
     }
-
-
-def _provider(run: AgentRun, instance: SympoziumInstance) -> list[Object]:
-    """The model's API key as a file, if the model has one."""
-    model = effective.model(instance, run)
-    if model.secret is None:
-        return []
-    paths = [PurePosixPath(path).name for path in environment.PROVIDER_KEY_FILES]
-    items = [{"key": key, "path": path} for key, path in zip(effective.key_names(model.provider), paths, strict=True)]
-    return [
-        {
-            "name": "provider",
-            "secret": {"secretName": model.secret, "items": items, "optional": True, "defaultMode": _READABLE},
-        }
-    ]

@@ -1,8 +1,10 @@
 """Parts that several of the desired objects share."""
 
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Any
 
+from sympozium_api import effective, environment
 from sympozium_api.client import ResourceType
 from sympozium_api.instance import SympoziumInstance
 
@@ -10,6 +12,10 @@ Object = dict[str, Any]
 
 USER = 65532
 """The user and group of our images' processes: nobody in particular, and never root."""
+READABLE = 0o440
+"""Mode of a secret file: for the pod's group, which is the process's own."""
+PROVIDER_VOLUME = "provider"
+PROVIDER_DIR = str(PurePosixPath(environment.PROVIDER_KEY_FILES[0]).parent)
 
 
 def head(kind: ResourceType, name: str, namespace: str, *, labels: dict[str, str], owner: Object) -> Object:
@@ -59,3 +65,13 @@ def template(
 def variables(values: Iterable[tuple[str, str]]) -> list[Object]:
     """Environment variables with plain values."""
     return [{"name": name, "value": value} for name, value in values]
+
+
+def provider_key(model: effective.Model) -> list[Object]:
+    """The volume with a model's API key as a file, if the model has one."""
+    if model.secret is None:
+        return []
+    paths = [PurePosixPath(path).name for path in environment.PROVIDER_KEY_FILES]
+    items = [{"key": key, "path": path} for key, path in zip(effective.key_names(model.provider), paths, strict=True)]
+    secret = {"secretName": model.secret, "items": items, "optional": True, "defaultMode": READABLE}
+    return [{"name": PROVIDER_VOLUME, "secret": secret}]

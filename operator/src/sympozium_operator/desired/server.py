@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sympozium_api import environment, names
+from sympozium_api import effective, environment, names
 from sympozium_api.client.resources import DEPLOYMENTS, SERVICES
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
@@ -21,7 +21,6 @@ STOP_SECONDS = 630
 
 _RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 _SECRETS_DIR = "/etc/sympozium/skill"
-_READABLE = 0o440
 
 
 @dataclass(frozen=True)
@@ -108,15 +107,17 @@ def _pod(
     volumes = {
         environment.API_KEYS_DIR: {
             "name": "api-keys",
-            "secret": {"secretName": keys_secret, "defaultMode": _READABLE},
+            "secret": {"secretName": keys_secret, "defaultMode": parts.READABLE},
         },
         "/tmp": {"name": "tmp", "emptyDir": {}},  # noqa: S108 - a volume of the pod's own
     }
     if sidecar.secret_ref:
         volumes[_SECRETS_DIR] = {
             "name": "skill",
-            "secret": {"secretName": sidecar.secret_ref, "defaultMode": _READABLE},
+            "secret": {"secretName": sidecar.secret_ref, "defaultMode": parts.READABLE},
         }
+    for volume in _model_key(instance):
+        volumes[parts.PROVIDER_DIR] = volume
     mounts = [{"name": volume["name"], "mountPath": path} for path, volume in volumes.items()]
     return {
         "serviceAccountName": run.metadata.name,
@@ -135,6 +136,11 @@ def _pod(
         "containers": [_container(run, sidecar, mounts, pull_policy, tracing)],
         "volumes": list(volumes.values()),
     }
+
+
+def _model_key(instance: SympoziumInstance) -> list[Object]:
+    """The model's API key, only where the web-proxy itself calls the model server: for embeddings."""
+    return parts.provider_key(effective.model(instance)) if instance.spec.agents.default.embedding_models else []
 
 
 def _container(

@@ -1,4 +1,4 @@
-"""Ended AgentRuns are deleted when their time is over, or when an instance has too many of them."""
+"""Ended AgentRuns are deleted when their time is over, when an instance has too many, or when their caller wants them gone."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Any
 from sympozium_api.client import Client
 from sympozium_api.client.resources import RUNS
 from sympozium_api.clock import Clock, parsed
-from sympozium_api.names import LABEL_INSTANCE
+from sympozium_api.names import ANNOTATION_DISCARDED, LABEL_INSTANCE
 from sympozium_api.run import ENDED, AgentRun
 
 Object = dict[str, Any]
@@ -46,13 +46,19 @@ class Pruner:
     async def prune(self) -> None:
         """One round; metadata is all that is listed, for ended runs may hold gigabytes."""
         ended = [run for scope in self.scopes for run in await self.client.metadata(RUNS, scope, fieldSelector=ENDED)]
+        for run in filter(_is_discarded, ended):
+            await self._delete(run["metadata"])
+        ended = [run for run in ended if not _is_discarded(run)]
         too_many = {
             run["metadata"]["uid"] for run in surplus(ended, now=self.clock.now(), retention=2**31, kept=self.kept)
         }
         for run in surplus(ended, now=self.clock.now(), retention=self.retention, kept=self.kept):
             metadata = run["metadata"]
             if metadata["uid"] in too_many or await self._is_over(metadata):
-                await self.client.delete(RUNS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+                await self._delete(metadata)
+
+    async def _delete(self, metadata: Object) -> None:
+        await self.client.delete(RUNS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
 
     async def _is_over(self, metadata: Object) -> bool:
         raw = await self.client.find(RUNS, metadata["namespace"], metadata["name"])
@@ -61,3 +67,7 @@ class Pruner:
         run = AgentRun.model_validate(raw)
         ended = parsed(run.status.completed_at or run.metadata.creation_timestamp)
         return run.ended and self.clock.now() - ended >= timedelta(seconds=self.retention)
+
+
+def _is_discarded(run: Object) -> bool:
+    return ANNOTATION_DISCARDED in run["metadata"].get("annotations", {})

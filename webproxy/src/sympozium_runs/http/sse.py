@@ -1,7 +1,8 @@
 """Server-sent events."""
 
-import json
 from typing import Any
+
+from sympozium_runs.http.encoding import json_bytes
 
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment: clients skip it, and proxies see that the connection lives."""
@@ -15,4 +16,4 @@ HEADERS = {
 def data(value: dict[str, Any], *, event: str = "") -> bytes:
     """One event that carries a JSON object; ``event`` is its type, where it has one."""
     kind = f"event: {event}\n" if event else ""
-    return f"{kind}data: ".encode() + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return f"{kind}data: ".encode() + json_bytes(value) + b"\n\n"

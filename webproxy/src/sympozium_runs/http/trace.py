@@ -46,7 +46,10 @@ class RequestTrace:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                for name, value in scope["state"].get("limit_headers", {}).items():
+                    headers.setdefault(name, value)
             await send(message)
 
         with self._metrics.in_flight.track_inprogress():

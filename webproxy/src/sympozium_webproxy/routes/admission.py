@@ -16,15 +16,23 @@ def authenticate(request: Request) -> str:
     return key_id
 
 
-def admit(request: Request, key_id: str) -> tuple[Serving, dict[str, str]]:
-    """What a run is started with, and the rate-limit headers of its answer; raises OpenAIError 429 and 503."""
+def limit(request: Request, key_id: str) -> tuple[Serving, dict[str, str]]:
+    """What a request is served with, and the rate-limit headers of its answer; raises OpenAIError 429 and 503."""
     parts = context.of(request)
     serving = parts.endpoint.serving()
     verdict = parts.limiter.take(key_id, serving.rate_limit)
     headers = verdict.headers()
+    request.state.limit_headers = headers  # for errors that are raised from here on
     if not verdict.allowed:
         parts.metrics.refused.labels("rate_limit").inc()
         raise errors.too_many("Rate limit reached for this API key.", code="rate_limit_exceeded", headers=headers)
+    return serving, headers
+
+
+def admit(request: Request, key_id: str) -> tuple[Serving, dict[str, str]]:
+    """The same for a request that becomes a run: its queue may be full as well."""
+    parts = context.of(request)
+    serving, headers = limit(request, key_id)
     spec = serving.instance.spec
     if parts.open_runs() >= spec.max_concurrent_runs + spec.max_queued_runs:
         parts.metrics.refused.labels("queue_full").inc()

@@ -1,30 +1,28 @@
 """The response that follows a run: one JSON body at its end, or server-sent events as its records come."""
 
 import asyncio
-import json
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from sympozium_api.records import Record
+from sympozium_api.records import Done, Record
 from sympozium_runs.board import Left
 from sympozium_runs.http import sse
+from sympozium_runs.http.encoding import json_bytes
 from sympozium_runs.runs import Handle
 from sympozium_webproxy.protocol.openai import errors
-from sympozium_webproxy.protocol.openai.chat import DONE, Chunks, Head, completion
 
 
 class RunResponse(Response):
     """Follows a run to its end. A caller that leaves before it cancels the run (rule 7)."""
 
-    def __init__(self, handle: Handle, head: Head, headers: Mapping[str, str], *, began: float) -> None:
+    def __init__(self, handle: Handle, headers: Mapping[str, str], *, began: float) -> None:
         super().__init__()
         self._handle = handle
-        self._head = head
         self._own_headers = dict(headers)
         self._began = began
 
@@ -57,7 +55,7 @@ class RunResponse(Response):
         await send({"type": "http.response.start", "status": status, "headers": raw})
 
     async def _send_json(self, send: Send, status: int, body: dict[str, Any], headers: Mapping[str, str]) -> None:
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        content = json_bytes(body)
         await self._begin(
             send, status, {"content-type": "application/json", "content-length": str(len(content)), **headers}
         )
@@ -67,60 +65,63 @@ class RunResponse(Response):
         await self._send_json(send, error.status, error.body, error.headers)
 
 
-class CompletionResponse(RunResponse):
-    """The whole chat completion, once the run has ended."""
+class WholeResponse(RunResponse):
+    """The whole answer, once the run has ended; ``told`` says how."""
+
+    def __init__(
+        self, handle: Handle, told: Callable[[Done], dict[str, Any]], headers: Mapping[str, str], *, began: float
+    ) -> None:
+        super().__init__(handle, headers, began=began)
+        self._told = told
 
     async def _answer(self, send: Send) -> None:
         end = await self._handle.end()
         if end["type"] == "done":
-            await self._send_json(send, 200, completion(self._head, end), {})
+            await self._send_json(send, 200, self._told(end), {})
         else:
             await self._send_error(send, errors.of_run(end["error"]))
 
 
-class ChunkResponse(RunResponse):
-    """Chunks as the model sends them. Until the first one, or the first keep-alive, an error still has a status of its own."""
+class Frames(Protocol):
+    """How a protocol tells a run's records, piece by piece."""
+
+    def opening(self) -> bytes | None:
+        """What is sent before any record has come; None: nothing, so that an error may still have a status of its own."""
+
+    def of(self, record: Record | None) -> bytes:
+        """What a record, or silence, is to the caller."""
+
+
+class StreamedResponse(RunResponse):
+    """Frames as the model's pieces come. Until the first one, or the first keep-alive, an error still has a status of its own."""
 
     def __init__(
         self,
         handle: Handle,
-        head: Head,
+        frames: Frames,
         headers: Mapping[str, str],
         *,
         began: float,
-        include_usage: bool,
         keep_alive_seconds: float,
     ) -> None:
-        super().__init__(handle, head, headers, began=began)
-        self._chunks = Chunks(head, include_usage)
+        super().__init__(handle, headers, began=began)
+        self._frames = frames
         self._keep_alive_seconds = keep_alive_seconds
         self._streaming = False
 
     async def _answer(self, send: Send) -> None:
+        if (opening := self._frames.opening()) is not None:
+            await self._send_frames(send, opening)
         while True:
             record = await self._handle.next(self._keep_alive_seconds)
             if record and record["type"] == "error" and not self._streaming:
                 await self._send_error(send, errors.of_run(record["error"]))
                 return
-            frames = self._frames(record)
-            if frames:
+            if frames := self._frames.of(record):
                 await self._send_frames(send, frames)
             if record and record["type"] in ("done", "error"):
                 await send({"type": "http.response.body", "body": b""})
                 return
-
-    def _frames(self, record: Record | None) -> bytes:
-        """What a record, or silence, is to the caller."""
-        if record is None:
-            return sse.KEEP_ALIVE
-        match record["type"]:
-            case "delta":
-                return sse.data(self._chunks.delta(record))
-            case "done":
-                return b"".join(map(sse.data, self._chunks.end(record))) + DONE
-            case "error":
-                return sse.data(errors.of_run(record["error"]).body)
-        return b""
 
     async def _send_frames(self, send: Send, frames: bytes) -> None:
         if not self._streaming:

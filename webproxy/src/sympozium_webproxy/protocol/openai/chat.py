@@ -1,30 +1,25 @@
 """Chat completions: a body checked, and an agent's records turned into a completion or into chunks."""
 
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from sympozium_api.records import Delta, Done
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_webproxy.protocol.openai import bodies
+from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open
+from sympozium_webproxy.protocol.openai.sent import Sent
 
-JsonObject = dict[str, Any]
-
-MAX_DEPTH = 64
-"""Levels of objects and lists in a body; tools with deep schemas have about 20."""
 DONE = b"data: [DONE]\n\n"
 """The last frame of a stream."""
+_UNSUPPORTED = {
+    "store": "completions are not stored for /v1/chat/completions/{id}; the AgentRun of x-sympozium-run keeps the answer",
+    "audio": "answers are text",
+}
+"""What an instance cannot do, whatever its model server knows, and why: refused where it is asked for."""
 
 
-class _Open(BaseModel):
-    """Checks what it knows and lets the rest through: a model server may know more than we do."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class Message(_Open):
+class Message(Open):
     """One message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -42,25 +37,22 @@ class Message(_Open):
         raise ValueError("must be a string or a list of content parts")
 
 
-class StreamOptions(_Open):
-    """How a stream is sent."""
+class StreamOptions(Closed):
+    """How a stream is sent. By us: so what we do not know is refused, but what it would switch off is off."""
 
-    include_usage: bool = False
+    include_usage: bool | None = False
+    include_obfuscation: Literal[False] | None = None
 
 
-class ChatRequest(_Open):
-    """The body of POST /v1/chat/completions, as far as it is checked before it goes to the model."""
+class Sampling(Open):
+    """What chat completions and legacy completions have in common."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
     model: str | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     top_p: Annotated[float | None, Field(ge=0, le=1)] = None
-    max_tokens: Annotated[int | None, Field(ge=1)] = None
-    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
     n: Annotated[int | None, Field(ge=1, le=128)] = None
-    tools: list[JsonObject] | None = None
 
     @property
     def include_usage(self) -> bool:
@@ -68,45 +60,24 @@ class ChatRequest(_Open):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
+class ChatRequest(Sampling):
+    """The body of POST /v1/chat/completions, as far as it is checked before it goes to the model."""
+
+    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
+    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
+    modalities: list[Literal["text"]] | None = None
+    tools: list[JsonObject] | None = None
+
+
 def parse(content: bytes) -> tuple[ChatRequest, JsonObject]:
     """The body, checked, and as it came. Raises OpenAIError 400 that names the field at fault."""
-    body = _json_object(content)
-    try:
-        return ChatRequest.model_validate(body), body
-    except ValidationError as error:
-        raise _named(error) from error
-
-
-def _json_object(content: bytes) -> JsonObject:
-    try:
-        body = json.loads(content, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise OpenAIError(400, f"The body is not JSON: {error}", code="invalid_json") from error
-    if not isinstance(body, dict):
-        raise OpenAIError(400, "The body must be a JSON object.", code="invalid_json")
-    level: list[Any] = [body]
-    for _ in range(MAX_DEPTH):
-        level = [part for whole in level if isinstance(whole, dict | list) for part in _parts(whole)]
-        if not level:
-            return body
-    raise OpenAIError(400, f"The body is nested more than {MAX_DEPTH} levels deep.", code="invalid_json")
-
-
-def _parts(whole: JsonObject | list[Any]) -> Iterable[Any]:
-    return whole.values() if isinstance(whole, dict) else whole
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _named(error: ValidationError) -> OpenAIError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    if first["type"] == "missing":
-        return OpenAIError(400, f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
-    reason = first["msg"].removeprefix("Value error, ")
-    return OpenAIError(400, f"Invalid value for '{path}': {reason}.", param=path, code="invalid_value")
+    body = bodies.json_object(content)
+    asked = bodies.checked(ChatRequest, body)
+    for name, reason in _UNSUPPORTED.items():
+        if body.get(name) not in (None, False):
+            raise bodies.unsupported(name, reason)
+    return asked, body
 
 
 @dataclass(frozen=True)
@@ -125,7 +96,7 @@ class Head:
 
 def completion(head: Head, done: Done) -> JsonObject:
     """A whole chat completion."""
-    answer: JsonObject = {
+    answer: JsonObject = done.get("about", {}) | {
         "id": head.id,
         "object": "chat.completion",
         "created": head.created,
@@ -139,8 +110,7 @@ def completion(head: Head, done: Done) -> JsonObject:
 class _Choice:
     """What the caller has of one choice so far."""
 
-    text: str = ""
-    called_tools: bool = False
+    message: Sent = field(default_factory=Sent)
     finished: bool = False
 
 
@@ -150,7 +120,7 @@ class Chunks:
 
     head: Head
     include_usage: bool
-    _sent: dict[int, _Choice] = field(default_factory=dict)
+    _choices: dict[int, _Choice] = field(default_factory=dict)
 
     def delta(self, record: Delta) -> JsonObject:
         """The chunk of one delta, its choices as the model sent them."""
@@ -158,42 +128,35 @@ class Chunks:
         for choice in record["choices"]:
             delta = choice.get("delta") or {}
             index = choice.get("index", 0)
-            if index not in self._sent:
-                self._sent[index] = _Choice()
+            if index not in self._choices:
+                self._choices[index] = _Choice()
                 delta = {"role": "assistant"} | delta
-            sent = self._sent[index]
-            sent.text += delta.get("content") or ""
-            sent.called_tools |= bool(delta.get("tool_calls"))
+            sent = self._choices[index]
+            sent.message.note(delta)
             sent.finished |= choice.get("finish_reason") is not None
             choices.append({"finish_reason": None} | choice | {"index": index, "delta": delta})
-        return self._chunk(choices)
+        return self._chunk(choices, record.get("about"))
 
     def end(self, record: Done) -> list[JsonObject]:
-        """What is left to send once the whole answer is known: text that never came as a delta, finish reasons, usage."""
+        """What is left to send once the whole answer is known: what never came as a delta, finish reasons, usage."""
+        about = record.get("about", {})
         rest = [part for choice in record["choices"] for part in self._rest(choice)]
-        chunks = [self.delta({"type": "delta", "choices": [part]}) for part in rest]
+        chunks = [self.delta({"type": "delta", "choices": [part], "about": about}) for part in rest]
         if self.include_usage:
-            chunks.append(self._chunk([]) | {"usage": record["usage"]})
+            chunks.append(self._chunk([], about) | {"usage": record["usage"]})
         return chunks
 
     def _rest(self, choice: JsonObject) -> list[JsonObject]:
-        index, message = choice.get("index", 0), choice.get("message") or {}
-        sent = self._sent.get(index)
-        calls = message.get("tool_calls")
-        if sent is None:
-            delta = {name: value for name, value in message.items() if name != "tool_calls" and value is not None}
-        else:
-            text = message.get("content") or ""
-            delta = {"content": text[len(sent.text) :]} if len(text) > len(sent.text) else {}
-        if calls and not (sent and sent.called_tools):
-            delta["tool_calls"] = [{"index": at} | call for at, call in enumerate(calls)]
+        index = choice.get("index", 0)
+        sent = self._choices.get(index) or _Choice()
+        delta = sent.message.rest(choice.get("message") or {})
         parts: list[JsonObject] = [{"index": index, "delta": delta}] if delta else []
-        if not (sent and sent.finished):
+        if not sent.finished:
             parts.append({"index": index, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"})
         return parts
 
-    def _chunk(self, choices: list[JsonObject]) -> JsonObject:
-        chunk: JsonObject = {
+    def _chunk(self, choices: list[JsonObject], about: JsonObject | None = None) -> JsonObject:
+        chunk: JsonObject = (about or {}) | {
             "id": self.head.id,
             "object": "chat.completion.chunk",
             "created": self.head.created,

@@ -37,6 +37,11 @@ def unauthorized() -> OpenAIError:
     )
 
 
+def response_not_found(response: str) -> OpenAIError:
+    """404: no such response, or none that this key may read."""
+    return OpenAIError(404, f"Response with id '{response}' not found.", param="response_id", code="response_not_found")
+
+
 def unavailable(message: str, *, code: str, retry_after: int = 1) -> OpenAIError:
     """503: not now; the same request may succeed in ``retry_after`` seconds."""
     return OpenAIError(503, message, type="server_error", code=code, headers={"Retry-After": str(retry_after)})
@@ -55,7 +60,8 @@ def of_run(error: ErrorDetail) -> OpenAIError:
     """
     kind, upstream = error["type"], error["httpStatus"]
     if kind != "model_error":
-        return OpenAIError(upstream, error["message"], type=_type(upstream), code=kind, headers=_retry(upstream))
+        headers = {"x-should-retry": "false"} if kind == "deadline_exceeded" else _retry(upstream)
+        return OpenAIError(upstream, error["message"], type=_type(upstream), code=kind, headers=headers)
     status = upstream if upstream in _CALLERS_FAULT else 502
     message = error["message"] if status == upstream else f"the model answered {upstream}: {error['message']}"
     return OpenAIError(status, message, type=_type(status), code=kind, headers=_retry(status))

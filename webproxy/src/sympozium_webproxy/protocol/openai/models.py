@@ -1,4 +1,4 @@
-"""The models that an instance offers: the one its agent calls, under its own name and under the instance's."""
+"""The models that an instance offers: its own, also under the instance's name, and those that it allows beside."""
 
 from typing import Any
 
@@ -10,23 +10,27 @@ _DEFAULT = "default"
 
 def listing(instance: SympoziumInstance, *, created: int) -> dict[str, Any]:
     """The answer of GET /v1/models."""
-    names = dict.fromkeys((instance.spec.agents.default.model, instance.metadata.name))
+    agent = instance.spec.agents.default
+    names = dict.fromkeys((agent.model, instance.metadata.name, *agent.allowed_models, *agent.embedding_models))
     return {"object": "list", "data": [_model(name, created) for name in names]}
 
 
 def one(instance: SympoziumInstance, name: str, *, created: int) -> dict[str, Any]:
     """The answer of GET /v1/models/{name}; raises OpenAIError 404."""
-    check(instance, name)
+    if name not in instance.spec.agents.default.embedding_models:
+        chosen(instance, name)
     return _model(name, created)
 
 
-def check(instance: SympoziumInstance, name: str | None) -> None:
-    """Raise OpenAIError 404 unless a request may name this model; None stands for the instance's own."""
-    own = instance.spec.agents.default.model
-    known = (own, instance.metadata.name, _DEFAULT)
-    if name is not None and name not in known:
-        message = f"The model '{name}' does not exist here. Use '{own}' or '{_DEFAULT}'."
-        raise OpenAIError(404, message, param="model", code="model_not_found")
+def chosen(instance: SympoziumInstance, name: str | None) -> str:
+    """The model that answers a request which names this one; None stands for the instance's own. Raises OpenAIError 404."""
+    agent = instance.spec.agents.default
+    if name in (None, agent.model, instance.metadata.name, _DEFAULT):
+        return agent.model
+    if name in agent.allowed_models:
+        return name
+    message = f"The model '{name}' does not exist here. Use '{agent.model}' or '{_DEFAULT}'; GET /v1/models lists all."
+    raise OpenAIError(404, message, param="model", code="model_not_found")
 
 
 def _model(name: str, created: int) -> dict[str, Any]:

@@ -1,0 +1,47 @@
+"""docs/guides/openai-clients.md: its blocks do what they say, as they stand there."""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import Endpoint
+from tests.e2e.test_clients import CLIENTS, TEXT
+
+GUIDE = Path(__file__).parents[2] / "docs/guides/openai-clients.md"
+BLOCKS = re.findall(r"```(python|javascript|sh)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+
+
+def _run(endpoint: Endpoint, *command: str) -> str:
+    environ = os.environ | {"OPENAI_BASE_URL": f"{endpoint.url}/v1", "OPENAI_API_KEY": endpoint.key}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("language", "block"), BLOCKS, ids=[f"{n} {language}" for n, (language, _) in enumerate(BLOCKS)]
+)
+def test_a_block_of_the_guide_prints_the_models_answer(chat: Endpoint, language: str, block: str) -> None:
+    match language:
+        case "sh":
+            told = _run(chat, "bash", "-c", block)
+            assert all(f'"content":"{token}"' in told for token in ("Hello", " from"))
+            assert told.endswith("data: [DONE]\n\n")
+        case "javascript":
+            script = CLIENTS / f"node/guide-{secrets.token_hex(4)}.mjs"  # a module is looked for beside who imports it
+            script.write_text(block)
+            try:
+                assert TEXT in _run(chat, "node", str(script))
+            finally:
+                script.unlink()
+        case _:
+            python = str(CLIENTS / "langchain/bin/python") if "langchain" in block else sys.executable
+            assert TEXT in _run(chat, python, "-c", block)
+
+
+def test_the_guide_has_a_block_for_every_client() -> None:
+    assert [language for language, _ in BLOCKS] == ["sh", "python", "python", "javascript", "python"]

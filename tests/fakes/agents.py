@@ -1,0 +1,55 @@
+"""Agents instead of pods: for every run that is made, the real agent runs in this process, against the real runs surface."""
+
+import asyncio
+from pathlib import Path
+
+from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.pod import TokenIssuer
+
+from sympozium_agent.agent import Agent
+from sympozium_agent.settings import Patience, Settings
+from sympozium_api import names
+from sympozium_api.client.resources import RUNS
+
+PATIENCE = Patience(first_pause=0.002, longest_pause=0.05, grace=2, farewell=0.5)
+PROVIDER_KEY = "sk-provider"
+
+
+class Agents:
+    """What operator and kubelet are to runs; ``run`` is to be a task of its own."""
+
+    def __init__(self, kubernetes: FakeKubernetes, issuer: TokenIssuer, surface: str, directory: Path) -> None:
+        self._kubernetes = kubernetes
+        self._issuer = issuer
+        self._surface = surface
+        self._directory = directory
+        self._started: set[str] = set()
+        self.exit_codes: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Start an agent for each new run, without end."""
+        async with asyncio.TaskGroup() as pods:
+            while True:
+                for run in await self._kubernetes.list(RUNS, "default"):
+                    name = run["metadata"]["name"]
+                    if name not in self._started and run["spec"]["mode"] == "task":
+                        self._started.add(name)
+                        pods.create_task(self._pod(run))
+                await asyncio.sleep(0.005)
+
+    async def _pod(self, run: Object) -> None:
+        name = run["metadata"]["name"]
+        folder = self._directory / name
+        folder.mkdir()
+        pod = f"{names.job(name, run['metadata']['uid'])}-abcde"
+        account = names.agent_service_account(run["spec"]["agentRef"])
+        (folder / "token").write_text(self._issuer.token(pod, account))
+        (folder / "api-key").write_text(PROVIDER_KEY)
+        settings = Settings(
+            run=name,
+            addresses=(self._surface,),
+            token_file=folder / "token",
+            key_files=(folder / "api-key",),
+            termination_file=folder / "termination-log",
+        )
+        self.exit_codes[name] = await Agent(settings, asyncio.Event(), environ={}, patience=PATIENCE).run()

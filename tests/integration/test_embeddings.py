@@ -1,0 +1,133 @@
+"""POST /v1/embeddings: passed through to the model server, without a run."""
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from tests.fakes.model import Model
+from tests.integration.conftest import KEY, Proxy, eventually
+
+from sympozium_api.client.resources import RUNS
+
+MODELS = ["embed", "status:429", "status:401", "hang"]
+
+
+@pytest.fixture
+async def offered(proxy: Proxy, model: Model) -> Model:
+    """The instance offers embeddings, and its web-proxy has the model's key."""
+    (proxy.keys / "provider-key").write_text("sk-provider\n")
+    proxy.context.settings = replace(proxy.context.settings, provider_keys=(proxy.keys / "provider-key",))
+    await proxy.use_model(model, "instant", agent={"embeddingModels": MODELS, "providerHeaders": {"X-Team": "blue"}})
+    return model
+
+
+async def embed(proxy: Proxy, headers: dict[str, str] | None = None, **fields: Any) -> httpx2.Response:
+    own = {"Authorization": f"Bearer {KEY}"} | (headers or {})
+    return await proxy.http.post("/v1/embeddings", json={"input": "One"} | fields, headers=own)
+
+
+async def test_texts_become_vectors_without_a_run(proxy: Proxy, offered: Model, sdk: openai.AsyncOpenAI) -> None:
+    raw = await sdk.embeddings.with_raw_response.create(model="embed", input=["One", "Three"], dimensions=2)
+    answer = raw.parse()
+    assert [item.embedding for item in answer.data] == [[3.0, 1.0], [5.0, 1.0]]
+    assert (answer.model, answer.usage.total_tokens) == ("embed", 2)
+    assert proxy.kubernetes.names(RUNS) == []
+    assert offered.last["path"] == "/v1/embeddings"
+    assert (offered.last["headers"]["authorization"], offered.last["headers"]["x-team"]) == (
+        "Bearer sk-provider",
+        "blue",
+    )
+    assert json.loads(offered.last["body"]) == {
+        "input": ["One", "Three"],
+        "model": "embed",
+        "dimensions": 2,
+        "encoding_format": "base64",  # what the SDK asks for by itself
+    }
+    assert int(raw.headers["openai-processing-ms"]) >= 0
+    assert {"x-request-id", "x-ratelimit-remaining-requests"} <= raw.headers.keys()
+
+
+@pytest.mark.usefixtures("offered")
+@pytest.mark.parametrize("value", ["One", ["One"], [1, 2], [[1, 2], [3]]])
+async def test_every_form_of_input_is_passed_on(proxy: Proxy, value: Any) -> None:
+    response = await embed(proxy, input=value, model="default")
+    assert response.status_code == 200
+    assert response.json()["model"] == "embed"
+
+
+@pytest.mark.usefixtures("offered")
+@pytest.mark.parametrize("body", [{"input": None}, {"input": []}, {"input": [None]}, {"input": {"a": 1}}])
+async def test_another_input_is_refused_by_name(proxy: Proxy, body: dict[str, Any]) -> None:
+    response = await embed(proxy, **body)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "input")
+
+
+async def test_an_instance_that_names_no_embedding_models_has_none(proxy: Proxy) -> None:
+    response = await embed(proxy)
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "unknown_url")
+
+
+@pytest.mark.usefixtures("offered")
+async def test_another_model_is_not_found(proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
+    assert (await embed(proxy, model="instant")).json()["error"]["code"] == "model_not_found"
+    assert [found.id async for found in await sdk.models.list()] == ["instant", "demo", *MODELS]
+
+
+@pytest.mark.usefixtures("offered")
+@pytest.mark.parametrize(("name", "status"), [("status:429", 429), ("status:401", 502)])
+async def test_a_refusal_of_the_model_server_is_told_like_that_of_a_run(proxy: Proxy, name: str, status: int) -> None:
+    response = await embed(proxy, model=name)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, "model_error")
+    assert "the model says" in response.json()["error"]["message"]
+
+
+async def test_a_model_server_that_is_away_is_a_502(proxy: Proxy, offered: Model) -> None:
+    agent = {"embeddingModels": ["embed"], "baseURL": "http://127.0.0.1:9/v1"}
+    await proxy.use_model(offered, "gone", agent=agent)
+    response = await embed(proxy)
+    assert response.status_code == 502
+    assert response.json()["error"]["message"].startswith("model unreachable: ")
+
+
+async def test_an_answer_that_breaks_off_is_not_taken_for_whole(proxy: Proxy, offered: Model) -> None:
+    await proxy.use_model(offered, "broken", agent={"embeddingModels": ["cut"]})
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await embed(proxy)
+
+
+async def test_a_proxy_in_the_agents_environment_is_used(proxy: Proxy, offered: Model) -> None:
+    """The scripted model takes the absolute URLs that a proxy is sent."""
+    way = {"HTTP_PROXY": offered.url.removesuffix("/v1"), "NO_PROXY": "other.example"}
+    agent = {"embeddingModels": ["embed"], "baseURL": "http://nowhere.invalid/v1", "env": way}
+    await proxy.use_model(offered, "far", agent=agent)
+    assert (await embed(proxy)).status_code == 200
+    assert offered.last["headers"]["host"] == "nowhere.invalid"
+
+
+@pytest.mark.usefixtures("offered")
+async def test_the_callers_deadline_holds(proxy: Proxy) -> None:
+    response = await embed(proxy, {"x-request-timeout": "0.2"}, model="hang")
+    assert (response.status_code, response.json()["error"]["code"]) == (504, "deadline_exceeded")
+
+
+async def test_a_caller_that_leaves_ends_the_call(proxy: Proxy, offered: Model) -> None:
+    asked = asyncio.create_task(embed(proxy, model="hang"))
+    await eventually(lambda: offered.last.get("path") == "/v1/embeddings")
+    asked.cancel()
+    await eventually(lambda: offered.counts.abandoned == 1)
+
+
+@pytest.mark.usefixtures("offered")
+async def test_keys_limits_and_metrics_are_those_of_every_route(proxy: Proxy) -> None:
+    assert (await embed(proxy, {"Authorization": "Bearer wrong"})).status_code == 401
+    proxy.context.open_runs = lambda: 10_000
+    assert (await embed(proxy)).status_code == 200  # no run: the queue of runs does not count
+    taken = 0
+    while (response := await embed(proxy)).status_code == 200:
+        taken += 1
+    assert (taken, response.status_code) == (99, 429)
+    assert 'route="/v1/embeddings",status="200"} 100.0' in (await proxy.http.get("/metrics")).text

@@ -1,0 +1,91 @@
+"""A request's body, read and checked: what is wrong with it is an error that names the field."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sympozium_webproxy.protocol.openai import keepable
+from sympozium_webproxy.protocol.openai.errors import OpenAIError
+
+JsonObject = dict[str, Any]
+Checked = TypeVar("Checked", bound=BaseModel)
+
+MAX_DEPTH = 64
+"""Levels of objects and lists in a body; tools with deep schemas have about 20."""
+
+
+class Open(BaseModel):
+    """Checks what it knows and lets the rest through: a model server may know more than we do."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Closed(BaseModel):
+    """Refuses what it does not know, rather than leave it out in silence."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def json_object(content: bytes) -> JsonObject:
+    """The object in a body. Raises OpenAIError 400."""
+    try:
+        body = keepable.parsed(content.decode("utf-8-sig"))
+    except keepable.Unkeepable as error:
+        raise invalid(error.path, error.reason) from error
+    except (ValueError, RecursionError) as error:
+        raise OpenAIError(400, f"The body is not JSON: {error}", code="invalid_json") from error
+    if not isinstance(body, dict):
+        raise OpenAIError(400, "The body must be a JSON object.", code="invalid_json")
+    level: list[Any] = [body]
+    for _ in range(MAX_DEPTH):
+        level = [part for whole in level if isinstance(whole, dict | list) for part in _parts(whole)]
+        if not level:
+            return body
+    raise OpenAIError(400, f"The body is nested more than {MAX_DEPTH} levels deep.", code="invalid_json")
+
+
+def checked(model: type[Checked], body: JsonObject, *, at: str = "") -> Checked:
+    """The body, or the part of it ``at`` a path, as its model. Raises OpenAIError 400 that names the first field at fault."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise _named(error, at) from error
+
+
+def text_or_tokens(value: Any) -> Any:
+    """A prompt or an input: a text, its tokens, or a list of either; ValueError where it is something else."""
+    many = value if isinstance(value, list) and value else [None]
+    texts = all(isinstance(part, str) for part in many)
+    if isinstance(value, str) or texts or _are_tokens(many) or all(_are_tokens(part) for part in many):
+        return value
+    raise ValueError("must be a text, a list of tokens, or a list of either")
+
+
+def _are_tokens(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
+
+
+def missing(path: str) -> OpenAIError:
+    """400: a field that must be there is not."""
+    return OpenAIError(400, f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
+
+
+def invalid(path: str, reason: str) -> OpenAIError:
+    """400: a field that is wrong."""
+    return OpenAIError(400, f"Invalid value for '{path}': {reason}.", param=path, code="invalid_value")
+
+
+def unsupported(path: str, reason: str) -> OpenAIError:
+    """400: a field that means something to OpenAI and cannot be honoured here."""
+    return OpenAIError(400, f"Unsupported parameter '{path}': {reason}.", param=path, code="unsupported_parameter")
+
+
+def _named(error: ValidationError, at: str) -> OpenAIError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = f"{at}.{keepable.path_text(first['loc'])}".strip(".")
+    return missing(path) if first["type"] == "missing" else invalid(path, first["msg"].removeprefix("Value error, "))
+
+
+def _parts(whole: JsonObject | list[Any]) -> Iterable[Any]:
+    return whole.values() if isinstance(whole, dict) else whole

@@ -1,0 +1,67 @@
+"""Legacy completions: a prompt checked, and the records of a run, which are those of a chat, turned into text completions."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from sympozium_api.records import Delta, Done
+from sympozium_webproxy.protocol.openai import bodies
+from sympozium_webproxy.protocol.openai.bodies import JsonObject
+from sympozium_webproxy.protocol.openai.chat import Chunks, Head, Sampling
+
+
+class CompletionRequest(Sampling):
+    """The body of POST /v1/completions, as far as it is checked before it goes to the model."""
+
+    prompt: Any
+    max_tokens: Annotated[int | None, Field(ge=0)] = None
+
+    @field_validator("prompt")
+    @classmethod
+    def _text_or_tokens(cls, prompt: Any) -> Any:
+        return bodies.text_or_tokens(prompt)
+
+
+def parse(content: bytes) -> tuple[CompletionRequest, JsonObject]:
+    """The body, checked, and as it came. Raises OpenAIError 400 that names the field at fault."""
+    body = bodies.json_object(content)
+    if "messages" in body:
+        raise bodies.unsupported(
+            "messages", "a completion continues a prompt; conversations go to /v1/chat/completions"
+        )
+    return bodies.checked(CompletionRequest, body), body
+
+
+def completion(head: Head, done: Done) -> JsonObject:
+    """A whole text completion."""
+    about: JsonObject = done.get("about", {}) | _about(head)
+    answer = about | {"choices": [_as_text(choice, choice.get("message")) for choice in done["choices"]]}
+    return answer | {"usage": done["usage"]} if done["usage"] else answer
+
+
+class TextChunks:
+    """Turns records into the chunks of one stream."""
+
+    def __init__(self, head: Head, *, include_usage: bool) -> None:
+        self._about = _about(head)
+        self._chunks = Chunks(head, include_usage)
+
+    def delta(self, record: Delta) -> JsonObject:
+        """The chunk of one delta."""
+        return self._text(self._chunks.delta(record))
+
+    def end(self, record: Done) -> list[JsonObject]:
+        """What is left to send once the whole answer is known."""
+        return [self._text(chunk) for chunk in self._chunks.end(record)]
+
+    def _text(self, chunk: JsonObject) -> JsonObject:
+        return chunk | self._about | {"choices": [_as_text(choice, choice["delta"]) for choice in chunk["choices"]]}
+
+
+def _about(head: Head) -> JsonObject:
+    return {"id": f"cmpl-{head.run}", "object": "text_completion", "created": head.created, "model": head.model}
+
+
+def _as_text(choice: JsonObject, said: JsonObject | None) -> JsonObject:
+    others = {key: value for key, value in choice.items() if key not in ("message", "delta")}
+    return {"text": (said or {}).get("content") or "", "logprobs": None} | others

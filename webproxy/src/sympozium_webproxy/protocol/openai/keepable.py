@@ -1,0 +1,107 @@
+"""JSON that an AgentRun can keep as it came: the API server's numbers and strings are narrower than Python's. Pure."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+Path = tuple[str | int, ...]
+
+_INT64 = range(-(2**63), 2**63)
+_LONGEST_INT = 20
+"""Characters of the longest whole number of 64 bits, with its sign."""
+_LONGEST_NAME = 64
+"""Characters of a field's name that an error repeats."""
+
+
+class Unkeepable(Exception):
+    """A value that the API server would change or refuse; ``path`` is its place as errors write it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path_text(path)
+        self.reason = reason
+
+
+class _Unfit:
+    """Stands in for a number that is too large."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+def parsed(text: str) -> Any:
+    """What a JSON text says. Raises ValueError and RecursionError where it is none, and Unkeepable."""
+    unfit: list[_Unfit] = []
+    found = json.loads(
+        text,
+        parse_constant=_refuse_constant,
+        parse_int=lambda digits: _whole(digits, unfit),
+        parse_float=lambda digits: _real(digits, unfit),
+    )
+    if unfit:
+        _refuse_unfit(found)
+    if "\\u" in text:
+        _refuse_half_characters(found)
+    return found
+
+
+def path_text(path: Path) -> str:
+    """A value's place as errors write it: ``messages[0].content``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{_printable(part)}" for part in path).lstrip(".")
+
+
+def _printable(name: str) -> str:
+    return name[:_LONGEST_NAME].encode(errors="replace").decode()
+
+
+def _whole(digits: str, unfit: list[_Unfit]) -> int | _Unfit:
+    if len(digits) <= _LONGEST_INT and (value := int(digits)) in _INT64:
+        return value
+    unfit.append(_Unfit("a whole number must fit into 64 bits"))
+    return unfit[-1]
+
+
+def _real(digits: str, unfit: list[_Unfit]) -> float | _Unfit:
+    if math.isfinite(value := float(digits)):
+        return value
+    unfit.append(_Unfit("a number must fit into a double"))
+    return unfit[-1]
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _refuse_unfit(body: Any) -> None:
+    for path, value in _walk(body):
+        if isinstance(value, _Unfit):
+            raise Unkeepable(path, value.reason)
+
+
+def _refuse_half_characters(body: Any) -> None:
+    """Half of a surrogate pair is no character: UTF-8 has no bytes for it, and Go would put another in its place."""
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        for path, value in _walk(body):
+            if any(_is_broken(text) for text in (value, *path[-1:]) if isinstance(text, str)):
+                raise Unkeepable(path, "the text holds half of a surrogate pair") from None
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _walk(body: Any) -> Iterator[tuple[Path, Any]]:
+    """Every value in a body with its place."""
+    waiting: list[tuple[Path, Any]] = [((), body)]
+    while waiting:
+        path, value = waiting.pop()
+        yield path, value
+        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        waiting += [((*path, key), part) for key, part in inner]

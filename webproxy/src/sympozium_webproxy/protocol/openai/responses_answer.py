@@ -1,0 +1,299 @@
+"""What became of a run, in the words of the Responses API: its output items, its status, and the whole response object."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sympozium_api import names
+from sympozium_api.clock import parsed
+from sympozium_api.endings import record_of
+from sympozium_api.records import Done, End
+from sympozium_api.run import AgentRun
+from sympozium_webproxy.protocol.openai import errors
+from sympozium_webproxy.protocol.openai import responses_items as items
+from sympozium_webproxy.protocol.openai.bodies import JsonObject, invalid
+from sympozium_webproxy.protocol.openai.errors import OpenAIError
+
+_ID = re.compile(r"resp_([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)")
+_CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Why a model stopped before it had finished: its word, and OpenAI's for it."""
+_ECHOED: JsonObject = {
+    "background": False,
+    "frequency_penalty": 0,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "presence_penalty": 0,
+    "previous_response_id": None,
+    "prompt_cache_key": None,
+    "reasoning": None,
+    "safety_identifier": None,
+    "service_tier": "default",
+    "store": True,
+    "temperature": 1,
+    "text": None,
+    "tool_choice": "auto",
+    "tools": None,
+    "top_logprobs": 0,
+    "top_p": 1,
+    "truncation": "disabled",
+    "user": None,
+}
+"""Fields of a request that its response repeats, and what they are where they were not given."""
+_FUNCTION: JsonObject = {"description": None, "parameters": None, "strict": None}
+
+
+def response_id(run: str) -> str:
+    """The id of the response that a run is."""
+    return f"resp_{run}"
+
+
+def run_of(response: str) -> str | None:
+    """The run that an id names; None for what is no id of a response."""
+    match = _ID.fullmatch(response)
+    return match[1] if match else None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of one of the caller's functions."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said, as far as the Responses API has words for it."""
+
+    reasoning: str
+    text: str
+    refusal: str
+    calls: tuple[Call, ...]
+
+    def message(self) -> JsonObject:
+        """The message that the models of later runs are sent; thoughts are not repeated to them."""
+        calls = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in self.calls
+        ]
+        found: JsonObject = {"role": "assistant", "content": self.text or (None if calls or self.refusal else "")}
+        return found | ({"refusal": self.refusal} if self.refusal else {}) | ({"tool_calls": calls} if calls else {})
+
+    def output(self, run: str, *, status: str | None = None, logprobs: Any = None) -> list[JsonObject]:
+        """Its items; with a ``status`` it is whole, and the last item has it: an answer that was cut was cut there.
+
+        A whole answer that says nothing is an empty text.
+        """
+        is_silent = status is not None and not (self.refusal or self.calls)
+        parts = [items.text_part(self.text, logprobs)] if self.text or is_silent else []
+        parts += [items.refusal_part(self.refusal)] if self.refusal else []
+        found = [
+            *([items.reasoning_item(self.reasoning)] if self.reasoning else []),
+            *([items.message_item(parts)] if parts else []),
+            *(items.call_item(call.id, call.name, call.arguments) for call in self.calls),
+        ]
+        if status and "status" in found[-1]:
+            found[-1]["status"] = status
+        return [{"id": items.item_id(item["type"], run, index)} | item for index, item in enumerate(found)]
+
+
+def answer(message: Any, run: str) -> Answer:
+    """A model's message, taken for what it is. Nothing of it is trusted: it comes from a pod."""
+    said = message if isinstance(message, Mapping) else {}
+    given = said.get("tool_calls")
+    found = [call for call in given if isinstance(call, Mapping)] if isinstance(given, list) else []
+    return Answer(
+        reasoning=_text(said.get("reasoning_content") or said.get("reasoning")),
+        text=_text(said.get("content")),
+        refusal=_text(said.get("refusal")),
+        calls=tuple(_call(call, run, index) for index, call in enumerate(found)),
+    )
+
+
+def logprobs(choice: Mapping[str, Any]) -> list[JsonObject]:
+    """The log probabilities of a choice, or of a piece of it."""
+    found = choice.get("logprobs")
+    tokens = found.get("content") if isinstance(found, Mapping) else None
+    return [token for token in tokens if isinstance(token, dict)] if isinstance(tokens, list) else []
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response, as far as it was known when its run was made."""
+
+    run: str
+    created: int
+    model: str
+    instructions: str | None
+    asked: JsonObject
+    """The caller's own fields, but for its input."""
+
+    @property
+    def id(self) -> str:
+        """Its id; the run's name can be read from it."""
+        return response_id(self.run)
+
+    def ongoing(self, status: str) -> JsonObject:
+        """The response while its run goes on: ``queued`` or ``in_progress``."""
+        return self._object(status)
+
+    def ended(self, end: End, completed: int | None) -> JsonObject:
+        """The response once its run has ended; ``completed`` is when."""
+        if end["type"] == "error":
+            if end["error"]["type"] == "cancelled":
+                return self._object("cancelled")
+            told = errors.of_run(end["error"]).body["error"]
+            return self._object("failed", error={"code": told["code"], "message": told["message"]})
+        choice = first_choice(end)
+        cut = _CUT.get(str(choice.get("finish_reason")))
+        status = "incomplete" if cut else "completed"
+        said = answer(choice.get("message"), self.run)
+        return self._object(
+            status,
+            output=said.output(self.run, status=status, logprobs=logprobs(choice)),
+            usage=_usage(end["usage"]),
+            completed_at=completed if status == "completed" else None,
+            incomplete_details={"reason": cut} if cut else None,
+        )
+
+    def _object(self, status: str, **known: Any) -> JsonObject:
+        told = {
+            name: default if self.asked.get(name) is None else self.asked[name] for name, default in _ECHOED.items()
+        }
+        return {
+            "id": self.id,
+            "object": "response",
+            "created_at": self.created,
+            "status": status,
+            "completed_at": None,
+            "error": None,
+            "incomplete_details": None,
+            "instructions": self.instructions,
+            "model": self.model,
+            "output": [],
+            **told,
+            "reasoning": {"effort": None, "summary": None} | (told["reasoning"] or {}),
+            "text": _text_config(told["text"] or {}),
+            "tools": [_FUNCTION | tool for tool in told["tools"] or []],
+            "usage": None,
+            **known,
+        }
+
+
+def response(run: AgentRun) -> Response:
+    """The response that a run is; it must be one."""
+    kept, request = run.spec.response or {}, run.spec.request or {}
+    instructions = request["messages"][0]["content"] if kept.get("instructions") else None
+    return Response(
+        run=run.metadata.name,
+        created=int(run.metadata.created.timestamp()),
+        model=kept["model"],
+        instructions=instructions,
+        asked=kept["asked"],
+    )
+
+
+def is_readable(run: AgentRun, instance: str, key_id: str) -> bool:
+    """Whether a run is a response that this key of this instance may read."""
+    kept, annotations = run.spec.response, run.metadata.annotations
+    if kept is None or kept["asked"].get("store") is False or names.ANNOTATION_DISCARDED in annotations:
+        return False
+    return run.spec.agent_ref == instance and annotations.get(names.ANNOTATION_KEY_ID) == key_id
+
+
+def as_it_is(run: AgentRun, *, works: bool) -> JsonObject:
+    """The response object of a run as it is in the cluster; ``works``: its pod has spoken."""
+    if run.ended:
+        return response(run).ended(record_of(run.status), ended_at(run))
+    return response(run).ongoing("in_progress" if works else "queued")
+
+
+def ended_at(run: AgentRun) -> int | None:
+    """When a run ended, in unix seconds."""
+    return int(parsed(run.status.completed_at).timestamp()) if run.status.completed_at else None
+
+
+def first_choice(end: Done) -> JsonObject:
+    """The only choice that a response has."""
+    found: Any = end["choices"][0] if end["choices"] else {}
+    return found if isinstance(found, dict) else {}
+
+
+def conversation(previous: str, run: AgentRun | None) -> list[JsonObject]:
+    """What a later run goes on from: a run's conversation with its answer. Its instructions are not inherited.
+
+    Raises OpenAIError 400 and 409 where there is none to go on from.
+    """
+    field = "previous_response_id"
+    if run is None:
+        message = f"Previous response with id '{previous}' not found."
+        raise OpenAIError(400, message, param=field, code="previous_response_not_found")
+    if not run.ended:
+        message = f"Previous response with id '{previous}' has not ended yet."
+        raise OpenAIError(409, message, param=field, code="previous_response_not_ended")
+    end = record_of(run.status)
+    if end["type"] == "error":
+        raise invalid(field, f"'{previous}' has no answer to go on from")
+    kept, request = run.spec.response or {}, run.spec.request or {}
+    said = answer(first_choice(end).get("message"), run.metadata.name)
+    return [*request["messages"][1 if kept.get("instructions") else 0 :], said.message()]
+
+
+def all_items(run: AgentRun) -> list[JsonObject]:
+    """The items of a run's input and of its answer, if it has ended."""
+    given: list[JsonObject] = as_it_is(run, works=True)["output"]
+    return input_items(run) + given
+
+
+def input_items(run: AgentRun) -> list[JsonObject]:
+    """The items that the caller of a run gave, in their order."""
+    kept, request = run.spec.response or {}, run.spec.request or {}
+    return items.items(request["messages"][kept["before"] :], run.metadata.name)
+
+
+def _call(call: Mapping[str, Any], run: str, index: int) -> Call:
+    about = call.get("function")
+    function = about if isinstance(about, Mapping) else {}
+    identity = _text(call.get("id")) or f"call_{run}_{index}"  # some servers give none
+    return Call(identity, _text(function.get("name")), _text(function.get("arguments")))
+
+
+def _text(value: Any) -> str:
+    """A text, or the texts among content parts; some models answer in parts."""
+    if isinstance(value, list):
+        return "".join(_text(part.get("text")) for part in value if isinstance(part, Mapping))
+    return value if isinstance(value, str) else ""
+
+
+def _text_config(asked: JsonObject) -> JsonObject:
+    style = asked.get("format") or {"type": "text"}
+    if style["type"] == "json_schema":
+        style = {"description": None, "strict": False} | style
+    return asked | {"format": style}
+
+
+def _usage(usage: Mapping[str, Any]) -> JsonObject | None:
+    if not usage:
+        return None
+    spent, written = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    return {
+        "input_tokens": spent,
+        "input_tokens_details": {
+            "cached_tokens": _count(usage.get("prompt_tokens_details"), "cached_tokens"),
+            "cache_write_tokens": _count(usage.get("prompt_tokens_details"), "cache_write_tokens"),
+        },
+        "output_tokens": written,
+        "output_tokens_details": {
+            "reasoning_tokens": _count(usage.get("completion_tokens_details"), "reasoning_tokens")
+        },
+        "total_tokens": _count(usage, "total_tokens") or spent + written,
+    }
+
+
+def _count(counts: Any, name: str) -> int:
+    value = counts.get(name) if isinstance(counts, Mapping) else None
+    return value if type(value) is int else 0

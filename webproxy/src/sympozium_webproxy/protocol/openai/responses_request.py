@@ -1,0 +1,216 @@
+"""The body of POST /v1/responses: checked, and turned into what a run asks its model and what it keeps for its caller."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from sympozium_webproxy.protocol.openai import bodies
+from sympozium_webproxy.protocol.openai import responses_items as items
+from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open, invalid, missing, unsupported
+from sympozium_webproxy.protocol.openai.errors import OpenAIError
+
+_PLATFORM = (
+    *("access_programs", "background_options", "context_management", "conversation", "image", "moderation"),
+    *("prompt", "prompt_cache_options"),
+)
+"""Fields that only OpenAI's own platform can honour."""
+_OF_CHAT = (
+    *("messages", "n", "max_tokens", "max_completion_tokens", "response_format", "reasoning_effort", "verbosity"),
+    *("logprobs", "functions", "function_call"),
+)
+"""Fields of a chat completion for which a response has another name, or none."""
+_OURS = (
+    *("background", "include", "input", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model"),
+    *("parallel_tool_calls", "previous_response_id", "reasoning", "store", "stream", "stream_options", "text"),
+    *("tool_choice", "tools", "top_logprobs", "truncation"),
+)
+"""Fields that the model is not sent, or not under this name. All others it is sent as they are."""
+
+Text64 = Annotated[str, Field(max_length=64)]
+
+
+class _Reasoning(Closed):
+    effort: str | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+
+
+class _Format(Closed):
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    description: str | None = None
+    schema_: Annotated[JsonObject | None, Field(alias="schema")] = None
+    strict: bool | None = None
+
+
+class _TextConfig(Closed):
+    format: _Format | None = None
+    verbosity: str | None = None
+
+
+class _StreamOptions(Closed):
+    include_obfuscation: Literal[False] | None = None
+
+
+class _Function(Closed):
+    type: Literal["function"]
+    name: Annotated[str, Field(min_length=1)]
+    description: str | None = None
+    parameters: JsonObject | None = None
+    strict: bool | None = None
+
+
+class ResponseRequest(Open):
+    """What is checked before a run is made."""
+
+    model: str | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    stream: bool | None = False
+    stream_options: _StreamOptions | None = None
+    background: bool | None = False
+    store: bool | None = True
+    metadata: Annotated[dict[Text64, Annotated[str, Field(max_length=512)]] | None, Field(max_length=16)] = None
+    max_output_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_tool_calls: Annotated[int | None, Field(ge=1)] = None
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    top_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
+    parallel_tool_calls: bool | None = None
+    tools: Annotated[list[JsonObject] | None, Field(max_length=1024)] = None
+    tool_choice: Any = None
+    text: _TextConfig | None = None
+    reasoning: _Reasoning | None = None
+    include: list[str] | None = None
+    truncation: Literal["disabled"] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    service_tier: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request whose fields are right, as far as that can be told without the runs that it names."""
+
+    fields: ResponseRequest
+    body: JsonObject
+
+    @property
+    def stream(self) -> bool:
+        """Whether the answer is sent as events."""
+        return bool(self.fields.stream)
+
+    @property
+    def background(self) -> bool:
+        """Whether the run goes on without its caller."""
+        return bool(self.fields.background)
+
+    @property
+    def referred(self) -> set[str]:
+        """The runs whose items the input refers to."""
+        return items.referred(self.body["input"])
+
+    def chat(self, earlier: Sequence[JsonObject], find: items.Find) -> tuple[JsonObject, int]:
+        """The chat completion body that the model is sent, and how many of its messages come before the caller's input.
+
+        ``earlier`` is the conversation that the request goes on from, ``find`` knows the items that it refers to.
+        """
+        instructions = self.fields.instructions
+        before = [*([{"role": "system", "content": instructions}] if instructions else []), *earlier]
+        passed = {name: value for name, value in self.body.items() if name not in _OURS and value is not None}
+        messages = [*before, *items.messages(self.body["input"], find)]
+        return passed | {"messages": messages} | self._renamed(), len(before)
+
+    def kept(self, model: str, before: int) -> JsonObject:
+        """What the run keeps for its caller beside the conversation."""
+        asked = {n: v for n, v in self.body.items() if n not in ("input", "instructions") and v is not None}
+        return {"asked": asked, "model": model, "before": before, "instructions": bool(self.fields.instructions)}
+
+    def _renamed(self) -> JsonObject:
+        fields, tools = self.fields, [_tool(tool, f"tools[{at}]") for at, tool in enumerate(self.fields.tools or [])]
+        text, reasoning = fields.text or _TextConfig(), fields.reasoning or _Reasoning()
+        wants_logprobs = fields.top_logprobs is not None or "message.output_text.logprobs" in (fields.include or [])
+        found = {
+            "max_completion_tokens": fields.max_output_tokens,
+            "reasoning_effort": reasoning.effort,
+            "verbosity": text.verbosity,
+            "response_format": _response_format(text.format),
+            "logprobs": True if wants_logprobs else None,
+            "top_logprobs": fields.top_logprobs,
+            "tools": tools or None,
+            "tool_choice": _tool_choice(fields.tool_choice, tools),
+            "parallel_tool_calls": fields.parallel_tool_calls if tools else None,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def parse(content: bytes) -> Asked:
+    """The body, checked. Raises OpenAIError 400 that names the field at fault."""
+    body = bodies.json_object(content)
+    for name in (*_PLATFORM, *_OF_CHAT):
+        if body.get(name) is not None:
+            why = "it is served by OpenAI's platform only" if name in _PLATFORM else "it is a field of chat completions"
+            raise unsupported(name, why)
+    fields = bodies.checked(ResponseRequest, body)
+    if body.get("input") is None:
+        raise missing("input")
+    _refuse_unserved(fields)
+    asked = Asked(fields, body)
+    # What is wrong with an item is told before any run is read for it.
+    asked.chat((), lambda _: {"role": "user", "content": ""})
+    return asked
+
+
+def refuse_too_large(chat: JsonObject, kept: JsonObject, *, limit: int) -> None:
+    """Raise OpenAIError 413 unless a run can hold the conversation and what is kept beside it."""
+    size = sum(len(json.dumps(part, ensure_ascii=False).encode()) for part in (chat, kept))
+    if size > limit:
+        message = f"The conversation and the request's fields have {size} bytes; a response keeps at most {limit}."
+        raise OpenAIError(413, message, param="input", code="conversation_too_large")
+
+
+def _refuse_unserved(fields: ResponseRequest) -> None:
+    for index, name in enumerate(fields.include or []):
+        if name not in ("message.output_text.logprobs", "message.input_image.image_url"):
+            raise unsupported(f"include[{index}]", f"'{name}' is not served here")
+    if fields.background and fields.store is False:
+        raise invalid("background", "a response that is not stored cannot be fetched: background needs store")
+
+
+def _tool(tool: JsonObject, at: str) -> JsonObject:
+    if tool.get("type") != "function":
+        raise unsupported(f"{at}.type", f"tools of type '{tool.get('type')}' are not served here; only 'function' is")
+    known = bodies.checked(_Function, tool, at=at)
+    return {"type": "function", "function": known.model_dump(exclude={"type"}, exclude_none=True)}
+
+
+def _tool_choice(choice: Any, tools: list[JsonObject]) -> Any:
+    match choice:
+        case None | "none" | "auto":
+            return (
+                choice if tools else None
+            )  # model servers refuse it where there are no tools, and it says nothing there
+        case _ if not tools:
+            raise invalid("tool_choice", "there are no tools to choose from")
+        case "required":
+            return choice
+        case {"type": "function", "name": str(name)}:
+            return {"type": "function", "function": {"name": name}}
+        case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list(allowed)}:
+            chosen = [_tool_choice(tool, tools) for tool in allowed]
+            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": chosen}}
+    raise unsupported("tool_choice", "it must be none, auto, required, a function, or allowed functions")
+
+
+def _response_format(asked: _Format | None) -> JsonObject | None:
+    if asked is None or asked.type == "text":
+        return None
+    if asked.type == "json_object":
+        return {"type": "json_object"}
+    if asked.name is None or asked.schema_ is None:
+        raise missing("text.format.name" if asked.name is None else "text.format.schema")
+    about = {"name": asked.name, "description": asked.description, "schema": asked.schema_, "strict": asked.strict}
+    return {"type": "json_schema", "json_schema": {name: value for name, value in about.items() if value is not None}}

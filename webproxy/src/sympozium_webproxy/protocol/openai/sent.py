@@ -1,0 +1,55 @@
+"""What a caller has of a message that is sent in pieces, and what is left of it once the whole is known. Pure."""
+
+from typing import Any
+
+JsonObject = dict[str, Any]
+
+_CONSTANT = frozenset({"id", "type", "role", "name"})
+"""Strings that a delta holds whole; some servers repeat them in every chunk."""
+_CALLS = "tool_calls"
+"""The one list that comes in pieces: each item of a delta says by its ``index`` to which call it belongs."""
+
+
+class Sent:
+    """How far one message has been sent: of texts how long they are, of all else whether it came."""
+
+    def __init__(self) -> None:
+        self._lengths: dict[str, int] = {}
+        self._inner: dict[str, Sent] = {}
+        self._calls: dict[int, Sent] = {}
+        self._others: set[str] = set()
+
+    def note(self, delta: JsonObject) -> None:
+        """A delta was sent."""
+        for key, value in delta.items():
+            if key == _CALLS and isinstance(value, list):
+                for position, call in enumerate(value):
+                    if isinstance(call, dict):
+                        self._call(call.get("index", position)).note(call)
+            elif isinstance(value, str):
+                self._lengths[key] = self._lengths.get(key, 0) + len(value)
+            elif isinstance(value, dict):
+                self._inner.setdefault(key, Sent()).note(value)
+            elif value is not None:
+                self._others.add(key)
+
+    def rest(self, message: JsonObject) -> JsonObject:
+        """The delta that is still to be sent of the whole message; empty: none."""
+        found = {key: self._rest_of(key, value) for key, value in message.items()}
+        return {key: value for key, value in found.items() if value not in (None, "", {}, [])}
+
+    def _rest_of(self, key: str, value: Any) -> Any:
+        if key == _CALLS and isinstance(value, list):
+            calls = [
+                (index, self._call(index).rest(call)) for index, call in enumerate(value) if isinstance(call, dict)
+            ]
+            return [{"index": index} | call for index, call in calls if call]
+        if isinstance(value, str):
+            sent = self._lengths.get(key, 0)
+            return value[sent:] if key not in _CONSTANT or not sent else ""
+        if isinstance(value, dict):
+            return self._inner.get(key, Sent()).rest(value)
+        return None if key in self._others else value
+
+    def _call(self, index: Any) -> "Sent":
+        return self._calls.setdefault(index if isinstance(index, int) else 0, Sent())

@@ -1,0 +1,70 @@
+"""The response of a run in OpenAI's older protocols: one JSON body, or its chunks as server-sent events."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from fastapi import Request, Response
+
+from sympozium_api.records import Delta, Done, Record
+from sympozium_runs.http import sse
+from sympozium_runs.runs import Handle
+from sympozium_webproxy import context
+from sympozium_webproxy.protocol.openai import errors
+from sympozium_webproxy.protocol.openai.bodies import JsonObject
+from sympozium_webproxy.protocol.openai.chat import DONE
+from sympozium_webproxy.routes.answer import StreamedResponse, WholeResponse
+
+
+class Chunks(Protocol):
+    """Turns records into the chunks of one stream."""
+
+    def delta(self, record: Delta) -> JsonObject:
+        """The chunk of one delta."""
+
+    def end(self, record: Done) -> list[JsonObject]:
+        """What is left to send once the whole answer is known."""
+
+
+class _Frames:
+    """Records as frames of chunks."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+
+    def opening(self) -> None:
+        """Nothing: the first chunk is the model's."""
+
+    def of(self, record: Record | None) -> bytes:
+        """What a record, or silence, is to the caller."""
+        if record is None:
+            return sse.KEEP_ALIVE
+        match record["type"]:
+            case "delta":
+                return sse.data(self._chunks.delta(record))
+            case "done":
+                return b"".join(map(sse.data, self._chunks.end(record))) + DONE
+            case "error":
+                return sse.data(errors.of_run(record["error"]).body)
+        return b""
+
+
+def respond(
+    request: Request,
+    handle: Handle,
+    headers: dict[str, str],
+    *,
+    whole: Callable[[Done], JsonObject],
+    chunks: Chunks | None,
+) -> Response:
+    """Follow a run to its end: streamed as ``chunks``, or else told as a ``whole``."""
+    parts, began = context.of(request), request.state.started
+    headers["x-sympozium-run"] = handle.name
+    if chunks is None:
+        return WholeResponse(handle, whole, headers, began=began)
+    return StreamedResponse(
+        handle,
+        _Frames(chunks),
+        headers,
+        began=began,
+        keep_alive_seconds=parts.settings.keep_alive_seconds,
+    )

@@ -1,0 +1,35 @@
+"""POST /v1/completions: a prompt continued, by a run like any other."""
+
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+
+from sympozium_runs.runs import RunRequest
+from sympozium_webproxy import context
+from sympozium_webproxy.protocol.openai import bodies, chat, completions, models
+from sympozium_webproxy.routes.admission import admit, authenticate
+from sympozium_webproxy.routes.body import read_json_bytes
+from sympozium_webproxy.routes.chunks import respond
+from sympozium_webproxy.routes.deadline import wait_seconds
+from sympozium_webproxy.routes.start import idempotency_key, start
+
+router = APIRouter()
+
+
+@router.post("/v1/completions")
+async def create_completion(request: Request) -> Response:
+    """Continue a prompt: one run, one fresh pod."""
+    parts = context.of(request)
+    key_id = authenticate(request)
+    asked, body = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
+    serving, headers = admit(request, key_id)
+    if serving.instance.spec.memory.system_prompt:
+        raise bodies.unsupported("prompt", "a completion has no place for this instance's system prompt")
+    model = models.chosen(serving.instance, asked.model)
+    run = RunRequest(
+        body, "web-proxy", key_id, idempotency_key(request), model=model, wait_seconds=wait_seconds(request)
+    )
+    handle = await start(request, serving, run, streamed=bool(asked.stream))
+    head = chat.Head(handle.name, int(parts.clock.now().timestamp()), model)
+    chunks = completions.TextChunks(head, include_usage=asked.include_usage) if asked.stream else None
+    return respond(request, handle, headers, whole=partial(completions.completion, head), chunks=chunks)

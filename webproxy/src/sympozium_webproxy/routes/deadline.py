@@ -1,0 +1,23 @@
+"""How long a caller waits: the header ``x-request-timeout``."""
+
+import re
+
+from starlette.requests import Request
+
+from sympozium_webproxy.protocol.openai.errors import OpenAIError
+
+HEADER = "x-request-timeout"
+_SECONDS = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,3})?)s?")
+_LONGEST = 86400.0
+
+
+def wait_seconds(request: Request) -> float | None:
+    """Seconds after which the caller wants no answer any more; None where it does not say. Raises OpenAIError 400."""
+    text = request.headers.get(HEADER)
+    if text is None:
+        return None
+    found = _SECONDS.fullmatch(text.strip())
+    if found and 0 < (seconds := float(found[1])) <= _LONGEST:
+        return seconds
+    message = f"{HEADER} must be a number of seconds, up to {_LONGEST:g}, such as 30 or 2.5s."
+    raise OpenAIError(400, message, param=HEADER, code="invalid_value")

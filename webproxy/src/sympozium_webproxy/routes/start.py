@@ -1,0 +1,70 @@
+"""Starting the run of a request, whatever protocol it came in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from starlette.requests import Request
+
+from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_runs.runs import Handle, KeyReused, RunRequest
+from sympozium_runs.tracing import RunFacts
+from sympozium_webproxy import context
+from sympozium_webproxy.endpoint import Serving
+from sympozium_webproxy.observation import Observation
+from sympozium_webproxy.protocol.openai import errors
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The request's Idempotency-Key; raises OpenAIError 400."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= 255:
+        raise errors.OpenAIError(400, "Idempotency-Key must have 1 to 255 characters.", param="Idempotency-Key")
+    return key
+
+
+async def start(request: Request, serving: Serving, run: RunRequest, *, streamed: bool) -> Handle:
+    """The run of a request, measured from here on: made, or found by its Idempotency-Key. Raises OpenAIError 400, 413, 422, 502 and 503."""
+    facts = RunFacts.of(serving.instance, run.key_id, model=run.model)
+    seen = Observation(
+        context.of(request).metrics, request.state.span.run(facts), began=request.state.started, streamed=streamed
+    )
+    traced = replace(run, request_id=request.state.request_id, trace=seen.span.context)
+    try:
+        handle = await _made(request, serving, traced)
+    except BaseException:
+        seen.close()
+        raise
+    seen.span.named(handle.name)
+    handle.observe(seen)
+    request.state.run = handle.name
+    return handle
+
+
+async def _made(request: Request, serving: Serving, run: RunRequest) -> Handle:
+    try:
+        with api_away():
+            return await context.of(request).runs.start(serving.instance, run)
+    except KeyReused as error:
+        message = "This Idempotency-Key was used before with another request."
+        raise errors.OpenAIError(422, message, param="Idempotency-Key", code="idempotency_key_reused") from error
+    except ApiError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: ApiError) -> errors.OpenAIError:
+    """What the API server has against the AgentRun; whatever of it is the caller's is in the body."""
+    if error.too_large:
+        return errors.OpenAIError(413, "The body is larger than the cluster can store.", code="body_too_large")
+    if error.status == 400 or error.invalid:
+        return errors.OpenAIError(400, f"The request cannot be stored: {error.message}", code="not_storable")
+    return errors.OpenAIError(502, f"The run was refused: {error.message}", type="server_error", code="run_refused")
+
+
+@contextmanager
+def api_away() -> Iterator[None]:
+    """What is called in here may find the API server away: OpenAIError 503."""
+    try:
+        yield
+    except ApiUnavailable as error:
+        raise errors.unavailable("The cluster's API server cannot be reached.", code="api_unavailable") from error

@@ -1,0 +1,87 @@
+"""The model server, as the web-proxy itself calls it: for embeddings only, which need no agent and so no pod."""
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from sympozium_api import effective, records
+from sympozium_api.instance import SympoziumInstance
+
+_CONNECT_SECONDS = 10.0
+_LONGEST_REFUSAL = 65536
+"""Bytes of an error answer that are read."""
+
+
+class Failed(Exception):
+    """The model server gave no answer; ``detail`` is told like the error of a run."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.detail = records.error("model_error", message, status)["error"]
+
+
+@asynccontextmanager
+async def post(
+    instance: SympoziumInstance, leaf: str, body: dict[str, Any], *, key_files: Sequence[Path]
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Post to an instance's model server, as an agent of the instance would; a success, body still to come. Raises Failed.
+
+    Every call has a connection of its own, made by the key, headers, proxies and authorities that count now.
+    """
+    agent = instance.spec.agents.default
+    url, key = f"{effective.model(instance).base_url}/{leaf}", _key(key_files)
+    headers = {"accept-encoding": "identity", "user-agent": "sympozium-web-proxy"}
+    if key:
+        headers["authorization"] = f"Bearer {key}"
+    headers |= {name.lower(): value for name, value in agent.provider_headers.items()}
+    timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=_authorities(agent.env))) as http,
+            http.post(url, json=body, headers=headers, proxy=_proxy(url, agent.env), allow_redirects=False) as response,
+        ):
+            if response.status != 200:
+                raise await _refusal(response, key)
+            yield response
+    except (aiohttp.ClientError, OSError, ValueError) as failure:
+        raise Failed(f"model unreachable: {failure or type(failure).__name__}", 502) from failure
+
+
+def _key(files: Sequence[Path]) -> str | None:
+    found = next((file for file in files if file.is_file()), None)
+    return found.read_text().strip() or None if found else None
+
+
+def _authorities(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
+    file, folder = environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")
+    return ssl.create_default_context(cafile=file, capath=folder) if file or folder else True
+
+
+def _proxy(url: str, environ: Mapping[str, str]) -> str | None:
+    def variable(name: str) -> str | None:
+        return environ.get(name) or environ.get(name.upper())
+
+    address = urlsplit(url)
+    spared = [name.strip().lstrip(".") for name in (variable("no_proxy") or "").split(",") if name.strip()]
+    host = address.hostname or ""
+    if any(name in ("*", host) or host.endswith(f".{name}") for name in spared):
+        return None
+    return variable(f"{address.scheme}_proxy") or variable("all_proxy")
+
+
+async def _refusal(response: aiohttp.ClientResponse, key: str | None) -> Failed:
+    text = (await response.content.read(_LONGEST_REFUSAL)).decode(errors="replace").strip()
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = text
+    error = found.get("error", found) if isinstance(found, dict) else found
+    message = str(error.get("message") or error) if isinstance(error, dict) else str(error)
+    said = message.replace(key, "[key]") if key else message
+    return Failed(said or f"the model answered {response.status}", response.status if response.status >= 400 else 502)
