@@ -9,6 +9,7 @@ from sympozium_api import effective
 from sympozium_api.client import Client, Snapshot, watch
 from sympozium_api.client.resources import INSTANCES
 from sympozium_api.instance import RateLimit, SympoziumInstance
+from sympozium_api.skills import InstalledSkill
 from sympozium_webproxy.protocol.openai import errors
 
 log = structlog.get_logger()
@@ -20,6 +21,7 @@ class Serving:
 
     instance: SympoziumInstance
     rate_limit: RateLimit
+    skills: tuple[InstalledSkill, ...] = ()
 
 
 class Endpoint:
