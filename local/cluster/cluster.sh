@@ -73,7 +73,9 @@ down() {
 }
 
 settings() {
-  printf '%s=%q\n' KUBECONFIG "$STATE/kubeconfig" TOOLS_PATH "$BIN" AUDIT_LOG "$STATE/log/audit.log" EXEC "ip netns exec $CLUSTER" CACHE "$CACHE" LOCK "$LOCK"
+  # Within the namespace the API server has its own address; the port of 127.0.0.1 that leads to it exists outside only.
+  local exec="ip netns exec $CLUSTER env KUBECONFIG=$CONFIG/super-admin.conf"
+  printf '%s=%q\n' KUBECONFIG "$STATE/kubeconfig" TOOLS_PATH "$BIN" AUDIT_LOG "$STATE/log/audit.log" EXEC "$exec" CACHE "$CACHE" LOCK "$LOCK"
 }
 
 program() {

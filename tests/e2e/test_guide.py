@@ -1,4 +1,4 @@
-"""docs/guides/openai-clients.md: its blocks do what they say, as they stand there."""
+"""The guides of OpenAI's clients and of the Responses API: their blocks do what they say, as they stand there."""
 
 import os
 import re
@@ -11,8 +11,14 @@ import pytest
 from tests.e2e.conftest import Endpoint
 from tests.e2e.test_clients import CLIENTS, TEXT
 
-GUIDE = Path(__file__).parents[2] / "docs/guides/openai-clients.md"
-BLOCKS = re.findall(r"```(python|javascript|sh)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+GUIDES = Path(__file__).parents[2] / "docs/guides"
+
+
+def _blocks(guide: str) -> list[tuple[str, str]]:
+    return re.findall(r"```(python|javascript|sh)\n(.*?)```", (GUIDES / guide).read_text(), re.DOTALL)
+
+
+BLOCKS = _blocks("openai-clients.md")
 
 
 def _run(endpoint: Endpoint, *command: str) -> str:
@@ -45,3 +51,9 @@ def test_a_block_of_the_guide_prints_the_models_answer(chat: Endpoint, language:
 
 def test_the_guide_has_a_block_for_every_client() -> None:
     assert [language for language, _ in BLOCKS] == ["sh", "python", "python", "javascript", "python"]
+
+
+def test_the_guide_of_the_responses_api_is_one_program(chat: Endpoint) -> None:
+    program = "\n".join(block for _, block in _blocks("responses.md"))
+    told = _run(chat, sys.executable, "-c", program)
+    assert told == f"{TEXT}\n{TEXT}\n{TEXT}"  # the last stream goes on after its end: nothing is told twice

@@ -5,7 +5,9 @@ import asyncio
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 from tests.fakes.pod import delta, done, failed
-from tests.integration.conftest import Proxy
+from tests.integration.conftest import KEY, Proxy
+
+from sympozium_api.client.resources import RUNS
 
 
 class Scraped:
@@ -99,3 +101,13 @@ async def test_port_8081_shows_its_own_and_no_word_of_a_pod(proxy: Proxy) -> Non
     assert seen.value("sympozium_http_requests_total") == 0
     for words in ("made-up-by-a-pod", pod.run):
         assert words not in seen.text
+
+
+async def test_a_bug_is_counted_as_the_answer_that_it_gets(proxy: Proxy) -> None:
+    proxy.kubernetes.refuse("get", RUNS, LookupError("a bug"))
+    url, key = "/v1/responses/resp_demo-0123456789abcdef0123456789abcdef", {"Authorization": f"Bearer {KEY}"}
+    response = await proxy.http.get(url, headers=key)
+    assert response.status_code == 500
+    assert response.headers["x-request-id"] in response.json()["error"]["message"]
+    route = "/v1/responses/{response_id}"
+    assert (await scrape(proxy)).value("sympozium_http_requests_total", route=route, status="500") == 1

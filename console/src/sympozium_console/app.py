@@ -56,6 +56,7 @@ def _refusal(request: Request, error: Exception) -> Refusal:
 
 async def _bug(request: Request, _: Exception) -> JSONResponse:
     """500: what nobody foresaw. The server logs the traceback; the caller gets the request's id to quote."""
-    message = f"Internal error; quote request id {request.state.request_id}."
-    refusal = Refusal(500, "InternalError", message)
-    return JSONResponse(refusal.body, status_code=500)
+    request_id: str = request.state.request_id
+    refusal = Refusal(500, "InternalError", f"Internal error; quote request id {request_id}.")
+    headers = {"x-request-id": request_id}  # this handler runs outside of the layer that adds it
+    return JSONResponse(refusal.body, status_code=500, headers=headers)

@@ -66,9 +66,7 @@ def conflict(message: str, *, reason: str = "Conflict") -> Refusal:
 
 
 def of_api(error: ApiError) -> Refusal:
-    """What Kubernetes refused, in its words. Its 401 is about the console's own credentials, which no caller can mend."""
-    if error.status == 401:
-        return Refusal(503, "ServiceUnavailable", "The API server does not know the console.", headers=_RETRY)
+    """What Kubernetes refused, in its words."""
     _, strict, unknown = error.message.partition(_STRICT)
     if strict:  # of a patch it is a 422 that quotes the whole object before it comes to the point
         fields = [(path, wrong) for wrong, path in _UNKNOWN_FIELD.findall(unknown)]

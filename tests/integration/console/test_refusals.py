@@ -130,7 +130,3 @@ class TestWhatKubernetesSays:
             refused = await console.asks(method, path, **({"json": {}} if method == "PATCH" else {}))
             assert error(refused, 503)["reason"] == "ServiceUnavailable"
             assert int(refused.headers["retry-after"]) > 0
-
-    async def test_its_doubts_about_the_console_are_not_the_callers(self, console: Console) -> None:
-        console.kubernetes.refuse("get", INSTANCES, api_error(401, "Unauthorized"))
-        assert error(await console.asks("GET", DEMO), 503)

@@ -18,7 +18,7 @@ def test_paths() -> None:
     assert LEASES.api_version == "coordination.k8s.io/v1"
 
 
-@pytest.mark.parametrize("status", [429, 500, 503, 504])
+@pytest.mark.parametrize("status", [401, 429, 500, 503, 504])
 def test_a_server_that_cannot_answer_now_is_unavailable(status: int) -> None:
     with pytest.raises(ApiUnavailable, match="later"):
         answer(status, json.dumps({"message": "later"}).encode())

@@ -51,5 +51,9 @@ async def _query_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _bug(request: Request, _: Exception) -> JSONResponse:
     """500: what nobody foresaw. The server logs the traceback; the caller gets the request's id to quote."""
-    message = f"Internal error; quote request id {request.state.request_id}."
-    return await _openai_error(request, OpenAIError(500, message, type="server_error", code="internal_error"))
+    request_id: str = request.state.request_id
+    message = f"Internal error; quote request id {request_id}."
+    headers = {"x-request-id": request_id}  # this handler runs outside of the layer that adds it
+    return await _openai_error(
+        request, OpenAIError(500, message, type="server_error", code="internal_error", headers=headers)
+    )

@@ -64,4 +64,4 @@ class ApiError(Exception):
 
 
 class ApiUnavailable(Exception):
-    """The API server could not be reached, is overloaded or not ready: the same call may succeed later."""
+    """The API server could not be reached, is overloaded, not ready, or does not know us (any more): the same call may succeed later."""

@@ -17,7 +17,8 @@ Object = dict[str, Any]
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 """Calls take milliseconds: who waits longer waits for a server that hangs, and somebody waits for us."""
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=60)
-_UNAVAILABLE = (429, 500, 502, 503, 504)
+_UNAVAILABLE = (401, 429, 500, 502, 503, 504)
+"""401 too: it is about our own token, which is to be renewed, or whose pod was deleted and is about to end."""
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

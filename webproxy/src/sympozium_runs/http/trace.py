@@ -57,6 +57,9 @@ class RequestTrace:
                 await self._app(scope, receive, tell)
             except ClientDisconnect:
                 pass  # in the middle of its body: nobody is there to be answered
+            except Exception:
+                status = 500 if status == 499 else status  # as the handler outside of this layer answers
+                raise
             finally:
                 self._note(scope, status, time.monotonic() - started)
 
