@@ -153,6 +153,10 @@ class LocalObjectReference(ApiModel):
 class InstanceSpec(ApiModel):
     """What a SympoziumInstance asks for."""
 
+    title: Annotated[str | None, Field(max_length=128)] = None
+    """The agent's name for people: MCP clients show it. Default: the instance's name."""
+    description: Annotated[str | None, Field(max_length=2048)] = None
+    """What the agent is good for: MCP clients tell it to the models that may call the agent."""
     agents: Agents
     """The model and how runs start."""
     auth_refs: Annotated[list[AuthRef], Field(max_length=16)] = []

@@ -15,6 +15,8 @@ LABEL_INSTANCE = f"{GROUP}/instance"
 LABEL_RUN = f"{GROUP}/run"
 LABEL_SOURCE = f"{GROUP}/source"
 """Who made a run: ``web-proxy``, ``mcp``, ``api`` or ``schedule``."""
+LABEL_KEY = f"{GROUP}/key"
+"""By which the runs of one API key are found: ``key_label`` of its id."""
 LABEL_MODEL = f"{GROUP}/model"
 """On a pod: OWN_MODEL if its run calls a model at another address than its instance does."""
 OWN_MODEL = "own"
@@ -100,6 +102,11 @@ def job(run: str, uid: str) -> str:
 def is_pod_of_job(pod: str, job_name: str) -> bool:
     """Whether the Job controller could have given this name to a pod of the Job."""
     return pod.startswith(f"{job_name}-") and len(pod) == len(job_name) + POD_NAME_SUFFIX
+
+
+def key_label(key_id: str) -> str:
+    """An API key's id as the value of a label, which allows fewer characters."""
+    return hashlib.sha256(key_id.encode()).hexdigest()[:16]
 
 
 def labels(component: str, *, instance: str | None = None, run: str | None = None) -> dict[str, str]:

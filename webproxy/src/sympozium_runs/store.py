@@ -9,7 +9,7 @@ from sympozium_api.client.resources import INSTANCES, RUNS
 from sympozium_api.clock import Clock, timestamp
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import End
-from sympozium_api.run import AgentRun
+from sympozium_api.run import ENDED, AgentRun
 
 
 class Store:
@@ -26,6 +26,13 @@ class Store:
     async def get(self, namespace: str, name: str) -> AgentRun:
         """A run as it is now."""
         return AgentRun.model_validate(await self._client.get(RUNS, namespace, name))
+
+    async def ended(self, namespace: str, labels: str, *, limit: int, after: str) -> tuple[list[AgentRun], str]:
+        """A page of the runs with these labels that have ended, and where the next page begins; "" after the last."""
+        found = await self._client.page(
+            RUNS, namespace, limit=limit, after=after, labelSelector=labels, fieldSelector=ENDED
+        )
+        return [AgentRun.model_validate(item) for item in found.items], found.next_page
 
     async def instance(self, namespace: str, name: str) -> SympoziumInstance:
         """The instance of a run."""

@@ -38,6 +38,10 @@ class BearerKeys:
                 found = key_id
         return found
 
+    def digest(self, key_id: str) -> bytes | None:
+        """The SHA-256 of a valid key; None where there is none of that id."""
+        return self._current().get(key_id)
+
     @property
     def ids(self) -> Collection[str]:
         """The ids of all valid keys."""
