@@ -64,6 +64,19 @@ def sign_message(session: Session, key: bytes, body: bytes) -> str:
     return _encoded(_mac(key, f"{session.id} {hashlib.sha256(body).hexdigest()}"))
 
 
+def is_signed(signature: str, session: Session, key: bytes, body: bytes) -> bool:
+    """Whether ``sign_message`` made this signature."""
+    return hmac.compare_digest(signature.encode(), sign_message(session, key, body).encode())
+
+
+def claimed_key(token: str) -> str:
+    """The API key that an id says it was made for, whoever made it; empty where it is none."""
+    try:
+        return str(json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))["key_id"])
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
 _CLOCKS_DIFFER = 60
 """Seconds by which another replica's clock may be ahead."""
 

@@ -97,7 +97,9 @@ def _check(arguments: dict[str, Any], schema: Schema) -> None:
         return
     place = ".".join(map(str, error.path))
     empty = error.validator in ("minLength", "pattern")
-    reason = "must not be empty" if empty else error.message if len(error.message) <= 200 else f"breaks {error.validator!r}"
+    reason = (
+        "must not be empty" if empty else error.message if len(error.message) <= 200 else f"breaks {error.validator!r}"
+    )
     raise InvalidArguments(f"{place}: {reason}" if place else reason)
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from typing import Any
 
-from mcp.server.context import ServerRequestContext
 from mcp.server.session import ServerSession
 from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp_types import CallToolResult
@@ -20,10 +19,9 @@ from sympozium_webproxy.protocol.openai import models
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 from sympozium_webproxy.routes.deadline import wait_seconds
 from sympozium_webproxy.routes.mcp import own
-from sympozium_webproxy.routes.mcp.exchange import Caller
+from sympozium_webproxy.routes.mcp.exchange import Caller, Ctx
+from sympozium_webproxy.routes.mcp.exchange import caller as caller_of
 from sympozium_webproxy.routes.start import idempotency_key, start
-
-Ctx = ServerRequestContext[Any, Any]
 
 _SOURCE = "mcp"
 _CANCEL_SECONDS = 20.0
@@ -32,7 +30,7 @@ _CANCEL_SECONDS = 20.0
 
 async def ask(ctx: Ctx, serving: Serving, asked: Ask, *, as_task: bool) -> CallToolResult | dict[str, Any]:
     """Make a run and wait for its end, or answer with its task. Raises OpenAIError 503, and those of wrong headers."""
-    caller: Caller = ctx.request
+    caller = caller_of(ctx)
     follows_text = progress_token_from_params(ctx.params) is not None
     run = RunRequest(
         {"messages": [{"role": "user", "content": asked.prompt}]},

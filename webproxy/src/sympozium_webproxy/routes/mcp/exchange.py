@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from mcp.server.connection import Connection
+from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.runner import modern_error_data, serve_one
 from mcp.shared.dispatcher import CallOptions
@@ -21,6 +22,7 @@ from sympozium_webproxy.protocol.mcp.sessions import Session
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 
 Message = dict[str, Any]
+Ctx = ServerRequestContext[Any, Any]
 Sink = Callable[[Message, str | None], None]
 """Takes what is told before a request's answer: a message, and the id of its place in the stream where it has one."""
 
@@ -34,6 +36,11 @@ class Caller:
     session: Session | None = None
     durable: bool = False
     """Whether a run goes on when the connection breaks: it can be resumed."""
+
+
+def caller(ctx: Ctx) -> Caller:
+    """Who sent the request that a handler of the SDK's server is called for."""
+    return cast(Caller, ctx.request)
 
 
 @dataclass(frozen=True)
@@ -59,11 +66,19 @@ class _Exchange:
     can_send_request: bool = False
 
     async def send_raw_request(
-        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,  # noqa: ARG002 - the SDK's protocol
+        opts: CallOptions | None = None,  # noqa: ARG002 - the SDK's protocol
     ) -> dict[str, Any]:
         raise NoBackChannelError(method)
 
-    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        opts: CallOptions | None = None,  # noqa: ARG002 - the SDK's protocol
+    ) -> None:
         self.sink(_notification(method, params), None)
 
     async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
@@ -84,7 +99,7 @@ def result(request_id: RequestId, value: dict[str, Any]) -> Message:
     return {"jsonrpc": "2.0", "id": request_id, "result": value}
 
 
-def failure(request_id: RequestId | None, code: int, message: str, data: Any = None) -> Message:
+def failure(request_id: RequestId | None, code: int, message: str | None, data: Any = None) -> Message:
     """The answer of a request that failed; without an id where none could be read."""
     error = {"code": code, "message": message} | ({} if data is None else {"data": data})
     return {"jsonrpc": "2.0", "id": request_id, "error": error}

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -25,13 +24,14 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS, is_version_at_least
 
+from sympozium_api.run import AgentRun
 from sympozium_webproxy.endpoint import Endpoint, Serving
 from sympozium_webproxy.protocol.mcp import prompts, resources, results, tasks, tools
 from sympozium_webproxy.protocol.mcp.tasks import TaskParams, UpdateTaskParams
 from sympozium_webproxy.routes.mcp import calls, own
+from sympozium_webproxy.routes.mcp.exchange import Ctx, caller
 
 CurrentServer = Callable[[], Server[Any]]
-Ctx = ServerRequestContext[Any, Any]
 
 _RESOURCE_NOT_FOUND = -32002
 _TOOL_ERRORS_SINCE = "2025-11-25"
@@ -61,7 +61,7 @@ def _server(serving: Serving) -> Server[Any]:
         instructions=serving.instance.spec.description,
         get_tool_input_schema=lambda tool: tools.input_schema(tool, skills),
         on_list_tools=handlers.list_tools,
-        on_call_tool=handlers.call_tool,  # type: ignore[arg-type] - a call may become a task, which the SDK has no type for
+        on_call_tool=handlers.call_tool,  # type: ignore[arg-type]  # a call may become a task, for which the SDK has no type
         on_list_prompts=handlers.list_prompts,
         on_get_prompt=handlers.get_prompt,
         on_list_resources=_list_resources,
@@ -101,9 +101,9 @@ class _Handlers:
             case tools.Ask():
                 return await calls.ask(ctx, self._serving, asked, as_task=_takes_tasks(ctx))
             case tools.GetRun():
-                return await calls.get_run(ctx.request, asked)
+                return await calls.get_run(caller(ctx), asked)
             case tools.CancelRun():
-                return await calls.cancel_run(ctx.request, asked)
+                return await calls.cancel_run(caller(ctx), asked)
 
     async def list_prompts(self, _: Ctx, __: PaginatedRequestParams | None) -> ListPromptsResult:
         return ListPromptsResult(prompts=self._prompts)
@@ -117,7 +117,7 @@ class _Handlers:
 
 async def _list_resources(ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
     try:
-        runs, after = await own.ended(ctx.request, after=(params and params.cursor) or "")
+        runs, after = await own.ended(caller(ctx), after=(params and params.cursor) or "")
     except own.NoSuchPage as error:
         raise MCPError(code=INVALID_PARAMS, message="Invalid cursor") from error
     return ListResourcesResult(resources=[resources.of_run(run) for run in runs], next_cursor=after or None)
@@ -129,7 +129,7 @@ async def _list_templates(_: Ctx, __: PaginatedRequestParams | None) -> ListReso
 
 async def _read_resource(ctx: Ctx, params: ReadResourceRequestParams) -> ReadResourceResult:
     name = resources.run_of(str(params.uri))
-    run = await own.run(ctx.request, name) if name else None
+    run = await own.run(caller(ctx), name) if name else None
     if run is None or not run.ended:
         code = INVALID_PARAMS if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else _RESOURCE_NOT_FOUND
         raise MCPError(code=code, message="Resource not found", data={"uri": str(params.uri)})
@@ -142,14 +142,14 @@ def _takes_tasks(ctx: Ctx) -> bool:
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS and tasks.EXTENSION in extensions
 
 
-async def _task(ctx: Ctx, params: TaskParams) -> own.AgentRun:
+async def _task(ctx: Ctx, params: TaskParams) -> AgentRun:
     if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         raise MCPError(code=METHOD_NOT_FOUND, message="Method not found", data=ctx.method)
     if not _takes_tasks(ctx):
-        needed = {"requiredCapabilities": {"extensions": {tasks.EXTENSION: {}}}}
+        needed: dict[str, Any] = {"requiredCapabilities": {"extensions": {tasks.EXTENSION: {}}}}
         message = f"The client has not declared the extension {tasks.EXTENSION}"
         raise MCPError(code=MISSING_REQUIRED_CLIENT_CAPABILITY, message=message, data=needed)
-    if (run := await own.run(ctx.request, params.task_id)) is None:
+    if (run := await own.run(caller(ctx), params.task_id)) is None:
         raise MCPError(code=INVALID_PARAMS, message="Unknown task")
     return run
 
@@ -164,5 +164,5 @@ async def _update_task(ctx: Ctx, params: UpdateTaskParams) -> EmptyResult:
 
 
 async def _cancel_task(ctx: Ctx, params: TaskParams) -> EmptyResult:
-    await own.cancel(ctx.request, await _task(ctx, params))
+    await own.cancel(caller(ctx), await _task(ctx, params))
     return EmptyResult()
