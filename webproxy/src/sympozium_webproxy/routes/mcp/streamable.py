@@ -128,7 +128,8 @@ def _stateless(request: Request, key_id: str, said: Any) -> Response:
         raise refused(400, "The body must be one JSON-RPC request or notification.")
     if twice := find_duplicated_routing_header(request.headers.items()):
         raise refused(400, f"{twice} header appears more than once", code=HEADER_MISMATCH, id_=asked.id)
-    route = classify_inbound_request(said, headers=dict(request.headers))
+    headers = {name: value.strip() for name, value in request.headers.items()}
+    route = classify_inbound_request(said, headers=headers)
     if isinstance(route, InboundLadderRejection):
         raise _rejected(route, asked.id)
     _check_param_headers(request, asked)
