@@ -25,6 +25,8 @@ ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
 ANNOTATION_ACCOUNT = f"{GROUP}/service-account-uid"
 """On a web-proxy's pod: the ServiceAccount that its token stands for."""
 ANNOTATION_KEY_ID = f"{GROUP}/key-id"
+OAUTH_CALLERS = "oauth"
+"""Begins the key id of a caller with an access token; ``-`` and a digest of who that is follow."""
 ANNOTATION_KEYS_VERSION = f"{GROUP}/keys-version"
 """On a web-proxy's Deployment and pods: the version of the Secret with API keys that its pods were last told to mount."""
 ANNOTATION_REQUEST_ID = f"{GROUP}/request-id"
@@ -100,6 +102,11 @@ def job(run: str, uid: str) -> str:
 def is_pod_of_job(pod: str, job_name: str) -> bool:
     """Whether the Job controller could have given this name to a pod of the Job."""
     return pod.startswith(f"{job_name}-") and len(pod) == len(job_name) + POD_NAME_SUFFIX
+
+
+def key_label(key_id: str) -> str:
+    """A key id as a metric's label: callers with access tokens, of whom there may be any number, share one."""
+    return OAUTH_CALLERS if key_id.startswith(f"{OAUTH_CALLERS}-") else key_id
 
 
 def labels(component: str, *, instance: str | None = None, run: str | None = None) -> dict[str, str]:
