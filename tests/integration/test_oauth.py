@@ -163,6 +163,12 @@ class TestTokens:
         answer = await world.ask(other)
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_token")
 
+    async def test_a_key_that_is_too_short_verifies_nothing(self, world: World) -> None:
+        world.issuer.rotate("short", rsa.generate_private_key(public_exponent=65537, key_size=1024))
+        with pytest.warns(jwt.warnings.InsecureKeyLengthWarning):
+            token = world.issuer.token(algorithm="RS256")
+        assert await world.status(token) == 401
+
     async def test_a_key_for_encryption_verifies_nothing(self, world: World) -> None:
         world.issuer.rotate("enc", use="enc")
         assert await world.status(world.issuer.token()) == 401
@@ -398,6 +404,7 @@ class TestMetadata:
             ({"Host": "assistant.example.com"}, "https://assistant.example.com"),
             ({"Host": "assistant.example.com", "X-Forwarded-Proto": "http"}, "https://assistant.example.com"),
             ({"Host": "proxy.example.com", "X-Forwarded-Proto": "https"}, "https://proxy.example.com"),
+            ({"Host": "proxy.example.com", "X-Forwarded-Proto": "https, http"}, "https://proxy.example.com"),
             ({"Host": "localhost:8080"}, "http://localhost:8080"),
             ({"Host": "[::1]:8080"}, "http://[::1]:8080"),
             ({"Host": 'x", evil="'}, "https://assistant.example.com"),

@@ -62,7 +62,7 @@ class AccessTokens:
             audience=oauth.audiences,
             issuer=oauth.issuer,
             leeway=_LEEWAY_SECONDS,
-            options={"require": ["iss", "aud", "exp", "sub"]},
+            options={"require": ["iss", "aud", "exp", "sub"], "enforce_minimum_key_length": True},
         )
 
     def _keys_of(self, oauth: OAuth) -> IssuerKeys:

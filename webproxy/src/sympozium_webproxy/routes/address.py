@@ -21,5 +21,6 @@ def base_url(request: Request) -> str:
     host = request.headers.get("host", "")
     if host == urlsplit(own).netloc or not _HOST.fullmatch(host):
         return own
-    scheme = "https" if request.headers.get("x-forwarded-proto") == "https" else "http"
+    outermost = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip()
+    scheme = "https" if outermost == "https" else "http"
     return f"{scheme}://{host}"
