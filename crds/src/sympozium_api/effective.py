@@ -1,10 +1,11 @@
 """What a spec means once defaults, skills and references are taken together. Pure functions over the typed models."""
 
 import re
+import ssl
 from dataclasses import dataclass
 
 from sympozium_api.base import seconds
-from sympozium_api.instance import Autoscaling, RateLimit, SympoziumInstance
+from sympozium_api.instance import Autoscaling, OAuth, RateLimit, SympoziumInstance
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.run import AgentRun
 
@@ -29,6 +30,8 @@ class WebEndpoint:
     autoscaling: Autoscaling | None
     hostname: str | None
     auth_secret_ref: str | None
+    oauth: OAuth | None
+    """The authorization server whose access tokens are accepted beside API keys."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ def web_endpoint(instance: SympoziumInstance) -> WebEndpoint | None:
         autoscaling=field.autoscaling,
         hostname=params.hostname(field.hostname),
         auth_secret_ref=params.text("auth_secret_ref", field.auth_secret_ref),
+        oauth=field.oauth,
     )
+    _refuse_bad_authority(field.oauth)
     params.refuse_others()
     return found
 
@@ -118,6 +123,16 @@ def refuse_bad_hostname(field: str, value: str | None) -> None:
         raise InvalidSpec(
             f"{field}: {value!r} is not a host name: a-z, 0-9 and - between dots, no address, no wildcard"
         )
+
+
+def _refuse_bad_authority(oauth: OAuth | None) -> None:
+    if oauth is None or oauth.certificate_authority is None:
+        return
+    try:
+        ssl.create_default_context(cadata=oauth.certificate_authority)
+    except (ssl.SSLError, TypeError) as error:
+        field = "spec.webEndpoint.oauth.certificateAuthority"
+        raise InvalidSpec(f"{field}: not a certificate in PEM") from error
 
 
 def model(instance: SympoziumInstance, run: AgentRun | None = None) -> Model:

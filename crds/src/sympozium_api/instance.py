@@ -116,6 +116,25 @@ class Autoscaling(ApiModel):
     """The use of CPU, as a share of what the web-proxies ask for, at which there are enough of them."""
 
 
+class OAuth(ApiModel):
+    """An authorization server whose access tokens (JWTs) are accepted beside API keys."""
+
+    issuer: Annotated[str, Field(max_length=2048, pattern=r"^https://[^/?#@\s]+(/[^?#\s]*)?$")]
+    """The authorization server, exactly as the claim ``iss`` of its tokens has it."""
+    audiences: Annotated[list[Annotated[str, Field(min_length=1, max_length=2048)]], Field(min_length=1, max_length=16)]
+    """Names of this endpoint at the authorization server: a token's claim ``aud`` must have one of them."""
+    required_scopes: Annotated[
+        list[Annotated[str, Field(max_length=256, pattern=r"^[!#-\[\]-~]+$")]], Field(max_length=32)
+    ] = []
+    """Scopes that a token must have, all of them, in its claim ``scope`` or ``scp``."""
+    jwks_uri: Annotated[
+        str | None, Field(alias="jwksURI", max_length=2048, pattern=r"^https://[^/?#@\s]+(/[^#\s]*)?$")
+    ] = None
+    """Where the issuer's public keys are. Default: where its metadata says (OpenID Connect Discovery, or RFC 8414)."""
+    certificate_authority: Annotated[str | None, Field(min_length=1, max_length=65536)] = None
+    """Certificates in PEM that the issuer's own is verified with. Default: the public authorities."""
+
+
 class WebEndpoint(ApiModel):
     """The instance's HTTP API; the same as the skill ``web-endpoint``, whose params win over these fields."""
 
@@ -141,6 +160,18 @@ class WebEndpoint(ApiModel):
     """Replicas of the web-proxy."""
     autoscaling: Autoscaling | None = None
     """Let their number follow the load. Default: ``replicas`` is their number."""
+    oauth: OAuth | None = None
+    """Accept the access tokens of an authorization server beside API keys. Default: API keys only."""
+    allowed_origins: Annotated[
+        list[Annotated[str, Field(max_length=300, pattern=r"^https?://[^/?#\sA-Z]+$")]], Field(max_length=32)
+    ] = []
+    """Origins of the web pages that may call this endpoint from a browser, e.g. ``https://chat.example.com``. Over MCP, requests of all
+    others are refused, except of the endpoint's own; those without an origin pass, for programs send none."""
+    allowed_hosts: Annotated[
+        list[Annotated[str, Field(max_length=300, pattern=r"^[^/?#\sA-Z]+$")]], Field(max_length=32)
+    ] = []
+    """What the header ``Host`` of requests over MCP may be, with its port where it has one, e.g. ``127.0.0.1:8080``; the host of
+    ``status.webEndpoint.url`` always may. Default: anything, for a Service, a port-forward and a gateway all have other names."""
 
 
 class LocalObjectReference(ApiModel):

@@ -16,7 +16,7 @@ LABEL_RUN = f"{GROUP}/run"
 LABEL_SOURCE = f"{GROUP}/source"
 """Who made a run: ``web-proxy``, ``mcp``, ``api`` or ``schedule``."""
 LABEL_KEY = f"{GROUP}/key"
-"""By which the runs of one API key are found: ``key_label`` of its id."""
+"""By which the runs of one API key are found: ``key_hash`` of its id."""
 LABEL_MODEL = f"{GROUP}/model"
 """On a pod: OWN_MODEL if its run calls a model at another address than its instance does."""
 OWN_MODEL = "own"
@@ -27,6 +27,8 @@ ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
 ANNOTATION_ACCOUNT = f"{GROUP}/service-account-uid"
 """On a web-proxy's pod: the ServiceAccount that its token stands for."""
 ANNOTATION_KEY_ID = f"{GROUP}/key-id"
+OAUTH_CALLERS = "oauth"
+"""Begins the key id of a caller with an access token; ``-`` and a digest of who that is follow."""
 ANNOTATION_KEYS_VERSION = f"{GROUP}/keys-version"
 """On a web-proxy's Deployment and pods: the version of the Secret with API keys that its pods were last told to mount."""
 ANNOTATION_REQUEST_ID = f"{GROUP}/request-id"
@@ -105,7 +107,12 @@ def is_pod_of_job(pod: str, job_name: str) -> bool:
 
 
 def key_label(key_id: str) -> str:
-    """An API key's id as the value of a label, which allows fewer characters."""
+    """A key id as a metric's label: callers with access tokens, of whom there may be any number, share one."""
+    return OAUTH_CALLERS if key_id.startswith(f"{OAUTH_CALLERS}-") else key_id
+
+
+def key_hash(key_id: str) -> str:
+    """An API key's id as the value of LABEL_KEY, for which an id may be too long."""
     return hashlib.sha256(key_id.encode()).hexdigest()[:16]
 
 

@@ -146,3 +146,10 @@ def test_durations(text: str, value: int) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         seconds(text)
+
+
+@pytest.mark.parametrize("authority", ["nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "é"])
+def test_an_authority_of_an_issuer_that_is_no_certificate_is_refused(authority: str) -> None:
+    oauth = {"issuer": "https://login.example.com", "audiences": ["a"], "certificateAuthority": authority}
+    with pytest.raises(effective.InvalidSpec, match=r"spec\.webEndpoint\.oauth\.certificateAuthority"):
+        effective.web_endpoint(instance(webEndpoint={"enabled": True, "oauth": oauth}))

@@ -174,7 +174,7 @@ class Runs:
 
         Raises ApiError (410 and 400: ``after`` is too old, or none), ApiUnavailable.
         """
-        labels = f"{names.LABEL_INSTANCE}={instance},{names.LABEL_KEY}={names.key_label(key_id)}"
+        labels = f"{names.LABEL_INSTANCE}={instance},{names.LABEL_KEY}={names.key_hash(key_id)}"
         return await self._store.ended(namespace, labels, limit=limit, after=after)
 
     def name_of(self, instance: SympoziumInstance, key_id: str, idempotency_key: str) -> str:
@@ -215,7 +215,7 @@ class Runs:
             "metadata": {
                 "name": name,
                 "labels": names.labels("run", instance=instance.metadata.name)
-                | {names.LABEL_SOURCE: request.source, names.LABEL_KEY: names.key_label(request.key_id)},
+                | {names.LABEL_SOURCE: request.source, names.LABEL_KEY: names.key_hash(request.key_id)},
                 "annotations": {
                     names.ANNOTATION_REPLY_TO: self._reply_to,
                     names.ANNOTATION_REQUEST_HASH: digest,

@@ -7,10 +7,11 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from sympozium_runs.http.trace import RequestTrace
+from sympozium_webproxy.browsers import BrowserGuard, CrossOrigin
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.protocol.openai import bodies
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
-from sympozium_webproxy.routes import chat, completions, embeddings, health, models, responses
+from sympozium_webproxy.routes import chat, completions, embeddings, health, models, oauth, responses
 from sympozium_webproxy.routes.mcp import handlers, sse, streamable
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -23,12 +24,14 @@ def create_app(context: Context, *, mcp: handlers.CurrentServer | None = None) -
     app.state.context = context
     app.state.mcp = mcp or handlers.current_server(context.endpoint)
     app.state.mcp_streams = sse.streams()
-    for routes in (chat, responses, completions, embeddings, models, streamable, sse, health):
+    for routes in (chat, responses, completions, embeddings, models, oauth, streamable, sse, health):
         app.include_router(routes.router)
     app.add_exception_handler(OpenAIError, _openai_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _query_error)
     app.add_exception_handler(Exception, _bug)
+    app.add_middleware(BrowserGuard, endpoint=context.endpoint)
+    app.add_middleware(CrossOrigin, endpoint=context.endpoint)
     app.add_middleware(RequestTrace, metrics=context.metrics, tracing=context.tracing)
     return app
 

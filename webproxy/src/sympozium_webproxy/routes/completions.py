@@ -20,7 +20,7 @@ router = APIRouter()
 async def create_completion(request: Request) -> Response:
     """Continue a prompt: one run, one fresh pod."""
     parts = context.of(request)
-    key_id = authenticate(request)
+    key_id = await authenticate(request)
     asked, body = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     serving, headers = admit(request, key_id)
     if serving.instance.spec.memory.system_prompt:

@@ -80,7 +80,7 @@ def streams() -> Streams:
 async def open_stream(request: Request) -> Response:
     """Begin a session: its first event says where its messages go, the others are the answers."""
     try:
-        key_id = authenticate(request)
+        key_id = await authenticate(request)
         accepts(request, stream=True)
         parts = context.of(request)
         session = sessions.begin(key_id, "", now=parts.clock.now().timestamp(), replica=parts.settings.address)
@@ -98,7 +98,7 @@ async def take_message(request: Request) -> Response:
     try:
         body = await _body(request)
         token = request.query_params.get("sessionId") or request.query_params.get("session_id") or ""
-        key_id, session = _let_in(request, token, body)
+        key_id, session = await _let_in(request, token, body)
         if session.replica != context.of(request).settings.address:
             return await _pass_on(request, token, session, body)
         stream = _streams(request).get(session.id)
@@ -164,14 +164,14 @@ def _streams(request: Request) -> Streams:
 
 async def _body(request: Request) -> bytes:
     if _PASSED_ON_BY not in request.headers:
-        authenticate(request)  # before anything is read
+        await authenticate(request)  # before anything is read
     return await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes)
 
 
-def _let_in(request: Request, token: str, body: bytes) -> tuple[str, Session]:
+async def _let_in(request: Request, token: str, body: bytes) -> tuple[str, Session]:
     """The caller's key and session; raises OpenAIError 401, Refused 404."""
     passed_on = request.headers.get(_PASSED_ON_BY)
-    key_id = authenticate(request) if passed_on is None else sessions.claimed_key(token)
+    key_id = await authenticate(request) if passed_on is None else sessions.claimed_key(token)
     key = signing_key(request, key_id)
     session = sessions.unseal(token, key, key_id=key_id, now=context.of(request).clock.now().timestamp())
     if session is None or (passed_on is not None and not sessions.is_signed(passed_on, session, key, body)):
@@ -216,6 +216,7 @@ async def _pass_on(request: Request, token: str, session: Session, body: bytes) 
         raise refused(404, "There is no such session.")  # the address is another's by now
     headers = {
         "content-type": "application/json",
+        "host": request.headers.get("host", ""),
         "x-request-id": request.state.request_id,
         _PASSED_ON_BY: sessions.sign_message(session, signing_key(request, session.key_id), body),
     }

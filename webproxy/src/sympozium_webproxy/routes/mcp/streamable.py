@@ -60,7 +60,7 @@ _PRIMED_SINCE = "2025-11-25"
 async def post(request: Request) -> Response:
     """One message."""
     try:
-        key_id = authenticate(request)
+        key_id = await authenticate(request)
         accepts(request, json=True, stream=True)
         said = parsed(await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes))
         if _is_stateless(request, said):
@@ -76,7 +76,7 @@ async def post(request: Request) -> Response:
 async def resume(request: Request) -> Response:
     """Go on with a call's stream that broke off. There is no stream of its own for messages that belong to no call: there are none."""
     try:
-        key_id = authenticate(request)
+        key_id = await authenticate(request)
         if not _has_sessions(request):
             return _not_allowed("POST")
         accepts(request, stream=True)
@@ -95,7 +95,7 @@ async def resume(request: Request) -> Response:
 async def end(request: Request) -> Response:
     """405: a session is nothing that could be removed (docs/decisions/0031)."""
     try:
-        authenticate(request)
+        await authenticate(request)
         return _not_allowed("POST")
     except OpenAIError as error:
         return response(refusal(error))
