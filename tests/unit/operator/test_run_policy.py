@@ -78,6 +78,7 @@ def test_skills_of_its_own_are_refused_and_not_left_out() -> None:
     decision = decide(seen(1, run=run(skills=[{"configMapRef": "notes"}])))
     assert error(decision) == ("unsupported_parameter", 400)
     assert isinstance(decision, End)
+    assert decision.record["type"] == "error"
     assert decision.record["error"]["message"].startswith("spec.skills: ")
 
 
