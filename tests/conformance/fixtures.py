@@ -83,9 +83,7 @@ def text(said: str) -> CallToolResult:
 
 
 def embedded(uri: str, content: str, mime_type: str = "text/plain") -> EmbeddedResource:
-    return EmbeddedResource(
-        type="resource", resource=TextResourceContents(uri=uri, mime_type=mime_type, text=content)
-    )
+    return EmbeddedResource(type="resource", resource=TextResourceContents(uri=uri, mime_type=mime_type, text=content))
 
 
 def constant(result: CallToolResult) -> Call:
@@ -148,7 +146,10 @@ def wanted(requests: dict[str, Any], state: str | None = None) -> InputRequiredR
 
 def answers(params: Any) -> dict[str, Any]:
     given = params.input_responses or {}
-    return {key: value.model_dump(mode="json", by_alias=True) if hasattr(value, "model_dump") else value for key, value in given.items()}
+    return {
+        key: value.model_dump(mode="json", by_alias=True) if hasattr(value, "model_dump") else value
+        for key, value in given.items()
+    }
 
 
 def asking(requests: dict[str, Any], then: str, state: str | None = None) -> Call:

@@ -1,13 +1,10 @@
 """The MCP routes through the official client, in every era."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-import pytest
-from mcp import ClientSession
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from tests.fakes.agents import Agents

@@ -5,7 +5,7 @@ import ssl
 from dataclasses import dataclass
 
 from sympozium_api.base import seconds
-from sympozium_api.instance import Autoscaling, OAuth, RateLimit, SympoziumInstance
+from sympozium_api.instance import Autoscaling, OAuth, RateLimit, SkillRef, SympoziumInstance
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.run import AgentRun
 
@@ -160,6 +160,15 @@ def timeout(instance: SympoziumInstance, run: AgentRun) -> int:
     return seconds(run.spec.timeout or instance.spec.agents.default.run_timeout)
 
 
+def skill_refs(instance: SympoziumInstance) -> dict[str, SkillRef]:
+    """What tells an instance's agents what they can do, by the field: its skills but for the web endpoint."""
+    return {
+        f"spec.skills[{index}]": ref
+        for index, ref in enumerate(instance.spec.skills)
+        if ref.skill_pack_ref != WEB_ENDPOINT_SKILL
+    }
+
+
 def refuse_unsupported(instance: SympoziumInstance) -> None:
     """Raise InvalidSpec for what the API knows and this version cannot do, rather than leave it out in silence."""
     spec = instance.spec
@@ -167,10 +176,6 @@ def refuse_unsupported(instance: SympoziumInstance) -> None:
         "spec.mcpServers": bool(spec.mcp_servers),
         "spec.policyRef": spec.policy_ref is not None,
         "spec.agents.default.warmPool.size": spec.agents.default.warm_pool.size > 0,
-        **{
-            f"spec.skills[{index}]": skill.skill_pack_ref != WEB_ENDPOINT_SKILL
-            for index, skill in enumerate(spec.skills)
-        },
     }
     for field, present in asked.items():
         if present:

@@ -75,9 +75,10 @@ class SkillRef(ApiModel):
     skill_pack_ref: Name | None = None
     """A SkillPack: one in the same namespace or, where there is none of that name, one that came with the installation."""
     config_map_ref: Name | None = None
-    """A ConfigMap in the same namespace."""
+    """A ConfigMap in the same namespace. Each of its data keys is a skill: the key, without ``.md``, its name, the value its
+    instructions. ``description`` in YAML front matter says when to use it."""
     params: ParamMap = {}
-    """Values for the skill's parameters."""
+    """Values for the SkillPack's parameters, in place of their defaults."""
 
 
 class Memory(ApiModel):
@@ -193,7 +194,7 @@ class InstanceSpec(ApiModel):
     auth_refs: Annotated[list[AuthRef], Field(max_length=16)] = []
     """Credentials of model providers; the first is the default."""
     skills: Annotated[list[SkillRef], Field(max_length=32)] = []
-    """The agent's skills. The skill ``web-endpoint`` gives the instance its HTTP API."""
+    """The agent's skills: instructions that follow the system prompt. The skill ``web-endpoint`` gives the instance its HTTP API."""
     memory: Memory = Memory()
     """What the agent always knows."""
     mcp_servers: Annotated[list[McpServer], Field(max_length=32)] = []

@@ -50,6 +50,7 @@ WEB_ENDPOINT_SKILL = "web-endpoint"
 _SERVER = "-server"
 _AGENT = "-agent"
 _OWN_MODEL = "-agent-own-model"
+_SKILLS = "-installed-skills"
 
 CONFIG = "default"
 """Name of the SympoziumConfig that counts; it is in the operator's namespace."""
@@ -89,11 +90,16 @@ def agent_policies(instance: str) -> tuple[str, str]:
 
 
 def instance_of_agents(name: str) -> str | None:
-    """The instance to whose agents a ServiceAccount or NetworkPolicy belongs, told from its name; None: it belongs to others."""
-    for suffix in (_AGENT, _OWN_MODEL):
+    """The instance to whose agents a ServiceAccount, NetworkPolicy or ConfigMap belongs, told from its name; None: it belongs to others."""
+    for suffix in (_AGENT, _OWN_MODEL, _SKILLS):
         if name.endswith(suffix):
             return name.removesuffix(suffix)
     return None
+
+
+def installed_skills(instance: str) -> str:
+    """Name of the ConfigMap in which the operator keeps an instance's skills; not one that people would give to theirs."""
+    return f"{instance}{_SKILLS}"
 
 
 def job(run: str, uid: str) -> str:

@@ -22,7 +22,7 @@ from sympozium_runs.tracing import Tracing
 from sympozium_webproxy.access_tokens import AccessTokens
 from sympozium_webproxy.app import create_app
 from sympozium_webproxy.context import Context
-from sympozium_webproxy.endpoint import Endpoint, watch_instance
+from sympozium_webproxy.endpoint import Endpoint, watch_instance, watch_skills
 from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.peers import Peers
 from sympozium_webproxy.settings import Settings
@@ -76,5 +76,9 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         context=context,
         app=create_app(context),
         surface=create_surface(store, board, PodTokens(client), clock, metrics=surface_metrics, tracing=tracing),
-        watches=(lambda: watch_instance(client, settings.namespace, settings.instance, endpoint), watch_runs),
+        watches=(
+            lambda: watch_instance(client, settings.namespace, settings.instance, endpoint),
+            lambda: watch_skills(client, settings.namespace, settings.instance, endpoint),
+            watch_runs,
+        ),
     )

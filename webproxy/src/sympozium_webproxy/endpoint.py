@@ -1,13 +1,14 @@
-"""The instance that this web-proxy serves, watched, so that changed limits and models hold without a restart."""
+"""The instance that this web-proxy serves, and its skills: watched, so that what changes holds without a restart."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
-from sympozium_api import effective
+from sympozium_api import effective, names, skills
 from sympozium_api.client import Client, Snapshot, watch
-from sympozium_api.client.resources import INSTANCES
+from sympozium_api.client.resources import CONFIG_MAPS, INSTANCES
 from sympozium_api.instance import OAuth, RateLimit, SympoziumInstance
 from sympozium_api.skills import InstalledSkill
 from sympozium_webproxy.protocol.openai import errors
@@ -22,6 +23,7 @@ class Serving:
     instance: SympoziumInstance
     rate_limit: RateLimit
     skills: tuple[InstalledSkill, ...] = ()
+    """What its agents know beside the system prompt."""
     oauth: OAuth | None = None
     """The authorization server whose access tokens are accepted."""
 
@@ -31,6 +33,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self._serving: Serving | None = None
+        self._skills: tuple[InstalledSkill, ...] = ()
         self._is_on = True
         self.read = asyncio.Event()
         """Set once the instance has been read."""
@@ -79,8 +82,15 @@ class Endpoint:
                 limit, oauth = asked.rate_limit, asked.oauth
         except effective.InvalidSpec as error:
             log.warning("instance has an invalid web endpoint; limits and callers stay as they were", reason=str(error))
-        self._serving = Serving(instance, limit, oauth=oauth)
+        self._serving = Serving(instance, limit, self._skills, oauth)
         self.read.set()
+
+    def observe_skills(self, config_map: dict[str, Any] | None) -> None:
+        """Take note of the ConfigMap with the instance's skills, or that there is none; one that cannot be read changes nothing."""
+        found = skills.of_config_map(config_map)
+        if config_map is None or found is not None:
+            self._skills = tuple(found or ())
+            self._serving = self._serving and replace(self._serving, skills=self._skills)
 
 
 async def watch_instance(client: Client, namespace: str, name: str, endpoint: Endpoint) -> None:
@@ -91,3 +101,13 @@ async def watch_instance(client: Client, namespace: str, name: str, endpoint: En
                 endpoint.observe(SympoziumInstance.model_validate(item))
         elif not event.deleted:
             endpoint.observe(SympoziumInstance.model_validate(event.object))
+
+
+async def watch_skills(client: Client, namespace: str, name: str, endpoint: Endpoint) -> None:
+    """Keep the skills of an endpoint's instance up to date, without end."""
+    where = f"metadata.name={names.installed_skills(name)}"
+    async for event in watch(client, CONFIG_MAPS, namespace, fieldSelector=where):
+        if isinstance(event, Snapshot):
+            endpoint.observe_skills(next(iter(event.items), None))
+        else:
+            endpoint.observe_skills(None if event.deleted else event.object)

@@ -2,7 +2,7 @@
 
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
-from sympozium_api.skills import InstalledSkill
+from sympozium_api.skills import InstalledSkill, instructions
 from sympozium_webproxy.protocol.mcp import skills as installed
 
 
@@ -29,7 +29,7 @@ def get(name: str, arguments: dict[str, str], skills: tuple[InstalledSkill, ...]
         raise InvalidPrompt(f"{name}: unknown arguments: {', '.join(unknown)}")
     if missing:
         raise InvalidPrompt(f"{name}: missing arguments: {', '.join(missing)}")
-    text = TextContent(type="text", text=installed.filled(skill, arguments))
+    text = TextContent(type="text", text=instructions(skill, arguments))
     return GetPromptResult(description=skill.description, messages=[PromptMessage(role="user", content=text)])
 
 

@@ -7,7 +7,7 @@ import jsonschema
 from mcp_types import Tool, ToolAnnotations
 
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.skills import InstalledSkill
+from sympozium_api.skills import InstalledSkill, instructions
 from sympozium_webproxy.protocol.mcp import skills as installed
 from sympozium_webproxy.protocol.mcp.results import RUN_SCHEMA
 
@@ -88,7 +88,7 @@ def asked(name: str, arguments: dict[str, Any], skills: tuple[InstalledSkill, ..
         return GetRun(arguments["run"], arguments.get("wait_seconds", 0))
     if name == CANCEL_RUN:
         return CancelRun(arguments["run"])
-    return Ask(installed.filled(_with_tool(skills)[name], arguments))
+    return Ask(instructions(_with_tool(skills)[name], arguments))
 
 
 def _check(arguments: dict[str, Any], schema: Schema) -> None:
