@@ -30,7 +30,7 @@ async def test_the_server_does_what_the_specification_requires(
     required = set(yaml.safe_load((SUITE / f"requirements/{version}.yaml").read_text())["server"])
     failed = {name for name in required if _failures(tmp_path, name)}
     with capsys.disabled():
-        print(f"\nMCP {version}: {len(required - failed)} of {len(required)} required server scenarios pass")
+        print(f"\nMCP {version}: {len(required - failed)} of {len(required)} required server scenarios pass")  # noqa: T201 - what it is for
     assert suite.returncode == 0, said.decode()
     assert failed <= set(yaml.safe_load(expected.read_text())["server"] or [])
 
