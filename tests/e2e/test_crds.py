@@ -36,6 +36,17 @@ def without_spec(field: str) -> Object:
             instance("bad", webEndpoint={"replicas": 3, "autoscaling": {"maxReplicas": 2}}),
             "or below replicas where that is not set",
         ),
+        (
+            instance("bad", webEndpoint={"oauth": {"issuer": "http://login", "audiences": ["a"]}}),
+            "webEndpoint.oauth.issuer",
+        ),
+        (instance("bad", webEndpoint={"oauth": {"issuer": "https://login"}}), "oauth.audiences: Required value"),
+        (
+            instance("bad", webEndpoint={"oauth": {"issuer": "https://login", "audiences": []}}),
+            "webEndpoint.oauth.audiences",
+        ),
+        (instance("bad", webEndpoint={"allowedOrigins": ["*"]}), "spec.webEndpoint.allowedOrigins[0]"),
+        (instance("bad", webEndpoint={"allowedOrigins": ["https://chat/"]}), "spec.webEndpoint.allowedOrigins[0]"),
         (instance("bad", memory={"systemPrompt": "x" * 65537}), "may not be more than 65536|Too long"),
         (agent_run("bad"), "exactly one of task and request"),
         (agent_run("bad", task="x", request={"messages": []}), "exactly one of task and request"),

@@ -35,7 +35,11 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     ):  # Events about the pod are read
         namespace.apply(agent_run("imageless-2", task="hello"))
         assert namespace.run_ends("imageless-2")["phase"] == "Failed"
-    namespace.apply(instance("audited", webEndpoint={"enabled": True}))
+    notes = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "audited"}, "data": {"style": "Be kind."}}
+    known = [{"configMapRef": "audited"}]
+    namespace.apply(
+        notes, instance("audited", webEndpoint={"enabled": True}, skills=known), instance("read", skills=known)
+    )
     endpoint = Endpoint(namespace, "audited").serves()
     assert endpoint.chat().status_code == 200
     endpoint.use_model("slow:200:100")
@@ -43,7 +47,7 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
         next(answer.iter_lines())  # and then leaves, which cancels the run
     until(lambda: any(run["status"].get("phase") == "Cancelled" for run in runs_of(namespace)), within=30)
     endpoint.close()
-    namespace.apply(agent_run("by-hand", task="hello"))  # the runs server's
+    namespace.apply(agent_run("by-hand", agentRef="read", task="hello"))  # the runs server's
     assert namespace.run_ends("by-hand")["phase"] == "Succeeded"
     edited_and_removed(namespace, endpoint)
 
@@ -76,7 +80,7 @@ def edited_and_removed(namespace: Namespace, endpoint: Endpoint) -> None:
     """Every kind of child is patched; the SkillPack's status is written; the endpoint goes."""
     children = {"serviceaccount": endpoint.run, "role": endpoint.run, "rolebinding": endpoint.run}
     children |= {"deployment": f"{endpoint.run}-server", "service": f"{endpoint.run}-server"}
-    children |= {"secret": f"{endpoint.run}-web-api-key", "run": endpoint.run}
+    children |= {"secret": f"{endpoint.run}-web-api-key", "run": endpoint.run, "configmap": "audited-installed-skills"}
     part_of = ("-o", "jsonpath={.metadata.labels.app\\.kubernetes\\.io/part-of}")
     for kind, name in children.items():
         namespace.patch(kind, name, {"metadata": {"labels": {"app.kubernetes.io/part-of": "another"}}})
@@ -85,8 +89,9 @@ def edited_and_removed(namespace: Namespace, endpoint: Endpoint) -> None:
     namespace.apply(pack)
     until(lambda: namespace.status("skillpack", "seen").get("phase") == "Ready", within=10)
     namespace.delete("skillpack", "seen")
-    namespace.patch("instance", "audited", {"spec": {"webEndpoint": {"enabled": False}}})
-    until(lambda: not namespace.kubectl("get", "run", endpoint.run, "--ignore-not-found"), within=30)
+    namespace.patch("instance", "audited", {"spec": {"webEndpoint": {"enabled": False}, "skills": []}})
+    for kind, name in (("run", endpoint.run), ("configmap", "audited-installed-skills")):
+        until(lambda kind=kind, name=name: not namespace.kubectl("get", kind, name, "--ignore-not-found"), within=30)  # type: ignore[misc]
 
 
 def roles_of(system: Namespace, component: str) -> set[Right]:

@@ -78,9 +78,9 @@ def instance(**spec: object) -> Object:
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[str]:
-    """An application on a free port of the loopback interface."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+async def listening(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+    """An application on a port of the loopback interface, a free one unless it is named."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
         config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve([listener]))
@@ -108,14 +108,14 @@ async def proxy(tmp_path: Path, tracing: Tracing) -> AsyncIterator[Proxy]:
 
 @asynccontextmanager
 async def assembled(
-    kubernetes: FakeKubernetes, settings: Settings, clock: Clock, tracing: Tracing | None = None
+    kubernetes: FakeKubernetes, settings: Settings, clock: Clock, tracing: Tracing | None = None, *, port: int = 0
 ) -> AsyncIterator[tuple[Context, str, str, httpx2.AsyncClient]]:
     """A web-proxy that is ready, with the addresses of its two ports and a client of the first."""
     made = assemble(kubernetes, settings, clock, tracing)
     watches = [asyncio.ensure_future(watch()) for watch in made.watches]
     async with (
         listening(made.surface) as surface,
-        listening(made.app) as url,
+        listening(made.app, port) as url,
         httpx2.AsyncClient(base_url=url, timeout=10) as http,
     ):
         await eventually(made.context.runs_known)

@@ -10,10 +10,12 @@ from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.pod import FakePod, TokenIssuer, delta, done
 from tests.integration.conftest import instance, listening
 
-from sympozium_api import names
+from sympozium_api import names, skills
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.client.resources import RUNS
 from sympozium_api.clock import SystemClock
+from sympozium_api.skillpack import Parameter
+from sympozium_api.skills import InstalledSkill
 from sympozium_runs.board import Board
 from sympozium_runs.identity import PodTokens
 from sympozium_runs.store import Store
@@ -67,6 +69,80 @@ async def test_a_pod_gets_the_task_of_its_run_with_the_system_prompt_first(world
     }
     assert task["model"]["baseURL"] == "http://model/v1"
     assert task["timeoutSeconds"] == 600
+
+
+SKILLS = {"skills": [{"skillPackRef": "web-endpoint"}, {"skillPackRef": "data"}]}
+
+
+def installed(*known: InstalledSkill) -> dict[str, object]:
+    """The ConfigMap that the operator keeps."""
+    metadata = {"name": "demo-installed-skills", "namespace": "default"}
+    data = {skills.DOCUMENT: skills.render(list(known))}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+class TestSkills:
+    known = (
+        InstalledSkill(
+            name="sql",
+            description="For questions about data.",
+            content="Ask {{db}} in {{region}}.",
+            parameters=[Parameter(name="db", default="main"), Parameter(name="region")],
+        ),
+        InstalledSkill(name="style", content="Be kind."),
+    )
+    told = "# Skill: sql\n\nFor questions about data.\n\nAsk main in {{region}}.\n\n# Skill: style\n\nBe kind."
+
+    async def test_they_follow_the_system_prompt(self, world: World) -> None:
+        world.kubernetes.put(instance(memory={"systemPrompt": "Be brief."}, **SKILLS))
+        world.kubernetes.put(installed(*self.known))
+        messages = (await world.pod().task()).json()["request"]["messages"]
+        assert messages == [
+            {"role": "system", "content": f"Be brief.\n\n{self.told}"},
+            {"role": "user", "content": "hello"},
+        ]
+
+    async def test_without_a_system_prompt_they_are_it(self, world: World) -> None:
+        world.kubernetes.put(instance(memory={"systemPrompt": None}, **SKILLS))
+        world.kubernetes.put(installed(*self.known))
+        assert (await world.pod().task()).json()["request"]["messages"][0]["content"] == self.told
+
+    async def test_an_instance_that_names_none_has_none_and_none_are_read(self, world: World) -> None:
+        world.kubernetes.put(installed(*self.known))
+        assert (await world.pod().task()).json()["request"]["messages"][0]["content"] == "Be brief."
+        assert "configmaps" not in [plural for _, plural, _ in world.kubernetes.reads]
+
+    async def test_a_pod_waits_for_those_that_are_not_gathered_yet(self, world: World) -> None:
+        world.kubernetes.put(instance(**SKILLS))
+        assert (await world.pod().task()).status_code == 503
+        assert world.status() == {}
+        world.kubernetes.put(installed())
+        assert (await world.pod().task()).status_code == 200
+
+    async def test_a_run_fails_with_the_reason_where_they_never_were(self, world: World) -> None:
+        refused = {"type": "Accepted", "status": "False", "reason": "SkillPackNotFound"}
+        refused |= {"message": "there is no SkillPack data", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        world.kubernetes.put(instance(**SKILLS) | {"status": {"conditions": [refused]}})
+        assert (await world.pod().task()).status_code == 410
+        assert world.status()["error"] == {
+            "type": "skills_missing",
+            "message": "there is no SkillPack data",
+            "httpStatus": 503,
+        }
+
+    async def test_what_there_is_goes_on_while_the_spec_is_refused(self, world: World) -> None:
+        refused = {"type": "Accepted", "status": "False", "reason": "SkillPackNotFound"}
+        refused |= {"message": "there is no SkillPack data", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        world.kubernetes.put(instance(**SKILLS) | {"status": {"conditions": [refused]}})
+        world.kubernetes.put(installed(*self.known))
+        assert self.told in (await world.pod().task()).json()["request"]["messages"][0]["content"]
+
+    async def test_a_prompt_that_is_to_be_continued_has_no_place_for_them(self, world: World) -> None:
+        world.kubernetes.put(instance(memory={"systemPrompt": None}, **SKILLS))
+        world.kubernetes.put(installed(*self.known))
+        world.kubernetes.put(run("r4") | {"spec": {"agentRef": "demo", "mode": "task", "request": {"prompt": "x"}}})
+        assert (await world.pod("r4").task()).status_code == 410
+        assert world.status("r4")["error"]["type"] == "unsupported_parameter"  # type: ignore[index]
 
 
 async def test_a_request_keeps_its_fields_but_for_how_the_caller_is_answered(world: World) -> None:

@@ -1,10 +1,11 @@
 """What a spec means once defaults, skills and references are taken together. Pure functions over the typed models."""
 
 import re
+import ssl
 from dataclasses import dataclass
 
 from sympozium_api.base import seconds
-from sympozium_api.instance import Autoscaling, RateLimit, SympoziumInstance
+from sympozium_api.instance import Autoscaling, OAuth, RateLimit, SkillRef, SympoziumInstance
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.run import AgentRun
 
@@ -29,6 +30,8 @@ class WebEndpoint:
     autoscaling: Autoscaling | None
     hostname: str | None
     auth_secret_ref: str | None
+    oauth: OAuth | None
+    """The authorization server whose access tokens are accepted beside API keys."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ def web_endpoint(instance: SympoziumInstance) -> WebEndpoint | None:
         autoscaling=field.autoscaling,
         hostname=params.hostname(field.hostname),
         auth_secret_ref=params.text("auth_secret_ref", field.auth_secret_ref),
+        oauth=field.oauth,
     )
+    _refuse_bad_authority(field.oauth)
     params.refuse_others()
     return found
 
@@ -120,6 +125,16 @@ def refuse_bad_hostname(field: str, value: str | None) -> None:
         )
 
 
+def _refuse_bad_authority(oauth: OAuth | None) -> None:
+    if oauth is None or oauth.certificate_authority is None:
+        return
+    try:
+        ssl.create_default_context(cadata=oauth.certificate_authority)
+    except (ssl.SSLError, TypeError) as error:
+        field = "spec.webEndpoint.oauth.certificateAuthority"
+        raise InvalidSpec(f"{field}: not a certificate in PEM") from error
+
+
 def model(instance: SympoziumInstance, run: AgentRun | None = None) -> Model:
     """The model that a run of an instance calls: what the run names, else the instance's own."""
     agent = instance.spec.agents.default
@@ -145,6 +160,15 @@ def timeout(instance: SympoziumInstance, run: AgentRun) -> int:
     return seconds(run.spec.timeout or instance.spec.agents.default.run_timeout)
 
 
+def skill_refs(instance: SympoziumInstance) -> dict[str, SkillRef]:
+    """What tells an instance's agents what they can do, by the field: its skills but for the web endpoint."""
+    return {
+        f"spec.skills[{index}]": ref
+        for index, ref in enumerate(instance.spec.skills)
+        if ref.skill_pack_ref != WEB_ENDPOINT_SKILL
+    }
+
+
 def refuse_unsupported(instance: SympoziumInstance) -> None:
     """Raise InvalidSpec for what the API knows and this version cannot do, rather than leave it out in silence."""
     spec = instance.spec
@@ -152,10 +176,6 @@ def refuse_unsupported(instance: SympoziumInstance) -> None:
         "spec.mcpServers": bool(spec.mcp_servers),
         "spec.policyRef": spec.policy_ref is not None,
         "spec.agents.default.warmPool.size": spec.agents.default.warm_pool.size > 0,
-        **{
-            f"spec.skills[{index}]": skill.skill_pack_ref != WEB_ENDPOINT_SKILL
-            for index, skill in enumerate(spec.skills)
-        },
     }
     for field, present in asked.items():
         if present:

@@ -75,9 +75,10 @@ class SkillRef(ApiModel):
     skill_pack_ref: Name | None = None
     """A SkillPack: one in the same namespace or, where there is none of that name, one that came with the installation."""
     config_map_ref: Name | None = None
-    """A ConfigMap in the same namespace."""
+    """A ConfigMap in the same namespace. Each of its data keys is a skill: the key, without ``.md``, its name, the value its
+    instructions. ``description`` in YAML front matter says when to use it."""
     params: ParamMap = {}
-    """Values for the skill's parameters."""
+    """Values for the SkillPack's parameters, in place of their defaults."""
 
 
 class Memory(ApiModel):
@@ -116,6 +117,25 @@ class Autoscaling(ApiModel):
     """The use of CPU, as a share of what the web-proxies ask for, at which there are enough of them."""
 
 
+class OAuth(ApiModel):
+    """An authorization server whose access tokens (JWTs) are accepted beside API keys."""
+
+    issuer: Annotated[str, Field(max_length=2048, pattern=r"^https://[^/?#@\s]+(/[^?#\s]*)?$")]
+    """The authorization server, exactly as the claim ``iss`` of its tokens has it."""
+    audiences: Annotated[list[Annotated[str, Field(min_length=1, max_length=2048)]], Field(min_length=1, max_length=16)]
+    """Names of this endpoint at the authorization server: a token's claim ``aud`` must have one of them."""
+    required_scopes: Annotated[
+        list[Annotated[str, Field(max_length=256, pattern=r"^[!#-\[\]-~]+$")]], Field(max_length=32)
+    ] = []
+    """Scopes that a token must have, all of them, in its claim ``scope`` or ``scp``."""
+    jwks_uri: Annotated[
+        str | None, Field(alias="jwksURI", max_length=2048, pattern=r"^https://[^/?#@\s]+(/[^#\s]*)?$")
+    ] = None
+    """Where the issuer's public keys are. Default: where its metadata says (OpenID Connect Discovery, or RFC 8414)."""
+    certificate_authority: Annotated[str | None, Field(min_length=1, max_length=65536)] = None
+    """Certificates in PEM that the issuer's own is verified with. Default: the public authorities."""
+
+
 class WebEndpoint(ApiModel):
     """The instance's HTTP API; the same as the skill ``web-endpoint``, whose params win over these fields."""
 
@@ -141,6 +161,18 @@ class WebEndpoint(ApiModel):
     """Replicas of the web-proxy."""
     autoscaling: Autoscaling | None = None
     """Let their number follow the load. Default: ``replicas`` is their number."""
+    oauth: OAuth | None = None
+    """Accept the access tokens of an authorization server beside API keys. Default: API keys only."""
+    allowed_origins: Annotated[
+        list[Annotated[str, Field(max_length=300, pattern=r"^https?://[^/?#\sA-Z]+$")]], Field(max_length=32)
+    ] = []
+    """Origins of the web pages that may call this endpoint from a browser, e.g. ``https://chat.example.com``. Over MCP, requests of all
+    others are refused, except of the endpoint's own; those without an origin pass, for programs send none."""
+    allowed_hosts: Annotated[
+        list[Annotated[str, Field(max_length=300, pattern=r"^[^/?#\sA-Z]+$")]], Field(max_length=32)
+    ] = []
+    """What the header ``Host`` of requests over MCP may be, with its port where it has one, e.g. ``127.0.0.1:8080``; the host of
+    ``status.webEndpoint.url`` always may. Default: anything, for a Service, a port-forward and a gateway all have other names."""
 
 
 class LocalObjectReference(ApiModel):
@@ -153,12 +185,16 @@ class LocalObjectReference(ApiModel):
 class InstanceSpec(ApiModel):
     """What a SympoziumInstance asks for."""
 
+    title: Annotated[str | None, Field(max_length=128)] = None
+    """The agent's name for people: MCP clients show it. Default: the instance's name."""
+    description: Annotated[str | None, Field(max_length=2048)] = None
+    """What the agent is good for: MCP clients tell it to the models that may call the agent."""
     agents: Agents
     """The model and how runs start."""
     auth_refs: Annotated[list[AuthRef], Field(max_length=16)] = []
     """Credentials of model providers; the first is the default."""
     skills: Annotated[list[SkillRef], Field(max_length=32)] = []
-    """The agent's skills. The skill ``web-endpoint`` gives the instance its HTTP API."""
+    """The agent's skills: instructions that follow the system prompt. The skill ``web-endpoint`` gives the instance its HTTP API."""
     memory: Memory = Memory()
     """What the agent always knows."""
     mcp_servers: Annotated[list[McpServer], Field(max_length=32)] = []

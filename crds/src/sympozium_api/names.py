@@ -15,6 +15,8 @@ LABEL_INSTANCE = f"{GROUP}/instance"
 LABEL_RUN = f"{GROUP}/run"
 LABEL_SOURCE = f"{GROUP}/source"
 """Who made a run: ``web-proxy``, ``mcp``, ``api`` or ``schedule``."""
+LABEL_KEY = f"{GROUP}/key"
+"""By which the runs of one API key are found: ``key_hash`` of its id."""
 LABEL_MODEL = f"{GROUP}/model"
 """On a pod: OWN_MODEL if its run calls a model at another address than its instance does."""
 OWN_MODEL = "own"
@@ -25,6 +27,8 @@ ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
 ANNOTATION_ACCOUNT = f"{GROUP}/service-account-uid"
 """On a web-proxy's pod: the ServiceAccount that its token stands for."""
 ANNOTATION_KEY_ID = f"{GROUP}/key-id"
+OAUTH_CALLERS = "oauth"
+"""Begins the key id of a caller with an access token; ``-`` and a digest of who that is follow."""
 ANNOTATION_KEYS_VERSION = f"{GROUP}/keys-version"
 """On a web-proxy's Deployment and pods: the version of the Secret with API keys that its pods were last told to mount."""
 ANNOTATION_REQUEST_ID = f"{GROUP}/request-id"
@@ -46,6 +50,7 @@ WEB_ENDPOINT_SKILL = "web-endpoint"
 _SERVER = "-server"
 _AGENT = "-agent"
 _OWN_MODEL = "-agent-own-model"
+_SKILLS = "-installed-skills"
 
 CONFIG = "default"
 """Name of the SympoziumConfig that counts; it is in the operator's namespace."""
@@ -85,11 +90,16 @@ def agent_policies(instance: str) -> tuple[str, str]:
 
 
 def instance_of_agents(name: str) -> str | None:
-    """The instance to whose agents a ServiceAccount or NetworkPolicy belongs, told from its name; None: it belongs to others."""
-    for suffix in (_AGENT, _OWN_MODEL):
+    """The instance to whose agents a ServiceAccount, NetworkPolicy or ConfigMap belongs, told from its name; None: it belongs to others."""
+    for suffix in (_AGENT, _OWN_MODEL, _SKILLS):
         if name.endswith(suffix):
             return name.removesuffix(suffix)
     return None
+
+
+def installed_skills(instance: str) -> str:
+    """Name of the ConfigMap in which the operator keeps an instance's skills; not one that people would give to theirs."""
+    return f"{instance}{_SKILLS}"
 
 
 def job(run: str, uid: str) -> str:
@@ -100,6 +110,16 @@ def job(run: str, uid: str) -> str:
 def is_pod_of_job(pod: str, job_name: str) -> bool:
     """Whether the Job controller could have given this name to a pod of the Job."""
     return pod.startswith(f"{job_name}-") and len(pod) == len(job_name) + POD_NAME_SUFFIX
+
+
+def key_label(key_id: str) -> str:
+    """A key id as a metric's label: callers with access tokens, of whom there may be any number, share one."""
+    return OAUTH_CALLERS if key_id.startswith(f"{OAUTH_CALLERS}-") else key_id
+
+
+def key_hash(key_id: str) -> str:
+    """An API key's id as the value of LABEL_KEY, for which an id may be too long."""
+    return hashlib.sha256(key_id.encode()).hexdigest()[:16]
 
 
 def labels(component: str, *, instance: str | None = None, run: str | None = None) -> dict[str, str]:

@@ -90,7 +90,7 @@ class RunSpec(ApiModel):
     model: RunModel | None = None
     """Another model than the instance's."""
     skills: Annotated[list[SkillRef], Field(max_length=32)] = []
-    """Skills of this run."""
+    """Skills of this run. This version refuses a run in mode task that names any: it has its instance's."""
     tool_policy: ToolPolicy | None = None
     """Which tools the agent may call."""
     timeout: Duration | None = None

@@ -11,11 +11,11 @@ class Skill(ApiModel):
     """One set of instructions."""
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
-    """Name of the skill, unique in the pack."""
+    """Name of the skill, unique among all skills of an instance."""
     description: Annotated[str | None, Field(max_length=1024)] = None
     """When to use it."""
     content: Annotated[str, Field(max_length=65536)]
-    """The instructions, in Markdown."""
+    """The instructions, in Markdown. A parameter's name in double braces stands for its value."""
 
 
 class SidecarPort(ApiModel):
@@ -74,22 +74,23 @@ class SkillPackSpec(ApiModel):
     """What a SkillPack holds."""
 
     skills: Annotated[list[Skill], Field(max_length=64)] = []
-    """Instructions for the agent."""
+    """Instructions for the agent. Those of a pack ``web-endpoint`` are not read."""
     sidecar: Sidecar | None = None
-    """A container that belongs to the skill."""
+    """A container that belongs to the skill. This version runs that of ``web-endpoint`` only, and refuses instances that name
+    another pack with one."""
     parameters: Annotated[list[Parameter], Field(max_length=32)] = []
-    """Values that an instance may set."""
+    """Values that an instance may set, and that the instructions may stand for. One without a default is the caller's to set."""
 
 
 class SkillPackStatus(ApiModel):
     """What the operator reports of a SkillPack."""
 
     phase: Literal["Pending", "Ready", "Error"] | None = None
-    """Ready: instances may use it."""
+    """Ready: instances may use it. Error: one that names it is told why not."""
     skill_count: int | None = None
     """How many skills it holds."""
     config_map_name: Annotated[str | None, Field(max_length=253)] = None
-    """The ConfigMap that holds its instructions."""
+    """The ConfigMap that holds its instructions. Never set: they are copied into one of each instance that names the pack."""
 
 
 class SkillPack(Resource):

@@ -38,6 +38,7 @@ from sympozium_operator.reconcile.route import Routes
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
 from sympozium_operator.reconcile.skillpack import SkillPacks
+from sympozium_operator.reconcile.skills import Skills
 from sympozium_operator.settings import InvalidSetting, Settings
 
 _KINDS_AGAIN = 2.0
@@ -49,7 +50,14 @@ log = structlog.get_logger()
 
 
 def wire(
-    client: Client, settings: Settings, *, admission: Admission, metrics: Metrics, events: Events, keys: ApiKeys
+    client: Client,
+    settings: Settings,
+    *,
+    admission: Admission,
+    metrics: Metrics,
+    events: Events,
+    keys: ApiKeys,
+    skills: Skills,
 ) -> Dispatch:
     """All reconcilers, with what they need."""
     clock = SystemClock()
@@ -69,7 +77,7 @@ def wire(
     return Dispatch(
         client=client,
         metrics=metrics,
-        instances=Instances(client, clock, events, settings.namespace, policies, routes, runs.turns),
+        instances=Instances(client, clock, events, settings.namespace, policies, routes, skills, runs.turns),
         runs=runs,
         servers=Servers(
             client,
@@ -94,11 +102,12 @@ async def main(settings: Settings) -> None:
     async with Client.connect(from_environment()) as client:
         events = Events(client, clock)
         keys = ApiKeys(client, events)
-        dispatch = wire(client, settings, admission=admission, metrics=metrics, events=events, keys=keys)
+        skills = Skills(client, settings.namespace)
+        dispatch = wire(client, settings, admission=admission, metrics=metrics, events=events, keys=keys, skills=skills)
         queue = WorkQueue(dispatch, workers=settings.workers, loop=asyncio.get_running_loop())
         metrics.observe(queue, admission)
         pruner = Pruner(client, clock, settings.scopes, settings.run_retention, settings.runs_kept)
-        leader = Leader(client, queue, admission, pruner, keys, settings)
+        leader = Leader(client, queue, admission, pruner, keys, skills, settings)
         lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
         async with served(metrics, settings.metrics_port, alive=lambda: queue.stalled() < STUCK_AFTER):
             try:

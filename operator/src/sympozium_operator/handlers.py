@@ -10,6 +10,7 @@ from sympozium_api import names
 from sympozium_api.client import ResourceType
 from sympozium_api.client.resources import (
     AUTOSCALERS,
+    CONFIG_MAPS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     INSTANCES,
@@ -66,7 +67,7 @@ def registry(add: Add) -> kopf.OperatorRegistry:
     _on(found, SKILL_PACKS)(skill_pack)
     _on(found, RUNS, when=_run_matters)(run)
     _on(found, JOBS, when=_job_matters)(job)
-    for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES):
+    for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS):
         _on(found, kind)(of_agents_or_server)
     for kind in CHILDREN:
         _on(found, kind)(child)
@@ -82,7 +83,7 @@ def settings() -> kopf.OperatorSettings:
     found.queueing.idle_timeout = 0.5
     found.watching.field_selectors[RUNS.group, RUNS.version, RUNS.plural] = NOT_ENDED
     found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = f"{OURS},{names.LABEL_RUN}"
-    for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, *CHILDREN):
+    for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS, *CHILDREN):
         found.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
     return found
 

@@ -17,12 +17,15 @@ from sympozium_operator.policy.pods import controller_uid, job_ended
 from sympozium_operator.queue import WorkQueue
 from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.prune import Pruner
+from sympozium_operator.reconcile.skills import Skills
 from sympozium_operator.settings import Settings
 
 PRUNE_EVERY = 300.0
 """Seconds between looks at what is surplus."""
 KEYS_EVERY = 5.0
 """Seconds between looks at the generated Secrets, which nobody may watch (decision 0016)."""
+SKILLS_EVERY = 5.0
+"""Seconds between looks at the ConfigMaps that instances name, which are among all others of the cluster (decision 0028)."""
 FIRST_RETRY = 1.0
 
 log = structlog.get_logger()
@@ -37,6 +40,7 @@ class Leader:
     admission: Admission
     pruner: Pruner
     keys: ApiKeys
+    skills: Skills
     settings: Settings
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -48,6 +52,7 @@ class Leader:
             self._every(self.settings.instance_resync, self.instances),
             self._every(self.settings.run_resync, self.runs),
             self._every(KEYS_EVERY, self.api_keys),
+            self._every(SKILLS_EVERY, self.config_maps),
             self._every(PRUNE_EVERY, self.pruner.prune),
         )
 
@@ -64,6 +69,10 @@ class Leader:
     async def api_keys(self) -> None:
         """Every server run whose Secret with API keys was deleted or edited."""
         self.queue.add(*await self.keys.changed())
+
+    async def config_maps(self) -> None:
+        """Every instance of which a ConfigMap with skills came, changed or went."""
+        self.queue.add(*await self.skills.changed())
 
     async def runs(self) -> None:
         """Every run that has not ended, oldest first, and every run whose Job has ended; and the places they hold."""

@@ -100,7 +100,6 @@ def test_a_host_name_has_at_most_253_characters() -> None:
         ({"mcpServers": [{"name": "a", "url": "http://a"}]}, "spec.mcpServers"),
         ({"policyRef": "p"}, "spec.policyRef"),
         ({"agents": {"default": {"model": "m", "warmPool": {"size": 1}}}}, "spec.agents.default.warmPool.size"),
-        ({"skills": [{"skillPackRef": "web-endpoint"}, {"configMapRef": "c"}]}, r"spec.skills\[1\]"),
     ],
 )
 def test_what_this_version_cannot_do_is_refused_by_name(spec: dict[str, Any], field: str) -> None:
@@ -146,3 +145,10 @@ def test_durations(text: str, value: int) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         seconds(text)
+
+
+@pytest.mark.parametrize("authority", ["nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "é"])
+def test_an_authority_of_an_issuer_that_is_no_certificate_is_refused(authority: str) -> None:
+    oauth = {"issuer": "https://login.example.com", "audiences": ["a"], "certificateAuthority": authority}
+    with pytest.raises(effective.InvalidSpec, match=r"spec\.webEndpoint\.oauth\.certificateAuthority"):
+        effective.web_endpoint(instance(webEndpoint={"enabled": True, "oauth": oauth}))

@@ -24,6 +24,7 @@ from sympozium_operator.reconcile.route import Routes
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
 from sympozium_operator.reconcile.skillpack import SkillPacks
+from sympozium_operator.reconcile.skills import Skills
 
 Object = dict[str, Any]
 
@@ -46,12 +47,15 @@ class World:
         client, clock = self.cluster, self.clock
         events = Events(client, clock)
         self.keys = ApiKeys(client, events)
+        self.skills = Skills(client, SYSTEM)
         policies = NetworkPolicies(client, egress)
         runs = Runs(client, clock, self.admission, self.metrics, events, AGENT, Limits(45, 600))
         self.dispatch = Dispatch(
             client=client,
             metrics=self.metrics,
-            instances=Instances(client, clock, events, SYSTEM, policies, Routes(client, SYSTEM, (None,)), runs.turns),
+            instances=Instances(
+                client, clock, events, SYSTEM, policies, Routes(client, SYSTEM, (None,)), self.skills, runs.turns
+            ),
             runs=runs,
             servers=Servers(client, clock, events, SYSTEM, "IfNotPresent", self.keys, policies),
             skill_packs=SkillPacks(client, SYSTEM, (None,)),

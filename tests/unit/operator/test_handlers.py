@@ -48,6 +48,7 @@ def test_nothing_but_these_kinds_is_watched() -> None:
         "serviceaccounts",
         "roles",
         "rolebindings",
+        "configmaps",
     }
 
 
@@ -113,6 +114,7 @@ async def test_of_a_jobs_events_only_its_end_matters(status: dict[str, Any], kin
         ("rolebindings", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
         ("serviceaccounts", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
         ("serviceaccounts", "alice-agent", Key("instance", NAMESPACE, "alice")),
+        ("configmaps", "alice-installed-skills", Key("instance", NAMESPACE, "alice")),
         ("serviceaccounts", "odd-agent-agent", Key("instance", NAMESPACE, "odd-agent")),
         ("serviceaccounts", "odd-agent-web-endpoint", Key("run", NAMESPACE, "odd-agent-web-endpoint")),
     ],

@@ -26,6 +26,7 @@ from sympozium_operator.policy.admission import Admission
 from sympozium_operator.queue import WorkQueue
 from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.prune import Pruner
+from sympozium_operator.reconcile.skills import Skills
 from sympozium_operator.settings import from_environment
 
 
@@ -40,10 +41,11 @@ class World:
         self.queue = WorkQueue(self.reconcile, workers=100, loop=ManualLoop())
         self.queue.open()
         self.pruner = Pruner(self.cluster, self.clock, (None,), retention=3600, kept=kept)
+        self.skills = Skills(self.cluster, "system")
         self.keys = ApiKeys(self.cluster, Events(self.cluster, self.clock))
         settings = from_environment({"SYMPOZIUM_AGENT_IMAGE": "x", "SYMPOZIUM_NAMESPACE": "system"})
         self.leader = Leader(
-            self.cluster, self.queue, self.admission, self.pruner, self.keys, settings, sleep=self.sleep
+            self.cluster, self.queue, self.admission, self.pruner, self.keys, self.skills, settings, sleep=self.sleep
         )
         self.slept: list[float] = []
 

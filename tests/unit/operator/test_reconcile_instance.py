@@ -120,7 +120,7 @@ async def test_a_child_that_was_edited_is_repaired(world: World) -> None:
     )
     await world.settle("alice", "instance")
     assert world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["replicas"] == 1
-    assert len(world.cluster.object(ROLES, RUN, NAMESPACE)["rules"]) == 3
+    assert len(world.cluster.object(ROLES, RUN, NAMESPACE)["rules"]) == 4
 
 
 async def test_an_edit_that_cannot_be_merged_with_is_replaced(world: World) -> None:

@@ -74,6 +74,14 @@ def test_a_run_whose_instance_never_comes_times_out() -> None:
     assert error(decide(seen(66, instance=None, run=run(timeout="1m")))) == ("timeout", 504)
 
 
+def test_skills_of_its_own_are_refused_and_not_left_out() -> None:
+    decision = decide(seen(1, run=run(skills=[{"configMapRef": "notes"}])))
+    assert error(decision) == ("unsupported_parameter", 400)
+    assert isinstance(decision, End)
+    assert decision.record["type"] == "error"
+    assert decision.record["error"]["message"].startswith("spec.skills: ")
+
+
 def test_a_run_that_never_gets_its_turn_times_out() -> None:
     assert error(decide(seen(601))) == ("timeout", 504)
 

@@ -85,3 +85,17 @@ def test_replicas_that_tell_one_another_admit_what_one_would_but_for_one_moment(
                 replicas[other].charge("k", limit)
         passed, in_one_moment = passed + len(admitted), max(in_one_moment, len(admitted))
     assert passed <= burst + clock.seconds * rpm / 60 + in_one_moment + 1e-6
+
+
+def test_callers_that_are_quiet_are_forgotten_and_those_that_owe_are_not() -> None:
+    clock = FakeClock()
+    limiter = RateLimiter(clock=clock.monotonic)
+    limiter.take("spent", LIMIT)
+    for _ in range(200):
+        limiter.charge("owes", LIMIT)
+    for number in range(10_000):
+        clock.advance(0.01)
+        limiter.take(f"passing-{number}", LIMIT)
+    assert len(limiter._buckets) < 3000
+    assert limiter.take("spent", LIMIT).remaining == 1
+    assert not limiter.take("owes", LIMIT).allowed

@@ -10,7 +10,7 @@ from sympozium_api.run import AgentRun
 
 
 class SurfaceMetrics:
-    """The instruments of one port 8081, in a registry of its own. ``keys`` are the API keys' ids that exist; others count as none."""
+    """The instruments of one port 8081, in a registry of its own. ``keys`` are the labels that callers may have; others count as none."""
 
     def __init__(self, keys: Callable[[], Collection[str]] = tuple) -> None:
         self._keys = keys
@@ -34,7 +34,7 @@ class SurfaceMetrics:
             return  # its pod said so for the second time
         status = endings.outcome(end)
         self.ends.labels(status["phase"]).inc()
-        key = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
+        key = names.key_label(run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""))
         if usage := status.get("tokenUsage"):
             for kind in ("input", "output"):
                 self.tokens.labels(key if key in self._keys() else "", kind).inc(usage[f"{kind}Tokens"])

@@ -134,7 +134,7 @@ class Runs:
         Raises KeyReused (same key, other body), ApiError (the API server refused the run), ApiUnavailable.
         """
         began = asyncio.get_running_loop().time()
-        name = _run_name(instance, request)
+        name = _run_name(instance, request.key_id, request.idempotency_key)
         key = (instance.metadata.namespace, name)
         follower = self._board.follow(key, wants=not request.background)  # before the run exists: its pod may be quick
         try:
@@ -166,6 +166,20 @@ class Runs:
             raise
         self.observe(run)
         return Handle(run, follower, self)
+
+    async def ended_of(
+        self, namespace: str, instance: str, key_id: str, *, limit: int, after: str
+    ) -> tuple[list[AgentRun], str]:
+        """A page of an instance's runs that were made with a key and have ended, and where the next page begins; "" after the last.
+
+        Raises ApiError (410 and 400: ``after`` is too old, or none), ApiUnavailable.
+        """
+        labels = f"{names.LABEL_INSTANCE}={instance},{names.LABEL_KEY}={names.key_hash(key_id)}"
+        return await self._store.ended(namespace, labels, limit=limit, after=after)
+
+    def name_of(self, instance: SympoziumInstance, key_id: str, idempotency_key: str) -> str:
+        """The name of the run that a key's request with this Idempotency-Key makes, or has made."""
+        return _run_name(instance, key_id, idempotency_key)
 
     def works(self, run: AgentRun) -> bool:
         """Whether the run's pod has spoken, as far as is known here."""
@@ -200,7 +214,8 @@ class Runs:
             "kind": "AgentRun",
             "metadata": {
                 "name": name,
-                "labels": names.labels("run", instance=instance.metadata.name) | {names.LABEL_SOURCE: request.source},
+                "labels": names.labels("run", instance=instance.metadata.name)
+                | {names.LABEL_SOURCE: request.source, names.LABEL_KEY: names.key_hash(request.key_id)},
                 "annotations": {
                     names.ANNOTATION_REPLY_TO: self._reply_to,
                     names.ANNOTATION_REQUEST_HASH: digest,
@@ -251,12 +266,12 @@ class Runs:
         task.add_done_callback(self._background.discard)
 
 
-def _run_name(instance: SympoziumInstance, request: RunRequest) -> str:
+def _run_name(instance: SympoziumInstance, key_id: str, idempotency_key: str | None) -> str:
     """Picked before the first attempt to create it, so that a repeated attempt finds the run (rule 6)."""
     prefix = instance.metadata.name
-    if request.idempotency_key is None:
+    if idempotency_key is None:
         return f"{prefix}-{secrets.token_hex(6)}"
-    parts = json.dumps([instance.metadata.uid, request.key_id, request.idempotency_key])
+    parts = json.dumps([instance.metadata.uid, key_id, idempotency_key])
     return f"{prefix}-{hashlib.sha256(parts.encode()).hexdigest()[:20]}"
 
 

@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sympozium_api import endings, names
+from sympozium_api import effective, endings, names, skills
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.resources import INSTANCES, RUNS
+from sympozium_api.client.resources import CONFIG_MAPS, INSTANCES, RUNS
 from sympozium_api.clock import Clock, timestamp
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import End
-from sympozium_api.run import AgentRun
+from sympozium_api.run import ENDED, AgentRun
+from sympozium_api.skills import InstalledSkill
 
 
 class Store:
@@ -27,9 +28,23 @@ class Store:
         """A run as it is now."""
         return AgentRun.model_validate(await self._client.get(RUNS, namespace, name))
 
+    async def ended(self, namespace: str, labels: str, *, limit: int, after: str) -> tuple[list[AgentRun], str]:
+        """A page of the runs with these labels that have ended, and where the next page begins; "" after the last."""
+        found = await self._client.page(
+            RUNS, namespace, limit=limit, after=after, labelSelector=labels, fieldSelector=ENDED
+        )
+        return [AgentRun.model_validate(item) for item in found.items], found.next_page
+
     async def instance(self, namespace: str, name: str) -> SympoziumInstance:
         """The instance of a run."""
         return SympoziumInstance.model_validate(await self._client.get(INSTANCES, namespace, name))
+
+    async def skills(self, instance: SympoziumInstance) -> list[InstalledSkill] | None:
+        """What the operator has gathered of an instance's skills; None: it has not yet."""
+        if not effective.skill_refs(instance):
+            return []
+        namespace, name = instance.key
+        return skills.of_config_map(await self._client.find(CONFIG_MAPS, namespace, names.installed_skills(name)))
 
     async def cancel(self, namespace: str, name: str) -> None:
         """Ask the operator to end a run; one that has ended stays as it is, one that is gone is no error."""

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from sympozium_api import effective, names, records
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
+from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import END_RECORDS, MAX_RECORD_BYTES, End, Record
 from sympozium_api.run import AgentRun
 from sympozium_runs import task
@@ -56,13 +57,14 @@ class RunsSurface:
         if run.ended or run.spec.cancel:
             raise HTTPException(410, "the run has ended or is cancelled")
         instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
+        skills = await self._store.skills(instance)
+        if skills is None:
+            raise await self._without_skills(run, pod, instance)
         try:
-            return JSONResponse(task.build(run, instance, seconds_left=float(effective.timeout(instance, run))))
+            return JSONResponse(task.build(run, instance, skills, seconds_left=float(effective.timeout(instance, run))))
         except task.NoPlace as failure:
             end = records.error("unsupported_parameter", str(failure), 400)
-            if await self._store.end(run, pod.name, end, began=self._clock.now()):
-                self._metrics.ended(run, end)
-            raise HTTPException(410, str(failure)) from failure
+            raise await self._never(run, pod, end) from failure
 
     async def events(self, request: Request) -> Response:
         """POST /runs/{name}/events: the pod's records, one JSON object per line, in one open request."""
@@ -103,6 +105,19 @@ class RunsSurface:
         if not names.is_pod_of_job(pod.name, job) or pod.service_account != account:
             raise HTTPException(403, "the token is of a pod that is not of this run's Job")
         return run, pod
+
+    async def _without_skills(self, run: AgentRun, pod: Pod, instance: SympoziumInstance) -> HTTPException:
+        """An agent does not work without what it was to know: it waits for the operator, or fails where that cannot help."""
+        refusal = next((c for c in instance.status.conditions if c.type == "Accepted" and c.status == "False"), None)
+        if refusal is None:
+            return HTTPException(503, "the instance's skills are being gathered")
+        return await self._never(run, pod, records.error("skills_missing", refusal.message, 503))
+
+    async def _never(self, run: AgentRun, pod: Pod, end: records.Error) -> HTTPException:
+        """The run can never be told to a pod: store that it has failed. What the pod is to be answered."""
+        if await self._store.end(run, pod.name, end, began=self._clock.now()):
+            self._metrics.ended(run, end)
+        return HTTPException(410, end["error"]["message"])
 
     async def _until_end(self, request: Request, stream: Stream) -> End | None:
         """Hand records on as they come, up to the end record; None when the request ends without one."""

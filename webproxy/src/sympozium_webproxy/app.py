@@ -7,25 +7,31 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from sympozium_runs.http.trace import RequestTrace
+from sympozium_webproxy.browsers import BrowserGuard, CrossOrigin
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.protocol.openai import bodies
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
-from sympozium_webproxy.routes import chat, completions, embeddings, health, models, responses
+from sympozium_webproxy.routes import chat, completions, embeddings, health, models, oauth, responses
+from sympozium_webproxy.routes.mcp import handlers, sse, streamable
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """FastAPI's own would export addresses, headers and what callers sent; ours is ``sympozium_runs.spans``."""
 
 
-def create_app(context: Context) -> FastAPI:
-    """The application of port 8080."""
+def create_app(context: Context, *, mcp: handlers.CurrentServer | None = None) -> FastAPI:
+    """The application of port 8080; ``mcp`` is what MCP clients find, in the place of the instance's own tools."""
     app = FastAPI(title="Sympozium web endpoint", docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
     app.state.context = context
-    for routes in (chat, responses, completions, embeddings, models, health):
+    app.state.mcp = mcp or handlers.current_server(context.endpoint)
+    app.state.mcp_streams = sse.streams()
+    for routes in (chat, responses, completions, embeddings, models, oauth, streamable, sse, health):
         app.include_router(routes.router)
     app.add_exception_handler(OpenAIError, _openai_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _query_error)
     app.add_exception_handler(Exception, _bug)
+    app.add_middleware(BrowserGuard, endpoint=context.endpoint)
+    app.add_middleware(CrossOrigin, endpoint=context.endpoint)
     app.add_middleware(RequestTrace, metrics=context.metrics, tracing=context.tracing)
     return app
 

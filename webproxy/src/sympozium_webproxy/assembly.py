@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from sympozium_api import environment
+from sympozium_api import environment, names
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_runs.board import Board
@@ -19,9 +19,10 @@ from sympozium_runs.runs import Runs
 from sympozium_runs.store import Store
 from sympozium_runs.surface import create_surface
 from sympozium_runs.tracing import Tracing
+from sympozium_webproxy.access_tokens import AccessTokens
 from sympozium_webproxy.app import create_app
 from sympozium_webproxy.context import Context
-from sympozium_webproxy.endpoint import Endpoint, watch_instance
+from sympozium_webproxy.endpoint import Endpoint, watch_instance, watch_skills
 from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.peers import Peers
 from sympozium_webproxy.settings import Settings
@@ -56,12 +57,13 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         await run_watch.run()
 
     keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
-    surface_metrics = SurfaceMetrics(lambda: keys.ids)
+    surface_metrics = SurfaceMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
     context = Context(
         settings=settings,
         endpoint=endpoint,
         runs=runs,
         keys=keys,
+        tokens=AccessTokens(clock=clock.monotonic),
         limiter=limiter,
         clock=clock,
         open_runs=lambda: run_watch.open_count,
@@ -74,5 +76,9 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         context=context,
         app=create_app(context),
         surface=create_surface(store, board, PodTokens(client), clock, metrics=surface_metrics, tracing=tracing),
-        watches=(lambda: watch_instance(client, settings.namespace, settings.instance, endpoint), watch_runs),
+        watches=(
+            lambda: watch_instance(client, settings.namespace, settings.instance, endpoint),
+            lambda: watch_skills(client, settings.namespace, settings.instance, endpoint),
+            watch_runs,
+        ),
     )

@@ -9,6 +9,7 @@ from sympozium_api.clock import Clock
 from sympozium_runs.http.keys import BearerKeys
 from sympozium_runs.runs import Runs
 from sympozium_runs.tracing import Tracing
+from sympozium_webproxy.access_tokens import AccessTokens
 from sympozium_webproxy.endpoint import Endpoint
 from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.metrics import Metrics
@@ -23,6 +24,7 @@ class Context:
     endpoint: Endpoint
     runs: Runs
     keys: BearerKeys
+    tokens: AccessTokens
     limiter: RateLimiter
     clock: Clock
     open_runs: Callable[[], int]

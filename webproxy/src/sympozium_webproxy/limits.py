@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from sympozium_api.instance import RateLimit
 
+_FEW = 1000
+"""Buckets that are kept without looking which of them are full."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -46,6 +49,7 @@ class RateLimiter:
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
+        self._swept_at = _FEW
 
     def take(self, key_id: str, limit: RateLimit) -> Verdict:
         """Take one request's token from a key's bucket, if there is one."""
@@ -68,8 +72,20 @@ class RateLimiter:
 
     def _filled(self, key_id: str, limit: RateLimit, at: float) -> _Bucket:
         """A key's bucket with what has flowed into it until then; one that nobody has asked for is full."""
+        if key_id not in self._buckets and len(self._buckets) >= self._swept_at:
+            self._sweep(limit)
         bucket = self._buckets.setdefault(key_id, _Bucket(limit.burst_size, at))
         flowed = max(0.0, at - bucket.filled_at) * limit.requests_per_minute / 60
         bucket.tokens = min(limit.burst_size, bucket.tokens + flowed)
         bucket.filled_at = max(at, bucket.filled_at)
         return bucket
+
+    def _sweep(self, limit: RateLimit) -> None:
+        """Forget the buckets that are full again: of callers with access tokens there may be any number."""
+        now, per_second = self._clock(), limit.requests_per_minute / 60
+        self._buckets = {
+            key_id: bucket
+            for key_id, bucket in self._buckets.items()
+            if bucket.tokens + (now - bucket.filled_at) * per_second < limit.burst_size
+        }
+        self._swept_at = max(_FEW, 2 * len(self._buckets))

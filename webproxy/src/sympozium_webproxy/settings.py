@@ -37,11 +37,22 @@ class Settings:
     grace_seconds: int = 600
     """How long open requests may go on after that; the pod's own grace period is longer."""
 
+    http_port: int = names.HTTP_PORT
+    """Where the other replicas reach this one with what came to them and is this one's to answer."""
+
+    @property
+    def address(self) -> str:
+        """Host and port at which the other replicas reach this one."""
+        return f"{self._host}:{self.http_port}"
+
     @property
     def reply_to(self) -> str:
         """Where agent pods reach this replica's runs surface."""
-        host = f"[{self.pod_ip}]" if ":" in self.pod_ip else self.pod_ip
-        return f"http://{host}:{names.RUNS_PORT}"
+        return f"http://{self._host}:{names.RUNS_PORT}"
+
+    @property
+    def _host(self) -> str:
+        return f"[{self.pod_ip}]" if ":" in self.pod_ip else self.pod_ip
 
 
 def from_environment(environ: Mapping[str, str]) -> Settings:

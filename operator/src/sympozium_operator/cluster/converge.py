@@ -22,6 +22,7 @@ _TYPES = {
         kinds.ROLE_BINDINGS,
         kinds.DEPLOYMENTS,
         kinds.SERVICES,
+        kinds.CONFIG_MAPS,
         kinds.DISRUPTION_BUDGETS,
         kinds.AUTOSCALERS,
         kinds.SECRETS,

@@ -6,10 +6,15 @@ from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.skillpack import SkillPack
 
 
-async def web_endpoint_pack(client: Client, namespace: str, built_in: str) -> SkillPack | None:
-    """The SkillPack ``web-endpoint`` for a namespace; ``built_in``: the operator's own namespace."""
+async def skill_pack(client: Client, namespace: str, built_in: str, name: str) -> SkillPack | None:
+    """The SkillPack of that name for a namespace; ``built_in``: the operator's own namespace."""
     for place in dict.fromkeys((namespace, built_in)):
-        found = await client.find(SKILL_PACKS, place, WEB_ENDPOINT_SKILL)
+        found = await client.find(SKILL_PACKS, place, name)
         if found is not None:
             return SkillPack.model_validate(found)
     return None
+
+
+async def web_endpoint_pack(client: Client, namespace: str, built_in: str) -> SkillPack | None:
+    """The SkillPack ``web-endpoint`` for a namespace."""
+    return await skill_pack(client, namespace, built_in, WEB_ENDPOINT_SKILL)

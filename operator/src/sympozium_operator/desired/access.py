@@ -6,7 +6,7 @@ from typing import Any
 
 from sympozium_api import environment, names
 from sympozium_api.base import owner_reference
-from sympozium_api.client.resources import INSTANCES, ROLE_BINDINGS, ROLES, RUNS, SECRETS, SERVICE_ACCOUNTS
+from sympozium_api.client.resources import CONFIG_MAPS, INSTANCES, ROLE_BINDINGS, ROLES, RUNS, SECRETS, SERVICE_ACCOUNTS
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import parts
@@ -78,5 +78,11 @@ def _rules(instance: str) -> list[Object]:
             "resources": [INSTANCES.plural],
             "resourceNames": [instance],
             "verbs": ["get", "list", "watch"],  # list by name only: a watch begins with it
+        },
+        {
+            "apiGroups": [""],
+            "resources": [CONFIG_MAPS.plural],
+            "resourceNames": [names.installed_skills(instance)],
+            "verbs": ["get", "list", "watch"],
         },
     ]

@@ -1,6 +1,7 @@
 """What a SympoziumInstance should have and what its status should say, as pure functions."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,8 @@ from sympozium_api.effective import InvalidSpec, WebEndpoint
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack
+from sympozium_api.skills import InstalledSkill
+from sympozium_operator.policy import skills
 from sympozium_operator.policy.conditions import Finding, find, merged
 from sympozium_operator.policy.route import NO_ROUTE, ROUTE_READY, State
 
@@ -37,6 +40,8 @@ class Input:
     """The server run, if there is one."""
     route: State = NO_ROUTE
     """How the web endpoint is reached from outside."""
+    sources: Mapping[str, skills.Source] = field(default_factory=dict)
+    """What the instance's other skills lead to, by the field."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Plan:
     status: Object
     server_wanted: bool | None
     """Whether its server run should exist; None: what is there stays as it is. One that should not drains and then goes."""
+    skills: list[InstalledSkill] | None
+    """The skills that its agents should have; None: those that they have stay as they are."""
     after: float | None
 
 
@@ -68,7 +75,7 @@ def secret_trouble(secret_name: str | None, provider: str, secret: Object | None
 
 def decide(seen: Input) -> Plan:
     """The whole plan for an instance."""
-    endpoint, accepted = _accepted(seen)
+    endpoint, installed, accepted = _accepted(seen)
     named = effective.model(seen.instance)
     trouble = secret_trouble(named.secret, named.provider, seen.secret)
     model = trouble or Finding("ModelReady", ok=True, reason="SecretFound" if named.secret else "NoSecretNeeded")
@@ -78,22 +85,24 @@ def decide(seen: Input) -> Plan:
     return Plan(
         status=_status(seen, findings, endpoint, shown=shown),
         server_wanted=wanted,
+        skills=installed if accepted.ok else None,
         after=seen.route.after if accepted.ok and model.ok else LOOK_AGAIN,
     )
 
 
-def _accepted(seen: Input) -> tuple[WebEndpoint | None, Finding]:
+def _accepted(seen: Input) -> tuple[WebEndpoint | None, list[InstalledSkill], Finding]:
     try:
         effective.refuse_unsupported(seen.instance)
         endpoint = effective.web_endpoint(seen.instance)
+        wrong = skills.missing(seen.instance, seen.sources)
+        installed = [] if wrong else skills.install(seen.instance, seen.sources)
     except InvalidSpec as error:
-        return None, Finding("Accepted", ok=False, reason="InvalidSpec", message=str(error))
-    if endpoint is None:
-        return None, Finding("Accepted", ok=True, reason="Accepted")
-    wrong = pack_finding(seen.pack)
-    if wrong is None and endpoint.auth_secret_ref:
-        wrong = keys_finding(endpoint.auth_secret_ref, seen.own_keys)
-    return endpoint, wrong or Finding("Accepted", ok=True, reason="Accepted")
+        return None, [], Finding("Accepted", ok=False, reason="InvalidSpec", message=str(error))
+    if endpoint is not None:
+        wrong = wrong or pack_finding(seen.pack)
+        if wrong is None and endpoint.auth_secret_ref:
+            wrong = keys_finding(endpoint.auth_secret_ref, seen.own_keys)
+    return endpoint, installed, wrong or Finding("Accepted", ok=True, reason="Accepted")
 
 
 def pack_finding(pack: SkillPack | None) -> Finding | None:

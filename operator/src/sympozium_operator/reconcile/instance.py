@@ -1,4 +1,4 @@
-"""SympoziumInstances: their ServiceAccount, their server run and their status."""
+"""SympoziumInstances: their ServiceAccount, their skills, their server run and their status."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from sympozium_operator.policy import route as route_policy
 from sympozium_operator.policy.conditions import merge_patch
 from sympozium_operator.reconcile.network import NetworkPolicies
 from sympozium_operator.reconcile.route import Routes
+from sympozium_operator.reconcile.skills import Skills
 
 Object = dict[str, Any]
 
@@ -39,6 +40,7 @@ class Instances:
     """The operator's own, where built-in SkillPacks are."""
     policies: NetworkPolicies
     routes: Routes
+    skills: Skills
     turns: Callable[[tuple[str, str]], tuple[Key, ...]]
     """The runs of an instance whose turn has come: its limit may have been raised."""
 
@@ -46,6 +48,7 @@ class Instances:
         """One look at an instance."""
         raw = await self.client.find(INSTANCES, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
+            self.skills.forget(key.namespace, key.name)
             return DONE  # what it owns goes with it
         seen = await self._gather(SympoziumInstance.model_validate(raw))
         seen = replace(seen, route=await self._route(seen))
@@ -59,13 +62,14 @@ class Instances:
     async def _gather(self, instance: SympoziumInstance) -> policy.Input:
         namespace, name = instance.key
         wanted = effective.model(instance).secret
-        secret, pack, keys, server = await asyncio.gather(
+        secret, pack, keys, server, sources = await asyncio.gather(
             self.client.find(SECRETS, namespace, wanted) if wanted else _nothing(),
             web_endpoint_pack(self.client, namespace, self.namespace)
             if effective.web_endpoint_is_on(instance)
             else _nothing(),
             own_keys(self.client, instance),
             self.client.find(RUNS, namespace, names.web_endpoint_run(name)),
+            self.skills.sources(instance),
         )
         return policy.Input(
             now=self.clock.now(),
@@ -74,6 +78,7 @@ class Instances:
             pack=pack,
             own_keys=keys,
             server=AgentRun.model_validate(server) if server else None,
+            sources=sources,
         )
 
     async def _route(self, seen: policy.Input) -> route_policy.State:
@@ -88,6 +93,8 @@ class Instances:
             desired.append(server_run(instance))
         await converge(self.client, desired)
         await self.policies.of_agents(instance)
+        if plan.skills is not None:
+            await self.skills.keep(instance, plan.skills)
         if server is not None and server.ended and policy.owns(instance, server):
             await self.client.delete(RUNS, *server.key, uid=server.metadata.uid)
 

@@ -6,8 +6,10 @@ from sympozium_api.client import Client
 from sympozium_api.client.resources import INSTANCES, SKILL_PACKS
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.skillpack import SkillPack
-from sympozium_operator.outcome import DONE, Key, Outcome
+from sympozium_operator.outcome import Key, Outcome
 from sympozium_operator.policy.conditions import merge_patch
+from sympozium_operator.policy.instance import pack_finding
+from sympozium_operator.policy.skills import pack_trouble
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,11 @@ class SkillPacks:
         raw = await self.client.find(SKILL_PACKS, key.namespace, key.name)
         if raw is not None:
             await self._report(SkillPack.model_validate(raw))
-        return Outcome(also=await self._users(key)) if key.name == WEB_ENDPOINT_SKILL else DONE
+        return Outcome(also=await self._users(key))
 
     async def _report(self, pack: SkillPack) -> None:
-        status = {"phase": "Ready", "skillCount": len(pack.spec.skills)}
+        trouble = pack_finding(pack) if pack.metadata.name == WEB_ENDPOINT_SKILL else pack_trouble(pack)
+        status = {"phase": "Error" if trouble else "Ready", "skillCount": len(pack.spec.skills)}
         before = pack.status.model_dump(by_alias=True, exclude_none=True)
         if patch := merge_patch(before, before | status):
             await self.client.patch(SKILL_PACKS, *pack.key, {"status": patch}, subresource="status")

@@ -29,14 +29,18 @@ class BearerKeys:
 
         Digests are compared, each in constant time and all of them, so that the time taken tells nothing.
         """
-        scheme, _, key = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not key:
+        key = bearer(authorization)
+        if key is None:
             return None
-        digest, found = _digest(key.encode("latin-1").strip()), None
+        digest, found = _digest(key.encode("latin-1")), None
         for key_id, valid in self._current().items():
             if hmac.compare_digest(digest, valid):
                 found = key_id
         return found
+
+    def digest(self, key_id: str) -> bytes | None:
+        """The SHA-256 of a valid key; None where there is none of that id."""
+        return self._current().get(key_id)
 
     @property
     def ids(self) -> Collection[str]:
@@ -52,6 +56,12 @@ class BearerKeys:
                 log.info("keys changed", valid=sorted(digests))
             self._digests, self._read_at = digests, now
         return self._digests
+
+
+def bearer(authorization: str | None) -> str | None:
+    """What an Authorization header of the scheme Bearer carries, if it is one."""
+    scheme, _, credentials = (authorization or "").partition(" ")
+    return credentials.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _content(file: Path) -> bytes:

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sympozium_api import names
 from sympozium_api.trace import TraceContext
 from sympozium_runs.http.metrics import RequestMetrics
 from sympozium_runs.tracing import Tracing
@@ -70,7 +71,7 @@ class RequestTrace:
         state = scope["state"]
         state["span"].end(route, status)
         if "key_id" in state:
-            self._metrics.by_key.labels(state["key_id"], str(status)).inc()
+            self._metrics.by_key.labels(names.key_label(state["key_id"]), str(status)).inc()
         if scope["path"] not in _UNLOGGED:
             about = {name: state[name] for name in ("request_id", "key_id", "run") if name in state}
             if trace := state["span"].context:

@@ -20,7 +20,7 @@ router = APIRouter()
 async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation: one run, one fresh pod."""
     parts = context.of(request)
-    key_id = authenticate(request)
+    key_id = await authenticate(request)
     asked, body = chat.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     serving, headers = admit(request, key_id)
     model = models.chosen(serving.instance, asked.model)

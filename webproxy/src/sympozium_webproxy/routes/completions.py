@@ -20,11 +20,11 @@ router = APIRouter()
 async def create_completion(request: Request) -> Response:
     """Continue a prompt: one run, one fresh pod."""
     parts = context.of(request)
-    key_id = authenticate(request)
+    key_id = await authenticate(request)
     asked, body = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     serving, headers = admit(request, key_id)
-    if serving.instance.spec.memory.system_prompt:
-        raise bodies.unsupported("prompt", "a completion has no place for this instance's system prompt")
+    if serving.instance.spec.memory.system_prompt or serving.skills:
+        raise bodies.unsupported("prompt", "a completion has no place for this instance's system prompt and skills")
     model = models.chosen(serving.instance, asked.model)
     run = RunRequest(
         body, "web-proxy", key_id, idempotency_key(request), model=model, wait_seconds=wait_seconds(request)

@@ -27,7 +27,7 @@ router = APIRouter()
 async def create_embeddings(request: Request) -> Response:
     """Vectors of texts, by the instance's model server."""
     parts = context.of(request)
-    key_id = authenticate(request)
+    key_id = await authenticate(request)
     asked, body = embeddings.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     serving, headers = limit(request, key_id)
     model = embeddings.chosen(serving.instance, asked.model)

@@ -15,18 +15,18 @@ router = APIRouter()
 @router.get("/v1/models")
 async def list_models(request: Request) -> dict[str, Any]:
     """The models that requests may name."""
-    instance, created = _instance(request)
+    instance, created = await _instance(request)
     return models.listing(instance, created=created)
 
 
 @router.get("/v1/models/{model:path}")
 async def get_model(request: Request, model: str) -> dict[str, Any]:
     """One of them."""
-    instance, created = _instance(request)
+    instance, created = await _instance(request)
     return models.one(instance, model, created=created)
 
 
-def _instance(request: Request) -> tuple[SympoziumInstance, int]:
-    authenticate(request)
+async def _instance(request: Request) -> tuple[SympoziumInstance, int]:
+    await authenticate(request)
     instance = context.of(request).endpoint.serving().instance
     return instance, int(instance.metadata.created.timestamp())

@@ -36,7 +36,7 @@ _CANCEL_SECONDS = 20.0
 async def create_response(request: Request) -> Response:
     """Answer an input: one run, one fresh pod."""
     parts = context.of(request)
-    key_id = authenticate(request)
+    key_id = await authenticate(request)
     limit = parts.settings.max_body_bytes
     asked = responses_request.parse(await read_json_bytes(request, limit=limit))
     serving, headers = admit(request, key_id)
@@ -192,7 +192,7 @@ async def _earlier(
 
 async def _follow(request: Request, response_id: str) -> Handle:
     """A response of the caller's own, followed; raises OpenAIError 404."""
-    key_id = authenticate(request)
+    key_id = await authenticate(request)
     parts, name = context.of(request), responses_answer.run_of(response_id)
     if name is None:
         raise errors.response_not_found(response_id)
@@ -212,7 +212,7 @@ async def _follow(request: Request, response_id: str) -> Handle:
 
 async def _own(request: Request, response_id: str) -> AgentRun:
     """A response of the caller's own; raises OpenAIError 404."""
-    run = await _readable(request, authenticate(request), response_id)
+    run = await _readable(request, await authenticate(request), response_id)
     if run is None:
         raise errors.response_not_found(response_id)
     request.state.run = run.metadata.name

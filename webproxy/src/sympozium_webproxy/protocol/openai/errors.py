@@ -1,6 +1,6 @@
 """Errors as OpenAI's clients expect them: ``{"error": {"message", "type", "param", "code"}}`` under a status that says the class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sympozium_api.records import ErrorDetail
 
@@ -27,14 +27,26 @@ class OpenAIError(Exception):
         self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
 
 
-def unauthorized() -> OpenAIError:
-    """401: no key, or none that is valid."""
+def unauthorized(challenge: str) -> OpenAIError:
+    """401: no key, or none that is valid; ``challenge`` is the answer's WWW-Authenticate."""
     return OpenAIError(
         401,
         "Incorrect API key provided. Send a key of this endpoint as 'Authorization: Bearer <key>'.",
         code="invalid_api_key",
-        headers={"WWW-Authenticate": "Bearer"},
+        headers={"WWW-Authenticate": challenge},
     )
+
+
+def invalid_token(reason: str, challenge: str) -> OpenAIError:
+    """401: an access token that its issuer would not stand for."""
+    message = f"The access token was refused: {reason}"
+    return OpenAIError(401, message, code="invalid_token", headers={"WWW-Authenticate": challenge})
+
+
+def insufficient_scope(scopes: Sequence[str], challenge: str) -> OpenAIError:
+    """403: an access token that does not have all of these scopes."""
+    message = f"The access token needs the scopes: {' '.join(scopes)}"
+    return OpenAIError(403, message, code="insufficient_scope", headers={"WWW-Authenticate": challenge})
 
 
 def response_not_found(response: str) -> OpenAIError:

@@ -1,0 +1,42 @@
+"""The official MCP conformance suite against the web-proxy: ``make conformance``."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+CLIENTS = Path(os.environ.get("SYMPOZIUM_CACHE", Path.home() / ".cache/sympozium")) / "clients"
+NODE = CLIENTS / "mcp/bin/node"
+SUITE = CLIENTS / "mcp/node_modules/@modelcontextprotocol/conformance"
+pytestmark = pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")  # the suite of 2025 wants log messages
+FAILURES = Path(__file__).parent / "expected-failures"
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_the_server_does_what_the_specification_requires(
+    fixture_url: str, version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = FAILURES / f"{version}.yaml"
+    suite = await asyncio.create_subprocess_exec(
+        *(NODE, SUITE / "dist/index.js", "server", "--url", fixture_url, "--requirements", version),
+        *("--expected-failures", expected, "--output-dir", tmp_path),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(suite.communicate(), 300)
+    required = set(yaml.safe_load((SUITE / f"requirements/{version}.yaml").read_text())["server"])
+    failed = {name for name in required if _failures(tmp_path, name)}
+    with capsys.disabled():
+        print(f"\nMCP {version}: {len(required - failed)} of {len(required)} required server scenarios pass")  # noqa: T201 - what it is for
+    assert suite.returncode == 0, said.decode()
+    assert failed <= set(yaml.safe_load(expected.read_text())["server"] or [])
+
+
+def _failures(results: Path, scenario: str) -> list[str]:
+    """What of a scenario failed; one that was not run has failed."""
+    files = list(results.glob(f"*{scenario}-*/checks.json"))
+    checks = [check for file in files for check in json.loads(file.read_text())]
+    return [check["id"] for check in checks if check["status"] == "FAILURE"] if files else ["not run"]

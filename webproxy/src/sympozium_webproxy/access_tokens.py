@@ -1,0 +1,87 @@
+"""Access tokens: JWTs of the authorization server that an instance names (RFC 9068, RFC 8725). No token is kept or told."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+
+from sympozium_api import names
+from sympozium_api.instance import OAuth
+from sympozium_webproxy.issuer import IssuerKeys
+
+_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Asymmetric ones only: with HMAC, who can verify could sign."""
+_LEEWAY_SECONDS = 30
+"""How far the issuer's clock may be off ours."""
+
+
+class InvalidToken(Exception):
+    """The token is not of the issuer, not for this endpoint, or not now; the message says which."""
+
+
+class InsufficientScope(Exception):
+    """The token is valid and lacks a scope."""
+
+
+class AccessTokens:
+    """Verifies tokens offline, against the keys of the issuer that counts when a token comes."""
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._source: tuple[str | None, ...] = ()
+        self._keys: IssuerKeys | None = None
+
+    async def caller(self, token: str, oauth: OAuth) -> str:
+        """The key id of who a token was issued to. Raises InvalidToken, InsufficientScope and IssuerUnavailable."""
+        try:
+            claims = await self._claims(token, oauth)
+        except (jwt.PyJWKError, jwt.InvalidKeyError) as error:
+            raise InvalidToken("The issuer's key is of another kind.") from error
+        except jwt.PyJWTError as error:
+            raise InvalidToken(str(error)) from error
+        except RecursionError as error:
+            raise InvalidToken("It cannot be read.") from error
+        if not set(oauth.required_scopes) <= _scopes(claims):
+            raise InsufficientScope
+        return _key_id(oauth.issuer, claims["sub"])
+
+    async def _claims(self, token: str, oauth: OAuth) -> dict[str, Any]:
+        header = jwt.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if algorithm not in _ALGORITHMS:
+            raise InvalidToken("It is signed with an algorithm that is not accepted.")
+        jwk = await self._keys_of(oauth).find(header.get("kid", ""))
+        if jwk is None:
+            raise InvalidToken("It is signed with a key that its issuer does not have.")
+        return jwt.decode(
+            token,
+            jwt.PyJWK(jwk, jwk.get("alg") or algorithm),
+            algorithms=_ALGORITHMS,
+            audience=oauth.audiences,
+            issuer=oauth.issuer,
+            leeway=_LEEWAY_SECONDS,
+            options={"require": ["iss", "aud", "exp", "sub"], "enforce_minimum_key_length": True},
+        )
+
+    def _keys_of(self, oauth: OAuth) -> IssuerKeys:
+        source = (oauth.issuer, oauth.jwks_uri, oauth.certificate_authority)
+        if self._keys is None or self._source != source:
+            self._source, self._keys = source, IssuerKeys(oauth, clock=self._clock)
+        return self._keys
+
+
+def _scopes(claims: dict[str, Any]) -> set[str]:
+    """Scopes as RFC 9068 writes them, words in one string, or as a list, as some issuers do."""
+    found: set[str] = set()
+    for value in (claims.get("scope"), claims.get("scp")):
+        words = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
+        found |= {word for word in words if isinstance(word, str)}
+    return found
+
+
+def _key_id(issuer: str, subject: str) -> str:
+    """Who it is, without saying who: the same for all tokens of a subject, whichever client has them."""
+    digest = hashlib.sha256(json.dumps([issuer, subject]).encode()).hexdigest()
+    return f"{names.OAUTH_CALLERS}-{digest[:32]}"

@@ -1,0 +1,126 @@
+"""The public keys of an authorization server: fetched over HTTPS within bounds, kept, and fetched again when they change."""
+
+import asyncio
+import json
+import math
+import ssl
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import structlog
+
+from sympozium_api.instance import OAuth
+
+log = structlog.get_logger()
+
+Object = dict[str, Any]
+
+_FETCH_SECONDS = 5.0
+_AGAIN_SECONDS = 10.0
+"""A token with an unknown key has the keys fetched again, but not more often than this; longer than a fetch takes."""
+_FRESH_SECONDS = 600.0
+"""Keys older than this are fetched again beside a request, so that one which its issuer withdraws is soon not accepted."""
+_OLDEST_SECONDS = 24 * 3600.0
+"""For so long keys are good while their issuer is away."""
+_LARGEST_DOCUMENT = 256 * 1024
+
+
+class IssuerUnavailable(Exception):
+    """The keys cannot be fetched; ``retry_after``: seconds until that is tried again."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("the issuer's keys cannot be fetched")
+        self.retry_after = retry_after
+
+
+class _Unusable(Exception):
+    """What the issuer answers is no metadata, or no keys; the message says why."""
+
+
+class IssuerKeys:
+    """The keys of one issuer."""
+
+    def __init__(self, oauth: OAuth, *, clock: Callable[[], float]) -> None:
+        self._oauth = oauth
+        self._clock = clock
+        self._keys: dict[str, Object] = {}
+        self._fetched_at = float("-inf")
+        self._tried_at = float("-inf")
+        self._fetching: asyncio.Task[bool] | None = None
+
+    async def find(self, key_id: str) -> Object | None:
+        """The JSON Web Key of this id, or None where the issuer has none; raises IssuerUnavailable where nobody can say."""
+        age = self._clock() - self._fetched_at
+        if key_id in self._keys and age < _OLDEST_SECONDS:
+            if age >= _FRESH_SECONDS:
+                self._fetch_again()
+            return self._keys[key_id]
+        # shielded, for others may wait for the same fetch
+        if not await asyncio.shield(self._fetch_again()):
+            raise IssuerUnavailable(max(1, math.ceil(self._tried_at + _AGAIN_SECONDS - self._clock())))
+        return self._keys.get(key_id)
+
+    def _fetch_again(self) -> asyncio.Task[bool]:
+        """A fetch that begins now, or the last one if that was a moment ago; whether it succeeds."""
+        if self._fetching is None or self._clock() - self._tried_at >= _AGAIN_SECONDS:
+            self._tried_at = self._clock()
+            self._fetching = asyncio.create_task(self._fetch())
+        return self._fetching
+
+    async def _fetch(self) -> bool:
+        try:
+            async with asyncio.timeout(_FETCH_SECONDS):
+                self._keys = await _fetched(self._oauth)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError, _Unusable) as failure:
+            reason = str(failure) or type(failure).__name__
+            log.warning("keys of the issuer could not be fetched", issuer=self._oauth.issuer, reason=reason)
+            return False
+        self._fetched_at = self._clock()
+        return True
+
+
+async def _fetched(oauth: OAuth) -> dict[str, Object]:
+    """The issuer's signing keys by their ids; those without an id cannot be told apart, and are left out."""
+    authority = oauth.certificate_authority
+    connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=authority) if authority else True)
+    # trust_env: the proxy that the pod's environment names
+    async with aiohttp.ClientSession(connector=connector, trust_env=True, auto_decompress=False) as http:
+        keys = (await _document(http, oauth.jwks_uri or await _discovered(http, oauth.issuer))).get("keys")
+    if not isinstance(keys, list):
+        raise _Unusable("the issuer's key set has no keys")
+    found = [key for key in keys if isinstance(key, dict) and key.get("use", "sig") == "sig"]
+    return {key["kid"]: key for key in found if isinstance(key.get("kid"), str)}
+
+
+async def _discovered(http: aiohttp.ClientSession, issuer: str) -> str:
+    """Where the issuer's metadata says that its keys are: OpenID Connect Discovery, else RFC 8414."""
+    try:
+        metadata = await _document(http, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    except _Unusable:
+        place = urlsplit(issuer)
+        path = f"/.well-known/oauth-authorization-server{place.path.rstrip('/')}"
+        metadata = await _document(http, f"https://{place.netloc}{path}")
+    if metadata.get("issuer") != issuer:
+        raise _Unusable("the metadata is another issuer's")
+    uri = metadata.get("jwks_uri")
+    if not isinstance(uri, str) or not uri.startswith("https://"):
+        raise _Unusable("the metadata has no jwks_uri with https")
+    return uri
+
+
+async def _document(http: aiohttp.ClientSession, url: str) -> Object:
+    headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "sympozium-web-proxy"}
+    body = bytearray()
+    async with http.get(url, headers=headers, allow_redirects=False) as response:
+        if response.status != 200:
+            raise _Unusable(f"{url} answered {response.status}")
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) > _LARGEST_DOCUMENT:
+                raise _Unusable(f"{url} answered more than {_LARGEST_DOCUMENT} bytes")
+    found = json.loads(body)
+    if not isinstance(found, dict):
+        raise _Unusable(f"{url} answered no JSON object")
+    return found

@@ -1,0 +1,45 @@
+"""Ids of the events of a call's stream: which call, and how much of its answer's text a client has.
+
+With the session they name the run, so that any replica can go on where a stream broke off (see 0023 for why characters).
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+
+RequestId = str | int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in the stream of one call."""
+
+    request_id: RequestId
+    progress_token: RequestId | None
+    told: int
+    """Characters of the answer that the client has."""
+
+    def event_id(self) -> str:
+        """The id of the event that ends here."""
+        text = json.dumps([self.request_id, self.progress_token, self.told], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def place(event_id: str) -> Place | None:
+    """The place that an id names; None for what is no id of ours."""
+    try:
+        request_id, token, told = json.loads(base64.urlsafe_b64decode(event_id.encode() + b"=="))
+    except (ValueError, TypeError):
+        return None
+    if not _is_id(request_id) or not (token is None or _is_id(token)) or not isinstance(told, int) or told < 0:
+        return None
+    return Place(request_id, token, told)
+
+
+def run_key(session_id: str, request_id: RequestId) -> str:
+    """What the name of a call's run is made from, as from an Idempotency-Key: JSON-RPC ids are unique in a session."""
+    return f"mcp {session_id} {json.dumps(request_id)}"
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)

@@ -1,0 +1,39 @@
+"""An instance's skills as prompts."""
+
+from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
+
+from sympozium_api.skills import InstalledSkill, instructions
+from sympozium_webproxy.protocol.mcp import skills as installed
+
+
+class InvalidPrompt(Exception):
+    """There is no such prompt, or its arguments do not fit; the message says which."""
+
+
+def listing(skills: tuple[InstalledSkill, ...]) -> list[Prompt]:
+    """All prompts."""
+    return [
+        Prompt(name=name, title=skill.name, description=skill.description, arguments=_arguments(skill))
+        for name, skill in installed.by_name(skills).items()
+    ]
+
+
+def get(name: str, arguments: dict[str, str], skills: tuple[InstalledSkill, ...]) -> GetPromptResult:
+    """A prompt with its arguments filled in. Raises InvalidPrompt."""
+    skill = installed.by_name(skills).get(name)
+    if skill is None:
+        raise InvalidPrompt(f"Unknown prompt: {name}")
+    known = {parameter.name for parameter in skill.parameters}
+    missing = [p.name for p in skill.parameters if p.default is None and not arguments.get(p.name)]
+    if unknown := sorted(set(arguments) - known):
+        raise InvalidPrompt(f"{name}: unknown arguments: {', '.join(unknown)}")
+    if missing:
+        raise InvalidPrompt(f"{name}: missing arguments: {', '.join(missing)}")
+    text = TextContent(type="text", text=instructions(skill, arguments))
+    return GetPromptResult(description=skill.description, messages=[PromptMessage(role="user", content=text)])
+
+
+def _arguments(skill: InstalledSkill) -> list[PromptArgument]:
+    return [
+        PromptArgument(name=p.name, description=p.description, required=p.default is None) for p in skill.parameters
+    ]

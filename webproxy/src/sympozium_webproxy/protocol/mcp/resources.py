@@ -1,0 +1,71 @@
+"""Runs that have ended as resources: ``sympozium://runs/<name>``."""
+
+import json
+import re
+from typing import Any
+
+from mcp_types import ReadResourceResult, Resource, ResourceTemplate, TextResourceContents
+
+from sympozium_api.endings import record_of
+from sympozium_api.run import AgentRun
+from sympozium_webproxy.protocol.mcp import results
+
+_URI = re.compile(r"sympozium://runs/([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)")
+_JSON = "application/json"
+_LONGEST_TITLE = 80
+
+TEMPLATE = ResourceTemplate(
+    name="run",
+    title="A run",
+    uri_template="sympozium://runs/{name}",
+    description="What a run was asked and what became of it.",
+    mime_type=_JSON,
+)
+
+
+def run_of(uri: str) -> str | None:
+    """The run that a URI names; None for one that names none."""
+    match = _URI.fullmatch(uri)
+    return match[1] if match else None
+
+
+def of_run(run: AgentRun) -> Resource:
+    """A run in a listing."""
+    name = run.metadata.name
+    return Resource(
+        uri=_uri(name),
+        name=name,
+        title=_asked(run)[:_LONGEST_TITLE] or name,
+        description=f"{run.status.phase} at {run.status.completed_at}",
+        mime_type=_JSON,
+    )
+
+
+def read(run: AgentRun) -> ReadResourceResult:
+    """A run whole: what it was asked, and its result as a tool call tells it."""
+    told = results.of_end(run.metadata.name, record_of(run.status)).structured_content or {}
+    content: dict[str, Any] = told | {
+        "task": _asked(run),
+        "createdAt": run.metadata.creation_timestamp,
+        "completedAt": run.status.completed_at,
+    }
+    text = json.dumps(content, ensure_ascii=False)
+    return ReadResourceResult(
+        contents=[TextResourceContents(uri=_uri(run.metadata.name), mime_type=_JSON, text=text)],
+        ttl_ms=0,
+        cache_scope="private",
+    )
+
+
+def _uri(name: str) -> str:
+    return f"sympozium://runs/{name}"
+
+
+def _asked(run: AgentRun) -> str:
+    """The last text that the agent was given."""
+    if run.spec.task:
+        return run.spec.task
+    messages = (run.spec.request or {}).get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else {}
+    content = last.get("content") if isinstance(last, dict) else None
+    return content if isinstance(content, str) else ""

@@ -1,0 +1,89 @@
+"""What became of a run, as the result of a tool call."""
+
+from typing import Any
+
+from mcp_types import CallToolResult, TextContent
+
+from sympozium_api.endings import record_of
+from sympozium_api.records import Done, End
+from sympozium_api.run import AgentRun
+
+RUN_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "run": {"type": "string", "description": "Name of the run."},
+        "status": {"enum": ["pending", "running", "succeeded", "failed", "cancelled"]},
+        "text": {"type": "string", "description": "The agent's answer, once the run has succeeded."},
+        "finishReason": {"type": "string", "description": "Why the model stopped."},
+        "usage": {"type": "object", "description": "Tokens, as the model counts them."},
+        "error": {
+            "type": "object",
+            "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+            "required": ["type", "message"],
+        },
+    },
+    "required": ["run", "status"],
+}
+
+
+def of_end(run: str, end: End) -> CallToolResult:
+    """The result of a run that has ended: its answer, or why there is none."""
+    if end["type"] == "done":
+        text, about = _answer(end)
+        return _result(text, {"run": run, "status": "succeeded", "text": text} | about)
+    error = end["error"]
+    status = "cancelled" if error["type"] == "cancelled" else "failed"
+    reason = {"type": error["type"], "message": error["message"]}
+    return _result(
+        f"The run {run} {'was cancelled' if status == 'cancelled' else 'failed'}: {error['message']} ({error['type']})",
+        {"run": run, "status": status, "error": reason},
+        is_error=True,
+    )
+
+
+def of_run(run: AgentRun, *, works: bool) -> CallToolResult:
+    """The result of looking after a run: how it stands, and its end where it has ended.
+
+    A run that failed is told as such, and is no error of the call that asked for it.
+    """
+    name = run.metadata.name
+    if run.ended:
+        return of_end(name, record_of(run.status)).model_copy(update={"is_error": False})
+    return ongoing(name, works=works)
+
+
+def ongoing(run: str, *, works: bool) -> CallToolResult:
+    """The result of looking after a run that has not ended."""
+    status = "running" if works else "pending"
+    return _result(f"The run {run} is {status}.", {"run": run, "status": status})
+
+
+def refused(message: str) -> CallToolResult:
+    """The result of a call that could not be carried out, told so that the model behind the client can mend it."""
+    return _result(message, None, is_error=True)
+
+
+def piece(choices: list[dict[str, Any]]) -> str:
+    """What a piece of the model's stream adds to the answer's text."""
+    texts = [(choice.get("delta") or {}).get("content") for choice in choices if not choice.get("index")]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def answer(end: Done) -> str:
+    """The answer's text."""
+    return _answer(end)[0]
+
+
+def _answer(end: Done) -> tuple[str, dict[str, Any]]:
+    choice = end["choices"][0] if end["choices"] else {}
+    said = choice.get("message") or {}
+    text = said.get("content") or said.get("refusal")
+    reason, usage = choice.get("finish_reason"), end["usage"]
+    about = {"finishReason": reason if isinstance(reason, str) else None, "usage": usage or None}
+    return text if isinstance(text, str) else "", {key: value for key, value in about.items() if value is not None}
+
+
+def _result(text: str, structured: dict[str, Any] | None, *, is_error: bool = False) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], structured_content=structured, is_error=is_error
+    )

@@ -1,0 +1,32 @@
+"""What a resource server tells OAuth clients: its metadata (RFC 9728) and its challenges (RFC 6750)."""
+
+from typing import Any
+
+from sympozium_api.instance import OAuth
+
+METADATA_PATH = "/.well-known/oauth-protected-resource"
+RESOURCES = ("", "/mcp", "/sse")
+"""Paths of what clients may call a resource; each has metadata of its own, which must have the URL that the client knows."""
+
+
+def metadata(base_url: str, resource: str, oauth: OAuth) -> dict[str, Any]:
+    """The metadata of one of the RESOURCES."""
+    found: dict[str, Any] = {
+        "resource": f"{base_url}{resource}",
+        "authorization_servers": [oauth.issuer],
+        "bearer_methods_supported": ["header"],
+    }
+    return found | ({"scopes_supported": oauth.required_scopes} if oauth.required_scopes else {})
+
+
+def challenge(oauth: OAuth | None, base_url: str, path: str, error: str | None = None) -> str:
+    """A WWW-Authenticate for a request of this path: where its metadata is, and what was wrong with the token, if there was one."""
+    if oauth is None:
+        return "Bearer"
+    resource = next((known for known in RESOURCES if known and f"{path}/".startswith(f"{known}/")), "")
+    params = {"resource_metadata": f"{base_url}{METADATA_PATH}{resource}"}
+    if error:
+        params["error"] = error
+    if oauth.required_scopes:
+        params["scope"] = " ".join(oauth.required_scopes)
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in params.items())

@@ -1,0 +1,108 @@
+"""The HTTP response of one request: a JSON body or, once there is something to tell before the answer, server-sent events."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from sympozium_runs.http import sse
+from sympozium_runs.http.encoding import json_bytes
+from sympozium_webproxy.routes.mcp.exchange import Message, Outcome, Sink
+
+Work = Callable[[Sink], Awaitable[Outcome]]
+
+
+def frame(message: Message, event_id: str | None = None) -> bytes:
+    """A message as an event."""
+    place = f"id: {event_id}\n".encode() if event_id else b""
+    return place + sse.data(message, event="message")
+
+
+def priming(event_id: str) -> bytes:
+    """An event that says nothing but its id: where a stream can be resumed that breaks off before its first message."""
+    return f"id: {event_id}\ndata:\n\n".encode()
+
+
+class Answer(Response):
+    """Does a request's work and tells what comes of it. A caller that leaves cancels the work.
+
+    ``opening`` is sent at once, and makes it a stream from the start; else it becomes one with the first message, or when
+    ``keep_alive_seconds`` have passed in silence.
+    """
+
+    def __init__(
+        self, work: Work, headers: Mapping[str, str], *, keep_alive_seconds: float, opening: bytes | None = None
+    ) -> None:
+        super().__init__()
+        self._work = work
+        self._own_headers = dict(headers)
+        self._patience = keep_alive_seconds
+        self._opening = opening
+        self._streaming = False
+        self._told: asyncio.Queue[bytes | Outcome | None] = asyncio.Queue()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        """Answer as an ASGI application."""
+        working = asyncio.create_task(self._do())
+        leaving = asyncio.create_task(_left(receive))
+        for task in (working, leaving):
+            task.add_done_callback(lambda _: self._told.put_nowait(None))
+        try:
+            await self._tell(send)
+        finally:
+            leaving.cancel()
+            working.cancel()
+            await asyncio.wait([working, leaving])
+        if not working.cancelled():
+            working.result()
+
+    async def _do(self) -> None:
+        self._told.put_nowait(await self._work(self._sink))
+
+    def _sink(self, message: Message, event_id: str | None) -> None:
+        self._told.put_nowait(frame(message, event_id))
+
+    async def _tell(self, send: Send) -> None:
+        if self._opening is not None:
+            await self._send_frame(send, self._opening)
+        while True:
+            told = await self._next()
+            if told is None:
+                return
+            if isinstance(told, bytes):
+                await self._send_frame(send, told)
+            else:
+                await self._end(send, told)
+                return
+
+    async def _next(self) -> bytes | Outcome | None:
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._told.get()
+        except TimeoutError:
+            return sse.KEEP_ALIVE
+
+    async def _end(self, send: Send, outcome: Outcome) -> None:
+        if self._streaming:
+            await send({"type": "http.response.body", "body": frame(outcome.message)})
+            return
+        content = json_bytes(outcome.message)
+        about = {"content-type": "application/json", "content-length": str(len(content))}
+        await self._begin(send, outcome.status, {**about, **outcome.headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _send_frame(self, send: Send, content: bytes) -> None:
+        if not self._streaming:
+            self._streaming = True
+            await self._begin(send, 200, sse.HEADERS)
+        await send({"type": "http.response.body", "body": content, "more_body": True})
+
+    async def _begin(self, send: Send, status: int, headers: Mapping[str, str]) -> None:
+        raw = [(name.lower().encode(), value.encode()) for name, value in {**self._own_headers, **headers}.items()]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,121 @@
+"""Tool calls: one that becomes a run and waits for its end, and those that look after a run."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from mcp.server.session import ServerSession
+from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
+from mcp_types import CallToolResult
+
+from sympozium_api.records import End
+from sympozium_runs.runs import Handle, RunRequest
+from sympozium_webproxy import context
+from sympozium_webproxy.endpoint import Serving
+from sympozium_webproxy.protocol.mcp import results, tasks
+from sympozium_webproxy.protocol.mcp.events import run_key
+from sympozium_webproxy.protocol.mcp.tools import Ask, CancelRun, GetRun
+from sympozium_webproxy.protocol.openai import models
+from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_webproxy.routes.deadline import wait_seconds
+from sympozium_webproxy.routes.mcp import own
+from sympozium_webproxy.routes.mcp.exchange import Caller, Ctx
+from sympozium_webproxy.routes.mcp.exchange import caller as caller_of
+from sympozium_webproxy.routes.start import idempotency_key, start
+
+_SOURCE = "mcp"
+_CANCEL_SECONDS = 20.0
+"""How long a cancel waits for its run to have ended."""
+
+
+async def ask(ctx: Ctx, serving: Serving, asked: Ask, *, as_task: bool) -> CallToolResult | dict[str, Any]:
+    """Make a run and wait for its end, or answer with its task. Raises OpenAIError 503, and those of wrong headers."""
+    caller = caller_of(ctx)
+    follows_text = progress_token_from_params(ctx.params) is not None
+    run = RunRequest(
+        {"messages": [{"role": "user", "content": asked.prompt}]},
+        _SOURCE,
+        caller.key_id,
+        _name_from(caller, ctx),
+        model=models.chosen(serving.instance, None),
+        wait_seconds=None if as_task else wait_seconds(caller.http),
+        background=as_task or caller.durable,
+    )
+    try:
+        handle = await start(caller.http, serving, run, streamed=follows_text)
+    except OpenAIError as error:
+        if error.status in (429, 503):
+            raise
+        return results.refused(str(error))
+    try:
+        if as_task:
+            return tasks.created(handle.run)
+        end = await tell_progress(ctx.session, handle) if follows_text else await handle.end()
+        return results.of_end(handle.name, end)
+    finally:
+        handle.close()
+
+
+async def tell_progress(session: ServerSession, handle: Handle) -> End:
+    """Tell a run's text as it comes; progress is how many characters of it were told. The end record, when it comes."""
+    told = 0
+    while True:
+        record = await handle.next()
+        if record is None:
+            continue
+        if record["type"] == "done" or record["type"] == "error":
+            return record
+        if record["type"] == "delta" and (text := results.piece(record["choices"])):
+            told += len(text)
+            await session.report_progress(told, message=text)
+
+
+async def get_run(caller: Caller, asked: GetRun) -> CallToolResult:
+    """How a run stands, once it has ended or the caller has waited long enough."""
+    handle = await own.follow(caller, asked.run)
+    if handle is None:
+        return _no_such_run(asked.run)
+    try:
+        await _wait(handle, asked.wait_seconds)
+    finally:
+        handle.close()
+    return await _as_it_is(caller, asked.run)
+
+
+async def cancel_run(caller: Caller, asked: CancelRun) -> CallToolResult:
+    """End a run, and tell how it stands then."""
+    handle = await own.follow(caller, asked.run)
+    if handle is None:
+        return _no_such_run(asked.run)
+    try:
+        if not handle.run.ended:
+            await own.cancel(caller, handle.run)
+            await _wait(handle, _CANCEL_SECONDS)
+    finally:
+        handle.close()
+    return await _as_it_is(caller, asked.run)
+
+
+async def _wait(handle: Handle, patience: float) -> None:
+    if not handle.run.ended and patience:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await handle.end()
+
+
+async def _as_it_is(caller: Caller, name: str) -> CallToolResult:
+    run = await own.run(caller, name)
+    if run is None:
+        return _no_such_run(name)
+    return results.of_run(run, works=context.of(caller.http).runs.works(run))
+
+
+def _no_such_run(name: str) -> CallToolResult:
+    return results.refused(f"There is no run {name!r}.")
+
+
+def _name_from(caller: Caller, ctx: Ctx) -> str | None:
+    """What the run's name is made from, so that a cancel or a resumed stream finds it at any replica; None: it is random."""
+    if caller.session is None or ctx.request_id is None:
+        return idempotency_key(caller.http)
+    return run_key(caller.session.id, ctx.request_id)

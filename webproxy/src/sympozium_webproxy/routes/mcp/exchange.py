@@ -1,0 +1,140 @@
+"""One JSON-RPC request of an MCP client, answered by the SDK's server, whatever transport brought it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import anyio
+from mcp.server.connection import Connection
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.runner import modern_error_data, serve_one
+from mcp.shared.dispatcher import CallOptions
+from mcp.shared.exceptions import NoBackChannelError
+from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
+from mcp.shared.message import ServerMessageMetadata
+from mcp.shared.transport_context import TransportContext
+from mcp_types import INTERNAL_ERROR, JSONRPCRequest
+from starlette.requests import Request
+
+from sympozium_webproxy.protocol.mcp.events import Place, RequestId
+from sympozium_webproxy.protocol.mcp.sessions import Session
+from sympozium_webproxy.protocol.openai.errors import OpenAIError
+
+Message = dict[str, Any]
+Ctx = ServerRequestContext[Any, Any]
+Sink = Callable[[Message, str | None], None]
+"""Takes what is told before a request's answer: a message, and the id of its place in the stream where it has one."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request, and what becomes of the request's run without its caller."""
+
+    http: Request
+    key_id: str
+    session: Session | None = None
+    durable: bool = False
+    """Whether a run goes on when the connection breaks: it can be resumed."""
+
+
+def caller(ctx: Ctx) -> Caller:
+    """Who sent the request that a handler of the SDK's server is called for."""
+    return cast(Caller, ctx.request)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A request's answer, and the HTTP status and headers that it has where none were sent before."""
+
+    message: Message
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Exchange:
+    """The SDK's ``DispatchContext`` of one request. The client is never asked anything: it may be served elsewhere next."""
+
+    transport: TransportContext
+    request_id: RequestId
+    message_metadata: ServerMessageMetadata
+    progress_token: RequestId | None
+    sink: Sink
+    resumable: bool
+    cancel_requested: anyio.Event = field(default_factory=anyio.Event)
+    can_send_request: bool = False
+
+    async def send_raw_request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,  # noqa: ARG002 - the SDK's protocol
+        opts: CallOptions | None = None,  # noqa: ARG002 - the SDK's protocol
+    ) -> dict[str, Any]:
+        raise NoBackChannelError(method)
+
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        opts: CallOptions | None = None,  # noqa: ARG002 - the SDK's protocol
+    ) -> None:
+        self.sink(_notification(method, params), None)
+
+    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        if self.progress_token is None:
+            return
+        place = Place(self.request_id, self.progress_token, int(progress)).event_id() if self.resumable else None
+        self.sink(progress_message(self.progress_token, progress, message, total), place)
+
+
+def progress_message(token: RequestId, progress: float, message: str | None, total: float | None = None) -> Message:
+    """A progress notification."""
+    told = {"progressToken": token, "progress": progress, "total": total, "message": message}
+    return _notification("notifications/progress", {key: value for key, value in told.items() if value is not None})
+
+
+def result(request_id: RequestId, value: dict[str, Any]) -> Message:
+    """The answer of a request that succeeded."""
+    return {"jsonrpc": "2.0", "id": request_id, "result": value}
+
+
+def failure(request_id: RequestId | None, code: int, message: str | None, data: Any = None) -> Message:
+    """The answer of a request that failed; without an id where none could be read."""
+    error = {"code": code, "message": message} | ({} if data is None else {"data": data})
+    return {"jsonrpc": "2.0", "id": request_id, "error": error}
+
+
+def refusal(error: OpenAIError, request_id: RequestId | None = None) -> Outcome:
+    """An error of the web-proxy's own, with its status."""
+    about = error.body["error"]
+    message = failure(request_id, INTERNAL_ERROR, about["message"], {"type": about["code"] or about["type"]})
+    return Outcome(message, error.status, error.headers)
+
+
+async def answer(
+    server: Server[Any], request: JSONRPCRequest, caller: Caller, connection: Connection, sink: Sink
+) -> Outcome:
+    """Answer a request. Cancelling this cancels the request."""
+    exchange = _Exchange(
+        transport=TransportContext(kind="streamable-http", can_send_request=False, headers=caller.http.headers),
+        request_id=request.id,
+        message_metadata=ServerMessageMetadata(request_context=caller),
+        progress_token=progress_token_from_params(request.params),
+        sink=sink,
+        resumable=caller.durable,
+    )
+    try:
+        served = await serve_one(
+            server, exchange, request.method, request.params, connection=connection, lifespan_state={}
+        )
+    except OpenAIError as error:
+        return refusal(error, request.id)
+    except Exception as error:  # noqa: BLE001 - the SDK's own mapping: what nobody foresaw is logged and told as internal
+        told = modern_error_data(error)
+        return Outcome(failure(request.id, told.code, told.message, told.data))
+    return Outcome(result(request.id, served))
+
+
+def _notification(method: str, params: Mapping[str, Any] | None) -> Message:
+    return {"jsonrpc": "2.0", "method": method} | ({} if params is None else {"params": dict(params)})

@@ -1,0 +1,83 @@
+"""The runs of a caller's own key: no other key's are ever told, not even that they exist."""
+
+import re
+
+from sympozium_api import names
+from sympozium_api.client import ApiError
+from sympozium_api.run import AgentRun
+from sympozium_runs.runs import Handle
+from sympozium_webproxy import context
+from sympozium_webproxy.routes.mcp.exchange import Caller
+from sympozium_webproxy.routes.start import api_away
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_PAGE = 20
+"""Runs on a page: each may hold a megabyte."""
+
+
+class NoSuchPage(Exception):
+    """A cursor that is none of ours, or too old."""
+
+
+async def run(caller: Caller, name: str) -> AgentRun | None:
+    """A run as it is now; None where this key has none of that name. Raises OpenAIError 503."""
+    parts = context.of(caller.http)
+    if not _NAME.fullmatch(name):
+        return None
+    try:
+        with api_away():
+            found = await parts.runs.get(parts.settings.namespace, name)
+    except ApiError as error:
+        if error.not_found:
+            return None
+        raise
+    return found if _is_own(caller, found) else None
+
+
+async def follow(caller: Caller, name: str) -> Handle | None:
+    """A run, followed; None where this key has none of that name. Raises OpenAIError 503."""
+    parts = context.of(caller.http)
+    if not _NAME.fullmatch(name):
+        return None
+    try:
+        with api_away():
+            handle = await parts.runs.follow(parts.settings.namespace, name)
+    except ApiError as error:
+        if error.not_found:
+            return None
+        raise
+    if _is_own(caller, handle.run):
+        return handle
+    handle.close()
+    return None
+
+
+async def cancel(caller: Caller, found: AgentRun) -> None:
+    """Ask for a run's end; one that has ended stays as it is. Raises OpenAIError 503."""
+    if not found.ended:
+        with api_away():
+            await context.of(caller.http).runs.cancel(found)
+
+
+async def ended(caller: Caller, *, after: str) -> tuple[list[AgentRun], str]:
+    """Runs that have ended, from where the page before ended, and where this one does. Raises NoSuchPage, OpenAIError 503."""
+    parts = context.of(caller.http)
+    try:
+        with api_away():
+            found, more = await parts.runs.ended_of(
+                parts.settings.namespace, parts.settings.instance, caller.key_id, limit=_PAGE, after=after
+            )
+    except ApiError as error:
+        if after and error.status in (400, 410):
+            raise NoSuchPage from error
+        raise
+    return [item for item in found if _is_own(caller, item)], more
+
+
+def _is_own(caller: Caller, found: AgentRun) -> bool:
+    about = found.metadata.annotations
+    return (
+        found.spec.agent_ref == context.of(caller.http).settings.instance
+        and about.get(names.ANNOTATION_KEY_ID) == caller.key_id
+        and names.ANNOTATION_DISCARDED not in about
+    )

@@ -1,0 +1,235 @@
+"""``/sse`` and ``/message``: the transport of 2024-11-05. A client's stream is held by one replica, its messages may come to any."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import structlog
+from fastapi import APIRouter, Request, Response
+from mcp.server.connection import Connection
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
+from mcp_types import INVALID_REQUEST, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
+from mcp_types.version import LATEST_HANDSHAKE_VERSION
+from starlette.types import Receive, Scope, Send
+
+from sympozium_runs.http import sse
+from sympozium_webproxy import context
+from sympozium_webproxy.protocol.mcp import sessions
+from sympozium_webproxy.protocol.mcp.events import RequestId
+from sympozium_webproxy.protocol.mcp.sessions import Session
+from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_webproxy.routes.admission import authenticate
+from sympozium_webproxy.routes.body import read_json_bytes
+from sympozium_webproxy.routes.mcp import exchange
+from sympozium_webproxy.routes.mcp.answer import frame
+from sympozium_webproxy.routes.mcp.exchange import Caller, Outcome, refusal
+from sympozium_webproxy.routes.mcp.message import (
+    Refused,
+    accepts,
+    message,
+    parsed,
+    pass_limits,
+    refused,
+    response,
+    server,
+    signing_key,
+)
+
+log = structlog.get_logger()
+router = APIRouter()
+
+_PASSED_ON_BY = "x-sympozium-passed-on"
+"""Signature of the replica that let a message's caller in, and passes the message on to the one with its stream."""
+_PASS_ON_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
+
+
+@dataclass
+class Stream:
+    """One client's open stream, and its calls under way."""
+
+    frames: "asyncio.Queue[bytes]" = field(default_factory=asyncio.Queue)
+    calls: dict[RequestId, "asyncio.Task[None]"] = field(default_factory=dict)
+    version: str = ""
+    """Agreed on; empty until then."""
+
+    def begin(self, request_id: RequestId, call: Coroutine[Any, Any, None]) -> None:
+        """Start a call; it is forgotten when it is over."""
+        task = asyncio.create_task(call)
+        self.calls[request_id] = task
+        task.add_done_callback(lambda _: self.calls.pop(request_id, None))
+
+    def cancel(self, request_id: RequestId | None) -> None:
+        """End a call of the client's, if it goes on."""
+        if request_id in self.calls:
+            self.calls[request_id].cancel()
+
+
+Streams = dict[str, Stream]
+"""The streams that this replica holds, by their sessions' ids."""
+
+
+def streams() -> Streams:
+    """None yet."""
+    return {}
+
+
+@router.get("/sse")
+async def open_stream(request: Request) -> Response:
+    """Begin a session: its first event says where its messages go, the others are the answers."""
+    try:
+        key_id = await authenticate(request)
+        accepts(request, stream=True)
+        parts = context.of(request)
+        session = sessions.begin(key_id, "", now=parts.clock.now().timestamp(), replica=parts.settings.address)
+        token = sessions.seal(session, signing_key(request, key_id))
+    except Refused as refusing:
+        return response(refusing.outcome)
+    except OpenAIError as error:
+        return response(refusal(error))
+    return _StreamResponse(request, session.id, f"event: endpoint\ndata: /message?sessionId={token}\n\n".encode())
+
+
+@router.post("/message")
+async def take_message(request: Request) -> Response:
+    """A message of a session: 202 at once, and what comes of it on the session's stream."""
+    try:
+        body = await _body(request)
+        token = request.query_params.get("sessionId") or request.query_params.get("session_id") or ""
+        key_id, session = await _let_in(request, token, body)
+        if session.replica != context.of(request).settings.address:
+            return await _pass_on(request, token, session, body)
+        stream = _streams(request).get(session.id)
+        if stream is None:
+            raise refused(404, "There is no such session.")
+        _take(request, Caller(request, key_id, session), stream, message(parsed(body)))
+    except Refused as refusing:
+        return response(refusing.outcome)
+    except OpenAIError as error:
+        return response(refusal(error))
+    return Response("Accepted", status_code=202)
+
+
+class _StreamResponse(Response):
+    """A session's stream, open until its client leaves or this replica is to end. Then its calls are cancelled."""
+
+    def __init__(self, request: Request, session_id: str, opening: bytes) -> None:
+        super().__init__()
+        self._parts = context.of(request)
+        self._streams = _streams(request)
+        self._id = session_id
+        self._opening = opening
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        """Answer as an ASGI application."""
+        stream = self._streams[self._id] = Stream()
+        telling = asyncio.create_task(self._tell(stream, send))
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del self._streams[self._id]
+            tasks = [telling, leaving, *stream.calls.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _tell(self, stream: Stream, send: Send) -> None:
+        head = [(name.encode(), value.encode()) for name, value in sse.HEADERS.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        told = self._opening
+        while not (self._parts.draining and told is sse.KEEP_ALIVE and not stream.calls):
+            await send({"type": "http.response.body", "body": told, "more_body": True})
+            told = await self._next(stream)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _next(self, stream: Stream) -> bytes:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._parts.settings.keep_alive_seconds):
+                return await stream.frames.get()
+        return sse.KEEP_ALIVE
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _streams(request: Request) -> Streams:
+    found: Streams = request.app.state.mcp_streams
+    return found
+
+
+async def _body(request: Request) -> bytes:
+    if _PASSED_ON_BY not in request.headers:
+        await authenticate(request)  # before anything is read
+    return await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes)
+
+
+async def _let_in(request: Request, token: str, body: bytes) -> tuple[str, Session]:
+    """The caller's key and session; raises OpenAIError 401, Refused 404."""
+    passed_on = request.headers.get(_PASSED_ON_BY)
+    key_id = await authenticate(request) if passed_on is None else sessions.claimed_key(token)
+    key = signing_key(request, key_id)
+    session = sessions.unseal(token, key, key_id=key_id, now=context.of(request).clock.now().timestamp())
+    if session is None or (passed_on is not None and not sessions.is_signed(passed_on, session, key, body)):
+        raise refused(404, "There is no such session.")
+    request.state.key_id = key_id
+    return key_id, session
+
+
+def _take(request: Request, caller: Caller, stream: Stream, asked: JSONRPCMessage) -> None:
+    """Do what a message asks for. Raises Refused 429 and 503."""
+    if isinstance(asked, JSONRPCNotification) and asked.method == "notifications/cancelled":
+        stream.cancel(cancelled_request_id_from_params(asked.params))
+    if isinstance(asked, JSONRPCRequest):
+        pass_limits(request, caller.key_id, asked)
+        stream.begin(asked.id, _call(request, caller, stream, asked))
+
+
+async def _call(request: Request, caller: Caller, stream: Stream, asked: JSONRPCRequest) -> None:
+    def tell(said: exchange.Message, _: str | None = None) -> None:
+        stream.frames.put_nowait(frame(said))
+
+    if not stream.version and asked.method not in ("initialize", "ping"):
+        tell(exchange.failure(asked.id, INVALID_REQUEST, "Begin the session with 'initialize'."))
+        return
+    connection = Connection.from_envelope(stream.version or LATEST_HANDSHAKE_VERSION, None, {})
+    try:
+        outcome = await exchange.answer(server(request), asked, caller, connection, tell)
+    except OpenAIError as error:
+        outcome = refusal(error, asked.id)
+    if asked.method == "initialize":
+        stream.version = _agreed(outcome)
+    tell(outcome.message)
+
+
+def _agreed(outcome: Outcome) -> str:
+    return str(outcome.message.get("result", {}).get("protocolVersion", ""))
+
+
+async def _pass_on(request: Request, token: str, session: Session, body: bytes) -> Response:
+    """Hand a message to the replica that holds its session's stream. Raises Refused 404 where that one is gone."""
+    if _PASSED_ON_BY in request.headers:
+        raise refused(404, "There is no such session.")  # the address is another's by now
+    headers = {
+        "content-type": "application/json",
+        "host": request.headers.get("host", ""),
+        "x-request-id": request.state.request_id,
+        _PASSED_ON_BY: sessions.sign_message(session, signing_key(request, session.key_id), body),
+    }
+    url = f"http://{session.replica}/message"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_PASS_ON_TIMEOUT) as http,
+            http.post(url, params={"sessionId": token}, data=body, headers=headers, allow_redirects=False) as answered,
+        ):
+            told = {
+                name: answered.headers[name] for name in ("content-type", "retry-after") if name in answered.headers
+            }
+            return Response(await answered.content.read(65536), answered.status, told)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        log.info("the replica of an MCP session is gone", replica=session.replica, reason=type(error).__name__)
+        raise refused(404, "There is no such session.") from error

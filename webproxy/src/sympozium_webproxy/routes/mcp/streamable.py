@@ -1,0 +1,262 @@
+"""``/mcp``: Streamable HTTP, with sessions (2025-03-26 to 2025-11-25) and without (2026-07-28)."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from mcp.server.connection import Connection
+from mcp.shared.inbound import (
+    ERROR_CODE_HTTP_STATUS,
+    MCP_PROTOCOL_VERSION_HEADER,
+    InboundLadderRejection,
+    InboundModernRoute,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    unsupported_protocol_version_rejection,
+    validate_mcp_param_headers,
+)
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params, progress_token_from_params
+from mcp_types import (
+    HEADER_MISMATCH,
+    PROTOCOL_VERSION_META_KEY,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    methods,
+)
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, is_version_at_least
+
+from sympozium_runs.runs import Handle
+from sympozium_webproxy import context
+from sympozium_webproxy.protocol.mcp import events, results, sessions
+from sympozium_webproxy.protocol.mcp.events import Place
+from sympozium_webproxy.protocol.mcp.sessions import Session
+from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_webproxy.routes.admission import authenticate
+from sympozium_webproxy.routes.body import read_json_bytes
+from sympozium_webproxy.routes.mcp import exchange, own
+from sympozium_webproxy.routes.mcp.answer import Answer, priming
+from sympozium_webproxy.routes.mcp.exchange import Caller, Outcome, Sink, refusal
+from sympozium_webproxy.routes.mcp.message import (
+    Refused,
+    accepts,
+    message,
+    parsed,
+    pass_limits,
+    refused,
+    response,
+    server,
+    signing_key,
+)
+
+router = APIRouter()
+
+_SESSION = "mcp-session-id"
+_PRIMED_SINCE = "2025-11-25"
+"""Older clients cannot read an event without data."""
+
+
+@router.post("/mcp")
+async def post(request: Request) -> Response:
+    """One message."""
+    try:
+        key_id = await authenticate(request)
+        accepts(request, json=True, stream=True)
+        said = parsed(await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes))
+        if _is_stateless(request, said):
+            return _stateless(request, key_id, said)
+        return await _in_session(request, key_id, said)
+    except Refused as refusing:
+        return response(refusing.outcome)
+    except OpenAIError as error:
+        return response(refusal(error))
+
+
+@router.get("/mcp")
+async def resume(request: Request) -> Response:
+    """Go on with a call's stream that broke off. There is no stream of its own for messages that belong to no call: there are none."""
+    try:
+        key_id = await authenticate(request)
+        if not _has_sessions(request):
+            return _not_allowed("POST")
+        accepts(request, stream=True)
+        session = _session(request, key_id)
+        place = events.place(request.headers.get("last-event-id", ""))
+        if place is None:
+            return _not_allowed("POST")
+        return await _resumed(request, Caller(request, key_id, session, durable=True), session, place)
+    except Refused as refusing:
+        return response(refusing.outcome)
+    except OpenAIError as error:
+        return response(refusal(error))
+
+
+@router.delete("/mcp")
+async def end(request: Request) -> Response:
+    """405: a session is nothing that could be removed (docs/decisions/0031)."""
+    try:
+        await authenticate(request)
+        return _not_allowed("POST")
+    except OpenAIError as error:
+        return response(refusal(error))
+
+
+def _not_allowed(allowed: str) -> Response:
+    return Response(status_code=405, headers={"Allow": allowed})
+
+
+def _has_sessions(request: Request) -> bool:
+    return request.headers.get(MCP_PROTOCOL_VERSION_HEADER, LATEST_HANDSHAKE_VERSION) in HANDSHAKE_PROTOCOL_VERSIONS
+
+
+def _is_stateless(request: Request, said: Any) -> bool:
+    """Whether a message is of the newest version: its header says so, or a header is missing that its body calls for."""
+    match said:
+        case {"method": str() as method, "params": {"_meta": {**meta}}} if (
+            MCP_PROTOCOL_VERSION_HEADER not in request.headers
+        ):
+            return method != "initialize" and PROTOCOL_VERSION_META_KEY in meta
+    return not _has_sessions(request)
+
+
+def _stateless(request: Request, key_id: str, said: Any) -> Response:
+    asked = message(said)
+    if isinstance(asked, JSONRPCNotification):  # a caller cancels by leaving, and there is nothing else to notify of
+        _refuse(unsupported_protocol_version_rejection(request.headers.get(MCP_PROTOCOL_VERSION_HEADER, "")), None)
+        return Response(status_code=202)
+    if not isinstance(asked, JSONRPCRequest):
+        raise refused(400, "The body must be one JSON-RPC request or notification.")
+    if twice := find_duplicated_routing_header(request.headers.items()):
+        raise refused(400, f"{twice} header appears more than once", code=HEADER_MISMATCH, id_=asked.id)
+    headers = {name: value.strip() for name, value in request.headers.items()}
+    route = classify_inbound_request(said, headers=headers)
+    if isinstance(route, InboundLadderRejection):
+        raise _rejected(route, asked.id)
+    _check_param_headers(request, asked)
+    pass_limits(request, key_id, asked)
+    connection = _connection(route)
+
+    async def work(sink: Sink) -> Outcome:
+        outcome = await exchange.answer(server(request), asked, Caller(request, key_id), connection, sink)
+        error = outcome.message.get("error")
+        status = ERROR_CODE_HTTP_STATUS.get(error["code"], outcome.status) if error else outcome.status
+        return Outcome(outcome.message, status, outcome.headers)
+
+    return _answer(request, work)
+
+
+def _connection(route: InboundModernRoute) -> Connection:
+    return Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
+
+
+def _check_param_headers(request: Request, asked: JSONRPCRequest) -> None:
+    params, lookup = asked.params or {}, server(request).get_tool_input_schema
+    name, arguments = params.get("name"), params.get("arguments") or {}
+    if asked.method == "tools/call" and lookup and isinstance(name, str) and isinstance(arguments, Mapping):
+        schema = lookup(name)
+        _refuse(schema and validate_mcp_param_headers(schema, arguments, request.headers), asked.id)
+
+
+def _refuse(rejection: Any, request_id: events.RequestId | None) -> None:
+    if rejection:
+        raise _rejected(rejection, request_id)
+
+
+def _rejected(rejection: InboundLadderRejection, request_id: events.RequestId | None) -> Refused:
+    status = ERROR_CODE_HTTP_STATUS.get(rejection.code, 400)
+    return refused(status, rejection.message, code=rejection.code, data=rejection.data, id_=request_id)
+
+
+async def _in_session(request: Request, key_id: str, said: Any) -> Response:
+    asked = message(said)
+    if isinstance(asked, JSONRPCRequest) and asked.method == "initialize":
+        return _begun(request, key_id, asked)
+    session = _session(request, key_id)
+    caller = Caller(request, key_id, session, durable=True)
+    if not isinstance(asked, JSONRPCRequest):
+        if isinstance(asked, JSONRPCNotification) and asked.method == "notifications/cancelled":
+            await _cancel(caller, session, cancelled_request_id_from_params(asked.params))
+        return Response(status_code=202)
+    pass_limits(request, key_id, asked)
+    connection = Connection.from_envelope(session.version, None, {})
+    opening = None
+    if asked.method == "tools/call" and is_version_at_least(session.version, _PRIMED_SINCE):
+        opening = priming(Place(asked.id, progress_token_from_params(asked.params), 0).event_id())
+    work = partial(exchange.answer, server(request), asked, caller, connection)
+    return _answer(request, work, opening=opening)
+
+
+def _begun(request: Request, key_id: str, asked: JSONRPCRequest) -> Response:
+    wanted = (asked.params or {}).get("protocolVersion")
+    version = wanted if wanted in HANDSHAKE_PROTOCOL_VERSIONS else LATEST_HANDSHAKE_VERSION
+    session = sessions.begin(key_id, version, now=context.of(request).clock.now().timestamp())
+    token = sessions.seal(session, signing_key(request, key_id))
+    connection = Connection.from_envelope(version, None, {})
+
+    async def work(sink: Sink) -> Outcome:
+        outcome = await exchange.answer(server(request), asked, Caller(request, key_id), connection, sink)
+        return Outcome(outcome.message, headers={} if "error" in outcome.message else {_SESSION: token})
+
+    return _answer(request, work)
+
+
+def _session(request: Request, key_id: str) -> Session:
+    """The session that a request belongs to; raises Refused 400, and 404: then the client begins a new one."""
+    token = request.headers.get(_SESSION)
+    if not token:
+        raise refused(400, "The header Mcp-Session-Id is missing; begin a session with 'initialize'.")
+    now = context.of(request).clock.now().timestamp()
+    session = sessions.unseal(token, signing_key(request, key_id), key_id=key_id, now=now)
+    if session is None:
+        raise refused(404, "There is no such session.")
+    return session
+
+
+async def _cancel(caller: Caller, session: Session, request_id: events.RequestId | None) -> None:
+    if request_id is not None and (run := await own.run(caller, _run_name(caller, session, request_id))):
+        await own.cancel(caller, run)
+
+
+def _run_name(caller: Caller, session: Session, request_id: events.RequestId) -> str:
+    parts = context.of(caller.http)
+    instance = parts.endpoint.serving().instance
+    return parts.runs.name_of(instance, caller.key_id, events.run_key(session.id, request_id))
+
+
+async def _resumed(request: Request, caller: Caller, session: Session, place: Place) -> Response:
+    handle = await own.follow(caller, _run_name(caller, session, place.request_id))
+    if handle is None:
+        raise refused(404, "There is no such call.")
+
+    async def work(sink: Sink) -> Outcome:
+        try:
+            return await _rest(handle, session, place, sink)
+        finally:
+            handle.close()
+
+    opening = priming(place.event_id()) if is_version_at_least(session.version, _PRIMED_SINCE) else b""
+    return _answer(request, work, opening=opening)
+
+
+async def _rest(handle: Handle, session: Session, place: Place, sink: Sink) -> Outcome:
+    """What the client does not have yet. Where the run's pod speaks to another replica, that is its end alone."""
+    told = 0
+    while True:
+        record = await handle.next()
+        if record is None:
+            continue
+        if record["type"] == "done" or record["type"] == "error":
+            whole = results.of_end(handle.name, record).model_dump(mode="json", by_alias=True, exclude_none=True)
+            said = methods.serialize_server_result("tools/call", session.version, whole)
+            return Outcome(exchange.result(place.request_id, said))
+        if record["type"] == "delta" and place.progress_token is not None:
+            text = results.piece(record["choices"])
+            before, told = told, told + len(text)
+            if told > place.told:
+                at = Place(place.request_id, place.progress_token, told).event_id()
+                fresh = text[max(place.told - before, 0) :]
+                sink(exchange.progress_message(place.progress_token, told, fresh), at)
+
+
+def _answer(request: Request, work: Any, *, opening: bytes | None = None) -> Answer:
+    return Answer(work, {}, keep_alive_seconds=context.of(request).settings.keep_alive_seconds, opening=opening)

@@ -1,0 +1,23 @@
+"""GET /.well-known/oauth-protected-resource: which authorization server issues tokens for this endpoint. Without a key."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
+
+from sympozium_webproxy import context
+from sympozium_webproxy.protocol import oauth as protocol
+from sympozium_webproxy.routes.address import base_url
+
+router = APIRouter()
+
+
+@router.get("/.well-known/oauth-protected-resource")
+@router.get("/.well-known/oauth-protected-resource/mcp")
+@router.get("/.well-known/oauth-protected-resource/sse")
+async def protected_resource(request: Request) -> dict[str, Any]:
+    """The metadata of the resource whose path follows; 404 where no issuer is named."""
+    oauth = context.of(request).endpoint.oauth()
+    if oauth is None:
+        raise HTTPException(404)
+    return protocol.metadata(base_url(request), request.url.path.removeprefix(protocol.METADATA_PATH), oauth)
