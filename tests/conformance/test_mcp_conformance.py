@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-CLIENTS = Path(os.environ.get("SYMPOZIUM_CACHE", Path.home() / ".cache/sympozium")) / "clients"
-NODE = CLIENTS / "mcp/bin/node"
-SUITE = CLIENTS / "mcp/node_modules/@modelcontextprotocol/conformance"
+CLIENTS = Path(os.environ.get("SYMPOZIUM_CACHE") or Path.home() / ".cache/sympozium") / "clients/mcp"
+"""Where ``local/clients.sh`` installs the suite, and a Node that is new enough for it."""
+NODE = CLIENTS / "bin/node"
+SUITE = CLIENTS / "node_modules/@modelcontextprotocol/conformance"
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")  # the suite of 2025 wants log messages
 FAILURES = Path(__file__).parent / "expected-failures"
 

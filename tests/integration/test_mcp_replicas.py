@@ -150,6 +150,16 @@ async def test_a_cancel_finds_the_call_of_another_replica(world: World) -> None:
     assert ended["result"]["isError"]
 
 
+async def test_a_call_ends_when_its_caller_waits_no_longer(world: World) -> None:
+    replica = world.replicas[0]
+    answer = await replica.post(ask(), await replica.begin(), **{"x-request-timeout": "0.05"})
+    ended = events(answer.text)[-1][1]
+    assert ended is not None
+    assert ended["result"]["structuredContent"]["error"]["type"] == "deadline_exceeded"
+    (name,) = world.kubernetes.names(RUNS)
+    assert world.kubernetes.object(RUNS, name)["spec"]["cancel"] is True
+
+
 async def test_a_broken_stream_is_resumed_where_it_broke_off(world: World) -> None:
     first, second, third = world.replicas
     session = await first.begin()
@@ -227,6 +237,9 @@ async def test_a_request_id_means_one_call(world: World) -> None:
     assert "Hello" in (await first).text
     assert "Hello" in (await again).text
     assert len(world.kubernetes.names(RUNS)) == 1
+    in_another_session = asyncio.create_task(replica.post(ask(1), await replica.begin()))
+    await (await world.pod(replica, among=2)).answer("Good day")
+    assert "Good day" in (await in_another_session).text
     other = ask(1, arguments={"task": "something else"})
     assert events((await replica.post(other, session)).text)[-1][1]["result"]["isError"]  # type: ignore[index]
 

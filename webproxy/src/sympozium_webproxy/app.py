@@ -23,7 +23,7 @@ def create_app(context: Context, *, mcp: handlers.CurrentServer | None = None) -
     app = FastAPI(title="Sympozium web endpoint", docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
     app.state.context = context
     app.state.mcp = mcp or handlers.current_server(context.endpoint)
-    app.state.mcp_streams = sse.streams()
+    app.state.mcp_streams = sse.Streams()
     for routes in (chat, responses, completions, embeddings, models, oauth, streamable, sse, health):
         app.include_router(routes.router)
     app.add_exception_handler(OpenAIError, _openai_error)

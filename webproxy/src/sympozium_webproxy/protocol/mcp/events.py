@@ -29,7 +29,7 @@ def place(event_id: str) -> Place | None:
     """The place that an id names; None for what is no id of ours."""
     try:
         request_id, token, told = json.loads(base64.urlsafe_b64decode(event_id.encode() + b"=="))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     if not _is_id(request_id) or not (token is None or _is_id(token)) or not isinstance(told, int) or told < 0:
         return None

@@ -73,7 +73,7 @@ def claimed_key(token: str) -> str:
     """The API key that an id says it was made for, whoever made it; empty where it is none."""
     try:
         return str(json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))["key_id"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ""
 
 

@@ -50,13 +50,15 @@ async def ask(ctx: Ctx, serving: Serving, asked: Ask, *, as_task: bool) -> CallT
     try:
         if as_task:
             return tasks.created(handle.run)
-        end = await tell_progress(ctx.session, handle) if follows_text else await handle.end()
+        end = await _tell_progress(ctx.session, handle) if follows_text else await handle.end()
+        if caller.durable and end["type"] == "error" and end["error"]["type"] == "deadline_exceeded":
+            await own.cancel(caller, handle.run)  # it would go on: nobody has to wait for it
         return results.of_end(handle.name, end)
     finally:
         handle.close()
 
 
-async def tell_progress(session: ServerSession, handle: Handle) -> End:
+async def _tell_progress(session: ServerSession, handle: Handle) -> End:
     """Tell a run's text as it comes; progress is how many characters of it were told. The end record, when it comes."""
     told = 0
     while True:

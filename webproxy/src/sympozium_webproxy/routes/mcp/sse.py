@@ -71,11 +71,6 @@ Streams = dict[str, Stream]
 """The streams that this replica holds, by their sessions' ids."""
 
 
-def streams() -> Streams:
-    """None yet."""
-    return {}
-
-
 @router.get("/sse")
 async def open_stream(request: Request) -> Response:
     """Begin a session: its first event says where its messages go, the others are the answers."""
