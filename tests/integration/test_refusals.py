@@ -153,6 +153,42 @@ class TestWhenItCannotBeServed:
         assert int(response.headers["retry-after"]) > 0
         asked.cancel()
 
+    async def test_a_queue_that_is_full_refuses_no_retry_of_what_was_accepted(self, proxy: Proxy) -> None:
+        proxy.kubernetes.put(instance(maxConcurrentRuns=1, maxQueuedRuns=1))
+        await eventually(lambda: proxy.context.endpoint.serving().instance.spec.max_queued_runs == 1)
+        ended = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "ended"}))
+        await (await proxy.pod()).answer("Hello")
+        assert (await ended).status_code == 200
+        await eventually(lambda: proxy.context.open_runs() == 0)
+        going = [asyncio.create_task(proxy.chat(headers={"Idempotency-Key": key})) for key in ("one", "two")]
+        await eventually(lambda: proxy.context.open_runs() == 2)
+
+        again = await proxy.chat(headers={"Idempotency-Key": "ended"})
+        assert (again.status_code, again.headers["x-sympozium-run"]) == (200, (await ended).headers["x-sympozium-run"])
+        refused = await proxy.chat(headers={"Idempotency-Key": "new"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
+        retry = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "two"}))
+        await (await proxy.pod(among=3)).answer("Hello")
+        assert (await retry).status_code == 200
+        assert len(proxy.kubernetes.names(RUNS)) == 3
+        going[0].cancel()
+        assert (await going[1]).status_code == 200
+
+    async def test_a_key_that_asks_for_too_much_leaves_half_of_the_queue_to_others(self, proxy: Proxy) -> None:
+        (proxy.keys / "api-key-alice").write_text("sk-alice")
+        proxy.clock.advance(5)
+        proxy.kubernetes.put(instance(maxConcurrentRuns=2, maxQueuedRuns=18))
+        await eventually(lambda: proxy.context.endpoint.serving().instance.spec.max_queued_runs == 18)
+        greedy = [asyncio.create_task(proxy.chat()) for _ in range(90)]
+        await eventually(lambda: sum(task.done() for task in greedy) == 80)
+        assert {(await task).json()["error"]["code"] for task in greedy if task.done()} == {"queue_full"}
+        assert len(proxy.kubernetes.names(RUNS)) == 10
+
+        alice = [asyncio.create_task(proxy.chat(key="sk-alice")) for _ in range(5)]
+        await eventually(lambda: len(proxy.kubernetes.names(RUNS)) == 15)
+        for task in (*greedy, *alice):
+            task.cancel()
+
 
 class TestRateLimit:
     async def test_it_holds_per_key_and_says_when_to_come_back(self, proxy: Proxy) -> None:
