@@ -109,6 +109,24 @@ class TestWhenItCannotBeServed:
         [name] = proxy.kubernetes.names(RUNS)
         await eventually(lambda: proxy.kubernetes.object(RUNS, name)["spec"].get("cancel") is True)
 
+    async def test_so_is_one_that_a_server_that_hung_makes_after_all(self, proxy: Proxy) -> None:
+        create = proxy.kubernetes.create
+
+        async def late(*arguments: Any) -> Any:
+            await asyncio.sleep(0.5)
+            await create(*arguments)
+
+        async def hangs(*arguments: Any) -> Any:
+            making.append(asyncio.create_task(late(*arguments)))
+            raise ApiUnavailable("no answer in time")
+
+        making = list[asyncio.Task[Any]]()
+        proxy.kubernetes.create = hangs  # type: ignore[assignment, method-assign]
+        assert (await proxy.chat()).status_code == 503
+        await eventually(lambda: bool(proxy.kubernetes.names(RUNS)))
+        [name] = proxy.kubernetes.names(RUNS)
+        await eventually(lambda: proxy.kubernetes.object(RUNS, name)["spec"].get("cancel") is True)
+
     async def test_the_api_server_refuses_the_run(self, proxy: Proxy) -> None:
         proxy.kubernetes.refuse("create", RUNS, api_error(403, "Forbidden", "exceeded quota"))
         response = await proxy.chat()

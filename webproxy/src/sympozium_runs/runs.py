@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 _CANCEL_ATTEMPTS = 8
 _CANCEL_BACKOFF_SECONDS = 0.25
+_IN_DOUBT_SECONDS = 2.0
 
 
 class KeyReused(Exception):
@@ -147,7 +148,7 @@ class Runs:
             follower.close()
             self._queue.leave(name)
             if isinstance(failure, ApiUnavailable) and request.idempotency_key is None:
-                self._spawn(self._cancel(follower.key))  # it may have been made, and nobody will ever ask for it
+                self._spawn(self._cancel_in_doubt(follower.key))
             raise
         handle = Handle(run, follower, self, self._queue)
         if request.wait_seconds is not None:
@@ -254,6 +255,12 @@ class Runs:
         if not self._board.wanted(key):
             self._board.stop(key)
             self._spawn(self._cancel(key))
+
+    async def _cancel_in_doubt(self, key: tuple[str, str]) -> None:
+        """Cancel a run that may have been made, and that nobody will ever ask for; or is made yet, by an API server that hung."""
+        await self._cancel(key)
+        await asyncio.sleep(_IN_DOUBT_SECONDS)
+        await self._cancel(key)
 
     async def _cancel(self, key: tuple[str, str]) -> None:
         for attempt in range(_CANCEL_ATTEMPTS):
