@@ -184,7 +184,7 @@ class Runs:
     async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> AgentRun:
         namespace, digest = instance.metadata.namespace, _digest(request.asked or request.body)
         try:
-            return await self._store.create(namespace, self._manifest(instance, request, name, digest))
+            made = await self._store.create(namespace, self._manifest(instance, request, name, digest))
         except ApiError as error:
             if not error.already_exists:
                 raise
@@ -193,6 +193,9 @@ class Runs:
                 raise KeyReused from error
             self.observe(found)
             return found
+        if self._board.noted(made.key) is None:  # else the watch was quicker, and has seen more
+            self._board.note(made)
+        return made
 
     def _manifest(self, instance: SympoziumInstance, request: RunRequest, name: str, digest: str) -> dict[str, Any]:
         return {
@@ -221,6 +224,7 @@ class Runs:
 
     def observe(self, run: AgentRun) -> None:
         """Take note of how a run is in the cluster: its end, or the wish to cancel it, whoever wrote it."""
+        self._board.note(run)
         if run.ended:
             self._board.publish(run.key, endings.record_of(run.status))
         if run.ended or run.spec.cancel:

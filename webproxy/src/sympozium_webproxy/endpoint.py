@@ -39,6 +39,11 @@ class Endpoint:
         return self.read.is_set()
 
     @property
+    def instance(self) -> SympoziumInstance | None:
+        """The instance as it was seen last, whether it is to be served or not."""
+        return self._serving.instance if self._serving else None
+
+    @property
     def rate_limit(self) -> RateLimit:
         """The limit of each API key; the default one until the instance has been read."""
         return self._serving.rate_limit if self._serving else RateLimit()
