@@ -199,9 +199,10 @@ async def test_a_second_request_before_the_answer_is_dropped_and_the_connection_
 
 @pytest.mark.parametrize("after", [b"", HEAD + b"efgh", HEAD[:10], b"\0"])
 async def test_a_caller_that_leaves_is_noticed_whatever_it_sent_after_its_request(after: bytes) -> None:
-    left = asyncio.Event()
+    came, left = asyncio.Event(), asyncio.Event()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        came.set()
         while (await receive())["type"] != "http.disconnect":
             pass
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -209,6 +210,6 @@ async def test_a_caller_that_leaves_is_noticed_whatever_it_sent_after_its_reques
 
     async with calling(Site(), Quick, application) as caller, asyncio.timeout(5):
         caller.writer.write(HEAD + b"abcd" + after)
-        await asyncio.sleep(0.02)
+        await came.wait()
         caller.writer.transport.abort()
         await left.wait()
