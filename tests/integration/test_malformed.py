@@ -11,7 +11,7 @@ import random
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,10 +64,10 @@ def documented_requests() -> st.SearchStrategy[tuple[str, bytes]]:
 
 
 def routed_requests() -> st.SearchStrategy[tuple[str, bytes]]:
-    """Any method and body on every other route of both ports."""
+    """Any method and body on every route of both ports, whether the OpenAPI knows it or not."""
     proxy = described()
-    places = [("url", route.path) for route in proxy.app.routes if hasattr(route, "path")]
-    places += [("surface", route.path) for route in proxy.surface.routes if hasattr(route, "path")]
+    places = [("url", path) for path in _paths(proxy.app.routes)]
+    places += [("surface", path) for path in _paths(proxy.surface.routes)]
     methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "BREW"])
     return st.builds(
         lambda place, method, body: (place[0], _request(method, place[1], body)),
@@ -75,6 +75,13 @@ def routed_requests() -> st.SearchStrategy[tuple[str, bytes]]:
         methods,
         st.binary(max_size=200),
     )
+
+
+def _paths(routes: Iterable[Any]) -> Iterator[str]:
+    for route in routes:
+        if isinstance(path := getattr(route, "path", None), str):
+            yield path
+        yield from _paths(getattr(getattr(route, "original_router", None), "routes", ()))  # of an included router
 
 
 def _bytes(case: Case[Any]) -> bytes:
