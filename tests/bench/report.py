@@ -76,7 +76,7 @@ def _bursts(figures: Figures) -> Iterator[Row]:
 
 def _memory(figures: Figures) -> Iterator[Row]:
     for name, megabytes in figures["memory_mb"].items():
-        yield f"memory of the {name}", f"{megabytes} MB", "<= 60 MB" if name == "agent" else "<= 120 MB"
+        yield f"memory: {name}", f"{megabytes} MB", "<= 60 MB" if name == "agent" else "<= 120 MB"
 
 
 def _overhead(figures: Figures) -> Iterator[Row]:
