@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo gateway down clean-cache setup test unit e2e conformance check format generate bench
+.PHONY: help demo gateway down clean-cache setup test unit fuzz e2e conformance check format generate bench
 
 VENV := .venv
 RUN := $(VENV)/bin/
@@ -36,6 +36,9 @@ test: setup ## every test, the cluster's included (starts the cluster where ther
 
 unit: setup ## the tests that need no cluster: seconds
 	@$(RUN)pytest tests/unit tests/contract tests/integration
+
+fuzz: setup ## 100,000 malformed requests: no error of ours, and nothing left behind
+	@$(RUN)pytest tests/integration/test_malformed.py --hypothesis-profile=malformed-100000 --log-cli-level=INFO
 
 e2e: setup ## the tests that need a cluster
 	@local/clients.sh

@@ -1,6 +1,6 @@
 """``make bench``: the figures of the design, each beside a bare Job in the same run, against a scripted instant model.
 
-Prints a table and writes ``.local/bench.json``. Run under ``$SYMPOZIUM_EXEC``, where pods and Services can be reached.
+Prints tables and writes ``.local/bench.json``. Run under ``$SYMPOZIUM_EXEC``, where pods and Services can be reached.
 """
 
 import argparse
@@ -11,13 +11,15 @@ import secrets
 import time
 from pathlib import Path
 
-from tests.bench import memory, report
+from tests.bench import memory, overhead, report, waterfall
 from tests.bench.audit import AuditLog
 from tests.bench.barejob import BareJobs
 from tests.bench.requests import Requests
 from tests.e2e.conftest import Endpoint, Namespace, instance, model_server, until
 
 RESULTS = Path(".local/bench.json")
+PARTS = ("cold", "bursts", "memory", "overhead")
+CONCURRENCY = (10, 20)
 REST_SECONDS = 0.7
 """Between two samples: what the one before left to be cleaned up shall not be measured."""
 
@@ -26,26 +28,49 @@ SETTLE_SECONDS = 5
 
 
 def main() -> None:
-    """Make two namespaces, measure, print, remove them."""
-    parser = argparse.ArgumentParser(description="Measure cold runs beside bare Jobs.")
+    """Measure the parts that were asked for, and print them."""
+    parser = argparse.ArgumentParser(description="Measure what a request costs, beside bare Jobs.")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default: all)")
     parser.add_argument("--sequential", type=int, default=30, help="requests one after the other")
-    parser.add_argument("--burst", type=int, default=60, help="requests at concurrency 10")
+    parser.add_argument("--burst", type=int, default=60, help="requests at each concurrency")
+    parser.add_argument("--requests", type=int, default=10_000, help="requests to the web-proxy alone, 200 per second")
     asked = parser.parse_args()
-    image = Namespace("sympozium-system").get("deployment", "sympozium-runs")["spec"]["template"]["spec"]["containers"][
-        0
-    ]["image"]
+    figures: report.Figures = {"load_average": list(os.getloadavg())}
+    if {"cold", "bursts", "memory"} & set(asked.parts):
+        figures |= on_the_cluster(asked)
+    if "overhead" in asked.parts:
+        figures |= asyncio.run(overhead.measure(requests=asked.requests))
+    print(report.tables(figures))  # noqa: T201 - what the command is for
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def on_the_cluster(asked: argparse.Namespace) -> report.Figures:
+    """Make namespaces, measure, remove them."""
+    system = Namespace("sympozium-system")
+    image = system.get("deployment", "sympozium-runs")["spec"]["template"]["spec"]["containers"][0]["image"]
     suffix = secrets.token_hex(2)
     ours, bare, with_token = namespaces = [Namespace(f"bench-{name}-{suffix}") for name in ("runs", "bare", "token")]
     for namespace in namespaces:
         namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name}})
+    figures: report.Figures = {}
     try:
-        figures = asyncio.run(measure(ours, bare, with_token, image, asked.sequential, asked.burst))
+        endpoint = prepare(ours, image)
+        requests = Requests(endpoint.url, endpoint.key)
+        asyncio.run(requests.burst(3, concurrency=1))  # the first of anything is slower: caches, connections
+        if "cold" in asked.parts:
+            yardsticks = BareJobs(bare, image, token=False), BareJobs(with_token, image, token=True)
+            figures |= asyncio.run(cold(requests, ours, yardsticks, asked.sequential))
+        if "bursts" in asked.parts:
+            figures["bursts"] = {
+                str(number): asyncio.run(burst(requests, asked.burst, number)) for number in CONCURRENCY
+            }
+        if "memory" in asked.parts:
+            figures["memory_mb"] = asyncio.run(held(requests, endpoint, system))
     finally:
         for namespace in namespaces:
             namespace.delete("namespace", namespace.name, "--wait=false")
-    print(report.table(figures))  # noqa: T201 - what the command is for
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
 
 
 def prepare(namespace: Namespace, image: str) -> Endpoint:
@@ -61,52 +86,63 @@ def prepare(namespace: Namespace, image: str) -> Endpoint:
     return Endpoint(namespace, "bench").serves()
 
 
-async def measure(
-    ours: Namespace, bare: Namespace, with_token: Namespace, image: str, sequential: int, burst: int
+async def cold(
+    requests: Requests, ours: Namespace, yardsticks: tuple[BareJobs, BareJobs], count: int
 ) -> report.Figures:
-    """All figures; the three kinds of samples take turns."""
-    endpoint = prepare(ours, image)
-    requests = Requests(endpoint.url, endpoint.key)
-    bare_jobs, token_jobs = BareJobs(bare, image, token=False), BareJobs(with_token, image, token=True)
-    for _ in range(3):  # the first of anything is slower: caches, connections
-        await requests.stream()
-        await bare_jobs.first_line()
-        await token_jobs.first_line()
+    """Requests and both kinds of bare Jobs, taking turns, and what the API server was asked meanwhile."""
+    bare_jobs, token_jobs = yardsticks
+    for yardstick in yardsticks:
+        await yardstick.first_line()
     log = AuditLog.from_environment()
     begin = log.position() if log else 0
     streams, bare_lines, token_lines = [], [], []
-    for _ in range(sequential):
+    for _ in range(count):
         await asyncio.sleep(REST_SECONDS)
         streams.append(await requests.stream())
         await asyncio.sleep(REST_SECONDS)
         bare_lines.append(await bare_jobs.first_line())
         await asyncio.sleep(REST_SECONDS)
         token_lines.append(await token_jobs.first_line())
-    await asyncio.to_thread(_settled, ours, bare)
-    writes = log.per_object(begin, {ours.name: sequential, bare.name: sequential}) if log else {}
-    await asyncio.to_thread(_removed, bare, with_token)
-    at_once = await requests.burst(burst, concurrency=10)
-    held = memory.of_processes(("sympozium_operator", "sympozium_webproxy", "sympozium_runs"))
-    endpoint.use_model("hang")
-    waiting = asyncio.create_task(requests.stream())
-    await asyncio.sleep(3)
-    held |= memory.of_processes(("sympozium_agent",))
-    waiting.cancel()
+    await asyncio.to_thread(_settled, ours, bare_jobs.namespace)
+    spaces = {ours.name: count, bare_jobs.namespace.name: count}
+    writes = log.per_object(begin, spaces) if log else {}
+    found = waterfall.steps(streams, ours, log, begin) if log else {}
+    await asyncio.to_thread(_removed, bare_jobs.namespace, token_jobs.namespace)
     return {
-        "load_average": list(os.getloadavg()),
         "cold_first_token_s": report.spread([stream.first_token for stream in streams]),
         "bare_job_first_line_s": report.spread(bare_lines),
         "token_job_first_line_s": report.spread(token_lines),
         "cold_total_s": report.spread([stream.total for stream in streams]),
         "chunk_delay_s": report.spread([delay for stream in streams for delay in stream.chunk_delays]),
         "last_token_to_end_s": report.spread([stream.after_last_token for stream in streams]),
-        "burst_seconds": report.spread([stream.total for stream in at_once.streams]),
-        "burst_per_second": round(len(at_once.streams) / at_once.seconds, 2),
-        "burst_lost": burst - len(at_once.streams),
         "api_writes_per_run": writes.get(ours.name, {}),
-        "api_writes_per_bare_job": writes.get(bare.name, {}),
-        "memory_mb": held,
+        "api_writes_per_bare_job": writes.get(bare_jobs.namespace.name, {}),
+        "waterfall_s": found,
     }
+
+
+async def burst(requests: Requests, count: int, concurrency: int) -> report.Figures:
+    """Many requests at once; afterwards a rest."""
+    done = await requests.burst(count, concurrency=concurrency)
+    await asyncio.sleep(SETTLE_SECONDS)
+    return {
+        "first_token_s": report.spread([stream.first_token for stream in done.streams]),
+        "total_s": report.spread([stream.total for stream in done.streams]),
+        "per_second": round(len(done.streams) / done.seconds, 2),
+        "lost": count - len(done.streams),
+    }
+
+
+async def held(requests: Requests, endpoint: Endpoint, system: Namespace) -> dict[str, float]:
+    """Memory of every part, after all that was asked of it before."""
+    endpoint.use_model("hang")
+    waiting = asyncio.create_task(requests.stream())
+    await asyncio.sleep(3)
+    places = {"operator": system, "runs": system, "web-proxy": endpoint.namespace, "agent": endpoint.namespace}
+    try:
+        return {name: await asyncio.to_thread(memory.resident_mb, place, name) for name, place in places.items()}
+    finally:
+        waiting.cancel()
 
 
 def _settled(ours: Namespace, bare: Namespace) -> None:

@@ -17,7 +17,7 @@ class BareJobs:
 
     def __init__(self, namespace: Namespace, image: str, *, token: bool) -> None:
         """``token``: its pod has the API token that Kubernetes mounts by default, and so a volume to wait for."""
-        self._namespace = namespace.name
+        self.namespace = namespace
         self._image = image
         self._token = token
         self._numbers = itertools.count()
@@ -35,7 +35,7 @@ class BareJobs:
         port = server.sockets[0].getsockname()[1]
         async with Client.connect(from_environment()) as client:
             began = time.perf_counter()
-            await client.create(JOBS, self._namespace, self._job(f"{_own_address()}:{port}"))
+            await client.create(JOBS, self.namespace.name, self._job(f"{_own_address()}:{port}"))
             ended: float = await asyncio.wait_for(said, 60)
         server.close()
         return ended - began

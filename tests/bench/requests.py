@@ -15,6 +15,9 @@ BODY: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}], "str
 class Stream:
     """One answer, as seen by its caller."""
 
+    run: str = ""
+    sent_at: float = 0
+    """Unix time."""
     first_token: float = 0
     total: float = 0
     after_last_token: float = 0
@@ -43,9 +46,10 @@ class Requests:
             return await self._stream(http)
 
     async def _stream(self, http: httpx2.AsyncClient) -> Stream:
-        seen, began, last = Stream(), time.perf_counter(), 0.0
+        seen, began, last = Stream(sent_at=time.time()), time.perf_counter(), 0.0
         async with http.stream("POST", self._url, json=BODY, headers=self._headers) as response:
             response.raise_for_status()
+            seen.run = response.headers["x-sympozium-run"]
             async for line in response.aiter_lines():
                 now = time.perf_counter()
                 if line == "data: [DONE]":

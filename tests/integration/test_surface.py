@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.model import Model
 from tests.fakes.pod import FakePod, TokenIssuer, delta, done
-from tests.integration.conftest import instance, listening
+from tests.integration.conftest import Proxy, eventually, instance, listening
 
 from sympozium_api import names, skills
 from sympozium_api.client import ApiUnavailable
@@ -226,3 +227,39 @@ class TestTheEndRecord:
 async def test_a_cancelled_run_has_no_task(world: World) -> None:
     world.kubernetes.put(run("r1", cancel=True))
     assert (await world.pod().task()).status_code == 410
+
+
+class TestAtTheReplicaThatHoldsTheCaller:
+    async def test_a_pod_costs_no_read_of_the_api_server(self, proxy: Proxy) -> None:
+        asked = asyncio.create_task(proxy.chat())
+        pod = await proxy.pod()
+        proxy.kubernetes.reads.clear()
+        assert (await pod.task()).status_code == 200
+        await pod.answer("Hello")
+        assert (await asked).json()["choices"][0]["message"]["content"] == "Hello"
+        assert not [read for read in proxy.kubernetes.reads if read[0] == "get"]
+
+    async def test_the_task_is_of_the_instance_as_it_is_now(self, proxy: Proxy, model: Model) -> None:
+        asked = asyncio.create_task(proxy.chat())
+        pod = await proxy.pod()
+        await proxy.use_model(model, "slow:1:0")
+        assert (await pod.task()).json()["request"]["model"] == "slow:1:0"
+        await pod.answer("Hello")
+        await asked
+
+    async def test_a_run_that_somebody_cancels_has_no_task(self, proxy: Proxy) -> None:
+        asked = asyncio.create_task(proxy.chat())
+        pod = await proxy.pod()
+        proxy.kubernetes.put({"kind": "AgentRun", "metadata": {"name": pod.run}, "spec": {"cancel": True}})
+        await eventually(lambda: proxy.context.runs._board.noted(("default", pod.run)) is None)
+        assert (await pod.task()).status_code == 410
+        asked.cancel()
+
+    async def test_a_pod_of_another_job_is_refused_all_the_same(self, proxy: Proxy) -> None:
+        asked = asyncio.create_task(proxy.chat())
+        pod = await proxy.pod()
+        other = {**proxy.kubernetes.object(RUNS, pod.run), "metadata": {"name": pod.run, "uid": "another"}}
+        other["spec"] = {"agentRef": "demo"}
+        assert (await FakePod(other, proxy.issuer, proxy.surface).task()).status_code == 403
+        await pod.answer("Hello")
+        await asked

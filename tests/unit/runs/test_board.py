@@ -2,7 +2,9 @@
 
 import pytest
 
+from sympozium_api.base import Metadata
 from sympozium_api.records import Delta, error
+from sympozium_api.run import AgentRun, RunSpec
 from sympozium_runs.board import Board, Left
 
 KEY = ("default", "r1")
@@ -118,4 +120,17 @@ def test_what_nobody_follows_and_no_pod_speaks_of_is_forgotten() -> None:
     assert KEY not in board
     follower.close()
     board.publish(KEY, FIRST)
+    assert KEY not in board
+
+
+def test_how_a_run_is_in_the_cluster_is_known_as_long_as_somebody_follows_it_and_nobody_stops_it() -> None:
+    board, run = Board(), AgentRun(metadata=Metadata(namespace=KEY[0], name=KEY[1]), spec=RunSpec(agent_ref="demo"))
+    board.note(run)
+    assert board.noted(KEY) is None
+    follower = board.follow(KEY)
+    board.note(run)
+    assert board.noted(KEY) is run
+    board.stop(KEY)
+    assert board.noted(KEY) is None
+    follower.close()
     assert KEY not in board

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sympozium_runs.intake import LARGEST_HEAD, Bounded, BoundedHead
 
@@ -63,8 +64,8 @@ class Site:
 
 
 @asynccontextmanager
-async def calling(site: Site, http: type[BoundedHead]) -> AsyncIterator[Caller]:
-    config = uvicorn.Config(site.app, lifespan="off", log_config=None, http=http)
+async def calling(site: Site, http: type[BoundedHead], application: ASGIApp | None = None) -> AsyncIterator[Caller]:
+    config = uvicorn.Config(application or site.app, lifespan="off", log_config=None, http=http)
     config.load()
     state = uvicorn.server.ServerState()
     loop = asyncio.get_running_loop()
@@ -185,3 +186,30 @@ async def test_what_is_not_http_gets_400(junk: bytes) -> None:
     async with calling(Site(), Quick) as caller:
         caller.writer.write(junk)
         assert (await caller.answer())[0] == 400
+
+
+async def test_a_second_request_before_the_answer_is_dropped_and_the_connection_ends_with_the_answer() -> None:
+    site = Site(answers_after=0.05)
+    async with calling(site, Quick) as caller:
+        caller.writer.write(HEAD + b"abcd" + HEAD.replace(b"host: x", b"host: x\r\nx-other: y") + b"efgh")
+        status, body = await caller.answer()
+    assert (status, body) == (200, b"taken")
+    assert site.bodies == [b"abcd"]
+
+
+@pytest.mark.parametrize("after", [b"", HEAD + b"efgh", HEAD[:10], b"\0"])
+async def test_a_caller_that_leaves_is_noticed_whatever_it_sent_after_its_request(after: bytes) -> None:
+    came, left = asyncio.Event(), asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        came.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        left.set()
+
+    async with calling(Site(), Quick, application) as caller, asyncio.timeout(5):
+        caller.writer.write(HEAD + b"abcd" + after)
+        await came.wait()
+        caller.writer.transport.abort()
+        await left.wait()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sympozium_api.records import END_RECORDS, End, Record
+from sympozium_api.run import AgentRun
 
 Key = tuple[str, str]
 """Namespace and name of a run."""
@@ -74,6 +75,7 @@ class _Line:
 
     history: list[Record] = field(default_factory=list)
     followers: set[Follower] = field(default_factory=set)
+    run: AgentRun | None = None
     pod: str | None = None
     streams: set["Stream"] = field(default_factory=set)
     stopped: bool = False
@@ -157,6 +159,16 @@ class Board:
         if follower.key in self._lines:
             self._lines[follower.key].followers.discard(follower)
             self.forget_idle(follower.key)
+
+    def note(self, run: AgentRun) -> None:
+        """How a run is in the cluster, if somebody follows it: its pod need not wait for it to be read again."""
+        if run.key in self._lines:
+            self._lines[run.key].run = run
+
+    def noted(self, key: Key) -> AgentRun | None:
+        """A run as it was noted last; None where it is not known, or may have changed since."""
+        line = self._lines.get(key)
+        return line.run if line is not None and not line.stopped else None
 
     def open(self, key: Key, pod: str) -> Stream | None:
         """Bring records of a run; None when another pod already does."""

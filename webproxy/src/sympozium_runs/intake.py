@@ -14,7 +14,11 @@ LARGEST_HEAD = 64 * 1024
 
 
 class BoundedHead(HttpToolsProtocol):
-    """Cuts off who sends a request's line and headers slowly, or without end; its body may take as long as it likes."""
+    """Cuts off who sends a request's line and headers slowly, or without end; its body may take as long as it likes.
+
+    A connection carries one request at a time. What is sent before the answer has come is dropped, and the connection ends with the answer:
+    uvicorn would stop reading instead, and no longer see that the caller has left.
+    """
 
     receive_seconds = RECEIVE_SECONDS
     _stage: Literal["idle", "head", "body"] = "idle"
@@ -22,6 +26,7 @@ class BoundedHead(HttpToolsProtocol):
     _head_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
     _refused = False
+    _surplus = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock runs from here: a connection that never says anything is one too many."""
@@ -33,9 +38,13 @@ class BoundedHead(HttpToolsProtocol):
         self._stop_clock()
         super().connection_lost(exc)
 
+    def eof_received(self) -> None:
+        """The caller has closed its side: it leaves, and what is still written would meet a closed connection."""
+        self._abandon()
+
     def data_received(self, data: bytes) -> None:
         """Look at what has come, once the parser has."""
-        if self._refused:
+        if self._refused or self._surplus:
             return
         stage, requests = self._stage, self._requests
         super().data_received(data)
@@ -52,12 +61,17 @@ class BoundedHead(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        super().on_message_begin()
+        if not self._waits():
+            self._surplus, self.cycle.keep_alive = True, False
+            return
         self._stage, self._head_bytes = "head", 0
         self._requests += 1
-        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """A request's head is whole."""
+        if self._surplus:
+            return
         self._stage, self._head_bytes = "body", 0
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > LARGEST_HEAD:
             self._refuse_head()
@@ -67,11 +81,13 @@ class BoundedHead(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
-        if not self._refused:
+        if not self._refused and not self._surplus:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
+        if self._surplus:
+            return
         self._stage = "idle"
         self._stop_clock()
         if not self._refused:
@@ -112,7 +128,22 @@ class BoundedHead(HttpToolsProtocol):
             self.transport.write(_answer(status, message, code))
             self.transport.write_eof()
         # What still comes is dropped for a moment: closing at once would meet it with a reset, and that destroys the answer.
-        self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        self._deadline = self.loop.call_later(_LINGER_SECONDS, self._hang_up)
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is not HTTP."""
+        super().send_400_response(msg)
+        self._abandon()
+
+    def _hang_up(self) -> None:
+        self._abandon()
+        self.transport.close()
+
+    def _abandon(self) -> None:
+        """Nobody waits for the answer any more, if one is on its way."""
+        if not self._waits():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
 
 class Bounded(BoundedHead):

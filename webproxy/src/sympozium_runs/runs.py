@@ -206,7 +206,7 @@ class Runs:
         places = instance.spec.max_concurrent_runs + instance.spec.max_queued_runs
         try:
             self._queue.enter(name, request.key_id, places)
-            return await self._store.create(namespace, self._manifest(instance, request, name, digest))
+            made = await self._store.create(namespace, self._manifest(instance, request, name, digest))
         except QueueFull as full:
             if request.idempotency_key is None:
                 raise
@@ -215,6 +215,10 @@ class Runs:
             if not error.already_exists:
                 raise
             found = await self._store.get(namespace, name)
+        else:
+            if self._board.noted(made.key) is None:  # else the watch was quicker, and has seen more
+                self._board.note(made)
+            return made
         if found.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != digest:
             raise KeyReused
         self.observe(found)
@@ -255,6 +259,7 @@ class Runs:
 
     def observe(self, run: AgentRun) -> None:
         """Take note of how a run is in the cluster: its end, or the wish to cancel it, whoever wrote it."""
+        self._board.note(run)
         if run.ended:
             self._board.publish(run.key, endings.record_of(run.status))
         if run.ended or run.spec.cancel:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -27,6 +27,9 @@ from sympozium_runs.noted import PodRequests
 from sympozium_runs.store import Store
 from sympozium_runs.tracing import Tracing
 
+InstanceReader = Callable[[str, str], Awaitable[SympoziumInstance]]
+"""Namespace and name; may raise ApiError and ApiUnavailable."""
+
 
 class RunsSurface:
     """The handlers. What they answer: 401 and 403 for whom they do not know, 404 no such run, 409 another pod speaks for it,
@@ -35,8 +38,18 @@ class RunsSurface:
     They note the pod and its run in the request's state, and the reason of a refusal, for the log and the trace.
     """
 
-    def __init__(self, store: Store, board: Board, tokens: PodTokens, clock: Clock, metrics: SurfaceMetrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        board: Board,
+        tokens: PodTokens,
+        clock: Clock,
+        *,
+        metrics: SurfaceMetrics,
+        instance: InstanceReader,
+    ) -> None:
         self._store = store
+        self._instance = instance
         self._board = board
         self._tokens = tokens
         self._clock = clock
@@ -56,7 +69,7 @@ class RunsSurface:
         run, pod = await self._admit(request)
         if run.ended or run.spec.cancel:
             raise HTTPException(410, "the run has ended or is cancelled")
-        instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
+        instance = await self._instance(run.metadata.namespace, run.spec.agent_ref)
         skills = await self._store.skills(instance)
         if skills is None:
             raise await self._without_skills(run, pod, instance)
@@ -99,7 +112,8 @@ class RunsSurface:
             raise HTTPException(401, "a pod's token is missing")
         pod = await self._tokens.pod(token)
         request.state.pod = pod.name
-        run = request.state.run = await self._store.get(pod.namespace, request.path_params["name"])
+        key = (pod.namespace, request.path_params["name"])
+        run = request.state.run = self._board.noted(key) or await self._store.get(*key)
         job = names.job(run.metadata.name, run.metadata.uid)
         account = names.agent_service_account(run.spec.agent_ref)
         if not names.is_pod_of_job(pod.name, job) or pod.service_account != account:
@@ -180,12 +194,13 @@ def create_surface(
     tokens: PodTokens,
     clock: Clock,
     *,
+    instance: InstanceReader | None = None,
     metrics: SurfaceMetrics | None = None,
     tracing: Tracing | None = None,
 ) -> Starlette:
-    """The ASGI application of port 8081."""
+    """The ASGI application of port 8081. ``instance``: whoever knows a run's instance without asking the API server."""
     metrics = metrics or SurfaceMetrics()
-    surface = RunsSurface(store, board, tokens, clock, metrics)
+    surface = RunsSurface(store, board, tokens, clock, metrics=metrics, instance=instance or store.instance)
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, ApiError, ApiUnavailable), _refused)
     noted = Middleware(PodRequests, metrics=metrics, tracing=tracing or Tracing())
     return Starlette(routes=surface.routes(), exception_handlers=handlers, middleware=[noted])

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from sympozium_api import environment, names
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
+from sympozium_api.instance import SympoziumInstance
 from sympozium_runs.board import Board
 from sympozium_runs.follow import RunWatch
 from sympozium_runs.http.keys import BearerKeys
@@ -66,6 +67,11 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         await endpoint.read.wait()  # its limits say what runs cost
         await run_watch.run()
 
+    async def instance(namespace: str, name: str) -> SympoziumInstance:
+        """For the tasks of its pods: the watch knows it already."""
+        own = endpoint.instance if (namespace, name) == (settings.namespace, settings.instance) else None
+        return own or await store.instance(namespace, name)
+
     surface_metrics = SurfaceMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
     context = Context(
         settings=settings,
@@ -84,7 +90,9 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
     return WebProxy(
         context=context,
         app=create_app(context),
-        surface=create_surface(store, board, PodTokens(client), clock, metrics=surface_metrics, tracing=tracing),
+        surface=create_surface(
+            store, board, PodTokens(client), clock, instance=instance, metrics=surface_metrics, tracing=tracing
+        ),
         watches=(
             lambda: watch_instance(client, settings.namespace, settings.instance, endpoint),
             lambda: watch_skills(client, settings.namespace, settings.instance, endpoint),

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from sympozium_runs.runs import RunRequest
 from sympozium_webproxy import context
-from sympozium_webproxy.protocol.openai import chat, models
+from sympozium_webproxy.protocol.openai import bodies, chat, models
 from sympozium_webproxy.routes.admission import authenticate, limit
 from sympozium_webproxy.routes.body import read_json_bytes
 from sympozium_webproxy.routes.chunks import respond
@@ -16,7 +16,7 @@ from sympozium_webproxy.routes.start import idempotency_key, start
 router = APIRouter()
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", openapi_extra=bodies.documented(chat.ChatRequest))
 async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation: one run, one fresh pod."""
     parts = context.of(request)

@@ -16,7 +16,7 @@ from sympozium_webproxy.routes.start import idempotency_key, start
 router = APIRouter()
 
 
-@router.post("/v1/completions")
+@router.post("/v1/completions", openapi_extra=bodies.documented(completions.CompletionRequest))
 async def create_completion(request: Request) -> Response:
     """Continue a prompt: one run, one fresh pod."""
     parts = context.of(request)

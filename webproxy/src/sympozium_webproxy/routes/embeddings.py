@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from sympozium_api.base import seconds
 from sympozium_api.instance import SympoziumInstance
 from sympozium_webproxy import context, upstream
-from sympozium_webproxy.protocol.openai import embeddings, errors
+from sympozium_webproxy.protocol.openai import bodies, embeddings, errors
 from sympozium_webproxy.routes.admission import authenticate, limit
 from sympozium_webproxy.routes.body import read_json_bytes
 from sympozium_webproxy.routes.deadline import wait_seconds
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 router = APIRouter()
 
 
-@router.post("/v1/embeddings")
+@router.post("/v1/embeddings", openapi_extra=bodies.documented(embeddings.EmbeddingRequest))
 async def create_embeddings(request: Request) -> Response:
     """Vectors of texts, by the instance's model server."""
     parts = context.of(request)

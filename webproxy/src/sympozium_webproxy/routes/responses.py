@@ -14,8 +14,14 @@ from sympozium_api.run import AgentRun
 from sympozium_runs.http import sse
 from sympozium_runs.runs import Handle, RunRequest
 from sympozium_webproxy import context
-from sympozium_webproxy.protocol.openai import errors, models, responses_answer, responses_items, responses_request
-from sympozium_webproxy.protocol.openai.bodies import invalid
+from sympozium_webproxy.protocol.openai import (
+    bodies,
+    errors,
+    models,
+    responses_answer,
+    responses_items,
+    responses_request,
+)
 from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.protocol.openai.responses_events import Events, frame
 from sympozium_webproxy.routes.admission import authenticate, limit
@@ -32,7 +38,7 @@ _CANCEL_SECONDS = 20.0
 """How long a cancel waits for its run to have ended, which takes well below a second where the operator is not busy."""
 
 
-@router.post("/v1/responses")
+@router.post("/v1/responses", openapi_extra=bodies.documented(responses_request.ResponseRequest))
 async def create_response(request: Request) -> Response:
     """Answer an input: one run, one fresh pod."""
     parts = context.of(request)
@@ -182,7 +188,7 @@ async def _earlier(
     if previous := asked.fields.previous_response_id:
         conversation = responses_answer.conversation(previous, await _readable(request, key_id, previous))
     if len(asked.referred) > _MOST_REFERRED:
-        raise invalid("input", f"may refer to items of at most {_MOST_REFERRED} responses")
+        raise bodies.invalid("input", f"may refer to items of at most {_MOST_REFERRED} responses")
     found: dict[str, dict[str, Any]] = {}
     for name in sorted(asked.referred):
         if run := await _readable(request, key_id, responses_answer.response_id(name)):

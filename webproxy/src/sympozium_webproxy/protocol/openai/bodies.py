@@ -53,6 +53,24 @@ def checked(model: type[Checked], body: JsonObject, *, at: str = "") -> Checked:
         raise _named(error, at) from error
 
 
+def documented(model: type[BaseModel]) -> JsonObject:
+    """What OpenAPI says of a route whose body is ``model``."""
+    schema = model.model_json_schema()
+    body = _inlined({name: part for name, part in schema.items() if name != "$defs"}, schema.get("$defs", {}))
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
+
+
+def _inlined(schema: Any, definitions: JsonObject) -> Any:
+    """Without references: they would mean places in the whole document."""
+    if isinstance(schema, list):
+        return [_inlined(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
+    return {name: _inlined(part, definitions) for name, part in schema.items()}
+
+
 def text_or_tokens(value: Any) -> Any:
     """A prompt or an input: a text, its tokens, or a list of either; ValueError where it is something else."""
     many = value if isinstance(value, list) and value else [None]

@@ -1,0 +1,208 @@
+"""The API server in memory behind HTTP, for a web-proxy in a process of its own; and pods that answer every run at once.
+
+``python -m tests.fakes.api_server FOLDER`` writes ``FOLDER/kubeconfig`` once it listens, and serves the instance ``demo`` until it is
+ended. What its pods answer is four times of the machine's monotonic clock (``Stamps``), so that its own share of a request can be told.
+"""
+
+import asyncio
+import json
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from tests.fakes.kubernetes import KINDS, FakeKubernetes, Object
+from tests.fakes.pod import TokenIssuer, delta, done
+
+from sympozium_api import names
+from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
+from sympozium_api.client.resources import RUNS
+
+INSTANCE: Object = {
+    "apiVersion": names.API_VERSION,
+    "kind": "SympoziumInstance",
+    "metadata": {"name": "demo", "namespace": "default", "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "spec": {
+        "skills": [{"skillPackRef": "web-endpoint"}],
+        "webEndpoint": {"rateLimit": {"requestsPerMinute": 1_000_000, "burstSize": 1_000_000}},
+        "maxQueuedRuns": 10_000,
+    },
+}
+_KEPT = 50
+"""Ended runs that can still be read."""
+
+
+class Stamps(NamedTuple):
+    """When a request was with this stand-in, in seconds of the machine's monotonic clock."""
+
+    create_came: float
+    agent_began: float
+    task_came: float
+    records_sent: float
+
+    @property
+    def share(self) -> float:
+        """Seconds that the stand-in had the request."""
+        return self.agent_began - self.create_came + self.records_sent - self.task_came
+
+
+class Pods:
+    """For each run an agent that calls no model."""
+
+    def __init__(self, kubernetes: FakeKubernetes, issuer: TokenIssuer) -> None:
+        self._kubernetes = kubernetes
+        self._issuer = issuer
+        self._running: set[asyncio.Task[None]] = set()
+        self._ended: list[str] = []
+
+    def start(self, run: Object, *, came: float) -> None:
+        """Be the run's pod."""
+        task = asyncio.create_task(self._answer(run, came))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _answer(self, run: Object, came: float) -> None:
+        name, notes = run["metadata"]["name"], run["metadata"]["annotations"]
+        account = names.agent_service_account(run["spec"]["agentRef"])
+        token = self._issuer.token(f"{names.job(name, run['metadata']['uid'])}-abcde", account)
+        surface = urlsplit(notes[names.ANNOTATION_REPLY_TO])
+        head = f"HTTP/1.1\r\nhost: {surface.netloc}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n"
+        async with _connection(surface) as (reader, writer):
+            began = time.monotonic()
+            writer.write(f"GET /runs/{name}/task {head}\r\n".encode())
+            answer = await reader.read()
+        task_came = time.monotonic()
+        if not answer.startswith(b"HTTP/1.1 200"):  # its caller has left
+            self._forget(name)
+            return
+        async with _connection(surface) as (reader, writer):
+            text = " ".join(map(str, Stamps(came, began, task_came, time.monotonic())))
+            records = b"".join(json.dumps(record).encode() + b"\n" for record in (delta(text), done(text)))
+            writer.write(f"POST /runs/{name}/events {head}content-length: {len(records)}\r\n\r\n".encode() + records)
+            await reader.read()
+        self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self._ended.append(name)
+        while len(self._ended) > _KEPT:
+            oldest = self._ended.pop(0)
+            if oldest in self._kubernetes.names(RUNS):
+                self._kubernetes.remove(RUNS, oldest)
+
+
+@asynccontextmanager
+async def _connection(surface: SplitResult) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Plain sockets: what an HTTP client costs would be taken for the web-proxy's."""
+    reader, writer = await asyncio.open_connection(surface.hostname, surface.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+class ApiServer:
+    """The routes of objects and collections, and the few documents that the web-proxy reads."""
+
+    def __init__(self, kubernetes: FakeKubernetes, pods: Pods) -> None:
+        self._kubernetes = kubernetes
+        self._pods = pods
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        objects = "/apis/{group}/{version}/namespaces/{namespace}/{plural}"
+        routes = [
+            Route(objects, self.collection, methods=["GET", "POST"]),
+            Route(objects + "/{name}", self.object, methods=["GET", "PATCH"]),
+            Route(objects + "/{name}/{subresource}", self.object, methods=["PATCH"]),
+            Route("/v1/embeddings", _embeddings, methods=["POST"]),
+            Route("/{path:path}", self.document, methods=["GET"]),
+        ]
+        return Starlette(routes=routes, exception_handlers={ApiError: _refused, ApiUnavailable: _refused})
+
+    async def collection(self, request: Request) -> Response:
+        """List, watch or create."""
+        came, (kind, namespace) = time.monotonic(), _where(request)
+        if request.method == "POST":
+            made = await self._kubernetes.create(kind, namespace, await request.json())
+            self._pods.start(made, came=came)
+            return JSONResponse(made, 201)
+        selectors = {name: value for name, value in request.query_params.items() if name.endswith("Selector")}
+        if "watch" in request.query_params:
+            return StreamingResponse(self._events(request, selectors), media_type="application/json")
+        found = await self._kubernetes.collection(kind, namespace, **selectors)
+        return JSONResponse({"items": found.items, "metadata": {"resourceVersion": found.resource_version}})
+
+    async def _events(self, request: Request, selectors: dict[str, str]) -> AsyncIterator[bytes]:
+        async with self._kubernetes.stream(request.url.path, selectors, silence=300) as response:
+            async for line in response.iter_any():
+                yield line
+
+    async def object(self, request: Request) -> Response:
+        """Read or patch."""
+        (kind, namespace), name = _where(request), request.path_params["name"]
+        if request.method == "GET":
+            return JSONResponse(await self._kubernetes.get(kind, namespace, name))
+        part = request.path_params.get("subresource")
+        return JSONResponse(await self._kubernetes.patch(kind, namespace, name, await request.json(), subresource=part))
+
+    async def document(self, request: Request) -> Response:
+        """What is no object."""
+        return JSONResponse(await self._kubernetes.raw(request.url.path))
+
+
+async def _embeddings(_: Request) -> Response:
+    """The model server of embeddings."""
+    return JSONResponse(
+        {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}], "model": "embed"}
+    )
+
+
+def _where(request: Request) -> tuple[ResourceType, str]:
+    plural = request.path_params["plural"]
+    return next(kind for kind in KINDS if kind.plural == plural), request.path_params["namespace"]
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, ApiError):
+        return JSONResponse({"message": str(error)}, 503)
+    return JSONResponse({"reason": error.reason, "message": error.message}, error.status)
+
+
+def kubeconfig(url: str) -> dict[str, Any]:
+    """A kubeconfig file that leads there."""
+    return {
+        "current-context": "fake",
+        "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
+        "clusters": [{"name": "fake", "cluster": {"server": url}}],
+        "users": [{"name": "fake", "user": {}}],
+    }
+
+
+async def main(folder: Path) -> None:
+    """Serve until ended."""
+    kubernetes = FakeKubernetes()
+    server = ApiServer(kubernetes, Pods(kubernetes, TokenIssuer(kubernetes)))
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        config = uvicorn.Config(server.app(), lifespan="off", log_config=None, timeout_keep_alive=600)
+        serving = asyncio.create_task(uvicorn.Server(config).serve([listener]))
+        own = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        agent = {"model": "m", "baseURL": f"{own}/v1", "embeddingModels": ["embed"]}
+        kubernetes.put(INSTANCE | {"spec": INSTANCE["spec"] | {"agents": {"default": agent}}})
+        written = folder / "kubeconfig.new"
+        written.write_text(json.dumps(kubeconfig(own)))
+        written.rename(folder / "kubeconfig")
+        await serving
+
+
+if __name__ == "__main__":
+    uvloop.run(main(Path(sys.argv[1])))

@@ -1,0 +1,140 @@
+"""A web-proxy in a process of its own, as its image starts it, in front of the API server in memory in another one.
+
+``python -m tests.fakes.replica KEYS PORT PORT SECONDS`` is that process: the folder of its keys, where it listens, and its patience with
+slow senders. SIGUSR1 lets it write how many asyncio tasks it has.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import uvloop
+
+from sympozium_api import logs, names
+from sympozium_runs.intake import RECEIVE_SECONDS, BoundedHead
+from sympozium_webproxy.__main__ import main
+from sympozium_webproxy.settings import Settings
+
+KEY = "sk-test"
+_START_SECONDS = 20.0
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Replica:
+    """What can be seen of the process from outside."""
+
+    url: str
+    surface: str
+    pid: int
+    folder: Path
+
+    @property
+    def resident_mb(self) -> float:
+        """Its memory."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE / 1024**2
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time since its start."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICK
+
+    @property
+    def descriptors(self) -> int:
+        """Its open files and sockets."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def tasks(self) -> int:
+        """Its asyncio tasks."""
+        told = self.folder / "tasks"
+        told.unlink(missing_ok=True)
+        os.kill(self.pid, signal.SIGUSR1)
+        _until(told.exists)
+        return int(told.read_text())
+
+
+@contextmanager
+def running(folder: Path, *, receive_seconds: float = RECEIVE_SECONDS) -> Iterator[Replica]:
+    """A web-proxy that is ready."""
+    keys = folder / "keys"
+    keys.mkdir()
+    (keys / "api-key").write_text(KEY)
+    ports = _free_ports()
+    with _process("tests.fakes.api_server", str(folder), log=folder / "api-server.log"):
+        _until((folder / "kubeconfig").exists)
+        kubeconfig = {"KUBECONFIG": str(folder / "kubeconfig")}
+        words = (str(keys), *map(str, ports), str(receive_seconds))
+        with _process("tests.fakes.replica", *words, log=folder / "web-proxy.log", environ=kubeconfig) as process:
+            found = Replica(_address(ports[0]), _address(ports[1]), process.pid, folder)
+            _until(lambda: _is_ready(found.url))
+            yield found
+
+
+@contextmanager
+def _process(
+    module: str, *words: str, log: Path, environ: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *words], stdout=output, stderr=output, env=os.environ | (environ or {})
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _address(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz", timeout=1).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def _serve(keys: Path, http_port: int, runs_port: int, receive_seconds: float) -> None:
+    names.HTTP_PORT, names.RUNS_PORT = http_port, runs_port
+    BoundedHead.receive_seconds = receive_seconds
+    settings = Settings("default", "demo", "127.0.0.1", api_keys=keys)
+
+    async def counted() -> None:
+        def tell() -> None:
+            (keys.parent / "tasks.new").write_text(str(len(asyncio.all_tasks())))
+            (keys.parent / "tasks.new").rename(keys.parent / "tasks")
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
+        await main(settings)
+
+    logs.configure(namespace=settings.namespace, instance=settings.instance)
+    uvloop.run(counted())
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
