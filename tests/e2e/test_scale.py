@@ -10,12 +10,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, Object, Refused, agent_run, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, Refused, agent_run, instance, until
 from tests.e2e.load import under_load
+from tests.e2e.webproxies import PLENTY, gone, made, pods, settled
 
 log = logging.getLogger(__name__)
-
-PLENTY = {"requestsPerMinute": 60_000, "burstSize": 1000}
 
 
 @pytest.fixture
@@ -30,42 +29,12 @@ def narrow(namespace: Namespace) -> Iterator[Endpoint]:
     yield from made(namespace, instance("narrow", webEndpoint={"enabled": True, "rateLimit": PLENTY}))
 
 
-def made(namespace: Namespace, body: Object) -> Iterator[Endpoint]:
-    endpoint = Endpoint(namespace, body["metadata"]["name"])
-    namespace.apply(body)
-    settled(endpoint)
-    yield endpoint.serves()
-    endpoint.close()
-    namespace.delete("instance", endpoint.instance)
-    until(lambda: not pods(endpoint, going=True), within=120)
-
-
-def pods(endpoint: Endpoint, *, going: bool = False) -> list[Object]:
-    """The web-proxy's pods; with ``going`` those too that are to go."""
-    found = endpoint.namespace.list("pods", "-l", f"sympozium.ai/run={endpoint.run}")
-    return [pod for pod in found if going or "deletionTimestamp" not in pod["metadata"]]
-
-
 def uids(endpoint: Endpoint) -> set[str]:
     return {pod["metadata"]["uid"] for pod in pods(endpoint)}
 
 
-def settled(endpoint: Endpoint) -> None:
-    """Wait until the newest kind of pods is there, all of them ready, and every older one has gone."""
-    server = f"{endpoint.run}-server"
-    until(lambda: not gone(endpoint.namespace, "deployment", server), within=30)
-    endpoint.namespace.kubectl("rollout", "status", f"deployment/{server}", "--timeout=4m")
-    for pod in pods(endpoint, going=True):
-        if "deletionTimestamp" in pod["metadata"]:
-            endpoint.namespace.kubectl("wait", "--for=delete", f"pod/{pod['metadata']['name']}", "--timeout=4m")
-
-
 def change(endpoint: Endpoint, **web_endpoint: Any) -> None:
     endpoint.namespace.patch("instance", endpoint.instance, {"spec": {"webEndpoint": web_endpoint}})
-
-
-def gone(namespace: Namespace, kind: str, name: str) -> bool:
-    return not namespace.kubectl("get", kind, name, "--ignore-not-found")
 
 
 class TestOneLimitForAll:

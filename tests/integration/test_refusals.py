@@ -109,6 +109,24 @@ class TestWhenItCannotBeServed:
         [name] = proxy.kubernetes.names(RUNS)
         await eventually(lambda: proxy.kubernetes.object(RUNS, name)["spec"].get("cancel") is True)
 
+    async def test_so_is_one_that_a_server_that_hung_makes_after_all(self, proxy: Proxy) -> None:
+        create = proxy.kubernetes.create
+
+        async def late(*arguments: Any) -> Any:
+            await asyncio.sleep(0.5)
+            await create(*arguments)
+
+        async def hangs(*arguments: Any) -> Any:
+            making.append(asyncio.create_task(late(*arguments)))
+            raise ApiUnavailable("no answer in time")
+
+        making = list[asyncio.Task[Any]]()
+        proxy.kubernetes.create = hangs  # type: ignore[assignment, method-assign]
+        assert (await proxy.chat()).status_code == 503
+        await eventually(lambda: bool(proxy.kubernetes.names(RUNS)))
+        [name] = proxy.kubernetes.names(RUNS)
+        await eventually(lambda: proxy.kubernetes.object(RUNS, name)["spec"].get("cancel") is True)
+
     async def test_the_api_server_refuses_the_run(self, proxy: Proxy) -> None:
         proxy.kubernetes.refuse("create", RUNS, api_error(403, "Forbidden", "exceeded quota"))
         response = await proxy.chat()
@@ -152,6 +170,42 @@ class TestWhenItCannotBeServed:
         assert response.json()["error"]["code"] == "queue_full"
         assert int(response.headers["retry-after"]) > 0
         asked.cancel()
+
+    async def test_a_queue_that_is_full_refuses_no_retry_of_what_was_accepted(self, proxy: Proxy) -> None:
+        proxy.kubernetes.put(instance(maxConcurrentRuns=1, maxQueuedRuns=1))
+        await eventually(lambda: proxy.context.endpoint.serving().instance.spec.max_queued_runs == 1)
+        ended = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "ended"}))
+        await (await proxy.pod()).answer("Hello")
+        assert (await ended).status_code == 200
+        await eventually(lambda: proxy.context.open_runs() == 0)
+        going = [asyncio.create_task(proxy.chat(headers={"Idempotency-Key": key})) for key in ("one", "two")]
+        await eventually(lambda: proxy.context.open_runs() == 2)
+
+        again = await proxy.chat(headers={"Idempotency-Key": "ended"})
+        assert (again.status_code, again.headers["x-sympozium-run"]) == (200, (await ended).headers["x-sympozium-run"])
+        refused = await proxy.chat(headers={"Idempotency-Key": "new"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
+        retry = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "two"}))
+        await (await proxy.pod(among=3)).answer("Hello")
+        assert (await retry).status_code == 200
+        assert len(proxy.kubernetes.names(RUNS)) == 3
+        going[0].cancel()
+        assert (await going[1]).status_code == 200
+
+    async def test_a_key_that_asks_for_too_much_leaves_half_of_the_queue_to_others(self, proxy: Proxy) -> None:
+        (proxy.keys / "api-key-alice").write_text("sk-alice")
+        proxy.clock.advance(5)
+        proxy.kubernetes.put(instance(maxConcurrentRuns=2, maxQueuedRuns=18))
+        await eventually(lambda: proxy.context.endpoint.serving().instance.spec.max_queued_runs == 18)
+        greedy = [asyncio.create_task(proxy.chat()) for _ in range(90)]
+        await eventually(lambda: sum(task.done() for task in greedy) == 80)
+        assert {(await task).json()["error"]["code"] for task in greedy if task.done()} == {"queue_full"}
+        assert len(proxy.kubernetes.names(RUNS)) == 10
+
+        alice = [asyncio.create_task(proxy.chat(key="sk-alice")) for _ in range(5)]
+        await eventually(lambda: len(proxy.kubernetes.names(RUNS)) == 15)
+        for task in (*greedy, *alice):
+            task.cancel()
 
 
 class TestRateLimit:

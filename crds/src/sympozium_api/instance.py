@@ -206,7 +206,7 @@ class InstanceSpec(ApiModel):
     max_concurrent_runs: Annotated[int, Field(ge=1, le=10_000)] = 20
     """Runs of this instance that have a Job at the same time; the others wait: fair among API keys, first come, first served."""
     max_queued_runs: Annotated[int, Field(ge=0, le=100_000)] = 200
-    """Runs that may wait; beyond it the web-proxy answers 429."""
+    """Runs that may wait; beyond it the web-proxy answers 429. Of several API keys none gets more places than it leaves free."""
     image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16)] = []
     """Secrets with which the images of the instance's pods are pulled."""
 

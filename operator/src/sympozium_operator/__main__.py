@@ -1,4 +1,4 @@
-"""The operator's process: settings, wiring, run. It ends on SIGTERM, on a lost Lease and when kopf gives up."""
+"""The operator's process: settings, wiring, run. It ends on SIGTERM and when kopf gives up; with a lost Lease it begins anew."""
 
 import asyncio
 import signal
@@ -163,33 +163,47 @@ async def _first(*steps: Coroutine[Any, Any, object]) -> None:
 
 
 async def _kinds_are_there(client: Client, settings: Settings) -> None:
-    """Return when the CRDs are installed: without them kopf would watch nothing, and say so only once. When they are deleted
-    kopf gives up, and the next process waits here rather than to crash until Kubernetes starts it minutes apart.
+    """Return when the API server answers and the CRDs are installed: without them kopf would watch nothing, and say so only once.
+    When they are deleted kopf gives up, and the next process waits here rather than to crash until Kubernetes starts it minutes
+    apart.
     """
     for kind in (INSTANCES, RUNS, SKILL_PACKS):
-        while not await _is_there(client, kind, settings):
-            log.warning("not installed, waiting for it", kind=kind.kind)
+        while missing := await _missing(client, kind, settings):
+            log.warning(missing, kind=kind.kind)
             await asyncio.sleep(_KINDS_AGAIN)
 
 
-async def _is_there(client: Client, kind: ResourceType, settings: Settings) -> bool:
+async def _missing(client: Client, kind: ResourceType, settings: Settings) -> str:
+    """What stands in the way of reading a kind; empty: nothing."""
     try:
         await client.metadata(kind, settings.scopes[0], limit="1")
+    except ApiUnavailable:
+        return "the API server does not answer, waiting for it"
     except ApiError as error:
         if not error.not_found:
             raise
-        return False
-    return True
+        return "not installed, waiting for it"
+    return ""
+
+
+def lead_again_and_again(settings: Settings) -> None:
+    """``main``, from the beginning whenever the Lease was lost: all that this process was doing has been cancelled by then.
+
+    An API server that is away for some seconds is no reason to crash, for Kubernetes starts what crashes minutes apart.
+    """
+    while True:
+        try:
+            return asyncio.run(main(settings))
+        except LeaseLost as error:
+            log.warning("not leading any more", reason=str(error))
 
 
 if __name__ == "__main__":
     try:
         found = settings_module.from_environment()
         logs.configure(found.log_level)
-        asyncio.run(main(found))
+        lead_again_and_again(found)
     except InvalidSetting as error:
         sys.exit(str(error))
-    except LeaseLost as error:
-        sys.exit(f"not leading any more: {error}")
     except (ApiError, ApiUnavailable) as error:
         sys.exit(f"the API server does not answer: {error}")

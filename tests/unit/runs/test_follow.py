@@ -14,6 +14,7 @@ from sympozium_api.client.resources import RUNS
 from sympozium_api.run import AgentRun
 from sympozium_runs.board import Board
 from sympozium_runs.follow import RunWatch
+from sympozium_runs.queue import Queue
 from sympozium_runs.runs import Runs
 from sympozium_runs.store import Store
 
@@ -35,21 +36,22 @@ class World:
     kubernetes: FakeKubernetes
     board: Board
     watch: RunWatch
+    queue: Queue
 
     async def has(self, open_runs: int) -> None:
         async with asyncio.timeout(5):
-            while not self.watch.synced or self.watch.open_count != open_runs:
+            while not self.watch.synced or len(self.queue) != open_runs:
                 await asyncio.sleep(0.001)
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     kubernetes, board = FakeKubernetes(), Board()
-    store = Store(kubernetes, FakeClock())
-    runs = Runs(store, board, reply_to="http://here")
-    watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs)
+    store, queue = Store(kubernetes, FakeClock()), Queue()
+    runs = Runs(store, board, queue, reply_to="http://here")
+    watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, queue=queue)
     watching = asyncio.create_task(watch.run())
-    yield World(kubernetes, board, watch)
+    yield World(kubernetes, board, watch, queue)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
 
@@ -102,7 +104,7 @@ async def test_an_api_server_that_is_away_is_asked_again(world: World) -> None:
 
 
 async def test_who_asks_is_told_of_each_run_once_and_of_those_that_were_there_before_oldest_first() -> None:
-    kubernetes, board = FakeKubernetes(), Board()
+    kubernetes, board, queue = FakeKubernetes(), Board(), Queue()
     store, told = Store(kubernetes, FakeClock()), list[tuple[str, bool]]()
 
     def newcomer(found: AgentRun, /, *, began_before: bool) -> None:
@@ -110,10 +112,10 @@ async def test_who_asks_is_told_of_each_run_once_and_of_those_that_were_there_be
 
     for name, created in (("a", "2026-01-01T00:00:02Z"), ("b", "2026-01-01T00:00:01Z")):
         kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": name, "creationTimestamp": created}})
-    runs = Runs(store, board, reply_to="http://here")
-    watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, newcomer=newcomer)
+    runs = Runs(store, board, queue, reply_to="http://here")
+    watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, queue=queue, newcomer=newcomer)
     watching = asyncio.create_task(watch.run())
-    world = World(kubernetes, board, watch)
+    world = World(kubernetes, board, watch, queue)
     await world.has(open_runs=2)
     kubernetes.put(run())
     await world.has(open_runs=3)

@@ -8,6 +8,7 @@ from sympozium_api.client import ApiError, ApiUnavailable, Client, Snapshot, wat
 from sympozium_api.client.resources import RUNS
 from sympozium_api.run import NOT_ENDED, AgentRun
 from sympozium_runs.board import Board, Key
+from sympozium_runs.queue import Queue
 from sympozium_runs.runs import Runs
 from sympozium_runs.store import Store
 
@@ -26,7 +27,7 @@ def _ignored(_: AgentRun, /, *, began_before: bool) -> None:
 
 
 class RunWatch:
-    """Follows the AgentRuns of one instance that have not ended, and counts them.
+    """Follows the AgentRuns of one instance that have not ended, and keeps their queue.
 
     Ended runs are not watched: they are many, and each may hold a megabyte. A run that ends leaves the selection; only if
     somebody still waits for it is it read once more.
@@ -41,6 +42,7 @@ class RunWatch:
         store: Store,
         board: Board,
         runs: Runs,
+        queue: Queue,
         newcomer: Newcomer = _ignored,
     ) -> None:
         self._client = client
@@ -50,13 +52,8 @@ class RunWatch:
         self._board = board
         self._runs = runs
         self._newcomer = newcomer
-        self._open: set[str] = set()
+        self._queue = queue
         self.synced = False
-
-    @property
-    def open_count(self) -> int:
-        """Runs in mode task, as far as the watch has seen, that have not ended."""
-        return len(self._open)
 
     async def run(self) -> None:
         """Watch without end."""
@@ -71,7 +68,7 @@ class RunWatch:
     async def _relisted(self, found: list[AgentRun]) -> None:
         """After a gap: what is not in the list may have ended or gone meanwhile, or may only just be being created."""
         listed = {run.key for run in found}
-        gone = {(self._namespace, name) for name in self._open} - listed
+        gone = {(self._namespace, name) for name in self._queue} - listed
         for _, name in gone:
             await self._left(name)
         for key in set(self._board.followed()) - listed - gone:
@@ -82,14 +79,14 @@ class RunWatch:
 
     def _seen(self, run: AgentRun) -> None:
         if run.spec.mode == "task":
-            if run.metadata.name not in self._open:
-                self._open.add(run.metadata.name)
+            if run.metadata.name not in self._queue:
+                self._queue.add(run.metadata.name, run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""))
                 self._newcomer(run, began_before=not self.synced)
             self._runs.observe(run)
 
     async def _left(self, name: str) -> None:
         """A run has ended, or was deleted."""
-        self._open.discard(name)
+        self._queue.remove(name)
         if (self._namespace, name) in self._board:
             await self._look((self._namespace, name), was_seen=True)
 

@@ -20,12 +20,14 @@ from sympozium_api.records import End, Record
 from sympozium_api.run import AgentRun
 from sympozium_api.trace import TraceContext
 from sympozium_runs.board import Board, Follower
+from sympozium_runs.queue import Queue, QueueFull
 from sympozium_runs.store import Store
 
 log = structlog.get_logger()
 
 _CANCEL_ATTEMPTS = 8
 _CANCEL_BACKOFF_SECONDS = 0.25
+_IN_DOUBT_SECONDS = 2.0
 
 
 class KeyReused(Exception):
@@ -71,11 +73,12 @@ class Observer(Protocol):
 class Handle:
     """A run that a caller waits for."""
 
-    def __init__(self, run: AgentRun, follower: Follower, runs: "Runs") -> None:
+    def __init__(self, run: AgentRun, follower: Follower, runs: "Runs", queue: Queue) -> None:
         self.run = run
         """As it was when following it began."""
         self._follower = follower
         self._runs = runs
+        self._queue = queue
         self._observer: Observer | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -113,6 +116,7 @@ class Handle:
         if self._timer:
             self._timer.cancel()
         self._follower.close()
+        self._queue.leave(self.name)
         if self._observer:
             self._observer.close()
         if self._follower.wants and not self._follower.ended:
@@ -122,16 +126,17 @@ class Handle:
 class Runs:
     """Creates, follows and cancels runs of instances."""
 
-    def __init__(self, store: Store, board: Board, *, reply_to: str) -> None:
+    def __init__(self, store: Store, board: Board, queue: Queue, *, reply_to: str) -> None:
         self._store = store
         self._board = board
+        self._queue = queue
         self._reply_to = reply_to
         self._background: set[asyncio.Task[None]] = set()
 
     async def start(self, instance: SympoziumInstance, request: RunRequest) -> Handle:
         """Make the run of a request and follow it; the same Idempotency-Key and body find the run made before.
 
-        Raises KeyReused (same key, other body), ApiError (the API server refused the run), ApiUnavailable.
+        Raises KeyReused (same key, other body), QueueFull, ApiError (the API server refused the run), ApiUnavailable.
         """
         began = asyncio.get_running_loop().time()
         name = _run_name(instance, request.key_id, request.idempotency_key)
@@ -141,10 +146,11 @@ class Runs:
             run = await self._create_or_find(instance, request, name)
         except BaseException as failure:
             follower.close()
+            self._queue.leave(name)
             if isinstance(failure, ApiUnavailable) and request.idempotency_key is None:
-                self._spawn(self._cancel(follower.key))  # it may have been made, and nobody will ever ask for it
+                self._spawn(self._cancel_in_doubt(follower.key))
             raise
-        handle = Handle(run, follower, self)
+        handle = Handle(run, follower, self, self._queue)
         if request.wait_seconds is not None:
             handle.expire_after(request.wait_seconds, since=began)
         return handle
@@ -165,7 +171,7 @@ class Runs:
             follower.close()
             raise
         self.observe(run)
-        return Handle(run, follower, self)
+        return Handle(run, follower, self, self._queue)
 
     async def ended_of(
         self, namespace: str, instance: str, key_id: str, *, limit: int, after: str
@@ -197,16 +203,29 @@ class Runs:
 
     async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> AgentRun:
         namespace, digest = instance.metadata.namespace, _digest(request.asked or request.body)
+        places = instance.spec.max_concurrent_runs + instance.spec.max_queued_runs
         try:
+            self._queue.enter(name, request.key_id, places)
             return await self._store.create(namespace, self._manifest(instance, request, name, digest))
+        except QueueFull as full:
+            if request.idempotency_key is None:
+                raise
+            found = await self._find(namespace, name, instead=full)
         except ApiError as error:
             if not error.already_exists:
                 raise
             found = await self._store.get(namespace, name)
-            if found.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != digest:
-                raise KeyReused from error
-            self.observe(found)
-            return found
+        if found.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != digest:
+            raise KeyReused
+        self.observe(found)
+        return found
+
+    async def _find(self, namespace: str, name: str, *, instead: QueueFull) -> AgentRun:
+        """A run that was made before: to be told its answer takes no place in the queue."""
+        try:
+            return await self._store.get(namespace, name)
+        except ApiError as error:
+            raise (instead if error.not_found else error) from None
 
     def _manifest(self, instance: SympoziumInstance, request: RunRequest, name: str, digest: str) -> dict[str, Any]:
         return {
@@ -251,6 +270,12 @@ class Runs:
         if not self._board.wanted(key):
             self._board.stop(key)
             self._spawn(self._cancel(key))
+
+    async def _cancel_in_doubt(self, key: tuple[str, str]) -> None:
+        """Cancel a run that may have been made, and that nobody will ever ask for; or is made yet, by an API server that hung."""
+        await self._cancel(key)
+        await asyncio.sleep(_IN_DOUBT_SECONDS)
+        await self._cancel(key)
 
     async def _cancel(self, key: tuple[str, str]) -> None:
         for attempt in range(_CANCEL_ATTEMPTS):

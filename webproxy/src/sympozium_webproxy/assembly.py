@@ -15,6 +15,7 @@ from sympozium_runs.follow import RunWatch
 from sympozium_runs.http.keys import BearerKeys
 from sympozium_runs.identity import PodTokens
 from sympozium_runs.metrics import SurfaceMetrics
+from sympozium_runs.queue import Queue
 from sympozium_runs.runs import Runs
 from sympozium_runs.store import Store
 from sympozium_runs.surface import create_surface
@@ -45,18 +46,26 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
     """A web-proxy of the instance that the settings name."""
     tracing = tracing or Tracing()
     store, board, endpoint = Store(client, clock), Board(), Endpoint()
-    runs = Runs(store, board, reply_to=settings.reply_to)
+    keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
+    queue = Queue(shared=lambda: len(keys.ids) > 1)
+    runs = Runs(store, board, queue, reply_to=settings.reply_to)
     limiter = RateLimiter(clock=clock.monotonic)
     peers = Peers(limiter, endpoint, clock, settings.reply_to)
     run_watch = RunWatch(
-        client, settings.namespace, settings.instance, store=store, board=board, runs=runs, newcomer=peers.observe
+        client,
+        settings.namespace,
+        settings.instance,
+        store=store,
+        board=board,
+        runs=runs,
+        queue=queue,
+        newcomer=peers.observe,
     )
 
     async def watch_runs() -> None:
         await endpoint.read.wait()  # its limits say what runs cost
         await run_watch.run()
 
-    keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
     surface_metrics = SurfaceMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
     context = Context(
         settings=settings,
@@ -66,7 +75,7 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         tokens=AccessTokens(clock=clock.monotonic),
         limiter=limiter,
         clock=clock,
-        open_runs=lambda: run_watch.open_count,
+        open_runs=lambda: len(queue),
         runs_known=lambda: run_watch.synced,
         api_answers=client.answers,
         tracing=tracing,

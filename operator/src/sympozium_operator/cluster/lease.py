@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class LeaseLost(Exception):
-    """Another replica holds the Lease, or it could not be renewed in time: this process must end."""
+    """Another replica holds the Lease, or it could not be renewed in time: whatever this replica does must end."""
 
 
 class Lease:

@@ -1,4 +1,4 @@
-"""Who may pass: the API key or access token first, then its rate limit, then the instance's queue (rule 9)."""
+"""Who may pass: the API key or access token first, then its rate limit (rule 9). The instance's queue comes where a run is made."""
 
 from starlette.requests import Request
 
@@ -52,16 +52,4 @@ def limit(request: Request, key_id: str) -> tuple[Serving, dict[str, str]]:
     if not verdict.allowed:
         parts.metrics.refused.labels("rate_limit").inc()
         raise errors.too_many("Rate limit reached for this API key.", code="rate_limit_exceeded", headers=headers)
-    return serving, headers
-
-
-def admit(request: Request, key_id: str) -> tuple[Serving, dict[str, str]]:
-    """The same for a request that becomes a run: its queue may be full as well."""
-    parts = context.of(request)
-    serving, headers = limit(request, key_id)
-    spec = serving.instance.spec
-    if parts.open_runs() >= spec.max_concurrent_runs + spec.max_queued_runs:
-        parts.metrics.refused.labels("queue_full").inc()
-        headers["Retry-After"] = "5"
-        raise errors.too_many("The instance's queue is full.", code="queue_full", headers=headers)
     return serving, headers

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from sympozium_runs.runs import RunRequest
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import chat, models
-from sympozium_webproxy.routes.admission import admit, authenticate
+from sympozium_webproxy.routes.admission import authenticate, limit
 from sympozium_webproxy.routes.body import read_json_bytes
 from sympozium_webproxy.routes.chunks import respond
 from sympozium_webproxy.routes.deadline import wait_seconds
@@ -22,7 +22,7 @@ async def create_chat_completion(request: Request) -> Response:
     parts = context.of(request)
     key_id = await authenticate(request)
     asked, body = chat.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
-    serving, headers = admit(request, key_id)
+    serving, headers = limit(request, key_id)
     model = models.chosen(serving.instance, asked.model)
     run = RunRequest(
         body, "web-proxy", key_id, idempotency_key(request), model=model, wait_seconds=wait_seconds(request)

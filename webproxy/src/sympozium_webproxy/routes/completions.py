@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from sympozium_runs.runs import RunRequest
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import bodies, chat, completions, models
-from sympozium_webproxy.routes.admission import admit, authenticate
+from sympozium_webproxy.routes.admission import authenticate, limit
 from sympozium_webproxy.routes.body import read_json_bytes
 from sympozium_webproxy.routes.chunks import respond
 from sympozium_webproxy.routes.deadline import wait_seconds
@@ -22,7 +22,7 @@ async def create_completion(request: Request) -> Response:
     parts = context.of(request)
     key_id = await authenticate(request)
     asked, body = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
-    serving, headers = admit(request, key_id)
+    serving, headers = limit(request, key_id)
     if serving.instance.spec.memory.system_prompt or serving.skills:
         raise bodies.unsupported("prompt", "a completion has no place for this instance's system prompt and skills")
     model = models.chosen(serving.instance, asked.model)

@@ -18,7 +18,7 @@ from sympozium_webproxy.protocol.openai import errors, models, responses_answer,
 from sympozium_webproxy.protocol.openai.bodies import invalid
 from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.protocol.openai.responses_events import Events, frame
-from sympozium_webproxy.routes.admission import admit, authenticate
+from sympozium_webproxy.routes.admission import authenticate, limit
 from sympozium_webproxy.routes.answer import StreamedResponse, WholeResponse
 from sympozium_webproxy.routes.body import read_json_bytes
 from sympozium_webproxy.routes.deadline import wait_seconds
@@ -37,14 +37,14 @@ async def create_response(request: Request) -> Response:
     """Answer an input: one run, one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
-    limit = parts.settings.max_body_bytes
-    asked = responses_request.parse(await read_json_bytes(request, limit=limit))
-    serving, headers = admit(request, key_id)
+    largest = parts.settings.max_body_bytes
+    asked = responses_request.parse(await read_json_bytes(request, limit=largest))
+    serving, headers = limit(request, key_id)
     model, patience = models.chosen(serving.instance, asked.fields.model), wait_seconds(request)
     earlier, find = await _earlier(request, key_id, asked)
     body, before = asked.chat(earlier, find)
     kept = asked.kept(model, before)
-    responses_request.refuse_too_large(body, kept, limit=limit)
+    responses_request.refuse_too_large(body, kept, limit=largest)
     run = RunRequest(
         body,
         "web-proxy",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_runs.queue import QueueFull
 from sympozium_runs.runs import Handle, KeyReused, RunRequest
 from sympozium_runs.tracing import RunFacts
 from sympozium_webproxy import context
@@ -24,7 +25,7 @@ def idempotency_key(request: Request) -> str | None:
 
 
 async def start(request: Request, serving: Serving, run: RunRequest, *, streamed: bool) -> Handle:
-    """The run of a request, measured from here on: made, or found by its Idempotency-Key. Raises OpenAIError 400, 413, 422, 502 and 503."""
+    """The run of a request, made or found by its Idempotency-Key, and measured from here on. Raises OpenAIError 400, 413, 422, 429, 50x."""
     facts = RunFacts.of(serving.instance, run.key_id, model=run.model)
     seen = Observation(
         context.of(request).metrics, request.state.span.run(facts), began=request.state.started, streamed=streamed
@@ -48,6 +49,10 @@ async def _made(request: Request, serving: Serving, run: RunRequest) -> Handle:
     except KeyReused as error:
         message = "This Idempotency-Key was used before with another request."
         raise errors.OpenAIError(422, message, param="Idempotency-Key", code="idempotency_key_reused") from error
+    except QueueFull as error:
+        context.of(request).metrics.refused.labels("queue_full").inc()
+        message = "The instance's queue has no place for another run of this API key."
+        raise errors.too_many(message, code="queue_full", headers={"Retry-After": "5"}) from error
     except ApiError as error:
         raise _refused(error) from error
 

@@ -70,11 +70,6 @@ def input_schema(name: str, skills: tuple[InstalledSkill, ...]) -> Schema | None
     return _skill_schema(skill) if skill else None
 
 
-def makes_run(name: object) -> bool:
-    """Whether a call of this name may become a run, so that it has to pass the queue."""
-    return name not in (GET_RUN, CANCEL_RUN)
-
-
 def asked(name: str, arguments: dict[str, Any], skills: tuple[InstalledSkill, ...]) -> Asked:
     """What a call wants. Raises UnknownTool and InvalidArguments."""
     schema = input_schema(name, skills)

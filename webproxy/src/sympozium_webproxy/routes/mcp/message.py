@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from sympozium_runs.http.encoding import json_bytes
 from sympozium_webproxy import context
-from sympozium_webproxy.protocol.mcp import sessions, tools
+from sympozium_webproxy.protocol.mcp import sessions
 from sympozium_webproxy.protocol.mcp.events import RequestId
 from sympozium_webproxy.protocol.openai import keepable
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
-from sympozium_webproxy.routes.admission import admit, limit
+from sympozium_webproxy.routes.admission import limit
 from sympozium_webproxy.routes.mcp.exchange import Outcome, failure, refusal
 
 
@@ -71,16 +71,12 @@ def accepts(request: Request, *, json: bool = False, stream: bool = False) -> No
 
 
 def pass_limits(request: Request, key_id: str, asked: JSONRPCRequest) -> None:
-    """Count a call of a tool against its key's limit, and one that becomes a run against the queue. Raises Refused 429 and 503."""
-    if asked.method != "tools/call":
-        return
-    try:
-        if tools.makes_run((asked.params or {}).get("name")):
-            admit(request, key_id)
-        else:
+    """Count a call of a tool against its key's limit. Raises Refused 429 and 503."""
+    if asked.method == "tools/call":
+        try:
             limit(request, key_id)
-    except OpenAIError as error:
-        raise Refused(refusal(error, asked.id)) from error
+        except OpenAIError as error:
+            raise Refused(refusal(error, asked.id)) from error
 
 
 def server(request: Request) -> Server[Any]:

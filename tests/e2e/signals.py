@@ -1,0 +1,68 @@
+"""Signals to processes of the node, from outside of their containers, where SIGKILL cannot be put off nor SIGSTOP be seen.
+
+``kubectl delete pod --force`` is not that: the kubelet sends SIGTERM all the same.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tests.e2e.conftest import Namespace, Object
+
+SEND = """
+import os, pathlib, signal, sys, time
+program, mark, *steps = sys.argv[1:]
+
+def is_meant(process):
+    try:
+        command, environ = (process / 'cmdline').read_bytes(), (process / 'environ').read_bytes()
+    except OSError:
+        return False
+    return process.name != str(os.getpid()) and program.encode() in command and mark.encode() in environ
+
+meant = [int(process.name) for process in pathlib.Path('/proc').glob('[0-9]*') if is_meant(process)]
+print('meant', len(meant), flush=True)
+if len(steps) > 1:  # goes on when nobody can reach this pod
+    if os.fork():
+        os._exit(0)
+    for stream in range(3):
+        os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+for step in steps:
+    if step.isdigit():
+        time.sleep(int(step))
+    else:
+        for pid in meant:
+            os.kill(pid, signal.Signals['SIG' + step])
+"""
+
+
+@dataclass(frozen=True)
+class Signals:
+    """A pod that sees all processes of the node."""
+
+    POD: ClassVar[str] = "e2e-signals"
+    default: Namespace
+
+    def send(self, program: str, mark: str, *steps: str) -> None:
+        """To the processes with these words in their command and in their environment: signals, and seconds between them."""
+        told = self.default.kubectl("exec", self.POD, "--", "python", "-c", SEND, program, mark, *steps)
+        assert int(told.removeprefix("meant ")) > 0, f"no process has {program!r} and {mark!r}"
+
+
+@contextmanager
+def signals(image: str) -> Iterator[Signals]:
+    default, name = Namespace("default"), Signals.POD
+    container = {
+        "name": "signals",
+        "image": image,
+        "command": ["python", "-c", "import time; time.sleep(900)"],
+        "securityContext": {"privileged": True, "runAsUser": 0},
+    }
+    pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}}
+    default.apply(pod | {"spec": {"hostPID": True, "terminationGracePeriodSeconds": 0, "containers": [container]}})
+    default.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+    try:
+        yield Signals(default)
+    finally:
+        default.delete("pod", name)
