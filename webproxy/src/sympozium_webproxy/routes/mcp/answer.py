@@ -23,12 +23,13 @@ class Answer(Response):
     """Does a request's work and tells what comes of it. A caller that leaves cancels the work.
 
     It becomes a stream with the first message, or when ``keep_alive_seconds`` have passed in silence: until then an error
-    still has a status of its own.
+    still has a status of its own. ``close`` is called at the end, whether the work began or not.
     """
 
-    def __init__(self, work: Work, *, keep_alive_seconds: float) -> None:
+    def __init__(self, work: Work, close: Callable[[], None], *, keep_alive_seconds: float) -> None:
         super().__init__()
         self._work = work
+        self._close = close
         self._patience = keep_alive_seconds
         self._streaming = False
         self._told: asyncio.Queue[bytes | Outcome | None] = asyncio.Queue()
@@ -45,6 +46,7 @@ class Answer(Response):
             leaving.cancel()
             working.cancel()
             await asyncio.wait([working, leaving])
+            self._close()
         if not working.cancelled():
             working.result()
 

@@ -1,6 +1,6 @@
 """``/mcp``: Streamable HTTP, with sessions (2025-03-26 to 2025-11-25) and without (2026-07-28)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -78,12 +78,12 @@ async def resume(request: Request) -> Response:
     try:
         key_id = await authenticate(request)
         if not _has_sessions(request):
-            return _not_allowed("POST")
+            return _not_allowed()
         accepts(request, stream=True)
         session = _session(request, key_id)
         place = events.place(request.headers.get("last-event-id", ""))
         if place is None:
-            return _not_allowed("POST")
+            return _not_allowed()
         return await _resumed(request, Caller(request, key_id, session, durable=True), session, place)
     except Refused as refusing:
         return response(refusing.outcome)
@@ -96,13 +96,13 @@ async def end(request: Request) -> Response:
     """405: a session is nothing that could be removed (docs/decisions/0031)."""
     try:
         await authenticate(request)
-        return _not_allowed("POST")
+        return _not_allowed()
     except OpenAIError as error:
         return response(refusal(error))
 
 
-def _not_allowed(allowed: str) -> Response:
-    return Response(status_code=405, headers={"Allow": allowed})
+def _not_allowed() -> Response:
+    return Response(status_code=405, headers={"Allow": "POST"})
 
 
 def _has_sessions(request: Request) -> bool:
@@ -237,12 +237,9 @@ async def _resumed(request: Request, caller: Caller, session: Session, place: Pl
     async def work(sink: Sink) -> Outcome:
         if is_version_at_least(session.version, _PRIMED_SINCE):
             sink(None, place.event_id())
-        try:
-            return await _rest(handle, session, place, sink)
-        finally:
-            handle.close()
+        return await _rest(handle, session, place, sink)
 
-    return _answer(request, work)
+    return _answer(request, work, close=handle.close)
 
 
 async def _rest(handle: Handle, session: Session, place: Place, sink: Sink) -> Outcome:
@@ -265,5 +262,5 @@ async def _rest(handle: Handle, session: Session, place: Place, sink: Sink) -> O
                 sink(exchange.progress_message(place.progress_token, told, fresh), at)
 
 
-def _answer(request: Request, work: Work) -> Answer:
-    return Answer(work, keep_alive_seconds=context.of(request).settings.keep_alive_seconds)
+def _answer(request: Request, work: Work, *, close: Callable[[], None] = lambda: None) -> Answer:
+    return Answer(work, close, keep_alive_seconds=context.of(request).settings.keep_alive_seconds)
