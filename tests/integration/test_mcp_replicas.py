@@ -150,6 +150,21 @@ async def test_a_cancel_finds_the_call_of_another_replica(world: World) -> None:
     assert ended["result"]["isError"]
 
 
+async def test_a_full_queue_has_its_status(world: World) -> None:
+    replica = world.replicas[0]
+    session = await replica.begin()
+    world.kubernetes.put(instance(maxConcurrentRuns=1, maxQueuedRuns=0))
+    await eventually(lambda: replica.context.endpoint.serving().instance.spec.max_queued_runs == 0)
+    waiting = asyncio.create_task(replica.post(ask(1), session))
+    pod = await world.pod(replica)
+    await eventually(lambda: replica.context.open_runs() == 1)
+    full = await replica.post(ask(2), session)
+    assert (full.status_code, full.headers["retry-after"]) == (429, "5")
+    assert full.json()["error"]["data"]["type"] == "queue_full"
+    await pod.answer("Hello")
+    assert (await waiting).status_code == 200
+
+
 async def test_a_call_ends_when_its_caller_waits_no_longer(world: World) -> None:
     replica = world.replicas[0]
     answer = await replica.post(ask(), await replica.begin(), **{"x-request-timeout": "0.05"})
@@ -241,7 +256,7 @@ async def test_a_request_id_means_one_call(world: World) -> None:
     await (await world.pod(replica, among=2)).answer("Good day")
     assert "Good day" in (await in_another_session).text
     other = ask(1, arguments={"task": "something else"})
-    assert events((await replica.post(other, session)).text)[-1][1]["result"]["isError"]  # type: ignore[index]
+    assert (await replica.post(other, session)).json()["result"]["isError"]
 
 
 @pytest.mark.parametrize(

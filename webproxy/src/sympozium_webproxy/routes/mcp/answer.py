@@ -13,32 +13,24 @@ from sympozium_webproxy.routes.mcp.exchange import Message, Outcome, Sink
 Work = Callable[[Sink], Awaitable[Outcome]]
 
 
-def frame(message: Message, event_id: str | None = None) -> bytes:
+def frame(message: Message | None, event_id: str | None = None) -> bytes:
     """A message as an event."""
     place = f"id: {event_id}\n".encode() if event_id else b""
-    return place + sse.data(message, event="message")
-
-
-def priming(event_id: str) -> bytes:
-    """An event that says nothing but its id: where a stream can be resumed that breaks off before its first message."""
-    return f"id: {event_id}\ndata:\n\n".encode()
+    return place + (b"data:\n\n" if message is None else sse.data(message, event="message"))
 
 
 class Answer(Response):
     """Does a request's work and tells what comes of it. A caller that leaves cancels the work.
 
-    ``opening`` is sent at once, and makes it a stream from the start; else it becomes one with the first message, or when
-    ``keep_alive_seconds`` have passed in silence.
+    It becomes a stream with the first message, or when ``keep_alive_seconds`` have passed in silence: until then an error
+    still has a status of its own. ``close`` is called at the end, whether the work began or not.
     """
 
-    def __init__(
-        self, work: Work, headers: Mapping[str, str], *, keep_alive_seconds: float, opening: bytes | None = None
-    ) -> None:
+    def __init__(self, work: Work, close: Callable[[], None], *, keep_alive_seconds: float) -> None:
         super().__init__()
         self._work = work
-        self._own_headers = dict(headers)
+        self._close = close
         self._patience = keep_alive_seconds
-        self._opening = opening
         self._streaming = False
         self._told: asyncio.Queue[bytes | Outcome | None] = asyncio.Queue()
 
@@ -54,18 +46,17 @@ class Answer(Response):
             leaving.cancel()
             working.cancel()
             await asyncio.wait([working, leaving])
+            self._close()
         if not working.cancelled():
             working.result()
 
     async def _do(self) -> None:
         self._told.put_nowait(await self._work(self._sink))
 
-    def _sink(self, message: Message, event_id: str | None) -> None:
+    def _sink(self, message: Message | None, event_id: str | None) -> None:
         self._told.put_nowait(frame(message, event_id))
 
     async def _tell(self, send: Send) -> None:
-        if self._opening is not None:
-            await self._send_frame(send, self._opening)
         while True:
             told = await self._next()
             if told is None:
@@ -99,7 +90,7 @@ class Answer(Response):
         await send({"type": "http.response.body", "body": content, "more_body": True})
 
     async def _begin(self, send: Send, status: int, headers: Mapping[str, str]) -> None:
-        raw = [(name.lower().encode(), value.encode()) for name, value in {**self._own_headers, **headers}.items()]
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": status, "headers": raw})
 
 

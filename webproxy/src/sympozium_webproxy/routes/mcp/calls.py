@@ -47,6 +47,7 @@ async def ask(ctx: Ctx, serving: Serving, asked: Ask, *, as_task: bool) -> CallT
         if error.status in (429, 503):
             raise
         return results.refused(str(error))
+    caller.made()
     try:
         if as_task:
             return tasks.created(handle.run)

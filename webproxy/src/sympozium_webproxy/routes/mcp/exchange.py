@@ -23,8 +23,9 @@ from sympozium_webproxy.protocol.openai.errors import OpenAIError
 
 Message = dict[str, Any]
 Ctx = ServerRequestContext[Any, Any]
-Sink = Callable[[Message, str | None], None]
-"""Takes what is told before a request's answer: a message, and the id of its place in the stream where it has one."""
+Sink = Callable[[Message | None, str | None], None]
+"""Takes what is told before a request's answer: a message, and the id of its place in the stream where it has one. Without a
+message it is an event that says its place alone: from there a stream can be resumed that breaks off before its first message."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Caller:
     session: Session | None = None
     durable: bool = False
     """Whether a run goes on when the connection breaks: it can be resumed."""
+    made: Callable[[], None] = lambda: None
+    """To be called when the request's run is there."""
 
 
 def caller(ctx: Ctx) -> Caller:

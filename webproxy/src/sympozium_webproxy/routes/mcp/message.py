@@ -72,12 +72,11 @@ def accepts(request: Request, *, json: bool = False, stream: bool = False) -> No
 
 def pass_limits(request: Request, key_id: str, asked: JSONRPCRequest) -> None:
     """Count a call of a tool against its key's limit. Raises Refused 429 and 503."""
-    if asked.method != "tools/call":
-        return
-    try:
-        limit(request, key_id)
-    except OpenAIError as error:
-        raise Refused(refusal(error, asked.id)) from error
+    if asked.method == "tools/call":
+        try:
+            limit(request, key_id)
+        except OpenAIError as error:
+            raise Refused(refusal(error, asked.id)) from error
 
 
 def server(request: Request) -> Server[Any]:

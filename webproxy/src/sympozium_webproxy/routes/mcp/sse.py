@@ -185,7 +185,7 @@ def _take(request: Request, caller: Caller, stream: Stream, asked: JSONRPCMessag
 
 
 async def _call(request: Request, caller: Caller, stream: Stream, asked: JSONRPCRequest) -> None:
-    def tell(said: exchange.Message, _: str | None = None) -> None:
+    def tell(said: exchange.Message | None, _: str | None = None) -> None:
         stream.frames.put_nowait(frame(said))
 
     if not stream.version and asked.method not in ("initialize", "ping"):

@@ -1,7 +1,7 @@
 """``/mcp``: Streamable HTTP, with sessions (2025-03-26 to 2025-11-25) and without (2026-07-28)."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -35,7 +35,7 @@ from sympozium_webproxy.protocol.openai.errors import OpenAIError
 from sympozium_webproxy.routes.admission import authenticate
 from sympozium_webproxy.routes.body import read_json_bytes
 from sympozium_webproxy.routes.mcp import exchange, own
-from sympozium_webproxy.routes.mcp.answer import Answer, priming
+from sympozium_webproxy.routes.mcp.answer import Answer, Work
 from sympozium_webproxy.routes.mcp.exchange import Caller, Outcome, Sink, refusal
 from sympozium_webproxy.routes.mcp.message import (
     Refused,
@@ -78,12 +78,12 @@ async def resume(request: Request) -> Response:
     try:
         key_id = await authenticate(request)
         if not _has_sessions(request):
-            return _not_allowed("POST")
+            return _not_allowed()
         accepts(request, stream=True)
         session = _session(request, key_id)
         place = events.place(request.headers.get("last-event-id", ""))
         if place is None:
-            return _not_allowed("POST")
+            return _not_allowed()
         return await _resumed(request, Caller(request, key_id, session, durable=True), session, place)
     except Refused as refusing:
         return response(refusing.outcome)
@@ -96,13 +96,13 @@ async def end(request: Request) -> Response:
     """405: a session is nothing that could be removed (docs/decisions/0031)."""
     try:
         await authenticate(request)
-        return _not_allowed("POST")
+        return _not_allowed()
     except OpenAIError as error:
         return response(refusal(error))
 
 
-def _not_allowed(allowed: str) -> Response:
-    return Response(status_code=405, headers={"Allow": allowed})
+def _not_allowed() -> Response:
+    return Response(status_code=405, headers={"Allow": "POST"})
 
 
 def _has_sessions(request: Request) -> bool:
@@ -178,12 +178,18 @@ async def _in_session(request: Request, key_id: str, said: Any) -> Response:
             await _cancel(caller, session, cancelled_request_id_from_params(asked.params))
         return Response(status_code=202)
     pass_limits(request, key_id, asked)
+    primed = is_version_at_least(session.version, _PRIMED_SINCE)
     connection = Connection.from_envelope(session.version, None, {})
-    opening = None
-    if asked.method == "tools/call" and is_version_at_least(session.version, _PRIMED_SINCE):
-        opening = priming(Place(asked.id, progress_token_from_params(asked.params), 0).event_id())
-    work = partial(exchange.answer, server(request), asked, caller, connection)
-    return _answer(request, work, opening=opening)
+    answering = server(request)
+
+    async def work(sink: Sink) -> Outcome:
+        def made() -> None:
+            if primed:
+                sink(None, Place(asked.id, progress_token_from_params(asked.params), 0).event_id())
+
+        return await exchange.answer(answering, asked, replace(caller, made=made), connection, sink)
+
+    return _answer(request, work)
 
 
 def _begun(request: Request, key_id: str, asked: JSONRPCRequest) -> Response:
@@ -229,13 +235,11 @@ async def _resumed(request: Request, caller: Caller, session: Session, place: Pl
         raise refused(404, "There is no such call.")
 
     async def work(sink: Sink) -> Outcome:
-        try:
-            return await _rest(handle, session, place, sink)
-        finally:
-            handle.close()
+        if is_version_at_least(session.version, _PRIMED_SINCE):
+            sink(None, place.event_id())
+        return await _rest(handle, session, place, sink)
 
-    opening = priming(place.event_id()) if is_version_at_least(session.version, _PRIMED_SINCE) else b""
-    return _answer(request, work, opening=opening)
+    return _answer(request, work, close=handle.close)
 
 
 async def _rest(handle: Handle, session: Session, place: Place, sink: Sink) -> Outcome:
@@ -258,5 +262,5 @@ async def _rest(handle: Handle, session: Session, place: Place, sink: Sink) -> O
                 sink(exchange.progress_message(place.progress_token, told, fresh), at)
 
 
-def _answer(request: Request, work: Any, *, opening: bytes | None = None) -> Answer:
-    return Answer(work, {}, keep_alive_seconds=context.of(request).settings.keep_alive_seconds, opening=opening)
+def _answer(request: Request, work: Work, *, close: Callable[[], None] = lambda: None) -> Answer:
+    return Answer(work, close, keep_alive_seconds=context.of(request).settings.keep_alive_seconds)
