@@ -1,8 +1,10 @@
 """Access tokens of an authorization server in the cluster, beside API keys."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx2
 import openai
@@ -53,6 +55,12 @@ def status(endpoint: Endpoint, key: str) -> int:
     return models(endpoint, key).status_code
 
 
+def connects(address: str) -> bool:
+    with suppress(OSError), socket.create_connection((address, 8080), timeout=2):
+        return True
+    return False
+
+
 def test_a_token_gets_an_answer_and_so_does_an_api_key(guarded: Endpoint, issuer: Issuer) -> None:
     token = issuer.token(sub="alice@example.com")
     for key in (token, guarded.key):
@@ -94,7 +102,8 @@ def test_while_the_issuer_is_away_api_keys_go_on_and_tokens_are_asked_to_wait(
 ) -> None:
     namespace = guarded.namespace
     namespace.kubectl("scale", "deployment/issuer", "--replicas=0")
-    until(lambda: not namespace.list("pods", "-l", "app=issuer"), within=30)
+    address = namespace.get("service", "issuer")["spec"]["clusterIP"]
+    until(lambda: not connects(address), within=30)  # its pod lives on for a moment after its object has gone
     elsewhere = {"webEndpoint": {"oauth": {"jwksURI": f"{issuer.url}/keys"}}}  # keys that are not known yet
     namespace.patch("instance", "guarded", {"spec": elsewhere})
     until(lambda: status(guarded, issuer.token()) == 503, within=30)
