@@ -64,7 +64,7 @@ etcd_start() {
 }
 
 # The audit log holds every write with user, resource and verb; the benchmark counts API writes per run in it. Of reads it holds those of
-# our own service accounts and those of our own kinds: a test compares them with the rights that were granted.
+# our own service accounts, and those of our own kinds and of ConfigMaps: a test compares them with the rights that were granted.
 audit_policy() {
   cat <<'Y'
 apiVersion: audit.k8s.io/v1
@@ -72,7 +72,7 @@ kind: Policy
 omitStages: [RequestReceived]
 rules:
 - {level: Metadata, verbs: [get, list, watch], userGroups: [system:serviceaccounts:sympozium-system]}
-- {level: Metadata, verbs: [get, list, watch], userGroups: [system:serviceaccounts], resources: [{group: sympozium.ai}]}
+- {level: Metadata, verbs: [get, list, watch], userGroups: [system:serviceaccounts], resources: [{group: sympozium.ai}, {resources: [configmaps]}]}
 - {level: None, verbs: [get, list, watch]}
 - {level: Metadata}
 Y

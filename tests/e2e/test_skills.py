@@ -209,11 +209,11 @@ def test_runs_made_with_kubectl_have_the_skills_of_their_instance(namespace: Nam
     until(lambda: namespace.status("instance", "studious").get("phase") == "Running", within=WITHIN)
     namespace.apply(
         agent_run("learned", agentRef="studious", task="x"),
-        agent_run("own", agentRef="studious", task="x", skills=[MAP]),
-        agent_run("other", agentRef="studious", task="x", systemPrompt="Another."),
+        agent_run("learned-otherwise", agentRef="studious", task="x", systemPrompt="Another."),
+        agent_run("learns-itself", agentRef="studious", task="x", skills=[MAP]),
     )
     assert told(namespace.run_ends("learned")["result"]) == STYLE
-    assert told(namespace.run_ends("other")["result"]) == f"Another.\n\n{STYLE}"
-    assert namespace.run_ends("own")["error"]["type"] == "unsupported_parameter"
+    assert told(namespace.run_ends("learned-otherwise")["result"]) == f"Another.\n\n{STYLE}"
+    assert namespace.run_ends("learns-itself")["error"]["type"] == "unsupported_parameter"
     namespace.delete("instance", "studious")
     namespace.delete("configmap", "manners")

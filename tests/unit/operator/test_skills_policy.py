@@ -40,6 +40,14 @@ def test_packs_and_config_maps_are_put_together_in_the_order_of_the_spec() -> No
     assert found == [{"name": "b", "content": "Be brief."}, {"name": "style", "content": "Be kind."}, SQL]
 
 
+def test_a_skill_always_has_a_name() -> None:
+    assert [skill["name"] for skill in install((MAP, config_map(**{".md": "x", "README": "y", "b.txt": "z"})))] == [
+        ".md",
+        "README",
+        "b.txt",
+    ]
+
+
 def test_the_web_endpoint_is_no_instruction() -> None:
     assert install() == []
 

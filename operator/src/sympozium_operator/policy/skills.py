@@ -97,7 +97,7 @@ def _of_config_map(field: str, ref: SkillRef, config_map: Object) -> Iterator[In
     _refuse_unknown(field, ref, set())
     for key, text in sorted(_data(config_map).items()):
         description, content = _parts(text)
-        yield InstalledSkill(name=key.removesuffix(".md"), description=description, content=content)
+        yield InstalledSkill(name=key.removesuffix(".md") or key, description=description, content=content)
 
 
 def _data(config_map: Object) -> dict[str, str]:
