@@ -47,7 +47,12 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
     tracing = tracing or Tracing()
     store, board, endpoint = Store(client, clock), Board(), Endpoint()
     keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
-    queue = Queue(shared=lambda: len(keys.ids) > 1)
+
+    def is_shared() -> bool:
+        """Whether there may be several callers: access tokens have each their own."""
+        return len(keys.ids) > 1 or (endpoint.known and endpoint.oauth() is not None)
+
+    queue = Queue(shared=is_shared)
     runs = Runs(store, board, queue, reply_to=settings.reply_to)
     limiter = RateLimiter(clock=clock.monotonic)
     peers = Peers(limiter, endpoint, clock, settings.reply_to)
