@@ -11,14 +11,14 @@ import secrets
 import time
 from pathlib import Path
 
-from tests.bench import memory, overhead, report, waterfall
+from tests.bench import mcp, memory, overhead, report, waterfall
 from tests.bench.audit import AuditLog
 from tests.bench.barejob import BareJobs
 from tests.bench.requests import Requests
 from tests.e2e.conftest import Endpoint, Namespace, instance, model_server, until
 
 RESULTS = Path(".local/bench.json")
-PARTS = ("cold", "bursts", "memory", "overhead")
+PARTS = ("cold", "bursts", "memory", "overhead", "mcp")
 CONCURRENCY = (10, 20)
 REST_SECONDS = 0.7
 """Between two samples: what the one before left to be cleaned up shall not be measured."""
@@ -40,6 +40,8 @@ def main() -> None:
         figures |= on_the_cluster(asked)
     if "overhead" in asked.parts:
         figures |= asyncio.run(overhead.measure(requests=asked.requests))
+    if "mcp" in asked.parts:
+        figures |= asyncio.run(mcp.measure())
     print(report.tables(figures))  # noqa: T201 - what the command is for
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n")

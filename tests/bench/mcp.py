@@ -1,5 +1,6 @@
-"""``python -m tests.bench.mcp``: what MCP costs one web-proxy without a cluster: its CPU time per stateless tool call, and its memory
-over many sessions. Runs end as soon as they are made, so that nothing but the web-proxy is measured.
+"""What MCP costs one web-proxy without a cluster: stateless tool calls per second, and its memory over many sessions.
+
+Runs end as soon as they are made, so that nothing but the web-proxy is measured.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Any
 import aiohttp
 import structlog
 import uvloop
+from tests.bench.report import Figures
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, Object
 from tests.integration.conftest import KEY, assembled, instance
@@ -78,7 +80,20 @@ async def many(http: aiohttp.ClientSession, url: str, count: int, body: Object, 
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
 
 
-async def measure(url: str, pid: int) -> None:
+async def measure() -> Figures:
+    """Figures of a web-proxy in a process of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=run, args=(there,))
+    process.start()
+    try:
+        assert process.pid is not None
+        return await _asked(await asyncio.to_thread(here.recv), process.pid)
+    finally:
+        process.terminate()
+
+
+async def _asked(url: str, pid: int) -> Figures:
     version = "2026-07-28"
     meta = {"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}}
     params = {"name": "ask_agent", "arguments": {"task": "hi"}, "_meta": meta}
@@ -91,23 +106,12 @@ async def measure(url: str, pid: int) -> None:
         began, used = time.monotonic(), cpu_seconds(pid)
         await many(http, url, CALLS, call, about)
         elapsed, used = time.monotonic() - began, cpu_seconds(pid) - used
-        print(f"stateless tool calls: {CALLS / elapsed:.0f}/s, {CALLS / used:.0f}/s of the web-proxy's CPU (n={CALLS})")  # noqa: T201 - the figures
         await many(http, url, 1000, begin, {})
         before = megabytes(pid)
         await many(http, url, SESSIONS, begin, {})
-        print(f"memory: {before:.1f} MB after 1000 sessions, {megabytes(pid):.1f} MB after {SESSIONS} more")  # noqa: T201 - the figures
-
-
-def main() -> None:
-    here, there = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=run, args=(there,))
-    process.start()
-    try:
-        assert process.pid is not None
-        asyncio.run(measure(here.recv(), process.pid))
-    finally:
-        process.terminate()
-
-
-if __name__ == "__main__":
-    main()
+        return {
+            "mcp_calls": CALLS,
+            "mcp_calls_per_second": round(CALLS / elapsed),
+            "mcp_calls_per_cpu_second": round(CALLS / used),
+            "mcp_memory_mb": {"1000 sessions": round(before, 1), f"{SESSIONS} more": round(megabytes(pid), 1)},
+        }

@@ -34,6 +34,7 @@ def tables(figures: Figures) -> str:
         "bursts": _bursts,
         "memory_mb": _memory,
         "overhead_s": _overhead,
+        "mcp_calls": _mcp,
     }
     rows = [row for key, part in parts.items() if key in figures for row in part(figures)]
     load = ", ".join(f"{part:.1f}" for part in figures["load_average"])
@@ -94,6 +95,17 @@ def _overhead(figures: Figures) -> Iterator[Row]:
         f"{held['before']}, {held['after']} MB",
         "flat",
     )
+
+
+def _mcp(figures: Figures) -> Iterator[Row]:
+    yield (
+        f"MCP: stateless tool calls per second (n={figures['mcp_calls']})",
+        f"{figures['mcp_calls_per_second']}",
+        "> 400",
+    )
+    yield "... per second of the web-proxy's processor time", f"{figures['mcp_calls_per_cpu_second']}", ""
+    held = ", ".join(f"{after}: {megabytes} MB" for after, megabytes in figures["mcp_memory_mb"].items())
+    yield "... its memory after MCP sessions", held, "flat"
 
 
 def _ms(values: dict[str, float], digits: int = 0) -> str:
