@@ -111,6 +111,37 @@ async def test_a_session_goes_on_at_any_replica(world: World, version: str) -> N
     assert message["result"]["content"] == [{"type": "text", "text": "Hello"}]
 
 
+async def test_a_batch_is_answered_whole_in_the_version_that_has_them(world: World) -> None:
+    first, second, _ = world.replicas
+    session = await first.begin("2025-03-26")
+    notified = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    assert (await second.post([notified, notified], session)).status_code == 202
+    calling = asyncio.create_task(second.post([notified, request("ping", id_="a"), ask("b"), ask("c")], session))
+    await world.pod(second, among=2)
+    for run in await world.kubernetes.list(RUNS, "default"):
+        await FakePod(run, world.issuer, second.surface).answer("Hello")
+    messages = [message for _, message in events((await calling).text) if message]
+    assert [message["id"] for message in messages] == ["a", "b", "c"]
+    assert [bool(message["result"].get("content")) for message in messages] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("version", "batch"),
+    [
+        pytest.param("2025-06-18", [request("ping")], id="no batches in this version"),
+        pytest.param("2025-03-26", [], id="empty"),
+        pytest.param("2025-03-26", [request("ping")] * 101, id="too many"),
+        pytest.param("2025-03-26", [request("ping"), "ping"], id="no message"),
+        pytest.param("2025-03-26", [request("initialize", {"protocolVersion": "2025-03-26"})], id="initialize"),
+    ],
+)
+async def test_what_is_no_batch_is_refused(world: World, version: str, batch: list[Any]) -> None:
+    session = await world.replicas[0].begin(version)
+    refused = await world.replicas[1].post(batch, session)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"]
+
+
 async def test_a_session_is_good_for_its_own_key_only(world: World) -> None:
     session = await world.replicas[0].begin()
     for replica in world.replicas:

@@ -1,5 +1,6 @@
 """``/mcp``: Streamable HTTP, with sessions (2025-03-26 to 2025-11-25) and without (2026-07-28)."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params, prog
 from mcp_types import (
     HEADER_MISMATCH,
     PROTOCOL_VERSION_META_KEY,
+    JSONRPCMessage,
     JSONRPCNotification,
     JSONRPCRequest,
     methods,
@@ -52,6 +54,9 @@ from sympozium_webproxy.routes.mcp.message import (
 router = APIRouter()
 
 _SESSION = "mcp-session-id"
+_BATCHES_OF = "2025-03-26"
+"""The one version that has batches."""
+_LARGEST_BATCH = 100
 _PRIMED_SINCE = "2025-11-25"
 """Older clients cannot read an event without data."""
 
@@ -168,19 +173,52 @@ def _rejected(rejection: InboundLadderRejection, request_id: events.RequestId | 
 
 
 async def _in_session(request: Request, key_id: str, said: Any) -> Response:
+    if isinstance(said, list):
+        return await _batch(request, key_id, said)
     asked = message(said)
     if isinstance(asked, JSONRPCRequest) and asked.method == "initialize":
         return _begun(request, key_id, asked)
     session = _session(request, key_id)
     caller = Caller(request, key_id, session, durable=True)
     if not isinstance(asked, JSONRPCRequest):
-        if isinstance(asked, JSONRPCNotification) and asked.method == "notifications/cancelled":
-            await _cancel(caller, session, cancelled_request_id_from_params(asked.params))
+        await _heed(caller, session, asked)
         return Response(status_code=202)
     pass_limits(request, key_id, asked)
+    return _answer(request, _work(caller, session, asked))
+
+
+async def _batch(request: Request, key_id: str, said: list[Any]) -> Response:
+    """Several messages in one body, as 2025-03-26 alone allows; the requests among them are answered together."""
+    session = _session(request, key_id)
+    asked = [message(one) for one in said]
+    requests = [one for one in asked if isinstance(one, JSONRPCRequest)]
+    if session.version != _BATCHES_OF or not 1 <= len(asked) <= _LARGEST_BATCH:
+        raise refused(400, f"The body must be one JSON-RPC message; in {_BATCHES_OF}, or 1 to {_LARGEST_BATCH}.")
+    for one in requests:
+        if one.method == "initialize":
+            raise refused(400, "'initialize' cannot be in a batch.", id_=one.id)
+        pass_limits(request, key_id, one)
+    caller = Caller(request, key_id, session, durable=True)
+    for other in asked:
+        await _heed(caller, session, other)
+    if not requests:
+        return Response(status_code=202)
+    works = [_work(caller, session, one) for one in requests]
+
+    async def work(sink: Sink) -> Outcome:
+        *others, last = await asyncio.gather(*(one(sink) for one in works))
+        for other in others:
+            sink(other.message, None)
+        return last
+
+    return _answer(request, work)
+
+
+def _work(caller: Caller, session: Session, asked: JSONRPCRequest) -> Work:
+    """What answers a request in a session."""
     primed = is_version_at_least(session.version, _PRIMED_SINCE)
     connection = Connection.from_envelope(session.version, None, {})
-    answering = server(request)
+    answering = server(caller.http)
 
     async def work(sink: Sink) -> Outcome:
         def made() -> None:
@@ -189,7 +227,13 @@ async def _in_session(request: Request, key_id: str, said: Any) -> Response:
 
         return await exchange.answer(answering, asked, replace(caller, made=made), connection, sink)
 
-    return _answer(request, work)
+    return work
+
+
+async def _heed(caller: Caller, session: Session, said: JSONRPCMessage) -> None:
+    """Do what a message asks for that gets no answer: the one that asks for anything cancels a call."""
+    if isinstance(said, JSONRPCNotification) and said.method == "notifications/cancelled":
+        await _cancel(caller, session, cancelled_request_id_from_params(said.params))
 
 
 def _begun(request: Request, key_id: str, asked: JSONRPCRequest) -> Response:
