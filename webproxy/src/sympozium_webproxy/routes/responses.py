@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from sympozium_api.client import ApiError
 from sympozium_api.records import Done, Record
 from sympozium_api.run import AgentRun
 from sympozium_runs.http import sse
@@ -24,6 +23,7 @@ from sympozium_webproxy.protocol.openai import (
 )
 from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.protocol.openai.responses_events import Events, frame
+from sympozium_webproxy.routes import own
 from sympozium_webproxy.routes.admission import authenticate, limit
 from sympozium_webproxy.routes.answer import StreamedResponse, WholeResponse
 from sympozium_webproxy.routes.body import read_json_bytes
@@ -47,7 +47,7 @@ async def create_response(request: Request) -> Response:
     asked = responses_request.parse(await read_json_bytes(request, limit=largest))
     serving, headers = limit(request, key_id)
     model, patience = models.chosen(serving.instance, asked.fields.model), wait_seconds(request)
-    earlier, find = await _earlier(request, key_id, asked)
+    earlier, find = await _earlier(request, asked)
     body, before = asked.chat(earlier, find)
     kept = asked.kept(model, before)
     responses_request.refuse_too_large(body, kept, limit=largest)
@@ -103,8 +103,7 @@ async def cancel_response(request: Request, response_id: str) -> JSONResponse:
     handle = await _follow(request, response_id)
     try:
         if not handle.run.ended:
-            with api_away():
-                await context.of(request).runs.cancel(handle.run)
+            await own.cancel(request, handle.run)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CANCEL_SECONDS):
                     await handle.end()
@@ -181,35 +180,29 @@ def _stream(
 
 
 async def _earlier(
-    request: Request, key_id: str, asked: responses_request.Asked
+    request: Request, asked: responses_request.Asked
 ) -> tuple[list[dict[str, Any]], responses_items.Find]:
     """The conversation that a request goes on from, and the stored items that it refers to."""
     conversation: list[dict[str, Any]] = []
     if previous := asked.fields.previous_response_id:
-        conversation = responses_answer.conversation(previous, await _readable(request, key_id, previous))
+        conversation = responses_answer.conversation(previous, await _readable(request, previous))
     if len(asked.referred) > _MOST_REFERRED:
         raise bodies.invalid("input", f"may refer to items of at most {_MOST_REFERRED} responses")
     found: dict[str, dict[str, Any]] = {}
     for name in sorted(asked.referred):
-        if run := await _readable(request, key_id, responses_answer.response_id(name)):
+        if run := await _readable(request, responses_answer.response_id(name)):
             found |= {item["id"]: item for item in responses_answer.all_items(run)}
     return conversation, found.get
 
 
 async def _follow(request: Request, response_id: str) -> Handle:
     """A response of the caller's own, followed; raises OpenAIError 404."""
-    key_id = await authenticate(request)
-    parts, name = context.of(request), responses_answer.run_of(response_id)
-    if name is None:
+    await authenticate(request)
+    name = responses_answer.run_of(response_id)
+    handle = await own.follow(request, name) if name else None
+    if handle is None:
         raise errors.response_not_found(response_id)
-    try:
-        with api_away():
-            handle = await parts.runs.follow(parts.settings.namespace, name)
-    except ApiError as error:
-        if error.not_found:
-            raise errors.response_not_found(response_id) from error
-        raise
-    if not responses_answer.is_readable(handle.run, parts.settings.instance, key_id):
+    if not responses_answer.is_kept(handle.run):
         handle.close()
         raise errors.response_not_found(response_id)
     request.state.run = name
@@ -218,25 +211,18 @@ async def _follow(request: Request, response_id: str) -> Handle:
 
 async def _own(request: Request, response_id: str) -> AgentRun:
     """A response of the caller's own; raises OpenAIError 404."""
-    run = await _readable(request, await authenticate(request), response_id)
+    await authenticate(request)
+    run = await _readable(request, response_id)
     if run is None:
         raise errors.response_not_found(response_id)
     request.state.run = run.metadata.name
     return run
 
 
-async def _readable(request: Request, key_id: str, response_id: str) -> AgentRun | None:
-    parts, name = context.of(request), responses_answer.run_of(response_id)
-    if name is None:
-        return None
-    try:
-        with api_away():
-            run = await parts.runs.get(parts.settings.namespace, name)
-    except ApiError as error:
-        if error.not_found:
-            return None
-        raise
-    return run if responses_answer.is_readable(run, parts.settings.instance, key_id) else None
+async def _readable(request: Request, response_id: str) -> AgentRun | None:
+    name = responses_answer.run_of(response_id)
+    run = await own.run(request, name) if name else None
+    return run if run and responses_answer.is_kept(run) else None
 
 
 def _now(request: Request, run: AgentRun) -> dict[str, Any]:

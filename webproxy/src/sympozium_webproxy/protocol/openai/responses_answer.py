@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sympozium_api import names
 from sympozium_api.clock import parsed
 from sympozium_api.endings import record_of
 from sympozium_api.records import Done, End
@@ -197,12 +196,9 @@ def response(run: AgentRun) -> Response:
     )
 
 
-def is_readable(run: AgentRun, instance: str, key_id: str) -> bool:
-    """Whether a run is a response that this key of this instance may read."""
-    kept, annotations = run.spec.response, run.metadata.annotations
-    if kept is None or kept["asked"].get("store") is False or names.ANNOTATION_DISCARDED in annotations:
-        return False
-    return run.spec.agent_ref == instance and annotations.get(names.ANNOTATION_KEY_ID) == key_id
+def is_kept(run: AgentRun) -> bool:
+    """Whether a run is a response that can be fetched: its caller did not ask for another."""
+    return run.spec.response is not None and run.spec.response["asked"].get("store") is not False
 
 
 def as_it_is(run: AgentRun, *, works: bool) -> JsonObject:

@@ -17,8 +17,8 @@ from sympozium_webproxy.protocol.mcp.events import run_key
 from sympozium_webproxy.protocol.mcp.tools import Ask, CancelRun, GetRun
 from sympozium_webproxy.protocol.openai import models
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_webproxy.routes import own
 from sympozium_webproxy.routes.deadline import wait_seconds
-from sympozium_webproxy.routes.mcp import own
 from sympozium_webproxy.routes.mcp.exchange import Caller, Ctx
 from sympozium_webproxy.routes.mcp.exchange import caller as caller_of
 from sympozium_webproxy.routes.start import idempotency_key, start
@@ -53,7 +53,7 @@ async def ask(ctx: Ctx, serving: Serving, asked: Ask, *, as_task: bool) -> CallT
             return tasks.created(handle.run)
         end = await _tell_progress(ctx.session, handle) if follows_text else await handle.end()
         if caller.durable and end["type"] == "error" and end["error"]["type"] == "deadline_exceeded":
-            await own.cancel(caller, handle.run)  # it would go on: nobody has to wait for it
+            await own.cancel(caller.http, handle.run)  # it would go on: nobody has to wait for it
         return results.of_end(handle.name, end)
     finally:
         handle.close()
@@ -75,7 +75,7 @@ async def _tell_progress(session: ServerSession, handle: Handle) -> End:
 
 async def get_run(caller: Caller, asked: GetRun) -> CallToolResult:
     """How a run stands, once it has ended or the caller has waited long enough."""
-    handle = await own.follow(caller, asked.run)
+    handle = await own.follow(caller.http, asked.run)
     if handle is None:
         return _no_such_run(asked.run)
     try:
@@ -87,12 +87,12 @@ async def get_run(caller: Caller, asked: GetRun) -> CallToolResult:
 
 async def cancel_run(caller: Caller, asked: CancelRun) -> CallToolResult:
     """End a run, and tell how it stands then."""
-    handle = await own.follow(caller, asked.run)
+    handle = await own.follow(caller.http, asked.run)
     if handle is None:
         return _no_such_run(asked.run)
     try:
         if not handle.run.ended:
-            await own.cancel(caller, handle.run)
+            await own.cancel(caller.http, handle.run)
             await _wait(handle, _CANCEL_SECONDS)
     finally:
         handle.close()
@@ -107,7 +107,7 @@ async def _wait(handle: Handle, patience: float) -> None:
 
 
 async def _as_it_is(caller: Caller, name: str) -> CallToolResult:
-    run = await own.run(caller, name)
+    run = await own.run(caller.http, name)
     if run is None:
         return _no_such_run(name)
     return results.of_run(run, works=context.of(caller.http).runs.works(run))

@@ -28,7 +28,8 @@ from sympozium_api.run import AgentRun
 from sympozium_webproxy.endpoint import Endpoint, Serving
 from sympozium_webproxy.protocol.mcp import prompts, resources, results, tasks, tools
 from sympozium_webproxy.protocol.mcp.tasks import TaskParams, UpdateTaskParams
-from sympozium_webproxy.routes.mcp import calls, own
+from sympozium_webproxy.routes import own
+from sympozium_webproxy.routes.mcp import calls
 from sympozium_webproxy.routes.mcp.exchange import Ctx, caller
 
 CurrentServer = Callable[[], Server[Any]]
@@ -117,7 +118,7 @@ class _Handlers:
 
 async def _list_resources(ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
     try:
-        runs, after = await own.ended(caller(ctx), after=(params and params.cursor) or "")
+        runs, after = await own.ended(caller(ctx).http, after=(params and params.cursor) or "")
     except own.NoSuchPage as error:
         raise MCPError(code=INVALID_PARAMS, message="Invalid cursor") from error
     return ListResourcesResult(resources=[resources.of_run(run) for run in runs], next_cursor=after or None)
@@ -129,7 +130,7 @@ async def _list_templates(_: Ctx, __: PaginatedRequestParams | None) -> ListReso
 
 async def _read_resource(ctx: Ctx, params: ReadResourceRequestParams) -> ReadResourceResult:
     name = resources.run_of(str(params.uri))
-    run = await own.run(caller(ctx), name) if name else None
+    run = await own.run(caller(ctx).http, name) if name else None
     if run is None or not run.ended:
         code = INVALID_PARAMS if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else _RESOURCE_NOT_FOUND
         raise MCPError(code=code, message="Resource not found", data={"uri": str(params.uri)})
@@ -149,7 +150,7 @@ async def _task(ctx: Ctx, params: TaskParams) -> AgentRun:
         needed: dict[str, Any] = {"requiredCapabilities": {"extensions": {tasks.EXTENSION: {}}}}
         message = f"The client has not declared the extension {tasks.EXTENSION}"
         raise MCPError(code=MISSING_REQUIRED_CLIENT_CAPABILITY, message=message, data=needed)
-    if (run := await own.run(caller(ctx), params.task_id)) is None:
+    if (run := await own.run(caller(ctx).http, params.task_id)) is None:
         raise MCPError(code=INVALID_PARAMS, message="Unknown task")
     return run
 
@@ -164,5 +165,5 @@ async def _update_task(ctx: Ctx, params: UpdateTaskParams) -> EmptyResult:
 
 
 async def _cancel_task(ctx: Ctx, params: TaskParams) -> EmptyResult:
-    await own.cancel(caller(ctx), await _task(ctx, params))
+    await own.cancel(caller(ctx).http, await _task(ctx, params))
     return EmptyResult()

@@ -34,9 +34,10 @@ from sympozium_webproxy.protocol.mcp import events, results, sessions
 from sympozium_webproxy.protocol.mcp.events import Place
 from sympozium_webproxy.protocol.mcp.sessions import Session
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_webproxy.routes import own
 from sympozium_webproxy.routes.admission import authenticate
 from sympozium_webproxy.routes.body import read_json_bytes
-from sympozium_webproxy.routes.mcp import exchange, own
+from sympozium_webproxy.routes.mcp import exchange
 from sympozium_webproxy.routes.mcp.answer import Answer, Work
 from sympozium_webproxy.routes.mcp.exchange import Caller, Outcome, Sink, refusal
 from sympozium_webproxy.routes.mcp.message import (
@@ -263,8 +264,8 @@ def _session(request: Request, key_id: str) -> Session:
 
 
 async def _cancel(caller: Caller, session: Session, request_id: events.RequestId | None) -> None:
-    if request_id is not None and (run := await own.run(caller, _run_name(caller, session, request_id))):
-        await own.cancel(caller, run)
+    if request_id is not None and (run := await own.run(caller.http, _run_name(caller, session, request_id))):
+        await own.cancel(caller.http, run)
 
 
 def _run_name(caller: Caller, session: Session, request_id: events.RequestId) -> str:
@@ -274,7 +275,7 @@ def _run_name(caller: Caller, session: Session, request_id: events.RequestId) ->
 
 
 async def _resumed(request: Request, caller: Caller, session: Session, place: Place) -> Response:
-    handle = await own.follow(caller, _run_name(caller, session, place.request_id))
+    handle = await own.follow(caller.http, _run_name(caller, session, place.request_id))
     if handle is None:
         raise refused(404, "There is no such call.")
 

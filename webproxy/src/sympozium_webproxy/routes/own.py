@@ -1,13 +1,14 @@
-"""The runs of a caller's own key: no other key's are ever told, not even that they exist."""
+"""The runs of the key that a request was authenticated with: no other key's are ever told, not even that they exist."""
 
 import re
+
+from fastapi import Request
 
 from sympozium_api import names
 from sympozium_api.client import ApiError
 from sympozium_api.run import AgentRun
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
-from sympozium_webproxy.routes.mcp.exchange import Caller
 from sympozium_webproxy.routes.start import api_away
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -19,9 +20,9 @@ class NoSuchPage(Exception):
     """A cursor that is none of ours, or too old."""
 
 
-async def run(caller: Caller, name: str) -> AgentRun | None:
+async def run(request: Request, name: str) -> AgentRun | None:
     """A run as it is now; None where this key has none of that name. Raises OpenAIError 503."""
-    parts = context.of(caller.http)
+    parts = context.of(request)
     if not _NAME.fullmatch(name):
         return None
     try:
@@ -31,12 +32,12 @@ async def run(caller: Caller, name: str) -> AgentRun | None:
         if error.not_found:
             return None
         raise
-    return found if _is_own(caller, found) else None
+    return found if _is_own(request, found) else None
 
 
-async def follow(caller: Caller, name: str) -> Handle | None:
+async def follow(request: Request, name: str) -> Handle | None:
     """A run, followed; None where this key has none of that name. Raises OpenAIError 503."""
-    parts = context.of(caller.http)
+    parts = context.of(request)
     if not _NAME.fullmatch(name):
         return None
     try:
@@ -46,38 +47,38 @@ async def follow(caller: Caller, name: str) -> Handle | None:
         if error.not_found:
             return None
         raise
-    if _is_own(caller, handle.run):
+    if _is_own(request, handle.run):
         return handle
     handle.close()
     return None
 
 
-async def cancel(caller: Caller, found: AgentRun) -> None:
+async def cancel(request: Request, found: AgentRun) -> None:
     """Ask for a run's end; one that has ended stays as it is. Raises OpenAIError 503."""
     if not found.ended:
         with api_away():
-            await context.of(caller.http).runs.cancel(found)
+            await context.of(request).runs.cancel(found)
 
 
-async def ended(caller: Caller, *, after: str) -> tuple[list[AgentRun], str]:
+async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
     """Runs that have ended, from where the page before ended, and where this one does. Raises NoSuchPage, OpenAIError 503."""
-    parts = context.of(caller.http)
+    parts = context.of(request)
     try:
         with api_away():
             found, more = await parts.runs.ended_of(
-                parts.settings.namespace, parts.settings.instance, caller.key_id, limit=_PAGE, after=after
+                parts.settings.namespace, parts.settings.instance, request.state.key_id, limit=_PAGE, after=after
             )
     except ApiError as error:
         if after and error.status in (400, 410):
             raise NoSuchPage from error
         raise
-    return [item for item in found if _is_own(caller, item)], more
+    return [item for item in found if _is_own(request, item)], more
 
 
-def _is_own(caller: Caller, found: AgentRun) -> bool:
+def _is_own(request: Request, found: AgentRun) -> bool:
     about = found.metadata.annotations
     return (
-        found.spec.agent_ref == context.of(caller.http).settings.instance
-        and about.get(names.ANNOTATION_KEY_ID) == caller.key_id
+        found.spec.agent_ref == context.of(request).settings.instance
+        and about.get(names.ANNOTATION_KEY_ID) == request.state.key_id
         and names.ANNOTATION_DISCARDED not in about
     )
