@@ -1,4 +1,4 @@
-"""The guides of OpenAI's clients and of the Responses API: their blocks do what they say, as they stand there."""
+"""The guides of clients: their blocks do what they say, as they stand there."""
 
 import os
 import re
@@ -22,7 +22,11 @@ BLOCKS = _blocks("openai-clients.md")
 
 
 def _run(endpoint: Endpoint, *command: str) -> str:
-    environ = os.environ | {"OPENAI_BASE_URL": f"{endpoint.url}/v1", "OPENAI_API_KEY": endpoint.key}
+    environ = os.environ | {
+        "OPENAI_BASE_URL": f"{endpoint.url}/v1",
+        "OPENAI_API_KEY": endpoint.key,
+        "KEY": endpoint.key,
+    }
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -57,3 +61,10 @@ def test_the_guide_of_the_responses_api_is_one_program(chat: Endpoint) -> None:
     program = "\n".join(block for _, block in _blocks("responses.md"))
     told = _run(chat, sys.executable, "-c", program)
     assert told == f"{TEXT}\n{TEXT}\n{TEXT}"  # the last stream goes on after its end: nothing is told twice
+
+
+@pytest.mark.parametrize("command", [("bash", "-c"), (sys.executable, "-c")], ids=["curl", "python"])
+def test_the_guide_of_mcp_calls_the_agent(chat: Endpoint, command: tuple[str, str]) -> None:
+    wanted = "curl " if command[0] == "bash" else "import "
+    [block] = [block for _, block in _blocks("mcp.md") if block.startswith(wanted)]
+    assert TEXT in _run(chat, *command, block.replace("http://127.0.0.1:8080", chat.url))
