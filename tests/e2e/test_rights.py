@@ -15,6 +15,9 @@ RUNS = "sympozium-system:sympozium-runs"
 ANYBODY = {"selfsubjectaccessreviews", "selfsubjectreviews"}
 """What every account may ask for by the rights that Kubernetes itself gives to all."""
 
+SELDOM = {Right("sympozium.ai", "sympoziuminstances", "get")}
+"""What a web-proxy asks for only when a pod comes before its watch has begun, and those of 0.1.0 always: during an upgrade."""
+
 
 @pytest.fixture(scope="module")
 def used(audit: AuditLog, namespace: Namespace, system: Namespace) -> set[tuple[str, Right]]:
@@ -119,7 +122,7 @@ def test_web_proxies_use_every_right_that_they_have(used: set[tuple[str, Right]]
     """All of them have the same rules; what one of them did counts for all."""
     has = granted(chat.namespace.get("role", chat.run)["rules"])
     unused = has - {right for account, right in used if account.endswith("-web-endpoint")}
-    assert sorted(unused) == []
+    assert sorted(unused - SELDOM) == []
 
 
 @pytest.mark.audit
