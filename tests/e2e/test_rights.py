@@ -45,6 +45,7 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     )
     endpoint = Endpoint(namespace, "audited").serves()
     assert endpoint.chat().status_code == 200
+    assert endpoint.http.get("/v1/responses/resp_audited-0123456789ab").status_code == 404  # a run is read
     endpoint.use_model("slow:200:100")
     with endpoint.http.stream("POST", "/v1/chat/completions", json=STREAMED) as answer:
         next(answer.iter_lines())  # and then leaves, which cancels the run
