@@ -15,6 +15,7 @@ from sympozium_runs.http import sse
 from sympozium_runs.http.encoding import json_bytes
 from sympozium_runs.runs import Handle
 from sympozium_webproxy.protocol.openai import errors
+from sympozium_webproxy.routes.leaving import left
 
 
 class RunResponse(Response):
@@ -38,8 +39,7 @@ class RunResponse(Response):
             self._handle.close()
 
     async def _leave_with(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await left(receive)
         self._handle.leave()
 
     @abstractmethod

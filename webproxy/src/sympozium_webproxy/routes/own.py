@@ -1,6 +1,10 @@
 """The runs of the key that a request was authenticated with: no other key's are ever told, not even that they exist."""
 
+import asyncio
+import contextlib
 import re
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -12,8 +16,13 @@ from sympozium_webproxy import context
 from sympozium_webproxy.routes.start import api_away
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_CANCEL_SECONDS = 20.0
+"""How long a cancel waits for its run to have ended, which takes well below a second where the operator is not busy."""
 _PAGE = 20
 """Runs on a page: each may hold a megabyte."""
+
+
+Found = TypeVar("Found")
 
 
 class NoSuchPage(Exception):
@@ -22,35 +31,31 @@ class NoSuchPage(Exception):
 
 async def run(request: Request, name: str) -> AgentRun | None:
     """A run as it is now; None where this key has none of that name. Raises OpenAIError 503."""
-    parts = context.of(request)
-    if not _NAME.fullmatch(name):
-        return None
-    try:
-        with api_away():
-            found = await parts.runs.get(parts.settings.namespace, name)
-    except ApiError as error:
-        if error.not_found:
-            return None
-        raise
-    return found if _is_own(request, found) else None
+    found = await _read(context.of(request).runs.get, request, name)
+    return found if found and _is_own(request, found) else None
 
 
 async def follow(request: Request, name: str) -> Handle | None:
     """A run, followed; None where this key has none of that name. Raises OpenAIError 503."""
-    parts = context.of(request)
-    if not _NAME.fullmatch(name):
-        return None
-    try:
-        with api_away():
-            handle = await parts.runs.follow(parts.settings.namespace, name)
-    except ApiError as error:
-        if error.not_found:
-            return None
-        raise
-    if _is_own(request, handle.run):
+    handle = await _read(context.of(request).runs.follow, request, name)
+    if handle is None or _is_own(request, handle.run):
         return handle
     handle.close()
     return None
+
+
+async def wait(handle: Handle, patience: float) -> None:
+    """Wait for a run's end, so many seconds at most."""
+    if not handle.run.ended and patience:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await handle.end()
+
+
+async def end(request: Request, handle: Handle) -> None:
+    """Ask for a run's end, unless it has ended, and wait a while until it has. Raises OpenAIError 503."""
+    await cancel(request, handle.run)
+    await wait(handle, _CANCEL_SECONDS)
 
 
 async def cancel(request: Request, found: AgentRun) -> None:
@@ -73,6 +78,18 @@ async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
             raise NoSuchPage from error
         raise
     return [item for item in found if _is_own(request, item)], more
+
+
+async def _read(read: Callable[[str, str], Awaitable[Found]], request: Request, name: str) -> Found | None:
+    if not _NAME.fullmatch(name):
+        return None
+    try:
+        with api_away():
+            return await read(context.of(request).settings.namespace, name)
+    except ApiError as error:
+        if error.not_found:
+            return None
+        raise
 
 
 def _is_own(request: Request, found: AgentRun) -> bool:

@@ -1,7 +1,5 @@
 """The Responses API: POST /v1/responses, and what can be done with a response later. A response is an AgentRun."""
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -34,8 +32,6 @@ router = APIRouter()
 
 _MOST_REFERRED = 32
 """Responses that the items of one input may refer to: each is read from the API server."""
-_CANCEL_SECONDS = 20.0
-"""How long a cancel waits for its run to have ended, which takes well below a second where the operator is not busy."""
 
 
 @router.post("/v1/responses", openapi_extra=bodies.documented(responses_request.ResponseRequest))
@@ -102,11 +98,7 @@ async def cancel_response(request: Request, response_id: str) -> JSONResponse:
     """End a response; one that has ended stays as it is."""
     handle = await _follow(request, response_id)
     try:
-        if not handle.run.ended:
-            await own.cancel(request, handle.run)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CANCEL_SECONDS):
-                    await handle.end()
+        await own.end(request, handle)
     finally:
         handle.close()
     return JSONResponse(_now(request, await _own(request, response_id)))

@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from sympozium_runs.http import sse
 from sympozium_runs.http.encoding import json_bytes
+from sympozium_webproxy.routes.leaving import left
 from sympozium_webproxy.routes.mcp.exchange import Message, Outcome, Sink
 
 Work = Callable[[Sink], Awaitable[Outcome]]
@@ -37,7 +38,7 @@ class Answer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
         working = asyncio.create_task(self._do())
-        leaving = asyncio.create_task(_left(receive))
+        leaving = asyncio.create_task(left(receive))
         for task in (working, leaving):
             task.add_done_callback(lambda _: self._told.put_nowait(None))
         try:
@@ -92,8 +93,3 @@ class Answer(Response):
     async def _begin(self, send: Send, status: int, headers: Mapping[str, str]) -> None:
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": status, "headers": raw})
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

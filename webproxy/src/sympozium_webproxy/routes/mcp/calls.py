@@ -1,7 +1,5 @@
 """Tool calls: one that becomes a run and waits for its end, and those that look after a run."""
 
-import asyncio
-import contextlib
 from typing import Any
 
 from mcp.server.session import ServerSession
@@ -24,8 +22,6 @@ from sympozium_webproxy.routes.mcp.exchange import caller as caller_of
 from sympozium_webproxy.routes.start import idempotency_key, start
 
 _SOURCE = "mcp"
-_CANCEL_SECONDS = 20.0
-"""How long a cancel waits for its run to have ended."""
 
 
 async def ask(ctx: Ctx, serving: Serving, asked: Ask, *, as_task: bool) -> CallToolResult | dict[str, Any]:
@@ -79,7 +75,7 @@ async def get_run(caller: Caller, asked: GetRun) -> CallToolResult:
     if handle is None:
         return _no_such_run(asked.run)
     try:
-        await _wait(handle, asked.wait_seconds)
+        await own.wait(handle, asked.wait_seconds)
     finally:
         handle.close()
     return await _as_it_is(caller, asked.run)
@@ -91,19 +87,10 @@ async def cancel_run(caller: Caller, asked: CancelRun) -> CallToolResult:
     if handle is None:
         return _no_such_run(asked.run)
     try:
-        if not handle.run.ended:
-            await own.cancel(caller.http, handle.run)
-            await _wait(handle, _CANCEL_SECONDS)
+        await own.end(caller.http, handle)
     finally:
         handle.close()
     return await _as_it_is(caller, asked.run)
-
-
-async def _wait(handle: Handle, patience: float) -> None:
-    if not handle.run.ended and patience:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await handle.end()
 
 
 async def _as_it_is(caller: Caller, name: str) -> CallToolResult:

@@ -1,8 +1,10 @@
 """What comes in: who sends it, which JSON-RPC message it is, and whether it may pass."""
 
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http import check_accept_headers
 from mcp_types import (
@@ -32,7 +34,25 @@ class Refused(Exception):
         self.outcome = outcome
 
 
-def response(outcome: Outcome) -> Response:
+class McpRoute(APIRoute):
+    """A route whose refusals are told as JSON-RPC errors."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, which raises neither Refused nor OpenAIError."""
+        handle = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Refused as refusing:
+                return _response(refusing.outcome)
+            except OpenAIError as error:
+                return _response(refusal(error))
+
+        return answered
+
+
+def _response(outcome: Outcome) -> Response:
     """An answer that is known as a whole."""
     return Response(json_bytes(outcome.message), outcome.status, outcome.headers, "application/json")
 

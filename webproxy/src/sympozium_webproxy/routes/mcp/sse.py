@@ -23,23 +23,23 @@ from sympozium_webproxy.protocol.mcp.sessions import Session
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 from sympozium_webproxy.routes.admission import authenticate
 from sympozium_webproxy.routes.body import read_json_bytes
+from sympozium_webproxy.routes.leaving import left
 from sympozium_webproxy.routes.mcp import exchange
 from sympozium_webproxy.routes.mcp.answer import frame
 from sympozium_webproxy.routes.mcp.exchange import Caller, Outcome, refusal
 from sympozium_webproxy.routes.mcp.message import (
-    Refused,
+    McpRoute,
     accepts,
     message,
     parsed,
     pass_limits,
     refused,
-    response,
     server,
     signing_key,
 )
 
 log = structlog.get_logger()
-router = APIRouter()
+router = APIRouter(route_class=McpRoute)
 
 _PASSED_ON_BY = "x-sympozium-passed-on"
 """Signature of the replica that let a message's caller in, and passes the message on to the one with its stream."""
@@ -74,36 +74,26 @@ Streams = dict[str, Stream]
 @router.get("/sse")
 async def open_stream(request: Request) -> Response:
     """Begin a session: its first event says where its messages go, the others are the answers."""
-    try:
-        key_id = await authenticate(request)
-        accepts(request, stream=True)
-        parts = context.of(request)
-        session = sessions.begin(key_id, "", now=parts.clock.now().timestamp(), replica=parts.settings.address)
-        token = sessions.seal(session, signing_key(request, key_id))
-    except Refused as refusing:
-        return response(refusing.outcome)
-    except OpenAIError as error:
-        return response(refusal(error))
+    key_id = await authenticate(request)
+    accepts(request, stream=True)
+    parts = context.of(request)
+    session = sessions.begin(key_id, "", now=parts.clock.now().timestamp(), replica=parts.settings.address)
+    token = sessions.seal(session, signing_key(request, key_id))
     return _StreamResponse(request, session.id, f"event: endpoint\ndata: /message?sessionId={token}\n\n".encode())
 
 
 @router.post("/message")
 async def take_message(request: Request) -> Response:
     """A message of a session: 202 at once, and what comes of it on the session's stream."""
-    try:
-        body = await _body(request)
-        token = request.query_params.get("sessionId") or request.query_params.get("session_id") or ""
-        key_id, session = await _let_in(request, token, body)
-        if session.replica != context.of(request).settings.address:
-            return await _pass_on(request, token, session, body)
-        stream = _streams(request).get(session.id)
-        if stream is None:
-            raise refused(404, "There is no such session.")
-        _take(request, Caller(request, key_id, session), stream, message(parsed(body)))
-    except Refused as refusing:
-        return response(refusing.outcome)
-    except OpenAIError as error:
-        return response(refusal(error))
+    body = await _body(request)
+    token = request.query_params.get("sessionId") or request.query_params.get("session_id") or ""
+    key_id, session = await _let_in(request, token, body)
+    if session.replica != context.of(request).settings.address:
+        return await _pass_on(request, token, session, body)
+    stream = _streams(request).get(session.id)
+    if stream is None:
+        raise refused(404, "There is no such session.")
+    _take(request, Caller(request, key_id, session), stream, message(parsed(body)))
     return Response("Accepted", status_code=202)
 
 
@@ -121,7 +111,7 @@ class _StreamResponse(Response):
         """Answer as an ASGI application."""
         stream = self._streams[self._id] = Stream()
         telling = asyncio.create_task(self._tell(stream, send))
-        leaving = asyncio.create_task(_left(receive))
+        leaving = asyncio.create_task(left(receive))
         try:
             await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -145,11 +135,6 @@ class _StreamResponse(Response):
             async with asyncio.timeout(self._parts.settings.keep_alive_seconds):
                 return await stream.frames.get()
         return sse.KEEP_ALIVE
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _streams(request: Request) -> Streams:

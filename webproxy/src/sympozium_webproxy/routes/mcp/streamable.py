@@ -33,26 +33,25 @@ from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import events, results, sessions
 from sympozium_webproxy.protocol.mcp.events import Place
 from sympozium_webproxy.protocol.mcp.sessions import Session
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
 from sympozium_webproxy.routes import own
 from sympozium_webproxy.routes.admission import authenticate
 from sympozium_webproxy.routes.body import read_json_bytes
 from sympozium_webproxy.routes.mcp import exchange
 from sympozium_webproxy.routes.mcp.answer import Answer, Work
-from sympozium_webproxy.routes.mcp.exchange import Caller, Outcome, Sink, refusal
+from sympozium_webproxy.routes.mcp.exchange import Caller, Outcome, Sink
 from sympozium_webproxy.routes.mcp.message import (
+    McpRoute,
     Refused,
     accepts,
     message,
     parsed,
     pass_limits,
     refused,
-    response,
     server,
     signing_key,
 )
 
-router = APIRouter()
+router = APIRouter(route_class=McpRoute)
 
 _SESSION = "mcp-session-id"
 _BATCHES_OF = "2025-03-26"
@@ -65,46 +64,33 @@ _PRIMED_SINCE = "2025-11-25"
 @router.post("/mcp")
 async def post(request: Request) -> Response:
     """One message."""
-    try:
-        key_id = await authenticate(request)
-        accepts(request, json=True, stream=True)
-        said = parsed(await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes))
-        if _is_stateless(request, said):
-            return _stateless(request, key_id, said)
-        return await _in_session(request, key_id, said)
-    except Refused as refusing:
-        return response(refusing.outcome)
-    except OpenAIError as error:
-        return response(refusal(error))
+    key_id = await authenticate(request)
+    accepts(request, json=True, stream=True)
+    said = parsed(await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes))
+    if _is_stateless(request, said):
+        return _stateless(request, key_id, said)
+    return await _in_session(request, key_id, said)
 
 
 @router.get("/mcp")
 async def resume(request: Request) -> Response:
     """Go on with a call's stream that broke off. There is no stream of its own for messages that belong to no call: there are none."""
-    try:
-        key_id = await authenticate(request)
-        if not _has_sessions(request):
-            return _not_allowed()
-        accepts(request, stream=True)
-        session = _session(request, key_id)
-        place = events.place(request.headers.get("last-event-id", ""))
-        if place is None:
-            return _not_allowed()
-        return await _resumed(request, Caller(request, key_id, session, durable=True), session, place)
-    except Refused as refusing:
-        return response(refusing.outcome)
-    except OpenAIError as error:
-        return response(refusal(error))
+    key_id = await authenticate(request)
+    if not _has_sessions(request):
+        return _not_allowed()
+    accepts(request, stream=True)
+    session = _session(request, key_id)
+    place = events.place(request.headers.get("last-event-id", ""))
+    if place is None:
+        return _not_allowed()
+    return await _resumed(request, Caller(request, key_id, session, durable=True), session, place)
 
 
 @router.delete("/mcp")
 async def end(request: Request) -> Response:
     """405: a session is nothing that could be removed (docs/decisions/0031)."""
-    try:
-        await authenticate(request)
-        return _not_allowed()
-    except OpenAIError as error:
-        return response(refusal(error))
+    await authenticate(request)
+    return _not_allowed()
 
 
 def _not_allowed() -> Response:
