@@ -16,10 +16,18 @@ ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class WarmPool(ApiModel):
-    """Idle single-use pods kept ready for requests."""
+    """Idle single-use pods kept ready for requests. They wait at the instance's web endpoint: without one there are none."""
+
+    model_config = {
+        "json_schema_extra": rules(rule("!has(self.max) || self.max >= self.size", "max must not be below size"))
+    }
 
     size: Annotated[int, Field(ge=0, le=500)] = 0
-    """How many idle pods are kept. This version serves 0 only: every request starts its pod."""
+    """How many idle pods are kept. Default: none, every request starts its pod."""
+    max: Annotated[int | None, Field(ge=0, le=500)] = None
+    """How many are kept when requests come faster than pods start. Default: ``size``."""
+    idle_ttl: Annotated[Duration, Field(alias="idleTTL")] = "10m"
+    """How long a pod may be idle; then another takes its place."""
 
 
 class Agent(ApiModel):
@@ -192,6 +200,15 @@ class WebEndpointStatus(ApiModel):
     """Base URL for clients."""
 
 
+class WarmPoolStatus(ApiModel):
+    """The instance's warm pool as it is."""
+
+    generation: Annotated[str, Field(max_length=8)]
+    """What idle pods are made from now, as a hash; those of another one are replaced."""
+    idle: int = 0
+    """Idle pods that wait for a run, as counted at most every ten seconds."""
+
+
 class InstanceStatus(ApiModel):
     """What the operator reports of a SympoziumInstance."""
 
@@ -203,6 +220,8 @@ class InstanceStatus(ApiModel):
     """The generation of the spec that this status is about."""
     web_endpoint: WebEndpointStatus | None = None
     """The instance's HTTP API as it is."""
+    warm_pool: WarmPoolStatus | None = None
+    """The instance's warm pool, if it has one."""
 
 
 class SympoziumInstance(Resource):

@@ -4,6 +4,7 @@ Standard library only: the agent imports this.
 """
 
 import hashlib
+import re
 
 GROUP = "sympozium.ai"
 VERSION = "v1alpha1"
@@ -18,6 +19,10 @@ LABEL_SOURCE = f"{GROUP}/source"
 LABEL_MODEL = f"{GROUP}/model"
 """On a pod: OWN_MODEL if its run calls a model at another address than its instance does."""
 OWN_MODEL = "own"
+LABEL_WARM = f"{GROUP}/warm"
+"""On a Job that was made for a warm pool: IDLE, or CLAIMED once its run owns it."""
+IDLE = "idle"
+CLAIMED = "claimed"
 
 ANNOTATION_REPLY_TO = f"{GROUP}/reply-to"
 """Base URL of the replica that holds the caller's connection, e.g. ``http://10.88.0.7:8081``."""
@@ -52,6 +57,7 @@ CONFIG = "default"
 
 POD_NAME_SUFFIX = 6
 """``-`` and five characters, which the Job controller appends to a Job's name to name its pods."""
+_IDLE_POD = re.compile(r".+-warm-([0-9a-f]{8})-[0-9a-f]{6}-[a-z0-9]{5}")
 
 
 def web_endpoint_run(instance: str) -> str:
@@ -100,6 +106,24 @@ def job(run: str, uid: str) -> str:
 def is_pod_of_job(pod: str, job_name: str) -> bool:
     """Whether the Job controller could have given this name to a pod of the Job."""
     return pod.startswith(f"{job_name}-") and len(pod) == len(job_name) + POD_NAME_SUFFIX
+
+
+def idle_job(instance: str, generation: str, token: str) -> str:
+    """Name of a Job of an instance's warm pool; ``token``: 6 random hexadecimal digits. No run's Job can have such a name: theirs
+    end with 8.
+    """
+    return f"{instance[:32].rstrip('-')}-warm-{generation}-{token}"
+
+
+def idle_generation(pod: str) -> str | None:
+    """The generation of the warm pool that a pod was made for, told from its name; None: for none."""
+    found = _IDLE_POD.fullmatch(pod)
+    return found[1] if found else None
+
+
+def job_of_pod(pod: str) -> str:
+    """The Job whose controller gave a pod its name."""
+    return pod[:-POD_NAME_SUFFIX]
 
 
 def labels(component: str, *, instance: str | None = None, run: str | None = None) -> dict[str, str]:

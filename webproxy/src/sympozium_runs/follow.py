@@ -85,11 +85,13 @@ class RunWatch:
             if run.metadata.name not in self._open:
                 self._open.add(run.metadata.name)
                 self._newcomer(run, began_before=not self.synced)
+                self._runs.observe_new(run)
             self._runs.observe(run)
 
     async def _left(self, name: str) -> None:
         """A run has ended, or was deleted."""
         self._open.discard(name)
+        self._runs.observe_closed((self._namespace, name))
         if (self._namespace, name) in self._board:
             await self._look((self._namespace, name), was_seen=True)
 

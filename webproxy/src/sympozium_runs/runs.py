@@ -6,13 +6,13 @@ import hashlib
 import json
 import math
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
-from sympozium_api import endings, names, records
+from sympozium_api import effective, endings, names, records
 from sympozium_api.base import owner_reference, seconds
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
@@ -20,12 +20,13 @@ from sympozium_api.records import End, Record
 from sympozium_api.run import AgentRun
 from sympozium_api.trace import TraceContext
 from sympozium_runs.board import Board, Follower
+from sympozium_runs.idle import IdlePods, Poll
 from sympozium_runs.store import Store
 
 log = structlog.get_logger()
 
-_CANCEL_ATTEMPTS = 8
-_CANCEL_BACKOFF_SECONDS = 0.25
+_ATTEMPTS = 8
+_BACKOFF_SECONDS = 0.25
 
 
 class KeyReused(Exception):
@@ -122,10 +123,14 @@ class Handle:
 class Runs:
     """Creates, follows and cancels runs of instances."""
 
-    def __init__(self, store: Store, board: Board, *, reply_to: str) -> None:
+    def __init__(self, store: Store, board: Board, *, idle: IdlePods, open_runs: Callable[[], int]) -> None:
         self._store = store
         self._board = board
-        self._reply_to = reply_to
+        self._reply_to = idle.address
+        self._idle = idle
+        self._open_runs = open_runs
+        self._claiming = 0
+        """Runs that are being made for idle pods, which nobody counts yet."""
         self._background: set[asyncio.Task[None]] = set()
 
     async def start(self, instance: SympoziumInstance, request: RunRequest) -> Handle:
@@ -183,8 +188,9 @@ class Runs:
 
     async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> AgentRun:
         namespace, digest = instance.metadata.namespace, _digest(request.asked or request.body)
+        manifest = self._manifest(instance, request, name, digest)
         try:
-            return await self._store.create(namespace, self._manifest(instance, request, name, digest))
+            return await self._create(instance, manifest)
         except ApiError as error:
             if not error.already_exists:
                 raise
@@ -193,6 +199,46 @@ class Runs:
                 raise KeyReused from error
             self.observe(found)
             return found
+
+    async def _create(self, instance: SympoziumInstance, manifest: dict[str, Any]) -> AgentRun:
+        """Make a run: for an idle pod, which gets it at once, or for one that the operator makes."""
+        namespace = instance.metadata.namespace
+        poll = self._take(instance, already=self._open_runs() + self._claiming)
+        if poll is None:
+            return await self._store.create(namespace, manifest)
+        self._claiming += 1
+        try:
+            manifest["spec"]["claim"] = poll.claim.model_dump(by_alias=True)
+            run = await self._store.create(namespace, manifest)
+        except ApiError:
+            poll.put_back()
+            raise
+        except BaseException:
+            poll.retire()  # the run may have been made, and names it
+            raise
+        finally:
+            self._claiming -= 1
+        if not poll.give(run, instance):
+            self._spawn(self._insist(run.key, lambda: self._store.decide_start(run, {"start": "cold"})))
+        return run
+
+    def _take(self, instance: SympoziumInstance, *, already: int) -> Poll | None:
+        return self._idle.take(instance) if already < instance.spec.max_concurrent_runs else None
+
+    async def _offer(self, run: AgentRun) -> None:
+        """Give a run to an idle pod that nobody made it for. Whoever says first how it starts, one of us or the operator, is right."""
+        instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
+        poll = self._take(instance, already=self._open_runs() - 1)
+        if poll is None:
+            return
+        named = {"start": "warm", "jobName": poll.claim.job_name, "podName": poll.claim.pod_name}
+        try:
+            decided = await self._store.decide_start(run, named)
+        except BaseException:
+            poll.retire()
+            raise
+        if not decided or not poll.give(run, instance):
+            poll.put_back()
 
     def _manifest(self, instance: SympoziumInstance, request: RunRequest, name: str, digest: str) -> dict[str, Any]:
         return {
@@ -222,9 +268,28 @@ class Runs:
     def observe(self, run: AgentRun) -> None:
         """Take note of how a run is in the cluster: its end, or the wish to cancel it, whoever wrote it."""
         if run.ended:
+            self._idle.forget(run.key)
+        else:
+            self._idle.observe(run)
+        if run.ended:
             self._board.publish(run.key, endings.record_of(run.status))
         if run.ended or run.spec.cancel:
             self._board.stop(run.key)
+
+    def observe_new(self, run: AgentRun) -> None:
+        """A run that was just made: without a caller at any replica, it may have an idle pod of ours."""
+        nobodys = run.spec.claim is None and names.ANNOTATION_REPLY_TO not in run.metadata.annotations
+        undecided = run.status.start is None and run.status.job_name is None and not run.spec.cancel
+        if nobodys and undecided and effective.may_be_warm(run) and self._idle.any:
+            self._spawn(self._offered(run))
+
+    async def _offered(self, run: AgentRun) -> None:
+        with contextlib.suppress(ApiError, ApiUnavailable):  # then it starts cold
+            await self._offer(run)
+
+    def observe_closed(self, key: tuple[str, str]) -> None:
+        """A run is open no more."""
+        self._idle.forget(key)
 
     def observe_deleted(self, key: tuple[str, str]) -> None:
         """Take note that a run is gone from the cluster."""
@@ -238,12 +303,15 @@ class Runs:
             self._spawn(self._cancel(key))
 
     async def _cancel(self, key: tuple[str, str]) -> None:
-        for attempt in range(_CANCEL_ATTEMPTS):
+        await self._insist(key, lambda: self._store.cancel(*key))
+
+    async def _insist(self, key: tuple[str, str], write: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        for attempt in range(_ATTEMPTS):
             with contextlib.suppress(ApiUnavailable):
-                await self._store.cancel(*key)
+                await write()
                 return
-            await asyncio.sleep(_CANCEL_BACKOFF_SECONDS * 2**attempt)
-        log.error("run not cancelled: the API server is away; its timeout ends it", namespace=key[0], run=key[1])
+            await asyncio.sleep(_BACKOFF_SECONDS * 2**attempt)
+        log.error("run not changed: the API server is away; its timeout ends it", namespace=key[0], run=key[1])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

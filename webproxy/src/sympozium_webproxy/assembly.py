@@ -14,6 +14,7 @@ from sympozium_runs.board import Board
 from sympozium_runs.follow import RunWatch
 from sympozium_runs.http.keys import BearerKeys
 from sympozium_runs.identity import PodTokens
+from sympozium_runs.idle import IdlePods
 from sympozium_runs.metrics import SurfaceMetrics
 from sympozium_runs.runs import Runs
 from sympozium_runs.store import Store
@@ -43,8 +44,11 @@ class WebProxy:
 def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing | None = None) -> WebProxy:
     """A web-proxy of the instance that the settings name."""
     tracing = tracing or Tracing()
-    store, board, endpoint = Store(client, clock), Board(), Endpoint()
-    runs = Runs(store, board, reply_to=settings.reply_to)
+    keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
+    surface_metrics = SurfaceMetrics(lambda: keys.ids)
+    store, board, idle = Store(client, clock), Board(), IdlePods(settings.reply_to, surface_metrics)
+    endpoint = Endpoint(idle.expect)
+    runs = Runs(store, board, idle=idle, open_runs=lambda: run_watch.open_count)
     limiter = RateLimiter(clock=clock.monotonic)
     peers = Peers(limiter, endpoint, clock, settings.reply_to)
     run_watch = RunWatch(
@@ -55,8 +59,6 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         await endpoint.read.wait()  # its limits say what runs cost
         await run_watch.run()
 
-    keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
-    surface_metrics = SurfaceMetrics(lambda: keys.ids)
     context = Context(
         settings=settings,
         endpoint=endpoint,
@@ -73,6 +75,8 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
     return WebProxy(
         context=context,
         app=create_app(context),
-        surface=create_surface(store, board, PodTokens(client), clock, metrics=surface_metrics, tracing=tracing),
+        surface=create_surface(
+            store, board, PodTokens(client), clock, metrics=surface_metrics, tracing=tracing, idle=idle
+        ),
         watches=(lambda: watch_instance(client, settings.namespace, settings.instance, endpoint), watch_runs),
     )

@@ -1,6 +1,7 @@
 """The instance that this web-proxy serves, watched, so that changed limits and models hold without a restart."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -27,7 +28,9 @@ class Serving:
 class Endpoint:
     """The instance as it is now, and the last of its web endpoints that could be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[SympoziumInstance], None] = lambda _: None) -> None:
+        """``told``: who else is told of the instance whenever it changes."""
+        self._told = told
         self._serving: Serving | None = None
         self._is_on = True
         self.read = asyncio.Event()
@@ -65,6 +68,7 @@ class Endpoint:
         except effective.InvalidSpec as error:
             log.warning("instance has an invalid web endpoint; limits stay as they were", reason=str(error))
         self._serving = Serving(instance, limit)
+        self._told(instance)
         self.read.set()
 
 

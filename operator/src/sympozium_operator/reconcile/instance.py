@@ -23,6 +23,7 @@ from sympozium_operator.policy import news
 from sympozium_operator.policy import route as route_policy
 from sympozium_operator.policy.conditions import merge_patch
 from sympozium_operator.reconcile.network import NetworkPolicies
+from sympozium_operator.reconcile.pool import Pools
 from sympozium_operator.reconcile.route import Routes
 
 Object = dict[str, Any]
@@ -39,6 +40,7 @@ class Instances:
     """The operator's own, where built-in SkillPacks are."""
     policies: NetworkPolicies
     routes: Routes
+    pools: Pools
     turns: Callable[[tuple[str, str]], tuple[Key, ...]]
     """The runs of an instance whose turn has come: its limit may have been raised."""
 
@@ -53,8 +55,10 @@ class Instances:
         await self._act(seen, plan)
         await self._report(seen.instance, plan)
         server = Key("run", key.namespace, names.web_endpoint_run(key.name))
-        also = (server,) if plan.server_wanted or seen.server else ()
-        return Outcome(after=plan.after, also=also + self.turns((key.namespace, key.name)))
+        also = [server] if plan.server_wanted or seen.server else []
+        if seen.pool or seen.instance.status.warm_pool:
+            also.append(Key("pool", key.namespace, key.name))
+        return Outcome(after=plan.after, also=(*also, *self.turns((key.namespace, key.name))))
 
     async def _gather(self, instance: SympoziumInstance) -> policy.Input:
         namespace, name = instance.key
@@ -74,6 +78,7 @@ class Instances:
             pack=pack,
             own_keys=keys,
             server=AgentRun.model_validate(server) if server else None,
+            pool=self.pools.status(instance, secret),
         )
 
     async def _route(self, seen: policy.Input) -> route_policy.State:
