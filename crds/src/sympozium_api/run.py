@@ -151,7 +151,8 @@ class RunStatus(ApiModel):
                 "the run has ended; a terminal status never changes",
             ),
             rule(
-                "!has(oldSelf.start) || (has(self.start) && self.start == oldSelf.start)",
+                "!has(oldSelf.start) || (has(self.start) && self.start == oldSelf.start && (self.start != 'warm'"
+                " || !has(oldSelf.podName) || (has(self.podName) && self.podName == oldSelf.podName)))",
                 "how a run starts is decided once",
             ),
         )

@@ -114,6 +114,7 @@ class Handle:
         if self._timer:
             self._timer.cancel()
         self._follower.close()
+        self._runs.observe_answered(self._follower.key)
         if self._observer:
             self._observer.close()
         if self._follower.wants and not self._follower.ended:
@@ -129,8 +130,8 @@ class Runs:
         self._reply_to = idle.address
         self._idle = idle
         self._open_runs = open_runs
-        self._claiming = 0
-        """Runs that are being made for idle pods, which nobody counts yet."""
+        self._uncounted: set[tuple[str, str]] = set()
+        """Runs for idle pods that are being made, or have been, and were not seen in the cluster yet."""
         self._background: set[asyncio.Task[None]] = set()
 
     async def start(self, instance: SympoziumInstance, request: RunRequest) -> Handle:
@@ -203,21 +204,21 @@ class Runs:
     async def _create(self, instance: SympoziumInstance, manifest: dict[str, Any]) -> AgentRun:
         """Make a run: for an idle pod, which gets it at once, or for one that the operator makes."""
         namespace = instance.metadata.namespace
-        poll = self._take(instance, already=self._open_runs() + self._claiming)
+        poll = self._take(instance, already=self._open_runs() + len(self._uncounted))
         if poll is None:
             return await self._store.create(namespace, manifest)
-        self._claiming += 1
+        self._uncounted.add(key := (namespace, manifest["metadata"]["name"]))
         try:
             manifest["spec"]["claim"] = poll.claim.model_dump(by_alias=True)
             run = await self._store.create(namespace, manifest)
         except ApiError:
             poll.put_back()
+            self._uncounted.discard(key)
             raise
         except BaseException:
             poll.retire()  # the run may have been made, and names it
+            self._uncounted.discard(key)
             raise
-        finally:
-            self._claiming -= 1
         if not poll.give(run, instance):
             self._spawn(self._insist(run.key, lambda: self._store.decide_start(run, {"start": "cold"})))
         return run
@@ -267,6 +268,7 @@ class Runs:
 
     def observe(self, run: AgentRun) -> None:
         """Take note of how a run is in the cluster: its end, or the wish to cancel it, whoever wrote it."""
+        self._uncounted.discard(run.key)
         if run.ended:
             self._idle.forget(run.key)
         else:
@@ -290,6 +292,10 @@ class Runs:
     def observe_closed(self, key: tuple[str, str]) -> None:
         """A run is open no more."""
         self._idle.forget(key)
+
+    def observe_answered(self, key: tuple[str, str]) -> None:
+        """The caller of a run has its answer, or has left: should the run have come and gone unseen, it does not count either."""
+        self._uncounted.discard(key)
 
     def observe_deleted(self, key: tuple[str, str]) -> None:
         """Take note that a run is gone from the cluster."""
