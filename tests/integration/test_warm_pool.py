@@ -14,7 +14,7 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, Object, api_error
 from tests.fakes.model import Model
-from tests.fakes.pod import TokenIssuer
+from tests.fakes.pod import FakePod, TokenIssuer
 from tests.integration.conftest import KEY, assembled, eventually, instance
 
 from sympozium_agent.agent import Agent
@@ -198,6 +198,44 @@ async def test_a_pod_whose_time_is_over_ends_and_says_that_it_was_not_used(pool:
     assert "unused" in pod.last_words
 
 
+class TestForwardedHeaders:
+    @pytest.mark.parametrize("warm", [True, False])
+    async def test_they_reach_the_model_and_are_kept_nowhere(self, pool: Pool, model: Model, *, warm: bool) -> None:
+        body = warm_instance(model, observed=2)
+        body["spec"]["agents"]["default"] |= {"forwardHeaders": ["X-User"], "providerHeaders": {"x-team": "blue"}}
+        pool.kubernetes.put(body)
+        replica = await pool.replica()
+        if warm:
+            pool.pod(replica.surface)
+            await eventually(lambda: replica.idle() == 1)
+        sent = {"x-user": "mallory-7", "x-team": "red", "x-other": "no"}
+        asking = asyncio.create_task(replica.chat(headers=sent))
+        if not warm:
+            await eventually(lambda: bool(pool.kubernetes.names(RUNS)))
+            pod = FakePod(pool.run(), pool.issuer, replica.surface)
+            task = (await pod.task()).json()
+            assert task["model"]["headers"] == {"x-user": "mallory-7", "x-team": "blue"}
+            await pod.answer("Hi")
+        answer = await asking
+        assert answer.status_code == 200
+        if warm:
+            assert model.last["headers"]["x-user"] == "mallory-7"
+            assert model.last["headers"]["x-team"] == "blue"
+        assert "mallory" not in str(pool.kubernetes.objects)
+
+    async def test_a_replica_that_has_them_not_does_not_hand_out_the_task(self, pool: Pool, model: Model) -> None:
+        body = warm_instance(model, observed=2)
+        body["spec"]["agents"]["default"] |= {"forwardHeaders": ["x-user"]}
+        pool.kubernetes.put(body)
+        first, second = await pool.replica(), await pool.replica()
+        asking = asyncio.create_task(first.chat(headers={"x-user": "mallory-7"}))
+        await eventually(lambda: bool(pool.kubernetes.names(RUNS)))
+        asked = await FakePod(pool.run(), pool.issuer, second.surface).task()
+        assert asked.status_code == 410
+        assert (await asking).status_code == 502
+        assert pool.run()["status"]["error"]["type"] == "caller_lost"
+
+
 class TestThatAClaimFails:
     async def test_a_refused_run_leaves_the_pod_idle(self, pool: Pool) -> None:
         replica = await pool.replica()
@@ -251,7 +289,6 @@ class TestThatAClaimFails:
                 "kind": "AgentRun",
                 "metadata": {
                     "name": "r1",
-                    "labels": {names.LABEL_INSTANCE: "demo"},
                     "annotations": {names.ANNOTATION_REPLY_TO: first.surface},
                 },
                 "spec": {"agentRef": "demo", "mode": "task", "request": BODY, "claim": claim},
@@ -271,7 +308,7 @@ class TestThatAClaimFails:
             {
                 "apiVersion": names.API_VERSION,
                 "kind": "AgentRun",
-                "metadata": {"name": "r1", "labels": {names.LABEL_INSTANCE: "demo"}},
+                "metadata": {"name": "r1"},
                 "spec": {"agentRef": "demo", "mode": "task", "request": BODY, "claim": claim},
             }
         )
@@ -323,7 +360,7 @@ async def test_a_run_that_somebody_applies_is_given_to_an_idle_pod(pool: Pool) -
         {
             "apiVersion": names.API_VERSION,
             "kind": "AgentRun",
-            "metadata": {"name": "r1", "labels": {names.LABEL_INSTANCE: "demo"}},
+            "metadata": {"name": "r1"},
             "spec": {"agentRef": "demo", "mode": "task", "task": "hello"},
         }
     )

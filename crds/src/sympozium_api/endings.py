@@ -16,7 +16,7 @@ Status = dict[str, Any]
 
 ERRORS = (
     *("model_error", "start_failed", "model_secret_missing", "answer_too_large", "timeout", "cancelled", "lost"),
-    *("terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error"),
+    *("terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error", "caller_lost"),
 )
 """The types of error that our parts write; a pod could send others."""
 

@@ -15,6 +15,44 @@ ParamMap = Annotated[
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
+_OWN_HEADERS = (
+    *(
+        "authorization",
+        "proxy-authorization",
+        "host",
+        "connection",
+        "transfer-encoding",
+        "content-length",
+        "content-type",
+    ),
+    *(
+        "accept",
+        "accept-encoding",
+        "idempotency-key",
+        "traceparent",
+        "tracestate",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+    ),
+)
+HeaderName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
+        json_schema_extra=rules(
+            rule(
+                f"!(self.lowerAscii() in {list(_OWN_HEADERS)})",
+                "headers of the connection, of the API key and of the request itself are not forwarded",
+            )
+        ),
+    ),
+]
+
+
 class WarmPool(ApiModel):
     """Idle single-use pods kept ready for requests. They wait at the instance's web endpoint: without one there are none."""
 
@@ -48,6 +86,9 @@ class Agent(ApiModel):
     """Environment of the agent's process (proxies, CA files). It reaches the agent with its task and stands in no pod spec."""
     provider_headers: StringMap = {}
     """HTTP headers sent with every call of the model."""
+    forward_headers: Annotated[list[HeaderName], Field(max_length=16)] = []
+    """Headers of a caller's request that are sent with every call of the model for that request's run, and kept nowhere. Default: none.
+    The caller's ``authorization``, which is its API key here, cannot be one of them."""
     warm_pool: WarmPool = WarmPool()
     """Idle pods kept ready."""
 

@@ -37,6 +37,8 @@ ANNOTATION_REQUEST_ID = f"{GROUP}/request-id"
 ANNOTATION_TRACEPARENT = f"{GROUP}/traceparent"
 """W3C Trace Context: below which span the run's call of the model belongs. Whoever makes a run may set it."""
 ANNOTATION_TRACESTATE = f"{GROUP}/tracestate"
+ANNOTATION_FORWARDS = f"{GROUP}/forwards-headers"
+"""On a run whose caller's headers go to the model: only the replica that has them may hand out its task."""
 ANNOTATION_DISCARDED = f"{GROUP}/discarded"
 """The caller wants nothing kept of a run: once it has ended, the operator deletes it."""
 

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Protocol
 
-from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, Client, Snapshot, watch
 from sympozium_api.client.resources import RUNS
 from sympozium_api.run import NOT_ENDED, AgentRun
@@ -45,7 +44,7 @@ class RunWatch:
     ) -> None:
         self._client = client
         self._namespace = namespace
-        self._selectors = {"labelSelector": f"{names.LABEL_INSTANCE}={instance}", "fieldSelector": NOT_ENDED}
+        self._selectors = {"fieldSelector": f"spec.agentRef={instance},{NOT_ENDED}"}
         self._store = store
         self._board = board
         self._runs = runs

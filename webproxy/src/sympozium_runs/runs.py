@@ -7,7 +7,7 @@ import json
 import math
 import secrets
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
@@ -57,6 +57,8 @@ class RunRequest:
     """What the run keeps for its caller beside the conversation."""
     background: bool = False
     """Whether the run goes on without its caller."""
+    forwarded: dict[str, str] = field(default_factory=dict, repr=False)
+    """The caller's headers that go to the model, with this run only; they are not written anywhere."""
 
 
 class Observer(Protocol):
@@ -191,7 +193,8 @@ class Runs:
         namespace, digest = instance.metadata.namespace, _digest(request.asked or request.body)
         manifest = self._manifest(instance, request, name, digest)
         try:
-            return await self._create(instance, manifest)
+            with self._board.keeping((namespace, name), request.forwarded):
+                return await self._create(instance, manifest)
         except ApiError as error:
             if not error.already_exists:
                 raise
@@ -254,6 +257,7 @@ class Runs:
                     names.ANNOTATION_KEY_ID: request.key_id,
                     **({names.ANNOTATION_REQUEST_ID: request.request_id} if request.request_id else {}),
                     **(request.trace.annotations if request.trace else {}),
+                    **({names.ANNOTATION_FORWARDS: "true"} if request.forwarded else {}),
                 },
                 "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],
             },
@@ -271,6 +275,7 @@ class Runs:
         self._uncounted.discard(run.key)
         if run.ended:
             self._idle.forget(run.key)
+            self._board.drop_headers(run.key)
         else:
             self._idle.observe(run)
         if run.ended:
@@ -292,6 +297,7 @@ class Runs:
     def observe_closed(self, key: tuple[str, str]) -> None:
         """A run is open no more."""
         self._idle.forget(key)
+        self._board.drop_headers(key)
 
     def observe_answered(self, key: tuple[str, str]) -> None:
         """The caller of a run has its answer, or has left: should the run have come and gone unseen, it does not count either."""

@@ -112,8 +112,16 @@ class RunsSurface:
     async def _told(
         self, run: AgentRun, instance: SympoziumInstance, pod: Pod, *, surface: str | None = None
     ) -> Response:
+        headers = self._board.headers(run.key) or {}
+        if names.ANNOTATION_FORWARDS in run.metadata.annotations and not headers:
+            end = records.error(
+                "caller_lost", "the web-proxy that held the caller's headers for the model is gone", 502
+            )
+            await self._store.end(run, pod.name, end, began=self._clock.now())
+            raise HTTPException(410, "the run's headers for the model are gone")
         try:
             found = task.build(run, instance, seconds_left=float(effective.timeout(instance, run)))
+            found["model"]["headers"] = headers | found["model"]["headers"]  # what the instance says of itself counts
             return JSONResponse(found | {"surface": surface} if surface else found)
         except task.NoPlace as failure:
             end = records.error("unsupported_parameter", str(failure), 400)
