@@ -58,9 +58,10 @@ def test_what_fails_is_made_later_and_later() -> None:
 
 def test_pods_are_made_at_a_pace() -> None:
     pace = Pace(2)
-    assert pace.take(0) == 0
+    assert [pace.take(0), pace.take(0)] == [0, 0], "two looks' worth, since nothing was made before"
     assert pace.take(0) == pytest.approx(0.5)
     assert pace.take(0.5) == 0
+    assert pace.take(0.5) == pytest.approx(0.5)
 
 
 def test_starts_of_runs_go_first_but_not_for_ever() -> None:

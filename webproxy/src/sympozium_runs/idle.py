@@ -100,6 +100,7 @@ class IdlePods:
         self._named: dict[str, Key] = {}
         self._asked: dict[str, asyncio.Future[Key]] = {}
         self._generation: str | None = None
+        self._is_draining = False
         metrics.idle.set_function(lambda: len(self._waiting))
 
     @contextmanager
@@ -118,9 +119,18 @@ class IdlePods:
         """Whether a pod waits here."""
         return bool(self._waiting)
 
+    def drain(self) -> None:
+        """The replica is to go: its pods ask again, and reach another one."""
+        self._is_draining = True
+        for poll in self._waiting.values():
+            poll.put_back()
+        self._waiting.clear()
+
     def offer(self, poll: Poll) -> None:
         """From now on the pod may be taken, if it is one of those that the instance wants."""
-        if names.idle_generation(poll.pod) == self._generation:
+        if self._is_draining:
+            poll.put_back()
+        elif names.idle_generation(poll.pod) == self._generation:
             self._waiting[poll.pod] = poll
         else:
             poll.retire()

@@ -37,6 +37,8 @@ class WebProxy:
     """Port 8080."""
     surface: Starlette
     """Port 8081."""
+    idle: IdlePods
+    """The idle pods that wait at it."""
     watches: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
     """To be run beside, without end."""
 
@@ -78,5 +80,6 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         surface=create_surface(
             store, board, PodTokens(client), clock, metrics=surface_metrics, tracing=tracing, idle=idle
         ),
+        idle=idle,
         watches=(lambda: watch_instance(client, settings.namespace, settings.instance, endpoint), watch_runs),
     )

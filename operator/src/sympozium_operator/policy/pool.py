@@ -21,6 +21,8 @@ CALM = 60.0
 FIRST_REFILL = 2.0
 """Seconds that a refill is believed to take until one was seen."""
 LONGEST_BACKOFF = 60.0
+LOOK_EVERY = 0.5
+"""Seconds between two looks at a pool: every change of every Job of it asks for one, and each lists all of them."""
 UNSTARTED_PATIENCE = 10.0
 """Seconds after which a Job whose pod is not ready is looked at."""
 
@@ -120,7 +122,7 @@ class Pace:
         """0: make one now; else the seconds until one may be made."""
         if self._next > now:
             return self._next - now
-        self._next = now + self._gap
+        self._next = max(self._next, now - LOOK_EVERY) + self._gap  # what was not made since the last look is made now
         return 0
 
 

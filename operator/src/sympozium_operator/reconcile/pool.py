@@ -47,11 +47,15 @@ class Pools:
     _made: dict[tuple[str, str], float] = field(default_factory=dict)
     """When Jobs were made whose pods are not ready yet."""
     _idle: dict[tuple[str, str], int] = field(default_factory=dict)
+    _looked_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _shown_at: dict[tuple[str, str], float] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> Outcome:
         """One look at an instance's pool."""
         place = (key.namespace, key.name)
+        if (early := self._looked_at.get(place, float("-inf")) + policy.LOOK_EVERY - self.clock.monotonic()) > 0:
+            return Outcome(after=early)
+        self._looked_at[place] = self.clock.monotonic()
         raw = await self.client.find(INSTANCES, *place)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self._forget(place)
@@ -74,7 +78,7 @@ class Pools:
         looked_at = [await self._clean_up(job, demand) for job in plan.ended]
         for job in plan.unstarted:
             await self._give_up(job, demand)
-        waits = await self._refill(instance, pool, plan.missing, demand) if pool else None
+        waits = await self._refill(instance, pool, plan.missing, demand) if pool and wanted else None
         return self._shown(place, instance, plan.idle, waits, also=tuple(filter(None, looked_at)))
 
     def status(self, instance: SympoziumInstance, secret: Object | None) -> Object | None:
@@ -106,7 +110,7 @@ class Pools:
             del self._claimed[place]
 
     def _forget(self, place: tuple[str, str]) -> None:
-        for known in (self._demands, self._idle, self._shown_at):
+        for known in (self._demands, self._idle, self._looked_at, self._shown_at):
             known.pop(place, None)
         self._count()
 
@@ -150,8 +154,12 @@ class Pools:
         self, instance: SympoziumInstance, pool: WarmPool, missing: int, demand: policy.Demand
     ) -> float | None:
         """Make what is missing, as far as the pace allows; seconds until more may be made, None: nothing is missing."""
-        secret = await self._secret(instance) if missing else None
-        made_from = _made_from(pool, secret)
+        if not missing:
+            return None
+        made_from = _made_from(pool, await self._secret(instance))
+        told = instance.status.warm_pool
+        if told is None or told.generation != desired_job.generation(instance, self.agent, made_from):
+            return None  # a pod of it would be let go at once; the instance's next look says what is made now
         for _ in range(missing):
             now = self.clock.monotonic()
             if self.is_full():
