@@ -57,7 +57,7 @@ def prepare(namespace: Namespace, image: str, pool: int) -> Endpoint:
             agent={"warmPool": {"size": pool, "idleTTL": "1h"}},
             skills=[{"skillPackRef": "web-endpoint"}],
             webEndpoint={"rateLimit": LIMIT},
-            maxConcurrentRuns=10 * pool,
+            maxConcurrentRuns=pool,
         ),
     )
     namespace.kubectl("rollout", "status", "deployment/model", "--timeout=90s")

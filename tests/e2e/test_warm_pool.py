@@ -39,9 +39,20 @@ def _pooled(namespace: Namespace) -> Iterator[Endpoint]:
 @pytest.fixture
 def pooled(_pooled: Endpoint) -> Endpoint:
     """An instance whose warm pool is full."""
-    _pooled.serves().use_model("instant")
+    use(_pooled.serves(), "instant")
     full(_pooled)
     return _pooled
+
+
+def use(endpoint: Endpoint, script: str) -> None:
+    """Another script of the model; idle pods are taken again once the operator has seen the change."""
+    endpoint.use_model(script)
+
+    def is_seen() -> bool:
+        found = endpoint.namespace.get("instance", endpoint.instance)
+        return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
+
+    until(is_seen, within=10)
 
 
 def waiting(endpoint: Endpoint) -> int:
@@ -53,7 +64,11 @@ def waiting(endpoint: Endpoint) -> int:
 
 
 def full(endpoint: Endpoint) -> None:
-    until(lambda: waiting(endpoint) == SIZE, within=60, why=lambda: endpoint.namespace.kubectl("get", "jobs,pods"))
+    until(
+        lambda: waiting(endpoint) == len(idle_pods(endpoint)) == SIZE,
+        within=60,
+        why=lambda: endpoint.namespace.kubectl("get", "jobs,pods"),
+    )
 
 
 def idle_pods(endpoint: Endpoint) -> set[str]:
@@ -97,7 +112,7 @@ def test_more_than_wait_are_all_answered_each_by_a_pod_of_its_own(pooled: Endpoi
 
 
 def test_a_run_that_goes_on_owns_its_job_and_takes_it_along(pooled: Endpoint) -> None:
-    pooled.use_model("slow:300:100")
+    use(pooled, "slow:300:100")
     with ThreadPoolExecutor(1) as callers:
         asked = callers.submit(pooled.chat)
         running = until(
@@ -120,7 +135,7 @@ def test_a_run_that_goes_on_owns_its_job_and_takes_it_along(pooled: Endpoint) ->
 def test_a_rotated_key_is_used_by_every_request_and_replaces_the_pods(pooled: Endpoint) -> None:
     before, answers = idle_pods(pooled), list[httpx2.Response]()
     pooled.namespace.patch("secret", "pool-model", {"stringData": {"api-key": "two"}})
-    pooled.use_model("echo")
+    use(pooled, "echo")
 
     def replaced() -> bool:
         answers.append(pooled.chat())
@@ -144,8 +159,10 @@ def test_pods_outlive_their_web_proxy(pooled: Endpoint) -> None:
 
 
 def test_idle_pods_that_die_cost_nobody_anything(pooled: Endpoint) -> None:
-    for pod in idle_pods(pooled):
+    killed = idle_pods(pooled)
+    for pod in killed:
         pooled.namespace.delete("pod", pod, *NOW)
+    until(lambda: not killed & idle_pods(pooled), within=30)
     with ThreadPoolExecutor(3) as callers:
         answers = list(callers.map(lambda _: pooled.chat(), range(6)))
     assert [answer.status_code for answer in answers] == [200] * 6

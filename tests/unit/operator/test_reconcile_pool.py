@@ -96,6 +96,18 @@ async def test_a_pool_is_filled_at_a_pace_and_no_further() -> None:
     assert world.writes().count(("create", "jobs")) == 4
 
 
+async def test_a_node_that_is_slow_to_start_pods_gets_few_of_them() -> None:
+    world = World(pooled(size=40), pack_object())
+    await world.look("alice", "instance")
+    for _ in range(20):
+        await world.look("alice", "pool")
+        world.clock.advance(1)
+    assert len(idle_names(world)) == 6
+    becomes(world, jobs(world)[0], ready=1, active=1)
+    await world.look("alice", "pool")
+    assert len(idle_names(world)) == 7
+
+
 async def test_an_idle_job_is_a_runs_job_but_for_the_run(world: World) -> None:
     [name, _] = await fill(world)
     idle = world.cluster.object(JOBS, name, NAMESPACE)

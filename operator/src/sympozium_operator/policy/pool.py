@@ -41,16 +41,21 @@ class Plan:
     """Jobs whose pod is not ready for long."""
 
 
-def decide(jobs: Iterable[Object], *, claimed: Iterable[str], generation: str, target: int, now: datetime) -> Plan:
-    """The plan for the idle Jobs of an instance. ``claimed``: names of those that open runs are known to claim."""
+def decide(
+    jobs: Iterable[Object], *, claimed: Iterable[str], generation: str, target: int, starting: int, now: datetime
+) -> Plan:
+    """The plan for the idle Jobs of an instance. ``claimed``: names of those that open runs are known to claim; ``starting``: how
+    many pods may start at a time, so that a node that is slow to start them gets fewer.
+    """
     claimed = set(claimed)
     own = [job for job in jobs if job["metadata"]["name"] not in claimed]
     live = [job for job in own if not job_ended(job) and not job["metadata"].get("deletionTimestamp")]
     current = [job for job in live if f"-warm-{generation}-" in job["metadata"]["name"]]
+    ready = sum(map(is_ready, current))
     unstarted = [job for job in live if not is_ready(job) and _age(job, now) >= UNSTARTED_PATIENCE]
     return Plan(
-        missing=max(0, target - len(current)),
-        idle=sum(map(is_ready, current)),
+        missing=max(0, min(target - len(current), starting - (len(current) - ready))),
+        idle=ready,
         ended=tuple(job for job in own if job_ended(job)),
         unstarted=tuple(unstarted),
     )
@@ -113,6 +118,13 @@ class Pace:
     def __init__(self, per_second: float) -> None:
         self._gap = 1 / per_second
         self._next = float("-inf")
+
+    @property
+    def starting(self) -> int:
+        """How many pods of a pool may start at a time: as many as are made in the two seconds after which Kubernetes says that one is
+        ready.
+        """
+        return math.ceil(2 / self._gap)
 
     def started_cold(self, now: float) -> None:
         """A pod was made for a run. However many there are, a pool is made to wait for two seconds at most."""

@@ -72,6 +72,7 @@ class Pools:
             claimed=[name for namespace, name in self._claimed if namespace == key.namespace],
             generation=wanted.generation if wanted else "",
             target=demand.target(pool, now) if pool and wanted else 0,
+            starting=self.pace.starting,
             now=self.clock.now(),
         )
         self._measure(place, jobs, demand)
