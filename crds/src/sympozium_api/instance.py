@@ -42,7 +42,7 @@ HeaderName = Annotated[
     Field(
         min_length=1,
         max_length=128,
-        pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
+        pattern=r"^[A-Za-z0-9_-]+$",
         json_schema_extra=rules(
             rule(
                 f"!(self.lowerAscii() in {list(_OWN_HEADERS)})",
