@@ -56,6 +56,17 @@ def test_what_fails_is_made_later_and_later() -> None:
     assert demand.not_before == 2
 
 
+def test_a_burst_is_served_before_the_pool_is_filled_and_steady_demand_does_not_delay_it() -> None:
+    demand = Demand()
+    demand.arrived(10)
+    demand.arrived(10.5)
+    assert demand.not_before == 11.5
+    demand.arrived(13)
+    assert demand.not_before == 11.5
+    demand.arrived(20)
+    assert demand.not_before == 21.5
+
+
 def test_pods_are_made_at_a_pace() -> None:
     pace = Pace(2)
     assert [pace.take(0), pace.take(0)] == [0, 0], "two looks' worth, since nothing was made before"

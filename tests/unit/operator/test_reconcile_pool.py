@@ -223,6 +223,7 @@ class TestAClaimedRun:
         world.answer()
         await world.look()
         await world.look()
+        world.clock.advance(2)
         await world.look("alice", "pool")
         assert world.writes() == [("delete", "jobs"), ("create", "jobs")]  # the latter for the next run
         assert name not in world.cluster.names(JOBS)

@@ -20,6 +20,9 @@ CALM = 60.0
 """Seconds for which a pool keeps the size that it last needed."""
 FIRST_REFILL = 2.0
 """Seconds that a refill is believed to take until one was seen."""
+PAUSE = 3.0
+HEAD_START = 1.5
+"""Seconds that a burst has for itself: starting a pod takes more of a node than a run in an idle one."""
 LONGEST_BACKOFF = 60.0
 LOOK_EVERY = 0.5
 """Seconds between two looks at a pool: every change of every Job of it asks for one, and each lists all of them."""
@@ -88,7 +91,9 @@ class Demand:
         """When pods may be made again, after some that failed or found no room."""
 
     def arrived(self, now: float) -> None:
-        """A run of the instance has come."""
+        """A run of the instance has come; the first ones after a pause are served before anything is made in their pods' place."""
+        if not self._arrivals or self._arrivals[-1] < now - PAUSE:
+            self.not_before = max(self.not_before, now + HEAD_START)
         self._arrivals.append(now)
 
     def refilled(self, seconds: float) -> None:
