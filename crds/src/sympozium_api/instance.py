@@ -247,7 +247,7 @@ class WarmPoolStatus(ApiModel):
     generation: Annotated[str, Field(max_length=8)]
     """What idle pods are made from now, as a hash; those of another one are replaced."""
     idle: int = 0
-    """Idle pods that wait for a run, as counted at most every ten seconds."""
+    """Idle pods that wait for a run, as they were at most ten seconds ago."""
 
 
 class InstanceStatus(ApiModel):

@@ -24,8 +24,10 @@ from sympozium_operator.policy import pool as policy
 
 Object = dict[str, Any]
 
-SHOW_EVERY = 10.0
-"""Seconds between two writes of how many pods are idle: each run changes it."""
+SHOW_AFTER = 10.0
+"""Seconds for which the number of idle pods is another than the one that is shown before it is written: each run changes it, for as
+long as a refill takes.
+"""
 
 
 @dataclass
@@ -48,7 +50,7 @@ class Pools:
     """When Jobs were made whose pods are not ready yet."""
     _idle: dict[tuple[str, str], int] = field(default_factory=dict)
     _looked_at: dict[tuple[str, str], float] = field(default_factory=dict)
-    _shown_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    _differs_since: dict[tuple[str, str], float] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> Outcome:
         """One look at an instance's pool."""
@@ -111,7 +113,7 @@ class Pools:
             del self._claimed[place]
 
     def _forget(self, place: tuple[str, str]) -> None:
-        for known in (self._demands, self._idle, self._looked_at, self._shown_at):
+        for known in (self._demands, self._idle, self._looked_at, self._differs_since):
             known.pop(place, None)
         self._count()
 
@@ -185,16 +187,17 @@ class Pools:
         *,
         also: tuple[Key, ...],
     ) -> Outcome:
-        """The count is the instance's to show, when the last one is old enough."""
+        """The count is the instance's to show, once it has been another one for long enough."""
         self._idle[place] = idle
         self._count()
         told = instance.status.warm_pool
         if told is None or told.idle == idle:
+            self._differs_since.pop(place, None)
             return Outcome(after=waits, also=also)
-        left = self._shown_at.get(place, float("-inf")) + SHOW_EVERY - self.clock.monotonic()
+        left = self._differs_since.setdefault(place, self.clock.monotonic()) + SHOW_AFTER - self.clock.monotonic()
         if left > 0:
             return Outcome(after=min(left, waits or left), also=also)
-        self._shown_at[place] = self.clock.monotonic()
+        del self._differs_since[place]
         return Outcome(after=waits, also=(*also, Key("instance", *place)))
 
     def _count(self) -> None:
