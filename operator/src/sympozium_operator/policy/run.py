@@ -189,17 +189,19 @@ def _to_start(seen: Input, instance: SympoziumInstance, left: float) -> Decision
         taken_back["queuePosition"] = None
     if run.status.conditions:
         taken_back["conditions"] = _conditions(seen, Finding("Accepted", ok=True, reason="Accepted"))
-    if is_offered(run, instance):
-        if not seen.offered:
+    if could_be_taken(run, instance):
+        if effective.warm_pool(instance) and not seen.offered:
             return Offer()
         taken_back["start"] = "cold"
     return Start(left, taken_back or None)
 
 
-def is_offered(run: AgentRun, instance: SympoziumInstance) -> bool:
-    """Whether an idle pod may take a run that no web-proxy made."""
+def could_be_taken(run: AgentRun, instance: SympoziumInstance) -> bool:
+    """Whether a web-proxy, which may know of a pool before we do, could give a run that none of them made to an idle pod."""
     nobodys = run.spec.claim is None and names.ANNOTATION_REPLY_TO not in run.metadata.annotations
-    return nobodys and run.status.start is None and effective.may_be_warm(run) and bool(effective.warm_pool(instance))
+    return (
+        nobodys and run.status.start is None and effective.may_be_warm(run) and effective.web_endpoint_is_on(instance)
+    )
 
 
 def _with_job(seen: Input, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
