@@ -1,18 +1,15 @@
 """Start runs and follow them to their end: what the routes of the web-proxy call."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import math
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import structlog
-
-from sympozium_api import effective, endings, names, records
+from sympozium_api import endings, names, records
 from sympozium_api.base import owner_reference, seconds
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
@@ -20,13 +17,10 @@ from sympozium_api.records import End, Record
 from sympozium_api.run import AgentRun
 from sympozium_api.trace import TraceContext
 from sympozium_runs.board import Board, Follower
-from sympozium_runs.idle import IdlePods, Poll
+from sympozium_runs.claims import Claims
+from sympozium_runs.idle import IdlePods
+from sympozium_runs.later import Later
 from sympozium_runs.store import Store
-
-log = structlog.get_logger()
-
-_ATTEMPTS = 8
-_BACKOFF_SECONDS = 0.25
 
 
 class KeyReused(Exception):
@@ -130,11 +124,8 @@ class Runs:
         self._store = store
         self._board = board
         self._reply_to = idle.address
-        self._idle = idle
-        self._open_runs = open_runs
-        self._uncounted: set[tuple[str, str]] = set()
-        """Runs for idle pods that are being made, or have been, and were not seen in the cluster yet."""
-        self._background: set[asyncio.Task[None]] = set()
+        self._later = Later()
+        self._claims = Claims(store, idle, open_runs, self._later)
 
     async def start(self, instance: SympoziumInstance, request: RunRequest) -> Handle:
         """Make the run of a request and follow it; the same Idempotency-Key and body find the run made before.
@@ -150,7 +141,7 @@ class Runs:
         except BaseException as failure:
             follower.close()
             if isinstance(failure, ApiUnavailable) and request.idempotency_key is None:
-                self._spawn(self._cancel(follower.key))  # it may have been made, and nobody will ever ask for it
+                self._later.do(self._cancel(follower.key))  # it may have been made, and nobody will ever ask for it
             raise
         handle = Handle(run, follower, self)
         if request.wait_seconds is not None:
@@ -194,7 +185,7 @@ class Runs:
         manifest = self._manifest(instance, request, name, digest)
         try:
             with self._board.keeping((namespace, name), request.forwarded):
-                return await self._create(instance, manifest)
+                return await self._claims.create(instance, manifest)
         except ApiError as error:
             if not error.already_exists:
                 raise
@@ -203,46 +194,6 @@ class Runs:
                 raise KeyReused from error
             self.observe(found)
             return found
-
-    async def _create(self, instance: SympoziumInstance, manifest: dict[str, Any]) -> AgentRun:
-        """Make a run: for an idle pod, which gets it at once, or for one that the operator makes."""
-        namespace = instance.metadata.namespace
-        poll = self._take(instance, already=self._open_runs() + len(self._uncounted))
-        if poll is None:
-            return await self._store.create(namespace, manifest)
-        self._uncounted.add(key := (namespace, manifest["metadata"]["name"]))
-        try:
-            manifest["spec"]["claim"] = poll.claim.model_dump(by_alias=True)
-            run = await self._store.create(namespace, manifest)
-        except ApiError:
-            poll.put_back()
-            self._uncounted.discard(key)
-            raise
-        except BaseException:
-            poll.retire()  # the run may have been made, and names it
-            self._uncounted.discard(key)
-            raise
-        if not poll.give(run, instance):
-            self._spawn(self._insist(run.key, lambda: self._store.decide_start(run, {"start": "cold"})))
-        return run
-
-    def _take(self, instance: SympoziumInstance, *, already: int) -> Poll | None:
-        return self._idle.take(instance) if already < instance.spec.max_concurrent_runs else None
-
-    async def _offer(self, run: AgentRun) -> None:
-        """Give a run to an idle pod that nobody made it for. Whoever says first how it starts, one of us or the operator, is right."""
-        instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
-        poll = self._take(instance, already=self._open_runs() - 1)
-        if poll is None:
-            return
-        named = {"start": "warm", "jobName": poll.claim.job_name, "podName": poll.claim.pod_name}
-        try:
-            decided = await self._store.decide_start(run, named)
-        except BaseException:
-            poll.retire()
-            raise
-        if not decided or not poll.give(run, instance):
-            poll.put_back()
 
     def _manifest(self, instance: SympoziumInstance, request: RunRequest, name: str, digest: str) -> dict[str, Any]:
         return {
@@ -272,36 +223,25 @@ class Runs:
 
     def observe(self, run: AgentRun) -> None:
         """Take note of how a run is in the cluster: its end, or the wish to cancel it, whoever wrote it."""
-        self._uncounted.discard(run.key)
+        self._claims.observe(run)
         if run.ended:
-            self._idle.forget(run.key)
             self._board.drop_headers(run.key)
-        else:
-            self._idle.observe(run)
-        if run.ended:
             self._board.publish(run.key, endings.record_of(run.status))
         if run.ended or run.spec.cancel:
             self._board.stop(run.key)
 
     def observe_new(self, run: AgentRun) -> None:
-        """A run that was just made: without a caller at any replica, it may have an idle pod of ours."""
-        nobodys = run.spec.claim is None and names.ANNOTATION_REPLY_TO not in run.metadata.annotations
-        undecided = run.status.start is None and run.status.job_name is None and not run.spec.cancel
-        if nobodys and undecided and effective.may_be_warm(run) and self._idle.any:
-            self._spawn(self._offered(run))
-
-    async def _offered(self, run: AgentRun) -> None:
-        with contextlib.suppress(ApiError, ApiUnavailable):  # then it starts cold
-            await self._offer(run)
+        """A run was just made, by whomever."""
+        self._claims.offer(run)
 
     def observe_closed(self, key: tuple[str, str]) -> None:
         """A run is open no more."""
-        self._idle.forget(key)
+        self._claims.forget(key)
         self._board.drop_headers(key)
 
     def observe_answered(self, key: tuple[str, str]) -> None:
         """The caller of a run has its answer, or has left: should the run have come and gone unseen, it does not count either."""
-        self._uncounted.discard(key)
+        self._claims.answered(key)
 
     def observe_deleted(self, key: tuple[str, str]) -> None:
         """Take note that a run is gone from the cluster."""
@@ -312,23 +252,10 @@ class Runs:
         """Cancel a run that nobody here waits for any more; it goes on in the background until the API server has taken it."""
         if not self._board.wanted(key):
             self._board.stop(key)
-            self._spawn(self._cancel(key))
+            self._later.do(self._cancel(key))
 
     async def _cancel(self, key: tuple[str, str]) -> None:
-        await self._insist(key, lambda: self._store.cancel(*key))
-
-    async def _insist(self, key: tuple[str, str], write: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        for attempt in range(_ATTEMPTS):
-            with contextlib.suppress(ApiUnavailable):
-                await write()
-                return
-            await asyncio.sleep(_BACKOFF_SECONDS * 2**attempt)
-        log.error("run not changed: the API server is away; its timeout ends it", namespace=key[0], run=key[1])
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        await self._later.insist(key, lambda: self._store.cancel(*key))
 
 
 def _run_name(instance: SympoziumInstance, request: RunRequest) -> str:
