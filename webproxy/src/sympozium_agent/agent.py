@@ -44,11 +44,15 @@ class Agent:
                 return self._unused()
             about(task.get("log", {}) if task else {})
             log("task_received" if task else "stopped_without_task")
-            return await self._serve(task, stopping)
+            code = await self._serve(task, stopping)
+            if self._settings.run is None:
+                await asyncio.wait({stopping}, timeout=self._patience.linger)
         except Unused:
             return self._unused()
         except TaskRefused as refusal:
             return self._refused(refusal)
+        else:
+            return code
         finally:
             stopping.cancel()
 

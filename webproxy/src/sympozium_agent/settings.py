@@ -62,6 +62,8 @@ class Patience:
     """For the delivery of the end record, beyond the run's deadline."""
     farewell: float = 3.0
     """For the delivery of the end record after SIGTERM."""
+    linger: float = 5.0
+    """Of a pod that was idle, after its run: taking a pod down costs a node more than a warm run does, and a burst goes first."""
 
 
 def _needed(environ: Mapping[str, str], name: str) -> str:

@@ -28,6 +28,8 @@ OFFER_SECONDS = 0.3
 """For how long the instance's idle pods may take a run that nobody made for one of them."""
 LINGER = 10
 """Seconds that the pod of a failed run has for ending by itself, so that its Job is kept complete."""
+WARM_LINGER = 3
+"""Seconds for which the pod of a warm run stays: taking it down costs a node more than the run did, and a burst goes first."""
 
 
 @dataclass(frozen=True)
@@ -291,13 +293,14 @@ def _clean_up(seen: Input) -> Decision:
     if seen.job is None or not (_is_own(seen, seen.job) or is_claimed(seen, seen.job)):
         return Wait(None)
     status = seen.run.status
+    since = (seen.now - parsed(status.completed_at or timestamp(seen.now))).total_seconds()
     if status.phase != "Failed":
-        return DeleteJob()
+        lingers = status.phase == "Succeeded" and is_claimed(seen, seen.job) and since < WARM_LINGER
+        return Wait(WARM_LINGER - since) if lingers else DeleteJob()
     if is_claimed(seen, seen.job):
         return Adopt(int(_age(seen.job, seen.now)) + seen.limits.failed_job_retention)
-    since = seen.now - parsed(status.completed_at or timestamp(seen.now))
     keep = seen.limits.failed_job_retention if pods.job_ended(seen.job) else LINGER
-    left = (timedelta(seconds=keep) - since).total_seconds()
+    left = keep - since
     return DeleteJob() if left <= 0 else Wait(min(left, LINGER) if not pods.job_ended(seen.job) else left)
 
 

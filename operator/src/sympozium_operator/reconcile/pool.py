@@ -101,14 +101,14 @@ class Pools:
         self.pace.started_cold(self.clock.monotonic())
 
     def claim(self, run: AgentRun) -> bool:
-        """Take note of the Job that an open run claims; whether that is news."""
+        """Take note of the Job that a run claims, until it is gone; whether that is news."""
         place = (run.metadata.namespace, run.job_name)
         known = place in self._claimed
         self._claimed[place] = run.metadata.name
         return not known
 
     def release(self, namespace: str, run: str) -> None:
-        """A run claims nothing any more: it has ended, owns its Job, or starts cold."""
+        """A run claims nothing any more: its Job is gone or its own, or it starts cold."""
         for place in [place for place, by in self._claimed.items() if place[0] == namespace and by == run]:
             del self._claimed[place]
 

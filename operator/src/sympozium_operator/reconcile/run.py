@@ -48,11 +48,11 @@ class Runs:
             key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
             if self.admission.note(place(run), _instance(run), run.metadata.creation_timestamp, key_id=key_id):
                 self.pools.arrived(run)
-        claims = run.claimed_pod is not None and not run.ended and self.pools.claim(run)
+        claims = run.claimed_pod is not None and self.pools.claim(run)
         was_full = self.admission.full
         seen = await self._gather(run)
         outcome = await self._act(seen, policy.decide(seen))
-        if run.ended or run.claimed_pod is None:
+        if run.claimed_pod is None or (run.ended and outcome.after is None):
             self.pools.release(*run.key)
         if was_full and not self.admission.full:
             return replace(outcome, also=_keys(self.admission.turns()))
