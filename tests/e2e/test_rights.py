@@ -47,8 +47,8 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
         next(answer.iter_lines())  # and then leaves, which cancels the run
     until(lambda: any(run["status"].get("phase") == "Cancelled" for run in runs_of(namespace)), within=30)
     endpoint.close()
-    namespace.apply(agent_run("by-hand", agentRef="read", task="hello"))  # the runs server's
-    assert namespace.run_ends("by-hand")["phase"] == "Succeeded"
+    namespace.apply(agent_run("audited-by-hand", agentRef="read", task="hello"))  # the runs server's
+    assert namespace.run_ends("audited-by-hand")["phase"] == "Succeeded"
     edited_and_removed(namespace, endpoint)
 
 
