@@ -15,6 +15,9 @@ RUNS = "sympozium-system:sympozium-runs"
 ANYBODY = {"selfsubjectaccessreviews", "selfsubjectreviews"}
 """What every account may ask for by the rights that Kubernetes itself gives to all."""
 
+SELDOM = {Right("sympozium.ai", "sympoziuminstances", "get")}
+"""What a web-proxy asks for only when a pod comes before its watch has begun, and those of 0.1.0 always: during an upgrade."""
+
 
 @pytest.fixture(scope="module")
 def used(audit: AuditLog, namespace: Namespace, system: Namespace) -> set[tuple[str, Right]]:
@@ -42,6 +45,7 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     )
     endpoint = Endpoint(namespace, "audited").serves()
     assert endpoint.chat().status_code == 200
+    assert endpoint.http.get("/v1/responses/resp_audited-0123456789ab").status_code == 404  # a run is read
     endpoint.use_model("slow:200:100")
     with endpoint.http.stream("POST", "/v1/chat/completions", json=STREAMED) as answer:
         next(answer.iter_lines())  # and then leaves, which cancels the run
@@ -119,7 +123,7 @@ def test_web_proxies_use_every_right_that_they_have(used: set[tuple[str, Right]]
     """All of them have the same rules; what one of them did counts for all."""
     has = granted(chat.namespace.get("role", chat.run)["rules"])
     unused = has - {right for account, right in used if account.endswith("-web-endpoint")}
-    assert sorted(unused) == []
+    assert sorted(unused - SELDOM) == []
 
 
 @pytest.mark.audit

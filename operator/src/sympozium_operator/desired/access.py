@@ -77,7 +77,9 @@ def _rules(instance: str) -> list[Object]:
             "apiGroups": [names.GROUP],
             "resources": [INSTANCES.plural],
             "resourceNames": [instance],
-            "verbs": ["get", "list", "watch"],  # list by name only: a watch begins with it
+            # list by name only: a watch begins with it. get is for a pod that asks before the watch has begun, and for web-proxies of
+            # 0.1.0, which read the instance for every pod, while an upgrade replaces them.
+            "verbs": ["get", "list", "watch"],
         },
         {
             "apiGroups": [""],
