@@ -11,14 +11,14 @@ import secrets
 import time
 from pathlib import Path
 
-from tests.bench import mcp, memory, overhead, report, waterfall
+from tests.bench import mcp, memory, overhead, report, warm, waterfall
 from tests.bench.audit import AuditLog
 from tests.bench.barejob import BareJobs
 from tests.bench.requests import Requests
 from tests.e2e.conftest import Endpoint, Namespace, instance, model_server, until
 
 RESULTS = Path(".local/bench.json")
-PARTS = ("cold", "bursts", "memory", "overhead", "mcp")
+PARTS = ("cold", "bursts", "memory", "warm", "overhead", "mcp")
 CONCURRENCY = (10, 20)
 REST_SECONDS = 0.7
 """Between two samples: what the one before left to be cleaned up shall not be measured."""
@@ -34,6 +34,8 @@ def main() -> None:
     parser.add_argument("--sequential", type=int, default=30, help="requests one after the other")
     parser.add_argument("--burst", type=int, default=60, help="requests at each concurrency")
     parser.add_argument("--requests", type=int, default=10_000, help="requests to the web-proxy alone, 200 per second")
+    parser.add_argument("--pool", type=int, default=40, help="idle pods of the warm pool")
+    parser.add_argument("--sustained", type=int, default=120, help="warm requests with refill, 2 per second")
     asked = parser.parse_args()
     figures: report.Figures = {"load_average": list(os.getloadavg())}
     if "overhead" in asked.parts:  # first: after the others the cluster has much to clear away
@@ -42,6 +44,8 @@ def main() -> None:
         figures |= asyncio.run(mcp.measure())
     if {"cold", "bursts", "memory"} & set(asked.parts):
         figures |= on_the_cluster(asked)
+    if "warm" in asked.parts:
+        figures |= warm.measure(agent_image(), pool=asked.pool, sustained=asked.sustained)
     print(report.tables(figures))  # noqa: T201 - what the command is for
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
@@ -49,8 +53,7 @@ def main() -> None:
 
 def on_the_cluster(asked: argparse.Namespace) -> report.Figures:
     """Make namespaces, measure, remove them."""
-    system = Namespace("sympozium-system")
-    image = system.get("deployment", "sympozium-runs")["spec"]["template"]["spec"]["containers"][0]["image"]
+    system, image = Namespace("sympozium-system"), agent_image()
     suffix = secrets.token_hex(2)
     ours, bare, with_token = namespaces = [Namespace(f"bench-{name}-{suffix}") for name in ("runs", "bare", "token")]
     for namespace in namespaces:
@@ -73,6 +76,13 @@ def on_the_cluster(asked: argparse.Namespace) -> report.Figures:
         for namespace in namespaces:
             namespace.delete("namespace", namespace.name, "--wait=false")
     return figures
+
+
+def agent_image() -> str:
+    """The image of agents, which is that of web-proxies and of the runs server."""
+    runs = Namespace("sympozium-system").get("deployment", "sympozium-runs")
+    found: str = runs["spec"]["template"]["spec"]["containers"][0]["image"]
+    return found
 
 
 def prepare(namespace: Namespace, image: str) -> Endpoint:

@@ -33,6 +33,7 @@ def tables(figures: Figures) -> str:
         "cold_first_token_s": _cold,
         "bursts": _bursts,
         "memory_mb": _memory,
+        "warm_s": _warm,
         "overhead_s": _overhead,
         "mcp_calls": _mcp,
     }
@@ -78,6 +79,14 @@ def _bursts(figures: Figures) -> Iterator[Row]:
 def _memory(figures: Figures) -> Iterator[Row]:
     for name, megabytes in figures["memory_mb"].items():
         yield f"memory: {name}", f"{megabytes} MB", "<= 60 MB" if name == "agent" else "<= 120 MB"
+
+
+def _warm(figures: Figures) -> Iterator[Row]:
+    goals = ("p50 <= 15, p99 <= 60 ms", "p50 <= 50, p99 <= 230 ms", "p99 <= 300 ms")
+    for (name, values), goal in zip(figures["warm_s"].items(), goals, strict=True):
+        yield f"warm: {name}, request to first token", _ms(values, 1), goal
+    yield "... lost; started cold", f"{figures['warm_lost']}; {figures['warm_started_cold']}", "0; 0"
+    yield f"... a pool of {figures['warm_pool']} is filled in", f"{figures['warm_filled_s']} s", ""
 
 
 def _overhead(figures: Figures) -> Iterator[Row]:

@@ -9,7 +9,7 @@ def test_a_run_is_answered_without_any_web_proxy(namespace: Namespace) -> None:
     status = namespace.run_ends("by-hand")
     assert (status["phase"], status["result"]) == ("Succeeded", "Hello from the fake model.")
     assert status["tokenUsage"]["outputTokens"] == 3
-    assert namespace.kubectl("get", "runs", "by-hand").split()[-5:-1] == ["quiet", "task", "Succeeded", "10"]
+    assert namespace.kubectl("get", "runs", "by-hand").split()[-6:-1] == ["quiet", "task", "Succeeded", "cold", "10"]
 
 
 def test_a_whole_request_can_be_asked(namespace: Namespace) -> None:

@@ -254,6 +254,8 @@ class FakeKubernetes(Client):
         phase = (old or {}).get("status", {}).get("phase")
         if key[0] == "agentruns" and phase in TERMINAL_PHASES and old and old["status"] != body.get("status"):
             raise api_error(422, "Invalid", "the run has ended; a terminal status never changes")
+        if key[0] == "agentruns" and _starts_otherwise((old or {}).get("status", {}), body.get("status", {})):
+            raise api_error(422, "Invalid", "how a run starts is decided once")
         self.writes.append((verb, f"{key[0]}/{subresource}" if subresource else key[0], key[2]))
         return copy.deepcopy(self._store(key, body))
 
@@ -284,6 +286,11 @@ class FakeKubernetes(Client):
                 kind = kind_of if was and is_now else ("ADDED" if is_now else "DELETED")
                 shown = old if kind == "DELETED" else body  # what left a selection is shown as it was in it
                 response.lines.put_nowait(json.dumps({"type": kind, "object": shown}).encode() + b"\n")
+
+
+def _starts_otherwise(old: Object, new: Object) -> bool:
+    fixed = ("start", "podName") if old.get("start") == "warm" else ("start",)
+    return "start" in old and any(name in old and old[name] != new.get(name) for name in fixed)
 
 
 def _identity(kind: ResourceType, namespace: str, body: Object) -> Object:

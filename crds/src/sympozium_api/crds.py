@@ -41,6 +41,7 @@ KINDS = (
         (
             ("Phase", "string", ".status.phase"),
             ("Model", "string", ".spec.agents.default.model"),
+            ("Idle", "integer", ".status.warmPool.idle"),
             ("URL", "string", ".status.webEndpoint.url"),
             _AGE,
         ),
@@ -55,11 +56,12 @@ KINDS = (
             ("Mode", "string", ".spec.mode"),
             ("Phase", "string", ".status.phase"),
             ("Queue", "integer", ".status.queuePosition"),
+            ("Start", "string", ".status.start"),
             ("Tokens", "integer", ".status.tokenUsage.totalTokens"),
             ("Error", "string", ".status.error.type"),
             _AGE,
         ),
-        selectable=(".status.phase", ".spec.agentRef"),
+        selectable=(".status.phase", ".spec.agentRef", ".spec.claim.jobName"),
     ),
     Kind(
         SkillPack,

@@ -5,7 +5,7 @@ import ssl
 from dataclasses import dataclass
 
 from sympozium_api.base import seconds
-from sympozium_api.instance import Autoscaling, OAuth, RateLimit, SkillRef, SympoziumInstance
+from sympozium_api.instance import Autoscaling, OAuth, RateLimit, SkillRef, SympoziumInstance, WarmPool
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.run import AgentRun
 
@@ -150,6 +150,20 @@ def model(instance: SympoziumInstance, run: AgentRun | None = None) -> Model:
     )
 
 
+def warm_pool(instance: SympoziumInstance) -> WarmPool | None:
+    """The warm pool that an instance has; without a web endpoint it has none, for idle pods wait there."""
+    pool = instance.spec.agents.default.warm_pool
+    return pool if max(pool.size, pool.max or 0) > 0 and web_endpoint_is_on(instance) else None
+
+
+def may_be_warm(run: AgentRun) -> bool:
+    """Whether an idle pod of the instance can do a run: not one that needs another key or another way to the model."""
+    own = run.spec.model
+    return not run.spec.skills and (
+        own is None or (own.provider, own.base_url, own.auth_secret_ref) == (None, None, None)
+    )
+
+
 def key_names(provider: str) -> tuple[str, str]:
     """The keys under which a provider's Secret may hold its API key, the first one first."""
     return f"{provider.upper().replace('-', '_')}_API_KEY", "api-key"
@@ -175,7 +189,6 @@ def refuse_unsupported(instance: SympoziumInstance) -> None:
     asked = {
         "spec.mcpServers": bool(spec.mcp_servers),
         "spec.policyRef": spec.policy_ref is not None,
-        "spec.agents.default.warmPool.size": spec.agents.default.warm_pool.size > 0,
     }
     for field, present in asked.items():
         if present:

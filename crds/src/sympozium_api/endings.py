@@ -16,7 +16,7 @@ Status = dict[str, Any]
 
 ERRORS = (
     *("model_error", "start_failed", "model_secret_missing", "answer_too_large", "timeout", "cancelled", "lost"),
-    *("terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error"),
+    *("terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error", "caller_lost"),
 )
 """The types of error that our parts write; a pod could send others."""
 
@@ -27,14 +27,26 @@ _LARGEST_COUNT = 2**53
 
 
 def status_of(
-    record: Mapping[str, Any], *, job_name: str | None, pod_name: str | None, started_at: str | None, now: datetime
+    record: Mapping[str, Any],
+    *,
+    job_name: str | None,
+    pod_name: str | None,
+    started_at: str | None,
+    now: datetime,
+    start: str | None = None,
 ) -> Status:
     """The terminal ``status`` of a run that ended with this record, to be written as a merge patch.
 
     ``done`` is Succeeded, unless the answer is empty of choices (``model_error``, 502) or longer than a run can store
     (``answer_too_large``, 502); ``error`` is Failed, or Cancelled when its type is ``cancelled``. What is None is left out.
     """
-    about = {"jobName": job_name, "podName": pod_name, "startedAt": started_at, "completedAt": timestamp(now)}
+    about = {
+        "jobName": job_name,
+        "podName": pod_name,
+        "startedAt": started_at,
+        "completedAt": timestamp(now),
+        "start": start,
+    }
     return {key: value for key, value in (outcome(record) | about).items() if value is not None}
 
 

@@ -7,6 +7,8 @@ Standard library only: the agent imports this.
 # The agent's pod.
 RUN = "SYMPOZIUM_RUN"
 """Name of the pod's AgentRun."""
+IDLE_TTL = "SYMPOZIUM_IDLE_TTL"
+"""In place of RUN, with INSTANCE: the pod waits for any run of its instance, for this many seconds."""
 RUNS_URLS = "SYMPOZIUM_RUNS_URLS"
 """Base URLs of runs surfaces, comma-separated, the one that holds the caller's connection first."""
 RUNS_TOKEN_FILE = "/var/run/secrets/sympozium.ai/runs/token"  # noqa: S105 - a path
@@ -23,7 +25,7 @@ AGENT_COMMAND = ("python", "-I", "-m", "sympozium_agent")
 
 # The web-proxy's pod. Its command is the SkillPack's.
 INSTANCE = "SYMPOZIUM_INSTANCE"
-"""Name of the SympoziumInstance that the web-proxy serves."""
+"""Name of the SympoziumInstance that the web-proxy serves, or whose idle agent the pod is."""
 NAMESPACE = "SYMPOZIUM_NAMESPACE"
 """The pod's own namespace."""
 POD_NAME = "SYMPOZIUM_POD_NAME"

@@ -15,11 +15,57 @@ ParamMap = Annotated[
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
+_OWN_HEADERS = (
+    *(
+        "authorization",
+        "proxy-authorization",
+        "host",
+        "connection",
+        "transfer-encoding",
+        "content-length",
+        "content-type",
+    ),
+    *(
+        "accept",
+        "accept-encoding",
+        "idempotency-key",
+        "traceparent",
+        "tracestate",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+    ),
+)
+HeaderName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        json_schema_extra=rules(
+            rule(
+                f"!(self.lowerAscii() in {list(_OWN_HEADERS)})",
+                "headers of the connection, of the API key and of the request itself are not forwarded",
+            )
+        ),
+    ),
+]
+
+
 class WarmPool(ApiModel):
-    """Idle single-use pods kept ready for requests."""
+    """Idle single-use pods kept ready for requests. They wait at the instance's web endpoint: without one there are none."""
+
+    model_config = {
+        "json_schema_extra": rules(rule("!has(self.max) || self.max >= self.size", "max must not be below size"))
+    }
 
     size: Annotated[int, Field(ge=0, le=500)] = 0
-    """How many idle pods are kept. This version serves 0 only: every request starts its pod."""
+    """How many idle pods are kept. Default: none, every request starts its pod."""
+    max: Annotated[int | None, Field(ge=0, le=500)] = None
+    """How many are kept when requests come faster than pods start. Default: ``size``."""
+    idle_ttl: Annotated[Duration, Field(alias="idleTTL")] = "10m"
+    """How long a pod may be idle; then another takes its place."""
 
 
 class Agent(ApiModel):
@@ -40,6 +86,9 @@ class Agent(ApiModel):
     """Environment of the agent's process (proxies, CA files). It reaches the agent with its task and stands in no pod spec."""
     provider_headers: StringMap = {}
     """HTTP headers sent with every call of the model."""
+    forward_headers: Annotated[list[HeaderName], Field(max_length=16)] = []
+    """Headers of a caller's request that are sent with every call of the model for that request's run, and kept nowhere. Default: none.
+    The caller's ``authorization``, which is its API key here, cannot be one of them."""
     warm_pool: WarmPool = WarmPool()
     """Idle pods kept ready."""
 
@@ -228,6 +277,15 @@ class WebEndpointStatus(ApiModel):
     """Base URL for clients."""
 
 
+class WarmPoolStatus(ApiModel):
+    """The instance's warm pool as it is."""
+
+    generation: Annotated[str, Field(max_length=8)]
+    """What idle pods are made from now, as a hash; those of another one are replaced."""
+    idle: int = 0
+    """Idle pods that wait for a run, as they were at most ten seconds ago."""
+
+
 class InstanceStatus(ApiModel):
     """What the operator reports of a SympoziumInstance."""
 
@@ -239,6 +297,8 @@ class InstanceStatus(ApiModel):
     """The generation of the spec that this status is about."""
     web_endpoint: WebEndpointStatus | None = None
     """The instance's HTTP API as it is."""
+    warm_pool: WarmPoolStatus | None = None
+    """The instance's warm pool, if it has one."""
 
 
 class SympoziumInstance(Resource):

@@ -4,6 +4,7 @@ Standard library only: the agent imports this.
 """
 
 import hashlib
+import re
 
 GROUP = "sympozium.ai"
 VERSION = "v1alpha1"
@@ -20,6 +21,10 @@ LABEL_KEY = f"{GROUP}/key"
 LABEL_MODEL = f"{GROUP}/model"
 """On a pod: OWN_MODEL if its run calls a model at another address than its instance does."""
 OWN_MODEL = "own"
+LABEL_WARM = f"{GROUP}/warm"
+"""On a Job that was made for a warm pool: IDLE, or CLAIMED once its run owns it."""
+IDLE = "idle"
+CLAIMED = "claimed"
 
 ANNOTATION_REPLY_TO = f"{GROUP}/reply-to"
 """Base URL of the replica that holds the caller's connection, e.g. ``http://10.88.0.7:8081``."""
@@ -36,6 +41,8 @@ ANNOTATION_REQUEST_ID = f"{GROUP}/request-id"
 ANNOTATION_TRACEPARENT = f"{GROUP}/traceparent"
 """W3C Trace Context: below which span the run's call of the model belongs. Whoever makes a run may set it."""
 ANNOTATION_TRACESTATE = f"{GROUP}/tracestate"
+ANNOTATION_FORWARDS = f"{GROUP}/forwards-headers"
+"""On a run whose caller's headers go to the model: only the replica that has them may hand out its task."""
 ANNOTATION_DISCARDED = f"{GROUP}/discarded"
 """The caller wants nothing kept of a run: once it has ended, the operator deletes it."""
 
@@ -57,6 +64,7 @@ CONFIG = "default"
 
 POD_NAME_SUFFIX = 6
 """``-`` and five characters, which the Job controller appends to a Job's name to name its pods."""
+_IDLE_POD = re.compile(r".+-warm-([0-9a-f]{8})-[0-9a-f]{6}-[a-z0-9]{5}")
 
 
 def web_endpoint_run(instance: str) -> str:
@@ -120,6 +128,24 @@ def key_label(key_id: str) -> str:
 def key_hash(key_id: str) -> str:
     """An API key's id as the value of LABEL_KEY, for which an id may be too long."""
     return hashlib.sha256(key_id.encode()).hexdigest()[:16]
+
+
+def idle_job(instance: str, generation: str, token: str) -> str:
+    """Name of a Job of an instance's warm pool; ``token``: 6 random hexadecimal digits. No run's Job can have such a name: theirs
+    end with 8.
+    """
+    return f"{instance[:32].rstrip('-')}-warm-{generation}-{token}"
+
+
+def idle_generation(pod: str) -> str | None:
+    """The generation of the warm pool that a pod was made for, told from its name; None: for none."""
+    found = _IDLE_POD.fullmatch(pod)
+    return found[1] if found else None
+
+
+def job_of_pod(pod: str) -> str:
+    """The Job whose controller gave a pod its name."""
+    return pod[:-POD_NAME_SUFFIX]
 
 
 def labels(component: str, *, instance: str | None = None, run: str | None = None) -> dict[str, str]:

@@ -12,6 +12,9 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 END_RECORDS = ("done", "error")
 
+UNUSED = "unused"
+"""Type of the termination message of a pod that ended without ever having had a task: nothing was done in it."""
+
 
 class Model(TypedDict):
     """Where and how the agent calls the model. Its API key is a file in the pod."""
@@ -31,6 +34,8 @@ class Task(TypedDict):
     env: dict[str, str]
     timeoutSeconds: float
     """Seconds that are left until the run's deadline."""
+    surface: NotRequired[str]
+    """Base URL of the runs surface that holds the caller's connection, for a pod that was not told when it was made."""
     log: NotRequired[dict[str, str]]
     """Fields of every line that the agent logs, by which it is found beside the other parts' lines."""
 

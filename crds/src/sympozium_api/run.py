@@ -4,6 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from sympozium_api import names
 from sympozium_api.base import ApiModel, Conditions, Duration, Name, OpenObject, Resource, rule, rules
 from sympozium_api.instance import SkillRef
 
@@ -42,6 +43,15 @@ class ToolPolicy(ApiModel):
     """Tools that may not be called."""
 
 
+class Claim(ApiModel):
+    """An idle pod of the instance's warm pool that a run is given to."""
+
+    job_name: Annotated[str, Field(max_length=63)]
+    """The pod's Job, which becomes the run's."""
+    pod_name: Annotated[str, Field(max_length=253)]
+    """The pod."""
+
+
 def _immutable(*fields: str) -> dict[str, str]:
     """A transition rule: none of these fields ever changes, appears or goes."""
     same = "(has(self.{0}) == has(oldSelf.{0}) && (!has(self.{0}) || self.{0} == oldSelf.{0}))"
@@ -66,7 +76,7 @@ class RunSpec(ApiModel):
             ),
             _immutable(
                 *("agentRef", "mode", "task", "request", "response", "systemPrompt", "model"),
-                *("skills", "toolPolicy", "timeout", "sessionKey", "parent"),
+                *("skills", "toolPolicy", "timeout", "sessionKey", "parent", "claim"),
             ),
             rule(
                 "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
@@ -101,6 +111,8 @@ class RunSpec(ApiModel):
     """Runs of one conversation share it."""
     parent: Name | None = None
     """The run that started this one."""
+    claim: Claim | None = None
+    """The idle pod that does the run, if it was made for one. The web-proxy that the pod waits at sets it."""
 
 
 class RunError(ApiModel):
@@ -137,12 +149,19 @@ class RunStatus(ApiModel):
             rule(
                 "!has(oldSelf.phase) || !(oldSelf.phase in ['Succeeded','Failed','Cancelled']) || self == oldSelf",
                 "the run has ended; a terminal status never changes",
-            )
+            ),
+            rule(
+                "!has(oldSelf.start) || (has(self.start) && self.start == oldSelf.start && (self.start != 'warm'"
+                " || !has(oldSelf.podName) || (has(self.podName) && self.podName == oldSelf.podName)))",
+                "how a run starts is decided once",
+            ),
         )
     }
 
     phase: Phase | None = None
     """Pending: waits. Running: its pod works. Serving: its server answers. The others are terminal."""
+    start: Literal["warm", "cold"] | None = None
+    """warm: an idle pod does the run. cold: a pod is made for it. Written once, at the end unless it had to be decided before."""
     queue_position: Annotated[int | None, Field(ge=1)] = None
     """Place in the line of its instance when the operator last looked, the next one to start being 1; only for a run that has
     waited for more than two seconds."""
@@ -195,3 +214,27 @@ class AgentRun(Resource):
     def ended(self) -> bool:
         """Whether the run has its terminal status."""
         return self.status.phase in TERMINAL_PHASES
+
+    @property
+    def claimed_pod(self) -> str | None:
+        """The pod of the warm pool that does the run; None: a pod is made for it, or nothing is decided yet."""
+        if self.status.start == "cold":
+            return None
+        if self.spec.claim:
+            return self.spec.claim.pod_name
+        return self.status.pod_name if self.status.start == "warm" else None
+
+    @property
+    def job_name(self) -> str:
+        """The run's only Job, whether it is there yet or not."""
+        pod = self.claimed_pod
+        return names.job_of_pod(pod) if pod else names.job(self.metadata.name, self.metadata.uid)
+
+    @property
+    def started_as(self) -> str:
+        """``status.start`` as it is to be written at the run's end."""
+        return "warm" if self.claimed_pod else "cold"
+
+    def is_done_by(self, pod: str) -> bool:
+        """Whether a pod of this name is the run's: the claimed one, or one of the Job that is made for it."""
+        return pod == self.claimed_pod if self.claimed_pod else names.is_pod_of_job(pod, self.job_name)

@@ -26,6 +26,7 @@ from sympozium_operator.desired.server import Tracing
 from sympozium_operator.leader import Leader
 from sympozium_operator.metrics import STUCK_AFTER, Metrics, served
 from sympozium_operator.policy.admission import Admission
+from sympozium_operator.policy.pool import Pace
 from sympozium_operator.policy.run import Limits
 from sympozium_operator.queue import WorkQueue
 from sympozium_operator.reconcile.config import Configs
@@ -33,6 +34,7 @@ from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
 from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.network import NetworkPolicies
+from sympozium_operator.reconcile.pool import Pools
 from sympozium_operator.reconcile.prune import Pruner
 from sympozium_operator.reconcile.route import Routes
 from sympozium_operator.reconcile.run import Runs
@@ -72,12 +74,15 @@ def wire(
     policies = NetworkPolicies(client, egress)
     tracing = Tracing(settings.tracing_endpoint, settings.tracing_sample_ratio) if settings.tracing_endpoint else None
     limits = Limits(settings.start_timeout, settings.failed_job_retention)
-    runs = Runs(client, clock, admission, metrics, events, agent, limits)
+    pools = Pools(
+        client, clock, metrics, agent, Pace(settings.refill_rate), lambda: admission.full, settings.start_timeout
+    )
+    runs = Runs(client, clock, admission, metrics, events, agent, limits, pools)
     routes = Routes(client, settings.namespace, settings.scopes)
     return Dispatch(
         client=client,
         metrics=metrics,
-        instances=Instances(client, clock, events, settings.namespace, policies, routes, skills, runs.turns),
+        instances=Instances(client, clock, events, settings.namespace, policies, routes, skills, pools, runs.turns),
         runs=runs,
         servers=Servers(
             client,
@@ -92,6 +97,7 @@ def wire(
         ),
         skill_packs=SkillPacks(client, settings.namespace, settings.scopes),
         configs=Configs(client, clock, events, settings.namespace, settings.scopes),
+        pools=pools,
     )
 
 

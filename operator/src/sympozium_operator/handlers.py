@@ -24,12 +24,15 @@ from sympozium_api.client.resources import (
     SKILL_PACKS,
 )
 from sympozium_api.run import NOT_ENDED
+from sympozium_operator.desired.access import AGENT_COMPONENT
 from sympozium_operator.outcome import Key
 from sympozium_operator.policy.pods import job_ended
 
 Add = Callable[..., None]
 
 OURS = f"app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
+OF_AGENTS = f"{OURS},app.kubernetes.io/component={AGENT_COMPONENT},{names.LABEL_INSTANCE}"
+"""The Jobs of runs and of warm pools."""
 CHILDREN = (DEPLOYMENTS, SERVICES, ROLES, ROLE_BINDINGS, DISRUPTION_BUDGETS, AUTOSCALERS)
 """Kinds that belong to server runs, watched by the label OURS: one that loses the label leaves the watch, which is an event too."""
 
@@ -54,7 +57,8 @@ def registry(add: Add) -> kopf.OperatorRegistry:
             add(Key("instance", namespace, spec["agentRef"]))
 
     async def job(namespace: str, labels: kopf.Labels, **_: Any) -> None:
-        add(Key("run", namespace, labels[names.LABEL_RUN]))
+        run = labels.get(names.LABEL_RUN)
+        add(Key("run", namespace, run) if run else Key("pool", namespace, labels[names.LABEL_INSTANCE]))
 
     async def child(namespace: str, name: str, **_: Any) -> None:
         add(Key("run", namespace, names.run_of_child(name)))
@@ -82,7 +86,7 @@ def settings() -> kopf.OperatorSettings:
     found.networking.error_backoffs = Backoffs()
     found.queueing.idle_timeout = 0.5
     found.watching.field_selectors[RUNS.group, RUNS.version, RUNS.plural] = NOT_ENDED
-    found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = f"{OURS},{names.LABEL_RUN}"
+    found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = OF_AGENTS
     for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS, *CHILDREN):
         found.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
     return found
@@ -108,5 +112,6 @@ def _run_matters(type: str | None, spec: kopf.Spec, status: kopf.Status, **_: An
 
 
 def _job_matters(type: str | None, body: kopf.Body, **_: Any) -> bool:  # noqa: A002 - kopf's name
-    """Only the end of a Job matters: that it began is known to who made it."""
-    return type == "DELETED" or job_ended(dict(body))
+    """Only the end of a run's Job matters: that it began is known to who made it. Of a pool's, everything does."""
+    idle = body["metadata"].get("labels", {}).get(names.LABEL_WARM) == names.IDLE
+    return idle or type == "DELETED" or job_ended(dict(body))

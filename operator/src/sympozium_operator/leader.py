@@ -89,7 +89,7 @@ class Leader:
             if run is not None:
                 instance, created = (run[0], labels[names.LABEL_INSTANCE]), job["metadata"]["creationTimestamp"]
                 self.admission.note(run, instance, created, key_id=key_ids[run[2]])
-                self.admission.start(run)
+                self.admission.start(run, job["metadata"]["name"])
             elif job_ended(job):
                 self.queue.add(Key("run", job["metadata"]["namespace"], labels[names.LABEL_RUN]))
         self.admission.keep_only(there.values(), before=mark)

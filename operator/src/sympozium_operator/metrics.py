@@ -52,6 +52,14 @@ class Metrics:
         self._waiting = Gauge(f"{name}_runs_waiting", "Runs that wait for their turn", registry=self.registry)
         self._full = Gauge(f"{name}_cluster_full", "1 while a pod waits for room on a node", registry=self.registry)
 
+        self.idle = Gauge(f"{name}_idle_pods", "Pods of warm pools that wait for a run", registry=self.registry)
+        self.refill = Histogram(
+            f"{name}_refill_duration_seconds",
+            "From the making of a warm pool's Job to its ready pod",
+            buckets=_RUNS,
+            registry=self.registry,
+        )
+
     def _of_runs(self, name: str, what: str, *labels: str) -> Histogram:
         return Histogram(name, what, labels, buckets=_RUNS, registry=self.registry)
 
@@ -81,7 +89,7 @@ class Metrics:
         if status.completed_at:
             took = parsed(status.completed_at) - run.metadata.created
             self.total.labels(str(status.phase)).observe(max(0.0, took.total_seconds()))
-        if status.started_at and job:
+        if status.started_at and job and status.start != "warm":
             start = parsed(status.started_at) - parsed(job["metadata"]["creationTimestamp"])
             self.start.observe(max(0.0, start.total_seconds()))
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-KeyKind = Literal["instance", "run", "skillpack", "config"]
+KeyKind = Literal["instance", "run", "skillpack", "config", "pool"]
+"""A pool is an instance's, and has its name."""
 
 
 class Key(NamedTuple):

@@ -69,6 +69,8 @@ class Settings:
     """How often every instance is looked at without an event: repairs what was missed, as while no replica watched."""
     run_resync: int
     """How often every run that has not ended is looked at without an event."""
+    refill_rate: int
+    """Idle pods of warm pools made per second at most, of all instances."""
     workers: int
     """Reconciles at the same time."""
     metrics_port: int
@@ -118,6 +120,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> Settings:
         runs_kept=read("SYMPOZIUM_RUNS_KEPT", "1000", _between(1, 100_000)),
         instance_resync=read("SYMPOZIUM_INSTANCE_RESYNC", "30s", _duration),
         run_resync=read("SYMPOZIUM_RUN_RESYNC", "1m", _duration),
+        refill_rate=read("SYMPOZIUM_REFILL_RATE", "3", _between(1, 1000)),
         workers=read("SYMPOZIUM_WORKERS", "16", _between(1, 256)),
         metrics_port=read("SYMPOZIUM_METRICS_PORT", "9090", _between(1, 65535)),
         tracing_endpoint=read("SYMPOZIUM_TRACING_ENDPOINT", "", _url_or_none),

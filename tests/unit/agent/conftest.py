@@ -12,7 +12,9 @@ from sympozium_agent.agent import Agent
 from sympozium_agent.settings import Patience, Settings
 from sympozium_api.records import Task
 
-QUICK = Patience(connect=1, task=2, acknowledgement=0.2, first_pause=0.002, longest_pause=0.01, grace=0.3, farewell=0.3)
+QUICK = Patience(
+    connect=1, task=2, acknowledgement=0.2, first_pause=0.002, longest_pause=0.01, grace=0.3, farewell=0.3, linger=0
+)
 KEY = "sk-the-models-key"
 TOKEN = "the-pods-token"
 PROMPT = "a prompt that nobody else may read"

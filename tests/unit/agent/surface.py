@@ -52,6 +52,8 @@ class Surface:
         self.url = ""
         self.deliveries: list[Delivery] = []
         self.task_requests: list[dict[str, str]] = []
+        self.targets: list[str] = []
+        """Path and query of the same."""
         self._tasks = list(tasks) or [Reply()]
         self._events = list(events) or [STORES]
         self._changed = asyncio.Event()
@@ -90,6 +92,7 @@ class Surface:
     ) -> Reply:
         if request.method == b"GET":
             self.task_requests.append(headers)
+            self.targets.append(request.target.decode())
             reply = _next_reply(self._tasks)
             return reply if reply.status != 200 or reply.silent else Reply(body=json.dumps(self.task).encode())
         self.deliveries.append(Delivery(headers))

@@ -14,12 +14,14 @@ from sympozium_operator.desired.network import Egress
 from sympozium_operator.metrics import Metrics
 from sympozium_operator.outcome import Key, Outcome
 from sympozium_operator.policy.admission import Admission
+from sympozium_operator.policy.pool import Pace
 from sympozium_operator.policy.run import Limits
 from sympozium_operator.reconcile.config import Configs
 from sympozium_operator.reconcile.dispatch import Dispatch
 from sympozium_operator.reconcile.instance import Instances
 from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.network import NetworkPolicies
+from sympozium_operator.reconcile.pool import Pools
 from sympozium_operator.reconcile.route import Routes
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
@@ -49,17 +51,19 @@ class World:
         self.keys = ApiKeys(client, events)
         self.skills = Skills(client, SYSTEM)
         policies = NetworkPolicies(client, egress)
-        runs = Runs(client, clock, self.admission, self.metrics, events, AGENT, Limits(45, 600))
+        pools = Pools(client, clock, self.metrics, AGENT, Pace(3), lambda: self.admission.full, 45)
+        runs = Runs(client, clock, self.admission, self.metrics, events, AGENT, Limits(45, 600), pools)
         self.dispatch = Dispatch(
             client=client,
             metrics=self.metrics,
             instances=Instances(
-                client, clock, events, SYSTEM, policies, Routes(client, SYSTEM, (None,)), self.skills, runs.turns
+                client, clock, events, SYSTEM, policies, Routes(client, SYSTEM, (None,)), self.skills, pools, runs.turns
             ),
             runs=runs,
             servers=Servers(client, clock, events, SYSTEM, "IfNotPresent", self.keys, policies),
             skill_packs=SkillPacks(client, SYSTEM, (None,)),
             configs=Configs(client, clock, events, SYSTEM, (None,)),
+            pools=pools,
         )
 
     async def look(self, name: str = "q1", kind: Any = "run", namespace: str = NAMESPACE) -> Outcome:

@@ -6,6 +6,8 @@ from sympozium_operator.policy.admission import Admission
 
 ALICE, BOB = ("team", "alice"), ("team", "bob")
 
+JOB = "a-job"
+
 
 def run(name: str) -> tuple[str, str, str]:
     return "team", name, f"uid-{name}"
@@ -69,12 +71,12 @@ def test_instances_do_not_take_one_anothers_places() -> None:
 
 def test_a_run_with_a_job_holds_its_place_even_above_the_limit() -> None:
     admission = waiting("a", "b", "c")
-    admission.start(run("a"))
-    admission.start(run("b"))
+    admission.start(run("a"), JOB)
+    admission.start(run("b"), JOB)
     assert admission.admit(run("a"), 1)
     assert not admission.admit(run("c"), 1)
-    assert admission.started(run("a"))
-    assert not admission.started(run("c"))
+    assert admission.started(run("a"), JOB)
+    assert not admission.started(run("c"), JOB)
 
 
 def test_a_lower_limit_admits_nobody_until_enough_have_ended() -> None:
@@ -90,12 +92,12 @@ def test_a_lower_limit_admits_nobody_until_enough_have_ended() -> None:
 
 def test_runs_that_are_gone_are_forgotten_but_not_those_that_came_since() -> None:
     admission = waiting("a", "b")
-    admission.start(run("a"))
+    admission.start(run("a"), JOB)
     mark = admission.arrivals()
     admission.note(run("new"), ALICE, "2026-01-01T00:00:00Z")
     admission.keep_only([run("b")], before=mark)
     assert admission.counts() == (0, 2)
-    assert not admission.started(run("a"))
+    assert not admission.started(run("a"), JOB)
 
 
 def test_a_run_that_is_gone_is_released_by_its_name() -> None:
@@ -108,7 +110,7 @@ def test_a_run_that_is_gone_is_released_by_its_name() -> None:
 def test_nobody_is_admitted_while_a_pod_waits_for_room() -> None:
     admission = waiting("a", "b", "c")
     admission.note(run("d"), BOB, "2026-01-01T00:00:00Z")
-    admission.start(run("a"))
+    admission.start(run("a"), JOB)
     admission.unplaced(run("a"), waits=True)
     assert admission.full
     assert not admission.admit(run("b"), 10)
@@ -121,7 +123,7 @@ def test_nobody_is_admitted_while_a_pod_waits_for_room() -> None:
 
 def test_a_run_that_ends_while_it_waits_for_room_holds_nobody_up() -> None:
     admission = waiting("a", "b")
-    admission.start(run("a"))
+    admission.start(run("a"), JOB)
     admission.unplaced(run("a"), waits=True)
     admission.release(run("a"))
     admission.unplaced(run("a"), waits=True)
@@ -151,7 +153,7 @@ def test_a_key_that_asks_for_much_makes_only_its_own_runs_wait() -> None:
 def test_what_a_key_has_going_on_counts_too() -> None:
     admission = lines(a="hal", b="hal", c="hal", d="ann", e="ann")
     for name in "abc":
-        admission.start(run(name))
+        admission.start(run(name), JOB)
     admission.note(run("f"), ALICE, "2026-01-01T00:00:00Z", key_id="hal")
     assert admission.admit(run("d"), 4)
     admission.release(run("a"))
@@ -161,7 +163,7 @@ def test_what_a_key_has_going_on_counts_too() -> None:
 def test_a_position_moves_up_as_others_start_or_leave() -> None:
     admission = lines(a="hal", b="hal", c="hal")
     assert [admission.position(run(name)) for name in "abc"] == [1, 2, 3]
-    admission.start(run("a"))
+    admission.start(run("a"), JOB)
     admission.release(run("b"))
     assert admission.position(run("c")) == 1
 
@@ -190,7 +192,7 @@ def test_a_long_line_is_no_burden() -> None:
 
 def test_nothing_is_left_of_instances_without_runs() -> None:
     admission = waiting("a", "b")
-    admission.start(run("a"))
+    admission.start(run("a"), JOB)
     admission.release(run("a"))
     admission.release(run("b"))
     assert admission.counts() == (0, 0)

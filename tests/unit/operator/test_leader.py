@@ -78,7 +78,7 @@ async def test_everything_is_looked_at_once_in_the_beginning() -> None:
 async def test_runs_with_jobs_have_their_places_before_any_other_run_asks() -> None:
     world = World(run_object("a"), run_object("b"), job_object("b"))
     await world.leader.runs()
-    assert world.admission.started(world.place("b"))
+    assert world.admission.started(world.place("b"), names.job("b", "uid-of-b"))
     assert world.admission.counts() == (1, 0)
 
 
@@ -98,7 +98,7 @@ async def test_a_place_of_a_run_that_is_gone_is_given_back() -> None:
     world = World(instance_object(), run_object("here"))
     for name in ("gone", "here"):
         world.admission.note(world.place(name), (NAMESPACE, "alice"), "2026-01-01T00:00:00Z")
-        world.admission.start(world.place(name))
+        world.admission.start(world.place(name), "a-job")
     await world.leader.runs()
     await settle()
     assert world.admission.counts() == (1, 0)

@@ -110,9 +110,9 @@ def test_cancel_ends_a_run_wherever_it_is() -> None:
 
 
 def test_a_pod_is_not_looked_at_in_the_first_second() -> None:
-    assert not looks_at_pods(job_object(), CREATED)
-    assert looks_at_pods(job_object(), CREATED + timedelta(seconds=1))
-    assert looks_at_pods(job_object(status={"failed": 1}), CREATED)
+    assert not looks_at_pods(run(), job_object(), CREATED)
+    assert looks_at_pods(run(), job_object(), CREATED + timedelta(seconds=1))
+    assert looks_at_pods(run(), job_object(status={"failed": 1}), CREATED)
     assert decide(seen(0, job=job_object())) == Wait(1)
 
 

@@ -14,6 +14,8 @@ from sympozium_api.client.resources import RUNS
 from sympozium_api.run import AgentRun
 from sympozium_runs.board import Board
 from sympozium_runs.follow import RunWatch
+from sympozium_runs.idle import IdlePods
+from sympozium_runs.metrics import SurfaceMetrics
 from sympozium_runs.queue import Queue
 from sympozium_runs.runs import Runs
 from sympozium_runs.store import Store
@@ -48,7 +50,7 @@ class World:
 async def world() -> AsyncIterator[World]:
     kubernetes, board = FakeKubernetes(), Board()
     store, queue = Store(kubernetes, FakeClock()), Queue()
-    runs = Runs(store, board, queue, reply_to="http://here")
+    runs = Runs(store, board, queue, idle=IdlePods("http://here", SurfaceMetrics()))
     watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, queue=queue)
     watching = asyncio.create_task(watch.run())
     yield World(kubernetes, board, watch, queue)
@@ -112,7 +114,7 @@ async def test_who_asks_is_told_of_each_run_once_and_of_those_that_were_there_be
 
     for name, created in (("a", "2026-01-01T00:00:02Z"), ("b", "2026-01-01T00:00:01Z")):
         kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": name, "creationTimestamp": created}})
-    runs = Runs(store, board, queue, reply_to="http://here")
+    runs = Runs(store, board, queue, idle=IdlePods("http://here", SurfaceMetrics()))
     watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, queue=queue, newcomer=newcomer)
     watching = asyncio.create_task(watch.run())
     world = World(kubernetes, board, watch, queue)

@@ -5,9 +5,9 @@ from collections.abc import Coroutine, MutableMapping
 from typing import Any, TypeVar
 
 from sympozium_agent.journal import about, log
-from sympozium_agent.mailbox import Events, Mailbox, Outcome, TaskRefused
+from sympozium_agent.mailbox import Events, Mailbox, Outcome, TaskRefused, Unused
 from sympozium_agent.settings import Patience, Settings
-from sympozium_agent.termination import termination_message
+from sympozium_agent.termination import termination_message, unused_message
 from sympozium_agent.work import Work
 from sympozium_api.records import End, Task, error
 
@@ -39,14 +39,29 @@ class Agent:
         log("agent_started")
         stopping = asyncio.create_task(self._stop.wait())
         try:
-            task = await _first(self._mailbox.task(), stopping)
+            task = await _first(self._task(), stopping)
+            if task is None and self._settings.run is None:
+                return self._unused()
             about(task.get("log", {}) if task else {})
             log("task_received" if task else "stopped_without_task")
-            return await self._serve(task, stopping)
+            code = await self._serve(task, stopping)
+            if self._settings.run is None:
+                await asyncio.wait({stopping}, timeout=self._patience.linger)
+        except Unused:
+            return self._unused()
         except TaskRefused as refusal:
             return self._refused(refusal)
+        else:
+            return code
         finally:
             stopping.cancel()
+
+    async def _task(self) -> Task:
+        settings = self._settings
+        if settings.run is not None:
+            return await self._mailbox.task()
+        log("idle")
+        return await self._mailbox.any_task(settings.instance, settings.idle_ttl)
 
     async def _serve(self, task: Task | None, stopping: asyncio.Task[Any]) -> int:
         time = asyncio.get_running_loop().time
@@ -73,6 +88,11 @@ class Agent:
         await asyncio.wait({delivery, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if stopping.done():
             await asyncio.wait({delivery}, timeout=self._patience.farewell)
+
+    def _unused(self) -> int:
+        log("ended_unused")
+        self._settings.termination_file.write_text(unused_message())
+        return DELIVERED
 
     def _refused(self, refusal: TaskRefused) -> int:
         log("task_refused", status=refusal.status)

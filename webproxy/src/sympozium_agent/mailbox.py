@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from itertools import cycle
+from time import monotonic
 from typing import Any, cast
 
 from sympozium_agent.exchange import Answer, Broken, Exchange, exchange
@@ -14,6 +15,8 @@ from sympozium_agent.journal import log
 from sympozium_agent.settings import Patience
 from sympozium_api.records import MAX_RECORD_BYTES, End, Record, Started, Task, error
 
+_UNWANTED = frozenset({401, 403, 410})
+"""The answers after which an idle pod need not ask again."""
 _PASSING = frozenset({408, 425, 429})
 """The 4xx answers after which the same request may succeed."""
 
@@ -24,6 +27,10 @@ class TaskRefused(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(f"the runs surface answered {status}")
         self.status = status
+
+
+class Unused(Exception):
+    """An idle pod ends without a task: its time is over, or nobody wants it."""
 
 
 class Outcome(Enum):
@@ -38,9 +45,14 @@ class Outcome(Enum):
 
 
 class Mailbox:
-    """The runs surfaces of one run, each of which can do everything. ``token`` returns the pod's bearer token."""
+    """The runs surfaces of one run, each of which can do everything. ``token`` returns the pod's bearer token.
 
-    def __init__(self, run: str, addresses: Sequence[str], *, token: Callable[[], str], patience: Patience) -> None:
+    An idle pod's has no run (None) until ``any_task`` has brought one.
+    """
+
+    def __init__(
+        self, run: str | None, addresses: Sequence[str], *, token: Callable[[], str], patience: Patience
+    ) -> None:
         self._run = run
         self.addresses = addresses
         self.patience = patience
@@ -59,7 +71,7 @@ class Mailbox:
         addresses, pauses = cycle(self.addresses), self.pauses()
         address = next(addresses)
         while True:
-            answer = await self._ask(address)
+            answer = await self._ask(self.url(address, "task"))
             if answer is not None and answer.status == 200:
                 return cast(Task, json.loads(answer.body))
             if answer is not None and _is_final(answer.status):
@@ -71,11 +83,38 @@ class Mailbox:
                 address = next(addresses)
             await asyncio.sleep(next(pauses))
 
-    async def _ask(self, address: str) -> Answer | None:
+    async def any_task(self, instance: str, ttl: float) -> Task:
+        """The task of whatever run of the instance is given to this pod, within ``ttl`` seconds. Raises Unused.
+
+        A surface that has answered 204 has not given this pod to any run. One that was lost may have: the next one is told so,
+        and looks first (``lost``).
+        """
+        began = answered_at = monotonic()
+        url, lost, pauses = f"{self.addresses[0]}/instances/{instance}/task", False, self.pauses()
+        while monotonic() - began < ttl and monotonic() - answered_at < self.patience.idle:
+            answer = await self._ask(f"{url}?lost=1" if lost else url)
+            if answer is not None and answer.status == 200:
+                return self._bind(cast(Task, json.loads(answer.body)))
+            if answer is not None and answer.status in _UNWANTED:
+                break
+            lost = lost or answer is None
+            if answer is not None and answer.status == 204:
+                answered_at, lost, pauses = monotonic(), False, self.pauses()
+            await asyncio.sleep(next(pauses))
+        raise Unused
+
+    def _bind(self, task: Task) -> Task:
+        """From now on this is the mailbox of the task's run, whose caller is at the task's own surface."""
+        self._run = task["run"]
+        if surface := task.get("surface"):
+            self.addresses = [surface, *self.addresses]
+        return task
+
+    async def _ask(self, url: str) -> Answer | None:
         try:
             async with (
                 asyncio.timeout(self.patience.task),
-                exchange("GET", self.url(address, "task"), self.headers(), connect=self.patience.connect) as request,
+                exchange("GET", url, self.headers(), connect=self.patience.connect) as request,
             ):
                 request.finish()
                 return await request.answer()

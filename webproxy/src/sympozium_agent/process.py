@@ -11,7 +11,7 @@ from sympozium_agent.settings import Settings
 
 def process(settings: Settings) -> int:
     """Run the agent until it has delivered its end record or SIGTERM came; the exit code."""
-    about({"run": settings.run})
+    about({"run": settings.run} if settings.run else {"instance": settings.instance})
     try:
         return asyncio.run(_until_signalled(settings))
     except Exception as failure:  # noqa: BLE001 - the last line: a traceback's message could hold content

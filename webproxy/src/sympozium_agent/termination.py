@@ -3,10 +3,15 @@
 import json
 
 from sympozium_api.environment import TERMINATION_MESSAGE_BYTES
-from sympozium_api.records import End, error
+from sympozium_api.records import UNUSED, End, error
 
 _LONGEST_QUOTE = 512
 """Characters of an error's message that fit however JSON escapes them."""
+
+
+def unused_message() -> str:
+    """What says that the pod never had a task: its run, if it was just given one, may start anew."""
+    return json.dumps({"type": UNUSED})
 
 
 def termination_message(end: End) -> str:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sympozium_api.records import END_RECORDS, End, Record
@@ -129,9 +130,31 @@ class Board:
 
     def __init__(self) -> None:
         self._lines: defaultdict[Key, _Line] = defaultdict(_Line)
+        self._headers: dict[Key, dict[str, str]] = {}
 
     def __contains__(self, key: Key) -> bool:
         return key in self._lines
+
+    @contextmanager
+    def keeping(self, key: Key, headers: dict[str, str]) -> Iterator[None]:
+        """Hold a caller's headers for the model until the run that is made in here has ended: they are kept nowhere else."""
+        mine = bool(headers) and key not in self._headers  # else they are of the caller who made the run before
+        if mine:
+            self._headers[key] = headers
+        try:
+            yield
+        except BaseException:
+            if mine:
+                self.drop_headers(key)
+            raise
+
+    def headers(self, key: Key) -> dict[str, str] | None:
+        """The headers of a run's caller; None: they are not here."""
+        return self._headers.get(key)
+
+    def drop_headers(self, key: Key) -> None:
+        """The run needs them no more."""
+        self._headers.pop(key, None)
 
     def followed(self) -> list[Key]:
         """The runs that somebody waits for."""

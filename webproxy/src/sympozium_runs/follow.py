@@ -47,7 +47,7 @@ class RunWatch:
     ) -> None:
         self._client = client
         self._namespace = namespace
-        self._selectors = {"labelSelector": f"{names.LABEL_INSTANCE}={instance}", "fieldSelector": NOT_ENDED}
+        self._selectors = {"fieldSelector": f"spec.agentRef={instance},{NOT_ENDED}"}
         self._store = store
         self._board = board
         self._runs = runs
@@ -82,11 +82,13 @@ class RunWatch:
             if run.metadata.name not in self._queue:
                 self._queue.add(run.metadata.name, run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""))
                 self._newcomer(run, began_before=not self.synced)
+                self._runs.observe_new(run)
             self._runs.observe(run)
 
     async def _left(self, name: str) -> None:
         """A run has ended, or was deleted."""
         self._queue.remove(name)
+        self._runs.observe_closed((self._namespace, name))
         if (self._namespace, name) in self._board:
             await self._look((self._namespace, name), was_seen=True)
 

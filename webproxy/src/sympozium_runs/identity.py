@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from starlette.requests import Request
 
 from sympozium_api.client import Client
 from sympozium_api.names import RUNS_AUDIENCE
@@ -37,6 +38,15 @@ class PodTokens:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._issuer = ""
         self._fetched_at = float("-inf")
+
+    async def caller(self, request: Request) -> Pod:
+        """The pod that sends a request, noted in its state. Raises Forbidden and ApiUnavailable."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Forbidden("a pod's token is missing")
+        pod = await self.pod(token)
+        request.state.pod = pod.name
+        return pod
 
     async def pod(self, token: str) -> Pod:
         """The pod behind a token. Raises Forbidden, and ApiUnavailable when the keys cannot be fetched."""

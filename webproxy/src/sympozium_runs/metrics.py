@@ -28,6 +28,18 @@ class SurfaceMetrics:
             "sympozium_tokens_total", "Tokens that models counted.", ["key", "type"], registry=self.registry
         )
 
+        self.idle = Gauge(
+            "sympozium_idle_pods", "Idle pods that wait at this replica for a run.", registry=self.registry
+        )
+        self.claimed = Counter(
+            "sympozium_idle_pods_claimed_total", "Idle pods that were taken for a run.", registry=self.registry
+        )
+        self.missed = Counter(
+            "sympozium_warm_pool_misses_total",
+            "Runs of an instance with a warm pool for which no idle pod waited here.",
+            registry=self.registry,
+        )
+
     def ended(self, run: AgentRun, end: End) -> None:
         """The end of a run is stored."""
         if run.ended:

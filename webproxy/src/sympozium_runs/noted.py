@@ -47,6 +47,8 @@ class PodRequests:
         route = getattr(scope.get("route"), "path", "other")
         state = scope["state"]
         self._metrics.requests.labels(route, str(status)).inc()
+        if status == 204:
+            return  # an idle pod that asks again
         run: AgentRun | None = state.get("run")
         about = (logs.about(run) if run else {}) | {name: state[name] for name in ("pod", "reason") if name in state}
         tell = log.warning if status >= 500 else log.info

@@ -25,6 +25,11 @@ class Queue:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def held(self) -> int:
+        """Places that are taken: by runs in the cluster, and by those that this process makes."""
+        return len(self._open) + len(self._coming)
+
     def __contains__(self, run: str) -> bool:
         return run in self._open
 
@@ -53,8 +58,7 @@ class Queue:
         self._coming.pop(run, None)
 
     def _is_full(self, key_id: str, places: int) -> bool:
-        held = len(self._open) + len(self._coming)
-        free = places - held
-        if free <= 0 or held < free or not self._shared():
+        free = places - self.held
+        if free <= 0 or self.held < free or not self._shared():
             return free <= 0
         return sum(holder == key_id for holder in chain(self._open.values(), self._coming.values())) >= free

@@ -1,16 +1,12 @@
 """Start runs and follow them to their end: what the routes of the web-proxy call."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import math
 import secrets
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-import structlog
 
 from sympozium_api import endings, names, records
 from sympozium_api.base import owner_reference, seconds
@@ -20,13 +16,12 @@ from sympozium_api.records import End, Record
 from sympozium_api.run import AgentRun
 from sympozium_api.trace import TraceContext
 from sympozium_runs.board import Board, Follower
+from sympozium_runs.claims import Claims
+from sympozium_runs.idle import IdlePods
+from sympozium_runs.later import Later
 from sympozium_runs.queue import Queue, QueueFull
 from sympozium_runs.store import Store
 
-log = structlog.get_logger()
-
-_CANCEL_ATTEMPTS = 8
-_CANCEL_BACKOFF_SECONDS = 0.25
 _IN_DOUBT_SECONDS = 2.0
 
 
@@ -58,6 +53,8 @@ class RunRequest:
     """What the run keeps for its caller beside the conversation."""
     background: bool = False
     """Whether the run goes on without its caller."""
+    forwarded: dict[str, str] = field(default_factory=dict, repr=False)
+    """The caller's headers that go to the model, with this run only; they are not written anywhere."""
 
 
 class Observer(Protocol):
@@ -126,12 +123,13 @@ class Handle:
 class Runs:
     """Creates, follows and cancels runs of instances."""
 
-    def __init__(self, store: Store, board: Board, queue: Queue, *, reply_to: str) -> None:
+    def __init__(self, store: Store, board: Board, queue: Queue, *, idle: IdlePods) -> None:
         self._store = store
         self._board = board
         self._queue = queue
-        self._reply_to = reply_to
-        self._background: set[asyncio.Task[None]] = set()
+        self._reply_to = idle.address
+        self._later = Later()
+        self._claims = Claims(store, idle, queue, self._later)
 
     async def start(self, instance: SympoziumInstance, request: RunRequest) -> Handle:
         """Make the run of a request and follow it; the same Idempotency-Key and body find the run made before.
@@ -148,7 +146,7 @@ class Runs:
             follower.close()
             self._queue.leave(name)
             if isinstance(failure, ApiUnavailable) and request.idempotency_key is None:
-                self._spawn(self._cancel_in_doubt(follower.key))
+                self._later.do(self._cancel_in_doubt(follower.key))
             raise
         handle = Handle(run, follower, self, self._queue)
         if request.wait_seconds is not None:
@@ -206,7 +204,8 @@ class Runs:
         places = instance.spec.max_concurrent_runs + instance.spec.max_queued_runs
         try:
             self._queue.enter(name, request.key_id, places)
-            made = await self._store.create(namespace, self._manifest(instance, request, name, digest))
+            with self._board.keeping((namespace, name), request.forwarded):
+                made = await self._claims.create(instance, self._manifest(instance, request, name, digest))
         except QueueFull as full:
             if request.idempotency_key is None:
                 raise
@@ -245,6 +244,7 @@ class Runs:
                     names.ANNOTATION_KEY_ID: request.key_id,
                     **({names.ANNOTATION_REQUEST_ID: request.request_id} if request.request_id else {}),
                     **(request.trace.annotations if request.trace else {}),
+                    **({names.ANNOTATION_FORWARDS: "true"} if request.forwarded else {}),
                 },
                 "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],
             },
@@ -260,10 +260,21 @@ class Runs:
     def observe(self, run: AgentRun) -> None:
         """Take note of how a run is in the cluster: its end, or the wish to cancel it, whoever wrote it."""
         self._board.note(run)
+        self._claims.observe(run)
         if run.ended:
+            self._board.drop_headers(run.key)
             self._board.publish(run.key, endings.record_of(run.status))
         if run.ended or run.spec.cancel:
             self._board.stop(run.key)
+
+    def observe_new(self, run: AgentRun) -> None:
+        """A run was just made, by whomever."""
+        self._claims.offer(run)
+
+    def observe_closed(self, key: tuple[str, str]) -> None:
+        """A run is open no more."""
+        self._claims.forget(key)
+        self._board.drop_headers(key)
 
     def observe_deleted(self, key: tuple[str, str]) -> None:
         """Take note that a run is gone from the cluster."""
@@ -274,7 +285,7 @@ class Runs:
         """Cancel a run that nobody here waits for any more; it goes on in the background until the API server has taken it."""
         if not self._board.wanted(key):
             self._board.stop(key)
-            self._spawn(self._cancel(key))
+            self._later.do(self._cancel(key))
 
     async def _cancel_in_doubt(self, key: tuple[str, str]) -> None:
         """Cancel a run that may have been made, and that nobody will ever ask for; or is made yet, by an API server that hung."""
@@ -283,17 +294,7 @@ class Runs:
         await self._cancel(key)
 
     async def _cancel(self, key: tuple[str, str]) -> None:
-        for attempt in range(_CANCEL_ATTEMPTS):
-            with contextlib.suppress(ApiUnavailable):
-                await self._store.cancel(*key)
-                return
-            await asyncio.sleep(_CANCEL_BACKOFF_SECONDS * 2**attempt)
-        log.error("run not cancelled: the API server is away; its timeout ends it", namespace=key[0], run=key[1])
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        await self._later.insist(key, lambda: self._store.cancel(*key))
 
 
 def _run_name(instance: SympoziumInstance, key_id: str, idempotency_key: str | None) -> str:

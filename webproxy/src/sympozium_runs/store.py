@@ -62,6 +62,16 @@ class Store:
             if not error.not_found:
                 raise
 
+    async def decide_start(self, run: AgentRun, status: dict[str, Any]) -> bool:
+        """Say how a run starts (``start``: warm or cold), which is written once; False: it was said otherwise, or the run is gone."""
+        try:
+            await self._client.patch(RUNS, *run.key, {"status": status}, subresource="status")
+        except ApiError as error:
+            if error.invalid or error.not_found:
+                return False
+            raise
+        return True
+
     async def end(self, run: AgentRun, pod: str, record: End, *, began: datetime) -> bool:
         """Store the terminal status that an end record means; whether this pod's is the one that stands.
 
@@ -71,8 +81,9 @@ class Store:
         """
         status = endings.status_of(
             record,
-            job_name=names.job(run.metadata.name, run.metadata.uid),
+            job_name=run.job_name,
             pod_name=pod,
+            start=run.started_as,
             started_at=run.status.started_at or timestamp(began),
             now=self._clock.now(),
         )

@@ -22,6 +22,7 @@ from sympozium_api.run import AgentRun
 from sympozium_runs import task
 from sympozium_runs.board import Board, Stream
 from sympozium_runs.identity import Forbidden, Pod, PodTokens
+from sympozium_runs.idle import POLL_SECONDS, Given, IdlePods, NotGiven, Poll
 from sympozium_runs.metrics import SurfaceMetrics
 from sympozium_runs.noted import PodRequests
 from sympozium_runs.store import Store
@@ -47,6 +48,7 @@ class RunsSurface:
         *,
         metrics: SurfaceMetrics,
         instance: InstanceReader,
+        idle: IdlePods | None,
     ) -> None:
         self._store = store
         self._instance = instance
@@ -54,10 +56,12 @@ class RunsSurface:
         self._tokens = tokens
         self._clock = clock
         self._metrics = metrics
+        self._idle = idle
 
     def routes(self) -> list[Route]:
-        """The two routes of a pod, health and metrics."""
+        """The three routes of a pod, health and metrics."""
         return [
+            Route("/instances/{name}/task", self.any_task, methods=["GET"]),
             Route("/runs/{name}/task", self.task, methods=["GET"]),
             Route("/runs/{name}/events", self.events, methods=["POST"]),
             Route("/healthz", _healthy, methods=["GET"]),
@@ -70,11 +74,62 @@ class RunsSurface:
         if run.ended or run.spec.cancel:
             raise HTTPException(410, "the run has ended or is cancelled")
         instance = await self._instance(run.metadata.namespace, run.spec.agent_ref)
+        return await self._told(run, instance, pod)
+
+    async def any_task(self, request: Request) -> Response:
+        """GET /instances/{name}/task: what an idle pod is to do, as soon as a run is given to it. 204: nothing so far; 410: it is
+        not wanted any more. ``?lost``: its last poll was cut off, and may have been answered.
+        """
+        pod = await self._tokens.caller(request)
+        instance = request.path_params["name"]
+        if names.idle_generation(pod.name) is None or pod.service_account != names.agent_service_account(instance):
+            raise HTTPException(403, "the token is not of an idle pod of this instance")
+        if self._idle is None:
+            raise HTTPException(404, "idle pods wait at their instance's web endpoint")
+        with self._idle.poll(pod.name) as poll:
+            leaving = asyncio.create_task(_leave(request, poll))
+            try:
+                if "lost" not in request.query_params or not await self._given_again(poll, pod.namespace):
+                    self._idle.offer(poll)
+                found = await poll.wait(POLL_SECONDS)
+            finally:
+                leaving.cancel()
+        if not isinstance(found, Given):
+            return Response(status_code=204 if found is NotGiven.AGAIN else 410)
+        request.state.run = found.run
+        return await self._told(found.run, found.instance, pod, surface=self._idle.address)
+
+    async def _given_again(self, poll: Poll, namespace: str) -> bool:
+        """Give a pod the run that another replica gave it, if the answer was lost on the way. The pod has no other task: it asks."""
+        assert self._idle is not None  # noqa: S101 - only asked for where idle pods may wait
+        key = await self._idle.run_of(poll.pod)
+        if key is None:
+            return False
+        run = await self._store.get(*key)
+        if run.claimed_pod != poll.pod or run.ended or run.spec.cancel:
+            poll.retire()
+        elif await self._store.decide_start(run, {"start": "warm"}):
+            poll.give(run, await self._instance(namespace, run.spec.agent_ref))
+        else:
+            poll.put_back()  # somebody said just now that it starts cold
+        return True
+
+    async def _told(
+        self, run: AgentRun, instance: SympoziumInstance, pod: Pod, *, surface: str | None = None
+    ) -> Response:
+        headers = self._board.headers(run.key) or {}
+        if names.ANNOTATION_FORWARDS in run.metadata.annotations and not headers:
+            end = records.error(
+                "caller_lost", "the web-proxy that held the caller's headers for the model is gone", 502
+            )
+            raise await self._never(run, pod, end)
         skills = await self._store.skills(instance)
         if skills is None:
             raise await self._without_skills(run, pod, instance)
         try:
-            return JSONResponse(task.build(run, instance, skills, seconds_left=float(effective.timeout(instance, run))))
+            found = task.build(run, instance, skills, seconds_left=float(effective.timeout(instance, run)))
+            found["model"]["headers"] = headers | found["model"]["headers"]  # what the instance says of itself counts
+            return JSONResponse(found | {"surface": surface} if surface else found)
         except task.NoPlace as failure:
             end = records.error("unsupported_parameter", str(failure), 400)
             raise await self._never(run, pod, end) from failure
@@ -107,16 +162,14 @@ class RunsSurface:
 
     async def _admit(self, request: Request) -> tuple[AgentRun, Pod]:
         """The run in the path and the pod that asks, once it is known to be of that run's Job."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise HTTPException(401, "a pod's token is missing")
-        pod = await self._tokens.pod(token)
-        request.state.pod = pod.name
+        pod = await self._tokens.caller(request)
         key = (pod.namespace, request.path_params["name"])
-        run = request.state.run = self._board.noted(key) or await self._store.get(*key)
-        job = names.job(run.metadata.name, run.metadata.uid)
+        run = self._board.noted(key)
+        if run is None or not run.is_done_by(pod.name):  # which pod does a run may have changed since it was noted
+            run = await self._store.get(*key)
+        request.state.run = run
         account = names.agent_service_account(run.spec.agent_ref)
-        if not names.is_pod_of_job(pod.name, job) or pod.service_account != account:
+        if not run.is_done_by(pod.name) or pod.service_account != account:
             raise HTTPException(403, "the token is of a pod that is not of this run's Job")
         return run, pod
 
@@ -145,6 +198,12 @@ class RunsSurface:
         except TimeoutError as stopped:
             raise HTTPException(410, "the run is cancelled") from stopped
         return None
+
+
+async def _leave(request: Request, poll: Poll) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    poll.leave()
 
 
 async def _records(request: Request) -> AsyncIterator[Record]:
@@ -197,10 +256,14 @@ def create_surface(
     instance: InstanceReader | None = None,
     metrics: SurfaceMetrics | None = None,
     tracing: Tracing | None = None,
+    idle: IdlePods | None = None,
 ) -> Starlette:
-    """The ASGI application of port 8081. ``instance``: whoever knows a run's instance without asking the API server."""
-    metrics = metrics or SurfaceMetrics()
-    surface = RunsSurface(store, board, tokens, clock, metrics=metrics, instance=instance or store.instance)
+    """The ASGI application of port 8081.
+
+    ``instance``: whoever knows a run's instance without asking the API server. ``idle``: where idle pods wait; None: not here.
+    """
+    reader, metrics = instance or store.instance, metrics or SurfaceMetrics()
+    surface = RunsSurface(store, board, tokens, clock, metrics=metrics, instance=reader, idle=idle)
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, ApiError, ApiUnavailable), _refused)
     noted = Middleware(PodRequests, metrics=metrics, tracing=tracing or Tracing())
     return Starlette(routes=surface.routes(), exception_handlers=handlers, middleware=[noted])

@@ -24,6 +24,7 @@ async def main(settings: Settings) -> None:
 
         def drain() -> None:
             proxy.context.draining = True
+            proxy.idle.drain()
 
         listeners = [Listener(proxy.app, names.HTTP_PORT), Listener(proxy.surface, names.RUNS_PORT, BoundedHead)]
         await serve(

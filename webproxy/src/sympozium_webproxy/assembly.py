@@ -15,6 +15,7 @@ from sympozium_runs.board import Board
 from sympozium_runs.follow import RunWatch
 from sympozium_runs.http.keys import BearerKeys
 from sympozium_runs.identity import PodTokens
+from sympozium_runs.idle import IdlePods
 from sympozium_runs.metrics import SurfaceMetrics
 from sympozium_runs.queue import Queue
 from sympozium_runs.runs import Runs
@@ -39,6 +40,8 @@ class WebProxy:
     """Port 8080."""
     surface: Starlette
     """Port 8081."""
+    idle: IdlePods
+    """The idle pods that wait at it."""
     watches: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
     """To be run beside, without end."""
 
@@ -46,10 +49,12 @@ class WebProxy:
 def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing | None = None) -> WebProxy:
     """A web-proxy of the instance that the settings name."""
     tracing = tracing or Tracing()
-    store, board, endpoint = Store(client, clock), Board(), Endpoint()
     keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
+    surface_metrics = SurfaceMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
+    store, board, idle = Store(client, clock), Board(), IdlePods(settings.reply_to, surface_metrics)
+    endpoint = Endpoint(idle.expect)
     queue = Queue(shared=lambda: len(keys.ids) > 1 or endpoint.oauth() is not None)
-    runs = Runs(store, board, queue, reply_to=settings.reply_to)
+    runs = Runs(store, board, queue, idle=idle)
     limiter = RateLimiter(clock=clock.monotonic)
     peers = Peers(limiter, endpoint, clock, settings.reply_to)
     run_watch = RunWatch(
@@ -72,7 +77,6 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         own = endpoint.instance if (namespace, name) == (settings.namespace, settings.instance) else None
         return own or await store.instance(namespace, name)
 
-    surface_metrics = SurfaceMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
     context = Context(
         settings=settings,
         endpoint=endpoint,
@@ -91,8 +95,16 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
         context=context,
         app=create_app(context),
         surface=create_surface(
-            store, board, PodTokens(client), clock, instance=instance, metrics=surface_metrics, tracing=tracing
+            store,
+            board,
+            PodTokens(client),
+            clock,
+            instance=instance,
+            metrics=surface_metrics,
+            tracing=tracing,
+            idle=idle,
         ),
+        idle=idle,
         watches=(
             lambda: watch_instance(client, settings.namespace, settings.instance, endpoint),
             lambda: watch_skills(client, settings.namespace, settings.instance, endpoint),

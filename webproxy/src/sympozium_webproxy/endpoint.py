@@ -1,6 +1,7 @@
 """The instance that this web-proxy serves, and its skills: watched, so that what changes holds without a restart."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +32,9 @@ class Serving:
 class Endpoint:
     """The instance as it is now, and the last of its web endpoints that could be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[SympoziumInstance], None] = lambda _: None) -> None:
+        """``told``: who else is told of the instance whenever it changes."""
+        self._told = told
         self._serving: Serving | None = None
         self._skills: tuple[InstalledSkill, ...] = ()
         self._is_on = True
@@ -83,6 +86,7 @@ class Endpoint:
         except effective.InvalidSpec as error:
             log.warning("instance has an invalid web endpoint; limits and callers stay as they were", reason=str(error))
         self._serving = Serving(instance, limit, self._skills, oauth)
+        self._told(instance)
         self.read.set()
 
     def observe_skills(self, config_map: dict[str, Any] | None) -> None:

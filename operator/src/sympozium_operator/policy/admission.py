@@ -40,7 +40,9 @@ class _Place:
     key_id: str
     ticket: _Ticket
     admitted: bool = False
-    started: bool = False
+    job: str | None = None
+    """The run's Job, once it is known to have been made."""
+    offered: bool = False
     shown_at: float = float("-inf")
 
 
@@ -58,12 +60,14 @@ class Admission:
         """Runs whose pods wait for room in the cluster: while there are any, nobody else is admitted."""
         self._arrivals = count()
 
-    def note(self, run: Run, instance: Instance, created: str, *, key_id: str = "") -> None:
-        """A run that has not ended is there; from its first note on it has its place in the line of its key."""
-        if run not in self._places:
+    def note(self, run: Run, instance: Instance, created: str, *, key_id: str = "") -> bool:
+        """A run that has not ended is there; from its first note on it has its place in the line of its key. Whether it is new."""
+        is_new = run not in self._places
+        if is_new:
             ticket = _Ticket(created, next(self._arrivals), run)
             self._places[run] = _Place(instance, key_id, ticket)
             bisect.insort(self._waiting[instance].setdefault(key_id, []), ticket)
+        return is_new
 
     def admit(self, run: Run, limit: int) -> bool:
         """Whether a noted run may make its Job: it has been admitted, or its turn has come.
@@ -93,16 +97,24 @@ class Admission:
         """Whose turn it is, of all instances."""
         return [run for instance in list(self._waiting) for run in self.next(instance)]
 
-    def start(self, run: Run) -> None:
-        """The noted run has its Job: it holds its place whatever the limit is now, and never gets a second one."""
+    def start(self, run: Run, job: str) -> None:
+        """The noted run has this Job: it holds its place whatever the limit is now, and never gets a second one."""
         place = self._places[run]
         if not place.admitted:
             self._take(run, place)
-        place.started = True
+        place.job = job
 
-    def started(self, run: Run) -> bool:
-        """Whether the run's Job is known to have been made."""
-        return run in self._places and self._places[run].started
+    def started(self, run: Run, job: str) -> bool:
+        """Whether this Job of the run is known to have been made."""
+        return run in self._places and self._places[run].job == job
+
+    def offer(self, run: Run) -> None:
+        """Idle pods have had the time to take the run."""
+        self._places[run].offered = True
+
+    def offered(self, run: Run) -> bool:
+        """Whether they have."""
+        return run in self._places and self._places[run].offered
 
     def release(self, run: Run) -> bool:
         """The run has ended or is gone; whether it had a place."""

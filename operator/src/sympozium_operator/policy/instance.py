@@ -42,6 +42,8 @@ class Input:
     """How the web endpoint is reached from outside."""
     sources: Mapping[str, skills.Source] = field(default_factory=dict)
     """What the instance's other skills lead to, by the field."""
+    pool: Object | None = None
+    """What its status says of its warm pool, if it has one."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,8 @@ def _status(seen: Input, findings: list[Finding], endpoint: WebEndpoint | None, 
             without=(*(() if shown or leaving else (WEB_ENDPOINT_READY,)), *(() if outside else (ROUTE_READY,))),
         ),
     }
+    if seen.pool is not None and all(finding.ok for finding in findings[:2]):
+        status["warmPool"] = seen.pool
     made = before.get("webEndpoint", {})
     if endpoint is not None and (findings[0].ok or not made.get("enabled")):
         return status | {"webEndpoint": _web_endpoint_status(instance, endpoint) | _reached(instance, seen.route)}

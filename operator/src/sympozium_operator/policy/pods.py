@@ -42,6 +42,12 @@ def denied(warning: str) -> Trouble:
     return Trouble(reason, message, 503)
 
 
+def never_had_a_task(pod: Object) -> bool:
+    """Whether a pod of a warm pool has ended and said that nothing was done in it."""
+    terminated = (_container(pod).get("state") or {}).get("terminated") or {}
+    return (_message(terminated.get("message")) or {}).get("type") == records.UNUSED
+
+
 def job_ended(job: Object) -> bool:
     """Whether the Job controller has seen the Job's pod end, or gives the Job up."""
     status = job.get("status") or {}
@@ -57,8 +63,13 @@ def job_pod(pods: Iterable[Object], job: Object) -> Object | None:
 
 def controller_uid(body: Object) -> str | None:
     """The uid of an object's controller owner."""
+    return controller(body).get("uid")
+
+
+def controller(body: Object) -> Object:
+    """The reference to an object's controller owner; empty where there is none."""
     owners = body["metadata"].get("ownerReferences") or []
-    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+    return next((owner for owner in owners if owner.get("controller")), {})
 
 
 def pod_ended(pod: Object) -> bool:
@@ -138,13 +149,18 @@ def _what_happened(status: Object, terminated: Object, pod: Object | None) -> st
 
 def _last_words(message: str | None) -> records.End | None:
     """The end record in a termination message, where there is one."""
+    found = _message(message)
+    if found is not None and found.get("type") in records.END_RECORDS:
+        return found  # type: ignore[return-value]  # endings.status_of trusts no field of it
+    return None
+
+
+def _message(message: str | None) -> Object | None:
     try:
         found = json.loads(message or "")
     except ValueError:
         return None
-    if isinstance(found, dict) and found.get("type") in records.END_RECORDS:
-        return found  # type: ignore[return-value]  # endings.status_of trusts no field of it
-    return None
+    return found if isinstance(found, dict) else None
 
 
 def _container(pod: Object) -> Object:

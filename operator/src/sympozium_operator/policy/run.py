@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sympozium_api import effective, records
+from sympozium_api import effective, names, records
 from sympozium_api.base import seconds
+from sympozium_api.client.resources import INSTANCES
 from sympozium_api.clock import parsed, timestamp
 from sympozium_api.instance import Agent, SympoziumInstance
 from sympozium_api.run import AgentRun
@@ -21,8 +22,14 @@ LOOK_AFTER = 1
 POLL = 2.5
 """Seconds between looks at a pod that does not run yet."""
 INSTANCE_POLL = 5.0
+CLAIM_PATIENCE = 5.0
+"""Seconds for which the Job of a claimed pod may be missing: the web-proxy may be about to say that the pod left."""
+OFFER_SECONDS = 0.3
+"""For how long the instance's idle pods may take a run that nobody made for one of them."""
 LINGER = 10
 """Seconds that the pod of a failed run has for ending by itself, so that its Job is kept complete."""
+WARM_LINGER = 3
+"""Seconds for which the pod of a warm run stays: taking it down costs a node more than the run did, and a burst goes first."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Input:
     job: Object | None = None
     started: bool = False
     """Whether this process knows that the run's Job was made."""
+    offered: bool = False
+    """Whether idle pods have had the time to take the run."""
     pods: tuple[Object, ...] | None = None
     """The Job's pods; None: not looked at."""
     nodes: tuple[Object, ...] = ()
@@ -80,6 +89,26 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """Wait whether an idle pod takes the run."""
+
+    after: float = OFFER_SECONDS
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """Make the Job of the claimed pod the run's own."""
+
+    deadline: int
+    """Seconds that the Job may be active in all."""
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The claimed pod has ended without the run having reached it: it starts cold."""
+
+
+@dataclass(frozen=True)
 class End:
     """Write the terminal status that this record means."""
 
@@ -93,7 +122,7 @@ class DeleteJob:
     """The run has ended and its Job is of no more use."""
 
 
-Decision = Wait | Report | Start | End | DeleteJob
+Decision = Wait | Report | Start | Offer | Adopt | Restart | End | DeleteJob
 
 
 def decide(seen: Input) -> Decision:
@@ -105,8 +134,10 @@ def decide(seen: Input) -> Decision:
     return _without_job(seen) if seen.job is None else _with_job(seen, seen.job)
 
 
-def looks_at_pods(job: Object, now: datetime) -> bool:
-    """Whether it is time to look at a Job's pod."""
+def looks_at_pods(run: AgentRun, job: Object, now: datetime) -> bool:
+    """Whether it is time to look at a Job's pod; a claimed one runs already, and what counts is for how long it has had its run."""
+    if run.claimed_pod:  # timestamps are whole seconds: at the second one the run has had at least one
+        return pods.job_ended(job) or (now - run.metadata.created).total_seconds() >= 2 * LOOK_AFTER
     return pods.job_ended(job) or _age(job, now) >= LOOK_AFTER
 
 
@@ -126,10 +157,16 @@ def timeout(run: AgentRun, instance: SympoziumInstance | None) -> int:
     return seconds(run.spec.timeout or default)
 
 
-def _without_job(seen: Input) -> Decision:
+def _without_job(seen: Input) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
     run = seen.run
     left = _left(seen, run.metadata.created)
-    if seen.started or run.status.job_name:
+    if (
+        run.claimed_pod
+        and not seen.started
+        and (age := (seen.now - run.metadata.created).total_seconds()) < CLAIM_PATIENCE
+    ):
+        return Wait(CLAIM_PATIENCE - age)
+    if seen.started or run.claimed_pod or _was_recorded(run):
         return End(records.error("lost", "the run's Job is gone; a run is never started twice", 502))
     if left <= 0:
         return End(records.error("timeout", "the run's time was over before it could be started", 504))
@@ -141,30 +178,69 @@ def _without_job(seen: Input) -> Decision:
         return _report(seen, Finding("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
     if seen.secret_trouble is not None:
         return End(records.error("model_secret_missing", seen.secret_trouble, 503))
+    return _to_start(seen, seen.instance, left)
+
+
+def _was_recorded(run: AgentRun) -> bool:
+    """Whether it was said that the run has a Job, other than that of an idle pod which it never reached."""
+    unreached = run.spec.claim.job_name if run.spec.claim else None
+    return run.status.job_name not in (None, unreached)
+
+
+def _to_start(seen: Input, instance: SympoziumInstance, left: float) -> Decision:
+    run = seen.run
     taken_back: Object = {}
     if run.status.queue_position is not None:
         taken_back["queuePosition"] = None
     if run.status.conditions:
         taken_back["conditions"] = _conditions(seen, Finding("Accepted", ok=True, reason="Accepted"))
+    if could_be_taken(run, instance):
+        if effective.warm_pool(instance) and not seen.offered:
+            return Offer()
+        taken_back["start"] = "cold"
     return Start(left, taken_back or None)
 
 
+def could_be_taken(run: AgentRun, instance: SympoziumInstance) -> bool:
+    """Whether a web-proxy, which may know of a pool before we do, could give a run that none of them made to an idle pod."""
+    nobodys = run.spec.claim is None and names.ANNOTATION_REPLY_TO not in run.metadata.annotations
+    return (
+        nobodys and run.status.start is None and effective.may_be_warm(run) and effective.web_endpoint_is_on(instance)
+    )
+
+
 def _with_job(seen: Input, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
-    if pods.controller_uid(job) != seen.run.metadata.uid:
+    if not (_is_own(seen, job) or is_claimed(seen, job)):
         return End(records.error("lost", f"the Job {job['metadata']['name']} belongs to something else", 502))
     pod = pods.job_pod(seen.pods or (), job)
     if pods.job_ended(job) or (pod is not None and pods.pod_ended(pod)):
+        if seen.run.spec.claim and seen.run.status.start is None and pod is not None and pods.never_had_a_task(pod):
+            return Restart()
         return End(pods.ending(pod, job), pod)
-    left = _left(seen, parsed(job["metadata"]["creationTimestamp"]), grace=GRACE)
+    since = seen.run.metadata.created if seen.run.claimed_pod else parsed(job["metadata"]["creationTimestamp"])
+    left = _left(seen, since, grace=GRACE)
     if left <= 0:
         return End(records.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
     if seen.pods is None:
         return Wait(min(LOOK_AFTER, left))
+    if is_claimed(seen, job):
+        return Adopt(int(_age(job, seen.now) + left) + 1)
     if pod is None:
         return _unmade(seen, job, left)
-    if (since := pods.started_at(pod)) is None:
+    if (running_since := pods.started_at(pod)) is None:
         return _unstarted(seen, job, pod, left)
-    return Wait(left) if seen.run.status.phase == "Running" else _running(job, pod, since, left)
+    return Wait(left) if seen.run.status.phase == "Running" else _running(seen.run, job, pod, running_since, left)
+
+
+def _is_own(seen: Input, job: Object) -> bool:
+    return pods.controller_uid(job) == seen.run.metadata.uid
+
+
+def is_claimed(seen: Input, job: Object) -> bool:
+    """Whether a Job is that of the run's claimed pod, and still its instance's."""
+    owner = pods.controller(job)
+    instance = owner.get("kind") == INSTANCES.kind and owner.get("name") == seen.run.spec.agent_ref
+    return bool(seen.run.claimed_pod) and instance
 
 
 def _unmade(seen: Input, job: Object, left: float) -> Decision:
@@ -191,9 +267,10 @@ def _unstarted(seen: Input, job: Object, pod: Object, left: float) -> Decision:
     return Wait(min(POLL, left))
 
 
-def _running(job: Object, pod: Object, since: str, left: float) -> Report:
-    names = {"jobName": job["metadata"]["name"], "podName": pod["metadata"]["name"]}
-    return Report({"phase": "Running", "startedAt": since} | names, left)
+def _running(run: AgentRun, job: Object, pod: Object, since: str, left: float) -> Report:
+    named = {"jobName": job["metadata"]["name"], "podName": pod["metadata"]["name"]}
+    warm = {"start": "warm", "startedAt": timestamp(run.metadata.created)} if run.claimed_pod else {"startedAt": since}
+    return Report({"phase": "Running"} | warm | named, left)
 
 
 def _report(seen: Input, finding: Finding, left: float) -> Decision:
@@ -213,14 +290,17 @@ def _conditions(seen: Input, finding: Finding) -> list[Object]:
 
 def _clean_up(seen: Input) -> Decision:
     """The Job of an ended run goes at once; that of a failed one is kept for its logs, if its pod ends by itself."""
-    if seen.job is None or pods.controller_uid(seen.job) != seen.run.metadata.uid:
+    if seen.job is None or not (_is_own(seen, seen.job) or is_claimed(seen, seen.job)):
         return Wait(None)
     status = seen.run.status
+    since = (seen.now - parsed(status.completed_at or timestamp(seen.now))).total_seconds()
     if status.phase != "Failed":
-        return DeleteJob()
-    since = seen.now - parsed(status.completed_at or timestamp(seen.now))
+        lingers = status.phase == "Succeeded" and is_claimed(seen, seen.job) and since < WARM_LINGER
+        return Wait(WARM_LINGER - since) if lingers else DeleteJob()
+    if is_claimed(seen, seen.job):
+        return Adopt(int(_age(seen.job, seen.now)) + seen.limits.failed_job_retention)
     keep = seen.limits.failed_job_retention if pods.job_ended(seen.job) else LINGER
-    left = (timedelta(seconds=keep) - since).total_seconds()
+    left = keep - since
     return DeleteJob() if left <= 0 else Wait(min(left, LINGER) if not pods.job_ended(seen.job) else left)
 
 

@@ -9,6 +9,7 @@ from sympozium_operator.metrics import Metrics
 from sympozium_operator.outcome import Key, Outcome
 from sympozium_operator.reconcile.config import Configs
 from sympozium_operator.reconcile.instance import Instances
+from sympozium_operator.reconcile.pool import Pools
 from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
 from sympozium_operator.reconcile.skillpack import SkillPacks
@@ -25,6 +26,7 @@ class Dispatch:
     servers: Servers
     skill_packs: SkillPacks
     configs: Configs
+    pools: Pools
 
     async def __call__(self, key: Key) -> Outcome:
         """Reconcile the object that a key names."""
@@ -34,6 +36,8 @@ class Dispatch:
                     return await self.instances.reconcile(key)
                 case "skillpack":
                     return await self.skill_packs.reconcile(key)
+                case "pool":
+                    return await self.pools.reconcile(key)
                 case "config":
                     return await self.configs.reconcile(key)
                 case "run":

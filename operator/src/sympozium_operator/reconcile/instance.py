@@ -23,6 +23,7 @@ from sympozium_operator.policy import news
 from sympozium_operator.policy import route as route_policy
 from sympozium_operator.policy.conditions import merge_patch
 from sympozium_operator.reconcile.network import NetworkPolicies
+from sympozium_operator.reconcile.pool import Pools
 from sympozium_operator.reconcile.route import Routes
 from sympozium_operator.reconcile.skills import Skills
 
@@ -41,6 +42,7 @@ class Instances:
     policies: NetworkPolicies
     routes: Routes
     skills: Skills
+    pools: Pools
     turns: Callable[[tuple[str, str]], tuple[Key, ...]]
     """The runs of an instance whose turn has come: its limit may have been raised."""
 
@@ -56,8 +58,10 @@ class Instances:
         await self._act(seen, plan)
         await self._report(seen.instance, plan)
         server = Key("run", key.namespace, names.web_endpoint_run(key.name))
-        also = (server,) if plan.server_wanted or seen.server else ()
-        return Outcome(after=plan.after, also=also + self.turns((key.namespace, key.name)))
+        also = [server] if plan.server_wanted or seen.server else []
+        if seen.pool or seen.instance.status.warm_pool:
+            also.append(Key("pool", key.namespace, key.name))
+        return Outcome(after=plan.after, also=(*also, *self.turns((key.namespace, key.name))))
 
     async def _gather(self, instance: SympoziumInstance) -> policy.Input:
         namespace, name = instance.key
@@ -79,6 +83,7 @@ class Instances:
             own_keys=keys,
             server=AgentRun.model_validate(server) if server else None,
             sources=sources,
+            pool=self.pools.status(instance, secret),
         )
 
     async def _route(self, seen: policy.Input) -> route_policy.State:

@@ -22,6 +22,7 @@ from sympozium_operator.policy import pods as pod_policy
 from sympozium_operator.policy import run as policy
 from sympozium_operator.policy.admission import SHOW_AFTER, Admission, Run
 from sympozium_operator.policy.instance import secret_trouble
+from sympozium_operator.reconcile.pool import Pools
 
 Object = dict[str, Any]
 
@@ -39,20 +40,25 @@ class Runs:
     events: Events
     agent: desired_job.AgentPod
     limits: policy.Limits
+    pools: Pools
 
     async def reconcile(self, run: AgentRun) -> Outcome:
         """One look at a run that was just read."""
         if not run.ended:
             key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
-            self.admission.note(place(run), _instance(run), run.metadata.creation_timestamp, key_id=key_id)
+            if self.admission.note(place(run), _instance(run), run.metadata.creation_timestamp, key_id=key_id):
+                self.pools.arrived(run)
+        claims = run.claimed_pod is not None and self.pools.claim(run)
         was_full = self.admission.full
         seen = await self._gather(run)
         outcome = await self._act(seen, policy.decide(seen))
+        if run.claimed_pod is None or (run.ended and outcome.after is None):
+            self.pools.release(*run.key)
         if was_full and not self.admission.full:
             return replace(outcome, also=_keys(self.admission.turns()))
-        return outcome
+        return replace(outcome, also=(*outcome.also, Key("pool", *_instance(run)))) if claims else outcome
 
-    async def _act(self, seen: policy.Input, decision: policy.Decision) -> Outcome:
+    async def _act(self, seen: policy.Input, decision: policy.Decision) -> Outcome:  # noqa: PLR0911 - one line per decision
         run = seen.run
         match decision:
             case policy.Start():
@@ -64,11 +70,19 @@ class Runs:
                 return Outcome(after=decision.after)
             case policy.DeleteJob():
                 return await self._delete_job(seen)
+            case policy.Offer():
+                self.admission.offer(place(run))
+                return Outcome(after=decision.after)
+            case policy.Adopt():
+                return await self._adopt(seen, decision)
+            case policy.Restart():
+                return await self._restart(seen)
             case policy.Wait():
                 return await self._left(seen, decision.after)
 
     def gone(self, key: Key) -> Outcome:
         """A run that does not exist any more leaves its place."""
+        self.pools.release(key.namespace, key.name)
         self.admission.release_named(key.namespace, key.name)
         return Outcome(also=_keys(self.admission.turns()))
 
@@ -80,7 +94,7 @@ class Runs:
 
     async def _gather(self, run: AgentRun) -> policy.Input:
         namespace = run.metadata.namespace
-        job_name = names.job(run.metadata.name, run.metadata.uid)
+        job_name = run.job_name
         now = self.clock.now()
         if run.ended:
             job = await self.client.find(JOBS, namespace, job_name)
@@ -91,7 +105,7 @@ class Runs:
         )
         instance = SympoziumInstance.model_validate(raw) if raw else None
         if job is not None:
-            self.admission.start(place(run))
+            self.admission.start(place(run), job_name)
             return await self._gather_pods(policy.Input(now, self.limits, run, instance, job=job), job)
         return policy.Input(
             now=now,
@@ -99,7 +113,8 @@ class Runs:
             run=run,
             instance=instance,
             secret_trouble=await self._secret_trouble(run, instance) if instance else None,
-            started=self.admission.started(place(run)),
+            started=self.admission.started(place(run), job_name),
+            offered=self.admission.offered(place(run)),
         )
 
     async def _secret_trouble(self, run: AgentRun, instance: SympoziumInstance) -> str | None:
@@ -111,7 +126,7 @@ class Runs:
         return found.message if found else None
 
     async def _gather_pods(self, seen: policy.Input, job: Object) -> policy.Input:
-        if not policy.looks_at_pods(job, seen.now):
+        if not policy.looks_at_pods(seen.run, job, seen.now):
             return seen
         namespace = seen.run.metadata.namespace
         selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
@@ -160,17 +175,34 @@ class Runs:
             served=effective.web_endpoint_is_on(instance),
             deadline=policy.timeout(run, instance) + policy.GRACE,
         )
+        if decision.status and not await self._write(run, decision.status):
+            return Outcome(after=0.05)
         try:
             await self.client.create(JOBS, run.metadata.namespace, body)
         except ApiError as error:
             if not error.already_exists:
                 raise
             return Outcome(after=0.05)  # made by the leader before us: the next look checks whose it is
-        self.admission.start(place(run))
+        self.admission.start(place(run), body["metadata"]["name"])
         self.metrics.started(run, self.clock.now())
-        if decision.status:
-            await self._write(run, decision.status)
+        self.pools.started_cold()
         return Outcome(after=policy.LOOK_AFTER)
+
+    async def _adopt(self, seen: policy.Input, decision: policy.Adopt) -> Outcome:
+        """The Job of the claimed pod becomes the run's: it goes with the run, and is found by its label."""
+        if seen.job is None:
+            raise NotYet("no Job to adopt")
+        metadata = seen.job["metadata"]
+        patch = desired_job.adoption(seen.run, deadline=decision.deadline)
+        patch["metadata"]["uid"] = metadata["uid"]
+        await self.client.patch(JOBS, metadata["namespace"], metadata["name"], patch)
+        return await self._left(seen, 0.05)
+
+    async def _restart(self, seen: policy.Input) -> Outcome:
+        """The claimed pod is of no more use: its Job goes, and the run gets one of its own, if nobody ended it meanwhile."""
+        if await self._write(seen.run, {"start": "cold"}) and seen.job is not None:
+            await self._delete(seen.job)
+        return Outcome(after=0.05)
 
     async def _wait(self, seen: policy.Input, decision: policy.Start) -> Outcome:
         """The run's turn has not come; one that waits for longer is told its place in the line."""
@@ -196,6 +228,7 @@ class Runs:
             pod_name=pod["metadata"]["name"] if pod else run.status.pod_name,
             started_at=run.status.started_at or (pod_policy.started_at(pod) if pod else None),
             now=self.clock.now(),
+            start=run.status.start or (run.started_as if seen.job or run.claimed_pod else None),
         )
         await self._write(run, status)
         if decision.delete_job and seen.job is not None:

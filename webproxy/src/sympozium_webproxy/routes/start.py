@@ -30,7 +30,12 @@ async def start(request: Request, serving: Serving, run: RunRequest, *, streamed
     seen = Observation(
         context.of(request).metrics, request.state.span.run(facts), began=request.state.started, streamed=streamed
     )
-    traced = replace(run, request_id=request.state.request_id, trace=seen.span.context)
+    traced = replace(
+        run,
+        request_id=request.state.request_id,
+        trace=seen.span.context,
+        forwarded=_forwarded(request, serving),
+    )
     try:
         handle = await _made(request, serving, traced)
     except BaseException:
@@ -40,6 +45,12 @@ async def start(request: Request, serving: Serving, run: RunRequest, *, streamed
     handle.observe(seen)
     request.state.run = handle.name
     return handle
+
+
+def _forwarded(request: Request, serving: Serving) -> dict[str, str]:
+    """The caller's headers that the instance lets through to its model."""
+    wanted = {name.lower() for name in serving.instance.spec.agents.default.forward_headers}
+    return {name: value for name, value in request.headers.items() if name in wanted}
 
 
 async def _made(request: Request, serving: Serving, run: RunRequest) -> Handle:

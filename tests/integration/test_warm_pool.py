@@ -1,0 +1,425 @@
+"""Idle pods that wait at real web-proxies, and the runs they are given: real agents, on real sockets, until they are killed."""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.fakes.clock import FakeClock
+from tests.fakes.kubernetes import FakeKubernetes, Object, api_error
+from tests.fakes.model import Model
+from tests.fakes.pod import FakePod, TokenIssuer
+from tests.integration.conftest import KEY, assembled, eventually, instance
+
+from sympozium_agent.agent import Agent
+from sympozium_agent.settings import Patience, Settings
+from sympozium_api import names
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.client.resources import INSTANCES, RUNS
+from sympozium_webproxy.context import Context
+from sympozium_webproxy.settings import Settings as ProxySettings
+
+GENERATION = "0a1b2c3d"
+PATIENCE = Patience(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5)
+TURNS, AT_ONCE = 60, 8
+BODY = {"messages": [{"role": "user", "content": "hello"}]}
+
+
+def warm_instance(
+    model: Model, script: str = "instant", generation: str = GENERATION, *, observed: int = 1, **spec: Any
+) -> Object:
+    agent = {"model": script, "baseURL": model.url, "warmPool": {"size": 4}}
+    limit = {"rateLimit": {"requestsPerMinute": 1_000_000, "burstSize": 1_000_000}}
+    found = instance(agents={"default": agent}, **{"webEndpoint": limit} | spec)
+    return found | {"status": {"observedGeneration": observed, "warmPool": {"generation": generation, "idle": 4}}}
+
+
+async def left(*asking: "asyncio.Task[Any]") -> None:
+    """These callers leave."""
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+
+
+@dataclass
+class Replica:
+    context: Context
+    surface: str
+    http: httpx2.AsyncClient
+
+    def idle(self) -> float:
+        return self.context.metrics.registry.get_sample_value("sympozium_idle_pods") or 0
+
+    async def chat(self, **fields: Any) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {KEY}"} | fields.pop("headers", {})
+        return await self.http.post("/v1/chat/completions", json=BODY | fields, headers=headers)
+
+
+@dataclass
+class IdlePod:
+    """A pod of the pool: the real agent, with a name and a token of its own."""
+
+    name: str
+    task: "asyncio.Task[int]"
+    folder: Path
+
+    @property
+    def last_words(self) -> str:
+        file = self.folder / "termination-log"
+        return file.read_text() if file.exists() else ""
+
+    def kill(self) -> None:
+        self.task.cancel()
+
+
+@dataclass
+class Pool:
+    kubernetes: FakeKubernetes
+    issuer: TokenIssuer
+    directory: Path
+    stack: AsyncExitStack
+    pods: list[IdlePod] = field(default_factory=list)
+    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    async def replica(self) -> Replica:
+        settings = ProxySettings("default", "demo", "127.0.0.1", api_keys=self.directory)
+        made = assembled(self.kubernetes, settings, FakeClock())
+        context, _, surface, http = await self.stack.enter_async_context(made)
+        return Replica(context, surface, http)
+
+    def pod(self, *surfaces: str, generation: str = GENERATION, ttl: float = 60) -> IdlePod:
+        """An idle pod that waits at the first of these."""
+        number = next(self.numbers)
+        name = f"{names.idle_job('demo', generation, f'{number:06x}')}-abcde"
+        folder = self.directory / name
+        folder.mkdir()
+        (folder / "token").write_text(self.issuer.token(name, "demo-agent"))
+        (folder / "api-key").write_text("sk-provider")
+        settings = Settings(
+            run=None,
+            addresses=surfaces,
+            token_file=folder / "token",
+            key_files=(folder / "api-key",),
+            termination_file=folder / "termination-log",
+            instance="demo",
+            idle_ttl=ttl,
+        )
+        agent = Agent(settings, asyncio.Event(), environ={}, patience=PATIENCE)
+        made = IdlePod(name, asyncio.create_task(agent.run()), folder)
+        self.pods.append(made)
+        return made
+
+    def run(self, number: int = -1) -> Object:
+        return self.kubernetes.object(RUNS, self.kubernetes.names(RUNS)[number])
+
+
+@pytest.fixture
+async def pool(tmp_path: Path, model: Model) -> AsyncIterator[Pool]:
+    (tmp_path / "api-key").write_text(KEY)
+    kubernetes = FakeKubernetes()
+    kubernetes.put(warm_instance(model))
+    async with AsyncExitStack() as stack:
+        found = Pool(kubernetes, TokenIssuer(kubernetes), tmp_path, stack)
+        yield found
+        for pod in found.pods:
+            pod.task.cancel()
+        await asyncio.gather(*(pod.task for pod in found.pods), return_exceptions=True)
+
+
+async def test_a_request_is_answered_by_a_pod_that_was_idle_and_that_ends_then(pool: Pool) -> None:
+    replica = await pool.replica()
+    pod = pool.pod(replica.surface)
+    await eventually(lambda: replica.idle() == 1)
+    answer = await replica.chat()
+    assert answer.status_code == 200
+    run = pool.run()
+    assert run["spec"]["claim"] == {"jobName": names.job_of_pod(pod.name), "podName": pod.name}
+    assert run["status"]["podName"] == pod.name
+    assert run["status"]["start"] == "warm"
+    assert await pod.task == 0
+    assert replica.idle() == 0
+    assert [(verb, kind) for verb, kind, _ in pool.kubernetes.writes] == [
+        ("create", "agentruns"),
+        ("patch", "agentruns/status"),
+    ]
+
+
+async def test_without_an_idle_pod_a_run_is_made_for_a_pod_of_its_own_at_once(pool: Pool) -> None:
+    replica = await pool.replica()
+    asking = asyncio.create_task(replica.chat())
+    await eventually(lambda: bool(pool.kubernetes.names(RUNS)))
+    assert "claim" not in pool.run()["spec"]
+    await left(asking)
+
+
+async def test_a_pod_that_another_generation_was_made_from_is_told_to_end(pool: Pool, model: Model) -> None:
+    replica = await pool.replica()
+    old, new = pool.pod(replica.surface), pool.pod(replica.surface, generation="99999999")
+    assert await new.task == 0
+    assert "unused" in new.last_words
+    await eventually(lambda: replica.idle() == 1)
+    pool.kubernetes.put(warm_instance(model, generation="99999999"))
+    assert await old.task == 0
+    assert "unused" in old.last_words
+
+
+async def test_nothing_is_claimed_for_a_spec_that_the_pool_has_not_seen(pool: Pool) -> None:
+    replica = await pool.replica()
+    pool.pod(replica.surface)
+    await eventually(lambda: replica.idle() == 1)
+    pool.kubernetes.put({**pool.kubernetes.object(INSTANCES, "demo"), "spec": {"maxQueuedRuns": 8}})
+    await eventually(lambda: replica.context.endpoint.serving().instance.spec.max_queued_runs == 8)
+    asking = asyncio.create_task(replica.chat())
+    await eventually(lambda: bool(pool.kubernetes.names(RUNS)))
+    assert "claim" not in pool.run()["spec"]
+    await left(asking)
+
+
+async def test_more_than_may_run_at_once_wait_in_the_operators_line(pool: Pool, model: Model) -> None:
+    pool.kubernetes.put(warm_instance(model, "slow:10:10", observed=2, maxConcurrentRuns=1))
+    replica = await pool.replica()
+    for _ in range(2):
+        pool.pod(replica.surface)
+    await eventually(lambda: replica.idle() == 2)
+    asking = [asyncio.create_task(replica.chat()) for _ in range(2)]
+    await eventually(lambda: len(pool.kubernetes.names(RUNS)) == 2)
+    assert ["claim" in pool.run(number)["spec"] for number in (0, 1)] == [True, False]
+    await left(*asking)
+
+
+async def test_a_pod_whose_time_is_over_ends_and_says_that_it_was_not_used(pool: Pool) -> None:
+    pod = pool.pod("http://127.0.0.1:9", ttl=0.05)
+    assert await pod.task == 0
+    assert "unused" in pod.last_words
+
+
+class TestForwardedHeaders:
+    @pytest.mark.parametrize("warm", [True, False])
+    async def test_they_reach_the_model_and_are_kept_nowhere(self, pool: Pool, model: Model, *, warm: bool) -> None:
+        body = warm_instance(model, observed=2)
+        body["spec"]["agents"]["default"] |= {"forwardHeaders": ["X-User"], "providerHeaders": {"x-team": "blue"}}
+        pool.kubernetes.put(body)
+        replica = await pool.replica()
+        if warm:
+            pool.pod(replica.surface)
+            await eventually(lambda: replica.idle() == 1)
+        sent = {"x-user": "mallory-7", "x-team": "red", "x-other": "no"}
+        asking = asyncio.create_task(replica.chat(headers=sent))
+        if not warm:
+            await eventually(lambda: bool(pool.kubernetes.names(RUNS)))
+            pod = FakePod(pool.run(), pool.issuer, replica.surface)
+            task = (await pod.task()).json()
+            assert task["model"]["headers"] == {"x-user": "mallory-7", "x-team": "blue"}
+            await pod.answer("Hi")
+        answer = await asking
+        assert answer.status_code == 200
+        if warm:
+            assert model.last["headers"]["x-user"] == "mallory-7"
+            assert model.last["headers"]["x-team"] == "blue"
+        assert "mallory" not in str(pool.kubernetes.objects)
+
+    async def test_a_replica_that_has_them_not_does_not_hand_out_the_task(self, pool: Pool, model: Model) -> None:
+        body = warm_instance(model, observed=2)
+        body["spec"]["agents"]["default"] |= {"forwardHeaders": ["x-user"]}
+        pool.kubernetes.put(body)
+        first, second = await pool.replica(), await pool.replica()
+        asking = asyncio.create_task(first.chat(headers={"x-user": "mallory-7"}))
+        await eventually(lambda: bool(pool.kubernetes.names(RUNS)))
+        asked = await FakePod(pool.run(), pool.issuer, second.surface).task()
+        assert asked.status_code == 410
+        assert (await asking).status_code == 502
+        assert pool.run()["status"]["error"]["type"] == "caller_lost"
+
+
+class TestThatAClaimFails:
+    async def test_a_refused_run_leaves_the_pod_idle(self, pool: Pool) -> None:
+        replica = await pool.replica()
+        pool.pod(replica.surface)
+        await eventually(lambda: replica.idle() == 1)
+        pool.kubernetes.refuse("create", RUNS, api_error(422, "Invalid"))
+        assert (await replica.chat()).status_code == 400
+        await eventually(lambda: replica.idle() == 1)
+        assert (await replica.chat()).status_code == 200
+
+    async def test_a_run_that_may_have_been_made_costs_the_pod(self, pool: Pool) -> None:
+        replica = await pool.replica()
+        pod = pool.pod(replica.surface)
+        await eventually(lambda: replica.idle() == 1)
+        pool.kubernetes.refuse("create", RUNS, ApiUnavailable("away"))
+        assert (await replica.chat()).status_code == 503
+        assert await pod.task == 0
+        assert "unused" in pod.last_words
+
+    async def test_a_pod_that_left_meanwhile_makes_the_run_start_cold(self, pool: Pool) -> None:
+        replica = await pool.replica()
+        pod = pool.pod(replica.surface)
+        await eventually(lambda: replica.idle() == 1)
+        gone = asyncio.Event()
+        created = pool.kubernetes.create
+
+        async def slowly(*args: Any, **kwargs: Any) -> Object:
+            pod.kill()
+            await asyncio.gather(pod.task, return_exceptions=True)
+            await gone.wait()
+            return await created(*args, **kwargs)
+
+        pool.kubernetes.create = slowly  # type: ignore[method-assign]
+        asking = asyncio.create_task(replica.chat())
+        await eventually(pod.task.done)
+        in_flight = "sympozium_pod_requests_in_flight"
+        await eventually(lambda: replica.context.metrics.registry.get_sample_value(in_flight) == 0)
+        gone.set()
+        await eventually(lambda: bool(pool.kubernetes.names(RUNS)) and "status" in pool.run())
+        assert pool.run()["status"] == {"start": "cold"}
+        await left(asking)
+
+    async def test_an_answer_that_was_lost_is_given_again_by_another_replica(self, pool: Pool) -> None:
+        """The replica died between the API server's 201 and the poll's answer."""
+        first, second = await pool.replica(), await pool.replica()
+        name = f"{names.idle_job('demo', GENERATION, '0' * 6)}-abcde"
+        claim = {"jobName": names.job_of_pod(name), "podName": name}
+        pool.kubernetes.put(
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": "AgentRun",
+                "metadata": {
+                    "name": "r1",
+                    "annotations": {names.ANNOTATION_REPLY_TO: first.surface},
+                },
+                "spec": {"agentRef": "demo", "mode": "task", "request": BODY, "claim": claim},
+            }
+        )
+        headers = {"Authorization": f"Bearer {pool.issuer.token(name, 'demo-agent')}"}
+        async with httpx2.AsyncClient(timeout=10) as http:
+            again = await http.get(f"{second.surface}/instances/demo/task?lost=1", headers=headers)
+        assert again.json()["run"] == "r1"
+        assert pool.run()["status"] == {"start": "warm"}
+
+    async def test_and_not_once_the_run_has_started_cold(self, pool: Pool) -> None:
+        replica = await pool.replica()
+        name = f"{names.idle_job('demo', GENERATION, '0' * 6)}-abcde"
+        claim = {"jobName": names.job_of_pod(name), "podName": name}
+        pool.kubernetes.put(
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": "AgentRun",
+                "metadata": {"name": "r1"},
+                "spec": {"agentRef": "demo", "mode": "task", "request": BODY, "claim": claim},
+            }
+        )
+        pool.kubernetes.meanwhile(
+            "patch", RUNS, lambda: pool.kubernetes.put(pool.run() | {"status": {"start": "cold"}})
+        )
+        headers = {"Authorization": f"Bearer {pool.issuer.token(name, 'demo-agent')}"}
+        async with httpx2.AsyncClient(timeout=10) as http:
+            again = await http.get(f"{replica.surface}/instances/demo/task?lost=1", headers=headers)
+        assert again.status_code == 204
+        assert pool.run()["status"] == {"start": "cold"}
+
+
+class TestWhoMayWait:
+    @pytest.mark.parametrize(
+        ("pod", "account"),
+        [
+            ("demo-1234-0a1b2c3d-abcde", "demo-agent"),
+            ("demo-warm-0a1b2c3d-0a1b2c3d-abcde", "demo-agent"),
+            ("demo-warm-0a1b2c3d-000000-abcde", "other-agent"),
+        ],
+    )
+    async def test_only_an_idle_pod_of_the_instance(self, pool: Pool, pod: str, account: str) -> None:
+        replica = await pool.replica()
+        headers = {"Authorization": f"Bearer {pool.issuer.token(pod, account)}"}
+        async with httpx2.AsyncClient(timeout=10) as http:
+            asked = await http.get(f"{replica.surface}/instances/demo/task", headers=headers)
+        assert asked.status_code == 403
+
+    async def test_the_pod_of_another_run_does_not_get_a_claimed_runs_task(self, pool: Pool) -> None:
+        replica = await pool.replica()
+        pool.pod(replica.surface)
+        await eventually(lambda: replica.idle() == 1)
+        assert (await replica.chat()).status_code == 200
+        run = pool.run()
+        cold = f"{names.job(run['metadata']['name'], run['metadata']['uid'])}-abcde"
+        headers = {"Authorization": f"Bearer {pool.issuer.token(cold, 'demo-agent')}"}
+        async with httpx2.AsyncClient(timeout=10) as http:
+            asked = await http.get(f"{replica.surface}/runs/{run['metadata']['name']}/task", headers=headers)
+        assert asked.status_code == 403
+
+
+async def test_a_run_that_somebody_applies_is_given_to_an_idle_pod(pool: Pool) -> None:
+    replicas = [await pool.replica() for _ in range(3)]
+    for replica in replicas:
+        pool.pod(replica.surface)
+    await eventually(lambda: all(replica.idle() == 1 for replica in replicas))
+    pool.kubernetes.put(
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": "AgentRun",
+            "metadata": {"name": "r1"},
+            "spec": {"agentRef": "demo", "mode": "task", "task": "hello"},
+        }
+    )
+    await eventually(lambda: pool.run().get("status", {}).get("phase") == "Succeeded")
+    assert pool.run()["status"]["start"] == "warm"
+    await eventually(lambda: sum(replica.idle() for replica in replicas) == 2)
+
+
+async def test_no_pod_does_two_tasks_and_no_run_is_left_alone_whoever_is_killed(pool: Pool) -> None:
+    """Three replicas, requests from all sides, pods that are killed at any moment."""
+    replicas = [await pool.replica() for _ in range(3)]
+    for turn in range(TURNS):
+        await eventually(lambda: is_filled(pool, replicas))
+        asked = [asyncio.create_task(replicas[number % 3].chat()) for number in range(AT_ONCE)]
+        for _ in range(turn % 7):
+            await asyncio.sleep(0.001)
+        pool.pods[-1 - turn % 12].kill()
+        await settled(pool, asked)
+        await left(*asked)
+        await eventually(lambda: not left_to_the_operator(pool))
+        end_cancelled_runs(pool)
+    runs = [pool.kubernetes.object(RUNS, name) for name in pool.kubernetes.names(RUNS)]
+    claims = Counter(run["spec"]["claim"]["podName"] for run in runs if "claim" in run["spec"])
+    done = Counter(run["status"]["podName"] for run in runs if run.get("status", {}).get("phase") == "Succeeded")
+    assert max(claims.values()) == 1
+    assert max(done.values()) == 1
+    assert len(done) > TURNS * AT_ONCE / 2
+
+
+def is_filled(pool: Pool, replicas: list[Replica]) -> bool:
+    """Whether twelve pods wait; in the place of those that have ended there are others."""
+    surfaces = [replica.surface for replica in replicas]
+    for _ in range(sum(not pod.task.done() for pod in pool.pods), 12):
+        first = len(pool.pods) % 3
+        pool.pod(*surfaces[first:], *surfaces[:first])
+    return sum(replica.idle() for replica in replicas) == 12
+
+
+async def settled(pool: Pool, asked: list["asyncio.Task[Any]"]) -> None:
+    """All of these are answered, but for those that the operator has to see to."""
+    await eventually(lambda: len(left_to_the_operator(pool)) == sum(not task.done() for task in asked))
+
+
+def end_cancelled_runs(pool: Pool) -> None:
+    """As the operator does."""
+    for name in pool.kubernetes.names(RUNS):
+        run = pool.kubernetes.object(RUNS, name)
+        if run["spec"].get("cancel") and not run.get("status", {}).get("phase"):
+            pool.kubernetes.put({**run, "status": run.get("status", {}) | {"phase": "Cancelled"}})
+
+
+def left_to_the_operator(pool: Pool) -> list[str]:
+    """The open runs that have no pod, or whose pod is dead."""
+    dead = {pod.name for pod in pool.pods if pod.task.done()}
+    return [
+        name
+        for name in pool.kubernetes.names(RUNS)
+        if not (run := pool.kubernetes.object(RUNS, name)).get("status", {}).get("phase")
+        and not run["spec"].get("cancel")
+        and (run["spec"].get("claim", {}).get("podName") in (None, *dead) or "status" in run)
+    ]

@@ -1,0 +1,83 @@
+"""Runs for idle pods: a pod is taken, a run that names it is made, and the pod gets the run. A run without one is made as well."""
+
+import contextlib
+from typing import Any
+
+from sympozium_api import effective, names
+from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.run import AgentRun
+from sympozium_runs.idle import IdlePods, Key, Poll
+from sympozium_runs.later import Later
+from sympozium_runs.queue import Queue
+from sympozium_runs.store import Store
+
+
+class Claims:
+    """Who gives the idle pods of this replica away."""
+
+    def __init__(self, store: Store, idle: IdlePods, queue: Queue, later: Later) -> None:
+        self._store = store
+        self._idle = idle
+        self._queue = queue
+        self._later = later
+
+    async def create(self, instance: SympoziumInstance, manifest: dict[str, Any]) -> AgentRun:
+        """Make a run: for an idle pod, which gets it at once, or for one that the operator makes."""
+        namespace = instance.metadata.namespace
+        poll = self._take(instance)
+        if poll is None:
+            return await self._store.create(namespace, manifest)
+        try:
+            manifest["spec"]["claim"] = poll.claim.model_dump(by_alias=True)
+            run = await self._store.create(namespace, manifest)
+        except ApiError:
+            poll.put_back()
+            raise
+        except BaseException:
+            poll.retire()  # the run may have been made, and names it
+            raise
+        if not poll.give(run, instance):
+            self._later.do(self._later.insist(run.key, lambda: self._store.decide_start(run, {"start": "cold"})))
+        return run
+
+    def offer(self, run: AgentRun) -> None:
+        """A run was just made: without a caller at any replica, it may have an idle pod of ours."""
+        nobodys = run.spec.claim is None and names.ANNOTATION_REPLY_TO not in run.metadata.annotations
+        undecided = run.status.start is None and run.status.job_name is None and not run.spec.cancel
+        if nobodys and undecided and effective.may_be_warm(run) and self._idle.any:
+            self._later.do(self._offered(run))
+
+    async def _offered(self, run: AgentRun) -> None:
+        with contextlib.suppress(ApiError, ApiUnavailable):  # then it starts cold
+            await self._give(run)
+
+    def observe(self, run: AgentRun) -> None:
+        """Take note of a run as it is in the cluster."""
+        if run.ended:
+            self._idle.forget(run.key)
+        else:
+            self._idle.observe(run)
+
+    def forget(self, key: Key) -> None:
+        """A run is open no more."""
+        self._idle.forget(key)
+
+    def _take(self, instance: SympoziumInstance) -> Poll | None:
+        """A pod for a run that has its place in the queue already."""
+        return self._idle.take(instance) if self._queue.held <= instance.spec.max_concurrent_runs else None
+
+    async def _give(self, run: AgentRun) -> None:
+        """Give a run to an idle pod that nobody made it for. Whoever says first how it starts, one of us or the operator, is right."""
+        instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
+        poll = self._take(instance)
+        if poll is None:
+            return
+        named = {"start": "warm", "jobName": poll.claim.job_name, "podName": poll.claim.pod_name}
+        try:
+            decided = await self._store.decide_start(run, named)
+        except BaseException:
+            poll.retire()
+            raise
+        if not decided or not poll.give(run, instance):
+            poll.put_back()
