@@ -114,7 +114,9 @@ class TestFull:
     def test_who_waits_sees_its_place_and_who_comes_beyond_is_refused_at_once(
         self, full: Endpoint, system: Namespace
     ) -> None:
-        accepted = [self.background(full) for _ in range(4)]
+        accepted = [self.background(full)]
+        until(lambda: full.namespace.status("run", accepted[0]).get("phase") == "Running", within=60)
+        accepted += [self.background(full) for _ in range(3)]
         until(
             lambda: self.places(full, accepted) == [None, 1, 2, 3], within=15, why=lambda: self.places(full, accepted)
         )

@@ -35,3 +35,8 @@ def parsed(timestamp: str) -> datetime:
 def timestamp(moment: datetime) -> str:
     """A point in time as Kubernetes writes it: UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_timestamp(moment: datetime) -> str:
+    """A point in time as Kubernetes writes it where seconds are too coarse: UTC, microseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

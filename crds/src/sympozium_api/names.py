@@ -28,6 +28,8 @@ CLAIMED = "claimed"
 
 ANNOTATION_REPLY_TO = f"{GROUP}/reply-to"
 """Base URL of the replica that holds the caller's connection, e.g. ``http://10.88.0.7:8081``."""
+ANNOTATION_ACCEPTED_AT = f"{GROUP}/accepted-at"
+"""When a web-proxy took a run's request, to the microsecond (``micro_timestamp``): creation times have whole seconds."""
 ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
 ANNOTATION_ACCOUNT = f"{GROUP}/service-account-uid"
 """On a web-proxy's pod: the ServiceAccount that its token stands for."""

@@ -216,6 +216,13 @@ class AgentRun(Resource):
         return self.status.phase in TERMINAL_PHASES
 
     @property
+    def came(self) -> str:
+        """When the run came, as a text that sorts by time: as its web-proxy wrote it, within the second of its creation."""
+        created = self.metadata.creation_timestamp
+        accepted = self.metadata.annotations.get(names.ANNOTATION_ACCEPTED_AT, "")
+        return max(created.replace("Z", ".000000Z"), min(accepted, created))  # "." sorts before "Z"
+
+    @property
     def claimed_pod(self) -> str | None:
         """The pod of the warm pool that does the run; None: a pod is made for it, or nothing is decided yet."""
         if self.status.start == "cold":

@@ -50,7 +50,7 @@ class World:
 async def world() -> AsyncIterator[World]:
     kubernetes, board = FakeKubernetes(), Board()
     store, queue = Store(kubernetes, FakeClock()), Queue()
-    runs = Runs(store, board, queue, idle=IdlePods("http://here", SurfaceMetrics()))
+    runs = Runs(store, board, queue, FakeClock(), idle=IdlePods("http://here", SurfaceMetrics()))
     watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, queue=queue)
     watching = asyncio.create_task(watch.run())
     yield World(kubernetes, board, watch, queue)
@@ -114,7 +114,7 @@ async def test_who_asks_is_told_of_each_run_once_and_of_those_that_were_there_be
 
     for name, created in (("a", "2026-01-01T00:00:02Z"), ("b", "2026-01-01T00:00:01Z")):
         kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": name, "creationTimestamp": created}})
-    runs = Runs(store, board, queue, idle=IdlePods("http://here", SurfaceMetrics()))
+    runs = Runs(store, board, queue, FakeClock(), idle=IdlePods("http://here", SurfaceMetrics()))
     watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, queue=queue, newcomer=newcomer)
     watching = asyncio.create_task(watch.run())
     world = World(kubernetes, board, watch, queue)

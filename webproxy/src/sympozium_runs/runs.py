@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from sympozium_api import endings, names, records
 from sympozium_api.base import owner_reference, seconds
 from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_api.clock import Clock, micro_timestamp
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import End, Record
 from sympozium_api.run import AgentRun
@@ -123,10 +124,11 @@ class Handle:
 class Runs:
     """Creates, follows and cancels runs of instances."""
 
-    def __init__(self, store: Store, board: Board, queue: Queue, *, idle: IdlePods) -> None:
+    def __init__(self, store: Store, board: Board, queue: Queue, clock: Clock, *, idle: IdlePods) -> None:
         self._store = store
         self._board = board
         self._queue = queue
+        self._clock = clock
         self._reply_to = idle.address
         self._later = Later()
         self._claims = Claims(store, idle, queue, self._later)
@@ -240,6 +242,7 @@ class Runs:
                 | {names.LABEL_SOURCE: request.source, names.LABEL_KEY: names.key_hash(request.key_id)},
                 "annotations": {
                     names.ANNOTATION_REPLY_TO: self._reply_to,
+                    names.ANNOTATION_ACCEPTED_AT: micro_timestamp(self._clock.now()),
                     names.ANNOTATION_REQUEST_HASH: digest,
                     names.ANNOTATION_KEY_ID: request.key_id,
                     **({names.ANNOTATION_REQUEST_ID: request.request_id} if request.request_id else {}),

@@ -54,7 +54,7 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
     store, board, idle = Store(client, clock), Board(), IdlePods(settings.reply_to, surface_metrics)
     endpoint = Endpoint(idle.expect)
     queue = Queue(shared=lambda: len(keys.ids) > 1 or endpoint.oauth() is not None)
-    runs = Runs(store, board, queue, idle=idle)
+    runs = Runs(store, board, queue, clock, idle=idle)
     limiter = RateLimiter(clock=clock.monotonic)
     peers = Peers(limiter, endpoint, clock, settings.reply_to)
     run_watch = RunWatch(

@@ -46,7 +46,7 @@ class Runs:
         """One look at a run that was just read."""
         if not run.ended:
             key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
-            if self.admission.note(place(run), _instance(run), run.metadata.creation_timestamp, key_id=key_id):
+            if self.admission.note(place(run), _instance(run), run.came, key_id=key_id):
                 self.pools.arrived(run)
         claims = run.claimed_pod is not None and self.pools.claim(run)
         was_full = self.admission.full
