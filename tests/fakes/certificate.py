@@ -1,6 +1,9 @@
 """Certificates that tests make for themselves."""
 
 import datetime as dt
+import ipaddress
+import ssl
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,3 +25,17 @@ def self_signed(*names: x509.GeneralName) -> tuple[bytes, bytes]:
     pem = serialization.Encoding.PEM
     plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return plain, signed.public_bytes(pem)
+
+
+def local(directory: Path) -> Path:
+    """A file with a key and a certificate for 127.0.0.1."""
+    file = directory / "local.pem"
+    file.write_bytes(b"".join(self_signed(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))))
+    return file
+
+
+def server_side(file: Path) -> ssl.SSLContext:
+    """What a server needs that has such a file."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    return context

@@ -26,7 +26,7 @@ from sympozium_webproxy.context import Context
 from sympozium_webproxy.settings import Settings as ProxySettings
 
 GENERATION = "0a1b2c3d"
-PATIENCE = Patience(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5)
+PATIENCE = Patience(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5, linger=0)
 TURNS, AT_ONCE = 60, 8
 BODY = {"messages": [{"role": "user", "content": "hello"}]}
 
@@ -324,6 +324,19 @@ class TestThatAClaimFails:
 
 
 class TestWhoMayWait:
+    @pytest.mark.parametrize(("generation", "status"), [(GENERATION, 200), ("99999999", 410)])
+    async def test_only_a_pod_that_is_wanted_is_told_what_to_prepare_for(
+        self, pool: Pool, model: Model, generation: str, status: int
+    ) -> None:
+        replica = await pool.replica()
+        name = f"{names.idle_job('demo', generation, '0' * 6)}-abcde"
+        headers = {"Authorization": f"Bearer {pool.issuer.token(name, 'demo-agent')}"}
+        async with httpx2.AsyncClient(timeout=10) as http:
+            asked = await http.get(f"{replica.surface}/instances/demo/prospect", headers=headers)
+        assert asked.status_code == status
+        if status == 200:
+            assert asked.json() == {"baseURL": model.url, "env": {}}
+
     @pytest.mark.parametrize(
         ("pod", "account"),
         [

@@ -23,6 +23,13 @@ class Model(TypedDict):
     headers: dict[str, str]
 
 
+class Prospect(TypedDict):
+    """What the task of an idle pod will have in common with those of its instance, as far as the pod can prepare for it."""
+
+    baseURL: str
+    env: dict[str, str]
+
+
 class Task(TypedDict):
     """What one pod is to do."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import h11
 
-from sympozium_api.records import Task
+from sympozium_api.records import Prospect, Task
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ class Surface:
         self.task_requests: list[dict[str, str]] = []
         self.targets: list[str] = []
         """Path and query of the same."""
-        self._tasks = list(tasks) or [Reply()]
+        self.prospect: Prospect | None = None
+        """What idle pods may prepare for; None: for nothing."""
+        self.tasks = list(tasks) or [Reply()]
         self._events = list(events) or [STORES]
         self._changed = asyncio.Event()
 
@@ -90,10 +92,12 @@ class Surface:
     async def _take(
         self, request: h11.Request, headers: dict[str, str], http: h11.Connection, reader: asyncio.StreamReader
     ) -> Reply:
+        if request.target.endswith(b"/prospect"):
+            return Reply(body=json.dumps(self.prospect).encode()) if self.prospect else Reply(status=410)
         if request.method == b"GET":
             self.task_requests.append(headers)
             self.targets.append(request.target.decode())
-            reply = _next_reply(self._tasks)
+            reply = _next_reply(self.tasks)
             return reply if reply.status != 200 or reply.silent else Reply(body=json.dumps(self.task).encode())
         self.deliveries.append(Delivery(headers))
         reply = _next_reply(self._events)

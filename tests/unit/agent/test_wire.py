@@ -1,13 +1,10 @@
 """The ways to a model: directly over TLS, or through a proxy. All else about a model is in test_model_calls."""
 
-import ipaddress
-import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from tests.fakes.certificate import self_signed
+from tests.fakes.certificate import local, server_side
 from tests.fakes.model import TOKENS, Model, serving
 from tests.unit.agent.conftest import KEY, Pod, task_for
 from tests.unit.agent.surface import replica
@@ -55,23 +52,14 @@ class TestProxy:
         assert error["message"].startswith("model unreachable: ")
 
 
-def certificate(directory: Path) -> Path:
-    """A file with a key and a certificate for 127.0.0.1 that it signed itself."""
-    file = directory / "model.pem"
-    file.write_bytes(b"".join(self_signed(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))))
-    return file
-
-
 @pytest.mark.parametrize("is_trusted", [True, False])
 async def test_a_model_behind_tls_must_be_signed_by_a_trusted_authority(
     pod: Pod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_trusted: bool
 ) -> None:
-    file = certificate(tmp_path)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(file)
+    file = local(tmp_path)
     if is_trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    async with serving(tls=context) as model:
+    async with serving(tls=server_side(file)) as model:
         end = await end_of(pod, "instant", model.url)
     if is_trusted:
         assert end["choices"][0]["message"]["content"] == "".join(TOKENS)

@@ -176,8 +176,12 @@ async def test_an_idle_pod_that_finds_no_room_is_taken_away_and_made_later() -> 
 class TestGenerations:
     @pytest.mark.parametrize(
         "change",
-        [{"authRefs": [{"provider": "openai", "secret": "key"}]}, {"imagePullSecrets": [{"name": "pull"}]}],
-        ids=["secret", "pull secret"],
+        [
+            {"authRefs": [{"provider": "openai", "secret": "key"}]},
+            {"imagePullSecrets": [{"name": "pull"}]},
+            {"agents": {"default": pooled()["spec"]["agents"]["default"] | {"env": {"SSL_CERT_FILE": "/own.pem"}}}},
+        ],
+        ids=["secret", "pull secret", "what it prepares for"],
     )
     async def test_what_changes_the_pod_changes_the_generation(self, world: World, change: Object) -> None:
         world.cluster.put(secret_object("key", "api-key"))

@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 from sympozium_agent.journal import about, log
 from sympozium_agent.mailbox import Events, Mailbox, Outcome, TaskRefused, Unused
 from sympozium_agent.settings import Patience, Settings
+from sympozium_agent.spare import Spare
 from sympozium_agent.termination import termination_message, unused_message
+from sympozium_agent.wire import prepare
 from sympozium_agent.work import Work
 from sympozium_api.records import End, Task, error
 
@@ -32,6 +34,7 @@ class Agent:
         self._stop = stop
         self._environ = environ
         self._patience = patience or Patience()
+        self._spare = Spare()
         self._mailbox = Mailbox(settings.run, settings.addresses, token=settings.token, patience=self._patience)
 
     async def run(self) -> int:
@@ -55,13 +58,24 @@ class Agent:
             return code
         finally:
             stopping.cancel()
+            self._spare.close()
 
     async def _task(self) -> Task:
         settings = self._settings
         if settings.run is not None:
             return await self._mailbox.task()
         log("idle")
-        return await self._mailbox.any_task(settings.instance, settings.idle_ttl)
+        preparing = asyncio.create_task(self._prepare())
+        try:
+            return await self._mailbox.any_task(settings.instance, settings.idle_ttl)
+        finally:
+            preparing.cancel()
+
+    async def _prepare(self) -> None:
+        """Have done by the time a run comes what its call of the model needs."""
+        if prospect := await self._mailbox.prospect(self._settings.instance):
+            self._environ.update(prospect["env"])
+            await prepare(prospect["baseURL"], self._spare)
 
     async def _serve(self, task: Task | None, stopping: asyncio.Task[Any]) -> int:
         time = asyncio.get_running_loop().time
@@ -69,7 +83,7 @@ class Agent:
         events = Events(self._mailbox)
         delivery = asyncio.create_task(events.deliver())
         try:
-            work = Work(events, self._settings.key(), self._environ)
+            work = Work(events, self._settings.key(), self._environ, self._spare)
             done = await _first(work.do(task), stopping, delivery) if task else None
             end = done or _unfinished(stopped=stopping.done())
             if not delivery.done():

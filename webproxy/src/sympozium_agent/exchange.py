@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import h11
@@ -120,29 +120,56 @@ class Exchange:
             transport.abort()
 
 
-@asynccontextmanager
-async def exchange(method: str, url: str, headers: Mapping[str, str], *, connect: float) -> AsyncIterator[Exchange]:
-    """Open a connection within ``connect`` seconds and begin a request on it. Raises Broken."""
+class Connection(NamedTuple):
+    """An open connection, on which nothing was said yet."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the peer has closed it, as far as is known."""
+        return self.reader.at_eof() or self.writer.is_closing()
+
+    def close(self) -> None:
+        """Nothing is left to be read or flushed."""
+        self.writer.transport.abort()
+
+
+async def open_connection(url: str, within: float) -> Connection:
+    """A connection to a URL's host, within so many seconds. Raises Broken."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         raise Broken("the address is neither http:// nor https://")
     secure = parts.scheme == "https"
     try:
-        async with asyncio.timeout(connect):
+        async with asyncio.timeout(within):
             # without happy_eyeballs_delay, with which asyncio loses the socket when this is cancelled as it connects
-            reader, writer = await asyncio.open_connection(
-                parts.hostname, parts.port or (443 if secure else 80), ssl=secure or None
+            opened = Connection(
+                *await asyncio.open_connection(
+                    parts.hostname, parts.port or (443 if secure else 80), ssl=secure or None
+                )
             )
     except (OSError, ValueError) as failure:  # ValueError: no port, or no name that can be looked up
         raise Broken(f"no connection: {failure or 'timed out'}") from failure
-    _notice_silence(writer.get_extra_info("socket"))
-    opened = Exchange(reader, writer)
+    _notice_silence(opened.writer.get_extra_info("socket"))
+    return opened
+
+
+@asynccontextmanager
+async def exchange(
+    method: str, url: str, headers: Mapping[str, str], *, connect: float, spare: Connection | None = None
+) -> AsyncIterator[Exchange]:
+    """Open a connection within ``connect`` seconds, unless there is a spare one, and begin a request on it. Raises Broken."""
+    connection = spare or await open_connection(url, connect)
+    parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
+    opened = Exchange(connection.reader, connection.writer)
     try:
         opened.begin(method, target, {"host": parts.netloc, "connection": "close"} | dict(headers))
         yield opened
     finally:
-        writer.transport.abort()  # nothing is left to be read or flushed, whichever way it ended
+        connection.close()
 
 
 def _notice_silence(connection: socket.socket) -> None:

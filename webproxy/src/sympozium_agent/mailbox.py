@@ -13,7 +13,7 @@ from typing import Any, cast
 from sympozium_agent.exchange import Answer, Broken, Exchange, exchange
 from sympozium_agent.journal import log
 from sympozium_agent.settings import Patience
-from sympozium_api.records import MAX_RECORD_BYTES, End, Record, Started, Task, error
+from sympozium_api.records import MAX_RECORD_BYTES, End, Prospect, Record, Started, Task, error
 
 _UNWANTED = frozenset({401, 403, 410})
 """The answers after which an idle pod need not ask again."""
@@ -82,6 +82,17 @@ class Mailbox:
                 log("task_not_reached", address=address, status=answer.status if answer else None)
                 address = next(addresses)
             await asyncio.sleep(next(pauses))
+
+    async def prospect(self, instance: str) -> Prospect | None:
+        """What a run of the instance will need, as soon as a surface says so; None: none will."""
+        for pause in self.pauses():
+            answer = await self._ask(f"{self.addresses[0]}/instances/{instance}/prospect")
+            if answer is not None and answer.status == 200:
+                return cast(Prospect, json.loads(answer.body))
+            if answer is not None and _is_final(answer.status):
+                break
+            await asyncio.sleep(pause)
+        return None
 
     async def any_task(self, instance: str, ttl: float) -> Task:
         """The task of whatever run of the instance is given to this pod, within ``ttl`` seconds. Raises Unused.

@@ -7,6 +7,7 @@ from typing import Any
 from sympozium_agent.answer import as_chat, chunk_of
 from sympozium_agent.exchange import Broken, Response
 from sympozium_agent.loop import ModelError
+from sympozium_agent.spare import Spare
 from sympozium_agent.sse import Parser
 from sympozium_agent.wire import post_for
 from sympozium_api import records
@@ -20,7 +21,8 @@ Chunk = dict[str, Any]
 class Provider:
     """One model; proxies and certificate authorities are those of the process's environment."""
 
-    def __init__(self, model: records.Model, key: str | None) -> None:
+    def __init__(self, model: records.Model, key: str | None, spare: Spare) -> None:
+        self._spare = spare
         self._base_url = model["baseURL"].rstrip("/")
         self._headers = {
             "content-type": "application/json",
@@ -38,7 +40,7 @@ class Provider:
         url = f"{self._base_url}/{'chat/completions' if 'messages' in request else 'completions'}"
         answered = False
         try:
-            async with post_for(url)(url, self._headers, body) as response:
+            async with post_for(url, self._spare)(url, self._headers, body) as response:
                 answered = True
                 if not 200 <= response.head.status < 300:
                     raise await _refusal(response)

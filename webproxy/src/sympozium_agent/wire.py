@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
-from sympozium_agent.exchange import CONNECT_SECONDS, Exchange, Head, Response, exchange
+from sympozium_agent.exchange import CONNECT_SECONDS, Broken, Connection, Exchange, Head, Response, exchange
+from sympozium_agent.spare import Spare
 
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 
@@ -14,13 +16,28 @@ Post = Callable[[str, Mapping[str, str], bytes], AbstractAsyncContextManager[Res
 """Posts a body with headers to a URL. Raises Broken."""
 
 
-def post_for(url: str) -> Post:
-    """The way to this URL. What needs more than a connection of its own is left to httpx2, at the cost of its import."""
-    if _names_a_proxy(os.environ) or not url.isascii() or "@" in urlsplit(url).netloc:
-        from sympozium_agent.proxied import post  # noqa: PLC0415 - 65 ms that most pods need not spend
+def post_for(url: str, spare: Spare) -> Post:
+    """The way to this URL."""
+    return _indirect() if _is_beyond_us(url) else partial(direct, spare=spare)
 
-        return post
-    return direct
+
+async def prepare(url: str, spare: Spare) -> None:
+    """Have ready whatever a post to this URL needs, until this is cancelled."""
+    if _is_beyond_us(url):
+        _indirect()
+    else:
+        await spare.keep(url)
+
+
+def _is_beyond_us(url: str) -> bool:
+    """What needs more than a connection of its own is left to httpx2."""
+    return _names_a_proxy(os.environ) or not url.isascii() or "@" in urlsplit(url).netloc
+
+
+def _indirect() -> Post:
+    from sympozium_agent.proxied import post  # noqa: PLC0415 - 65 ms that most pods need not spend
+
+    return post
 
 
 def _names_a_proxy(environ: Mapping[str, str]) -> bool:
@@ -35,10 +52,29 @@ class _Direct:
 
 
 @asynccontextmanager
-async def direct(url: str, headers: Mapping[str, str], body: bytes) -> AsyncIterator[Response]:
+async def direct(url: str, headers: Mapping[str, str], body: bytes, spare: Spare) -> AsyncIterator[Response]:
     """Post over a connection of its own. Certificate authorities are OpenSSL's, and those of SSL_CERT_FILE and SSL_CERT_DIR."""
-    framing = {"content-length": str(len(body)), "accept-encoding": "identity"}
-    async with exchange("POST", url, framing | dict(headers), connect=CONNECT_SECONDS) as request:
-        request.send(body)
-        request.finish()
-        yield _Direct(await request.head(), request)
+    headers = {"content-length": str(len(body)), "accept-encoding": "identity"} | dict(headers)
+    opened = spare.take(url)
+    async with AsyncExitStack() as connections:
+        try:
+            response = await _begin(connections, url, headers, body, opened)
+        except Broken:
+            if opened is None:
+                raise
+            response = await _begin(connections, url, headers, body)  # as we spoke, the spare one's peer closed it
+        yield response
+
+
+async def _begin(
+    connections: AsyncExitStack,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    spare: Connection | None = None,
+) -> _Direct:
+    asking = exchange("POST", url, headers, connect=CONNECT_SECONDS, spare=spare)
+    request = await connections.enter_async_context(asking)
+    request.send(body)
+    request.finish()
+    return _Direct(await request.head(), request)

@@ -9,16 +9,20 @@ from sympozium_agent.journal import failed, log
 from sympozium_agent.loop import CallModel, Finish, ModelError, converse
 from sympozium_agent.mailbox import Events
 from sympozium_agent.provider import Provider
+from sympozium_agent.spare import Spare
 from sympozium_api.records import Delta, Done, End, Task, Usage, error
 
 
 class Work:
-    """One task's work; records go to ``events``, ``key`` is the model's API key, the task's variables go to ``environ``."""
+    """One task's work; records go to ``events``, ``key`` is the model's API key, the task's variables go to ``environ``,
+    and a ``spare`` connection is used where there is one.
+    """
 
-    def __init__(self, events: Events, key: str | None, environ: MutableMapping[str, str]) -> None:
+    def __init__(self, events: Events, key: str | None, environ: MutableMapping[str, str], spare: Spare) -> None:
         self._events = events
         self._key = key
         self._environ = environ
+        self._spare = spare
 
     async def do(self, task: Task) -> End:
         """The end record of the task, whatever happens; only cancellation leaves without one."""
@@ -45,7 +49,7 @@ class Work:
 
     async def _finish(self, task: Task) -> Finish:
         self._environ.update(task["env"])  # before the model is called: proxies and certificate authorities are there
-        model = Provider(task["model"], self._key)
+        model = Provider(task["model"], self._key, self._spare)
         steps = converse(task["request"])
         step = next(steps)
         while isinstance(step, CallModel):

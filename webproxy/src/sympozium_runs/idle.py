@@ -130,17 +130,21 @@ class IdlePods:
         """From now on the pod may be taken, if it is one of those that the instance wants."""
         if self._is_draining:
             poll.put_back()
-        elif names.idle_generation(poll.pod) == self._generation:
+        elif self.wants(poll.pod):
             self._waiting[poll.pod] = poll
         else:
             poll.retire()
+
+    def wants(self, pod: str) -> bool:
+        """Whether a pod is of the generation that the instance has now."""
+        return names.idle_generation(pod) == self._generation
 
     def expect(self, instance: SympoziumInstance) -> None:
         """Take note of what idle pods are made from now; those of another generation end."""
         pool = instance.status.warm_pool
         self._generation = pool.generation if pool else None
         for pod, poll in list(self._waiting.items()):
-            if names.idle_generation(pod) != self._generation:
+            if not self.wants(pod):
                 del self._waiting[pod]
                 poll.retire()
 

@@ -59,8 +59,9 @@ class RunsSurface:
         self._idle = idle
 
     def routes(self) -> list[Route]:
-        """The three routes of a pod, health and metrics."""
+        """The four routes of a pod, health and metrics."""
         return [
+            Route("/instances/{name}/prospect", self.prospect, methods=["GET"]),
             Route("/instances/{name}/task", self.any_task, methods=["GET"]),
             Route("/runs/{name}/task", self.task, methods=["GET"]),
             Route("/runs/{name}/events", self.events, methods=["POST"]),
@@ -80,29 +81,40 @@ class RunsSurface:
         """GET /instances/{name}/task: what an idle pod is to do, as soon as a run is given to it. 204: nothing so far; 410: it is
         not wanted any more. ``?lost``: its last poll was cut off, and may have been answered.
         """
-        pod = await self._tokens.caller(request)
-        instance = request.path_params["name"]
-        if names.idle_generation(pod.name) is None or pod.service_account != names.agent_service_account(instance):
-            raise HTTPException(403, "the token is not of an idle pod of this instance")
-        if self._idle is None:
-            raise HTTPException(404, "idle pods wait at their instance's web endpoint")
-        with self._idle.poll(pod.name) as poll:
+        pod, idle = await self._admit_idle(request)
+        with idle.poll(pod.name) as poll:
             leaving = asyncio.create_task(_leave(request, poll))
             try:
-                if "lost" not in request.query_params or not await self._given_again(poll, pod.namespace):
-                    self._idle.offer(poll)
+                if "lost" not in request.query_params or not await self._given_again(idle, poll, pod.namespace):
+                    idle.offer(poll)
                 found = await poll.wait(POLL_SECONDS)
             finally:
                 leaving.cancel()
         if not isinstance(found, Given):
             return Response(status_code=204 if found is NotGiven.AGAIN else 410)
         request.state.run = found.run
-        return await self._told(found.run, found.instance, pod, surface=self._idle.address)
+        return await self._told(found.run, found.instance, pod, surface=idle.address)
 
-    async def _given_again(self, poll: Poll, namespace: str) -> bool:
+    async def prospect(self, request: Request) -> Response:
+        """GET /instances/{name}/prospect: what an idle pod may prepare for. 410: for nothing, it is of another generation."""
+        pod, idle = await self._admit_idle(request)
+        if not idle.wants(pod.name):
+            raise HTTPException(410, "pods of this generation are not wanted")
+        return JSONResponse(task.prospect(await self._instance(pod.namespace, request.path_params["name"])))
+
+    async def _admit_idle(self, request: Request) -> tuple[Pod, IdlePods]:
+        """The idle pod of the instance in the path that asks, and those among whom it is."""
+        pod = await self._tokens.caller(request)
+        account = names.agent_service_account(request.path_params["name"])
+        if names.idle_generation(pod.name) is None or pod.service_account != account:
+            raise HTTPException(403, "the token is not of an idle pod of this instance")
+        if self._idle is None:
+            raise HTTPException(404, "idle pods wait at their instance's web endpoint")
+        return pod, self._idle
+
+    async def _given_again(self, idle: IdlePods, poll: Poll, namespace: str) -> bool:
         """Give a pod the run that another replica gave it, if the answer was lost on the way. The pod has no other task: it asks."""
-        assert self._idle is not None  # noqa: S101 - only asked for where idle pods may wait
-        key = await self._idle.run_of(poll.pod)
+        key = await idle.run_of(poll.pod)
         if key is None:
             return False
         run = await self._store.get(*key)

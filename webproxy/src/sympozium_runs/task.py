@@ -5,7 +5,7 @@ from typing import Any
 
 from sympozium_api import effective, logs, skills
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.records import Task
+from sympozium_api.records import Prospect, Task
 from sympozium_api.run import AgentRun
 from sympozium_api.skills import InstalledSkill
 from sympozium_api.trace import TraceContext
@@ -33,6 +33,11 @@ def build(
         "timeoutSeconds": seconds_left,
         "log": logs.about(run),
     }
+
+
+def prospect(instance: SympoziumInstance) -> Prospect:
+    """What the tasks of runs that name no model of their own have in common."""
+    return {"baseURL": effective.model(instance).base_url, "env": instance.spec.agents.default.env}
 
 
 def _request(run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill]) -> dict[str, Any]:

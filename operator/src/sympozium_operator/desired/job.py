@@ -86,8 +86,9 @@ def build_idle(instance: SympoziumInstance, agent: AgentPod, idle: Idle, token: 
 
 
 def generation(instance: SympoziumInstance, agent: AgentPod, idle: Idle) -> str:
-    """What the idle pods of an instance are made from, as a hash: one that differs may not take the place of another."""
-    made_from = json.dumps([_idle_template(instance, agent, idle), idle.secret_version], sort_keys=True)
+    """What the idle pods of an instance are made from and prepare for, as a hash: one that differs may not replace another."""
+    prospect = [effective.model(instance).base_url, instance.spec.agents.default.env]
+    made_from = json.dumps([_idle_template(instance, agent, idle), idle.secret_version, prospect], sort_keys=True)
     return hashlib.sha256(made_from.encode()).hexdigest()[:8]
 
 

@@ -1,0 +1,104 @@
+"""A connection to the model that an idle pod opened before its run came."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.fakes.certificate import local, server_side
+from tests.fakes.model import TOKENS, Model
+from tests.unit.agent.conftest import QUICK, Pod, task_for
+from tests.unit.agent.surface import Reply, replica
+
+from sympozium_agent.agent import Agent
+from sympozium_agent.spare import Spare
+
+
+class Door:
+    """A model behind TLS, or without it, that counts who comes in.
+
+    The first ``hasty`` ones find it shut again, at once or as they begin to speak.
+    """
+
+    def __init__(self, *, hasty: int = 0, until_spoken_to: bool = False) -> None:
+        self.model = Model()
+        self.entered = 0
+        self._hasty = hasty
+        self._until_spoken_to = until_spoken_to
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.entered += 1
+        if self.entered > self._hasty:
+            await self.model.serve(reader, writer)
+            return
+        if self._until_spoken_to:
+            await reader.read(1)
+        writer.close()
+
+    @asynccontextmanager
+    async def open(self, file: Path | None) -> AsyncIterator[None]:
+        tls = server_side(file) if file else None
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=tls)
+        self.model.url = f"{'https' if file else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        try:
+            yield
+        finally:
+            server.close()
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = local(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    return file
+
+
+async def answered(pod: Pod, door: Door, file: Path, *, after: int) -> int:
+    """How many connections an idle pod made of which the run came after so many."""
+    async with door.open(file), replica(task_for(door.model), tasks=[Reply(status=204)]) as surface:
+        surface.prospect = {"baseURL": door.model.url, "env": {}}
+        settings = replace(pod.settings(surface.url), run=None, instance="demo", idle_ttl=60)
+        running = asyncio.create_task(Agent(settings, pod.stop, environ=pod.environ, patience=QUICK).run())
+        async with asyncio.timeout(5):
+            while door.entered < after:
+                await asyncio.sleep(0.001)
+            surface.tasks = [Reply()]
+            assert await running == 0
+    assert surface.end["choices"][0]["message"]["content"] == "".join(TOKENS)
+    return door.entered
+
+
+async def test_hands_were_shaken_before_the_run_came(pod: Pod, trusted: Path) -> None:
+    assert await answered(pod, Door(), trusted, after=1) == 1
+
+
+async def test_one_that_the_model_closed_is_opened_again(
+    pod: Pod, trusted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sympozium_agent.spare._LOOK_SECONDS", 0.01)
+    assert await answered(pod, Door(hasty=1), trusted, after=2) == 2
+
+
+async def test_one_that_the_model_closes_as_it_is_used_costs_no_answer(pod: Pod, trusted: Path) -> None:
+    assert await answered(pod, Door(hasty=1, until_spoken_to=True), trusted, after=1) == 2
+
+
+async def test_a_model_without_tls_is_not_connected_to() -> None:
+    door = Door()
+    async with door.open(None):
+        await Spare().keep(door.model.url)
+    assert door.entered == 0
+
+
+async def test_a_connection_to_another_host_is_not_used(trusted: Path) -> None:
+    door, spare = Door(), Spare()
+    async with door.open(trusted):
+        keeping = asyncio.create_task(spare.keep(door.model.url))
+        async with asyncio.timeout(5):
+            while not door.entered:
+                await asyncio.sleep(0.001)
+        keeping.cancel()
+        assert spare.take("https://another.example/v1/chat/completions") is None
+        assert spare.take(f"{door.model.url}/chat/completions") is None
