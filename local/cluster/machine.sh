@@ -91,6 +91,11 @@ cgroups_create() {
     for setting in cpuset.cpus cpuset.mems; do   # version 1: empty in a new group, and then no process may enter
       [ -e "$hierarchy/$CLUSTER/$setting" ] && cat "$hierarchy/$setting" >"$hierarchy/$CLUSTER/$setting"
     done
+    # The daemons are in no group: each of their threads would weigh as much as all pods together. Where systemd has put them into
+    # one, all of them weigh half as much as the pods. Version 1, version 2:
+    for setting in cpu.shares=8192 cpu.weight=800; do
+      [ -e "$hierarchy/$CLUSTER/${setting%=*}" ] && echo "${setting#*=}" >"$hierarchy/$CLUSTER/${setting%=*}"
+    done
     # version 2: hand the controllers down
     [ -e "$hierarchy/cgroup.subtree_control" ] && sed 's/\</+/g' "$hierarchy/cgroup.controllers" >"$hierarchy/cgroup.subtree_control" 2>/dev/null
   done
