@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from sympozium_api.base import seconds
 from sympozium_api.instance import Autoscaling, OAuth, RateLimit, SkillRef, SympoziumInstance, WarmPool
-from sympozium_api.names import WEB_ENDPOINT_SKILL
+from sympozium_api.names import DNS_LABEL, WEB_ENDPOINT_SKILL
 from sympozium_api.run import AgentRun
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 MAX_RATE = 1_000_000
 
-_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_HOSTNAME = re.compile(rf"(?!.*\.[0-9]+$)(?!.{{254}}){_LABEL}(\.{_LABEL})*")
+_HOSTNAME = re.compile(rf"(?!.*\.[0-9]+$)(?!.{{254}}){DNS_LABEL}(\.{DNS_LABEL})*")
 
 
 class InvalidSpec(ValueError):

@@ -10,6 +10,9 @@ GROUP = "sympozium.ai"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
+DNS_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+"""Pattern of a namespace's name (RFC 1123), and of an AgentRun's."""
+
 FIELD_MANAGER = "sympozium-operator"
 
 LABEL_INSTANCE = f"{GROUP}/instance"

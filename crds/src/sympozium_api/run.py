@@ -200,7 +200,7 @@ class AgentRun(Resource):
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
+                f"self.metadata.name.matches('^{names.DNS_LABEL}$')",
                 "metadata.name must be at most 63 characters of a-z, 0-9 and -",
             ),
             rule("!has(oldSelf.status) || has(self.status)", "status cannot be removed"),

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sympozium_api import environment
 from sympozium_api.base import seconds
 from sympozium_api.client.auth import SERVICE_ACCOUNT
-from sympozium_api.names import RUNS_PORT
+from sympozium_api.names import DNS_LABEL, RUNS_PORT
 from sympozium_operator.desired.quantity import InvalidQuantity, quantity
 
 T = TypeVar("T")
@@ -142,7 +142,7 @@ def _required(text: str) -> str:
 def _namespaces(text: str) -> tuple[str, ...]:
     found = tuple(part.strip() for part in text.split(",") if part.strip())
     for name in found:
-        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
+        if not re.fullmatch(DNS_LABEL, name):
             raise ValueError("is not a comma-separated list of namespaces")
     return found
 

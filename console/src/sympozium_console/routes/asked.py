@@ -8,11 +8,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from sympozium_api.names import DNS_LABEL
 from sympozium_api.run import Phase
 from sympozium_console import context, errors, models
 from sympozium_runs.http import body
 
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
 Name = Annotated[str, Path(max_length=253, pattern=_SUBDOMAIN)]
@@ -45,13 +45,13 @@ class _Query(BaseModel):
 class InNamespace(_Query):
     """The namespace of one object."""
 
-    namespace: Annotated[str, Field(pattern=f"^{_LABEL}$")] = "default"
+    namespace: Annotated[str, Field(pattern=f"^{DNS_LABEL}$")] = "default"
 
 
 class OfNamespace(_Query):
     """The namespace of a list."""
 
-    namespace: Annotated[str, Field(pattern=f"^({_LABEL})?$", description="Left out or empty: all namespaces.")] = ""
+    namespace: Annotated[str, Field(pattern=f"^({DNS_LABEL})?$", description="Left out or empty: all namespaces.")] = ""
 
     @property
     def space(self) -> str | None:

@@ -15,7 +15,6 @@ from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
 from sympozium_webproxy.routes.start import api_away
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _CANCEL_SECONDS = 20.0
 """How long a cancel waits for its run to have ended, which takes well below a second where the operator is not busy."""
 _PAGE = 20
@@ -81,7 +80,7 @@ async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
 
 
 async def _read(read: Callable[[str, str], Awaitable[Found]], request: Request, name: str) -> Found | None:
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(names.DNS_LABEL, name):
         return None
     try:
         with api_away():

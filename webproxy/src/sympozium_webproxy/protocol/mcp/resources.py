@@ -6,11 +6,12 @@ from typing import Any
 
 from mcp_types import ReadResourceResult, Resource, ResourceTemplate, TextResourceContents
 
+from sympozium_api import names
 from sympozium_api.endings import record_of
 from sympozium_api.run import AgentRun
 from sympozium_webproxy.protocol.mcp import results
 
-_URI = re.compile(r"sympozium://runs/([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)")
+_URI = re.compile(f"sympozium://runs/({names.DNS_LABEL})")
 _JSON = "application/json"
 _LONGEST_TITLE = 80
 

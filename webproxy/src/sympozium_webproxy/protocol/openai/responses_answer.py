@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sympozium_api import names
 from sympozium_api.clock import parsed
 from sympozium_api.endings import record_of
 from sympozium_api.records import Done, End
@@ -14,7 +15,7 @@ from sympozium_webproxy.protocol.openai import responses_items as items
 from sympozium_webproxy.protocol.openai.bodies import JsonObject, invalid
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 
-_ID = re.compile(r"resp_([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)")
+_ID = re.compile(f"resp_({names.DNS_LABEL})")
 _CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Why a model stopped before it had finished: its word, and OpenAI's for it."""
 _ECHOED: JsonObject = {
