@@ -158,9 +158,18 @@ def warm_pool(instance: SympoziumInstance) -> WarmPool | None:
 def may_be_warm(run: AgentRun) -> bool:
     """Whether an idle pod of the instance can do a run: not one that needs another key or another way to the model."""
     own = run.spec.model
-    return not run.spec.skills and (
+    return unsupported(run) is None and (
         own is None or (own.provider, own.base_url, own.auth_secret_ref) == (None, None, None)
     )
+
+
+def unsupported(run: AgentRun) -> str | None:
+    """What is wrong with a run that asks for something that the API knows and this version cannot do; None: nothing."""
+    if run.spec.skills:
+        return "spec.skills: not supported by this version; the run has the skills of its instance"
+    if run.spec.tool_policy is not None:
+        return "spec.toolPolicy: not supported by this version, whose agents have no tools of their own; remove it"
+    return None
 
 
 def key_names(provider: str) -> tuple[str, str]:

@@ -102,7 +102,7 @@ class RunSpec(ApiModel):
     skills: Annotated[list[SkillRef], Field(max_length=32)] = []
     """Skills of this run. This version refuses a run in mode task that names any: it has its instance's."""
     tool_policy: ToolPolicy | None = None
-    """Which tools the agent may call."""
+    """Which tools the agent may call. This version refuses a run in mode task that has it: its agents have none of their own."""
     timeout: Duration | None = None
     """How long the run may take. Default: the instance's ``runTimeout``."""
     cancel: bool = False

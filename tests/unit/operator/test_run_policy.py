@@ -74,12 +74,16 @@ def test_a_run_whose_instance_never_comes_times_out() -> None:
     assert error(decide(seen(66, instance=None, run=run(timeout="1m")))) == ("timeout", 504)
 
 
-def test_skills_of_its_own_are_refused_and_not_left_out() -> None:
-    decision = decide(seen(1, run=run(skills=[{"configMapRef": "notes"}])))
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("skills", [{"configMapRef": "notes"}]), ("toolPolicy", {"deny": ["shell"]}), ("toolPolicy", {})],
+)
+def test_what_this_version_cannot_do_is_refused_and_not_left_out(field: str, value: Any) -> None:
+    decision = decide(seen(1, run=run(**{field: value})))
     assert error(decision) == ("unsupported_parameter", 400)
     assert isinstance(decision, End)
     assert decision.record["type"] == "error"
-    assert decision.record["error"]["message"].startswith("spec.skills: ")
+    assert decision.record["error"]["message"].startswith(f"spec.{field}: ")
 
 
 def test_a_run_that_never_gets_its_turn_times_out() -> None:

@@ -170,9 +170,8 @@ def _without_job(seen: Input) -> Decision:  # noqa: PLR0911 - one line per rule,
         return End(records.error("lost", "the run's Job is gone; a run is never started twice", 502))
     if left <= 0:
         return End(records.error("timeout", "the run's time was over before it could be started", 504))
-    if run.spec.skills:
-        text = "spec.skills: not supported by this version; the run has the skills of its instance"
-        return End(records.error("unsupported_parameter", text, 400))
+    if (trouble := effective.unsupported(run)) is not None:
+        return End(records.error("unsupported_parameter", trouble, 400))
     if seen.instance is None:
         missing = f"there is no SympoziumInstance {run.spec.agent_ref} in namespace {run.metadata.namespace}"
         return _report(seen, Finding("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
