@@ -29,6 +29,8 @@ instance_wait() {
   done
 }
 
+a_pod_is_idle() { [[ $(curl --silent "$SYMPOZIUM_URL/metrics") == *$'\n'"sympozium_idle_pods "[1-9]* ]]; }
+
 chat_body() { printf '{"model": "smollm2", "stream": true, "max_tokens": 100, "messages": [{"role": "user", "content": "%s"}]}' "$QUESTION"; }
 
 chat() {
@@ -42,6 +44,7 @@ kubectl apply --filename "$LOCAL/demo-instance.yaml" >/dev/null
 instance_wait
 environment_write                            # now with its API key
 wait_until 60 "the API" curl --silent --fail "$SYMPOZIUM_URL/health" || fail "nothing answers at $SYMPOZIUM_URL/health"
+wait_until 20 "an idle pod" a_pod_is_idle || true    # without one the answer begins later
 say "asking it: $QUESTION"
 echo
 chat || fail "the chat completion failed"
