@@ -1,26 +1,20 @@
 """Start runs and follow them to their end: what the routes of the web-proxy call."""
 
 import asyncio
-import hashlib
-import json
-import math
-import secrets
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from sympozium_api import endings, names, records
-from sympozium_api.base import owner_reference, seconds
 from sympozium_api.client import ApiError, ApiUnavailable
-from sympozium_api.clock import Clock, micro_timestamp
+from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.records import End, Record
 from sympozium_api.run import AgentRun
-from sympozium_api.trace import TraceContext
 from sympozium_runs.board import Board, Follower
 from sympozium_runs.claims import Claims
 from sympozium_runs.idle import IdlePods
 from sympozium_runs.later import Later
 from sympozium_runs.queue import Queue, QueueFull
+from sympozium_runs.request import RunRequest, run_name
 from sympozium_runs.store import Store
 
 _IN_DOUBT_SECONDS = 2.0
@@ -28,34 +22,6 @@ _IN_DOUBT_SECONDS = 2.0
 
 class KeyReused(Exception):
     """The Idempotency-Key was used before, with another request."""
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What a caller asks an instance's agent."""
-
-    body: dict[str, Any]
-    """An OpenAI chat completion body."""
-    source: str
-    """Which door it came through: ``web-proxy``, ``mcp``, ``api``."""
-    key_id: str
-    """Name of the caller's API key, never the key."""
-    idempotency_key: str | None = None
-    request_id: str | None = None
-    trace: TraceContext | None = None
-    """Below which span the run's call of the model belongs."""
-    model: str | None = None
-    """The model that answers; None: the instance's own."""
-    wait_seconds: float | None = None
-    """How long the caller waits; then it gets an error, and a run for which nobody else waits is cancelled."""
-    asked: dict[str, Any] | None = None
-    """What the caller itself sent, where ``body`` was made from it: an Idempotency-Key stands for this."""
-    response: dict[str, Any] | None = None
-    """What the run keeps for its caller beside the conversation."""
-    background: bool = False
-    """Whether the run goes on without its caller."""
-    forwarded: dict[str, str] = field(default_factory=dict, repr=False)
-    """The caller's headers that go to the model, with this run only; they are not written anywhere."""
 
 
 class Observer(Protocol):
@@ -139,7 +105,7 @@ class Runs:
         Raises KeyReused (same key, other body), QueueFull, ApiError (the API server refused the run), ApiUnavailable.
         """
         began = asyncio.get_running_loop().time()
-        name = _run_name(instance, request.key_id, request.idempotency_key)
+        name = run_name(instance, request.key_id, request.idempotency_key)
         key = (instance.metadata.namespace, name)
         follower = self._board.follow(key, wants=not request.background)  # before the run exists: its pod may be quick
         try:
@@ -183,10 +149,6 @@ class Runs:
         labels = f"{names.LABEL_INSTANCE}={instance},{names.LABEL_KEY}={names.key_hash(key_id)}"
         return await self._store.ended(namespace, labels, limit=limit, after=after)
 
-    def name_of(self, instance: SympoziumInstance, key_id: str, idempotency_key: str) -> str:
-        """The name of the run that a key's request with this Idempotency-Key makes, or has made."""
-        return _run_name(instance, key_id, idempotency_key)
-
     def works(self, run: AgentRun) -> bool:
         """Whether the run's pod has spoken, as far as is known here."""
         return run.status.phase == "Running" or self._board.speaks(run.key)
@@ -202,12 +164,13 @@ class Runs:
         self._board.stop(run.key)
 
     async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> AgentRun:
-        namespace, digest = instance.metadata.namespace, _digest(request.asked or request.body)
+        namespace = instance.metadata.namespace
         places = instance.spec.max_concurrent_runs + instance.spec.max_queued_runs
         try:
             self._queue.enter(name, request.key_id, places)
             with self._board.keeping((namespace, name), request.forwarded):
-                made = await self._claims.create(instance, self._manifest(instance, request, name, digest))
+                manifest = request.manifest(instance, name, reply_to=self._reply_to, now=self._clock.now())
+                made = await self._claims.create(instance, manifest)
         except QueueFull as full:
             if request.idempotency_key is None:
                 raise
@@ -220,7 +183,7 @@ class Runs:
             if self._board.noted(made.key) is None:  # else the watch was quicker, and has seen more
                 self._board.note(made)
             return made
-        if found.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != digest:
+        if found.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != request.digest:
             raise KeyReused
         self.observe(found)
         return found
@@ -231,34 +194,6 @@ class Runs:
             return await self._store.get(namespace, name)
         except ApiError as error:
             raise (instead if error.not_found else error) from None
-
-    def _manifest(self, instance: SympoziumInstance, request: RunRequest, name: str, digest: str) -> dict[str, Any]:
-        return {
-            "apiVersion": names.API_VERSION,
-            "kind": "AgentRun",
-            "metadata": {
-                "name": name,
-                "labels": names.labels("run", instance=instance.metadata.name)
-                | {names.LABEL_SOURCE: request.source, names.LABEL_KEY: names.key_hash(request.key_id)},
-                "annotations": {
-                    names.ANNOTATION_REPLY_TO: self._reply_to,
-                    names.ANNOTATION_ACCEPTED_AT: micro_timestamp(self._clock.now()),
-                    names.ANNOTATION_REQUEST_HASH: digest,
-                    names.ANNOTATION_KEY_ID: request.key_id,
-                    **({names.ANNOTATION_REQUEST_ID: request.request_id} if request.request_id else {}),
-                    **(request.trace.annotations if request.trace else {}),
-                    **({names.ANNOTATION_FORWARDS: "true"} if request.forwarded else {}),
-                },
-                "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],
-            },
-            "spec": {
-                "agentRef": instance.metadata.name,
-                "mode": "task",
-                "request": request.body,
-                **({"response": request.response} if request.response else {}),
-                **_own(instance, request),
-            },
-        }
 
     def observe(self, run: AgentRun) -> None:
         """Take note of how a run is in the cluster: its end, or the wish to cancel it, whoever wrote it."""
@@ -298,27 +233,3 @@ class Runs:
 
     async def _cancel(self, key: tuple[str, str]) -> None:
         await self._later.insist(key, lambda: self._store.cancel(*key))
-
-
-def _run_name(instance: SympoziumInstance, key_id: str, idempotency_key: str | None) -> str:
-    """Picked before the first attempt to create it, so that a repeated attempt finds the run (rule 6)."""
-    prefix = instance.metadata.name
-    if idempotency_key is None:
-        return f"{prefix}-{secrets.token_hex(6)}"
-    parts = json.dumps([instance.metadata.uid, key_id, idempotency_key])
-    return f"{prefix}-{hashlib.sha256(parts.encode()).hexdigest()[:20]}"
-
-
-def _own(instance: SympoziumInstance, request: RunRequest) -> dict[str, Any]:
-    """What the request wants otherwise than the instance has it."""
-    agent, found = instance.spec.agents.default, dict[str, Any]()
-    if request.model not in (None, agent.model):
-        found["model"] = {"model": request.model}
-    wait, nobody_else = request.wait_seconds, request.idempotency_key is None
-    if wait is not None and nobody_else and wait < seconds(agent.run_timeout):
-        found["timeout"] = f"{math.ceil(wait)}s"  # should this replica, and its timer, be gone by then
-    return found
-
-
-def _digest(body: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

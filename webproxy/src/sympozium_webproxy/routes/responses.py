@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse
 from sympozium_api.records import Done, Record
 from sympozium_api.run import AgentRun
 from sympozium_runs.http import sse
-from sympozium_runs.runs import Handle, RunRequest
+from sympozium_runs.request import RunRequest
+from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import (
     bodies,

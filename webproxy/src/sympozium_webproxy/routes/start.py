@@ -8,7 +8,8 @@ from starlette.requests import Request
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_runs.queue import QueueFull
-from sympozium_runs.runs import Handle, KeyReused, RunRequest
+from sympozium_runs.request import RunRequest
+from sympozium_runs.runs import Handle, KeyReused
 from sympozium_runs.tracing import RunFacts
 from sympozium_webproxy import context
 from sympozium_webproxy.endpoint import Serving

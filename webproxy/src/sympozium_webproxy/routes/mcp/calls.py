@@ -7,7 +7,8 @@ from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp_types import CallToolResult
 
 from sympozium_api.records import End
-from sympozium_runs.runs import Handle, RunRequest
+from sympozium_runs.request import RunRequest
+from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
 from sympozium_webproxy.endpoint import Serving
 from sympozium_webproxy.protocol.mcp import results, tasks

@@ -28,6 +28,7 @@ from mcp_types import (
 )
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, is_version_at_least
 
+from sympozium_runs.request import run_name
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import events, results, sessions
@@ -257,7 +258,7 @@ async def _cancel(caller: Caller, session: Session, request_id: events.RequestId
 def _run_name(caller: Caller, session: Session, request_id: events.RequestId) -> str:
     parts = context.of(caller.http)
     instance = parts.endpoint.serving().instance
-    return parts.runs.name_of(instance, caller.key_id, events.run_key(session.id, request_id))
+    return run_name(instance, caller.key_id, events.run_key(session.id, request_id))
 
 
 async def _resumed(request: Request, caller: Caller, session: Session, place: Place) -> Response:
