@@ -14,8 +14,9 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, Object, api_error
 from tests.fakes.model import Model
+from tests.fakes.node import GENERATION
 from tests.fakes.pod import FakePod, TokenIssuer
-from tests.integration.conftest import KEY, assembled, eventually, instance
+from tests.integration.conftest import KEY, assembled, eventually, warm_instance
 
 from sympozium_agent.agent import Agent
 from sympozium_agent.settings import Patience, Settings
@@ -25,19 +26,9 @@ from sympozium_api.client.resources import INSTANCES, RUNS
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.settings import Settings as ProxySettings
 
-GENERATION = "0a1b2c3d"
 PATIENCE = Patience(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5, linger=0)
 TURNS, AT_ONCE = 60, 8
 BODY = {"messages": [{"role": "user", "content": "hello"}]}
-
-
-def warm_instance(
-    model: Model, script: str = "instant", generation: str = GENERATION, *, observed: int = 1, **spec: Any
-) -> Object:
-    agent = {"model": script, "baseURL": model.url, "warmPool": {"size": 4}}
-    limit = {"rateLimit": {"requestsPerMinute": 1_000_000, "burstSize": 1_000_000}}
-    found = instance(agents={"default": agent}, **{"webEndpoint": limit} | spec)
-    return found | {"status": {"observedGeneration": observed, "warmPool": {"generation": generation, "idle": 4}}}
 
 
 async def left(*asking: "asyncio.Task[Any]") -> None:
