@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -18,12 +18,12 @@ class Service:
         """Base URLs of those who are ready."""
         self.lost = 0
         """How many answers were."""
-        self._losing: Callable[[bytes], bool] | None = None
+        self._losing = b""
         self._relays: set[asyncio.Task[None]] = set()
 
-    def lose(self, answer: Callable[[bytes], bool]) -> None:
-        """Cut the next connection over which an answer comes that looks like this, instead of handing the answer on."""
-        self._losing = answer
+    def lose(self, path: str) -> None:
+        """Cut the next connection over which a request with this in its target is answered, instead of handing the answer on."""
+        self._losing = path.encode()
 
     def cut(self) -> None:
         """Cut all connections."""
@@ -38,13 +38,13 @@ class Service:
         self._relays.discard(relay)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers = [writer]
+        writers, asked = [writer], bytearray()
         try:
             there, back = await self._connected()
             writers.append(back)
             async with asyncio.TaskGroup() as ways:
-                ways.create_task(_hand_on(reader, back))
-                ways.create_task(self._hand_back(there, writer))
+                ways.create_task(_hand_on(reader, back, asked))
+                ways.create_task(self._hand_back(there, writer, asked))
         except* (OSError, _Ended):
             pass
         except* asyncio.CancelledError:
@@ -64,10 +64,12 @@ class Service:
                 return await asyncio.open_connection(parts.hostname, parts.port)
         raise ConnectionRefusedError
 
-    async def _hand_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _hand_back(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytearray
+    ) -> None:
         while data := await reader.read(_READ_BYTES):
-            if self._losing and self._losing(data):
-                self._losing, self.lost = None, self.lost + 1
+            if self._losing and self._losing in asked.partition(b"\r\n")[0]:
+                self._losing, self.lost = b"", self.lost + 1
                 break
             writer.write(data)
             await writer.drain()
@@ -78,8 +80,10 @@ class _Ended(Exception):
     """One side has closed the connection."""
 
 
-async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytearray) -> None:
     while data := await reader.read(_READ_BYTES):
+        if not asked:
+            asked += data
         writer.write(data)
         await writer.drain()
     raise _Ended
