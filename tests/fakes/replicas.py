@@ -6,7 +6,6 @@ They are forked from a process that has imported everything, so that one is read
 import asyncio
 import multiprocessing
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -40,14 +39,13 @@ class Replica:
 
 
 class Replicas:
-    """All of an instance's, and the two Services in front of those that are ready."""
+    """All of an instance's; ``service`` leads to the runs surfaces of those that are ready."""
 
-    def __init__(self, folder: Path, kubeconfig: Path, web: Service, surface: Service, http: httpx2.AsyncClient) -> None:
-        self.living: list[Replica] = []
+    def __init__(self, folder: Path, kubeconfig: Path, service: Service, http: httpx2.AsyncClient) -> None:
+        self.ready: list[Replica] = []
         self._folder = folder
         self._kubeconfig = kubeconfig
-        self._web = web
-        self._surface = surface
+        self._service = service
         self._http = http
         self._keys = folder / "keys"
         self._keys.mkdir()
@@ -61,23 +59,24 @@ class Replicas:
         await asyncio.to_thread(process.start)
         url, surface = (f"http://127.0.0.1:{port}" for port in ports)
         found = Replica(url, surface, process, self._http)
-        self.living.append(found)
-        async with asyncio.timeout(_START_SECONDS):
-            while not await self._is_ready(found):
-                assert process.is_alive(), log.read_text()
-                await asyncio.sleep(0.02)
-        self._web.endpoints.append(url)
-        self._surface.endpoints.append(surface)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                while not await self._is_ready(found):
+                    assert process.is_alive(), log.read_text()
+                    await asyncio.sleep(0.02)
+        except BaseException:
+            process.kill()
+            raise
+        self.ready.append(found)
+        self._service.endpoints.append(surface)
         return found
 
     def kill(self, replica: Replica) -> None:
         """End one without a warning; its sockets are closed as the kernel closes them."""
-        self.living.remove(replica)
+        self.ready.remove(replica)
+        self._service.endpoints.remove(replica.surface)
         replica.process.kill()
         replica.process.join()
-        for service, endpoint in ((self._web, replica.url), (self._surface, replica.surface)):
-            with suppress(ValueError):  # it had not become ready
-                service.endpoints.remove(endpoint)
 
     async def _is_ready(self, replica: Replica) -> bool:
         try:

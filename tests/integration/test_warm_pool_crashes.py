@@ -35,7 +35,7 @@ class Scene:
 
     def ask(self) -> "asyncio.Task[httpx2.Response]":
         """The caller asks."""
-        return asyncio.create_task(self.cluster.chat("hello", "key-1", at=self.first))
+        return asyncio.create_task(self.cluster.chat("hello", at=self.first))
 
     async def dies(self, asking: "asyncio.Task[httpx2.Response]") -> None:
         """The first replica dies, and its caller notices."""
@@ -45,7 +45,7 @@ class Scene:
 
     async def comes_again(self) -> httpx2.Response:
         """The caller repeats its request at the second replica."""
-        return await self.cluster.chat("hello", "key-1", at=self.second)
+        return await self.cluster.chat("hello", at=self.second)
 
     async def is_answered_warm_and_once(self) -> None:
         """The caller that comes again has its answer, from the pod and from one call of the model."""

@@ -47,32 +47,27 @@ class Cluster:
     model: Model
     node: Node
     replicas: Replicas
-    web: Service
-    """The port of callers."""
     surface: Service
-    """The port of pods."""
+    """Where pods reach any replica."""
     http: httpx2.AsyncClient
     asked: Counter[tuple[str, str]]
     """How often the model was asked, by pod and by what it was asked."""
 
-    async def chat(
-        self, text: str, key: str | None = None, *, at: Replica | None = None, **fields: Any
-    ) -> httpx2.Response:
-        """A caller's request, to this replica or to whichever the Service picks."""
-        headers = {"Authorization": f"Bearer {KEY}"} | ({"Idempotency-Key": key} if key else {})
-        body = {"messages": [{"role": "user", "content": text}]} | fields
-        url = at.url if at else self.web.url
-        return await self.http.post(f"{url}/v1/chat/completions", json=body, headers=headers)
+    async def chat(self, text: str, *, at: Replica) -> httpx2.Response:
+        """A caller's request to a replica; who asks the same again gets the same run's answer."""
+        headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": text}
+        body = {"messages": [{"role": "user", "content": text}]}
+        return await self.http.post(f"{at.url}/v1/chat/completions", json=body, headers=headers)
 
     async def idle(self, count: int, *replicas: Replica) -> None:
         """Wait until so many pods wait at these replicas."""
         async with asyncio.timeout(10):
-            while sum([await replica.idle() for replica in replicas or self.replicas.living]) != count:
+            while sum([await replica.idle() for replica in replicas or self.replicas.ready]) != count:
                 await asyncio.sleep(0.01)
 
     async def idle_pod(self) -> Pod:
         """A pod that waits at one of the replicas."""
-        count = sum([await replica.idle() for replica in self.replicas.living])
+        count = sum([await replica.idle() for replica in self.replicas.ready])
         pod = self.node.idle_pod()
         await self.idle(count + 1)
         return pod
@@ -190,20 +185,20 @@ async def running(folder: Path, model: Model, instance: Object) -> AsyncIterator
     model.hear = hear
     async with AsyncExitStack() as stack:
         api_server = await stack.enter_async_context(listening(ApiServer(kubernetes).app()))
-        web, surface = [await stack.enter_async_context(service()) for _ in range(2)]
+        surface = await stack.enter_async_context(service())
         http = await stack.enter_async_context(httpx2.AsyncClient(timeout=20))
         written = folder / "kubeconfig"
         written.write_text(json.dumps(kubeconfig(api_server)))
-        replicas = Replicas(folder, written, web, surface, http)
+        replicas = Replicas(folder, written, surface, http)
         node = Node(kubernetes, folder / "pods", surface.url)
         tasks = [asyncio.create_task(work) for work in (node.run(), _operate(kubernetes))]
         try:
-            yield Cluster(kubernetes, model, node, replicas, web, surface, http, asked)
+            yield Cluster(kubernetes, model, node, replicas, surface, http, asked)
         finally:
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             await node.close()
-            for replica in list(replicas.living):
+            for replica in list(replicas.ready):
                 replicas.kill(replica)
         assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
