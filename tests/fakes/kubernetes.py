@@ -67,6 +67,20 @@ class _Response:
             yield line
 
 
+class _Change(NamedTuple):
+    """What has happened to an object."""
+
+    event: str
+    plural: str
+    namespace: str
+    body: Object
+    old: Object | None
+
+    @property
+    def version(self) -> int:
+        return int(self.body["metadata"]["resourceVersion"])
+
+
 class _Watch(NamedTuple):
     """What somebody watches."""
 
@@ -75,17 +89,19 @@ class _Watch(NamedTuple):
     selectors: dict[str, str]
     response: _Response
 
-    def tell(self, event: str, plural: str, namespace: str, body: Object, old: Object | None) -> None:
+    def tell(self, change: _Change) -> None:
         """Show a change, if it concerns what is watched; what enters or leaves the selection comes or goes."""
-        if plural != self.plural or self.namespace not in (None, namespace):
+        body, old = change.body, change.old
+        if change.plural != self.plural or self.namespace not in (None, change.namespace):
             return
-        version = {"resourceVersion": body["metadata"]["resourceVersion"]}
         was, is_now = old is not None and _selected(old, self.selectors), _selected(body, self.selectors)
         if was or is_now:
-            kind = event if was and is_now else ("ADDED" if is_now else "DELETED")
-            # what left a selection is shown as it was in it, with the version at which it left
-            shown = {**(old or body), "metadata": (old or body)["metadata"] | version} if kind == "DELETED" else body
-            self.response.lines.put_nowait(json.dumps({"type": kind, "object": shown}).encode() + b"\n")
+            event = change.event if was and is_now else ("ADDED" if is_now else "DELETED")
+            shown = body
+            if event == "DELETED" and old:  # what left a selection is shown as it was in it, but for its version
+                version = {"resourceVersion": body["metadata"]["resourceVersion"]}
+                shown = {**old, "metadata": old["metadata"] | version}
+            self.response.lines.put_nowait(json.dumps({"type": event, "object": shown}).encode() + b"\n")
 
 
 class FakeKubernetes(Client):
@@ -103,7 +119,7 @@ class FakeKubernetes(Client):
         self._refusals: dict[tuple[str, str], list[Exception]] = defaultdict(list)
         self._hooks: dict[tuple[str, str], list[Callable[[], Any]]] = defaultdict(list)
         self._watches: list[_Watch] = []
-        self._changes: deque[tuple[int, str, str, str, Object, Object | None]] = deque(maxlen=_REMEMBERED)
+        self._changes: deque[_Change] = deque(maxlen=_REMEMBERED)
         self._versions = itertools.count(1)
 
     # What a test arranges and looks at.
@@ -235,9 +251,9 @@ class FakeKubernetes(Client):
         namespace = parts[-2] if "namespaces" in parts else None
         selectors = {key: value for key, value in params.items() if key.endswith("Selector")}
         watch = _Watch(parts[-1], namespace, selectors, _Response())
-        for version, *change in self._changes:
-            if version > int(params.get("resourceVersion", version)):
-                watch.tell(*change)
+        for change in self._changes:
+            if "resourceVersion" in params and change.version > int(params["resourceVersion"]):
+                watch.tell(change)
         self._watches.append(watch)
         try:
             yield watch.response
@@ -306,9 +322,10 @@ class FakeKubernetes(Client):
         return body
 
     def _tell(self, event: str, plural: str, namespace: str, body: Object, old: Object | None) -> None:
-        self._changes.append((int(body["metadata"]["resourceVersion"]), event, plural, namespace, body, old))
+        change = _Change(event, plural, namespace, body, old)
+        self._changes.append(change)
         for watch in self._watches:
-            watch.tell(event, plural, namespace, body, old)
+            watch.tell(change)
 
 
 def _starts_otherwise(old: Object, new: Object) -> bool:

@@ -15,7 +15,7 @@ from sympozium_api.client.resources import INSTANCES, JOBS, PODS, RUNS
 
 GENERATION = "0a1b2c3d"
 _PATIENCE = Patience(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5, linger=0)
-_LOOK_SECONDS = 0.01
+_LOOK_SECONDS = 0.02
 _STARTED = "2026-01-01T00:00:00Z"
 
 
@@ -71,10 +71,9 @@ class Node:
     async def run(self) -> None:
         """Start the pods of new Jobs, report those that have ended, and kill those whose Job is gone; without end."""
         while True:
-            for name in self._kubernetes.names(JOBS):
-                if name not in self.pods:
-                    self._start_cold(self._kubernetes.object(JOBS, name))
             jobs = set(self._kubernetes.names(JOBS))
+            for name in jobs - set(self.pods):
+                self._start_cold(self._kubernetes.object(JOBS, name))
             for name, pod in self.pods.items():
                 if name not in jobs:
                     pod.kill()

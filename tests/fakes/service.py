@@ -64,9 +64,7 @@ class Service:
                 return await asyncio.open_connection(parts.hostname, parts.port)
         raise ConnectionRefusedError
 
-    async def _hand_back(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytearray
-    ) -> None:
+    async def _hand_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytearray) -> None:
         while data := await reader.read(_READ_BYTES):
             if self._losing and self._losing in asked.partition(b"\r\n")[0]:
                 self._losing, self.lost = b"", self.lost + 1

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -27,7 +26,6 @@ from sympozium_webproxy.context import Context
 from sympozium_webproxy.settings import Settings as ProxySettings
 
 PATIENCE = Patience(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5, linger=0)
-TURNS, AT_ONCE = 60, 8
 BODY = {"messages": [{"role": "user", "content": "hello"}]}
 
 
@@ -282,9 +280,7 @@ class TestThatAClaimFails:
             await eventually(lambda: replica.context.metrics.registry.get_sample_value(in_flight) == 2)
             spec = {"agentRef": "demo", "mode": "task", "request": BODY, "claim": claim}
             about = {"name": "r1", "annotations": {names.ANNOTATION_REPLY_TO: "http://192.0.2.1:8081"}}
-            pool.kubernetes.put(
-                {"apiVersion": names.API_VERSION, "kind": "AgentRun", "metadata": about, "spec": spec}
-            )
+            pool.kubernetes.put({"apiVersion": names.API_VERSION, "kind": "AgentRun", "metadata": about, "spec": spec})
             answers = await asyncio.gather(*asking)
         assert [answer.json()["run"] for answer in answers] == ["r1", "r1"]
         assert pool.run()["status"] == {"start": "warm"}
@@ -369,58 +365,3 @@ async def test_a_run_that_somebody_applies_is_given_to_an_idle_pod(pool: Pool) -
     await eventually(lambda: pool.run().get("status", {}).get("phase") == "Succeeded")
     assert pool.run()["status"]["start"] == "warm"
     await eventually(lambda: sum(replica.idle() for replica in replicas) == 2)
-
-
-async def test_no_pod_does_two_tasks_and_no_run_is_left_alone_whoever_is_killed(pool: Pool) -> None:
-    """Three replicas, requests from all sides, pods that are killed at any moment."""
-    replicas = [await pool.replica() for _ in range(3)]
-    for turn in range(TURNS):
-        await eventually(lambda: is_filled(pool, replicas))
-        asked = [asyncio.create_task(replicas[number % 3].chat()) for number in range(AT_ONCE)]
-        for _ in range(turn % 7):
-            await asyncio.sleep(0.001)
-        pool.pods[-1 - turn % 12].kill()
-        await settled(pool, asked)
-        await left(*asked)
-        await eventually(lambda: not left_to_the_operator(pool))
-        end_cancelled_runs(pool)
-    runs = [pool.kubernetes.object(RUNS, name) for name in pool.kubernetes.names(RUNS)]
-    claims = Counter(run["spec"]["claim"]["podName"] for run in runs if "claim" in run["spec"])
-    done = Counter(run["status"]["podName"] for run in runs if run.get("status", {}).get("phase") == "Succeeded")
-    assert max(claims.values()) == 1
-    assert max(done.values()) == 1
-    assert len(done) > TURNS * AT_ONCE / 2
-
-
-def is_filled(pool: Pool, replicas: list[Replica]) -> bool:
-    """Whether twelve pods wait; in the place of those that have ended there are others."""
-    surfaces = [replica.surface for replica in replicas]
-    for _ in range(sum(not pod.task.done() for pod in pool.pods), 12):
-        first = len(pool.pods) % 3
-        pool.pod(*surfaces[first:], *surfaces[:first])
-    return sum(replica.idle() for replica in replicas) == 12
-
-
-async def settled(pool: Pool, asked: list["asyncio.Task[Any]"]) -> None:
-    """All of these are answered, but for those that the operator has to see to."""
-    await eventually(lambda: len(left_to_the_operator(pool)) == sum(not task.done() for task in asked))
-
-
-def end_cancelled_runs(pool: Pool) -> None:
-    """As the operator does."""
-    for name in pool.kubernetes.names(RUNS):
-        run = pool.kubernetes.object(RUNS, name)
-        if run["spec"].get("cancel") and not run.get("status", {}).get("phase"):
-            pool.kubernetes.put({**run, "status": run.get("status", {}) | {"phase": "Cancelled"}})
-
-
-def left_to_the_operator(pool: Pool) -> list[str]:
-    """The open runs that have no pod, or whose pod is dead."""
-    dead = {pod.name for pod in pool.pods if pod.task.done()}
-    return [
-        name
-        for name in pool.kubernetes.names(RUNS)
-        if not (run := pool.kubernetes.object(RUNS, name)).get("status", {}).get("phase")
-        and not run["spec"].get("cancel")
-        and (run["spec"].get("claim", {}).get("podName") in (None, *dead) or "status" in run)
-    ]

@@ -24,6 +24,7 @@ from sympozium_api.client import ApiUnavailable
 from sympozium_api.client.resources import CONFIG_MAPS, JOBS, RUNS
 from sympozium_api.skills import InstalledSkill
 
+
 @dataclass
 class Scene:
     """Two replicas; an idle pod waits at the first, where a caller asks."""

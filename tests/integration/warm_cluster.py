@@ -29,13 +29,14 @@ from sympozium_api.run import TERMINAL_PHASES, AgentRun
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired.job import AgentPod
 from sympozium_operator.metrics import Metrics
+from sympozium_operator.outcome import Key
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.pool import Pace
 from sympozium_operator.policy.run import Limits
 from sympozium_operator.reconcile.pool import Pools
 from sympozium_operator.reconcile.run import Runs
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.1
 """Between the operator's looks at a run."""
 
 
@@ -163,8 +164,12 @@ async def _operate(kubernetes: FakeKubernetes) -> None:
     agent = AgentPod("example.com/agent:1", "IfNotPresent", {}, "http://runs:8081")
     pools = Pools(kubernetes, clock, metrics, agent, Pace(3), lambda: False, 45)
     runs = Runs(kubernetes, clock, admission, metrics, Events(kubernetes, clock), agent, Limits(45, 600), pools)
+    seen: set[str] = set()
     while True:
-        for name in kubernetes.names(RUNS):
+        for name in seen - set(kubernetes.names(RUNS)):
+            runs.gone(Key("run", "default", name))
+        seen = set(kubernetes.names(RUNS))
+        for name in seen:
             with suppress(KeyError):  # a test has just removed it
                 if not has_ended(found := kubernetes.object(RUNS, name)):
                     await runs.reconcile(AgentRun.model_validate(found))
