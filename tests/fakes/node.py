@@ -54,6 +54,8 @@ class Node:
     def __init__(self, kubernetes: FakeKubernetes, folder: Path, surface: str) -> None:
         self.pods: dict[str, Pod] = {}
         """By Job, those that have not been forgotten."""
+        self.reports = True
+        """Whether it is known at once that a pod has ended; in a cluster it takes a second or more."""
         self._kubernetes = kubernetes
         self._issuer = TokenIssuer(kubernetes)
         self._folder = folder
@@ -77,7 +79,7 @@ class Node:
             for name, pod in self.pods.items():
                 if name not in jobs:
                     pod.kill()
-                elif pod.task.done() and name not in self._reported:
+                elif self.reports and pod.task.done() and name not in self._reported:
                     self._report(pod)
             await asyncio.sleep(_LOOK_SECONDS)
 

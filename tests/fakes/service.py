@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -19,11 +19,12 @@ class Service:
         self.lost = 0
         """How many answers were."""
         self._losing = b""
+        self._then: Callable[[], object] = lambda: None
         self._relays: set[asyncio.Task[None]] = set()
 
-    def lose(self, path: str) -> None:
+    def lose(self, path: str, then: Callable[[], object] = lambda: None) -> None:
         """Cut the next connection over which a request with this in its target is answered, instead of handing the answer on."""
-        self._losing = path.encode()
+        self._losing, self._then = path.encode(), then
 
     def cut(self) -> None:
         """Cut all connections."""
@@ -68,6 +69,7 @@ class Service:
         while data := await reader.read(_READ_BYTES):
             if self._losing and self._losing in asked.partition(b"\r\n")[0]:
                 self._losing, self.lost = b"", self.lost + 1
+                self._then()
                 break
             writer.write(data)
             await writer.drain()

@@ -4,7 +4,7 @@ A replica is a process and dies of SIGKILL; its caller, where it has one, comes 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,9 +148,10 @@ class TestThatAReplicaDies:
         await scene.is_answered_warm_and_once()
 
     async def test_while_the_polls_answer_was_on_its_way(self, scene: Scene) -> None:
-        async with losing_the_task(scene):
+        async with losing_the_task(scene, lambda: scene.cluster.replicas.kill(scene.first)):
             asking = scene.ask()
-        await scene.dies(asking)
+        with pytest.raises(httpx2.TransportError):
+            await asking
         await scene.was_done_warm_and_once()
         await scene.is_answered_warm_and_once()
 
@@ -217,20 +218,21 @@ class TestThatThePodDies:
         await scene.is_answered_cold_and_once(answer)
 
     async def test_as_it_is_claimed(self, scene: Scene) -> None:
+        scene.cluster.node.reports = False  # the replica hears of it first: it held the connection
         async with holding(scene.cluster.kubernetes, "create", RUNS) as held:
             asking = scene.ask()
             await held.comes()
             scene.pod.kill()
             await scene.gone_from(scene.first)
+        await eventually(lambda: scene.cluster.status().get("start") == "cold")
+        scene.cluster.node.reports = True
         await scene.is_answered_cold_and_once(await asking)
         assert scene.cluster.run()["spec"]["claim"]["podName"] == scene.pod.name
 
     async def test_before_it_has_read_its_task(self, scene: Scene) -> None:
         """Nobody knows that it had not."""
-        async with losing_the_task(scene):
+        async with losing_the_task(scene, scene.pod.kill):
             asking = scene.ask()
-            await eventually(lambda: scene.cluster.surface.lost == 1)
-            scene.pod.kill()
         await scene.is_lost(await asking, times_asked=0)
 
     @pytest.mark.parametrize("script", ["slow:20:100"])
@@ -274,9 +276,9 @@ def applied_run() -> Object:
 
 
 @asynccontextmanager
-async def losing_the_task(scene: Scene) -> AsyncIterator[None]:
-    """The answer that brings the pod its task gets lost while this is going on."""
+async def losing_the_task(scene: Scene, then: Callable[[], object] = lambda: None) -> AsyncIterator[None]:
+    """The answer that brings the pod its task gets lost while this is going on, and in the same moment something happens."""
     service = scene.cluster.surface
-    service.lose("/instances/demo/task")
+    service.lose("/instances/demo/task", then)
     yield
     await eventually(lambda: service.lost == 1)

@@ -79,8 +79,8 @@ class Cluster:
         return self.kubernetes.object(RUNS, name)
 
     def status(self) -> Object:
-        """That of the only run."""
-        found: Object = self.run().get("status", {})
+        """That of the only run; empty where there is none."""
+        found: Object = self.run().get("status", {}) if self.kubernetes.names(RUNS) else {}
         return found
 
     async def ended(self) -> Object:
