@@ -63,6 +63,7 @@ class Race:
             asking = asyncio.create_task(self._answered(text))
             if self.chance.random() < LEAVES:
                 self.deserted.add(text)
+                await eventually(lambda: asking.done() or self.runs(text) != [])  # noqa: B023 - not beyond this turn
                 await asyncio.wait({asking}, timeout=self.chance.uniform(0, 0.03))
                 asking.cancel()
                 await asyncio.gather(asking, return_exceptions=True)

@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,14 @@ from tests.fakes.replicas import Replica, Replicas
 from tests.fakes.service import Service, service
 from tests.integration.conftest import eventually, listening
 
-from sympozium_api.client import ApiUnavailable, ResourceType
+from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
 from sympozium_api.client.resources import RUNS
 from sympozium_api.clock import SystemClock
 from sympozium_api.run import TERMINAL_PHASES, AgentRun
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired.job import AgentPod
 from sympozium_operator.metrics import Metrics
-from sympozium_operator.outcome import Key
+from sympozium_operator.outcome import Key, NotYet
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.pool import Pace
 from sympozium_operator.policy.run import Limits
@@ -170,9 +170,12 @@ async def _operate(kubernetes: FakeKubernetes) -> None:
             runs.gone(Key("run", "default", name))
         seen = set(kubernetes.names(RUNS))
         for name in seen:
-            with suppress(KeyError):  # a test has just removed it
-                if not has_ended(found := kubernetes.object(RUNS, name)):
-                    await runs.reconcile(AgentRun.model_validate(found))
+            try:
+                run = AgentRun.model_validate(await kubernetes.get(RUNS, "default", name))
+                if not run.ended:
+                    await runs.reconcile(run)
+            except (ApiError, NotYet):  # somebody was quicker: the next look goes by what there is now
+                continue
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -206,4 +209,4 @@ async def running(folder: Path, model: Model, instance: Object) -> AsyncIterator
             await node.close()
             for replica in list(replicas.ready):
                 replicas.kill(replica)
-        assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+            assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
