@@ -21,7 +21,7 @@ from tests.integration.warm_cluster import Cluster, has_ended, running
 from sympozium_api import names
 from sympozium_api.client.resources import RUNS
 
-CLAIMS = int(os.environ.get("SYMPOZIUM_TEST_CLAIMS", "1000"))
+CLAIMS = int(os.environ.get("SYMPOZIUM_TEST_CLAIMS", "5000"))
 REPLICAS, PODS, CALLERS = 3, 48, 12
 BETWEEN_PODS = 0.3
 """Seconds, on average, between two deaths of pods."""
