@@ -113,37 +113,45 @@ async def _connection(surface: SplitResult) -> AsyncIterator[tuple[asyncio.Strea
 class ApiServer:
     """The routes of objects and collections, and the few documents that the web-proxy reads."""
 
-    def __init__(self, kubernetes: FakeKubernetes, pods: Pods) -> None:
+    def __init__(self, kubernetes: FakeKubernetes, pods: Pods | None = None) -> None:
         self._kubernetes = kubernetes
         self._pods = pods
 
     def app(self) -> Starlette:
         """The ASGI application."""
-        objects = "/apis/{group}/{version}/namespaces/{namespace}/{plural}"
         routes = [
-            Route(objects, self.collection, methods=["GET", "POST"]),
-            Route(objects + "/{name}", self.object, methods=["GET", "PATCH"]),
-            Route(objects + "/{name}/{subresource}", self.object, methods=["PATCH"]),
+            route
+            for objects in ("/apis/{group}/{version}", "/api/{version}")
+            for route in self._of_objects(objects + "/namespaces/{namespace}/{plural}")
+        ] + [
             Route("/v1/embeddings", _embeddings, methods=["POST"]),
             Route("/{path:path}", self.document, methods=["GET"]),
         ]
         return Starlette(routes=routes, exception_handlers={ApiError: _refused, ApiUnavailable: _refused})
+
+    def _of_objects(self, path: str) -> list[Route]:
+        return [
+            Route(path, self.collection, methods=["GET", "POST"]),
+            Route(path + "/{name}", self.object, methods=["GET", "PATCH"]),
+            Route(path + "/{name}/{subresource}", self.object, methods=["PATCH"]),
+        ]
 
     async def collection(self, request: Request) -> Response:
         """List, watch or create."""
         came, (kind, namespace) = time.monotonic(), _where(request)
         if request.method == "POST":
             made = await self._kubernetes.create(kind, namespace, await request.json())
-            self._pods.start(made, came=came)
+            if self._pods:
+                self._pods.start(made, came=came)
             return JSONResponse(made, 201)
-        selectors = {name: value for name, value in request.query_params.items() if name.endswith("Selector")}
         if "watch" in request.query_params:
-            return StreamingResponse(self._events(request, selectors), media_type="application/json")
+            return StreamingResponse(self._events(request), media_type="application/json")
+        selectors = {name: value for name, value in request.query_params.items() if name.endswith("Selector")}
         found = await self._kubernetes.collection(kind, namespace, **selectors)
         return JSONResponse({"items": found.items, "metadata": {"resourceVersion": found.resource_version}})
 
-    async def _events(self, request: Request, selectors: dict[str, str]) -> AsyncIterator[bytes]:
-        async with self._kubernetes.stream(request.url.path, selectors, silence=300) as response:
+    async def _events(self, request: Request) -> AsyncIterator[bytes]:
+        async with self._kubernetes.stream(request.url.path, request.query_params, silence=300) as response:
             async for line in response.iter_any():
                 yield line
 

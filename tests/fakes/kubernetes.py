@@ -10,12 +10,12 @@ import asyncio
 import copy
 import itertools
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.fakes.validation import check
 
@@ -41,6 +41,8 @@ WITH_STATUS = frozenset(
         "httproutes",
     }
 )
+_REMEMBERED = 1000
+"""Changes from which a watch can still go on; one that begins further back misses what came before."""
 KINDS = tuple(kind for kind in vars(kinds).values() if isinstance(kind, ResourceType))
 
 
@@ -65,6 +67,43 @@ class _Response:
             yield line
 
 
+class _Change(NamedTuple):
+    """What has happened to an object."""
+
+    event: str
+    plural: str
+    namespace: str
+    body: Object
+    old: Object | None
+
+    @property
+    def version(self) -> int:
+        return int(self.body["metadata"]["resourceVersion"])
+
+
+class _Watch(NamedTuple):
+    """What somebody watches."""
+
+    plural: str
+    namespace: str | None
+    selectors: dict[str, str]
+    response: _Response
+
+    def tell(self, change: _Change) -> None:
+        """Show a change, if it concerns what is watched; what enters or leaves the selection comes or goes."""
+        body, old = change.body, change.old
+        if change.plural != self.plural or self.namespace not in (None, change.namespace):
+            return
+        was, is_now = old is not None and _selected(old, self.selectors), _selected(body, self.selectors)
+        if was or is_now:
+            event = change.event if was and is_now else ("ADDED" if is_now else "DELETED")
+            shown = body
+            if event == "DELETED" and old:  # what left a selection is shown as it was in it, but for its version
+                version = {"resourceVersion": body["metadata"]["resourceVersion"]}
+                shown = {**old, "metadata": old["metadata"] | version}
+            self.response.lines.put_nowait(json.dumps({"type": event, "object": shown}).encode() + b"\n")
+
+
 class FakeKubernetes(Client):
     """The client and, behind it, the store."""
 
@@ -79,7 +118,8 @@ class FakeKubernetes(Client):
         """Kinds whose CRD is not installed."""
         self._refusals: dict[tuple[str, str], list[Exception]] = defaultdict(list)
         self._hooks: dict[tuple[str, str], list[Callable[[], Any]]] = defaultdict(list)
-        self._watches: list[tuple[str, str | None, dict[str, str], _Response]] = []
+        self._watches: list[_Watch] = []
+        self._changes: deque[_Change] = deque(maxlen=_REMEMBERED)
         self._versions = itertools.count(1)
 
     # What a test arranges and looks at.
@@ -191,7 +231,8 @@ class FakeKubernetes(Client):
 
     def remove(self, kind: ResourceType, name: str, namespace: str = "default") -> None:
         """An object and what it owns go, whoever deleted it."""
-        body = self.objects.pop((kind.plural, namespace, name))
+        body = copy.deepcopy(self.objects.pop((kind.plural, namespace, name)))
+        body["metadata"]["resourceVersion"] = str(next(self._versions))
         self._tell("DELETED", kind.plural, namespace, body, body)
         for (plural, space, child), other in list(self.objects.items()):
             owners = [owner["uid"] for owner in other["metadata"].get("ownerReferences", [])]
@@ -209,24 +250,27 @@ class FakeKubernetes(Client):
         parts = path.split("/")
         namespace = parts[-2] if "namespaces" in parts else None
         selectors = {key: value for key, value in params.items() if key.endswith("Selector")}
-        watch = (parts[-1], namespace, selectors, _Response())
+        watch = _Watch(parts[-1], namespace, selectors, _Response())
+        for change in self._changes:
+            if "resourceVersion" in params and change.version > int(params["resourceVersion"]):
+                watch.tell(change)
         self._watches.append(watch)
         try:
-            yield watch[3]
+            yield watch.response
         finally:
             if watch in self._watches:
                 self._watches.remove(watch)
 
     def end_watches(self) -> None:
         """Every open watch ends, as the API server ends them every few minutes."""
-        for *_, response in self._watches:
-            response.lines.put_nowait(None)
+        for watch in self._watches:
+            watch.response.lines.put_nowait(None)
 
     def expire_watches(self) -> None:
         """Every open watch is told that the API server has forgotten its place; what happens next, none of them sees."""
         gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
-        for *_, response in self._watches:
-            response.lines.put_nowait(json.dumps(gone).encode() + b"\n")
+        for watch in self._watches:
+            watch.response.lines.put_nowait(json.dumps(gone).encode() + b"\n")
         self._watches.clear()
 
     # The store.
@@ -277,15 +321,11 @@ class FakeKubernetes(Client):
         self._tell("MODIFIED" if old else "ADDED", key[0], key[1], body, old)
         return body
 
-    def _tell(self, kind_of: str, plural: str, namespace: str, body: Object, old: Object | None) -> None:
-        for watched, space, selectors, response in self._watches:
-            if watched != plural or space not in (None, namespace):
-                continue
-            was, is_now = old is not None and _selected(old, selectors), _selected(body, selectors)
-            if was or is_now:
-                kind = kind_of if was and is_now else ("ADDED" if is_now else "DELETED")
-                shown = old if kind == "DELETED" else body  # what left a selection is shown as it was in it
-                response.lines.put_nowait(json.dumps({"type": kind, "object": shown}).encode() + b"\n")
+    def _tell(self, event: str, plural: str, namespace: str, body: Object, old: Object | None) -> None:
+        change = _Change(event, plural, namespace, body, old)
+        self._changes.append(change)
+        for watch in self._watches:
+            watch.tell(change)
 
 
 def _starts_otherwise(old: Object, new: Object) -> bool:

@@ -192,6 +192,8 @@ class Model:
     def __init__(self) -> None:
         self.counts = Counts()
         self.last: Object = {}
+        self.hear: Callable[[Request], object] = lambda _: None
+        """Told of each POST as it comes."""
         self.url = ""
         """The base URL of the API, with ``/v1``."""
 
@@ -209,6 +211,7 @@ class Model:
     async def _route(self, request: Request, connection: Connection) -> None:
         if request.method == "POST":
             self.last = {"path": request.path, "headers": request.headers, "body": request.body.decode()}
+            self.hear(request)
         match request.method, request.path:
             case "POST", "/v1/chat/completions" | "/v1/completions":
                 await self._complete(request, connection)

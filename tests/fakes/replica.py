@@ -70,7 +70,7 @@ def running(folder: Path, *, receive_seconds: float = RECEIVE_SECONDS) -> Iterat
     keys = folder / "keys"
     keys.mkdir()
     (keys / "api-key").write_text(KEY)
-    ports = _free_ports()
+    ports = free_ports()
     with _process("tests.fakes.api_server", str(folder), log=folder / "api-server.log"):
         _until((folder / "kubeconfig").exists)
         kubeconfig = {"KUBECONFIG": str(folder / "kubeconfig")}
@@ -100,7 +100,8 @@ def _address(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
+    """Two ports of the loopback interface on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         return one.getsockname()[1], other.getsockname()[1]
 
@@ -119,7 +120,8 @@ def _until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def _serve(keys: Path, http_port: int, runs_port: int, receive_seconds: float) -> None:
+def serve(keys: Path, http_port: int, runs_port: int, receive_seconds: float = RECEIVE_SECONDS) -> None:
+    """Be a web-proxy until ended."""
     names.HTTP_PORT, names.RUNS_PORT = http_port, runs_port
     BoundedHead.receive_seconds = receive_seconds
     settings = Settings("default", "demo", "127.0.0.1", api_keys=keys)
@@ -137,4 +139,4 @@ def _serve(keys: Path, http_port: int, runs_port: int, receive_seconds: float) -
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
@@ -16,6 +17,7 @@ from tests.fakes.agents import Agents
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, Object
 from tests.fakes.model import Model, serving
+from tests.fakes.node import GENERATION
 from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
 from sympozium_api import names
@@ -75,6 +77,15 @@ def instance(**spec: object) -> Object:
         }
         | spec,
     }
+
+
+def warm_instance(
+    model: Model, script: str = "instant", generation: str = GENERATION, *, observed: int = 1, **spec: Any
+) -> Object:
+    agent = {"model": script, "baseURL": model.url, "warmPool": {"size": 4}}
+    limit = {"rateLimit": {"requestsPerMinute": 1_000_000, "burstSize": 1_000_000}}
+    found = instance(agents={"default": agent}, **{"webEndpoint": limit} | spec)
+    return found | {"status": {"observedGeneration": observed, "warmPool": {"generation": generation, "idle": 4}}}
 
 
 @asynccontextmanager

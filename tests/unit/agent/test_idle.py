@@ -50,8 +50,11 @@ async def test_it_uses_the_key_as_it_is_when_the_run_comes(pod: Pod, model: Mode
     assert "Bearer sk-new" in str(surface.end)
 
 
-async def test_after_a_lost_answer_it_says_so_until_somebody_knows(pod: Pod, model: Model) -> None:
-    tasks = [Reply(status=None), Reply(status=503), ASK_AGAIN, Reply()]
+@pytest.mark.parametrize("status", [None, 503], ids=["lost", "no task"])
+async def test_after_an_answer_that_tells_nothing_it_says_so_until_somebody_knows(
+    pod: Pod, model: Model, status: int | None
+) -> None:
+    tasks = [Reply(status=status), Reply(status=503), ASK_AGAIN, Reply()]
     async with replica(task_for(model), tasks=tasks) as surface:
         assert await idle(pod, surface) == 0
     asked, lost = "/instances/demo/task", "/instances/demo/task?lost=1"

@@ -16,6 +16,7 @@ from tests.unit.operator.objects import (
 from tests.unit.operator.operator_world import World
 
 from sympozium_api import names
+from sympozium_api.client import ResourceType
 from sympozium_api.client.resources import INSTANCES, JOBS, PODS, RUNS
 from sympozium_operator.outcome import Key
 
@@ -351,6 +352,63 @@ class TestAClaimedRun:
         world.clock.advance(2)
         await world.look()
         assert world.cluster.object(JOBS, name, NAMESPACE)["metadata"]["labels"][names.LABEL_RUN] == "q1"
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+class TestThatALeaderDies:
+    """At each write about a claimed run: the next one goes on where it was."""
+
+    @pytest.mark.parametrize(("verb", "kind"), [("patch", RUNS), ("delete", JOBS), ("create", JOBS)])
+    async def test_as_the_run_starts_cold(self, world: World, verb: str, kind: ResourceType, *, done: bool) -> None:
+        [name, _] = await fill(world)
+        claim(world, name)
+        becomes(world, world.cluster.object(JOBS, name, NAMESPACE), succeeded=1)
+        pod_of(world, name, terminated(0, message=UNUSED), "Succeeded")
+        world.writes()
+        await one_leader_after_the_other(world, verb, kind, done=done)
+        assert world.status() == {"start": "cold"}
+        assert world.job()["metadata"]["ownerReferences"][0]["uid"] == world.run()["metadata"]["uid"]
+        assert world.writes().count(("create", "jobs")) == 1
+
+    @pytest.mark.parametrize(("verb", "kind"), [("patch", JOBS), ("patch", RUNS)])
+    async def test_as_the_job_is_adopted(self, world: World, verb: str, kind: ResourceType, *, done: bool) -> None:
+        [name, _] = await fill(world)
+        claim(world, name)
+        pod_of(world, name, running(1))
+        world.clock.advance(2)
+        world.writes()
+        await one_leader_after_the_other(world, verb, kind, done=done)
+        job = world.cluster.object(JOBS, name, NAMESPACE)
+        assert job["metadata"]["ownerReferences"][0]["uid"] == world.run()["metadata"]["uid"]
+        assert (world.status()["phase"], world.status()["start"]) == ("Running", "warm")
+        assert sorted(world.writes()) == [("patch", "agentruns/status"), ("patch", "jobs")]
+
+
+class Died(Exception):
+    """The leader did."""
+
+
+async def one_leader_after_the_other(world: World, verb: str, kind: ResourceType, *, done: bool) -> None:
+    """Leaders look at the run; the first dies before its first call of this verb and kind, or when it is ``done``."""
+    original = getattr(world.cluster, verb)
+
+    async def call(of: ResourceType, *args: Any, **kwargs: Any) -> Any:
+        if of is not kind:
+            return await original(of, *args, **kwargs)
+        setattr(world.cluster, verb, original)
+        if done:
+            await original(of, *args, **kwargs)
+        raise Died
+
+    setattr(world.cluster, verb, call)
+    deaths = 0
+    for _ in range(6):
+        try:
+            await world.look()
+        except Died:
+            deaths += 1
+            world.restart()
+    assert deaths == 1
 
 
 class TestARunThatNobodyMadeForAPod:

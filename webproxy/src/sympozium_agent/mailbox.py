@@ -97,8 +97,8 @@ class Mailbox:
     async def any_task(self, instance: str, ttl: float) -> Task:
         """The task of whatever run of the instance is given to this pod, within ``ttl`` seconds. Raises Unused.
 
-        A surface that has answered 204 has not given this pod to any run. One that was lost may have: the next one is told so,
-        and looks first (``lost``).
+        A surface that has answered 204 has not given this pod to any run. One that was lost, or could not put the task together,
+        may have: the next one is told so, and looks first (``lost``).
         """
         began = answered_at = monotonic()
         url, lost, pauses = f"{self.addresses[0]}/instances/{instance}/task", False, self.pauses()
@@ -108,9 +108,9 @@ class Mailbox:
                 return self._bind(cast(Task, json.loads(answer.body)))
             if answer is not None and answer.status in _UNWANTED:
                 break
-            lost = lost or answer is None
-            if answer is not None and answer.status == 204:
-                answered_at, lost, pauses = monotonic(), False, self.pauses()
+            lost = answer is None or answer.status != 204
+            if not lost:
+                answered_at, pauses = monotonic(), self.pauses()
             await asyncio.sleep(next(pauses))
         raise Unused
 

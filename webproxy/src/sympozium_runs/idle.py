@@ -98,7 +98,8 @@ class IdlePods:
         self._waiting: dict[str, Poll] = {}
         """By pod, the one that waits longest first."""
         self._named: dict[str, Key] = {}
-        self._asked: dict[str, asyncio.Future[Key]] = {}
+        self._asked: dict[asyncio.Future[Key], str] = {}
+        """By who asks, for which pod: a pod may ask again before it is noticed that it left."""
         self._generation: str | None = None
         self._is_draining = False
         metrics.idle.set_function(lambda: len(self._waiting))
@@ -168,8 +169,9 @@ class IdlePods:
         pod = run.claimed_pod
         if pod is not None and self._named.get(pod) != run.key:
             self._named[pod] = run.key
-            if (asked := self._asked.get(pod)) and not asked.done():
-                asked.set_result(run.key)
+            for asked, by in self._asked.items():
+                if by == pod and not asked.done():
+                    asked.set_result(run.key)
         elif run.spec.claim and pod is None:
             self._named.pop(run.spec.claim.pod_name, None)
 
@@ -182,10 +184,11 @@ class IdlePods:
         """The open run that names a pod, as soon as one is seen."""
         if pod in self._named:
             return self._named[pod]
-        asked = self._asked[pod] = asyncio.get_running_loop().create_future()
+        asked: asyncio.Future[Key] = asyncio.get_running_loop().create_future()
+        self._asked[asked] = pod
         try:
             return await asyncio.wait_for(asked, within)
         except TimeoutError:
             return None
         finally:
-            del self._asked[pod]
+            del self._asked[asked]

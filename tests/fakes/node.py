@@ -1,0 +1,142 @@
+"""A node whose pods are real agents in this process: idle ones, and those of the Jobs that the operator makes for runs."""
+
+import asyncio
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.pod import TokenIssuer
+
+from sympozium_agent.agent import Agent
+from sympozium_agent.settings import Patience, Settings
+from sympozium_api import names
+from sympozium_api.client.resources import INSTANCES, JOBS, PODS, RUNS
+
+GENERATION = "0a1b2c3d"
+_PATIENCE = Patience(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5, linger=0)
+_LOOK_SECONDS = 0.02
+_STARTED = "2026-01-01T00:00:00Z"
+
+
+@dataclass(eq=False)
+class Pod:
+    """An agent, with a name, a token and a key for its model of its own: the key is its name."""
+
+    name: str
+    task: "asyncio.Task[int]"
+    folder: Path
+    stop: asyncio.Event
+
+    @property
+    def job(self) -> str:
+        """Its Job's name."""
+        return names.job_of_pod(self.name)
+
+    @property
+    def last_words(self) -> str:
+        """Its termination message."""
+        file = self.folder / "termination-log"
+        return file.read_text() if file.exists() else ""
+
+    def kill(self) -> None:
+        """SIGKILL: it says nothing more, and its connections are closed."""
+        self.task.cancel()
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self.stop.set()
+
+
+class Node:
+    """What Job controller and kubelet do; ``run`` is to be a task of its own."""
+
+    def __init__(self, kubernetes: FakeKubernetes, folder: Path, surface: str) -> None:
+        self.pods: dict[str, Pod] = {}
+        """By Job, those that have not been forgotten."""
+        self.reports = True
+        """Whether it is known at once that a pod has ended; in a cluster it takes a second or more."""
+        self._kubernetes = kubernetes
+        self._issuer = TokenIssuer(kubernetes)
+        self._folder = folder
+        self._surface = surface
+        self._numbers = itertools.count()
+        self._reported: set[str] = set()
+
+    def idle_pod(self) -> Pod:
+        """A pod of the pool, which waits at the replicas' Service."""
+        job = names.idle_job("demo", GENERATION, f"{next(self._numbers):06x}")
+        instance = self._kubernetes.object(INSTANCES, "demo")
+        self._kubernetes.put(_owned("batch/v1", "Job", job, by=instance))
+        return self._start(job, run=None, addresses=(self._surface,))
+
+    async def run(self) -> None:
+        """Start the pods of new Jobs, report those that have ended, and kill those whose Job is gone; without end."""
+        while True:
+            jobs = set(self._kubernetes.names(JOBS))
+            for name in jobs - set(self.pods):
+                self._start_cold(self._kubernetes.object(JOBS, name))
+            for name, pod in self.pods.items():
+                if name not in jobs:
+                    pod.kill()
+                elif self.reports and pod.task.done() and name not in self._reported:
+                    self._report(pod)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def forget(self, job: str) -> None:
+        """Remove a Job that has ended and its pod, as the operator and time would."""
+        pod = self.pods.pop(job)
+        pod.kill()
+        self._reported.discard(job)
+        for kind, name in ((JOBS, job), (PODS, pod.name)):
+            if name in self._kubernetes.names(kind):
+                self._kubernetes.remove(kind, name)
+
+    async def close(self) -> None:
+        """Kill all pods."""
+        for pod in self.pods.values():
+            pod.kill()
+        await asyncio.gather(*(pod.task for pod in self.pods.values()), return_exceptions=True)
+
+    def _start_cold(self, job: Object) -> None:
+        run = self._kubernetes.object(RUNS, job["metadata"]["ownerReferences"][0]["name"])
+        reply_to = run["metadata"].get("annotations", {}).get(names.ANNOTATION_REPLY_TO, self._surface)
+        self._start(job["metadata"]["name"], run["metadata"]["name"], (reply_to, self._surface))
+
+    def _start(self, job: str, run: str | None, addresses: tuple[str, ...]) -> Pod:
+        name, stop = f"{job}-abcde", asyncio.Event()
+        folder = self._folder / name
+        folder.mkdir(parents=True)
+        (folder / "token").write_text(self._issuer.token(name, "demo-agent"))
+        (folder / "api-key").write_text(name)
+        settings = Settings(
+            run=run,
+            addresses=addresses,
+            token_file=folder / "token",
+            key_files=(folder / "api-key",),
+            termination_file=folder / "termination-log",
+            instance="demo",
+            idle_ttl=600,
+        )
+        agent = Agent(settings, stop, environ={}, patience=_PATIENCE)
+        pod = self.pods[job] = Pod(name, asyncio.create_task(agent.run()), folder, stop)
+        return pod
+
+    def _report(self, pod: Pod) -> None:
+        """What the kubelet and the Job controller say of a pod that has ended."""
+        self._reported.add(pod.job)
+        code = 137 if pod.task.cancelled() else pod.task.result()
+        terminated = {"exitCode": code, "message": pod.last_words, "startedAt": _STARTED}
+        phase = "Failed" if code else "Succeeded"
+        job = self._kubernetes.object(JOBS, pod.job)
+        body = _owned("v1", "Pod", pod.name, by=job)
+        body["metadata"]["labels"] = {"batch.kubernetes.io/job-name": pod.job}
+        status = {"phase": phase, "containerStatuses": [{"state": {"terminated": terminated}}]}
+        self._kubernetes.put(body | {"status": status})
+        self._kubernetes.put({**job, "status": {phase.lower(): 1}})
+
+
+def _owned(version: str, kind: str, name: str, *, by: Object) -> Object:
+    owner = {"apiVersion": by["apiVersion"], "kind": by["kind"], "name": by["metadata"]["name"]}
+    reference = owner | {"uid": by["metadata"]["uid"], "controller": True}
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "ownerReferences": [reference]}}

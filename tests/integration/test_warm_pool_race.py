@@ -1,0 +1,216 @@
+"""Thousands of claims, while pods and replicas are killed at any moment: no pod does two tasks, no run is done twice, none is forgotten."""
+
+import asyncio
+import itertools
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+from tests.fakes.kubernetes import Object
+from tests.fakes.model import Model
+from tests.fakes.node import Pod
+from tests.integration.conftest import eventually, warm_instance
+from tests.integration.warm_cluster import Cluster, has_ended, running
+
+from sympozium_api import names
+from sympozium_api.client.resources import RUNS
+
+CLAIMS = int(os.environ.get("SYMPOZIUM_TEST_CLAIMS", "5000"))
+REPLICAS, PODS, CALLERS = 3, 48, 12
+BETWEEN_PODS = 0.3
+"""Seconds, on average, between two deaths of pods."""
+BETWEEN_REPLICAS = 4.0
+LEAVES = 0.02
+"""The share of callers that leave before they have their answer, and do not come again."""
+KEPT_SECONDS = 6.0
+"""For how long the Job of an ended pod that no run names can be seen: a run that names it may be on its way."""
+
+
+@dataclass
+class Race:
+    """What goes on, and what has become of it."""
+
+    cluster: Cluster
+    chance: random.Random
+    asked: list[str] = field(default_factory=list)
+    """What each caller asked: no two ask the same."""
+    deserted: set[str] = field(default_factory=set)
+    """Of these, what a caller asked that left."""
+    killed: list[str] = field(default_factory=list)
+    """Pods."""
+    replicas_killed: int = 0
+    claims: Counter[str] = field(default_factory=Counter)
+    """Runs that name a pod, by pod."""
+    phases: Counter[str] = field(default_factory=Counter)
+    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there are to be more claims."""
+        return self.claims.total() < CLAIMS
+
+    async def call(self) -> None:
+        """Be one caller after the other."""
+        while self.goes_on:
+            text = f"question {next(self.numbers)}"
+            self.asked.append(text)
+            asking = asyncio.create_task(self._answered(text))
+            if self.chance.random() < LEAVES:
+                self.deserted.add(text)
+                await eventually(lambda: asking.done() or self.runs(text) != [])  # noqa: B023 - not beyond this turn
+                await asyncio.wait({asking}, timeout=self.chance.uniform(0, 0.03))
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+            else:
+                answer = await asking
+                self.account(await self._ended(text), answer)
+
+    async def _answered(self, text: str) -> httpx2.Response:
+        """The answer; a caller whose replica dies, or has no API server, comes again with the same key."""
+        while True:
+            try:
+                answer = await self.cluster.chat(text, at=self.chance.choice(self.cluster.replicas.ready))
+            except httpx2.TimeoutException:
+                raise AssertionError(self.runs(text)) from None
+            except httpx2.TransportError:
+                await asyncio.sleep(0.01)
+            else:
+                if answer.status_code != 503:
+                    return answer
+
+    async def _ended(self, text: str) -> Object:
+        """The run of what was asked, once its end is stored."""
+        found: list[Object] = []
+
+        def ended() -> bool:
+            found[:] = self.runs(text)
+            return len(found) == 1 and has_ended(found[0])
+
+        await eventually(ended)
+        return found[0]
+
+    def runs(self, text: str | None = None) -> list[Object]:
+        """The runs of what was asked; None: all. Those that were accounted for are gone."""
+        found = [self.cluster.kubernetes.object(RUNS, name) for name in self.cluster.kubernetes.names(RUNS)]
+        return [run for run in found if text is None or asked_by(run) == text]
+
+    def account(self, run: Object, answer: httpx2.Response | None) -> None:
+        """Judge a run that has ended, and remove it."""
+        status, pods = run["status"], self.cluster.pods_asked(asked_by(run))
+        claimed = run["spec"].get("claim", {}).get("podName")
+        self.claims.update([claimed] if claimed else [])
+        self.phases[f"{status['phase']} {status.get('start')}"] += 1
+        assert len(pods) <= 1, (run, pods)
+        if status["phase"] == "Succeeded":
+            assert pods == [status["podName"]], run
+            assert answer is None or answer.status_code == 200
+        elif status["phase"] == "Failed":
+            assert status["error"]["type"] == "lost", run
+            assert {claimed, status.get("podName")} & set(self.killed), run
+            assert answer is None or answer.status_code in (
+                502,
+                200,
+            )  # its answer may reach a caller before it is stored
+        else:
+            assert asked_by(run) in self.deserted, run
+        self.cluster.kubernetes.remove(RUNS, run["metadata"]["name"])
+        for job in jobs_of(run):
+            if (pod := self.cluster.node.pods.get(job)) and pod.task.done():
+                self.cluster.node.forget(job)
+
+    @asynccontextmanager
+    async def goes_wrong(self) -> AsyncIterator[None]:
+        """Pods and replicas come and die in here; at its end all runs have ended."""
+        beside = [asyncio.create_task(work) for work in (self.refill(), self.kill_pods(), self.kill_replicas())]
+        try:
+            yield
+            await eventually(lambda: all(has_ended(run) for run in self.runs()))
+        finally:
+            for task in beside:
+                task.cancel()
+            ended = await asyncio.gather(*beside, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+
+    async def refill(self) -> None:
+        """Keep so many pods, and forget those that are of no more interest."""
+        ended: dict[str, float] = {}
+        node = self.cluster.node
+        while True:
+            now, named = time.monotonic(), {name for run in self.runs() for name in jobs_of(run)}
+            for name in [name for name, pod in node.pods.items() if pod.task.done() and name not in named]:
+                if now - ended.setdefault(name, now) > KEPT_SECONDS:
+                    node.forget(name)
+            for _ in range(PODS - len(self.living())):
+                node.idle_pod()
+            await asyncio.sleep(0.02)
+
+    def living(self) -> list[Pod]:
+        """The pods that have not ended."""
+        return [pod for pod in self.cluster.node.pods.values() if not pod.task.done()]
+
+    async def kill_pods(self) -> None:
+        """Any of them, or one that a run that has not ended names."""
+        while True:
+            await asyncio.sleep(self.chance.uniform(0, 2 * BETWEEN_PODS))
+            named = {name for run in self.runs() for name in jobs_of(run)}
+            victims = (
+                [pod for pod in self.living() if pod.job in named] if self.chance.random() < 0.5 else self.living()
+            )
+            if victims:
+                victim = self.chance.choice(victims)
+                victim.kill()
+                self.killed.append(victim.name)
+
+    async def kill_replicas(self) -> None:
+        """One after the other; another comes in its place."""
+        replicas = self.cluster.replicas
+        while True:
+            await asyncio.sleep(self.chance.uniform(0, 2 * BETWEEN_REPLICAS))
+            replicas.kill(self.chance.choice(replicas.ready))
+            self.replicas_killed += 1
+            await replicas.start()
+
+
+def asked_by(run: Object) -> str:
+    text: str = run["spec"]["request"]["messages"][0]["content"]
+    return text
+
+
+def jobs_of(run: Object) -> list[str]:
+    """The Jobs that a run may have: that of the pod that it names, and its own."""
+    claim = run["spec"].get("claim")
+    own = names.job(run["metadata"]["name"], run["metadata"]["uid"])
+    return [own, claim["jobName"]] if claim else [own]
+
+
+async def test_no_pod_does_two_tasks_and_no_run_is_forgotten_whoever_is_killed(tmp_path: Path, model: Model) -> None:
+    body = warm_instance(model, maxConcurrentRuns=1000, maxQueuedRuns=1000)
+    async with running(tmp_path, model, body) as cluster:
+        await asyncio.gather(*(cluster.replicas.start() for _ in range(REPLICAS)))
+        began, race = time.monotonic(), Race(cluster, random.Random(7))
+        async with race.goes_wrong(), asyncio.TaskGroup() as callers:
+            for _ in range(CALLERS):
+                callers.create_task(race.call())
+        seconds = time.monotonic() - began
+    judge(race)
+    print(  # noqa: T201 - pytest shows it with -rP
+        f"{race.claims.total()} claims in {seconds:.0f} s, {len(race.killed)} pods and "
+        f"{race.replicas_killed} replicas killed: {dict(race.phases)}"
+    )
+
+
+def judge(race: Race) -> None:
+    for run in race.runs():
+        assert asked_by(run) in race.deserted
+        race.account(run, None)
+    assert max(race.claims.values()) == 1, "a pod was named by two runs"
+    asked = race.cluster.asked
+    assert max(Counter(pod for pod, _ in asked.elements()).values()) == 1, "a pod did two tasks"
+    assert max(Counter(text for _, text in asked.elements()).values()) == 1, "a run was done twice"
+    assert race.phases.total() >= len(race.asked) - len(race.deserted), "a request was forgotten"
