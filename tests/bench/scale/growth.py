@@ -31,7 +31,7 @@ RUNS_KEPT = 1000
 REST_SECONDS = 60.0
 """Two looks at every instance, one at every run that goes on."""
 REST_WITH_RUNS = PRUNE_EVERY + 20
-"""So long that ended runs are looked through once."""
+"""With the most ended runs: so long that they are looked through once."""
 RUNS_KIND = "finished runs"
 PATIENCE = 300
 """Seconds for the operator to look at everything."""
@@ -52,7 +52,7 @@ def measure(folder: Path, *, kinds: list[str], sizes: list[int]) -> Figures:
                 for size in sorted(sizes):
                     KINDS[kind](namespace, there, size)
                     there = size
-                    rest = REST_WITH_RUNS if kind == RUNS_KIND else REST_SECONDS
+                    rest = REST_WITH_RUNS if kind == RUNS_KIND and size == max(sizes) else REST_SECONDS
                     rows.append({"kind": kind, "count": size} | measured(rest))
                     print(rows[-1], flush=True)  # noqa: T201 - it takes long, and may not come to its end
             finally:

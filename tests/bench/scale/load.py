@@ -19,7 +19,7 @@ from tests.bench.overhead import at_rate
 from tests.bench.report import Figures, spread
 from tests.bench.requests import BODY
 from tests.bench.scale.agents import ANSWER
-from tests.bench.scale.nodes import remove, simulated
+from tests.bench.scale.nodes import ENDS_WITH_US, remove, simulated
 from tests.bench.scale.usage import Cores, operator, web_proxies
 from tests.e2e.conftest import Endpoint, Namespace, instance, until
 
@@ -49,7 +49,11 @@ class Asked:
 def measure(folder: Path, *, rates: list[float], seconds: float, pool: int, replicas: int) -> Figures:
     """An instance for each rate, of its own."""
     with simulated(folder, "runs.refillRate=200", "runs.kept=100000", "operator.resources.limits.memory=1Gi"):
-        return {"loads": [_at(rate, folder, seconds, pool, replicas) for rate in rates]}
+        loads = []
+        for rate in rates:
+            loads.append(_at(rate, folder, seconds, pool, replicas))
+            print(loads[-1], flush=True)  # noqa: T201 - it takes long, and may not come to its end
+    return {"loads": loads}
 
 
 def _at(per_second: float, folder: Path, seconds: float, pool: int, replicas: int) -> Figures:
@@ -109,7 +113,7 @@ def agents(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The process that stands in for all agents; its tally is in ``agents.json`` afterwards."""
     with (folder / "agents.log").open("w") as log:
         words = (sys.executable, "-m", "tests.bench.scale.agents", str(folder / "agents.json"))
-        process = subprocess.Popen(words, stdout=log, stderr=log)
+        process = subprocess.Popen((*ENDS_WITH_US, *words), stdout=log, stderr=log)
         try:
             yield process
         finally:

@@ -8,10 +8,16 @@ from pathlib import Path
 
 from tests.e2e.conftest import Namespace, installed_with, until
 
+from sympozium_api.client.resources import INSTANCES, RUNS
+
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
+"""In front of a command: it would otherwise outlive a measurement that is killed, and take part in the next one."""
 COUNT = 4
 SIMULATED = {"type": "kwok"}
 """Label of the nodes."""
 LEASE_SECONDS = 40
+PATIENCE = 600
+"""Seconds for all pods of a namespace to go."""
 _CONFIG = Path(__file__).with_name("kwok.yaml")
 _ANNOTATION = "kwok.x-k8s.io/node=fake"
 
@@ -29,7 +35,7 @@ def simulated(folder: Path, *values: str, parts: tuple[str, ...] = ("agent",)) -
             f"{part}.tolerations[0].operator=Exists",
         )
     ]
-    words = ("kwok", f"--kubeconfig={os.environ['KUBECONFIG']}", f"--config={_CONFIG}")
+    words = (*ENDS_WITH_US, "kwok", f"--kubeconfig={os.environ['KUBECONFIG']}", f"--config={_CONFIG}")
     choice = f"--manage-nodes-with-annotation-selector={_ANNOTATION}"
     with (folder / "kwok.log").open("w") as log:
         kwok = subprocess.Popen(
@@ -47,9 +53,13 @@ def simulated(folder: Path, *values: str, parts: tuple[str, ...] = ("agent",)) -
 
 
 def remove(namespace: Namespace) -> None:
-    """Delete a namespace while there are nodes that let its pods go. Its instances first: web-proxies wait for their agents."""
-    namespace.delete("instances", "--all", "--timeout=5m")
-    namespace.delete("namespace", namespace.name, "--timeout=10m")
+    """Delete a namespace, while there are nodes that let its pods go. Nobody waits for its end: Kubernetes reckons with the time that
+    the web-proxies, which have gone by then, may take.
+    """
+    for kind in (INSTANCES, RUNS):
+        namespace.kubectl("delete", "--raw", kind.path(namespace.name))
+    until(lambda: not namespace.list("pods"), within=PATIENCE)
+    namespace.delete("namespace", namespace.name, "--wait=false")
 
 
 def _ready() -> bool:
