@@ -182,7 +182,7 @@ async def _kinds_are_there(client: Client, settings: Settings) -> None:
 async def _missing(client: Client, kind: ResourceType, settings: Settings) -> str:
     """What stands in the way of reading a kind; empty: nothing."""
     try:
-        await client.metadata(kind, settings.scopes[0], limit="1")
+        await client.page(kind, settings.scopes[0], limit=1, after="")
     except ApiUnavailable:
         return "the API server does not answer, waiting for it"
     except ApiError as error:

@@ -31,6 +31,9 @@ def main() -> None:
         help="objects that grow in number",
     )
     parser.add_argument("--sizes", nargs="+", type=int, default=[1000, 5000, 20_000], help="how many of them")
+    parser.add_argument(
+        "--rest", type=float, default=60, help="seconds at rest; ended runs are looked through every 300"
+    )
     asked = parser.parse_args()
     figures: Figures = {"load_average": list(os.getloadavg())}
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -39,7 +42,7 @@ def main() -> None:
             FOLDER, rates=asked.rates, seconds=asked.seconds, pool=asked.pool, replicas=asked.replicas
         )
     if "growth" in asked.parts:
-        figures |= growth.measure(FOLDER, kinds=asked.kinds, sizes=asked.sizes)
+        figures |= growth.measure(FOLDER, kinds=asked.kinds, sizes=asked.sizes, rest=asked.rest)
     (FOLDER / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(report.tables(figures))  # noqa: T201 - what the command is for
 

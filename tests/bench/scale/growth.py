@@ -19,7 +19,6 @@ from tests.e2e.conftest import Namespace, instance, until
 from sympozium_api import names
 from sympozium_api.client import Client, from_environment
 from sympozium_api.client.resources import INSTANCES, RUNS
-from sympozium_operator.leader import PRUNE_EVERY
 
 Object = dict[str, Any]
 
@@ -28,11 +27,6 @@ POOL = 500
 """Idle pods of one instance: no instance may have more."""
 RUNS_KEPT = 1000
 """Ended runs of one instance, which is the operator's default; it would delete more."""
-REST_SECONDS = 60.0
-"""Two looks at every instance, one at every run that goes on."""
-REST_WITH_RUNS = PRUNE_EVERY + 20
-"""With the most ended runs: so long that they are looked through once."""
-RUNS_KIND = "finished runs"
 PATIENCE = 300
 """Seconds for the operator to look at everything."""
 LONGEST = 1800
@@ -40,10 +34,10 @@ LONGEST = 1800
 VALUES = ("runs.refillRate=1000", "operator.resources.limits.memory=2Gi")
 
 
-def measure(folder: Path, *, kinds: list[str], sizes: list[int]) -> Figures:
-    """A row for each kind and size, and one for none of anything."""
+def measure(folder: Path, *, kinds: list[str], sizes: list[int], rest: float) -> Figures:
+    """A row for each kind and size, and one for none of anything; ``rest``: seconds of a look at the operator at rest."""
     with simulated(folder, *VALUES, parts=("agent", "webProxy")):
-        rows = [{"kind": "nothing", "count": 0} | measured(REST_SECONDS)]
+        rows = [{"kind": "nothing", "count": 0} | measured(rest)]
         for kind in kinds:
             namespace = Namespace(f"bench-growth-{secrets.token_hex(2)}")
             namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name}})
@@ -52,7 +46,6 @@ def measure(folder: Path, *, kinds: list[str], sizes: list[int]) -> Figures:
                 for size in sorted(sizes):
                     KINDS[kind](namespace, there, size)
                     there = size
-                    rest = REST_WITH_RUNS if kind == RUNS_KIND and size == max(sizes) else REST_SECONDS
                     rows.append({"kind": kind, "count": size} | measured(rest))
                     print(rows[-1], flush=True)  # noqa: T201 - it takes long, and may not come to its end
             finally:
@@ -112,7 +105,7 @@ def finished_runs(namespace: Namespace, there: int, size: int) -> None:
 
 
 KINDS: dict[str, Callable[[Namespace, int, int], None]] = {
-    RUNS_KIND: finished_runs,
+    "finished runs": finished_runs,
     "idle pods": idle_pods,
     "instances": instances,
 }

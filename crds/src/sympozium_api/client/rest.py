@@ -17,6 +17,8 @@ Object = dict[str, Any]
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 """Calls take milliseconds: who waits longer waits for a server that hangs, and somebody waits for us."""
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=60)
+_PAGE = 500
+"""Objects of which the metadata is read at once."""
 _UNAVAILABLE = (401, 429, 500, 502, 503, 504)
 """401 too: it is about our own token, which is to be renewed, or whose pod was deleted and is about to end."""
 _MERGE_PATCH = "application/merge-patch+json"
@@ -65,11 +67,21 @@ class Client:
             raise
 
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
-        """The ``metadata`` of all objects of a kind, without what is in them: a run alone may hold a megabyte."""
-        found = await self._call(
-            "GET", kind.path(namespace), params=selectors, accept=_METADATA_ONLY, timeout=_LIST_TIMEOUT
-        )
-        return [{"metadata": item["metadata"]} for item in found["items"] or []]
+        """The ``metadata`` of all objects of a kind, without what is in them: a run alone may hold a megabyte.
+
+        In pages and without ``managedFields``: whoever keeps 20,000 runs would else hold 200 MB for a moment. ApiError 410 when the
+        pages come so slowly that the API server has forgotten the first one's moment.
+        """
+        found: list[Object] = []
+        page = {"limit": str(_PAGE)}
+        while True:
+            answered = await self._call(
+                "GET", kind.path(namespace), params=selectors | page, accept=_METADATA_ONLY, timeout=_LIST_TIMEOUT
+            )
+            found += [{"metadata": _without_managers(item["metadata"])} for item in answered["items"] or []]
+            if not (after := answered["metadata"].get("continue")):
+                return found
+            page["continue"] = after
 
     async def list(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         """All objects of a kind, by ``labelSelector`` and ``fieldSelector``; namespace None: of all namespaces."""
@@ -200,6 +212,10 @@ class Client:
 
 def _validation(*, strict: bool) -> dict[str, str]:
     return {"fieldValidation": "Strict"} if strict else {}
+
+
+def _without_managers(metadata: Object) -> Object:
+    return {field: value for field, value in metadata.items() if field != "managedFields"}
 
 
 def _encoded(body: Object) -> bytes:
