@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.conftest import Namespace, installed_with, until
+from tests.e2e.conftest import Namespace, Refused, installed_with, until
 
+from sympozium_api.client import ResourceType
 from sympozium_api.client.resources import INSTANCES, RUNS
 
 ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
@@ -57,9 +58,17 @@ def remove(namespace: Namespace) -> None:
     the web-proxies, which have gone by then, may take.
     """
     for kind in (INSTANCES, RUNS):
-        namespace.kubectl("delete", "--raw", kind.path(namespace.name))
+        until(lambda kind=kind: _cleared(namespace, kind), within=PATIENCE)  # type: ignore[misc]
     until(lambda: not namespace.list("pods"), within=PATIENCE)
     namespace.delete("namespace", namespace.name, "--wait=false")
+
+
+def _cleared(namespace: Namespace, kind: ResourceType) -> bool:
+    try:
+        namespace.kubectl("delete", "--raw", kind.path(namespace.name))
+    except Refused:  # of thousands, only some are deleted before the API server's time is over
+        return False
+    return True
 
 
 def _ready() -> bool:
