@@ -69,7 +69,7 @@ class Client:
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         """The ``metadata`` of all objects of a kind, without what is in them: a run alone may hold a megabyte.
 
-        In pages and without ``managedFields``: whoever keeps 20,000 runs would else hold 200 MB for a moment. ApiError 410 when the
+        In pages and without ``managedFields``: of 20,000 runs the rest would be 100 MB more for a moment. ApiError 410 when the
         pages come so slowly that the API server has forgotten the first one's moment.
         """
         found: list[Object] = []
