@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo gateway down clean-cache setup test unit fuzz e2e conformance check format generate bench
+.PHONY: help demo gateway down clean-cache setup test unit fuzz e2e conformance check format generate bench bench-scale
 
 VENV := .venv
 RUN := $(VENV)/bin/
+KWOK := sigs.k8s.io/kwok/cmd/kwok@v0.8.0
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## from nothing to a streamed answer of a real model; leaves it running
 	@local/demo.sh
@@ -73,3 +74,8 @@ generate: setup ## write the CRDs and their reference pages from the typed model
 bench: setup ## the figures of docs/benchmarks.md, beside a bare Job in the same run
 	@local/up.sh
 	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)python -m tests.bench $(BENCH_ARGS)
+
+bench-scale: setup ## the figures on simulated nodes: an hour; best on a cluster that it starts itself
+	@SYMPOZIUM_CLUSTER_QPS=1000 local/up.sh
+	@kwok=$$(local/cluster/cluster.sh program kwok $(KWOK)) && . .local/env \
+	  && PATH=$$(dirname "$$kwok"):$$PATH && $$SYMPOZIUM_EXEC $(RUN)python -m tests.bench.scale $(BENCH_ARGS)

@@ -112,6 +112,7 @@ controllers_start() {
   for name in kube-controller-manager kube-scheduler; do
     local kubeconfig=$CONFIG/${name#kube-}.conf
     local flags=(--kubeconfig="$kubeconfig" --authentication-kubeconfig="$kubeconfig" --authorization-kubeconfig="$kubeconfig" --leader-elect=false)
+    [ -z "$API_QPS" ] || flags+=(--kube-api-qps="$API_QPS" --kube-api-burst="$((2 * API_QPS))")
     [ "$name" = kube-scheduler ] || flags+=(
       --cluster-cidr="$POD_CIDR" --allocate-node-cidrs=true --service-cluster-ip-range="$SERVICE_CIDR"
       --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key" --root-ca-file="$PKI/ca.crt"

@@ -12,6 +12,7 @@ LOCK=$CACHE/$CLUSTER.lock
 KUBERNETES_VERSION=v1.34.4
 COREDNS_VERSION=v1.12.1
 HELM_VERSION=v4.3.1
+API_QPS=${SYMPOZIUM_CLUSTER_QPS:-}           # requests per second of the controllers and of the scheduler; default: Kubernetes' own, 20 and 50
 DEBIAN_RELEASE=trixie                        # the Debian release that carries Python 3.13
 
 # These live in a network namespace of their own, so two clusters may use the same ones.

@@ -12,12 +12,15 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from tests.bench.report import Figures, spread
 from tests.bench.requests import BODY
 from tests.fakes.api_server import Stamps
 from tests.fakes.replica import KEY, Replica, running
+
+T = TypeVar("T")
 
 _WARM_UP = 1000
 _CONTENT = re.compile(rb'"content":"([0-9. ]+)"')
@@ -76,7 +79,7 @@ class _Caller:
         return _Seen(total, total - Stamps(*map(float, content[1].split())).share)
 
 
-async def at_rate(once: Callable[[], Awaitable[_Seen]], count: int, per_second: int) -> list[_Seen]:
+async def at_rate(once: Callable[[], Awaitable[T]], count: int, per_second: float) -> list[T]:
     """The results of ``count`` calls that begin at equal distances."""
     loop = asyncio.get_running_loop()
     began, calls = loop.time(), []

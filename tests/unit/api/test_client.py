@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-from typing import Any
 
 import pytest
 from tests.fakes.kubernetes import FakeKubernetes, Object
 
-from sympozium_api.client import ApiError, ApiUnavailable, Change, Client, Snapshot, watch
+from sympozium_api.client import ApiError, ApiUnavailable, Change, Snapshot, watch
 from sympozium_api.client.resources import JOBS, LEASES, PODS
 from sympozium_api.client.rest import answer
 
@@ -30,26 +29,6 @@ def test_a_refusal_that_is_no_status_object_is_still_told(content: bytes) -> Non
     with pytest.raises(ApiError) as raised:
         answer(403, content)
     assert raised.value.status == 403
-
-
-async def test_metadata_comes_in_pages_and_without_what_nobody_reads() -> None:
-    class Paged(Client):
-        def __init__(self) -> None:
-            self.asked: list[Any] = []
-
-        async def _call(self, *_: Any, params: Any = None, **__: Any) -> Any:
-            self.asked.append(params)
-            is_last = "continue" in params
-            metadata = {"name": "b" if is_last else "a", "managedFields": [{"manager": "kubectl"}]}
-            return {"metadata": {} if is_last else {"continue": "more"}, "items": [{"metadata": metadata}]}
-
-    client = Paged()
-    found = await client.metadata(JOBS, None, labelSelector="x=y")
-    assert found == [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]
-    assert client.asked == [
-        {"labelSelector": "x=y", "limit": "500"},
-        {"labelSelector": "x=y", "limit": "500", "continue": "more"},
-    ]
 
 
 def job(name: str) -> Object:
