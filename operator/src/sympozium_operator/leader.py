@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import structlog
 
 from sympozium_api import names
-from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
 from sympozium_api.client.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS
 from sympozium_api.run import NOT_ENDED
 from sympozium_operator.handlers import OURS
-from sympozium_operator.outcome import Key
+from sympozium_operator.outcome import Key, KeyKind
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.pods import controller_uid, job_ended
 from sympozium_operator.queue import WorkQueue
@@ -26,6 +26,8 @@ KEYS_EVERY = 5.0
 """Seconds between looks at the generated Secrets, which nobody may watch (decision 0016)."""
 SKILLS_EVERY = 5.0
 """Seconds between looks at the ConfigMaps that instances name, which are among all others of the cluster (decision 0028)."""
+LOOKS_PER_SECOND = 50
+"""At instances to which nothing has happened: each takes a few milliseconds, and thousands at once would make runs wait."""
 FIRST_RETRY = 1.0
 
 log = structlog.get_logger()
@@ -49,7 +51,7 @@ class Leader:
         self.queue.open()
         await self.until_done(self.seed)
         await asyncio.gather(
-            self._every(self.settings.instance_resync, self.instances),
+            self._every(self.settings.instance_resync, self.instances_again),
             self._every(self.settings.run_resync, self.runs),
             self._every(KEYS_EVERY, self.api_keys),
             self._every(SKILLS_EVERY, self.config_maps),
@@ -58,13 +60,16 @@ class Leader:
 
     async def seed(self) -> None:
         """Everything, once: SkillPacks, instances, runs."""
-        await self._enqueue("skillpack", SKILL_PACKS)
-        await self.instances()
+        self.queue.add(*await self._keys("skillpack", SKILL_PACKS))
+        self.queue.add(*await self._keys("instance", INSTANCES))
         await self.runs()
 
-    async def instances(self) -> None:
-        """Every instance, and by it its server run."""
-        await self._enqueue("instance", INSTANCES)
+    async def instances_again(self) -> None:
+        """Every instance, and by it its server run, one after the other."""
+        keys = await self._keys("instance", INSTANCES)
+        for number, key in enumerate(keys):
+            self.queue.add(key, after=number / LOOKS_PER_SECOND)
+        await self.sleep(len(keys) / LOOKS_PER_SECOND)
 
     async def api_keys(self) -> None:
         """Every server run whose Secret with API keys was deleted or edited."""
@@ -95,10 +100,11 @@ class Leader:
         self.admission.keep_only(there.values(), before=mark)
         self.queue.add(*(Key("run", run["namespace"], run["name"]) for run in runs))
 
-    async def _enqueue(self, kind: str, resource: object) -> None:
-        for scope in self.settings.scopes:
-            for item in await self.client.metadata(resource, scope):  # type: ignore[arg-type]
-                self.queue.add(Key(kind, item["metadata"]["namespace"], item["metadata"]["name"]))  # type: ignore[arg-type]
+    async def _keys(self, kind: KeyKind, resource: ResourceType) -> list[Key]:
+        found = [
+            item["metadata"] for scope in self.settings.scopes for item in await self.client.metadata(resource, scope)
+        ]
+        return [Key(kind, metadata["namespace"], metadata["name"]) for metadata in found]
 
     async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         while True:

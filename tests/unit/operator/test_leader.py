@@ -38,7 +38,8 @@ class World:
             self.cluster.put(body)
         self.seen: list[Key] = []
         self.admission = Admission()
-        self.queue = WorkQueue(self.reconcile, workers=100, loop=ManualLoop())
+        self.loop = ManualLoop()
+        self.queue = WorkQueue(self.reconcile, workers=100, loop=self.loop)
         self.queue.open()
         self.pruner = Pruner(self.cluster, self.clock, (None,), retention=3600, kept=kept)
         self.skills = Skills(self.cluster, "system")
@@ -73,6 +74,16 @@ async def test_everything_is_looked_at_once_in_the_beginning() -> None:
         ("run", "old"),
         ("run", "new"),
     ]
+
+
+async def test_thousands_of_instances_are_looked_at_again_one_after_the_other() -> None:
+    world = World(*(instance_object(f"i{number}") for number in range(100)))
+    await world.leader.instances_again()
+    await world.loop.advance(0.99)
+    assert len(world.seen) == 50
+    await world.loop.advance(1)
+    assert len(world.seen) == 100
+    assert world.slept == [2.0]
 
 
 async def test_runs_with_jobs_have_their_places_before_any_other_run_asks() -> None:
