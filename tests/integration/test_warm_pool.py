@@ -349,6 +349,26 @@ class TestWhoMayWait:
         assert asked.status_code == 403
 
 
+async def test_a_run_reaches_its_pod_though_the_replica_that_claimed_it_has_not_noticed_that_it_left(
+    pool: Pool,
+) -> None:
+    replica = await pool.replica()
+    pod = pool.pod(replica.surface)
+    await eventually(lambda: replica.idle() == 1)
+    claim = {"jobName": names.job_of_pod(pod.name), "podName": pod.name}
+    pool.kubernetes.put(
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": "AgentRun",
+            "metadata": {"name": "r1", "annotations": {names.ANNOTATION_REPLY_TO: "http://127.0.0.1:9"}},
+            "spec": {"agentRef": "demo", "mode": "task", "request": BODY, "claim": claim},
+        }
+    )
+    assert await pod.task == 0
+    assert pool.run()["status"]["phase"] == "Succeeded"
+    assert pool.run()["status"]["start"] == "warm"
+
+
 async def test_a_run_that_somebody_applies_is_given_to_an_idle_pod(pool: Pool) -> None:
     replicas = [await pool.replica() for _ in range(3)]
     for replica in replicas:

@@ -1,6 +1,7 @@
 """Runs for idle pods: a pod is taken, a run that names it is made, and the pod gets the run. A run without one is made as well."""
 
 import contextlib
+from collections.abc import Coroutine
 from typing import Any
 
 from sympozium_api import effective, names
@@ -46,18 +47,20 @@ class Claims:
         nobodys = run.spec.claim is None and names.ANNOTATION_REPLY_TO not in run.metadata.annotations
         undecided = run.status.start is None and run.status.job_name is None and not run.spec.cancel
         if nobodys and undecided and effective.may_be_warm(run) and self._idle.any:
-            self._later.do(self._offered(run))
+            self._later.do(self._unless_refused(self._give(run)))
 
-    async def _offered(self, run: AgentRun) -> None:
+    async def _unless_refused(self, giving: Coroutine[Any, Any, None]) -> None:
         with contextlib.suppress(ApiError, ApiUnavailable):  # then it starts cold
-            await self._give(run)
+            await giving
 
     def observe(self, run: AgentRun) -> None:
         """Take note of a run as it is in the cluster."""
         if run.ended:
             self._idle.forget(run.key)
-        else:
-            self._idle.observe(run)
+            return
+        self._idle.observe(run)
+        if run.spec.claim and run.status.start is None and (poll := self._idle.take_named(run.spec.claim.pod_name)):
+            self._later.do(self._unless_refused(self._give_named(run, poll)))
 
     def forget(self, key: Key) -> None:
         """A run is open no more."""
@@ -74,10 +77,22 @@ class Claims:
         if poll is None:
             return
         named = {"start": "warm", "jobName": poll.claim.job_name, "podName": poll.claim.pod_name}
+        await self._decide(run, instance, poll, named)
+
+    async def _give_named(self, run: AgentRun, poll: Poll) -> None:
+        """Give a run to the pod that it names, and that waits here: the replica that named it has not noticed that the pod left."""
         try:
-            decided = await self._store.decide_start(run, named)
+            instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
         except BaseException:
             poll.retire()
+            raise
+        await self._decide(run, instance, poll, {"start": "warm"})
+
+    async def _decide(self, run: AgentRun, instance: SympoziumInstance, poll: Poll, status: dict[str, Any]) -> None:
+        try:
+            decided = await self._store.decide_start(run, status)
+        except BaseException:
+            poll.retire()  # nobody knows whether the run is this pod's now
             raise
         if not decided or not poll.give(run, instance):
             poll.put_back()

@@ -164,6 +164,14 @@ class IdlePods:
         self._metrics.missed.inc()
         return None
 
+    def take_named(self, pod: str) -> Poll | None:
+        """The poll of this pod, if it waits here."""
+        poll = self._waiting.pop(pod, None)
+        if poll is None or not poll.is_open:
+            return None
+        poll.is_taken = True
+        return poll
+
     def observe(self, run: AgentRun) -> None:
         """Take note of a run that has not ended."""
         pod = run.claimed_pod
