@@ -3,9 +3,11 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from sympozium_api import names
 
 Object = dict[str, Any]
 
@@ -26,6 +28,8 @@ class Use:
     """``namespace:name``"""
     right: Right
     allowed: bool
+    too_late: bool = False
+    """A web-proxy asked whose instance had been deleted: its rights go before its process does."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,24 @@ class AuditLog:
 
     def uses(self) -> Iterator[Use]:
         """Every request of a service account since then."""
+        gone: set[str] = set()
+        for event in self._events():
+            about = event.get("objectRef") or {}
+            if about.get("resource") == "sympoziuminstances":
+                account = f"{about.get('namespace')}:{names.web_endpoint_run(about.get('name', ''))}"
+                if event["verb"] == "delete":
+                    gone.add(account)
+                elif event.get("responseStatus", {}).get("code") == 201:  # it is made again
+                    gone.discard(account)
+            for use in _uses(event):
+                yield replace(use, too_late=use.account in gone)
+
+    def _events(self) -> Iterator[Object]:
         with self.path.open("rb") as log:
             log.seek(self.begin)
             for line in log:
                 if line.endswith(b"\n"):  # the last one may be half written
-                    yield from _uses(json.loads(line))
+                    yield json.loads(line)
 
 
 def _uses(event: Object) -> Iterator[Use]:
