@@ -84,7 +84,7 @@ def settings() -> kopf.OperatorSettings:
     found.posting.enabled = False
     found.scanning.disabled = True
     found.networking.error_backoffs = Backoffs()
-    found.queueing.idle_timeout = 0.05  # of an object's own task: at a start there is one for each object, of 10 kB
+    found.queueing.idle_timeout = 0.05  # of each object's own task, of some 10 kB, after its last event
     found.watching.field_selectors[RUNS.group, RUNS.version, RUNS.plural] = NOT_ENDED
     found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = OF_AGENTS
     for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS, *CHILDREN):
