@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx2
+from tests.bench.overhead import at_rate
 from tests.bench.report import Figures, spread
 from tests.bench.requests import BODY
 from tests.e2e.conftest import Endpoint, Namespace, installed_with, instance, model_server, until
@@ -103,20 +104,19 @@ async def paced(endpoint: Endpoint, count: int, *, per_second: float) -> list[fl
     headers = {"Authorization": f"Bearer {endpoint.key}"}
     async with httpx2.AsyncClient(headers=headers, timeout=120, limits=httpx2.Limits(max_connections=count)) as http:
         await http.get(f"{endpoint.url}/health")
-        asked = []
-        for number in range(count):
-            asked.append(asyncio.create_task(_first_token(http, endpoint.url)))
-            if number < count - 1:
-                await asyncio.sleep(1 / per_second)
-        found = await asyncio.gather(*asked, return_exceptions=True)
-    return [seconds for seconds in found if isinstance(seconds, float)]
+        found = await at_rate(lambda: _first_token(http, endpoint.url), count, per_second)
+    return [seconds for seconds in found if seconds is not None]
 
 
-async def _first_token(http: httpx2.AsyncClient, url: str) -> float:
+async def _first_token(http: httpx2.AsyncClient, url: str) -> float | None:
+    """Seconds; None: there was no whole answer, or no token in it."""
     began, first = time.perf_counter(), 0.0
-    async with http.stream("POST", f"{url}/v1/chat/completions", json=BODY) as response:
-        response.raise_for_status()
-        async for line in response.aiter_lines():
-            if not first and '"content":"' in line:
-                first = time.perf_counter() - began
-    return first
+    try:
+        async with http.stream("POST", f"{url}/v1/chat/completions", json=BODY) as response:
+            response.raise_for_status()
+            async for line in response.aiter_lines():
+                if not first and '"content":"' in line:
+                    first = time.perf_counter() - began
+    except httpx2.HTTPError:
+        return None
+    return first or None

@@ -48,6 +48,28 @@ class Pod:
         self.stop.set()
 
 
+def started(
+    job: str, folder: Path, issuer: TokenIssuer, addresses: tuple[str, ...], *, run: str | None = None, ttl: float = 600
+) -> Pod:
+    """A pod of this Job, that knows these runs surfaces; without a run it is an idle one."""
+    name, stop = f"{job}-abcde", asyncio.Event()
+    own = folder / name
+    own.mkdir(parents=True)
+    (own / "token").write_text(issuer.token(name, "demo-agent"))
+    (own / "api-key").write_text(name)
+    settings = Settings(
+        run=run,
+        addresses=addresses,
+        token_file=own / "token",
+        key_files=(own / "api-key",),
+        termination_file=own / "termination-log",
+        instance="demo",
+        idle_ttl=ttl,
+    )
+    agent = Agent(settings, stop, environ={}, patience=_PATIENCE)
+    return Pod(name, asyncio.create_task(agent.run()), own, stop)
+
+
 class Node:
     """What Job controller and kubelet do; ``run`` is to be a task of its own."""
 
@@ -104,22 +126,7 @@ class Node:
         self._start(job["metadata"]["name"], run["metadata"]["name"], (reply_to, self._surface))
 
     def _start(self, job: str, run: str | None, addresses: tuple[str, ...]) -> Pod:
-        name, stop = f"{job}-abcde", asyncio.Event()
-        folder = self._folder / name
-        folder.mkdir(parents=True)
-        (folder / "token").write_text(self._issuer.token(name, "demo-agent"))
-        (folder / "api-key").write_text(name)
-        settings = Settings(
-            run=run,
-            addresses=addresses,
-            token_file=folder / "token",
-            key_files=(folder / "api-key",),
-            termination_file=folder / "termination-log",
-            instance="demo",
-            idle_ttl=600,
-        )
-        agent = Agent(settings, stop, environ={}, patience=_PATIENCE)
-        pod = self.pods[job] = Pod(name, asyncio.create_task(agent.run()), folder, stop)
+        pod = self.pods[job] = started(job, self._folder, self._issuer, addresses, run=run)
         return pod
 
     def _report(self, pod: Pod) -> None:

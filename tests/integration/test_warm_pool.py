@@ -13,19 +13,16 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, Object, api_error
 from tests.fakes.model import Model
-from tests.fakes.node import GENERATION
+from tests.fakes.node import GENERATION, Pod, started
 from tests.fakes.pod import FakePod, TokenIssuer
 from tests.integration.conftest import KEY, assembled, eventually, warm_instance
 
-from sympozium_agent.agent import Agent
-from sympozium_agent.settings import Patience, Settings
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.client.resources import INSTANCES, RUNS
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.settings import Settings as ProxySettings
 
-PATIENCE = Patience(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5, linger=0)
 BODY = {"messages": [{"role": "user", "content": "hello"}]}
 
 
@@ -51,29 +48,12 @@ class Replica:
 
 
 @dataclass
-class IdlePod:
-    """A pod of the pool: the real agent, with a name and a token of its own."""
-
-    name: str
-    task: "asyncio.Task[int]"
-    folder: Path
-
-    @property
-    def last_words(self) -> str:
-        file = self.folder / "termination-log"
-        return file.read_text() if file.exists() else ""
-
-    def kill(self) -> None:
-        self.task.cancel()
-
-
-@dataclass
 class Pool:
     kubernetes: FakeKubernetes
     issuer: TokenIssuer
     directory: Path
     stack: AsyncExitStack
-    pods: list[IdlePod] = field(default_factory=list)
+    pods: list[Pod] = field(default_factory=list)
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def replica(self) -> Replica:
@@ -82,27 +62,26 @@ class Pool:
         context, _, surface, http = await self.stack.enter_async_context(made)
         return Replica(context, surface, http)
 
-    def pod(self, *surfaces: str, generation: str = GENERATION, ttl: float = 60) -> IdlePod:
+    def pod(self, *surfaces: str, generation: str = GENERATION, ttl: float = 60) -> Pod:
         """An idle pod that waits at the first of these."""
-        number = next(self.numbers)
-        name = f"{names.idle_job('demo', generation, f'{number:06x}')}-abcde"
-        folder = self.directory / name
-        folder.mkdir()
-        (folder / "token").write_text(self.issuer.token(name, "demo-agent"))
-        (folder / "api-key").write_text("sk-provider")
-        settings = Settings(
-            run=None,
-            addresses=surfaces,
-            token_file=folder / "token",
-            key_files=(folder / "api-key",),
-            termination_file=folder / "termination-log",
-            instance="demo",
-            idle_ttl=ttl,
-        )
-        agent = Agent(settings, asyncio.Event(), environ={}, patience=PATIENCE)
-        made = IdlePod(name, asyncio.create_task(agent.run()), folder)
+        job = names.idle_job("demo", generation, f"{next(self.numbers):06x}")
+        made = started(job, self.directory, self.issuer, surfaces, ttl=ttl)
         self.pods.append(made)
         return made
+
+    def put_run(self, pod: str | None = None, *, reply_to: str | None = None) -> None:
+        """The run r1, as another replica makes it for a pod, or as somebody applies it."""
+        asked = {"task": "hello"} if pod is None else {"request": BODY}
+        claim = {"claim": {"jobName": names.job_of_pod(pod), "podName": pod}} if pod else {}
+        about = {"annotations": {names.ANNOTATION_REPLY_TO: reply_to}} if reply_to else {}
+        self.kubernetes.put(
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": "AgentRun",
+                "metadata": {"name": "r1"} | about,
+                "spec": {"agentRef": "demo", "mode": "task"} | asked | claim,
+            }
+        )
 
     def run(self, number: int = -1) -> Object:
         return self.kubernetes.object(RUNS, self.kubernetes.names(RUNS)[number])
@@ -271,16 +250,13 @@ class TestThatAClaimFails:
     async def test_a_pod_that_asks_again_before_it_is_known_to_have_left_is_given_its_run(self, pool: Pool) -> None:
         replica = await pool.replica()
         name = f"{names.idle_job('demo', GENERATION, '0' * 6)}-abcde"
-        claim = {"jobName": names.job_of_pod(name), "podName": name}
         headers = {"Authorization": f"Bearer {pool.issuer.token(name, 'demo-agent')}"}
         in_flight = "sympozium_pod_requests_in_flight"
         async with httpx2.AsyncClient(timeout=10, headers=headers) as http:
             url = f"{replica.surface}/instances/demo/task?lost=1"
             asking = [asyncio.create_task(http.get(url)) for _ in range(2)]
             await eventually(lambda: replica.context.metrics.registry.get_sample_value(in_flight) == 2)
-            spec = {"agentRef": "demo", "mode": "task", "request": BODY, "claim": claim}
-            about = {"name": "r1", "annotations": {names.ANNOTATION_REPLY_TO: "http://192.0.2.1:8081"}}
-            pool.kubernetes.put({"apiVersion": names.API_VERSION, "kind": "AgentRun", "metadata": about, "spec": spec})
+            pool.put_run(name, reply_to="http://192.0.2.1:8081")
             answers = await asyncio.gather(*asking)
         assert [answer.json()["run"] for answer in answers] == ["r1", "r1"]
         assert pool.run()["status"] == {"start": "warm"}
@@ -288,15 +264,7 @@ class TestThatAClaimFails:
     async def test_and_not_once_the_run_has_started_cold(self, pool: Pool) -> None:
         replica = await pool.replica()
         name = f"{names.idle_job('demo', GENERATION, '0' * 6)}-abcde"
-        claim = {"jobName": names.job_of_pod(name), "podName": name}
-        pool.kubernetes.put(
-            {
-                "apiVersion": names.API_VERSION,
-                "kind": "AgentRun",
-                "metadata": {"name": "r1"},
-                "spec": {"agentRef": "demo", "mode": "task", "request": BODY, "claim": claim},
-            }
-        )
+        pool.put_run(name)
         pool.kubernetes.meanwhile(
             "patch", RUNS, lambda: pool.kubernetes.put(pool.run() | {"status": {"start": "cold"}})
         )
@@ -355,15 +323,7 @@ async def test_a_run_reaches_its_pod_though_the_replica_that_claimed_it_has_not_
     replica = await pool.replica()
     pod = pool.pod(replica.surface)
     await eventually(lambda: replica.idle() == 1)
-    claim = {"jobName": names.job_of_pod(pod.name), "podName": pod.name}
-    pool.kubernetes.put(
-        {
-            "apiVersion": names.API_VERSION,
-            "kind": "AgentRun",
-            "metadata": {"name": "r1", "annotations": {names.ANNOTATION_REPLY_TO: "http://127.0.0.1:9"}},
-            "spec": {"agentRef": "demo", "mode": "task", "request": BODY, "claim": claim},
-        }
-    )
+    pool.put_run(pod.name, reply_to="http://127.0.0.1:9")
     assert await pod.task == 0
     assert pool.run()["status"]["phase"] == "Succeeded"
     assert pool.run()["status"]["start"] == "warm"
@@ -374,14 +334,7 @@ async def test_a_run_that_somebody_applies_is_given_to_an_idle_pod(pool: Pool) -
     for replica in replicas:
         pool.pod(replica.surface)
     await eventually(lambda: all(replica.idle() == 1 for replica in replicas))
-    pool.kubernetes.put(
-        {
-            "apiVersion": names.API_VERSION,
-            "kind": "AgentRun",
-            "metadata": {"name": "r1"},
-            "spec": {"agentRef": "demo", "mode": "task", "task": "hello"},
-        }
-    )
+    pool.put_run()
     await eventually(lambda: pool.run().get("status", {}).get("phase") == "Succeeded")
     assert pool.run()["status"]["start"] == "warm"
     await eventually(lambda: sum(replica.idle() for replica in replicas) == 2)

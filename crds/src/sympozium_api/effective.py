@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sympozium_api.base import seconds
 from sympozium_api.instance import Autoscaling, OAuth, RateLimit, SkillRef, SympoziumInstance, WarmPool
-from sympozium_api.names import DNS_LABEL, WEB_ENDPOINT_SKILL
+from sympozium_api.names import ANNOTATION_REPLY_TO, DNS_LABEL, WEB_ENDPOINT_SKILL
 from sympozium_api.run import AgentRun
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
@@ -161,6 +161,12 @@ def may_be_warm(run: AgentRun) -> bool:
     return unsupported(run) is None and (
         own is None or (own.provider, own.base_url, own.auth_secret_ref) == (None, None, None)
     )
+
+
+def may_be_offered(run: AgentRun) -> bool:
+    """Whether idle pods may take a run that no web-proxy made for one of them, nor for a caller of its own."""
+    nobodys = run.spec.claim is None and ANNOTATION_REPLY_TO not in run.metadata.annotations
+    return nobodys and run.status.start is None and may_be_warm(run)
 
 
 def unsupported(run: AgentRun) -> str | None:

@@ -15,28 +15,24 @@ ParamMap = Annotated[
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-_OWN_HEADERS = (
-    *(
-        "authorization",
-        "proxy-authorization",
-        "host",
-        "connection",
-        "transfer-encoding",
-        "content-length",
-        "content-type",
-    ),
-    *(
-        "accept",
-        "accept-encoding",
-        "idempotency-key",
-        "traceparent",
-        "tracestate",
-        "te",
-        "trailer",
-        "upgrade",
-        "expect",
-    ),
-)
+_OWN_HEADERS = [
+    "authorization",
+    "proxy-authorization",
+    "host",
+    "connection",
+    "transfer-encoding",
+    "content-length",
+    "content-type",
+    "accept",
+    "accept-encoding",
+    "idempotency-key",
+    "traceparent",
+    "tracestate",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+]
 HeaderName = Annotated[
     str,
     Field(
@@ -45,7 +41,7 @@ HeaderName = Annotated[
         pattern=r"^[A-Za-z0-9_-]+$",
         json_schema_extra=rules(
             rule(
-                f"!(self.lowerAscii() in {list(_OWN_HEADERS)})",
+                f"!(self.lowerAscii() in {_OWN_HEADERS})",
                 "headers of the connection, of the API key and of the request itself are not forwarded",
             )
         ),

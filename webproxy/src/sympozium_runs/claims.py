@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
-from sympozium_api import effective, names
+from sympozium_api import effective
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
@@ -44,9 +44,8 @@ class Claims:
 
     def offer(self, run: AgentRun) -> None:
         """A run was just made: without a caller at any replica, it may have an idle pod of ours."""
-        nobodys = run.spec.claim is None and names.ANNOTATION_REPLY_TO not in run.metadata.annotations
-        undecided = run.status.start is None and run.status.job_name is None and not run.spec.cancel
-        if nobodys and undecided and effective.may_be_warm(run) and self._idle.any:
+        goes_on = run.status.job_name is None and not run.spec.cancel
+        if goes_on and effective.may_be_offered(run) and self._idle.any:
             self._later.do(self._unless_refused(self._give(run)))
 
     async def _unless_refused(self, giving: Coroutine[Any, Any, None]) -> None:

@@ -156,9 +156,7 @@ class IdlePods:
         settled = instance.status.observed_generation == instance.metadata.generation
         if settled and instance.status.warm_pool.generation == self._generation:
             while self._waiting:
-                poll = self._waiting.pop(next(iter(self._waiting)))
-                if poll.is_open:
-                    poll.is_taken = True
+                if poll := self.take_named(next(iter(self._waiting))):
                     self._metrics.claimed.inc()
                     return poll
         self._metrics.missed.inc()

@@ -21,6 +21,7 @@ from sympozium_api.records import END_RECORDS, MAX_RECORD_BYTES, End, Record
 from sympozium_api.run import AgentRun
 from sympozium_runs import task
 from sympozium_runs.board import Board, Stream
+from sympozium_runs.http.leaving import left
 from sympozium_runs.identity import Forbidden, Pod, PodTokens
 from sympozium_runs.idle import POLL_SECONDS, Given, IdlePods, NotGiven, Poll
 from sympozium_runs.metrics import SurfaceMetrics
@@ -213,8 +214,7 @@ class RunsSurface:
 
 
 async def _leave(request: Request, poll: Poll) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    await left(request.receive)
     poll.leave()
 
 

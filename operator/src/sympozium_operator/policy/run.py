@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sympozium_api import effective, names, records
+from sympozium_api import effective, records
 from sympozium_api.base import seconds
 from sympozium_api.client.resources import INSTANCES
 from sympozium_api.clock import parsed, timestamp
@@ -202,10 +202,7 @@ def _to_start(seen: Input, instance: SympoziumInstance, left: float) -> Decision
 
 def could_be_taken(run: AgentRun, instance: SympoziumInstance) -> bool:
     """Whether a web-proxy, which may know of a pool before we do, could give a run that none of them made to an idle pod."""
-    nobodys = run.spec.claim is None and names.ANNOTATION_REPLY_TO not in run.metadata.annotations
-    return (
-        nobodys and run.status.start is None and effective.may_be_warm(run) and effective.web_endpoint_is_on(instance)
-    )
+    return effective.may_be_offered(run) and effective.web_endpoint_is_on(instance)
 
 
 def _with_job(seen: Input, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count

@@ -13,9 +13,9 @@ from sympozium_api.records import Done, Record
 from sympozium_runs.board import Left
 from sympozium_runs.http import sse
 from sympozium_runs.http.encoding import json_bytes
+from sympozium_runs.http.leaving import left
 from sympozium_runs.runs import Handle
 from sympozium_webproxy.protocol.openai import errors
-from sympozium_webproxy.routes.leaving import left
 
 
 class RunResponse(Response):

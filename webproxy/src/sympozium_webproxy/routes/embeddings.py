@@ -12,12 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from sympozium_api.base import seconds
 from sympozium_api.instance import SympoziumInstance
+from sympozium_runs.http.leaving import left
 from sympozium_webproxy import context, upstream
 from sympozium_webproxy.protocol.openai import bodies, embeddings, errors
 from sympozium_webproxy.routes.admission import authenticate, limit
 from sympozium_webproxy.routes.body import read_json_bytes
 from sympozium_webproxy.routes.deadline import wait_seconds
-from sympozium_webproxy.routes.leaving import left
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from sympozium_runs.http import sse
 from sympozium_runs.http.encoding import json_bytes
-from sympozium_webproxy.routes.leaving import left
+from sympozium_runs.http.leaving import left
 from sympozium_webproxy.routes.mcp.exchange import Message, Outcome, Sink
 
 Work = Callable[[Sink], Awaitable[Outcome]]

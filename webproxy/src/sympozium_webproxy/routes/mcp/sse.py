@@ -16,6 +16,7 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from starlette.types import Receive, Scope, Send
 
 from sympozium_runs.http import sse
+from sympozium_runs.http.leaving import left
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import sessions
 from sympozium_webproxy.protocol.mcp.events import RequestId
@@ -23,7 +24,6 @@ from sympozium_webproxy.protocol.mcp.sessions import Session
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 from sympozium_webproxy.routes.admission import authenticate
 from sympozium_webproxy.routes.body import read_json_bytes
-from sympozium_webproxy.routes.leaving import left
 from sympozium_webproxy.routes.mcp import exchange
 from sympozium_webproxy.routes.mcp.answer import frame
 from sympozium_webproxy.routes.mcp.exchange import Caller, Outcome, refusal
