@@ -1,4 +1,4 @@
-"""What version 0.1.0 took, this version takes: objects that are stored outlive an upgrade of the CRDs."""
+"""What version 0.2.0 took, this version takes: objects that are stored outlive an upgrade of the CRDs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.contract.documents import ROOT, yaml_documents
 
 Object = dict[str, Any]
 
-PREVIOUS = ROOT / "tests/fixtures/crds-0.1.0"
+PREVIOUS = ROOT / "tests/fixtures/crds-0.2.0"
 
 
 def tighter(old: Object, new: Object, path: str) -> Iterator[str]:

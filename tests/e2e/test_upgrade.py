@@ -18,7 +18,7 @@ from tests.e2e.conftest import Endpoint, Namespace, Object, helm, instance, unti
 
 pytestmark = pytest.mark.dismantles
 
-PREVIOUS = ROOT / "tests/fixtures/chart-0.1.0"
+PREVIOUS = ROOT / "tests/fixtures/chart-0.2.0"
 CHART = ROOT / "charts/sympozium"
 TOKENS, FEWER = 900, 50
 """At ten a second: the first answer takes longer than an upgrade, on a busy machine too."""
