@@ -58,17 +58,17 @@ check: setup ## format, lint, types, import contracts, shell scripts, generated 
 	@$(RUN)lint-imports --no-cache
 	@command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends shellcheck; }
 	@shellcheck --external-sources local/*.sh local/cluster/*.sh local/gateway/*.sh .ci/run
-	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.crds $$made \
+	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.generate.crds $$made \
 	  && diff -r -x src $$made crds && diff -r -x NOTES.txt $$made charts/sympozium-crds/templates && rm -r $$made
-	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.reference $$made && diff -r $$made docs/reference/kinds && rm -r $$made
+	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.generate.reference $$made && diff -r $$made docs/reference/kinds && rm -r $$made
 
 format: setup ## format the code and mend what the linter can
 	@$(RUN)ruff format .
 	@$(RUN)ruff check --fix .
 
 generate: setup ## write the CRDs and their reference pages from the typed models, and the chart's copies of them
-	@$(RUN)python -m sympozium_api.crds crds
-	@$(RUN)python -m sympozium_api.reference docs/reference/kinds
+	@$(RUN)python -m sympozium_api.generate.crds crds
+	@$(RUN)python -m sympozium_api.generate.reference docs/reference/kinds
 	@cp crds/*.yaml charts/sympozium-crds/templates/
 
 bench: setup ## the figures of docs/benchmarks.md, beside a bare Job in the same run

@@ -9,7 +9,7 @@ import time
 from tests.e2e.conftest import Namespace
 
 from sympozium_api.client import Client, from_environment
-from sympozium_api.client.resources import JOBS
+from sympozium_api.resources import JOBS
 
 
 class BareJobs:

@@ -22,7 +22,7 @@ from tests.integration.conftest import KEY, assembled, instance
 
 from sympozium_api.client import ResourceType
 from sympozium_api.run import AgentRun
-from sympozium_webproxy.settings import Settings
+from sympozium_webproxy.settings import WebProxySettings
 
 CALLS, AT_ONCE, SESSIONS = 4000, 16, 10_000
 HEADERS = {"Authorization": f"Bearer {KEY}", "Accept": "application/json, text/event-stream"}
@@ -48,7 +48,7 @@ async def serve(told: "multiprocessing.connection.Connection[Any, Any]") -> None
         kubernetes = NoOp()
         kubernetes.documents["/version"] = {}
         kubernetes.put(instance(webEndpoint={"rateLimit": {"requestsPerMinute": 1_000_000, "burstSize": 1_000_000}}))
-        settings = Settings("default", "demo", "127.0.0.1", api_keys=Path(keys))
+        settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=Path(keys))
         async with assembled(kubernetes, settings, FakeClock()) as (context, url, *_):
             kubernetes.ended = context.runs.observe
             told.send(url)

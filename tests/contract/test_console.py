@@ -13,7 +13,7 @@ from tests.fakes.kubernetes import FakeKubernetes
 from sympozium_api import environment
 from sympozium_console.app import create_app
 from sympozium_console.context import assemble
-from sympozium_console.settings import InvalidSetting, Settings, from_environment
+from sympozium_console.settings import ConsoleSettings, InvalidSetting, from_environment
 
 Object = dict[str, Any]
 
@@ -23,7 +23,9 @@ REASON = re.compile(r'Refusal\(\s*\d+,\s*"(\w+)"|reason="(\w+)"|reason: str = "(
 
 @pytest.fixture(scope="module")
 def description() -> Object:
-    return create_app(assemble(FakeKubernetes(), Settings("here", tokens=Path("/nowhere")), FakeClock())).openapi()
+    return create_app(
+        assemble(FakeKubernetes(), ConsoleSettings("here", tokens=Path("/nowhere")), FakeClock())
+    ).openapi()
 
 
 def section() -> str:

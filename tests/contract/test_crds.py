@@ -8,8 +8,8 @@ import pytest
 import yaml
 from tests.contract.documents import ROOT
 
-from sympozium_api import reference
-from sympozium_api.crds import KINDS, Kind, definition, filename, rendered
+from sympozium_api.generate import reference
+from sympozium_api.generate.crds import KINDS, Kind, definition, filename, rendered
 
 FOLDERS = (ROOT / "crds", ROOT / "charts/sympozium-crds/templates")
 

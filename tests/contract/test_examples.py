@@ -9,7 +9,7 @@ from tests.contract.crd_schema import violations
 from tests.contract.documents import ROOT, markdown_pages, yaml_documents
 
 from sympozium_api import effective
-from sympozium_api.crds import KINDS, definition
+from sympozium_api.generate.crds import KINDS, definition
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import API_VERSION, WEB_ENDPOINT_SKILL
 from sympozium_api.skillpack import SkillPack

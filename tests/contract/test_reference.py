@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
 
-from sympozium_operator.metrics import Metrics as OperatorMetrics
-from sympozium_runs.metrics import SurfaceMetrics
-from sympozium_webproxy.metrics import Metrics as WebProxyMetrics
+from sympozium_operator.metrics import OperatorMetrics
+from sympozium_runs.agent_api_metrics import AgentApiMetrics
+from sympozium_webproxy.metrics import WebProxyMetrics
 
 VARIABLE = re.compile(r"\bSYMPOZIUM_[A-Z_]*[A-Z]\b")
 ROUTE = re.compile(r'@router\.(get|post|put|patch|delete)\("([^"]+)"\)|Route\("([^"]+)"')
@@ -34,7 +34,7 @@ def error_words() -> set[str]:
     errors, and the types in end records and terminal statuses, which are made by functions named ``error`` or ``Failure``.
     """
     found: set[str] = set()
-    for call in calls("webproxy/src/sympozium_webproxy", "webproxy/src/sympozium_runs"):
+    for call in calls("webproxy/src", "lib/src"):
         found |= {text(keyword.value) or "" for keyword in call.keywords if keyword.arg == "code"}
     for call in calls():
         if name_of(call) == "error" and len(call.args) >= 3 and (kind := text(call.args[0])):
@@ -89,7 +89,7 @@ def test_every_route_has_a_line() -> None:
 
 def metrics() -> dict[str, str]:
     """Names and kinds of all metrics of all parts."""
-    registries = [made().registry for made in (OperatorMetrics, WebProxyMetrics, SurfaceMetrics)]
+    registries = [made().registry for made in (OperatorMetrics, WebProxyMetrics, AgentApiMetrics)]
     families = [family for registry in registries for family in registry.collect()]
     ours = [family for family in families if not family.name.startswith("process_")]
     return {f"{f.name}_total" if f.type == "counter" else f.name: f.type for f in ours}

@@ -15,7 +15,7 @@ from tests.contract.documents import ROOT
 from tests.e2e.conftest import Endpoint, Namespace
 from tests.unit.operator.golden import matches
 
-from sympozium_api.crds import KINDS, definition
+from sympozium_api.generate.crds import KINDS, definition
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack
 from sympozium_operator.desired.access import server_access

@@ -7,11 +7,11 @@ from tests.fakes.kubernetes import FakeKubernetes, Object
 from tests.fakes.pod import TokenIssuer
 
 from sympozium_agent.agent import Agent
-from sympozium_agent.settings import Patience, Settings
+from sympozium_agent.settings import AgentSettings, Timeouts
 from sympozium_api import names
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
-PATIENCE = Patience(first_pause=0.002, longest_pause=0.05, grace=2, farewell=0.5)
+PATIENCE = Timeouts(first_pause=0.002, longest_pause=0.05, grace=2, farewell=0.5)
 PROVIDER_KEY = "sk-provider"
 
 
@@ -45,7 +45,7 @@ class Agents:
         account = names.agent_service_account(run["spec"]["agentRef"])
         (folder / "token").write_text(self._issuer.token(pod, account))
         (folder / "api-key").write_text(PROVIDER_KEY)
-        settings = Settings(
+        settings = AgentSettings(
             run=name,
             addresses=(self._surface,),
             token_file=folder / "token",

@@ -26,7 +26,7 @@ from tests.fakes.pod import TokenIssuer, delta, done
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 INSTANCE: Object = {
     "apiVersion": names.API_VERSION,

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from tests.fakes.validation import check
 
+from sympozium_api import resources as kinds
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
-from sympozium_api.client import resources as kinds
 from sympozium_api.client.rest import Collection
 from sympozium_api.run import TERMINAL_PHASES
 

@@ -9,12 +9,12 @@ from tests.fakes.kubernetes import FakeKubernetes, Object
 from tests.fakes.pod import TokenIssuer
 
 from sympozium_agent.agent import Agent
-from sympozium_agent.settings import Patience, Settings
+from sympozium_agent.settings import AgentSettings, Timeouts
 from sympozium_api import names
-from sympozium_api.client.resources import INSTANCES, JOBS, PODS, RUNS
+from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS
 
 GENERATION = "0a1b2c3d"
-_PATIENCE = Patience(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5, linger=0)
+_PATIENCE = Timeouts(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5, linger=0)
 _LOOK_SECONDS = 0.02
 _STARTED = "2026-01-01T00:00:00Z"
 
@@ -57,7 +57,7 @@ def started(
     own.mkdir(parents=True)
     (own / "token").write_text(issuer.token(name, "demo-agent"))
     (own / "api-key").write_text(name)
-    settings = Settings(
+    settings = AgentSettings(
         run=run,
         addresses=addresses,
         token_file=own / "token",

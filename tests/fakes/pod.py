@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.fakes.kubernetes import FakeKubernetes, Object
 
 from sympozium_api import names
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 ISSUER = "https://kubernetes.default.svc"
 

@@ -20,9 +20,9 @@ import httpx2
 import uvloop
 
 from sympozium_api import logs, names
-from sympozium_runs.intake import RECEIVE_SECONDS, BoundedHead
+from sympozium_http.request_limits import RECEIVE_SECONDS, HeaderLimits
 from sympozium_webproxy.__main__ import main
-from sympozium_webproxy.settings import Settings
+from sympozium_webproxy.settings import WebProxySettings
 
 KEY = "sk-test"
 _START_SECONDS = 20.0
@@ -123,8 +123,8 @@ def _until(holds: Callable[[], bool]) -> None:
 def serve(keys: Path, http_port: int, runs_port: int, receive_seconds: float = RECEIVE_SECONDS) -> None:
     """Be a web-proxy until ended."""
     names.HTTP_PORT, names.RUNS_PORT = http_port, runs_port
-    BoundedHead.receive_seconds = receive_seconds
-    settings = Settings("default", "demo", "127.0.0.1", api_keys=keys)
+    HeaderLimits.receive_seconds = receive_seconds
+    settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=keys)
 
     async def counted() -> None:
         def tell() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from tests.contract.crd_schema import violations
 
 from sympozium_api.client import ApiError
-from sympozium_api.crds import KINDS, definition
+from sympozium_api.generate.crds import KINDS, definition
 
 Object = dict[str, Any]
 

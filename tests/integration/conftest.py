@@ -22,10 +22,10 @@ from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
 from sympozium_api import names
 from sympozium_api.clock import Clock
-from sympozium_runs.tracing import Tracing
+from sympozium_http.tracing import Tracing
 from sympozium_webproxy.assembly import assemble
 from sympozium_webproxy.context import Context
-from sympozium_webproxy.settings import Settings
+from sympozium_webproxy.settings import WebProxySettings
 
 KEY = "sk-test"
 
@@ -112,14 +112,19 @@ async def proxy(tmp_path: Path, tracing: Tracing) -> AsyncIterator[Proxy]:
     kubernetes, clock = FakeKubernetes(), FakeClock()
     issuer = TokenIssuer(kubernetes)
     kubernetes.put(instance())
-    settings = Settings("default", "demo", "127.0.0.1", api_keys=tmp_path, max_body_bytes=64 * 1024)
+    settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=tmp_path, max_body_bytes=64 * 1024)
     async with assembled(kubernetes, settings, clock, tracing) as (context, url, surface, http):
         yield Proxy(url, surface, kubernetes, issuer, context, http, clock, tmp_path)
 
 
 @asynccontextmanager
 async def assembled(
-    kubernetes: FakeKubernetes, settings: Settings, clock: Clock, tracing: Tracing | None = None, *, port: int = 0
+    kubernetes: FakeKubernetes,
+    settings: WebProxySettings,
+    clock: Clock,
+    tracing: Tracing | None = None,
+    *,
+    port: int = 0,
 ) -> AsyncIterator[tuple[Context, str, str, httpx2.AsyncClient]]:
     """A web-proxy that is ready, with the addresses of its two ports and a client of the first."""
     made = assemble(kubernetes, settings, clock, tracing)

@@ -11,7 +11,7 @@ from tests.fakes.pod import created_run, delta, done, failed
 from tests.integration.conftest import KEY, Proxy, eventually
 
 from sympozium_api import names
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 

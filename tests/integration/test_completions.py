@@ -10,7 +10,7 @@ from tests.fakes.model import DETAILS, RICH_USAGE, TOKENS, Model
 from tests.integration.conftest import KEY, Proxy, eventually
 
 from sympozium_api import names
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 TEXT = "".join(TOKENS)
 

@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.model import Model
 from tests.integration.conftest import KEY, Proxy, eventually
 
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 MODELS = ["embed", "status:429", "status:401", "hang"]
 

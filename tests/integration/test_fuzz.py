@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fakes.model import Model
 from tests.integration.conftest import KEY, Proxy, eventually
 
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 characters = st.characters()  # halves of surrogate pairs too
 texts = st.text(characters, max_size=20)

@@ -4,8 +4,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from sympozium_api.client import Client
-from sympozium_api.client.auth import Connection
-from sympozium_api.client.resources import RUNS
+from sympozium_api.client.auth import ApiConnection
+from sympozium_api.resources import RUNS
 
 
 async def test_metadata_of_many_objects_comes_in_pages_and_without_what_nobody_reads() -> None:
@@ -21,7 +21,7 @@ async def test_metadata_of_many_objects_comes_in_pages_and_without_what_nobody_r
 
     app = web.Application()
     app.router.add_get(RUNS.path("default"), runs)
-    async with TestServer(app) as server, Client.connect(Connection(str(server.make_url("")), ssl=False)) as client:
+    async with TestServer(app) as server, Client.connect(ApiConnection(str(server.make_url("")), ssl=False)) as client:
         found = await client.metadata(RUNS, "default", fieldSelector="status.phase=Failed")
 
     assert found == [{"metadata": {"name": name}} for name in names]

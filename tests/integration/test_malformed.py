@@ -30,7 +30,7 @@ from tests.fakes.replica import KEY, Replica, running
 from tests.integration.mutants import MUTATIONS
 
 from sympozium_webproxy.assembly import WebProxy, assemble
-from sympozium_webproxy.settings import Settings
+from sympozium_webproxy.settings import WebProxySettings
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def replica(tmp_path: Path) -> Iterator[Replica]:
 
 
 def described() -> WebProxy:
-    return assemble(FakeKubernetes(), Settings("default", "demo", "127.0.0.1"), FakeClock())
+    return assemble(FakeKubernetes(), WebProxySettings("default", "demo", "127.0.0.1"), FakeClock())
 
 
 def documented_requests() -> st.SearchStrategy[tuple[str, bytes]]:

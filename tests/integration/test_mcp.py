@@ -14,7 +14,7 @@ from tests.integration.conftest import KEY, Proxy, eventually, instance
 from tests.mcp_clients import ERAS, connected
 
 from sympozium_api import names, skills
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 from sympozium_api.skillpack import Parameter
 from sympozium_api.skills import InstalledSkill
 

@@ -16,9 +16,9 @@ from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.pod import FakePod, TokenIssuer, created_run, delta, done
 from tests.integration.conftest import KEY, assembled, eventually, instance
 
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 from sympozium_webproxy.context import Context
-from sympozium_webproxy.settings import Settings
+from sympozium_webproxy.settings import WebProxySettings
 
 Json = dict[str, Any]
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -71,7 +71,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         for _ in range(3):
             with socket.create_server(("127.0.0.1", 0)) as free:
                 port = free.getsockname()[1]
-            settings = Settings("default", "demo", "127.0.0.1", api_keys=tmp_path, http_port=port)
+            settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=tmp_path, http_port=port)
             own = await stack.enter_async_context(AsyncExitStack())
             made = assembled(kubernetes, settings, clock, port=port)
             context, _, surface, http = await own.enter_async_context(made)

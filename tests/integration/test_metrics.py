@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fakes.pod import delta, done, failed
 from tests.integration.conftest import KEY, Proxy
 
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 
 class Scraped:

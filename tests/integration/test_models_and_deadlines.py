@@ -11,7 +11,7 @@ from tests.fakes.model import Model
 from tests.fakes.pod import created_run, delta
 from tests.integration.conftest import Proxy, eventually
 
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 

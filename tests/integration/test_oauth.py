@@ -22,7 +22,7 @@ from tests.fakes.issuer import AUDIENCE, Issuer
 from tests.integration.conftest import KEY, Proxy, eventually, instance
 
 from sympozium_api import names
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 METADATA = "/.well-known/oauth-protected-resource"

@@ -9,7 +9,7 @@ from tests.fakes.pod import created_run
 from tests.integration.conftest import KEY, Proxy, eventually, instance
 
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 

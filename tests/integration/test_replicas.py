@@ -14,9 +14,9 @@ from tests.fakes.pod import TokenIssuer
 from tests.integration.conftest import KEY, assembled, eventually, instance
 
 from sympozium_api import names
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 from sympozium_webproxy.context import Context
-from sympozium_webproxy.settings import Settings
+from sympozium_webproxy.settings import WebProxySettings
 
 RATE, BURST = 300, 10
 SECONDS, STEP = 10.0, 0.2
@@ -35,7 +35,7 @@ class Replicas:
     started: list[tuple[Context, httpx2.AsyncClient]]
 
     async def start(self) -> httpx2.AsyncClient:
-        settings = Settings("default", "demo", f"10.0.0.{len(self.started)}", api_keys=self.keys)
+        settings = WebProxySettings("default", "demo", f"10.0.0.{len(self.started)}", api_keys=self.keys)
         made = await self.stack.enter_async_context(assembled(self.kubernetes, settings, self.clock))
         context, _, _, http = made
         self.started.append((context, http))

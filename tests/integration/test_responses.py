@@ -15,7 +15,7 @@ from tests.integration.conftest import KEY, Proxy, assembled, eventually, instan
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 TOOL: Any = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": False}
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}

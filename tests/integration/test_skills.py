@@ -7,7 +7,7 @@ from tests.fakes.model import Model
 from tests.integration.conftest import KEY, Proxy, eventually
 
 from sympozium_api import skills
-from sympozium_api.client.resources import CONFIG_MAPS
+from sympozium_api.resources import CONFIG_MAPS
 from sympozium_api.skills import InstalledSkill
 
 NAME = "demo-installed-skills"

@@ -13,14 +13,14 @@ from tests.integration.conftest import Proxy, eventually, instance, listening
 
 from sympozium_api import names, skills
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import RUNS
 from sympozium_api.clock import SystemClock
+from sympozium_api.resources import RUNS
 from sympozium_api.skillpack import Parameter
 from sympozium_api.skills import InstalledSkill
-from sympozium_runs.board import Board
-from sympozium_runs.identity import PodTokens
-from sympozium_runs.store import Store
-from sympozium_runs.surface import create_surface
+from sympozium_runs.agent_api import create_agent_api
+from sympozium_runs.broker import RunBroker
+from sympozium_runs.pod_identity import PodTokens
+from sympozium_runs.run_store import RunStore
 
 
 @dataclass
@@ -58,7 +58,9 @@ async def world() -> AsyncIterator[World]:
     kubernetes.put(run("r1"))
     kubernetes.put(run("r2"))
     clock = SystemClock()
-    async with listening(create_surface(Store(kubernetes, clock), Board(), PodTokens(kubernetes), clock)) as url:
+    async with listening(
+        create_agent_api(RunStore(kubernetes, clock), RunBroker(), PodTokens(kubernetes), clock)
+    ) as url:
         yield World(kubernetes, issuer, url)
 
 

@@ -15,9 +15,9 @@ from tests.fakes.pod import delta, done, failed
 from tests.integration.conftest import Proxy, eventually, listening
 
 from sympozium_api import names
-from sympozium_api.client.resources import RUNS
-from sympozium_runs import tracing as tracing_module
-from sympozium_runs.tracing import Tracing
+from sympozium_api.resources import RUNS
+from sympozium_http import tracing as tracing_module
+from sympozium_http.tracing import Tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -209,7 +209,7 @@ async def test_what_is_left_is_exported_when_the_process_ends(
 
 def test_without_an_endpoint_the_sdk_is_not_even_imported() -> None:
     script = (
-        "import sys, sympozium_webproxy.__main__, sympozium_runs.__main__, sympozium_runs.tracing as t\n"
+        "import sys, sympozium_webproxy.__main__, sympozium_runs.__main__, sympozium_http.tracing as t\n"
         "t.from_environment({}, service='x', resource={})\n"
         "print(*sys.modules)"
     )

@@ -19,9 +19,9 @@ from tests.integration.conftest import KEY, assembled, eventually, warm_instance
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import INSTANCES, RUNS
+from sympozium_api.resources import INSTANCES, RUNS
 from sympozium_webproxy.context import Context
-from sympozium_webproxy.settings import Settings as ProxySettings
+from sympozium_webproxy.settings import WebProxySettings as ProxySettings
 
 BODY = {"messages": [{"role": "user", "content": "hello"}]}
 

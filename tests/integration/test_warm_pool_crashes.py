@@ -21,7 +21,7 @@ from tests.integration.warm_cluster import Cluster, holding, running
 
 from sympozium_api import names, skills
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import CONFIG_MAPS, JOBS, RUNS
+from sympozium_api.resources import CONFIG_MAPS, JOBS, RUNS
 from sympozium_api.skills import InstalledSkill
 
 

@@ -19,7 +19,7 @@ from tests.integration.conftest import eventually, warm_instance
 from tests.integration.warm_cluster import Cluster, has_ended, running
 
 from sympozium_api import names
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 CLAIMS = int(os.environ.get("SYMPOZIUM_TEST_CLAIMS", "5000"))
 REPLICAS, PODS, CALLERS = 3, 48, 12

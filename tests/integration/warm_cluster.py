@@ -23,12 +23,12 @@ from tests.fakes.service import Service, service
 from tests.integration.conftest import eventually, listening
 
 from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
-from sympozium_api.client.resources import RUNS
 from sympozium_api.clock import SystemClock
+from sympozium_api.resources import RUNS
 from sympozium_api.run import TERMINAL_PHASES, AgentRun
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired.job import AgentPod
-from sympozium_operator.metrics import Metrics
+from sympozium_operator.metrics import OperatorMetrics
 from sympozium_operator.outcome import Key, NotYet
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.pool import Pace
@@ -160,7 +160,7 @@ async def holding(
 
 async def _operate(kubernetes: FakeKubernetes) -> None:
     """What the operator does about runs, without end."""
-    clock, metrics, admission = SystemClock(), Metrics(), Admission()
+    clock, metrics, admission = SystemClock(), OperatorMetrics(), Admission()
     agent = AgentPod("example.com/agent:1", "IfNotPresent", {}, "http://runs:8081")
     pools = Pools(kubernetes, clock, metrics, agent, Pace(3), lambda: False, 45)
     runs = Runs(kubernetes, clock, admission, metrics, Events(kubernetes, clock), agent, Limits(45, 600), pools)

@@ -10,11 +10,11 @@ from sympozium_api.clock import SystemClock
 from sympozium_console import settings as settings_module
 from sympozium_console.app import create_app
 from sympozium_console.context import assemble
-from sympozium_console.settings import Settings
-from sympozium_runs.serving import Listener, serve
+from sympozium_console.settings import ConsoleSettings
+from sympozium_http.serving import Listener, serve
 
 
-async def main(settings: Settings) -> None:
+async def main(settings: ConsoleSettings) -> None:
     """Serve until SIGTERM."""
     async with Client.connect(from_environment()) as client:
         context = assemble(client, settings, SystemClock())

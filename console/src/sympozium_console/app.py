@@ -12,8 +12,8 @@ from sympozium_console import errors
 from sympozium_console.context import Context
 from sympozium_console.errors import Refusal
 from sympozium_console.routes import health, instances, runs, skills
-from sympozium_runs.http.trace import RequestTrace
-from sympozium_runs.tracing import Tracing
+from sympozium_http.access_log import AccessLog
+from sympozium_http.tracing import Tracing
 
 
 def create_app(context: Context) -> FastAPI:
@@ -28,7 +28,7 @@ def create_app(context: Context) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _refused)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _bug)
-    app.add_middleware(RequestTrace, metrics=context.metrics, tracing=Tracing())
+    app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())
     return app
 
 

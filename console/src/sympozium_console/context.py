@@ -11,17 +11,17 @@ from sympozium_api.clock import Clock
 from sympozium_console.instances import Instances
 from sympozium_console.listing import Listing
 from sympozium_console.runs import Runs
-from sympozium_console.settings import Settings
+from sympozium_console.settings import ConsoleSettings
 from sympozium_console.skills import Skills
-from sympozium_runs.http.keys import BearerKeys
-from sympozium_runs.http.metrics import RequestMetrics
+from sympozium_http.bearer_keys import BearerKeys
+from sympozium_http.request_metrics import RequestMetrics
 
 
 @dataclass(frozen=True)
 class Context:
     """The parts of one console."""
 
-    settings: Settings
+    settings: ConsoleSettings
     client: Client
     tokens: BearerKeys
     instances: Instances
@@ -32,7 +32,7 @@ class Context:
     """Set when the process is told to end: streams, which would go on for ever, end then."""
 
 
-def assemble(client: Client, settings: Settings, clock: Clock) -> Context:
+def assemble(client: Client, settings: ConsoleSettings, clock: Clock) -> Context:
     """The parts of a console that acts with the rights of ``client``."""
     listing = Listing(client)
     return Context(

@@ -4,14 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
 
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, Snapshot, watch
-from sympozium_api.client.resources import EVENTS, RUNS
+from sympozium_api.resources import EVENTS, RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES
-from sympozium_runs.http import sse
-
-Object = dict[str, Any]
+from sympozium_http import sse
 
 _SHOWN = ("type", "reason", "message", "count", "lastTimestamp")
 

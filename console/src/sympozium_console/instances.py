@@ -1,17 +1,13 @@
 """SympoziumInstances: read, made, replaced, patched, deleted. They pass through as they are; the API server checks them."""
 
-from typing import Any
-
 from sympozium_api import effective
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.resources import INSTANCES
 from sympozium_api.client.rest import Collection
 from sympozium_api.instance import SympoziumInstance, WebEndpointStatus
+from sympozium_api.resources import INSTANCES, Object
 from sympozium_console import errors
 from sympozium_console.listing import Listing, plain
 from sympozium_console.preconditions import Precondition
-
-Object = dict[str, Any]
 
 _ATTEMPTS = 5
 """The operator writes an instance's status now and then: a caller without a version of its own should not notice."""

@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from sympozium_api.client import Client, ResourceType
 from sympozium_api.client.rest import Collection
-
-Object = dict[str, Any]
+from sympozium_api.resources import Object
 
 _AT_ONCE = 10
 """Objects that one reader holds whole."""

@@ -1,16 +1,14 @@
 """AgentRuns: read, cancelled, deleted. The console makes none: a request is made at an instance's web endpoint."""
 
-from typing import Any, get_args
+from typing import get_args
 
 from sympozium_api import names
 from sympozium_api.client import Client
-from sympozium_api.client.resources import RUNS
 from sympozium_api.client.rest import Collection
+from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES, Phase
 from sympozium_console import errors
 from sympozium_console.listing import Listing, plain
-
-Object = dict[str, Any]
 
 _CONTENT = {"spec": ("request", "task", "systemPrompt", "response"), "status": ("result", "choices", "details")}
 """What was asked and what was answered: up to 1.5 MB per run, and not for lists."""

@@ -1,4 +1,4 @@
-"""Settings of the console: read once, from the environment that the chart gives its pod."""
+"""ConsoleSettings of the console: read once, from the environment that the chart gives its pod."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class InvalidSetting(SystemExit):
 
 
 @dataclass(frozen=True)
-class Settings:
+class ConsoleSettings:
     """What a console is told when it starts."""
 
     namespace: str
@@ -26,8 +26,8 @@ class Settings:
     """How long open requests may go on after SIGTERM; below the pod's own grace period of 30 s."""
 
 
-def from_environment(environ: Mapping[str, str]) -> Settings:
+def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
     """The settings of this process; raises InvalidSetting."""
     if not environ.get(environment.NAMESPACE):
         raise InvalidSetting(f"{environment.NAMESPACE} is not set")
-    return Settings(namespace=environ[environment.NAMESPACE])
+    return ConsoleSettings(namespace=environ[environment.NAMESPACE])

@@ -1,13 +1,10 @@
 """SkillPacks, and the parameters that an instance may set for them."""
 
 import sys
-from typing import Any
 
-from sympozium_api.client.resources import SKILL_PACKS
+from sympozium_api.resources import SKILL_PACKS, Object
 from sympozium_api.skillpack import SkillPack
 from sympozium_console.listing import Listing
-
-Object = dict[str, Any]
 
 
 class Skills:

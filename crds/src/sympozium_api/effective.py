@@ -20,7 +20,7 @@ class InvalidSpec(ValueError):
 
 
 @dataclass(frozen=True)
-class WebEndpoint:
+class EffectiveWebEndpoint:
     """An instance's HTTP API, switched on."""
 
     rate_limit: RateLimit
@@ -34,7 +34,7 @@ class WebEndpoint:
 
 
 @dataclass(frozen=True)
-class Model:
+class EffectiveModel:
     """The model that a run calls."""
 
     name: str
@@ -44,7 +44,7 @@ class Model:
     """The Secret with its API key; None: the model asks for none."""
 
 
-def web_endpoint(instance: SympoziumInstance) -> WebEndpoint | None:
+def web_endpoint(instance: SympoziumInstance) -> EffectiveWebEndpoint | None:
     """The web endpoint that an instance asks for, by its skill or by its field; a skill's param wins over the field.
 
     Raises InvalidSpec for a param that is unknown or cannot be read.
@@ -59,7 +59,7 @@ def web_endpoint(instance: SympoziumInstance) -> WebEndpoint | None:
             return None
         params = _Params("", {})
     limit = field.rate_limit
-    found = WebEndpoint(
+    found = EffectiveWebEndpoint(
         rate_limit=RateLimit(
             requests_per_minute=params.count("rate_limit_rpm", limit.requests_per_minute),
             burst_size=params.count("rate_limit_burst", limit.burst_size),
@@ -134,14 +134,14 @@ def _refuse_bad_authority(oauth: OAuth | None) -> None:
         raise InvalidSpec(f"{field}: not a certificate in PEM") from error
 
 
-def model(instance: SympoziumInstance, run: AgentRun | None = None) -> Model:
+def model(instance: SympoziumInstance, run: AgentRun | None = None) -> EffectiveModel:
     """The model that a run of an instance calls: what the run names, else the instance's own."""
     agent = instance.spec.agents.default
     refs = {ref.provider: ref.secret for ref in reversed(instance.spec.auth_refs)}
     first = instance.spec.auth_refs[0].provider if instance.spec.auth_refs else "openai"
     own = run.spec.model if run else None
     provider = (own and own.provider) or first
-    return Model(
+    return EffectiveModel(
         name=(own and own.model) or agent.model,
         base_url=((own and own.base_url) or agent.base_url or OPENAI_BASE_URL).rstrip("/"),
         provider=provider,
@@ -163,7 +163,7 @@ def may_be_warm(run: AgentRun) -> bool:
     )
 
 
-def may_be_offered(run: AgentRun) -> bool:
+def is_claimable(run: AgentRun) -> bool:
     """Whether idle pods may take a run that no web-proxy made for one of them, nor for a caller of its own."""
     nobodys = run.spec.claim is None and ANNOTATION_REPLY_TO not in run.metadata.annotations
     return nobodys and run.status.start is None and may_be_warm(run)

@@ -216,7 +216,7 @@ class AgentRun(Resource):
         return self.status.phase in TERMINAL_PHASES
 
     @property
-    def came(self) -> str:
+    def accepted_at(self) -> str:
         """When the run came, as a text that sorts by time: as its web-proxy wrote it, within the second of its creation."""
         created = self.metadata.creation_timestamp
         accepted = self.metadata.annotations.get(names.ANNOTATION_ACCEPTED_AT, "")
@@ -238,10 +238,10 @@ class AgentRun(Resource):
         return names.job_of_pod(pod) if pod else names.job(self.metadata.name, self.metadata.uid)
 
     @property
-    def started_as(self) -> str:
+    def start_kind(self) -> str:
         """``status.start`` as it is to be written at the run's end."""
         return "warm" if self.claimed_pod else "cold"
 
-    def is_done_by(self, pod: str) -> bool:
+    def is_assigned_to(self, pod: str) -> bool:
         """Whether a pod of this name is the run's: the claimed one, or one of the Job that is made for it."""
         return pod == self.claimed_pod if self.claimed_pod else names.is_pod_of_job(pod, self.job_name)

@@ -13,9 +13,9 @@ from kopf._core.engines.peering import Identity
 
 from sympozium_api import logs
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, from_environment
-from sympozium_api.client.resources import INSTANCES, RUNS, SKILL_PACKS
 from sympozium_api.clock import SystemClock
 from sympozium_api.names import FIELD_MANAGER
+from sympozium_api.resources import INSTANCES, RUNS, SKILL_PACKS
 from sympozium_operator import handlers, outside
 from sympozium_operator import settings as settings_module
 from sympozium_operator.cluster.events import Events
@@ -24,7 +24,7 @@ from sympozium_operator.desired.job import AgentPod
 from sympozium_operator.desired.network import Egress
 from sympozium_operator.desired.server import Tracing
 from sympozium_operator.leader import Leader
-from sympozium_operator.metrics import STUCK_AFTER, Metrics, served
+from sympozium_operator.metrics import STUCK_AFTER, OperatorMetrics, served
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.pool import Pace
 from sympozium_operator.policy.run import Limits
@@ -41,7 +41,7 @@ from sympozium_operator.reconcile.run import Runs
 from sympozium_operator.reconcile.server import Servers
 from sympozium_operator.reconcile.skillpack import SkillPacks
 from sympozium_operator.reconcile.skills import Skills
-from sympozium_operator.settings import InvalidSetting, Settings
+from sympozium_operator.settings import InvalidSetting, OperatorSettings
 
 _KINDS_AGAIN = 2.0
 """Seconds between looks whether the CRDs have come."""
@@ -53,10 +53,10 @@ log = structlog.get_logger()
 
 def wire(
     client: Client,
-    settings: Settings,
+    settings: OperatorSettings,
     *,
     admission: Admission,
-    metrics: Metrics,
+    metrics: OperatorMetrics,
     events: Events,
     keys: ApiKeys,
     skills: Skills,
@@ -101,9 +101,9 @@ def wire(
     )
 
 
-async def main(settings: Settings) -> None:
+async def main(settings: OperatorSettings) -> None:
     """Run until told to stop, or until going on would be wrong."""
-    clock, admission, metrics = SystemClock(), Admission(), Metrics()
+    clock, admission, metrics = SystemClock(), Admission(), OperatorMetrics()
     stop = _told_to_stop()
     async with Client.connect(from_environment()) as client:
         events = Events(client, clock)
@@ -127,7 +127,7 @@ async def main(settings: Settings) -> None:
 
 
 async def _lead(
-    lease: Lease, leader: Leader, metrics: Metrics, watches: Callable[[], Coroutine[Any, Any, None]]
+    lease: Lease, leader: Leader, metrics: OperatorMetrics, watches: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
     await lease.acquire()
     metrics.leader.set(1)
@@ -135,7 +135,7 @@ async def _lead(
     await _first(lease.hold(), leader.lead(), watches())
 
 
-async def _kopf(settings: Settings, queue: WorkQueue) -> Coroutine[Any, Any, None]:
+async def _kopf(settings: OperatorSettings, queue: WorkQueue) -> Coroutine[Any, Any, None]:
     """The watching by kopf, ready to run. It ends by itself only when a watch is beyond repair."""
     before = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
@@ -168,7 +168,7 @@ async def _first(*steps: Coroutine[Any, Any, object]) -> None:
         task.result()
 
 
-async def _kinds_are_there(client: Client, settings: Settings) -> None:
+async def _kinds_are_there(client: Client, settings: OperatorSettings) -> None:
     """Return when the API server answers and the CRDs are installed: without them kopf would watch nothing, and say so only once.
     When they are deleted kopf gives up, and the next process waits here rather than to crash until Kubernetes starts it minutes
     apart.
@@ -179,7 +179,7 @@ async def _kinds_are_there(client: Client, settings: Settings) -> None:
             await asyncio.sleep(_KINDS_AGAIN)
 
 
-async def _missing(client: Client, kind: ResourceType, settings: Settings) -> str:
+async def _missing(client: Client, kind: ResourceType, settings: OperatorSettings) -> str:
     """What stands in the way of reading a kind; empty: nothing."""
     try:
         await client.page(kind, settings.scopes[0], limit=1, after="")
@@ -192,7 +192,7 @@ async def _missing(client: Client, kind: ResourceType, settings: Settings) -> st
     return ""
 
 
-def lead_again_and_again(settings: Settings) -> None:
+def lead_again_and_again(settings: OperatorSettings) -> None:
     """``main``, from the beginning whenever the Lease was lost: all that this process was doing has been cancelled by then.
 
     An API server that is away for some seconds is no reason to crash, for Kubernetes starts what crashes minutes apart.

@@ -8,7 +8,7 @@ import kopf
 
 from sympozium_api import names
 from sympozium_api.client import ResourceType
-from sympozium_api.client.resources import (
+from sympozium_api.resources import (
     AUTOSCALERS,
     CONFIG_MAPS,
     DEPLOYMENTS,

@@ -8,7 +8,7 @@ import structlog
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
-from sympozium_api.client.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS
+from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS
 from sympozium_api.run import NOT_ENDED
 from sympozium_operator.handlers import OURS
 from sympozium_operator.outcome import Key, KeyKind
@@ -18,7 +18,7 @@ from sympozium_operator.queue import WorkQueue
 from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.prune import Pruner
 from sympozium_operator.reconcile.skills import Skills
-from sympozium_operator.settings import Settings
+from sympozium_operator.settings import OperatorSettings
 
 PRUNE_EVERY = 300.0
 """Seconds between looks at what is surplus."""
@@ -43,7 +43,7 @@ class Leader:
     pruner: Pruner
     keys: ApiKeys
     skills: Skills
-    settings: Settings
+    settings: OperatorSettings
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def lead(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from sympozium_api import endings
+from sympozium_api import terminal_status
 from sympozium_api.clock import parsed
 from sympozium_api.run import AgentRun
 from sympozium_operator.outcome import Key
@@ -24,7 +24,7 @@ _RUNS = (1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _DURATIONS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5, 30)
 
 
-class Metrics:
+class OperatorMetrics:
     """All metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Metrics:
         """A run has its terminal status; ``job`` is its Job, where it is still there."""
         status = run.status
         error = status.error.type if status.error else ""
-        self.runs.labels(str(status.phase), error if error in ("", *endings.ERRORS) else "other").inc()
+        self.runs.labels(str(status.phase), error if error in ("", *terminal_status.ERRORS) else "other").inc()
         if status.completed_at:
             took = parsed(status.completed_at) - run.metadata.created
             self.total.labels(str(status.phase)).observe(max(0.0, took.total_seconds()))
@@ -95,7 +95,7 @@ class Metrics:
 
 
 @asynccontextmanager
-async def served(metrics: Metrics, port: int, alive: Callable[[], bool]) -> AsyncIterator[None]:
+async def served(metrics: OperatorMetrics, port: int, alive: Callable[[], bool]) -> AsyncIterator[None]:
     """Answer /metrics and /healthz; that anything answers at all shows that the event loop turns."""
 
     async def show(_: web.Request) -> web.Response:

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
 
 from sympozium_api import names
 from sympozium_api.client import Client, ResourceType, Snapshot, watch
-from sympozium_api.client.resources import CONFIGS, GATEWAYS, HTTP_ROUTES
+from sympozium_api.resources import CONFIGS, GATEWAYS, HTTP_ROUTES, Object
 from sympozium_operator.handlers import OURS
 from sympozium_operator.outcome import Key
 
-Object = dict[str, Any]
 Find = Callable[[Object], Key]
 
 

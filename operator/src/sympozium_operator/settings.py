@@ -32,7 +32,7 @@ class InvalidSetting(ValueError):
 
 
 @dataclass(frozen=True)
-class Settings:
+class OperatorSettings:
     """What one operator process was told. Durations are seconds."""
 
     namespace: str
@@ -88,7 +88,7 @@ class Settings:
         return self.watch_namespaces or (None,)
 
 
-def from_environment(variables: Mapping[str, str] = os.environ) -> Settings:
+def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSettings:
     """The settings of this process; raises InvalidSetting."""
 
     def read(name: str, default: str, parse: Callable[[str], T]) -> T:
@@ -100,7 +100,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> Settings:
 
     namespace = variables.get(environment.NAMESPACE) or _own_namespace()
     runs_url = f"http://sympozium-runs.{namespace}.svc:{RUNS_PORT}"
-    return Settings(
+    return OperatorSettings(
         namespace=namespace,
         identity=variables.get(environment.POD_NAME) or f"{socket.gethostname()}-{os.getpid()}",
         watch_namespaces=read("SYMPOZIUM_WATCH_NAMESPACES", "", _namespaces),

@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sympozium_agent.mailbox import Events, Mailbox, Outcome, TaskRefused, Unused
-from sympozium_agent.settings import Patience, Settings
+from sympozium_agent.runs_client import Outcome, RecordDelivery, RunsClient, TaskRefused, Unused
+from sympozium_agent.settings import AgentSettings, Timeouts
 from sympozium_agent.termination import unused_message
+from sympozium_api.agent_protocol import Delta, Done
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, Snapshot, from_environment, watch
-from sympozium_api.client.resources import PODS
 from sympozium_api.clock import SystemClock, timestamp
 from sympozium_api.names import RUNS_AUDIENCE
-from sympozium_api.records import Delta, Done
+from sympozium_api.resources import PODS
 
 Object = dict[str, Any]
 
 ANSWER = "Hello from a simulated node."
 TOKEN_SECONDS = 3600
-_PATIENCE = Patience()
+_PATIENCE = Timeouts()
 
 
 @dataclass
@@ -77,10 +77,10 @@ class Agents:
     async def _life(self, pod: Object) -> None:
         """What ``sympozium_agent.agent`` does in a pod."""
         container = pod["spec"]["containers"][0]
-        settings = Settings.of({variable["name"]: variable.get("value", "") for variable in container["env"]})
+        settings = AgentSettings.of({variable["name"]: variable.get("value", "") for variable in container["env"]})
         token = await self._token(pod)
         addresses = [await self._resolved(address) for address in settings.addresses]
-        mailbox = Mailbox(settings.run, addresses, token=lambda: token, patience=_PATIENCE)
+        mailbox = RunsClient(settings.run, addresses, token=lambda: token, patience=_PATIENCE)
         try:
             task = await (mailbox.task() if settings.run else mailbox.any_task(settings.instance, settings.idle_ttl))
         except Unused:
@@ -126,8 +126,8 @@ class Agents:
             await _persistently(lambda: self._client.patch(PODS, *place, {"status": status}, subresource="status"))
 
 
-async def _answer(mailbox: Mailbox) -> Outcome:
-    events = Events(mailbox)
+async def _answer(mailbox: RunsClient) -> Outcome:
+    events = RecordDelivery(mailbox)
     message = {"role": "assistant", "content": ANSWER}
     events.push(Delta(type="delta", choices=[{"index": 0, "delta": message, "finish_reason": None}]))
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]

@@ -18,7 +18,7 @@ from tests.e2e.conftest import Namespace, instance, until
 
 from sympozium_api import names
 from sympozium_api.client import Client, from_environment
-from sympozium_api.client.resources import INSTANCES, RUNS
+from sympozium_api.resources import INSTANCES, RUNS
 
 Object = dict[str, Any]
 

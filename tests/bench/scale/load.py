@@ -24,7 +24,7 @@ from tests.bench.scale.usage import Cores, operator, web_proxies
 from tests.e2e.conftest import Endpoint, Namespace, instance, until
 
 from sympozium_api.client import Client, from_environment
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 from sympozium_api.run import TERMINAL_PHASES
 
 Object = dict[str, Any]

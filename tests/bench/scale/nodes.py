@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.e2e.conftest import Namespace, Refused, installed_with, until
 
 from sympozium_api.client import ResourceType
-from sympozium_api.client.resources import INSTANCES, RUNS
+from sympozium_api.resources import INSTANCES, RUNS
 
 ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 """In front of a command: it would otherwise outlive a measurement that is killed, and take part in the next one."""

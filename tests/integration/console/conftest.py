@@ -12,10 +12,10 @@ from tests.fakes.kubernetes import FakeKubernetes, Object
 from tests.integration.conftest import instance, listening
 
 from sympozium_api import names
-from sympozium_api.client.resources import INSTANCES
+from sympozium_api.resources import INSTANCES
 from sympozium_console.app import create_app
 from sympozium_console.context import Context, assemble
-from sympozium_console.settings import Settings
+from sympozium_console.settings import ConsoleSettings
 
 DEMO = "/api/v1/instances/demo"
 SPEC = {"agents": {"default": {"model": "m"}}}
@@ -44,7 +44,7 @@ async def console(tmp_path: Path) -> AsyncIterator[Console]:
     kubernetes, clock = FakeKubernetes(), FakeClock()
     kubernetes.documents["/version"] = {"gitVersion": "fake"}
     kubernetes.put(instance())
-    told = Settings("sympozium-system", tokens=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024)
+    told = ConsoleSettings("sympozium-system", tokens=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024)
     context = assemble(kubernetes, told, clock)
     async with (
         listening(create_app(context)) as url,

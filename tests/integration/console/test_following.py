@@ -10,7 +10,7 @@ from tests.fakes.kubernetes import Object
 from tests.integration.conftest import eventually
 from tests.integration.console.conftest import Console, error, run
 
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 
 
 class Stream:

@@ -5,7 +5,7 @@ from tests.fakes.kubernetes import Object
 from tests.integration.conftest import instance
 from tests.integration.console.conftest import DEMO, SPEC, Console, error
 
-from sympozium_api.client.resources import INSTANCES
+from sympozium_api.resources import INSTANCES
 
 
 class TestReadingInstances:

@@ -9,7 +9,7 @@ from tests.fakes.kubernetes import Object, api_error
 from tests.integration.console.conftest import DEMO, SPEC, Console, error, run
 
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import INSTANCES, RUNS
+from sympozium_api.resources import INSTANCES, RUNS
 
 
 class TestWhatIsWrong:

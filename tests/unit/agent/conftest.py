@@ -9,10 +9,10 @@ from tests.fakes.model import Model, serving
 from tests.unit.agent.surface import Surface
 
 from sympozium_agent.agent import Agent
-from sympozium_agent.settings import Patience, Settings
-from sympozium_api.records import Task
+from sympozium_agent.settings import AgentSettings, Timeouts
+from sympozium_api.agent_protocol import Task
 
-QUICK = Patience(
+QUICK = Timeouts(
     connect=1, task=2, acknowledgement=0.2, first_pause=0.002, longest_pause=0.01, grace=0.3, farewell=0.3, linger=0
 )
 KEY = "sk-the-models-key"
@@ -32,8 +32,8 @@ class Pod:
         self.stop = asyncio.Event()
         self.environ: dict[str, str] = {}
 
-    def settings(self, *urls: str) -> Settings:
-        return Settings(
+    def settings(self, *urls: str) -> AgentSettings:
+        return AgentSettings(
             run="run-1",
             addresses=urls,
             token_file=self.token_file,
@@ -41,7 +41,7 @@ class Pod:
             termination_file=self.termination_file,
         )
 
-    async def run(self, *surfaces: Surface, patience: Patience = QUICK) -> int:
+    async def run(self, *surfaces: Surface, patience: Timeouts = QUICK) -> int:
         """The exit code of an agent that knows these replicas."""
         settings = self.settings(*(surface.url for surface in surfaces))
         async with asyncio.timeout(8):

@@ -10,7 +10,7 @@ from typing import Any
 
 import h11
 
-from sympozium_api.records import Prospect, Task
+from sympozium_api.agent_protocol import Task, WarmupHints
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Surface:
         self.task_requests: list[dict[str, str]] = []
         self.targets: list[str] = []
         """Path and query of the same."""
-        self.prospect: Prospect | None = None
+        self.prospect: WarmupHints | None = None
         """What idle pods may prepare for; None: for nothing."""
         self.tasks = list(tasks) or [Reply()]
         self._events = list(events) or [STORES]

@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sympozium_agent.answer import Answer, chunk_of
+from sympozium_agent.completion import Answer, chunk_of
 
 Object = dict[str, Any]
 

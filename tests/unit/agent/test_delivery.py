@@ -8,7 +8,7 @@ from tests.fakes.model import TOKENS, USAGE, Model
 from tests.unit.agent.conftest import KEY, PROMPT, QUICK, TOKEN, Pod, task_for
 from tests.unit.agent.surface import DIES_AT_ONCE, Reply, replica
 
-from sympozium_agent.settings import Patience
+from sympozium_agent.settings import Timeouts
 
 
 async def test_a_run_ends_with_the_whole_answer_and_exit_code_0(pod: Pod, model: Model) -> None:
@@ -208,5 +208,5 @@ async def test_nothing_secret_and_no_content_is_logged(
 
 
 def test_the_default_patience_survives_a_rolling_update_of_the_surface() -> None:
-    assert Patience().grace >= 30
-    assert Patience().farewell <= 3
+    assert Timeouts().grace >= 30
+    assert Timeouts().farewell <= 3

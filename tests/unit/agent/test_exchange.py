@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from sympozium_agent.exchange import Answer, Broken, exchange
+from sympozium_agent.transport.http1 import Answer, Broken, exchange
 
 CHUNKED = {"transfer-encoding": "chunked"}
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -8,12 +8,12 @@ from tests.unit.agent.conftest import QUICK, Pod, task_for
 from tests.unit.agent.surface import Reply, Surface, replica
 
 from sympozium_agent.agent import Agent
-from sympozium_agent.settings import Patience, Settings
+from sympozium_agent.settings import AgentSettings, Timeouts
 
 ASK_AGAIN = Reply(status=204)
 
 
-async def idle(pod: Pod, *surfaces: Surface, ttl: float = 60, patience: Patience = QUICK) -> int:
+async def idle(pod: Pod, *surfaces: Surface, ttl: float = 60, patience: Timeouts = QUICK) -> int:
     """The exit code of an idle agent."""
     settings = replace(pod.settings(*(surface.url for surface in surfaces)), run=None, instance="demo", idle_ttl=ttl)
     return await Agent(settings, pod.stop, environ=pod.environ, patience=patience).run()
@@ -93,7 +93,7 @@ def test_its_variables_name_its_instance_and_its_time() -> None:
         "SYMPOZIUM_IDLE_TTL": "600",
         "SYMPOZIUM_RUNS_URLS": "http://a:8081,http://b:8081",
     }
-    found = Settings.of(environ)
+    found = AgentSettings.of(environ)
     assert (found.run, found.instance, found.idle_ttl) == (None, "demo", 600.0)
     with pytest.raises(SystemExit, match="SYMPOZIUM_INSTANCE"):
-        Settings.of(environ | {"SYMPOZIUM_INSTANCE": ""})
+        AgentSettings.of(environ | {"SYMPOZIUM_INSTANCE": ""})

@@ -1,4 +1,4 @@
-from sympozium_agent.answer import Answer
+from sympozium_agent.completion import Answer
 from sympozium_agent.loop import CallModel, Finish, converse
 
 

@@ -8,7 +8,7 @@ from tests.fakes.model import TOKENS, TOOL_CALLS, USAGE, Model
 from tests.unit.agent.conftest import KEY, PROMPT, Pod, task_for
 from tests.unit.agent.surface import replica
 
-from sympozium_api.records import Task
+from sympozium_api.agent_protocol import Task
 
 
 async def end_of(pod: Pod, task: Task) -> dict[str, Any]:

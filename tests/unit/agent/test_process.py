@@ -16,9 +16,9 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from sympozium_agent.process import process
-from sympozium_agent.settings import Settings
+from sympozium_agent.settings import AgentSettings
 url, directory = sys.argv[1], Path(sys.argv[2])
-sys.exit(process(Settings("run-1", (url,), directory / "token", (directory / "api-key",), directory / "termination-log")))
+sys.exit(process(AgentSettings("run-1", (url,), directory / "token", (directory / "api-key",), directory / "termination-log")))
 """
 HEAVY = {"httpx2", "anyio", "pydantic", "structlog", "aiohttp", "kubernetes", "yaml", "starlette", "fastapi", "openai"}
 

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from sympozium_agent.settings import Settings
+from sympozium_agent.settings import AgentSettings
 from sympozium_api import environment
 
 
 def test_a_pod_is_told_its_run_and_the_addresses_in_their_order() -> None:
     variables = {environment.RUN: "r", environment.RUNS_URLS: "http://10.0.0.7:8081/, http://web:8081"}
-    settings = Settings.of(variables)
+    settings = AgentSettings.of(variables)
     assert (settings.run, settings.addresses) == ("r", ("http://10.0.0.7:8081", "http://web:8081"))
 
 
@@ -21,11 +21,11 @@ def test_a_variable_that_is_missing_is_named(missing: str, value: str | None) ->
     elif not value:
         variables[missing] = value
     with pytest.raises(SystemExit, match=missing):
-        Settings.of(variables)
+        AgentSettings.of(variables)
 
 
 def test_the_token_is_read_anew_each_time(tmp_path: Path) -> None:
-    settings = Settings("r", ("http://web",), token_file=tmp_path / "token")
+    settings = AgentSettings("r", ("http://web",), token_file=tmp_path / "token")
     for token in ("first", "second"):
         settings.token_file.write_text(f"{token}\n")
         assert settings.token() == token
@@ -33,7 +33,7 @@ def test_the_token_is_read_anew_each_time(tmp_path: Path) -> None:
 
 def test_the_first_key_file_that_exists_counts(tmp_path: Path) -> None:
     provider, general = tmp_path / "provider-key", tmp_path / "api-key"
-    settings = Settings("r", ("http://web",), key_files=(provider, general))
+    settings = AgentSettings("r", ("http://web",), key_files=(provider, general))
     assert settings.key() is None
     general.write_text("general\n")
     assert settings.key() == "general"

@@ -13,7 +13,7 @@ from tests.unit.agent.conftest import QUICK, Pod, task_for
 from tests.unit.agent.surface import Reply, replica
 
 from sympozium_agent.agent import Agent
-from sympozium_agent.spare import Spare
+from sympozium_agent.transport.preconnected import Spare
 
 
 class Door:
@@ -77,7 +77,7 @@ async def test_hands_were_shaken_before_the_run_came(pod: Pod, trusted: Path) ->
 async def test_one_that_the_model_closed_is_opened_again(
     pod: Pod, trusted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sympozium_agent.spare._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("sympozium_agent.transport.preconnected._LOOK_SECONDS", 0.01)
     assert await answered(pod, Door(hasty=1), trusted, after=2) == 2
 
 

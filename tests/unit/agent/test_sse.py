@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sympozium_agent.sse import Parser
+from sympozium_agent.transport.sse_parser import Parser
 
 lines = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=12)
 events = st.lists(st.lists(lines, min_size=1, max_size=3), max_size=4)

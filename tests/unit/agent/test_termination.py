@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sympozium_agent.termination import termination_message
+from sympozium_api.agent_protocol import Done, End, error
 from sympozium_api.environment import TERMINATION_MESSAGE_BYTES
-from sympozium_api.records import Done, End, error
 
 
 def done(content: str) -> End:

@@ -7,8 +7,8 @@ import pytest
 from tests.fakes.kubernetes import FakeKubernetes, Object
 
 from sympozium_api.client import ApiError, ApiUnavailable, Change, Snapshot, watch
-from sympozium_api.client.resources import JOBS, LEASES, PODS
 from sympozium_api.client.rest import answer
+from sympozium_api.resources import JOBS, LEASES, PODS
 
 
 def test_paths() -> None:

@@ -118,7 +118,7 @@ class TestModel:
 
     def test_the_instances_own(self) -> None:
         found = effective.model(instance(authRefs=self.refs))
-        assert found == effective.Model(name="m", base_url="http://own/v1", provider="first", secret="s1")
+        assert found == effective.EffectiveModel(name="m", base_url="http://own/v1", provider="first", secret="s1")
 
     def test_without_credentials(self) -> None:
         assert effective.model(instance()).secret is None
@@ -126,7 +126,7 @@ class TestModel:
     def test_what_the_run_names_wins(self) -> None:
         run = self.run(provider="other", model="big", baseURL="http://else/v1")
         found = effective.model(instance(authRefs=self.refs), run)
-        assert found == effective.Model(name="big", base_url="http://else/v1", provider="other", secret="s2")
+        assert found == effective.EffectiveModel(name="big", base_url="http://else/v1", provider="other", secret="s2")
 
     def test_the_runs_own_secret_wins(self) -> None:
         assert effective.model(instance(authRefs=self.refs), self.run(authSecretRef="mine")).secret == "mine"

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from sympozium_api import records
-from sympozium_api.endings import record_of, status_of
+from sympozium_api import agent_protocol
 from sympozium_api.run import MAX_RESULT_BYTES, RunStatus
+from sympozium_api.terminal_status import record_of, status_of
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 999, tzinfo=UTC)
 
 
-def ended(record: dict[str, Any] | records.Error) -> dict[str, Any]:
+def ended(record: dict[str, Any] | agent_protocol.Error) -> dict[str, Any]:
     status = status_of(record, job_name="r-1", pod_name="r-1-abcde", started_at=None, now=NOW)
     RunStatus.model_validate(status)
     return status
@@ -84,14 +84,14 @@ def test_an_answer_of_the_longest_size_is_stored() -> None:
 
 
 def test_an_error_keeps_the_models_status() -> None:
-    status = ended(records.error("model_error", "quota exceeded", 429))
+    status = ended(agent_protocol.error("model_error", "quota exceeded", 429))
     assert status["phase"] == "Failed"
     assert status["error"] == {"type": "model_error", "message": "quota exceeded", "httpStatus": 429}
     assert "tokenUsage" not in status
 
 
 def test_the_error_cancelled_is_a_phase_of_its_own() -> None:
-    assert ended(records.error("cancelled", "the caller left", 499))["phase"] == "Cancelled"
+    assert ended(agent_protocol.error("cancelled", "the caller left", 499))["phase"] == "Cancelled"
 
 
 @pytest.mark.parametrize(

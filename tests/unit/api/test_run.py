@@ -9,7 +9,7 @@ from sympozium_api.run import AgentRun
 def came(created: str, accepted: str | None) -> str:
     annotations = {names.ANNOTATION_ACCEPTED_AT: accepted} if accepted else {}
     metadata = {"creationTimestamp": created, "annotations": annotations}
-    return AgentRun.model_validate({"metadata": metadata, "spec": {"agentRef": "alice", "task": "hello"}}).came
+    return AgentRun.model_validate({"metadata": metadata, "spec": {"agentRef": "alice", "task": "hello"}}).accepted_at
 
 
 def test_runs_of_one_second_are_ordered_by_the_moment_they_were_accepted() -> None:

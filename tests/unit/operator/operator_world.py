@@ -6,12 +6,12 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.operator.objects import NAMESPACE, SYSTEM, run_object
 
-from sympozium_api import endings, names, records
-from sympozium_api.client.resources import EVENTS, INSTANCES, JOBS, RUNS
+from sympozium_api import agent_protocol, names, terminal_status
+from sympozium_api.resources import EVENTS, INSTANCES, JOBS, RUNS
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired.job import AgentPod
 from sympozium_operator.desired.network import Egress
-from sympozium_operator.metrics import Metrics
+from sympozium_operator.metrics import OperatorMetrics
 from sympozium_operator.outcome import Key, Outcome
 from sympozium_operator.policy.admission import Admission
 from sympozium_operator.policy.pool import Pace
@@ -45,7 +45,7 @@ class World:
 
     def restart(self, egress: Egress | None = Egress(SYSTEM)) -> None:  # noqa: B008 - frozen
         """Another leader, that knows nothing; ``egress`` None: of an installation without NetworkPolicies."""
-        self.admission, self.metrics = Admission(), Metrics()
+        self.admission, self.metrics = Admission(), OperatorMetrics()
         client, clock = self.cluster, self.clock
         events = Events(client, clock)
         self.keys = ApiKeys(client, events)
@@ -101,8 +101,8 @@ class World:
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         self.end(name, {"type": "done", "choices": [choice], "usage": {}, "durationMs": 1})
 
-    def end(self, name: str, record: records.End) -> None:
-        status = endings.status_of(record, job_name=None, pod_name=None, started_at=None, now=self.clock.now())
+    def end(self, name: str, record: agent_protocol.End) -> None:
+        status = terminal_status.status_of(record, job_name=None, pod_name=None, started_at=None, now=self.clock.now())
         self.cluster.put(self.run(name) | {"status": status})
 
     def writes(self) -> list[tuple[str, str]]:

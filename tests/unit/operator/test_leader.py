@@ -16,8 +16,8 @@ from tests.unit.operator.test_queue import ManualLoop, settle
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import JOBS, RUNS, SECRETS
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import JOBS, RUNS, SECRETS
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.leader import Leader

@@ -7,7 +7,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, api_error
 
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import LEASES
+from sympozium_api.resources import LEASES
 from sympozium_operator.cluster.lease import Lease, LeaseLost
 
 

@@ -17,7 +17,7 @@ from tests.unit.operator.objects import (
 )
 from tests.unit.operator.operator_world import World
 
-from sympozium_api.client.resources import NETWORK_POLICIES, SERVICES
+from sympozium_api.resources import NETWORK_POLICIES, SERVICES
 from sympozium_operator.desired import server
 from sympozium_operator.desired.network import Address, Egress, addresses, agent_policies, server_policy
 

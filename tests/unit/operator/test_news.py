@@ -6,9 +6,9 @@ import pytest
 from tests.unit.operator.objects import NAMESPACE, WEB_ENDPOINT, instance_object, pack_object, run_object, secret_object
 from tests.unit.operator.operator_world import World
 
-from sympozium_api import records
+from sympozium_api import agent_protocol
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import DEPLOYMENTS, EVENTS, INSTANCES, SECRETS
+from sympozium_api.resources import DEPLOYMENTS, EVENTS, INSTANCES, SECRETS
 
 SERVER = "alice-web-endpoint-server"
 URL = f"http://{SERVER}.{NAMESPACE}.svc:8080"
@@ -95,7 +95,7 @@ def world() -> World:
     return World(instance_object(), run_object())
 
 
-async def told_of(world: World, end: records.End) -> list[tuple[str, str, str]]:
+async def told_of(world: World, end: agent_protocol.End) -> list[tuple[str, str, str]]:
     await world.look()
     world.end("q1", end)
     for _ in range(3):
@@ -111,17 +111,17 @@ async def test_a_run_that_succeeds_is_no_news(world: World) -> None:
 
 
 async def test_a_failure_that_the_agent_reported_is_told_once_without_the_models_words(world: World) -> None:
-    told = await told_of(world, records.error("model_error", "no, not this prompt", 400))
+    told = await told_of(world, agent_protocol.error("model_error", "no, not this prompt", 400))
     assert told == [("Warning", "RunFailed", "model_error (400); status.error has the message")]
 
 
 async def test_other_failures_say_why(world: World) -> None:
-    told = await told_of(world, records.error("timeout", "the run did not end within 5 s", 504))
+    told = await told_of(world, agent_protocol.error("timeout", "the run did not end within 5 s", 504))
     assert told == [("Warning", "RunFailed", "timeout: the run did not end within 5 s")]
 
 
 async def test_a_cancelled_run_says_so(world: World) -> None:
-    [told] = await told_of(world, records.error("cancelled", "the run was cancelled", 499))
+    [told] = await told_of(world, agent_protocol.error("cancelled", "the run was cancelled", 499))
     assert told[:2] == ("Normal", "RunCancelled")
 
 
@@ -144,5 +144,5 @@ async def test_how_long_runs_wait_start_and_take_is_measured(world: World) -> No
 
 
 async def test_an_error_that_a_pod_made_up_is_no_label(world: World) -> None:
-    await told_of(world, records.error("x" * 60, "a pod may say anything", 500))
+    await told_of(world, agent_protocol.error("x" * 60, "a pod may say anything", 500))
     assert world.ended("Failed", "other") == 1

@@ -10,7 +10,7 @@ from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.operator.objects import NAMESPACE, SYSTEM, config_object, metadata
 
 from sympozium_api import names
-from sympozium_api.client.resources import CONFIGS, GATEWAYS, HTTP_ROUTES
+from sympozium_api.resources import CONFIGS, GATEWAYS, HTTP_ROUTES
 from sympozium_operator import outside
 from sympozium_operator.outcome import Key
 

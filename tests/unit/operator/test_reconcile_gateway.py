@@ -21,7 +21,7 @@ from tests.unit.operator.objects import (
 from tests.unit.operator.operator_world import World
 
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import CONFIGS, GATEWAYS, HTTP_ROUTES, INSTANCES
+from sympozium_api.resources import CONFIGS, GATEWAYS, HTTP_ROUTES, INSTANCES
 from sympozium_operator.outcome import Key
 
 ROUTE = "alice-web-endpoint-server"

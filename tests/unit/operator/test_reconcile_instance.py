@@ -18,7 +18,7 @@ from tests.unit.operator.objects import (
 from tests.unit.operator.operator_world import World
 
 from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
-from sympozium_api.client.resources import (
+from sympozium_api.resources import (
     DEPLOYMENTS,
     EVENTS,
     INSTANCES,

@@ -17,7 +17,7 @@ from tests.unit.operator.operator_world import World
 
 from sympozium_api import names
 from sympozium_api.client import ResourceType
-from sympozium_api.client.resources import INSTANCES, JOBS, PODS, RUNS
+from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS
 from sympozium_operator.outcome import Key
 
 Object = dict[str, Any]

@@ -17,9 +17,9 @@ from tests.unit.operator.objects import (
 )
 from tests.unit.operator.operator_world import World
 
-from sympozium_api import names, records
+from sympozium_api import agent_protocol, names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import EVENTS, JOBS, NODES, PODS, RUNS
+from sympozium_api.resources import EVENTS, JOBS, NODES, PODS, RUNS
 from sympozium_operator.outcome import Key
 
 JOB = names.job("q1", "uid-of-q1")
@@ -249,7 +249,7 @@ async def test_no_more_jobs_are_made_while_a_pod_waits_for_room(world: World) ->
 
 async def test_the_job_of_a_failed_run_is_kept_and_then_deleted(world: World) -> None:
     await world.look()
-    world.end("q1", records.error("model_error", "no", 500))
+    world.end("q1", agent_protocol.error("model_error", "no", 500))
     world.cluster.put(world.job() | {"status": {"failed": 1}})
     assert (await world.look()).after == 600
     world.clock.advance(600)

@@ -7,7 +7,7 @@ from tests.unit.operator.objects import NAMESPACE, WEB_ENDPOINT, at, instance_ob
 from tests.unit.operator.operator_world import World
 
 from sympozium_api.client import ResourceType
-from sympozium_api.client.resources import (
+from sympozium_api.resources import (
     AUTOSCALERS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,

@@ -7,7 +7,7 @@ from tests.unit.operator.objects import NAMESPACE, SYSTEM, instance_object, meta
 from tests.unit.operator.operator_world import World
 
 from sympozium_api import names, skills
-from sympozium_api.client.resources import CONFIG_MAPS, INSTANCES, SKILL_PACKS
+from sympozium_api.resources import CONFIG_MAPS, INSTANCES, SKILL_PACKS
 from sympozium_operator.outcome import Key
 
 Object = dict[str, Any]

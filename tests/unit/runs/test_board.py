@@ -2,10 +2,10 @@
 
 import pytest
 
+from sympozium_api.agent_protocol import Delta, error
 from sympozium_api.base import Metadata
-from sympozium_api.records import Delta, error
 from sympozium_api.run import AgentRun, RunSpec
-from sympozium_runs.board import Board, Left
+from sympozium_runs.broker import ClientDisconnected, RunBroker
 
 KEY = ("default", "r1")
 STARTED = {"type": "started"}
@@ -15,7 +15,7 @@ END = error("timeout", "too slow", 504)
 
 
 async def test_a_late_follower_sees_what_came_before() -> None:
-    board = Board()
+    board = RunBroker()
     early = board.follow(KEY)
     board.publish(KEY, FIRST)
     late = board.follow(KEY)
@@ -24,7 +24,7 @@ async def test_a_late_follower_sees_what_came_before() -> None:
 
 
 async def test_nothing_follows_the_end_record() -> None:
-    board = Board()
+    board = RunBroker()
     follower = board.follow(KEY)
     board.publish(KEY, END)
     board.publish(KEY, FIRST)
@@ -34,15 +34,15 @@ async def test_nothing_follows_the_end_record() -> None:
 
 
 async def test_silence_is_none_and_leaving_is_left() -> None:
-    follower = Board().follow(KEY)
+    follower = RunBroker().follow(KEY)
     assert await follower.next(patience=0) is None
     follower.leave()
-    with pytest.raises(Left):
+    with pytest.raises(ClientDisconnected):
         await follower.next()
 
 
 async def test_a_pod_that_comes_back_brings_only_its_end() -> None:
-    board = Board()
+    board = RunBroker()
     follower = board.follow(KEY)
     first = board.open(KEY, "pod")
     assert first
@@ -56,7 +56,7 @@ async def test_a_pod_that_comes_back_brings_only_its_end() -> None:
 
 
 async def test_a_pod_that_comes_from_another_replica_brings_only_its_end() -> None:
-    board = Board()
+    board = RunBroker()
     follower = board.follow(KEY)
     stream = board.open(KEY, "pod")
     assert stream
@@ -66,14 +66,14 @@ async def test_a_pod_that_comes_from_another_replica_brings_only_its_end() -> No
 
 
 def test_only_one_pod_speaks_for_a_run() -> None:
-    board = Board()
+    board = RunBroker()
     stream = board.open(KEY, "pod")
     assert stream
     assert board.open(KEY, "another") is None
 
 
 def test_a_stop_reaches_the_pod_that_speaks_and_the_one_that_comes_later() -> None:
-    board, stopped = Board(), []
+    board, stopped = RunBroker(), []
     board.follow(KEY)
     for name in ("now", "later"):
         stream = board.open(KEY, "pod")
@@ -87,7 +87,7 @@ def test_a_stop_reaches_the_pod_that_speaks_and_the_one_that_comes_later() -> No
 
 def test_a_pod_is_stopped_once_by_however_many() -> None:
     """The request that is being ended cannot be ended again: asking for it would be an error, and of the watch the last."""
-    board, stopped = Board(), []
+    board, stopped = RunBroker(), []
     board.follow(KEY)
     stream = board.open(KEY, "pod")
     assert stream
@@ -98,7 +98,7 @@ def test_a_pod_is_stopped_once_by_however_many() -> None:
 
 
 def test_a_follower_may_have_no_say_in_whether_the_run_goes_on() -> None:
-    board = Board()
+    board = RunBroker()
     looking = board.follow(KEY, wants=False)
     assert board.followed() == [KEY]
     assert not board.wanted(KEY)
@@ -110,7 +110,7 @@ def test_a_follower_may_have_no_say_in_whether_the_run_goes_on() -> None:
 
 
 def test_what_nobody_follows_and_no_pod_speaks_of_is_forgotten() -> None:
-    board = Board()
+    board = RunBroker()
     follower = board.follow(KEY)
     stream = board.open(KEY, "pod")
     assert stream
@@ -124,7 +124,7 @@ def test_what_nobody_follows_and_no_pod_speaks_of_is_forgotten() -> None:
 
 
 def test_how_a_run_is_in_the_cluster_is_known_as_long_as_somebody_follows_it_and_nobody_stops_it() -> None:
-    board, run = Board(), AgentRun(metadata=Metadata(namespace=KEY[0], name=KEY[1]), spec=RunSpec(agent_ref="demo"))
+    board, run = RunBroker(), AgentRun(metadata=Metadata(namespace=KEY[0], name=KEY[1]), spec=RunSpec(agent_ref="demo"))
     board.note(run)
     assert board.noted(KEY) is None
     follower = board.follow(KEY)

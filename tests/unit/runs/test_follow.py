@@ -10,15 +10,15 @@ from tests.fakes.kubernetes import FakeKubernetes, Object
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
-from sympozium_runs.board import Board
-from sympozium_runs.follow import RunWatch
-from sympozium_runs.idle import IdlePods
-from sympozium_runs.metrics import SurfaceMetrics
-from sympozium_runs.queue import Queue
+from sympozium_runs.agent_api_metrics import AgentApiMetrics
+from sympozium_runs.broker import RunBroker
+from sympozium_runs.idle_pods import IdlePods
+from sympozium_runs.run_queue import RunQueue
+from sympozium_runs.run_store import RunStore
+from sympozium_runs.run_watch import RunWatch
 from sympozium_runs.runs import Runs
-from sympozium_runs.store import Store
 
 KEY = ("default", "r1")
 ENDED = {"phase": "Succeeded", "result": "Hello", "finishReason": "stop"}
@@ -36,9 +36,9 @@ def run(**status: object) -> Object:
 @dataclass
 class World:
     kubernetes: FakeKubernetes
-    board: Board
+    board: RunBroker
     watch: RunWatch
-    queue: Queue
+    queue: RunQueue
 
     async def has(self, open_runs: int) -> None:
         async with asyncio.timeout(5):
@@ -48,9 +48,9 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    kubernetes, board = FakeKubernetes(), Board()
-    store, queue = Store(kubernetes, FakeClock()), Queue()
-    runs = Runs(store, board, queue, FakeClock(), idle=IdlePods("http://here", SurfaceMetrics()))
+    kubernetes, board = FakeKubernetes(), RunBroker()
+    store, queue = RunStore(kubernetes, FakeClock()), RunQueue()
+    runs = Runs(store, board, queue, FakeClock(), idle=IdlePods("http://here", AgentApiMetrics()))
     watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, queue=queue)
     watching = asyncio.create_task(watch.run())
     yield World(kubernetes, board, watch, queue)
@@ -106,15 +106,15 @@ async def test_an_api_server_that_is_away_is_asked_again(world: World) -> None:
 
 
 async def test_who_asks_is_told_of_each_run_once_and_of_those_that_were_there_before_oldest_first() -> None:
-    kubernetes, board, queue = FakeKubernetes(), Board(), Queue()
-    store, told = Store(kubernetes, FakeClock()), list[tuple[str, bool]]()
+    kubernetes, board, queue = FakeKubernetes(), RunBroker(), RunQueue()
+    store, told = RunStore(kubernetes, FakeClock()), list[tuple[str, bool]]()
 
     def newcomer(found: AgentRun, /, *, began_before: bool) -> None:
         told.append((found.metadata.name, began_before))
 
     for name, created in (("a", "2026-01-01T00:00:02Z"), ("b", "2026-01-01T00:00:01Z")):
         kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": name, "creationTimestamp": created}})
-    runs = Runs(store, board, queue, FakeClock(), idle=IdlePods("http://here", SurfaceMetrics()))
+    runs = Runs(store, board, queue, FakeClock(), idle=IdlePods("http://here", AgentApiMetrics()))
     watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, queue=queue, newcomer=newcomer)
     watching = asyncio.create_task(watch.run())
     world = World(kubernetes, board, watch, queue)

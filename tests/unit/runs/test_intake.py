@@ -14,16 +14,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sympozium_runs.intake import LARGEST_HEAD, Bounded, BoundedHead
+from sympozium_http.request_limits import LARGEST_HEAD, HeaderLimits, RequestLimits
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
 
 
-class Quick(Bounded):
+class Quick(RequestLimits):
     receive_seconds = 0.2
 
 
-class QuickHead(BoundedHead):
+class QuickHead(HeaderLimits):
     receive_seconds = 0.2
 
 
@@ -64,7 +64,7 @@ class Site:
 
 
 @asynccontextmanager
-async def calling(site: Site, http: type[BoundedHead], application: ASGIApp | None = None) -> AsyncIterator[Caller]:
+async def calling(site: Site, http: type[HeaderLimits], application: ASGIApp | None = None) -> AsyncIterator[Caller]:
     config = uvicorn.Config(application or site.app, lifespan="off", log_config=None, http=http)
     config.load()
     state = uvicorn.server.ServerState()

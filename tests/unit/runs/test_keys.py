@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.fakes.clock import FakeClock
 
-from sympozium_runs.http.keys import BearerKeys
+from sympozium_http.bearer_keys import BearerKeys
 
 
 @pytest.fixture

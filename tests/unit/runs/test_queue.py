@@ -2,22 +2,22 @@
 
 import pytest
 
-from sympozium_runs.queue import Queue, QueueFull
+from sympozium_runs.run_queue import QueueFull, RunQueue
 
 
-def shared(**held: int) -> Queue:
+def shared(**held: int) -> RunQueue:
     """A queue of several keys, each with so many runs."""
-    return filled(Queue(shared=lambda: True), **held)
+    return filled(RunQueue(shared=lambda: True), **held)
 
 
-def filled(queue: Queue, **held: int) -> Queue:
+def filled(queue: RunQueue, **held: int) -> RunQueue:
     for key_id, count in held.items():
         for number in range(count):
             queue.add(f"{key_id}-{number}", key_id)
     return queue
 
 
-def takes(queue: Queue, key_id: str, *, of: int) -> bool:
+def takes(queue: RunQueue, key_id: str, *, of: int) -> bool:
     """Whether a run of this key comes in, if there are so many places."""
     name = f"{key_id}-next-{len(queue)}"
     try:
@@ -29,7 +29,7 @@ def takes(queue: Queue, key_id: str, *, of: int) -> bool:
 
 
 def test_the_only_key_may_fill_it() -> None:
-    queue = Queue()
+    queue = RunQueue()
     assert [takes(queue, "a", of=3) for _ in range(5)] == [True, True, True, False, False]
 
 
@@ -70,7 +70,7 @@ def test_it_is_never_longer_than_allowed_however_many_keys_there_are() -> None:
 
 
 def test_runs_that_are_being_made_count_as_well() -> None:
-    queue = Queue()
+    queue = RunQueue()
     queue.enter("one", "a", 2)
     queue.enter("two", "a", 2)
     assert not takes(queue, "a", of=2)
@@ -79,7 +79,7 @@ def test_runs_that_are_being_made_count_as_well() -> None:
 
 
 def test_callers_of_one_run_take_one_place() -> None:
-    queue = Queue()
+    queue = RunQueue()
     queue.enter("one", "a", 1)
     queue.enter("one", "a", 1)
     queue.add("one", "a")
@@ -88,7 +88,7 @@ def test_callers_of_one_run_take_one_place() -> None:
 
 
 def test_a_run_that_was_seen_holds_its_place_until_it_ends_whoever_leaves() -> None:
-    queue = Queue()
+    queue = RunQueue()
     queue.enter("one", "a", 1)
     queue.add("one", "a")
     queue.leave("one")
@@ -98,7 +98,7 @@ def test_a_run_that_was_seen_holds_its_place_until_it_ends_whoever_leaves() -> N
 
 
 def test_a_run_that_came_and_ended_while_it_was_made_holds_none() -> None:
-    queue = Queue()
+    queue = RunQueue()
     queue.enter("one", "a", 1)
     queue.add("one", "a")
     queue.remove("one")

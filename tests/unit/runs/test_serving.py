@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sympozium_runs.serving import Listener, serve
+from sympozium_http.serving import Listener, serve
 
 
 def free_port() -> int:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.pod import delta, done
 
-from sympozium_api.records import Delta, Done
+from sympozium_api.agent_protocol import Delta, Done
 from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.protocol.openai.chat import Chunks, Head, completion
 

@@ -7,15 +7,15 @@ import uvloop
 from sympozium_api import logs, names
 from sympozium_api.client import Client, from_environment
 from sympozium_api.clock import SystemClock
-from sympozium_runs import tracing
-from sympozium_runs.intake import BoundedHead
-from sympozium_runs.serving import Listener, serve
+from sympozium_http import tracing
+from sympozium_http.request_limits import HeaderLimits
+from sympozium_http.serving import Listener, serve
 from sympozium_webproxy import settings as settings_module
 from sympozium_webproxy.assembly import assemble
-from sympozium_webproxy.settings import Settings
+from sympozium_webproxy.settings import WebProxySettings
 
 
-async def main(settings: Settings) -> None:
+async def main(settings: WebProxySettings) -> None:
     """Serve until SIGTERM."""
     resource = {"service.instance.id": settings.pod_ip, "k8s.namespace.name": settings.namespace}
     spans = tracing.from_environment(os.environ, service="sympozium-web-proxy", resource=resource)
@@ -26,7 +26,7 @@ async def main(settings: Settings) -> None:
             proxy.context.draining = True
             proxy.idle.drain()
 
-        listeners = [Listener(proxy.app, names.HTTP_PORT), Listener(proxy.surface, names.RUNS_PORT, BoundedHead)]
+        listeners = [Listener(proxy.app, names.HTTP_PORT), Listener(proxy.surface, names.RUNS_PORT, HeaderLimits)]
         await serve(
             listeners,
             drain=drain,

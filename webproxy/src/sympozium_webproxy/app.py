@@ -6,7 +6,7 @@ from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
-from sympozium_runs.http.trace import RequestTrace
+from sympozium_http.access_log import AccessLog
 from sympozium_webproxy.browsers import BrowserGuard, CrossOrigin
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.protocol.openai import bodies
@@ -15,7 +15,7 @@ from sympozium_webproxy.routes import chat, completions, embeddings, health, mod
 from sympozium_webproxy.routes.mcp import handlers, sse, streamable
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-"""FastAPI's own would export addresses, headers and what callers sent; ours is ``sympozium_runs.spans``."""
+"""FastAPI's own would export addresses, headers and what callers sent; ours is ``sympozium_http.spans``."""
 
 
 def create_app(context: Context, *, mcp: handlers.CurrentServer | None = None) -> FastAPI:
@@ -32,7 +32,7 @@ def create_app(context: Context, *, mcp: handlers.CurrentServer | None = None) -
     app.add_exception_handler(Exception, _bug)
     app.add_middleware(BrowserGuard, endpoint=context.endpoint)
     app.add_middleware(CrossOrigin, endpoint=context.endpoint)
-    app.add_middleware(RequestTrace, metrics=context.metrics, tracing=context.tracing)
+    app.add_middleware(AccessLog, metrics=context.metrics, tracing=context.tracing)
     return app
 
 

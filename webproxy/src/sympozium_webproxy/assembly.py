@@ -11,24 +11,24 @@ from sympozium_api import environment, names
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
-from sympozium_runs.board import Board
-from sympozium_runs.follow import RunWatch
-from sympozium_runs.http.keys import BearerKeys
-from sympozium_runs.identity import PodTokens
-from sympozium_runs.idle import IdlePods
-from sympozium_runs.metrics import SurfaceMetrics
-from sympozium_runs.queue import Queue
+from sympozium_http.bearer_keys import BearerKeys
+from sympozium_http.tracing import Tracing
+from sympozium_runs.agent_api import create_agent_api
+from sympozium_runs.agent_api_metrics import AgentApiMetrics
+from sympozium_runs.broker import RunBroker
+from sympozium_runs.idle_pods import IdlePods
+from sympozium_runs.pod_identity import PodTokens
+from sympozium_runs.run_queue import RunQueue
+from sympozium_runs.run_store import RunStore
+from sympozium_runs.run_watch import RunWatch
 from sympozium_runs.runs import Runs
-from sympozium_runs.store import Store
-from sympozium_runs.surface import create_surface
-from sympozium_runs.tracing import Tracing
 from sympozium_webproxy.access_tokens import AccessTokens
 from sympozium_webproxy.app import create_app
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.endpoint import Endpoint, watch_instance, watch_skills
 from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.peers import Peers
-from sympozium_webproxy.settings import Settings
+from sympozium_webproxy.settings import WebProxySettings
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class WebProxy:
     """To be run beside, without end."""
 
 
-def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing | None = None) -> WebProxy:
+def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: Tracing | None = None) -> WebProxy:
     """A web-proxy of the instance that the settings name."""
     tracing = tracing or Tracing()
     keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
-    surface_metrics = SurfaceMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
-    store, board, idle = Store(client, clock), Board(), IdlePods(settings.reply_to, surface_metrics)
+    surface_metrics = AgentApiMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
+    store, board, idle = RunStore(client, clock), RunBroker(), IdlePods(settings.reply_to, surface_metrics)
     endpoint = Endpoint(idle.expect)
-    queue = Queue(shared=lambda: len(keys.ids) > 1 or endpoint.oauth() is not None)
+    queue = RunQueue(shared=lambda: len(keys.ids) > 1 or endpoint.oauth() is not None)
     runs = Runs(store, board, queue, clock, idle=idle)
     limiter = RateLimiter(clock=clock.monotonic)
     peers = Peers(limiter, endpoint, clock, settings.reply_to)
@@ -94,7 +94,7 @@ def assemble(client: Client, settings: Settings, clock: Clock, tracing: Tracing 
     return WebProxy(
         context=context,
         app=create_app(context),
-        surface=create_surface(
+        surface=create_agent_api(
             store,
             board,
             PodTokens(client),

@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from sympozium_api.clock import Clock
-from sympozium_runs.http.keys import BearerKeys
+from sympozium_http.bearer_keys import BearerKeys
+from sympozium_http.tracing import Tracing
 from sympozium_runs.runs import Runs
-from sympozium_runs.tracing import Tracing
 from sympozium_webproxy.access_tokens import AccessTokens
 from sympozium_webproxy.endpoint import Endpoint
 from sympozium_webproxy.limits import RateLimiter
-from sympozium_webproxy.metrics import Metrics
-from sympozium_webproxy.settings import Settings
+from sympozium_webproxy.metrics import WebProxyMetrics
+from sympozium_webproxy.settings import WebProxySettings
 
 
 @dataclass
 class Context:
     """The parts of one web-proxy."""
 
-    settings: Settings
+    settings: WebProxySettings
     endpoint: Endpoint
     runs: Runs
     keys: BearerKeys
@@ -33,7 +33,7 @@ class Context:
     """Whether they have been listed: until then the queue seems empty, and every rate limit unused."""
     api_answers: Callable[[], Awaitable[bool]]
     """Whether the API server can be reached."""
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: WebProxyMetrics = field(default_factory=WebProxyMetrics)
     tracing: Tracing = field(default_factory=Tracing)
     draining: bool = False
     """Whether this replica is to end: it is unready, and still serves who comes."""

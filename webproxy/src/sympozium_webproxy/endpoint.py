@@ -9,8 +9,8 @@ import structlog
 
 from sympozium_api import effective, names, skills
 from sympozium_api.client import Client, Snapshot, watch
-from sympozium_api.client.resources import CONFIG_MAPS, INSTANCES
 from sympozium_api.instance import OAuth, RateLimit, SympoziumInstance
+from sympozium_api.resources import CONFIG_MAPS, INSTANCES
 from sympozium_api.skills import InstalledSkill
 from sympozium_webproxy.protocol.openai import errors
 

@@ -5,17 +5,16 @@ import json
 import math
 import ssl
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
 
 from sympozium_api.instance import OAuth
+from sympozium_api.resources import Object
 
 log = structlog.get_logger()
 
-Object = dict[str, Any]
 
 _FETCH_SECONDS = 5.0
 _AGAIN_SECONDS = 10.0

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from sympozium_runs.http.metrics import SECONDS, RequestMetrics
+from sympozium_http.request_metrics import SECONDS, RequestMetrics
 
 
-class Metrics(RequestMetrics):
+class WebProxyMetrics(RequestMetrics):
     """The instruments of one application, in a registry of its own."""
 
     def __init__(self) -> None:

@@ -2,15 +2,15 @@
 
 import time
 
-from sympozium_api.records import Record
-from sympozium_runs.tracing import RunSpan
-from sympozium_webproxy.metrics import Metrics
+from sympozium_api.agent_protocol import Record
+from sympozium_http.tracing import RunSpan
+from sympozium_webproxy.metrics import WebProxyMetrics
 
 
 class Observation:
     """Sees the records that a caller is answered with. ``began`` is when its request did, on the monotonic clock."""
 
-    def __init__(self, metrics: Metrics, span: RunSpan, *, began: float, streamed: bool) -> None:
+    def __init__(self, metrics: WebProxyMetrics, span: RunSpan, *, began: float, streamed: bool) -> None:
         self._metrics = metrics
         self.span = span
         self._began = began

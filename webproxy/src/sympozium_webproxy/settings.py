@@ -1,4 +1,4 @@
-"""Settings of the web-proxy: read once, from the environment that the operator gives its pod."""
+"""WebProxySettings of the web-proxy: read once, from the environment that the operator gives its pod."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class InvalidSetting(SystemExit):
 
 
 @dataclass(frozen=True)
-class Settings:
+class WebProxySettings:
     """What a web-proxy is told when it starts. All that may change while it runs is in its instance."""
 
     namespace: str
@@ -55,9 +55,9 @@ class Settings:
         return f"[{self.pod_ip}]" if ":" in self.pod_ip else self.pod_ip
 
 
-def from_environment(environ: Mapping[str, str]) -> Settings:
+def from_environment(environ: Mapping[str, str]) -> WebProxySettings:
     """The settings of this process; raises InvalidSetting."""
-    return Settings(
+    return WebProxySettings(
         namespace=_required(environ, environment.NAMESPACE),
         instance=_required(environ, environment.INSTANCE),
         pod_ip=_required(environ, environment.POD_IP),

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from sympozium_api import effective, records
+from sympozium_api import agent_protocol, effective
 from sympozium_api.instance import SympoziumInstance
 
 _CONNECT_SECONDS = 10.0
@@ -23,7 +23,7 @@ class Failed(Exception):
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
-        self.detail = records.error("model_error", message, status)["error"]
+        self.detail = agent_protocol.error("model_error", message, status)["error"]
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from sympozium_api.names import DNS_LABEL
 from sympozium_api.run import Phase
 from sympozium_console import context, errors, models
-from sympozium_runs.http import body
+from sympozium_http import json_body
 
 _SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
@@ -86,11 +86,11 @@ async def json_object(request: Request) -> dict[str, Any]:
     """The body; raises Refusal 415, 413 or 400."""
     limit = context.of(request).settings.max_body_bytes
     try:
-        content = await body.read_json_bytes(request, limit=limit)
-    except body.NotJson as error:
+        content = await json_body.read_json_bytes(request, limit=limit)
+    except json_body.NotJson as error:
         message = "Send the body as 'Content-Type: application/json'."
         raise errors.Refusal(415, "UnsupportedMediaType", message) from error
-    except body.TooLarge as error:
+    except json_body.TooLarge as error:
         raise errors.Refusal(413, "RequestEntityTooLarge", f"The body is larger than {limit} bytes.") from error
     try:
         found = json.loads(content, parse_constant=_no_number)

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from sympozium_api.client.resources import INSTANCES
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import INSTANCES, Object
 from sympozium_console import context, listing, models, preconditions
 from sympozium_console.routes.asked import REFUSALS, InNamespace, Name, Paged, authenticate, json_object
 
@@ -15,7 +15,7 @@ router = APIRouter(tags=["instances"], dependencies=[Depends(authenticate)], res
 Where = Annotated[InNamespace, Query()]
 
 
-def _with_tag(instance: listing.Object, status: int = 200) -> JSONResponse:
+def _with_tag(instance: Object, status: int = 200) -> JSONResponse:
     tag = preconditions.tag(instance["metadata"]["resourceVersion"])
     return JSONResponse(instance, status_code=status, headers={"ETag": tag})
 

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
 from sympozium_console import context, follow, listing, models
 from sympozium_console.routes.asked import REFUSALS, InNamespace, Name, OfRuns, authenticate
-from sympozium_runs.http import sse
+from sympozium_http import sse
 
 router = APIRouter(tags=["runs"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 

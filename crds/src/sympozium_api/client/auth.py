@@ -17,7 +17,7 @@ _TOKEN_REREAD_SECONDS = 30.0
 
 
 @dataclass
-class Connection:
+class ApiConnection:
     """How to reach the API server."""
 
     url: str
@@ -34,12 +34,12 @@ class Connection:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
-def from_environment() -> Connection:
+def from_environment() -> ApiConnection:
     """The connection of this process: the service account in a pod, else the current context of ``KUBECONFIG``."""
     host = os.environ.get("KUBERNETES_SERVICE_HOST")
     if host and (SERVICE_ACCOUNT / "token").exists():
         host = f"[{host}]" if ":" in host else host
-        return Connection(
+        return ApiConnection(
             url=f"https://{host}:{os.environ['KUBERNETES_SERVICE_PORT']}",
             ssl=ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt")),
             token_file=SERVICE_ACCOUNT / "token",
@@ -47,7 +47,7 @@ def from_environment() -> Connection:
     return from_kubeconfig(Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config"))
 
 
-def from_kubeconfig(path: Path) -> Connection:
+def from_kubeconfig(path: Path) -> ApiConnection:
     """The current context of a kubeconfig file with a client certificate or a token (no exec plugins)."""
     config = yaml.safe_load(path.read_text())
     context = _named(config["contexts"], config["current-context"])["context"]
@@ -59,7 +59,7 @@ def from_kubeconfig(path: Path) -> Connection:
             file.write(certificate + b"\n" + _data(user, "client-key"))
             file.flush()
             tls.load_cert_chain(file.name)
-    return Connection(url=cluster["server"].rstrip("/"), ssl=tls, token=user.get("token"))
+    return ApiConnection(url=cluster["server"].rstrip("/"), ssl=tls, token=user.get("token"))
 
 
 def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:

@@ -8,11 +8,9 @@ from typing import Any
 
 import aiohttp
 
-from sympozium_api.client.auth import Connection
+from sympozium_api.client.auth import ApiConnection
 from sympozium_api.client.errors import ApiError, ApiUnavailable
-from sympozium_api.client.resources import ResourceType
-
-Object = dict[str, Any]
+from sympozium_api.resources import Object, ResourceType
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 """Calls take milliseconds: who waits longer waits for a server that hangs, and somebody waits for us."""
@@ -41,13 +39,13 @@ class Collection:
 class Client:
     """Calls of one API server. Every method raises ApiError when it refuses and ApiUnavailable when it cannot answer."""
 
-    def __init__(self, connection: Connection, session: aiohttp.ClientSession) -> None:
+    def __init__(self, connection: ApiConnection, session: aiohttp.ClientSession) -> None:
         self._connection = connection
         self._session = session
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, connection: Connection) -> AsyncIterator["Client"]:
+    async def connect(cls, connection: ApiConnection) -> AsyncIterator["Client"]:
         """A client with a connection pool of its own."""
         connector = aiohttp.TCPConnector(ssl=connection.ssl, limit=100, keepalive_timeout=60)
         async with aiohttp.ClientSession(connector=connector) as session:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from sympozium_api.client.errors import ApiError, ApiUnavailable
-from sympozium_api.client.resources import ResourceType
-from sympozium_api.client.rest import Client, Object, answer
+from sympozium_api.client.rest import Client, answer
+from sympozium_api.resources import Object, ResourceType
 
 _WATCH_SECONDS = 240
 _SILENCE_SECONDS = _WATCH_SECONDS + 15

@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
+from sympozium_api import resources as kinds
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, Client, ResourceType
-from sympozium_api.client import resources as kinds
 from sympozium_api.names import FIELD_MANAGER
+from sympozium_api.resources import Object
 from sympozium_operator.desired.differs import differs, stamped
 from sympozium_operator.outcome import NotYet
 from sympozium_operator.policy.pods import controller_uid
-
-Object = dict[str, Any]
 
 _TYPES = {
     kind.kind: kind

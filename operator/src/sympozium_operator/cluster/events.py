@@ -12,9 +12,9 @@ import structlog
 
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, ApiUnavailable, Client
-from sympozium_api.client.resources import EVENTS
 from sympozium_api.clock import Clock, timestamp
 from sympozium_api.names import FIELD_MANAGER
+from sympozium_api.resources import EVENTS
 from sympozium_operator.policy.news import News
 
 log = structlog.get_logger()

@@ -4,9 +4,9 @@ from typing import Any
 
 from sympozium_api import effective
 from sympozium_api.client import Client
-from sympozium_api.client.resources import SECRETS
 from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import SECRETS
 
 
 async def own_keys(client: Client, instance: SympoziumInstance) -> dict[str, Any] | None:

@@ -8,10 +8,8 @@ from typing import Any
 import structlog
 
 from sympozium_api.client import ApiError, ApiUnavailable, Client
-from sympozium_api.client.resources import LEASES
 from sympozium_api.clock import Clock
-
-Object = dict[str, Any]
+from sympozium_api.resources import LEASES, Object
 
 DURATION = 15.0
 """Seconds after which a Lease that nobody renews may be taken."""

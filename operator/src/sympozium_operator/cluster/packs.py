@@ -1,8 +1,8 @@
 """Which SkillPack counts for a namespace: its own, or one that came with the installation."""
 
 from sympozium_api.client import Client
-from sympozium_api.client.resources import SKILL_PACKS
 from sympozium_api.names import WEB_ENDPOINT_SKILL
+from sympozium_api.resources import SKILL_PACKS
 from sympozium_api.skillpack import SkillPack
 
 

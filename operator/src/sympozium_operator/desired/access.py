@@ -6,13 +6,20 @@ from typing import Any
 
 from sympozium_api import environment, names
 from sympozium_api.base import owner_reference
-from sympozium_api.client.resources import CONFIG_MAPS, INSTANCES, ROLE_BINDINGS, ROLES, RUNS, SECRETS, SERVICE_ACCOUNTS
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import (
+    CONFIG_MAPS,
+    INSTANCES,
+    ROLE_BINDINGS,
+    ROLES,
+    RUNS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Object,
+)
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import parts
 from sympozium_operator.desired.differs import stamped
-
-Object = dict[str, Any]
 
 AGENT_COMPONENT = "agent"
 SERVER_COMPONENT = "web-proxy"

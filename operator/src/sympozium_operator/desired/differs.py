@@ -5,9 +5,8 @@ import json
 from typing import Any
 
 from sympozium_api.names import GROUP
+from sympozium_api.resources import Object
 from sympozium_operator.desired.quantity import InvalidQuantity, quantity
-
-Object = dict[str, Any]
 
 ANNOTATION_APPLIED = f"{GROUP}/applied"
 """Digest of what was applied last: it shows that a field is no longer desired, which the live object alone cannot show."""

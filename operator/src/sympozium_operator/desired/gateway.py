@@ -1,15 +1,11 @@
 """The Gateway that a SympoziumConfig asks for."""
 
-from typing import Any
-
 from sympozium_api import names
 from sympozium_api.base import owner_reference
-from sympozium_api.client.resources import GATEWAYS
 from sympozium_api.config import AllowedRoutes, SympoziumConfig
 from sympozium_api.config import Gateway as Settings
+from sympozium_api.resources import GATEWAYS, Object
 from sympozium_operator.desired import parts
-
-Object = dict[str, Any]
 
 HTTPS_LISTENER = "https"
 _ISSUER_ANNOTATION = "cert-manager.io/cluster-issuer"

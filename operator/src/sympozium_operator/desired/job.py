@@ -9,16 +9,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 from sympozium_api import effective, environment, names
 from sympozium_api.base import owner_reference
-from sympozium_api.client.resources import JOBS
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import JOBS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import access, parts
-
-Object = dict[str, Any]
 
 CONTAINER = "agent"
 
@@ -142,7 +139,7 @@ def _service(instance: str) -> str:
 
 
 def _pod(
-    instance: SympoziumInstance, agent: AgentPod, model: effective.Model, variables: Sequence[tuple[str, str]]
+    instance: SympoziumInstance, agent: AgentPod, model: effective.EffectiveModel, variables: Sequence[tuple[str, str]]
 ) -> Object:
     volumes = [_token(), *parts.provider_key(model)]
     return {

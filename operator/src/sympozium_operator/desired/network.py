@@ -4,17 +4,14 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from sympozium_api import effective, names
 from sympozium_api.base import owner_reference
-from sympozium_api.client.resources import NETWORK_POLICIES
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import NETWORK_POLICIES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import access, parts, server
-
-Object = dict[str, Any]
 
 RUNS_COMPONENT = "runs"
 """The runs server's component label, which the chart sets."""

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import Any
 
 from sympozium_api import effective, environment
 from sympozium_api.client import ResourceType
 from sympozium_api.instance import SympoziumInstance
-
-Object = dict[str, Any]
+from sympozium_api.resources import Object
 
 USER = 65532
 """The user and group of our images' processes: nobody in particular, and never root."""
@@ -67,7 +65,7 @@ def variables(values: Iterable[tuple[str, str]]) -> list[Object]:
     return [{"name": name, "value": value} for name, value in values]
 
 
-def provider_key(model: effective.Model) -> list[Object]:
+def provider_key(model: effective.EffectiveModel) -> list[Object]:
     """The volume with a model's API key as a file, if the model has one."""
     if model.secret is None:
         return []

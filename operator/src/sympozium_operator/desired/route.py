@@ -1,15 +1,12 @@
 """The HTTPRoute of a web endpoint: from the gateway to the Service of its web-proxy."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sympozium_api import names
-from sympozium_api.client.resources import GATEWAYS, HTTP_ROUTES, SERVICES
+from sympozium_api.resources import GATEWAYS, HTTP_ROUTES, SERVICES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import access
 from sympozium_operator.desired.gateway import HTTPS_LISTENER
-
-Object = dict[str, Any]
 
 _UNLIMITED = "0s"
 """Gateways have default timeouts (Envoy's is 15 s) that would cut long and streamed answers: the run's own timeout counts."""

@@ -1,15 +1,11 @@
 """What keeps several replicas of a web-proxy going: a PodDisruptionBudget, and a HorizontalPodAutoscaler where one is asked for."""
 
-from typing import Any
-
 from sympozium_api import names
 from sympozium_api.client import ResourceType
-from sympozium_api.client.resources import AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS
 from sympozium_api.instance import Autoscaling
+from sympozium_api.resources import AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import access, server
-
-Object = dict[str, Any]
 
 KINDS: tuple[ResourceType, ...] = (DISRUPTION_BUDGETS, AUTOSCALERS)
 """All that ``build`` may make: each at most once, and removed when it is not wanted any more."""

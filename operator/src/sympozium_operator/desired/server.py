@@ -1,16 +1,13 @@
 """The web-proxy of an instance: a Deployment and a Service, from the SkillPack's sidecar."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sympozium_api import effective, environment, names
-from sympozium_api.client.resources import DEPLOYMENTS, SERVICES
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import DEPLOYMENTS, SERVICES, Object
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Sidecar
 from sympozium_operator.desired import access, parts
-
-Object = dict[str, Any]
 
 CONTAINER = "web-proxy"
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from sympozium_api import names
 from sympozium_api.base import owner_reference
-from sympozium_api.client.resources import RUNS
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import RUNS
 from sympozium_operator.desired import access, parts
 
 

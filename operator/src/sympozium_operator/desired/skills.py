@@ -4,8 +4,8 @@ from typing import Any
 
 from sympozium_api import names, skills
 from sympozium_api.base import owner_reference
-from sympozium_api.client.resources import CONFIG_MAPS
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import CONFIG_MAPS
 from sympozium_api.skills import InstalledSkill
 from sympozium_operator.desired import parts
 

@@ -3,17 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sympozium_api import names
 from sympozium_api.clock import timestamp
 from sympozium_api.config import SympoziumConfig
 from sympozium_api.effective import InvalidSpec, refuse_bad_hostname
+from sympozium_api.resources import Object
 from sympozium_operator.policy import gateway_api
 from sympozium_operator.policy.conditions import Finding, merged
 from sympozium_operator.policy.pods import controller_uid
-
-Object = dict[str, Any]
 
 LONGEST_BASE_DOMAIN = 253 - len(".") - 40
 """A host name has 253 characters at most, and the name of an instance 40."""

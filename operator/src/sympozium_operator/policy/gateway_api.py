@@ -1,10 +1,7 @@
 """Conditions as the Gateway API's controllers write them, turned into findings. Pure functions."""
 
-from typing import Any
-
+from sympozium_api.resources import Object
 from sympozium_operator.policy.conditions import Finding
-
-Object = dict[str, Any]
 
 
 def finding(kind: str, about: str, status: Object, generation: int, *wanted: str) -> Finding | None:

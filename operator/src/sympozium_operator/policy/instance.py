@@ -3,20 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sympozium_api import effective, environment, names
 from sympozium_api.clock import timestamp
-from sympozium_api.effective import InvalidSpec, WebEndpoint
+from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack
 from sympozium_api.skills import InstalledSkill
 from sympozium_operator.policy import skills
 from sympozium_operator.policy.conditions import Finding, find, merged
 from sympozium_operator.policy.route import NO_ROUTE, ROUTE_READY, State
-
-Object = dict[str, Any]
 
 LOOK_AGAIN = 5.0
 """Seconds until what is missing and not watched (a Secret) is looked for again."""
@@ -92,7 +90,7 @@ def decide(seen: Input) -> Plan:
     )
 
 
-def _accepted(seen: Input) -> tuple[WebEndpoint | None, list[InstalledSkill], Finding]:
+def _accepted(seen: Input) -> tuple[EffectiveWebEndpoint | None, list[InstalledSkill], Finding]:
     try:
         effective.refuse_unsupported(seen.instance)
         endpoint = effective.web_endpoint(seen.instance)
@@ -159,7 +157,7 @@ _LEAVING = Finding(
 )
 
 
-def _status(seen: Input, findings: list[Finding], endpoint: WebEndpoint | None, *, shown: bool) -> Object:
+def _status(seen: Input, findings: list[Finding], endpoint: EffectiveWebEndpoint | None, *, shown: bool) -> Object:
     instance = seen.instance
     before = instance.status.model_dump(by_alias=True, exclude_none=True)
     leaving = not shown and seen.server is not None and owns(instance, seen.server)
@@ -194,7 +192,7 @@ def _phase(findings: list[Finding], *, shown: bool) -> str:
     return "Serving" if shown else "Running"
 
 
-def _web_endpoint_status(instance: SympoziumInstance, endpoint: WebEndpoint) -> Object:
+def _web_endpoint_status(instance: SympoziumInstance, endpoint: EffectiveWebEndpoint) -> Object:
     run = names.web_endpoint_run(instance.metadata.name)
     server = names.server(run)
     return {

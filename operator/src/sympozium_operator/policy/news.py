@@ -5,15 +5,13 @@ A run that succeeds is no news: an Event is a write, and every request is a run 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sympozium_api.base import Condition
 from sympozium_api.config import SympoziumConfig
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.policy.conditions import find, troubles
-
-Object = dict[str, Any]
 
 _QUOTES = ("model_error", "agent_error")
 """Errors whose message may hold what the model said: people find it in the run's status."""

@@ -4,12 +4,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
-from sympozium_api import records
+from sympozium_api import agent_protocol
+from sympozium_api.resources import Object
 from sympozium_operator.desired.quantity import InvalidQuantity, quantity
-
-Object = dict[str, Any]
 
 PULL_PATIENCE = 20
 """Seconds for which a failing image pull is watched: registries fail for moments, and the kubelet tries again."""
@@ -30,10 +28,10 @@ class Trouble:
     message: str
     http_status: int = 502
 
-    def record(self) -> records.Error:
+    def record(self) -> agent_protocol.Error:
         """The end record that a run gets for it."""
         text = f"the pod could not be started: {self.reason}: {self.message}"
-        return records.error("start_failed", text.strip(": "), self.http_status)
+        return agent_protocol.error("start_failed", text.strip(": "), self.http_status)
 
 
 def denied(warning: str) -> Trouble:
@@ -45,7 +43,7 @@ def denied(warning: str) -> Trouble:
 def never_had_a_task(pod: Object) -> bool:
     """Whether a pod of a warm pool has ended and said that nothing was done in it."""
     terminated = (_container(pod).get("state") or {}).get("terminated") or {}
-    return (_message(terminated.get("message")) or {}).get("type") == records.UNUSED
+    return (_message(terminated.get("message")) or {}).get("type") == agent_protocol.UNUSED
 
 
 def job_ended(job: Object) -> bool:
@@ -120,7 +118,7 @@ def crash(pod: Object) -> Trouble | None:
     return Trouble("CrashLoopBackOff", words)
 
 
-def ending(pod: Object | None, job: Object) -> records.End:
+def ending(pod: Object | None, job: Object) -> agent_protocol.End:
     """The end record of a run whose pod or Job has ended without one being stored."""
     status = (pod or {}).get("status") or {}
     terminated = (_container(pod).get("state") or {}).get("terminated") or {} if pod else {}
@@ -131,8 +129,8 @@ def ending(pod: Object | None, job: Object) -> records.End:
     )
     reasons = (given_up.get("reason"), status.get("reason"))
     if "DeadlineExceeded" in reasons:
-        return records.error("timeout", "the run took longer than its timeout", 504)
-    return records.error("lost", _what_happened(status, terminated, pod), 502)
+        return agent_protocol.error("timeout", "the run took longer than its timeout", 504)
+    return agent_protocol.error("lost", _what_happened(status, terminated, pod), 502)
 
 
 def _what_happened(status: Object, terminated: Object, pod: Object | None) -> str:
@@ -147,10 +145,10 @@ def _what_happened(status: Object, terminated: Object, pod: Object | None) -> st
     return "the agent's pod ended before its answer was stored" if pod else "the agent's pod is gone"
 
 
-def _last_words(message: str | None) -> records.End | None:
+def _last_words(message: str | None) -> agent_protocol.End | None:
     """The end record in a termination message, where there is one."""
     found = _message(message)
-    if found is not None and found.get("type") in records.END_RECORDS:
+    if found is not None and found.get("type") in agent_protocol.END_RECORDS:
         return found  # type: ignore[return-value]  # endings.status_of trusts no field of it
     return None
 

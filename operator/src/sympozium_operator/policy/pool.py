@@ -5,14 +5,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sympozium_api import names
 from sympozium_api.clock import parsed
 from sympozium_api.instance import WarmPool
+from sympozium_api.resources import Object
 from sympozium_operator.policy.pods import job_ended
-
-Object = dict[str, Any]
 
 WINDOW = 30.0
 """Seconds over which arrivals are counted."""

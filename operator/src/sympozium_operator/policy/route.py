@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from sympozium_api.client.resources import GATEWAYS
 from sympozium_api.config import SympoziumConfig
-from sympozium_api.effective import InvalidSpec, WebEndpoint, refuse_bad_hostname
+from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec, refuse_bad_hostname
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import GATEWAYS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired.route import Target
 from sympozium_operator.policy import gateway_api
 from sympozium_operator.policy.conditions import Finding
-
-Object = dict[str, Any]
 
 LOOK_AGAIN = 5.0
 """Seconds until a host name that is taken is tried again."""
@@ -26,7 +23,7 @@ class Input:
     """All that the decision may look at."""
 
     instance: SympoziumInstance
-    endpoint: WebEndpoint | None
+    endpoint: EffectiveWebEndpoint | None
     """The web endpoint as the spec has it; None while the spec is invalid: the route that is there keeps its host name."""
     config: SympoziumConfig | None
     """The SympoziumConfig that counts, if there is one."""

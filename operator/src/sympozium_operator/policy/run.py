@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sympozium_api import effective, records
+from sympozium_api import agent_protocol, effective
 from sympozium_api.base import seconds
-from sympozium_api.client.resources import INSTANCES
 from sympozium_api.clock import parsed, timestamp
 from sympozium_api.instance import Agent, SympoziumInstance
+from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.policy import pods
 from sympozium_operator.policy.conditions import Finding, merged
-
-Object = dict[str, Any]
 
 GRACE = 35
 """Seconds after the timeout that the agent has for saying so itself, and for delivering an answer that was just in time."""
@@ -112,7 +109,7 @@ class Restart:
 class End:
     """Write the terminal status that this record means."""
 
-    record: records.End
+    record: agent_protocol.End
     pod: Object | None = None
     delete_job: bool = False
 
@@ -130,7 +127,7 @@ def decide(seen: Input) -> Decision:
     if seen.run.ended:
         return _clean_up(seen)
     if seen.run.spec.cancel:
-        return End(records.error("cancelled", "the run was cancelled", 499), delete_job=True)
+        return End(agent_protocol.error("cancelled", "the run was cancelled", 499), delete_job=True)
     return _without_job(seen) if seen.job is None else _with_job(seen, seen.job)
 
 
@@ -167,16 +164,16 @@ def _without_job(seen: Input) -> Decision:  # noqa: PLR0911 - one line per rule,
     ):
         return Wait(CLAIM_PATIENCE - age)
     if seen.started or run.claimed_pod or _was_recorded(run):
-        return End(records.error("lost", "the run's Job is gone; a run is never started twice", 502))
+        return End(agent_protocol.error("lost", "the run's Job is gone; a run is never started twice", 502))
     if left <= 0:
-        return End(records.error("timeout", "the run's time was over before it could be started", 504))
+        return End(agent_protocol.error("timeout", "the run's time was over before it could be started", 504))
     if (trouble := effective.unsupported(run)) is not None:
-        return End(records.error("unsupported_parameter", trouble, 400))
+        return End(agent_protocol.error("unsupported_parameter", trouble, 400))
     if seen.instance is None:
         missing = f"there is no SympoziumInstance {run.spec.agent_ref} in namespace {run.metadata.namespace}"
         return _report(seen, Finding("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
     if seen.secret_trouble is not None:
-        return End(records.error("model_secret_missing", seen.secret_trouble, 503))
+        return End(agent_protocol.error("model_secret_missing", seen.secret_trouble, 503))
     return _to_start(seen, seen.instance, left)
 
 
@@ -202,12 +199,12 @@ def _to_start(seen: Input, instance: SympoziumInstance, left: float) -> Decision
 
 def could_be_taken(run: AgentRun, instance: SympoziumInstance) -> bool:
     """Whether a web-proxy, which may know of a pool before we do, could give a run that none of them made to an idle pod."""
-    return effective.may_be_offered(run) and effective.web_endpoint_is_on(instance)
+    return effective.is_claimable(run) and effective.web_endpoint_is_on(instance)
 
 
 def _with_job(seen: Input, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
     if not (_is_own(seen, job) or is_claimed(seen, job)):
-        return End(records.error("lost", f"the Job {job['metadata']['name']} belongs to something else", 502))
+        return End(agent_protocol.error("lost", f"the Job {job['metadata']['name']} belongs to something else", 502))
     pod = pods.job_pod(seen.pods or (), job)
     if pods.job_ended(job) or (pod is not None and pods.pod_ended(pod)):
         if seen.run.spec.claim and seen.run.status.start is None and pod is not None and pods.never_had_a_task(pod):
@@ -216,7 +213,7 @@ def _with_job(seen: Input, job: Object) -> Decision:  # noqa: PLR0911 - one line
     since = seen.run.metadata.created if seen.run.claimed_pod else parsed(job["metadata"]["creationTimestamp"])
     left = _left(seen, since, grace=GRACE)
     if left <= 0:
-        return End(records.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
+        return End(agent_protocol.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
     if seen.pods is None:
         return Wait(min(LOOK_AFTER, left))
     if is_claimed(seen, job):

@@ -3,19 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sympozium_api import effective, names
 from sympozium_api.clock import parsed, timestamp
 from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import Autoscaling, SympoziumInstance
+from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Sidecar, SkillPack
 from sympozium_operator.policy import pods
 from sympozium_operator.policy.conditions import Finding, find, merged
 from sympozium_operator.policy.instance import keys_finding, owns, pack_finding
-
-Object = dict[str, Any]
 
 _OVERDUE = timedelta(seconds=30)
 """A pod that is still there so long after its grace period is one of a node that is away."""

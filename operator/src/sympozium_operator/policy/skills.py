@@ -2,18 +2,16 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import yaml
 
 from sympozium_api import effective, names, skills
 from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import SkillRef, SympoziumInstance
+from sympozium_api.resources import Object
 from sympozium_api.skillpack import SkillPack
 from sympozium_api.skills import InstalledSkill
 from sympozium_operator.policy.conditions import Finding
-
-Object = dict[str, Any]
 
 Source = SkillPack | Object | None
 """What a skill of an instance leads to: a SkillPack, a ConfigMap, or nothing that is there."""
@@ -22,7 +20,7 @@ MOST_BYTES = 1024 * 1024
 """What a ConfigMap can hold."""
 
 _FRONT_MATTER = re.compile(r"---\r?\n(.{0,4096}?\n)---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
-"""As in a SKILL.md. Bounded, as all of it together is by MOST_BYTES: YAML is read slowly, and the event loop waits."""
+"""As in a SKILL.md. RequestLimits, as all of it together is by MOST_BYTES: YAML is read slowly, and the event loop waits."""
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 """One that makes nothing but strings; the quick one where PyYAML was built with it."""
 

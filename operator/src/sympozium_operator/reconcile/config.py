@@ -1,12 +1,11 @@
 """SympoziumConfigs: the Gateway, their status, and the instances that depend on it."""
 
 import asyncio
-from typing import Any
 
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.resources import CONFIGS, GATEWAY_CLASSES, GATEWAYS, INSTANCES
 from sympozium_api.clock import Clock
 from sympozium_api.config import SympoziumConfig
+from sympozium_api.resources import CONFIGS, GATEWAY_CLASSES, GATEWAYS, INSTANCES, Object
 from sympozium_operator.cluster.converge import converge
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired import gateway
@@ -14,8 +13,6 @@ from sympozium_operator.outcome import DONE, Key, Outcome
 from sympozium_operator.policy import config as policy
 from sympozium_operator.policy import news
 from sympozium_operator.policy.conditions import merge_patch
-
-Object = dict[str, Any]
 
 
 class Configs:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from sympozium_api.client import Client
-from sympozium_api.client.resources import RUNS
+from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
-from sympozium_operator.metrics import Metrics
+from sympozium_operator.metrics import OperatorMetrics
 from sympozium_operator.outcome import Key, Outcome
 from sympozium_operator.reconcile.config import Configs
 from sympozium_operator.reconcile.instance import Instances
@@ -20,7 +20,7 @@ class Dispatch:
     """What the work queue calls."""
 
     client: Client
-    metrics: Metrics
+    metrics: OperatorMetrics
     instances: Instances
     runs: Runs
     servers: Servers

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sympozium_api import effective, names
 from sympozium_api.client import Client
-from sympozium_api.client.resources import INSTANCES, RUNS, SECRETS
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import INSTANCES, RUNS, SECRETS
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge
 from sympozium_operator.cluster.events import Events
@@ -26,8 +25,6 @@ from sympozium_operator.reconcile.network import NetworkPolicies
 from sympozium_operator.reconcile.pool import Pools
 from sympozium_operator.reconcile.route import Routes
 from sympozium_operator.reconcile.skills import Skills
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True)

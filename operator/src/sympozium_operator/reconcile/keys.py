@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from sympozium_api import environment, names
 from sympozium_api.client import Client
-from sympozium_api.client.resources import SECRETS
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import SECRETS, Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.cluster.converge import Object, converge
+from sympozium_operator.cluster.converge import converge
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired import access
 from sympozium_operator.outcome import Key

@@ -2,18 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.resources import NETWORK_POLICIES, SERVICES
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import NETWORK_POLICIES, SERVICES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge
 from sympozium_operator.desired import network
 from sympozium_operator.policy.pods import controller_uid
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,19 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from sympozium_api import effective
 from sympozium_api.base import seconds
 from sympozium_api.client import Client
-from sympozium_api.client.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance, WarmPool
+from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS, Object
 from sympozium_api.run import NOT_ENDED, AgentRun
 from sympozium_operator.desired import job as desired_job
-from sympozium_operator.metrics import Metrics
+from sympozium_operator.metrics import OperatorMetrics
 from sympozium_operator.outcome import DONE, Key, Outcome
 from sympozium_operator.policy import pods as pod_policy
 from sympozium_operator.policy import pool as policy
-
-Object = dict[str, Any]
 
 SHOW_AFTER = 10.0
 """Seconds for which the number of idle pods is another than the one that is shown before it is written: each run changes it, for as
@@ -36,7 +33,7 @@ class Pools:
 
     client: Client
     clock: Clock
-    metrics: Metrics
+    metrics: OperatorMetrics
     agent: desired_job.AgentPod
     pace: policy.Pace
     is_full: Callable[[], bool]

@@ -4,15 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sympozium_api.client import Client
-from sympozium_api.client.resources import RUNS
 from sympozium_api.clock import Clock, parsed
 from sympozium_api.names import ANNOTATION_DISCARDED, LABEL_INSTANCE
+from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import ENDED, AgentRun
-
-Object = dict[str, Any]
 
 
 def surplus(ended: Iterable[Object], *, now: datetime, retention: int, kept: int) -> list[Object]:

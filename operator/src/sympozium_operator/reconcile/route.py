@@ -2,22 +2,19 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
 
 from sympozium_api import effective, names
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.resources import CONFIGS, HTTP_ROUTES
 from sympozium_api.config import SympoziumConfig
-from sympozium_api.effective import InvalidSpec, WebEndpoint
+from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import CONFIGS, HTTP_ROUTES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge
 from sympozium_operator.desired import route as desired
 from sympozium_operator.policy import route as policy
 from sympozium_operator.policy.conditions import Finding
 from sympozium_operator.policy.pods import controller_uid
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class Routes:
         await self.client.delete(HTTP_ROUTES, metadata["namespace"], metadata["name"], uid=metadata["uid"])
 
 
-def _endpoint(instance: SympoziumInstance) -> WebEndpoint | None:
+def _endpoint(instance: SympoziumInstance) -> EffectiveWebEndpoint | None:
     try:
         effective.refuse_unsupported(instance)
         return effective.web_endpoint(instance)

@@ -3,19 +3,18 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import structlog
 
-from sympozium_api import effective, endings, logs, names
+from sympozium_api import effective, logs, names, terminal_status
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.resources import EVENTS, INSTANCES, JOBS, NODES, PODS, RUNS, SECRETS
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import EVENTS, INSTANCES, JOBS, NODES, PODS, RUNS, SECRETS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.events import Events
 from sympozium_operator.desired import job as desired_job
-from sympozium_operator.metrics import Metrics
+from sympozium_operator.metrics import OperatorMetrics
 from sympozium_operator.outcome import DONE, Key, NotYet, Outcome
 from sympozium_operator.policy import news
 from sympozium_operator.policy import pods as pod_policy
@@ -23,8 +22,6 @@ from sympozium_operator.policy import run as policy
 from sympozium_operator.policy.admission import SHOW_AFTER, Admission, Run
 from sympozium_operator.policy.instance import secret_trouble
 from sympozium_operator.reconcile.pool import Pools
-
-Object = dict[str, Any]
 
 log = structlog.get_logger()
 
@@ -36,7 +33,7 @@ class Runs:
     client: Client
     clock: Clock
     admission: Admission
-    metrics: Metrics
+    metrics: OperatorMetrics
     events: Events
     agent: desired_job.AgentPod
     limits: policy.Limits
@@ -46,7 +43,7 @@ class Runs:
         """One look at a run that was just read."""
         if not run.ended:
             key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
-            if self.admission.note(place(run), _instance(run), run.came, key_id=key_id):
+            if self.admission.note(place(run), _instance(run), run.accepted_at, key_id=key_id):
                 self.pools.arrived(run)
         claims = run.claimed_pod is not None and self.pools.claim(run)
         was_full = self.admission.full
@@ -222,13 +219,13 @@ class Runs:
         if live is None or AgentRun.model_validate(live).ended:
             return Outcome(after=0.05)  # somebody ended it since we read it: the next look cleans up
         job_name = seen.job["metadata"]["name"] if seen.job else run.status.job_name
-        status = endings.status_of(
+        status = terminal_status.status_of(
             decision.record,
             job_name=job_name,
             pod_name=pod["metadata"]["name"] if pod else run.status.pod_name,
             started_at=run.status.started_at or (pod_policy.started_at(pod) if pod else None),
             now=self.clock.now(),
-            start=run.status.start or (run.started_as if seen.job or run.claimed_pod else None),
+            start=run.status.start or (run.start_kind if seen.job or run.claimed_pod else None),
         )
         await self._write(run, status)
         if decision.delete_job and seen.job is not None:

@@ -2,13 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.resources import DEPLOYMENTS, INSTANCES, PODS, RUNS
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import DEPLOYMENTS, INSTANCES, PODS, RUNS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge, remove
 from sympozium_operator.cluster.events import Events
@@ -22,8 +21,6 @@ from sympozium_operator.policy import server as policy
 from sympozium_operator.policy.conditions import Finding, merge_patch
 from sympozium_operator.reconcile.keys import ApiKeys
 from sympozium_operator.reconcile.network import NetworkPolicies
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True)

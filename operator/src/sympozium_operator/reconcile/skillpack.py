@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from sympozium_api.client import Client
-from sympozium_api.client.resources import INSTANCES, SKILL_PACKS
 from sympozium_api.names import WEB_ENDPOINT_SKILL
+from sympozium_api.resources import INSTANCES, SKILL_PACKS
 from sympozium_api.skillpack import SkillPack
 from sympozium_operator.outcome import Key, Outcome
 from sympozium_operator.policy.conditions import merge_patch

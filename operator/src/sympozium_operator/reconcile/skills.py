@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from sympozium_api import effective, names
 from sympozium_api.client import Client
-from sympozium_api.client.resources import CONFIG_MAPS
 from sympozium_api.instance import SkillRef, SympoziumInstance
+from sympozium_api.resources import CONFIG_MAPS
 from sympozium_api.skills import InstalledSkill
 from sympozium_operator.cluster.converge import converge, remove
 from sympozium_operator.cluster.packs import skill_pack

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from sympozium_runs.http.keys import bearer
+from sympozium_http.bearer_keys import bearer
 from sympozium_webproxy import context
 from sympozium_webproxy.access_tokens import InsufficientScope, InvalidToken
 from sympozium_webproxy.endpoint import Serving

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from sympozium_api.records import Done, Record
-from sympozium_runs.board import Left
-from sympozium_runs.http import sse
-from sympozium_runs.http.encoding import json_bytes
-from sympozium_runs.http.leaving import left
+from sympozium_api.agent_protocol import Done, Record
+from sympozium_http import disconnect, sse
+from sympozium_http.encoding import json_bytes
+from sympozium_runs.broker import ClientDisconnected
 from sympozium_runs.runs import Handle
 from sympozium_webproxy.protocol.openai import errors
 
@@ -32,14 +31,14 @@ class RunResponse(Response):
         leaving = asyncio.create_task(self._leave_with(receive))
         try:
             await self._answer(send)
-        except Left:
+        except ClientDisconnected:
             pass  # nobody is there to be answered; closing the handle cancels the run
         finally:
             leaving.cancel()
             self._handle.close()
 
     async def _leave_with(self, receive: Receive) -> None:
-        await left(receive)
+        await disconnect.wait(receive)
         self._handle.leave()
 
     @abstractmethod

@@ -2,16 +2,16 @@
 
 from starlette.requests import Request
 
-from sympozium_runs.http import body
+from sympozium_http import json_body
 from sympozium_webproxy.protocol.openai.errors import OpenAIError
 
 
 async def read_json_bytes(request: Request, *, limit: int) -> bytes:
     """The body of a JSON request; raises OpenAIError 415, and 413 as soon as it is known to be longer than ``limit`` bytes."""
     try:
-        return await body.read_json_bytes(request, limit=limit)
-    except body.NotJson as error:
+        return await json_body.read_json_bytes(request, limit=limit)
+    except json_body.NotJson as error:
         message = "Send the body as 'Content-Type: application/json'."
         raise OpenAIError(415, message, code="unsupported_media_type") from error
-    except body.TooLarge as error:
+    except json_body.TooLarge as error:
         raise OpenAIError(413, f"The body is larger than {limit} bytes.", code="body_too_large") from error

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from fastapi import Request, Response
 
-from sympozium_api.records import Delta, Done, Record
-from sympozium_runs.http import sse
+from sympozium_api.agent_protocol import Delta, Done, Record
+from sympozium_http import sse
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import errors

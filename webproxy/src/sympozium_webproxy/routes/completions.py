@@ -4,7 +4,7 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from sympozium_runs.request import RunRequest
+from sympozium_runs.run_request import RunRequest
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import bodies, chat, completions, models
 from sympozium_webproxy.routes.admission import authenticate, limit

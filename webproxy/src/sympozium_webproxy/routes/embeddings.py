@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from sympozium_api.base import seconds
 from sympozium_api.instance import SympoziumInstance
-from sympozium_runs.http.leaving import left
+from sympozium_http import disconnect
 from sympozium_webproxy import context, upstream
 from sympozium_webproxy.protocol.openai import bodies, embeddings, errors
 from sympozium_webproxy.routes.admission import authenticate, limit
@@ -61,7 +61,7 @@ class _PassedThrough(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI application."""
         calling = asyncio.create_task(self._answer(scope, receive, send))
-        leaving = asyncio.create_task(left(receive))
+        leaving = asyncio.create_task(disconnect.wait(receive))
         try:
             await asyncio.wait({calling, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from sympozium_api.records import Done, Record
+from sympozium_api.agent_protocol import Done, Record
 from sympozium_api.run import AgentRun
-from sympozium_runs.http import sse
-from sympozium_runs.request import RunRequest
+from sympozium_http import sse
+from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import (

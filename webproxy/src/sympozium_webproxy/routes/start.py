@@ -7,10 +7,10 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from sympozium_api.client import ApiError, ApiUnavailable
-from sympozium_runs.queue import QueueFull
-from sympozium_runs.request import RunRequest
+from sympozium_http.tracing import RunFacts
+from sympozium_runs.run_queue import QueueFull
+from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import Handle, KeyReused
-from sympozium_runs.tracing import RunFacts
 from sympozium_webproxy import context
 from sympozium_webproxy.endpoint import Serving
 from sympozium_webproxy.observation import Observation

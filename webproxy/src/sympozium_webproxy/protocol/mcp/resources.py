@@ -7,8 +7,8 @@ from typing import Any
 from mcp_types import ReadResourceResult, Resource, ResourceTemplate, TextResourceContents
 
 from sympozium_api import names
-from sympozium_api.endings import record_of
 from sympozium_api.run import AgentRun
+from sympozium_api.terminal_status import record_of
 from sympozium_webproxy.protocol.mcp import results
 
 _URI = re.compile(f"sympozium://runs/({names.DNS_LABEL})")

@@ -4,9 +4,9 @@ from typing import Any
 
 from mcp_types import CallToolResult, TextContent
 
-from sympozium_api.endings import record_of
-from sympozium_api.records import Done, End
+from sympozium_api.agent_protocol import Done, End
 from sympozium_api.run import AgentRun
+from sympozium_api.terminal_status import record_of
 
 RUN_SCHEMA: dict[str, Any] = {
     "type": "object",

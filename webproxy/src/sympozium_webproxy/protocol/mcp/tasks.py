@@ -4,8 +4,8 @@ from typing import Any
 
 from mcp_types import RequestParams
 
-from sympozium_api.endings import record_of
 from sympozium_api.run import AgentRun
+from sympozium_api.terminal_status import record_of
 from sympozium_webproxy.protocol.mcp import results
 
 EXTENSION = "io.modelcontextprotocol/tasks"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from sympozium_api.records import Delta, Done
+from sympozium_api.agent_protocol import Delta, Done
 from sympozium_webproxy.protocol.openai import bodies
 from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open
 from sympozium_webproxy.protocol.openai.sent import Sent

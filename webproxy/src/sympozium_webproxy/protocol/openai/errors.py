@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sympozium_api.records import ErrorDetail
+from sympozium_api.agent_protocol import ErrorDetail
 
 _CALLERS_FAULT = (400, 404, 409, 413, 415, 422, 429)
 """What a model answers when the request is at fault: passed on, since only the caller can mend it."""

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from sympozium_api.records import Delta, End
-from sympozium_runs.http import sse
+from sympozium_api.agent_protocol import Delta, End
+from sympozium_http import sse
 from sympozium_webproxy.protocol.openai import responses_answer as answers
 from sympozium_webproxy.protocol.openai.bodies import JsonObject
 from sympozium_webproxy.protocol.openai.responses_answer import Answer, Response

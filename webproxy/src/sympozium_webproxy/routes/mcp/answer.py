@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from sympozium_runs.http import sse
-from sympozium_runs.http.encoding import json_bytes
-from sympozium_runs.http.leaving import left
+from sympozium_http import disconnect, sse
+from sympozium_http.encoding import json_bytes
 from sympozium_webproxy.routes.mcp.exchange import Message, Outcome, Sink
 
 Work = Callable[[Sink], Awaitable[Outcome]]
@@ -38,7 +37,7 @@ class Answer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
         working = asyncio.create_task(self._do())
-        leaving = asyncio.create_task(left(receive))
+        leaving = asyncio.create_task(disconnect.wait(receive))
         for task in (working, leaving):
             task.add_done_callback(lambda _: self._told.put_nowait(None))
         try:

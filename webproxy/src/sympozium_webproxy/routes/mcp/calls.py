@@ -6,8 +6,8 @@ from mcp.server.session import ServerSession
 from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp_types import CallToolResult
 
-from sympozium_api.records import End
-from sympozium_runs.request import RunRequest
+from sympozium_api.agent_protocol import End
+from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
 from sympozium_webproxy.endpoint import Serving

@@ -15,8 +15,7 @@ from mcp_types import INVALID_REQUEST, JSONRPCMessage, JSONRPCNotification, JSON
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from starlette.types import Receive, Scope, Send
 
-from sympozium_runs.http import sse
-from sympozium_runs.http.leaving import left
+from sympozium_http import disconnect, sse
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import sessions
 from sympozium_webproxy.protocol.mcp.events import RequestId
@@ -111,7 +110,7 @@ class _StreamResponse(Response):
         """Answer as an ASGI application."""
         stream = self._streams[self._id] = Stream()
         telling = asyncio.create_task(self._tell(stream, send))
-        leaving = asyncio.create_task(left(receive))
+        leaving = asyncio.create_task(disconnect.wait(receive))
         try:
             await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:

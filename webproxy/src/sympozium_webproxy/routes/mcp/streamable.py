@@ -28,7 +28,7 @@ from mcp_types import (
 )
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, is_version_at_least
 
-from sympozium_runs.request import run_name
+from sympozium_runs.run_request import run_name
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import events, results, sessions

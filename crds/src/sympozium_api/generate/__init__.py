@@ -1,0 +1,1 @@
+"""What is written from the typed models: CustomResourceDefinitions and their reference pages."""

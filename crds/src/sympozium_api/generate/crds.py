@@ -1,0 +1,134 @@
+"""The CustomResourceDefinitions, made from the typed models.
+
+``python -m sympozium_api.generate.crds DIR`` writes them, one file per kind; ``make generate`` calls it.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sympozium_api.base import Resource
+from sympozium_api.config import SympoziumConfig
+from sympozium_api.generate.schema import structural
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.names import GROUP, VERSION
+from sympozium_api.run import AgentRun
+from sympozium_api.skillpack import SkillPack
+
+_HEADER = "# Made by `make generate` from crds/src/sympozium_api. Do not edit.\n"
+_AGE = ("Age", "date", ".metadata.creationTimestamp")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one model is offered by the API server. A column is (title, type, JSON path)."""
+
+    model: type[Resource]
+    plural: str
+    short: str | None
+    columns: tuple[tuple[str, str, str], ...]
+    selectable: tuple[str, ...] = ()
+
+
+KINDS = (
+    Kind(
+        SympoziumInstance,
+        "sympoziuminstances",
+        "instance",
+        (
+            ("Phase", "string", ".status.phase"),
+            ("Model", "string", ".spec.agents.default.model"),
+            ("Idle", "integer", ".status.warmPool.idle"),
+            ("URL", "string", ".status.webEndpoint.url"),
+            _AGE,
+        ),
+        selectable=(".status.phase",),
+    ),
+    Kind(
+        AgentRun,
+        "agentruns",
+        "run",
+        (
+            ("Instance", "string", ".spec.agentRef"),
+            ("Mode", "string", ".spec.mode"),
+            ("Phase", "string", ".status.phase"),
+            ("Queue", "integer", ".status.queuePosition"),
+            ("Start", "string", ".status.start"),
+            ("Tokens", "integer", ".status.tokenUsage.totalTokens"),
+            ("Error", "string", ".status.error.type"),
+            _AGE,
+        ),
+        selectable=(".status.phase", ".spec.agentRef", ".spec.claim.jobName"),
+    ),
+    Kind(
+        SkillPack,
+        "skillpacks",
+        None,
+        (("Phase", "string", ".status.phase"), ("Skills", "integer", ".status.skillCount"), _AGE),
+    ),
+    Kind(
+        SympoziumConfig,
+        "sympoziumconfigs",
+        None,
+        (("Phase", "string", ".status.phase"), ("Gateway", "boolean", ".status.gateway.ready"), _AGE),
+    ),
+)
+
+
+def definition(kind: Kind) -> dict[str, Any]:
+    """The CustomResourceDefinition of a kind."""
+    name = kind.model.__name__
+    schema = structural(kind.model)
+    schema["properties"] |= {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+    }
+    names = {"kind": name, "listKind": f"{name}List", "plural": kind.plural, "singular": name.lower()}
+    short = [kind.short, f"{kind.short}s"] if kind.short else []  # `kubectl get run` and `kubectl get runs`
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {**names, "shortNames": short, "categories": ["sympozium"]},
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "selectableFields": [{"jsonPath": path} for path in kind.selectable],
+                    "additionalPrinterColumns": [
+                        {"name": title, "type": kind_of, "jsonPath": path} for title, kind_of, path in kind.columns
+                    ],
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
+
+
+def rendered(kind: Kind) -> str:
+    """The YAML file of a kind."""
+    return _HEADER + yaml.safe_dump(definition(kind), sort_keys=False, width=120, allow_unicode=True)
+
+
+def filename(kind: Kind) -> str:
+    """The name of that file."""
+    return f"{GROUP}_{kind.plural}.yaml"
+
+
+def main(folder: Path) -> None:
+    """Write one file per kind into a folder."""
+    for kind in KINDS:
+        (folder / filename(kind)).write_text(rendered(kind))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

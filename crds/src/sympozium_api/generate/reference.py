@@ -1,0 +1,115 @@
+"""The reference page of each kind, made from the same schemas as the CRDs.
+
+``python -m sympozium_api.generate.reference DIR`` writes them, one file per kind; ``make generate`` calls it.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sympozium_api.generate.crds import KINDS, Kind, definition
+
+Schema = dict[str, Any]
+
+_HEADER = "<!-- Made by `make generate` from crds/src/sympozium_api. Do not edit. -->"
+_LIMITS = {
+    "pattern": "matches `{}`",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} entries",
+    "maxItems": "at most {} entries",
+    "maxProperties": "at most {} entries",
+}
+
+
+def filename(kind: Kind) -> str:
+    """The name of a kind's page."""
+    return f"{kind.model.__name__.lower()}.md"
+
+
+def page(kind: Kind) -> str:
+    """The page of a kind, in Markdown."""
+    crd = definition(kind)["spec"]
+    [version] = crd["versions"]
+    schema = version["schema"]["openAPIV3Schema"]
+    words = [crd["names"]["singular"], crd["names"]["plural"], *crd["names"]["shortNames"]]
+    columns = ", ".join(column["name"] for column in version["additionalPrinterColumns"])
+    selectable = [field["jsonPath"].removeprefix(".") for field in version["selectableFields"]]
+    parts = [
+        _HEADER,
+        f"# {kind.model.__name__}",
+        schema["description"],
+        f"`apiVersion: {crd['group']}/{version['name']}`, namespaced.",
+        f"For kubectl: {_code(words)}. `kubectl get` shows {columns}.",
+        *([f"Field selectors: {_code(selectable)}."] if selectable else []),
+        *_held_to(schema),
+        "## Spec",
+        *_part(schema, "spec"),
+        "## Status",
+        "Written by the system.",
+        *_part(schema, "status"),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _part(schema: Schema, name: str) -> list[str]:
+    rows = [" | ".join(row) for row in _rows(schema["properties"][name], name)]
+    table = ["| field | type | default | what it is |", "|---|---|---|---|", *(f"| {row} |" for row in rows)]
+    return [*_held_to(schema["properties"][name]), "\n".join(table)]
+
+
+def _held_to(schema: Schema) -> list[str]:
+    lines = [f"- {text}" for text in _rules(schema)]
+    return ["\n".join(lines)] if lines else []
+
+
+def _rows(schema: Schema, path: str) -> Iterator[tuple[str, str, str, str]]:
+    required = schema.get("required", [])
+    for name, field in schema.get("properties", {}).items():
+        here = f"{path}.{name}"
+        default = f"`{json.dumps(field['default'])}`" if "default" in field else "required" if name in required else ""
+        yield f"`{here}`", _type(field), default, _text(field)
+        if name != "conditions":  # metav1.Condition, which everybody knows
+            yield from _rows(field, here)
+            yield from _rows(field.get("items", {}), f"{here}[]")
+
+
+def _type(field: Schema) -> str:
+    if "enum" in field:
+        return " \\| ".join(f"`{value}`" for value in field["enum"])
+    if field["type"] == "array":
+        return f"list of {_type(field['items'])}"
+    if "additionalProperties" in field:
+        return f"map of {_type(field['additionalProperties'])}"
+    return str(field["type"])
+
+
+def _text(field: Schema) -> str:
+    """What a field is for, and what the API server holds it to."""
+    inner: Schema = field.get("items") or field.get("additionalProperties") or {}
+    limits = [text.format(field[key]) for key, text in _LIMITS.items() if key in field]
+    limits += [f"each {text.format(inner[key])}" for key, text in _LIMITS.items() if key in inner]
+    limits += [*_rules(field), *(f"each: {text}" for text in _rules(inner))]
+    held = [f"({'; '.join(limits)})"] if limits else []
+    return " ".join([*field.get("description", "").split(), *held]).replace("|", "\\|")
+
+
+def _rules(schema: Schema) -> list[str]:
+    return [found["message"] for found in schema.get("x-kubernetes-validations", [])]
+
+
+def _code(words: list[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def main(folder: Path) -> None:
+    """Write one page per kind into a folder."""
+    for kind in KINDS:
+        (folder / filename(kind)).write_text(page(kind))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

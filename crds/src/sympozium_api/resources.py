@@ -1,0 +1,56 @@
+"""The kinds of objects that this project reads or writes, and where the API server keeps them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sympozium_api.names import GROUP, VERSION
+
+Object = dict[str, Any]
+"""A Kubernetes object, or a part of one, as JSON has it."""
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """A kind: its API group and version (empty group: core), its plural and its kind."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """As in an object's ``apiVersion``."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
+        """URL path of the collection, an object or its subresource; namespace None: all namespaces."""
+        parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
+        if namespace is not None:
+            parts.append(f"namespaces/{namespace}")
+        parts += [part for part in (self.plural, name, subresource) if part is not None]
+        return "/".join(parts)
+
+
+INSTANCES = ResourceType(GROUP, VERSION, "sympoziuminstances", "SympoziumInstance")
+RUNS = ResourceType(GROUP, VERSION, "agentruns", "AgentRun")
+SKILL_PACKS = ResourceType(GROUP, VERSION, "skillpacks", "SkillPack")
+CONFIGS = ResourceType(GROUP, VERSION, "sympoziumconfigs", "SympoziumConfig")
+JOBS = ResourceType("batch", "v1", "jobs", "Job")
+PODS = ResourceType("", "v1", "pods", "Pod")
+EVENTS = ResourceType("", "v1", "events", "Event")
+NODES = ResourceType("", "v1", "nodes", "Node")
+SECRETS = ResourceType("", "v1", "secrets", "Secret")
+CONFIG_MAPS = ResourceType("", "v1", "configmaps", "ConfigMap")
+SERVICES = ResourceType("", "v1", "services", "Service")
+SERVICE_ACCOUNTS = ResourceType("", "v1", "serviceaccounts", "ServiceAccount")
+DEPLOYMENTS = ResourceType("apps", "v1", "deployments", "Deployment")
+DISRUPTION_BUDGETS = ResourceType("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+AUTOSCALERS = ResourceType("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+ROLES = ResourceType("rbac.authorization.k8s.io", "v1", "roles", "Role")
+ROLE_BINDINGS = ResourceType("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+NETWORK_POLICIES = ResourceType("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+LEASES = ResourceType("coordination.k8s.io", "v1", "leases", "Lease")
+GATEWAY_CLASSES = ResourceType("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass")
+GATEWAYS = ResourceType("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
+HTTP_ROUTES = ResourceType("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")

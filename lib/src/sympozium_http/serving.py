@@ -1,0 +1,108 @@
+"""Run ASGI applications on their ports until SIGTERM, and then end them in order, without cutting off who is being served."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sympozium_http.request_limits import HeaderLimits, RequestLimits
+
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than the 60 s for which load balancers keep idle connections: they close first, and no request meets a closing one."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """An application and its port."""
+
+    app: ASGIApp
+    port: int
+    http: type[HeaderLimits] = RequestLimits
+    """How requests may arrive."""
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals alone: ``serve`` handles them once for all listeners."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Leaving:
+    """An application that asks its callers to close their connections once the process is to stop."""
+
+    def __init__(self, app: ASGIApp, stop: asyncio.Event) -> None:
+        self._app = app
+        self._stop = stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; the answer that has begun before is not changed."""
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._stop.is_set():
+                MutableHeaders(scope=message)["connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive, tell)
+
+
+async def serve(
+    listeners: Sequence[Listener],
+    *,
+    drain: Callable[[], None],
+    linger_seconds: float = 0,
+    grace_seconds: int,
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+) -> None:
+    """Serve until SIGTERM or SIGINT, or until something of what runs ``beside`` ends: a server that sees nothing must not go on.
+
+    Then ``drain`` is called. For ``linger_seconds`` requests are still answered, with ``connection: close``: whoever keeps a
+    connection open finds out without losing a request. At last the listeners stop one after the other, each once its open
+    requests have ended or ``grace_seconds`` have passed: what the first one's requests wait for may still come in through the
+    second.
+    """
+    stop = asyncio.Event()
+    servers = [_server(_Leaving(listener.app, stop), listener, grace_seconds) for listener in listeners]
+    running = [asyncio.create_task(server.serve()) for server in servers]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    stopped = asyncio.create_task(stop.wait())
+    others = [asyncio.create_task(work()) for work in beside]
+    done, _ = await asyncio.wait({stopped, *running, *others}, return_when=asyncio.FIRST_COMPLETED)
+    drain()
+    if stop.is_set():
+        await asyncio.wait(running, timeout=linger_seconds, return_when=asyncio.FIRST_COMPLETED)
+    for server, task in zip(servers, running, strict=True):
+        server.should_exit = True
+        await task
+    stopped.cancel()
+    for other in others:
+        other.cancel()
+        if other in done:
+            other.result()
+
+
+def _server(app: ASGIApp, listener: Listener, grace_seconds: int) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            host="0.0.0.0",  # noqa: S104 - a pod is reached at whatever address it was given
+            port=listener.port,
+            loop="uvloop",
+            http=listener.http,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=grace_seconds,
+        )
+    )
