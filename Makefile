@@ -30,10 +30,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 test: setup ## every test, the cluster's included (starts the cluster where there is none)
-	@local/clients.sh
-	@local/up.sh
-	@local/gateway/install.sh
-	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)pytest $(PYTEST_ARGS)
+	@local/test.sh $(PYTEST_ARGS)
 
 unit: setup ## the tests that need no cluster: seconds
 	@$(RUN)pytest tests/unit tests/contract tests/integration
@@ -42,10 +39,7 @@ fuzz: setup ## 100,000 malformed requests: no error of ours, and nothing left be
 	@$(RUN)pytest tests/integration/test_malformed.py --hypothesis-profile=malformed-100000 --log-cli-level=INFO
 
 e2e: setup ## the tests that need a cluster
-	@local/clients.sh
-	@local/up.sh
-	@local/gateway/install.sh
-	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)pytest tests/e2e $(PYTEST_ARGS)
+	@local/test.sh --e2e $(PYTEST_ARGS)
 
 conformance: setup ## the official MCP conformance suite against the web-proxy; prints the score
 	@local/clients.sh

@@ -1,5 +1,6 @@
-"""What all tests share."""
+"""Hypothesis profiles and command-line options of all tests."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says how busy the machine is, and nothing about the property.
@@ -7,3 +8,12 @@ settings.register_profile("any-machine", deadline=None, suppress_health_check=[H
 # 20 requests to an example: test_malformed.py
 settings.register_profile("malformed-100000", settings.get_profile("any-machine"), max_examples=5000)
 settings.load_profile("any-machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which ``local/test.sh`` runs tests/e2e in two phases."""
+    parser.addoption(
+        "--phase",
+        choices=["together", "alone"],
+        help="of tests/e2e only what may run side by side, or only what may not (marker `alone`)",
+    )

@@ -40,10 +40,12 @@ class AuditLog:
     begin: int
 
     @classmethod
-    def from_now(cls) -> "AuditLog | None":
-        """None on a cluster whose engine keeps none."""
+    def of_this_session(cls) -> "AuditLog | None":
+        """Begin where ``local/test.sh`` began, else now. None on a cluster whose engine keeps no log."""
         path = os.environ.get("SYMPOZIUM_AUDIT_LOG")
-        return cls(Path(path), Path(path).stat().st_size) if path else None
+        if not path:
+            return None
+        return cls(Path(path), int(os.environ.get("SYMPOZIUM_AUDIT_BEGIN") or Path(path).stat().st_size))
 
     def uses(self) -> Iterator[Use]:
         """Every request of a service account since then."""

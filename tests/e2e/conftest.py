@@ -260,24 +260,30 @@ def scripted_server(name: str, script: Path, image: str) -> list[Object]:
     ]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that read the audit log come after all whose deeds it should show, and before those that take the installation apart,
-    with its rights; where no log is kept they cannot be run.
+    """Sort the tests: those that read the audit log after all whose deeds it should show, then those that take the installation
+    apart, with its rights. Leave out the tests of the other phase, and where no log is kept those that read it.
     """
 
-    def reads_the_log(item: pytest.Item) -> bool:
-        return item.get_closest_marker("audit") is not None
+    def has(marker: str, item: pytest.Item) -> bool:
+        return item.get_closest_marker(marker) is not None
 
-    items.sort(key=lambda item: (item.get_closest_marker("dismantles") is not None, reads_the_log(item)))
-    if not os.environ.get("SYMPOZIUM_AUDIT_LOG"):
-        config.hook.pytest_deselected(items=[item for item in items if reads_the_log(item)])
-        items[:] = [item for item in items if not reads_the_log(item)]
+    def is_selected(item: pytest.Item) -> bool:
+        if has("audit", item) and not os.environ.get("SYMPOZIUM_AUDIT_LOG"):
+            return False
+        runs_alone = any(has(marker, item) for marker in ("alone", "audit", "dismantles"))
+        return config.getoption("phase") in (None, "alone" if runs_alone else "together")
+
+    items.sort(key=lambda item: (has("dismantles", item), has("audit", item)))
+    config.hook.pytest_deselected(items=[item for item in items if not is_selected(item)])
+    items[:] = [item for item in items if is_selected(item)]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def audit() -> AuditLog | None:
-    """The audit log, from the first test of this session on."""
-    return AuditLog.from_now()
+    """The audit log, from the first test of this session on, whichever worker or phase ran it."""
+    return AuditLog.of_this_session()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from tests.e2e.conftest import TERMINAL, Endpoint, Namespace, Object, instance, 
 from tests.e2e.signals import signals
 from tests.e2e.webproxies import PLENTY, made, runs
 
+pytestmark = pytest.mark.alone
+
 log = logging.getLogger(__name__)
 
 SECONDS = 30

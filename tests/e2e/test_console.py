@@ -298,6 +298,7 @@ def test_it_may_do_what_it_does_and_nothing_else(system: Namespace, verb: str, k
     assert done.stdout.strip() == ("yes" if allowed else "no"), done.stderr
 
 
+@pytest.mark.alone
 def test_its_token_outlives_upgrades_and_may_be_ones_own(system: Namespace, namespace: Namespace) -> None:
     console = Console(system, namespace.name)
     before = console.use_token(system)

@@ -58,6 +58,7 @@ def test_a_web_proxy_dies_and_a_retry_gets_the_same_runs_answer(chat: Endpoint, 
     assert names(chat) - known == {run}
 
 
+@pytest.mark.alone
 def test_the_operator_dies_and_nothing_is_lost_or_doubled(
     chat: Endpoint, system: Namespace, background: ThreadPoolExecutor
 ) -> None:
@@ -76,6 +77,7 @@ def test_the_operator_dies_and_nothing_is_lost_or_doubled(
     until(lambda: not chat.namespace.list("jobs", "-l", ours), within=60)
 
 
+@pytest.mark.alone
 def test_of_two_operators_the_second_takes_over(chat: Endpoint, system: Namespace) -> None:
     def leader() -> str:
         holder: str = system.get("lease", "sympozium-operator")["spec"].get("holderIdentity", "")
@@ -115,6 +117,7 @@ def test_a_run_whose_job_is_gone_is_lost_and_never_started_again(namespace: Name
     assert not namespace.list("jobs", "-l", "sympozium.ai/run=jobless")
 
 
+@pytest.mark.alone
 def test_the_runs_surface_of_the_system_dies_and_the_run_ends_all_the_same(
     namespace: Namespace, system: Namespace
 ) -> None:

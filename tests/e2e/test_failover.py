@@ -9,6 +9,8 @@ from tests.e2e.conftest import Endpoint, Namespace, installed_with, until
 from tests.e2e.figures import operators
 from tests.e2e.signals import signals
 
+pytestmark = pytest.mark.alone
+
 WITHIN = 20
 """Seconds after which another replica works: the Lease runs out after 15."""
 

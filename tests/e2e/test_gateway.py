@@ -15,6 +15,8 @@ from cryptography import x509
 from tests.e2e.conftest import Endpoint, Namespace, Object, instance, until
 from tests.fakes.certificate import self_signed
 
+pytestmark = pytest.mark.alone
+
 DOMAIN = f"{secrets.token_hex(3)}.example.test"
 SOON = 10
 """Seconds within which a change takes effect."""

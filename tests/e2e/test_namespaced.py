@@ -17,6 +17,8 @@ from tests.e2e.conftest import (
     until,
 )
 
+pytestmark = pytest.mark.alone
+
 OPERATOR = "deployment/sympozium-operator"
 
 

@@ -137,6 +137,7 @@ def test_the_policy_follows_the_model_to_another_address(chat: Endpoint, held: C
         until(lambda: ways(namespace, agent, address) == ["closed"], within=10)
 
 
+@pytest.mark.alone
 def test_policies_come_back_and_go_when_an_installation_wants_none(namespace: Namespace) -> None:
     namespace.apply(instance("fenced"))
 

@@ -57,6 +57,7 @@ class TestTrace:
         assert {name: seen[name] for name in CALLER} == CALLER
 
 
+@pytest.mark.alone
 def test_spans_of_all_parts_hang_below_the_callers(namespace: Namespace, chat: Endpoint, webproxy_image: str) -> None:
     namespace.apply(*scripted_server("collector", COLLECTOR, webproxy_image))
     namespace.kubectl("rollout", "status", "deployment/collector", "--timeout=60s")

@@ -14,6 +14,8 @@ from tests.e2e.conftest import Endpoint, Namespace, instance, until
 from tests.e2e.figures import figure, operators
 from tests.e2e.webproxies import PLENTY, made, runs
 
+pytestmark = pytest.mark.alone
+
 log = logging.getLogger(__name__)
 
 CHAT = "/v1/chat/completions"

@@ -174,6 +174,7 @@ def test_what_is_wrong_is_named_and_what_was_known_goes_on(skilled: Endpoint, re
     skilled.namespace.delete("skillpack", "sidecar")
 
 
+@pytest.mark.alone
 def test_a_pack_of_the_installation_is_copied(skilled: Endpoint, system: Namespace) -> None:
     system.apply(pack("Built in.", "e2e-built-in"))
     try:

@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from tests.e2e.conftest import Endpoint, Namespace, agent_run, installed_with
 
 WITHIN = 60
@@ -29,6 +30,7 @@ def test_a_quota_that_refuses_the_pod(namespace: Namespace, chat: Endpoint) -> N
     assert failed(namespace, response.headers["x-sympozium-run"])["httpStatus"] == 503
 
 
+@pytest.mark.alone
 def test_an_image_that_cannot_be_pulled(namespace: Namespace) -> None:
     with installed_with("agent.image=localhost:1/nothing:here"):
         namespace.apply(agent_run("imageless", task="hello"))
@@ -37,6 +39,7 @@ def test_an_image_that_cannot_be_pulled(namespace: Namespace) -> None:
     assert error["httpStatus"] == 502
 
 
+@pytest.mark.alone
 def test_a_pod_that_no_node_could_ever_hold(namespace: Namespace) -> None:
     huge = ("agent.resources.requests.cpu=1000", "agent.resources.limits.cpu=1000")
     with installed_with(*huge):

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Every test, in three phases: those that need no cluster; then tests/e2e side by side, each worker with namespaces of its own; then, one
+# after the other, the tests that change or measure the whole cluster (marker `alone`). A phase that fails leaves the next ones running.
+#   test.sh [--e2e] [PYTEST ARGUMENTS]   --e2e leaves the first phase out
+# Arguments that name files or tests make it one plain run of those.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PYTEST=$PWD/.venv/bin/pytest
+WORKERS=${SYMPOZIUM_TEST_WORKERS:-3}         # of tests/e2e, which waits more than it computes
+PROCESSES=${SYMPOZIUM_TEST_PROCESSES:-2}     # of the tests without a cluster, which compute
+NOTHING_SELECTED=5                           # pytest's exit status, e.g. where -k names tests of another phase
+status=$NOTHING_SELECTED
+
+# phase TITLE COMMAND: remembers the first failure.
+phase() {
+  local ended=0 began=$EPOCHSECONDS
+  echo "== $1"
+  shift
+  "$@" || ended=$?
+  echo "== $((EPOCHSECONDS - began)) s"
+  if ((status == 0 || status == NOTHING_SELECTED)) && ((ended != NOTHING_SELECTED)); then status=$ended; fi
+}
+
+names_tests() {
+  local argument
+  for argument; do
+    if [ -e "${argument%%::*}" ]; then return; fi
+  done
+  return 1
+}
+
+# background COMMAND: what waits for the network, or for a processor that nobody else wants.
+background() { nice -n 19 "$@" & preparing+=($!); }
+
+preparing=()
+if [ "${1:-}" = --e2e ]; then
+  shift
+else
+  everything=1
+fi
+background local/clients.sh
+local/up.sh
+background local/gateway/install.sh
+if [ -n "${everything:-}" ] && ! names_tests "$@"; then
+  phase "without a cluster" "$PYTEST" tests/unit tests/contract tests/integration --numprocesses "$PROCESSES" --dist loadfile "$@"
+fi
+for job in "${preparing[@]}"; do wait "$job"; done
+
+# shellcheck source=/dev/null
+. .local/env
+if [ -f "${SYMPOZIUM_AUDIT_LOG:-}" ]; then # where the tests that read the log begin: all workers and phases are one session
+  SYMPOZIUM_AUDIT_BEGIN=$(stat --format %s "$SYMPOZIUM_AUDIT_LOG")
+  export SYMPOZIUM_AUDIT_BEGIN
+fi
+read -ra on_the_clusters_network <<<"$SYMPOZIUM_EXEC"
+if names_tests "$@"; then exec "${on_the_clusters_network[@]}" "$PYTEST" "$@"; fi
+phase "on the cluster, side by side" "${on_the_clusters_network[@]}" \
+  "$PYTEST" tests/conformance tests/e2e --phase together --numprocesses "$WORKERS" --dist loadfile "$@"
+phase "on the cluster, alone" "${on_the_clusters_network[@]}" "$PYTEST" tests/e2e --phase alone "$@"
+exit "$status"
