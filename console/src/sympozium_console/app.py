@@ -12,6 +12,7 @@ from sympozium_console import errors
 from sympozium_console.context import Context
 from sympozium_console.errors import Refusal
 from sympozium_console.routes import health, instances, runs, skills
+from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
 from sympozium_http.tracing import Tracing
 
@@ -56,7 +57,7 @@ def _refusal(request: Request, error: Exception) -> Refusal:
 
 async def _bug(request: Request, _: Exception) -> JSONResponse:
     """500: what nobody foresaw. The server logs the traceback; the caller gets the request's id to quote."""
-    request_id: str = request.state.request_id
+    request_id = request_state.of(request).request_id
     refusal = Refusal(500, "InternalError", f"Internal error; quote request id {request_id}.")
     headers = {"x-request-id": request_id}  # this handler runs outside of the layer that adds it
     return JSONResponse(refusal.body, status_code=500, headers=headers)

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sympozium_api import names
 from sympozium_api.trace import TraceContext
+from sympozium_http import request_state
 from sympozium_http.request_metrics import RequestMetrics
 from sympozium_http.tracing import Tracing
 
@@ -40,7 +41,8 @@ class AccessLog:
         caller = TraceContext.of(headers.get("traceparent"), ",".join(headers.getlist("tracestate")))
         tracing = self._tracing if scope["path"] not in _UNLOGGED else Tracing()
         span = tracing.request(caller, scope["method"])
-        scope.setdefault("state", {}).update(request_id=request_id, started=started, span=span)
+        state = request_state.of(scope)
+        state.request_id, state.started, state.span = request_id, started, span
         status = 499  # as long as no answer has begun: the caller may leave before
 
         async def tell(message: Message) -> None:
@@ -49,7 +51,7 @@ class AccessLog:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
-                for name, value in scope["state"].get("limit_headers", {}).items():
+                for name, value in state.limit_headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -68,12 +70,15 @@ class AccessLog:
         route = getattr(scope.get("route"), "path", "other")
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.duration.labels(route).observe(seconds)
-        state = scope["state"]
-        state["span"].end(route, status)
-        if "key_id" in state:
-            self._metrics.by_key.labels(names.key_label(state["key_id"]), str(status)).inc()
+        state = request_state.of(scope)
+        state.span.end(route, status)
+        if state.key_id is not None:
+            self._metrics.by_key.labels(names.key_label(state.key_id), str(status)).inc()
         if scope["path"] not in _UNLOGGED:
-            about = {name: state[name] for name in ("request_id", "key_id", "run") if name in state}
-            if trace := state["span"].context:
-                about["trace_id"] = trace.trace_id
-            log.info("request", method=scope["method"], route=route, status=status, seconds=round(seconds, 4), **about)
+            fields = {"request_id": state.request_id}
+            if state.key_id is not None:
+                fields["key_id"] = state.key_id
+            fields |= state.log_fields
+            if trace := state.span.context:
+                fields["trace_id"] = trace.trace_id
+            log.info("request", method=scope["method"], route=route, status=status, seconds=round(seconds, 4), **fields)

@@ -21,7 +21,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_http import disconnect
 from sympozium_http.tracing import Tracing
-from sympozium_runs import task
+from sympozium_runs import pod_access_log, task
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import Publisher, RunBroker
 from sympozium_runs.idle_pods import POLL_SECONDS, Given, IdlePods, NotGiven, Poll
@@ -93,7 +93,7 @@ class AgentApi:
                 leaving.cancel()
         if not isinstance(found, Given):
             return Response(status_code=204 if found is NotGiven.AGAIN else 410)
-        request.state.run = found.run
+        pod_access_log.state_of(request).run = found.run
         return await self._told(found.run, found.instance, pod, surface=idle.address)
 
     async def prospect(self, request: Request) -> Response:
@@ -180,7 +180,7 @@ class AgentApi:
         run = self._board.noted(key)
         if run is None or not run.is_assigned_to(pod.name):  # which pod does a run may have changed since it was noted
             run = await self._store.get(*key)
-        request.state.run = run
+        pod_access_log.state_of(request).run = run
         account = names.agent_service_account(run.spec.agent_ref)
         if not run.is_assigned_to(pod.name) or pod.service_account != account:
             raise HTTPException(403, "the token is of a pod that is not of this run's Job")
@@ -255,7 +255,8 @@ async def _refused(request: Request, error: Exception) -> Response:
             status, message = (404, "no such run or instance") if error.not_found else (502, error.message)
         case _:
             status, message = 503, str(error)
-    request.state.reason = error.reason if isinstance(error, ApiError) else message  # the former's message may quote
+    reason = error.reason if isinstance(error, ApiError) else message  # an ApiError's message may quote content
+    pod_access_log.state_of(request).reason = reason
     return JSONResponse({"error": message}, status_code=status)
 
 

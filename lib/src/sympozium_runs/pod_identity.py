@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from sympozium_api.client import Client
 from sympozium_api.names import RUNS_AUDIENCE
+from sympozium_runs import pod_access_log
 
 _ALGORITHMS = ["RS256", "ES256", "ES384", "ES512", "PS256", "EdDSA"]
 _REFETCH_SECONDS = 10.0
@@ -45,7 +46,7 @@ class PodTokens:
         if scheme.lower() != "bearer" or not token:
             raise Forbidden("a pod's token is missing")
         pod = await self.pod(token)
-        request.state.pod = pod.name
+        pod_access_log.state_of(request).pod = pod.name
         return pod
 
     async def pod(self, token: str) -> Pod:

@@ -6,6 +6,7 @@ from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
+from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
 from sympozium_webproxy.browsers import BrowserGuard, CrossOrigin
 from sympozium_webproxy.context import Context
@@ -57,7 +58,7 @@ async def _query_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _bug(request: Request, _: Exception) -> JSONResponse:
     """500: what nobody foresaw. The server logs the traceback; the caller gets the request's id to quote."""
-    request_id: str = request.state.request_id
+    request_id = request_state.of(request).request_id
     message = f"Internal error; quote request id {request_id}."
     headers = {"x-request-id": request_id}  # this handler runs outside of the layer that adds it
     return await _openai_error(

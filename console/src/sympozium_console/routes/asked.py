@@ -11,7 +11,7 @@ from starlette.requests import Request
 from sympozium_api.names import DNS_LABEL
 from sympozium_api.run import Phase
 from sympozium_console import context, errors, models
-from sympozium_http import json_body
+from sympozium_http import json_body, request_state
 
 _SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
@@ -35,7 +35,7 @@ def authenticate(
     key_id = context.of(request).tokens.identify(request.headers.get("authorization"))
     if key_id is None:
         raise errors.unauthorized()
-    request.state.key_id = key_id
+    request_state.of(request).key_id = key_id
 
 
 class _Query(BaseModel):

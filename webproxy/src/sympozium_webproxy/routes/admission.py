@@ -2,6 +2,7 @@
 
 from starlette.requests import Request
 
+from sympozium_http import request_state
 from sympozium_http.bearer_keys import bearer
 from sympozium_webproxy import context
 from sympozium_webproxy.access_tokens import InsufficientScope, InvalidToken
@@ -17,7 +18,7 @@ async def authenticate(request: Request) -> str:
     key_id = context.of(request).keys.identify(request.headers.get("authorization"))
     if key_id is None:
         key_id = await _token_caller(request)
-    request.state.key_id = key_id
+    request_state.of(request).key_id = key_id
     return key_id
 
 
@@ -48,7 +49,7 @@ def limit(request: Request, key_id: str) -> tuple[Serving, dict[str, str]]:
     serving = parts.endpoint.serving()
     verdict = parts.limiter.take(key_id, serving.rate_limit)
     headers = verdict.headers()
-    request.state.limit_headers = headers  # for errors that are raised from here on
+    request_state.of(request).limit_headers = headers  # for errors that are raised from here on
     if not verdict.allowed:
         parts.metrics.refused.labels("rate_limit").inc()
         raise errors.too_many("Rate limit reached for this API key.", code="rate_limit_exceeded", headers=headers)

@@ -6,7 +6,7 @@ from typing import Protocol
 from fastapi import Request, Response
 
 from sympozium_api.agent_protocol import Delta, Done, Record
-from sympozium_http import sse
+from sympozium_http import request_state, sse
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import errors
@@ -57,7 +57,7 @@ def respond(
     chunks: Chunks | None,
 ) -> Response:
     """Follow a run to its end: streamed as ``chunks``, or else told as a ``whole``."""
-    parts, began = context.of(request), request.state.started
+    parts, began = context.of(request), request_state.of(request).started
     headers["x-sympozium-run"] = handle.name
     if chunks is None:
         return WholeResponse(handle, whole, headers, began=began)

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from sympozium_api.base import seconds
 from sympozium_api.instance import SympoziumInstance
-from sympozium_http import disconnect
+from sympozium_http import disconnect, request_state
 from sympozium_webproxy import context, upstream
 from sympozium_webproxy.protocol.openai import bodies, embeddings, errors
 from sympozium_webproxy.routes.admission import authenticate, limit
@@ -50,7 +50,7 @@ class _PassedThrough(Response):
         patience: float,
     ) -> None:
         super().__init__()
-        self._began: float = request.state.started
+        self._began = request_state.of(request).started
         self._key_files = context.of(request).settings.provider_keys
         self._instance = instance
         self._asked = asked

@@ -11,6 +11,7 @@ from fastapi import Request
 from sympozium_api import names
 from sympozium_api.client import ApiError
 from sympozium_api.run import AgentRun
+from sympozium_http import request_state
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
 from sympozium_webproxy.routes.start import api_away
@@ -70,7 +71,11 @@ async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
     try:
         with api_away():
             found, more = await parts.runs.ended_of(
-                parts.settings.namespace, parts.settings.instance, request.state.key_id, limit=_PAGE, after=after
+                parts.settings.namespace,
+                parts.settings.instance,
+                request_state.of(request).caller,
+                limit=_PAGE,
+                after=after,
             )
     except ApiError as error:
         if after and error.status in (400, 410):
@@ -95,6 +100,6 @@ def _is_own(request: Request, found: AgentRun) -> bool:
     about = found.metadata.annotations
     return (
         found.spec.agent_ref == context.of(request).settings.instance
-        and about.get(names.ANNOTATION_KEY_ID) == request.state.key_id
+        and about.get(names.ANNOTATION_KEY_ID) == request_state.of(request).caller
         and names.ANNOTATION_DISCARDED not in about
     )

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from sympozium_api.agent_protocol import Done, Record
 from sympozium_api.run import AgentRun
-from sympozium_http import sse
+from sympozium_http import request_state, sse
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
@@ -71,7 +71,7 @@ async def create_response(request: Request) -> Response:
     def told(end: Done) -> dict[str, Any]:
         return response.ended(end, _ended_at(request, handle.run))
 
-    return WholeResponse(handle, told, headers, began=request.state.started)
+    return WholeResponse(handle, told, headers, began=request_state.of(request).started)
 
 
 @router.get("/v1/responses/{response_id}", response_model=None)
@@ -167,7 +167,7 @@ def _stream(
             ended_at=lambda: _ended_at(request, handle.run),
         ),
         headers,
-        began=request.state.started,
+        began=request_state.of(request).started,
         keep_alive_seconds=parts.settings.keep_alive_seconds,
     )
 
@@ -198,7 +198,7 @@ async def _follow(request: Request, response_id: str) -> Handle:
     if not responses_answer.is_kept(handle.run):
         handle.close()
         raise errors.response_not_found(response_id)
-    request.state.run = name
+    request_state.of(request).log_fields["run"] = handle.name
     return handle
 
 
@@ -208,7 +208,7 @@ async def _own(request: Request, response_id: str) -> AgentRun:
     run = await _readable(request, response_id)
     if run is None:
         raise errors.response_not_found(response_id)
-    request.state.run = run.metadata.name
+    request_state.of(request).log_fields["run"] = run.metadata.name
     return run
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_http import request_state
 from sympozium_http.tracing import RunFacts
 from sympozium_runs.run_queue import QueueFull
 from sympozium_runs.run_request import RunRequest
@@ -28,12 +29,11 @@ def idempotency_key(request: Request) -> str | None:
 async def start(request: Request, serving: Serving, run: RunRequest, *, streamed: bool) -> Handle:
     """The run of a request, made or found by its Idempotency-Key, and measured from here on. Raises OpenAIError 400, 413, 422, 429, 50x."""
     facts = RunFacts.of(serving.instance, run.key_id, model=run.model)
-    seen = Observation(
-        context.of(request).metrics, request.state.span.run(facts), began=request.state.started, streamed=streamed
-    )
+    state = request_state.of(request)
+    seen = Observation(context.of(request).metrics, state.span.run(facts), began=state.started, streamed=streamed)
     traced = replace(
         run,
-        request_id=request.state.request_id,
+        request_id=state.request_id,
         trace=seen.span.context,
         forwarded=_forwarded(request, serving),
     )
@@ -44,7 +44,7 @@ async def start(request: Request, serving: Serving, run: RunRequest, *, streamed
         raise
     seen.span.named(handle.name)
     handle.observe(seen)
-    request.state.run = handle.name
+    state.log_fields["run"] = handle.name
     return handle
 
 

@@ -15,7 +15,7 @@ from mcp_types import INVALID_REQUEST, JSONRPCMessage, JSONRPCNotification, JSON
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from starlette.types import Receive, Scope, Send
 
-from sympozium_http import disconnect, sse
+from sympozium_http import disconnect, request_state, sse
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import sessions
 from sympozium_webproxy.protocol.mcp.events import RequestId
@@ -155,7 +155,7 @@ async def _let_in(request: Request, token: str, body: bytes) -> tuple[str, Sessi
     session = sessions.unseal(token, key, key_id=key_id, now=context.of(request).clock.now().timestamp())
     if session is None or (passed_on is not None and not sessions.is_signed(passed_on, session, key, body)):
         raise refused(404, "There is no such session.")
-    request.state.key_id = key_id
+    request_state.of(request).key_id = key_id
     return key_id, session
 
 
@@ -196,7 +196,7 @@ async def _pass_on(request: Request, token: str, session: Session, body: bytes) 
     headers = {
         "content-type": "application/json",
         "host": request.headers.get("host", ""),
-        "x-request-id": request.state.request_id,
+        "x-request-id": request_state.of(request).request_id,
         _PASSED_ON_BY: sessions.sign_message(session, signing_key(request, session.key_id), body),
     }
     url = f"http://{session.replica}/message"

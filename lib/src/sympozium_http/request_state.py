@@ -1,0 +1,50 @@
+"""State of one request, shared by the layers and the routes that the request passes."""
+
+import time
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from sympozium_http.tracing import RequestSpan
+
+_State = TypeVar("_State")
+
+
+@dataclass
+class RequestState:
+    """State of one request. The outermost layer fills in what is known at the start, and the routes add the rest."""
+
+    request_id: str = ""
+    """The caller's ``x-request-id`` or a generated one: in the answer, the log line and the run's annotations."""
+    started: float = field(default_factory=time.monotonic)
+    """When the request came in, on the monotonic clock."""
+    span: RequestSpan = field(default_factory=lambda: RequestSpan(None))
+    key_id: str | None = None
+    """Name of the caller's key, never the key; None until the caller is authenticated."""
+    limit_headers: dict[str, str] = field(default_factory=dict)
+    """The rate limit's headers, which every answer carries from the moment the limit is checked."""
+    log_fields: dict[str, str] = field(default_factory=dict)
+    """Further fields of the request's log line. No content."""
+
+    @property
+    def caller(self) -> str:
+        """Name of the authenticated caller's key. Raises LookupError before authentication, so that no route forgets it."""
+        if self.key_id is None:
+            raise LookupError("the request's caller is not authenticated")
+        return self.key_id
+
+
+def of(source: HTTPConnection | Scope) -> RequestState:
+    """Return the state of a request or of its ASGI scope, which lasts as long as the request."""
+    return attached(source, RequestState)
+
+
+def attached(source: HTTPConnection | Scope, kind: type[_State]) -> _State:
+    """Return the one state of this kind that belongs to a request, made on the first call."""
+    entries = (source.scope if isinstance(source, HTTPConnection) else source).setdefault("state", {})
+    if kind.__name__ not in entries:
+        entries[kind.__name__] = kind()
+    state: _State = entries[kind.__name__]
+    return state
