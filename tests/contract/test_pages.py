@@ -57,12 +57,29 @@ def test_the_readme_applies_only_files_that_exist() -> None:
     assert [file for file in files if not (ROOT / file).exists()] == []
 
 
+def decisions() -> list[Path]:
+    return sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+
+
 def test_decisions_are_numbered_and_have_three_parts() -> None:
-    decisions = sorted((ROOT / "docs/decisions").glob("*.md"))
-    assert [int(file.name[:4]) for file in decisions] == list(range(1, len(decisions) + 1))
-    for file in decisions:
+    assert [int(file.name[:4]) for file in decisions()] == list(range(1, len(decisions()) + 1))
+    for file in decisions():
         for part in ("**Context.**", "**Decision.**", "**What was given up.**"):
             assert part in file.read_text(), f"{file.name} lacks {part}"
+
+
+def test_every_decision_is_in_the_index_with_its_title_status_and_date() -> None:
+    index = (ROOT / "docs/decisions/README.md").read_text()
+    rows = re.findall(r"^\| \[(\d{4})\]\(([^)]+)\) \| (.+) \| (.+) \| (.+) \|$", index, re.MULTILINE)
+    expected = []
+    for file in decisions():
+        lines = file.read_text().splitlines()
+        [status] = [line.removeprefix("Status: ") for line in lines if line.startswith("Status: ")]
+        [date] = [line.removeprefix("Date: ") for line in lines if line.startswith("Date: ")]
+        assert re.fullmatch(r"accepted|superseded by \d{4}", status), file.name
+        assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", date), file.name
+        expected.append((file.name[:4], file.name, lines[0].removeprefix(f"# {file.name[:4]} "), status, date))
+    assert rows == expected
 
 
 def test_the_change_log_has_a_place_for_what_is_not_released() -> None:
