@@ -12,13 +12,15 @@ from tests.fakes.kubernetes import FakeKubernetes
 
 from sympozium_api import environment
 from sympozium_console.app import create_app
-from sympozium_console.context import assemble
-from sympozium_console.settings import ConsoleSettings, InvalidSetting, from_environment
+from sympozium_console.console_context import assemble
+from sympozium_console.console_settings import ConsoleSettings, MissingSetting, from_environment
 
 Object = dict[str, Any]
 
 SECTION = re.search(r"^## The console.*?(?=^## |\Z)", page("http.md"), re.MULTILINE | re.DOTALL)
-REASON = re.compile(r'Refusal\(\s*\d+,\s*"(\w+)"|reason="(\w+)"|reason: str = "(\w+)"|reason = "(\w+)"')
+REASON = re.compile(
+    r'(?:Refusal|InvalidFields)\(\s*\d+,\s*"(\w+)"|reason="(\w+)"|reason: str = "(\w+)"|reason = "(\w+)"'
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,7 @@ def test_the_chart_mounts_the_tokens_where_they_are_read() -> None:
 
 def test_it_starts_with_what_the_chart_says_and_not_without() -> None:
     assert from_environment({environment.NAMESPACE: "here"}).namespace == "here"
-    with pytest.raises(InvalidSetting, match=environment.NAMESPACE):
+    with pytest.raises(MissingSetting, match=environment.NAMESPACE):
         from_environment({})
 
 

@@ -1,5 +1,6 @@
-"""The console: the management API, for programs and pages that run agents without speaking to the API server themselves.
+"""The console: the management API, for programs and pages that run agents without access to the API server.
 
-``routes`` take a request apart and call what reads and writes the objects: ``instances``, ``runs``, ``skills``. It changes these
-objects and nothing else; what follows from a change is the operator's. No Secret and no OpenAI or MCP enters here.
+``routes`` parse a request and call the repositories and the catalog, which read and write the objects. The console changes
+SympoziumInstances and AgentRuns and nothing else; the operator acts on each change. No Secret, no OpenAI and no MCP enters
+here, and nothing of sympozium_runs.
 """

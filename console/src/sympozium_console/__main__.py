@@ -7,10 +7,10 @@ import uvloop
 from sympozium_api import logs, names
 from sympozium_api.client import Client, from_environment
 from sympozium_api.clock import SystemClock
-from sympozium_console import settings as settings_module
+from sympozium_console import console_settings
 from sympozium_console.app import create_app
-from sympozium_console.context import assemble
-from sympozium_console.settings import ConsoleSettings
+from sympozium_console.console_context import assemble
+from sympozium_console.console_settings import ConsoleSettings
 from sympozium_http.serving import Listener, serve
 
 
@@ -24,4 +24,4 @@ async def main(settings: ConsoleSettings) -> None:
 
 if __name__ == "__main__":
     logs.configure()
-    uvloop.run(main(settings_module.from_environment(os.environ)))
+    uvloop.run(main(console_settings.from_environment(os.environ)))

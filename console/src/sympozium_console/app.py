@@ -1,4 +1,4 @@
-"""The console's ASGI application, made from its parts."""
+"""The console's ASGI application."""
 
 from importlib.metadata import version
 
@@ -8,34 +8,30 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from sympozium_api.client import ApiError, ApiUnavailable
-from sympozium_console import errors
-from sympozium_console.context import Context
-from sympozium_console.errors import Refusal
+from sympozium_console import refusals
+from sympozium_console.console_context import ConsoleContext
 from sympozium_console.routes import health, instances, runs, skills
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
+from sympozium_http.refusal import Refusal
 from sympozium_http.tracing import Tracing
 
 
-def create_app(context: Context) -> FastAPI:
-    """The application of port 8080."""
+def create_app(context: ConsoleContext) -> FastAPI:
+    """Return the application of port 8080."""
     app = FastAPI(title="Sympozium console", version=version("sympozium"), docs_url=None, redoc_url=None)
     app.state.context = context
     for routes in (instances, runs, skills, health):
         app.include_router(routes.router)
-    app.add_exception_handler(Refusal, _refused)
-    app.add_exception_handler(ApiError, _refused)
-    app.add_exception_handler(ApiUnavailable, _refused)
-    app.add_exception_handler(RequestValidationError, _refused)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(Exception, _bug)
+    for error in (Refusal, ApiError, ApiUnavailable, RequestValidationError, HTTPException):
+        app.add_exception_handler(error, _handle_refusal)
+    app.add_exception_handler(Exception, _handle_bug)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())
     return app
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
-    refusal = _refusal(request, error)
-    return JSONResponse(refusal.body, status_code=refusal.status, headers=refusal.headers)
+async def _handle_refusal(request: Request, error: Exception) -> JSONResponse:
+    return refusals.render(_refusal(request, error))
 
 
 def _refusal(request: Request, error: Exception) -> Refusal:
@@ -43,21 +39,22 @@ def _refusal(request: Request, error: Exception) -> Refusal:
         case Refusal():
             return error
         case ApiError():
-            return errors.of_api(error)
+            return refusals.of_api_error(error)
         case ApiUnavailable():
-            return errors.of_absence(error)
+            return refusals.of_outage(error)
         case RequestValidationError():
-            return errors.bad_parameters(error.errors())
-        case HTTPException():  # of the router: 404 and 405
+            return refusals.bad_parameters(error.errors())
+        case HTTPException():  # the router's 404 and 405
             message = f"{error.detail}: {request.method} {request.url.path}"
             reason = "NotFound" if error.status_code == 404 else "MethodNotAllowed"
             return Refusal(error.status_code, reason, message, headers=error.headers)
     raise error
 
 
-async def _bug(request: Request, _: Exception) -> JSONResponse:
-    """500: what nobody foresaw. The server logs the traceback; the caller gets the request's id to quote."""
+async def _handle_bug(request: Request, _: Exception) -> JSONResponse:
+    """Return 500 with the request's id for the caller to quote; the server logs the traceback."""
     request_id = request_state.of(request).request_id
-    refusal = Refusal(500, "InternalError", f"Internal error; quote request id {request_id}.")
-    headers = {"x-request-id": request_id}  # this handler runs outside of the layer that adds it
-    return JSONResponse(refusal.body, status_code=500, headers=headers)
+    headers = {"x-request-id": request_id}  # this handler runs outside of the layer that adds the header
+    return refusals.render(
+        Refusal(500, "InternalError", f"Internal error; quote request id {request_id}.", headers=headers)
+    )

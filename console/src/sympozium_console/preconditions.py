@@ -4,46 +4,47 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sympozium_console import errors
+from sympozium_console import refusals
 
 _TAGS = re.compile(r'\*|(?:W/)?"[^"]*"(?:\s*,\s*(?:W/)?"[^"]*")*')
 
 
 @dataclass(frozen=True)
 class Precondition:
-    """What a caller asks of the object that is there before it is changed."""
+    """A caller's conditions on the stored object before a change."""
 
     versions: frozenset[str] | None = None
-    """If-Match: it has one of these versions; empty: any, but it is there. None: not asked."""
+    """Versions of If-Match, one of which the object must have; empty: any version; None: no If-Match."""
     absent: bool = False
-    """If-None-Match: nothing is there."""
+    """True for If-None-Match: the object must not exist."""
 
     @property
-    def asked(self) -> bool:
-        """Whether the answer depends on what is there."""
+    def is_set(self) -> bool:
+        """Return True if the answer depends on the stored object."""
         return self.versions is not None or self.absent
 
     def check(self, version: str | None) -> None:
-        """Raises Refusal 412 unless it holds for what is there; None: nothing is."""
+        """Raise Refusal 412 unless the stored version meets the precondition; None stands for no object."""
         if self.absent and version is not None:
-            raise errors.precondition_failed("If-None-Match: it exists already")
+            raise refusals.precondition_failed("If-None-Match: the object already exists")
         if self.versions is not None and version is None:
-            raise errors.precondition_failed("If-Match: it does not exist")
+            raise refusals.precondition_failed("If-Match: the object does not exist")
         if self.versions and version not in self.versions:
-            raise errors.precondition_failed(f"If-Match: it has changed; its entity tag is now {tag(str(version))}")
+            message = f"If-Match: the object has changed; its entity tag is now {entity_tag(str(version))}"
+            raise refusals.precondition_failed(message)
 
 
-def tag(version: str) -> str:
-    """A resource version as an entity tag."""
+def entity_tag(version: str) -> str:
+    """Return a resource version as an entity tag."""
     return f'"{version}"'
 
 
-def asked(headers: Mapping[str, str]) -> Precondition:
-    """The precondition of a request; raises Refusal 400 for a header that cannot be read."""
-    wanted, unwanted = headers.get("if-match"), headers.get("if-none-match")
-    if wanted is not None and not _TAGS.fullmatch(wanted.strip()):
-        raise errors.bad_field("If-Match", 'must be * or an entity tag such as "12345", in double quotes')
-    if unwanted is not None and unwanted.strip() != "*":
-        raise errors.bad_field("If-None-Match", "must be *")
-    versions = None if wanted is None else frozenset(re.findall(r'"([^"]*)"', wanted))
-    return Precondition(versions, absent=unwanted is not None)
+def of_headers(headers: Mapping[str, str]) -> Precondition:
+    """Return the precondition of a request; raise Refusal 400 for a malformed header."""
+    match, none_match = headers.get("if-match"), headers.get("if-none-match")
+    if match is not None and not _TAGS.fullmatch(match.strip()):
+        raise refusals.bad_field("If-Match", 'must be * or an entity tag such as "12345", in double quotes')
+    if none_match is not None and none_match.strip() != "*":
+        raise refusals.bad_field("If-None-Match", "must be *")
+    versions = None if match is None else frozenset(re.findall(r'"([^"]*)"', match))
+    return Precondition(versions, absent=none_match is not None)

@@ -14,8 +14,8 @@ from tests.integration.conftest import instance, listening
 from sympozium_api import names
 from sympozium_api.resources import INSTANCES
 from sympozium_console.app import create_app
-from sympozium_console.context import Context, assemble
-from sympozium_console.settings import ConsoleSettings
+from sympozium_console.console_context import ConsoleContext, assemble
+from sympozium_console.console_settings import ConsoleSettings
 
 DEMO = "/api/v1/instances/demo"
 SPEC = {"agents": {"default": {"model": "m"}}}
@@ -27,7 +27,7 @@ class Console:
 
     kubernetes: FakeKubernetes
     http: httpx2.AsyncClient
-    context: Context
+    context: ConsoleContext
     clock: FakeClock
     tokens: Path
 

@@ -1,1 +1,1 @@
-"""HTTP routes: each parses, calls and returns, and decides nothing."""
+"""HTTP routes: each parses a request, calls one part and returns its answer."""

@@ -1,27 +1,27 @@
-"""Health and metrics: without a token."""
+"""Routes of health and metrics, which need no token."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from sympozium_console import context, models
+from sympozium_console import console_context, openapi_models
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", response_model=models.Health)
+@router.get("/healthz", response_model=openapi_models.Health)
 async def alive() -> Response:
-    """Whether the process answers."""
+    """Return 200 while the process answers."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", response_model=models.Health, responses={503: {"model": models.Health}})
+@router.get("/readyz", response_model=openapi_models.Health, responses={503: {"model": openapi_models.Health}})
 async def ready(request: Request) -> Response:
-    """Whether a request would be served: 503 with the reason when not."""
-    parts = context.of(request)
-    if parts.draining.is_set():
+    """Return 200 if requests can be served, otherwise 503 with the reason."""
+    context = console_context.of_request(request)
+    if context.draining.is_set():
         reason = "draining"
-    elif not await parts.client.answers():
+    elif not await context.client.answers():
         reason = "API server unreachable"
     else:
         return JSONResponse({"status": "ok"})
@@ -30,5 +30,6 @@ async def ready(request: Request) -> Response:
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(request: Request) -> Response:
-    """Prometheus metrics."""
-    return Response(generate_latest(context.of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    """Return Prometheus metrics."""
+    registry = console_context.of_request(request).metrics.registry
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

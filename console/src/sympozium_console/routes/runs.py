@@ -1,69 +1,67 @@
-"""Runs, and one of them as it goes on."""
+"""Routes of runs and of their event streams."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
+from sse_starlette import EventSourceResponse
 
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
-from sympozium_console import context, follow, listing, models
-from sympozium_console.routes.asked import REFUSALS, InNamespace, Name, OfRuns, authenticate
-from sympozium_http import sse
+from sympozium_console import console_context, object_pages, openapi_models, run_events
+from sympozium_console.routes.params import REFUSALS, Name, ObjectParams, RunPageQuery, authenticate
 
 router = APIRouter(tags=["runs"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 
-Where = Annotated[InNamespace, Query()]
 
-
-@router.get("/api/v1/runs", response_model=models.RunList)
-async def list_runs(request: Request, asked: Annotated[OfRuns, Query()]) -> Response:
-    """A page of runs, by namespace and name, without what was asked and answered."""
-    found = await context.of(request).runs.page(
-        asked.space,
-        limit=asked.limit,
-        after=asked.continue_,
-        instance=asked.instance,
-        phase=asked.phase,
-        source=asked.source,
+@router.get("/api/v1/runs", response_model=openapi_models.RunList)
+async def list_runs(request: Request, params: Annotated[RunPageQuery, Query()]) -> Response:
+    """Return one page of runs without questions and answers, ordered by namespace and name."""
+    page = await console_context.of_request(request).runs.page(
+        params.namespace_or_all,
+        limit=params.limit,
+        after=params.continue_,
+        instance=params.instance,
+        phase=params.phase,
+        source=params.source,
     )
-    return JSONResponse(listing.answered(RUNS, found))
+    return JSONResponse(object_pages.list_body(RUNS, page))
 
 
 @router.get("/api/v1/runs/{name}", response_model=AgentRun)
-async def get_run(request: Request, name: Name, asked: Where) -> Response:
-    """A run, with what was asked and answered."""
-    return JSONResponse(await context.of(request).runs.get(asked.namespace, name))
+async def get_run(request: Request, name: Name, params: ObjectParams) -> Response:
+    """Return a run with its question and answer."""
+    return JSONResponse(await console_context.of_request(request).runs.get(params.namespace, name))
 
 
 @router.delete("/api/v1/runs/{name}", status_code=204)
-async def delete_run(request: Request, name: Name, asked: Where) -> None:
-    """Delete a run; its pod, where it still works, goes with it."""
-    await context.of(request).runs.delete(asked.namespace, name)
+async def delete_run(request: Request, name: Name, params: ObjectParams) -> None:
+    """Delete a run; Kubernetes deletes its pod too."""
+    await console_context.of_request(request).runs.delete(params.namespace, name)
 
 
 @router.post("/api/v1/runs/{name}/cancel", response_model=AgentRun, status_code=202)
-async def cancel_run(request: Request, name: Name, asked: Where) -> Response:
-    """Ask for the end of a run; 409 when it has ended already."""
-    return JSONResponse(await context.of(request).runs.cancel(asked.namespace, name), status_code=202)
+async def cancel_run(request: Request, name: Name, params: ObjectParams) -> Response:
+    """Cancel a run; 409 if the run has already ended."""
+    run = await console_context.of_request(request).runs.cancel(params.namespace, name)
+    return JSONResponse(run, status_code=202)
 
 
 @router.get(
     "/api/v1/runs/{name}/events",
-    response_class=StreamingResponse,
+    response_class=EventSourceResponse,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "``status``, ``event`` and ``deleted`` events."}
     },
 )
-async def follow_run(request: Request, name: Name, asked: Where) -> Response:
-    """A run as it goes on, as server-sent events, until it has ended."""
-    parts = context.of(request)
-    await parts.runs.get(asked.namespace, name)  # one that is not there is 404, not an empty stream
-    frames = follow.frames(
-        parts.client,
-        asked.namespace,
+async def follow_run(request: Request, name: Name, params: ObjectParams) -> Response:
+    """Stream a run's events until the run has ended."""
+    context = console_context.of_request(request)
+    await context.runs.get(params.namespace, name)  # answers 404 for an absent run, before the stream begins
+    return run_events.stream(
+        context.client,
+        params.namespace,
         name,
-        keep_alive_seconds=parts.settings.keep_alive_seconds,
-        stop=parts.draining,
+        keep_alive_seconds=context.settings.keep_alive_seconds,
+        stop=context.draining,
     )
-    return StreamingResponse(frames, headers=sse.HEADERS)

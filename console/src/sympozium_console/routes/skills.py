@@ -1,17 +1,18 @@
-"""SkillPacks."""
+"""The route of SkillPacks."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from sympozium_console import context, models
-from sympozium_console.routes.asked import REFUSALS, OfNamespace, authenticate
+from sympozium_console import console_context, openapi_models
+from sympozium_console.routes.params import REFUSALS, ListQuery, authenticate
 
 router = APIRouter(tags=["skills"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 
 
-@router.get("/api/v1/skills", response_model=models.SkillList)
-async def list_skills(request: Request, asked: Annotated[OfNamespace, Query()]) -> Response:
-    """The SkillPacks that instances of a namespace may name, with their parameters."""
-    return JSONResponse({"items": await context.of(request).skills.packs(asked.space)})
+@router.get("/api/v1/skills", response_model=openapi_models.SkillList)
+async def list_skills(request: Request, params: Annotated[ListQuery, Query()]) -> Response:
+    """Return the SkillPacks that instances of a namespace may name, with their parameters."""
+    packs = await console_context.of_request(request).skills.packs(params.namespace_or_all)
+    return JSONResponse({"items": packs})

@@ -1,4 +1,4 @@
-"""The shapes of answers, for /openapi.json. The objects themselves pass through as Kubernetes has them."""
+"""Models of the answers in /openapi.json. Objects of Kubernetes pass through unchanged."""
 
 from typing import Any, Literal
 
@@ -11,44 +11,44 @@ from sympozium_api.skillpack import Parameter
 
 
 class ListMetadata(ApiModel):
-    """Where a page of a list stands."""
+    """Position of a page within its list."""
 
     resource_version: str
-    """The version of the list."""
+    """Resource version of the list."""
     continue_: str | None = Field(default=None, alias="continue")
-    """What the parameter ``continue`` of the next page is; left out where there is none."""
+    """Value of the parameter ``continue`` for the next page; omitted on the last page."""
     remaining_item_count: int | None = None
-    """How many objects come after this page, where the API server knows."""
+    """Number of objects after this page, if the API server knows it."""
 
 
 class InstanceList(ApiModel):
-    """A page of instances."""
+    """One page of instances."""
 
     api_version: str
     kind: Literal["SympoziumInstanceList"]
     metadata: ListMetadata
     items: list[SympoziumInstance]
-    """By namespace and name."""
+    """Instances, ordered by namespace and name."""
 
 
 class RunList(ApiModel):
-    """A page of runs."""
+    """One page of runs."""
 
     api_version: str
     kind: Literal["AgentRunList"]
     metadata: ListMetadata
     items: list[AgentRun]
-    """By namespace and name, without ``spec.request``, ``spec.response``, ``spec.task``, ``spec.systemPrompt``, ``status.result``,
-    ``status.choices`` and ``status.details``."""
+    """Runs, ordered by namespace and name, without ``spec.request``, ``spec.response``, ``spec.task``, ``spec.systemPrompt``,
+    ``status.result``, ``status.choices`` and ``status.details``."""
 
 
-class WebEndpoint(WebEndpointStatus):
-    """The HTTP API of an instance. ``enabled`` is what the instance asks for; all else is what the operator reports."""
+class WebEndpointState(WebEndpointStatus):
+    """An instance's web endpoint: ``enabled`` comes from its spec, every other field from the operator's report."""
 
     phase: Literal["Pending", "Running", "Serving", "Error"] | None
-    """The instance's phase. Serving: its HTTP API answers."""
+    """Phase of the instance. Serving: its HTTP API answers."""
     conditions: list[Condition]
-    """The instance's conditions."""
+    """Conditions of the instance."""
 
 
 class SkillTitle(ApiModel):
@@ -64,56 +64,56 @@ class SkillPackSummary(ApiModel):
     name: str
     namespace: str
     built_in: bool
-    """It came with the installation; instances of every namespace may name it."""
+    """True for a pack that the chart installs; instances of every namespace may name it."""
     requires_server: bool
-    """An instance that names it gets a server."""
+    """True if an instance that names the pack gets a server."""
     skills: list[SkillTitle]
     parameters: list[Parameter]
-    """What an instance may set in ``skills[].params``."""
+    """Parameters that an instance may set in ``skills[].params``."""
     phase: Literal["Pending", "Ready", "Error"] | None
 
 
 class SkillList(ApiModel):
-    """SkillPacks."""
+    """The SkillPacks that instances may name."""
 
     items: list[SkillPackSummary]
-    """By namespace and name; built-in ones last."""
+    """Packs, ordered by namespace and name, built-in packs last."""
 
 
 class FieldError(ApiModel):
-    """What is wrong with one field or parameter."""
+    """Fault of one field or parameter."""
 
     field: str
-    """Its path, e.g. ``spec.webEndpoint.replicas``, or its name."""
+    """Path of the field, e.g. ``spec.webEndpoint.replicas``, or name of the parameter."""
     message: str
 
 
-class ErrorDetail(ApiModel):
-    """Why a request was refused."""
+class RefusalDetail(ApiModel):
+    """Reason of a refusal."""
 
     reason: str
-    """A stable word for programs; Kubernetes' own where Kubernetes refused."""
+    """Stable word for programs; Kubernetes' own word if Kubernetes refused."""
     message: str
-    """A sentence for people."""
+    """Sentence for people."""
     fields: list[FieldError]
-    """The fields at fault, where they are known."""
+    """Fields at fault, if they are known."""
 
 
 class ErrorAnswer(ApiModel):
-    """The body of every answer that is an error."""
+    """Body of every refusal."""
 
-    error: ErrorDetail
+    error: RefusalDetail
 
 
 class Health(ApiModel):
-    """How the process is."""
+    """Health of the process."""
 
     status: Literal["ok", "unavailable"]
     reason: str | None = None
 
 
 def body_of(schema: dict[str, Any], *media_types: str) -> dict[str, Any]:
-    """``openapi_extra`` of a route that reads its body itself, within bounds and after the token."""
+    """Return the ``openapi_extra`` of a route that reads its own body, within bounds and after authentication."""
     return {"requestBody": {"required": True, "content": {name: {"schema": schema} for name in media_types}}}
 
 
@@ -121,12 +121,12 @@ INSTANCE_BODY = body_of({"$ref": "#/components/schemas/SympoziumInstance"}, "app
 PATCH_BODY = body_of(
     {
         "type": "object",
-        "description": "A JSON merge patch (RFC 7386) of the instance's spec: null removes a field, a list is replaced whole.",
+        "description": "A JSON merge patch (RFC 7386) of the instance's spec: null removes a field, a list is replaced as a whole.",
         "example": {"webEndpoint": {"enabled": True}},
         "properties": {
             "resourceVersion": {
                 "type": "string",
-                "description": "The version that is changed; 409 when it is another.",
+                "description": "Version to change; 409 if the stored version differs.",
             },
             **{field.alias: {"description": field.description} for field in InstanceSpec.model_fields.values()},
         },

@@ -1,0 +1,33 @@
+"""Settings of the console, read once from the environment that the chart gives its pod."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sympozium_api import environment
+
+
+class MissingSetting(SystemExit):
+    """A missing variable: the process refuses to start and names it."""
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """The settings of one console."""
+
+    namespace: str
+    """The console's own namespace, which holds the built-in SkillPacks."""
+    tokens: Path = Path(environment.CONSOLE_TOKENS_DIR)
+    max_body_bytes: int = 1024 * 1024
+    """The largest body accepted: the API server stores no larger object."""
+    keep_alive_seconds: float = 15.0
+    """Seconds between a stream's keep-alive comments, well below the 60 s after which proxies cut idle connections."""
+    grace_seconds: int = 20
+    """Seconds for open requests after SIGTERM, below the pod's own grace period of 30 s."""
+
+
+def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
+    """Return the settings of this process; raise MissingSetting."""
+    if not environ.get(environment.NAMESPACE):
+        raise MissingSetting(f"{environment.NAMESPACE} is not set")
+    return ConsoleSettings(namespace=environ[environment.NAMESPACE])

@@ -1,0 +1,112 @@
+"""The parts of a request: its token first, then its path and parameters, then its body. Unknown parts are refused."""
+
+import json
+from typing import Annotated, Any, Never
+
+from fastapi import Depends, Path, Query
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+
+from sympozium_api.names import DNS_LABEL
+from sympozium_api.run import Phase
+from sympozium_console import console_context, openapi_models, refusals
+from sympozium_http import json_body, request_state
+from sympozium_http.refusal import Refusal
+
+_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+
+Name = Annotated[str, Path(max_length=253, pattern=_SUBDOMAIN)]
+"""Name of an object, as Kubernetes allows it, because it becomes part of a path of the API server."""
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": openapi_models.ErrorAnswer, "description": "Refused."},
+    503: {
+        "model": openapi_models.ErrorAnswer,
+        "description": "The API server cannot answer; Retry-After says when to try again.",
+    },
+}
+
+
+def authenticate(
+    request: Request,
+    _: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
+) -> None:
+    """Raise Refusal 401 unless the caller has a token of this console."""
+    key_id = console_context.of_request(request).tokens.identify(request.headers.get("authorization"))
+    if key_id is None:
+        raise refusals.unauthorized()
+    request_state.of(request).key_id = key_id
+
+
+class _StrictQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ObjectQuery(_StrictQuery):
+    """The query of one object."""
+
+    namespace: Annotated[str, Field(pattern=f"^{DNS_LABEL}$")] = "default"
+
+
+ObjectParams = Annotated[ObjectQuery, Query()]
+
+
+class ListQuery(_StrictQuery):
+    """The query of a list."""
+
+    namespace: Annotated[str, Field(pattern=f"^({DNS_LABEL})?$", description="Omitted or empty: all namespaces.")] = ""
+
+    @property
+    def namespace_or_all(self) -> str | None:
+        """Return the namespace, or None for all namespaces."""
+        return self.namespace or None
+
+
+class PageQuery(ListQuery):
+    """The query of one page of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=500, description="Maximum number of objects in the page.")] = 100
+    continue_: Annotated[
+        str, Field(alias="continue", max_length=4096, description="``metadata.continue`` of the previous page.")
+    ] = ""
+
+
+class RunPageQuery(PageQuery):
+    """The query of one page of runs."""
+
+    instance: Annotated[
+        str | None, Field(max_length=40, pattern=_SUBDOMAIN, description="Only runs of this instance.")
+    ] = None
+    phase: Annotated[Phase | None, Field(description="Only runs in this phase.")] = None
+    source: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+            description="Only runs created by this source: ``web-proxy``, ``mcp``, ``api`` or ``schedule``.",
+        ),
+    ] = None
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """Return the body; raise Refusal 415, 413 or 400."""
+    limit = console_context.of_request(request).settings.max_body_bytes
+    try:
+        content = await json_body.read_json_bytes(request, limit=limit)
+    except json_body.NotJson as error:
+        message = "Send the body as 'Content-Type: application/json'."
+        raise Refusal(415, "UnsupportedMediaType", message) from error
+    except json_body.TooLarge as error:
+        raise Refusal(413, "RequestEntityTooLarge", f"The body is larger than {limit} bytes.") from error
+    try:
+        body = json.loads(content, parse_constant=_refuse_constant)
+        json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair is JSON that cannot be stored
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, "BadRequest", "The body is not JSON.") from error
+    if not isinstance(body, dict):
+        raise Refusal(400, "BadRequest", "The body is not a JSON object.")
+    return body
+
+
+def _refuse_constant(constant: str) -> Never:
+    raise ValueError(f"{constant} is not JSON")

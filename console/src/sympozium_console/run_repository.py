@@ -1,0 +1,78 @@
+"""AgentRuns in the API server: reads, cancellations and deletions.
+
+The console creates no runs, because requests are made at an instance's web endpoint.
+"""
+
+from typing import get_args
+
+from sympozium_api import names
+from sympozium_api.client import Client
+from sympozium_api.client.rest import Collection
+from sympozium_api.resources import RUNS, Object
+from sympozium_api.run import TERMINAL_PHASES, Phase
+from sympozium_console import refusals
+from sympozium_console.object_pages import ObjectPages, without_managed_fields
+
+_CONTENT = {"spec": ("request", "task", "systemPrompt", "response"), "status": ("result", "choices", "details")}
+"""Fields that hold questions and answers: up to 1.5 MB per run, which lists leave out."""
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Annotation in which ``kubectl apply`` keeps a copy of the whole object."""
+
+
+class RunRepository:
+    """The runs of a cluster. Every method may raise ApiError, ApiUnavailable and Refusal."""
+
+    def __init__(self, client: Client, pages: ObjectPages) -> None:
+        self._client = client
+        self._pages = pages
+
+    async def page(
+        self,
+        namespace: str | None,
+        *,
+        limit: int,
+        after: str,
+        instance: str | None,
+        phase: Phase | None,
+        source: str | None,
+    ) -> Collection:
+        """Return one page of runs without questions and answers, ordered by namespace and name."""
+        fields = [f"spec.agentRef={instance}"] if instance else []
+        if phase == "Pending":  # includes runs without a phase, which the operator has not reconciled yet
+            fields += [f"status.phase!={other}" for other in get_args(Phase) if other != phase]
+        elif phase:
+            fields.append(f"status.phase={phase}")
+        selectors = {"fieldSelector": ",".join(fields)} if fields else {}
+        if source:
+            selectors["labelSelector"] = f"{names.LABEL_SOURCE}={source}"
+        return await self._pages.page(RUNS, namespace, limit=limit, after=after, view=_without_content, **selectors)
+
+    async def get(self, namespace: str, name: str) -> Object:
+        """Return one run with its question and answer."""
+        return without_managed_fields(await self._client.get(RUNS, namespace, name))
+
+    async def cancel(self, namespace: str, name: str) -> Object:
+        """Set ``spec.cancel`` of a run and return the run; raise Refusal 409 if it has ended or is a server."""
+        run = await self._client.get(RUNS, namespace, name)
+        phase = run.get("status", {}).get("phase")
+        if phase in TERMINAL_PHASES:
+            raise refusals.conflict(f"the run has already ended: {phase}", reason="RunEnded")
+        if run["spec"].get("mode") == "server":
+            instance = run["spec"]["agentRef"]
+            message = f"this run is the web endpoint of instance {instance}; disable the web endpoint instead"
+            raise refusals.conflict(message, reason="ServerRun")
+        return without_managed_fields(await self._client.patch(RUNS, namespace, name, {"spec": {"cancel": True}}))
+
+    async def delete(self, namespace: str, name: str) -> None:
+        """Delete a run; Kubernetes deletes its pod too."""
+        run = await self._client.get(RUNS, namespace, name)
+        await self._client.delete(RUNS, namespace, name, uid=run["metadata"]["uid"])
+
+
+def _without_content(run: Object) -> Object:
+    run = without_managed_fields(run)
+    for part, omitted in _CONTENT.items():
+        if part in run:
+            run[part] = {key: value for key, value in run[part].items() if key not in omitted}
+    run["metadata"].get("annotations", {}).pop(_LAST_APPLIED, None)
+    return run
