@@ -7,11 +7,11 @@ from tests.fakes.kubernetes import FakeKubernetes, Object
 from tests.fakes.pod import TokenIssuer
 
 from sympozium_agent.agent import Agent
-from sympozium_agent.settings import AgentSettings, Timeouts
+from sympozium_agent.agent_settings import AgentSettings, Timeouts
 from sympozium_api import names
 from sympozium_api.resources import RUNS
 
-PATIENCE = Timeouts(first_pause=0.002, longest_pause=0.05, grace=2, farewell=0.5)
+PATIENCE = Timeouts(first_backoff=0.002, longest_backoff=0.05, delivery_grace=2, shutdown_grace=0.5)
 PROVIDER_KEY = "sk-provider"
 
 
@@ -52,4 +52,4 @@ class Agents:
             key_files=(folder / "api-key",),
             termination_file=folder / "termination-log",
         )
-        self.exit_codes[name] = await Agent(settings, asyncio.Event(), environ={}, patience=PATIENCE).run()
+        self.exit_codes[name] = await Agent(settings, asyncio.Event(), environ={}, timeouts=PATIENCE).run()

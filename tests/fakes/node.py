@@ -9,12 +9,12 @@ from tests.fakes.kubernetes import FakeKubernetes, Object
 from tests.fakes.pod import TokenIssuer
 
 from sympozium_agent.agent import Agent
-from sympozium_agent.settings import AgentSettings, Timeouts
+from sympozium_agent.agent_settings import AgentSettings, Timeouts
 from sympozium_api import names
 from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS
 
 GENERATION = "0a1b2c3d"
-_PATIENCE = Timeouts(first_pause=0.002, longest_pause=0.02, grace=2, farewell=0.5, linger=0)
+_PATIENCE = Timeouts(first_backoff=0.002, longest_backoff=0.02, delivery_grace=2, shutdown_grace=0.5, idle_exit_delay=0)
 _LOOK_SECONDS = 0.02
 _STARTED = "2026-01-01T00:00:00Z"
 
@@ -66,7 +66,7 @@ def started(
         instance="demo",
         idle_ttl=ttl,
     )
-    agent = Agent(settings, stop, environ={}, patience=_PATIENCE)
+    agent = Agent(settings, stop, environ={}, timeouts=_PATIENCE)
     return Pod(name, asyncio.create_task(agent.run()), own, stop)
 
 

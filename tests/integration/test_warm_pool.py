@@ -287,7 +287,7 @@ class TestWhoMayWait:
             asked = await http.get(f"{replica.surface}/instances/demo/prospect", headers=headers)
         assert asked.status_code == status
         if status == 200:
-            assert asked.json() == {"baseURL": model.url, "env": {}}
+            assert asked.json() == {"baseURL": model.url, "env": {}, "provider": "openai_compat"}
 
     @pytest.mark.parametrize(
         ("pod", "account"),

@@ -1,4 +1,4 @@
-"""The process of the agent's pod: ``python -I -m sympozium_agent``."""
+"""Entry point of the agent's pod: ``python -I -m sympozium_agent``."""
 
 import os
 import signal
@@ -6,11 +6,11 @@ import sys
 
 
 def main() -> int:
-    """Run one task; the process's exit code."""
-    # PID 1 ignores SIGTERM until somebody handles it, and the imports below take a tenth of a second.
+    """Run one task and return the process's exit code."""
+    # PID 1 ignores SIGTERM until a handler is set, and the imports below take a tenth of a second
     signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    from sympozium_agent.agent_settings import AgentSettings  # noqa: PLC0415 - see above
     from sympozium_agent.process import process  # noqa: PLC0415 - see above
-    from sympozium_agent.settings import AgentSettings  # noqa: PLC0415 - see above
 
     return process(AgentSettings.of(os.environ))
 
@@ -18,4 +18,4 @@ def main() -> int:
 if __name__ == "__main__":
     code = main()
     sys.stderr.flush()
-    os._exit(code)  # taking an interpreter down in order costs 20 ms of CPU, and the pod goes with it anyway
+    os._exit(code)  # an orderly exit of the interpreter takes 20 ms of CPU, and the pod ends with the process anyway

@@ -1,7 +1,7 @@
-"""From the chunks of a model's stream to its whole answer, and from a whole answer to one chunk. Pure.
+"""Completions: from the chunks of a model's stream to its whole answer, and from a whole answer to one chunk. Pure.
 
-The fields of a delta are open: models add their own (``reasoning_content``, ``audio``), so what a value is decides how
-its pieces are joined, not what it is called. Rules: OpenAI's API reference, "chat completion chunk object".
+The fields of a delta are open, because models add their own (``reasoning_content``, ``audio``). So the type of a value
+decides how its pieces are joined, not its name. Rules: OpenAI's API reference, "chat completion chunk object".
 """
 
 from collections.abc import Iterable
@@ -11,55 +11,55 @@ Object = dict[str, Any]
 
 _CONSTANT = frozenset({"id", "type", "role", "name"})
 """Strings that a delta holds whole; some servers repeat them in every chunk."""
-_OWN_PLACE = frozenset({"id", "object", "created", "model", "choices", "usage", "error"})
-"""Fields of a chunk that the caller's answer has from elsewhere."""
+_KNOWN_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage", "error"})
+"""Fields of a chunk that the caller's answer takes from elsewhere."""
 
 
-class Answer:
-    """All that a model has said so far."""
+class CompletionAccumulator:
+    """The model's answer as far as its chunks have arrived."""
 
     def __init__(self) -> None:
         self._pieces: dict[int, list[Object]] = {}
         self.usage: Object = {}
-        self.about: Object = {}
+        self.extra_fields: Object = {}
 
     def add(self, chunk: Object) -> None:
-        """Take in one chunk: an object with ``choices`` and perhaps ``usage``."""
+        """Add one chunk: an object with ``choices`` and perhaps ``usage``."""
         for choice in chunk.get("choices") or []:
             self._pieces.setdefault(choice.get("index") or 0, []).append(choice)
         if isinstance(usage := chunk.get("usage"), dict):
             self.usage = usage
-        self.about |= about(chunk)
+        self.extra_fields |= extra_fields(chunk)
 
     @property
     def is_empty(self) -> bool:
-        """Whether no choice has come so far."""
+        """True while no choice has arrived."""
         return not self._pieces
 
     def choices(self) -> list[Object]:
-        """The choices of a chat completion, by index."""
+        """Return the choices of a chat completion, by index."""
         return [_choice(index, self._pieces[index]) for index in sorted(self._pieces)]
 
 
-def about(chunk: Object) -> Object:
-    """What a chunk says beside its choices and its count: ``system_fingerprint``, ``service_tier``, a server's own fields."""
-    return {key: value for key, value in chunk.items() if key not in _OWN_PLACE and value is not None}
+def extra_fields(chunk: Object) -> Object:
+    """Return a chunk's fields beside choices and usage: ``system_fingerprint``, ``service_tier``, a server's own."""
+    return {key: value for key, value in chunk.items() if key not in _KNOWN_FIELDS and value is not None}
 
 
 def as_chat(choice: Object) -> Object:
-    """A choice of a legacy completion, whose text stands by itself, as one of a chat; any other as it is."""
+    """Return a legacy completion's choice, which has a ``text``, as a chat's; return any other choice as it is."""
     if "text" not in choice or "delta" in choice or "message" in choice:
         return choice
     return {key: value for key, value in choice.items() if key != "text"} | {"delta": {"content": choice["text"]}}
 
 
 def chunk_of(completion: Object) -> Object:
-    """A whole chat completion as the only chunk of a stream, for servers that do not stream."""
+    """Return a whole chat completion as the only chunk of a stream, for servers that do not stream."""
     return completion | {"choices": [_as_delta(choice) for choice in completion.get("choices") or []]}
 
 
 def joined(pieces: Iterable[Any]) -> Any:
-    """Join the pieces of one value: texts and lists in sequence, objects key by key, and of anything else the last."""
+    """Join the pieces of one value: texts and lists in sequence, objects key by key; of any other type, keep the last."""
     present = [piece for piece in pieces if piece is not None]
     match present:
         case []:
@@ -87,7 +87,7 @@ def _joined_field(key: str, values: list[Any]) -> Any:
 
 
 def _joined_lists(items: list[Any]) -> list[Any]:
-    """Items with an ``index`` (calls of tools) are joined with those of the same index, others stand for themselves."""
+    """Join items of the same ``index`` (tool calls) and keep items without an index as they are."""
     if not all(isinstance(item, dict) and isinstance(item.get("index"), int) for item in items):
         return items
     groups: dict[int, list[Object]] = {}
@@ -97,13 +97,13 @@ def _joined_lists(items: list[Any]) -> list[Any]:
 
 
 def _choice(index: int, pieces: list[Object]) -> Object:
-    """One choice: the deltas become the message, logprobs are lists that go on, of all else the last word counts."""
+    """Build one choice: join the deltas to the message, concatenate logprobs, and keep the last value of all other fields."""
     last = {key: value for piece in pieces for key, value in piece.items() if value is not None}
-    whole: Object = {"index": index, "message": _message([piece.get("delta") or {} for piece in pieces])}
+    choice: Object = {"index": index, "message": _message([piece.get("delta") or {} for piece in pieces])}
     if any("logprobs" in piece for piece in pieces):
-        whole["logprobs"] = joined(piece.get("logprobs") for piece in pieces)
-    others = {key: value for key, value in last.items() if key not in whole and key not in ("delta", "logprobs")}
-    return whole | {"finish_reason": None} | others
+        choice["logprobs"] = joined(piece.get("logprobs") for piece in pieces)
+    others = {key: value for key, value in last.items() if key not in choice and key not in ("delta", "logprobs")}
+    return choice | {"finish_reason": None} | others
 
 
 def _message(deltas: list[Object]) -> Object:

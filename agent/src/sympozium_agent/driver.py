@@ -1,37 +1,35 @@
-"""The work itself: drives ``loop``, hands every piece on as it comes, and turns whatever happens into an end record."""
+"""Driver of the loop: calls the model, forwards every piece as it arrives, and turns any result or failure into an end record."""
 
 import asyncio
 from collections.abc import MutableMapping
 from contextlib import aclosing
 
-from sympozium_agent.completion import Answer, about
-from sympozium_agent.log import failed, log
+from sympozium_agent.completion import CompletionAccumulator, extra_fields
+from sympozium_agent.log import log, log_failure
 from sympozium_agent.loop import CallModel, Finish, ModelError, converse
-from sympozium_agent.providers.openai_compat import Provider
-from sympozium_agent.runs_client import RecordDelivery
-from sympozium_agent.transport.preconnected import Spare
-from sympozium_api.agent_protocol import Delta, Done, End, Task, Usage, error
+from sympozium_agent.providers import Provider, provider_class
+from sympozium_agent.record_delivery import RecordDelivery
+from sympozium_agent.transport import ModelTransport
+from sympozium_api.agent_protocol import OPENAI_COMPAT, Delta, Done, End, Task, Usage, error
 
 
 class Driver:
-    """One task's work; records go to ``events``, ``key`` is the model's API key, the task's variables go to ``environ``,
-    and a ``spare`` connection is used where there is one.
-    """
+    """One task's driver: sends records to ``records`` and sets the task's variables in ``environ``; ``key`` is the model's API key."""
 
     def __init__(
-        self, events: RecordDelivery, key: str | None, environ: MutableMapping[str, str], spare: Spare
+        self, records: RecordDelivery, key: str | None, environ: MutableMapping[str, str], transport: ModelTransport
     ) -> None:
-        self._events = events
+        self._records = records
         self._key = key
         self._environ = environ
-        self._spare = spare
+        self._transport = transport
 
     async def run(self, task: Task) -> End:
-        """The end record of the task, whatever happens; only cancellation leaves without one."""
+        """Carry out the task and return its end record, whatever happens; only cancellation ends without one."""
         time = asyncio.get_running_loop().time
-        began = time()
+        started_at = time()
         end = await self._end(task)
-        end["durationMs"] = round((time() - began) * 1000)
+        end["durationMs"] = round((time() - started_at) * 1000)
         return end
 
     async def _end(self, task: Task) -> End:
@@ -43,39 +41,40 @@ class Driver:
         except ModelError as failure:
             log("model_failed", status=failure.status)
             return self._failure(failure)
-        except Exception as failure:  # noqa: BLE001 - an agent that fails ends its run instead of leaving it to be found lost
-            failed(failure)
+        except Exception as failure:  # noqa: BLE001 - without an end record the run would have to be found lost
+            log_failure(failure)
             return error("agent_error", f"the agent failed: {type(failure).__name__}", 500)
         done = Done(type="done", choices=finish.choices, usage=finish.usage, durationMs=0)
-        return Done(**done, about=finish.about) if finish.about else done
+        return Done(**done, about=finish.extra_fields) if finish.extra_fields else done
 
     async def _finish(self, task: Task) -> Finish:
-        self._environ.update(task["env"])  # before the model is called: proxies and certificate authorities are there
-        model = Provider(task["model"], self._key, self._spare)
+        self._environ.update(task["env"])  # before the model is called, because proxies and authorities are among them
+        target = task["model"]
+        provider = provider_class(target.get("provider", OPENAI_COMPAT))(target, self._key, self._transport)
         steps = converse(task["request"])
         step = next(steps)
         while isinstance(step, CallModel):
-            step = steps.send(await self._answer(model, step))
+            step = steps.send(await self._call(provider, step))
         return step
 
-    async def _answer(self, model: Provider, call: CallModel) -> Answer:
-        answer = Answer()
+    async def _call(self, provider: Provider, call: CallModel) -> CompletionAccumulator:
+        completion = CompletionAccumulator()
         log("model_called")
-        async with aclosing(model.stream(call.request)) as chunks:
+        async with aclosing(provider.stream(call.request)) as chunks:
             async for chunk in chunks:
                 if choices := chunk.get("choices"):
                     delta = Delta(type="delta", choices=choices)
-                    if beside := about(chunk):
-                        delta["about"] = beside
-                    self._events.push(delta)
-                if answer.is_empty:
+                    if extra := extra_fields(chunk):
+                        delta["about"] = extra
+                    self._records.push(delta)
+                if completion.is_empty:
                     log("model_answers")
-                answer.add(chunk)
-        if answer.is_empty:
+                completion.add(chunk)
+        if completion.is_empty:
             raise ModelError("the model answered without any choice")
-        if answer.usage:
-            self._events.push(Usage(type="usage", usage=answer.usage))
-        return answer
+        if completion.usage:
+            self._records.push(Usage(type="usage", usage=completion.usage))
+        return completion
 
     def _failure(self, failure: ModelError) -> End:
         message = failure.message.replace(self._key, "[key]") if self._key else failure.message

@@ -1,18 +1,18 @@
-"""The agent loop without I/O: what is to be done next, given what came of the last step.
+"""The agent loop without I/O: decides the next step from the result of the last one.
 
-A driver runs ``converse``, does what it yields and sends back what came. Tools of the agent's own will be one more step
-here, ``CallTool``, and one more branch in the driver.
+A driver runs ``converse``, carries out each step that it yields and sends the result back. Tools that the agent calls
+itself will be one more step here, ``CallTool``, and one more branch in the driver.
 """
 
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from sympozium_agent.completion import Answer
+from sympozium_agent.completion import CompletionAccumulator
 
 
 class ModelError(Exception):
-    """The model gave no answer; ``status`` is its own where it answered with an error, else 502."""
+    """A call of the model that failed; ``status`` is the model's own if it answered with an error, else 502."""
 
     def __init__(self, message: str, status: int = 502, code: str | None = None) -> None:
         super().__init__(message)
@@ -23,24 +23,24 @@ class ModelError(Exception):
 
 @dataclass(frozen=True)
 class CallModel:
-    """Send this chat completion request to the model, hand its deltas on as they come, and send back its Answer."""
+    """The step of sending this chat completion request to the model and forwarding its deltas; its result is the completion."""
 
     request: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Finish:
-    """The run has succeeded with these choices, this count of tokens and what else the model said."""
+    """The end of a run that succeeded: the choices, the count of tokens and the answer's other fields."""
 
     choices: list[dict[str, Any]]
     usage: dict[str, Any]
-    about: dict[str, Any]
+    extra_fields: dict[str, Any]
 
 
 Step = CallModel | Finish
 
 
-def converse(request: dict[str, Any]) -> Generator[Step, Answer, None]:
-    """One run: a question, an answer. Calls of tools in the answer are the caller's, who gave the tools."""
-    answer = yield CallModel(request)
-    yield Finish(answer.choices(), answer.usage, answer.about)
+def converse(request: dict[str, Any]) -> Generator[Step, CompletionAccumulator, None]:
+    """Yield the steps of one run: one call of the model, then the end. The caller, who gave the tools, executes calls of them."""
+    completion = yield CallModel(request)
+    yield Finish(completion.choices(), completion.usage, completion.extra_fields)

@@ -1,4 +1,4 @@
-"""The last resort for an end record that no runs surface acknowledged: the pod's termination message. Pure."""
+"""The pod's termination message: the last resort for an end record that no replica of the agent API acknowledged. Pure."""
 
 import json
 
@@ -6,27 +6,25 @@ from sympozium_api.agent_protocol import UNUSED, End, error
 from sympozium_api.environment import TERMINATION_MESSAGE_BYTES
 
 _LONGEST_QUOTE = 512
-"""Characters of an error's message that fit however JSON escapes them."""
+"""Characters of an error's message that fit, however JSON escapes them."""
 
 
 def unused_message() -> str:
-    """What says that the pod never had a task: its run, if it was just given one, may start anew."""
+    """Return the message of a pod that never had a task, so that a run that was just bound to the pod may start again."""
     return json.dumps({"type": UNUSED})
 
 
 def termination_message(end: End) -> str:
-    """The end record as JSON of at most 4096 bytes, or, where it is longer, an error record that says what was lost."""
-    whole = _compact(end)
-    if len(whole) <= TERMINATION_MESSAGE_BYTES:
-        return whole
+    """Return the end record as JSON of at most 4096 bytes, or, if it is longer, an error record that says what was lost."""
+    message = _compact(end)
+    if len(message) <= TERMINATION_MESSAGE_BYTES:
+        return message
     if end["type"] == "error":
         detail = end["error"]
         return _compact(
             error(detail["type"], detail["message"][:_LONGEST_QUOTE], detail["httpStatus"], end["durationMs"])
         )
-    lost = (
-        "the model answered, but no runs surface acknowledged the answer and it is too long for a termination message"
-    )
+    lost = "the model answered, but no replica acknowledged the answer, which is too long for a termination message"
     return _compact(error("answer_not_delivered", lost, 502, end["durationMs"]))
 
 

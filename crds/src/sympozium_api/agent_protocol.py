@@ -1,54 +1,64 @@
-"""What an agent pod and the runs surface (port 8081) say to one another, as JSON objects.
+"""The protocol between an agent's pod and the agent API (port 8081), as JSON objects, and the model's refusals that it carries.
 
 The pod asks for its task (``GET /runs/{name}/task``) and answers with records, one per line, in one open request
 (``POST /runs/{name}/events``): ``started``, any number of ``delta`` and ``usage``, then one end record, ``done`` or ``error``.
-Standard library only: the agent imports this.
+Standard library only, because the agent imports this module.
 """
 
+import json
 from typing import Any, Literal, NotRequired, TypedDict
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
-"""Longest line that the runs surface reads."""
+"""Longest line that the agent API reads."""
 
 END_RECORDS = ("done", "error")
 
 UNUSED = "unused"
-"""Type of the termination message of a pod that ended without ever having had a task: nothing was done in it."""
+"""Type of the termination message of a pod that ended without a task: the pod has called no model."""
+
+OPENAI_COMPAT = "openai_compat"
+"""Provider of OpenAI-compatible model servers, also of a task that names none: replicas before 0.3.0 do not."""
+
+MAX_REFUSAL_BYTES = 65536
+"""Bytes of a model's error response that are read."""
 
 
 class ModelTarget(TypedDict):
-    """Where and how the agent calls the model. Its API key is a file in the pod."""
+    """The model server and how the agent calls it. The API key is a file in the pod."""
 
     baseURL: str
     headers: dict[str, str]
+    provider: NotRequired[str]
+    """Name of the dialect that the server speaks. Default: OPENAI_COMPAT."""
 
 
 class WarmupHints(TypedDict):
-    """What the task of an idle pod will have in common with those of its instance, as far as the pod can prepare for it."""
+    """The part of the instance's tasks that is known in advance, so that an idle pod can prepare for its task."""
 
     baseURL: str
     env: dict[str, str]
+    provider: NotRequired[str]
 
 
 class Task(TypedDict):
-    """What one pod is to do."""
+    """The work of one pod."""
 
     run: str
     request: dict[str, Any]
-    """An OpenAI chat completion body, complete: the model's name, the system prompt first among the messages. Or, without
-    ``messages``, that of a legacy completion with its ``prompt``; the records of its answer are those of a chat."""
+    """A complete OpenAI chat completion body: the model's name, and the system prompt first among the messages. Without
+    ``messages`` it is the body of a legacy completion with its ``prompt``; its answer's records are those of a chat."""
     model: ModelTarget
     env: dict[str, str]
     timeoutSeconds: float
-    """Seconds that are left until the run's deadline."""
+    """Seconds left until the run's deadline."""
     surface: NotRequired[str]
-    """Base URL of the runs surface that holds the caller's connection, for a pod that was not told when it was made."""
+    """Base URL of the replica that holds the caller's connection, for a pod that was created before its run."""
     log: NotRequired[dict[str, str]]
-    """Fields of every line that the agent logs, by which it is found beside the other parts' lines."""
+    """Fields of every line that the agent logs, the same as in the other processes' lines about the run."""
 
 
 class Started(TypedDict):
-    """The agent has its task and begins; or, ``resumed``, goes on after a request in which records may have been lost."""
+    """The agent begins its task; or, ``resumed``, continues after a request in which records may have been lost."""
 
     type: Literal["started"]
     resumed: NotRequired[bool]
@@ -60,30 +70,30 @@ class Delta(TypedDict):
     type: Literal["delta"]
     choices: list[dict[str, Any]]
     about: NotRequired[dict[str, Any]]
-    """What the chunk says beside its choices, e.g. ``system_fingerprint`` and ``service_tier``."""
+    """The chunk's other fields, e.g. ``system_fingerprint`` and ``service_tier``."""
 
 
 class Usage(TypedDict):
-    """The model's own count, as it came."""
+    """The model's own count of tokens, as it came."""
 
     type: Literal["usage"]
     usage: dict[str, Any]
 
 
 class Done(TypedDict):
-    """The end of a run that succeeded: the whole answer, so that it can be stored by whoever receives it."""
+    """The end of a run that succeeded: the whole answer, so that any replica can store it."""
 
     type: Literal["done"]
     choices: list[dict[str, Any]]
     """As in a chat completion: ``index``, ``message``, ``finish_reason`` and, where asked for, ``logprobs``."""
     usage: dict[str, Any]
     about: NotRequired[dict[str, Any]]
-    """What the model says beside its choices and its count."""
+    """The answer's other fields, merged from all chunks."""
     durationMs: int
 
 
-class ErrorDetail(TypedDict):
-    """Why a run did not succeed; the same fields as ``status.error`` of an AgentRun."""
+class RunErrorDetail(TypedDict):
+    """The reason why a run did not succeed; the same fields as ``status.error`` of an AgentRun."""
 
     type: str
     message: str
@@ -95,7 +105,7 @@ class Error(TypedDict):
     """The end of a run that failed."""
 
     type: Literal["error"]
-    error: ErrorDetail
+    error: RunErrorDetail
     durationMs: int
 
 
@@ -104,9 +114,28 @@ End = Done | Error
 
 
 def error(kind: str, message: str, http_status: int, duration_ms: int = 0) -> Error:
-    """The end record of a run that failed; ``http_status`` is the model's own where it answered with one."""
+    """Return the end record of a run that failed; ``http_status`` is the model's own if the model answered with one."""
     return {
         "type": "error",
         "error": {"type": kind, "message": message[:4096], "httpStatus": http_status},
         "durationMs": duration_ms,
     }
+
+
+def parse_refusal(body: bytes) -> tuple[str, str | None]:
+    """Return message and code of a model's error response; a body that is not JSON is the message."""
+    text = body.decode(errors="replace").strip()
+    try:
+        return refusal_of(json.loads(text))
+    except (ValueError, RecursionError):
+        return text, None
+
+
+def refusal_of(body: Any) -> tuple[str, str | None]:
+    """Return message and code of an error object: OpenAI's ``error.message``, or the field that other servers use instead."""
+    detail = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(detail, dict):
+        return str(detail), None
+    message = detail.get("message") or detail.get("detail") or json.dumps(detail)
+    code = detail.get("code")
+    return str(message), None if code is None else str(code)

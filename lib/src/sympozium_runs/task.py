@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sympozium_api import effective, logs, skills
-from sympozium_api.agent_protocol import Task, WarmupHints
+from sympozium_api.agent_protocol import OPENAI_COMPAT, Task, WarmupHints
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_api.skills import InstalledSkill
@@ -28,7 +28,11 @@ def build(
     return {
         "run": run.metadata.name,
         "request": _request(run, instance, installed) | {"model": model.name},
-        "model": {"baseURL": model.base_url, "headers": agent.provider_headers | (trace.headers if trace else {})},
+        "model": {
+            "baseURL": model.base_url,
+            "headers": agent.provider_headers | (trace.headers if trace else {}),
+            "provider": OPENAI_COMPAT,
+        },
         "env": agent.env,
         "timeoutSeconds": seconds_left,
         "log": logs.about(run),
@@ -37,7 +41,8 @@ def build(
 
 def prospect(instance: SympoziumInstance) -> WarmupHints:
     """What the tasks of runs that name no model of their own have in common."""
-    return {"baseURL": effective.model(instance).base_url, "env": instance.spec.agents.default.env}
+    env = instance.spec.agents.default.env
+    return {"baseURL": effective.model(instance).base_url, "env": env, "provider": OPENAI_COMPAT}
 
 
 def _request(run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill]) -> dict[str, Any]:

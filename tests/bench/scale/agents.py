@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sympozium_agent.runs_client import Outcome, RecordDelivery, RunsClient, TaskRefused, Unused
-from sympozium_agent.settings import AgentSettings, Timeouts
+from sympozium_agent.agent_settings import AgentSettings, Timeouts
+from sympozium_agent.record_delivery import DeliveryOutcome, RecordDelivery
+from sympozium_agent.runs_client import RunsClient, TaskRefused, Unused
 from sympozium_agent.termination import unused_message
 from sympozium_api.agent_protocol import Delta, Done
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, Snapshot, from_environment, watch
@@ -80,9 +81,11 @@ class Agents:
         settings = AgentSettings.of({variable["name"]: variable.get("value", "") for variable in container["env"]})
         token = await self._token(pod)
         addresses = [await self._resolved(address) for address in settings.addresses]
-        mailbox = RunsClient(settings.run, addresses, token=lambda: token, patience=_PATIENCE)
+        mailbox = RunsClient(settings.run, addresses, token=lambda: token, timeouts=_PATIENCE)
         try:
-            task = await (mailbox.task() if settings.run else mailbox.any_task(settings.instance, settings.idle_ttl))
+            task = await (
+                mailbox.task() if settings.run else mailbox.claimed_task(settings.instance, settings.idle_ttl)
+            )
         except Unused:
             await self._end(pod, "unused", unused_message())
         except TaskRefused as refusal:
@@ -91,8 +94,8 @@ class Agents:
             self.tally.tasks[task["run"]].append(pod["metadata"]["name"])
             outcome = await _answer(mailbox)
             if settings.run is None:
-                await asyncio.sleep(_PATIENCE.linger)
-            await self._end(pod, outcome.value, code=int(outcome is Outcome.REFUSED))
+                await asyncio.sleep(_PATIENCE.idle_exit_delay)
+            await self._end(pod, outcome.value, code=int(outcome is DeliveryOutcome.REFUSED))
 
     async def _token(self, pod: Object) -> str:
         """As the kubelet gets it for the pod's volume."""
@@ -126,7 +129,7 @@ class Agents:
             await _persistently(lambda: self._client.patch(PODS, *place, {"status": status}, subresource="status"))
 
 
-async def _answer(mailbox: RunsClient) -> Outcome:
+async def _answer(mailbox: RunsClient) -> DeliveryOutcome:
     events = RecordDelivery(mailbox)
     message = {"role": "assistant", "content": ANSWER}
     events.push(Delta(type="delta", choices=[{"index": 0, "delta": message, "finish_reason": None}]))

@@ -9,11 +9,18 @@ from tests.fakes.model import Model, serving
 from tests.unit.agent.surface import Surface
 
 from sympozium_agent.agent import Agent
-from sympozium_agent.settings import AgentSettings, Timeouts
+from sympozium_agent.agent_settings import AgentSettings, Timeouts
 from sympozium_api.agent_protocol import Task
 
 QUICK = Timeouts(
-    connect=1, task=2, acknowledgement=0.2, first_pause=0.002, longest_pause=0.01, grace=0.3, farewell=0.3, linger=0
+    connect=1,
+    task=2,
+    acknowledgement=0.2,
+    first_backoff=0.002,
+    longest_backoff=0.01,
+    delivery_grace=0.3,
+    shutdown_grace=0.3,
+    idle_exit_delay=0,
 )
 KEY = "sk-the-models-key"
 TOKEN = "the-pods-token"
@@ -41,11 +48,11 @@ class Pod:
             termination_file=self.termination_file,
         )
 
-    async def run(self, *surfaces: Surface, patience: Timeouts = QUICK) -> int:
+    async def run(self, *surfaces: Surface, timeouts: Timeouts = QUICK) -> int:
         """The exit code of an agent that knows these replicas."""
         settings = self.settings(*(surface.url for surface in surfaces))
         async with asyncio.timeout(8):
-            return await Agent(settings, self.stop, environ=self.environ, patience=patience).run()
+            return await Agent(settings, self.stop, environ=self.environ, timeouts=timeouts).run()
 
     @property
     def termination_message(self) -> dict[str, Any] | None:

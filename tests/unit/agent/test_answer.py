@@ -4,13 +4,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sympozium_agent.completion import Answer, chunk_of
+from sympozium_agent.completion import CompletionAccumulator, chunk_of
 
 Object = dict[str, Any]
 
 
-def answer_of(*choices: Object) -> Answer:
-    answer = Answer()
+def answer_of(*choices: Object) -> CompletionAccumulator:
+    answer = CompletionAccumulator()
     for choice in choices:
         answer.add({"choices": [choice]})
     return answer
@@ -57,7 +57,7 @@ def test_however_an_answer_is_cut_the_message_is_the_same(
 @given(data=st.data(), contents=st.lists(texts, min_size=1, max_size=4))
 def test_choices_are_kept_apart_in_whatever_order_their_pieces_come(data: st.DataObject, contents: list[str]) -> None:
     queues = {index: data.draw(pieces(content)) for index, content in enumerate(contents)}
-    answer = Answer()
+    answer = CompletionAccumulator()
     while queues:
         index = data.draw(st.sampled_from(sorted(queues)))
         answer.add({"choices": [{"index": index, "delta": {"content": queues[index].pop(0)}}]})
@@ -118,7 +118,7 @@ def test_a_field_that_changes_its_type_does_not_break_the_answer() -> None:
 
 
 def test_the_last_count_of_tokens_counts() -> None:
-    answer = Answer()
+    answer = CompletionAccumulator()
     for usage in ({"total_tokens": 1}, {"total_tokens": 2}, None):
         answer.add({"choices": [], "usage": usage})
     assert answer.usage == {"total_tokens": 2}
@@ -134,6 +134,6 @@ def test_a_whole_completion_becomes_one_chunk_and_back() -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     message = {"role": "assistant", "content": None, "tool_calls": [call, call | {"id": "call_2"}]}
     completion = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls", "logprobs": None}]}
-    answer = Answer()
+    answer = CompletionAccumulator()
     answer.add(chunk_of(completion))
     assert answer.choices() == completion["choices"]

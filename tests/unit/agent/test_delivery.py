@@ -8,7 +8,7 @@ from tests.fakes.model import TOKENS, USAGE, Model
 from tests.unit.agent.conftest import KEY, PROMPT, QUICK, TOKEN, Pod, task_for
 from tests.unit.agent.surface import DIES_AT_ONCE, Reply, replica
 
-from sympozium_agent.settings import Timeouts
+from sympozium_agent.agent_settings import Timeouts
 
 
 async def test_a_run_ends_with_the_whole_answer_and_exit_code_0(pod: Pod, model: Model) -> None:
@@ -167,9 +167,9 @@ async def test_a_stopped_agent_says_that_it_was_terminated(pod: Pod, model: Mode
 
 
 async def test_a_stopped_agent_that_nobody_hears_leaves_after_its_farewell(pod: Pod, model: Model) -> None:
-    patient = dataclasses.replace(QUICK, grace=60.0, farewell=0.05)
+    patient = dataclasses.replace(QUICK, delivery_grace=60.0, shutdown_grace=0.05)
     async with replica(task_for(model, "hang"), events=[Reply(silent=True)]) as surface:
-        running = asyncio.create_task(pod.run(surface, patience=patient))
+        running = asyncio.create_task(pod.run(surface, timeouts=patient))
         await surface.until(records=1)
         pod.stop.set()
         assert await running == 1
@@ -190,8 +190,8 @@ async def test_an_agent_that_is_stopped_before_it_has_a_task_ends_the_run(pod: P
 async def test_an_answer_larger_than_a_record_may_be_is_an_error(pod: Pod, model: Model) -> None:
     long = [{"role": "user", "content": "x" * (4 * 1024 * 1024)}]
     async with replica(task_for(model, "echo", messages=long)) as surface:
-        patient = dataclasses.replace(QUICK, acknowledgement=2.0, grace=3.0)  # so much takes its time
-        assert await pod.run(surface, patience=patient) == 0
+        patient = dataclasses.replace(QUICK, acknowledgement=2.0, delivery_grace=3.0)  # so much takes its time
+        assert await pod.run(surface, timeouts=patient) == 0
     assert surface.end["error"]["type"] == "answer_too_large"
 
 
@@ -208,5 +208,5 @@ async def test_nothing_secret_and_no_content_is_logged(
 
 
 def test_the_default_patience_survives_a_rolling_update_of_the_surface() -> None:
-    assert Timeouts().grace >= 30
-    assert Timeouts().farewell <= 3
+    assert Timeouts().delivery_grace >= 30
+    assert Timeouts().shutdown_grace <= 3

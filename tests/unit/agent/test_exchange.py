@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from sympozium_agent.transport.http1 import Answer, Broken, exchange
+from sympozium_agent.transport.http1 import HttpResponse, TransportError, open_request
 
 CHUNKED = {"transfer-encoding": "chunked"}
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -34,9 +34,9 @@ async def test_an_answer_is_read_while_the_body_is_still_open() -> None:
         writer.write(b"HTTP/1.1 410 Gone\r\ncontent-length: 4\r\n\r\ngone")
         await writer.drain()
 
-    async with server(cancels) as url, exchange("POST", f"{url}/x", CHUNKED, connect=1) as request:
+    async with server(cancels) as url, open_request("POST", f"{url}/x", CHUNKED, connect_timeout=1) as request:
         request.send(b"begun\n")
-        assert await request.answer() == Answer(410, b"gone")
+        assert await request.response() == HttpResponse(410, b"gone")
         request.send(b"too late\n")
 
 
@@ -45,12 +45,12 @@ async def test_an_idle_connection_is_probed_so_that_a_peer_whose_node_is_gone_is
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
         await writer.drain()
 
-    async with server(answers) as url, exchange("GET", f"{url}/x", {}, connect=1) as request:
+    async with server(answers) as url, open_request("GET", f"{url}/x", {}, connect_timeout=1) as request:
         connection = request._writer.get_extra_info("socket")
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
         request.finish()
-        await request.answer()
+        await request.response()
 
 
 async def test_each_piece_leaves_as_its_own_chunk_at_once() -> None:
@@ -63,9 +63,9 @@ async def test_each_piece_leaves_as_its_own_chunk_at_once() -> None:
         )
         seen.append(await reader.readexactly(len(b"2\r\nb\n\r\n0\r\n\r\n")))
 
-    async with server(reads) as url, exchange("POST", f"{url}/x", CHUNKED, connect=1) as request:
+    async with server(reads) as url, open_request("POST", f"{url}/x", CHUNKED, connect_timeout=1) as request:
         request.send(b"a\n")
-        assert await request.answer() == Answer(200, b"{}")
+        assert await request.response() == HttpResponse(200, b"{}")
         request.send(b"b\n")
         request.finish()
         async with asyncio.timeout(1):
@@ -83,9 +83,9 @@ async def test_half_an_answer_is_none(sent: bytes) -> None:
         writer.write(sent)
         await writer.drain()
 
-    async with server(breaks) as url, exchange("POST", f"{url}/x", CHUNKED, connect=1) as request:
-        with pytest.raises(Broken):
-            await request.answer()
+    async with server(breaks) as url, open_request("POST", f"{url}/x", CHUNKED, connect_timeout=1) as request:
+        with pytest.raises(TransportError):
+            await request.response()
 
 
 async def test_a_reader_that_has_stopped_reading_counts_as_dead() -> None:
@@ -94,11 +94,11 @@ async def test_a_reader_that_has_stopped_reading_counts_as_dead() -> None:
     async def stalls(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
         await released.wait()
 
-    async with server(stalls) as url, exchange("POST", f"{url}/x", CHUNKED, connect=1) as request:
+    async with server(stalls) as url, open_request("POST", f"{url}/x", CHUNKED, connect_timeout=1) as request:
         for _ in range(40):
             request.send(b"x" * 1024 * 1024)
-        with pytest.raises(Broken):
-            await request.answer()
+        with pytest.raises(TransportError):
+            await request.response()
         released.set()
 
 
@@ -107,15 +107,15 @@ async def test_nobody_at_an_address_is_told_as_broken() -> None:
 
     async with server(unused) as url:
         pass
-    with pytest.raises(Broken, match="no connection"):
-        async with exchange("GET", f"{url}/x", {}, connect=1):
+    with pytest.raises(TransportError, match="no connection"):
+        async with open_request("GET", f"{url}/x", {}, connect_timeout=1):
             pass
 
 
 @pytest.mark.parametrize("steps", range(14))
 async def test_no_socket_is_lost_when_it_is_cancelled_as_it_connects(steps: int) -> None:
     async def connects(url: str) -> None:
-        async with exchange("POST", url, CHUNKED, connect=1):
+        async with open_request("POST", url, CHUNKED, connect_timeout=1):
             await asyncio.sleep(10)
 
     with socket.create_server(("127.0.0.1", 0)) as listener, warnings.catch_warnings(record=True) as lost:

@@ -8,15 +8,15 @@ from tests.unit.agent.conftest import QUICK, Pod, task_for
 from tests.unit.agent.surface import Reply, Surface, replica
 
 from sympozium_agent.agent import Agent
-from sympozium_agent.settings import AgentSettings, Timeouts
+from sympozium_agent.agent_settings import AgentSettings, Timeouts
 
 ASK_AGAIN = Reply(status=204)
 
 
-async def idle(pod: Pod, *surfaces: Surface, ttl: float = 60, patience: Timeouts = QUICK) -> int:
+async def idle(pod: Pod, *surfaces: Surface, ttl: float = 60, timeouts: Timeouts = QUICK) -> int:
     """The exit code of an idle agent."""
     settings = replace(pod.settings(*(surface.url for surface in surfaces)), run=None, instance="demo", idle_ttl=ttl)
-    return await Agent(settings, pod.stop, environ=pod.environ, patience=patience).run()
+    return await Agent(settings, pod.stop, environ=pod.environ, timeouts=timeouts).run()
 
 
 async def test_it_asks_until_it_is_given_a_run_and_does_that_one(pod: Pod, model: Model) -> None:
@@ -76,7 +76,7 @@ async def test_it_ends_when_its_time_is_over(pod: Pod) -> None:
 
 async def test_it_ends_where_no_surface_has_answered_for_long(pod: Pod) -> None:
     async with replica(None, tasks=[Reply(status=404)]) as surface:
-        assert await idle(pod, surface, patience=replace(QUICK, idle=0.05)) == 0
+        assert await idle(pod, surface, timeouts=replace(QUICK, idle=0.05)) == 0
     assert pod.termination_message == {"type": "unused"}
 
 

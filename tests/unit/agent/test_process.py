@@ -16,7 +16,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from sympozium_agent.process import process
-from sympozium_agent.settings import AgentSettings
+from sympozium_agent.agent_settings import AgentSettings
 url, directory = sys.argv[1], Path(sys.argv[2])
 sys.exit(process(AgentSettings("run-1", (url,), directory / "token", (directory / "api-key",), directory / "termination-log")))
 """
@@ -75,6 +75,6 @@ def test_a_pod_without_its_variables_exits_with_the_name_of_the_missing_one() ->
 
 
 def test_the_agent_imports_nothing_that_it_does_not_need() -> None:
-    script = "import sys, sympozium_agent.process, sympozium_agent.settings; print(*sys.modules)"
+    script = "import sys, sympozium_agent.process, sympozium_agent.agent_settings; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
     assert not HEAVY & set(found.stdout.split())

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sympozium_agent.settings import AgentSettings
+from sympozium_agent.agent_settings import AgentSettings
 from sympozium_api import environment
 
 

@@ -13,7 +13,7 @@ from tests.unit.agent.conftest import QUICK, Pod, task_for
 from tests.unit.agent.surface import Reply, replica
 
 from sympozium_agent.agent import Agent
-from sympozium_agent.transport.preconnected import Spare
+from sympozium_agent.transport.preconnected import Preconnection
 
 
 class Door:
@@ -60,7 +60,7 @@ async def answered(pod: Pod, door: Door, file: Path, *, after: int) -> int:
     async with door.open(file), replica(task_for(door.model), tasks=[Reply(status=204)]) as surface:
         surface.prospect = {"baseURL": door.model.url, "env": {}}
         settings = replace(pod.settings(surface.url), run=None, instance="demo", idle_ttl=60)
-        running = asyncio.create_task(Agent(settings, pod.stop, environ=pod.environ, patience=QUICK).run())
+        running = asyncio.create_task(Agent(settings, pod.stop, environ=pod.environ, timeouts=QUICK).run())
         async with asyncio.timeout(5):
             while door.entered < after:
                 await asyncio.sleep(0.001)
@@ -77,7 +77,7 @@ async def test_hands_were_shaken_before_the_run_came(pod: Pod, trusted: Path) ->
 async def test_one_that_the_model_closed_is_opened_again(
     pod: Pod, trusted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sympozium_agent.transport.preconnected._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("sympozium_agent.transport.preconnected._CHECK_SECONDS", 0.01)
     assert await answered(pod, Door(hasty=1), trusted, after=2) == 2
 
 
@@ -88,17 +88,17 @@ async def test_one_that_the_model_closes_as_it_is_used_costs_no_answer(pod: Pod,
 async def test_a_model_without_tls_is_not_connected_to() -> None:
     door = Door()
     async with door.open(None):
-        await Spare().keep(door.model.url)
+        await Preconnection().maintain(door.model.url)
     assert door.entered == 0
 
 
 async def test_a_connection_to_another_host_is_not_used(trusted: Path) -> None:
-    door, spare = Door(), Spare()
+    door, preconnection = Door(), Preconnection()
     async with door.open(trusted):
-        keeping = asyncio.create_task(spare.keep(door.model.url))
+        keeping = asyncio.create_task(preconnection.maintain(door.model.url))
         async with asyncio.timeout(5):
             while not door.entered:
                 await asyncio.sleep(0.001)
         keeping.cancel()
-        assert spare.take("https://another.example/v1/chat/completions") is None
-        assert spare.take(f"{door.model.url}/chat/completions") is None
+        assert preconnection.acquire("https://another.example/v1/chat/completions") is None
+        assert preconnection.acquire(f"{door.model.url}/chat/completions") is None

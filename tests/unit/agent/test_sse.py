@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sympozium_agent.transport.sse_parser import Parser
+from sympozium_agent.transport.sse_parser import SseParser
 
 lines = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=12)
 events = st.lists(st.lists(lines, min_size=1, max_size=3), max_size=4)
 
 
 def parsed(*received: bytes) -> list[str]:
-    parser = Parser()
+    parser = SseParser()
     return [event for piece in received for event in parser.feed(piece)] + parser.close()
 
 
@@ -26,7 +26,7 @@ def test_however_the_bytes_are_cut_the_events_are_the_same(
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_an_event_is_there_as_soon_as_its_empty_line_is(end: bytes) -> None:
-    assert Parser().feed(b"data: 1" + end + end) == ["1"]
+    assert SseParser().feed(b"data: 1" + end + end) == ["1"]
 
 
 def test_nothing_between_the_two_halves_of_a_line_end_changes_nothing() -> None:

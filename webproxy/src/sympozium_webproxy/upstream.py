@@ -1,6 +1,5 @@
 """The model server, as the web-proxy itself calls it: for embeddings only, which need no agent and so no pod."""
 
-import json
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,11 +10,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from sympozium_api import agent_protocol, effective
+from sympozium_api.environment import NO_PROXY, proxy_variable
 from sympozium_api.instance import SympoziumInstance
 
 _CONNECT_SECONDS = 10.0
-_LONGEST_REFUSAL = 65536
-"""Bytes of an error answer that are read."""
 
 
 class Failed(Exception):
@@ -64,24 +62,15 @@ def _authorities(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
 
 
 def _proxy(url: str, environ: Mapping[str, str]) -> str | None:
-    def variable(name: str) -> str | None:
-        return environ.get(name) or environ.get(name.upper())
-
     address = urlsplit(url)
-    spared = [name.strip().lstrip(".") for name in (variable("no_proxy") or "").split(",") if name.strip()]
+    spared = [name.strip().lstrip(".") for name in (proxy_variable(environ, NO_PROXY) or "").split(",") if name.strip()]
     host = address.hostname or ""
     if any(name in ("*", host) or host.endswith(f".{name}") for name in spared):
         return None
-    return variable(f"{address.scheme}_proxy") or variable("all_proxy")
+    return proxy_variable(environ, f"{address.scheme}_proxy") or proxy_variable(environ, "all_proxy")
 
 
 async def _refusal(response: aiohttp.ClientResponse, key: str | None) -> Failed:
-    text = (await response.content.read(_LONGEST_REFUSAL)).decode(errors="replace").strip()
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = text
-    error = found.get("error", found) if isinstance(found, dict) else found
-    message = str(error.get("message") or error) if isinstance(error, dict) else str(error)
+    message, _ = agent_protocol.parse_refusal(await response.content.read(agent_protocol.MAX_REFUSAL_BYTES))
     said = message.replace(key, "[key]") if key else message
     return Failed(said or f"the model answered {response.status}", response.status if response.status >= 400 else 502)

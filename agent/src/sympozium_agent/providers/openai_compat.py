@@ -1,4 +1,4 @@
-"""The model: streamed completions of an OpenAI-compatible server, of a conversation or (older) of a prompt."""
+"""OpenAI-compatible model servers: streamed chat completions, or legacy completions of a prompt."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -6,23 +6,19 @@ from typing import Any
 
 from sympozium_agent.completion import as_chat, chunk_of
 from sympozium_agent.loop import ModelError
-from sympozium_agent.transport.direct import post_for
-from sympozium_agent.transport.http1 import Broken, Response
-from sympozium_agent.transport.preconnected import Spare
-from sympozium_agent.transport.sse_parser import Parser
-from sympozium_api import agent_protocol
-
-_LONGEST_REFUSAL = 65536
-"""Bytes of an error answer that are read."""
+from sympozium_agent.transport import ModelTransport
+from sympozium_agent.transport.http1 import StreamedResponse, TransportError
+from sympozium_agent.transport.sse_parser import SseParser
+from sympozium_api.agent_protocol import MAX_REFUSAL_BYTES, ModelTarget, parse_refusal, refusal_of
 
 Chunk = dict[str, Any]
 
 
-class Provider:
+class OpenAICompatible:
     """One model; proxies and certificate authorities are those of the process's environment."""
 
-    def __init__(self, model: agent_protocol.ModelTarget, key: str | None, spare: Spare) -> None:
-        self._spare = spare
+    def __init__(self, model: ModelTarget, key: str | None, transport: ModelTransport) -> None:
+        self._transport = transport
         self._base_url = model["baseURL"].rstrip("/")
         self._headers = {
             "content-type": "application/json",
@@ -34,26 +30,26 @@ class Provider:
         self._headers |= {name.lower(): value for name, value in model["headers"].items()}
 
     async def stream(self, request: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
-        """The chunks of the model's answer as they come. Raises ModelError, also for an answer that was cut."""
+        """Yield the chunks of the model's answer as they arrive. Raises ModelError, also for an answer that was cut."""
         options = (request.get("stream_options") or {}) | {"include_usage": True}
         body = json.dumps(request | {"stream": True, "stream_options": options}).encode()
         url = f"{self._base_url}/{'chat/completions' if 'messages' in request else 'completions'}"
-        answered = False
+        has_response = False
         try:
-            async with post_for(url, self._spare)(url, self._headers, body) as response:
-                answered = True
+            async with self._transport.post(url, self._headers, body) as response:
+                has_response = True
                 if not 200 <= response.head.status < 300:
-                    raise await _refusal(response)
+                    raise await _refused(response)
                 async for chunk in _chunks(response):
                     yield chunk
-        except Broken as failure:
-            what = "the model's answer was cut" if answered else "model unreachable"
-            raise ModelError(f"{what}: {failure}") from failure
+        except TransportError as failure:
+            problem = "the model's answer was cut" if has_response else "model unreachable"
+            raise ModelError(f"{problem}: {failure}") from failure
 
 
-async def _chunks(response: Response) -> AsyncIterator[Chunk]:
+async def _chunks(response: StreamedResponse) -> AsyncIterator[Chunk]:
     if response.head.content_type.startswith("application/json"):
-        yield chunk_of(_chunk(b"".join([piece async for piece in response.pieces()])))
+        yield chunk_of(_chunk(b"".join([part async for part in response.body_chunks()])))
         return
     begun: set[Any] = set()
     finished: set[Any] = set()
@@ -65,17 +61,17 @@ async def _chunks(response: Response) -> AsyncIterator[Chunk]:
             for choice in chunk.get("choices") or []:
                 (finished if choice.get("finish_reason") else begun).add(choice.get("index"))
             yield chunk
-    except Broken:
+    except TransportError:
         if not finished or begun - finished:
             raise
     if not finished or begun - finished:
         raise ModelError("the model's answer was cut: its stream ended without a finish_reason")
 
 
-async def _events(response: Response) -> AsyncIterator[str]:
-    parser = Parser()
+async def _events(response: StreamedResponse) -> AsyncIterator[str]:
+    parser = SseParser()
     try:
-        async for received in response.pieces():
+        async for received in response.body_chunks():
             for data in parser.feed(received):
                 yield data
         for data in parser.close():
@@ -86,46 +82,32 @@ async def _events(response: Response) -> AsyncIterator[str]:
 
 def _chunk(data: str | bytes) -> Chunk:
     try:
-        found = json.loads(data)
+        chunk = json.loads(data)
     except (ValueError, RecursionError) as failure:
         raise ModelError("the model's answer is malformed: not JSON") from failure
-    if not isinstance(found, dict):
+    if not isinstance(chunk, dict):
         raise ModelError("the model's answer is malformed: not an object")
-    if found.get("error"):
-        raise _reported(found)
-    choices = found.get("choices") or []
+    if chunk.get("error"):
+        raise _reported(chunk)
+    choices = chunk.get("choices") or []
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise ModelError("the model's answer is malformed: its choices are not objects")
-    return found | {"choices": [as_chat(choice) for choice in choices]} if choices else found
+    return chunk | {"choices": [as_chat(choice) for choice in choices]} if choices else chunk
 
 
-async def _refusal(response: Response) -> ModelError:
+async def _refused(response: StreamedResponse) -> ModelError:
     body = b""
-    async for received in response.pieces():
+    async for received in response.body_chunks():
         body += received
-        if len(body) >= _LONGEST_REFUSAL:
+        if len(body) >= MAX_REFUSAL_BYTES:
             break
-    text = body.decode(errors="replace").strip()
-    answered = response.head.status
-    try:
-        message, code = _said(json.loads(text))
-    except (ValueError, RecursionError):
-        message, code = text, None
-    return ModelError(message or f"the model answered {answered}", answered if answered >= 400 else 502, code)
+    status = response.head.status
+    message, code = parse_refusal(body)
+    return ModelError(message or f"the model answered {status}", status if status >= 400 else 502, code)
 
 
-def _reported(frame: dict[str, Any]) -> ModelError:
-    """An error in the midst of a stream: some servers put an HTTP status into its ``code``."""
-    message, code = _said(frame)
+def _reported(chunk: Chunk) -> ModelError:
+    """Return the error in the middle of a stream. Some servers put an HTTP status into its ``code``."""
+    message, code = refusal_of(chunk)
     status = int(code) if code and code.isdecimal() and 400 <= int(code) <= 599 else 502
     return ModelError(message or "the model reported an error", status, code)
-
-
-def _said(body: Any) -> tuple[str, str | None]:
-    """Message and code of an error body: OpenAI's ``error.message``, or what other servers write instead."""
-    found = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(found, dict):
-        return str(found), None
-    message = found.get("message") or found.get("detail") or json.dumps(found)
-    code = found.get("code")
-    return str(message), None if code is None else str(code)

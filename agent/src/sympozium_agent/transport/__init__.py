@@ -1,1 +1,55 @@
-"""How bytes get to a server and back: HTTP/1.1, direct, through a proxy, over a connection opened before."""
+"""Transports: HTTP/1.1 to the agent API and, direct, preconnected or proxied, to the model server.
+
+``ModelTransport`` alone decides which way a request to the model server takes. Nothing here knows a run or a dialect.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from urllib.parse import urlsplit
+
+from sympozium_agent.transport import direct
+from sympozium_agent.transport.http1 import StreamedResponse
+from sympozium_agent.transport.preconnected import Preconnection
+from sympozium_api.environment import PROXY_VARIABLES, proxy_variable
+
+Post = Callable[[str, Mapping[str, str], bytes], AbstractAsyncContextManager[StreamedResponse]]
+
+
+class ModelTransport:
+    """Requests to the model server, each by the way that the process's environment asks for at that moment."""
+
+    def __init__(self) -> None:
+        self._preconnection = Preconnection()
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AbstractAsyncContextManager[StreamedResponse]:
+        """Post a body to a URL. Entering the context raises TransportError."""
+        if _needs_httpx2(url):
+            return _proxied_post()(url, headers, body)
+        return direct.post(url, headers, body, self._preconnection)
+
+    async def prepare(self, url: str) -> None:
+        """Prepare what a post to this URL needs, until cancelled."""
+        if _needs_httpx2(url):
+            _proxied_post()
+        else:
+            await self._preconnection.maintain(url)
+
+    def close(self) -> None:
+        """Close the connection that ``prepare`` opened, if no post has used it."""
+        self._preconnection.close()
+
+
+def _needs_httpx2(url: str) -> bool:
+    """Proxies, credentials in the URL and international host names are left to httpx2.
+
+    urllib.request could name the proxies too, but its import is as slow as the rest of this package's.
+    """
+    proxied = any(proxy_variable(os.environ, name) for name in PROXY_VARIABLES)
+    return proxied or not url.isascii() or "@" in urlsplit(url).netloc
+
+
+def _proxied_post() -> Post:
+    from sympozium_agent.transport import proxied  # noqa: PLC0415 - 65 ms that most pods need not spend
+
+    return proxied.post

@@ -1,80 +1,55 @@
-"""How a request gets to the model and the answer's bytes back: directly, or through a proxy with httpx2."""
+"""Requests to the model server over a connection of their own, without a proxy."""
 
-import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from sympozium_agent.transport.http1 import CONNECT_SECONDS, Broken, Connection, Exchange, Head, Response, exchange
-from sympozium_agent.transport.preconnected import Spare
-
-_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
-
-
-Post = Callable[[str, Mapping[str, str], bytes], AbstractAsyncContextManager[Response]]
-"""Posts a body with headers to a URL. Raises Broken."""
-
-
-def post_for(url: str, spare: Spare) -> Post:
-    """The way to this URL."""
-    return _indirect() if _is_beyond_us(url) else partial(direct, spare=spare)
+from sympozium_agent.transport.http1 import (
+    CONNECT_SECONDS,
+    Http1Request,
+    OpenConnection,
+    ResponseHead,
+    StreamedResponse,
+    TransportError,
+    open_request,
+)
+from sympozium_agent.transport.preconnected import Preconnection
 
 
-async def prepare(url: str, spare: Spare) -> None:
-    """Have ready whatever a post to this URL needs, until this is cancelled."""
-    if _is_beyond_us(url):
-        _indirect()
-    else:
-        await spare.keep(url)
-
-
-def _is_beyond_us(url: str) -> bool:
-    """What needs more than a connection of its own is left to httpx2."""
-    return _names_a_proxy(os.environ) or not url.isascii() or "@" in urlsplit(url).netloc
-
-
-def _indirect() -> Post:
-    from sympozium_agent.transport.proxied import post  # noqa: PLC0415 - 65 ms that most pods need not spend
-
-    return post
-
-
-def _names_a_proxy(environ: Mapping[str, str]) -> bool:
-    """Not asked of urllib.request, whose import is as slow as the rest of this package's."""
-    return any(environ.get(name) or environ.get(name.upper()) for name in _PROXY_VARIABLES)
-
-
-class _Direct:
-    def __init__(self, head: Head, request: Exchange) -> None:
+class _DirectResponse:
+    def __init__(self, head: ResponseHead, request: Http1Request) -> None:
         self.head = head
-        self.pieces = request.pieces
+        self.body_chunks = request.body_chunks
 
 
 @asynccontextmanager
-async def direct(url: str, headers: Mapping[str, str], body: bytes, spare: Spare) -> AsyncIterator[Response]:
-    """Post over a connection of its own. Certificate authorities are OpenSSL's, and those of SSL_CERT_FILE and SSL_CERT_DIR."""
+async def post(
+    url: str, headers: Mapping[str, str], body: bytes, preconnection: Preconnection
+) -> AsyncIterator[StreamedResponse]:
+    """Post over the preconnected or a new connection. Raises TransportError.
+
+    Trusted certificate authorities are those of OpenSSL, SSL_CERT_FILE and SSL_CERT_DIR.
+    """
     headers = {"content-length": str(len(body)), "accept-encoding": "identity"} | dict(headers)
-    opened = spare.take(url)
-    async with AsyncExitStack() as connections:
+    connection = preconnection.acquire(url)
+    async with AsyncExitStack() as requests:
         try:
-            response = await _begin(connections, url, headers, body, opened)
-        except Broken:
-            if opened is None:
+            response = await _send(requests, url, headers, body, connection)
+        except TransportError:
+            if connection is None:
                 raise
-            response = await _begin(connections, url, headers, body)  # as we spoke, the spare one's peer closed it
+            response = await _send(requests, url, headers, body)  # the peer closed the preconnected one meanwhile
         yield response
 
 
-async def _begin(
-    connections: AsyncExitStack,
+async def _send(
+    requests: AsyncExitStack,
     url: str,
     headers: Mapping[str, str],
     body: bytes,
-    spare: Connection | None = None,
-) -> _Direct:
-    asking = exchange("POST", url, headers, connect=CONNECT_SECONDS, spare=spare)
-    request = await connections.enter_async_context(asking)
+    connection: OpenConnection | None = None,
+) -> _DirectResponse:
+    opening = open_request("POST", url, headers, connect_timeout=CONNECT_SECONDS, connection=connection)
+    request = await requests.enter_async_context(opening)
     request.send(body)
     request.finish()
-    return _Direct(await request.head(), request)
+    return _DirectResponse(await request.response_head(), request)

@@ -1,9 +1,9 @@
-"""One HTTP/1.1 request over one connection, whose answer is read while its body is still being written.
+"""HTTP/1.1 client: one request over one connection, whose response is read while the request's body is still being written.
 
-Why not httpx2, for the runs surface: it reads no answer before the request's body has ended. An answer of 410 to an open
-events request, which then is closed, was noticed by httpx2 only at the third token after it, as a ReadError: the tokens
-written meanwhile were met by a reset, which destroys an unread answer. And for both peers: importing and setting up
-httpx2 takes 65 ms of a cold start, h11, the protocol machine on which it stands, 6 ms.
+The agent API is not called through httpx2, because httpx2 reads no response before the request's body has ended. When the
+agent API answered 410 to an open events request and closed it, httpx2 reported a ReadError at the third token after that:
+the tokens written meanwhile caused a reset, and a reset destroys an unread response. Neither is a model called through
+httpx2 without a reason: importing and setting up httpx2 takes 65 ms of a cold start, h11, on which httpx2 stands, takes 6 ms.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from urllib.parse import urlsplit
 import h11
 
 CONNECT_SECONDS = 10.0
-"""For a connection to the model."""
-_LARGEST_ANSWER = 64 * 1024 * 1024
-_LARGEST_HEAD = 100 * 1024
-_LARGEST_BACKLOG = 16 * 1024 * 1024
-"""Bytes that a peer may leave unread before it counts as dead."""
+"""Longest wait for a connection to the model server."""
+_MAX_BODY_BYTES = 64 * 1024 * 1024
+_MAX_HEAD_BYTES = 100 * 1024
+_MAX_UNSENT_BYTES = 16 * 1024 * 1024
+"""Bytes that a peer may leave unread before the connection is aborted."""
 _READ_BYTES = 65536
 
 
-class Broken(Exception):
-    """No connection, or it ended before a whole answer had come."""
+class TransportError(Exception):
+    """No connection, or a connection that ended before the whole response had arrived."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """A whole response."""
 
     status: int
@@ -38,68 +38,68 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Head:
-    """A response's status and content type, before its body."""
+class ResponseHead:
+    """A response's status and content type."""
 
     status: int
     content_type: str
 
 
-class Response(Protocol):
-    """An answer whose body is still to come."""
+class StreamedResponse(Protocol):
+    """A response whose body has not been read yet."""
 
     @property
-    def head(self) -> Head:
+    def head(self) -> ResponseHead:
         """Status and content type."""
 
-    def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises Broken."""
+    def body_chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives. Raises TransportError."""
 
 
-class Exchange:
-    """A request that was begun. ``send`` any number of times, ``finish`` once, and wait for the answer meanwhile."""
+class Http1Request:
+    """A request in progress. Call ``send`` any number of times and ``finish`` once; the response may be awaited meanwhile."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
 
     def begin(self, method: str, target: str, headers: Mapping[str, str]) -> None:
-        """Send the head. Raises Broken for headers that HTTP does not allow, without quoting them."""
+        """Send the head. Raises TransportError for headers that HTTP does not allow, without quoting them."""
         try:
             self._write(h11.Request(method=method, target=target, headers=list(headers.items())))
         except (h11.LocalProtocolError, UnicodeEncodeError) as failure:
-            raise Broken("the address or a header is not valid in HTTP") from failure
+            raise TransportError("the address or a header is not valid in HTTP") from failure
 
     def send(self, data: bytes) -> None:
-        """Send a piece of the body at once, as a chunk; what the transport cannot take yet leaves in one go later."""
+        """Send a piece of the body at once, as one chunk; the event loop sends later what the socket cannot take yet."""
         self._write(h11.Data(data=data))
 
     def finish(self) -> None:
         """End the body."""
         self._write(h11.EndOfMessage())
 
-    async def answer(self) -> Answer:
-        """The whole response, whenever it comes. Raises Broken."""
-        head = await self.head()
+    async def response(self) -> HttpResponse:
+        """Wait for the whole response. Raises TransportError."""
+        head = await self.response_head()
         body = bytearray()
-        async for piece in self.pieces():
-            body += piece
-            if len(body) > _LARGEST_ANSWER:
-                raise Broken("the answer is too large")
-        return Answer(head.status, bytes(body))
+        async for chunk in self.body_chunks():
+            body += chunk
+            if len(body) > _MAX_BODY_BYTES:
+                raise TransportError("the answer is too large")
+        return HttpResponse(head.status, bytes(body))
 
-    async def head(self) -> Head:
-        """The response as far as its body, whenever it comes. Raises Broken."""
+    async def response_head(self) -> ResponseHead:
+        """Wait for the response's status and headers. Raises TransportError."""
         while isinstance(event := await self._next_event(), h11.InformationalResponse):
             pass
         if not isinstance(event, h11.Response):
-            raise Broken("closed without an answer")
+            raise TransportError("closed without an answer")
         content_type = dict(event.headers).get(b"content-type", b"")
-        return Head(event.status_code, content_type.decode("latin-1"))
+        return ResponseHead(event.status_code, content_type.decode("latin-1"))
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The response's body after ``head``, as it comes. Raises Broken."""
+    async def body_chunks(self) -> AsyncIterator[bytes]:
+        """Yield the response's body, after ``response_head``, as it arrives. Raises TransportError."""
         while isinstance(event := await self._next_event(), h11.Data):
             yield bytes(event.data)
 
@@ -108,72 +108,77 @@ class Exchange:
             while not isinstance(event := self._http.next_event(), h11.Event):
                 self._http.receive_data(await self._reader.read(_READ_BYTES))
         except (OSError, h11.RemoteProtocolError) as failure:
-            raise Broken(str(failure)) from failure
+            raise TransportError(str(failure)) from failure
         return event
 
     def _write(self, event: h11.Event) -> None:
         transport = self._writer.transport
         if transport.is_closing():
-            return  # whoever waits for the answer hears of it
+            return  # the task that waits for the response gets the error
         self._writer.write(self._http.send(event) or b"")
-        if transport.get_write_buffer_size() > _LARGEST_BACKLOG:
+        if transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
             transport.abort()
 
 
-class Connection(NamedTuple):
-    """An open connection, on which nothing was said yet."""
+class OpenConnection(NamedTuple):
+    """An open connection that has carried no request yet."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     @property
     def is_closed(self) -> bool:
-        """Whether the peer has closed it, as far as is known."""
+        """True if the peer is known to have closed the connection."""
         return self.reader.at_eof() or self.writer.is_closing()
 
     def close(self) -> None:
-        """Nothing is left to be read or flushed."""
+        """Close the connection at once: nothing is left to be read or flushed."""
         self.writer.transport.abort()
 
 
-async def open_connection(url: str, within: float) -> Connection:
-    """A connection to a URL's host, within so many seconds. Raises Broken."""
+async def connect(url: str, timeout: float) -> OpenConnection:  # noqa: ASYNC109 - a value of Timeouts, which names it
+    """Connect to a URL's host within ``timeout`` seconds. Raises TransportError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
-        raise Broken("the address is neither http:// nor https://")
+        raise TransportError("the address is neither http:// nor https://")
     secure = parts.scheme == "https"
     try:
-        async with asyncio.timeout(within):
-            # without happy_eyeballs_delay, with which asyncio loses the socket when this is cancelled as it connects
-            opened = Connection(
+        async with asyncio.timeout(timeout):
+            # without happy_eyeballs_delay, because asyncio then loses the socket when it is cancelled while connecting
+            connection = OpenConnection(
                 *await asyncio.open_connection(
                     parts.hostname, parts.port or (443 if secure else 80), ssl=secure or None
                 )
             )
     except (OSError, ValueError) as failure:  # ValueError: no port, or no name that can be looked up
-        raise Broken(f"no connection: {failure or 'timed out'}") from failure
-    _notice_silence(opened.writer.get_extra_info("socket"))
-    return opened
+        raise TransportError(f"no connection: {failure or 'timed out'}") from failure
+    _enable_keepalive(connection.writer.get_extra_info("socket"))
+    return connection
 
 
 @asynccontextmanager
-async def exchange(
-    method: str, url: str, headers: Mapping[str, str], *, connect: float, spare: Connection | None = None
-) -> AsyncIterator[Exchange]:
-    """Open a connection within ``connect`` seconds, unless there is a spare one, and begin a request on it. Raises Broken."""
-    connection = spare or await open_connection(url, connect)
+async def open_request(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    connect_timeout: float,
+    connection: OpenConnection | None = None,
+) -> AsyncIterator[Http1Request]:
+    """Begin a request on ``connection``, or on a new one opened within ``connect_timeout`` seconds. Raises TransportError."""
+    connection = connection or await connect(url, connect_timeout)
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
-    opened = Exchange(connection.reader, connection.writer)
+    request = Http1Request(connection.reader, connection.writer)
     try:
-        opened.begin(method, target, {"host": parts.netloc, "connection": "close"} | dict(headers))
-        yield opened
+        request.begin(method, target, {"host": parts.netloc, "connection": "close"} | dict(headers))
+        yield request
     finally:
         connection.close()
 
 
-def _notice_silence(connection: socket.socket) -> None:
-    """Probe an idle connection: a peer whose node is gone says nothing, and is noticed within half a minute."""
+def _enable_keepalive(connection: socket.socket) -> None:
+    """Probe an idle connection, because a peer whose node is gone sends nothing: it is noticed within half a minute."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)

@@ -1,39 +1,39 @@
-"""A connection to the model that an idle pod holds open, so that its run waits for no handshake.
+"""A connection to the model server that an idle pod holds open, so that its run waits for no handshake.
 
-Only where a handshake is worth it: with TLS. An open connection costs some model servers a worker, and in a cluster a new one
-takes less than a millisecond.
+Only connections with TLS are held open. An open connection costs some model servers a worker, and a new connection
+without TLS takes less than a millisecond within a cluster.
 """
 
 import asyncio
 from urllib.parse import urlsplit
 
-from sympozium_agent.transport.http1 import CONNECT_SECONDS, Broken, Connection, open_connection
+from sympozium_agent.transport.http1 import CONNECT_SECONDS, OpenConnection, TransportError, connect
 
-_LOOK_SECONDS = 5.0
+_CHECK_SECONDS = 5.0
 
 
-class Spare:
-    """At most one connection, to the host of one URL."""
+class Preconnection:
+    """At most one open connection, to the host of one URL."""
 
     def __init__(self) -> None:
         self._origin: tuple[str, str] | None = None
-        self._connection: Connection | None = None
+        self._connection: OpenConnection | None = None
 
-    async def keep(self, url: str) -> None:
-        """Have a connection to this URL's host, and another one whenever the host has closed it, until this is cancelled."""
+    async def maintain(self, url: str) -> None:
+        """Connect to this URL's host, and reconnect whenever the host closes the connection, until cancelled."""
         self._origin = _origin(url)
-        pause = _LOOK_SECONDS
+        pause = _CHECK_SECONDS
         while self._origin[0] == "https":
             if self._connection is None or self._connection.is_closed:
                 self.close()
                 try:
-                    self._connection = await open_connection(url, CONNECT_SECONDS)
-                except Broken:
-                    pause = min(2 * pause, 60.0)  # the run will find out for itself
+                    self._connection = await connect(url, CONNECT_SECONDS)
+                except TransportError:
+                    pause = min(2 * pause, 60.0)  # the run reports the error if it lasts
             await asyncio.sleep(pause)
 
-    def take(self, url: str) -> Connection | None:
-        """The connection, if it is to this URL's host and still open; whoever takes it closes it."""
+    def acquire(self, url: str) -> OpenConnection | None:
+        """Return the connection if it leads to this URL's host and is still open. The caller closes it."""
         connection, self._connection = self._connection, None
         if connection is None or (_origin(url) == self._origin and not connection.is_closed):
             return connection
@@ -41,7 +41,7 @@ class Spare:
         return None
 
     def close(self) -> None:
-        """Nobody needs it any more."""
+        """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

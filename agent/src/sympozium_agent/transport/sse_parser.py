@@ -1,4 +1,4 @@
-"""Server-sent events from bytes, however they were cut. Pure. Rules: WHATWG HTML, "Parsing an event stream"."""
+"""Parser of server-sent events that arrive as bytes in arbitrary pieces. Pure. Rules: WHATWG HTML, "Parsing an event stream"."""
 
 import re
 
@@ -6,28 +6,28 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Parser:
-    """Feed it bytes, it returns the ``data`` of each event that is complete; comments and other fields are skipped."""
+class SseParser:
+    """Incremental parser that returns the ``data`` of each complete event and skips comments and other fields."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
         self._is_first_line = True
-        self._after_cr = False  # then a LF that follows belongs to the same line end
+        self._after_cr = False  # a LF that follows belongs to the same line end
 
     def feed(self, received: bytes) -> list[str]:
-        """Take bytes in. Raises UnicodeDecodeError."""
+        """Parse more bytes. Raises UnicodeDecodeError."""
         if self._after_cr and received:
             received, self._after_cr = received.removeprefix(b"\n"), False
         self._after_cr |= received.endswith(b"\r")
         *lines, self._rest = _LINE_END.split(self._rest + received)
-        return [event for line in lines if (event := self._take(line)) is not None]
+        return [event for line in lines if (event := self._parse_line(line)) is not None]
 
     def close(self) -> list[str]:
-        """The last event of a stream that ended without an empty line."""
-        return [event for line in (self._rest, b"") if (event := self._take(line)) is not None]
+        """Return the last event of a stream that ended without an empty line."""
+        return [event for line in (self._rest, b"") if (event := self._parse_line(line)) is not None]
 
-    def _take(self, line: bytes) -> str | None:
+    def _parse_line(self, line: bytes) -> str | None:
         if self._is_first_line:
             self._is_first_line = False
             line = line.removeprefix(_BYTE_ORDER_MARK)

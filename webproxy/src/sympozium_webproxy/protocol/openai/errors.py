@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sympozium_api.agent_protocol import ErrorDetail
+from sympozium_api.agent_protocol import RunErrorDetail
 
 _CALLERS_FAULT = (400, 404, 409, 413, 415, 422, 429)
 """What a model answers when the request is at fault: passed on, since only the caller can mend it."""
@@ -64,7 +64,7 @@ def too_many(message: str, *, code: str, headers: Mapping[str, str]) -> OpenAIEr
     return OpenAIError(429, message, type="rate_limit_error", code=code, headers=headers)
 
 
-def of_run(error: ErrorDetail) -> OpenAIError:
+def of_run(error: RunErrorDetail) -> OpenAIError:
     """How a run that failed is told to its caller.
 
     A model's refusal of the request keeps its status. Its refusal of the instance's own credentials, or its failure, is

@@ -1,0 +1,74 @@
+"""The agent's settings, from the variables of its pod, and its timeouts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from sympozium_api import environment
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """The run or instance that a pod serves, and the pod's files."""
+
+    run: str | None
+    """The pod's run; None: the pod waits for any run of ``instance``."""
+    addresses: tuple[str, ...]
+    """Base URLs of the agent API, the preferred one first. An idle pod waits at the first."""
+    token_file: Path = Path(environment.RUNS_TOKEN_FILE)
+    key_files: tuple[Path, ...] = tuple(Path(name) for name in environment.PROVIDER_KEY_FILES)
+    termination_file: Path = Path(environment.TERMINATION_MESSAGE_FILE)
+    instance: str = ""
+    idle_ttl: float = 0.0
+    """Seconds for which an idle pod waits."""
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """Parse the pod's variables. Raises SystemExit with the name of a variable that is missing."""
+        addresses = tuple(
+            url.strip().rstrip("/") for url in _required(environ, environment.RUNS_URLS).split(",") if url.strip()
+        )
+        if environ.get(environment.IDLE_TTL):
+            ttl, instance = float(environ[environment.IDLE_TTL]), _required(environ, environment.INSTANCE)
+            return cls(run=None, addresses=addresses, instance=instance, idle_ttl=ttl)
+        return cls(run=_required(environ, environment.RUN), addresses=addresses)
+
+    def token(self) -> str:
+        """Read the pod's token; again for each request, because the kubelet replaces it."""
+        return self.token_file.read_text().strip()
+
+    def key(self) -> str | None:
+        """Read the model's API key from the first of the files that exists."""
+        key_file = next((file for file in self.key_files if file.is_file()), None)
+        return key_file.read_text().strip() or None if key_file else None
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Longest waits in seconds."""
+
+    connect: float = 2.5
+    """A connection to the agent API: within a cluster it takes milliseconds, or the node is gone."""
+    task: float = 120.0
+    """The answer to one long poll; the agent API answers 204 well before."""
+    idle: float = 120.0
+    """Time without any answer to an idle pod's polls, after which the pod ends because nothing can claim it."""
+    acknowledgement: float = 10.0
+    """The answer to an end record, which is stored before it is acknowledged."""
+    first_backoff: float = 0.05
+    longest_backoff: float = 1.0
+    delivery_grace: float = 30.0
+    """Delivery of the end record beyond the run's deadline."""
+    shutdown_grace: float = 3.0
+    """Delivery of the end record after SIGTERM."""
+    idle_exit_delay: float = 5.0
+    """Delay of the exit of a pod that was idle, after its run: removing a pod costs a node more than a warm run does, and the
+    other runs of a burst go first."""
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip(" ,")
+    if not value:
+        raise SystemExit(f"{name} is not set")
+    return value
