@@ -14,7 +14,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import API_VERSION, WEB_ENDPOINT_SKILL
 from sympozium_api.skillpack import SkillPack
 from sympozium_api.skills import standing_instructions
-from sympozium_operator.policy.skills import Source, install, missing
+from sympozium_operator.policy.skill_resolution import Source, install, missing
 
 
 def manifests() -> list[Any]:

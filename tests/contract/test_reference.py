@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
 
-from sympozium_operator.metrics import OperatorMetrics
+from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_webproxy.metrics import WebProxyMetrics
 
@@ -65,11 +65,13 @@ def test_every_error_has_a_line_and_every_line_an_error() -> None:
 
 
 def reasons() -> set[str]:
-    """Reasons of conditions: what Finding is given, and the functions and exceptions that make one."""
+    """Reasons of conditions: what ConditionUpdate is given, and the functions and exceptions that make one."""
     found: set[str | None] = set()
     for call in calls("operator/src"):
-        chosen = [keyword.value for keyword in call.keywords if keyword.arg == "reason" and name_of(call) == "Finding"]
-        if name_of(call) in ("_refused", "_not_ready", "Trouble", "Stalled"):
+        chosen = [
+            keyword.value for keyword in call.keywords if keyword.arg == "reason" and name_of(call) == "ConditionUpdate"
+        ]
+        if name_of(call) in ("_refused", "_not_ready", "StartFailure", "Stalled"):
             chosen += call.args[:1]
         found |= {text(node) for value in chosen for node in ast.walk(value) if isinstance(node, ast.expr)}
     return {reason for reason in found if reason and re.fullmatch("([A-Z]+[a-z]+)+", reason)}
@@ -119,7 +121,9 @@ def test_the_dashboard_asks_for_metrics_that_exist_as_what_they_are() -> None:
 
 
 def event_reasons() -> set[str]:
-    return {reason for call in calls("operator/src") if name_of(call) == "News" and (reason := text(call.args[1]))}
+    return {
+        reason for call in calls("operator/src") if name_of(call) == "EventMessage" and (reason := text(call.args[1]))
+    }
 
 
 def test_every_event_has_a_line_and_every_line_an_event() -> None:

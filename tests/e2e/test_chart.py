@@ -18,8 +18,8 @@ from tests.unit.operator.golden import matches
 from sympozium_api.generate.crds import KINDS, definition
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack
-from sympozium_operator.desired.access import server_access
-from sympozium_operator.settings import from_environment
+from sympozium_operator.desired.rbac import server_access
+from sympozium_operator.operator_settings import from_environment
 
 CHART = ROOT / "charts/sympozium"
 NAMESPACE = "agents-system"

@@ -8,8 +8,8 @@ from tests.e2e.test_chart import CHART, helm, pick, pod_of, rendered, variables
 from tests.unit.operator.objects import instance, pack, server_run
 
 from sympozium_api import environment
-from sympozium_operator.desired import access, server
-from sympozium_operator.settings import from_environment
+from sympozium_operator.desired import rbac, web_proxy
+from sympozium_operator.operator_settings import from_environment
 
 ALL = ("metrics.serviceMonitor.enabled=true", "metrics.dashboard.enabled=true")
 
@@ -41,7 +41,7 @@ def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_the
     run = server_run()
     sidecar = pack().spec.sidecar
     assert sidecar
-    made = server.build(
+    made = web_proxy.build(
         run, instance(), sidecar, replicas=1, keys_secret="k", keys_version="1", account="u", pull_policy="Always"
     )
     [service] = [item for item in made if item["kind"] == "Service"]
@@ -49,7 +49,7 @@ def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_the
     assert spec["namespaceSelector"] == {"any": True}
     assert spec["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert spec["endpoints"][0]["port"] in [port["name"] for port in service["spec"]["ports"]]
-    assert access.SERVER_COMPONENT in spec["selector"]["matchLabels"].values()
+    assert rbac.SERVER_COMPONENT in spec["selector"]["matchLabels"].values()
 
 
 def test_labels_and_interval_reach_every_monitor() -> None:
@@ -78,7 +78,7 @@ def test_without_an_endpoint_nobody_is_told_of_tracing() -> None:
 def test_an_endpoint_reaches_web_proxies_by_the_operator_and_the_runs_server() -> None:
     documents = rendered("tracing.endpoint=http://collector:4318", "tracing.sampleRatio=0.25")
     settings = from_environment(variables(pod_of(documents, "sympozium-operator")))
-    of_proxies = dict(server.Tracing(settings.tracing_endpoint, settings.tracing_sample_ratio).variables)
+    of_proxies = dict(web_proxy.TraceExport(settings.tracing_endpoint, settings.tracing_sample_ratio).variables)
     assert of_proxies[environment.OTLP_ENDPOINT] == "http://collector:4318"
     assert variables(pod_of(documents, "sympozium-runs")) == of_proxies
 

@@ -26,15 +26,15 @@ from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
 from sympozium_api.clock import SystemClock
 from sympozium_api.resources import RUNS
 from sympozium_api.run import TERMINAL_PHASES, AgentRun
-from sympozium_operator.cluster.events import Events
-from sympozium_operator.desired.job import AgentPod
-from sympozium_operator.metrics import OperatorMetrics
-from sympozium_operator.outcome import Key, NotYet
-from sympozium_operator.policy.admission import Admission
-from sympozium_operator.policy.pool import Pace
-from sympozium_operator.policy.run import Limits
-from sympozium_operator.reconcile.pool import Pools
-from sympozium_operator.reconcile.run import Runs
+from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.desired.agent_job import AgentPod
+from sympozium_operator.operator_metrics import OperatorMetrics
+from sympozium_operator.policy.run_decision import RunLimits
+from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
+from sympozium_operator.reconcile.run_reconciler import RunReconciler
+from sympozium_operator.result import Key, RetryLater
+from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.pool_sizer import LaunchRate
 
 LOOK_SECONDS = 0.1
 """Between the operator's looks at a run."""
@@ -162,8 +162,10 @@ async def _operate(kubernetes: FakeKubernetes) -> None:
     """What the operator does about runs, without end."""
     clock, metrics, admission = SystemClock(), OperatorMetrics(), Admission()
     agent = AgentPod("example.com/agent:1", "IfNotPresent", {}, "http://runs:8081")
-    pools = Pools(kubernetes, clock, metrics, agent, Pace(3), lambda: False, 45)
-    runs = Runs(kubernetes, clock, admission, metrics, Events(kubernetes, clock), agent, Limits(45, 600), pools)
+    pools = PoolReconciler(kubernetes, clock, metrics, agent, LaunchRate(3), lambda: False, 45)
+    runs = RunReconciler(
+        kubernetes, clock, admission, metrics, EventRecorder(kubernetes, clock), agent, RunLimits(45, 600), pools
+    )
     seen: set[str] = set()
     while True:
         for name in seen - set(kubernetes.names(RUNS)):
@@ -174,7 +176,7 @@ async def _operate(kubernetes: FakeKubernetes) -> None:
                 run = AgentRun.model_validate(await kubernetes.get(RUNS, "default", name))
                 if not run.ended:
                     await runs.reconcile(run)
-            except (ApiError, NotYet):  # somebody was quicker: the next look goes by what there is now
+            except (ApiError, RetryLater):  # somebody was quicker: the next look goes by what there is now
                 continue
         await asyncio.sleep(LOOK_SECONDS)
 

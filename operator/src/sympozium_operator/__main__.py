@@ -16,32 +16,32 @@ from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType,
 from sympozium_api.clock import SystemClock
 from sympozium_api.names import FIELD_MANAGER
 from sympozium_api.resources import INSTANCES, RUNS, SKILL_PACKS
-from sympozium_operator import handlers, outside
-from sympozium_operator import settings as settings_module
-from sympozium_operator.cluster.events import Events
+from sympozium_operator import operator_settings as settings_module
+from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.lease import Lease, LeaseLost
-from sympozium_operator.desired.job import AgentPod
-from sympozium_operator.desired.network import Egress
-from sympozium_operator.desired.server import Tracing
-from sympozium_operator.leader import Leader
-from sympozium_operator.metrics import STUCK_AFTER, OperatorMetrics, served
-from sympozium_operator.policy.admission import Admission
-from sympozium_operator.policy.pool import Pace
-from sympozium_operator.policy.run import Limits
-from sympozium_operator.queue import WorkQueue
-from sympozium_operator.reconcile.config import Configs
-from sympozium_operator.reconcile.dispatch import Dispatch
-from sympozium_operator.reconcile.instance import Instances
-from sympozium_operator.reconcile.keys import ApiKeys
-from sympozium_operator.reconcile.network import NetworkPolicies
-from sympozium_operator.reconcile.pool import Pools
-from sympozium_operator.reconcile.prune import Pruner
-from sympozium_operator.reconcile.route import Routes
-from sympozium_operator.reconcile.run import Runs
-from sympozium_operator.reconcile.server import Servers
-from sympozium_operator.reconcile.skillpack import SkillPacks
-from sympozium_operator.reconcile.skills import Skills
-from sympozium_operator.settings import InvalidSetting, OperatorSettings
+from sympozium_operator.desired.agent_job import AgentPod
+from sympozium_operator.desired.network_policy import Egress
+from sympozium_operator.desired.web_proxy import TraceExport
+from sympozium_operator.operator_metrics import STUCK_AFTER, OperatorMetrics, served
+from sympozium_operator.operator_settings import InvalidSetting, OperatorSettings
+from sympozium_operator.policy.run_decision import RunLimits
+from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
+from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
+from sympozium_operator.reconcile.dispatcher import Dispatcher
+from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
+from sympozium_operator.reconcile.network_policies import NetworkPolicies
+from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
+from sympozium_operator.reconcile.route_reconciler import RouteReconciler
+from sympozium_operator.reconcile.run_pruner import RunPruner
+from sympozium_operator.reconcile.run_reconciler import RunReconciler
+from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
+from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
+from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
+from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.pool_sizer import LaunchRate
+from sympozium_operator.scheduling.work_queue import WorkQueue
+from sympozium_operator.watches import gateway_api, kopf_handlers
+from sympozium_operator.watches.resync import Leader
 
 _KINDS_AGAIN = 2.0
 """Seconds between looks whether the CRDs have come."""
@@ -57,10 +57,10 @@ def wire(
     *,
     admission: Admission,
     metrics: OperatorMetrics,
-    events: Events,
-    keys: ApiKeys,
-    skills: Skills,
-) -> Dispatch:
+    events: EventRecorder,
+    keys: ApiKeySecrets,
+    skills: SkillGatherer,
+) -> Dispatcher:
     """All reconcilers, with what they need."""
     clock = SystemClock()
     agent = AgentPod(
@@ -72,19 +72,23 @@ def wire(
     )
     egress = Egress(settings.namespace, settings.extra_agent_egress) if settings.network_policies else None
     policies = NetworkPolicies(client, egress)
-    tracing = Tracing(settings.tracing_endpoint, settings.tracing_sample_ratio) if settings.tracing_endpoint else None
-    limits = Limits(settings.start_timeout, settings.failed_job_retention)
-    pools = Pools(
-        client, clock, metrics, agent, Pace(settings.refill_rate), lambda: admission.full, settings.start_timeout
+    tracing = (
+        TraceExport(settings.tracing_endpoint, settings.tracing_sample_ratio) if settings.tracing_endpoint else None
     )
-    runs = Runs(client, clock, admission, metrics, events, agent, limits, pools)
-    routes = Routes(client, settings.namespace, settings.scopes)
-    return Dispatch(
+    limits = RunLimits(settings.start_timeout, settings.failed_job_retention)
+    pools = PoolReconciler(
+        client, clock, metrics, agent, LaunchRate(settings.refill_rate), lambda: admission.full, settings.start_timeout
+    )
+    runs = RunReconciler(client, clock, admission, metrics, events, agent, limits, pools)
+    routes = RouteReconciler(client, settings.namespace, settings.scopes)
+    return Dispatcher(
         client=client,
         metrics=metrics,
-        instances=Instances(client, clock, events, settings.namespace, policies, routes, skills, pools, runs.turns),
+        instances=InstanceReconciler(
+            client, clock, events, settings.namespace, policies, routes, skills, pools, runs.turns
+        ),
         runs=runs,
-        servers=Servers(
+        servers=ServerRunReconciler(
             client,
             clock,
             events,
@@ -95,8 +99,8 @@ def wire(
             template=settings.web_proxy_pod,
             tracing=tracing,
         ),
-        skill_packs=SkillPacks(client, settings.namespace, settings.scopes),
-        configs=Configs(client, clock, events, settings.namespace, settings.scopes),
+        skill_packs=SkillPackReconciler(client, settings.namespace, settings.scopes),
+        configs=ConfigReconciler(client, clock, events, settings.namespace, settings.scopes),
         pools=pools,
     )
 
@@ -106,20 +110,20 @@ async def main(settings: OperatorSettings) -> None:
     clock, admission, metrics = SystemClock(), Admission(), OperatorMetrics()
     stop = _told_to_stop()
     async with Client.connect(from_environment()) as client:
-        events = Events(client, clock)
-        keys = ApiKeys(client, events)
-        skills = Skills(client, settings.namespace)
+        events = EventRecorder(client, clock)
+        keys = ApiKeySecrets(client, events)
+        skills = SkillGatherer(client, settings.namespace)
         dispatch = wire(client, settings, admission=admission, metrics=metrics, events=events, keys=keys, skills=skills)
         queue = WorkQueue(dispatch, workers=settings.workers, loop=asyncio.get_running_loop())
         metrics.observe(queue, admission)
-        pruner = Pruner(client, clock, settings.scopes, settings.run_retention, settings.runs_kept)
+        pruner = RunPruner(client, clock, settings.scopes, settings.run_retention, settings.runs_kept)
         leader = Leader(client, queue, admission, pruner, keys, skills, settings)
         lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
         async with served(metrics, settings.metrics_port, alive=lambda: queue.stalled() < STUCK_AFTER):
             try:
                 await _first(_kinds_are_there(client, settings), stop.wait())
                 if not stop.is_set():
-                    watches = partial(outside.follow, client, queue.add, settings.namespace, settings.scopes)
+                    watches = partial(gateway_api.follow, client, queue.add, settings.namespace, settings.scopes)
                     await _first(await _kopf(settings, queue), _lead(lease, leader, metrics, watches), stop.wait())
             finally:
                 await queue.close()
@@ -139,8 +143,8 @@ async def _kopf(settings: OperatorSettings, queue: WorkQueue) -> Coroutine[Any, 
     """The watching by kopf, ready to run. It ends by itself only when a watch is beyond repair."""
     before = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
-        registry=handlers.registry(queue.add),
-        settings=handlers.settings(),
+        registry=kopf_handlers.registry(queue.add),
+        settings=kopf_handlers.settings(),
         identity=Identity(settings.identity),  # kopf's own guess asks for a user name, which a container has none of
         standalone=True,
         clusterwide=not settings.watch_namespaces,

@@ -8,25 +8,25 @@ from tests.unit.operator.objects import NAMESPACE, SYSTEM, run_object
 
 from sympozium_api import agent_protocol, names, terminal_status
 from sympozium_api.resources import EVENTS, INSTANCES, JOBS, RUNS
-from sympozium_operator.cluster.events import Events
-from sympozium_operator.desired.job import AgentPod
-from sympozium_operator.desired.network import Egress
-from sympozium_operator.metrics import OperatorMetrics
-from sympozium_operator.outcome import Key, Outcome
-from sympozium_operator.policy.admission import Admission
-from sympozium_operator.policy.pool import Pace
-from sympozium_operator.policy.run import Limits
-from sympozium_operator.reconcile.config import Configs
-from sympozium_operator.reconcile.dispatch import Dispatch
-from sympozium_operator.reconcile.instance import Instances
-from sympozium_operator.reconcile.keys import ApiKeys
-from sympozium_operator.reconcile.network import NetworkPolicies
-from sympozium_operator.reconcile.pool import Pools
-from sympozium_operator.reconcile.route import Routes
-from sympozium_operator.reconcile.run import Runs
-from sympozium_operator.reconcile.server import Servers
-from sympozium_operator.reconcile.skillpack import SkillPacks
-from sympozium_operator.reconcile.skills import Skills
+from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.desired.agent_job import AgentPod
+from sympozium_operator.desired.network_policy import Egress
+from sympozium_operator.operator_metrics import OperatorMetrics
+from sympozium_operator.policy.run_decision import RunLimits
+from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
+from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
+from sympozium_operator.reconcile.dispatcher import Dispatcher
+from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
+from sympozium_operator.reconcile.network_policies import NetworkPolicies
+from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
+from sympozium_operator.reconcile.route_reconciler import RouteReconciler
+from sympozium_operator.reconcile.run_reconciler import RunReconciler
+from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
+from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
+from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
+from sympozium_operator.result import Key, Result
+from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.pool_sizer import LaunchRate
 
 Object = dict[str, Any]
 
@@ -47,26 +47,34 @@ class World:
         """Another leader, that knows nothing; ``egress`` None: of an installation without NetworkPolicies."""
         self.admission, self.metrics = Admission(), OperatorMetrics()
         client, clock = self.cluster, self.clock
-        events = Events(client, clock)
-        self.keys = ApiKeys(client, events)
-        self.skills = Skills(client, SYSTEM)
+        events = EventRecorder(client, clock)
+        self.keys = ApiKeySecrets(client, events)
+        self.skills = SkillGatherer(client, SYSTEM)
         policies = NetworkPolicies(client, egress)
-        pools = Pools(client, clock, self.metrics, AGENT, Pace(3), lambda: self.admission.full, 45)
-        runs = Runs(client, clock, self.admission, self.metrics, events, AGENT, Limits(45, 600), pools)
-        self.dispatch = Dispatch(
+        pools = PoolReconciler(client, clock, self.metrics, AGENT, LaunchRate(3), lambda: self.admission.full, 45)
+        runs = RunReconciler(client, clock, self.admission, self.metrics, events, AGENT, RunLimits(45, 600), pools)
+        self.dispatch = Dispatcher(
             client=client,
             metrics=self.metrics,
-            instances=Instances(
-                client, clock, events, SYSTEM, policies, Routes(client, SYSTEM, (None,)), self.skills, pools, runs.turns
+            instances=InstanceReconciler(
+                client,
+                clock,
+                events,
+                SYSTEM,
+                policies,
+                RouteReconciler(client, SYSTEM, (None,)),
+                self.skills,
+                pools,
+                runs.turns,
             ),
             runs=runs,
-            servers=Servers(client, clock, events, SYSTEM, "IfNotPresent", self.keys, policies),
-            skill_packs=SkillPacks(client, SYSTEM, (None,)),
-            configs=Configs(client, clock, events, SYSTEM, (None,)),
+            servers=ServerRunReconciler(client, clock, events, SYSTEM, "IfNotPresent", self.keys, policies),
+            skill_packs=SkillPackReconciler(client, SYSTEM, (None,)),
+            configs=ConfigReconciler(client, clock, events, SYSTEM, (None,)),
             pools=pools,
         )
 
-    async def look(self, name: str = "q1", kind: Any = "run", namespace: str = NAMESPACE) -> Outcome:
+    async def look(self, name: str = "q1", kind: Any = "run", namespace: str = NAMESPACE) -> Result:
         return await self.dispatch(Key(kind, namespace, name))
 
     async def settle(self, name: str, kind: Any = "run", most: int = 20) -> None:
@@ -75,7 +83,7 @@ class World:
         for _ in range(most):
             if not ready:
                 return
-            ready += (await self.dispatch(ready.pop(0))).also
+            ready += (await self.dispatch(ready.pop(0))).enqueue
 
     def run(self, name: str = "q1") -> Object:
         return self.cluster.object(RUNS, name, NAMESPACE)

@@ -10,10 +10,11 @@ from tests.unit.operator.objects import WEB_ENDPOINT, instance, pack, run, serve
 
 from sympozium_api import environment, names
 from sympozium_api.instance import Autoscaling
-from sympozium_operator.desired import access, job, scaling, server
-from sympozium_operator.desired.server_run import server_run as build_server_run
+from sympozium_operator.desired import agent_job, rbac, scaling, web_proxy
+from sympozium_operator.desired.instance_children import agent_service_account
+from sympozium_operator.desired.instance_children import server_run as build_server_run
 
-AGENT = job.AgentPod(
+AGENT = agent_job.AgentPod(
     image="example.com/webproxy:1",
     pull_policy="IfNotPresent",
     resources={"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}},
@@ -24,7 +25,7 @@ KEYED: dict[str, Any] = {"authRefs": [{"provider": "openai", "secret": "openai-k
 
 
 def build(*, served: bool = False, of: dict[str, Any] | None = None, **kwargs: Any) -> dict[str, Any]:
-    return job.build(run(**kwargs), instance(**(of or {})), AGENT, served=served, deadline=605)
+    return agent_job.build(run(**kwargs), instance(**(of or {})), AGENT, served=served, deadline=605)
 
 
 JOBS = {
@@ -41,7 +42,7 @@ def test_jobs_are_as_reviewed(scenario: str) -> None:
 
 
 def served(**sidecar: Any) -> list[dict[str, Any]]:
-    return server.build(
+    return web_proxy.build(
         server_run(),
         instance(imagePullSecrets=[{"name": "registry"}] if sidecar else []),
         pack(**sidecar).spec.sidecar,  # type: ignore[arg-type]
@@ -49,7 +50,7 @@ def served(**sidecar: Any) -> list[dict[str, Any]]:
         keys_secret="alice-web-endpoint-web-api-key",
         keys_version="7",
         pull_policy="IfNotPresent",
-        tracing=server.Tracing("http://collector:4318", 0.25) if sidecar else None,
+        tracing=web_proxy.TraceExport("http://collector:4318", 0.25) if sidecar else None,
         account="uid-of-the-account",
     )
 
@@ -67,11 +68,11 @@ SIDECAR = {
 @pytest.mark.parametrize(
     ("scenario", "objects"),
     [
-        ("server", [*access.server_access(server_run()), *served()]),
+        ("server", [*rbac.server_access(server_run()), *served()]),
         ("server-with-everything", served(**SIDECAR)),
         ("server-scaled", scaling.build(server_run(), replicas=2, autoscaling=AUTOSCALING)),
-        ("server-key", [access.api_key(server_run(), lambda: "0123456789abcdef" * 3)]),
-        ("instance", [access.agent_service_account(instance()), build_server_run(instance(**WEB_ENDPOINT))]),
+        ("server-key", [rbac.api_key(server_run(), lambda: "0123456789abcdef" * 3)]),
+        ("instance", [agent_service_account(instance()), build_server_run(instance(**WEB_ENDPOINT))]),
     ],
 )
 def test_servers_and_instances_are_as_reviewed(scenario: str, objects: list[dict[str, Any]]) -> None:
@@ -145,7 +146,7 @@ def test_provider_keys_are_files_and_only_if_the_model_has_a_secret(of: dict[str
 )
 def test_only_a_plausible_reply_address_is_used(reply_to: str, *, plausible: bool) -> None:
     annotated = run(annotations={names.ANNOTATION_REPLY_TO: reply_to})
-    urls = job.runs_urls(annotated, "http://runs:8081", served=True)
+    urls = agent_job.runs_urls(annotated, "http://runs:8081", served=True)
     assert list(urls) == [
         *([reply_to.rstrip("/")] if plausible else []),
         "http://alice-web-endpoint-server.team.svc:8081",
@@ -154,7 +155,7 @@ def test_only_a_plausible_reply_address_is_used(reply_to: str, *, plausible: boo
 
 
 def test_the_web_proxys_role_holds_nothing_on_secrets() -> None:
-    [_, role, _] = access.server_access(server_run())
+    [_, role, _] = rbac.server_access(server_run())
     assert not [rule for rule in role["rules"] if "secrets" in rule["resources"]]
     [own] = [rule for rule in role["rules"] if rule["resources"] == ["sympoziuminstances"]]
     assert own["resourceNames"] == ["alice"]
@@ -171,7 +172,7 @@ def test_a_pack_cannot_take_the_place_of_what_the_web_proxy_must_know() -> None:
 def test_the_models_key_is_mounted_only_where_embeddings_are_offered(models: list[str], held: bool) -> None:
     offering = instance(model={"embeddingModels": models}, authRefs=[{"provider": "openai", "secret": "the-key"}])
     sidecar: Any = pack().spec.sidecar
-    [deployment, _] = server.build(
+    [deployment, _] = web_proxy.build(
         server_run(),
         offering,
         sidecar,
@@ -192,7 +193,7 @@ def test_the_models_key_is_mounted_only_where_embeddings_are_offered(models: lis
 
 def test_rate_limits_are_not_in_the_deployment() -> None:
     params: dict[str, Any] = {"skills": [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "777"}}]}
-    made = server.build(
+    made = web_proxy.build(
         server_run(),
         instance(**params),
         pack().spec.sidecar,  # type: ignore[arg-type]
@@ -216,8 +217,8 @@ POD: dict[str, Any] = {
 
 
 def test_what_the_installation_says_about_pods_is_in_them_and_takes_no_field_of_ours() -> None:
-    agent = job.AgentPod("i", "Always", {}, "http://runs:8081", POD)
-    [deployment, _] = server.build(
+    agent = agent_job.AgentPod("i", "Always", {}, "http://runs:8081", POD)
+    [deployment, _] = web_proxy.build(
         server_run(),
         instance(),
         pack().spec.sidecar,  # type: ignore[arg-type]
@@ -228,7 +229,7 @@ def test_what_the_installation_says_about_pods_is_in_them_and_takes_no_field_of_
         pull_policy="Always",
         template=POD,
     )
-    of_agent = job.build(run(), instance(), agent, served=False, deadline=1)
+    of_agent = agent_job.build(run(), instance(), agent, served=False, deadline=1)
     for made, own in ((of_agent, "q1"), (deployment, "alice-web-endpoint")):
         template = made["spec"]["template"]
         assert POD["spec"].items() <= template["spec"].items()

@@ -6,8 +6,8 @@ import pytest
 from tests.unit.operator.golden import matches
 from tests.unit.operator.objects import SYSTEM, config, server_run
 
-from sympozium_operator.desired import gateway, route
-from sympozium_operator.desired.route import Target
+from sympozium_operator.desired import gateway, http_route
+from sympozium_operator.desired.http_route import RouteTarget
 
 TLS: dict[str, Any] = {"enabled": True, "secretName": "wildcard"}
 CHOSEN = {"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}
@@ -31,8 +31,8 @@ def test_gateways_are_as_reviewed(scenario: str, asked: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_routes_are_as_reviewed(*, tls: bool) -> None:
-    target = Target(SYSTEM, "sympozium", "alice.example.com", tls=tls)
-    assert matches("route-with-tls" if tls else "route", route.build(server_run(), target))
+    target = RouteTarget(SYSTEM, "sympozium", "alice.example.com", tls=tls)
+    assert matches("route-with-tls" if tls else "route", http_route.build(server_run(), target))
 
 
 def test_cert_manager_is_told_by_an_annotation_and_a_secret_name_is_found_for_it() -> None:
@@ -71,13 +71,15 @@ def test_every_listener_takes_routes_from_the_same_namespaces(asked: Any, namesp
 
 
 def test_a_route_refers_to_nothing_in_another_namespace_but_its_gateway() -> None:
-    body = route.build(server_run(), Target(SYSTEM, "sympozium", "alice.example.com", tls=True))
+    body = http_route.build(server_run(), RouteTarget(SYSTEM, "sympozium", "alice.example.com", tls=True))
     [_, rule] = body["spec"]["rules"]
     assert [set(ref) for ref in rule["backendRefs"]] == [{"group", "kind", "name", "port"}]
     assert [ref["namespace"] for ref in body["spec"]["parentRefs"]] == [SYSTEM]
 
 
 def test_metrics_are_not_reached_from_outside() -> None:
-    rules = route.build(server_run(), Target(SYSTEM, "sympozium", "alice.example.com", tls=True))["spec"]["rules"]
+    rules = http_route.build(server_run(), RouteTarget(SYSTEM, "sympozium", "alice.example.com", tls=True))["spec"][
+        "rules"
+    ]
     assert [rule["matches"][0]["path"]["value"] for rule in rules] == ["/metrics", "/"]
     assert "backendRefs" not in rules[0]

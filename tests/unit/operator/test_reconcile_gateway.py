@@ -22,7 +22,7 @@ from tests.unit.operator.operator_world import World
 
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import CONFIGS, GATEWAYS, HTTP_ROUTES, INSTANCES
-from sympozium_operator.outcome import Key
+from sympozium_operator.result import Key
 
 ROUTE = "alice-web-endpoint-server"
 SERVICE_URL = f"http://{ROUTE}.{NAMESPACE}.svc:8080"
@@ -97,13 +97,13 @@ def warnings(world: World) -> list[str]:
 async def test_a_config_leads_to_a_gateway_and_looks_at_its_instances_when_it_is_ready(world: World) -> None:
     first = await look_at_config(world)
     assert world.cluster.object(CONFIGS, "default", SYSTEM)["status"]["phase"] == "Pending"
-    assert first.also == (Key("instance", NAMESPACE, "alice"),)
-    assert (await look_at_config(world)).also == ()
+    assert first.enqueue == (Key("instance", NAMESPACE, "alice"),)
+    assert (await look_at_config(world)).enqueue == ()
     [owner] = world.cluster.object(GATEWAYS, "sympozium", SYSTEM)["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"]) == ("SympoziumConfig", "default")
 
     world.cluster.put(world.cluster.object(GATEWAYS, "sympozium", SYSTEM) | {"status": gateway_status()})
-    assert (await look_at_config(world)).also == (Key("instance", NAMESPACE, "alice"),)
+    assert (await look_at_config(world)).enqueue == (Key("instance", NAMESPACE, "alice"),)
     status = world.cluster.object(CONFIGS, "default", SYSTEM)["status"]
     assert (status["phase"], status["gateway"]["address"]) == ("Ready", "192.0.2.7")
 
@@ -166,7 +166,7 @@ async def test_a_route_outlasts_a_gateway_that_is_not_ready_for_a_while(world: W
 async def test_a_route_follows_the_config(world: World) -> None:
     await routed(world)
     configure(world, baseDomain="example.net", name="edge", tls=TLS)
-    assert (await look_at_config(world)).also == (Key("instance", NAMESPACE, "alice"),)
+    assert (await look_at_config(world)).enqueue == (Key("instance", NAMESPACE, "alice"),)
     assert world.cluster.names(GATEWAYS) == ["edge"]
     await world.look("alice", "instance")
     assert hostnames(world) == ["alice.example.net"]
@@ -181,7 +181,7 @@ async def test_without_a_gateway_there_is_no_route(world: World, how: str) -> No
         configure(world, enabled=False)
     else:
         world.cluster.remove(CONFIGS, "default", SYSTEM)
-    assert (await look_at_config(world)).also == (Key("instance", NAMESPACE, "alice"),)
+    assert (await look_at_config(world)).enqueue == (Key("instance", NAMESPACE, "alice"),)
     await world.look("alice", "instance")
     assert world.cluster.names(GATEWAYS) == []
     assert world.cluster.names(HTTP_ROUTES) == []
@@ -276,7 +276,7 @@ class TestOneHostNameForTwo:
         assert (HTTP_ROUTES.plural, self.OTHER, ROUTE) not in two.cluster.objects
         assert (reason(two), reason(two, namespace=self.OTHER)) == ("Starting", "HostnameTaken")
         assert warnings(two) == ["HostnameTaken"]
-        assert (await two.look("alice", "instance", self.OTHER)).after == 5
+        assert (await two.look("alice", "instance", self.OTHER)).requeue_after == 5
 
     async def test_when_it_is_free_the_other_gets_it(self, two: World) -> None:
         await gateway_is_ready(two)
@@ -328,7 +328,7 @@ class TestOneHostNameForTwo:
 
 async def test_where_the_gateway_api_is_not_installed_only_the_config_says_so(world: World) -> None:
     world.cluster.absent |= {GATEWAYS, HTTP_ROUTES}
-    assert (await look_at_config(world)).after == 5
+    assert (await look_at_config(world)).requeue_after == 5
     [ready] = [
         c
         for c in world.cluster.object(CONFIGS, "default", SYSTEM)["status"]["conditions"]

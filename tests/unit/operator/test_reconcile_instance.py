@@ -30,7 +30,7 @@ from sympozium_api.resources import (
     SERVICES,
     SKILL_PACKS,
 )
-from sympozium_operator.outcome import Key, NotYet
+from sympozium_operator.result import Key, RetryLater
 
 RUN = "alice-web-endpoint"
 SERVER = f"{RUN}-server"
@@ -237,7 +237,7 @@ async def test_own_api_keys_must_be_there_and_what_ran_goes_on(world: World, key
     volumes = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["volumes"]
     assert volumes[0]["secret"]["secretName"] == KEY
     assert {c["type"]: c["reason"] for c in world.status(RUN)["conditions"]}["Accepted"] == reason
-    assert (await world.look(RUN)).after == 3
+    assert (await world.look(RUN)).requeue_after == 3
 
 
 async def test_an_invalid_spec_leaves_what_ran(world: World) -> None:
@@ -276,7 +276,7 @@ async def test_a_new_pack_rolls_the_deployment_out(world: World) -> None:
     await world.settle("alice", "instance")
     world.cluster.put(pack_object(image="example.com/webproxy:2"))
     outcome = await world.look("web-endpoint", "skillpack", SYSTEM)
-    assert outcome.also == (Key("instance", NAMESPACE, "alice"),)
+    assert outcome.enqueue == (Key("instance", NAMESPACE, "alice"),)
     assert world.cluster.object(SKILL_PACKS, "web-endpoint", SYSTEM)["status"] == {"phase": "Ready", "skillCount": 1}
     await world.settle("alice", "instance")
     [container] = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["containers"]
@@ -350,7 +350,7 @@ async def test_a_child_that_belongs_to_a_run_that_is_going_is_waited_for(world: 
         }
     )
     await world.look("alice", "instance")
-    with pytest.raises(NotYet):
+    with pytest.raises(RetryLater):
         await world.look(RUN)
     world.cluster.remove(SERVICES, SERVER, NAMESPACE)
     await world.look(RUN)
@@ -372,10 +372,10 @@ async def test_a_run_in_mode_server_that_the_operator_did_not_ask_for_gets_nothi
 
 async def test_the_models_secret_is_looked_for_until_it_is_there() -> None:
     world = World(instance_object(authRefs=[{"provider": "openai", "secret": "keys"}]))
-    assert (await world.look("alice", "instance")).after == 5
+    assert (await world.look("alice", "instance")).requeue_after == 5
     assert world.instance_status()["phase"] == "Pending"
     world.cluster.put(secret_object("keys", "OPENAI_API_KEY"))
-    assert (await world.look("alice", "instance")).after is None
+    assert (await world.look("alice", "instance")).requeue_after is None
     assert world.instance_status()["phase"] == "Running"
 
 
@@ -388,5 +388,5 @@ async def test_an_event_that_cannot_be_written_holds_nothing_up() -> None:
 
 async def test_an_instance_that_is_gone_needs_nothing() -> None:
     world = World()
-    assert (await world.look("alice", "instance")).after is None
+    assert (await world.look("alice", "instance")).requeue_after is None
     assert world.writes() == []

@@ -18,7 +18,7 @@ from tests.unit.operator.operator_world import World
 from sympozium_api import names
 from sympozium_api.client import ResourceType
 from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS
-from sympozium_operator.outcome import Key
+from sympozium_operator.result import Key
 
 Object = dict[str, Any]
 
@@ -91,7 +91,7 @@ def claim(world: World, job_name: str, run: str = "q1") -> None:
 async def test_a_pool_is_filled_at_a_pace_and_no_further() -> None:
     world = World(pooled(size=4), pack_object())
     await world.look("alice", "instance")
-    assert (await world.look("alice", "pool")).after == pytest.approx(1 / 3, abs=0.2)
+    assert (await world.look("alice", "pool")).requeue_after == pytest.approx(1 / 3, abs=0.2)
     assert len(idle_names(world)) == 2
     assert len(await fill(world)) == 4
     assert world.writes().count(("create", "jobs")) == 4
@@ -170,7 +170,7 @@ async def test_an_idle_pod_that_finds_no_room_is_taken_away_and_made_later() -> 
     await world.look("alice", "pool")
     assert idle_names(world) == []
     world.clock.advance(1)
-    assert (await world.look("alice", "pool")).after == pytest.approx(1)
+    assert (await world.look("alice", "pool")).requeue_after == pytest.approx(1)
     assert idle_names(world) == []
 
 
@@ -299,7 +299,7 @@ class TestAClaimedRun:
         [name, _] = await fill(world)
         claim(world, name)
         world.cluster.remove(JOBS, name, NAMESPACE)
-        assert (await world.look()).after == 5
+        assert (await world.look()).requeue_after == 5
         world.clock.advance(5)
         await world.look()
         assert world.status()["error"]["type"] == "lost"
@@ -338,7 +338,7 @@ class TestAClaimedRun:
         pod_of(world, name, terminated(1), "Failed")
         world.restart()
         outcome = await world.look("alice", "pool")
-        assert Key("run", NAMESPACE, "q1") in outcome.also
+        assert Key("run", NAMESPACE, "q1") in outcome.enqueue
         assert name in world.cluster.names(JOBS)
         await world.look()
         assert world.status()["error"]["type"] == "lost"
@@ -416,7 +416,7 @@ class TestARunThatNobodyMadeForAPod:
         await fill(world)
         world.ask("q1")
         world.writes()
-        assert (await world.look()).after == 0.3
+        assert (await world.look()).requeue_after == 0.3
         assert world.writes() == []
         await world.look()
         assert world.writes() == [("patch", "agentruns/status"), ("create", "jobs")]

@@ -20,7 +20,7 @@ from tests.unit.operator.operator_world import World
 from sympozium_api import agent_protocol, names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import EVENTS, JOBS, NODES, PODS, RUNS
-from sympozium_operator.outcome import Key
+from sympozium_operator.result import Key
 
 JOB = names.job("q1", "uid-of-q1")
 
@@ -47,7 +47,7 @@ async def test_a_short_run_costs_two_writes_of_ours(world: World) -> None:
 
 
 async def test_a_run_that_was_just_started_is_looked_at_after_a_second(world: World) -> None:
-    assert (await world.look()).after == 1
+    assert (await world.look()).requeue_after == 1
     assert world.job()["metadata"]["ownerReferences"][0]["uid"] == world.run()["metadata"]["uid"]
 
 
@@ -55,7 +55,7 @@ async def test_a_run_that_goes_on_is_said_to_run_once(world: World) -> None:
     await world.look()
     pod(world, state=running(1), phase="Running")
     world.clock.advance(2)
-    assert (await world.look()).after == 633
+    assert (await world.look()).requeue_after == 633
     await world.look()
     assert world.writes() == [("create", "jobs"), ("patch", "agentruns/status")]
     assert world.status()["phase"] == "Running"
@@ -74,7 +74,7 @@ async def test_another_leader_takes_a_run_up_where_it_is(world: World) -> None:
 async def test_a_job_that_another_leader_made_meanwhile_is_the_runs_own(world: World) -> None:
     world.cluster.meanwhile("create", JOBS, lambda: world.cluster.put(job_object()))
     await world.look()
-    assert (await world.look()).after == 1
+    assert (await world.look()).requeue_after == 1
     assert world.writes() == []
 
 
@@ -115,7 +115,7 @@ async def test_the_cancelled_runs_job_goes_with_it(world: World) -> None:
 
 async def test_a_run_waits_for_its_instance() -> None:
     world = World(run_object())
-    assert (await world.look()).after == 5
+    assert (await world.look()).requeue_after == 5
     await world.look()
     assert world.writes() == [("patch", "agentruns/status")]
     assert world.status()["phase"] == "Pending"
@@ -242,7 +242,7 @@ async def test_no_more_jobs_are_made_while_a_pod_waits_for_room(world: World) ->
     await world.look("q2")
     assert world.cluster.names(JOBS) == [JOB]
     pod(world, conditions=[], state=running(2), phase="Running")
-    assert (await world.look()).also == (Key("run", NAMESPACE, "q2"),)
+    assert (await world.look()).enqueue == (Key("run", NAMESPACE, "q2"),)
     await world.look("q2")
     assert len(world.cluster.names(JOBS)) == 2
 
@@ -251,7 +251,7 @@ async def test_the_job_of_a_failed_run_is_kept_and_then_deleted(world: World) ->
     await world.look()
     world.end("q1", agent_protocol.error("model_error", "no", 500))
     world.cluster.put(world.job() | {"status": {"failed": 1}})
-    assert (await world.look()).after == 600
+    assert (await world.look()).requeue_after == 600
     world.clock.advance(600)
     await world.look()
     assert world.cluster.names(JOBS) == []
@@ -266,7 +266,7 @@ async def test_runs_start_first_come_first_served_and_no_more_than_the_limit() -
     assert len(world.cluster.names(JOBS)) == 2
     world.answer("b")
     outcome = await world.look("b")
-    assert outcome.also == (Key("run", NAMESPACE, "c"),)
+    assert outcome.enqueue == (Key("run", NAMESPACE, "c"),)
     await world.look("d")
     assert len(world.cluster.names(JOBS)) == 1
     await world.look("c")
@@ -280,7 +280,7 @@ async def test_a_run_that_waits_for_a_moment_costs_no_write() -> None:
     world.ask("a", "b")
     await world.look("a")
     world.writes()
-    assert (await world.look("b")).after == 2
+    assert (await world.look("b")).requeue_after == 2
     assert world.writes() == []
 
 
@@ -290,7 +290,7 @@ async def test_a_deleted_run_leaves_its_place_to_the_next_one() -> None:
     await world.look("a")
     await world.look("b")
     world.cluster.remove(RUNS, "a", NAMESPACE)
-    assert (await world.look("a")).also == (Key("run", NAMESPACE, "b"),)
+    assert (await world.look("a")).enqueue == (Key("run", NAMESPACE, "b"),)
     await world.look("b")
     assert world.job("b")
 
@@ -310,9 +310,9 @@ async def test_a_run_that_waits_for_longer_is_told_its_place_now_and_then() -> N
     for name in ("q1", "q2", "q3"):
         await world.look(name)
     world.writes()
-    assert (await world.look("q3")).after == 2
+    assert (await world.look("q3")).requeue_after == 2
     world.clock.advance(2)
-    assert (await world.look("q3")).after == 15
+    assert (await world.look("q3")).requeue_after == 15
     assert world.status("q3") == {"phase": "Pending", "queuePosition": 2}
     world.clock.advance(5)
     await world.look("q3")

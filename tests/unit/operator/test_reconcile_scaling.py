@@ -106,7 +106,7 @@ async def test_switched_off_its_pods_finish_and_only_then_their_rights_go(world:
     assert world.cluster.names(DEPLOYMENTS) == []
     assert [len(world.cluster.names(kind)) for kind in KEPT] == [1] * len(KEPT)
     assert {c["type"]: c["reason"] for c in world.status(RUN)["conditions"]}["Started"] == "Draining"
-    assert (await world.look(RUN)).after == 3
+    assert (await world.look(RUN)).requeue_after == 3
     world.writes()
     await world.look(RUN)
     assert world.writes() == []
@@ -120,7 +120,7 @@ async def test_a_pod_that_outstays_its_grace_period_is_not_waited_for(world: Wor
     pod(world, deletionTimestamp=at(630))
     await switch(world, on=False)
     world.clock.advance(631)
-    assert (await world.look(RUN)).after == 3
+    assert (await world.look(RUN)).requeue_after == 3
     world.clock.advance(30)
     await world.look(RUN)
     assert world.cluster.names(RUNS) == []

@@ -8,7 +8,7 @@ from tests.unit.operator.operator_world import World
 
 from sympozium_api import names, skills
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, SKILL_PACKS
-from sympozium_operator.outcome import Key
+from sympozium_operator.result import Key
 
 Object = dict[str, Any]
 KEPT = "alice-installed-skills"

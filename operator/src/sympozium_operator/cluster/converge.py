@@ -8,9 +8,9 @@ from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, Client, ResourceType
 from sympozium_api.names import FIELD_MANAGER
 from sympozium_api.resources import Object
-from sympozium_operator.desired.differs import differs, stamped
-from sympozium_operator.outcome import NotYet
-from sympozium_operator.policy.pods import controller_uid
+from sympozium_operator.desired.drift import has_drifted, with_applied_digest
+from sympozium_operator.policy.pod_status import controller_uid
+from sympozium_operator.result import RetryLater
 
 _TYPES = {
     kind.kind: kind
@@ -34,7 +34,7 @@ _TYPES = {
 
 async def converge(client: Client, desired: Sequence[Object]) -> list[Object]:
     """The live objects after those that differ were applied, in the order given."""
-    wanted = [stamped(body) for body in desired]
+    wanted = [with_applied_digest(body) for body in desired]
     live = await asyncio.gather(*(client.find(*_address(body)) for body in wanted))
     return [await _converge(client, there, body) for there, body in zip(live, wanted, strict=True)]
 
@@ -51,8 +51,8 @@ async def _converge(client: Client, live: Object | None, desired: Object) -> Obj
     if live is not None:
         owner = controller_uid(live)
         if owner not in (None, controller_uid(desired)):
-            raise NotYet(f"{kind.kind} {namespace}/{name} belongs to another owner ({owner})")
-        if not differs(live, desired):
+            raise RetryLater(f"{kind.kind} {namespace}/{name} belongs to another owner ({owner})")
+        if not has_drifted(live, desired):
             return live
     try:
         return await client.apply(kind, namespace, desired, field_manager=FIELD_MANAGER)

@@ -5,7 +5,7 @@ from sympozium_api.base import owner_reference
 from sympozium_api.config import AllowedRoutes, SympoziumConfig
 from sympozium_api.config import Gateway as Settings
 from sympozium_api.resources import GATEWAYS, Object
-from sympozium_operator.desired import parts
+from sympozium_operator.desired import pod_parts
 
 HTTPS_LISTENER = "https"
 _ISSUER_ANNOTATION = "cert-manager.io/cluster-issuer"
@@ -15,7 +15,7 @@ def build(config: SympoziumConfig) -> Object:
     """The Gateway, beside its SympoziumConfig and owned by it."""
     gateway, namespace = config.spec.gateway, config.metadata.namespace
     labels, owner = names.labels("gateway"), owner_reference(config)
-    made = parts.head(GATEWAYS, gateway.name, namespace, labels=labels, owner=owner)
+    made = pod_parts.head(GATEWAYS, gateway.name, namespace, labels=labels, owner=owner)
     if gateway.tls.enabled and (issuer := gateway.tls.cert_manager_cluster_issuer):
         made["metadata"]["annotations"] = {_ISSUER_ANNOTATION: issuer}
     return made | {"spec": {"gatewayClassName": gateway.gateway_class_name, "listeners": _listeners(gateway)}}

@@ -5,7 +5,7 @@ from sympozium_api.client import ResourceType
 from sympozium_api.instance import Autoscaling
 from sympozium_api.resources import AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.desired import access, server
+from sympozium_operator.desired import rbac, web_proxy
 
 KINDS: tuple[ResourceType, ...] = (DISRUPTION_BUDGETS, AUTOSCALERS)
 """All that ``build`` may make: each at most once, and removed when it is not wanted any more."""
@@ -19,10 +19,10 @@ def build(run: AgentRun, *, replicas: int, autoscaling: Autoscaling | None) -> l
 
 def _disruption_budget(run: AgentRun) -> Object:
     """Drained nodes take one pod at a time; one that does not work anyway holds up no drain."""
-    return access.server_head(run, DISRUPTION_BUDGETS, names.server(run.metadata.name)) | {
+    return rbac.server_head(run, DISRUPTION_BUDGETS, names.server(run.metadata.name)) | {
         "spec": {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": server.selector(run)},
+            "selector": {"matchLabels": web_proxy.selector(run)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         }
     }
@@ -31,7 +31,7 @@ def _disruption_budget(run: AgentRun) -> Object:
 def _autoscaler(run: AgentRun, least: int, autoscaling: Autoscaling) -> Object:
     name = names.server(run.metadata.name)
     target = {"type": "Utilization", "averageUtilization": autoscaling.target_cpu_utilization_percentage}
-    return access.server_head(run, AUTOSCALERS, name) | {
+    return rbac.server_head(run, AUTOSCALERS, name) | {
         "spec": {
             "scaleTargetRef": {"apiVersion": DEPLOYMENTS.api_version, "kind": DEPLOYMENTS.kind, "name": name},
             "minReplicas": least,

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from sympozium_api.base import Condition
+from sympozium_api.resources import Object
 
 
 @dataclass(frozen=True)
-class Finding:
+class ConditionUpdate:
     """What a condition is to say; True means that all is well with this aspect."""
 
     type: str
@@ -18,8 +18,13 @@ class Finding:
 
 
 def merged(
-    old: Iterable[Condition], findings: Iterable[Finding], *, generation: int, now: str, without: tuple[str, ...] = ()
-) -> list[dict[str, Any]]:
+    old: Iterable[Condition],
+    findings: Iterable[ConditionUpdate],
+    *,
+    generation: int,
+    now: str,
+    without: tuple[str, ...] = (),
+) -> list[Object]:
     """The conditions with these findings in them, ``without`` some types; what no finding is about stays as it is."""
     known = {condition.type: condition for condition in old if condition.type not in without}
     rendered = {name: condition.model_dump(by_alias=True, exclude_none=True) for name, condition in known.items()}
@@ -38,12 +43,31 @@ def merged(
     return list(rendered.values())
 
 
+def gateway_api_update(kind: str, about: str, status: Object, generation: int, *wanted: str) -> ConditionUpdate | None:
+    """Return the first of the ``wanted`` Gateway API conditions that is not True for this generation; None if all are True.
+
+    The update has the reason of the Gateway API's controller; a condition that the controller has not set yet is ``Starting``.
+    """
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
+    for name in wanted:
+        condition = conditions.get(name)
+        if condition is None or condition.get("observedGeneration", 0) < generation or condition["status"] == "Unknown":
+            return ConditionUpdate(
+                kind, ok=False, reason="Starting", message=f"{about}: its controller has not processed it yet"
+            )
+        if condition["status"] != "True":
+            return ConditionUpdate(
+                kind, ok=False, reason=condition["reason"], message=f"{about}: {condition.get('message', '')}"
+            )
+    return None
+
+
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
     """The condition of a type."""
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
-def troubles(old: Iterable[Condition], new: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def troubles(old: Iterable[Condition], new: Iterable[Object]) -> list[Object]:
     """The conditions that tell of something new that went wrong: not of what is about to come, nor of what is told elsewhere."""
     known = {condition.type: (condition.status, condition.reason) for condition in old}
     return [
@@ -55,9 +79,9 @@ def troubles(old: Iterable[Condition], new: Iterable[dict[str, Any]]) -> list[di
     ]
 
 
-def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def merge_patch(old: Object, new: Object) -> Object:
     """The JSON merge patch (RFC 7386) that turns an old status into a new one; empty when they are the same."""
-    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    patch: Object = {key: None for key in old if key not in new}
     for key, value in new.items():
         before = old.get(key)
         if isinstance(value, dict) and isinstance(before, dict):

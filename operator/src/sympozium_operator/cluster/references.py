@@ -1,0 +1,34 @@
+"""Objects that an instance's spec refers to by name."""
+
+from sympozium_api import effective
+from sympozium_api.client import Client
+from sympozium_api.effective import InvalidSpec
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.names import WEB_ENDPOINT_SKILL
+from sympozium_api.resources import SECRETS, SKILL_PACKS, Object
+from sympozium_api.skillpack import SkillPack
+
+
+async def auth_secret(client: Client, instance: SympoziumInstance) -> Object | None:
+    """Return the Secret with API keys that the instance names; None if it names none, or the Secret does not exist."""
+    try:
+        endpoint = effective.web_endpoint(instance)
+    except InvalidSpec:
+        return None  # the decision reports it
+    if endpoint is None or endpoint.auth_secret_ref is None:
+        return None
+    return await client.find(SECRETS, instance.metadata.namespace, endpoint.auth_secret_ref)
+
+
+async def skill_pack(client: Client, namespace: str, built_in: str, name: str) -> SkillPack | None:
+    """Return the SkillPack of this name: the namespace's own, or one of the operator's namespace ``built_in``."""
+    for candidate in dict.fromkeys((namespace, built_in)):
+        body = await client.find(SKILL_PACKS, candidate, name)
+        if body is not None:
+            return SkillPack.model_validate(body)
+    return None
+
+
+async def web_endpoint_pack(client: Client, namespace: str, built_in: str) -> SkillPack | None:
+    """Return the SkillPack ``web-endpoint`` for a namespace."""
+    return await skill_pack(client, namespace, built_in, WEB_ENDPOINT_SKILL)

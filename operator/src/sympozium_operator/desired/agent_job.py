@@ -1,0 +1,191 @@
+"""The Job of a run: one fresh pod without rights, secrets in its environment or anything that a user wrote (rule 3).
+
+That of a warm pool is the same, but that its pod does not know its run yet.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from sympozium_api import effective, environment, names
+from sympozium_api.base import owner_reference
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import JOBS, Object
+from sympozium_api.run import AgentRun
+from sympozium_operator.desired import pod_parts, rbac
+
+CONTAINER = "agent"
+
+_PLAUSIBLE_URL = re.compile(r"http://(\[[0-9a-fA-F:]{2,39}\]|[0-9A-Za-z.-]{1,253})(:[0-9]{1,5})?")
+_TOKEN_SECONDS = 3600
+_STOP_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class AgentPod:
+    """What the installation says about agent pods."""
+
+    image: str
+    pull_policy: str
+    resources: Object
+    runs_url: str
+    """The runs surface for runs whose instance has none of its own."""
+    template: Object = field(default_factory=dict)
+    """Labels, annotations and scheduling fields, as a part of a pod template."""
+
+
+@dataclass(frozen=True)
+class IdlePodInput:
+    """What a warm pool's pod is made from beside its instance."""
+
+    ttl: int
+    """Seconds for which it waits."""
+    secret_version: str = ""
+    """Of the Secret with the model's key: what waits with an older one is replaced."""
+
+
+def build(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served: bool, deadline: int) -> Object:
+    """The Job. ``served``: the instance has a web endpoint; ``deadline``: seconds that the Job may be active."""
+    labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name, run=run.metadata.name)
+    name = names.job(run.metadata.name, run.metadata.uid)
+    model = effective.model(instance, run)
+    own_address = model.base_url != effective.model(instance).base_url
+    variables = [
+        (environment.RUN, run.metadata.name),
+        (environment.RUNS_URLS, ",".join(runs_urls(run, agent.runs_url, served=served))),
+    ]
+    template = pod_parts.template(
+        labels | ({names.LABEL_MODEL: names.OWN_MODEL} if own_address else {}),
+        _pod(instance, agent, model, variables),
+        installation=agent.template,
+    )
+    head = pod_parts.head(JOBS, name, run.metadata.namespace, labels=labels, owner=owner_reference(run))
+    return head | {"spec": _spec(template, deadline=deadline)}
+
+
+def build_idle(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput, token: str) -> Object:
+    """A Job of the instance's warm pool. ``token``: 6 random hexadecimal digits."""
+    labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name)
+    name = names.idle_job(instance.metadata.name, generation(instance, agent, idle), token)
+    head = pod_parts.head(
+        JOBS,
+        name,
+        instance.metadata.namespace,
+        labels=labels | {names.LABEL_WARM: names.IDLE},
+        owner=owner_reference(instance),
+    )
+    # Who waits to the last and is then given the longest run still ends before this; a run that goes on gets a limit of its own.
+    deadline = 2 * idle.ttl + 24 * 3600
+    return head | {"spec": _spec(_idle_template(instance, agent, idle), deadline=deadline)}
+
+
+def generation(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput) -> str:
+    """What the idle pods of an instance are made from and prepare for, as a hash: one that differs may not replace another."""
+    prospect = [effective.model(instance).base_url, instance.spec.agents.default.env]
+    made_from = json.dumps([_idle_template(instance, agent, idle), idle.secret_version, prospect], sort_keys=True)
+    return hashlib.sha256(made_from.encode()).hexdigest()[:8]
+
+
+def adoption(run: AgentRun, *, deadline: int) -> Object:
+    """The merge patch by which a claimed Job becomes a run's. ``deadline``: seconds that the Job may be active in all."""
+    return {
+        "metadata": {
+            "labels": {names.LABEL_WARM: names.CLAIMED, names.LABEL_RUN: run.metadata.name},
+            "ownerReferences": [owner_reference(run)],
+        },
+        "spec": {"activeDeadlineSeconds": deadline},
+    }
+
+
+def _idle_template(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput) -> Object:
+    service = f"http://{_service(instance.metadata.name)}.{instance.metadata.namespace}.svc:{names.RUNS_PORT}"
+    variables = [
+        (environment.INSTANCE, instance.metadata.name),
+        (environment.IDLE_TTL, str(idle.ttl)),
+        (environment.RUNS_URLS, f"{service},{agent.runs_url}"),
+    ]
+    labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name)
+    pod = _pod(instance, agent, effective.model(instance), variables)
+    return pod_parts.template(labels, pod, installation=agent.template)
+
+
+def _spec(template: Object, *, deadline: int) -> Object:
+    return {
+        "backoffLimit": 0,
+        "podReplacementPolicy": "Failed",
+        "completions": 1,
+        "parallelism": 1,
+        "activeDeadlineSeconds": deadline,
+        "template": template,
+    }
+
+
+def runs_urls(run: AgentRun, runs_url: str, *, served: bool) -> Sequence[str]:
+    """Where the pod finds a runs surface: the caller's own replica first, then any replica, then the installation's."""
+    reply_to = run.metadata.annotations.get(names.ANNOTATION_REPLY_TO, "").rstrip("/")
+    service = _service(run.spec.agent_ref)
+    return [
+        *([reply_to] if _PLAUSIBLE_URL.fullmatch(reply_to) else []),
+        *([f"http://{service}.{run.metadata.namespace}.svc:{names.RUNS_PORT}"] if served else []),
+        runs_url,
+    ]
+
+
+def _service(instance: str) -> str:
+    return names.server(names.web_endpoint_run(instance))
+
+
+def _pod(
+    instance: SympoziumInstance, agent: AgentPod, model: effective.EffectiveModel, variables: Sequence[tuple[str, str]]
+) -> Object:
+    volumes = [_token(), *pod_parts.provider_key(model)]
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": names.agent_service_account(instance.metadata.name),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _STOP_SECONDS,
+        "securityContext": pod_parts.pod_security(),
+        **pod_parts.pull_secrets(instance),
+        "containers": [
+            {
+                "name": CONTAINER,
+                "image": agent.image,
+                "imagePullPolicy": agent.pull_policy,
+                "command": list(environment.AGENT_COMMAND),
+                "env": pod_parts.variables(variables),
+                "resources": agent.resources,
+                "securityContext": pod_parts.container_security(),
+                "terminationMessagePath": environment.TERMINATION_MESSAGE_FILE,
+                "terminationMessagePolicy": "File",
+                "volumeMounts": [
+                    {"name": volume["name"], "mountPath": _folders()[volume["name"]], "readOnly": True}
+                    for volume in volumes
+                ],
+            }
+        ],
+        "volumes": volumes,
+    }
+
+
+def _folders() -> dict[str, str]:
+    return {
+        "runs-token": str(PurePosixPath(environment.RUNS_TOKEN_FILE).parent),
+        pod_parts.PROVIDER_VOLUME: pod_parts.PROVIDER_DIR,
+    }
+
+
+def _token() -> Object:
+    """A token that only the runs surface accepts; the API server does not."""
+    source = {
+        "audience": names.RUNS_AUDIENCE,
+        "expirationSeconds": _TOKEN_SECONDS,
+        "path": PurePosixPath(environment.RUNS_TOKEN_FILE).name,
+    }
+    return {
+        "name": "runs-token",
+        "projected": {"defaultMode": pod_parts.READABLE, "sources": [{"serviceAccountToken": source}]},
+    }

@@ -1,0 +1,68 @@
+"""Whether a live object still is as desired, so that nothing is written when nothing changed."""
+
+import hashlib
+import json
+from typing import Any
+
+from sympozium_api.names import GROUP
+from sympozium_api.resources import Object
+from sympozium_operator.desired.quantity import InvalidQuantity, quantity
+
+ANNOTATION_APPLIED = f"{GROUP}/applied"
+"""Digest of what was applied last: it shows that a field is no longer desired, which the live object alone cannot show."""
+
+_ATOMIC_MAP = "selector"
+"""An entry more in a selector is another selector, so server-side apply replaces it as a whole."""
+_GATEWAY_API = ("parentRefs", "matches", "backendRefs", "certificateRefs")
+_ATOMIC = (
+    "rules",
+    "subjects",
+    "command",
+    "verbs",
+    "resources",
+    "resourceNames",
+    "apiGroups",
+    "sources",
+    "items",
+    *_GATEWAY_API,
+)
+"""Lists that server-side apply replaces as a whole; of the others it owns only its own elements."""
+_EXACT = ("podSelector", "ingress", "egress")
+"""Of a NetworkPolicy: what else stood there would open it."""
+
+
+def with_applied_digest(desired: Object) -> Object:
+    """The object with the digest of itself as an annotation."""
+    digest = hashlib.sha256(json.dumps(desired, sort_keys=True).encode()).hexdigest()[:16]
+    annotations = desired["metadata"].get("annotations", {}) | {ANNOTATION_APPLIED: digest}
+    return desired | {"metadata": desired["metadata"] | {"annotations": annotations}}
+
+
+def has_drifted(live: Any, desired: Any, *, field: str = "") -> bool:
+    """Whether ``live`` lacks any of ``desired``. What else it has (defaults, others' fields) is not looked at."""
+    if field in _EXACT:
+        return bool((live or type(desired)()) != desired)
+    if isinstance(desired, dict):
+        if not isinstance(live, dict):
+            return bool(desired)
+        resized = field == _ATOMIC_MAP and len(live) != len(desired)
+        return resized or any(has_drifted(live.get(key), value, field=key) for key, value in desired.items())
+    if isinstance(desired, list):
+        return _list_differs(live or [], desired, field)
+    if live is None:
+        return desired not in ("", 0, None) or desired is False  # the API server leaves out what is empty
+    return bool(live != desired and not _same_amount(live, desired))
+
+
+def _list_differs(live: list[Any], desired: list[Any], field: str) -> bool:
+    if field in _ATOMIC or not all(isinstance(item, dict) for item in desired):
+        return len(live) != len(desired) or any(map(has_drifted, live, desired))
+    return any(all(has_drifted(there, item) for there in live) for item in desired)
+
+
+def _same_amount(live: Any, desired: Any) -> bool:
+    """Whether two texts are the same quantity: the API server writes 1000m as 1."""
+    try:
+        return quantity(str(live)) == quantity(str(desired)) and isinstance(live, str)
+    except InvalidQuantity:
+        return False

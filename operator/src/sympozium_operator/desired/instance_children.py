@@ -1,0 +1,40 @@
+"""Objects that belong to an instance: its agents' ServiceAccount, its server run, the ConfigMap with its skills."""
+
+from sympozium_api import names, skills
+from sympozium_api.base import owner_reference
+from sympozium_api.client import ResourceType
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import CONFIG_MAPS, RUNS, SERVICE_ACCOUNTS, Object
+from sympozium_api.skills import InstalledSkill
+from sympozium_operator.desired import pod_parts, rbac
+
+_SKILLS_COMPONENT = "skills"
+
+
+def agent_service_account(instance: SympoziumInstance) -> Object:
+    """Return the ServiceAccount of an instance's agent pods: without rights, and without a token unless a pod asks for one."""
+    name = names.agent_service_account(instance.metadata.name)
+    return _head(instance, SERVICE_ACCOUNTS, name, rbac.AGENT_COMPONENT) | {"automountServiceAccountToken": False}
+
+
+def server_run(instance: SympoziumInstance) -> Object:
+    """Return the AgentRun in mode server. The operator makes its Deployment from the SkillPack that the run names."""
+    spec = {
+        "agentRef": instance.metadata.name,
+        "mode": "server",
+        "skills": [{"skillPackRef": names.WEB_ENDPOINT_SKILL}],
+    }
+    run = _head(instance, RUNS, names.web_endpoint_run(instance.metadata.name), rbac.SERVER_COMPONENT)
+    return run | {"spec": spec}
+
+
+def skills_config_map(instance: SympoziumInstance, installed: list[InstalledSkill]) -> Object:
+    """Return the ConfigMap with a copy of all skills, so that no reference crosses a namespace (rule 12)."""
+    name = names.installed_skills(instance.metadata.name)
+    data = {skills.DOCUMENT: skills.render(installed)}
+    return _head(instance, CONFIG_MAPS, name, _SKILLS_COMPONENT) | {"data": data}
+
+
+def _head(instance: SympoziumInstance, kind: ResourceType, name: str, component: str) -> Object:
+    labels = names.labels(component, instance=instance.metadata.name)
+    return pod_parts.head(kind, name, instance.metadata.namespace, labels=labels, owner=owner_reference(instance))

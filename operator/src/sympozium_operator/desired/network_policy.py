@@ -1,0 +1,200 @@
+"""Which ways are open: the NetworkPolicies of an instance's agents and of its web-proxy. Pure; the Services come as they were read."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from sympozium_api import effective, names
+from sympozium_api.base import owner_reference
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import NETWORK_POLICIES, Object
+from sympozium_api.run import AgentRun
+from sympozium_operator.desired import pod_parts, rbac, web_proxy
+
+RUNS_COMPONENT = "runs"
+"""The runs server's component label, which the chart sets."""
+
+_NAMESPACE = "kubernetes.io/metadata.name"
+_DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_ANYWHERE: list[Object] = [
+    {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
+    {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128"]}},
+]
+"""All but what belongs to the node: the cloud's metadata, which gives out credentials, is there."""
+_DNS: list[Object] = [
+    {
+        "namespaceSelector": {"matchLabels": {_NAMESPACE: "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    },
+    {"ipBlock": {"cidr": "169.254.20.10/32"}},
+]
+"""The cluster's DNS, and the cache of it that some clusters have on each node."""
+
+
+@dataclass(frozen=True)
+class Egress:
+    """What an installation lets agents reach beside their model and their web-proxy."""
+
+    runs_namespace: str
+    """Where the runs server is: the operator's own namespace."""
+    extra: tuple[Object, ...] = ()
+    """NetworkPolicyEgressRules, as the user wrote them."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host and a TCP port that an agent connects to."""
+
+    host: str
+    port: int
+
+    def service(self, namespace: str) -> tuple[str, str] | None:
+        """Namespace and name of the Service that this may be, seen from a namespace; None: it cannot be one."""
+        if _block(self.host) or not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", self.host):
+            return None
+        labels = self.host.split(".")
+        if "svc" in labels[2:4]:
+            end = labels.index("svc", 2)
+            return labels[end - 1], labels[end - 2]
+        return {1: (namespace, labels[0]), 2: (labels[-1], labels[0])}.get(len(labels))
+
+
+Services = Mapping[Address, Object | None]
+"""The Services that addresses stand for. None: it may not be read. An address that is not in it stands for none."""
+
+
+def addresses(instance: SympoziumInstance) -> list[Address]:
+    """What the instance's agents connect to: the model, and the proxies that its environment names."""
+    env = instance.spec.agents.default.env
+    proxies = [
+        value if "://" in value else f"http://{value}" for name, value in env.items() if name.lower() in _PROXIES
+    ]
+    found = map(_address, [effective.model(instance).base_url, *proxies])
+    return list(dict.fromkeys(address for address in found if address))
+
+
+def agent_policies(instance: SympoziumInstance, egress: Egress, services: Services) -> list[Object]:
+    """The policies of an instance's agents: nobody reaches them, and they reach what they need."""
+    namespace, name = instance.key
+    labels = {"app.kubernetes.io/component": rbac.AGENT_COMPONENT, names.LABEL_INSTANCE: name}
+    to_model = [rule for address in addresses(instance) for rule in _rules(address, namespace, services)]
+    rules = [*_to_ours(name, egress), *to_model, *map(_as_stored, egress.extra)]
+    own = labels | {names.LABEL_MODEL: names.OWN_MODEL}
+    anywhere = [{"to": [{"namespaceSelector": {}}, *_ANYWHERE]}]
+    policies = zip(names.agent_policies(name), (labels, own), (rules, anywhere), strict=True)
+    return [_agent_policy(instance, *policy) for policy in policies]
+
+
+def server_policy(run: AgentRun, deployment: Object) -> Object:
+    """The policy of a web-proxy: clients from anywhere, but on the runs port only agents of its instance. Egress is left open:
+    the API server is no pod, and no selector finds it.
+    """
+    agents = {"app.kubernetes.io/component": rbac.AGENT_COMPONENT, names.LABEL_INSTANCE: run.spec.agent_ref}
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    others = [port["containerPort"] for port in container["ports"] if port["containerPort"] != names.RUNS_PORT]
+    head = rbac.server_head(run, NETWORK_POLICIES, names.server(run.metadata.name))
+    return head | {
+        "spec": {
+            "podSelector": {"matchLabels": web_proxy.selector(run)},
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {"ports": [_port(number) for number in others]},
+                {"from": [{"podSelector": {"matchLabels": agents}}], "ports": [_port(names.RUNS_PORT)]},
+            ],
+        }
+    }
+
+
+def _agent_policy(instance: SympoziumInstance, name: str, selector: dict[str, str], egress: list[Object]) -> Object:
+    labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name)
+    owner = owner_reference(instance)
+    head = pod_parts.head(NETWORK_POLICIES, name, instance.metadata.namespace, labels=labels, owner=owner)
+    return head | {
+        "spec": {
+            "podSelector": {"matchLabels": selector},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [],
+            "egress": list({str(rule): rule for rule in egress}.values()),
+        }
+    }
+
+
+def _to_ours(instance: str, egress: Egress) -> Iterator[Object]:
+    """To DNS, the instance's web-proxy and the runs server."""
+    proxy = {"app.kubernetes.io/component": rbac.SERVER_COMPONENT, names.LABEL_INSTANCE: instance}
+    runs = {"app.kubernetes.io/name": "sympozium", "app.kubernetes.io/component": RUNS_COMPONENT}
+    yield {"to": _DNS, "ports": [_port(53, "UDP"), _port(53)]}
+    yield {
+        "to": [
+            {"podSelector": {"matchLabels": proxy}},
+            {
+                "namespaceSelector": {"matchLabels": {_NAMESPACE: egress.runs_namespace}},
+                "podSelector": {"matchLabels": runs},
+            },
+        ],
+        "ports": [_port(names.RUNS_PORT)],
+    }
+
+
+def _rules(address: Address, namespace: str, services: Services) -> list[Object]:
+    """The ways to an address. Policies see a connection to a Service after it was led to a pod: what counts is the pod's port."""
+    if block := _block(address.host):
+        return [{"to": [{"ipBlock": {"cidr": block}}], "ports": [_port(address.port)]}]
+    place = address.service(namespace)
+    if place is None or address not in services:
+        return [_anywhere(address.port)]
+    service = services[address]
+    pods = {"namespaceSelector": {"matchLabels": {_NAMESPACE: place[0]}}}
+    if service is None:
+        return [_anywhere(address.port), {"to": [pods]}]
+    spec = service["spec"]
+    if spec.get("type") == "ExternalName":
+        return [_anywhere(address.port)]
+    port = address.port if spec.get("clusterIP") == "None" else _target_port(spec, address.port)
+    if not spec.get("selector"):
+        return [_anywhere(port)]
+    return [{"to": [pods | {"podSelector": {"matchLabels": spec["selector"]}}], "ports": [_port(port)]}]
+
+
+def _target_port(spec: Object, port: int) -> int | str:
+    """The pods' port, by number or by name, behind a Service's."""
+    found: Object = next((item for item in spec.get("ports", []) if item["port"] == port), {})
+    target: int | str = found.get("targetPort") or port
+    return target
+
+
+def _anywhere(port: int | str) -> Object:
+    """To any address on a port; one that only the pods behind a Service know by name could be any."""
+    return {"to": _ANYWHERE} | ({"ports": [_port(port)]} if isinstance(port, int) else {})
+
+
+def _port(port: int | str, protocol: str = "TCP") -> Object:
+    return {"protocol": protocol, "port": port}
+
+
+def _as_stored(rule: Object) -> Object:
+    """A user's rule as the API server stores it; else it would look edited for ever."""
+    ports = [{"protocol": "TCP"} | port for port in rule.get("ports", [])]
+    return {key: value for key, value in (rule | {"ports": ports}).items() if value}
+
+
+def _block(host: str) -> str | None:
+    """The CIDR of an IP literal."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return f"{address}/{address.max_prefixlen}"
+
+
+def _address(url: str) -> Address | None:
+    """Host and port of a URL; None for one that nobody could connect to."""
+    try:
+        found = urlsplit(url)
+        port = found.port or _DEFAULT_PORTS.get(found.scheme)
+    except ValueError:
+        return None
+    return Address(found.hostname.rstrip("."), port) if found.hostname and port else None

@@ -1,0 +1,189 @@
+"""The web-proxy of an instance: a Deployment and a Service, from the SkillPack's sidecar."""
+
+from dataclasses import dataclass
+
+from sympozium_api import effective, environment, names
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import DEPLOYMENTS, SERVICES, Object
+from sympozium_api.run import AgentRun
+from sympozium_api.skillpack import Sidecar
+from sympozium_operator.desired import pod_parts, rbac
+
+CONTAINER = "web-proxy"
+
+DRAIN_SECONDS = 5
+"""Between a pod's removal from the endpoints and its SIGTERM: no request is sent to a proxy that is going."""
+STOP_SECONDS = 630
+"""Answers that are being streamed are finished: ten minutes, the default ``runTimeout``, and the time for draining."""
+
+_RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+_SECRETS_DIR = "/etc/sympozium/skill"
+
+
+@dataclass(frozen=True)
+class TraceExport:
+    """Where web-proxies export their spans, and how many."""
+
+    endpoint: str
+    sample_ratio: float
+
+    @property
+    def variables(self) -> list[tuple[str, str]]:
+        """As OpenTelemetry's SDK reads it."""
+        return [
+            (environment.OTLP_ENDPOINT, self.endpoint),
+            (environment.OTEL_SAMPLER, environment.OTEL_SAMPLER_BY_RATIO),
+            (environment.OTEL_SAMPLER_ARG, f"{self.sample_ratio:g}"),
+        ]
+
+
+def build(
+    run: AgentRun,
+    instance: SympoziumInstance,
+    sidecar: Sidecar,
+    *,
+    replicas: int,
+    keys_secret: str,
+    keys_version: str,
+    pull_policy: str,
+    account: str,
+    template: Object | None = None,
+    tracing: TraceExport | None = None,
+) -> list[Object]:
+    """Deployment and Service of a server run; ``keys_secret`` holds the API keys that callers may use, ``template`` is what the
+    installation says about the pods: labels, annotations and scheduling fields, as a part of a pod template.
+
+    ``account`` is the UID of its ServiceAccount: the token that a pod holds dies with the account, so another account needs other pods.
+    """
+    name = names.server(run.metadata.name)
+    pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy, tracing=tracing)
+    deployment = rbac.server_head(run, DEPLOYMENTS, name) | {
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 2,
+            "progressDeadlineSeconds": 120,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "selector": {"matchLabels": selector(run)},
+            "template": pod_parts.template(
+                rbac.server_labels(run),
+                pod,
+                annotations={names.ANNOTATION_ACCOUNT: account},
+                installation=template or {},
+            ),
+        }
+    }
+    # On the Deployment and not on its template: other keys are no reason for other pods.
+    deployment["metadata"]["annotations"] = {names.ANNOTATION_KEYS_VERSION: keys_version}
+    service = rbac.server_head(run, SERVICES, name) | {
+        "spec": {
+            "type": "ClusterIP",
+            "selector": selector(run),
+            "ports": [
+                {"name": "http", "port": names.HTTP_PORT, "targetPort": "http", "protocol": "TCP"},
+                {"name": "runs", "port": names.RUNS_PORT, "targetPort": "runs", "protocol": "TCP"},
+            ],
+        }
+    }
+    return [deployment, service]
+
+
+def selector(run: AgentRun) -> dict[str, str]:
+    """Fixed for ever: a Deployment's selector cannot be changed."""
+    return {"app.kubernetes.io/component": rbac.SERVER_COMPONENT, names.LABEL_RUN: run.metadata.name}
+
+
+def _pod(
+    run: AgentRun,
+    instance: SympoziumInstance,
+    sidecar: Sidecar,
+    *,
+    keys_secret: str,
+    pull_policy: str,
+    tracing: TraceExport | None,
+) -> Object:
+    volumes = {
+        environment.API_KEYS_DIR: {
+            "name": "api-keys",
+            "secret": {"secretName": keys_secret, "defaultMode": pod_parts.READABLE},
+        },
+        "/tmp": {"name": "tmp", "emptyDir": {}},  # noqa: S108 - a volume of the pod's own
+    }
+    if sidecar.secret_ref:
+        volumes[_SECRETS_DIR] = {
+            "name": "skill",
+            "secret": {"secretName": sidecar.secret_ref, "defaultMode": pod_parts.READABLE},
+        }
+    for volume in _model_key(instance):
+        volumes[pod_parts.PROVIDER_DIR] = volume
+    mounts = [{"name": volume["name"], "mountPath": path} for path, volume in volumes.items()]
+    return {
+        "serviceAccountName": run.metadata.name,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": STOP_SECONDS,
+        "securityContext": pod_parts.pod_security(),
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": selector(run)},
+            }
+        ],
+        **pod_parts.pull_secrets(instance),
+        "containers": [_container(run, sidecar, mounts, pull_policy, tracing)],
+        "volumes": list(volumes.values()),
+    }
+
+
+def _model_key(instance: SympoziumInstance) -> list[Object]:
+    """The model's API key, only where the web-proxy itself calls the model server: for embeddings."""
+    return pod_parts.provider_key(effective.model(instance)) if instance.spec.agents.default.embedding_models else []
+
+
+def _container(
+    run: AgentRun, sidecar: Sidecar, mounts: list[Object], pull_policy: str, tracing: TraceExport | None
+) -> Object:
+    return {
+        "name": CONTAINER,
+        "image": sidecar.image,
+        "imagePullPolicy": pull_policy,
+        **({"command": list(sidecar.command)} if sidecar.command else {}),
+        "env": _environment(run, sidecar, tracing),
+        "ports": _ports(sidecar),
+        "resources": sidecar.resources or _RESOURCES,
+        "securityContext": pod_parts.container_security(),
+        "volumeMounts": mounts,
+        "startupProbe": _probe("/healthz", periodSeconds=1, failureThreshold=60),
+        "readinessProbe": _probe("/readyz", periodSeconds=2, failureThreshold=2),
+        "livenessProbe": _probe("/healthz", periodSeconds=10, failureThreshold=6),
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+    }
+
+
+def _environment(run: AgentRun, sidecar: Sidecar, tracing: TraceExport | None) -> list[Object]:
+    """What the pack sets, then what the web-proxy must know; of two with one name the operator's counts."""
+    own: list[Object] = [
+        *pod_parts.variables([(environment.INSTANCE, run.spec.agent_ref), *(tracing.variables if tracing else ())]),
+        _field(environment.NAMESPACE, "metadata.namespace"),
+        _field(environment.POD_NAME, "metadata.name"),
+        _field(environment.POD_IP, "status.podIP"),
+    ]
+    taken = {variable["name"] for variable in own}
+    return pod_parts.variables((name, value) for name, value in sidecar.env.items() if name not in taken) + own
+
+
+def _field(name: str, path: str) -> Object:
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
+def _ports(sidecar: Sidecar) -> list[Object]:
+    """The two ports of every web-proxy, and what else the pack names."""
+    ports = {names.HTTP_PORT: "http", names.RUNS_PORT: "runs"}
+    others = {p.container_port: p.name for p in sidecar.ports if p.name not in ports.values()}
+    return [
+        {"name": name, "containerPort": number, "protocol": "TCP"} for number, name in ({**others, **ports}).items()
+    ]
+
+
+def _probe(path: str, **timing: int) -> Object:
+    return {"httpGet": {"path": path, "port": "http", "scheme": "HTTP"}, "timeoutSeconds": 5, **timing}

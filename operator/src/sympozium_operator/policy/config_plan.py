@@ -1,0 +1,153 @@
+"""What a SympoziumConfig should have and what its status should say, as pure functions."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sympozium_api import names
+from sympozium_api.clock import timestamp
+from sympozium_api.config import SympoziumConfig
+from sympozium_api.effective import InvalidSpec, refuse_bad_hostname
+from sympozium_api.resources import Object
+from sympozium_operator.policy.conditions import ConditionUpdate, gateway_api_update, merged
+from sympozium_operator.policy.pod_status import controller_uid
+
+LONGEST_BASE_DOMAIN = 253 - len(".") - 40
+"""A host name has 253 characters at most, and the name of an instance 40."""
+
+REQUEUE_SECONDS = 5.0
+"""Seconds until a gateway that is not ready is looked at again: its GatewayClass and the Gateway API's own CRDs may come."""
+
+GATEWAY_READY = "GatewayReady"
+
+
+@dataclass(frozen=True)
+class ConfigInput:
+    """All that the decision may look at."""
+
+    now: datetime
+    config: SympoziumConfig
+    namespace: str
+    """The operator's own."""
+    gateways: tuple[Object, ...] | None = ()
+    """All Gateways of that namespace; None: the Gateway API is not installed."""
+    classes: tuple[Object, ...] | None = ()
+    """The GatewayClass that is named, if it is there; None: the operator may not look."""
+
+
+@dataclass(frozen=True)
+class ConfigPlan:
+    """What to do for a SympoziumConfig."""
+
+    status: Object
+    gateway_wanted: bool
+    surplus: tuple[Object, ...]
+    """Gateways that it does not ask for any more."""
+    requeue_after: float | None
+
+
+def counts(config: SympoziumConfig, namespace: str) -> bool:
+    """Whether a SympoziumConfig is the one of the operator in this namespace."""
+    return config.key == (namespace, names.CONFIG)
+
+
+def accepted(seen: ConfigInput) -> ConditionUpdate:
+    """Whether the spec can be acted on."""
+    if not counts(seen.config, seen.namespace):
+        text = f"only the SympoziumConfig {names.CONFIG} in namespace {seen.namespace} has an effect"
+        return ConditionUpdate("Accepted", ok=False, reason="NoEffect", message=text)
+    field, base = "spec.gateway.baseDomain", seen.config.spec.gateway.base_domain
+    try:
+        refuse_bad_hostname(field, base)
+        if base and len(base) > LONGEST_BASE_DOMAIN:
+            raise InvalidSpec(f"{field}: must be at most {LONGEST_BASE_DOMAIN} characters")  # noqa: TRY301 - told like the other
+    except InvalidSpec as error:
+        return ConditionUpdate("Accepted", ok=False, reason="InvalidSpec", message=str(error))
+    return ConditionUpdate("Accepted", ok=True, reason="Accepted")
+
+
+def decide(seen: ConfigInput) -> ConfigPlan:
+    """The whole plan for a SympoziumConfig; while its spec is invalid, the Gateway that is there stays as it is."""
+    verdict = accepted(seen)
+    asked = counts(seen.config, seen.namespace) and seen.config.spec.gateway.enabled
+    live = _own(seen) if asked else None
+    ready = _gateway(seen, live) if asked else None
+    gateway: Object = {"ready": ready is not None and ready.ok}
+    if live is not None:
+        gateway |= _shown(live.get("status") or {})
+    findings = [verdict, *([ready] if ready else [])]
+    return ConfigPlan(
+        status={
+            "phase": _phase(verdict, ready),
+            "conditions": merged(
+                seen.config.status.conditions,
+                findings,
+                generation=seen.config.metadata.generation,
+                now=timestamp(seen.now),
+                without=() if ready else (GATEWAY_READY,),
+            ),
+            "gateway": gateway,
+        },
+        gateway_wanted=asked and verdict.ok and seen.gateways is not None,
+        surplus=tuple(_surplus(seen)) if verdict.ok else (),
+        requeue_after=None if ready is None or ready.ok else REQUEUE_SECONDS,
+    )
+
+
+def _own(seen: ConfigInput) -> Object | None:
+    name = seen.config.spec.gateway.name
+    return next((body for body in seen.gateways or () if body["metadata"]["name"] == name), None)
+
+
+def _surplus(seen: ConfigInput) -> Iterable[Object]:
+    spec, uid = seen.config.spec.gateway, seen.config.metadata.uid
+    for body in seen.gateways or ():
+        wanted = spec.enabled and body["metadata"]["name"] == spec.name
+        if controller_uid(body) == uid and not wanted:
+            yield body
+
+
+def _gateway(seen: ConfigInput, live: Object | None) -> ConditionUpdate:
+    """Whether the gateway routes, all its listeners included."""
+    name = str(seen.config.spec.gateway.gateway_class_name)
+    if seen.gateways is None:
+        return _not_ready("GatewayAPINotInstalled", "the Gateway API's CRDs are not installed in this cluster")
+    if seen.classes == ():
+        return _not_ready("GatewayClassNotFound", f"there is no GatewayClass {name}")
+    for found in seen.classes or ():
+        trouble = gateway_api_update(GATEWAY_READY, f"GatewayClass {name}", found.get("status") or {}, 0, "Accepted")
+        if trouble:
+            return _not_ready("GatewayClassNotAccepted", trouble.message)
+    if live is None:
+        return _not_ready("Starting", "its Gateway is being made")
+    return _programmed(live) or ConditionUpdate(GATEWAY_READY, ok=True, reason="Programmed")
+
+
+def _programmed(live: Object) -> ConditionUpdate | None:
+    status, generation = live.get("status") or {}, live["metadata"].get("generation", 0)
+    about = f"Gateway {live['metadata']['name']}"
+    trouble = gateway_api_update(GATEWAY_READY, about, status, generation, "Accepted", "Programmed")
+    for listener in status.get("listeners") or []:
+        said = [condition["type"] for condition in listener.get("conditions") or []]
+        wanted = [
+            name for name in ("Accepted", "ResolvedRefs", "Programmed") if name in said
+        ]  # not all say all of them
+        text = f"{about}, listener {listener['name']}"
+        trouble = trouble or gateway_api_update(GATEWAY_READY, text, listener, generation, *wanted)
+    return trouble
+
+
+def _not_ready(reason: str, message: str) -> ConditionUpdate:
+    return ConditionUpdate(GATEWAY_READY, ok=False, reason=reason, message=message)
+
+
+def _shown(status: Object) -> Object:
+    addresses = [address["value"] for address in status.get("addresses") or [] if address.get("value")]
+    found: Object = {"listenerCount": len(status.get("listeners") or [])}
+    return found | ({"address": addresses[0]} if addresses else {})
+
+
+def _phase(verdict: ConditionUpdate, ready: ConditionUpdate | None) -> str:
+    if not verdict.ok:
+        return "Error"
+    return "Ready" if ready is None or ready.ok else "Pending"

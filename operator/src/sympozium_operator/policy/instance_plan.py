@@ -1,0 +1,214 @@
+"""What a SympoziumInstance should have and what its status should say, as pure functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sympozium_api import effective, environment, names
+from sympozium_api.clock import timestamp
+from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import Object
+from sympozium_api.run import AgentRun
+from sympozium_api.skillpack import SkillPack
+from sympozium_api.skills import InstalledSkill
+from sympozium_operator.policy import skill_resolution
+from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
+from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
+
+REQUEUE_SECONDS = 5.0
+"""Seconds until what is missing and not watched (a Secret) is looked for again."""
+
+WEB_ENDPOINT_READY = "WebEndpointReady"
+
+
+@dataclass(frozen=True)
+class InstanceInput:
+    """All that the decision may look at."""
+
+    now: datetime
+    instance: SympoziumInstance
+    secret: Object | None = None
+    """The model's Secret, if one is named and there."""
+    pack: SkillPack | None = None
+    """The SkillPack ``web-endpoint`` that counts for the instance's namespace."""
+    own_keys: Object | None = None
+    """The Secret that the instance names for its API keys, if it names one and it is there."""
+    server: AgentRun | None = None
+    """The server run, if there is one."""
+    route: RouteState = NO_ROUTE
+    """How the web endpoint is reached from outside."""
+    sources: Mapping[str, skill_resolution.Source] = field(default_factory=dict)
+    """What the instance's other skills lead to, by the field."""
+    pool: Object | None = None
+    """What its status says of its warm pool, if it has one."""
+
+
+@dataclass(frozen=True)
+class InstancePlan:
+    """What to do for an instance."""
+
+    status: Object
+    server_wanted: bool | None
+    """Whether its server run should exist; None: what is there stays as it is. One that should not drains and then goes."""
+    skills: list[InstalledSkill] | None
+    """The skills that its agents should have; None: those that they have stay as they are."""
+    requeue_after: float | None
+
+
+def owns(instance: SympoziumInstance, run: AgentRun) -> bool:
+    """Whether a run goes with the instance."""
+    return any(owner.uid == instance.metadata.uid for owner in run.metadata.owner_references)
+
+
+def secret_trouble(secret_name: str | None, provider: str, secret: Object | None) -> ConditionUpdate | None:
+    """What is wrong with a model's Secret: None if nothing is, or if the model needs none."""
+    if secret_name is None:
+        return None
+    if secret is None:
+        return _not_ready("SecretNotFound", f"there is no Secret {secret_name} with the model's API key")
+    keys = effective.key_names(provider)
+    if not set(keys) & set(secret.get("data") or {}):
+        return _not_ready("SecretKeyNotFound", f"the Secret {secret_name} has neither the key {keys[0]} nor {keys[1]}")
+    return None
+
+
+def decide(seen: InstanceInput) -> InstancePlan:
+    """The whole plan for an instance."""
+    endpoint, installed, accepted = _accepted(seen)
+    named = effective.model(seen.instance)
+    trouble = secret_trouble(named.secret, named.provider, seen.secret)
+    model = trouble or ConditionUpdate(
+        "ModelReady", ok=True, reason="SecretFound" if named.secret else "NoSecretNeeded"
+    )
+    wanted = endpoint is not None if accepted.ok else None
+    shown = effective.web_endpoint_is_on(seen.instance)
+    findings = [accepted, model, *([_web_endpoint(seen.server)] if shown else [])]
+    return InstancePlan(
+        status=_status(seen, findings, endpoint, shown=shown),
+        server_wanted=wanted,
+        skills=installed if accepted.ok else None,
+        requeue_after=seen.route.requeue_after if accepted.ok and model.ok else REQUEUE_SECONDS,
+    )
+
+
+def _accepted(seen: InstanceInput) -> tuple[EffectiveWebEndpoint | None, list[InstalledSkill], ConditionUpdate]:
+    try:
+        effective.refuse_unsupported(seen.instance)
+        endpoint = effective.web_endpoint(seen.instance)
+        wrong = skill_resolution.missing(seen.instance, seen.sources)
+        installed = [] if wrong else skill_resolution.install(seen.instance, seen.sources)
+    except InvalidSpec as error:
+        return None, [], ConditionUpdate("Accepted", ok=False, reason="InvalidSpec", message=str(error))
+    if endpoint is not None:
+        wrong = wrong or pack_finding(seen.pack)
+        if wrong is None and endpoint.auth_secret_ref:
+            wrong = keys_finding(endpoint.auth_secret_ref, seen.own_keys)
+    return endpoint, installed, wrong or ConditionUpdate("Accepted", ok=True, reason="Accepted")
+
+
+def pack_finding(pack: SkillPack | None) -> ConditionUpdate | None:
+    """Why a web endpoint cannot be made from this SkillPack; None: it can."""
+    skill = names.WEB_ENDPOINT_SKILL
+    if pack is None:
+        text = f"there is no SkillPack {skill}, neither in the instance's namespace nor in the operator's"
+        return ConditionUpdate("Accepted", ok=False, reason="SkillPackNotFound", message=text)
+    if pack.spec.sidecar is None or not pack.spec.sidecar.requires_server:
+        text = f"the SkillPack {skill} in namespace {pack.metadata.namespace} has no sidecar with requiresServer: true"
+        return ConditionUpdate("Accepted", ok=False, reason="SkillPackHasNoServer", message=text)
+    return None
+
+
+def has_api_key(secret: Object) -> bool:
+    """Whether a Secret holds at least one API key."""
+    return any(key.startswith(environment.API_KEY_PREFIX) for key in secret.get("data") or {})
+
+
+def keys_finding(name: str, secret: Object | None) -> ConditionUpdate | None:
+    """Why callers cannot be given the API keys of this Secret; None: they can."""
+    if secret is None:
+        text = f"there is no Secret {name} with API keys"
+        return ConditionUpdate("Accepted", ok=False, reason="AuthSecretNotFound", message=text)
+    if not has_api_key(secret):
+        text = f"the Secret {name} has no key whose name begins with {environment.API_KEY_PREFIX}"
+        return ConditionUpdate("Accepted", ok=False, reason="AuthSecretKeyNotFound", message=text)
+    return None
+
+
+def _not_ready(reason: str, message: str) -> ConditionUpdate:
+    return ConditionUpdate("ModelReady", ok=False, reason=reason, message=message)
+
+
+def _web_endpoint(server: AgentRun | None) -> ConditionUpdate:
+    if server is None:
+        return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason="Starting", message="its server run is being made")
+    if server.status.phase == "Serving":
+        return ConditionUpdate(WEB_ENDPOINT_READY, ok=True, reason="Serving")
+    for kind in ("Accepted", "Started"):
+        found = find(server.status.conditions, kind)
+        if found is not None and found.status == "False":
+            return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason=found.reason, message=found.message)
+    return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason="Starting", message="its web-proxy is starting")
+
+
+_LEAVING = ConditionUpdate(
+    WEB_ENDPOINT_READY,
+    ok=False,
+    reason="Draining",
+    message="it was switched off; what it has accepted is being finished",
+)
+
+
+def _status(
+    seen: InstanceInput, findings: list[ConditionUpdate], endpoint: EffectiveWebEndpoint | None, *, shown: bool
+) -> Object:
+    instance = seen.instance
+    before = instance.status.model_dump(by_alias=True, exclude_none=True)
+    leaving = not shown and seen.server is not None and owns(instance, seen.server)
+    outside = seen.route.finding
+    status: Object = {
+        "phase": _phase(findings, shown=shown),
+        "observedGeneration": instance.metadata.generation,
+        "conditions": merged(
+            instance.status.conditions,
+            [*findings, *([_LEAVING] if leaving else []), *([outside] if outside else [])],
+            generation=instance.metadata.generation,
+            now=timestamp(seen.now),
+            without=(*(() if shown or leaving else (WEB_ENDPOINT_READY,)), *(() if outside else (ROUTE_READY,))),
+        ),
+    }
+    if seen.pool is not None and all(finding.ok for finding in findings[:2]):
+        status["warmPool"] = seen.pool
+    made = before.get("webEndpoint", {})
+    if endpoint is not None and (findings[0].ok or not made.get("enabled")):
+        return status | {"webEndpoint": _web_endpoint_status(instance, endpoint) | _reached(instance, seen.route)}
+    if shown and made:  # what is asked cannot be made: what was before goes on
+        return status | {"webEndpoint": made | _reached(instance, seen.route)}
+    return status | {"webEndpoint": {"enabled": False, "gatewayReady": False}}
+
+
+def _phase(findings: list[ConditionUpdate], *, shown: bool) -> str:
+    accepted, *others = findings
+    if not accepted.ok:
+        return "Error"
+    if not all(finding.ok for finding in others):
+        return "Pending"
+    return "Serving" if shown else "Running"
+
+
+def _web_endpoint_status(instance: SympoziumInstance, endpoint: EffectiveWebEndpoint) -> Object:
+    run = names.web_endpoint_run(instance.metadata.name)
+    server = names.server(run)
+    return {
+        "enabled": True,
+        "deploymentName": server,
+        "serviceName": server,
+        "authSecretName": endpoint.auth_secret_ref or names.api_key_secret(run),
+    }
+
+
+def _reached(instance: SympoziumInstance, route: RouteState) -> Object:
+    """By the gateway where it routes, else by the Service."""
+    server = names.server(names.web_endpoint_run(instance.metadata.name))
+    service = f"http://{server}.{instance.metadata.namespace}.svc:{names.HTTP_PORT}"
+    return {"gatewayReady": route.ready, "url": route.url or service}

@@ -1,0 +1,190 @@
+"""What a Job and its pod say: that they have ended and how, or why they do not start. Pure readers of Kubernetes objects."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sympozium_api import agent_protocol
+from sympozium_api.resources import Object
+from sympozium_operator.desired.quantity import InvalidQuantity, quantity
+
+PULL_PATIENCE = 20
+"""Seconds for which a failing image pull is watched: registries fail for moments, and the kubelet tries again."""
+DENIAL_PATIENCE = 15
+"""Seconds for which a Job may be without a pod before the reason is final: quotas free up, service accounts are made."""
+
+_NEVER_STARTS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError")
+_PULL_FAILS = ("ErrImagePull", "ImagePullBackOff")
+_GIVEN_UP = ("Failed", "FailureTarget")
+_FINISHED = (*_GIVEN_UP, "Complete", "SuccessCriteriaMet")
+
+
+@dataclass(frozen=True)
+class StartFailure:
+    """Why a pod cannot run."""
+
+    reason: str
+    message: str
+    http_status: int = 502
+
+    def record(self) -> agent_protocol.Error:
+        """The end record that a run gets for it."""
+        text = f"the pod could not be started: {self.reason}: {self.message}"
+        return agent_protocol.error("start_failed", text.strip(": "), self.http_status)
+
+
+def denied(warning: str) -> StartFailure:
+    """Why a Job has no pod, from the latest Warning event about it (``Reason: message``)."""
+    reason, _, message = warning.partition(": ")
+    return StartFailure(reason, message, 503)
+
+
+def never_had_a_task(pod: Object) -> bool:
+    """Whether a pod of a warm pool has ended and said that nothing was done in it."""
+    terminated = (_container(pod).get("state") or {}).get("terminated") or {}
+    return (_message(terminated.get("message")) or {}).get("type") == agent_protocol.UNUSED
+
+
+def job_ended(job: Object) -> bool:
+    """Whether the Job controller has seen the Job's pod end, or gives the Job up."""
+    status = job.get("status") or {}
+    finished = [c for c in status.get("conditions") or [] if c["type"] in _FINISHED and c["status"] == "True"]
+    return bool(finished or status.get("succeeded") or status.get("failed"))
+
+
+def job_pod(pods: Iterable[Object], job: Object) -> Object | None:
+    """The pod of a Job: the newest, should the cluster have made a second one."""
+    own = [pod for pod in pods if controller_uid(pod) == job["metadata"]["uid"]]
+    return max(own, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+
+
+def controller_uid(body: Object) -> str | None:
+    """The uid of an object's controller owner."""
+    return controller(body).get("uid")
+
+
+def controller(body: Object) -> Object:
+    """The reference to an object's controller owner; empty where there is none."""
+    owners = body["metadata"].get("ownerReferences") or []
+    return next((owner for owner in owners if owner.get("controller")), {})
+
+
+def pod_ended(pod: Object) -> bool:
+    """Whether nothing in the pod runs or will run again."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def started_at(pod: Object) -> str | None:
+    """Since when the pod's container runs or ran; None: not yet."""
+    state = _container(pod).get("state") or {}
+    found: str | None = (state.get("running") or state.get("terminated") or {}).get("startedAt")
+    return found
+
+
+def is_unschedulable(pod: Object) -> bool:
+    """Whether the scheduler found no room for the pod, so far."""
+    return _condition(pod, "PodScheduled").get("reason") == "Unschedulable"
+
+
+def trouble(
+    pod: Object, *, age: float, patience: float, nodes: Iterable[Object], warning: str | None
+) -> StartFailure | None:
+    """Why a pod that is not running yet never will, or not soon enough; None: it may still start.
+
+    ``age`` is in seconds, ``patience`` how long a pod may look for a node, ``warning`` the pod's latest Warning event.
+    """
+    waiting = (_container(pod).get("state") or {}).get("waiting") or {}
+    reason, message = waiting.get("reason") or "", waiting.get("message") or ""
+    if reason in _NEVER_STARTS or (reason in _PULL_FAILS and age >= PULL_PATIENCE):
+        return StartFailure(reason, message)
+    if is_unschedulable(pod):
+        why = _condition(pod, "PodScheduled").get("message", "")
+        if nodes and not any(_could_hold(node, pod) for node in nodes):
+            return StartFailure("Unschedulable", f"no node is large enough ({why})", 503)
+        return StartFailure("Unschedulable", why, 503) if age >= patience else None
+    if age >= patience and warning is not None:
+        return StartFailure(reason or "Pending", warning)
+    return None
+
+
+def crash(pod: Object) -> StartFailure | None:
+    """Why a pod that is started again and again does not stay up; the same words between two starts and during one."""
+    container = _container(pod)
+    last = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get("terminated")
+    if not last or container.get("ready"):
+        return None
+    words = f"its container ended with exit code {last.get('exitCode')} ({last.get('reason') or 'no reason'})"
+    return StartFailure("CrashLoopBackOff", words)
+
+
+def ending(pod: Object | None, job: Object) -> agent_protocol.End:
+    """The end record of a run whose pod or Job has ended without one being stored."""
+    status = (pod or {}).get("status") or {}
+    terminated = (_container(pod).get("state") or {}).get("terminated") or {} if pod else {}
+    if found := _last_words(terminated.get("message")):
+        return found
+    given_up: Object = next(
+        (c for c in (job.get("status") or {}).get("conditions") or [] if c["type"] in _GIVEN_UP), {}
+    )
+    reasons = (given_up.get("reason"), status.get("reason"))
+    if "DeadlineExceeded" in reasons:
+        return agent_protocol.error("timeout", "the run took longer than its timeout", 504)
+    return agent_protocol.error("lost", _what_happened(status, terminated, pod), 502)
+
+
+def _what_happened(status: Object, terminated: Object, pod: Object | None) -> str:
+    if terminated.get("reason") == "OOMKilled":
+        return "the agent was killed: it needed more memory than its container may have (OOMKilled)"
+    disruption: Object = next((c for c in status.get("conditions") or [] if c["type"] == "DisruptionTarget"), {})
+    if status.get("reason") or disruption:
+        why = disruption.get("message") or status.get("message") or ""
+        return f"the agent's pod was removed by the cluster: {status.get('reason') or disruption.get('reason')} {why}".strip()
+    if "exitCode" in terminated:
+        return f"the agent ended with exit code {terminated['exitCode']} before its answer was stored"
+    return "the agent's pod ended before its answer was stored" if pod else "the agent's pod is gone"
+
+
+def _last_words(message: str | None) -> agent_protocol.End | None:
+    """The end record in a termination message, where there is one."""
+    found = _message(message)
+    if found is not None and found.get("type") in agent_protocol.END_RECORDS:
+        return found  # type: ignore[return-value]  # endings.status_of trusts no field of it
+    return None
+
+
+def _message(message: str | None) -> Object | None:
+    try:
+        found = json.loads(message or "")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _container(pod: Object) -> Object:
+    """The status of the pod's first container."""
+    found: list[Object] = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    return found[0]
+
+
+def _condition(pod: Object, kind: str) -> Object:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind and c["status"] == "False"), {})
+
+
+def _could_hold(node: Object, pod: Object) -> bool:
+    """Whether a node, if it were empty, had room for what the pod requests."""
+    room = (node.get("status") or {}).get("allocatable") or {}
+    containers = pod["spec"]["containers"]
+    for name in ("cpu", "memory"):
+        asked = sum((_amount((c.get("resources") or {}).get("requests"), name) for c in containers), Decimal())
+        if name in room and asked > _amount(room, name):
+            return False
+    return True
+
+
+def _amount(amounts: Object | None, name: str) -> Decimal:
+    try:
+        return quantity(str((amounts or {}).get(name, "0")))
+    except InvalidQuantity:
+        return Decimal()

@@ -1,0 +1,123 @@
+"""Which skills an instance has: from what its spec names to the one list that its agents are told. Pure functions."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import yaml
+
+from sympozium_api import effective, names, skills
+from sympozium_api.effective import InvalidSpec
+from sympozium_api.instance import SkillRef, SympoziumInstance
+from sympozium_api.resources import Object
+from sympozium_api.skillpack import SkillPack
+from sympozium_api.skills import InstalledSkill
+from sympozium_operator.policy.conditions import ConditionUpdate
+
+Source = SkillPack | Object | None
+"""What a skill of an instance leads to: a SkillPack, a ConfigMap, or nothing that is there."""
+
+MOST_BYTES = 1024 * 1024
+"""What a ConfigMap can hold."""
+
+_FRONT_MATTER = re.compile(r"---\r?\n(.{0,4096}?\n)---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+"""As in a SKILL.md. RequestLimits, as all of it together is by MOST_BYTES: YAML is read slowly, and the event loop waits."""
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+"""One that makes nothing but strings; the quick one where PyYAML was built with it."""
+
+
+def missing(instance: SympoziumInstance, sources: Mapping[str, Source]) -> ConditionUpdate | None:
+    """Which SkillPack or ConfigMap that an instance names is not there; None: all are. ``sources`` go by the field."""
+    for field, ref in effective.skill_refs(instance).items():
+        if sources.get(field) is None:
+            if ref.skill_pack_ref:
+                where = f"{ref.skill_pack_ref}, neither in the instance's namespace nor in the operator's"
+                text = f"{field}.skillPackRef: there is no SkillPack {where}"
+                return ConditionUpdate("Accepted", ok=False, reason="SkillPackNotFound", message=text)
+            text = f"{field}.configMapRef: there is no ConfigMap {ref.config_map_ref}"
+            return ConditionUpdate("Accepted", ok=False, reason="ConfigMapNotFound", message=text)
+    return None
+
+
+def install(instance: SympoziumInstance, sources: Mapping[str, Source]) -> list[InstalledSkill]:
+    """The skills of an instance whose sources are all there, in the order of its spec. Raises InvalidSpec."""
+    config_maps = [source for source in sources.values() if isinstance(source, dict)]
+    _refuse_size(sum(len(text) for config_map in config_maps for text in _data(config_map).values()))
+    found: list[InstalledSkill] = []
+    origins: dict[str, str] = {}
+    for field, ref in effective.skill_refs(instance).items():
+        origin = f"{field} ({ref.skill_pack_ref or ref.config_map_ref})"
+        for skill in _of_source(instance, field, ref, sources[field]):
+            if other := origins.get(skill.name):
+                raise InvalidSpec(f"{origin} and {other} both have a skill {skill.name}; rename one of them")
+            origins[skill.name] = origin
+            found.append(skill)
+    _refuse_size(len(skills.render(found).encode()))
+    return found
+
+
+def pack_trouble(pack: SkillPack) -> str | None:
+    """Why no instance can have the skills of this pack; None: it can."""
+    if pack.spec.sidecar is not None:
+        return "it has a sidecar, which this version runs for the skill web-endpoint only; remove it"
+    known = [skill.name for skill in pack.spec.skills]
+    twice = next((name for name in known if known.count(name) > 1), None)
+    return f"it has two skills {twice}" if twice else None
+
+
+def _refuse_size(size: int) -> None:
+    if size > MOST_BYTES:
+        raise InvalidSpec(f"spec.skills: together they have {size} bytes, and may have {MOST_BYTES}")
+
+
+def _of_source(instance: SympoziumInstance, field: str, ref: SkillRef, source: Source) -> Iterator[InstalledSkill]:
+    if isinstance(source, SkillPack):
+        return _of_pack(field, ref, source)
+    if ref.config_map_ref == names.installed_skills(instance.metadata.name):
+        raise InvalidSpec(f"{field}.configMapRef: {ref.config_map_ref} is what the operator makes of the skills itself")
+    return _of_config_map(field, ref, source or {})
+
+
+def _of_pack(field: str, ref: SkillRef, pack: SkillPack) -> Iterator[InstalledSkill]:
+    if trouble := pack_trouble(pack):
+        raise InvalidSpec(f"{field}.skillPackRef: the SkillPack {ref.skill_pack_ref} cannot be used: {trouble}")
+    _refuse_unknown(field, ref, {parameter.name for parameter in pack.spec.parameters})
+    parameters = [
+        parameter.model_copy(update={"default": ref.params.get(parameter.name, parameter.default)})
+        for parameter in pack.spec.parameters
+    ]
+    for skill in pack.spec.skills:
+        yield InstalledSkill(
+            name=skill.name, description=skill.description, content=skill.content, parameters=parameters
+        )
+
+
+def _of_config_map(field: str, ref: SkillRef, config_map: Object) -> Iterator[InstalledSkill]:
+    _refuse_unknown(field, ref, set())
+    for key, text in sorted(_data(config_map).items()):
+        description, content = _parts(text)
+        yield InstalledSkill(name=key.removesuffix(".md") or key, description=description, content=content)
+
+
+def _data(config_map: Object) -> dict[str, str]:
+    return config_map.get("data") or {}
+
+
+def _refuse_unknown(field: str, ref: SkillRef, known: set[str]) -> None:
+    for name in ref.params:
+        if name not in known:
+            raise InvalidSpec(f"{field}.params.{name}: unknown; known are {', '.join(sorted(known)) or 'none'}")
+
+
+def _parts(text: str) -> tuple[str | None, str]:
+    """The description in a text's front matter, if there is one, and what follows it."""
+    front = _FRONT_MATTER.match(text)
+    if front is None:
+        return None, text
+    try:
+        about = yaml.load(front[1], Loader=_LOADER)  # noqa: S506 - see there
+    except (yaml.YAMLError, RecursionError):
+        return None, text  # no front matter, whatever it is
+    if not isinstance(about, dict):
+        return None, text
+    description = about.get("description")
+    return description if isinstance(description, str) and description else None, text[front.end() :].lstrip("\r\n")

@@ -1,0 +1,59 @@
+"""The Secrets with API keys: the generated ones made once and repaired, all of them looked after without the right to list Secrets."""
+
+import secrets
+from dataclasses import dataclass, field
+
+from sympozium_api import environment, names
+from sympozium_api.client import Client
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import SECRETS, Object
+from sympozium_api.run import AgentRun
+from sympozium_operator.cluster.converge import converge
+from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.desired import rbac
+from sympozium_operator.policy import event_messages
+from sympozium_operator.result import Key
+
+
+@dataclass(frozen=True)
+class ApiKeySecrets:
+    """Knows the Secret of each server run, and in which version it was last seen."""
+
+    client: Client
+    events: EventRecorder
+    _seen: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """Names and resource versions of Secrets, by namespace and run."""
+
+    async def generated(self, run: AgentRun, instance: SympoziumInstance) -> Object:
+        """The generated Secret: it is there, belongs to the run, and has an entry ``api-key``. What else is in it is its editor's."""
+        namespace, name = run.metadata.namespace, names.api_key_secret(run.metadata.name)
+        live = await self.client.find(SECRETS, namespace, name)
+        if live is not None:
+            [live] = await converge(self.client, [rbac.api_key_head(run)])
+            if environment.API_KEY_PREFIX in (live.get("data") or {}):
+                return live
+        desired = rbac.api_key(run, lambda: secrets.token_hex(24))
+        if live is None:
+            live = await self.client.create(SECRETS, namespace, desired)
+        else:
+            live = await self.client.patch(SECRETS, namespace, name, {"data": desired["data"]})
+        await self.events.emit(instance, event_messages.key_generated(name))
+        return live
+
+    def remember(self, run: AgentRun, secret: Object) -> None:
+        """The run's web-proxies were told of the keys in this version of this Secret."""
+        self._seen[run.key] = secret["metadata"]["name"], secret["metadata"]["resourceVersion"]
+
+    def forget(self, run: Key) -> None:
+        """The run is gone."""
+        self._seen.pop((run.namespace, run.name), None)
+
+    async def changed(self) -> list[Key]:
+        """The server runs whose Secret is not as it was seen. Each is told once: the look that follows remembers it again."""
+        found = []
+        for (namespace, run), (name, version) in list(self._seen.items()):
+            live = await self.client.find(SECRETS, namespace, name)
+            if live is None or live["metadata"]["resourceVersion"] != version:
+                self._seen.pop((namespace, run), None)
+                found.append(Key("run", namespace, run))
+        return found

@@ -1,0 +1,89 @@
+"""SympoziumConfigs: the Gateway, their status, and the instances that depend on it."""
+
+import asyncio
+
+from sympozium_api.client import ApiError, Client
+from sympozium_api.clock import Clock
+from sympozium_api.config import SympoziumConfig
+from sympozium_api.resources import CONFIGS, GATEWAY_CLASSES, GATEWAYS, INSTANCES, Object
+from sympozium_operator.cluster.converge import converge
+from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.desired import gateway
+from sympozium_operator.policy import config_plan as policy
+from sympozium_operator.policy import event_messages
+from sympozium_operator.policy.conditions import merge_patch
+from sympozium_operator.result import DONE, Key, Result
+
+
+class ConfigReconciler:
+    """Reconciles SympoziumConfigs; ``namespace`` is the operator's own."""
+
+    def __init__(
+        self, client: Client, clock: Clock, events: EventRecorder, namespace: str, scopes: tuple[str | None, ...]
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._events = events
+        self._namespace = namespace
+        self._scopes = scopes
+        self._told: Object | None = None
+        """What instances were last looked at with."""
+
+    async def reconcile(self, key: Key) -> Result:
+        """One look at a SympoziumConfig."""
+        raw = await self._client.find(CONFIGS, key.namespace, key.name)
+        if raw is None or raw["metadata"].get("deletionTimestamp"):
+            return Result(enqueue=await self._users({}))  # the Gateway goes with its owner
+        seen = await self._gather(SympoziumConfig.model_validate(raw))
+        plan = policy.decide(seen)
+        await self._act(seen, plan)
+        await self._report(seen.config, plan)
+        if not policy.counts(seen.config, self._namespace):
+            return DONE
+        matters = seen.config.spec.model_dump() | {"ready": plan.status["gateway"]["ready"]}
+        return Result(requeue_after=plan.requeue_after, enqueue=await self._users(matters))
+
+    async def _gather(self, config: SympoziumConfig) -> policy.ConfigInput:
+        gateways, classes = await asyncio.gather(self._gateways(), self._classes(config))
+        return policy.ConfigInput(self._clock.now(), config, self._namespace, gateways, classes)
+
+    async def _gateways(self) -> tuple[Object, ...] | None:
+        try:
+            return tuple(await self._client.list(GATEWAYS, self._namespace))
+        except ApiError as error:
+            if error.not_found:  # the kind: a list of objects is never missing
+                return None
+            raise
+
+    async def _classes(self, config: SympoziumConfig) -> tuple[Object, ...] | None:
+        """Selected by name, so that one verb suffices; an operator without rights on the whole cluster may not look."""
+        name = f"metadata.name={config.spec.gateway.gateway_class_name}"
+        try:
+            return tuple(await self._client.list(GATEWAY_CLASSES, None, fieldSelector=name))
+        except ApiError as error:
+            if error.status in (403, 404):
+                return None
+            raise
+
+    async def _act(self, seen: policy.ConfigInput, plan: policy.ConfigPlan) -> None:
+        if plan.gateway_wanted:
+            await converge(self._client, [gateway.build(seen.config)])
+        for body in plan.surplus:
+            metadata = body["metadata"]
+            await self._client.delete(GATEWAYS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+
+    async def _report(self, config: SympoziumConfig, plan: policy.ConfigPlan) -> None:
+        before = config.status.model_dump(by_alias=True, exclude_none=True)
+        if patch := merge_patch(before, plan.status):
+            await self._client.patch(CONFIGS, *config.key, {"status": patch}, subresource="status")
+            for told in event_messages.of_config(config, plan.status):
+                await self._events.emit(config, told)
+
+    async def _users(self, matters: Object) -> tuple[Key, ...]:
+        """All instances, where something changed that matters to them."""
+        if matters == self._told:
+            return ()
+        found = [item for scope in self._scopes for item in await self._client.metadata(INSTANCES, scope)]
+        self._told = matters
+        oldest_first = sorted(found, key=lambda item: str(item["metadata"]["creationTimestamp"]))
+        return tuple(Key("instance", item["metadata"]["namespace"], item["metadata"]["name"]) for item in oldest_first)

@@ -1,0 +1,52 @@
+"""From a key to the reconciler of its kind."""
+
+from dataclasses import dataclass
+
+from sympozium_api.client import Client
+from sympozium_api.resources import RUNS
+from sympozium_api.run import AgentRun
+from sympozium_operator.operator_metrics import OperatorMetrics
+from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
+from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
+from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
+from sympozium_operator.reconcile.run_reconciler import RunReconciler
+from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
+from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
+from sympozium_operator.result import Key, Result
+
+
+@dataclass(frozen=True)
+class Dispatcher:
+    """What the work queue calls."""
+
+    client: Client
+    metrics: OperatorMetrics
+    instances: InstanceReconciler
+    runs: RunReconciler
+    servers: ServerRunReconciler
+    skill_packs: SkillPackReconciler
+    configs: ConfigReconciler
+    pools: PoolReconciler
+
+    async def __call__(self, key: Key) -> Result:
+        """Reconcile the object that a key names."""
+        async with self.metrics.reconcile(key):
+            match key.kind:
+                case "instance":
+                    return await self.instances.reconcile(key)
+                case "skillpack":
+                    return await self.skill_packs.reconcile(key)
+                case "pool":
+                    return await self.pools.reconcile(key)
+                case "config":
+                    return await self.configs.reconcile(key)
+                case "run":
+                    return await self._run(key)
+
+    async def _run(self, key: Key) -> Result:
+        raw = await self.client.find(RUNS, key.namespace, key.name)
+        if raw is None:
+            self.servers.keys.forget(key)
+            return self.runs.gone(key)
+        run = AgentRun.model_validate(raw)
+        return await (self.servers if run.spec.mode == "server" else self.runs).reconcile(run)

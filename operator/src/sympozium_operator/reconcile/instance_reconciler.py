@@ -1,0 +1,110 @@
+"""SympoziumInstances: their ServiceAccount, their skills, their server run and their status."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sympozium_api import effective, names
+from sympozium_api.client import Client
+from sympozium_api.clock import Clock
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import INSTANCES, RUNS, SECRETS
+from sympozium_api.run import AgentRun
+from sympozium_operator.cluster.converge import converge
+from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.cluster.references import auth_secret, web_endpoint_pack
+from sympozium_operator.desired.instance_children import agent_service_account, server_run
+from sympozium_operator.policy import event_messages
+from sympozium_operator.policy import instance_plan as policy
+from sympozium_operator.policy import route_decision as route_policy
+from sympozium_operator.policy.conditions import merge_patch
+from sympozium_operator.reconcile.network_policies import NetworkPolicies
+from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
+from sympozium_operator.reconcile.route_reconciler import RouteReconciler
+from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
+from sympozium_operator.result import DONE, Key, Result
+
+
+@dataclass(frozen=True)
+class InstanceReconciler:
+    """Reconciles SympoziumInstances."""
+
+    client: Client
+    clock: Clock
+    events: EventRecorder
+    namespace: str
+    """The operator's own, where built-in SkillPacks are."""
+    policies: NetworkPolicies
+    routes: RouteReconciler
+    skills: SkillGatherer
+    pools: PoolReconciler
+    turns: Callable[[tuple[str, str]], tuple[Key, ...]]
+    """The runs of an instance whose turn has come: its limit may have been raised."""
+
+    async def reconcile(self, key: Key) -> Result:
+        """One look at an instance."""
+        raw = await self.client.find(INSTANCES, key.namespace, key.name)
+        if raw is None or raw["metadata"].get("deletionTimestamp"):
+            self.skills.forget(key.namespace, key.name)
+            return DONE  # what it owns goes with it
+        seen = await self._gather(SympoziumInstance.model_validate(raw))
+        seen = replace(seen, route=await self._route(seen))
+        plan = policy.decide(seen)
+        await self._act(seen, plan)
+        await self._report(seen.instance, plan)
+        server = Key("run", key.namespace, names.web_endpoint_run(key.name))
+        also = [server] if plan.server_wanted or seen.server else []
+        if seen.pool or seen.instance.status.warm_pool:
+            also.append(Key("pool", key.namespace, key.name))
+        return Result(requeue_after=plan.requeue_after, enqueue=(*also, *self.turns((key.namespace, key.name))))
+
+    async def _gather(self, instance: SympoziumInstance) -> policy.InstanceInput:
+        namespace, name = instance.key
+        wanted = effective.model(instance).secret
+        secret, pack, keys, server, sources = await asyncio.gather(
+            self.client.find(SECRETS, namespace, wanted) if wanted else _nothing(),
+            web_endpoint_pack(self.client, namespace, self.namespace)
+            if effective.web_endpoint_is_on(instance)
+            else _nothing(),
+            auth_secret(self.client, instance),
+            self.client.find(RUNS, namespace, names.web_endpoint_run(name)),
+            self.skills.sources(instance),
+        )
+        return policy.InstanceInput(
+            now=self.clock.now(),
+            instance=instance,
+            secret=secret,
+            pack=pack,
+            own_keys=keys,
+            server=AgentRun.model_validate(server) if server else None,
+            sources=sources,
+            pool=self.pools.status(instance, secret),
+        )
+
+    async def _route(self, seen: policy.InstanceInput) -> route_policy.RouteState:
+        if not effective.web_endpoint_is_on(seen.instance):
+            return route_policy.NO_ROUTE  # a route that is there goes with the server run
+        return await self.routes.reconcile(seen.instance, seen.server)
+
+    async def _act(self, seen: policy.InstanceInput, plan: policy.InstancePlan) -> None:
+        instance, server = seen.instance, seen.server
+        desired = [agent_service_account(instance)]
+        if plan.server_wanted and not (server and server.ended):
+            desired.append(server_run(instance))
+        await converge(self.client, desired)
+        await self.policies.of_agents(instance)
+        if plan.skills is not None:
+            await self.skills.keep(instance, plan.skills)
+        if server is not None and server.ended and policy.owns(instance, server):
+            await self.client.delete(RUNS, *server.key, uid=server.metadata.uid)
+
+    async def _report(self, instance: SympoziumInstance, plan: policy.InstancePlan) -> None:
+        before = instance.status.model_dump(by_alias=True, exclude_none=True)
+        if patch := merge_patch(before, plan.status):
+            await self.client.patch(INSTANCES, *instance.key, {"status": patch}, subresource="status")
+            for told in event_messages.of_instance(instance, plan.status):
+                await self.events.emit(instance, told)
+
+
+async def _nothing() -> None:
+    return None

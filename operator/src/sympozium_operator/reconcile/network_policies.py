@@ -1,0 +1,62 @@
+"""NetworkPolicies of agents and web-proxies: made where the installation wants them, taken away where it does not."""
+
+import asyncio
+from dataclasses import dataclass
+
+from sympozium_api import names
+from sympozium_api.client import ApiError, Client
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import NETWORK_POLICIES, SERVICES, Object
+from sympozium_api.run import AgentRun
+from sympozium_operator.cluster.converge import converge
+from sympozium_operator.desired import network_policy
+from sympozium_operator.policy.pod_status import controller_uid
+
+
+@dataclass(frozen=True)
+class NetworkPolicies:
+    """What the reconcilers of instances and of server runs call."""
+
+    client: Client
+    egress: network_policy.Egress | None
+    """What agents may reach; None: the installation wants no policies."""
+
+    async def of_agents(self, instance: SympoziumInstance) -> None:
+        """Those of an instance's agents."""
+        if self.egress is None:
+            for name in names.agent_policies(instance.metadata.name):
+                await self._retract(instance, name)
+            return
+        services = await self._services(instance)
+        await converge(self.client, network_policy.agent_policies(instance, self.egress, services))
+
+    async def of_server(self, run: AgentRun, deployment: Object) -> None:
+        """That of a web-proxy, made from its Deployment as desired."""
+        if self.egress is None:
+            await self._retract(run, names.server(run.metadata.name))
+            return
+        await converge(self.client, [network_policy.server_policy(run, deployment)])
+
+    async def _retract(self, owner: SympoziumInstance | AgentRun, name: str) -> None:
+        namespace = owner.metadata.namespace
+        live = await self.client.find(NETWORK_POLICIES, namespace, name)
+        if live is not None and controller_uid(live) == owner.metadata.uid:
+            await self.client.delete(NETWORK_POLICIES, namespace, name, uid=live["metadata"]["uid"])
+
+    async def _services(self, instance: SympoziumInstance) -> network_policy.Services:
+        """The Services that the instance's addresses stand for."""
+        places = {
+            a: place for a in network_policy.addresses(instance) if (place := a.service(instance.metadata.namespace))
+        }
+        found = await asyncio.gather(*(self._service(*place) for place in places.values()))
+        return {address: service for address, (there, service) in zip(places, found, strict=True) if there}
+
+    async def _service(self, namespace: str, name: str) -> tuple[bool, Object | None]:
+        """Whether there is, or may be, such a Service; and the Service, if it may be read."""
+        try:
+            service = await self.client.find(SERVICES, namespace, name)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            return True, None
+        return service is not None, service

@@ -1,0 +1,206 @@
+"""Warm pools: idle Jobs of an instance, made at a polite pace, and taken away when they have ended.
+
+An idle pod is never stopped while it might be given a run: the web-proxy that it waits at lets it go, and it ends by itself.
+"""
+
+import secrets
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sympozium_api import effective
+from sympozium_api.base import seconds
+from sympozium_api.client import Client
+from sympozium_api.clock import Clock
+from sympozium_api.instance import SympoziumInstance, WarmPool
+from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS, Object
+from sympozium_api.run import NOT_ENDED, AgentRun
+from sympozium_operator.desired import agent_job as desired_job
+from sympozium_operator.operator_metrics import OperatorMetrics
+from sympozium_operator.policy import pod_status as pod_policy
+from sympozium_operator.policy import pool_plan as policy
+from sympozium_operator.result import DONE, Key, Result
+from sympozium_operator.scheduling.pool_sizer import FIRST_REFILL, RECONCILE_INTERVAL, LaunchRate, PoolSizer
+
+SHOW_AFTER = 10.0
+"""Seconds for which the number of idle pods is another than the one that is shown before it is written: each run changes it, for as
+long as a refill takes.
+"""
+
+
+@dataclass
+class PoolReconciler:
+    """Reconciles the warm pools of instances."""
+
+    client: Client
+    clock: Clock
+    metrics: OperatorMetrics
+    agent: desired_job.AgentPod
+    pace: LaunchRate
+    is_full: Callable[[], bool]
+    """Whether the cluster has no room for another pod."""
+    start_timeout: int
+    token: Callable[[], str] = lambda: secrets.token_hex(3)
+    _demands: dict[tuple[str, str], PoolSizer] = field(default_factory=lambda: defaultdict(PoolSizer))
+    _claimed: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Jobs, by namespace and name, that open runs claim, and those runs."""
+    _made: dict[tuple[str, str], float] = field(default_factory=dict)
+    """When Jobs were made whose pods are not ready yet."""
+    _idle: dict[tuple[str, str], int] = field(default_factory=dict)
+    _looked_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    _differs_since: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    async def reconcile(self, key: Key) -> Result:
+        """One look at an instance's pool."""
+        place = (key.namespace, key.name)
+        if (early := self._looked_at.get(place, float("-inf")) + RECONCILE_INTERVAL - self.clock.monotonic()) > 0:
+            return Result(requeue_after=early)
+        self._looked_at[place] = self.clock.monotonic()
+        raw = await self.client.find(INSTANCES, *place)
+        if raw is None or raw["metadata"].get("deletionTimestamp"):
+            self._forget(place)
+            return DONE  # what it owns goes with it
+        instance = SympoziumInstance.model_validate(raw)
+        jobs = await self.client.list(JOBS, key.namespace, labelSelector=policy.idle_selector(key.name))
+        pool, wanted = effective.warm_pool(instance), instance.status.warm_pool
+        if pool is None and not jobs:
+            self._forget(place)
+            return DONE
+        demand, now = self._demands[place], self.clock.monotonic()
+        plan = policy.decide(
+            jobs,
+            claimed=[name for namespace, name in self._claimed if namespace == key.namespace],
+            generation=wanted.generation if wanted else "",
+            target=demand.target(pool, now) if pool and wanted else 0,
+            starting=self.pace.starting,
+            now=self.clock.now(),
+        )
+        self._measure(place, jobs, demand)
+        looked_at = [await self._clean_up(job, demand) for job in plan.ended]
+        for job in plan.unstarted:
+            await self._give_up(job, demand)
+        waits = await self._refill(instance, pool, plan.missing, demand) if pool and wanted else None
+        return self._shown(place, instance, plan.idle, waits, enqueue=tuple(filter(None, looked_at)))
+
+    def status(self, instance: SympoziumInstance, secret: Object | None) -> Object | None:
+        """The instance's ``status.warmPool``; None: it has none. Written before any pod is made, and counted at times only."""
+        pool = effective.warm_pool(instance)
+        if pool is None:
+            return None
+        generation = desired_job.generation(instance, self.agent, _made_from(pool, secret))
+        return {"generation": generation, "idle": self._idle.get(instance.key, 0)}
+
+    def arrived(self, run: AgentRun) -> None:
+        """A run was seen for the first time."""
+        self._demands[run.metadata.namespace, run.spec.agent_ref].arrived(self.clock.monotonic())
+
+    def started_cold(self) -> None:
+        """A Job was made for a run."""
+        self.pace.started_cold(self.clock.monotonic())
+
+    def claim(self, run: AgentRun) -> bool:
+        """Take note of the Job that a run claims, until it is gone; whether that is news."""
+        place = (run.metadata.namespace, run.job_name)
+        known = place in self._claimed
+        self._claimed[place] = run.metadata.name
+        return not known
+
+    def release(self, namespace: str, run: str) -> None:
+        """A run claims nothing any more: its Job is gone or its own, or it starts cold."""
+        for place in [place for place, by in self._claimed.items() if place[0] == namespace and by == run]:
+            del self._claimed[place]
+
+    def _forget(self, place: tuple[str, str]) -> None:
+        for known in (self._demands, self._idle, self._looked_at, self._differs_since):
+            known.pop(place, None)
+        self._count()
+
+    def _measure(self, place: tuple[str, str], jobs: list[Object], demand: PoolSizer) -> None:
+        """How long pods took that are ready since the last look."""
+        now, there = self.clock.monotonic(), {(place[0], job["metadata"]["name"]): job for job in jobs}
+        for made in [made for made in self._made if made in there and policy.is_ready(there[made])]:
+            took = now - self._made.pop(made)
+            demand.refilled(took)
+            self.metrics.refill.observe(took)
+
+    async def _clean_up(self, job: Object, demand: PoolSizer) -> Key | None:
+        """Delete a Job that ended, unless an open run claims it: what became of its pod is that run's to know."""
+        namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
+        selector = f"spec.claim.jobName={name},{NOT_ENDED}"
+        if claimed_by := await self.client.metadata(RUNS, namespace, fieldSelector=selector):
+            return Key("run", namespace, claimed_by[0]["metadata"]["name"])
+        if policy.has_failed(job):
+            demand.failed(self.clock.monotonic())
+        await self._delete(job)
+        return None
+
+    async def _give_up(self, job: Object, demand: PoolSizer) -> None:
+        """Delete a Job whose pod finds no room, or does not start: nothing can have been given to it."""
+        namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
+        found = await self.client.list(PODS, namespace, labelSelector=f"batch.kubernetes.io/job-name={name}")
+        pod = pod_policy.job_pod(found, job)
+        if pod is not None and pod_policy.started_at(pod) is not None:
+            return
+        too_old = self.clock.monotonic() - self._made.get((namespace, name), float("-inf")) >= self.start_timeout
+        if too_old or (pod is not None and pod_policy.is_unschedulable(pod)):
+            demand.failed(self.clock.monotonic())
+            await self._delete(job)
+
+    async def _delete(self, job: Object) -> None:
+        metadata = job["metadata"]
+        self._made.pop((metadata["namespace"], metadata["name"]), None)
+        await self.client.delete(JOBS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+
+    async def _refill(
+        self, instance: SympoziumInstance, pool: WarmPool, missing: int, demand: PoolSizer
+    ) -> float | None:
+        """Make what is missing, as far as the pace allows; seconds until more may be made, None: nothing is missing."""
+        if not missing:
+            return None
+        made_from = _made_from(pool, await self._secret(instance))
+        told = instance.status.warm_pool
+        if told is None or told.generation != desired_job.generation(instance, self.agent, made_from):
+            return None  # a pod of it would be let go at once; the instance's next look says what is made now
+        for _ in range(missing):
+            now = self.clock.monotonic()
+            if self.is_full():
+                return FIRST_REFILL
+            if waits := max(demand.not_before - now, 0) or self.pace.take(now):
+                return waits
+            body = desired_job.build_idle(instance, self.agent, made_from, self.token())
+            await self.client.create(JOBS, instance.metadata.namespace, body)
+            self._made[instance.metadata.namespace, body["metadata"]["name"]] = now
+        return None
+
+    async def _secret(self, instance: SympoziumInstance) -> Object | None:
+        name = effective.model(instance).secret
+        return await self.client.find(SECRETS, instance.metadata.namespace, name) if name else None
+
+    def _shown(
+        self,
+        place: tuple[str, str],
+        instance: SympoziumInstance,
+        idle: int,
+        waits: float | None,
+        *,
+        enqueue: tuple[Key, ...],
+    ) -> Result:
+        """The count is the instance's to show, once it has been another one for long enough."""
+        self._idle[place] = idle
+        self._count()
+        told = instance.status.warm_pool
+        if told is None or told.idle == idle:
+            self._differs_since.pop(place, None)
+            return Result(requeue_after=waits, enqueue=enqueue)
+        left = self._differs_since.setdefault(place, self.clock.monotonic()) + SHOW_AFTER - self.clock.monotonic()
+        if left > 0:
+            return Result(requeue_after=min(left, waits or left), enqueue=enqueue)
+        del self._differs_since[place]
+        return Result(requeue_after=waits, enqueue=(*enqueue, Key("instance", *place)))
+
+    def _count(self) -> None:
+        self.metrics.idle.set(sum(self._idle.values()))
+
+
+def _made_from(pool: WarmPool, secret: Object | None) -> desired_job.IdlePodInput:
+    return desired_job.IdlePodInput(seconds(pool.idle_ttl), secret["metadata"]["resourceVersion"] if secret else "")

@@ -1,0 +1,91 @@
+"""The HTTPRoute of an instance's web endpoint."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from sympozium_api import effective, names
+from sympozium_api.client import ApiError, Client
+from sympozium_api.config import SympoziumConfig
+from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import CONFIGS, HTTP_ROUTES, Object
+from sympozium_api.run import AgentRun
+from sympozium_operator.cluster.converge import converge
+from sympozium_operator.desired import http_route as desired
+from sympozium_operator.policy import route_decision as policy
+from sympozium_operator.policy.conditions import ConditionUpdate
+from sympozium_operator.policy.pod_status import controller_uid
+
+
+@dataclass(frozen=True)
+class RouteReconciler:
+    """Makes, changes and removes routes. An instance's reconcile calls it; it is no reconciler of its own."""
+
+    client: Client
+    namespace: str
+    """The operator's own, where the SympoziumConfig is."""
+    scopes: tuple[str | None, ...]
+    claims: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from the look at who has a host name to the write that takes it: of two that ask at once, one is first."""
+
+    async def reconcile(self, instance: SympoziumInstance, server: AgentRun | None) -> policy.RouteState:
+        """One look at the route of an instance whose web endpoint is switched on."""
+        seen = await self._gather(instance, server)
+        target = policy.decide(seen)
+        if isinstance(target, desired.RouteTarget) and seen.server and seen.config:
+            try:
+                return await self._make(seen, seen.server, seen.config, target)
+            except ApiError as error:
+                if error.not_found:  # the kind: the Gateway API was removed, and the config does not know yet
+                    return policy.RouteState(policy.gateway_not_ready(seen.config))
+                raise
+        await self._remove(seen)
+        return policy.RouteState(target if isinstance(target, ConditionUpdate) else None)
+
+    async def _gather(self, instance: SympoziumInstance, server: AgentRun | None) -> policy.RouteInput:
+        namespace, name = instance.key
+        config, live = await asyncio.gather(
+            self.client.find(CONFIGS, self.namespace, names.CONFIG),
+            self.client.find(HTTP_ROUTES, namespace, names.server(names.web_endpoint_run(name))),
+        )
+        return policy.RouteInput(
+            instance,
+            _endpoint(instance),
+            SympoziumConfig.model_validate(config) if config else None,
+            server,
+            live,
+        )
+
+    async def _make(
+        self, seen: policy.RouteInput, server: AgentRun, config: SympoziumConfig, target: desired.RouteTarget
+    ) -> policy.RouteState:
+        body = desired.build(server, target)
+        if policy.claimed(seen.live, target):
+            [live] = await converge(self.client, [body])
+            return policy.state(target, live, config)
+        async with self.claims:
+            mine = (body["metadata"]["namespace"], body["metadata"]["name"])
+            other = policy.rival(await self._routes(), mine, target)
+            if other is None:
+                [live] = await converge(self.client, [body])
+                return policy.state(target, live, config)
+        await self._remove(seen)
+        return policy.taken(target, other)
+
+    async def _routes(self) -> list[Object]:
+        return [body for scope in self.scopes for body in await self.client.list(HTTP_ROUTES, scope)]
+
+    async def _remove(self, seen: policy.RouteInput) -> None:
+        """The route goes, if it is the server run's own."""
+        if seen.live is None or seen.server is None or controller_uid(seen.live) != seen.server.metadata.uid:
+            return
+        metadata = seen.live["metadata"]
+        await self.client.delete(HTTP_ROUTES, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+
+
+def _endpoint(instance: SympoziumInstance) -> EffectiveWebEndpoint | None:
+    try:
+        effective.refuse_unsupported(instance)
+        return effective.web_endpoint(instance)
+    except InvalidSpec:
+        return None

@@ -1,0 +1,70 @@
+"""Ended AgentRuns are deleted when their time is over, when an instance has too many, or when their caller wants them gone."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sympozium_api.client import Client
+from sympozium_api.clock import Clock, parsed
+from sympozium_api.names import ANNOTATION_DISCARDED, LABEL_INSTANCE
+from sympozium_api.resources import RUNS, Object
+from sympozium_api.run import ENDED, AgentRun
+
+
+def surplus(ended: Iterable[Object], *, now: datetime, retention: int, kept: int) -> list[Object]:
+    """Which runs should go, told from their metadata alone, oldest first.
+
+    ``retention`` (seconds) counts from creation here: whoever deletes looks at the end's time. ``kept`` is per instance.
+    """
+    oldest = now - timedelta(seconds=retention)
+    groups: dict[tuple[str, str], list[Object]] = defaultdict(list)
+    for run in sorted(ended, key=lambda run: str(run["metadata"]["creationTimestamp"])):
+        metadata = run["metadata"]
+        groups[metadata["namespace"], metadata.get("labels", {}).get(LABEL_INSTANCE, "")].append(run)
+    return [
+        run
+        for group in groups.values()
+        for index, run in enumerate(group)
+        if len(group) - index > kept or parsed(run["metadata"]["creationTimestamp"]) < oldest
+    ]
+
+
+@dataclass(frozen=True)
+class RunPruner:
+    """Deletes what is surplus."""
+
+    client: Client
+    clock: Clock
+    scopes: tuple[str | None, ...]
+    retention: int
+    kept: int
+
+    async def prune(self) -> None:
+        """One round; metadata is all that is listed, for ended runs may hold gigabytes."""
+        ended = [run for scope in self.scopes for run in await self.client.metadata(RUNS, scope, fieldSelector=ENDED)]
+        for run in filter(_is_discarded, ended):
+            await self._delete(run["metadata"])
+        ended = [run for run in ended if not _is_discarded(run)]
+        too_many = {
+            run["metadata"]["uid"] for run in surplus(ended, now=self.clock.now(), retention=2**31, kept=self.kept)
+        }
+        for run in surplus(ended, now=self.clock.now(), retention=self.retention, kept=self.kept):
+            metadata = run["metadata"]
+            if metadata["uid"] in too_many or await self._is_over(metadata):
+                await self._delete(metadata)
+
+    async def _delete(self, metadata: Object) -> None:
+        await self.client.delete(RUNS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+
+    async def _is_over(self, metadata: Object) -> bool:
+        raw = await self.client.find(RUNS, metadata["namespace"], metadata["name"])
+        if raw is None:
+            return False
+        run = AgentRun.model_validate(raw)
+        ended = parsed(run.status.completed_at or run.metadata.creation_timestamp)
+        return run.ended and self.clock.now() - ended >= timedelta(seconds=self.retention)
+
+
+def _is_discarded(run: Object) -> bool:
+    return ANNOTATION_DISCARDED in run["metadata"].get("annotations", {})

@@ -1,0 +1,135 @@
+"""AgentRuns in mode server: the web-proxy of an instance and all that belongs to it."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from sympozium_api import names
+from sympozium_api.client import ApiError, Client
+from sympozium_api.clock import Clock
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import DEPLOYMENTS, INSTANCES, PODS, RUNS, Object
+from sympozium_api.run import AgentRun
+from sympozium_operator.cluster.converge import converge, remove
+from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.cluster.references import auth_secret, web_endpoint_pack
+from sympozium_operator.desired import rbac, scaling
+from sympozium_operator.desired import web_proxy as desired_server
+from sympozium_operator.policy import event_messages
+from sympozium_operator.policy import server_plan as policy
+from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch
+from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
+from sympozium_operator.reconcile.network_policies import NetworkPolicies
+from sympozium_operator.result import DONE, Result
+
+
+@dataclass(frozen=True)
+class ServerRunReconciler:
+    """Reconciles runs in mode server."""
+
+    client: Client
+    clock: Clock
+    events: EventRecorder
+    namespace: str
+    """The operator's own, where built-in SkillPacks are."""
+    pull_policy: str
+    keys: ApiKeySecrets
+    policies: NetworkPolicies
+    template: Object = field(default_factory=dict)
+    """What the installation says about the pods of web-proxies."""
+    tracing: desired_server.TraceExport | None = None
+
+    async def reconcile(self, run: AgentRun) -> Result:
+        """One look at a server run that was just read."""
+        if run.ended or run.metadata.deletion_timestamp:
+            return DONE
+        seen = await self._gather(run)
+        decision = policy.decide(seen)
+        if decision is None:
+            return DONE
+        if isinstance(decision, policy.Drain):
+            return await self._drain(run)
+        if isinstance(decision, ConditionUpdate):
+            deployment = await self.client.find(DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name))
+            return await self._report(run, decision, deployment)
+        deployment = await self._make(run, decision, seen.own_keys)
+        outcome = await self._report(run, ConditionUpdate("Accepted", ok=True, reason="Accepted"), deployment)
+        if policy.settled(deployment) and event_messages.was_unsettled(run):
+            await self.events.emit(decision.instance, event_messages.settled(deployment))
+        return outcome
+
+    async def _gather(self, run: AgentRun) -> policy.ServerInput:
+        raw = await self.client.find(INSTANCES, run.metadata.namespace, run.spec.agent_ref)
+        if raw is None:
+            return policy.ServerInput(run, None)
+        instance = SympoziumInstance.model_validate(raw)
+        pack, keys = await asyncio.gather(
+            web_endpoint_pack(self.client, run.metadata.namespace, self.namespace), auth_secret(self.client, instance)
+        )
+        return policy.ServerInput(run, instance, pack, keys)
+
+    async def _make(self, run: AgentRun, plan: policy.ServerPlan, own_keys: Object | None) -> Object:
+        """All children as desired; the live Deployment."""
+        name = names.server(run.metadata.name)
+        before = await self.client.find(DEPLOYMENTS, run.metadata.namespace, name)
+        keys = own_keys or await self.keys.generated(run, plan.instance)
+        version: str = keys["metadata"]["resourceVersion"]
+        if before is not None and policy.has_older_keys(before, version):
+            await self._hurry_keys(run, version)
+        self.keys.remember(run, keys)
+        account, *_ = await converge(self.client, rbac.server_access(run))
+        children = desired_server.build(
+            run,
+            plan.instance,
+            plan.sidecar,
+            replicas=policy.replicas(plan, before),
+            keys_secret=plan.keys_secret,
+            keys_version=version,
+            pull_policy=self.pull_policy,
+            account=account["metadata"]["uid"],
+            template=self.template,
+            tracing=self.tracing,
+        )
+        scaled = scaling.build(run, replicas=plan.replicas, autoscaling=plan.autoscaling)
+        live = await converge(self.client, [*children, *scaled])
+        for kind in scaling.KINDS:
+            if kind.kind not in [body["kind"] for body in scaled]:
+                await remove(self.client, kind, run, name)
+        await self.policies.of_server(run, children[0])
+        return next(body for body in live if body["kind"] == DEPLOYMENTS.kind)
+
+    async def _drain(self, run: AgentRun) -> Result:
+        """The Deployment goes first. What its pods need to finish (rights, keys, their Service) goes with the run, when none is left."""
+        await remove(self.client, DEPLOYMENTS, run, names.server(run.metadata.name))
+        now = self.clock.now()
+        left = policy.draining(await self._pods(run), now)
+        if left:
+            await self._write(run, policy.status_while_draining(run, left, now))
+            return Result(requeue_after=policy.POLL)
+        await self.client.delete(RUNS, *run.key, uid=run.metadata.uid)
+        return DONE
+
+    async def _hurry_keys(self, run: AgentRun, version: str) -> None:
+        """Let pods have changed keys at once: a kubelet mounts a Secret anew every 60 to 90 s, and whenever the pod itself changes."""
+        note = {"metadata": {"annotations": {names.ANNOTATION_KEYS_VERSION: version}}}
+        for pod in await self._pods(run):
+            try:
+                await self.client.patch(PODS, run.metadata.namespace, pod["metadata"]["name"], note)
+            except ApiError as error:
+                if not error.not_found:
+                    raise
+
+    async def _report(self, run: AgentRun, accepted: ConditionUpdate, deployment: Object | None) -> Result:
+        settled = deployment is not None and policy.settled(deployment)
+        pods = [] if settled else await self._pods(run)
+        status = policy.status(run, accepted, deployment, pods, self.clock.now())
+        await self._write(run, status)
+        return DONE if settled and accepted.ok else Result(requeue_after=policy.POLL)
+
+    async def _write(self, run: AgentRun, status: Object) -> None:
+        before = run.status.model_dump(by_alias=True, exclude_none=True)
+        if patch := merge_patch(before, before | status):
+            await self.client.patch(RUNS, *run.key, {"status": patch}, subresource="status")
+
+    async def _pods(self, run: AgentRun) -> list[Object]:
+        selector = ",".join(f"{key}={value}" for key, value in desired_server.selector(run).items())
+        return await self.client.list(PODS, run.metadata.namespace, labelSelector=selector)

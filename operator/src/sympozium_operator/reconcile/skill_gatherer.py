@@ -1,0 +1,70 @@
+"""The skills of instances: what they name is read and looked after, what it comes to is kept in one ConfigMap of each."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from sympozium_api import effective, names
+from sympozium_api.client import Client
+from sympozium_api.instance import SkillRef, SympoziumInstance
+from sympozium_api.resources import CONFIG_MAPS
+from sympozium_api.skills import InstalledSkill
+from sympozium_operator.cluster.converge import converge, remove
+from sympozium_operator.cluster.references import skill_pack
+from sympozium_operator.desired.instance_children import skills_config_map
+from sympozium_operator.policy.skill_resolution import Source
+from sympozium_operator.result import Key
+
+
+@dataclass(frozen=True)
+class SkillGatherer:
+    """What the reconciler of instances calls."""
+
+    client: Client
+    namespace: str
+    """The operator's own, where built-in SkillPacks are."""
+    _seen: dict[tuple[str, str], dict[str, str | None]] = field(default_factory=dict)
+    """Names and resource versions of the ConfigMaps that instances name, by the instance's key; None: it was not there."""
+
+    async def sources(self, instance: SympoziumInstance) -> dict[str, Source]:
+        """What an instance's skills lead to, by the field."""
+        self.forget(*instance.key)
+        refs = effective.skill_refs(instance)
+        found = await asyncio.gather(*(self._source(instance, ref) for ref in refs.values()))
+        return dict(zip(refs, found, strict=True))
+
+    async def keep(self, instance: SympoziumInstance, installed: list[InstalledSkill]) -> None:
+        """Make the instance's ConfigMap hold these. One without a skill is there for who names some: it says that they were read."""
+        if effective.skill_refs(instance):
+            await converge(self.client, [skills_config_map(instance, installed)])
+        else:
+            await remove(self.client, CONFIG_MAPS, instance, names.installed_skills(instance.metadata.name))
+
+    def forget(self, namespace: str, name: str) -> None:
+        """The instance is gone, or read anew."""
+        self._seen.pop((namespace, name), None)
+
+    async def changed(self) -> list[Key]:
+        """The instances that name a ConfigMap which is not as it was seen. Each is told once: the look that follows reads it."""
+        found = []
+        for instance, versions in list(self._seen.items()):
+            for name, version in versions.items():
+                if version != await self._version(instance[0], name):
+                    self.forget(*instance)
+                    found.append(Key("instance", *instance))
+                    break
+        return found
+
+    async def _source(self, instance: SympoziumInstance, ref: SkillRef) -> Source:
+        namespace = instance.metadata.namespace
+        if ref.skill_pack_ref:
+            return await skill_pack(self.client, namespace, self.namespace, ref.skill_pack_ref)
+        name = ref.config_map_ref or ""
+        found = await self.client.find(CONFIG_MAPS, namespace, name)
+        version = found["metadata"]["resourceVersion"] if found else None
+        self._seen.setdefault(instance.key, {})[name] = version
+        return found
+
+    async def _version(self, namespace: str, name: str) -> str | None:
+        """Without what is in it, which may be a megabyte."""
+        found = await self.client.metadata(CONFIG_MAPS, namespace, fieldSelector=f"metadata.name={name}")
+        return found[0]["metadata"]["resourceVersion"] if found else None

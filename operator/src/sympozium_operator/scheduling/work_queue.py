@@ -1,0 +1,187 @@
+"""The work queue: which objects to look at, and when. It never holds what was seen of them.
+
+A key is in it once however often it is added (coalescing), is worked on by one worker at a time, and comes back with growing,
+jittered delay after an exception. ``Schedule`` decides this without I/O; ``WorkQueue`` runs it on an event loop.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_operator.result import Key, Result, RetryLater
+
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 60.0
+LONGEST_WORK = 60.0
+"""Seconds that one reconcile may take: a handful of calls, each of a few milliseconds."""
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Schedule:
+    """When to look at which key. Times are seconds on any clock that never goes back."""
+
+    jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.5)
+    ready: dict[Key, None] = field(default_factory=dict)
+    """In order of arrival."""
+    running: set[Key] = field(default_factory=set)
+    again: set[Key] = field(default_factory=set)
+    """Added while running."""
+    due: dict[Key, float] = field(default_factory=dict)
+    failures: dict[Key, int] = field(default_factory=dict)
+    _heap: list[tuple[float, int, Key]] = field(default_factory=list)
+    _order: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def add(self, key: Key) -> None:
+        """The key is to be looked at as soon as a worker is free."""
+        if key in self.running:
+            self.again.add(key)
+        else:
+            self.ready.setdefault(key)
+
+    def add_at(self, key: Key, at: float) -> None:
+        """The key is to be looked at then, or earlier if something else asks for it."""
+        if at < self.due.get(key, float("inf")):
+            self.due[key] = at
+            heapq.heappush(self._heap, (at, next(self._order), key))
+
+    def take(self, now: float) -> Key | None:
+        """The next key to work on; it must be given back with ``finish``."""
+        self._wake(now)
+        if not self.ready:
+            return None
+        key = next(iter(self.ready))
+        del self.ready[key]
+        self.due.pop(key, None)  # this look replaces the one that was planned
+        self.running.add(key)
+        return key
+
+    def finish(self, key: Key, now: float, *, failed: bool = False, after: float | None = None) -> None:
+        """The worker is done with the key: it failed, or it asks for another look ``after`` some seconds."""
+        self.running.remove(key)
+        if failed:
+            self.failures[key] = self.failures.get(key, 0) + 1
+            after = min(FIRST_BACKOFF * 2 ** (self.failures[key] - 1), LONGEST_BACKOFF) * self.jitter()
+        else:
+            self.failures.pop(key, None)
+        if after is not None:
+            self.add_at(key, now + after)
+        if key in self.again:
+            self.again.remove(key)
+            self.ready[key] = None
+
+    def next_due(self) -> float | None:
+        """When the earliest planned look is due."""
+        while self._heap and self.due.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def _wake(self, now: float) -> None:
+        while (at := self.next_due()) is not None and at <= now:
+            key = heapq.heappop(self._heap)[2]
+            del self.due[key]
+            self.add(key)
+
+
+class Timer(Protocol):
+    """A call that was planned."""
+
+    def cancel(self) -> None:
+        """It will not happen."""
+
+
+class Loop(Protocol):
+    """What the queue needs of an event loop."""
+
+    def time(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+    def call_at(self, when: float, callback: Callable[[], None], /) -> Timer:
+        """Call back then."""
+
+
+class WorkQueue:
+    """Runs one reconcile per key, at most ``workers`` at a time. Closed until ``open``: what is added before is dropped."""
+
+    def __init__(self, reconcile: Callable[[Key], Awaitable[Result]], *, workers: int, loop: Loop) -> None:
+        self.schedule = Schedule()
+        self._reconcile = reconcile
+        self._workers = workers
+        self._loop = loop
+        self._open = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: Timer | None = None
+        self._turned_at = loop.time()
+
+    def open(self) -> None:
+        """From now on what is added is worked on."""
+        self._open = True
+
+    async def close(self) -> None:
+        """Stop at once: what is being worked on is cancelled, what waits is forgotten."""
+        self._open = False
+        if self._timer:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def add(self, *keys: Key, after: float = 0) -> None:
+        """These objects are to be looked at, now or after some seconds."""
+        if not self._open:
+            return
+        now = self._loop.time()
+        for key in keys:
+            if after > 0:
+                self.schedule.add_at(key, now + after)
+            else:
+                self.schedule.add(key)
+        self._pump()
+
+    def stalled(self) -> float:
+        """Seconds for which nothing began or ended although there is work; large means that the queue does not turn."""
+        busy = self.schedule.ready or self.schedule.running
+        return self._loop.time() - self._turned_at if busy else 0.0
+
+    def _pump(self) -> None:
+        """Start what is ready, and come back when the next planned look is due."""
+        if not self._open:
+            return
+        while len(self._tasks) < self._workers and (key := self.schedule.take(self._loop.time())) is not None:
+            self._turned_at = self._loop.time()
+            task = asyncio.ensure_future(self._work(key))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+        if self._timer:
+            self._timer.cancel()
+        due = self.schedule.next_due() if len(self._tasks) < self._workers else None  # else a worker that is done pumps
+        self._timer = None if due is None else self._loop.call_at(due, self._pump)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._turned_at = self._loop.time()
+        self._tasks.discard(task)
+        self._pump()
+
+    async def _work(self, key: Key) -> None:
+        """The one exit door: whatever becomes of a reconcile is turned into the next look here."""
+        failed, result = True, Result()
+        try:
+            async with asyncio.timeout(LONGEST_WORK):
+                result = await self._reconcile(key)
+            failed = False
+        except (ApiUnavailable, ApiError, RetryLater, TimeoutError) as error:
+            failed = not getattr(error, "namespace_terminating", False)  # there, all goes by itself
+            log.warning("reconcile failed", **key.about, error=str(error), again=failed)
+        except Exception:
+            log.exception("reconcile failed", **key.about, again=True)
+        finally:
+            self.schedule.finish(key, self._loop.time(), failed=failed, after=result.requeue_after)
+        self.add(*result.enqueue)

@@ -1,0 +1,117 @@
+"""What kopf is told to watch. A handler puts a key into the queue, nothing else: what to do is read from the live object."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import kopf
+
+from sympozium_api import names
+from sympozium_api.client import ResourceType
+from sympozium_api.resources import (
+    AUTOSCALERS,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    INSTANCES,
+    JOBS,
+    NETWORK_POLICIES,
+    ROLE_BINDINGS,
+    ROLES,
+    RUNS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    SKILL_PACKS,
+)
+from sympozium_api.run import NOT_ENDED
+from sympozium_operator.desired.rbac import AGENT_COMPONENT
+from sympozium_operator.policy.pod_status import job_ended
+from sympozium_operator.result import Key
+
+Add = Callable[..., None]
+
+OURS = f"app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
+OF_AGENTS = f"{OURS},app.kubernetes.io/component={AGENT_COMPONENT},{names.LABEL_INSTANCE}"
+"""The Jobs of runs and of warm pools."""
+CHILDREN = (DEPLOYMENTS, SERVICES, ROLES, ROLE_BINDINGS, DISRUPTION_BUDGETS, AUTOSCALERS)
+"""Kinds that belong to server runs, watched by the label OURS: one that loses the label leaves the watch, which is an event too."""
+
+_LONGEST_BACKOFF = 20.0
+
+
+def registry(add: Add) -> kopf.OperatorRegistry:
+    """All handlers; each calls ``add`` with the keys that an event is about."""
+    found = kopf.OperatorRegistry()
+    kopf.on.login(registry=found)(kopf.login_with_service_account)
+    kopf.on.login(registry=found)(kopf.login_with_kubeconfig)
+
+    async def instance(namespace: str, name: str, **_: Any) -> None:
+        add(Key("instance", namespace, name))
+
+    async def skill_pack(namespace: str, name: str, **_: Any) -> None:
+        add(Key("skillpack", namespace, name))
+
+    async def run(namespace: str, name: str, spec: kopf.Spec, **_: Any) -> None:
+        add(Key("run", namespace, name))
+        if spec.get("mode") == "server":
+            add(Key("instance", namespace, spec["agentRef"]))
+
+    async def job(namespace: str, labels: kopf.Labels, **_: Any) -> None:
+        run = labels.get(names.LABEL_RUN)
+        add(Key("run", namespace, run) if run else Key("pool", namespace, labels[names.LABEL_INSTANCE]))
+
+    async def child(namespace: str, name: str, **_: Any) -> None:
+        add(Key("run", namespace, names.run_of_child(name)))
+
+    async def of_agents_or_server(namespace: str, name: str, **_: Any) -> None:
+        agents = names.instance_of_agents(name)
+        add(Key("instance", namespace, agents) if agents else Key("run", namespace, names.run_of_child(name)))
+
+    _on(found, INSTANCES)(instance)
+    _on(found, SKILL_PACKS)(skill_pack)
+    _on(found, RUNS, when=_run_matters)(run)
+    _on(found, JOBS, when=_job_matters)(job)
+    for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS):
+        _on(found, kind)(of_agents_or_server)
+    for kind in CHILDREN:
+        _on(found, kind)(child)
+    return found
+
+
+def settings() -> kopf.OperatorSettings:
+    """What makes kopf a watcher: it writes nothing, elects nobody, looks at no more than the handlers need, and never gives up."""
+    found = kopf.OperatorSettings()
+    found.posting.enabled = False
+    found.scanning.disabled = True
+    found.networking.error_backoffs = Backoffs()
+    found.queueing.idle_timeout = 0.05  # of each object's own task, of some 10 kB, after its last event
+    found.watching.field_selectors[RUNS.group, RUNS.version, RUNS.plural] = NOT_ENDED
+    found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = OF_AGENTS
+    for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS, *CHILDREN):
+        found.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
+    return found
+
+
+class Backoffs:
+    """Endless jittered delays: an API server that is away for long is waited for, without a crowd when it comes back."""
+
+    def __iter__(self) -> Iterator[float]:
+        delay = 0.5
+        while True:
+            yield delay * random.uniform(0.5, 1.5)
+            delay = min(delay * 2, _LONGEST_BACKOFF)
+
+
+def _on(found: kopf.OperatorRegistry, kind: ResourceType, **filters: Any) -> Callable[[Any], Any]:
+    return kopf.on.event(kind.group, kind.version, kind.plural, registry=found, **filters)
+
+
+def _run_matters(type: str | None, spec: kopf.Spec, status: kopf.Status, **_: Any) -> bool:  # noqa: A002 - kopf's name
+    """Our own Running, coming back as an event, needs no look; Jobs and time bring such a run back."""
+    return type == "DELETED" or bool(spec.get("cancel")) or status.get("phase") != "Running"
+
+
+def _job_matters(type: str | None, body: kopf.Body, **_: Any) -> bool:  # noqa: A002 - kopf's name
+    """Only the end of a run's Job matters: that it began is known to who made it. Of a pool's, everything does."""
+    idle = body["metadata"].get("labels", {}).get(names.LABEL_WARM) == names.IDLE
+    return idle or type == "DELETED" or job_ended(dict(body))

@@ -1,0 +1,121 @@
+"""What the leader does beside working on events: it begins with the whole cluster, and looks at it again from time to time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from sympozium_api import names
+from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
+from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS
+from sympozium_api.run import NOT_ENDED
+from sympozium_operator.operator_settings import OperatorSettings
+from sympozium_operator.policy.pod_status import controller_uid, job_ended
+from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
+from sympozium_operator.reconcile.run_pruner import RunPruner
+from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
+from sympozium_operator.result import Key, KeyKind
+from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.work_queue import WorkQueue
+from sympozium_operator.watches.kopf_handlers import OURS
+
+PRUNE_EVERY = 300.0
+"""Seconds between looks at what is surplus."""
+KEYS_EVERY = 5.0
+"""Seconds between looks at the generated Secrets, which nobody may watch (decision 0016)."""
+SKILLS_EVERY = 5.0
+"""Seconds between looks at the ConfigMaps that instances name, which are among all others of the cluster (decision 0028)."""
+LOOKS_PER_SECOND = 50
+"""At instances to which nothing has happened: each takes a few milliseconds, and thousands at once would make runs wait."""
+FIRST_RETRY = 1.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Leader:
+    """Feeds the queue from lists, so that an event that was missed is made good."""
+
+    client: Client
+    queue: WorkQueue
+    admission: Admission
+    pruner: RunPruner
+    keys: ApiKeySecrets
+    skills: SkillGatherer
+    settings: OperatorSettings
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def lead(self) -> None:
+        """Work for ever. The queue opens before the first list, so that nothing falls between list and events."""
+        self.queue.open()
+        await self.until_done(self.seed)
+        await asyncio.gather(
+            self._every(self.settings.instance_resync, self.instances_again),
+            self._every(self.settings.run_resync, self.runs),
+            self._every(KEYS_EVERY, self.api_keys),
+            self._every(SKILLS_EVERY, self.config_maps),
+            self._every(PRUNE_EVERY, self.pruner.prune),
+        )
+
+    async def seed(self) -> None:
+        """Everything, once: SkillPacks, instances, runs."""
+        self.queue.add(*await self._keys("skillpack", SKILL_PACKS))
+        self.queue.add(*await self._keys("instance", INSTANCES))
+        await self.runs()
+
+    async def instances_again(self) -> None:
+        """Every instance, and by it its server run, one after the other."""
+        keys = await self._keys("instance", INSTANCES)
+        for number, key in enumerate(keys):
+            self.queue.add(key, after=number / LOOKS_PER_SECOND)
+        await self.sleep(len(keys) / LOOKS_PER_SECOND)
+
+    async def api_keys(self) -> None:
+        """Every server run whose Secret with API keys was deleted or edited."""
+        self.queue.add(*await self.keys.changed())
+
+    async def config_maps(self) -> None:
+        """Every instance of which a ConfigMap with skills came, changed or went."""
+        self.queue.add(*await self.skills.changed())
+
+    async def runs(self) -> None:
+        """Every run that has not ended, oldest first, and every run whose Job has ended; and the places they hold."""
+        mark = self.admission.arrivals()
+        runs, jobs = [], []
+        for scope in self.settings.scopes:
+            runs += await self.client.metadata(RUNS, scope, fieldSelector=NOT_ENDED)
+            jobs += await self.client.list(JOBS, scope, labelSelector=f"{OURS},{names.LABEL_RUN}")
+        runs = [run["metadata"] for run in sorted(runs, key=lambda run: str(run["metadata"]["creationTimestamp"]))]
+        there = {run["uid"]: (run["namespace"], run["name"], run["uid"]) for run in runs}
+        key_ids = {run["uid"]: (run.get("annotations") or {}).get(names.ANNOTATION_KEY_ID, "") for run in runs}
+        for job in jobs:
+            labels, run = job["metadata"]["labels"], there.get(controller_uid(job) or "")
+            if run is not None:
+                instance, created = (run[0], labels[names.LABEL_INSTANCE]), job["metadata"]["creationTimestamp"]
+                self.admission.note(run, instance, created, key_id=key_ids[run[2]])
+                self.admission.start(run, job["metadata"]["name"])
+            elif job_ended(job):
+                self.queue.add(Key("run", job["metadata"]["namespace"], labels[names.LABEL_RUN]))
+        self.admission.keep_only(there.values(), before=mark)
+        self.queue.add(*(Key("run", run["namespace"], run["name"]) for run in runs))
+
+    async def _keys(self, kind: KeyKind, resource: ResourceType) -> list[Key]:
+        found = [
+            item["metadata"] for scope in self.settings.scopes for item in await self.client.metadata(resource, scope)
+        ]
+        return [Key(kind, metadata["namespace"], metadata["name"]) for metadata in found]
+
+    async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self.sleep(seconds)
+            await self.until_done(step)
+
+    async def until_done(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step until the API server has answered all of it."""
+        while True:
+            try:
+                return await step()
+            except (ApiError, ApiUnavailable) as error:
+                log.warning("resync failed, will be repeated", error=str(error))
+                await self.sleep(FIRST_RETRY)

@@ -1,0 +1,189 @@
+"""What an instance should have and what its status says."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.unit.operator.objects import CREATED, SYSTEM, WEB_ENDPOINT, at, instance, pack, secret_object, server_run
+
+from sympozium_operator.policy.conditions import merge_patch
+from sympozium_operator.policy.instance_plan import InstanceInput, InstancePlan, decide
+
+KEYED: dict[str, Any] = {"authRefs": [{"provider": "openai", "secret": "keys"}]}
+
+
+def plan(seconds: float = 0, **changes: Any) -> InstancePlan:
+    return decide(InstanceInput(now=CREATED + timedelta(seconds=seconds), **({"instance": instance()} | changes)))
+
+
+def served(**changes: Any) -> InstancePlan:
+    return plan(**({"instance": instance(**WEB_ENDPOINT), "pack": pack(), "server": server_run()} | changes))
+
+
+def condition(found: InstancePlan, kind: str) -> dict[str, Any]:
+    return next((c for c in found.status["conditions"] if c["type"] == kind), {})
+
+
+def reason(found: InstancePlan, kind: str) -> tuple[str, str]:
+    entry = condition(found, kind)
+    return entry["status"], entry["reason"]
+
+
+def test_an_instance_without_a_web_endpoint_runs() -> None:
+    found = plan()
+    assert found.status["phase"] == "Running"
+    assert found.status["observedGeneration"] == 1
+    assert found.status["webEndpoint"] == {"enabled": False, "gatewayReady": False}
+    assert found.server_wanted is False
+    assert found.requeue_after is None
+    assert condition(found, "WebEndpointReady") == {}
+
+
+@pytest.mark.parametrize("spec", [WEB_ENDPOINT, {"webEndpoint": {"enabled": True}}])
+def test_skill_and_field_both_switch_the_web_endpoint_on(spec: dict[str, Any]) -> None:
+    found = served(instance=instance(**spec), server=None)
+    assert found.server_wanted
+    assert found.status["phase"] == "Pending"
+    assert found.status["webEndpoint"] == {
+        "enabled": True,
+        "deploymentName": "alice-web-endpoint-server",
+        "serviceName": "alice-web-endpoint-server",
+        "gatewayReady": False,
+        "authSecretName": "alice-web-endpoint-web-api-key",
+        "url": "http://alice-web-endpoint-server.team.svc:8080",
+    }
+
+
+def test_an_instance_serves_when_its_server_run_does() -> None:
+    found = served(server=server_run(status={"phase": "Serving"}))
+    assert found.status["phase"] == "Serving"
+    assert reason(found, "WebEndpointReady") == ("True", "Serving")
+
+
+def test_the_web_endpoint_tells_the_servers_trouble() -> None:
+    trouble = {
+        "type": "Started",
+        "status": "False",
+        "reason": "ImagePullBackOff",
+        "message": "no such image",
+        "lastTransitionTime": at(0),
+    }
+    found = served(server=server_run(status={"phase": "Pending", "conditions": [trouble]}))
+    assert reason(found, "WebEndpointReady") == ("False", "ImagePullBackOff")
+    assert condition(found, "WebEndpointReady")["message"] == "no such image"
+    assert found.status["phase"] == "Pending"
+
+
+def test_own_api_keys_are_named_in_the_status() -> None:
+    spec: dict[str, Any] = {"skills": [{"skillPackRef": "web-endpoint", "params": {"auth_secret_ref": "mine"}}]}
+    assert served(instance=instance(**spec)).status["webEndpoint"]["authSecretName"] == "mine"
+
+
+INVALID: dict[str, Any] = {"skills": [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "fast"}}]}
+
+
+def test_an_invalid_spec_is_refused_with_the_field_and_leaves_what_ran() -> None:
+    before = served(server=server_run(status={"phase": "Serving"})).status
+    found = served(instance=instance(**INVALID, status=before), server=server_run(status={"phase": "Serving"}))
+    assert found.server_wanted is None
+    assert found.status["phase"] == "Error"
+    assert reason(found, "Accepted") == ("False", "InvalidSpec")
+    assert "spec.skills[0].params.rate_limit_rpm" in condition(found, "Accepted")["message"]
+    assert found.status["webEndpoint"] == before["webEndpoint"]
+    assert reason(found, "WebEndpointReady") == ("True", "Serving")
+
+
+def test_what_this_version_cannot_do_is_refused() -> None:
+    found = plan(instance=instance(policyRef="strict"))
+    assert reason(found, "Accepted") == ("False", "InvalidSpec")
+    assert "spec.policyRef" in condition(found, "Accepted")["message"]
+
+
+def test_a_missing_skill_pack_is_named_and_looked_for_again() -> None:
+    found = served(pack=None)
+    assert reason(found, "Accepted") == ("False", "SkillPackNotFound")
+    assert found.server_wanted is None
+    assert found.requeue_after == 5
+
+
+def test_a_skill_pack_that_is_no_server_is_refused() -> None:
+    found = served(pack=pack(requiresServer=False))
+    assert reason(found, "Accepted") == ("False", "SkillPackHasNoServer")
+    assert SYSTEM in condition(found, "Accepted")["message"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "status", "why"),
+    [
+        (None, "False", "SecretNotFound"),
+        (secret_object("keys", "password"), "False", "SecretKeyNotFound"),
+        (secret_object("keys", "OPENAI_API_KEY"), "True", "SecretFound"),
+        (secret_object("keys", "api-key"), "True", "SecretFound"),
+    ],
+)
+def test_the_models_secret_is_checked(secret: Any, status: str, why: str) -> None:
+    found = plan(instance=instance(**KEYED), secret=secret)
+    assert reason(found, "ModelReady") == (status, why)
+    assert found.requeue_after == (None if status == "True" else 5)
+    assert found.status["phase"] == ("Running" if status == "True" else "Pending")
+    assert ("Secret keys" in condition(found, "ModelReady")["message"]) == (status == "False")
+
+
+def test_a_model_without_a_secret_needs_none() -> None:
+    assert reason(plan(), "ModelReady") == ("True", "NoSecretNeeded")
+
+
+def test_the_transition_time_moves_only_when_the_status_does() -> None:
+    before = plan(instance=instance(**KEYED)).status
+    same = plan(60, instance=instance(**KEYED, status=before), secret=secret_object("keys", "other"))
+    assert reason(same, "ModelReady") == ("False", "SecretKeyNotFound")
+    assert condition(same, "ModelReady")["lastTransitionTime"] == at(0)
+    moved = plan(60, instance=instance(**KEYED, status=before), secret=secret_object("keys", "api-key"))
+    assert condition(moved, "ModelReady")["lastTransitionTime"] == at(60)
+
+
+def test_a_status_that_says_it_all_already_is_not_written() -> None:
+    before = served(server=server_run(status={"phase": "Serving"})).status
+    again = served(
+        seconds=60, instance=instance(**WEB_ENDPOINT, status=before), server=server_run(status={"phase": "Serving"})
+    )
+    assert merge_patch(before, again.status) == {}
+
+
+def test_switching_the_web_endpoint_off_clears_what_was_said_of_it() -> None:
+    before = served(server=server_run(status={"phase": "Serving"})).status
+    found = plan(instance=instance(status=before), server=server_run(status={"phase": "Serving"}))
+    assert found.server_wanted is False
+    assert reason(found, "WebEndpointReady") == ("False", "Draining")
+    assert found.status["phase"] == "Running"
+    assert condition(plan(instance=instance(status=found.status)), "WebEndpointReady") == {}
+    assert merge_patch(before, found.status)["webEndpoint"] == {
+        "enabled": False,
+        "deploymentName": None,
+        "serviceName": None,
+        "authSecretName": None,
+        "url": None,
+    }
+
+
+def test_while_it_drains_nothing_is_written_again() -> None:
+    first = plan(instance=instance(status=served().status), server=server_run()).status
+    later = plan(seconds=60, instance=instance(status=first), server=server_run()).status
+    assert merge_patch(first, later) == {}
+
+
+def test_a_server_run_of_another_owner_is_none_that_drains() -> None:
+    stray = server_run("mallory")
+    assert condition(plan(server=stray), "WebEndpointReady") == {}
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason_"), [(None, "AuthSecretNotFound"), (secret_object("mine", "key"), "AuthSecretKeyNotFound")]
+)
+def test_api_keys_that_are_not_there_are_told_and_what_was_made_goes_on(keys: Any, reason_: str) -> None:
+    before = served(server=server_run(status={"phase": "Serving"})).status
+    asks = instance(status=before, webEndpoint={"enabled": True, "authSecretRef": "mine"})
+    found = plan(instance=asks, pack=pack(), own_keys=keys, server=server_run(status={"phase": "Serving"}))
+    assert reason(found, "Accepted") == ("False", reason_)
+    assert (found.server_wanted, found.requeue_after) == (None, 5)
+    assert found.status["webEndpoint"] == before["webEndpoint"]

@@ -1,0 +1,134 @@
+"""What kopf is told to watch, tried with kopf's own registry and events."""
+
+from typing import Any
+
+import kopf
+import pytest
+from tests.unit.operator.objects import NAMESPACE, job_object, metadata, run_object, server_run_object
+
+from sympozium_operator.result import Key
+from sympozium_operator.watches import kopf_handlers
+
+
+def watching(registry: kopf.OperatorRegistry) -> dict[str, Any]:
+    """The registered handlers, by plural."""
+    handlers_of_kopf: Any = registry._watching.get_all_handlers()
+    return {str(handler.selector.plural or handler.selector.any_name): handler for handler in handlers_of_kopf}
+
+
+async def keys_of(plural: str, body: dict[str, Any], kind: str | None = "MODIFIED") -> list[Key]:
+    """The keys that an event of kopf's brings."""
+    found: list[Key] = []
+    handler = watching(kopf_handlers.registry(found.append))[plural]
+    parts = {
+        "type": kind,
+        "body": body,
+        "spec": body.get("spec", {}),
+        "status": body.get("status", {}),
+        "labels": body["metadata"].get("labels", {}),
+        "namespace": body["metadata"]["namespace"],
+        "name": body["metadata"]["name"],
+    }
+    if handler.when is None or handler.when(**parts):
+        await handler.fn(**parts)
+    return found
+
+
+def test_nothing_but_these_kinds_is_watched() -> None:
+    assert set(watching(kopf_handlers.registry(lambda *_: None))) == {
+        "sympoziuminstances",
+        "skillpacks",
+        "agentruns",
+        "jobs",
+        "deployments",
+        "services",
+        "networkpolicies",
+        "poddisruptionbudgets",
+        "horizontalpodautoscalers",
+        "serviceaccounts",
+        "roles",
+        "rolebindings",
+        "configmaps",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "cancel", "kind", "looked_at"),
+    [
+        ({}, False, "ADDED", True),
+        ({}, False, None, True),
+        ({"phase": "Pending"}, False, "MODIFIED", True),
+        ({"phase": "Running"}, False, "MODIFIED", False),
+        ({"phase": "Running"}, True, "MODIFIED", True),
+        ({"phase": "Succeeded"}, False, "DELETED", True),
+        ({"phase": "Running"}, False, "DELETED", True),
+    ],
+)
+async def test_an_event_of_a_run_is_a_key_unless_it_is_our_own_running(
+    status: dict[str, Any], kind: str | None, *, cancel: bool, looked_at: bool
+) -> None:
+    found = await keys_of("agentruns", run_object(status=status, cancel=cancel), kind)
+    assert found == ([Key("run", NAMESPACE, "q1")] if looked_at else [])
+
+
+async def test_an_event_of_a_server_run_is_its_instances_too() -> None:
+    assert await keys_of("agentruns", server_run_object(status={"phase": "Serving"})) == [
+        Key("run", NAMESPACE, "alice-web-endpoint"),
+        Key("instance", NAMESPACE, "alice"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("alice-agent", Key("instance", NAMESPACE, "alice")),
+        ("alice-agent-own-model", Key("instance", NAMESPACE, "alice")),
+        ("alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
+    ],
+)
+async def test_an_event_of_a_network_policy_is_its_owners(name: str, key: Key) -> None:
+    assert await keys_of("networkpolicies", {"metadata": metadata(name)}, "DELETED") == [key]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "looked_at"),
+    [
+        ({"active": 1}, "ADDED", False),
+        ({"active": 1, "ready": 1}, "MODIFIED", False),
+        ({"failed": 1}, "MODIFIED", True),
+        ({"conditions": [{"type": "FailureTarget", "status": "True"}]}, "MODIFIED", True),
+        ({"active": 1}, "DELETED", True),
+    ],
+)
+async def test_of_a_jobs_events_only_its_end_matters(status: dict[str, Any], kind: str, *, looked_at: bool) -> None:
+    found = await keys_of("jobs", job_object(status=status), kind)
+    assert found == ([Key("run", NAMESPACE, "q1")] if looked_at else [])
+
+
+@pytest.mark.parametrize(
+    ("plural", "name", "key"),
+    [
+        ("deployments", "alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("services", "alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("roles", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("rolebindings", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("serviceaccounts", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
+        ("serviceaccounts", "alice-agent", Key("instance", NAMESPACE, "alice")),
+        ("configmaps", "alice-installed-skills", Key("instance", NAMESPACE, "alice")),
+        ("serviceaccounts", "odd-agent-agent", Key("instance", NAMESPACE, "odd-agent")),
+        ("serviceaccounts", "odd-agent-web-endpoint", Key("run", NAMESPACE, "odd-agent-web-endpoint")),
+    ],
+)
+@pytest.mark.parametrize("labels", [{}, {"sympozium.ai/run": "another", "sympozium.ai/instance": "another"}])
+async def test_a_child_is_known_by_its_name_whatever_its_labels_say(
+    plural: str, name: str, key: Key, labels: dict[str, str]
+) -> None:
+    assert await keys_of(plural, {"metadata": {"namespace": NAMESPACE, "name": name, "labels": labels}}) == [key]
+
+
+def test_kopf_writes_nothing_and_never_gives_up() -> None:
+    found = kopf_handlers.settings()
+    assert not found.posting.enabled
+    assert found.scanning.disabled
+    delays = iter(found.networking.error_backoffs)  # type: ignore[arg-type]
+    assert all(0 < next(delays) <= 30 for _ in range(100))

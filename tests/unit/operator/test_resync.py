@@ -1,0 +1,178 @@
+"""What the leader begins with, what a resync repairs, and what is pruned."""
+
+from typing import Any
+
+from tests.fakes.clock import FakeClock
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.unit.operator.objects import (
+    NAMESPACE,
+    instance_object,
+    job_object,
+    pack_object,
+    run_object,
+    server_run_object,
+)
+from tests.unit.operator.test_work_queue import ManualLoop, settle
+
+from sympozium_api import names
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import JOBS, RUNS, SECRETS
+from sympozium_api.run import AgentRun
+from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.operator_settings import from_environment
+from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
+from sympozium_operator.reconcile.run_pruner import RunPruner
+from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
+from sympozium_operator.result import DONE, Key, Result
+from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.work_queue import WorkQueue
+from sympozium_operator.watches.resync import Leader
+
+
+class World:
+    def __init__(self, *objects: dict[str, Any], kept: int = 1000) -> None:
+        self.clock = FakeClock()
+        self.cluster = FakeKubernetes(self.clock.now)
+        for body in objects:
+            self.cluster.put(body)
+        self.seen: list[Key] = []
+        self.admission = Admission()
+        self.loop = ManualLoop()
+        self.queue = WorkQueue(self.reconcile, workers=100, loop=self.loop)
+        self.queue.open()
+        self.pruner = RunPruner(self.cluster, self.clock, (None,), retention=3600, kept=kept)
+        self.skills = SkillGatherer(self.cluster, "system")
+        self.keys = ApiKeySecrets(self.cluster, EventRecorder(self.cluster, self.clock))
+        settings = from_environment({"SYMPOZIUM_AGENT_IMAGE": "x", "SYMPOZIUM_NAMESPACE": "system"})
+        self.leader = Leader(
+            self.cluster, self.queue, self.admission, self.pruner, self.keys, self.skills, settings, sleep=self.sleep
+        )
+        self.slept: list[float] = []
+
+    async def reconcile(self, key: Key) -> Result:
+        self.seen.append(key)
+        return DONE
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    def place(self, name: str) -> tuple[str, str, str]:
+        return NAMESPACE, name, f"uid-of-{name}"
+
+
+async def test_everything_is_looked_at_once_in_the_beginning() -> None:
+    world = World(
+        pack_object(), instance_object(), server_run_object(), run_object("new", created=5), run_object("old")
+    )
+    await world.leader.seed()
+    await settle()
+    assert [(key.kind, key.name) for key in world.seen] == [
+        ("skillpack", "web-endpoint"),
+        ("instance", "alice"),
+        ("run", "alice-web-endpoint"),
+        ("run", "old"),
+        ("run", "new"),
+    ]
+
+
+async def test_thousands_of_instances_are_looked_at_again_one_after_the_other() -> None:
+    world = World(*(instance_object(f"i{number}") for number in range(100)))
+    await world.leader.instances_again()
+    await world.loop.advance(0.99)
+    assert len(world.seen) == 50
+    await world.loop.advance(1)
+    assert len(world.seen) == 100
+    assert world.slept == [2.0]
+
+
+async def test_runs_with_jobs_have_their_places_before_any_other_run_asks() -> None:
+    world = World(run_object("a"), run_object("b"), job_object("b"))
+    await world.leader.runs()
+    assert world.admission.started(world.place("b"), names.job("b", "uid-of-b"))
+    assert world.admission.counts() == (1, 0)
+
+
+async def test_ended_runs_are_looked_at_only_while_a_job_is_left_of_them() -> None:
+    ended = {"phase": "Failed", "completedAt": "2026-01-01T00:00:00Z"}
+    world = World(
+        run_object("a", status=ended),
+        run_object("b", status=ended),
+        job_object("b", status={"failed": 1}),
+    )
+    await world.leader.runs()
+    await settle()
+    assert world.seen == [Key("run", NAMESPACE, "b")]
+
+
+async def test_a_place_of_a_run_that_is_gone_is_given_back() -> None:
+    world = World(instance_object(), run_object("here"))
+    for name in ("gone", "here"):
+        world.admission.note(world.place(name), (NAMESPACE, "alice"), "2026-01-01T00:00:00Z")
+        world.admission.start(world.place(name), "a-job")
+    await world.leader.runs()
+    await settle()
+    assert world.admission.counts() == (1, 0)
+
+
+async def test_a_run_that_came_while_the_list_was_read_keeps_its_place() -> None:
+    world = World()
+
+    def arrive() -> None:
+        world.admission.note(world.place("new"), (NAMESPACE, "alice"), "2026-01-01T00:00:00Z")
+
+    world.cluster.meanwhile("list", JOBS, arrive)
+    await world.leader.runs()
+    assert world.admission.counts() == (0, 1)
+
+
+async def test_a_server_run_whose_generated_key_is_gone_is_looked_at() -> None:
+    world = World(server_run_object())
+    run = AgentRun.model_validate(world.cluster.object(RUNS, "alice-web-endpoint", NAMESPACE))
+    secret = await world.keys.generated(run, SympoziumInstance.model_validate(instance_object()))
+    world.keys.remember(run, secret)
+    await world.leader.api_keys()
+    await settle()
+    assert world.seen == []
+    world.cluster.remove(SECRETS, "alice-web-endpoint-web-api-key", NAMESPACE)
+    await world.leader.api_keys()
+    await settle()
+    assert world.seen == [Key("run", NAMESPACE, "alice-web-endpoint")]
+
+
+async def test_a_list_that_fails_is_repeated() -> None:
+    world = World(instance_object())
+    world.cluster.refuse("list", RUNS, ApiUnavailable("away"))
+    await world.leader.until_done(world.leader.runs)
+    assert world.slept == [1.0]
+
+
+def ended(
+    name: str, *, created: float = 0, completed: str = "2026-01-01T00:00:00Z", label: str = "alice"
+) -> dict[str, Any]:
+    body = run_object(name, created=created, status={"phase": "Succeeded", "completedAt": completed})
+    body["metadata"]["labels"] = {"sympozium.ai/instance": label}
+    return body
+
+
+async def test_a_run_is_deleted_when_its_time_since_its_end_is_over() -> None:
+    world = World(ended("old"), ended("longrunning", completed="2026-01-01T00:30:00Z"), run_object("alive"))
+    world.clock.advance(3601)
+    await world.pruner.prune()
+    assert world.cluster.names(RUNS) == ["longrunning", "alive"]
+
+
+async def test_what_its_caller_wants_gone_goes_once_it_has_ended() -> None:
+    runs = [ended("unwanted"), ended("kept"), run_object("alive")]
+    for run in (runs[0], runs[2]):
+        run["metadata"]["annotations"] = {names.ANNOTATION_DISCARDED: "true"}
+    world = World(*runs)
+    await world.pruner.prune()
+    assert world.cluster.names(RUNS) == ["kept", "alive"]
+
+
+async def test_no_more_than_so_many_ended_runs_are_kept_per_instance() -> None:
+    runs = [ended(f"a{number}", created=number) for number in range(4)]
+    world = World(*runs, ended("b1", label="bob"), run_object("alive"), server_run_object(), kept=2)
+    await world.pruner.prune()
+    assert world.cluster.names(RUNS) == ["a2", "a3", "b1", "alive", "alice-web-endpoint"]

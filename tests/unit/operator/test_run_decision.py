@@ -1,0 +1,320 @@
+"""The life of a run in mode task, case by case."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.unit.operator.objects import (
+    CREATED,
+    at,
+    instance,
+    job_object,
+    node_object,
+    pod_object,
+    run,
+    running,
+    terminated,
+    waiting,
+)
+
+from sympozium_operator.policy.run_decision import (
+    DeleteJob,
+    End,
+    Report,
+    RunInput,
+    RunLimits,
+    Start,
+    Wait,
+    decide,
+    should_inspect_pods,
+    should_read_warnings,
+)
+
+LIMITS = RunLimits(start_timeout=45, failed_job_retention=600)
+FRESH = RunInput(now=CREATED, limits=LIMITS, run=run(), instance=instance())
+
+
+def seen(seconds: float = 2, **changes: Any) -> RunInput:
+    return replace(FRESH, now=CREATED + timedelta(seconds=seconds), **changes)
+
+
+def with_job(seconds: float = 2, *, pod: Any = None, job: Any = None, **changes: Any) -> RunInput:
+    return seen(seconds, job=job or job_object(), pods=() if pod is None else (pod,), **changes)
+
+
+def error(decision: Any) -> tuple[str, int]:
+    assert isinstance(decision, End), decision
+    found = decision.record["error"]  # type: ignore[typeddict-item]
+    return found["type"], found["httpStatus"]
+
+
+def message(decision: Any) -> str:
+    assert isinstance(decision, End), decision
+    return str(decision.record["error"]["message"])  # type: ignore[typeddict-item]
+
+
+def test_a_new_run_is_started() -> None:
+    assert decide(FRESH) == Start(requeue_after=600)
+
+
+def test_a_run_waits_for_its_instance_and_says_so_once() -> None:
+    decision = decide(seen(instance=None))
+    assert isinstance(decision, Report)
+    assert decision.requeue_after == 5
+    assert decision.status["phase"] == "Pending"
+    [condition] = decision.status["conditions"]
+    assert (condition["type"], condition["status"], condition["reason"]) == ("Accepted", "False", "InstanceNotFound")
+    assert decide(seen(7, instance=None, run=run(status=decision.status))) == Wait(5)
+
+
+def test_a_run_whose_instance_never_comes_times_out() -> None:
+    assert error(decide(seen(601, instance=None))) == ("timeout", 504)
+    assert error(decide(seen(66, instance=None, run=run(timeout="1m")))) == ("timeout", 504)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("skills", [{"configMapRef": "notes"}]), ("toolPolicy", {"deny": ["shell"]}), ("toolPolicy", {})],
+)
+def test_what_this_version_cannot_do_is_refused_and_not_left_out(field: str, value: Any) -> None:
+    decision = decide(seen(1, run=run(**{field: value})))
+    assert error(decision) == ("unsupported_parameter", 400)
+    assert isinstance(decision, End)
+    assert decision.record["type"] == "error"
+    assert decision.record["error"]["message"].startswith(f"spec.{field}: ")
+
+
+def test_a_run_that_never_gets_its_turn_times_out() -> None:
+    assert error(decide(seen(601))) == ("timeout", 504)
+
+
+def test_a_missing_model_secret_ends_the_run_with_its_name() -> None:
+    decision = decide(seen(secret_trouble="there is no Secret keys with the model's API key"))
+    assert error(decision) == ("model_secret_missing", 503)
+    assert "Secret keys" in message(decision)
+
+
+@pytest.mark.parametrize("known", [{"started": True}, {"run": run(status={"phase": "Running", "jobName": "q1-x"})}])
+def test_a_run_whose_job_is_gone_is_lost_and_never_started_again(known: dict[str, Any]) -> None:
+    assert error(decide(seen(**known))) == ("lost", 502)
+
+
+def test_a_job_of_this_name_that_belongs_to_something_else_is_not_the_runs() -> None:
+    assert error(decide(with_job(job=job_object(owner="another")))) == ("lost", 502)
+
+
+def test_cancel_ends_a_run_wherever_it_is() -> None:
+    for found in (seen(run=run(cancel=True)), with_job(run=run(cancel=True), pod=pod_object(state=running()))):
+        decision = decide(found)
+        assert error(decision) == ("cancelled", 499)
+        assert isinstance(decision, End)
+        assert decision.delete_job
+
+
+def test_a_pod_is_not_looked_at_in_the_first_second() -> None:
+    assert not should_inspect_pods(run(), job_object(), CREATED)
+    assert should_inspect_pods(run(), job_object(), CREATED + timedelta(seconds=1))
+    assert should_inspect_pods(run(), job_object(status={"failed": 1}), CREATED)
+    assert decide(seen(0, job=job_object())) == Wait(1)
+
+
+def test_running_is_written_once() -> None:
+    pod = pod_object(state=running(since=1), phase="Running")
+    decision = decide(with_job(pod=pod))
+    assert decision == Report(
+        {
+            "phase": "Running",
+            "jobName": job_object()["metadata"]["name"],
+            "podName": pod["metadata"]["name"],
+            "startedAt": at(1),
+        },
+        requeue_after=633,
+    )
+    assert isinstance(decision, Report)
+    assert decide(with_job(5, pod=pod, run=run(status=decision.status))) == Wait(630)
+
+
+def test_a_run_that_waited_for_its_instance_is_accepted_when_it_starts() -> None:
+    waited = decide(seen(instance=None))
+    assert isinstance(waited, Report)
+    found = decide(seen(9, run=run(status=waited.status)))
+    assert isinstance(found, Start)
+    assert found.status
+    assert [(c["type"], c["status"]) for c in found.status["conditions"]] == [("Accepted", "True")]
+
+
+@pytest.mark.parametrize(
+    "reason", ["InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError"]
+)
+def test_a_pod_that_can_never_start_ends_the_run_at_once(reason: str) -> None:
+    decision = decide(with_job(1, pod=pod_object(state=waiting(reason, "no such thing"))))
+    assert error(decision) == ("start_failed", 502)
+    assert message(decision) == f"the pod could not be started: {reason}: no such thing"
+    assert isinstance(decision, End)
+    assert decision.delete_job
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
+def test_a_failing_pull_is_watched_for_a_while(reason: str) -> None:
+    pod = pod_object(state=waiting(reason, "not found"))
+    assert decide(with_job(19, pod=pod)) == Wait(2.5)
+    assert error(decide(with_job(20, pod=pod))) == ("start_failed", 502)
+
+
+UNPLACED = pod_object(
+    node=None,
+    conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}],
+)
+
+
+def test_an_unschedulable_pod_may_wait_for_room() -> None:
+    nodes = (node_object(),)
+    assert decide(with_job(44, pod=UNPLACED, nodes=nodes)) == Wait(2.5)
+    decision = decide(with_job(45, pod=UNPLACED, nodes=nodes))
+    assert error(decision) == ("start_failed", 503)
+    assert "Unschedulable: 0/1 nodes" in message(decision)
+
+
+@pytest.mark.parametrize("node", [node_object(cpu="40m"), node_object(memory="10M")])
+def test_a_pod_that_no_node_could_ever_hold_ends_the_run_at_once(node: dict[str, Any]) -> None:
+    assert error(decide(with_job(1, pod=UNPLACED, nodes=(node,)))) == ("start_failed", 503)
+
+
+def test_one_node_that_is_large_enough_is_enough() -> None:
+    assert decide(with_job(1, pod=UNPLACED, nodes=(node_object(cpu="1m"), node_object("b")))) == Wait(2.5)
+
+
+def test_a_job_that_is_denied_its_pod_ends_with_kubernetes_reason() -> None:
+    warning = "FailedCreate: exceeded quota: small"
+    assert decide(with_job(14, warning=warning)) == Wait(2.5)
+    decision = decide(with_job(15, warning=warning))
+    assert error(decision) == ("start_failed", 503)
+    assert "exceeded quota: small" in message(decision)
+
+
+def test_a_job_without_a_pod_and_without_a_reason_gets_the_start_timeout() -> None:
+    assert decide(with_job(44)) == Wait(2.5)
+    assert error(decide(with_job(45))) == ("start_failed", 503)
+
+
+def test_a_pod_that_stays_in_creation_ends_with_its_warning() -> None:
+    pod = pod_object(state=waiting("ContainerCreating"))
+    assert decide(with_job(50, pod=pod)) == Wait(2.5)
+    decision = decide(with_job(50, pod=pod, warning="FailedMount: no volume"))
+    assert error(decision) == ("start_failed", 502)
+    assert "FailedMount: no volume" in message(decision)
+
+
+def test_events_are_read_only_where_something_is_missing() -> None:
+    now = CREATED + timedelta(seconds=50)
+    assert should_read_warnings(None, job_object(), CREATED, LIMITS)
+    assert not should_read_warnings(None, job_object(status={"failed": 1}), now, LIMITS)
+    assert not should_read_warnings(pod_object(), job_object(), CREATED + timedelta(seconds=44), LIMITS)
+    assert should_read_warnings(pod_object(), job_object(), now, LIMITS)
+    assert not should_read_warnings(pod_object(state=running()), job_object(), now, LIMITS)
+
+
+def ended_with(state: dict[str, Any], **status: Any) -> Any:
+    return decide(with_job(pod=pod_object(state=state, **({"phase": "Failed"} | status))))
+
+
+def test_an_end_record_in_the_termination_message_counts() -> None:
+    done = {"type": "done", "choices": [], "usage": {}, "durationMs": 3}
+    decision = ended_with(terminated(1, message=json.dumps(done)))
+    assert isinstance(decision, End)
+    assert decision.record == done
+    assert decision.pod is not None
+
+
+@pytest.mark.parametrize("words", ["Traceback", "[]", '{"type":"delta"}'])
+def test_other_last_words_are_no_end_record(words: str) -> None:
+    assert error(ended_with(terminated(1, message=words))) == ("lost", 502)
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "expected"),
+    [
+        (terminated(137, reason="OOMKilled"), {}, "OOMKilled"),
+        (terminated(3, reason="Error"), {}, "exit code 3"),
+        (terminated(0, reason="Completed"), {"phase": "Succeeded"}, "exit code 0"),
+        (terminated(137), {"reason": "Evicted", "message": "low on memory"}, "Evicted low on memory"),
+        (
+            terminated(137),
+            {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "X", "message": "node gone"}]},
+            "X node gone",
+        ),
+    ],
+)
+def test_a_pod_that_ended_without_a_record_is_lost_and_says_why(state: Any, status: Any, expected: str) -> None:
+    decision = ended_with(state, **status)
+    assert error(decision) == ("lost", 502)
+    assert expected in message(decision)
+
+
+@pytest.mark.parametrize("kind", ["Failed", "FailureTarget"])
+def test_a_job_past_its_deadline_timed_out(kind: str) -> None:
+    conditions = [{"type": kind, "status": "True", "reason": "DeadlineExceeded"}]
+    assert error(decide(with_job(job=job_object(status={"conditions": conditions})))) == ("timeout", 504)
+
+
+def test_a_job_that_ended_without_its_pod_is_lost() -> None:
+    assert error(decide(with_job(job=job_object(status={"failed": 1})))) == ("lost", 502)
+
+
+def test_the_deadline_counts_from_the_jobs_creation() -> None:
+    pod = pod_object(state=running(), phase="Running")
+    job = job_object(created=100)
+    late = run(timeout="1m", status={"phase": "Running"})
+    assert decide(with_job(194, pod=pod, job=job, run=late)) == Wait(1)
+    decision = decide(with_job(195, pod=pod, job=job, run=late))
+    assert error(decision) == ("timeout", 504)
+    assert isinstance(decision, End)
+    assert decision.delete_job
+
+
+def test_what_a_pod_said_when_it_ended_wins_over_the_deadline() -> None:
+    done = {"type": "done", "choices": [], "usage": {}, "durationMs": 3}
+    pod = pod_object(state=terminated(1, message=json.dumps(done)), phase="Failed")
+    decision = decide(with_job(900, pod=pod))
+    assert isinstance(decision, End)
+    assert decision.record == done
+
+
+def test_the_newest_of_two_pods_counts() -> None:
+    old = pod_object(state=terminated(1), phase="Failed")
+    new = pod_object(state=running(), phase="Running", created=1)
+    assert isinstance(decide(seen(job=job_object(), pods=(new, old))), Report)
+
+
+def test_a_pod_of_another_job_is_not_this_runs() -> None:
+    assert decide(with_job(pod=pod_object("q2", state=terminated(1), phase="Failed"))) == Wait(2.5)
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Cancelled"])
+def test_the_job_of_an_ended_run_goes_at_once(phase: str) -> None:
+    assert decide(seen(run=run(status={"phase": phase}), job=job_object())) == DeleteJob()
+    assert decide(seen(run=run(status={"phase": phase}))) == Wait(None)
+
+
+def failed(seconds: float, **job: Any) -> Any:
+    ended = run(status={"phase": "Failed", "completedAt": at(0)})
+    return decide(seen(seconds, run=ended, job=job_object(**job)))
+
+
+def test_the_job_of_a_failed_run_is_kept_for_its_logs() -> None:
+    finished = {"failed": 1}
+    assert failed(0, status=finished) == Wait(600)
+    assert failed(599, status=finished) == Wait(1)
+    assert failed(600, status=finished) == DeleteJob()
+
+
+def test_a_failed_runs_pod_that_does_not_end_is_stopped() -> None:
+    assert failed(0) == Wait(10)
+    assert failed(10) == DeleteJob()
+
+
+def test_somebody_elses_job_is_not_deleted() -> None:
+    ended = run(status={"phase": "Succeeded"})
+    assert decide(seen(run=ended, job=job_object(owner="another"))) == Wait(None)

@@ -1,0 +1,277 @@
+"""The work queue: first without an event loop, then on one whose time is moved by hand."""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_operator.result import DONE, Key, Result
+from sympozium_operator.scheduling.work_queue import LONGEST_BACKOFF, Schedule, WorkQueue
+
+A, B = Key("run", "team", "a"), Key("run", "team", "b")
+
+
+def schedule() -> Schedule:
+    return Schedule(jitter=lambda: 1.0)
+
+
+def test_a_key_added_often_is_worked_on_once() -> None:
+    keys = schedule()
+    for _ in range(3):
+        keys.add(A)
+    assert keys.take(4) == A
+    assert keys.take(4) is None
+
+
+def test_keys_are_worked_on_in_order_of_arrival() -> None:
+    keys = schedule()
+    keys.add(B)
+    keys.add(A)
+    assert [keys.take(3), keys.take(3)] == [B, A]
+
+
+def test_a_key_added_while_it_is_worked_on_comes_again_afterwards() -> None:
+    keys = schedule()
+    keys.add(A)
+    keys.take(1)
+    keys.add(A)
+    assert keys.take(2) is None
+    keys.finish(A, 3)
+    assert keys.take(3) == A
+
+
+def test_a_planned_look_comes_when_it_is_due() -> None:
+    keys = schedule()
+    keys.add_at(A, 10)
+    assert keys.take(9.9) is None
+    assert keys.next_due() == 10
+    assert keys.take(10) == A
+
+
+def test_an_earlier_plan_wins() -> None:
+    keys = schedule()
+    keys.add_at(A, 10)
+    keys.add_at(A, 5)
+    keys.add_at(A, 7)
+    assert keys.next_due() == 5
+    assert keys.take(5) == A
+    keys.finish(A, 5)
+    assert keys.next_due() is None
+
+
+def test_a_look_that_happens_replaces_the_planned_one() -> None:
+    keys = schedule()
+    keys.add_at(A, 10)
+    keys.add(A)
+    assert keys.take(1) == A
+    keys.finish(A, 2)
+    assert keys.next_due() is None
+
+
+def test_failures_come_back_with_growing_delay_up_to_a_bound() -> None:
+    keys, now, delays = schedule(), 0.0, []
+    keys.add(A)
+    for _ in range(12):
+        assert keys.take(now) == A
+        keys.finish(A, now, failed=True)
+        due = keys.next_due()
+        assert due is not None
+        delays.append(due - now)
+        now = due
+    assert delays[:4] == [0.5, 1, 2, 4]
+    assert delays[-1] == LONGEST_BACKOFF
+
+
+def test_a_success_forgets_the_failures() -> None:
+    keys = schedule()
+    keys.add(A)
+    for failed in (True, False, True):
+        now = keys.next_due() or 0
+        keys.take(now)
+        keys.finish(A, now, failed=failed)
+        if not failed:
+            keys.add(A)
+    assert keys.failures[A] == 1
+
+
+class ManualLoop:
+    """Planned calls that happen when a test moves the time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._calls: list[tuple[float, int, _Call]] = []
+        self._order = count()
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], None], /) -> "_Call":
+        call = _Call(callback)
+        heapq.heappush(self._calls, (when, next(self._order), call))
+        return call
+
+    async def advance(self, seconds: float) -> None:
+        self.now += seconds
+        while self._calls and self._calls[0][0] <= self.now:
+            heapq.heappop(self._calls)[2]()
+        await settle()
+
+
+class _Call:
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        self._callback = None
+
+    def __call__(self) -> None:
+        if self._callback:
+            self._callback()
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class Work:
+    """What the queue calls; it records, and does what a test says."""
+
+    def __init__(self) -> None:
+        self.seen: list[Key] = []
+        self.active = 0
+        self.most = 0
+        self.blocked: asyncio.Event | None = None
+        self.results: list[Result | Exception] = []
+
+    async def __call__(self, key: Key) -> Result:
+        self.seen.append(key)
+        self.active += 1
+        self.most = max(self.most, self.active)
+        try:
+            if self.blocked:
+                await self.blocked.wait()
+        finally:
+            self.active -= 1
+        result = self.results.pop(0) if self.results else DONE
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+def queue(work: Work, loop: ManualLoop, workers: int = 4) -> WorkQueue:
+    found = WorkQueue(work, workers=workers, loop=loop)
+    found.schedule.jitter = lambda: 1.0
+    found.open()
+    return found
+
+
+async def test_a_closed_queue_drops_what_is_added() -> None:
+    work = Work()
+    keys = WorkQueue(work, workers=1, loop=ManualLoop())
+    keys.add(A)
+    keys.open()
+    await settle()
+    assert work.seen == []
+    assert not keys.schedule.ready
+
+
+async def test_what_is_added_is_worked_on_at_once() -> None:
+    work = Work()
+    queue(work, ManualLoop()).add(A, B)
+    await settle()
+    assert work.seen == [A, B]
+
+
+async def test_no_more_than_the_workers_work_and_never_two_on_one_key() -> None:
+    work, loop = Work(), ManualLoop()
+    work.blocked = asyncio.Event()
+    keys = queue(work, loop, workers=2)
+    keys.add(*(Key("run", "team", str(number)) for number in range(5)))
+    keys.add(Key("run", "team", "0"))
+    await settle()
+    assert len(work.seen) == 2
+    work.blocked.set()
+    await settle()
+    assert work.most == 2
+    assert [key.name for key in work.seen] == ["0", "1", "2", "3", "4", "0"]
+
+
+async def test_an_outcome_brings_the_key_back_later_and_others_now() -> None:
+    work, loop = Work(), ManualLoop()
+    work.results = [Result(requeue_after=5, enqueue=(B,))]
+    queue(work, loop).add(A)
+    await settle()
+    assert work.seen == [A, B]
+    await loop.advance(4.9)
+    assert work.seen == [A, B]
+    await loop.advance(0.1)
+    assert work.seen == [A, B, A]
+
+
+@pytest.mark.parametrize("error", [ApiUnavailable("away"), RuntimeError("bug")])
+async def test_an_exception_brings_the_key_back_with_backoff(error: Exception) -> None:
+    work, loop = Work(), ManualLoop()
+    work.results = [error, error]
+    queue(work, loop).add(A)
+    await settle()
+    await loop.advance(0.5)
+    assert len(work.seen) == 2
+    await loop.advance(0.9)
+    assert len(work.seen) == 2
+    await loop.advance(0.1)
+    assert len(work.seen) == 3
+    await loop.advance(1000)
+    assert len(work.seen) == 3
+
+
+async def test_what_fails_because_its_namespace_goes_is_not_repeated() -> None:
+    work, loop = Work(), ManualLoop()
+    work.results = [ApiError(403, {"details": {"causes": [{"reason": "NamespaceTerminating"}]}})]
+    queue(work, loop).add(A)
+    await settle()
+    await loop.advance(1000)
+    assert work.seen == [A]
+
+
+async def test_planned_looks_wait_for_a_free_worker() -> None:
+    work, loop = Work(), ManualLoop()
+    keys = queue(work, loop, workers=1)
+    work.blocked = asyncio.Event()
+    keys.add(A)
+    keys.add(B, after=1)
+    await loop.advance(2)
+    assert work.seen == [A]
+    work.blocked.set()
+    await settle()
+    assert work.seen == [A, B]
+
+
+async def test_a_queue_that_does_not_turn_is_told_from_one_without_work() -> None:
+    work, loop = Work(), ManualLoop()
+    keys = queue(work, loop, workers=1)
+    await loop.advance(500)
+    assert keys.stalled() == 0
+    work.blocked = asyncio.Event()
+    keys.add(A, B)
+    await loop.advance(50)
+    assert keys.stalled() == 50
+    work.blocked.set()
+    await settle()
+    assert keys.stalled() == 0
+
+
+async def test_a_queue_that_is_closed_stops_its_work_at_once() -> None:
+    work, loop = Work(), ManualLoop()
+    keys = queue(work, loop, workers=1)
+    work.blocked = asyncio.Event()
+    keys.add(A)
+    await settle()
+    await keys.close()
+    assert work.active == 0
+    assert work.seen == [A]
+    await loop.advance(1000)
+    assert work.seen == [A]
