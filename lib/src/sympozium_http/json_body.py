@@ -1,18 +1,24 @@
-"""Reading a request's body within bounds."""
+"""JSON bodies: read within bounds, written compactly."""
+
+import json
+from typing import Any
 
 from starlette.requests import Request
 
 
 class NotJson(Exception):
-    """The body is not sent as JSON."""
+    """The request's content type is not JSON."""
 
 
 class TooLarge(Exception):
-    """The body is longer than it may be."""
+    """The body is longer than the server accepts."""
 
 
 async def read_json_bytes(request: Request, *, limit: int) -> bytes:
-    """The body of a JSON request; raises NotJson, and TooLarge as soon as it is known to be longer than ``limit`` bytes."""
+    """Return the body of a JSON request.
+
+    Raises NotJson, and TooLarge as soon as the body is known to be longer than ``limit`` bytes.
+    """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise NotJson
@@ -25,3 +31,11 @@ async def read_json_bytes(request: Request, *, limit: int) -> bytes:
         if len(body) > limit:
             raise TooLarge
     return bytes(body)
+
+
+def json_bytes(value: dict[str, Any]) -> bytes:
+    """Return compact UTF-8; with escapes where a model cut a surrogate pair in half, so that the caller can join the halves."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()

@@ -83,14 +83,10 @@ class AgentApi:
         not wanted any more. ``?lost``: its last poll was cut off, and may have been answered.
         """
         pod, idle = await self._admit_idle(request)
-        with idle.poll(pod.name) as poll:
-            leaving = asyncio.create_task(_leave(request, poll))
-            try:
-                if "lost" not in request.query_params or not await self._given_again(idle, poll, pod.namespace):
-                    idle.offer(poll)
-                found = await poll.wait(POLL_SECONDS)
-            finally:
-                leaving.cancel()
+        with idle.poll(pod.name) as poll, disconnect.calls(request.receive, poll.leave):
+            if "lost" not in request.query_params or not await self._given_again(idle, poll, pod.namespace):
+                idle.offer(poll)
+            found = await poll.wait(POLL_SECONDS)
         if not isinstance(found, Given):
             return Response(status_code=204 if found is NotGiven.AGAIN else 410)
         pod_access_log.state_of(request).run = found.run
@@ -211,11 +207,6 @@ class AgentApi:
         except TimeoutError as stopped:
             raise HTTPException(410, "the run is cancelled") from stopped
         return None
-
-
-async def _leave(request: Request, poll: Poll) -> None:
-    await disconnect.wait(request.receive)
-    poll.leave()
 
 
 async def _records(request: Request) -> AsyncIterator[Record]:

@@ -1,6 +1,5 @@
 """The response that follows a run: one JSON body at its end, or server-sent events as its records come."""
 
-import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -10,8 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sympozium_api.agent_protocol import Done, Record
-from sympozium_http import disconnect, sse
-from sympozium_http.encoding import json_bytes
+from sympozium_http import disconnect, raw_response, sse
 from sympozium_runs.broker import ClientDisconnected
 from sympozium_runs.runs import Handle
 from sympozium_webproxy.protocol.openai import errors
@@ -28,40 +26,24 @@ class RunResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
-        leaving = asyncio.create_task(self._leave_with(receive))
         try:
-            await self._answer(send)
+            with disconnect.calls(receive, self._handle.leave):
+                await self._answer(send)
         except ClientDisconnected:
             pass  # nobody is there to be answered; closing the handle cancels the run
         finally:
-            leaving.cancel()
             self._handle.close()
-
-    async def _leave_with(self, receive: Receive) -> None:
-        await disconnect.wait(receive)
-        self._handle.leave()
 
     @abstractmethod
     async def _answer(self, send: Send) -> None:
         """Send the whole answer."""
 
-    async def _begin(self, send: Send, status: int, headers: Mapping[str, str]) -> None:
+    def _answer_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         elapsed = {"openai-processing-ms": str(round((time.monotonic() - self._began) * 1000))}
-        raw = [
-            (name.lower().encode(), value.encode())
-            for name, value in {**self._own_headers, **elapsed, **headers}.items()
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-
-    async def _send_json(self, send: Send, status: int, body: dict[str, Any], headers: Mapping[str, str]) -> None:
-        content = json_bytes(body)
-        await self._begin(
-            send, status, {"content-type": "application/json", "content-length": str(len(content)), **headers}
-        )
-        await send({"type": "http.response.body", "body": content})
+        return {**self._own_headers, **elapsed, **headers}
 
     async def _send_error(self, send: Send, error: errors.OpenAIError) -> None:
-        await self._send_json(send, error.status, error.body, error.headers)
+        await raw_response.send_json(send, error.status, error.body, self._answer_headers(error.headers))
 
 
 class WholeResponse(RunResponse):
@@ -76,7 +58,7 @@ class WholeResponse(RunResponse):
     async def _answer(self, send: Send) -> None:
         end = await self._handle.end()
         if end["type"] == "done":
-            await self._send_json(send, 200, self._told(end), {})
+            await raw_response.send_json(send, 200, self._told(end), self._answer_headers({}))
         else:
             await self._send_error(send, errors.of_run(end["error"]))
 
@@ -119,11 +101,11 @@ class StreamedResponse(RunResponse):
             if frames := self._frames.of(record):
                 await self._send_frames(send, frames)
             if record and record["type"] in ("done", "error"):
-                await send({"type": "http.response.body", "body": b""})
+                await raw_response.finish(send)
                 return
 
     async def _send_frames(self, send: Send, frames: bytes) -> None:
         if not self._streaming:
             self._streaming = True
-            await self._begin(send, 200, sse.HEADERS)
-        await send({"type": "http.response.body", "body": frames, "more_body": True})
+            await raw_response.start(send, 200, self._answer_headers(sse.HEADERS))
+        await raw_response.send_piece(send, frames)

@@ -3,16 +3,14 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 
 import structlog
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from sympozium_api.base import seconds
 from sympozium_api.instance import SympoziumInstance
-from sympozium_http import disconnect, request_state
+from sympozium_http import disconnect, raw_response, request_state
 from sympozium_webproxy import context, upstream
 from sympozium_webproxy.protocol.openai import bodies, embeddings, errors
 from sympozium_webproxy.routes.admission import authenticate, limit
@@ -58,20 +56,12 @@ class _PassedThrough(Response):
         self._patience = patience
         self._started = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
-        calling = asyncio.create_task(self._answer(scope, receive, send))
-        leaving = asyncio.create_task(disconnect.wait(receive))
-        try:
-            await asyncio.wait({calling, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
-            if not calling.done():
-                calling.cancel()
-            with suppress(asyncio.CancelledError):
-                await calling
+        async with disconnect.cancels(receive):
+            await self._answer(send)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, send: Send) -> None:
         try:
             async with asyncio.timeout(self._patience):
                 await self._pass_on(send)
@@ -80,7 +70,8 @@ class _PassedThrough(Response):
                 log.warning("embeddings cut off", reason=str(failure) or type(failure).__name__)
                 return  # the server then closes the connection before the answer's end: nobody takes it for whole
             error = _told(failure, self._patience)
-            await JSONResponse(error.body, error.status, {**self._own_headers, **error.headers})(scope, receive, send)
+            headers = {**self._own_headers, **error.headers}
+            await raw_response.send_json(send, error.status, error.body, headers)
 
     async def _pass_on(self, send: Send) -> None:
         async with upstream.post(self._instance, "embeddings", self._asked, key_files=self._key_files) as answer:
@@ -89,12 +80,11 @@ class _PassedThrough(Response):
                 "content-type": answer.headers.get("content-type", "application/json"),
                 "openai-processing-ms": str(round((time.monotonic() - self._began) * 1000)),
             }
-            raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-            await send({"type": "http.response.start", "status": 200, "headers": raw})
+            await raw_response.start(send, 200, headers)
             self._started = True
             async for piece in answer.content.iter_any():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+                await raw_response.send_piece(send, piece)
+        await raw_response.finish(send)
 
 
 def _told(failure: upstream.Failed | TimeoutError, patience: float) -> errors.OpenAIError:

@@ -1,13 +1,12 @@
 """The HTTP response of one request: a JSON body or, once there is something to tell before the answer, server-sent events."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from sympozium_http import disconnect, sse
-from sympozium_http.encoding import json_bytes
+from sympozium_http import disconnect, raw_response, sse
 from sympozium_webproxy.routes.mcp.exchange import Message, Outcome, Sink
 
 Work = Callable[[Sink], Awaitable[Outcome]]
@@ -37,15 +36,13 @@ class Answer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
         working = asyncio.create_task(self._do())
-        leaving = asyncio.create_task(disconnect.wait(receive))
-        for task in (working, leaving):
-            task.add_done_callback(lambda _: self._told.put_nowait(None))
+        working.add_done_callback(lambda _: self._told.put_nowait(None))
         try:
-            await self._tell(send)
+            async with disconnect.cancels(receive):
+                await self._tell(send)
         finally:
-            leaving.cancel()
             working.cancel()
-            await asyncio.wait([working, leaving])
+            await asyncio.wait([working])
             self._close()
         if not working.cancelled():
             working.result()
@@ -76,19 +73,12 @@ class Answer(Response):
 
     async def _end(self, send: Send, outcome: Outcome) -> None:
         if self._streaming:
-            await send({"type": "http.response.body", "body": frame(outcome.message)})
-            return
-        content = json_bytes(outcome.message)
-        about = {"content-type": "application/json", "content-length": str(len(content))}
-        await self._begin(send, outcome.status, {**about, **outcome.headers})
-        await send({"type": "http.response.body", "body": content})
+            await raw_response.finish(send, frame(outcome.message))
+        else:
+            await raw_response.send_json(send, outcome.status, outcome.message, outcome.headers)
 
     async def _send_frame(self, send: Send, content: bytes) -> None:
         if not self._streaming:
             self._streaming = True
-            await self._begin(send, 200, sse.HEADERS)
-        await send({"type": "http.response.body", "body": content, "more_body": True})
-
-    async def _begin(self, send: Send, status: int, headers: Mapping[str, str]) -> None:
-        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
+            await raw_response.start(send, 200, sse.HEADERS)
+        await raw_response.send_piece(send, content)

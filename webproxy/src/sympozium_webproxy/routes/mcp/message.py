@@ -16,7 +16,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from sympozium_http.encoding import json_bytes
+from sympozium_http.json_body import json_bytes
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import sessions
 from sympozium_webproxy.protocol.mcp.events import RequestId

@@ -15,7 +15,7 @@ from mcp_types import INVALID_REQUEST, JSONRPCMessage, JSONRPCNotification, JSON
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from starlette.types import Receive, Scope, Send
 
-from sympozium_http import disconnect, request_state, sse
+from sympozium_http import disconnect, raw_response, request_state, sse
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import sessions
 from sympozium_webproxy.protocol.mcp.events import RequestId
@@ -109,25 +109,23 @@ class _StreamResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
         stream = self._streams[self._id] = Stream()
-        telling = asyncio.create_task(self._tell(stream, send))
-        leaving = asyncio.create_task(disconnect.wait(receive))
         try:
-            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            async with disconnect.cancels(receive):
+                await self._tell(stream, send)
         finally:
             del self._streams[self._id]
-            tasks = [telling, leaving, *stream.calls.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            calls = list(stream.calls.values())
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
 
     async def _tell(self, stream: Stream, send: Send) -> None:
-        head = [(name.encode(), value.encode()) for name, value in sse.HEADERS.items()]
-        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await raw_response.start(send, 200, sse.HEADERS)
         told = self._opening
         while not (self._parts.draining and told is sse.KEEP_ALIVE and not stream.calls):
-            await send({"type": "http.response.body", "body": told, "more_body": True})
+            await raw_response.send_piece(send, told)
             told = await self._next(stream)
-        await send({"type": "http.response.body", "body": b""})
+        await raw_response.finish(send)
 
     async def _next(self, stream: Stream) -> bytes:
         with contextlib.suppress(TimeoutError):
