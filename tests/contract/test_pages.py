@@ -28,7 +28,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 @pages
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
-    named = re.findall(r"`((?:charts|crds|docs|examples|local|operator|tests|webproxy)/[\w./-]+)`", page.read_text())
+    named = re.findall(r"`((?:agent|charts|console|crds|docs|examples|lib|local|operator|tests|webproxy)/[\w./-]+)`", page.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
@@ -55,6 +55,35 @@ def test_the_readme_applies_only_files_that_exist() -> None:
     )
     assert {"crds/", "examples/instance.yaml", "charts/sympozium"} <= set(files)
     assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_every_rule_names_the_code_that_keeps_it_and_its_tests() -> None:
+    text = (ROOT / "docs/reference/rules.md").read_text()
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    assert [int(section.split(".")[0]) for section in sections] == list(range(1, 13))
+    for section in sections:
+        places = re.search(r"^- Kept by: (.*?)^- Tests: (.*)", section, re.MULTILINE | re.DOTALL)
+        assert places, section
+        kept_by, tests = (re.findall(r"`(\w+/[\w/.-]+)`", part) for part in places.groups())
+        assert kept_by, section
+        assert tests, section
+        assert [path for path in kept_by + tests if not (ROOT / path).is_file()] == []
+        assert all(path.startswith("tests/") for path in tests)
+
+
+def long_lines(page: Path) -> list[str]:
+    """Return the lines of prose over 120 columns; tables, code and lines of one long word are exempt."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [
+        line
+        for line in prose.splitlines()
+        if len(line) > 120 and not line.startswith(("|", "#", "<!--")) and " " in line.strip(" -")
+    ]
+
+
+@pages
+def test_prose_is_wrapped_at_120_columns(page: Path) -> None:
+    assert long_lines(page) == []
 
 
 def decisions() -> list[Path]:
