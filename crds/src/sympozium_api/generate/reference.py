@@ -43,7 +43,7 @@ def page(kind: Kind) -> str:
         f"# {kind.model.__name__}",
         schema["description"],
         f"`apiVersion: {crd['group']}/{version['name']}`, namespaced.",
-        f"For kubectl: {_code(words)}. `kubectl get` shows {columns}.",
+        f"For kubectl: {_code(words)}.\n`kubectl get` shows {columns}.",
         *([f"Field selectors: {_code(selectable)}."] if selectable else []),
         *_held_to(schema),
         "## Spec",
