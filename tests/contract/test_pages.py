@@ -28,7 +28,9 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 @pages
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
-    named = re.findall(r"`((?:agent|charts|console|crds|docs|examples|lib|local|operator|tests|webproxy)/[\w./-]+)`", page.read_text())
+    named = re.findall(
+        r"`((?:agent|charts|console|crds|docs|examples|lib|local|operator|tests|webproxy)/[\w./-]+)`", page.read_text()
+    )
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
