@@ -299,7 +299,7 @@ class FakeKubernetes(Client):
         if key[0] == "agentruns" and phase in TERMINAL_PHASES and old and old["status"] != body.get("status"):
             raise api_error(422, "Invalid", "the run has ended; a terminal status never changes")
         if key[0] == "agentruns" and _starts_otherwise((old or {}).get("status", {}), body.get("status", {})):
-            raise api_error(422, "Invalid", "how a run starts is decided once")
+            raise api_error(422, "Invalid", "start is set once and cannot change, nor can the podName of a warm start")
         self.writes.append((verb, f"{key[0]}/{subresource}" if subresource else key[0], key[2]))
         return copy.deepcopy(self._store(key, body))
 

@@ -1,4 +1,4 @@
-"""What all kinds share: the model base, Kubernetes metadata, conditions and durations."""
+"""The common base of all kinds: the model's base class, Kubernetes metadata, conditions and durations."""
 
 import re
 from datetime import datetime
@@ -18,17 +18,17 @@ class ApiModel(BaseModel):
         populate_by_name=True,
         use_attribute_docstrings=True,
         frozen=True,
-        hide_input_in_errors=True,  # an error is logged, and what an object holds is not for logs
+        hide_input_in_errors=True,  # errors are logged, and an object's content must not be
     )
 
 
 def rule(expression: str, message: str) -> dict[str, str]:
-    """One CEL validation rule of a CRD schema."""
+    """Return one CEL validation rule of a CRD schema."""
     return {"rule": expression, "message": message}
 
 
 def rules(*validations: dict[str, str], **extra: Any) -> dict[str, Any]:
-    """``json_schema_extra`` that carries CEL rules."""
+    """Return the ``json_schema_extra`` that carries CEL rules."""
     return {"x-kubernetes-validations": list(validations), **extra}
 
 
@@ -48,13 +48,13 @@ Duration = Annotated[
 """Hours, minutes and seconds as in ``1h30m``."""
 
 OpenObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
-"""An object kept as it came, without a schema."""
+"""An object without a schema, stored as it was sent."""
 
 StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
 
 
 def seconds(duration: str) -> int:
-    """Seconds in a ``Duration``; ValueError when it is none."""
+    """Return the seconds in a ``Duration``. Raises ValueError for any other text."""
     found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", duration)
     if not duration or not found:
         raise ValueError(f"{duration!r} is not a duration such as 90s or 1h30m")
@@ -88,7 +88,7 @@ class Metadata(ApiModel):
 
     @property
     def created(self) -> datetime:
-        """When the object was made."""
+        """Time of the object's creation."""
         return parsed(self.creation_timestamp)
 
 
@@ -113,7 +113,7 @@ Conditions = Annotated[
 
 
 class Resource(ApiModel):
-    """What every custom resource has around its spec and status."""
+    """The fields of every custom resource beside its spec and status."""
 
     api_version: str = ""
     kind: str = ""
@@ -126,7 +126,7 @@ class Resource(ApiModel):
 
 
 def owner_reference(owner: Resource) -> dict[str, Any]:
-    """The controller owner reference of what is made for an object: it goes when the object goes."""
+    """Return the controller owner reference of an object's children, which Kubernetes deletes with the object."""
     return {
         "apiVersion": owner.api_version,
         "kind": owner.kind,

@@ -1,4 +1,4 @@
-"""SympoziumConfig: settings of an installation, one object ``default`` in the operator's namespace."""
+"""SympoziumConfig: settings of an installation, in one object ``default`` in the operator's namespace."""
 
 from typing import Annotated, Literal
 
@@ -14,37 +14,37 @@ class Tls(ApiModel):
         "json_schema_extra": rules(
             rule(
                 "!(has(self.enabled) && self.enabled) || has(self.secretName) || has(self.certManagerClusterIssuer)",
-                "tls.enabled needs secretName or certManagerClusterIssuer",
+                "tls.enabled requires secretName or certManagerClusterIssuer",
             )
         )
     }
 
     enabled: bool = False
-    """Whether the gateway has an https listener."""
+    """True adds an https listener to the gateway."""
     secret_name: Name | None = None
-    """A Secret in the operator's namespace with a certificate for ``*.<baseDomain>``. Default: ``<gateway>-tls``."""
+    """Secret in the operator's namespace with a certificate for ``*.<baseDomain>``. Default: ``<gateway>-tls``."""
     cert_manager_cluster_issuer: Name | None = None
-    """The cert-manager ClusterIssuer that makes that Secret."""
+    """Name of the cert-manager ClusterIssuer that creates that Secret."""
 
 
 class LabelExpression(ApiModel):
     """A condition on a label."""
 
     key: Annotated[str, Field(min_length=1, max_length=317)]
-    """The label."""
+    """Key of the label."""
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    """How the label's value is compared."""
+    """Comparison with the label's value."""
     values: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=64)] = []
-    """The values that it is compared with: some for ``In`` and ``NotIn``, none for the others."""
+    """Values for the comparison: required for ``In`` and ``NotIn``, empty for the other operators."""
 
 
 class LabelSelector(ApiModel):
-    """Which labels an object must have: all that is named."""
+    """A selector of objects that have all these labels."""
 
     match_labels: StringMap = {}
-    """Labels with their values."""
+    """Labels that an object must have, with their values."""
     match_expressions: Annotated[list[LabelExpression], Field(max_length=16)] = []
-    """Conditions on labels."""
+    """Conditions that an object's labels must fulfil."""
 
 
 class AllowedRoutes(ApiModel):
@@ -54,45 +54,45 @@ class AllowedRoutes(ApiModel):
         "json_schema_extra": rules(
             rule(
                 "(has(self.from) && self.from == 'Selector') == has(self.selector)",
-                "allowedRoutes.selector is needed with from: Selector, and goes with nothing else",
+                "allowedRoutes.selector is required with from: Selector and not allowed otherwise",
             )
         )
     }
 
     from_: Annotated[Literal["All", "Selector", "Same"], Field(alias="from")] = "All"
-    """All namespaces, those with the labels in ``selector``, or the operator's own only."""
+    """All: all namespaces. Selector: namespaces with the labels in ``selector``. Same: only the operator's namespace."""
     selector: LabelSelector | None = None
-    """The labels of the namespaces."""
+    """Labels of the namespaces."""
 
 
 class Gateway(ApiModel):
-    """The gateway through which web endpoints are reached from outside."""
+    """The gateway that makes web endpoints reachable from outside the cluster."""
 
     model_config = {
         "json_schema_extra": rules(
             rule(
                 "!(has(self.enabled) && self.enabled) || (has(self.gatewayClassName) && has(self.baseDomain))",
-                "gateway.enabled needs gatewayClassName and baseDomain",
+                "gateway.enabled requires gatewayClassName and baseDomain",
             )
         )
     }
 
     enabled: bool = False
-    """Whether a Gateway is made."""
+    """True creates a Gateway."""
     name: Name = "sympozium"
     """Name of the Gateway."""
     gateway_class_name: Name | None = None
-    """Its GatewayClass."""
+    """Name of the GatewayClass."""
     base_domain: Annotated[str | None, Field(max_length=253)] = None
-    """Domain under which instances get their host names: at most 212 characters, for there is an instance's name in front."""
+    """Domain of the instances' host names. At most 212 characters, because an instance's name precedes it."""
     tls: Tls = Tls()
-    """TLS at the gateway. With it, web endpoints are reached by https only."""
+    """TLS at the gateway. If it is enabled, web endpoints are reachable over https only."""
     allowed_routes: AllowedRoutes = AllowedRoutes()
     """The namespaces whose web endpoints the gateway serves."""
 
     @property
     def tls_secret(self) -> str:
-        """The Secret with the gateway's certificate."""
+        """Name of the Secret with the gateway's certificate."""
         return self.tls.secret_name or f"{self.name}-tls"
 
 
@@ -100,33 +100,33 @@ class ConfigSpec(ApiModel):
     """Settings of an installation."""
 
     gateway: Gateway = Gateway()
-    """The gateway through which web endpoints are reached from outside."""
+    """The gateway that makes web endpoints reachable from outside the cluster."""
 
 
 class GatewayStatus(ApiModel):
-    """The gateway as it is."""
+    """Observed state of the gateway."""
 
     ready: bool = False
-    """Whether it routes."""
+    """True if the gateway accepts traffic."""
     address: Annotated[str | None, Field(max_length=253)] = None
-    """Its address."""
+    """Address of the gateway."""
     listener_count: int | None = None
-    """How many listeners it has."""
+    """Number of listeners of the gateway."""
 
 
 class ConfigStatus(ApiModel):
-    """What the operator reports of a SympoziumConfig."""
+    """Observed state of a SympoziumConfig, written by the operator."""
 
     phase: Literal["Pending", "Ready", "Error"] | None = None
-    """Whether the settings are in force."""
+    """Ready: the settings are in effect. Pending: not yet. Error: a condition says what to correct."""
     conditions: Conditions = []
-    """What holds them back."""
+    """Accepted: the settings are valid. GatewayReady: the gateway and all its listeners route."""
     gateway: GatewayStatus | None = None
-    """The gateway as it is."""
+    """Observed state of the gateway."""
 
 
 class SympoziumConfig(Resource):
-    """Settings of an installation: one object ``default`` in the operator's namespace."""
+    """Settings of an installation, in one object ``default`` in the operator's namespace."""
 
     spec: ConfigSpec = ConfigSpec()
     status: ConfigStatus = ConfigStatus()

@@ -1,4 +1,4 @@
-"""SympoziumInstance: one AI agent, described by a platform engineer or an agent author."""
+"""SympoziumInstance: the description of one AI agent, by a platform engineer or an agent author."""
 
 from typing import Annotated, Literal
 
@@ -42,7 +42,7 @@ HeaderName = Annotated[
         json_schema_extra=rules(
             rule(
                 f"!(self.lowerAscii() in {_OWN_HEADERS})",
-                "headers of the connection, of the API key and of the request itself are not forwarded",
+                "headers that belong to the connection, the API key or the request itself cannot be forwarded",
             )
         ),
     ),
@@ -50,47 +50,47 @@ HeaderName = Annotated[
 
 
 class WarmPool(ApiModel):
-    """Idle single-use pods kept ready for requests. They wait at the instance's web endpoint: without one there are none."""
+    """Idle single-use pods that wait for requests at the instance's web endpoint. An instance without a web endpoint has none."""
 
     model_config = {
-        "json_schema_extra": rules(rule("!has(self.max) || self.max >= self.size", "max must not be below size"))
+        "json_schema_extra": rules(rule("!has(self.max) || self.max >= self.size", "max must be at least size"))
     }
 
     size: Annotated[int, Field(ge=0, le=500)] = 0
-    """How many idle pods are kept. Default: none, every request starts its pod."""
+    """Number of idle pods. Default: 0, so that every request starts a pod."""
     max: Annotated[int | None, Field(ge=0, le=500)] = None
-    """How many are kept when requests come faster than pods start. Default: ``size``."""
+    """Number of idle pods when requests arrive faster than pods start. Default: ``size``."""
     idle_ttl: Annotated[Duration, Field(alias="idleTTL")] = "10m"
-    """How long a pod may be idle; then another takes its place."""
+    """Longest time for which a pod stays idle. Then a new pod replaces it."""
 
 
 class Agent(ApiModel):
-    """The model behind an agent, and how its runs start."""
+    """The model behind an agent, and the start of its runs."""
 
     model: ModelName
     """The model's name, as the model server knows it."""
     allowed_models: Annotated[list[ModelName], Field(max_length=64)] = []
-    """Other models of the same server that a request may name; it is then answered by that one. Default: none."""
+    """Other models of the same server that a request may select by name. Default: none."""
     embedding_models: Annotated[list[ModelName], Field(max_length=16)] = []
-    """Models of the same server that ``/v1/embeddings`` calls; the first is the default. Empty: there is no such route. Where there are
-    any, the web-proxy's own pod has the model's API key, since it calls them without an agent."""
+    """Models of the same server for ``/v1/embeddings``. The first is the default. If the list is empty, the route does not exist.
+    Otherwise the web-proxy's own pod mounts the model's API key, because the web-proxy calls these models without an agent."""
     base_url: Annotated[str | None, Field(alias="baseURL", max_length=2048, pattern=r"^https?://")] = None
-    """Base URL of an OpenAI-compatible API, up to and with its version, e.g. ``http://vllm:8000/v1``. Default: OpenAI's own."""
+    """Base URL of an OpenAI-compatible API, including its version, e.g. ``http://vllm:8000/v1``. Default: OpenAI's API."""
     run_timeout: Duration = "10m"
-    """How long a run may take from its Job's creation to its end."""
+    """Longest duration of a run, from its Job's creation to its end."""
     env: StringMap = {}
-    """Environment of the agent's process (proxies, CA files). It reaches the agent with its task and stands in no pod spec."""
+    """Environment variables of the agent's process (proxies, CA files). The agent receives them with its task; no pod spec holds them."""
     provider_headers: StringMap = {}
-    """HTTP headers sent with every call of the model."""
+    """HTTP headers that the agent sends with every call of the model."""
     forward_headers: Annotated[list[HeaderName], Field(max_length=16)] = []
-    """Headers of a caller's request that are sent with every call of the model for that request's run, and kept nowhere. Default: none.
-    The caller's ``authorization``, which is its API key here, cannot be one of them."""
+    """Headers of a caller's request that the agent sends with every call of the model for that request. Nothing stores them.
+    ``authorization`` cannot be one of them, because it holds the caller's API key. Default: none."""
     warm_pool: WarmPool = WarmPool()
-    """Idle pods kept ready."""
+    """Idle pods that wait for requests."""
 
 
 class Agents(ApiModel):
-    """The agents of an instance; ``default`` answers its requests."""
+    """The agents of an instance. ``default`` answers its requests."""
 
     default: Agent
     """The agent that answers requests."""
@@ -100,9 +100,9 @@ class AuthRef(ApiModel):
     """A model provider's credentials."""
 
     provider: Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-    """The provider's name, e.g. ``openai``."""
+    """Name of the provider, e.g. ``openai``."""
     secret: Name
-    """A Secret in the same namespace. Its key ``<PROVIDER>_API_KEY`` (``OPENAI_API_KEY``) or ``api-key`` holds the API key."""
+    """Secret in the same namespace. Its key ``<PROVIDER>_API_KEY`` (e.g. ``OPENAI_API_KEY``) or ``api-key`` holds the API key."""
 
 
 class SkillRef(ApiModel):
@@ -118,19 +118,19 @@ class SkillRef(ApiModel):
     }
 
     skill_pack_ref: Name | None = None
-    """A SkillPack: one in the same namespace or, where there is none of that name, one that came with the installation."""
+    """SkillPack in the same namespace or, if that namespace has none of this name, one that the installation brought."""
     config_map_ref: Name | None = None
-    """A ConfigMap in the same namespace. Each of its data keys is a skill: the key, without ``.md``, its name, the value its
-    instructions. ``description`` in YAML front matter says when to use it."""
+    """ConfigMap in the same namespace. Each of its data keys is one skill: the key without ``.md`` is the skill's name, the value its
+    instructions. ``description`` in YAML front matter says when to use the skill."""
     params: ParamMap = {}
-    """Values for the SkillPack's parameters, in place of their defaults."""
+    """Values of the SkillPack's parameters. They replace the defaults."""
 
 
 class Memory(ApiModel):
-    """What the agent always knows."""
+    """Context of every conversation with the agent."""
 
     system_prompt: Annotated[str | None, Field(max_length=65536)] = None
-    """The first system message of every conversation."""
+    """First system message of every conversation."""
 
 
 class McpServer(ApiModel):
@@ -139,172 +139,175 @@ class McpServer(ApiModel):
     name: Annotated[str, Field(min_length=1, max_length=63)]
     """Name of the server, unique in the instance."""
     url: Annotated[str, Field(max_length=2048, pattern=r"^https?://")]
-    """Address of its Streamable HTTP endpoint."""
+    """URL of the server's Streamable HTTP endpoint."""
 
 
 class RateLimit(ApiModel):
     """A token bucket per API key."""
 
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
-    """Requests that a key may make per minute, in the long run."""
+    """Requests per minute that an API key may make in the long run."""
     burst_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10
-    """Requests that a key may make at once."""
+    """Requests that an API key may make at once."""
 
 
 class Autoscaling(ApiModel):
-    """A HorizontalPodAutoscaler of the web-proxy; the cluster needs a metrics server for it."""
+    """A HorizontalPodAutoscaler of the web-proxy. The cluster needs a metrics server."""
 
     min_replicas: Annotated[int | None, Field(ge=1, le=100)] = None
-    """Replicas at least. Default: ``replicas``."""
+    """Smallest number of replicas. Default: ``replicas``."""
     max_replicas: Annotated[int, Field(ge=1, le=100)]
-    """Replicas at most."""
+    """Largest number of replicas."""
     target_cpu_utilization_percentage: Annotated[int, Field(alias="targetCPUUtilizationPercentage", ge=1, le=1000)] = 80
-    """The use of CPU, as a share of what the web-proxies ask for, at which there are enough of them."""
+    """Target average CPU usage of the web-proxies, in percent of their CPU request."""
 
 
 class OAuth(ApiModel):
-    """An authorization server whose access tokens (JWTs) are accepted beside API keys."""
+    """An authorization server whose access tokens (JWTs) are valid beside API keys."""
 
     issuer: Annotated[str, Field(max_length=2048, pattern=r"^https://[^/?#@\s]+(/[^?#\s]*)?$")]
-    """The authorization server, exactly as the claim ``iss`` of its tokens has it."""
+    """Issuer URL of the authorization server, exactly as in the claim ``iss`` of its tokens."""
     audiences: Annotated[list[Annotated[str, Field(min_length=1, max_length=2048)]], Field(min_length=1, max_length=16)]
-    """Names of this endpoint at the authorization server: a token's claim ``aud`` must have one of them."""
+    """Names of this endpoint at the authorization server. The claim ``aud`` of a token must contain one of them."""
     required_scopes: Annotated[
         list[Annotated[str, Field(max_length=256, pattern=r"^[!#-\[\]-~]+$")]], Field(max_length=32)
     ] = []
-    """Scopes that a token must have, all of them, in its claim ``scope`` or ``scp``."""
+    """Scopes that a token must have in its claim ``scope`` or ``scp``. All are required."""
     jwks_uri: Annotated[
         str | None, Field(alias="jwksURI", max_length=2048, pattern=r"^https://[^/?#@\s]+(/[^#\s]*)?$")
     ] = None
-    """Where the issuer's public keys are. Default: where its metadata says (OpenID Connect Discovery, or RFC 8414)."""
+    """URL of the issuer's public keys. Default: the URL in the issuer's metadata (OpenID Connect Discovery, or RFC 8414)."""
     certificate_authority: Annotated[str | None, Field(min_length=1, max_length=65536)] = None
-    """Certificates in PEM that the issuer's own is verified with. Default: the public authorities."""
+    """Certificate authorities in PEM that verify the issuer's certificate. Default: the public authorities."""
 
 
 class WebEndpoint(ApiModel):
-    """The instance's HTTP API; the same as the skill ``web-endpoint``, whose params win over these fields."""
+    """The instance's HTTP API. The skill ``web-endpoint`` is equivalent, and its params override these fields."""
 
     model_config = {
         "json_schema_extra": rules(
             rule(
                 "!has(self.autoscaling) || (has(self.autoscaling.minReplicas) ? self.autoscaling.minReplicas : self.replicas)"
                 " <= self.autoscaling.maxReplicas",
-                "autoscaling.maxReplicas must not be below autoscaling.minReplicas, or below replicas where that is not set",
+                "autoscaling.maxReplicas must be at least autoscaling.minReplicas or, if that is not set, at least replicas",
             )
         )
     }
 
     enabled: bool = False
-    """Whether the instance has an HTTP API."""
+    """True switches the HTTP API on."""
     hostname: Annotated[str | None, Field(max_length=253)] = None
-    """Host name of its route. Default: ``<instance>.<baseDomain>``."""
+    """Host name of the route. Default: ``<instance>.<baseDomain>``."""
     auth_secret_ref: Name | None = None
-    """A Secret in the same namespace whose keys that begin with ``api-key`` are the valid API keys. Default: one is generated."""
+    """Secret in the same namespace. Each of its keys that begins with ``api-key`` holds a valid API key. Default: a generated Secret."""
     rate_limit: RateLimit = RateLimit()
-    """How many requests an API key may make."""
+    """Rate limit of each API key."""
     replicas: Annotated[int, Field(ge=1, le=100)] = 1
-    """Replicas of the web-proxy."""
+    """Number of replicas of the web-proxy."""
     autoscaling: Autoscaling | None = None
-    """Let their number follow the load. Default: ``replicas`` is their number."""
+    """Scales the web-proxy with its load. Default: ``replicas`` is the number of replicas."""
     oauth: OAuth | None = None
-    """Accept the access tokens of an authorization server beside API keys. Default: API keys only."""
+    """Authorization server whose access tokens are valid beside API keys. Default: API keys only."""
     allowed_origins: Annotated[
         list[Annotated[str, Field(max_length=300, pattern=r"^https?://[^/?#\sA-Z]+$")]], Field(max_length=32)
     ] = []
-    """Origins of the web pages that may call this endpoint from a browser, e.g. ``https://chat.example.com``. Over MCP, requests of all
-    others are refused, except of the endpoint's own; those without an origin pass, for programs send none."""
+    """Origins of web pages that may call this endpoint from a browser, e.g. ``https://chat.example.com``. Over MCP, the web-proxy refuses
+    requests with any other origin except the endpoint's own. Requests without an origin pass, because programs send none."""
     allowed_hosts: Annotated[
         list[Annotated[str, Field(max_length=300, pattern=r"^[^/?#\sA-Z]+$")]], Field(max_length=32)
     ] = []
-    """What the header ``Host`` of requests over MCP may be, with its port where it has one, e.g. ``127.0.0.1:8080``; the host of
-    ``status.webEndpoint.url`` always may. Default: anything, for a Service, a port-forward and a gateway all have other names."""
+    """Valid values of the header ``Host`` of requests over MCP, with the port if there is one, e.g. ``127.0.0.1:8080``. The host of
+    ``status.webEndpoint.url`` is always valid. Default: any value, because a Service, a port-forward and a gateway have different names."""
 
 
 class LocalObjectReference(ApiModel):
     """An object in the same namespace."""
 
     name: Name
-    """Its name."""
+    """Name of the object."""
 
 
 class InstanceSpec(ApiModel):
-    """What a SympoziumInstance asks for."""
+    """Desired state of a SympoziumInstance."""
 
     title: Annotated[str | None, Field(max_length=128)] = None
-    """The agent's name for people: MCP clients show it. Default: the instance's name."""
+    """Name of the agent for people. MCP clients show it. Default: the instance's name."""
     description: Annotated[str | None, Field(max_length=2048)] = None
-    """What the agent is good for: MCP clients tell it to the models that may call the agent."""
+    """Purpose of the agent. MCP clients pass it to the models that may call the agent."""
     agents: Agents
-    """The model and how runs start."""
+    """The agent that answers requests: its model, and the start of its runs."""
     auth_refs: Annotated[list[AuthRef], Field(max_length=16)] = []
-    """Credentials of model providers; the first is the default."""
+    """Credentials of model providers. The first is the default."""
     skills: Annotated[list[SkillRef], Field(max_length=32)] = []
-    """The agent's skills: instructions that follow the system prompt. The skill ``web-endpoint`` gives the instance its HTTP API."""
+    """Skills of the agent: instructions that follow the system prompt. The skill ``web-endpoint`` gives the instance its HTTP API."""
     memory: Memory = Memory()
-    """What the agent always knows."""
+    """Context of every conversation with the agent."""
     mcp_servers: Annotated[list[McpServer], Field(max_length=32)] = []
-    """MCP servers whose tools the agent may call. This version refuses an instance that has any."""
+    """MCP servers whose tools the agent may call. Not supported by this version: it refuses an instance that sets them."""
     policy_ref: Name | None = None
-    """A policy that bounds the agent's tools. This version refuses an instance that has one."""
+    """Policy that limits the agent's tools. Not supported by this version: it refuses an instance that sets it."""
     web_endpoint: WebEndpoint = WebEndpoint()
     """The instance's HTTP API."""
     max_concurrent_runs: Annotated[int, Field(ge=1, le=10_000)] = 20
-    """Runs of this instance that have a Job at the same time; the others wait: fair among API keys, first come, first served."""
+    """Largest number of this instance's runs that have a Job at the same time. The others wait in a queue: fair among API keys, then
+    first come, first served."""
     max_queued_runs: Annotated[int, Field(ge=0, le=100_000)] = 200
-    """Runs that may wait; beyond it the web-proxy answers 429. Of several API keys none gets more places than it leaves free."""
+    """Largest number of runs in the queue. When the queue is full, the web-proxy answers 429. While several API keys have runs in it, no
+    API key may use more slots than it leaves free."""
     image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16)] = []
-    """Secrets with which the images of the instance's pods are pulled."""
+    """Secrets for pulling the images of the instance's pods."""
 
 
 class WebEndpointStatus(ApiModel):
-    """The instance's HTTP API as it is."""
+    """Observed state of the instance's HTTP API."""
 
     enabled: bool = False
-    """Whether the HTTP API is switched on."""
+    """True if the HTTP API is switched on."""
     deployment_name: Annotated[str | None, Field(max_length=63)] = None
-    """The Deployment of the web-proxy."""
+    """Deployment of the web-proxy."""
     service_name: Annotated[str | None, Field(max_length=63)] = None
-    """The Service in front of it, port 8080."""
+    """Service of the web-proxy, port 8080."""
     gateway_ready: bool = False
-    """Whether a gateway routes to the Service."""
+    """True if a gateway routes to the Service."""
     auth_secret_name: Annotated[str | None, Field(max_length=253)] = None
-    """The Secret that holds the API keys."""
+    """Secret that holds the API keys."""
     url: Annotated[str | None, Field(max_length=2048)] = None
     """Base URL for clients."""
 
 
 class WarmPoolStatus(ApiModel):
-    """The instance's warm pool as it is."""
+    """Observed state of the instance's warm pool."""
 
     generation: Annotated[str, Field(max_length=8)]
-    """What idle pods are made from now, as a hash; those of another one are replaced."""
+    """Hash of the idle pods' current template. Pods with another hash are replaced."""
     idle: int = 0
-    """Idle pods that wait for a run, as they were at most ten seconds ago."""
+    """Number of idle pods that wait for a run, at most ten seconds old."""
 
 
 class InstanceStatus(ApiModel):
-    """What the operator reports of a SympoziumInstance."""
+    """Observed state of a SympoziumInstance, written by the operator."""
 
     phase: Literal["Pending", "Running", "Serving", "Error"] | None = None
-    """Serving: its HTTP API answers. Running: it has none, and AgentRuns may name it."""
+    """Summary of the conditions. Serving: the HTTP API answers. Running: the instance has no HTTP API, and AgentRuns may refer to it.
+    Pending: not ready yet. Error: a condition says what to correct."""
     conditions: Conditions = []
-    """Accepted: the spec can be acted on. ModelReady: the model's credentials are there. WebEndpointReady: the HTTP API answers."""
+    """Accepted: the spec is valid and supported. ModelReady: the model's credentials exist. WebEndpointReady: the HTTP API answers."""
     observed_generation: int | None = None
-    """The generation of the spec that this status is about."""
+    """Generation of the spec that this status describes."""
     web_endpoint: WebEndpointStatus | None = None
-    """The instance's HTTP API as it is."""
+    """Observed state of the instance's HTTP API."""
     warm_pool: WarmPoolStatus | None = None
-    """The instance's warm pool, if it has one."""
+    """Observed state of the instance's warm pool, if it has one."""
 
 
 class SympoziumInstance(Resource):
-    """An AI agent that answers over the OpenAI API: each request runs in a fresh pod of its own."""
+    """An AI agent that answers over the OpenAI API. Each request runs in a fresh pod of its own."""
 
     model_config = {
         "json_schema_extra": rules(
             rule(
                 "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')",
-                "metadata.name must be at most 40 characters of a-z, 0-9 and -, begin with a letter and not end with -",
+                "metadata.name must be at most 40 characters of a-z, 0-9 and -, must begin with a letter and must not end with -",
             )
         )
     }

@@ -1,4 +1,4 @@
-"""SkillPack: instructions, and where needed a server, that an agent can be given."""
+"""SkillPack: instructions that an agent can use and, if needed, a server."""
 
 from typing import Annotated, Literal
 
@@ -13,9 +13,9 @@ class Skill(ApiModel):
     name: Annotated[str, Field(min_length=1, max_length=63)]
     """Name of the skill, unique among all skills of an instance."""
     description: Annotated[str | None, Field(max_length=1024)] = None
-    """When to use it."""
+    """Situations in which to use the skill."""
     content: Annotated[str, Field(max_length=65536)]
-    """The instructions, in Markdown. A parameter's name in double braces stands for its value."""
+    """Instructions in Markdown. A parameter's name in double braces is replaced by the parameter's value."""
 
 
 class SidecarPort(ApiModel):
@@ -24,39 +24,39 @@ class SidecarPort(ApiModel):
     name: Annotated[str, Field(max_length=15)]
     """Name of the port."""
     container_port: Annotated[int, Field(ge=1, le=65535)]
-    """Its number."""
+    """Number of the port."""
 
 
 class RbacRule(ApiModel):
-    """Rights that the sidecar asks for."""
+    """Permissions that the sidecar requests."""
 
     api_groups: Annotated[list[str], Field(max_length=16)] = []
-    """API groups."""
+    """API groups of the resources."""
     resources: Annotated[list[str], Field(max_length=16)] = []
-    """Resources."""
+    """Plural names of the resources."""
     verbs: Annotated[list[str], Field(max_length=16)] = []
-    """Verbs."""
+    """Verbs that the sidecar uses on the resources."""
 
 
 class Sidecar(ApiModel):
     """A container that belongs to a skill."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)]
-    """Its image."""
+    """Image of the container."""
     command: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = []
-    """Its command, in place of the image's own."""
+    """Command of the container. It replaces the image's."""
     env: StringMap = {}
-    """Its environment; never secrets, which go into ``secretRef``."""
+    """Environment variables of the container. Secrets belong into ``secretRef``."""
     ports: Annotated[list[SidecarPort], Field(max_length=16)] = []
-    """Ports that it listens on."""
+    """Ports that the container listens on."""
     requires_server: bool = False
-    """Whether it is a server that outlives a request: the operator then runs it as a Deployment with a Service."""
+    """True for a server that outlives a request. The operator runs it as a Deployment with a Service."""
     rbac: Annotated[list[RbacRule], Field(max_length=16)] = []
-    """Rights that it asks for. This version grants none from here: a server gets the web-proxy's Role."""
+    """Permissions that the sidecar requests. Nothing reads this field in this version: a server gets the web-proxy's Role."""
     secret_ref: Name | None = None
-    """A Secret whose keys are mounted as files."""
+    """Secret in the same namespace whose keys are mounted as files."""
     resources: OpenObject | None = None
-    """Requests and limits, as in a pod's container."""
+    """Resource requests and limits, as in a pod's container."""
 
 
 class Parameter(ApiModel):
@@ -65,36 +65,37 @@ class Parameter(ApiModel):
     name: Annotated[str, Field(max_length=63)]
     """Name of the parameter."""
     description: Annotated[str | None, Field(max_length=1024)] = None
-    """What it does."""
+    """Effect of the parameter."""
     default: Annotated[str | None, Field(max_length=1024)] = None
-    """Its value where the instance sets none."""
+    """Value that applies if the instance sets none."""
 
 
 class SkillPackSpec(ApiModel):
-    """What a SkillPack holds."""
+    """Content of a SkillPack."""
 
     skills: Annotated[list[Skill], Field(max_length=64)] = []
-    """Instructions for the agent. Those of a pack ``web-endpoint`` are not read."""
+    """Instructions for the agent. Nothing reads those of a SkillPack named ``web-endpoint``."""
     sidecar: Sidecar | None = None
-    """A container that belongs to the skill. This version runs that of ``web-endpoint`` only, and refuses instances that name
-    another pack with one."""
+    """A container that belongs to the skill. This version runs only the sidecar of ``web-endpoint``. It refuses instances that use
+    another SkillPack with a sidecar."""
     parameters: Annotated[list[Parameter], Field(max_length=32)] = []
-    """Values that an instance may set, and that the instructions may stand for. One without a default is the caller's to set."""
+    """Values that an instance may set and the instructions may use. The caller sets a parameter that has no default."""
 
 
 class SkillPackStatus(ApiModel):
-    """What the operator reports of a SkillPack."""
+    """Observed state of a SkillPack, written by the operator."""
 
     phase: Literal["Pending", "Ready", "Error"] | None = None
-    """Ready: instances may use it. Error: one that names it is told why not."""
+    """Ready: instances can use the SkillPack. Error: the conditions of an instance that uses it say why it cannot."""
     skill_count: int | None = None
-    """How many skills it holds."""
+    """Number of skills in the SkillPack."""
     config_map_name: Annotated[str | None, Field(max_length=253)] = None
-    """The ConfigMap that holds its instructions. Never set: they are copied into one of each instance that names the pack."""
+    """ConfigMap with the instructions. Nothing sets or reads this field: the operator copies the instructions into a ConfigMap of each
+    instance that uses the SkillPack."""
 
 
 class SkillPack(Resource):
-    """Instructions, and where needed a server, that an agent can be given."""
+    """Instructions that an agent can use and, if needed, a server."""
 
     spec: SkillPackSpec
     status: SkillPackStatus = SkillPackStatus()

@@ -57,7 +57,7 @@ def page(kind: Kind) -> str:
 
 def _part(schema: Schema, name: str) -> list[str]:
     rows = [" | ".join(row) for row in _rows(schema["properties"][name], name)]
-    table = ["| field | type | default | what it is |", "|---|---|---|---|", *(f"| {row} |" for row in rows)]
+    table = ["| field | type | default | description |", "|---|---|---|---|", *(f"| {row} |" for row in rows)]
     return [*_held_to(schema["properties"][name]), "\n".join(table)]
 
 
