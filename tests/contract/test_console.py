@@ -1,4 +1,4 @@
-"""The console's description of itself, its page, its chart and its code say the same."""
+"""The console's OpenAPI description, its reference page, its chart and its code agree."""
 
 import re
 from pathlib import Path
@@ -43,19 +43,19 @@ def operations(description: Object) -> dict[str, Object]:
     }
 
 
-def test_every_route_has_a_line_and_every_line_a_route(description: Object) -> None:
+def test_every_console_route_has_a_line_and_every_line_a_route(description: Object) -> None:
     documented = {word for word in words_in_first_cells(section()) if re.match("[A-Z]+ /", word)}
     assert documented == set(operations(description))
 
 
-def test_every_parameter_has_a_line(description: Object) -> None:
+def test_every_console_parameter_has_a_line(description: Object) -> None:
     parameters = [found for operation in operations(description).values() for found in operation.get("parameters", [])]
-    asked = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
-    assert {"namespace", "limit", "continue"} <= asked
-    assert asked <= words_in_first_cells(section())
+    queried = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
+    assert {"namespace", "limit", "continue"} <= queried
+    assert queried <= words_in_first_cells(section())
 
 
-def test_every_reason_has_a_line() -> None:
+def test_every_reason_of_a_refusal_has_a_line() -> None:
     sources = "".join(file.read_text() for file in source_files("console/src"))
     reasons = {word for words in REASON.findall(sources) for word in words if word[:1].isupper()}
     assert {"Unauthorized", "RunEnded", "NotFound"} <= reasons
@@ -67,7 +67,7 @@ def test_only_health_and_metrics_need_no_token(description: Object) -> None:
     assert free == {"GET /healthz", "GET /readyz", "GET /metrics"}
 
 
-def test_every_answer_and_every_body_is_described(description: Object) -> None:
+def test_every_answer_and_every_body_has_a_description(description: Object) -> None:
     for name, operation in operations(description).items():
         good = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
         assert "content" in good or "204" in operation["responses"], name
@@ -76,7 +76,7 @@ def test_every_answer_and_every_body_is_described(description: Object) -> None:
     assert "422" not in str({name: list(operation["responses"]) for name, operation in operations(description).items()})
 
 
-def test_every_reference_leads_to_a_schema(description: Object) -> None:
+def test_every_schema_reference_resolves(description: Object) -> None:
     schemas = description["components"]["schemas"]
     named = set(re.findall(r"'#/components/schemas/(\w+)'", str(description)))
     assert {"SympoziumInstance", "AgentRun", "ErrorAnswer"} <= named
@@ -90,13 +90,13 @@ def test_the_chart_mounts_the_tokens_where_they_are_read() -> None:
     assert f"  {environment.CONSOLE_TOKEN_PREFIX}: " in template
 
 
-def test_it_starts_with_what_the_chart_says_and_not_without() -> None:
+def test_the_console_starts_with_the_settings_of_the_chart_and_not_without() -> None:
     assert from_environment({environment.NAMESPACE: "here"}).namespace == "here"
     with pytest.raises(MissingSetting, match=environment.NAMESPACE):
         from_environment({})
 
 
-def test_a_stream_ends_within_the_pods_grace() -> None:
+def test_streams_end_within_the_pods_grace_period() -> None:
     template = (ROOT / "charts/sympozium/templates/console.yaml").read_text()
     [pause] = [yaml.safe_load(line)["seconds"] for line in template.splitlines() if line.strip().startswith("seconds:")]
     assert pause + from_environment({environment.NAMESPACE: "here"}).grace_seconds < 30

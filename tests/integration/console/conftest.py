@@ -1,4 +1,4 @@
-"""A console as it runs in its pod: on a real socket, in front of an API server in memory."""
+"""A console on a real socket, in front of an in-memory API server."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SPEC = {"agents": {"default": {"model": "m"}}}
 
 @dataclass
 class Console:
-    """One running console, and the world around it."""
+    """One running console and its surroundings."""
 
     kubernetes: FakeKubernetes
     http: httpx2.AsyncClient
@@ -44,8 +44,8 @@ async def console(tmp_path: Path) -> AsyncIterator[Console]:
     kubernetes, clock = FakeKubernetes(), FakeClock()
     kubernetes.documents["/version"] = {"gitVersion": "fake"}
     kubernetes.put(instance())
-    told = ConsoleSettings("sympozium-system", tokens=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024)
-    context = assemble(kubernetes, told, clock)
+    settings = ConsoleSettings("sympozium-system", tokens=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024)
+    context = assemble(kubernetes, settings, clock)
     async with (
         listening(create_app(context)) as url,
         httpx2.AsyncClient(base_url=url, timeout=10, headers={"Authorization": "Bearer secret"}) as http,
@@ -67,7 +67,7 @@ def run(name: str, *, instance: str = "demo", namespace: str = "default", phase:
 
 def error(response: httpx2.Response, status: int) -> dict[str, Any]:
     assert response.status_code == status, response.text
-    found: dict[str, Any] = response.json()["error"]
-    assert found.keys() == {"reason", "message", "fields"}
-    assert found["message"]
-    return found
+    refusal: dict[str, Any] = response.json()["error"]
+    assert refusal.keys() == {"reason", "message", "fields"}
+    assert refusal["message"]
+    return refusal

@@ -1,12 +1,14 @@
-"""Who may call, and how the process is."""
+"""Authentication, health and metrics of the console."""
 
 import pytest
 from tests.integration.console.conftest import DEMO, Console, error
 
 
-class TestWhoMayCall:
+class TestAuthentication:
     @pytest.mark.parametrize("authorization", ["", "Bearer wrong", "secret", "Basic secret", "Bearer"])
-    async def test_without_a_token_nothing_is_told_or_done(self, console: Console, authorization: str) -> None:
+    async def test_a_request_without_a_valid_token_is_refused_and_reads_and_writes_nothing(
+        self, console: Console, authorization: str
+    ) -> None:
         for method, path in (("GET", "/api/v1/instances"), ("DELETE", DEMO), ("PATCH", f"{DEMO}?nonsense=1")):
             refused = await console.asks(method, path, headers={"Authorization": authorization})
             assert error(refused, 401)["reason"] == "Unauthorized"
@@ -24,20 +26,20 @@ class TestWhoMayCall:
 
 
 class TestHealth:
-    async def test_it_is_ready_as_long_as_the_api_server_answers(self, console: Console) -> None:
+    async def test_the_console_is_ready_while_the_api_server_answers(self, console: Console) -> None:
         assert (await console.asks("GET", "/healthz")).json() == {"status": "ok"}
         assert (await console.asks("GET", "/readyz")).json() == {"status": "ok"}
         console.kubernetes.documents.clear()
-        away = await console.asks("GET", "/readyz")
-        assert (away.status_code, away.json()["reason"]) == (503, "API server unreachable")
+        unready = await console.asks("GET", "/readyz")
+        assert (unready.status_code, unready.json()["reason"]) == (503, "API server unreachable")
 
-    async def test_it_is_not_ready_while_it_ends(self, console: Console) -> None:
+    async def test_a_draining_console_is_not_ready(self, console: Console) -> None:
         console.context.draining.set()
         assert (await console.asks("GET", "/readyz")).json() == {"status": "unavailable", "reason": "draining"}
 
-    async def test_requests_are_counted_by_route_and_not_by_name(self, console: Console) -> None:
+    async def test_requests_are_counted_by_route_not_by_name(self, console: Console) -> None:
         await console.asks("GET", DEMO)
         text = (await console.asks("GET", "/metrics")).text
-        counted = 'sympozium_http_requests_total{route="/api/v1/instances/{name}",status="200"} 1.0'
-        assert counted in text
+        sample = 'sympozium_http_requests_total{route="/api/v1/instances/{name}",status="200"} 1.0'
+        assert sample in text
         assert "demo" not in text

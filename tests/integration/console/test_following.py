@@ -1,4 +1,4 @@
-"""A run as it goes on, as server-sent events."""
+"""The event stream of a run."""
 
 import asyncio
 import json
@@ -14,13 +14,13 @@ from sympozium_api.resources import RUNS
 
 
 class Stream:
-    """Server-sent events as they come."""
+    """Reader of server-sent events."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._lines = response.aiter_lines()
 
     async def next(self) -> tuple[str, Object] | None:
-        """Type and data of the next event, ``("", {})`` for a comment; None: the stream has ended."""
+        """Return type and data of the next event, ``("", {})`` for a comment, None at the end of the stream."""
         frame: list[str] = []
         async with asyncio.timeout(5):
             async for line in self._lines:
@@ -33,13 +33,13 @@ class Stream:
         return (fields["event"], json.loads(fields["data"])) if "event" in fields else ("", {})
 
     async def event(self) -> tuple[str, Object] | None:
-        """The next that is no comment."""
-        while (found := await self.next()) == ("", {}):
+        """Return the next event that is not a comment."""
+        while (event := await self.next()) == ("", {}):
             pass
-        return found
+        return event
 
 
-class TestFollowing:
+class TestEventStream:
     @asynccontextmanager
     async def followed(self, console: Console, name: str = "w1") -> AsyncIterator[Stream]:
         async with console.http.stream("GET", f"/api/v1/runs/{name}/events") as response:
@@ -50,7 +50,7 @@ class TestFollowing:
     def watches(self, console: Console) -> Iterator[str]:
         return (plural for plural, *_ in console.kubernetes._watches)
 
-    async def test_every_status_is_told_until_the_run_has_ended(self, console: Console) -> None:
+    async def test_every_status_is_sent_until_the_run_has_ended(self, console: Console) -> None:
         console.kubernetes.put(run("w1"))
         async with self.followed(console) as stream:
             assert await stream.event() == ("status", {})
@@ -62,13 +62,13 @@ class TestFollowing:
             assert await stream.event() is None
         await eventually(lambda: not list(self.watches(console)))
 
-    async def test_one_that_has_ended_is_told_at_once(self, console: Console) -> None:
+    async def test_the_status_of_an_ended_run_is_sent_at_once(self, console: Console) -> None:
         console.kubernetes.put(run("w1", phase="Succeeded"))
         async with self.followed(console) as stream:
             assert await stream.event() == ("status", {"phase": "Succeeded", "result": "Hello"})
             assert await stream.event() is None
 
-    async def test_kubernetes_events_of_the_run_are_told(self, console: Console) -> None:
+    async def test_kubernetes_events_about_the_run_are_sent(self, console: Console) -> None:
         console.kubernetes.put(run("w1"))
         about = {"kind": "AgentRun", "name": "w1"}
         warning: Object = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "w1.1"}, "involvedObject": about}
@@ -81,18 +81,18 @@ class TestFollowing:
             expected = {"type": "Warning", "reason": "StartFailed", "message": "no room", "count": 1}
             assert await stream.event() == ("event", expected | {"lastTimestamp": None})
 
-    async def test_the_terminal_status_is_the_last_word(self, console: Console) -> None:
+    async def test_the_terminal_status_is_the_last_event(self, console: Console) -> None:
         about = {"kind": "AgentRun", "name": "w1"}
         for number in range(3):
-            event: Object = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"w1.{number}"}}
-            console.kubernetes.put(event | {"involvedObject": about, "reason": f"R{number}"})
+            warning: Object = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"w1.{number}"}}
+            console.kubernetes.put(warning | {"involvedObject": about, "reason": f"R{number}"})
         console.kubernetes.put(run("w1", phase="Failed"))
         async with self.followed(console) as stream:
-            told = [await stream.event() for _ in range(5)]
-        assert [found[1].get("reason") for found in told[:3] if found] == ["R0", "R1", "R2"]
-        assert told[3:] == [("status", {"phase": "Failed", "result": "Hello"}), None]
+            events = [await stream.event() for _ in range(5)]
+        assert [event[1].get("reason") for event in events[:3] if event] == ["R0", "R1", "R2"]
+        assert events[3:] == [("status", {"phase": "Failed", "result": "Hello"}), None]
 
-    async def test_silence_is_filled_and_a_deleted_run_ends_it(self, console: Console) -> None:
+    async def test_comments_keep_a_stream_alive_and_a_deleted_run_ends_it(self, console: Console) -> None:
         console.kubernetes.put(run("w1"))
         async with self.followed(console) as stream:
             assert await stream.next() == ("status", {})
@@ -101,21 +101,21 @@ class TestFollowing:
             assert await stream.event() == ("deleted", {"namespace": "default", "name": "w1"})
             assert await stream.event() is None
 
-    async def test_who_leaves_takes_the_watches_along(self, console: Console) -> None:
+    async def test_a_disconnect_ends_the_watches(self, console: Console) -> None:
         console.kubernetes.put(run("w1"))
         async with self.followed(console) as stream:
             await stream.event()
             await eventually(lambda: sorted(self.watches(console)) == ["agentruns", "events"])
         await eventually(lambda: not list(self.watches(console)))
 
-    async def test_a_console_that_ends_does_not_wait_for_runs(self, console: Console) -> None:
+    async def test_a_draining_console_ends_its_streams(self, console: Console) -> None:
         console.kubernetes.put(run("w1"))
         async with self.followed(console) as stream:
             await stream.event()
             console.context.draining.set()
             assert await stream.event() is None
 
-    async def test_a_gap_is_bridged(self, console: Console) -> None:
+    async def test_a_stream_survives_an_expired_watch(self, console: Console) -> None:
         console.kubernetes.put(run("w1"))
         async with self.followed(console) as stream:
             await stream.event()
@@ -124,5 +124,5 @@ class TestFollowing:
             console.kubernetes.put(run("w1", phase="Failed"))
             assert await stream.event() == ("status", {"phase": "Failed", "result": "Hello"})
 
-    async def test_one_that_is_not_there_is_not_found(self, console: Console) -> None:
+    async def test_the_stream_of_an_absent_run_is_not_found(self, console: Console) -> None:
         assert error(await console.asks("GET", "/api/v1/runs/absent/events"), 404)["reason"] == "NotFound"

@@ -1,4 +1,4 @@
-"""Instances: read, changed, and changed by two at once; their web endpoints."""
+"""Reads and changes of instances, concurrent changes, and web endpoints."""
 
 import pytest
 from tests.fakes.kubernetes import Object
@@ -9,7 +9,7 @@ from sympozium_api.resources import INSTANCES
 
 
 class TestReadingInstances:
-    async def test_one_is_what_kubernetes_has_without_the_managers(self, console: Console) -> None:
+    async def test_an_instance_is_the_stored_object_without_managed_fields(self, console: Console) -> None:
         console.kubernetes.put(instance() | {"metadata": {"name": "demo", "managedFields": [{"manager": "kubectl"}]}})
         response = await console.asks("GET", DEMO)
         stored = console.instance()
@@ -17,7 +17,7 @@ class TestReadingInstances:
         assert "managedFields" not in response.text
         assert response.headers["etag"] == f'"{stored["metadata"]["resourceVersion"]}"'
 
-    async def test_pages_hold_all_of_them_once_in_the_order_of_their_names(self, console: Console) -> None:
+    async def test_pages_hold_every_instance_once_ordered_by_name(self, console: Console) -> None:
         for number in range(44):
             found = instance() | {"metadata": {"name": f"i{number:02}", "namespace": "other"}}
             console.kubernetes.put(found)
@@ -35,7 +35,7 @@ class TestReadingInstances:
         assert listed == sorted(set(listed))
         assert len(listed) == 45
 
-    async def test_a_namespace_that_is_left_out_or_empty_is_all_of_them(self, console: Console) -> None:
+    async def test_an_omitted_or_empty_namespace_lists_all_namespaces(self, console: Console) -> None:
         console.kubernetes.put(instance() | {"metadata": {"name": "b", "namespace": "other"}})
         found = {
             query: len((await console.asks("GET", f"/api/v1/instances{query}")).json()["items"])
@@ -43,14 +43,14 @@ class TestReadingInstances:
         }
         assert list(found.values()) == [2, 2, 1, 0]
 
-    async def test_one_that_is_not_there_is_not_found(self, console: Console) -> None:
+    async def test_an_absent_instance_is_not_found(self, console: Console) -> None:
         assert error(await console.asks("GET", "/api/v1/instances/absent"), 404)["reason"] == "NotFound"
         assert error(await console.asks("GET", f"{DEMO}?namespace=other"), 404)["reason"] == "NotFound"
         assert error(await console.asks("GET", f"{DEMO}/web-endpoint?namespace=other"), 404)["reason"] == "NotFound"
 
 
 class TestChangingInstances:
-    async def test_a_patch_changes_fields_of_the_spec_and_leaves_the_others(self, console: Console) -> None:
+    async def test_a_patch_changes_fields_of_the_spec_and_keeps_the_others(self, console: Console) -> None:
         before = console.instance()["spec"]
         response = await console.asks("PATCH", DEMO, json={"webEndpoint": {"enabled": True}, "maxQueuedRuns": 3})
         assert response.status_code == 200
@@ -61,7 +61,7 @@ class TestChangingInstances:
         assert "maxQueuedRuns" not in console.instance()["spec"]
         assert console.instance()["spec"]["skills"] == []
 
-    async def test_put_makes_and_then_replaces(self, console: Console) -> None:
+    async def test_put_creates_and_then_replaces(self, console: Console) -> None:
         made = await console.asks("PUT", "/api/v1/instances/fresh?namespace=other", json={"spec": SPEC})
         assert made.status_code == 201
         assert made.json()["metadata"]["namespace"] == "other"
@@ -71,7 +71,7 @@ class TestChangingInstances:
         assert replaced.headers["etag"] != made.headers["etag"]
         assert replaced.json()["spec"]["maxQueuedRuns"] == 7
 
-    async def test_put_keeps_what_was_read_and_sent_back(self, console: Console) -> None:
+    async def test_put_keeps_finalizers_and_labels_that_were_read_and_sent_back(self, console: Console) -> None:
         """Finalizers and owners are not the console's to drop."""
         metadata = {"name": "demo", "finalizers": ["example.com/hold"], "labels": {"team": "a"}}
         console.kubernetes.put(instance() | {"metadata": metadata})
@@ -79,7 +79,7 @@ class TestChangingInstances:
         assert console.instance()["metadata"]["finalizers"] == ["example.com/hold"]
         assert console.instance()["metadata"]["labels"] == {"team": "a"}
 
-    async def test_delete_removes_it(self, console: Console) -> None:
+    async def test_delete_removes_an_instance(self, console: Console) -> None:
         assert (await console.asks("DELETE", DEMO)).status_code == 204
         assert console.kubernetes.names(INSTANCES) == []
         assert error(await console.asks("DELETE", DEMO), 404)["reason"] == "NotFound"
@@ -88,7 +88,7 @@ class TestChangingInstances:
 class TestOptimisticConcurrency:
     STALE = {"If-Match": '"0"'}
 
-    async def test_who_changes_an_older_version_by_its_resource_version_gets_409(self, console: Console) -> None:
+    async def test_a_change_to_an_older_resource_version_is_a_conflict(self, console: Console) -> None:
         body = (await console.asks("GET", DEMO)).json()
         await console.asks("PATCH", DEMO, json={"maxQueuedRuns": 1})
         assert error(await console.asks("PUT", DEMO, json=body), 409)["reason"] == "Conflict"
@@ -96,7 +96,7 @@ class TestOptimisticConcurrency:
         assert error(await console.asks("PATCH", DEMO, json=stale), 409)["reason"] == "Conflict"
         assert console.instance()["spec"]["maxQueuedRuns"] == 1
 
-    async def test_who_changes_an_older_version_by_its_entity_tag_gets_412(self, console: Console) -> None:
+    async def test_a_change_to_an_older_entity_tag_is_a_failed_precondition(self, console: Console) -> None:
         current = (await console.asks("GET", DEMO)).headers["etag"]
         for method, request in (("PUT", {"json": {"spec": SPEC}}), ("PATCH", {"json": {}}), ("DELETE", {})):
             refused = await console.asks(method, DEMO, headers=self.STALE, **request)
@@ -106,7 +106,7 @@ class TestOptimisticConcurrency:
         assert (await console.asks("DELETE", DEMO, headers={"If-Match": f'"0", {current}'})).status_code == 204
 
     @pytest.mark.parametrize(("method", "verb"), [("PUT", "replace"), ("PATCH", "patch"), ("DELETE", "delete")])
-    async def test_a_change_between_the_look_and_the_write_is_a_failed_precondition(
+    async def test_a_change_between_check_and_write_is_a_failed_precondition(
         self, console: Console, method: str, verb: str
     ) -> None:
         current = (await console.asks("GET", DEMO)).headers["etag"]
@@ -116,14 +116,14 @@ class TestOptimisticConcurrency:
         assert console.instance()["spec"]["maxQueuedRuns"] == 5
 
     @pytest.mark.parametrize(("method", "verb"), [("PUT", "replace"), ("PATCH", "patch"), ("DELETE", "delete")])
-    async def test_any_version_is_any_version(self, console: Console, method: str, verb: str) -> None:
+    async def test_if_match_any_accepts_every_version(self, console: Console, method: str, verb: str) -> None:
         reported = instance() | {"status": {"phase": "Running"}}
         console.kubernetes.meanwhile(verb, INSTANCES, lambda: console.kubernetes.put(reported))
         request = {} if method == "DELETE" else {"json": {"spec": SPEC} if method == "PUT" else {"maxQueuedRuns": 6}}
         done = await console.asks(method, DEMO, headers={"If-Match": "*"}, **request)
         assert done.status_code < 300, done.text
 
-    async def test_without_a_version_the_operator_never_comes_between(self, console: Console) -> None:
+    async def test_an_operators_status_write_never_fails_a_put_without_a_version(self, console: Console) -> None:
         reported = instance() | {"status": {"phase": "Running"}}
         console.kubernetes.meanwhile("replace", INSTANCES, lambda: console.kubernetes.put(reported))
         replaced = await console.asks("PUT", DEMO, json={"spec": SPEC})
@@ -131,7 +131,7 @@ class TestOptimisticConcurrency:
         assert console.instance()["spec"] == SPEC
         assert console.instance()["status"] == {"phase": "Running"}
 
-    async def test_what_must_not_be_there_and_what_must(self, console: Console) -> None:
+    async def test_preconditions_on_existence_are_checked(self, console: Console) -> None:
         body = {"json": {"spec": SPEC}}
         assert error(await console.asks("PUT", DEMO, headers={"If-None-Match": "*"}, **body), 412)
         absent = "/api/v1/instances/absent"
@@ -142,14 +142,12 @@ class TestOptimisticConcurrency:
         assert (await console.asks("PUT", absent, headers={"If-Match": "*"}, **body)).status_code == 200
 
     @pytest.mark.parametrize("headers", [{"If-Match": "123"}, {"If-Match": ""}, {"If-None-Match": '"1"'}])
-    async def test_a_precondition_that_cannot_be_read_is_not_passed_over(
-        self, console: Console, headers: dict[str, str]
-    ) -> None:
+    async def test_a_malformed_precondition_is_refused(self, console: Console, headers: dict[str, str]) -> None:
         refused = error(await console.asks("PUT", DEMO, headers=headers, json={"spec": SPEC}), 400)
         assert refused["fields"][0]["field"] in headers
 
 
-async def test_the_web_endpoint_as_it_is(console: Console) -> None:
+async def test_the_web_endpoint_combines_spec_and_reported_status(console: Console) -> None:
     off: Object = {
         "enabled": False,
         "deploymentName": None,

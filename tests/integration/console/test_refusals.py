@@ -1,4 +1,4 @@
-"""What a caller gets who asks for something wrong, or while the API server refuses or is away."""
+"""Refusals of wrong requests, and of requests that the API server refuses or cannot answer."""
 
 from urllib.parse import quote
 
@@ -12,7 +12,7 @@ from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import INSTANCES, RUNS
 
 
-class TestWhatIsWrong:
+class TestWrongRequests:
     @pytest.mark.parametrize(
         ("path", "named"),
         [
@@ -31,7 +31,7 @@ class TestWhatIsWrong:
             ("/api/v1/skills?limit=3", "limit"),
         ],
     )
-    async def test_a_parameter_that_is_unknown_or_wrong_is_named(self, console: Console, path: str, named: str) -> None:
+    async def test_an_unknown_or_wrong_parameter_is_named(self, console: Console, path: str, named: str) -> None:
         refused = error(await console.asks("GET", path), 400)
         assert [field["field"] for field in refused["fields"]] == [named]
         assert named in refused["message"]
@@ -52,7 +52,7 @@ class TestWhatIsWrong:
             ("PUT", {}, 422, "spec"),
         ],
     )
-    async def test_a_field_that_is_unknown_or_wrong_is_named(
+    async def test_an_unknown_or_wrong_field_is_named(
         self, console: Console, method: str, body: Object, status: int, named: str
     ) -> None:
         refused = error(await console.asks(method, DEMO, json=body), status)
@@ -61,11 +61,11 @@ class TestWhatIsWrong:
         assert console.kubernetes.writes == []
 
     @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b"[" * 50_000, b'{"a": NaN}', b'{"a": "\\ud800"}', b""])
-    async def test_what_is_no_json_object_is_refused(self, console: Console, content: bytes) -> None:
+    async def test_a_body_that_is_not_a_json_object_is_refused(self, console: Console, content: bytes) -> None:
         headers = {"Content-Type": "application/json"}
         assert error(await console.asks("PATCH", DEMO, content=content, headers=headers), 400)
 
-    async def test_a_body_is_bounded_and_says_what_it_is(self, console: Console) -> None:
+    async def test_a_body_over_the_limit_or_of_another_media_type_is_refused(self, console: Console) -> None:
         large = {"memory": {"systemPrompt": "x" * 70_000}}
         assert error(await console.asks("PATCH", DEMO, json=large), 413)
         form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -74,7 +74,7 @@ class TestWhatIsWrong:
         patched = await console.asks("PATCH", DEMO, content=b'{"maxQueuedRuns": 2}', headers=merge)
         assert patched.status_code == 200
 
-    async def test_an_unknown_address_has_an_error_of_the_same_shape(self, console: Console) -> None:
+    async def test_an_unknown_route_is_refused_in_the_same_shape(self, console: Console) -> None:
         assert error(await console.asks("GET", "/api/v1/nothing"), 404)["reason"] == "NotFound"
         refused = await console.asks("DELETE", "/api/v1/instances")
         assert error(refused, 405)["reason"] == "MethodNotAllowed"
@@ -93,8 +93,8 @@ PARAMETERS = st.sampled_from(["namespace", "limit", "continue", "instance", "pha
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-async def test_no_request_is_answered_by_a_bug(console: Console, data: st.DataObject) -> None:
-    """Whatever is sent to whatever is described is answered as described, or refused in the one shape of errors."""
+async def test_no_request_causes_an_internal_error(console: Console, data: st.DataObject) -> None:
+    """Every request to a described route is answered as described, or refused in the one shape of refusals."""
     console.kubernetes.put(run("w1", phase="Succeeded"))
     description = (await console.asks("GET", "/openapi.json")).json()
     path = data.draw(st.sampled_from(sorted(description["paths"])))
@@ -109,18 +109,18 @@ async def test_no_request_is_answered_by_a_bug(console: Console, data: st.DataOb
         error(response, response.status_code)
 
 
-class TestWhatKubernetesSays:
+class TestRefusalsByKubernetes:
     @pytest.mark.parametrize(
         ("status", "reason"), [(403, "Forbidden"), (409, "Conflict"), (410, "Expired"), (422, "Invalid")]
     )
-    async def test_its_refusals_keep_status_reason_and_message(
+    async def test_a_refusal_keeps_status_reason_and_message_of_kubernetes(
         self, console: Console, status: int, reason: str
     ) -> None:
         console.kubernetes.refuse("list", INSTANCES, api_error(status, reason, "in its own words"))
         refused = error(await console.asks("GET", "/api/v1/instances"), status)
         assert (refused["reason"], refused["message"]) == (reason, "in its own words")
 
-    async def test_while_it_is_away_callers_are_told_when_to_come_back(self, console: Console) -> None:
+    async def test_an_unreachable_api_server_is_a_503_with_retry_after(self, console: Console) -> None:
         for verb, kind, method, path in (
             ("get", INSTANCES, "GET", DEMO),
             ("patch", INSTANCES, "PATCH", DEMO),

@@ -1,4 +1,4 @@
-"""Runs and skills, listed and one by one."""
+"""Reads, cancellations and deletions of runs; the list of skills."""
 
 import pytest
 from tests.fakes.kubernetes import Object
@@ -9,7 +9,7 @@ from sympozium_api import names
 
 class TestRuns:
     @pytest.fixture(autouse=True)
-    def _some(self, console: Console) -> None:
+    def _runs(self, console: Console) -> None:
         for found in (
             run("w1", phase="Succeeded"),
             run("w2", phase="Running"),
@@ -32,13 +32,13 @@ class TestRuns:
             ("?limit=1", ["demo-web-endpoint"]),
         ],
     )
-    async def test_a_list_has_the_runs_that_were_asked_for(
+    async def test_a_list_holds_the_runs_that_match_the_query(
         self, console: Console, query: str, expected: list[str]
     ) -> None:
         listed = (await console.asks("GET", f"/api/v1/runs{query}")).json()
         assert [item["metadata"]["name"] for item in listed["items"]] == expected
 
-    async def test_a_list_is_without_content_and_one_is_whole(self, console: Console) -> None:
+    async def test_a_list_omits_content_and_a_single_run_has_it(self, console: Console) -> None:
         applied = {"kubectl.kubernetes.io/last-applied-configuration": "all of it", "kept": "yes"}
         made = run("w1", phase="Succeeded") | {"metadata": {"name": "w1", "annotations": applied}}
         made["spec"]["response"], made["status"]["details"] = {"asked": {"metadata": {}}}, {"service_tier": "flex"}
@@ -56,12 +56,12 @@ class TestRuns:
         )
         assert "managedFields" not in one["metadata"]
 
-    async def test_one_is_deleted(self, console: Console) -> None:
+    async def test_a_run_is_deleted(self, console: Console) -> None:
         assert (await console.asks("DELETE", "/api/v1/runs/w1")).status_code == 204
         assert error(await console.asks("GET", "/api/v1/runs/w1"), 404)
         assert error(await console.asks("DELETE", "/api/v1/runs/w1"), 404)
 
-    async def test_one_that_goes_on_is_cancelled_however_often(self, console: Console) -> None:
+    async def test_an_active_run_is_cancelled_by_one_write_for_two_requests(self, console: Console) -> None:
         for _ in range(2):
             accepted = await console.asks("POST", "/api/v1/runs/w2/cancel")
             assert (accepted.status_code, accepted.json()["spec"]["cancel"]) == (202, True)
@@ -70,7 +70,7 @@ class TestRuns:
     @pytest.mark.parametrize(
         ("name", "reason", "word"), [("w1", "RunEnded", "Succeeded"), ("demo-web-endpoint", "ServerRun", "demo")]
     )
-    async def test_one_that_has_ended_or_serves_is_not_cancelled(
+    async def test_an_ended_or_serving_run_is_not_cancelled(
         self, console: Console, name: str, reason: str, word: str
     ) -> None:
         refused = error(await console.asks("POST", f"/api/v1/runs/{name}/cancel"), 409)
@@ -88,7 +88,7 @@ def pack(name: str, namespace: str, **spec: object) -> Object:
     }
 
 
-async def test_skills_of_a_namespace_are_its_own_and_the_built_in_ones(console: Console) -> None:
+async def test_a_namespace_sees_its_own_and_the_built_in_skill_packs(console: Console) -> None:
     parameter = {"name": "rate_limit_rpm", "description": "how many", "default": "60"}
     server = {"sidecar": {"image": "i", "requiresServer": True}, "parameters": [parameter]}
     console.kubernetes.put(pack("web-endpoint", "sympozium-system", **server))
