@@ -10,10 +10,10 @@ from tests.contract.documents import ROOT, markdown_pages, yaml_documents
 
 from sympozium_api import effective
 from sympozium_api.generate.crds import KINDS, definition
+from sympozium_api.installed_skills import standing_instructions
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import API_VERSION, WEB_ENDPOINT_SKILL
 from sympozium_api.skillpack import SkillPack
-from sympozium_api.skills import standing_instructions
 from sympozium_operator.policy.skill_resolution import Source, install, missing
 
 

@@ -13,10 +13,10 @@ from tests.fakes.pod import delta, done, failed
 from tests.integration.conftest import KEY, Proxy, eventually, instance
 from tests.mcp_clients import ERAS, connected
 
-from sympozium_api import names, skills
+from sympozium_api import installed_skills, names
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.resources import RUNS
 from sympozium_api.skillpack import Parameter
-from sympozium_api.skills import InstalledSkill
 
 SKILLS = [
     InstalledSkill(
@@ -38,7 +38,7 @@ async def skilled(proxy: Proxy) -> None:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": names.installed_skills("demo")},
-            "data": {skills.DOCUMENT: skills.render(SKILLS)},
+            "data": {installed_skills.DOCUMENT: installed_skills.render(SKILLS)},
         }
     )
     await eventually(lambda: bool(proxy.context.endpoint.serving().skills))

@@ -6,9 +6,9 @@ from tests.fakes.kubernetes import Object
 from tests.fakes.model import Model
 from tests.integration.conftest import KEY, Proxy, eventually
 
-from sympozium_api import skills
+from sympozium_api import installed_skills
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.resources import CONFIG_MAPS
-from sympozium_api.skills import InstalledSkill
 
 NAME = "demo-installed-skills"
 SKILLS = {"skills": [{"skillPackRef": "web-endpoint"}, {"configMapRef": "notes"}]}
@@ -21,7 +21,7 @@ def installed(*contents: str, name: str = NAME) -> Object:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata,
-        "data": {skills.DOCUMENT: skills.render(known)},
+        "data": {installed_skills.DOCUMENT: installed_skills.render(known)},
     }
 
 
@@ -43,7 +43,7 @@ async def test_skills_come_change_and_go_without_a_restart(proxy: Proxy) -> None
 async def test_what_cannot_be_read_leaves_what_there_was(proxy: Proxy) -> None:
     proxy.kubernetes.put(installed("Be kind."))
     await eventually(lambda: known(proxy) == ["Be kind."])
-    proxy.kubernetes.put(installed() | {"data": {skills.DOCUMENT: "nonsense", "seen": "yes"}})
+    proxy.kubernetes.put(installed() | {"data": {installed_skills.DOCUMENT: "nonsense", "seen": "yes"}})
     proxy.kubernetes.put(installed("Be brief."))
     await eventually(lambda: known(proxy) == ["Be brief."])
 

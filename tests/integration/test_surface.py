@@ -11,12 +11,12 @@ from tests.fakes.model import Model
 from tests.fakes.pod import FakePod, TokenIssuer, delta, done
 from tests.integration.conftest import Proxy, eventually, instance, listening
 
-from sympozium_api import names, skills
+from sympozium_api import installed_skills, names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.clock import SystemClock
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.resources import RUNS
 from sympozium_api.skillpack import Parameter
-from sympozium_api.skills import InstalledSkill
 from sympozium_runs.agent_api import create_agent_api
 from sympozium_runs.broker import RunBroker
 from sympozium_runs.pod_identity import PodTokens
@@ -80,7 +80,7 @@ SKILLS = {"skills": [{"skillPackRef": "web-endpoint"}, {"skillPackRef": "data"}]
 def installed(*known: InstalledSkill) -> dict[str, object]:
     """The ConfigMap that the operator keeps."""
     metadata = {"name": "demo-installed-skills", "namespace": "default"}
-    data = {skills.DOCUMENT: skills.render(list(known))}
+    data = {installed_skills.DOCUMENT: installed_skills.render(list(known))}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 

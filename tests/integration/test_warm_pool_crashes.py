@@ -19,10 +19,10 @@ from tests.fakes.replicas import Replica
 from tests.integration.conftest import eventually, warm_instance
 from tests.integration.warm_cluster import Cluster, holding, running
 
-from sympozium_api import names, skills
+from sympozium_api import installed_skills, names
 from sympozium_api.client import ApiUnavailable
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.resources import CONFIG_MAPS, JOBS, RUNS
-from sympozium_api.skills import InstalledSkill
 
 
 @dataclass
@@ -97,9 +97,9 @@ def packs() -> list[str]:
 async def cluster(tmp_path: Path, model: Model, script: str, packs: list[str]) -> AsyncIterator[Cluster]:
     named = [{"skillPackRef": name} for name in ("web-endpoint", *packs)]
     async with running(tmp_path, model, warm_instance(model, script, skills=named)) as found:
-        installed = skills.render([InstalledSkill(name=name, content="Be polite.") for name in packs])
+        installed = installed_skills.render([InstalledSkill(name=name, content="Be polite.") for name in packs])
         about = {"name": names.installed_skills("demo"), "namespace": "default"}
-        data = {skills.DOCUMENT: installed}
+        data = {installed_skills.DOCUMENT: installed}
         found.kubernetes.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data})
         yield found
 

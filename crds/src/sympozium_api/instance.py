@@ -64,7 +64,7 @@ class WarmPool(ApiModel):
     """Longest time for which a pod stays idle. Then a new pod replaces it."""
 
 
-class Agent(ApiModel):
+class AgentSpec(ApiModel):
     """The model behind an agent, and the start of its runs."""
 
     model: ModelName
@@ -92,7 +92,7 @@ class Agent(ApiModel):
 class Agents(ApiModel):
     """The agents of an instance. ``default`` answers its requests."""
 
-    default: Agent
+    default: AgentSpec
     """The agent that answers requests."""
 
 

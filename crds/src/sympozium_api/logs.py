@@ -15,7 +15,7 @@ from structlog.typing import Processor
 
 from sympozium_api import names
 from sympozium_api.run import AgentRun
-from sympozium_api.trace import TraceContext
+from sympozium_api.trace_context import TraceContext
 
 
 def configure(level: str = "info", **always: str) -> None:
@@ -47,7 +47,7 @@ def configure(level: str = "info", **always: str) -> None:
     logging.basicConfig(handlers=[relay], level=logging.WARNING)
 
 
-def about(run: AgentRun) -> dict[str, str]:
+def run_fields(run: AgentRun) -> dict[str, str]:
     """The fields by which all lines about a run are found, whichever part wrote them."""
     notes = run.metadata.annotations
     trace = TraceContext.of_annotations(notes)

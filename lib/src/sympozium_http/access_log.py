@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sympozium_api import names
-from sympozium_api.trace import TraceContext
+from sympozium_api.trace_context import TraceContext
 from sympozium_http import request_state
 from sympozium_http.request_metrics import RequestMetrics
 from sympozium_http.tracing import Tracing

@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from sympozium_api import logs, terminal_status
 from sympozium_api.agent_protocol import End, Record
-from sympozium_api.trace import TraceContext
+from sympozium_api.trace_context import TraceContext
 from sympozium_http.tracing import PodRequest, RequestSpan, RunFacts, RunSpan, Tracing
 
 log = structlog.get_logger()
@@ -132,7 +132,7 @@ class Exported(Tracing):
 
     def pod_request(self, request: PodRequest) -> None:
         """A span below the run's; made when it is over, because before nobody knows the run."""
-        about = logs.about(request.run)
+        about = logs.run_fields(request.run)
         span = self._tracer.start_span(
             f"{request.method} {request.route}",
             context=_parent(TraceContext.of_annotations(request.run.metadata.annotations)),

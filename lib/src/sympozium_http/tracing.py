@@ -11,7 +11,7 @@ from sympozium_api import effective, environment
 from sympozium_api.agent_protocol import Record
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
-from sympozium_api.trace import TraceContext
+from sympozium_api.trace_context import TraceContext
 
 
 @dataclass(frozen=True)

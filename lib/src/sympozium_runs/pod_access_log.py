@@ -68,7 +68,7 @@ class PodAccessLog:
         self._metrics.requests.labels(route, str(status)).inc()
         if status == 204:
             return  # an idle pod that asks again
-        fields = logs.about(state.run) if state.run else {}
+        fields = logs.run_fields(state.run) if state.run else {}
         fields |= {name: value for name, value in (("pod", state.pod), ("reason", state.reason)) if value is not None}
         tell = log.warning if status >= 500 else log.info
         tell("pod request", method=scope["method"], route=route, status=status, seconds=round(seconds, 4), **fields)

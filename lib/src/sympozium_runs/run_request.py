@@ -13,7 +13,7 @@ from sympozium_api import names
 from sympozium_api.base import owner_reference, seconds
 from sympozium_api.clock import micro_timestamp
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.trace import TraceContext
+from sympozium_api.trace_context import TraceContext
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sympozium_api import effective, names, skills, terminal_status
+from sympozium_api import effective, installed_skills, names, terminal_status
 from sympozium_api.agent_protocol import End
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock, timestamp
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, RUNS
 from sympozium_api.run import ENDED, AgentRun
-from sympozium_api.skills import InstalledSkill
 
 
 class RunStore:
@@ -44,7 +44,9 @@ class RunStore:
         if not effective.skill_refs(instance):
             return []
         namespace, name = instance.key
-        return skills.of_config_map(await self._client.find(CONFIG_MAPS, namespace, names.installed_skills(name)))
+        return installed_skills.of_config_map(
+            await self._client.find(CONFIG_MAPS, namespace, names.installed_skills(name))
+        )
 
     async def cancel(self, namespace: str, name: str) -> None:
         """Ask the operator to end a run; one that has ended stays as it is, one that is gone is no error."""

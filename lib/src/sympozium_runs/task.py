@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sympozium_api import effective, logs, skills
+from sympozium_api import effective, installed_skills, logs
 from sympozium_api.agent_protocol import OPENAI_COMPAT, Task, WarmupHints
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
-from sympozium_api.skills import InstalledSkill
-from sympozium_api.trace import TraceContext
+from sympozium_api.trace_context import TraceContext
 
 _OURS = ("stream", "stream_options")
 """Fields of a request that say how the caller is answered, not what the model is asked."""
@@ -35,7 +35,7 @@ def build(
         },
         "env": agent.env,
         "timeoutSeconds": seconds_left,
-        "log": logs.about(run),
+        "log": logs.run_fields(run),
     }
 
 
@@ -63,5 +63,5 @@ def _system_prompt(prompt: str | None, installed: Sequence[InstalledSkill]) -> s
     """One message, for there are models that take no second one: the prompt, then each skill under a heading of its own."""
     parts = [prompt]
     for skill in installed:
-        parts += [f"# Skill: {skill.name}", skill.description, skills.standing_instructions(skill)]
+        parts += [f"# Skill: {skill.name}", skill.description, installed_skills.standing_instructions(skill)]
     return "\n\n".join(part for part in parts if part)

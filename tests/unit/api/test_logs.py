@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from sympozium_api.logs import about
+from sympozium_api.logs import run_fields
 from sympozium_api.run import AgentRun
 
 SCRIPT = """
@@ -56,7 +56,7 @@ def test_lines_about_a_run_are_found_by_its_names() -> None:
             "spec": {"agentRef": "alice", "task": "a prompt"},
         }
     )
-    assert about(run) == {
+    assert run_fields(run) == {
         "namespace": "team",
         "instance": "alice",
         "run": "r1",

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.operator.objects import NAMESPACE, SYSTEM, instance_object, metadata
 from tests.unit.operator.operator_world import World
 
-from sympozium_api import names, skills
+from sympozium_api import installed_skills, names
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, SKILL_PACKS
 from sympozium_operator.result import Key
 
@@ -40,7 +40,7 @@ def kept(world: World) -> list[str] | None:
     """The contents of the instance's skills."""
     if KEPT not in world.cluster.names(CONFIG_MAPS):
         return None
-    found = skills.of_config_map(world.cluster.object(CONFIG_MAPS, KEPT, NAMESPACE))
+    found = installed_skills.of_config_map(world.cluster.object(CONFIG_MAPS, KEPT, NAMESPACE))
     return None if found is None else [skill.content for skill in found]
 
 
@@ -126,7 +126,7 @@ async def test_what_was_done_to_the_kept_skills_is_put_right(edit: str) -> None:
         world.cluster.remove(CONFIG_MAPS, KEPT, NAMESPACE)
     else:
         body = world.cluster.object(CONFIG_MAPS, KEPT, NAMESPACE)
-        world.cluster.put(body | {"data": {skills.DOCUMENT: "[]"}})
+        world.cluster.put(body | {"data": {installed_skills.DOCUMENT: "[]"}})
     await world.settle("alice", "instance")
     assert kept(world) == ["Count."]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import structlog
 
-from sympozium_api import effective, names, skills
+from sympozium_api import effective, installed_skills, names
 from sympozium_api.client import Client, Snapshot, watch
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import OAuth, RateLimit, SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES
-from sympozium_api.skills import InstalledSkill
 from sympozium_webproxy.protocol.openai import errors
 
 log = structlog.get_logger()
@@ -91,7 +91,7 @@ class Endpoint:
 
     def observe_skills(self, config_map: dict[str, Any] | None) -> None:
         """Take note of the ConfigMap with the instance's skills, or that there is none; one that cannot be read changes nothing."""
-        found = skills.of_config_map(config_map)
+        found = installed_skills.of_config_map(config_map)
         if config_map is None or found is not None:
             self._skills = tuple(found or ())
             self._serving = self._serving and replace(self._serving, skills=self._skills)

@@ -3,8 +3,8 @@
 The official client costs 1.0 ms and 40 MB and more per process where this costs 0.3 ms and none (docs/decisions/0002).
 """
 
+from sympozium_api.client.api_errors import ApiError, ApiUnavailable, Cause
 from sympozium_api.client.auth import ApiConnection, from_environment
-from sympozium_api.client.errors import ApiError, ApiUnavailable, Cause
 from sympozium_api.client.rest import Client
 from sympozium_api.client.watch import Change, Snapshot, watch
 from sympozium_api.resources import ResourceType

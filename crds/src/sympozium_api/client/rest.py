@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 
+from sympozium_api.client.api_errors import ApiError, ApiUnavailable
 from sympozium_api.client.auth import ApiConnection
-from sympozium_api.client.errors import ApiError, ApiUnavailable
 from sympozium_api.resources import Object, ResourceType
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from sympozium_api.client.errors import ApiError, ApiUnavailable
+from sympozium_api.client.api_errors import ApiError, ApiUnavailable
 from sympozium_api.client.rest import Client, answer
 from sympozium_api.resources import Object, ResourceType
 

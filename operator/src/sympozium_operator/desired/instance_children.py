@@ -1,11 +1,11 @@
 """Objects that belong to an instance: its agents' ServiceAccount, its server run, the ConfigMap with its skills."""
 
-from sympozium_api import names, skills
+from sympozium_api import installed_skills, names
 from sympozium_api.base import owner_reference
 from sympozium_api.client import ResourceType
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, RUNS, SERVICE_ACCOUNTS, Object
-from sympozium_api.skills import InstalledSkill
 from sympozium_operator.desired import pod_parts, rbac
 
 _SKILLS_COMPONENT = "skills"
@@ -31,7 +31,7 @@ def server_run(instance: SympoziumInstance) -> Object:
 def skills_config_map(instance: SympoziumInstance, installed: list[InstalledSkill]) -> Object:
     """Return the ConfigMap with a copy of all skills, so that no reference crosses a namespace (rule 12)."""
     name = names.installed_skills(instance.metadata.name)
-    data = {skills.DOCUMENT: skills.render(installed)}
+    data = {installed_skills.DOCUMENT: installed_skills.render(installed)}
     return _head(instance, CONFIG_MAPS, name, _SKILLS_COMPONENT) | {"data": data}
 
 

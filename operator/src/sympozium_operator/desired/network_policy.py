@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from sympozium_api import effective, names
+from sympozium_api import effective, environment, names
 from sympozium_api.base import owner_reference
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import NETWORK_POLICIES, Object
@@ -18,7 +18,6 @@ RUNS_COMPONENT = "runs"
 
 _NAMESPACE = "kubernetes.io/metadata.name"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _ANYWHERE: list[Object] = [
     {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
     {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128"]}},
@@ -70,7 +69,9 @@ def addresses(instance: SympoziumInstance) -> list[Address]:
     """What the instance's agents connect to: the model, and the proxies that its environment names."""
     env = instance.spec.agents.default.env
     proxies = [
-        value if "://" in value else f"http://{value}" for name, value in env.items() if name.lower() in _PROXIES
+        value if "://" in value else f"http://{value}"
+        for name, value in env.items()
+        if name.lower() in environment.PROXY_VARIABLES
     ]
     found = map(_address, [effective.model(instance).base_url, *proxies])
     return list(dict.fromkeys(address for address in found if address))

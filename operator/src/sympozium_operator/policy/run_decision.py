@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sympozium_api import agent_protocol, effective
 from sympozium_api.base import seconds
 from sympozium_api.clock import parsed, timestamp
-from sympozium_api.instance import Agent, SympoziumInstance
+from sympozium_api.instance import AgentSpec, SympoziumInstance
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.policy import pod_status
@@ -150,7 +150,7 @@ def timeout(run: AgentRun, instance: SympoziumInstance | None) -> int:
     """Seconds that a run may take; without its instance the default counts."""
     if instance is not None:
         return effective.timeout(instance, run)
-    default: str = Agent.model_fields["run_timeout"].default
+    default: str = AgentSpec.model_fields["run_timeout"].default
     return seconds(run.spec.timeout or default)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 
-from sympozium_api import effective, names, skills
+from sympozium_api import effective, installed_skills, names
 from sympozium_api.effective import InvalidSpec
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SkillRef, SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.skillpack import SkillPack
-from sympozium_api.skills import InstalledSkill
 from sympozium_operator.policy.conditions import ConditionUpdate
 
 Source = SkillPack | Object | None
@@ -51,7 +51,7 @@ def install(instance: SympoziumInstance, sources: Mapping[str, Source]) -> list[
                 raise InvalidSpec(f"{origin} and {other} both have a skill {skill.name}; rename one of them")
             origins[skill.name] = origin
             found.append(skill)
-    _refuse_size(len(skills.render(found).encode()))
+    _refuse_size(len(installed_skills.render(found).encode()))
     return found
 
 

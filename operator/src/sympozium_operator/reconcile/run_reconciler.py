@@ -265,7 +265,7 @@ class RunReconciler:
             return Result(requeue_after=after) if after is not None else DONE
         self.metrics.ended(run, seen.job)
         error = run.status.error
-        log.info("run ended", **logs.about(run), phase=run.status.phase, error=error.type if error else None)
+        log.info("run ended", **logs.run_fields(run), phase=run.status.phase, error=error.type if error else None)
         if told := event_messages.of_run(run):
             await self.events.emit(run, told)
         return Result(requeue_after=after, enqueue=_keys(self.admission.turns()))

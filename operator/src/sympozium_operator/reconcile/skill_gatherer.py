@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from sympozium_api import effective, names
 from sympozium_api.client import Client
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SkillRef, SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS
-from sympozium_api.skills import InstalledSkill
 from sympozium_operator.cluster.converge import converge, remove
 from sympozium_operator.cluster.references import skill_pack
 from sympozium_operator.desired.instance_children import skills_config_map

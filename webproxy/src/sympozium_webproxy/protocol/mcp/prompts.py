@@ -2,7 +2,7 @@
 
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
-from sympozium_api.skills import InstalledSkill, instructions
+from sympozium_api.installed_skills import InstalledSkill, instructions
 from sympozium_webproxy.protocol.mcp import skills as installed
 
 

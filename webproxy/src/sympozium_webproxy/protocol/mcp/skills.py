@@ -2,7 +2,7 @@
 
 import re
 
-from sympozium_api.skills import InstalledSkill
+from sympozium_api.installed_skills import InstalledSkill
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
 

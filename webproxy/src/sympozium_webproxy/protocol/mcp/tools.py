@@ -6,8 +6,8 @@ from typing import Any
 import jsonschema
 from mcp_types import Tool, ToolAnnotations
 
+from sympozium_api.installed_skills import InstalledSkill, instructions
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.skills import InstalledSkill, instructions
 from sympozium_webproxy.protocol.mcp import skills as installed
 from sympozium_webproxy.protocol.mcp.results import RUN_SCHEMA
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sympozium_api.trace import TraceContext
+from sympozium_api.trace_context import TraceContext
 
 ID = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 

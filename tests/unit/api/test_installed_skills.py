@@ -2,9 +2,9 @@
 
 import pytest
 
-from sympozium_api import skills
+from sympozium_api import installed_skills
+from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.skillpack import Parameter
-from sympozium_api.skills import InstalledSkill
 
 
 def skill(content: str, **defaults: str | None) -> InstalledSkill:
@@ -14,18 +14,18 @@ def skill(content: str, **defaults: str | None) -> InstalledSkill:
 
 def test_what_is_rendered_is_parsed_again() -> None:
     known = [skill("Ask {{db}}. Łódź", db=None), InstalledSkill(name="b", description="When?", content="")]
-    assert skills.parse(skills.render(known)) == known
+    assert installed_skills.parse(installed_skills.render(known)) == known
 
 
 @pytest.mark.parametrize(
     "body", [None, {}, {"data": None}, {"data": {"skills.json": "[{}]"}}, {"data": {"other": "[]"}}]
 )
 def test_a_config_map_that_is_not_as_it_was_made_says_nothing(body: dict[str, object] | None) -> None:
-    assert skills.of_config_map(body) is None
+    assert installed_skills.of_config_map(body) is None
 
 
 def test_a_config_map_without_skills_says_that_there_are_none() -> None:
-    assert skills.of_config_map({"data": {skills.DOCUMENT: skills.render([])}}) == []
+    assert installed_skills.of_config_map({"data": {installed_skills.DOCUMENT: installed_skills.render([])}}) == []
 
 
 @pytest.mark.parametrize(
@@ -43,15 +43,15 @@ def test_a_config_map_without_skills_says_that_there_are_none() -> None:
 def test_a_placeholder_stands_for_the_callers_value_or_the_default(
     content: str, arguments: dict[str, str], told: str
 ) -> None:
-    assert skills.instructions(skill(content, db="main", user="u"), arguments) == told
+    assert installed_skills.instructions(skill(content, db="main", user="u"), arguments) == told
 
 
 def test_a_value_that_is_missing_is_named() -> None:
     needs = skill("Ask.", db="main", table=None)
     with pytest.raises(ValueError, match="the skill sql needs a value for its parameter table"):
-        skills.instructions(needs, {"db": "logs"})
-    assert skills.instructions(needs, {"table": "t"}) == "Ask."
+        installed_skills.instructions(needs, {"db": "logs"})
+    assert installed_skills.instructions(needs, {"table": "t"}) == "Ask."
 
 
 def test_the_agent_is_told_the_defaults_and_reads_what_the_caller_may_set() -> None:
-    assert skills.standing_instructions(skill("{{db}}.{{table}}", db="main", table=None)) == "main.{{table}}"
+    assert installed_skills.standing_instructions(skill("{{db}}.{{table}}", db="main", table=None)) == "main.{{table}}"
