@@ -202,7 +202,7 @@ async def test_what_is_left_is_exported_when_the_process_ends(
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
     made = tracing_module.from_environment(os.environ, service="test", resource={})
-    made.request(None, "GET").end("/last", 200)
+    tracing_module.end_request(made.span("GET", parent=None), "GET", "/last", 200)
     await asyncio.to_thread(made.close)
     assert set(collector.spans) == {"GET /last"}
 

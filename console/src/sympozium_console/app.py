@@ -13,6 +13,7 @@ from sympozium_console.console_context import ConsoleContext
 from sympozium_console.routes import health, instances, runs, skills
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
+from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.refusal import Refusal
 from sympozium_http.tracing import Tracing
 
@@ -25,7 +26,7 @@ def create_app(context: ConsoleContext) -> FastAPI:
         app.include_router(routes.router)
     for error in (Refusal, ApiError, ApiUnavailable, RequestValidationError, HTTPException):
         app.add_exception_handler(error, _handle_refusal)
-    app.add_exception_handler(Exception, _handle_bug)
+    app.add_middleware(InternalErrorAnswer, answer=_internal_error)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())
     return app
 
@@ -51,10 +52,7 @@ def _refusal(request: Request, error: Exception) -> Refusal:
     raise error
 
 
-async def _handle_bug(request: Request, _: Exception) -> JSONResponse:
+def _internal_error(request: Request) -> JSONResponse:
     """Return 500 with the request's id for the caller to quote; the server logs the traceback."""
     request_id = request_state.of(request).request_id
-    headers = {"x-request-id": request_id}  # this handler runs outside of the layer that adds the header
-    return refusals.render(
-        Refusal(500, "InternalError", f"Internal error; quote request id {request_id}.", headers=headers)
-    )
+    return refusals.render(Refusal(500, "InternalError", f"Internal error; quote request id {request_id}."))

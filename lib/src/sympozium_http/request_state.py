@@ -7,7 +7,7 @@ from typing import TypeVar
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from sympozium_http.tracing import RequestSpan
+from sympozium_http.tracing import Span
 
 _State = TypeVar("_State")
 
@@ -20,7 +20,7 @@ class RequestState:
     """The caller's ``x-request-id`` or a generated one: in the answer, the log line and the run's annotations."""
     started: float = field(default_factory=time.monotonic)
     """When the request came in, on the monotonic clock."""
-    span: RequestSpan = field(default_factory=lambda: RequestSpan(None))
+    span: Span = field(default_factory=lambda: Span(None))
     key_id: str | None = None
     """Name of the caller's key, never the key; None until the caller is authenticated."""
     limit_headers: dict[str, str] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_http import disconnect
+from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.tracing import Tracing
 from sympozium_runs import pod_access_log, task
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
@@ -251,6 +252,10 @@ async def _refused(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": message}, status_code=status)
 
 
+def _internal_error(_: Request) -> Response:
+    return JSONResponse({"error": "internal error"}, status_code=500)
+
+
 def create_agent_api(
     store: RunStore,
     board: RunBroker,
@@ -269,5 +274,8 @@ def create_agent_api(
     reader, metrics = instance or store.instance, metrics or AgentApiMetrics()
     surface = AgentApi(store, board, tokens, clock, metrics=metrics, instance=reader, idle=idle)
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, ApiError, ApiUnavailable), _refused)
-    noted = Middleware(PodAccessLog, metrics=metrics, tracing=tracing or Tracing())
-    return Starlette(routes=surface.routes(), exception_handlers=handlers, middleware=[noted])
+    layers = [
+        Middleware(PodAccessLog, metrics=metrics, tracing=tracing or Tracing()),
+        Middleware(InternalErrorAnswer, answer=_internal_error),
+    ]
+    return Starlette(routes=surface.routes(), exception_handlers=handlers, middleware=layers)

@@ -1,4 +1,4 @@
-"""Every request of a pod is counted, logged in one line and traced, without content."""
+"""The access log of the agent API: every request of a pod is counted, logged in one line and traced, without content."""
 
 import time
 from dataclasses import dataclass
@@ -10,12 +10,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sympozium_api import logs
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state
-from sympozium_http.tracing import PodRequest, Tracing
+from sympozium_http.tracing import Tracing
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
+from sympozium_runs.run_tracing import record_pod_request
 
 log = structlog.get_logger()
 
 _UNLOGGED = ("/healthz", "/metrics")
+_CLIENT_DISCONNECTED = 499
+"""Status in log and metrics of a request whose pod left before an answer began, as nginx counts it."""
 
 
 @dataclass
@@ -36,7 +39,7 @@ def state_of(source: HTTPConnection | Scope) -> PodRequestState:
 
 
 class PodAccessLog:
-    """ASGI middleware. The routes fill in the request's ``PodRequestState``."""
+    """ASGI layer around the routes, which fill in the request's ``PodRequestState``."""
 
     def __init__(self, app: ASGIApp, metrics: AgentApiMetrics, tracing: Tracing) -> None:
         self._app = app
@@ -44,13 +47,13 @@ class PodAccessLog:
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Serve one request."""
         if scope["type"] != "http" or scope["path"] in _UNLOGGED:
             await self._app(scope, receive, send)
             return
-        began, began_ns, status = time.monotonic(), time.time_ns(), 499
+        began, began_ns, status = time.monotonic(), time.time_ns(), _CLIENT_DISCONNECTED
 
-        async def tell(message: Message) -> None:
+        async def observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -58,19 +61,21 @@ class PodAccessLog:
 
         with self._metrics.in_flight.track_inprogress():
             try:
-                await self._app(scope, receive, tell)
+                await self._app(scope, receive, observed)
             finally:
-                self._note(scope, status, time.monotonic() - began, began_ns)
+                self._end(scope, status, time.monotonic() - began, began_ns)
 
-    def _note(self, scope: Scope, status: int, seconds: float, began_ns: int) -> None:
+    def _end(self, scope: Scope, status: int, seconds: float, began_ns: int) -> None:
         route = getattr(scope.get("route"), "path", "other")
         state = state_of(scope)
         self._metrics.requests.labels(route, str(status)).inc()
         if status == 204:
-            return  # an idle pod that asks again
+            return  # an idle pod that will poll again
         fields = logs.run_fields(state.run) if state.run else {}
         fields |= {name: value for name, value in (("pod", state.pod), ("reason", state.reason)) if value is not None}
-        tell = log.warning if status >= 500 else log.info
-        tell("pod request", method=scope["method"], route=route, status=status, seconds=round(seconds, 4), **fields)
+        write = log.warning if status >= 500 else log.info
+        write("pod request", method=scope["method"], route=route, status=status, seconds=round(seconds, 4), **fields)
         if state.run:
-            self._tracing.pod_request(PodRequest(state.run, scope["method"], route, status, began_ns))
+            record_pod_request(
+                self._tracing, state.run, method=scope["method"], route=route, status=status, began_ns=began_ns
+            )

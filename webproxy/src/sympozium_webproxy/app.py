@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
+from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_webproxy.browsers import BrowserGuard, CrossOrigin
 from sympozium_webproxy.context import Context
 from sympozium_webproxy.protocol.openai import bodies
@@ -30,9 +31,9 @@ def create_app(context: Context, *, mcp: handlers.CurrentServer | None = None) -
     app.add_exception_handler(OpenAIError, _openai_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _query_error)
-    app.add_exception_handler(Exception, _bug)
     app.add_middleware(BrowserGuard, endpoint=context.endpoint)
     app.add_middleware(CrossOrigin, endpoint=context.endpoint)
+    app.add_middleware(InternalErrorAnswer, answer=_internal_error)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=context.tracing)
     return app
 
@@ -56,11 +57,8 @@ async def _query_error(request: Request, error: Exception) -> JSONResponse:
     return await _openai_error(request, bodies.invalid(str(first["loc"][-1]), first["msg"]))
 
 
-async def _bug(request: Request, _: Exception) -> JSONResponse:
-    """500: what nobody foresaw. The server logs the traceback; the caller gets the request's id to quote."""
-    request_id = request_state.of(request).request_id
-    message = f"Internal error; quote request id {request_id}."
-    headers = {"x-request-id": request_id}  # this handler runs outside of the layer that adds it
-    return await _openai_error(
-        request, OpenAIError(500, message, type="server_error", code="internal_error", headers=headers)
-    )
+def _internal_error(request: Request) -> JSONResponse:
+    """500: the server logs the traceback, and the caller gets the request's id to quote."""
+    message = f"Internal error; quote request id {request_state.of(request).request_id}."
+    error = OpenAIError(500, message, type="server_error", code="internal_error")
+    return JSONResponse(error.body, status_code=error.status)

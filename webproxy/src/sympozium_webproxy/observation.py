@@ -3,7 +3,7 @@
 import time
 
 from sympozium_api.agent_protocol import Record
-from sympozium_http.tracing import RunSpan
+from sympozium_runs.run_tracing import RunSpan
 from sympozium_webproxy.metrics import WebProxyMetrics
 
 
@@ -19,7 +19,7 @@ class Observation:
 
     def see(self, record: Record) -> None:
         """A record has come."""
-        self.span.see(record)
+        self.span.on_record(record)
         kind = record["type"]
         if kind in self._seen:
             return

@@ -8,9 +8,9 @@ from starlette.requests import Request
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_http import request_state
-from sympozium_http.tracing import RunFacts
 from sympozium_runs.run_queue import QueueFull
 from sympozium_runs.run_request import RunRequest
+from sympozium_runs.run_tracing import RunFacts, RunSpan
 from sympozium_runs.runs import Handle, KeyReused
 from sympozium_webproxy import context
 from sympozium_webproxy.endpoint import Serving
@@ -30,7 +30,7 @@ async def start(request: Request, serving: Serving, run: RunRequest, *, streamed
     """The run of a request, made or found by its Idempotency-Key, and measured from here on. Raises OpenAIError 400, 413, 422, 429, 50x."""
     facts = RunFacts.of(serving.instance, run.key_id, model=run.model)
     state = request_state.of(request)
-    seen = Observation(context.of(request).metrics, state.span.run(facts), began=state.started, streamed=streamed)
+    seen = Observation(context.of(request).metrics, RunSpan(state.span, facts), began=state.started, streamed=streamed)
     traced = replace(
         run,
         request_id=state.request_id,
@@ -42,7 +42,7 @@ async def start(request: Request, serving: Serving, run: RunRequest, *, streamed
     except BaseException:
         seen.close()
         raise
-    seen.span.named(handle.name)
+    seen.span.set_run(handle.name)
     handle.observe(seen)
     state.log_fields["run"] = handle.name
     return handle
