@@ -33,7 +33,7 @@ from sympozium_operator.policy.run_decision import RunLimits
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.result import Key, RetryLater
-from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.pool_sizer import LaunchRate
 
 LOOK_SECONDS = 0.1
@@ -160,11 +160,11 @@ async def holding(
 
 async def _operate(kubernetes: FakeKubernetes) -> None:
     """What the operator does about runs, without end."""
-    clock, metrics, admission = SystemClock(), OperatorMetrics(), Admission()
+    clock, metrics, fair_queue = SystemClock(), OperatorMetrics(), FairQueue()
     agent = AgentPod("example.com/agent:1", "IfNotPresent", {}, "http://runs:8081")
     pools = PoolReconciler(kubernetes, clock, metrics, agent, LaunchRate(3), lambda: False, 45)
     runs = RunReconciler(
-        kubernetes, clock, admission, metrics, EventRecorder(kubernetes, clock), agent, RunLimits(45, 600), pools
+        kubernetes, clock, fair_queue, metrics, EventRecorder(kubernetes, clock), agent, RunLimits(45, 600), pools
     )
     seen: set[str] = set()
     while True:

@@ -37,11 +37,11 @@ from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
-from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.pool_sizer import LaunchRate
 from sympozium_operator.scheduling.work_queue import WorkQueue
 from sympozium_operator.watches import gateway_api, kopf_handlers
-from sympozium_operator.watches.resync import Leader
+from sympozium_operator.watches.resync import Resync
 
 _KINDS_AGAIN = 2.0
 """Seconds between looks whether the CRDs have come."""
@@ -55,7 +55,7 @@ def wire(
     client: Client,
     settings: OperatorSettings,
     *,
-    admission: Admission,
+    fair_queue: FairQueue,
     metrics: OperatorMetrics,
     events: EventRecorder,
     keys: ApiKeySecrets,
@@ -77,15 +77,21 @@ def wire(
     )
     limits = RunLimits(settings.start_timeout, settings.failed_job_retention)
     pools = PoolReconciler(
-        client, clock, metrics, agent, LaunchRate(settings.refill_rate), lambda: admission.full, settings.start_timeout
+        client,
+        clock,
+        metrics,
+        agent,
+        LaunchRate(settings.refill_rate),
+        lambda: fair_queue.cluster_full,
+        settings.start_timeout,
     )
-    runs = RunReconciler(client, clock, admission, metrics, events, agent, limits, pools)
+    runs = RunReconciler(client, clock, fair_queue, metrics, events, agent, limits, pools)
     routes = RouteReconciler(client, settings.namespace, settings.scopes)
     return Dispatcher(
         client=client,
         metrics=metrics,
         instances=InstanceReconciler(
-            client, clock, events, settings.namespace, policies, routes, skills, pools, runs.turns
+            client, clock, events, settings.namespace, policies, routes, skills, pools, runs.next_runs
         ),
         runs=runs,
         servers=ServerRunReconciler(
@@ -107,36 +113,38 @@ def wire(
 
 async def main(settings: OperatorSettings) -> None:
     """Run until told to stop, or until going on would be wrong."""
-    clock, admission, metrics = SystemClock(), Admission(), OperatorMetrics()
+    clock, fair_queue, metrics = SystemClock(), FairQueue(), OperatorMetrics()
     stop = _told_to_stop()
     async with Client.connect(from_environment()) as client:
         events = EventRecorder(client, clock)
         keys = ApiKeySecrets(client, events)
         skills = SkillGatherer(client, settings.namespace)
-        dispatch = wire(client, settings, admission=admission, metrics=metrics, events=events, keys=keys, skills=skills)
+        dispatch = wire(
+            client, settings, fair_queue=fair_queue, metrics=metrics, events=events, keys=keys, skills=skills
+        )
         queue = WorkQueue(dispatch, workers=settings.workers, loop=asyncio.get_running_loop())
-        metrics.observe(queue, admission)
+        metrics.bind(queue, fair_queue)
         pruner = RunPruner(client, clock, settings.scopes, settings.run_retention, settings.runs_kept)
-        leader = Leader(client, queue, admission, pruner, keys, skills, settings)
+        resync = Resync(client, queue, fair_queue, pruner, keys, skills, settings)
         lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
         async with served(metrics, settings.metrics_port, alive=lambda: queue.stalled() < STUCK_AFTER):
             try:
                 await _first(_kinds_are_there(client, settings), stop.wait())
                 if not stop.is_set():
                     watches = partial(gateway_api.follow, client, queue.add, settings.namespace, settings.scopes)
-                    await _first(await _kopf(settings, queue), _lead(lease, leader, metrics, watches), stop.wait())
+                    await _first(await _kopf(settings, queue), _lead(lease, resync, metrics, watches), stop.wait())
             finally:
                 await queue.close()
                 await lease.release()
 
 
 async def _lead(
-    lease: Lease, leader: Leader, metrics: OperatorMetrics, watches: Callable[[], Coroutine[Any, Any, None]]
+    lease: Lease, resync: Resync, metrics: OperatorMetrics, watches: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
     await lease.acquire()
     metrics.leader.set(1)
     # In this order: the queue is open before the watches find the first key for it.
-    await _first(lease.hold(), leader.lead(), watches())
+    await _first(lease.hold(), resync.run(), watches())
 
 
 async def _kopf(settings: OperatorSettings, queue: WorkQueue) -> Coroutine[Any, Any, None]:

@@ -13,7 +13,7 @@ from sympozium_api import terminal_status
 from sympozium_api.clock import parsed
 from sympozium_api.run import AgentRun
 from sympozium_operator.result import Key
-from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.work_queue import WorkQueue
 
 STUCK_AFTER = 120.0
@@ -69,12 +69,12 @@ class OperatorMetrics:
         with self.duration.labels(key.kind).time(), self.errors.labels(key.kind).count_exceptions():
             yield
 
-    def observe(self, queue: WorkQueue, admission: Admission) -> None:
+    def bind(self, queue: WorkQueue, fair_queue: FairQueue) -> None:
         """Read these figures whenever somebody asks for them."""
         self._depth.set_function(lambda: len(queue.schedule.ready))
-        self._active.set_function(lambda: admission.counts()[0])
-        self._waiting.set_function(lambda: admission.counts()[1])
-        self._full.set_function(lambda: float(admission.full))
+        self._active.set_function(lambda: fair_queue.counts()[0])
+        self._waiting.set_function(lambda: fair_queue.counts()[1])
+        self._full.set_function(lambda: float(fair_queue.cluster_full))
 
     def started(self, run: AgentRun, now: datetime) -> None:
         """The Job of a run was made."""

@@ -25,7 +25,7 @@ from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconcil
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
 from sympozium_operator.result import Key, Result
-from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.pool_sizer import LaunchRate
 
 Object = dict[str, Any]
@@ -45,14 +45,16 @@ class World:
 
     def restart(self, egress: Egress | None = Egress(SYSTEM)) -> None:  # noqa: B008 - frozen
         """Another leader, that knows nothing; ``egress`` None: of an installation without NetworkPolicies."""
-        self.admission, self.metrics = Admission(), OperatorMetrics()
+        self.fair_queue, self.metrics = FairQueue(), OperatorMetrics()
         client, clock = self.cluster, self.clock
         events = EventRecorder(client, clock)
         self.keys = ApiKeySecrets(client, events)
         self.skills = SkillGatherer(client, SYSTEM)
         policies = NetworkPolicies(client, egress)
-        pools = PoolReconciler(client, clock, self.metrics, AGENT, LaunchRate(3), lambda: self.admission.full, 45)
-        runs = RunReconciler(client, clock, self.admission, self.metrics, events, AGENT, RunLimits(45, 600), pools)
+        pools = PoolReconciler(
+            client, clock, self.metrics, AGENT, LaunchRate(3), lambda: self.fair_queue.cluster_full, 45
+        )
+        runs = RunReconciler(client, clock, self.fair_queue, self.metrics, events, AGENT, RunLimits(45, 600), pools)
         self.dispatch = Dispatcher(
             client=client,
             metrics=self.metrics,
@@ -65,7 +67,7 @@ class World:
                 RouteReconciler(client, SYSTEM, (None,)),
                 self.skills,
                 pools,
-                runs.turns,
+                runs.next_runs,
             ),
             runs=runs,
             servers=ServerRunReconciler(client, clock, events, SYSTEM, "IfNotPresent", self.keys, policies),

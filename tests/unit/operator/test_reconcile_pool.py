@@ -151,8 +151,8 @@ async def test_without_a_web_endpoint_there_is_no_pool() -> None:
 
 async def test_nothing_is_made_while_a_pod_finds_no_room(world: World) -> None:
     await world.look("alice", "instance")
-    world.admission.note(("team", "r", "u"), ("team", "alice"), "")
-    world.admission.unplaced(("team", "r", "u"), waits=True)
+    world.fair_queue.enqueue(("team", "r", "u"), ("team", "alice"), "")
+    world.fair_queue.set_waiting_for_capacity(("team", "r", "u"), waits=True)
     await world.look("alice", "pool")
     assert idle_names(world) == []
 
@@ -328,7 +328,7 @@ class TestAClaimedRun:
         [name, _] = await fill(world)
         claim(world, name)
         await world.look()
-        assert world.admission.counts() == (1, 0)
+        assert world.fair_queue.counts() == (1, 0)
 
     async def test_keeps_the_evidence_of_a_pod_that_ended_before_anybody_looked(self, world: World) -> None:
         """The operator was away, and its pool comes first when it is back."""

@@ -68,7 +68,7 @@ async def test_another_leader_takes_a_run_up_where_it_is(world: World) -> None:
     world.clock.advance(2)
     await world.look()
     assert world.writes() == [("create", "jobs")]
-    assert world.admission.counts() == (1, 0)
+    assert world.fair_queue.counts() == (1, 0)
 
 
 async def test_a_job_that_another_leader_made_meanwhile_is_the_runs_own(world: World) -> None:
@@ -100,6 +100,34 @@ async def test_an_unanswered_post_is_repeated_and_not_taken_for_a_job(world: Wor
         await world.look()
     await world.look()
     assert world.cluster.names(JOBS) == [JOB]
+
+
+async def test_a_job_that_was_found_is_known_even_if_acting_on_it_failed(world: World) -> None:
+    await world.look()
+    world.restart()
+    pod(world, state=running(1), phase="Running")
+    world.clock.advance(2)
+    world.cluster.refuse("patch", RUNS, ApiUnavailable("away"))
+    with pytest.raises(ApiUnavailable):
+        await world.look()
+    world.cluster.remove(JOBS, JOB, NAMESPACE)
+    await world.look()
+    assert world.status()["error"]["type"] == "lost"
+    assert world.cluster.names(JOBS) == []
+
+
+async def test_a_run_that_comes_first_in_the_queue_while_a_job_is_made_finds_no_free_place() -> None:
+    world = World(instance_object(maxConcurrentRuns=1), run_object())
+    older, admitted = (NAMESPACE, "older", "uid-of-older"), []
+
+    def arrive() -> None:
+        world.fair_queue.enqueue(older, (NAMESPACE, "alice"), "2025-12-31T00:00:00Z")
+        admitted.append(world.fair_queue.slot(older, job="a-job", limit=1, waited=0, now=0).admitted)
+
+    world.cluster.meanwhile("create", JOBS, arrive)
+    await world.look()
+    assert world.cluster.names(JOBS) == [JOB]
+    assert admitted == [False]
 
 
 async def test_the_cancelled_runs_job_goes_with_it(world: World) -> None:
@@ -272,7 +300,7 @@ async def test_runs_start_first_come_first_served_and_no_more_than_the_limit() -
     await world.look("c")
     assert [run["metadata"]["name"] for run in (world.run("a"), world.run("c"))] == ["a", "c"]
     assert world.job("c")
-    assert world.admission.counts() == (2, 1)
+    assert world.fair_queue.counts() == (2, 1)
 
 
 async def test_a_run_that_waits_for_a_moment_costs_no_write() -> None:

@@ -1,4 +1,4 @@
-"""What the leader begins with, what a resync repairs, and what is pruned."""
+"""What the resync begins with, what a resync repairs, and what is pruned."""
 
 from typing import Any
 
@@ -25,9 +25,9 @@ from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.result import DONE, Key, Result
-from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.work_queue import WorkQueue
-from sympozium_operator.watches.resync import Leader
+from sympozium_operator.watches.resync import Resync
 
 
 class World:
@@ -37,7 +37,7 @@ class World:
         for body in objects:
             self.cluster.put(body)
         self.seen: list[Key] = []
-        self.admission = Admission()
+        self.fair_queue = FairQueue()
         self.loop = ManualLoop()
         self.queue = WorkQueue(self.reconcile, workers=100, loop=self.loop)
         self.queue.open()
@@ -45,8 +45,8 @@ class World:
         self.skills = SkillGatherer(self.cluster, "system")
         self.keys = ApiKeySecrets(self.cluster, EventRecorder(self.cluster, self.clock))
         settings = from_environment({"SYMPOZIUM_AGENT_IMAGE": "x", "SYMPOZIUM_NAMESPACE": "system"})
-        self.leader = Leader(
-            self.cluster, self.queue, self.admission, self.pruner, self.keys, self.skills, settings, sleep=self.sleep
+        self.resync = Resync(
+            self.cluster, self.queue, self.fair_queue, self.pruner, self.keys, self.skills, settings, sleep=self.sleep
         )
         self.slept: list[float] = []
 
@@ -65,7 +65,7 @@ async def test_everything_is_looked_at_once_in_the_beginning() -> None:
     world = World(
         pack_object(), instance_object(), server_run_object(), run_object("new", created=5), run_object("old")
     )
-    await world.leader.seed()
+    await world.resync.seed()
     await settle()
     assert [(key.kind, key.name) for key in world.seen] == [
         ("skillpack", "web-endpoint"),
@@ -78,7 +78,7 @@ async def test_everything_is_looked_at_once_in_the_beginning() -> None:
 
 async def test_thousands_of_instances_are_looked_at_again_one_after_the_other() -> None:
     world = World(*(instance_object(f"i{number}") for number in range(100)))
-    await world.leader.instances_again()
+    await world.resync.instances_again()
     await world.loop.advance(0.99)
     assert len(world.seen) == 50
     await world.loop.advance(1)
@@ -88,9 +88,10 @@ async def test_thousands_of_instances_are_looked_at_again_one_after_the_other() 
 
 async def test_runs_with_jobs_have_their_places_before_any_other_run_asks() -> None:
     world = World(run_object("a"), run_object("b"), job_object("b"))
-    await world.leader.runs()
-    assert world.admission.started(world.place("b"), names.job("b", "uid-of-b"))
-    assert world.admission.counts() == (1, 0)
+    await world.resync.runs()
+    slot = world.fair_queue.slot(world.place("b"), job=names.job("b", "uid-of-b"), limit=1, waited=0, now=0)
+    assert slot.job_known
+    assert world.fair_queue.counts() == (1, 0)
 
 
 async def test_ended_runs_are_looked_at_only_while_a_job_is_left_of_them() -> None:
@@ -100,7 +101,7 @@ async def test_ended_runs_are_looked_at_only_while_a_job_is_left_of_them() -> No
         run_object("b", status=ended),
         job_object("b", status={"failed": 1}),
     )
-    await world.leader.runs()
+    await world.resync.runs()
     await settle()
     assert world.seen == [Key("run", NAMESPACE, "b")]
 
@@ -108,22 +109,22 @@ async def test_ended_runs_are_looked_at_only_while_a_job_is_left_of_them() -> No
 async def test_a_place_of_a_run_that_is_gone_is_given_back() -> None:
     world = World(instance_object(), run_object("here"))
     for name in ("gone", "here"):
-        world.admission.note(world.place(name), (NAMESPACE, "alice"), "2026-01-01T00:00:00Z")
-        world.admission.start(world.place(name), "a-job")
-    await world.leader.runs()
+        world.fair_queue.enqueue(world.place(name), (NAMESPACE, "alice"), "2026-01-01T00:00:00Z")
+        world.fair_queue.bind_job(world.place(name), "a-job")
+    await world.resync.runs()
     await settle()
-    assert world.admission.counts() == (1, 0)
+    assert world.fair_queue.counts() == (1, 0)
 
 
 async def test_a_run_that_came_while_the_list_was_read_keeps_its_place() -> None:
     world = World()
 
     def arrive() -> None:
-        world.admission.note(world.place("new"), (NAMESPACE, "alice"), "2026-01-01T00:00:00Z")
+        world.fair_queue.enqueue(world.place("new"), (NAMESPACE, "alice"), "2026-01-01T00:00:00Z")
 
     world.cluster.meanwhile("list", JOBS, arrive)
-    await world.leader.runs()
-    assert world.admission.counts() == (0, 1)
+    await world.resync.runs()
+    assert world.fair_queue.counts() == (0, 1)
 
 
 async def test_a_server_run_whose_generated_key_is_gone_is_looked_at() -> None:
@@ -131,11 +132,11 @@ async def test_a_server_run_whose_generated_key_is_gone_is_looked_at() -> None:
     run = AgentRun.model_validate(world.cluster.object(RUNS, "alice-web-endpoint", NAMESPACE))
     secret = await world.keys.generated(run, SympoziumInstance.model_validate(instance_object()))
     world.keys.remember(run, secret)
-    await world.leader.api_keys()
+    await world.resync.api_keys()
     await settle()
     assert world.seen == []
     world.cluster.remove(SECRETS, "alice-web-endpoint-web-api-key", NAMESPACE)
-    await world.leader.api_keys()
+    await world.resync.api_keys()
     await settle()
     assert world.seen == [Key("run", NAMESPACE, "alice-web-endpoint")]
 
@@ -143,7 +144,7 @@ async def test_a_server_run_whose_generated_key_is_gone_is_looked_at() -> None:
 async def test_a_list_that_fails_is_repeated() -> None:
     world = World(instance_object())
     world.cluster.refuse("list", RUNS, ApiUnavailable("away"))
-    await world.leader.until_done(world.leader.runs)
+    await world.resync.until_done(world.resync.runs)
     assert world.slept == [1.0]
 
 

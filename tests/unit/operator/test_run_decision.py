@@ -22,9 +22,12 @@ from tests.unit.operator.objects import (
 from sympozium_operator.policy.run_decision import (
     DeleteJob,
     End,
+    Offer,
+    Queue,
     Report,
     RunInput,
     RunLimits,
+    RunSlot,
     Start,
     Wait,
     decide,
@@ -33,7 +36,7 @@ from sympozium_operator.policy.run_decision import (
 )
 
 LIMITS = RunLimits(start_timeout=45, failed_job_retention=600)
-FRESH = RunInput(now=CREATED, limits=LIMITS, run=run(), instance=instance())
+FRESH = RunInput(now=CREATED, limits=LIMITS, run=run(), instance=instance(), slot=RunSlot(admitted=True))
 
 
 def seen(seconds: float = 2, **changes: Any) -> RunInput:
@@ -56,7 +59,50 @@ def message(decision: Any) -> str:
 
 
 def test_a_new_run_is_started() -> None:
-    assert decide(FRESH) == Start(requeue_after=600)
+    assert decide(FRESH) == Start(instance(), served=False, deadline=635)
+
+
+WEB: dict[str, Any] = {"webEndpoint": {"enabled": True}}
+WARM: dict[str, Any] = {"model": {"warmPool": {"size": 1}}}
+QUEUED_7: dict[str, Any] = {"status": {"phase": "Pending", "queuePosition": 7}}
+POSITION_7 = Queue(15, {"phase": "Pending", "queuePosition": 7})
+
+
+@pytest.mark.parametrize(
+    ("slot", "of_run", "of_instance", "expected"),
+    [
+        pytest.param(RunSlot(), {}, {}, Queue(2), id="before its turn it waits"),
+        pytest.param(RunSlot(position=7, requeue_after=15), {}, {}, POSITION_7, id="a new position is written"),
+        pytest.param(RunSlot(position=7, requeue_after=15), QUEUED_7, {}, Queue(15), id="the same position is not"),
+        pytest.param(RunSlot(requeue_after=15), {"timeout": "4s"}, {}, Queue(2), id="never longer than its timeout"),
+        pytest.param(RunSlot(), {}, WEB | WARM, Offer(), id="idle pods are asked before its turn"),
+        pytest.param(RunSlot(admitted=True), {}, WEB | WARM, Offer(), id="and when its turn has come"),
+        pytest.param(RunSlot(offered=True), {}, WEB | WARM, Queue(2), id="once only"),
+        pytest.param(RunSlot(admitted=True), {}, {}, {"served": False}, id="its turn starts it"),
+        pytest.param(RunSlot(admitted=True), {"timeout": "1m"}, {}, {"deadline": 95}, id="with its own timeout"),
+        pytest.param(
+            RunSlot(admitted=True), QUEUED_7, {}, {"status": {"queuePosition": None}}, id="position taken back"
+        ),
+        pytest.param(RunSlot(admitted=True), {}, WEB, {"served": True}, id="served by the web-proxy"),
+        pytest.param(RunSlot(admitted=True), {}, WEB, {"status": {"start": "cold"}}, id="idle pods come too late"),
+        pytest.param(
+            RunSlot(admitted=True, offered=True), {}, WEB | WARM, {"status": {"start": "cold"}}, id="or had it"
+        ),
+        pytest.param(RunSlot(admitted=True, job_known=True), {}, {}, "lost", id="never a second Job"),
+        pytest.param(RunSlot(admitted=True), {"cancel": True}, {}, "cancelled", id="cancelled before its turn"),
+    ],
+)
+def test_a_run_without_a_job_starts_queues_or_is_offered(
+    slot: RunSlot, of_run: dict[str, Any], of_instance: dict[str, Any], expected: Any
+) -> None:
+    decision = decide(seen(2, slot=slot, run=run(**of_run), instance=instance(**of_instance)))
+    if isinstance(expected, str):
+        assert error(decision)[0] == expected
+    elif isinstance(expected, dict):
+        assert isinstance(decision, Start)
+        assert {name: getattr(decision, name) for name in expected} == expected
+    else:
+        assert decision == expected
 
 
 def test_a_run_waits_for_its_instance_and_says_so_once() -> None:
@@ -91,12 +137,14 @@ def test_a_run_that_never_gets_its_turn_times_out() -> None:
 
 
 def test_a_missing_model_secret_ends_the_run_with_its_name() -> None:
-    decision = decide(seen(secret_trouble="there is no Secret keys with the model's API key"))
+    decision = decide(seen(secret_failure="there is no Secret keys with the model's API key"))
     assert error(decision) == ("model_secret_missing", 503)
     assert "Secret keys" in message(decision)
 
 
-@pytest.mark.parametrize("known", [{"started": True}, {"run": run(status={"phase": "Running", "jobName": "q1-x"})}])
+@pytest.mark.parametrize(
+    "known", [{"slot": RunSlot(job_known=True)}, {"run": run(status={"phase": "Running", "jobName": "q1-x"})}]
+)
 def test_a_run_whose_job_is_gone_is_lost_and_never_started_again(known: dict[str, Any]) -> None:
     assert error(decide(seen(**known))) == ("lost", 502)
 

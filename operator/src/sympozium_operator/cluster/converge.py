@@ -40,10 +40,22 @@ async def converge(client: Client, desired: Sequence[Object]) -> list[Object]:
 
 
 async def remove(client: Client, kind: ResourceType, owner: Resource, name: str) -> None:
-    """Delete what an object owns and should not have any more; what belongs to another owner is left alone."""
+    """Delete an object that its owner should no longer have; an object with another controller owner stays."""
     live = await client.find(kind, owner.metadata.namespace, name)
-    if live is not None and controller_uid(live) == owner.metadata.uid:
-        await client.delete(kind, owner.metadata.namespace, name, uid=live["metadata"]["uid"])
+    if live is not None:
+        await remove_found(client, kind, owner, live)
+
+
+async def remove_found(client: Client, kind: ResourceType, owner: Resource, live: Object) -> None:
+    """Delete an object that was just read, if ``owner`` is its controller owner."""
+    if controller_uid(live) == owner.metadata.uid:
+        await delete(client, kind, live)
+
+
+async def delete(client: Client, kind: ResourceType, body: Object) -> None:
+    """Delete this very object, and no later one of the same name."""
+    metadata = body["metadata"]
+    await client.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
 
 
 async def _converge(client: Client, live: Object | None, desired: Object) -> Object:

@@ -61,7 +61,7 @@ def owns(instance: SympoziumInstance, run: AgentRun) -> bool:
     return any(owner.uid == instance.metadata.uid for owner in run.metadata.owner_references)
 
 
-def secret_trouble(secret_name: str | None, provider: str, secret: Object | None) -> ConditionUpdate | None:
+def secret_failure(secret_name: str | None, provider: str, secret: Object | None) -> ConditionUpdate | None:
     """What is wrong with a model's Secret: None if nothing is, or if the model needs none."""
     if secret_name is None:
         return None
@@ -77,7 +77,7 @@ def decide(seen: InstanceInput) -> InstancePlan:
     """The whole plan for an instance."""
     endpoint, installed, accepted = _accepted(seen)
     named = effective.model(seen.instance)
-    trouble = secret_trouble(named.secret, named.provider, seen.secret)
+    trouble = secret_failure(named.secret, named.provider, seen.secret)
     model = trouble or ConditionUpdate(
         "ModelReady", ok=True, reason="SecretFound" if named.secret else "NoSecretNeeded"
     )

@@ -1,4 +1,4 @@
-"""The life of an AgentRun in mode task, as one pure decision: from what was gathered to the one thing to do next."""
+"""Life of an AgentRun in mode task as one pure decision: from what was gathered to the one thing to do next."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,20 +13,20 @@ from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, merged
 
 GRACE = 35
-"""Seconds after the timeout that the agent has for saying so itself, and for delivering an answer that was just in time."""
-LOOK_AFTER = 1
-"""Seconds after which a Job's pod is looked at: most runs have ended by then, and cost nothing more."""
+"""Seconds after the timeout in which the agent may report the timeout itself, or deliver an answer that was just in time."""
+INSPECT_AFTER = 1
+"""Seconds after which a Job's pod is inspected: most runs have ended by then, and cost nothing more."""
 POLL = 2.5
-"""Seconds between looks at a pod that does not run yet."""
+"""Seconds between inspections of a pod that does not run yet."""
 INSTANCE_POLL = 5.0
 CLAIM_PATIENCE = 5.0
-"""Seconds for which the Job of a claimed pod may be missing: the web-proxy may be about to say that the pod left."""
+"""Seconds for which the Job of a claimed pod may be missing: the web-proxy may be about to report that the pod left."""
 OFFER_SECONDS = 0.3
-"""For how long the instance's idle pods may take a run that nobody made for one of them."""
-LINGER = 10
+"""Seconds in which the instance's idle pods may claim a run that was not made for one of them."""
+STOP_SECONDS = 10
 """Seconds that the pod of a failed run has for ending by itself, so that its Job is kept complete."""
-WARM_LINGER = 3
-"""Seconds for which the pod of a warm run stays: taking it down costs a node more than the run did, and a burst goes first."""
+WARM_STOP_SECONDS = 3
+"""Seconds for which the pod of a warm run stays: stopping it costs a node more than the run did, and a burst goes first."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,22 @@ class RunLimits:
 
 
 @dataclass(frozen=True)
+class RunSlot:
+    """Snapshot of a run's slot in the fair queue."""
+
+    admitted: bool = False
+    """The run may make its Job: its turn has come, or came earlier."""
+    position: int | None = None
+    """Place in the queue, the first being 1; None: it is not to be written now."""
+    requeue_after: float = 2.0
+    """Seconds until the position is to be written."""
+    offered: bool = False
+    """Idle pods had the time to claim the run."""
+    job_known: bool = False
+    """This process knows that the run's Job was made."""
+
+
+@dataclass(frozen=True)
 class RunInput:
     """All that the decision may look at."""
 
@@ -45,51 +61,60 @@ class RunInput:
     limits: RunLimits
     run: AgentRun
     instance: SympoziumInstance | None = None
-    secret_trouble: str | None = None
-    """What is wrong with the model's Secret, if one is named."""
+    slot: RunSlot = RunSlot()
+    secret_failure: str | None = None
+    """Reason why the model's Secret cannot be used, if one is named."""
     job: Object | None = None
-    started: bool = False
-    """Whether this process knows that the run's Job was made."""
-    offered: bool = False
-    """Whether idle pods have had the time to take the run."""
     pods: tuple[Object, ...] | None = None
-    """The Job's pods; None: not looked at."""
+    """Pods of the Job; None: they were not inspected."""
     nodes: tuple[Object, ...] = ()
     """All nodes, if the pod has none."""
     warning: str | None = None
-    """The latest Warning event about the Job, or about its pod if it has one."""
+    """Latest Warning event about the Job, or about its pod if it has one."""
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to do now."""
+    """Do nothing now."""
 
     requeue_after: float | None
 
 
 @dataclass(frozen=True)
 class Report:
-    """Write what is known of a run that goes on."""
+    """Write the status of a run that continues."""
 
     status: Object
     requeue_after: float
 
 
 @dataclass(frozen=True)
-class Start:
-    """Make the run's Job, when its turn has come."""
+class Queue:
+    """Wait for the run's turn."""
 
     requeue_after: float
-    """Seconds until the run's time is over, should its turn not come."""
     status: Object | None = None
-    """What takes back that the run waits, if that was said."""
+    """Status with the position in the queue, if the position changed."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """Wait whether an idle pod takes the run."""
+    """Wait briefly for an idle pod to claim the run."""
 
     requeue_after: float = OFFER_SECONDS
+
+
+@dataclass(frozen=True)
+class Start:
+    """Make the run's Job."""
+
+    instance: SympoziumInstance
+    served: bool
+    """The instance has a web endpoint, whose replicas serve the agent API."""
+    deadline: int
+    """Seconds that the Job may be active."""
+    status: Object | None = None
+    """Status that takes back what was written while the run waited."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +127,7 @@ class Adopt:
 
 @dataclass(frozen=True)
 class Restart:
-    """The claimed pod has ended without the run having reached it: it starts cold."""
+    """Delete the claimed pod's Job and start cold, because the pod has ended before the run reached it."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +141,14 @@ class End:
 
 @dataclass(frozen=True)
 class DeleteJob:
-    """The run has ended and its Job is of no more use."""
+    """Delete the Job of an ended run."""
 
 
-Decision = Wait | Report | Start | Offer | Adopt | Restart | End | DeleteJob
+Decision = Wait | Report | Queue | Offer | Start | Adopt | Restart | End | DeleteJob
 
 
 def decide(seen: RunInput) -> Decision:
-    """What to do next with a run in mode task."""
+    """Return what to do next with a run in mode task."""
     if seen.run.ended:
         return _clean_up(seen)
     if seen.run.spec.cancel:
@@ -132,14 +157,14 @@ def decide(seen: RunInput) -> Decision:
 
 
 def should_inspect_pods(run: AgentRun, job: Object, now: datetime) -> bool:
-    """Whether it is time to look at a Job's pod; a claimed one runs already, and what counts is for how long it has had its run."""
+    """Return whether it is time to inspect a Job's pod. A claimed pod runs already: the time since it has its run counts."""
     if run.claimed_pod:  # timestamps are whole seconds: at the second one the run has had at least one
-        return pod_status.job_ended(job) or (now - run.metadata.created).total_seconds() >= 2 * LOOK_AFTER
-    return pod_status.job_ended(job) or _age(job, now) >= LOOK_AFTER
+        return pod_status.job_ended(job) or (now - run.metadata.created).total_seconds() >= 2 * INSPECT_AFTER
+    return pod_status.job_ended(job) or _age(job, now) >= INSPECT_AFTER
 
 
 def should_read_warnings(pod: Object | None, job: Object, now: datetime, limits: RunLimits) -> bool:
-    """Whether Events may be needed to explain what is missing: they are dear to read."""
+    """Return whether Events may be needed to explain what is missing: reading them is expensive."""
     if pod is None:
         return not pod_status.job_ended(job)
     waits = pod_status.started_at(pod) is None and not pod_status.pod_ended(pod)
@@ -147,7 +172,7 @@ def should_read_warnings(pod: Object | None, job: Object, now: datetime, limits:
 
 
 def timeout(run: AgentRun, instance: SympoziumInstance | None) -> int:
-    """Seconds that a run may take; without its instance the default counts."""
+    """Return the seconds that a run may take; without its instance the default counts."""
     if instance is not None:
         return effective.timeout(instance, run)
     default: str = AgentSpec.model_fields["run_timeout"].default
@@ -159,47 +184,69 @@ def _without_job(seen: RunInput) -> Decision:  # noqa: PLR0911 - one line per ru
     left = _left(seen, run.metadata.created)
     if (
         run.claimed_pod
-        and not seen.started
+        and not seen.slot.job_known
         and (age := (seen.now - run.metadata.created).total_seconds()) < CLAIM_PATIENCE
     ):
         return Wait(CLAIM_PATIENCE - age)
-    if seen.started or run.claimed_pod or _was_recorded(run):
+    if seen.slot.job_known or run.claimed_pod or _was_recorded(run):
         return End(agent_protocol.error("lost", "the run's Job is gone; a run is never started twice", 502))
     if left <= 0:
         return End(agent_protocol.error("timeout", "the run's time was over before it could be started", 504))
-    if (trouble := effective.unsupported(run)) is not None:
-        return End(agent_protocol.error("unsupported_parameter", trouble, 400))
+    if (unsupported := effective.unsupported(run)) is not None:
+        return End(agent_protocol.error("unsupported_parameter", unsupported, 400))
     if seen.instance is None:
         missing = f"there is no SympoziumInstance {run.spec.agent_ref} in namespace {run.metadata.namespace}"
         return _report(seen, ConditionUpdate("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
-    if seen.secret_trouble is not None:
-        return End(agent_protocol.error("model_secret_missing", seen.secret_trouble, 503))
+    if seen.secret_failure is not None:
+        return End(agent_protocol.error("model_secret_missing", seen.secret_failure, 503))
     return _to_start(seen, seen.instance, left)
 
 
 def _was_recorded(run: AgentRun) -> bool:
-    """Whether it was said that the run has a Job, other than that of an idle pod which it never reached."""
+    """Return whether the status names a Job of the run, other than that of an idle pod which the run never reached."""
     unreached = run.spec.claim.job_name if run.spec.claim else None
     return run.status.job_name not in (None, unreached)
 
 
 def _to_start(seen: RunInput, instance: SympoziumInstance, left: float) -> Decision:
+    run, slot = seen.run, seen.slot
+    claimable = could_be_claimed(run, instance)
+    if claimable and effective.warm_pool(instance) and not slot.offered:
+        return Offer()
+    if not slot.admitted:
+        moved = slot.position is not None and slot.position != run.status.queue_position
+        status = {"phase": "Pending", "queuePosition": slot.position} if moved else None
+        return Queue(min(left, slot.requeue_after), status)
+    return Start(
+        instance,
+        served=effective.web_endpoint_is_on(instance),
+        deadline=timeout(run, instance) + GRACE,
+        status=_started(seen, claimable=claimable),
+    )
+
+
+def _started(seen: RunInput, *, claimable: bool) -> Object | None:
+    """Return the status that takes back what was written while the run waited, and refuses idle pods from now on."""
     run = seen.run
-    taken_back: Object = {}
+    status: Object = {}
     if run.status.queue_position is not None:
-        taken_back["queuePosition"] = None
+        status["queuePosition"] = None
     if run.status.conditions:
-        taken_back["conditions"] = _conditions(seen, ConditionUpdate("Accepted", ok=True, reason="Accepted"))
-    if could_be_taken(run, instance):
-        if effective.warm_pool(instance) and not seen.offered:
-            return Offer()
-        taken_back["start"] = "cold"
-    return Start(left, taken_back or None)
+        status["conditions"] = _conditions(seen, ConditionUpdate("Accepted", ok=True, reason="Accepted"))
+    if claimable:
+        status["start"] = "cold"
+    return status or None
 
 
-def could_be_taken(run: AgentRun, instance: SympoziumInstance) -> bool:
-    """Whether a web-proxy, which may know of a pool before we do, could give a run that none of them made to an idle pod."""
+def could_be_claimed(run: AgentRun, instance: SympoziumInstance) -> bool:
+    """Return whether a web-proxy may assign the run to an idle pod; the web-proxy may know of a pool before the operator does."""
     return effective.is_claimable(run) and effective.web_endpoint_is_on(instance)
+
+
+def waits_for_capacity(seen: RunInput) -> bool:
+    """Return whether the run's pod waits for room in the cluster, as far as its pods were inspected."""
+    pod = pod_status.job_pod(seen.pods or (), seen.job) if seen.job else None
+    return pod is not None and pod_status.is_unschedulable(pod)
 
 
 def _with_job(seen: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
@@ -220,7 +267,7 @@ def _with_job(seen: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one l
     if left <= 0:
         return End(agent_protocol.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
     if seen.pods is None:
-        return Wait(min(LOOK_AFTER, left))
+        return Wait(min(INSPECT_AFTER, left))
     if is_claimed(seen, job):
         return Adopt(int(_age(job, seen.now) + left) + 1)
     if pod is None:
@@ -235,7 +282,7 @@ def _is_own(seen: RunInput, job: Object) -> bool:
 
 
 def is_claimed(seen: RunInput, job: Object) -> bool:
-    """Whether a Job is that of the run's claimed pod, and still its instance's."""
+    """Return whether a Job is that of the run's claimed pod, and still owned by the instance."""
     owner = pod_status.controller(job)
     instance = owner.get("kind") == INSTANCES.kind and owner.get("name") == seen.run.spec.agent_ref
     return bool(seen.run.claimed_pod) and instance
@@ -272,7 +319,7 @@ def _running(run: AgentRun, job: Object, pod: Object, since: str, left: float) -
 
 
 def _report(seen: RunInput, finding: ConditionUpdate, left: float) -> Decision:
-    """Say why a run waits, if that has not been said."""
+    """Report why a run waits, unless its status says so already."""
     after = min(INSTANCE_POLL, left)
     conditions = _conditions(seen, finding)
     if conditions == [c.model_dump(by_alias=True, exclude_none=True) for c in seen.run.status.conditions]:
@@ -293,17 +340,17 @@ def _clean_up(seen: RunInput) -> Decision:
     status = seen.run.status
     since = (seen.now - parsed(status.completed_at or timestamp(seen.now))).total_seconds()
     if status.phase != "Failed":
-        lingers = status.phase == "Succeeded" and is_claimed(seen, seen.job) and since < WARM_LINGER
-        return Wait(WARM_LINGER - since) if lingers else DeleteJob()
+        lingers = status.phase == "Succeeded" and is_claimed(seen, seen.job) and since < WARM_STOP_SECONDS
+        return Wait(WARM_STOP_SECONDS - since) if lingers else DeleteJob()
     if is_claimed(seen, seen.job):
         return Adopt(int(_age(seen.job, seen.now)) + seen.limits.failed_job_retention)
-    keep = seen.limits.failed_job_retention if pod_status.job_ended(seen.job) else LINGER
+    keep = seen.limits.failed_job_retention if pod_status.job_ended(seen.job) else STOP_SECONDS
     left = keep - since
-    return DeleteJob() if left <= 0 else Wait(min(left, LINGER) if not pod_status.job_ended(seen.job) else left)
+    return DeleteJob() if left <= 0 else Wait(min(left, STOP_SECONDS) if not pod_status.job_ended(seen.job) else left)
 
 
 def _left(seen: RunInput, since: datetime, *, grace: int = 0) -> float:
-    """Seconds until the run's time, and what grace its agent has, is over."""
+    """Return the seconds until the run's timeout, and its agent's grace, are over."""
     limit = timedelta(seconds=timeout(seen.run, seen.instance) + grace)
     return (since + limit - seen.now).total_seconds()
 

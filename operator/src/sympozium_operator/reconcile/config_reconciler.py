@@ -6,7 +6,7 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.config import SympoziumConfig
 from sympozium_api.resources import CONFIGS, GATEWAY_CLASSES, GATEWAYS, INSTANCES, Object
-from sympozium_operator.cluster.converge import converge
+from sympozium_operator.cluster.converge import converge, delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.desired import gateway
 from sympozium_operator.policy import config_plan as policy
@@ -69,8 +69,7 @@ class ConfigReconciler:
         if plan.gateway_wanted:
             await converge(self._client, [gateway.build(seen.config)])
         for body in plan.surplus:
-            metadata = body["metadata"]
-            await self._client.delete(GATEWAYS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+            await delete(self._client, GATEWAYS, body)
 
     async def _report(self, config: SympoziumConfig, plan: policy.ConfigPlan) -> None:
         before = config.status.model_dump(by_alias=True, exclude_none=True)

@@ -38,7 +38,7 @@ class InstanceReconciler:
     routes: RouteReconciler
     skills: SkillGatherer
     pools: PoolReconciler
-    turns: Callable[[tuple[str, str]], tuple[Key, ...]]
+    next_runs: Callable[[tuple[str, str]], tuple[Key, ...]]
     """The runs of an instance whose turn has come: its limit may have been raised."""
 
     async def reconcile(self, key: Key) -> Result:
@@ -56,7 +56,7 @@ class InstanceReconciler:
         also = [server] if plan.server_wanted or seen.server else []
         if seen.pool or seen.instance.status.warm_pool:
             also.append(Key("pool", key.namespace, key.name))
-        return Result(requeue_after=plan.requeue_after, enqueue=(*also, *self.turns((key.namespace, key.name))))
+        return Result(requeue_after=plan.requeue_after, enqueue=(*also, *self.next_runs((key.namespace, key.name))))
 
     async def _gather(self, instance: SympoziumInstance) -> policy.InstanceInput:
         namespace, name = instance.key

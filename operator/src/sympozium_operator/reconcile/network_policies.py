@@ -8,9 +8,8 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import NETWORK_POLICIES, SERVICES, Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.cluster.converge import converge
+from sympozium_operator.cluster.converge import converge, remove
 from sympozium_operator.desired import network_policy
-from sympozium_operator.policy.pod_status import controller_uid
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class NetworkPolicies:
         """Those of an instance's agents."""
         if self.egress is None:
             for name in names.agent_policies(instance.metadata.name):
-                await self._retract(instance, name)
+                await remove(self.client, NETWORK_POLICIES, instance, name)
             return
         services = await self._services(instance)
         await converge(self.client, network_policy.agent_policies(instance, self.egress, services))
@@ -33,15 +32,9 @@ class NetworkPolicies:
     async def of_server(self, run: AgentRun, deployment: Object) -> None:
         """That of a web-proxy, made from its Deployment as desired."""
         if self.egress is None:
-            await self._retract(run, names.server(run.metadata.name))
+            await remove(self.client, NETWORK_POLICIES, run, names.server(run.metadata.name))
             return
         await converge(self.client, [network_policy.server_policy(run, deployment)])
-
-    async def _retract(self, owner: SympoziumInstance | AgentRun, name: str) -> None:
-        namespace = owner.metadata.namespace
-        live = await self.client.find(NETWORK_POLICIES, namespace, name)
-        if live is not None and controller_uid(live) == owner.metadata.uid:
-            await self.client.delete(NETWORK_POLICIES, namespace, name, uid=live["metadata"]["uid"])
 
     async def _services(self, instance: SympoziumInstance) -> network_policy.Services:
         """The Services that the instance's addresses stand for."""

@@ -15,6 +15,7 @@ from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance, WarmPool
 from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS, Object
 from sympozium_api.run import NOT_ENDED, AgentRun
+from sympozium_operator.cluster.converge import delete
 from sympozium_operator.desired import agent_job as desired_job
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.policy import pod_status as pod_policy
@@ -149,7 +150,7 @@ class PoolReconciler:
     async def _delete(self, job: Object) -> None:
         metadata = job["metadata"]
         self._made.pop((metadata["namespace"], metadata["name"]), None)
-        await self.client.delete(JOBS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+        await delete(self.client, JOBS, job)
 
     async def _refill(
         self, instance: SympoziumInstance, pool: WarmPool, missing: int, demand: PoolSizer

@@ -10,11 +10,10 @@ from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONFIGS, HTTP_ROUTES, Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.cluster.converge import converge
+from sympozium_operator.cluster.converge import converge, remove_found
 from sympozium_operator.desired import http_route as desired
 from sympozium_operator.policy import route_decision as policy
 from sympozium_operator.policy.conditions import ConditionUpdate
-from sympozium_operator.policy.pod_status import controller_uid
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,8 @@ class RouteReconciler:
 
     async def _remove(self, seen: policy.RouteInput) -> None:
         """The route goes, if it is the server run's own."""
-        if seen.live is None or seen.server is None or controller_uid(seen.live) != seen.server.metadata.uid:
-            return
-        metadata = seen.live["metadata"]
-        await self.client.delete(HTTP_ROUTES, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+        if seen.live is not None and seen.server is not None:
+            await remove_found(self.client, HTTP_ROUTES, seen.server, seen.live)
 
 
 def _endpoint(instance: SympoziumInstance) -> EffectiveWebEndpoint | None:

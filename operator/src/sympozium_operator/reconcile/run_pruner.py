@@ -10,6 +10,7 @@ from sympozium_api.clock import Clock, parsed
 from sympozium_api.names import ANNOTATION_DISCARDED, LABEL_INSTANCE
 from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import ENDED, AgentRun
+from sympozium_operator.cluster.converge import delete
 
 
 def surplus(ended: Iterable[Object], *, now: datetime, retention: int, kept: int) -> list[Object]:
@@ -44,7 +45,7 @@ class RunPruner:
         """One round; metadata is all that is listed, for ended runs may hold gigabytes."""
         ended = [run for scope in self.scopes for run in await self.client.metadata(RUNS, scope, fieldSelector=ENDED)]
         for run in filter(_is_discarded, ended):
-            await self._delete(run["metadata"])
+            await delete(self.client, RUNS, run)
         ended = [run for run in ended if not _is_discarded(run)]
         too_many = {
             run["metadata"]["uid"] for run in surplus(ended, now=self.clock.now(), retention=2**31, kept=self.kept)
@@ -52,10 +53,7 @@ class RunPruner:
         for run in surplus(ended, now=self.clock.now(), retention=self.retention, kept=self.kept):
             metadata = run["metadata"]
             if metadata["uid"] in too_many or await self._is_over(metadata):
-                await self._delete(metadata)
-
-    async def _delete(self, metadata: Object) -> None:
-        await self.client.delete(RUNS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+                await delete(self.client, RUNS, run)
 
     async def _is_over(self, metadata: Object) -> bool:
         raw = await self.client.find(RUNS, metadata["namespace"], metadata["name"])

@@ -1,4 +1,4 @@
-"""AgentRuns in mode task: gather, decide, act. The only place that makes Jobs."""
+"""Reconciler of AgentRuns in mode task: gather, decide, act. Only here are Jobs of runs made."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,140 +12,160 @@ from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import EVENTS, INSTANCES, JOBS, NODES, PODS, RUNS, SECRETS, Object
 from sympozium_api.run import AgentRun
+from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
-from sympozium_operator.desired import agent_job as desired_job
+from sympozium_operator.desired import agent_job
 from sympozium_operator.operator_metrics import OperatorMetrics
-from sympozium_operator.policy import event_messages
-from sympozium_operator.policy import pod_status as pod_policy
+from sympozium_operator.policy import event_messages, pod_status
 from sympozium_operator.policy import run_decision as policy
-from sympozium_operator.policy.instance_plan import secret_trouble
+from sympozium_operator.policy.instance_plan import secret_failure
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
-from sympozium_operator.result import DONE, Key, Result, RetryLater
-from sympozium_operator.scheduling.fair_queue import SHOW_AFTER, Admission, Run
+from sympozium_operator.result import Key, Result, RetryLater
+from sympozium_operator.scheduling.fair_queue import FairQueue, RunKey
+
+READ_AGAIN = Result(requeue_after=0.05)
+"""Somebody else changed the run or its Job since they were read: read both again and decide anew."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class RunReconciler:
-    """Reconciles runs in mode task."""
+    """Reconciles runs in mode task. The fair queue is fed once before gathering and once after acting."""
 
     client: Client
     clock: Clock
-    admission: Admission
+    fair_queue: FairQueue
     metrics: OperatorMetrics
     events: EventRecorder
-    agent: desired_job.AgentPod
+    agent: agent_job.AgentPod
     limits: policy.RunLimits
     pools: PoolReconciler
 
     async def reconcile(self, run: AgentRun) -> Result:
-        """One look at a run that was just read."""
-        if not run.ended:
-            key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
-            if self.admission.note(place(run), _instance(run), run.accepted_at, key_id=key_id):
-                self.pools.arrived(run)
-        claims = run.claimed_pod is not None and self.pools.claim(run)
-        was_full = self.admission.full
+        """Reconcile a run that was just read."""
+        claims = self._announce(run)
+        was_full = self.fair_queue.cluster_full
         seen = await self._gather(run)
-        outcome = await self._act(seen, policy.decide(seen))
-        if run.claimed_pod is None or (run.ended and outcome.requeue_after is None):
+        decision = policy.decide(seen)
+        result = None
+        try:
+            result = await self._act(seen, decision)
+        finally:  # a Job that was found is known, whatever became of acting
+            self._record(seen, decision, result)
+        if run.ended:
+            result = await self._release(seen, result)
+        if run.claimed_pod is None or (run.ended and result.requeue_after is None):
             self.pools.release(*run.key)
-        if was_full and not self.admission.full:
-            return replace(outcome, enqueue=_keys(self.admission.turns()))
-        return replace(outcome, enqueue=(*outcome.enqueue, Key("pool", *_instance(run)))) if claims else outcome
-
-    async def _act(self, seen: policy.RunInput, decision: policy.Decision) -> Result:  # noqa: PLR0911 - one line per decision
-        run = seen.run
-        match decision:
-            case policy.Start():
-                return await self._start(seen, decision)
-            case policy.End():
-                return await self._end(seen, decision)
-            case policy.Report():
-                await self._write(run, decision.status)
-                return Result(requeue_after=decision.requeue_after)
-            case policy.DeleteJob():
-                return await self._delete_job(seen)
-            case policy.Offer():
-                self.admission.offer(place(run))
-                return Result(requeue_after=decision.requeue_after)
-            case policy.Adopt():
-                return await self._adopt(seen, decision)
-            case policy.Restart():
-                return await self._restart(seen)
-            case policy.Wait():
-                return await self._left(seen, decision.requeue_after)
+        if was_full and not self.fair_queue.cluster_full:
+            return replace(result, enqueue=_keys(self.fair_queue.next_of_all()))
+        return replace(result, enqueue=(*result.enqueue, Key("pool", *_instance(run)))) if claims else result
 
     def gone(self, key: Key) -> Result:
-        """A run that does not exist any more leaves its place."""
+        """Release the slot of a run that does not exist any more."""
         self.pools.release(key.namespace, key.name)
-        self.admission.release_named(key.namespace, key.name)
-        return Result(enqueue=_keys(self.admission.turns()))
+        self.fair_queue.release_named(key.namespace, key.name)
+        return Result(enqueue=_keys(self.fair_queue.next_of_all()))
 
-    def turns(self, instance: tuple[str, str]) -> tuple[Key, ...]:
-        """The runs of an instance whose turn has come."""
-        return _keys(self.admission.next(instance))
+    def next_runs(self, instance: tuple[str, str]) -> tuple[Key, ...]:
+        """Return the runs of an instance whose turn has come."""
+        return _keys(self.fair_queue.next(instance))
+
+    # Scheduling.
+
+    def _announce(self, run: AgentRun) -> bool:
+        """Enqueue the run, and record the Job that it claims; return whether the claim is new."""
+        if not run.ended:
+            key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
+            if self.fair_queue.enqueue(run_key(run), _instance(run), run.accepted_at, key_id=key_id):
+                self.pools.arrived(run)
+        return run.claimed_pod is not None and self.pools.claim(run)
+
+    def _slot(self, run: AgentRun, instance: SympoziumInstance | None, now: float) -> policy.RunSlot:
+        return self.fair_queue.slot(
+            run_key(run),
+            job=run.job_name,
+            limit=instance.spec.max_concurrent_runs if instance else 0,
+            waited=now - run.metadata.created.timestamp(),
+            now=now,
+        )
+
+    def _record(self, seen: policy.RunInput, decision: policy.Decision, result: Result | None) -> None:
+        """Tell the fair queue what was found, and what was done: ``result`` is None if acting failed."""
+        run, key = seen.run, run_key(seen.run)
+        if run.ended:
+            return
+        if seen.instance is not None:
+            self.fair_queue.set_limit(_instance(run), seen.instance.spec.max_concurrent_runs)
+        if seen.job is not None:
+            self.fair_queue.bind_job(key, seen.job["metadata"]["name"])
+        if seen.pods is not None:
+            self.fair_queue.set_waiting_for_capacity(key, waits=policy.waits_for_capacity(seen))
+        match decision:
+            case policy.Start() if result not in (None, READ_AGAIN):
+                self.fair_queue.bind_job(key, run.job_name)
+                self.metrics.started(run, self.clock.now())
+                self.pools.started_cold()
+            case policy.Offer():
+                self.fair_queue.mark_offered(key)
+            case policy.Queue() if seen.slot.position is not None:
+                self.fair_queue.mark_shown(key, seen.now.timestamp())
+
+    async def _release(self, seen: policy.RunInput, result: Result) -> Result:
+        """Release an ended run's slot; on the first call, record metrics and emit its Event."""
+        run = seen.run
+        if not self.fair_queue.release(run_key(run)):
+            return result
+        self.metrics.ended(run, seen.job)
+        error = run.status.error
+        log.info("run ended", **logs.run_fields(run), phase=run.status.phase, error=error.type if error else None)
+        if message := event_messages.of_run(run):
+            await self.events.emit(run, message)
+        return replace(result, enqueue=_keys(self.fair_queue.next_of_all()))
 
     # Gather.
 
     async def _gather(self, run: AgentRun) -> policy.RunInput:
-        namespace = run.metadata.namespace
-        job_name = run.job_name
-        now = self.clock.now()
+        namespace, now = run.metadata.namespace, self.clock.now()
         if run.ended:
-            job = await self.client.find(JOBS, namespace, job_name)
+            job = await self.client.find(JOBS, namespace, run.job_name)
             return policy.RunInput(now, self.limits, run, job=job)
         raw, job = await asyncio.gather(
             self.client.find(INSTANCES, namespace, run.spec.agent_ref),
-            self.client.find(JOBS, namespace, job_name),
+            self.client.find(JOBS, namespace, run.job_name),
         )
         instance = SympoziumInstance.model_validate(raw) if raw else None
         if job is not None:
-            self.admission.start(place(run), job_name)
             return await self._gather_pods(policy.RunInput(now, self.limits, run, instance, job=job), job)
-        return policy.RunInput(
-            now=now,
-            limits=self.limits,
-            run=run,
-            instance=instance,
-            secret_trouble=await self._secret_trouble(run, instance) if instance else None,
-            started=self.admission.started(place(run), job_name),
-            offered=self.admission.offered(place(run)),
-        )
+        failure = await self._secret_failure(run, instance) if instance else None
+        # The slot is read last: between it and the decision nothing else may happen.
+        slot = self._slot(run, instance, now.timestamp())
+        return policy.RunInput(now, self.limits, run, instance, slot=slot, secret_failure=failure)
 
-    async def _secret_trouble(self, run: AgentRun, instance: SympoziumInstance) -> str | None:
+    async def _secret_failure(self, run: AgentRun, instance: SympoziumInstance) -> str | None:
         model = effective.model(instance, run)
         if model.secret is None:
             return None
         secret = await self.client.find(SECRETS, run.metadata.namespace, model.secret)
-        found = secret_trouble(model.secret, model.provider, secret)
-        return found.message if found else None
+        failure = secret_failure(model.secret, model.provider, secret)
+        return failure.message if failure else None
 
     async def _gather_pods(self, seen: policy.RunInput, job: Object) -> policy.RunInput:
         if not policy.should_inspect_pods(seen.run, job, seen.now):
             return seen
         namespace = seen.run.metadata.namespace
         selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
-        found = await self.client.list(PODS, namespace, labelSelector=selector)
-        pod = pod_policy.job_pod(found, job)
-        unplaced = pod is not None and pod_policy.is_unschedulable(pod)
-        self.admission.unplaced(place(seen.run), waits=unplaced)
-        return policy.RunInput(
-            now=seen.now,
-            limits=seen.limits,
-            run=seen.run,
-            instance=seen.instance,
-            job=job,
-            pods=tuple(found),
-            nodes=await self._nodes() if unplaced else (),
-            warning=await self._warning(pod or job, namespace)
-            if policy.should_read_warnings(pod, job, seen.now, seen.limits)
-            else None,
-        )
+        pods = tuple(await self.client.list(PODS, namespace, labelSelector=selector))
+        pod = pod_status.job_pod(pods, job)
+        seen = replace(seen, pods=pods)
+        if policy.waits_for_capacity(seen):
+            seen = replace(seen, nodes=await self._nodes())
+        if policy.should_read_warnings(pod, job, seen.now, seen.limits):
+            seen = replace(seen, warning=await self._warning(pod or job, namespace))
+        return seen
 
     async def _nodes(self) -> tuple[Object, ...]:
-        """All nodes; none where they are not ours to see: then nobody can say that a pod will never fit (decision 0017)."""
+        """Return all nodes; none if the operator may not list them: then nothing shows that a pod never fits (decision 0017)."""
         try:
             return tuple(await self.client.list(NODES, None))
         except ApiError as error:
@@ -161,79 +181,75 @@ class RunReconciler:
 
     # Act.
 
-    async def _start(self, seen: policy.RunInput, decision: policy.Start) -> Result:
-        run, instance = seen.run, seen.instance
-        if instance is None or not self.admission.admit(place(run), instance.spec.max_concurrent_runs):
-            return await self._wait(seen, decision)
-        body = desired_job.build(
-            run,
-            instance,
-            self.agent,
-            served=effective.web_endpoint_is_on(instance),
-            deadline=policy.timeout(run, instance) + policy.GRACE,
-        )
+    async def _act(self, seen: policy.RunInput, decision: policy.Decision) -> Result:  # noqa: PLR0911 - one line per decision
+        match decision:
+            case policy.Start():
+                return await self._start(seen.run, decision)
+            case policy.Queue() | policy.Report():
+                if decision.status:
+                    await self._write(seen.run, decision.status)
+                return Result(requeue_after=decision.requeue_after)
+            case policy.End():
+                return await self._end(seen, decision)
+            case policy.DeleteJob():
+                await delete(self.client, JOBS, _job(seen))
+                return Result()
+            case policy.Adopt():
+                return await self._adopt(seen, decision)
+            case policy.Restart():
+                return await self._restart(seen)
+            case policy.Wait() | policy.Offer():
+                return Result(requeue_after=decision.requeue_after)
+
+    async def _start(self, run: AgentRun, decision: policy.Start) -> Result:
+        self.fair_queue.admit(run_key(run))  # before the first await: no other run may find the place free
+        body = agent_job.build(run, decision.instance, self.agent, served=decision.served, deadline=decision.deadline)
         if decision.status and not await self._write(run, decision.status):
-            return Result(requeue_after=0.05)
+            return READ_AGAIN
         try:
             await self.client.create(JOBS, run.metadata.namespace, body)
         except ApiError as error:
             if not error.already_exists:
                 raise
-            return Result(requeue_after=0.05)  # made by the leader before us: the next look checks whose it is
-        self.admission.start(place(run), body["metadata"]["name"])
-        self.metrics.started(run, self.clock.now())
-        self.pools.started_cold()
-        return Result(requeue_after=policy.LOOK_AFTER)
+            return READ_AGAIN  # the previous leader made it: the next reconcile checks its owner
+        return Result(requeue_after=policy.INSPECT_AFTER)
 
     async def _adopt(self, seen: policy.RunInput, decision: policy.Adopt) -> Result:
-        """The Job of the claimed pod becomes the run's: it goes with the run, and is found by its label."""
-        if seen.job is None:
-            raise RetryLater("no Job to adopt")
-        metadata = seen.job["metadata"]
-        patch = desired_job.adoption(seen.run, deadline=decision.deadline)
+        """Make the claimed pod's Job the run's own: owned by the run, and found by its label."""
+        metadata = _job(seen)["metadata"]
+        patch = agent_job.adoption(seen.run, deadline=decision.deadline)
         patch["metadata"]["uid"] = metadata["uid"]
         await self.client.patch(JOBS, metadata["namespace"], metadata["name"], patch)
-        return await self._left(seen, 0.05)
+        return READ_AGAIN
 
     async def _restart(self, seen: policy.RunInput) -> Result:
-        """The claimed pod is of no more use: its Job goes, and the run gets one of its own, if nobody ended it meanwhile."""
-        if await self._write(seen.run, {"start": "cold"}) and seen.job is not None:
-            await self._delete(seen.job)
-        return Result(requeue_after=0.05)
-
-    async def _wait(self, seen: policy.RunInput, decision: policy.Start) -> Result:
-        """The run's turn has not come; one that waits for longer is told its place in the line."""
-        run, now = seen.run, seen.now
-        patience = SHOW_AFTER - (now - run.metadata.created).total_seconds()
-        if patience > 0:
-            return Result(requeue_after=min(decision.requeue_after, patience))
-        if self.admission.is_to_be_shown(place(run), now.timestamp()):
-            position = self.admission.position(place(run))
-            if position != run.status.queue_position:
-                await self._write(run, {"phase": "Pending", "queuePosition": position})
-        return Result(requeue_after=min(decision.requeue_after, self.admission.show_every(place(run))))
+        """Delete the Job of the claimed pod unless the run has ended meanwhile; the next reconcile makes a Job for the run."""
+        if await self._write(seen.run, {"start": "cold"}):
+            await delete(self.client, JOBS, _job(seen))
+        return READ_AGAIN
 
     async def _end(self, seen: policy.RunInput, decision: policy.End) -> Result:
         run, pod = seen.run, decision.pod
-        live = await self.client.find(RUNS, *run.key)
-        if live is None or AgentRun.model_validate(live).ended:
-            return Result(requeue_after=0.05)  # somebody ended it since we read it: the next look cleans up
+        if await self._has_ended(run):
+            return READ_AGAIN
         job_name = seen.job["metadata"]["name"] if seen.job else run.status.job_name
         status = terminal_status.status_of(
             decision.record,
             job_name=job_name,
             pod_name=pod["metadata"]["name"] if pod else run.status.pod_name,
-            started_at=run.status.started_at or (pod_policy.started_at(pod) if pod else None),
+            started_at=run.status.started_at or (pod_status.started_at(pod) if pod else None),
             now=self.clock.now(),
             start=run.status.start or (run.start_kind if seen.job or run.claimed_pod else None),
         )
         await self._write(run, status)
         if decision.delete_job and seen.job is not None:
-            await self._delete(seen.job)
-        return Result(requeue_after=0.5)  # the next look counts and cleans up, should the event be missed
+            await delete(self.client, JOBS, seen.job)
+        return Result(
+            requeue_after=0.5
+        )  # should the event be missed, the next reconcile releases the slot and cleans up
 
     async def _write(self, run: AgentRun, status: Object) -> bool:
-        """Write a status; False: the run has ended, or is gone, and what is there stands."""
+        """Write a status; return False if the run has ended or is gone: then nothing was written."""
         try:
             await self.client.patch(RUNS, *run.key, {"status": status}, subresource="status")
         except ApiError as error:
@@ -248,37 +264,21 @@ class RunReconciler:
         live = await self.client.find(RUNS, *run.key)
         return live is None or AgentRun.model_validate(live).ended
 
-    async def _delete_job(self, seen: policy.RunInput) -> Result:
-        if seen.job is None:
-            raise RetryLater("no Job to delete")
-        await self._delete(seen.job)
-        return await self._left(seen, None)
 
-    async def _delete(self, job: Object) -> None:
-        metadata = job["metadata"]
-        await self.client.delete(JOBS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
-
-    async def _left(self, seen: policy.RunInput, after: float | None) -> Result:
-        """A run that has ended leaves its place; when it does, it is counted and told of, whoever ended it."""
-        run = seen.run
-        if not run.ended or not self.admission.release(place(run)):
-            return Result(requeue_after=after) if after is not None else DONE
-        self.metrics.ended(run, seen.job)
-        error = run.status.error
-        log.info("run ended", **logs.run_fields(run), phase=run.status.phase, error=error.type if error else None)
-        if told := event_messages.of_run(run):
-            await self.events.emit(run, told)
-        return Result(requeue_after=after, enqueue=_keys(self.admission.turns()))
-
-
-def _keys(runs: Iterable[Run]) -> tuple[Key, ...]:
-    return tuple(Key("run", namespace, name) for namespace, name, _ in runs)
-
-
-def place(run: AgentRun) -> Run:
-    """A run as the admission knows it."""
+def run_key(run: AgentRun) -> RunKey:
+    """Return the key of a run in the fair queue."""
     return (*run.key, run.metadata.uid)
+
+
+def _keys(runs: Iterable[RunKey]) -> tuple[Key, ...]:
+    return tuple(Key("run", namespace, name) for namespace, name, _ in runs)
 
 
 def _instance(run: AgentRun) -> tuple[str, str]:
     return run.metadata.namespace, run.spec.agent_ref
+
+
+def _job(seen: policy.RunInput) -> Object:
+    if seen.job is None:
+        raise RetryLater("the decision is about a Job that was not found")
+    return seen.job

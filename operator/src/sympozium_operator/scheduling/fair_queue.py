@@ -1,9 +1,9 @@
-"""Which runs of an instance may have a Job now: at most ``maxConcurrentRuns``, fair among API keys, first come, first served.
+"""Queue of the runs of each instance: at most ``maxConcurrentRuns`` have a Job, fair among API keys, first come, first served.
 
-Whose turn it is: the run of the key that has the fewest runs before it, going on or waiting; of those the oldest one. So a
-key that asks for a hundred times more than the others makes only its own runs wait.
+Next is the run of the key with the fewest runs before it, active or queued; of those the oldest one. So a key that sends a hundred
+times more requests than the others makes only its own runs wait.
 
-Held in the leader's memory only; the Jobs in the cluster are the record from which it is made again.
+The queue lives in the leader's memory only. The Jobs in the cluster are the record from which the next leader rebuilds it.
 """
 
 import bisect
@@ -14,191 +14,200 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import NamedTuple
 
-SHOW_AFTER = 2.0
-"""Seconds that a run waits before its position is written: most wait less, and cost no write."""
-SHOW_EVERY = 15.0
+from sympozium_operator.policy.run_decision import RunSlot
 
-Instance = tuple[str, str]
+SHOW_AFTER = 2.0
+"""Seconds that a run waits before its position is written: most runs wait less, and cost no write."""
+SHOW_EVERY = 15.0
+"""Least seconds between two writes of a run's position."""
+
+InstanceKey = tuple[str, str]
 """Namespace and name."""
-Run = tuple[str, str, str]
+RunKey = tuple[str, str, str]
 """Namespace, name and uid."""
 
 
 class _Ticket(NamedTuple):
-    """What orders the runs of one key."""
+    """Order among the runs of one key."""
 
     created: str
     arrival: int
-    run: Run
+    run: RunKey
 
 
 @dataclass
-class _Place:
-    """A run's place: it waits, may make its Job, or has made it."""
+class _Slot:
+    """State of one run: queued, admitted, or with a Job."""
 
-    instance: Instance
+    instance: InstanceKey
     key_id: str
     ticket: _Ticket
     admitted: bool = False
     job: str | None = None
-    """The run's Job, once it is known to have been made."""
+    """The run's Job, once the operator knows that it was made."""
     offered: bool = False
     shown_at: float = float("-inf")
 
 
-class Admission:
-    """The places of all runs that have not ended."""
+class FairQueue:
+    """Slots of all runs that have not ended."""
 
     def __init__(self) -> None:
-        self._places: dict[Run, _Place] = {}
-        self._active: dict[Instance, set[Run]] = defaultdict(set)
-        self._waiting: dict[Instance, dict[str, list[_Ticket]]] = defaultdict(dict)
-        """The lines of each instance, one per key; no line is empty."""
-        self._limits: dict[Instance, int] = {}
-        """As each instance had it when one of its runs last asked."""
-        self._unplaced: set[Run] = set()
-        """Runs whose pods wait for room in the cluster: while there are any, nobody else is admitted."""
+        self._slots: dict[RunKey, _Slot] = {}
+        self._active: dict[InstanceKey, set[RunKey]] = defaultdict(set)
+        self._queues: dict[InstanceKey, dict[str, list[_Ticket]]] = defaultdict(dict)
+        """Queued runs of each instance, one list per key; no list is empty."""
+        self._limits: dict[InstanceKey, int] = {}
+        """``maxConcurrentRuns`` of each instance, as one of its runs last saw it."""
+        self._waiting_for_capacity: set[RunKey] = set()
+        """Runs whose pods wait for room in the cluster: while there are any, no other run is admitted."""
         self._arrivals = count()
 
-    def note(self, run: Run, instance: Instance, created: str, *, key_id: str = "") -> bool:
-        """A run that has not ended is there; from its first note on it has its place in the line of its key. Whether it is new."""
-        is_new = run not in self._places
+    def enqueue(self, run: RunKey, instance: InstanceKey, created: str, *, key_id: str = "") -> bool:
+        """Add a run that has not ended to the queue of its key; return whether the run is new."""
+        is_new = run not in self._slots
         if is_new:
             ticket = _Ticket(created, next(self._arrivals), run)
-            self._places[run] = _Place(instance, key_id, ticket)
-            bisect.insort(self._waiting[instance].setdefault(key_id, []), ticket)
+            self._slots[run] = _Slot(instance, key_id, ticket)
+            bisect.insort(self._queues[instance].setdefault(key_id, []), ticket)
         return is_new
 
-    def admit(self, run: Run, limit: int) -> bool:
-        """Whether a noted run may make its Job: it has been admitted, or its turn has come.
+    def slot(self, run: RunKey, *, job: str, limit: int, waited: float, now: float) -> RunSlot:
+        """Return what a decision may know of a run, without changing anything.
 
-        Nobody's turn comes while a pod waits for room: more of them would only wait together, and the scheduler would take
-        them in no order.
+        ``job`` is the name that the run's Job has or would have, ``limit`` its instance's ``maxConcurrentRuns``, ``waited`` the
+        seconds since its creation.
         """
-        place = self._places[run]
-        self._limits[place.instance] = limit
-        if not place.admitted and run in self.next(place.instance):
-            self._take(run, place)
-        return place.admitted
+        slot = self._slots.get(run)
+        if slot is None:
+            return RunSlot()
+        every = self._show_every(slot.instance)
+        due = not slot.admitted and waited >= SHOW_AFTER and now - slot.shown_at >= every
+        return RunSlot(
+            admitted=slot.admitted or run in self._next(slot.instance, limit),
+            position=self.position(run) if due else None,
+            requeue_after=every if waited >= SHOW_AFTER else SHOW_AFTER - waited,
+            offered=slot.offered,
+            job_known=slot.job == job,
+        )
 
-    def unplaced(self, run: Run, *, waits: bool) -> None:
-        """Whether the pod of a started run waits for room in the cluster."""
-        if waits and run in self._places:
-            self._unplaced.add(run)
+    def set_limit(self, instance: InstanceKey, limit: int) -> None:
+        """Remember an instance's ``maxConcurrentRuns``."""
+        self._limits[instance] = limit
+
+    def admit(self, run: RunKey) -> None:
+        """Let a run occupy one of its instance's places: its turn has come."""
+        slot = self._slots[run]
+        if not slot.admitted:
+            slot.admitted = True
+            self._dequeue(slot)
+            self._active[slot.instance].add(run)
+
+    def bind_job(self, run: RunKey, job: str) -> None:
+        """Record a run's Job: the run keeps its place whatever the limit is, and never gets a second Job."""
+        if run in self._slots:
+            self.admit(run)
+            self._slots[run].job = job
+
+    def mark_offered(self, run: RunKey) -> None:
+        """Record that idle pods had the time to claim the run."""
+        self._slots[run].offered = True
+
+    def mark_shown(self, run: RunKey, now: float) -> None:
+        """Record that the run's position was written, or had not changed."""
+        self._slots[run].shown_at = now
+
+    def set_waiting_for_capacity(self, run: RunKey, *, waits: bool) -> None:
+        """Record whether the pod of a run with a Job waits for room in the cluster."""
+        if waits and run in self._slots:
+            self._waiting_for_capacity.add(run)
         else:
-            self._unplaced.discard(run)
+            self._waiting_for_capacity.discard(run)
 
     @property
-    def full(self) -> bool:
-        """Whether the cluster has no room for another pod."""
-        return bool(self._unplaced)
+    def cluster_full(self) -> bool:
+        """True while the cluster has no room for another pod.
 
-    def turns(self) -> list[Run]:
-        """Whose turn it is, of all instances."""
-        return [run for instance in list(self._waiting) for run in self.next(instance)]
+        No run is admitted then: more pods would only wait together, and the scheduler would place them in no order.
+        """
+        return bool(self._waiting_for_capacity)
 
-    def start(self, run: Run, job: str) -> None:
-        """The noted run has this Job: it holds its place whatever the limit is now, and never gets a second one."""
-        place = self._places[run]
-        if not place.admitted:
-            self._take(run, place)
-        place.job = job
-
-    def started(self, run: Run, job: str) -> bool:
-        """Whether this Job of the run is known to have been made."""
-        return run in self._places and self._places[run].job == job
-
-    def offer(self, run: Run) -> None:
-        """Idle pods have had the time to take the run."""
-        self._places[run].offered = True
-
-    def offered(self, run: Run) -> bool:
-        """Whether they have."""
-        return run in self._places and self._places[run].offered
-
-    def release(self, run: Run) -> bool:
-        """The run has ended or is gone; whether it had a place."""
-        place = self._places.pop(run, None)
-        if place is None:
+    def release(self, run: RunKey) -> bool:
+        """Remove a run that has ended or is gone; return whether it had a slot."""
+        slot = self._slots.pop(run, None)
+        if slot is None:
             return False
-        self._unplaced.discard(run)
-        if not place.admitted:
-            self._leave_line(place)
+        self._waiting_for_capacity.discard(run)
+        if not slot.admitted:
+            self._dequeue(slot)
             return True
-        self._active[place.instance].discard(run)
-        if not self._active[place.instance]:
-            del self._active[place.instance]
+        self._active[slot.instance].discard(run)
+        if not self._active[slot.instance]:
+            del self._active[slot.instance]
         return True
 
     def release_named(self, namespace: str, name: str) -> None:
-        """There is no run of this name any more."""
-        for run in [run for run in self._places if run[:2] == (namespace, name)]:
+        """Remove every run of this name, because none exists."""
+        for run in [run for run in self._slots if run[:2] == (namespace, name)]:
             self.release(run)
 
-    def next(self, instance: Instance) -> list[Run]:
-        """Whose turn it is: the first ones in the line, as many as places are free."""
-        if self._unplaced:
-            return []
-        free = self._limits.get(instance, 1) - len(self._active.get(instance, ()))
-        return list(islice(self._order(instance), max(free, 0)))
+    def next(self, instance: InstanceKey) -> list[RunKey]:
+        """Return the first queued runs of an instance, as many as it has places free."""
+        return self._next(instance, self._limits.get(instance, 1))
 
-    def position(self, run: Run) -> int:
-        """A waiting run's place in the line of its instance, the first one being 1."""
-        return next(at for at, waiting in enumerate(self._order(self._places[run].instance), 1) if waiting == run)
+    def next_of_all(self) -> list[RunKey]:
+        """Return ``next`` of every instance."""
+        return [run for instance in list(self._queues) for run in self.next(instance)]
 
-    def show_every(self, run: Run) -> float:
-        """Seconds between looks at a waiting run's position: at most ten a second in all, however long the line is."""
-        lines = self._waiting[self._places[run].instance]
-        return max(SHOW_EVERY, sum(map(len, lines.values())) / 10)
+    def position(self, run: RunKey) -> int:
+        """Return a queued run's place in the queue of its instance, the first one being 1."""
+        return next(at for at, queued in enumerate(self._order(self._slots[run].instance), 1) if queued == run)
 
-    def is_to_be_shown(self, run: Run, now: float) -> bool:
-        """Whether a waiting run's position is to be written now, whatever else woke it."""
-        place = self._places[run]
-        due = now - place.shown_at >= self.show_every(run)
-        if due:
-            place.shown_at = now
-        return due
-
-    def _order(self, instance: Instance) -> Iterator[Run]:
-        lines = self._waiting.get(instance, {})
-        before = Counter(self._places[run].key_id for run in self._active.get(instance, ()))
-        heads = [(before[key_id], line[0], key_id, 0) for key_id, line in lines.items()]
-        heapq.heapify(heads)
-        while heads:
-            rank, ticket, key_id, at = heads[0]
-            yield ticket.run
-            if at + 1 < len(lines[key_id]):
-                heapq.heapreplace(heads, (rank + 1, lines[key_id][at + 1], key_id, at + 1))
-            else:
-                heapq.heappop(heads)
-
-    def arrivals(self) -> int:
-        """A mark in time: runs noted from now on have an arrival of at least this."""
+    def mark(self) -> int:
+        """Return a mark in time: runs enqueued after this call have a greater arrival."""
         return next(self._arrivals)
 
-    def keep_only(self, there: Iterable[Run], before: int) -> None:
-        """Forget runs that arrived before a mark and are not there any more."""
-        there = set(there)
-        gone = [run for run, place in self._places.items() if place.ticket.arrival < before and run not in there]
+    def retain(self, existing: Iterable[RunKey], before: int) -> None:
+        """Remove runs that were enqueued before a mark and do not exist any more."""
+        existing = set(existing)
+        gone = [run for run, slot in self._slots.items() if slot.ticket.arrival < before and run not in existing]
         for run in gone:
             self.release(run)
 
     def counts(self) -> tuple[int, int]:
-        """How many runs have a place, and how many wait for one."""
-        return sum(map(len, self._active.values())), sum(
-            len(line) for lines in self._waiting.values() for line in lines.values()
-        )
+        """Return the numbers of admitted and of queued runs."""
+        queued = sum(len(queue) for queues in self._queues.values() for queue in queues.values())
+        return sum(map(len, self._active.values())), queued
 
-    def _take(self, run: Run, place: _Place) -> None:
-        place.admitted = True
-        self._leave_line(place)
-        self._active[place.instance].add(run)
+    def _show_every(self, instance: InstanceKey) -> float:
+        """Return the seconds between two writes of a position: at most ten writes a second in all, however long the queue is."""
+        queues = self._queues.get(instance, {})
+        return max(SHOW_EVERY, sum(map(len, queues.values())) / 10)
 
-    def _leave_line(self, place: _Place) -> None:
-        lines = self._waiting[place.instance]
-        line = lines[place.key_id]
-        del line[bisect.bisect_left(line, place.ticket)]
-        if not line:
-            del lines[place.key_id]
-        if not lines:
-            del self._waiting[place.instance]
+    def _next(self, instance: InstanceKey, limit: int) -> list[RunKey]:
+        if self.cluster_full:
+            return []
+        free = limit - len(self._active.get(instance, ()))
+        return list(islice(self._order(instance), max(free, 0)))
+
+    def _order(self, instance: InstanceKey) -> Iterator[RunKey]:
+        queues = self._queues.get(instance, {})
+        before = Counter(self._slots[run].key_id for run in self._active.get(instance, ()))
+        heads = [(before[key_id], queue[0], key_id, 0) for key_id, queue in queues.items()]
+        heapq.heapify(heads)
+        while heads:
+            rank, ticket, key_id, at = heads[0]
+            yield ticket.run
+            if at + 1 < len(queues[key_id]):
+                heapq.heapreplace(heads, (rank + 1, queues[key_id][at + 1], key_id, at + 1))
+            else:
+                heapq.heappop(heads)
+
+    def _dequeue(self, slot: _Slot) -> None:
+        queues = self._queues[slot.instance]
+        queue = queues[slot.key_id]
+        del queue[bisect.bisect_left(queue, slot.ticket)]
+        if not queue:
+            del queues[slot.key_id]
+        if not queues:
+            del self._queues[slot.instance]

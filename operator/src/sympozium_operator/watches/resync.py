@@ -16,7 +16,7 @@ from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.result import Key, KeyKind
-from sympozium_operator.scheduling.fair_queue import Admission
+from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.work_queue import WorkQueue
 from sympozium_operator.watches.kopf_handlers import OURS
 
@@ -34,19 +34,19 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Leader:
+class Resync:
     """Feeds the queue from lists, so that an event that was missed is made good."""
 
     client: Client
     queue: WorkQueue
-    admission: Admission
+    fair_queue: FairQueue
     pruner: RunPruner
     keys: ApiKeySecrets
     skills: SkillGatherer
     settings: OperatorSettings
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def lead(self) -> None:
+    async def run(self) -> None:
         """Work for ever. The queue opens before the first list, so that nothing falls between list and events."""
         self.queue.open()
         await self.until_done(self.seed)
@@ -81,7 +81,7 @@ class Leader:
 
     async def runs(self) -> None:
         """Every run that has not ended, oldest first, and every run whose Job has ended; and the places they hold."""
-        mark = self.admission.arrivals()
+        mark = self.fair_queue.mark()
         runs, jobs = [], []
         for scope in self.settings.scopes:
             runs += await self.client.metadata(RUNS, scope, fieldSelector=NOT_ENDED)
@@ -93,11 +93,11 @@ class Leader:
             labels, run = job["metadata"]["labels"], there.get(controller_uid(job) or "")
             if run is not None:
                 instance, created = (run[0], labels[names.LABEL_INSTANCE]), job["metadata"]["creationTimestamp"]
-                self.admission.note(run, instance, created, key_id=key_ids[run[2]])
-                self.admission.start(run, job["metadata"]["name"])
+                self.fair_queue.enqueue(run, instance, created, key_id=key_ids[run[2]])
+                self.fair_queue.bind_job(run, job["metadata"]["name"])
             elif job_ended(job):
                 self.queue.add(Key("run", job["metadata"]["namespace"], labels[names.LABEL_RUN]))
-        self.admission.keep_only(there.values(), before=mark)
+        self.fair_queue.retain(there.values(), before=mark)
         self.queue.add(*(Key("run", run["namespace"], run["name"]) for run in runs))
 
     async def _keys(self, kind: KeyKind, resource: ResourceType) -> list[Key]:
