@@ -22,6 +22,7 @@ from sympozium_operator.desired.rbac import server_access
 from sympozium_operator.operator_settings import from_environment
 
 CHART = ROOT / "charts/sympozium"
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
 NAMESPACE = "agents-system"
 
 
@@ -130,7 +131,7 @@ def test_pods_pass_pod_security_restricted_with_a_root_that_nobody_writes(deploy
 
 def test_the_operator_accepts_what_the_chart_tells_it() -> None:
     settings = from_environment(variables(pod_of(rendered(), "sympozium-operator")))
-    assert settings.agent_image == "sympozium/webproxy:0.2.0"
+    assert settings.agent_image == f"sympozium/webproxy:{VERSION}"
     assert settings.runs_url == f"http://sympozium-runs.{NAMESPACE}.svc:8081"
     assert settings.agent_resources["limits"] == {"cpu": "1", "memory": "256Mi"}
     assert (settings.start_timeout, settings.failed_job_retention, settings.run_retention) == (45, 600, 86400)
@@ -214,7 +215,10 @@ def test_all_of_one_image_is_one_image() -> None:
     image = "r.example.com/sympozium/webproxy:v2"
     assert pod_of(documents, "sympozium-runs")["containers"][0]["image"] == image
     assert pick(documents, "SkillPack", "web-endpoint")["spec"]["sidecar"]["image"] == image
-    assert pod_of(documents, "sympozium-operator")["containers"][0]["image"] == "r.example.com/sympozium/operator:0.2.0"
+    assert (
+        pod_of(documents, "sympozium-operator")["containers"][0]["image"]
+        == f"r.example.com/sympozium/operator:{VERSION}"
+    )
 
 
 def test_the_console_is_left_out_whole() -> None:

@@ -1,4 +1,4 @@
-{{- /* Labels and images. Call with (dict "root" $ "component" "operator") where a component is needed. */}}
+{{- /* Labels and images. Templates that need a component take (dict "root" $ "component" "operator"). */}}
 
 {{- define "sympozium.selector" -}}
 app.kubernetes.io/name: sympozium

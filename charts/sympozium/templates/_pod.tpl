@@ -1,5 +1,5 @@
-{{- /* What the pods of all Deployments have in common: the Pod Security level "restricted", and a root that nobody writes.
-Called with (dict "root" $ "component" "operator" "name" "sympozium-operator" "image" "operator" "values" .Values.operator). */}}
+{{- /* Parts shared by the pods of all Deployments: Pod Security level "restricted" and a read-only root file system.
+Take (dict "root" $ "component" "operator" "name" "sympozium-operator" "image" "operator" "values" .Values.operator). */}}
 
 {{- define "sympozium.serviceAccount" -}}
 apiVersion: v1
@@ -12,7 +12,7 @@ metadata:
   {{- end }}
 {{- end }}
 
-{{- /* Labels of ours win over a user's: selectors need them. */}}
+{{- /* The chart's labels override the user's, because selectors need them. */}}
 {{- define "sympozium.podMetadata" -}}
 labels: {{- merge (include "sympozium.labels" . | fromYaml) .values.podLabels | toYaml | nindent 2 }}
 {{- with .values.podAnnotations }}
@@ -55,7 +55,7 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{- /* Where pods may run, as fields of a pod; what is not set is left out. Called with the values of a component. */}}
+{{- /* Scheduling fields of a pod, without unset ones. Takes the values of a component. */}}
 {{- define "sympozium.scheduling" -}}
 {{- range $field := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
 {{- with index $ $field }}
@@ -64,18 +64,18 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{- /* The same for pods that the operator makes: a part of a pod template, as JSON. */}}
+{{- /* The same for pods that the operator creates: part of a pod template, as JSON. */}}
 {{- define "sympozium.podTemplate" -}}
 {{- $metadata := dict }}
 {{- with .podLabels }}{{ $_ := set $metadata "labels" . }}{{ end }}
 {{- with .podAnnotations }}{{ $_ := set $metadata "annotations" . }}{{ end }}
-{{- $found := dict }}
-{{- with $metadata }}{{ $_ := set $found "metadata" . }}{{ end }}
-{{- with include "sympozium.scheduling" . | fromYaml }}{{ $_ := set $found "spec" . }}{{ end }}
-{{- toJson $found }}
+{{- $template := dict }}
+{{- with $metadata }}{{ $_ := set $template "metadata" . }}{{ end }}
+{{- with include "sympozium.scheduling" . | fromYaml }}{{ $_ := set $template "spec" . }}{{ end }}
+{{- toJson $template }}
 {{- end }}
 
-{{- /* With several replicas a node is drained one of them at a time. */}}
+{{- /* Two or more replicas: a drained node evicts one at a time. */}}
 {{- define "sympozium.disruptionBudget" -}}
 {{- if gt (int .values.replicas) 1 }}
 ---

@@ -1,13 +1,13 @@
-{{- /* Who may do what, where: in the whole cluster, or in the namespaces of values.namespaces and the release's own (decision 0017). */}}
+{{- /* RBAC in the whole cluster, or in values.namespaces and the release's own namespace (decision 0017). */}}
 
-{{- /* The namespaces that are served, as JSON; [] stands for all. Call with the root. */}}
+{{- /* The served namespaces, as JSON; [] stands for all. Takes the root. */}}
 {{- define "sympozium.namespaces" -}}
 {{- with .Values.namespaces }}{{ append . $.Release.Namespace | uniq | toJson }}{{ else }}[]{{ end }}
 {{- end }}
 
-{{- /* Binds the service account of a part, .name, to .rules in all that is served, and to .clusterRules, which name no object of a
-namespace, where the whole cluster is. Call with (dict "root" $ "component" "operator" "name" "sympozium-operator" "rules" "..."
-"clusterRules" "..."). */}}
+{{- /* Binds the service account .name to .rules in the served namespaces. If the whole cluster is served, it also binds
+.clusterRules, which name cluster-scoped objects. Takes (dict "root" $ "component" "operator" "name" "sympozium-operator" "rules"
+"..." "clusterRules" "..."). */}}
 {{- define "sympozium.rights" -}}
 {{- $part := . }}
 {{- range $namespace := include "sympozium.namespaces" .root | fromJsonArray }}
