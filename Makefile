@@ -45,16 +45,18 @@ conformance: setup ## the official MCP conformance suite against the web-proxy; 
 	@local/clients.sh
 	@$(RUN)pytest tests/conformance
 
-check: setup ## format, lint, types, import contracts, shell scripts, generated files
+check: setup ## format, lint, types, import contracts, shell scripts, workflows, generated files, commits
 	@$(RUN)ruff format --check .
 	@$(RUN)ruff check .
 	@$(RUN)mypy
 	@$(RUN)lint-imports --no-cache
 	@command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends shellcheck; }
-	@shellcheck --external-sources local/*.sh local/cluster/*.sh local/gateway/*.sh .ci/run
+	@shellcheck --external-sources local/*.sh local/cluster/*.sh local/gateway/*.sh .ci/run .ci/check-commits .ci/lint-workflows
+	@.ci/lint-workflows
 	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.generate.crds $$made \
 	  && diff -r -x src $$made crds && diff -r -x NOTES.txt $$made charts/sympozium-crds/templates && rm -r $$made
 	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.generate.reference $$made && diff -r $$made docs/reference/kinds && rm -r $$made
+	@.ci/check-commits
 
 format: setup ## format the code and mend what the linter can
 	@$(RUN)ruff format .
