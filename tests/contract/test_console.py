@@ -11,9 +11,10 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
 
 from sympozium_api import environment
+from sympozium_api.settings_parser import InvalidSetting
 from sympozium_console.app import create_app
 from sympozium_console.console_context import assemble
-from sympozium_console.console_settings import ConsoleSettings, MissingSetting, from_environment
+from sympozium_console.console_settings import ConsoleSettings, from_environment
 
 Object = dict[str, Any]
 
@@ -92,7 +93,7 @@ def test_the_chart_mounts_the_tokens_where_they_are_read() -> None:
 
 def test_the_console_starts_with_the_settings_of_the_chart_and_not_without() -> None:
     assert from_environment({environment.NAMESPACE: "here"}).namespace == "here"
-    with pytest.raises(MissingSetting, match=environment.NAMESPACE):
+    with pytest.raises(InvalidSetting, match=environment.NAMESPACE):
         from_environment({})
 
 

@@ -26,15 +26,9 @@ from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
 from sympozium_api.clock import SystemClock
 from sympozium_api.resources import RUNS
 from sympozium_api.run import TERMINAL_PHASES, AgentRun
-from sympozium_operator.cluster.event_recorder import EventRecorder
-from sympozium_operator.desired.agent_job import AgentPod
-from sympozium_operator.operator_metrics import OperatorMetrics
-from sympozium_operator.policy.run_decision import RunLimits
-from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
-from sympozium_operator.reconcile.run_reconciler import RunReconciler
+from sympozium_operator.operator_settings import from_environment
 from sympozium_operator.result import Key, RetryLater
-from sympozium_operator.scheduling.fair_queue import FairQueue
-from sympozium_operator.scheduling.pool_sizer import LaunchRate
+from sympozium_operator.wiring import wire
 
 LOOK_SECONDS = 0.1
 """Between the operator's looks at a run."""
@@ -160,12 +154,14 @@ async def holding(
 
 async def _operate(kubernetes: FakeKubernetes) -> None:
     """What the operator does about runs, without end."""
-    clock, metrics, fair_queue = SystemClock(), OperatorMetrics(), FairQueue()
-    agent = AgentPod("example.com/agent:1", "IfNotPresent", {}, "http://runs:8081")
-    pools = PoolReconciler(kubernetes, clock, metrics, agent, LaunchRate(3), lambda: False, 45)
-    runs = RunReconciler(
-        kubernetes, clock, fair_queue, metrics, EventRecorder(kubernetes, clock), agent, RunLimits(45, 600), pools
+    settings = from_environment(
+        {
+            "SYMPOZIUM_AGENT_IMAGE": "example.com/agent:1",
+            "SYMPOZIUM_NAMESPACE": "system",
+            "SYMPOZIUM_RUNS_URL": "http://runs:8081",
+        }
     )
+    runs = wire(client=kubernetes, clock=SystemClock(), settings=settings).dispatcher.runs
     seen: set[str] = set()
     while True:
         for name in seen - set(kubernetes.names(RUNS)):

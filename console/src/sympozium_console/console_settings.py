@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sympozium_api import environment
-
-
-class MissingSetting(SystemExit):
-    """A missing variable: the process refuses to start and names it."""
+from sympozium_api.settings_parser import SettingsParser
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,5 @@ class ConsoleSettings:
 
 
 def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
-    """Return the settings of this process; raise MissingSetting."""
-    if not environ.get(environment.NAMESPACE):
-        raise MissingSetting(f"{environment.NAMESPACE} is not set")
-    return ConsoleSettings(namespace=environ[environment.NAMESPACE])
+    """Return the settings of this process. Raises InvalidSetting."""
+    return ConsoleSettings(namespace=SettingsParser(environ).required(environment.NAMESPACE))

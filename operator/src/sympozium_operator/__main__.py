@@ -1,4 +1,4 @@
-"""The operator's process: settings, wiring, run. It ends on SIGTERM and when kopf gives up; with a lost Lease it begins anew."""
+"""Process of the operator. It ends on SIGTERM and when kopf gives up; after it lost its Lease it starts again from nothing."""
 
 import asyncio
 import signal
@@ -7,135 +7,65 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-import kopf
 import structlog
-from kopf._core.engines.peering import Identity
 
 from sympozium_api import logs
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, from_environment
 from sympozium_api.clock import SystemClock
 from sympozium_api.names import FIELD_MANAGER
 from sympozium_api.resources import INSTANCES, RUNS, SKILL_PACKS
-from sympozium_operator import operator_settings as settings_module
-from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator import operator_settings
 from sympozium_operator.cluster.lease import Lease, LeaseLost
-from sympozium_operator.desired.agent_job import AgentPod
-from sympozium_operator.desired.network_policy import Egress
-from sympozium_operator.desired.web_proxy import TraceExport
-from sympozium_operator.operator_metrics import STUCK_AFTER, OperatorMetrics, served
-from sympozium_operator.operator_settings import InvalidSetting, OperatorSettings
-from sympozium_operator.policy.run_decision import RunLimits
-from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
-from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
-from sympozium_operator.reconcile.dispatcher import Dispatcher
-from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
-from sympozium_operator.reconcile.network_policies import NetworkPolicies
-from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
-from sympozium_operator.reconcile.route_reconciler import RouteReconciler
-from sympozium_operator.reconcile.run_pruner import RunPruner
-from sympozium_operator.reconcile.run_reconciler import RunReconciler
-from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
-from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
-from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
-from sympozium_operator.scheduling.fair_queue import FairQueue
-from sympozium_operator.scheduling.pool_sizer import LaunchRate
+from sympozium_operator.operator_metrics import STALLED_AFTER, OperatorMetrics, served
+from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.scheduling.work_queue import WorkQueue
 from sympozium_operator.watches import gateway_api, kopf_handlers
 from sympozium_operator.watches.resync import Resync
+from sympozium_operator.wiring import wire
 
-_KINDS_AGAIN = 2.0
-"""Seconds between looks whether the CRDs have come."""
-_WIND_DOWN = 0.2
-"""Seconds that what was cancelled is waited for; kopf takes longer, but does nothing that anybody waits for."""
+_CRD_POLL = 2.0
+"""Seconds between checks that the CRDs are installed."""
+_SHUTDOWN_GRACE = 0.2
+"""Seconds to wait for cancelled tasks. kopf takes longer, but nothing depends on what it does then."""
 
 log = structlog.get_logger()
 
 
-def wire(
-    client: Client,
-    settings: OperatorSettings,
-    *,
-    fair_queue: FairQueue,
-    metrics: OperatorMetrics,
-    events: EventRecorder,
-    keys: ApiKeySecrets,
-    skills: SkillGatherer,
-) -> Dispatcher:
-    """All reconcilers, with what they need."""
-    clock = SystemClock()
-    agent = AgentPod(
-        image=settings.agent_image,
-        pull_policy=settings.image_pull_policy,
-        resources=settings.agent_resources,
-        runs_url=settings.runs_url,
-        template=settings.agent_pod,
-    )
-    egress = Egress(settings.namespace, settings.extra_agent_egress) if settings.network_policies else None
-    policies = NetworkPolicies(client, egress)
-    tracing = (
-        TraceExport(settings.tracing_endpoint, settings.tracing_sample_ratio) if settings.tracing_endpoint else None
-    )
-    limits = RunLimits(settings.start_timeout, settings.failed_job_retention)
-    pools = PoolReconciler(
-        client,
-        clock,
-        metrics,
-        agent,
-        LaunchRate(settings.refill_rate),
-        lambda: fair_queue.cluster_full,
-        settings.start_timeout,
-    )
-    runs = RunReconciler(client, clock, fair_queue, metrics, events, agent, limits, pools)
-    routes = RouteReconciler(client, settings.namespace, settings.scopes)
-    return Dispatcher(
-        client=client,
-        metrics=metrics,
-        instances=InstanceReconciler(
-            client, clock, events, settings.namespace, policies, routes, skills, pools, runs.next_runs
-        ),
-        runs=runs,
-        servers=ServerRunReconciler(
-            client,
-            clock,
-            events,
-            namespace=settings.namespace,
-            pull_policy=settings.image_pull_policy,
-            policies=policies,
-            keys=keys,
-            template=settings.web_proxy_pod,
-            tracing=tracing,
-        ),
-        skill_packs=SkillPackReconciler(client, settings.namespace, settings.scopes),
-        configs=ConfigReconciler(client, clock, events, settings.namespace, settings.scopes),
-        pools=pools,
-    )
-
-
 async def main(settings: OperatorSettings) -> None:
-    """Run until told to stop, or until going on would be wrong."""
-    clock, fair_queue, metrics = SystemClock(), FairQueue(), OperatorMetrics()
-    stop = _told_to_stop()
+    """Run until a signal asks to stop, or until continuing would be wrong."""
+    stop = _stop_on_signal()
+    clock = SystemClock()
     async with Client.connect(from_environment()) as client:
-        events = EventRecorder(client, clock)
-        keys = ApiKeySecrets(client, events)
-        skills = SkillGatherer(client, settings.namespace)
-        dispatch = wire(
-            client, settings, fair_queue=fair_queue, metrics=metrics, events=events, keys=keys, skills=skills
+        operator = wire(client=client, clock=clock, settings=settings)
+        queue = WorkQueue(operator.dispatcher, workers=settings.workers, loop=asyncio.get_running_loop())
+        operator.metrics.bind(queue, operator.fair_queue)
+        resync = Resync(
+            client=client,
+            queue=queue,
+            fair_queue=operator.fair_queue,
+            pruner=operator.pruner,
+            api_keys=operator.api_keys,
+            skills=operator.skills,
+            settings=settings,
         )
-        queue = WorkQueue(dispatch, workers=settings.workers, loop=asyncio.get_running_loop())
-        metrics.bind(queue, fair_queue)
-        pruner = RunPruner(client, clock, settings.scopes, settings.run_retention, settings.runs_kept)
-        resync = Resync(client, queue, fair_queue, pruner, keys, skills, settings)
         lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
-        async with served(metrics, settings.metrics_port, alive=lambda: queue.stalled() < STUCK_AFTER):
+        alive = partial(_is_alive, queue)
+        async with served(operator.metrics, settings.metrics_port, alive=alive):
             try:
-                await _first(_kinds_are_there(client, settings), stop.wait())
+                await _first(_crds_installed(client, settings), stop.wait())
                 if not stop.is_set():
                     watches = partial(gateway_api.follow, client, queue.add, settings.namespace, settings.scopes)
-                    await _first(await _kopf(settings, queue), _lead(lease, resync, metrics, watches), stop.wait())
+                    handlers = await kopf_handlers.spawn(
+                        queue.add, identity=settings.identity, namespaces=settings.watch_namespaces
+                    )
+                    await _first(handlers, _lead(lease, resync, operator.metrics, watches), stop.wait())
             finally:
                 await queue.close()
                 await lease.release()
+
+
+def _is_alive(queue: WorkQueue) -> bool:
+    return queue.stalled() < STALLED_AFTER
 
 
 async def _lead(
@@ -143,26 +73,12 @@ async def _lead(
 ) -> None:
     await lease.acquire()
     metrics.leader.set(1)
-    # In this order: the queue is open before the watches find the first key for it.
+    # In this order: the resync opens the queue before the watches add their first key.
     await _first(lease.hold(), resync.run(), watches())
 
 
-async def _kopf(settings: OperatorSettings, queue: WorkQueue) -> Coroutine[Any, Any, None]:
-    """The watching by kopf, ready to run. It ends by itself only when a watch is beyond repair."""
-    before = asyncio.all_tasks()
-    tasks = await kopf.spawn_tasks(
-        registry=kopf_handlers.registry(queue.add),
-        settings=kopf_handlers.settings(),
-        identity=Identity(settings.identity),  # kopf's own guess asks for a user name, which a container has none of
-        standalone=True,
-        clusterwide=not settings.watch_namespaces,
-        namespaces=settings.watch_namespaces,
-    )
-    return kopf.run_tasks(tasks, ignored=before)
-
-
-def _told_to_stop() -> asyncio.Event:
-    """Set on SIGTERM or SIGINT. Ours replace kopf's: the Lease is released at once, not after kopf has wound down."""
+def _stop_on_signal() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets. It replaces kopf's handlers, so that the Lease is released at once."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -170,58 +86,57 @@ def _told_to_stop() -> asyncio.Event:
 
 
 async def _first(*steps: Coroutine[Any, Any, object]) -> None:
-    """Run all until one of them ends; its exception, if it has one, is raised when the others have been cancelled."""
+    """Run all steps until one of them ends, and cancel the others; raise its exception, if it has one."""
     tasks = [asyncio.ensure_future(step) for step in steps]
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
-    await asyncio.wait(pending, timeout=_WIND_DOWN)
+    await asyncio.wait(pending, timeout=_SHUTDOWN_GRACE)
     for task in done:
         task.result()
 
 
-async def _kinds_are_there(client: Client, settings: OperatorSettings) -> None:
-    """Return when the API server answers and the CRDs are installed: without them kopf would watch nothing, and say so only once.
-    When they are deleted kopf gives up, and the next process waits here rather than to crash until Kubernetes starts it minutes
-    apart.
+async def _crds_installed(client: Client, settings: OperatorSettings) -> None:
+    """Return when the API server answers and the CRDs are installed: without them kopf would watch nothing, and log it only once.
+
+    When the CRDs are deleted kopf gives up. The next process waits here instead of crashing, because Kubernetes restarts a
+    crashing container only every few minutes.
     """
     for kind in (INSTANCES, RUNS, SKILL_PACKS):
-        while missing := await _missing(client, kind, settings):
-            log.warning(missing, kind=kind.kind)
-            await asyncio.sleep(_KINDS_AGAIN)
+        while obstacle := await _obstacle(client, kind, settings):
+            log.warning(obstacle, kind=kind.kind)
+            await asyncio.sleep(_CRD_POLL)
 
 
-async def _missing(client: Client, kind: ResourceType, settings: OperatorSettings) -> str:
-    """What stands in the way of reading a kind; empty: nothing."""
+async def _obstacle(client: Client, kind: ResourceType, settings: OperatorSettings) -> str:
+    """Return the reason why a kind cannot be read; empty if it can."""
     try:
         await client.page(kind, settings.scopes[0], limit=1, after="")
     except ApiUnavailable:
-        return "the API server does not answer, waiting for it"
+        return "API server unreachable, waiting for it"
     except ApiError as error:
         if not error.not_found:
             raise
-        return "not installed, waiting for it"
+        return "CRD not installed, waiting for it"
     return ""
 
 
-def lead_again_and_again(settings: OperatorSettings) -> None:
-    """``main``, from the beginning whenever the Lease was lost: all that this process was doing has been cancelled by then.
+def lead_until_stopped(settings: OperatorSettings) -> None:
+    """Run ``main``, again whenever the Lease was lost: everything that this process was doing has been cancelled by then.
 
-    An API server that is away for some seconds is no reason to crash, for Kubernetes starts what crashes minutes apart.
+    An API server that is away for some seconds is no reason to crash, because Kubernetes delays the restart by minutes.
     """
     while True:
         try:
             return asyncio.run(main(settings))
         except LeaseLost as error:
-            log.warning("not leading any more", reason=str(error))
+            log.warning("leadership lost", reason=str(error))
 
 
 if __name__ == "__main__":
     try:
-        found = settings_module.from_environment()
-        logs.configure(found.log_level)
-        lead_again_and_again(found)
-    except InvalidSetting as error:
-        sys.exit(str(error))
+        process_settings = operator_settings.from_environment()
+        logs.configure(process_settings.log_level)
+        lead_until_stopped(process_settings)
     except (ApiError, ApiUnavailable) as error:
-        sys.exit(f"the API server does not answer: {error}")
+        sys.exit(f"API server unreachable: {error}")

@@ -16,7 +16,7 @@ from sympozium_operator.result import Key
 from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.work_queue import WorkQueue
 
-STUCK_AFTER = 120.0
+STALLED_AFTER = 120.0
 """Seconds: if nothing begins or ends for longer although there is work, the queue does not turn."""
 
 _RUNS = (1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)

@@ -8,29 +8,24 @@ from tests.unit.operator.objects import NAMESPACE, SYSTEM, run_object
 
 from sympozium_api import agent_protocol, names, terminal_status
 from sympozium_api.resources import EVENTS, INSTANCES, JOBS, RUNS
-from sympozium_operator.cluster.event_recorder import EventRecorder
-from sympozium_operator.desired.agent_job import AgentPod
-from sympozium_operator.desired.network_policy import Egress
-from sympozium_operator.operator_metrics import OperatorMetrics
-from sympozium_operator.policy.run_decision import RunLimits
-from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
-from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
-from sympozium_operator.reconcile.dispatcher import Dispatcher
-from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
-from sympozium_operator.reconcile.network_policies import NetworkPolicies
-from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
-from sympozium_operator.reconcile.route_reconciler import RouteReconciler
-from sympozium_operator.reconcile.run_reconciler import RunReconciler
-from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
-from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
-from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
+from sympozium_operator.operator_settings import OperatorSettings, from_environment
 from sympozium_operator.result import Key, Result
-from sympozium_operator.scheduling.fair_queue import FairQueue
-from sympozium_operator.scheduling.pool_sizer import LaunchRate
+from sympozium_operator.wiring import wire
 
 Object = dict[str, Any]
 
-AGENT = AgentPod("example.com/agent:1", "IfNotPresent", {}, "http://runs:8081")
+
+def operator_settings(**variables: str) -> OperatorSettings:
+    """Settings of a small installation in namespace SYSTEM."""
+    return from_environment(
+        {
+            "SYMPOZIUM_AGENT_IMAGE": "example.com/agent:1",
+            "SYMPOZIUM_AGENT_RESOURCES": "{}",
+            "SYMPOZIUM_NAMESPACE": SYSTEM,
+            "SYMPOZIUM_RUNS_URL": "http://runs:8081",
+        }
+        | variables
+    )
 
 
 class World:
@@ -43,41 +38,15 @@ class World:
             self.cluster.put(body)
         self.restart()
 
-    def restart(self, egress: Egress | None = Egress(SYSTEM)) -> None:  # noqa: B008 - frozen
-        """Another leader, that knows nothing; ``egress`` None: of an installation without NetworkPolicies."""
-        self.fair_queue, self.metrics = FairQueue(), OperatorMetrics()
-        client, clock = self.cluster, self.clock
-        events = EventRecorder(client, clock)
-        self.keys = ApiKeySecrets(client, events)
-        self.skills = SkillGatherer(client, SYSTEM)
-        policies = NetworkPolicies(client, egress)
-        pools = PoolReconciler(
-            client, clock, self.metrics, AGENT, LaunchRate(3), lambda: self.fair_queue.cluster_full, 45
-        )
-        runs = RunReconciler(client, clock, self.fair_queue, self.metrics, events, AGENT, RunLimits(45, 600), pools)
-        self.dispatch = Dispatcher(
-            client=client,
-            metrics=self.metrics,
-            instances=InstanceReconciler(
-                client,
-                clock,
-                events,
-                SYSTEM,
-                policies,
-                RouteReconciler(client, SYSTEM, (None,)),
-                self.skills,
-                pools,
-                runs.next_runs,
-            ),
-            runs=runs,
-            servers=ServerRunReconciler(client, clock, events, SYSTEM, "IfNotPresent", self.keys, policies),
-            skill_packs=SkillPackReconciler(client, SYSTEM, (None,)),
-            configs=ConfigReconciler(client, clock, events, SYSTEM, (None,)),
-            pools=pools,
-        )
+    def restart(self, *, network_policies: bool = True) -> None:
+        """Another leader, that knows nothing."""
+        settings = operator_settings(SYMPOZIUM_NETWORK_POLICIES=str(network_policies).lower())
+        self.operator = wire(client=self.cluster, clock=self.clock, settings=settings)
+        self.dispatcher, self.fair_queue = self.operator.dispatcher, self.operator.fair_queue
+        self.metrics, self.keys, self.skills = self.operator.metrics, self.operator.api_keys, self.operator.skills
 
     async def look(self, name: str = "q1", kind: Any = "run", namespace: str = NAMESPACE) -> Result:
-        return await self.dispatch(Key(kind, namespace, name))
+        return await self.dispatcher(Key(kind, namespace, name))
 
     async def settle(self, name: str, kind: Any = "run", most: int = 20) -> None:
         """Look at an object, and at what that brings up, until nothing is left to look at now."""
@@ -85,7 +54,7 @@ class World:
         for _ in range(most):
             if not ready:
                 return
-            ready += (await self.dispatch(ready.pop(0))).enqueue
+            ready += (await self.dispatcher(ready.pop(0))).enqueue
 
     def run(self, name: str = "q1") -> Object:
         return self.cluster.object(RUNS, name, NAMESPACE)

@@ -208,7 +208,7 @@ async def test_switched_off_our_policies_go_and_others_stay() -> None:
     theirs = {"kind": "NetworkPolicy", "metadata": metadata("bob-agent"), "spec": {"podSelector": {}}}
     world.cluster.put(theirs)
     world.cluster.put(instance_object("bob"))
-    world.restart(egress=None)
+    world.restart(network_policies=False)
     await world.settle("alice", "instance")
     await world.settle("bob", "instance")
     assert world.cluster.names(NETWORK_POLICIES) == ["bob-agent"]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sympozium_operator.operator_settings import InvalidSetting, from_environment
+from sympozium_api.settings_parser import InvalidSetting
+from sympozium_operator.operator_settings import from_environment
 
 NEEDED = {"SYMPOZIUM_AGENT_IMAGE": "example.com/agent:1", "SYMPOZIUM_NAMESPACE": "sys"}
 

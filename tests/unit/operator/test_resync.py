@@ -12,6 +12,7 @@ from tests.unit.operator.objects import (
     run_object,
     server_run_object,
 )
+from tests.unit.operator.operator_world import operator_settings
 from tests.unit.operator.test_work_queue import ManualLoop, settle
 
 from sympozium_api import names
@@ -19,15 +20,10 @@ from sympozium_api.client import ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import JOBS, RUNS, SECRETS
 from sympozium_api.run import AgentRun
-from sympozium_operator.cluster.event_recorder import EventRecorder
-from sympozium_operator.operator_settings import from_environment
-from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
-from sympozium_operator.reconcile.run_pruner import RunPruner
-from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.result import DONE, Key, Result
-from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.work_queue import WorkQueue
 from sympozium_operator.watches.resync import Resync
+from sympozium_operator.wiring import wire
 
 
 class World:
@@ -37,16 +33,22 @@ class World:
         for body in objects:
             self.cluster.put(body)
         self.seen: list[Key] = []
-        self.fair_queue = FairQueue()
         self.loop = ManualLoop()
         self.queue = WorkQueue(self.reconcile, workers=100, loop=self.loop)
         self.queue.open()
-        self.pruner = RunPruner(self.cluster, self.clock, (None,), retention=3600, kept=kept)
-        self.skills = SkillGatherer(self.cluster, "system")
-        self.keys = ApiKeySecrets(self.cluster, EventRecorder(self.cluster, self.clock))
-        settings = from_environment({"SYMPOZIUM_AGENT_IMAGE": "x", "SYMPOZIUM_NAMESPACE": "system"})
+        settings = operator_settings(SYMPOZIUM_RUN_RETENTION="1h", SYMPOZIUM_RUNS_KEPT=str(kept))
+        operator = wire(client=self.cluster, clock=self.clock, settings=settings)
+        self.fair_queue, self.pruner = operator.fair_queue, operator.pruner
+        self.keys, self.skills = operator.api_keys, operator.skills
         self.resync = Resync(
-            self.cluster, self.queue, self.fair_queue, self.pruner, self.keys, self.skills, settings, sleep=self.sleep
+            client=self.cluster,
+            queue=self.queue,
+            fair_queue=self.fair_queue,
+            pruner=self.pruner,
+            api_keys=self.keys,
+            skills=self.skills,
+            settings=settings,
+            sleep=self.sleep,
         )
         self.slept: list[float] = []
 
@@ -132,11 +134,11 @@ async def test_a_server_run_whose_generated_key_is_gone_is_looked_at() -> None:
     run = AgentRun.model_validate(world.cluster.object(RUNS, "alice-web-endpoint", NAMESPACE))
     secret = await world.keys.generated(run, SympoziumInstance.model_validate(instance_object()))
     world.keys.remember(run, secret)
-    await world.resync.api_keys()
+    await world.resync.api_key_secrets()
     await settle()
     assert world.seen == []
     world.cluster.remove(SECRETS, "alice-web-endpoint-web-api-key", NAMESPACE)
-    await world.resync.api_keys()
+    await world.resync.api_key_secrets()
     await settle()
     assert world.seen == [Key("run", NAMESPACE, "alice-web-endpoint")]
 

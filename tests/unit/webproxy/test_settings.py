@@ -2,7 +2,8 @@
 
 import pytest
 
-from sympozium_webproxy.settings import InvalidSetting, from_environment
+from sympozium_api.settings_parser import InvalidSetting
+from sympozium_webproxy.settings import from_environment
 
 NEEDED = {"SYMPOZIUM_NAMESPACE": "team", "SYMPOZIUM_INSTANCE": "alice", "SYMPOZIUM_POD_IP": "fd00::7"}
 

@@ -1,21 +1,11 @@
 """WebProxySettings of the web-proxy: read once, from the environment that the operator gives its pod."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sympozium_api import environment, names
-from sympozium_api.base import seconds
-
-_KEEP_ALIVE_SECONDS = range(1, 3601)
-_BODY_BYTES = range(1024, 2 * 1024 * 1024 + 1)
-"""Kubernetes stores at most 1.5 MiB in an object unless its etcd was told otherwise."""
-_UNITS = {"": 1, "Ki": 1024, "Mi": 1024 * 1024}
-
-
-class InvalidSetting(SystemExit):
-    """A variable that is missing or cannot be read: the process refuses to start, naming it."""
+from sympozium_api.settings_parser import SettingsParser, byte_count, duration_between
 
 
 @dataclass(frozen=True)
@@ -56,36 +46,13 @@ class WebProxySettings:
 
 
 def from_environment(environ: Mapping[str, str]) -> WebProxySettings:
-    """The settings of this process; raises InvalidSetting."""
+    """Return the settings of this process. Raises InvalidSetting."""
+    parser = SettingsParser(environ)
     return WebProxySettings(
-        namespace=_required(environ, environment.NAMESPACE),
-        instance=_required(environ, environment.INSTANCE),
-        pod_ip=_required(environ, environment.POD_IP),
-        max_body_bytes=_bytes(environ, environment.MAX_BODY, "1Mi"),
-        keep_alive_seconds=_seconds(environ, environment.KEEP_ALIVE, "15s"),
+        namespace=parser.required(environment.NAMESPACE),
+        instance=parser.required(environment.INSTANCE),
+        pod_ip=parser.required(environment.POD_IP),
+        # Kubernetes stores at most 1.5 MiB in an object unless its etcd was told otherwise.
+        max_body_bytes=parser.read(environment.MAX_BODY, "1Mi", byte_count("1Ki", "2Mi")),
+        keep_alive_seconds=float(parser.read(environment.KEEP_ALIVE, "15s", duration_between("1s", "1h"))),
     )
-
-
-def _required(environ: Mapping[str, str], name: str) -> str:
-    if not environ.get(name):
-        raise InvalidSetting(f"{name} is not set")
-    return environ[name]
-
-
-def _bytes(environ: Mapping[str, str], name: str, default: str) -> int:
-    text = environ.get(name) or default
-    found = re.fullmatch(r"([0-9]{1,9})(Ki|Mi)?", text)
-    if found and (count := int(found[1]) * _UNITS[found[2] or ""]) in _BODY_BYTES:
-        return count
-    raise InvalidSetting(f"{name}: {text!r} is not a number of bytes from 1Ki to 2Mi")
-
-
-def _seconds(environ: Mapping[str, str], name: str, default: str) -> float:
-    text = environ.get(name) or default
-    try:
-        count = seconds(text)
-    except ValueError as error:
-        raise InvalidSetting(f"{name}: {error}") from error
-    if count in _KEEP_ALIVE_SECONDS:
-        return float(count)
-    raise InvalidSetting(f"{name}: {text!r} is not from 1s to 1h")

@@ -37,7 +37,7 @@ class PoolReconciler:
     clock: Clock
     metrics: OperatorMetrics
     agent: desired_job.AgentPod
-    pace: LaunchRate
+    launch_rate: LaunchRate
     is_full: Callable[[], bool]
     """Whether the cluster has no room for another pod."""
     start_timeout: int
@@ -73,7 +73,7 @@ class PoolReconciler:
             claimed=[name for namespace, name in self._claimed if namespace == key.namespace],
             generation=wanted.generation if wanted else "",
             target=demand.target(pool, now) if pool and wanted else 0,
-            starting=self.pace.starting,
+            starting=self.launch_rate.starting,
             now=self.clock.now(),
         )
         self._measure(place, jobs, demand)
@@ -97,7 +97,7 @@ class PoolReconciler:
 
     def started_cold(self) -> None:
         """A Job was made for a run."""
-        self.pace.started_cold(self.clock.monotonic())
+        self.launch_rate.started_cold(self.clock.monotonic())
 
     def claim(self, run: AgentRun) -> bool:
         """Take note of the Job that a run claims, until it is gone; whether that is news."""
@@ -166,7 +166,7 @@ class PoolReconciler:
             now = self.clock.monotonic()
             if self.is_full():
                 return FIRST_REFILL
-            if waits := max(demand.not_before - now, 0) or self.pace.take(now):
+            if waits := max(demand.not_before - now, 0) or self.launch_rate.take(now):
                 return waits
             body = desired_job.build_idle(instance, self.agent, made_from, self.token())
             await self.client.create(JOBS, instance.metadata.namespace, body)

@@ -1,10 +1,12 @@
 """What kopf is told to watch. A handler puts a key into the queue, nothing else: what to do is read from the live object."""
 
+import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from sympozium_api import names
 from sympozium_api.client import ResourceType
@@ -90,6 +92,23 @@ def settings() -> kopf.OperatorSettings:
     for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS, *CHILDREN):
         found.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
     return found
+
+
+async def spawn(add: Add, *, identity: str, namespaces: Sequence[str]) -> Coroutine[Any, Any, None]:
+    """Return kopf's watching, ready to run. It ends by itself only when a watch cannot be repaired.
+
+    ``namespaces`` empty: the whole cluster.
+    """
+    before = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry(add),
+        settings=settings(),
+        identity=Identity(identity),  # kopf's own default asks for a user name, which a container does not have
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+    )
+    return kopf.run_tasks(tasks, ignored=before)
 
 
 class Backoffs:

@@ -41,7 +41,7 @@ class Resync:
     queue: WorkQueue
     fair_queue: FairQueue
     pruner: RunPruner
-    keys: ApiKeySecrets
+    api_keys: ApiKeySecrets
     skills: SkillGatherer
     settings: OperatorSettings
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -53,7 +53,7 @@ class Resync:
         await asyncio.gather(
             self._every(self.settings.instance_resync, self.instances_again),
             self._every(self.settings.run_resync, self.runs),
-            self._every(KEYS_EVERY, self.api_keys),
+            self._every(KEYS_EVERY, self.api_key_secrets),
             self._every(SKILLS_EVERY, self.config_maps),
             self._every(PRUNE_EVERY, self.pruner.prune),
         )
@@ -71,9 +71,9 @@ class Resync:
             self.queue.add(key, after=number / LOOKS_PER_SECOND)
         await self.sleep(len(keys) / LOOKS_PER_SECOND)
 
-    async def api_keys(self) -> None:
+    async def api_key_secrets(self) -> None:
         """Every server run whose Secret with API keys was deleted or edited."""
-        self.queue.add(*await self.keys.changed())
+        self.queue.add(*await self.api_keys.changed())
 
     async def config_maps(self) -> None:
         """Every instance of which a ConfigMap with skills came, changed or went."""
