@@ -5,6 +5,7 @@ slow senders. SIGUSR1 lets it write how many asyncio tasks it has.
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -20,8 +21,9 @@ import httpx2
 import uvloop
 
 from sympozium_api import logs, names
+from sympozium_api.client import ApiConnection
 from sympozium_http.request_limits import RECEIVE_SECONDS, HeaderLimits
-from sympozium_webproxy.__main__ import main
+from sympozium_webproxy import __main__ as web_proxy
 from sympozium_webproxy.settings import WebProxySettings
 
 KEY = "sk-test"
@@ -123,6 +125,9 @@ def _until(holds: Callable[[], bool]) -> None:
 def serve(keys: Path, http_port: int, runs_port: int, receive_seconds: float = RECEIVE_SECONDS) -> None:
     """Be a web-proxy until ended."""
     names.HTTP_PORT, names.RUNS_PORT = http_port, runs_port
+    url = json.loads(Path(os.environ["KUBECONFIG"]).read_text())["clusters"][0]["cluster"]["server"]
+    # as light as in a pod, where no kubeconfig is read
+    web_proxy.from_environment = lambda: ApiConnection(url, ssl=False)  # type: ignore[attr-defined]
     HeaderLimits.receive_seconds = receive_seconds
     settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=keys)
 
@@ -132,7 +137,7 @@ def serve(keys: Path, http_port: int, runs_port: int, receive_seconds: float = R
             (keys.parent / "tasks.new").rename(keys.parent / "tasks")
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
-        await main(settings)
+        await web_proxy.main(settings)
 
     logs.configure(namespace=settings.namespace, instance=settings.instance)
     uvloop.run(counted())

@@ -48,7 +48,7 @@ class Client:
     async def connect(cls, connection: ApiConnection) -> AsyncIterator["Client"]:
         """A client with a connection pool of its own."""
         connector = aiohttp.TCPConnector(ssl=connection.ssl, limit=100, keepalive_timeout=60)
-        async with aiohttp.ClientSession(connector=connector) as session:
+        async with aiohttp.ClientSession(connector=connector, proxy=connection.proxy) as session:
             yield cls(connection, session)
 
     async def get(self, kind: ResourceType, namespace: str, name: str) -> Object:
@@ -184,6 +184,7 @@ class Client:
             params=params,
             headers=self._connection.headers(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence),
+            server_hostname=self._connection.server_hostname,
         )
 
     async def _call(
@@ -201,7 +202,13 @@ class Client:
         data = None if body is None else _encoded(body)
         try:
             async with self._session.request(
-                method, self._connection.url + path, params=params, data=data, headers=headers, timeout=timeout
+                method,
+                self._connection.url + path,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                server_hostname=self._connection.server_hostname,
             ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
