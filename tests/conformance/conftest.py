@@ -35,5 +35,5 @@ async def fixture_url(tmp_path: Path) -> AsyncIterator[str]:
             host = url.removeprefix("http://")
             limit = {"requestsPerMinute": 60_000, "burstSize": 1000}
             kubernetes.put(instance(webEndpoint={"rateLimit": limit, "allowedHosts": [host], "allowedOrigins": [url]}))
-            await eventually(lambda: context.endpoint.rate_limit.burst_size == 1000)
+            await eventually(lambda: context.instance_cache.rate_limit.burst_size == 1000)
             yield f"{url}/mcp"

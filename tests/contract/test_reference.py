@@ -30,12 +30,14 @@ def text(node: ast.expr | None) -> str | None:
 
 
 def error_words() -> set[str]:
-    """What callers may find in ``error.code`` and in ``status.error.type``: the codes of the web-proxy's own
-    errors, and the types in end records and terminal statuses, which are made by functions named ``error`` or ``Failure``.
+    """What callers may find in ``error.code`` and in ``status.error.type``: the codes of the web-proxy's refusals, and
+    the types in end records and terminal statuses, which are made by functions named ``error`` or ``Failure``.
     """
     found: set[str] = set()
     for call in calls("webproxy/src", "lib/src"):
         found |= {text(keyword.value) or "" for keyword in call.keywords if keyword.arg == "code"}
+        if name_of(call) == "Refusal":
+            found.add(text(call.args[1]) or "")
     for call in calls():
         if name_of(call) == "error" and len(call.args) >= 3 and (kind := text(call.args[0])):
             found.add(kind)

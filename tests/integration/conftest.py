@@ -24,7 +24,7 @@ from sympozium_api import names
 from sympozium_api.clock import Clock
 from sympozium_http.tracing import Tracing
 from sympozium_webproxy.assembly import assemble
-from sympozium_webproxy.context import Context
+from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.settings import WebProxySettings
 
 KEY = "sk-test"
@@ -38,7 +38,7 @@ class Proxy:
     surface: str
     kubernetes: FakeKubernetes
     issuer: TokenIssuer
-    context: Context
+    context: WebProxyContext
     http: httpx2.AsyncClient
     clock: FakeClock
     keys: Path
@@ -52,7 +52,7 @@ class Proxy:
         """Let the instance call this script of the scripted model."""
         agent = {"model": script, "baseURL": model.url, "runTimeout": "10m", **spec.pop("agent", {})}  # type: ignore[dict-item]
         self.kubernetes.put(instance(agents={"default": agent}, **spec))
-        await eventually(lambda: self.context.endpoint.serving().instance.spec.agents.default.model == script)
+        await eventually(lambda: self.context.instance_cache.served().instance.spec.agents.default.model == script)
 
     async def pod(self, *, among: int = 1) -> FakePod:
         """The pod of the newest run, once there are that many runs."""
@@ -125,12 +125,12 @@ async def assembled(
     tracing: Tracing | None = None,
     *,
     port: int = 0,
-) -> AsyncIterator[tuple[Context, str, str, httpx2.AsyncClient]]:
+) -> AsyncIterator[tuple[WebProxyContext, str, str, httpx2.AsyncClient]]:
     """A web-proxy that is ready, with the addresses of its two ports and a client of the first."""
     made = assemble(kubernetes, settings, clock, tracing)
     watches = [asyncio.ensure_future(watch()) for watch in made.watches]
     async with (
-        listening(made.surface) as surface,
+        listening(made.agent_api) as surface,
         listening(made.app, port) as url,
         httpx2.AsyncClient(base_url=url, timeout=10) as http,
     ):

@@ -26,7 +26,7 @@ def configure(proxy: Proxy) -> Callable[..., Any]:
 
 
 def _version(proxy: Proxy) -> str:
-    found = proxy.context.endpoint.instance
+    found = proxy.context.instance_cache.instance
     return found.metadata.resource_version if found else ""
 
 

@@ -67,7 +67,7 @@ def routed_requests() -> st.SearchStrategy[tuple[str, bytes]]:
     """Any method and body on every route of both ports, whether the OpenAPI knows it or not."""
     proxy = described()
     places = [("url", path) for path in _paths(proxy.app.routes)]
-    places += [("surface", path) for path in _paths(proxy.surface.routes)]
+    places += [("surface", path) for path in _paths(proxy.agent_api.routes)]
     methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "BREW"])
     return st.builds(
         lambda place, method, body: (place[0], _request(method, place[1], body)),

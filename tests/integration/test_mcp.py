@@ -41,7 +41,7 @@ async def skilled(proxy: Proxy) -> None:
             "data": {installed_skills.DOCUMENT: installed_skills.render(SKILLS)},
         }
     )
-    await eventually(lambda: bool(proxy.context.endpoint.serving().skills))
+    await eventually(lambda: bool(proxy.context.instance_cache.served().skills))
 
 
 def said(result: CallToolResult) -> str:
@@ -73,7 +73,7 @@ async def test_the_agent_answers_a_task(proxy: Proxy, agents: Agents, era: str) 
 @each_era
 async def test_tools_say_what_they_take_and_give(proxy: Proxy, skilled: None, era: str) -> None:
     proxy.kubernetes.put(instance(title="Assistant", description="It knows the weather."))
-    await eventually(lambda: proxy.context.endpoint.serving().instance.spec.title == "Assistant")
+    await eventually(lambda: proxy.context.instance_cache.served().instance.spec.title == "Assistant")
     async with connected(proxy.url, KEY, era) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert list(tools) == ["ask_agent", "summarise", "get_run", "cancel_run"]
@@ -237,7 +237,7 @@ async def test_a_caller_that_leaves_cancels_its_call(proxy: Proxy) -> None:
 
 async def test_calls_are_limited_like_chats(proxy: Proxy) -> None:
     proxy.kubernetes.put(instance(webEndpoint={"rateLimit": {"requestsPerMinute": 60, "burstSize": 1}}))
-    await eventually(lambda: proxy.context.endpoint.rate_limit.burst_size == 1)
+    await eventually(lambda: proxy.context.instance_cache.rate_limit.burst_size == 1)
     async with connected(proxy.url, KEY) as client:
         await client.list_tools()
         assert "no run" in said(await called(client, "get_run", run="demo-nothing"))

@@ -17,7 +17,7 @@ from tests.fakes.pod import FakePod, TokenIssuer, created_run, delta, done
 from tests.integration.conftest import KEY, assembled, eventually, instance
 
 from sympozium_api.resources import RUNS
-from sympozium_webproxy.context import Context
+from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.settings import WebProxySettings
 
 Json = dict[str, Any]
@@ -30,7 +30,7 @@ VERSIONS = ("2025-03-26", "2025-06-18", "2025-11-25")
 class Replica:
     """One web-proxy, at an address of its own."""
 
-    context: Context
+    context: WebProxyContext
     http: httpx2.AsyncClient
     surface: str
     stack: AsyncExitStack
@@ -185,7 +185,7 @@ async def test_a_full_queue_has_its_status(world: World) -> None:
     replica = world.replicas[0]
     session = await replica.begin()
     world.kubernetes.put(instance(maxConcurrentRuns=1, maxQueuedRuns=0))
-    await eventually(lambda: replica.context.endpoint.serving().instance.spec.max_queued_runs == 0)
+    await eventually(lambda: replica.context.instance_cache.served().instance.spec.max_queued_runs == 0)
     waiting = asyncio.create_task(replica.post(ask(1), session))
     pod = await world.pod(replica)
     await eventually(lambda: replica.context.open_runs() == 1)

@@ -46,7 +46,7 @@ class World:
         await eventually(lambda: self._seen() == put["metadata"]["resourceVersion"])
 
     def _seen(self) -> str:
-        found = self.proxy.context.endpoint.instance
+        found = self.proxy.context.instance_cache.instance
         return found.metadata.resource_version if found else ""
 
     async def ask(self, token: str, **headers: str) -> httpx2.Response:
@@ -421,7 +421,7 @@ class TestMetadata:
         own = {"status": {"webEndpoint": {"enabled": True, "url": "https://assistant.example.com"}}}
         oauth = {"webEndpoint": {"oauth": world.issuer.spec()}}
         world.proxy.kubernetes.put(instance(**oauth) | own)
-        await eventually(lambda: bool(world.proxy.context.endpoint.instance.status.web_endpoint))  # type: ignore[union-attr]
+        await eventually(lambda: bool(world.proxy.context.instance_cache.instance.status.web_endpoint))  # type: ignore[union-attr]
         answer = await world.proxy.http.get(METADATA, headers=headers)
         assert answer.json()["resource"] == expected
         refused = await world.proxy.http.get("/v1/models", headers=headers)

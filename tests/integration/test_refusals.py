@@ -142,7 +142,7 @@ class TestWhenItCannotBeServed:
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }
         proxy.kubernetes.put(instance() | {"status": {"conditions": [condition]}})
-        await eventually(lambda: bool(proxy.context.endpoint._serving.instance.status.conditions))  # type: ignore[union-attr]
+        await eventually(lambda: bool(proxy.context.instance_cache._served.instance.status.conditions))  # type: ignore[union-attr]
         response = await proxy.chat()
         assert response.status_code == 503
         assert "Secret openai-key not found" in response.json()["error"]["message"]
@@ -173,7 +173,7 @@ class TestWhenItCannotBeServed:
 
     async def test_a_queue_that_is_full_refuses_no_retry_of_what_was_accepted(self, proxy: Proxy) -> None:
         proxy.kubernetes.put(instance(maxConcurrentRuns=1, maxQueuedRuns=1))
-        await eventually(lambda: proxy.context.endpoint.serving().instance.spec.max_queued_runs == 1)
+        await eventually(lambda: proxy.context.instance_cache.served().instance.spec.max_queued_runs == 1)
         ended = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "ended"}))
         await (await proxy.pod()).answer("Hello")
         assert (await ended).status_code == 200
@@ -196,7 +196,7 @@ class TestWhenItCannotBeServed:
         (proxy.keys / "api-key-alice").write_text("sk-alice")
         proxy.clock.advance(5)
         proxy.kubernetes.put(instance(maxConcurrentRuns=2, maxQueuedRuns=18))
-        await eventually(lambda: proxy.context.endpoint.serving().instance.spec.max_queued_runs == 18)
+        await eventually(lambda: proxy.context.instance_cache.served().instance.spec.max_queued_runs == 18)
         greedy = [asyncio.create_task(proxy.chat()) for _ in range(90)]
         await eventually(lambda: sum(task.done() for task in greedy) == 80)
         assert {(await task).json()["error"]["code"] for task in greedy if task.done()} == {"queue_full"}
@@ -213,7 +213,7 @@ class TestRateLimit:
         (proxy.keys / "api-key-alice").write_text("sk-alice")
         limit = {"requestsPerMinute": 60, "burstSize": 1}
         proxy.kubernetes.put(instance(webEndpoint={"rateLimit": limit}))
-        await eventually(lambda: proxy.context.endpoint.serving().rate_limit.burst_size == 1)
+        await eventually(lambda: proxy.context.instance_cache.served().rate_limit.burst_size == 1)
         first = asyncio.create_task(proxy.chat())
         await (await proxy.pod()).answer("Hello")
         assert (await first).headers["x-ratelimit-remaining-requests"] == "0"

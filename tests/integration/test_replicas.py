@@ -15,7 +15,7 @@ from tests.integration.conftest import KEY, assembled, eventually, instance
 
 from sympozium_api import names
 from sympozium_api.resources import RUNS
-from sympozium_webproxy.context import Context
+from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.settings import WebProxySettings
 
 RATE, BURST = 300, 10
@@ -32,7 +32,7 @@ class Replicas:
     clock: FakeClock
     keys: Path
     stack: AsyncExitStack
-    started: list[tuple[Context, httpx2.AsyncClient]]
+    started: list[tuple[WebProxyContext, httpx2.AsyncClient]]
 
     async def start(self) -> httpx2.AsyncClient:
         settings = WebProxySettings("default", "demo", f"10.0.0.{len(self.started)}", api_keys=self.keys)

@@ -280,7 +280,7 @@ class TestInBackground:
         first = await ask("hello")
         agent = {"model": "other", "baseURL": "http://model/v1", "runTimeout": "10m"}
         proxy.kubernetes.put(instance(agents={"default": agent}))
-        await eventually(lambda: proxy.context.endpoint.serving().instance.spec.agents.default.model == "other")
+        await eventually(lambda: proxy.context.instance_cache.served().instance.spec.agents.default.model == "other")
         again = await ask("hello")
         assert (again.id, again.model) == (first.id, "smollm2")
         assert len(proxy.kubernetes.names(RUNS)) == 1

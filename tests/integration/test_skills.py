@@ -26,7 +26,7 @@ def installed(*contents: str, name: str = NAME) -> Object:
 
 
 def known(proxy: Proxy) -> list[str]:
-    return [skill.content for skill in proxy.context.endpoint.serving().skills]
+    return [skill.content for skill in proxy.context.instance_cache.served().skills]
 
 
 async def test_skills_come_change_and_go_without_a_restart(proxy: Proxy) -> None:

@@ -20,7 +20,7 @@ from tests.integration.conftest import KEY, assembled, eventually, warm_instance
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import INSTANCES, RUNS
-from sympozium_webproxy.context import Context
+from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.settings import WebProxySettings as ProxySettings
 
 BODY = {"messages": [{"role": "user", "content": "hello"}]}
@@ -35,7 +35,7 @@ async def left(*asking: "asyncio.Task[Any]") -> None:
 
 @dataclass
 class Replica:
-    context: Context
+    context: WebProxyContext
     surface: str
     http: httpx2.AsyncClient
 
@@ -142,7 +142,7 @@ async def test_nothing_is_claimed_for_a_spec_that_the_pool_has_not_seen(pool: Po
     pool.pod(replica.surface)
     await eventually(lambda: replica.idle() == 1)
     pool.kubernetes.put({**pool.kubernetes.object(INSTANCES, "demo"), "spec": {"maxQueuedRuns": 8}})
-    await eventually(lambda: replica.context.endpoint.serving().instance.spec.max_queued_runs == 8)
+    await eventually(lambda: replica.context.instance_cache.served().instance.spec.max_queued_runs == 8)
     asking = asyncio.create_task(replica.chat())
     await eventually(lambda: bool(pool.kubernetes.names(RUNS)))
     assert "claim" not in pool.run()["spec"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sympozium_webproxy.protocol.mcp import events, sessions
-from sympozium_webproxy.protocol.mcp.events import Place
+from sympozium_webproxy.protocol.mcp import sessions, stream_position
+from sympozium_webproxy.protocol.mcp.stream_position import StreamPosition
 
 KEY = sessions.signing_key("uid", b"digest")
 SESSION = sessions.begin("api-key", "2025-11-25", now=1000)
@@ -46,18 +46,22 @@ def test_a_signature_is_of_one_message_of_one_session() -> None:
     assert not sessions.is_signed(signature, dataclasses.replace(SESSION, id="other"), KEY, b"body")
 
 
-@given(st.builds(Place, st.text() | st.integers(), st.none() | st.text() | st.integers(), st.integers(min_value=0)))
-def test_an_event_id_names_its_place(place: Place) -> None:
-    assert events.place(place.event_id()) == place
+@given(
+    st.builds(
+        StreamPosition, st.text() | st.integers(), st.none() | st.text() | st.integers(), st.integers(min_value=0)
+    )
+)
+def test_an_event_id_names_its_place(place: StreamPosition) -> None:
+    assert stream_position.position(place.event_id()) == place
 
 
 @given(st.text())
 def test_what_is_no_event_id_names_none(text: str) -> None:
-    found = events.place(text)
-    assert found is None or isinstance(found, Place)
+    found = stream_position.position(text)
+    assert found is None or isinstance(found, StreamPosition)
 
 
 @pytest.mark.parametrize("text", ["", "e30", "WzEsMiwtMV0", "W3RydWUsMSwxXQ", "W1tdLDEsMV0", "W" * 60_000])
 def test_places_that_cannot_be_are_none(text: str) -> None:
-    assert events.place(text) is None
+    assert stream_position.position(text) is None
     assert sessions.claimed_key(text) == ""

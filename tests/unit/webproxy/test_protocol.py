@@ -8,13 +8,14 @@ from tests.fakes.pod import delta, done
 
 from sympozium_api.agent_protocol import Delta, Done
 from sympozium_webproxy.protocol.openai import errors
-from sympozium_webproxy.protocol.openai.chat import Chunks, Head, completion
+from sympozium_webproxy.protocol.openai.chat import ChatChunks, CompletionHead, completion
+from sympozium_webproxy.run_failure import refusal_of
 
-HEAD = Head(run="demo-1", created=1, model="m")
+HEAD = CompletionHead(run="demo-1", created=1, model="m")
 
 
-def chunks(include_usage: bool = False) -> Chunks:  # noqa: FBT002
-    return Chunks(HEAD, include_usage)
+def chunks(include_usage: bool = False) -> ChatChunks:  # noqa: FBT002
+    return ChatChunks(HEAD, include_usage)
 
 
 def text_of(frames: list[dict[str, Any]]) -> str:
@@ -79,9 +80,9 @@ def test_a_completion_has_usage_only_where_the_model_gave_it() -> None:
 
 
 def test_a_models_refusal_of_our_credentials_is_not_the_callers_fault() -> None:
-    told = errors.of_run({"type": "model_error", "message": "bad key", "httpStatus": 401})
-    assert told.status == 502
-    assert told.body["error"]["message"] == "the model answered 401: bad key"
+    refusal = refusal_of({"type": "model_error", "message": "bad key", "httpStatus": 401})
+    assert refusal.status == 502
+    assert errors.render(refusal)["error"]["message"] == "the model answered 401: bad key"
 
 
 def _delta(text: str) -> Delta:

@@ -8,17 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.pod import done
 
-from sympozium_webproxy.protocol.openai import responses_answer, responses_items, responses_request
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
-from sympozium_webproxy.protocol.openai.responses_answer import Response
-from sympozium_webproxy.protocol.openai.responses_events import Events, frame
+from sympozium_http.refusal import Refusal
+from sympozium_webproxy.protocol.openai import responses_items, responses_object, responses_request
+from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
+from sympozium_webproxy.protocol.openai.responses_object import ResponseObject
+from sympozium_webproxy.routes.openai.responses import frame
 
 RUN = "demo-1"
-RESPONSE = Response(run=RUN, created=1, model="m", instructions=None, asked={})
+RESPONSE = ResponseObject(run=RUN, created=1, model="m", instructions=None, params={})
 TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": True}
 
 
-def asked(**fields: Any) -> responses_request.Asked:
+def asked(**fields: Any) -> responses_request.ResponseParams:
     return responses_request.parse(json.dumps({"input": "hello"} | fields).encode())
 
 
@@ -152,14 +153,14 @@ class TestRefusals:
         ],
     )
     def test_what_cannot_be_honoured_is_named(self, fields: dict[str, Any], param: str) -> None:
-        with pytest.raises(OpenAIError) as raised:
+        with pytest.raises(Refusal) as raised:
             asked(**fields)
         assert raised.value.status == 400
-        assert raised.value.body["error"]["param"] == param
+        assert raised.value.param == param
         assert f"'{param}'" in str(raised.value)
 
     def test_a_conversation_that_a_run_cannot_hold_is_refused(self) -> None:
-        with pytest.raises(OpenAIError) as raised:
+        with pytest.raises(Refusal) as raised:
             responses_request.refuse_too_large(chat(input="x" * 100), {}, limit=100)
         assert raised.value.status == 413
 
@@ -205,7 +206,7 @@ class TestItems:
         assert request.referred == {"demo-9"}
         body, _ = request.chat((), {"msg_demo-9_0": stored}.get)
         assert body["messages"] == [{"role": "assistant", "content": "Hi."}, {"role": "user", "content": "And?"}]
-        with pytest.raises(OpenAIError, match="msg_demo-9_0"):
+        with pytest.raises(Refusal, match="msg_demo-9_0"):
             request.chat((), lambda _: None)
 
     def test_pages(self) -> None:
@@ -222,7 +223,7 @@ class TestItems:
         assert ([item["id"] for item in last["data"]], last["has_more"]) == (["msg_2", "msg_1", "msg_0"], False)
 
 
-# Events.
+# ResponseEvents.
 
 MESSAGE: dict[str, Any] = {
     "role": "assistant",
@@ -256,7 +257,7 @@ def pieces(size: int) -> list[Any]:
 
 def told(records: list[Any], after: int = -1) -> list[dict[str, Any]]:
     """The events of a run's records, its end last."""
-    events = Events(RESPONSE, after=after)
+    events = ResponseEvents(RESPONSE, after=after)
     found = events.begin()
     for record in records[:-1]:
         found += events.delta(record)
@@ -311,7 +312,7 @@ def test_the_events_of_an_answer_come_in_openais_order() -> None:
 
 
 def test_a_text_is_told_while_it_comes() -> None:
-    events = Events(RESPONSE)
+    events = ResponseEvents(RESPONSE)
     first = events.delta(pieces(4)[1])
     assert first[-1]["delta"] == "Let "
     assert events.delta(pieces(4)[2])[0]["delta"] == "me 🤔"
@@ -323,7 +324,7 @@ def test_a_text_is_told_while_it_comes() -> None:
 
 
 def test_halves_of_a_character_are_one_delta() -> None:
-    events = Events(RESPONSE)
+    events = ResponseEvents(RESPONSE)
     halves = [
         {"type": "delta", "choices": [{"index": 0, "delta": {"content": half}}]} for half in ("a\ud83c", "\udf1e")
     ]
@@ -374,7 +375,7 @@ def test_what_a_pod_says_is_not_trusted() -> None:
         end: Any = done("") | {"choices": [{"message": message}], "usage": {"prompt_tokens": "many"}}
         assert told([end])[-1]["response"]["usage"]["input_tokens"] == 0
     parts = {"content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]}
-    assert responses_answer.answer(parts, RUN).text == "Hello"
+    assert responses_object.assistant_message(parts, RUN).text == "Hello"
 
 
 def test_log_probabilities_come_with_their_text() -> None:

@@ -26,7 +26,7 @@ async def main(settings: WebProxySettings) -> None:
             proxy.context.draining = True
             proxy.idle.drain()
 
-        listeners = [Listener(proxy.app, names.HTTP_PORT), Listener(proxy.surface, names.RUNS_PORT, HeaderLimits)]
+        listeners = [Listener(proxy.app, names.HTTP_PORT), Listener(proxy.agent_api, names.RUNS_PORT, HeaderLimits)]
         await serve(
             listeners,
             drain=drain,

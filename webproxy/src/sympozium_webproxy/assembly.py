@@ -1,4 +1,4 @@
-"""One web-proxy, put together from its parts. The only place that knows all of them."""
+"""The assembly of one web-proxy. Only this module knows all parts."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -22,92 +22,129 @@ from sympozium_runs.run_queue import RunQueue
 from sympozium_runs.run_store import RunStore
 from sympozium_runs.run_watch import RunWatch
 from sympozium_runs.runs import Runs
-from sympozium_webproxy.access_tokens import AccessTokens
 from sympozium_webproxy.app import create_app
-from sympozium_webproxy.context import Context
-from sympozium_webproxy.endpoint import Endpoint, watch_instance, watch_skills
+from sympozium_webproxy.context import WebProxyContext
+from sympozium_webproxy.identity.access_tokens import AccessTokens
+from sympozium_webproxy.instance_cache import InstanceCache, watch_instance, watch_skills
 from sympozium_webproxy.limits import RateLimiter
-from sympozium_webproxy.peers import Peers
+from sympozium_webproxy.replica_usage import ReplicaUsage
 from sympozium_webproxy.settings import WebProxySettings
 
 
 @dataclass(frozen=True)
 class WebProxy:
-    """What a process serves and keeps doing."""
+    """One web-proxy: the applications that a process serves, and the coroutines that it runs beside them."""
 
-    context: Context
+    context: WebProxyContext
     app: FastAPI
     """Port 8080."""
-    surface: Starlette
+    agent_api: Starlette
     """Port 8081."""
     idle: IdlePods
-    """The idle pods that wait at it."""
+    """Idle pods that wait at this replica."""
     watches: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
-    """To be run beside, without end."""
+    """Watches of the API server, without end."""
+
+
+@dataclass(frozen=True)
+class _RunParts:
+    """The parts that follow runs: both ports stand on them."""
+
+    store: RunStore
+    broker: RunBroker
+    idle: IdlePods
+    queue: RunQueue
+    runs: Runs
+    instance_cache: InstanceCache
+    agent_api_metrics: AgentApiMetrics
 
 
 def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: Tracing | None = None) -> WebProxy:
-    """A web-proxy of the instance that the settings name."""
+    """Return a web-proxy of the instance that the settings name."""
     tracing = tracing or Tracing()
     keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
-    surface_metrics = AgentApiMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
-    store, board, idle = RunStore(client, clock), RunBroker(), IdlePods(settings.reply_to, surface_metrics)
-    endpoint = Endpoint(idle.expect)
-    queue = RunQueue(shared=lambda: len(keys.ids) > 1 or endpoint.oauth() is not None)
-    runs = Runs(store, board, queue, clock, idle=idle)
     limiter = RateLimiter(clock=clock.monotonic)
-    peers = Peers(limiter, endpoint, clock, settings.reply_to)
-    run_watch = RunWatch(
-        client,
-        settings.namespace,
-        settings.instance,
-        store=store,
-        board=board,
-        runs=runs,
-        queue=queue,
-        newcomer=peers.observe,
-    )
-
-    async def watch_runs() -> None:
-        await endpoint.read.wait()  # its limits say what runs cost
-        await run_watch.run()
-
-    async def instance(namespace: str, name: str) -> SympoziumInstance:
-        """For the tasks of its pods: the watch knows it already."""
-        own = endpoint.instance if (namespace, name) == (settings.namespace, settings.instance) else None
-        return own or await store.instance(namespace, name)
-
-    context = Context(
+    parts = _run_parts(client, settings, clock, keys)
+    run_watch = _run_watch(client, settings, clock, parts, limiter)
+    context = WebProxyContext(
         settings=settings,
-        endpoint=endpoint,
-        runs=runs,
+        instance_cache=parts.instance_cache,
+        runs=parts.runs,
         keys=keys,
         tokens=AccessTokens(clock=clock.monotonic),
         limiter=limiter,
         clock=clock,
-        open_runs=lambda: len(queue),
+        open_runs=lambda: len(parts.queue),
         runs_known=lambda: run_watch.synced,
         api_answers=client.answers,
         tracing=tracing,
     )
-    context.metrics.observe(open_runs=context.open_runs, waiting=board.waiting, others=surface_metrics.registry)
+    context.metrics.bind(
+        open_runs=context.open_runs, waiting=parts.broker.waiting, others=parts.agent_api_metrics.registry
+    )
     return WebProxy(
         context=context,
         app=create_app(context),
-        surface=create_agent_api(
-            store,
-            board,
-            PodTokens(client),
-            clock,
-            instance=instance,
-            metrics=surface_metrics,
-            tracing=tracing,
-            idle=idle,
-        ),
-        idle=idle,
-        watches=(
-            lambda: watch_instance(client, settings.namespace, settings.instance, endpoint),
-            lambda: watch_skills(client, settings.namespace, settings.instance, endpoint),
-            watch_runs,
-        ),
+        agent_api=_agent_api(client, settings, clock, parts, tracing),
+        idle=parts.idle,
+        watches=_watches(client, settings, parts.instance_cache, run_watch),
+    )
+
+
+def _run_parts(client: Client, settings: WebProxySettings, clock: Clock, keys: BearerKeys) -> _RunParts:
+    metrics = AgentApiMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
+    store, broker, idle = RunStore(client, clock), RunBroker(), IdlePods(settings.reply_to, metrics)
+    instance_cache = InstanceCache(idle.expect)
+    queue = RunQueue(shared=lambda: len(keys.ids) > 1 or instance_cache.oauth() is not None)
+    runs = Runs(store, broker, queue, clock, idle=idle)
+    return _RunParts(store, broker, idle, queue, runs, instance_cache, metrics)
+
+
+def _run_watch(
+    client: Client, settings: WebProxySettings, clock: Clock, parts: _RunParts, limiter: RateLimiter
+) -> RunWatch:
+    usage = ReplicaUsage(limiter, parts.instance_cache, clock, settings.reply_to)
+    return RunWatch(
+        client,
+        settings.namespace,
+        settings.instance,
+        store=parts.store,
+        board=parts.broker,
+        runs=parts.runs,
+        queue=parts.queue,
+        newcomer=usage.charge,
+    )
+
+
+def _agent_api(
+    client: Client, settings: WebProxySettings, clock: Clock, parts: _RunParts, tracing: Tracing
+) -> Starlette:
+    async def instance(namespace: str, name: str) -> SympoziumInstance:
+        """Return the instance of a pod's task, from the cache if it is this web-proxy's own."""
+        is_own = (namespace, name) == (settings.namespace, settings.instance)
+        return (parts.instance_cache.instance if is_own else None) or await parts.store.instance(namespace, name)
+
+    return create_agent_api(
+        parts.store,
+        parts.broker,
+        PodTokens(client),
+        clock,
+        instance=instance,
+        metrics=parts.agent_api_metrics,
+        tracing=tracing,
+        idle=parts.idle,
+    )
+
+
+def _watches(
+    client: Client, settings: WebProxySettings, instance_cache: InstanceCache, run_watch: RunWatch
+) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+    async def watch_runs() -> None:
+        await instance_cache.loaded.wait()  # because a run is charged by the instance's rate limit
+        await run_watch.run()
+
+    return (
+        lambda: watch_instance(client, settings.namespace, settings.instance, instance_cache),
+        lambda: watch_skills(client, settings.namespace, settings.instance, instance_cache),
+        watch_runs,
     )

@@ -9,19 +9,19 @@ from sympozium_api.clock import Clock
 from sympozium_http.bearer_keys import BearerKeys
 from sympozium_http.tracing import Tracing
 from sympozium_runs.runs import Runs
-from sympozium_webproxy.access_tokens import AccessTokens
-from sympozium_webproxy.endpoint import Endpoint
+from sympozium_webproxy.identity.access_tokens import AccessTokens
+from sympozium_webproxy.instance_cache import InstanceCache
 from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.metrics import WebProxyMetrics
 from sympozium_webproxy.settings import WebProxySettings
 
 
 @dataclass
-class Context:
+class WebProxyContext:
     """The parts of one web-proxy."""
 
     settings: WebProxySettings
-    endpoint: Endpoint
+    instance_cache: InstanceCache
     runs: Runs
     keys: BearerKeys
     tokens: AccessTokens
@@ -39,7 +39,7 @@ class Context:
     """Whether this replica is to end: it is unready, and still serves who comes."""
 
 
-def of(request: Request) -> Context:
+def of(request: Request) -> WebProxyContext:
     """The context of the application that a request came to."""
-    found: Context = request.app.state.context
+    found: WebProxyContext = request.app.state.context
     return found

@@ -38,7 +38,7 @@ class WebProxyMetrics(RequestMetrics):
             registry=self.registry,
         )
 
-    def observe(self, *, open_runs: Callable[[], int], waiting: Callable[[], int], others: CollectorRegistry) -> None:
+    def bind(self, *, open_runs: Callable[[], int], waiting: Callable[[], int], others: CollectorRegistry) -> None:
         """Read these figures whenever somebody asks for them, and show another registry's too."""
         self._open.set_function(open_runs)
         self._waiting.set_function(waiting)

@@ -1,4 +1,4 @@
-"""The model server, as the web-proxy itself calls it: for embeddings only, which need no agent and so no pod."""
+"""The web-proxy's own calls of the model server: for embeddings only, which need no agent and so no pod."""
 
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,25 +12,19 @@ import aiohttp
 from sympozium_api import agent_protocol, effective
 from sympozium_api.environment import NO_PROXY, proxy_variable
 from sympozium_api.instance import SympoziumInstance
+from sympozium_http.refusal import Refusal
+from sympozium_webproxy.run_failure import refusal_of
 
 _CONNECT_SECONDS = 10.0
-
-
-class Failed(Exception):
-    """The model server gave no answer; ``detail`` is told like the error of a run."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.detail = agent_protocol.error("model_error", message, status)["error"]
 
 
 @asynccontextmanager
 async def post(
     instance: SympoziumInstance, leaf: str, body: dict[str, Any], *, key_files: Sequence[Path]
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Post to an instance's model server, as an agent of the instance would; a success, body still to come. Raises Failed.
+    """Post to an instance's model server as the instance's agents do, and yield a 200 whose body is still to be read.
 
-    Every call has a connection of its own, made by the key, headers, proxies and authorities that count now.
+    Raises Refusal. Each call opens its own connection with the current key, headers, proxies and certificate authorities.
     """
     agent = instance.spec.agents.default
     url, key = f"{effective.model(instance).base_url}/{leaf}", _key(key_files)
@@ -48,12 +42,12 @@ async def post(
                 raise await _refusal(response, key)
             yield response
     except (aiohttp.ClientError, OSError, ValueError) as failure:
-        raise Failed(f"model unreachable: {failure or type(failure).__name__}", 502) from failure
+        raise _failed(f"model unreachable: {failure or type(failure).__name__}", 502) from failure
 
 
 def _key(files: Sequence[Path]) -> str | None:
-    found = next((file for file in files if file.is_file()), None)
-    return found.read_text().strip() or None if found else None
+    file = next((file for file in files if file.is_file()), None)
+    return file.read_text().strip() or None if file else None
 
 
 def _authorities(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
@@ -70,7 +64,13 @@ def _proxy(url: str, environ: Mapping[str, str]) -> str | None:
     return proxy_variable(environ, f"{address.scheme}_proxy") or proxy_variable(environ, "all_proxy")
 
 
-async def _refusal(response: aiohttp.ClientResponse, key: str | None) -> Failed:
+async def _refusal(response: aiohttp.ClientResponse, key: str | None) -> Refusal:
     message, _ = agent_protocol.parse_refusal(await response.content.read(agent_protocol.MAX_REFUSAL_BYTES))
-    said = message.replace(key, "[key]") if key else message
-    return Failed(said or f"the model answered {response.status}", response.status if response.status >= 400 else 502)
+    message = message.replace(key, "[key]") if key else message
+    return _failed(
+        message or f"the model answered {response.status}", response.status if response.status >= 400 else 502
+    )
+
+
+def _failed(message: str, status: int) -> Refusal:
+    return refusal_of(agent_protocol.error("model_error", message, status)["error"])

@@ -22,7 +22,7 @@ async def ready(request: Request) -> JSONResponse:
     parts = context.of(request)
     if parts.draining:
         reason = "draining"
-    elif not parts.endpoint.known:
+    elif not parts.instance_cache.known:
         reason = "instance not read yet"
     elif not parts.runs_known():
         reason = "runs not read yet"

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 
 from sympozium_webproxy import context
-from sympozium_webproxy.protocol import oauth as protocol
-from sympozium_webproxy.routes.address import base_url
+from sympozium_webproxy.identity import resource_metadata as protocol
+from sympozium_webproxy.request.external_url import base_url
 
 router = APIRouter()
 
@@ -17,7 +17,7 @@ router = APIRouter()
 @router.get("/.well-known/oauth-protected-resource/sse")
 async def protected_resource(request: Request) -> dict[str, Any]:
     """The metadata of the resource whose path follows; 404 where no issuer is named."""
-    oauth = context.of(request).endpoint.oauth()
+    oauth = context.of(request).instance_cache.oauth()
     if oauth is None:
         raise HTTPException(404)
     return protocol.metadata(base_url(request), request.url.path.removeprefix(protocol.METADATA_PATH), oauth)

@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sympozium_webproxy.protocol.openai import keepable
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_http.refusal import Refusal
+from sympozium_webproxy import storable_json
 
 JsonObject = dict[str, Any]
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -28,25 +28,25 @@ class Closed(BaseModel):
 
 
 def json_object(content: bytes) -> JsonObject:
-    """The object in a body. Raises OpenAIError 400."""
+    """The object in a body. Raises Refusal 400."""
     try:
-        body = keepable.parsed(content.decode("utf-8-sig"))
-    except keepable.Unkeepable as error:
+        body = storable_json.parse(content.decode("utf-8-sig"))
+    except storable_json.NotStorable as error:
         raise invalid(error.path, error.reason) from error
     except (ValueError, RecursionError) as error:
-        raise OpenAIError(400, f"The body is not JSON: {error}", code="invalid_json") from error
+        raise Refusal(400, "invalid_json", f"The body is not JSON: {error}") from error
     if not isinstance(body, dict):
-        raise OpenAIError(400, "The body must be a JSON object.", code="invalid_json")
+        raise Refusal(400, "invalid_json", "The body must be a JSON object.")
     level: list[Any] = [body]
     for _ in range(MAX_DEPTH):
         level = [part for whole in level if isinstance(whole, dict | list) for part in _parts(whole)]
         if not level:
             return body
-    raise OpenAIError(400, f"The body is nested more than {MAX_DEPTH} levels deep.", code="invalid_json")
+    raise Refusal(400, "invalid_json", f"The body is nested more than {MAX_DEPTH} levels deep.")
 
 
 def checked(model: type[Checked], body: JsonObject, *, at: str = "") -> Checked:
-    """The body, or the part of it ``at`` a path, as its model. Raises OpenAIError 400 that names the first field at fault."""
+    """The body, or the part of it ``at`` a path, as its model. Raises Refusal 400 that names the first field at fault."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
@@ -84,24 +84,24 @@ def _are_tokens(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
 
 
-def missing(path: str) -> OpenAIError:
+def missing(path: str) -> Refusal:
     """400: a field that must be there is not."""
-    return OpenAIError(400, f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
+    return Refusal(400, "missing_required_parameter", f"Missing required parameter: '{path}'.", param=path)
 
 
-def invalid(path: str, reason: str) -> OpenAIError:
+def invalid(path: str, reason: str) -> Refusal:
     """400: a field that is wrong."""
-    return OpenAIError(400, f"Invalid value for '{path}': {reason}.", param=path, code="invalid_value")
+    return Refusal(400, "invalid_value", f"Invalid value for '{path}': {reason}.", param=path)
 
 
-def unsupported(path: str, reason: str) -> OpenAIError:
+def unsupported(path: str, reason: str) -> Refusal:
     """400: a field that means something to OpenAI and cannot be honoured here."""
-    return OpenAIError(400, f"Unsupported parameter '{path}': {reason}.", param=path, code="unsupported_parameter")
+    return Refusal(400, "unsupported_parameter", f"Unsupported parameter '{path}': {reason}.", param=path)
 
 
-def _named(error: ValidationError, at: str) -> OpenAIError:
+def _named(error: ValidationError, at: str) -> Refusal:
     first = error.errors(include_url=False, include_input=False)[0]
-    path = f"{at}.{keepable.path_text(first['loc'])}".strip(".")
+    path = f"{at}.{storable_json.path_text(first['loc'])}".strip(".")
     return missing(path) if first["type"] == "missing" else invalid(path, first["msg"].removeprefix("Value error, "))
 
 

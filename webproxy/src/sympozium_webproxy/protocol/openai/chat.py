@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from sympozium_api.agent_protocol import Delta, Done
 from sympozium_webproxy.protocol.openai import bodies
 from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open
-from sympozium_webproxy.protocol.openai.sent import Sent
+from sympozium_webproxy.protocol.openai.delta_tracker import DeltaTracker
 
 DONE = b"data: [DONE]\n\n"
 """The last frame of a stream."""
@@ -71,17 +71,17 @@ class ChatRequest(Sampling):
 
 
 def parse(content: bytes) -> tuple[ChatRequest, JsonObject]:
-    """The body, checked, and as it came. Raises OpenAIError 400 that names the field at fault."""
+    """The body, checked, and as it came. Raises Refusal 400 that names the field at fault."""
     body = bodies.json_object(content)
-    asked = bodies.checked(ChatRequest, body)
+    params = bodies.checked(ChatRequest, body)
     for name, reason in _UNSUPPORTED.items():
         if body.get(name) not in (None, False):
             raise bodies.unsupported(name, reason)
-    return asked, body
+    return params, body
 
 
 @dataclass(frozen=True)
-class Head:
+class CompletionHead:
     """What all parts of one answer share."""
 
     run: str
@@ -94,7 +94,7 @@ class Head:
         return f"chatcmpl-{self.run}"
 
 
-def completion(head: Head, done: Done) -> JsonObject:
+def completion(head: CompletionHead, done: Done) -> JsonObject:
     """A whole chat completion."""
     answer: JsonObject = done.get("about", {}) | {
         "id": head.id,
@@ -110,15 +110,15 @@ def completion(head: Head, done: Done) -> JsonObject:
 class _Choice:
     """What the caller has of one choice so far."""
 
-    message: Sent = field(default_factory=Sent)
+    message: DeltaTracker = field(default_factory=DeltaTracker)
     finished: bool = False
 
 
 @dataclass
-class Chunks:
+class ChatChunks:
     """Turns records into the chunks of one stream. After a break it sends only what the caller does not have yet."""
 
-    head: Head
+    head: CompletionHead
     include_usage: bool
     _choices: dict[int, _Choice] = field(default_factory=dict)
 

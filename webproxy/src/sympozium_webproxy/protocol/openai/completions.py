@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from sympozium_api.agent_protocol import Delta, Done
 from sympozium_webproxy.protocol.openai import bodies
 from sympozium_webproxy.protocol.openai.bodies import JsonObject
-from sympozium_webproxy.protocol.openai.chat import Chunks, Head, Sampling
+from sympozium_webproxy.protocol.openai.chat import ChatChunks, CompletionHead, Sampling
 
 
 class CompletionRequest(Sampling):
@@ -23,7 +23,7 @@ class CompletionRequest(Sampling):
 
 
 def parse(content: bytes) -> tuple[CompletionRequest, JsonObject]:
-    """The body, checked, and as it came. Raises OpenAIError 400 that names the field at fault."""
+    """The body, checked, and as it came. Raises Refusal 400 that names the field at fault."""
     body = bodies.json_object(content)
     if "messages" in body:
         raise bodies.unsupported(
@@ -32,7 +32,7 @@ def parse(content: bytes) -> tuple[CompletionRequest, JsonObject]:
     return bodies.checked(CompletionRequest, body), body
 
 
-def completion(head: Head, done: Done) -> JsonObject:
+def completion(head: CompletionHead, done: Done) -> JsonObject:
     """A whole text completion."""
     about: JsonObject = done.get("about", {}) | _about(head)
     answer = about | {"choices": [_as_text(choice, choice.get("message")) for choice in done["choices"]]}
@@ -42,9 +42,9 @@ def completion(head: Head, done: Done) -> JsonObject:
 class TextChunks:
     """Turns records into the chunks of one stream."""
 
-    def __init__(self, head: Head, *, include_usage: bool) -> None:
+    def __init__(self, head: CompletionHead, *, include_usage: bool) -> None:
         self._about = _about(head)
-        self._chunks = Chunks(head, include_usage)
+        self._chunks = ChatChunks(head, include_usage)
 
     def delta(self, record: Delta) -> JsonObject:
         """The chunk of one delta."""
@@ -58,7 +58,7 @@ class TextChunks:
         return chunk | self._about | {"choices": [_as_text(choice, choice["delta"]) for choice in chunk["choices"]]}
 
 
-def _about(head: Head) -> JsonObject:
+def _about(head: CompletionHead) -> JsonObject:
     return {"id": f"cmpl-{head.run}", "object": "text_completion", "created": head.created, "model": head.model}
 
 

@@ -11,35 +11,29 @@ from dataclasses import replace
 from typing import Any
 
 from sympozium_api.agent_protocol import Delta, End
-from sympozium_http import sse
-from sympozium_webproxy.protocol.openai import responses_answer as answers
+from sympozium_webproxy.protocol.openai import responses_object as answers
 from sympozium_webproxy.protocol.openai.bodies import JsonObject
-from sympozium_webproxy.protocol.openai.responses_answer import Answer, Response
+from sympozium_webproxy.protocol.openai.responses_object import AssistantMessage, ResponseObject
 
-_NOTHING = Answer("", "", "", ())
+_NOTHING = AssistantMessage("", "", "", ())
 _WORKS = "in_progress"
 _BEGIN = 1
 """Number of the second event, after which the answer begins."""
 
 Script = Iterable[tuple[int, JsonObject]]
-"""Events in their order, each with what it adds to the sequence number."""
+"""ResponseEvents in their order, each with what it adds to the sequence number."""
 
 
-def frame(event: JsonObject) -> bytes:
-    """An event as it is sent."""
-    return sse.data(event, event=event["type"])
-
-
-class Events:
+class ResponseEvents:
     """Turns the records of one run into events; those up to ``after`` its caller has."""
 
-    def __init__(self, response: Response, *, after: int = -1) -> None:
+    def __init__(self, response: ResponseObject, *, after: int = -1) -> None:
         self._response = response
         self._told = after
         self._said = _NOTHING
         self._calls: dict[int, JsonObject] = {}
         self._logprobs: list[JsonObject] = []
-        queued = response.asked.get("background")
+        queued = response.params.get("background")
         self._created = {"type": "response.created", "response": response.ongoing("queued" if queued else _WORKS)}
         self._in_progress = {"type": "response.in_progress", "response": response.ongoing(_WORKS)}
 
@@ -71,7 +65,7 @@ class Events:
         choice = answers.first_choice(record)
         fresh = [] if self._said.text else answers.logprobs(choice)
         self._logprobs = answers.logprobs(choice)
-        said = answers.answer(choice.get("message"), self._response.run)
+        said = answers.assistant_message(choice.get("message"), self._response.run)
         terminal = {"type": f"response.{whole['status']}", "response": whole}
         return self._untold(itertools.chain(self._script(said, fresh, status=whole["status"]), [(1, terminal)]))
 
@@ -81,13 +75,13 @@ class Events:
         for call in calls if isinstance(calls, list) else []:
             if isinstance(call, dict):
                 self._hear_call(call)
-        piece = answers.answer({**delta, "tool_calls": None}, self._response.run)
+        piece = answers.assistant_message({**delta, "tool_calls": None}, self._response.run)
         refusal = said.refusal if said.calls else _joined(said.refusal, piece.refusal)
         text = said.text if said.calls or said.refusal else _joined(said.text, piece.text)
         begun = said.calls or said.refusal or said.text
         reasoning = said.reasoning if begun else _joined(said.reasoning, piece.reasoning)
         named = [self._calls[index] for index in sorted(self._calls) if self._calls[index]["function"]["name"]]
-        heard = answers.answer({"tool_calls": named}, self._response.run)
+        heard = answers.assistant_message({"tool_calls": named}, self._response.run)
         self._said = replace(heard, reasoning=reasoning, text=text, refusal=refusal)
 
     def _hear_call(self, piece: JsonObject) -> None:
@@ -117,7 +111,7 @@ class Events:
         yield 1, self._created
         yield 1, self._in_progress
 
-    def _script(self, said: Answer, fresh: list[JsonObject], *, status: str | None = None) -> Script:
+    def _script(self, said: AssistantMessage, fresh: list[JsonObject], *, status: str | None = None) -> Script:
         """All events up to now, or, with the ``status`` of the whole, up to the answer's end.
 
         ``fresh`` are the log probabilities of the text that is told next.

@@ -21,7 +21,7 @@ Find = Callable[[str], JsonObject | None]
 
 
 def messages(given: Any, find: Find) -> list[JsonObject]:
-    """The messages of an ``input``: a text, or items. Raises OpenAIError 400 that names the item at fault.
+    """The messages of an ``input``: a text, or items. Raises Refusal 400 that names the item at fault.
 
     Calls of functions that follow one another, or an assistant's message, are one message, as chat completions want it.
     Reasoning is left out: no model is sent its earlier thoughts.
@@ -58,7 +58,7 @@ def items(given: Iterable[JsonObject], run: str) -> list[JsonObject]:
 
 
 def page(items: list[JsonObject], *, limit: int, order: str, after: str | None) -> JsonObject:
-    """A page of a list, as OpenAI cuts it. Raises OpenAIError 400 when nothing has the id that the page comes ``after``."""
+    """A page of a list, as OpenAI cuts it. Raises Refusal 400 when nothing has the id that the page comes ``after``."""
     rest = items if order == "asc" else items[::-1]
     if after is not None:
         places = [place for place, item in enumerate(rest) if item["id"] == after]

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from sympozium_http.refusal import Refusal
 from sympozium_webproxy.protocol.openai import bodies
 from sympozium_webproxy.protocol.openai import responses_items as items
 from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open, invalid, missing, unsupported
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
 
 _PLATFORM = (
     *("access_programs", "background_options", "context_management", "conversation", "image", "moderation"),
@@ -92,7 +92,7 @@ class ResponseRequest(Open):
 
 
 @dataclass(frozen=True)
-class Asked:
+class ResponseParams:
     """A request whose fields are right, as far as that can be told without the runs that it names."""
 
     fields: ResponseRequest
@@ -147,8 +147,8 @@ class Asked:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def parse(content: bytes) -> Asked:
-    """The body, checked. Raises OpenAIError 400 that names the field at fault."""
+def parse(content: bytes) -> ResponseParams:
+    """The body, checked. Raises Refusal 400 that names the field at fault."""
     body = bodies.json_object(content)
     for name in (*_PLATFORM, *_OF_CHAT):
         if body.get(name) is not None:
@@ -158,18 +158,18 @@ def parse(content: bytes) -> Asked:
     if body.get("input") is None:
         raise missing("input")
     _refuse_unserved(fields)
-    asked = Asked(fields, body)
+    params = ResponseParams(fields, body)
     # What is wrong with an item is told before any run is read for it.
-    asked.chat((), lambda _: {"role": "user", "content": ""})
-    return asked
+    params.chat((), lambda _: {"role": "user", "content": ""})
+    return params
 
 
 def refuse_too_large(chat: JsonObject, kept: JsonObject, *, limit: int) -> None:
-    """Raise OpenAIError 413 unless a run can hold the conversation and what is kept beside it."""
+    """Raise Refusal 413 unless a run can hold the conversation and what is kept beside it."""
     size = sum(len(json.dumps(part, ensure_ascii=False).encode()) for part in (chat, kept))
     if size > limit:
         message = f"The conversation and the request's fields have {size} bytes; a response keeps at most {limit}."
-        raise OpenAIError(413, message, param="input", code="conversation_too_large")
+        raise Refusal(413, "conversation_too_large", message, param="input")
 
 
 def _refuse_unserved(fields: ResponseRequest) -> None:

@@ -7,26 +7,26 @@ from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp_types import CallToolResult
 
 from sympozium_api.agent_protocol import End
+from sympozium_http.refusal import Refusal
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
-from sympozium_webproxy.endpoint import Serving
+from sympozium_webproxy.instance_cache import ServedInstance
 from sympozium_webproxy.protocol.mcp import results, tasks
-from sympozium_webproxy.protocol.mcp.events import run_key
+from sympozium_webproxy.protocol.mcp.stream_position import run_key
 from sympozium_webproxy.protocol.mcp.tools import Ask, CancelRun, GetRun
-from sympozium_webproxy.protocol.openai import models
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
-from sympozium_webproxy.routes import own
-from sympozium_webproxy.routes.deadline import wait_seconds
-from sympozium_webproxy.routes.mcp.exchange import Caller, Ctx
-from sympozium_webproxy.routes.mcp.exchange import caller as caller_of
-from sympozium_webproxy.routes.start import idempotency_key, start
+from sympozium_webproxy.request import owned_runs
+from sympozium_webproxy.request.deadline import wait_seconds
+from sympozium_webproxy.request.model_choice import chosen_model
+from sympozium_webproxy.request.start import idempotency_key, start
+from sympozium_webproxy.routes.mcp.dispatch import Caller, Ctx
+from sympozium_webproxy.routes.mcp.dispatch import caller as caller_of
 
 _SOURCE = "mcp"
 
 
-async def ask(ctx: Ctx, serving: Serving, asked: Ask, *, as_task: bool) -> CallToolResult | dict[str, Any]:
-    """Make a run and wait for its end, or answer with its task. Raises OpenAIError 503, and those of wrong headers."""
+async def ask(ctx: Ctx, served: ServedInstance, asked: Ask, *, as_task: bool) -> CallToolResult | dict[str, Any]:
+    """Make a run and wait for its end, or answer with its task. Raises Refusal 503, and those of wrong headers."""
     caller = caller_of(ctx)
     follows_text = progress_token_from_params(ctx.params) is not None
     run = RunRequest(
@@ -34,13 +34,13 @@ async def ask(ctx: Ctx, serving: Serving, asked: Ask, *, as_task: bool) -> CallT
         _SOURCE,
         caller.key_id,
         _name_from(caller, ctx),
-        model=models.chosen(serving.instance, None),
+        model=chosen_model(served.instance, None),
         wait_seconds=None if as_task else wait_seconds(caller.http),
         background=as_task or caller.durable,
     )
     try:
-        handle = await start(caller.http, serving, run, streamed=follows_text)
-    except OpenAIError as error:
+        handle = await start(caller.http, served, run, streamed=follows_text)
+    except Refusal as error:
         if error.status in (429, 503):
             raise
         return results.refused(str(error))
@@ -50,7 +50,7 @@ async def ask(ctx: Ctx, serving: Serving, asked: Ask, *, as_task: bool) -> CallT
             return tasks.created(handle.run)
         end = await _tell_progress(ctx.session, handle) if follows_text else await handle.end()
         if caller.durable and end["type"] == "error" and end["error"]["type"] == "deadline_exceeded":
-            await own.cancel(caller.http, handle.run)  # it would go on: nobody has to wait for it
+            await owned_runs.cancel(caller.http, handle.run)  # it would go on: nobody has to wait for it
         return results.of_end(handle.name, end)
     finally:
         handle.close()
@@ -72,11 +72,11 @@ async def _tell_progress(session: ServerSession, handle: Handle) -> End:
 
 async def get_run(caller: Caller, asked: GetRun) -> CallToolResult:
     """How a run stands, once it has ended or the caller has waited long enough."""
-    handle = await own.follow(caller.http, asked.run)
+    handle = await owned_runs.follow(caller.http, asked.run)
     if handle is None:
         return _no_such_run(asked.run)
     try:
-        await own.wait(handle, asked.wait_seconds)
+        await owned_runs.wait(handle, asked.wait_seconds)
     finally:
         handle.close()
     return await _as_it_is(caller, asked.run)
@@ -84,18 +84,18 @@ async def get_run(caller: Caller, asked: GetRun) -> CallToolResult:
 
 async def cancel_run(caller: Caller, asked: CancelRun) -> CallToolResult:
     """End a run, and tell how it stands then."""
-    handle = await own.follow(caller.http, asked.run)
+    handle = await owned_runs.follow(caller.http, asked.run)
     if handle is None:
         return _no_such_run(asked.run)
     try:
-        await own.end(caller.http, handle)
+        await owned_runs.end(caller.http, handle)
     finally:
         handle.close()
     return await _as_it_is(caller, asked.run)
 
 
 async def _as_it_is(caller: Caller, name: str) -> CallToolResult:
-    run = await own.run(caller.http, name)
+    run = await owned_runs.run(caller.http, name)
     if run is None:
         return _no_such_run(name)
     return results.of_run(run, works=context.of(caller.http).runs.works(run))

@@ -25,12 +25,12 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS, is_version_at_least
 
 from sympozium_api.run import AgentRun
-from sympozium_webproxy.endpoint import Endpoint, Serving
-from sympozium_webproxy.protocol.mcp import prompts, resources, results, tasks, tools
+from sympozium_webproxy.instance_cache import InstanceCache, ServedInstance
+from sympozium_webproxy.protocol.mcp import prompts, results, run_resources, tasks, tools
 from sympozium_webproxy.protocol.mcp.tasks import TaskParams, UpdateTaskParams
-from sympozium_webproxy.routes import own
+from sympozium_webproxy.request import owned_runs
 from sympozium_webproxy.routes.mcp import calls
-from sympozium_webproxy.routes.mcp.exchange import Ctx, caller
+from sympozium_webproxy.routes.mcp.dispatch import Ctx, caller
 
 CurrentServer = Callable[[], Server[Any]]
 
@@ -39,27 +39,27 @@ _TOOL_ERRORS_SINCE = "2025-11-25"
 """From then on a model is told what is wrong with its arguments; before, its client was."""
 
 
-def current_server(endpoint: Endpoint) -> CurrentServer:
-    """The server of the instance as it is now. Calling it raises OpenAIError 503 where the instance cannot be served."""
-    made: tuple[Serving, Server[Any]] | None = None
+def current_server(cache: InstanceCache) -> CurrentServer:
+    """The server of the instance as it is now. Calling it raises Refusal 503 where the instance cannot be served."""
+    made: tuple[ServedInstance, Server[Any]] | None = None
 
     def current() -> Server[Any]:
         nonlocal made
-        serving = endpoint.serving()
-        if made is None or made[0] is not serving:
-            made = serving, _server(serving)
+        served = cache.served()
+        if made is None or made[0] is not served:
+            made = served, _server(served)
         return made[1]
 
     return current
 
 
-def _server(serving: Serving) -> Server[Any]:
-    name, skills = serving.instance.metadata.name, serving.skills
-    handlers = _Handlers(serving)
+def _server(served: ServedInstance) -> Server[Any]:
+    name, skills = served.instance.metadata.name, served.skills
+    handlers = _Handlers(served)
     server: Server[Any] = Server(
         name,
-        title=serving.instance.spec.title or name,
-        instructions=serving.instance.spec.description,
+        title=served.instance.spec.title or name,
+        instructions=served.instance.spec.description,
         get_tool_input_schema=lambda tool: tools.input_schema(tool, skills),
         on_list_tools=handlers.list_tools,
         on_call_tool=handlers.call_tool,  # type: ignore[arg-type]  # a call may become a task, for which the SDK has no type
@@ -80,17 +80,17 @@ def _server(serving: Serving) -> Server[Any]:
 class _Handlers:
     """Those that need the instance."""
 
-    def __init__(self, serving: Serving) -> None:
-        self._serving = serving
-        self._tools = tools.listing(serving.instance, serving.skills)
-        self._prompts = prompts.listing(serving.skills)
+    def __init__(self, served: ServedInstance) -> None:
+        self._served = served
+        self._tools = tools.listing(served.instance, served.skills)
+        self._prompts = prompts.listing(served.skills)
 
     async def list_tools(self, _: Ctx, __: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=self._tools)
 
     async def call_tool(self, ctx: Ctx, params: CallToolRequestParams) -> CallToolResult | dict[str, Any]:
         try:
-            asked = tools.asked(params.name, params.arguments or {}, self._serving.skills)
+            asked = tools.asked(params.name, params.arguments or {}, self._served.skills)
         except tools.UnknownTool as error:
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {params.name}") from error
         except tools.InvalidArguments as error:
@@ -100,7 +100,7 @@ class _Handlers:
             raise MCPError(code=INVALID_PARAMS, message=message) from error
         match asked:
             case tools.Ask():
-                return await calls.ask(ctx, self._serving, asked, as_task=_takes_tasks(ctx))
+                return await calls.ask(ctx, self._served, asked, as_task=_takes_tasks(ctx))
             case tools.GetRun():
                 return await calls.get_run(caller(ctx), asked)
             case tools.CancelRun():
@@ -111,30 +111,30 @@ class _Handlers:
 
     async def get_prompt(self, _: Ctx, params: GetPromptRequestParams) -> GetPromptResult:
         try:
-            return prompts.get(params.name, params.arguments or {}, self._serving.skills)
+            return prompts.get(params.name, params.arguments or {}, self._served.skills)
         except prompts.InvalidPrompt as error:
             raise MCPError(code=INVALID_PARAMS, message=str(error)) from error
 
 
 async def _list_resources(ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
     try:
-        runs, after = await own.ended(caller(ctx).http, after=(params and params.cursor) or "")
-    except own.NoSuchPage as error:
+        runs, after = await owned_runs.ended(caller(ctx).http, after=(params and params.cursor) or "")
+    except owned_runs.NoSuchPage as error:
         raise MCPError(code=INVALID_PARAMS, message="Invalid cursor") from error
-    return ListResourcesResult(resources=[resources.of_run(run) for run in runs], next_cursor=after or None)
+    return ListResourcesResult(resources=[run_resources.of_run(run) for run in runs], next_cursor=after or None)
 
 
 async def _list_templates(_: Ctx, __: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
-    return ListResourceTemplatesResult(resource_templates=[resources.TEMPLATE])
+    return ListResourceTemplatesResult(resource_templates=[run_resources.TEMPLATE])
 
 
 async def _read_resource(ctx: Ctx, params: ReadResourceRequestParams) -> ReadResourceResult:
-    name = resources.run_of(str(params.uri))
-    run = await own.run(caller(ctx).http, name) if name else None
+    name = run_resources.run_of(str(params.uri))
+    run = await owned_runs.run(caller(ctx).http, name) if name else None
     if run is None or not run.ended:
         code = INVALID_PARAMS if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS else _RESOURCE_NOT_FOUND
         raise MCPError(code=code, message="Resource not found", data={"uri": str(params.uri)})
-    return resources.read(run)
+    return run_resources.read(run)
 
 
 def _takes_tasks(ctx: Ctx) -> bool:
@@ -150,7 +150,7 @@ async def _task(ctx: Ctx, params: TaskParams) -> AgentRun:
         needed: dict[str, Any] = {"requiredCapabilities": {"extensions": {tasks.EXTENSION: {}}}}
         message = f"The client has not declared the extension {tasks.EXTENSION}"
         raise MCPError(code=MISSING_REQUIRED_CLIENT_CAPABILITY, message=message, data=needed)
-    if (run := await own.run(caller(ctx).http, params.task_id)) is None:
+    if (run := await owned_runs.run(caller(ctx).http, params.task_id)) is None:
         raise MCPError(code=INVALID_PARAMS, message="Unknown task")
     return run
 
@@ -165,5 +165,5 @@ async def _update_task(ctx: Ctx, params: UpdateTaskParams) -> EmptyResult:
 
 
 async def _cancel_task(ctx: Ctx, params: TaskParams) -> EmptyResult:
-    await own.cancel(caller(ctx).http, await _task(ctx, params))
+    await owned_runs.cancel(caller(ctx).http, await _task(ctx, params))
     return EmptyResult()

@@ -1,6 +1,5 @@
-"""What comes in: who sends it, which JSON-RPC message it is, and whether it may pass."""
+"""JSON-RPC messages that come in: read, checked and limited before the SDK's server gets them."""
 
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
@@ -17,95 +16,84 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from sympozium_http.json_body import json_bytes
-from sympozium_webproxy import context
+from sympozium_http.refusal import Refusal
+from sympozium_webproxy import context, storable_json
 from sympozium_webproxy.protocol.mcp import sessions
-from sympozium_webproxy.protocol.mcp.events import RequestId
-from sympozium_webproxy.protocol.openai import keepable
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
-from sympozium_webproxy.routes.admission import limit
-from sympozium_webproxy.routes.mcp.exchange import Outcome, failure, refusal
+from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId, failure, render
+from sympozium_webproxy.request.authentication import limit
 
 
-class Refused(Exception):
+class RefusedMessage(Exception):
     """A message that is answered before it reaches the server."""
 
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.message["error"]["message"])
-        self.outcome = outcome
+    def __init__(self, response: JsonRpcResponse) -> None:
+        super().__init__(response.message["error"]["message"])
+        self.response = response
 
 
 class McpRoute(APIRoute):
-    """A route whose refusals are told as JSON-RPC errors."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The route's handler, which raises neither Refused nor OpenAIError."""
-        handle = super().get_route_handler()
-
-        async def answered(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except Refused as refusing:
-                return _response(refusing.outcome)
-            except OpenAIError as error:
-                return _response(refusal(error))
-
-        return answered
+    """A route of MCP: the application answers refusals of such a route as JSON-RPC errors."""
 
 
-def _response(outcome: Outcome) -> Response:
-    """An answer that is known as a whole."""
-    return Response(json_bytes(outcome.message), outcome.status, outcome.headers, "application/json")
+def respond(response: JsonRpcResponse) -> Response:
+    """Return the HTTP response of a JSON-RPC response that needs no stream."""
+    return Response(json_bytes(response.message), response.status, response.headers, "application/json")
 
 
-def refused(
+def refused(refusal: Refusal) -> Response:
+    """Return the HTTP response of a refusal that belongs to no JSON-RPC id."""
+    return respond(render(refusal))
+
+
+def refused_message(
     status: int, message: str, *, code: int = INVALID_REQUEST, data: Any = None, id_: RequestId | None = None
-) -> Refused:
-    """A refusal with a status of its own."""
-    return Refused(Outcome(failure(id_, code, message, data), status))
+) -> RefusedMessage:
+    """Return the refusal of a message by MCP's own rules, with JSON-RPC's error code and an HTTP status."""
+    return RefusedMessage(JsonRpcResponse(failure(id_, code, message, data), status))
 
 
 def parsed(body: bytes) -> Any:
-    """What a body says; raises Refused 400."""
+    """Return the JSON value of a body. Raises RefusedMessage 400."""
     try:
-        return keepable.parsed(body.decode())
+        return storable_json.parse(body.decode())
     except (ValueError, RecursionError) as error:
-        raise refused(400, "Parse error", code=PARSE_ERROR) from error
-    except keepable.Unkeepable as error:
-        raise refused(400, f"{error.path}: {error.reason}") from error
+        raise refused_message(400, "Parse error", code=PARSE_ERROR) from error
+    except storable_json.NotStorable as error:
+        raise refused_message(400, f"{error.path}: {error.reason}") from error
 
 
-def message(said: Any) -> JSONRPCMessage:
-    """The one message that a body holds; raises Refused 400."""
+def message(value: Any) -> JSONRPCMessage:
+    """Return the one message that a body's JSON value is. Raises RefusedMessage 400."""
     try:
-        return jsonrpc_message_adapter.validate_python(said, by_name=False)
+        return jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError as error:
-        raise refused(400, "The body must be one JSON-RPC request, notification or response.") from error
+        raise refused_message(400, "The body must be one JSON-RPC request, notification or response.") from error
 
 
-def accepts(request: Request, *, json: bool = False, stream: bool = False) -> None:
-    """Raise Refused 406 where the caller would not understand what it may get."""
+def check_accept(request: Request, *, json: bool = False, stream: bool = False) -> None:
+    """Raise RefusedMessage 406 unless the request accepts the media types that may answer it."""
     takes_json, takes_stream = check_accept_headers(request)
     if (json and not takes_json) or (stream and not takes_stream):
         needed = [kind for kind, is_needed in (("application/json", json), ("text/event-stream", stream)) if is_needed]
-        raise refused(406, f"Send 'Accept: {', '.join(needed)}'.")
+        raise refused_message(406, f"Send 'Accept: {', '.join(needed)}'.")
 
 
-def pass_limits(request: Request, key_id: str, asked: JSONRPCRequest) -> None:
-    """Count a call of a tool against its key's limit. Raises Refused 429 and 503."""
-    if asked.method == "tools/call":
+def check_limits(request: Request, key_id: str, call: JSONRPCRequest) -> None:
+    """Count a call of a tool against the rate limit of its key. Raises RefusedMessage 429 and 503."""
+    if call.method == "tools/call":
         try:
             limit(request, key_id)
-        except OpenAIError as error:
-            raise Refused(refusal(error, asked.id)) from error
+        except Refusal as refusal:
+            raise RefusedMessage(render(refusal, call.id)) from refusal
 
 
 def server(request: Request) -> Server[Any]:
-    """The server that answers; raises OpenAIError 503."""
-    found: Server[Any] = request.app.state.mcp()
-    return found
+    """Return the SDK's server of the instance. Raises Refusal 503."""
+    current: Server[Any] = request.app.state.mcp()
+    return current
 
 
 def signing_key(request: Request, key_id: str) -> bytes:
-    """What sessions of an API key are signed with; raises OpenAIError 503."""
+    """Return the key that signs the sessions of an API key. Raises Refusal 503."""
     parts = context.of(request)
-    return sessions.signing_key(parts.endpoint.serving().instance.metadata.uid, parts.keys.digest(key_id))
+    return sessions.signing_key(parts.instance_cache.served().instance.metadata.uid, parts.keys.digest(key_id))

@@ -31,23 +31,23 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERS
 from sympozium_runs.run_request import run_name
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
-from sympozium_webproxy.protocol.mcp import events, results, sessions
-from sympozium_webproxy.protocol.mcp.events import Place
+from sympozium_webproxy.protocol.mcp import jsonrpc, results, sessions, stream_position
+from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId
 from sympozium_webproxy.protocol.mcp.sessions import Session
-from sympozium_webproxy.routes import own
-from sympozium_webproxy.routes.admission import authenticate
-from sympozium_webproxy.routes.body import read_json_bytes
-from sympozium_webproxy.routes.mcp import exchange
-from sympozium_webproxy.routes.mcp.answer import Answer, Work
-from sympozium_webproxy.routes.mcp.exchange import Caller, Outcome, Sink
+from sympozium_webproxy.protocol.mcp.stream_position import StreamPosition
+from sympozium_webproxy.request import owned_runs
+from sympozium_webproxy.request.authentication import authenticate
+from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.routes.mcp.dispatch import Caller, Sink, dispatch
+from sympozium_webproxy.routes.mcp.mcp_response import McpResponse, Work
 from sympozium_webproxy.routes.mcp.message import (
     McpRoute,
-    Refused,
-    accepts,
+    RefusedMessage,
+    check_accept,
+    check_limits,
     message,
     parsed,
-    pass_limits,
-    refused,
+    refused_message,
     server,
     signing_key,
 )
@@ -66,7 +66,7 @@ _PRIMED_SINCE = "2025-11-25"
 async def post(request: Request) -> Response:
     """One message."""
     key_id = await authenticate(request)
-    accepts(request, json=True, stream=True)
+    check_accept(request, json=True, stream=True)
     said = parsed(await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes))
     if _is_stateless(request, said):
         return _stateless(request, key_id, said)
@@ -79,9 +79,9 @@ async def resume(request: Request) -> Response:
     key_id = await authenticate(request)
     if not _has_sessions(request):
         return _not_allowed()
-    accepts(request, stream=True)
+    check_accept(request, stream=True)
     session = _session(request, key_id)
-    place = events.place(request.headers.get("last-event-id", ""))
+    place = stream_position.position(request.headers.get("last-event-id", ""))
     if place is None:
         return _not_allowed()
     return await _resumed(request, Caller(request, key_id, session, durable=True), session, place)
@@ -118,22 +118,22 @@ def _stateless(request: Request, key_id: str, said: Any) -> Response:
         _refuse(unsupported_protocol_version_rejection(request.headers.get(MCP_PROTOCOL_VERSION_HEADER, "")), None)
         return Response(status_code=202)
     if not isinstance(asked, JSONRPCRequest):
-        raise refused(400, "The body must be one JSON-RPC request or notification.")
+        raise refused_message(400, "The body must be one JSON-RPC request or notification.")
     if twice := find_duplicated_routing_header(request.headers.items()):
-        raise refused(400, f"{twice} header appears more than once", code=HEADER_MISMATCH, id_=asked.id)
+        raise refused_message(400, f"{twice} header appears more than once", code=HEADER_MISMATCH, id_=asked.id)
     headers = {name: value.strip() for name, value in request.headers.items()}
     route = classify_inbound_request(said, headers=headers)
     if isinstance(route, InboundLadderRejection):
         raise _rejected(route, asked.id)
     _check_param_headers(request, asked)
-    pass_limits(request, key_id, asked)
+    check_limits(request, key_id, asked)
     connection = _connection(route)
 
-    async def work(sink: Sink) -> Outcome:
-        outcome = await exchange.answer(server(request), asked, Caller(request, key_id), connection, sink)
-        error = outcome.message.get("error")
-        status = ERROR_CODE_HTTP_STATUS.get(error["code"], outcome.status) if error else outcome.status
-        return Outcome(outcome.message, status, outcome.headers)
+    async def work(sink: Sink) -> JsonRpcResponse:
+        response = await dispatch(server(request), asked, Caller(request, key_id), connection, sink)
+        error = response.message.get("error")
+        status = ERROR_CODE_HTTP_STATUS.get(error["code"], response.status) if error else response.status
+        return JsonRpcResponse(response.message, status, response.headers)
 
     return _answer(request, work)
 
@@ -150,14 +150,14 @@ def _check_param_headers(request: Request, asked: JSONRPCRequest) -> None:
         _refuse(schema and validate_mcp_param_headers(schema, arguments, request.headers), asked.id)
 
 
-def _refuse(rejection: Any, request_id: events.RequestId | None) -> None:
+def _refuse(rejection: Any, request_id: RequestId | None) -> None:
     if rejection:
         raise _rejected(rejection, request_id)
 
 
-def _rejected(rejection: InboundLadderRejection, request_id: events.RequestId | None) -> Refused:
+def _rejected(rejection: InboundLadderRejection, request_id: RequestId | None) -> RefusedMessage:
     status = ERROR_CODE_HTTP_STATUS.get(rejection.code, 400)
-    return refused(status, rejection.message, code=rejection.code, data=rejection.data, id_=request_id)
+    return refused_message(status, rejection.message, code=rejection.code, data=rejection.data, id_=request_id)
 
 
 async def _in_session(request: Request, key_id: str, said: Any) -> Response:
@@ -171,7 +171,7 @@ async def _in_session(request: Request, key_id: str, said: Any) -> Response:
     if not isinstance(asked, JSONRPCRequest):
         await _heed(caller, session, asked)
         return Response(status_code=202)
-    pass_limits(request, key_id, asked)
+    check_limits(request, key_id, asked)
     return _answer(request, _work(caller, session, asked))
 
 
@@ -181,11 +181,13 @@ async def _batch(request: Request, key_id: str, said: list[Any]) -> Response:
     asked = [message(one) for one in said]
     requests = [one for one in asked if isinstance(one, JSONRPCRequest)]
     if session.version != _BATCHES_OF or not 1 <= len(asked) <= _LARGEST_BATCH:
-        raise refused(400, f"The body must be one JSON-RPC message; in {_BATCHES_OF}, or 1 to {_LARGEST_BATCH}.")
+        raise refused_message(
+            400, f"The body must be one JSON-RPC message; in {_BATCHES_OF}, or 1 to {_LARGEST_BATCH}."
+        )
     for one in requests:
         if one.method == "initialize":
-            raise refused(400, "'initialize' cannot be in a batch.", id_=one.id)
-        pass_limits(request, key_id, one)
+            raise refused_message(400, "'initialize' cannot be in a batch.", id_=one.id)
+        check_limits(request, key_id, one)
     caller = Caller(request, key_id, session, durable=True)
     for other in asked:
         await _heed(caller, session, other)
@@ -193,7 +195,7 @@ async def _batch(request: Request, key_id: str, said: list[Any]) -> Response:
         return Response(status_code=202)
     works = [_work(caller, session, one) for one in requests]
 
-    async def work(sink: Sink) -> Outcome:
+    async def work(sink: Sink) -> JsonRpcResponse:
         *others, last = await asyncio.gather(*(one(sink) for one in works))
         for other in others:
             sink(other.message, None)
@@ -208,12 +210,12 @@ def _work(caller: Caller, session: Session, asked: JSONRPCRequest) -> Work:
     connection = Connection.from_envelope(session.version, None, {})
     answering = server(caller.http)
 
-    async def work(sink: Sink) -> Outcome:
+    async def work(sink: Sink) -> JsonRpcResponse:
         def made() -> None:
             if primed:
-                sink(None, Place(asked.id, progress_token_from_params(asked.params), 0).event_id())
+                sink(None, StreamPosition(asked.id, progress_token_from_params(asked.params), 0).event_id())
 
-        return await exchange.answer(answering, asked, replace(caller, made=made), connection, sink)
+        return await dispatch(answering, asked, replace(caller, made=made), connection, sink)
 
     return work
 
@@ -231,42 +233,42 @@ def _begun(request: Request, key_id: str, asked: JSONRPCRequest) -> Response:
     token = sessions.seal(session, signing_key(request, key_id))
     connection = Connection.from_envelope(version, None, {})
 
-    async def work(sink: Sink) -> Outcome:
-        outcome = await exchange.answer(server(request), asked, Caller(request, key_id), connection, sink)
-        return Outcome(outcome.message, headers={} if "error" in outcome.message else {_SESSION: token})
+    async def work(sink: Sink) -> JsonRpcResponse:
+        response = await dispatch(server(request), asked, Caller(request, key_id), connection, sink)
+        return JsonRpcResponse(response.message, headers={} if "error" in response.message else {_SESSION: token})
 
     return _answer(request, work)
 
 
 def _session(request: Request, key_id: str) -> Session:
-    """The session that a request belongs to; raises Refused 400, and 404: then the client begins a new one."""
+    """The session that a request belongs to; raises RefusedMessage 400, and 404: then the client begins a new one."""
     token = request.headers.get(_SESSION)
     if not token:
-        raise refused(400, "The header Mcp-Session-Id is missing; begin a session with 'initialize'.")
+        raise refused_message(400, "The header Mcp-Session-Id is missing; begin a session with 'initialize'.")
     now = context.of(request).clock.now().timestamp()
     session = sessions.unseal(token, signing_key(request, key_id), key_id=key_id, now=now)
     if session is None:
-        raise refused(404, "There is no such session.")
+        raise refused_message(404, "There is no such session.")
     return session
 
 
-async def _cancel(caller: Caller, session: Session, request_id: events.RequestId | None) -> None:
-    if request_id is not None and (run := await own.run(caller.http, _run_name(caller, session, request_id))):
-        await own.cancel(caller.http, run)
+async def _cancel(caller: Caller, session: Session, request_id: RequestId | None) -> None:
+    if request_id is not None and (run := await owned_runs.run(caller.http, _run_name(caller, session, request_id))):
+        await owned_runs.cancel(caller.http, run)
 
 
-def _run_name(caller: Caller, session: Session, request_id: events.RequestId) -> str:
+def _run_name(caller: Caller, session: Session, request_id: RequestId) -> str:
     parts = context.of(caller.http)
-    instance = parts.endpoint.serving().instance
-    return run_name(instance, caller.key_id, events.run_key(session.id, request_id))
+    instance = parts.instance_cache.served().instance
+    return run_name(instance, caller.key_id, stream_position.run_key(session.id, request_id))
 
 
-async def _resumed(request: Request, caller: Caller, session: Session, place: Place) -> Response:
-    handle = await own.follow(caller.http, _run_name(caller, session, place.request_id))
+async def _resumed(request: Request, caller: Caller, session: Session, place: StreamPosition) -> Response:
+    handle = await owned_runs.follow(caller.http, _run_name(caller, session, place.request_id))
     if handle is None:
-        raise refused(404, "There is no such call.")
+        raise refused_message(404, "There is no such call.")
 
-    async def work(sink: Sink) -> Outcome:
+    async def work(sink: Sink) -> JsonRpcResponse:
         if is_version_at_least(session.version, _PRIMED_SINCE):
             sink(None, place.event_id())
         return await _rest(handle, session, place, sink)
@@ -274,7 +276,7 @@ async def _resumed(request: Request, caller: Caller, session: Session, place: Pl
     return _answer(request, work, close=handle.close)
 
 
-async def _rest(handle: Handle, session: Session, place: Place, sink: Sink) -> Outcome:
+async def _rest(handle: Handle, session: Session, place: StreamPosition, sink: Sink) -> JsonRpcResponse:
     """What the client does not have yet. Where the run's pod speaks to another replica, that is its end alone."""
     told = 0
     while True:
@@ -284,15 +286,15 @@ async def _rest(handle: Handle, session: Session, place: Place, sink: Sink) -> O
         if record["type"] == "done" or record["type"] == "error":
             whole = results.of_end(handle.name, record).model_dump(mode="json", by_alias=True, exclude_none=True)
             said = methods.serialize_server_result("tools/call", session.version, whole)
-            return Outcome(exchange.result(place.request_id, said))
+            return JsonRpcResponse(jsonrpc.result(place.request_id, said))
         if record["type"] == "delta" and place.progress_token is not None:
             text = results.piece(record["choices"])
             before, told = told, told + len(text)
             if told > place.told:
-                at = Place(place.request_id, place.progress_token, told).event_id()
+                at = StreamPosition(place.request_id, place.progress_token, told).event_id()
                 fresh = text[max(place.told - before, 0) :]
-                sink(exchange.progress_message(place.progress_token, told, fresh), at)
+                sink(jsonrpc.progress_message(place.progress_token, told, fresh), at)
 
 
-def _answer(request: Request, work: Work, *, close: Callable[[], None] = lambda: None) -> Answer:
-    return Answer(work, close, keep_alive_seconds=context.of(request).settings.keep_alive_seconds)
+def _answer(request: Request, work: Work, *, close: Callable[[], None] = lambda: None) -> McpResponse:
+    return McpResponse(work, close, keep_alive_seconds=context.of(request).settings.keep_alive_seconds)

@@ -3,15 +3,15 @@
 from starlette.requests import Request
 
 from sympozium_http import json_body
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_http.refusal import Refusal
 
 
 async def read_json_bytes(request: Request, *, limit: int) -> bytes:
-    """The body of a JSON request; raises OpenAIError 415, and 413 as soon as it is known to be longer than ``limit`` bytes."""
+    """The body of a JSON request; raises Refusal 415, and 413 as soon as it is known to be longer than ``limit`` bytes."""
     try:
         return await json_body.read_json_bytes(request, limit=limit)
     except json_body.NotJson as error:
         message = "Send the body as 'Content-Type: application/json'."
-        raise OpenAIError(415, message, code="unsupported_media_type") from error
+        raise Refusal(415, "unsupported_media_type", message) from error
     except json_body.TooLarge as error:
-        raise OpenAIError(413, f"The body is larger than {limit} bytes.", code="body_too_large") from error
+        raise Refusal(413, "body_too_large", f"The body is larger than {limit} bytes.") from error

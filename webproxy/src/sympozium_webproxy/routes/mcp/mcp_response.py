@@ -7,9 +7,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sympozium_http import disconnect, raw_response, sse
-from sympozium_webproxy.routes.mcp.exchange import Message, Outcome, Sink
+from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, Message
+from sympozium_webproxy.routes.mcp.dispatch import Sink
 
-Work = Callable[[Sink], Awaitable[Outcome]]
+Work = Callable[[Sink], Awaitable[JsonRpcResponse]]
 
 
 def frame(message: Message | None, event_id: str | None = None) -> bytes:
@@ -18,7 +19,7 @@ def frame(message: Message | None, event_id: str | None = None) -> bytes:
     return place + (b"data:\n\n" if message is None else sse.data(message, event="message"))
 
 
-class Answer(Response):
+class McpResponse(Response):
     """Does a request's work and tells what comes of it. A caller that leaves cancels the work.
 
     It becomes a stream with the first message, or when ``keep_alive_seconds`` have passed in silence: until then an error
@@ -31,7 +32,7 @@ class Answer(Response):
         self._close = close
         self._patience = keep_alive_seconds
         self._streaming = False
-        self._told: asyncio.Queue[bytes | Outcome | None] = asyncio.Queue()
+        self._told: asyncio.Queue[bytes | JsonRpcResponse | None] = asyncio.Queue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
@@ -64,18 +65,18 @@ class Answer(Response):
                 await self._end(send, told)
                 return
 
-    async def _next(self) -> bytes | Outcome | None:
+    async def _next(self) -> bytes | JsonRpcResponse | None:
         try:
             async with asyncio.timeout(self._patience):
                 return await self._told.get()
         except TimeoutError:
             return sse.KEEP_ALIVE
 
-    async def _end(self, send: Send, outcome: Outcome) -> None:
+    async def _end(self, send: Send, response: JsonRpcResponse) -> None:
         if self._streaming:
-            await raw_response.finish(send, frame(outcome.message))
+            await raw_response.finish(send, frame(response.message))
         else:
-            await raw_response.send_json(send, outcome.status, outcome.message, outcome.headers)
+            await raw_response.send_json(send, response.status, response.message, response.headers)
 
     async def _send_frame(self, send: Send, content: bytes) -> None:
         if not self._streaming:

@@ -7,7 +7,7 @@ from sympozium_runs.run_tracing import RunSpan
 from sympozium_webproxy.metrics import WebProxyMetrics
 
 
-class Observation:
+class RunMetricsObserver:
     """Sees the records that a caller is answered with. ``began`` is when its request did, on the monotonic clock."""
 
     def __init__(self, metrics: WebProxyMetrics, span: RunSpan, *, began: float, streamed: bool) -> None:

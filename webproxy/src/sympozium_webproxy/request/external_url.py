@@ -16,7 +16,7 @@ def base_url(request: Request) -> str:
     OAuth clients refuse metadata of any other address than theirs (RFC 9728, section 3.3). A caller that lies about its
     headers misleads itself: which tokens are accepted does not depend on them.
     """
-    instance = context.of(request).endpoint.instance
+    instance = context.of(request).instance_cache.instance
     own = (instance and instance.status.web_endpoint and instance.status.web_endpoint.url) or ""
     host = request.headers.get("host", "")
     if host == urlsplit(own).netloc or not _HOST.fullmatch(host):

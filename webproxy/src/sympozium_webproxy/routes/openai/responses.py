@@ -9,25 +9,20 @@ from fastapi.responses import JSONResponse
 from sympozium_api.agent_protocol import Done, Record
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state, sse
+from sympozium_http.refusal import Refusal
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
-from sympozium_webproxy.protocol.openai import (
-    bodies,
-    errors,
-    models,
-    responses_answer,
-    responses_items,
-    responses_request,
-)
+from sympozium_webproxy.protocol.openai import bodies, responses_items, responses_object, responses_request
 from sympozium_webproxy.protocol.openai.chat import DONE
-from sympozium_webproxy.protocol.openai.responses_events import Events, frame
-from sympozium_webproxy.routes import own
-from sympozium_webproxy.routes.admission import authenticate, limit
-from sympozium_webproxy.routes.answer import StreamedResponse, WholeResponse
-from sympozium_webproxy.routes.body import read_json_bytes
-from sympozium_webproxy.routes.deadline import wait_seconds
-from sympozium_webproxy.routes.start import api_away, idempotency_key, start
+from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
+from sympozium_webproxy.request import owned_runs
+from sympozium_webproxy.request.authentication import authenticate, limit
+from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.request.deadline import wait_seconds
+from sympozium_webproxy.request.model_choice import chosen_model
+from sympozium_webproxy.request.start import api_away, idempotency_key, start
+from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse
 
 router = APIRouter()
 
@@ -41,32 +36,32 @@ async def create_response(request: Request) -> Response:
     parts = context.of(request)
     key_id = await authenticate(request)
     largest = parts.settings.max_body_bytes
-    asked = responses_request.parse(await read_json_bytes(request, limit=largest))
-    serving, headers = limit(request, key_id)
-    model, patience = models.chosen(serving.instance, asked.fields.model), wait_seconds(request)
-    earlier, find = await _earlier(request, asked)
-    body, before = asked.chat(earlier, find)
-    kept = asked.kept(model, before)
+    params = responses_request.parse(await read_json_bytes(request, limit=largest))
+    served, headers = limit(request, key_id)
+    model, patience = chosen_model(served.instance, params.fields.model), wait_seconds(request)
+    earlier, find = await _earlier(request, params)
+    body, before = params.chat(earlier, find)
+    kept = params.kept(model, before)
     responses_request.refuse_too_large(body, kept, limit=largest)
     run = RunRequest(
         body,
         "web-proxy",
         key_id,
         idempotency_key(request),
-        asked=asked.body,
+        asked=params.body,
         response=kept,
-        background=asked.background,
+        background=params.background,
         model=model,
-        wait_seconds=None if asked.background else patience,
+        wait_seconds=None if params.background else patience,
     )
-    handle = await start(request, serving, run, streamed=asked.stream)
+    handle = await start(request, served, run, streamed=params.stream)
     headers["x-sympozium-run"] = handle.name
-    if asked.stream:
-        return _stream(request, handle, headers, at_once=asked.background)
-    if asked.background:
+    if params.stream:
+        return _stream(request, handle, headers, at_once=params.background)
+    if params.background:
         handle.close()
         return JSONResponse(_now(request, handle.run), headers=headers)
-    response = responses_answer.response(handle.run)
+    response = responses_object.response(handle.run)
 
     def told(end: Done) -> dict[str, Any]:
         return response.ended(end, _ended_at(request, handle.run))
@@ -99,7 +94,7 @@ async def cancel_response(request: Request, response_id: str) -> JSONResponse:
     """End a response; one that has ended stays as it is."""
     handle = await _follow(request, response_id)
     try:
-        await own.end(request, handle)
+        await owned_runs.end(request, handle)
     finally:
         handle.close()
     return JSONResponse(_now(request, await _own(request, response_id)))
@@ -115,14 +110,14 @@ async def list_input_items(
     after: str | None = None,
 ) -> dict[str, Any]:
     """The items that a response's caller gave, in pages."""
-    items = responses_answer.input_items(await _own(request, response_id))
+    items = responses_object.input_items(await _own(request, response_id))
     return responses_items.page(items, limit=limit, order=order, after=after)
 
 
-class _Frames:
+class ResponseFrames:
     """Records as frames of typed events."""
 
-    def __init__(self, events: Events, *, at_once: bool, works: bool, ended_at: Callable[[], int]) -> None:
+    def __init__(self, events: ResponseEvents, *, at_once: bool, works: bool, ended_at: Callable[[], int]) -> None:
         self._events = events
         self._begun = at_once
         self._works = works
@@ -149,6 +144,11 @@ class _Frames:
         return b""
 
 
+def frame(event: dict[str, Any]) -> bytes:
+    """Return an event as it is sent."""
+    return sse.data(event, event=event["type"])
+
+
 def _frames(events: list[dict[str, Any]]) -> bytes:
     return b"".join(map(frame, events))
 
@@ -157,10 +157,10 @@ def _stream(
     request: Request, handle: Handle, headers: Mapping[str, str], *, at_once: bool, after: int = -1
 ) -> StreamedResponse:
     parts = context.of(request)
-    events = Events(responses_answer.response(handle.run), after=after)
+    events = ResponseEvents(responses_object.response(handle.run), after=after)
     return StreamedResponse(
         handle,
-        _Frames(
+        ResponseFrames(
             events,
             at_once=at_once,
             works=parts.runs.works(handle.run),
@@ -173,54 +173,59 @@ def _stream(
 
 
 async def _earlier(
-    request: Request, asked: responses_request.Asked
+    request: Request, params: responses_request.ResponseParams
 ) -> tuple[list[dict[str, Any]], responses_items.Find]:
     """The conversation that a request goes on from, and the stored items that it refers to."""
     conversation: list[dict[str, Any]] = []
-    if previous := asked.fields.previous_response_id:
-        conversation = responses_answer.conversation(previous, await _readable(request, previous))
-    if len(asked.referred) > _MOST_REFERRED:
+    if previous := params.fields.previous_response_id:
+        conversation = responses_object.conversation(previous, await _readable(request, previous))
+    if len(params.referred) > _MOST_REFERRED:
         raise bodies.invalid("input", f"may refer to items of at most {_MOST_REFERRED} responses")
     found: dict[str, dict[str, Any]] = {}
-    for name in sorted(asked.referred):
-        if run := await _readable(request, responses_answer.response_id(name)):
-            found |= {item["id"]: item for item in responses_answer.all_items(run)}
+    for name in sorted(params.referred):
+        if run := await _readable(request, responses_object.response_id(name)):
+            found |= {item["id"]: item for item in responses_object.all_items(run)}
     return conversation, found.get
 
 
 async def _follow(request: Request, response_id: str) -> Handle:
-    """A response of the caller's own, followed; raises OpenAIError 404."""
+    """A response of the caller's own, followed; raises Refusal 404."""
     await authenticate(request)
-    name = responses_answer.run_of(response_id)
-    handle = await own.follow(request, name) if name else None
+    name = responses_object.run_of(response_id)
+    handle = await owned_runs.follow(request, name) if name else None
     if handle is None:
-        raise errors.response_not_found(response_id)
-    if not responses_answer.is_kept(handle.run):
+        raise _not_found(response_id)
+    if not responses_object.is_kept(handle.run):
         handle.close()
-        raise errors.response_not_found(response_id)
+        raise _not_found(response_id)
     request_state.of(request).log_fields["run"] = handle.name
     return handle
 
 
 async def _own(request: Request, response_id: str) -> AgentRun:
-    """A response of the caller's own; raises OpenAIError 404."""
+    """A response of the caller's own; raises Refusal 404."""
     await authenticate(request)
     run = await _readable(request, response_id)
     if run is None:
-        raise errors.response_not_found(response_id)
+        raise _not_found(response_id)
     request_state.of(request).log_fields["run"] = run.metadata.name
     return run
 
 
 async def _readable(request: Request, response_id: str) -> AgentRun | None:
-    name = responses_answer.run_of(response_id)
-    run = await own.run(request, name) if name else None
-    return run if run and responses_answer.is_kept(run) else None
+    name = responses_object.run_of(response_id)
+    run = await owned_runs.run(request, name) if name else None
+    return run if run and responses_object.is_kept(run) else None
+
+
+def _not_found(response_id: str) -> Refusal:
+    message = f"Response with id '{response_id}' not found."
+    return Refusal(404, "response_not_found", message, param="response_id")
 
 
 def _now(request: Request, run: AgentRun) -> dict[str, Any]:
-    return responses_answer.as_it_is(run, works=context.of(request).runs.works(run))
+    return responses_object.as_it_is(run, works=context.of(request).runs.works(run))
 
 
 def _ended_at(request: Request, run: AgentRun) -> int:
-    return responses_answer.ended_at(run) or int(context.of(request).clock.now().timestamp())
+    return responses_object.ended_at(run) or int(context.of(request).clock.now().timestamp())

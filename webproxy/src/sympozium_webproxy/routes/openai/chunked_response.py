@@ -12,10 +12,11 @@ from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.protocol.openai.bodies import JsonObject
 from sympozium_webproxy.protocol.openai.chat import DONE
-from sympozium_webproxy.routes.answer import StreamedResponse, WholeResponse
+from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse
+from sympozium_webproxy.run_failure import refusal_of
 
 
-class Chunks(Protocol):
+class ChunkSource(Protocol):
     """Turns records into the chunks of one stream."""
 
     def delta(self, record: Delta) -> JsonObject:
@@ -25,10 +26,10 @@ class Chunks(Protocol):
         """What is left to send once the whole answer is known."""
 
 
-class _Frames:
+class ChunkFrames:
     """Records as frames of chunks."""
 
-    def __init__(self, chunks: Chunks) -> None:
+    def __init__(self, chunks: ChunkSource) -> None:
         self._chunks = chunks
 
     def opening(self) -> None:
@@ -44,7 +45,7 @@ class _Frames:
             case "done":
                 return b"".join(map(sse.data, self._chunks.end(record))) + DONE
             case "error":
-                return sse.data(errors.of_run(record["error"]).body)
+                return sse.data(errors.render(refusal_of(record["error"])))
         return b""
 
 
@@ -54,7 +55,7 @@ def respond(
     headers: dict[str, str],
     *,
     whole: Callable[[Done], JsonObject],
-    chunks: Chunks | None,
+    chunks: ChunkSource | None,
 ) -> Response:
     """Follow a run to its end: streamed as ``chunks``, or else told as a ``whole``."""
     parts, began = context.of(request), request_state.of(request).started
@@ -63,7 +64,7 @@ def respond(
         return WholeResponse(handle, whole, headers, began=began)
     return StreamedResponse(
         handle,
-        _Frames(chunks),
+        ChunkFrames(chunks),
         headers,
         began=began,
         keep_alive_seconds=parts.settings.keep_alive_seconds,

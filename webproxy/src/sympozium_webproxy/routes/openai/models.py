@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request
 from sympozium_api.instance import SympoziumInstance
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import models
-from sympozium_webproxy.routes.admission import authenticate
+from sympozium_webproxy.request.authentication import authenticate
+from sympozium_webproxy.request.model_choice import chosen_model
 
 router = APIRouter()
 
@@ -23,10 +24,12 @@ async def list_models(request: Request) -> dict[str, Any]:
 async def get_model(request: Request, model: str) -> dict[str, Any]:
     """One of them."""
     instance, created = await _instance(request)
-    return models.one(instance, model, created=created)
+    if model not in instance.spec.agents.default.embedding_models:
+        chosen_model(instance, model)
+    return models.entry(model, created=created)
 
 
 async def _instance(request: Request) -> tuple[SympoziumInstance, int]:
     await authenticate(request)
-    instance = context.of(request).endpoint.serving().instance
+    instance = context.of(request).instance_cache.served().instance
     return instance, int(instance.metadata.created.timestamp())

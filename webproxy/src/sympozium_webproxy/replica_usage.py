@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from sympozium_api import names
 from sympozium_api.clock import Clock
 from sympozium_api.run import AgentRun
-from sympozium_webproxy.endpoint import Endpoint
+from sympozium_webproxy.instance_cache import InstanceCache
 from sympozium_webproxy.limits import RateLimiter
 
 
 @dataclass(frozen=True)
-class Peers:
+class ReplicaUsage:
     """Charges the rate limits of this replica for runs that it has not admitted itself."""
 
     limiter: RateLimiter
-    endpoint: Endpoint
+    instance_cache: InstanceCache
     clock: Clock
     reply_to: str
     """The address that runs of this replica carry."""
 
-    def observe(self, run: AgentRun, *, began_before: bool) -> None:
+    def charge(self, run: AgentRun, *, began_before: bool) -> None:
         """Take note of a run that is seen for the first time; ``began_before``: this process did not watch when it was made.
 
         One that began before is charged for the time when it was made. It may carry this replica's own address: its container
@@ -30,4 +30,4 @@ class Peers:
         if key_id is None or (about.get(names.ANNOTATION_REPLY_TO) == self.reply_to and not began_before):
             return
         age = (self.clock.now() - run.metadata.created).total_seconds() if began_before else 0.0
-        self.limiter.charge(key_id, self.endpoint.rate_limit, seconds_ago=max(0.0, age))
+        self.limiter.charge(key_id, self.instance_cache.rate_limit, seconds_ago=max(0.0, age))

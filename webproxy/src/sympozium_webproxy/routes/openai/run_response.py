@@ -10,9 +10,11 @@ from starlette.types import Receive, Scope, Send
 
 from sympozium_api.agent_protocol import Done, Record
 from sympozium_http import disconnect, raw_response, sse
+from sympozium_http.refusal import Refusal
 from sympozium_runs.broker import ClientDisconnected
 from sympozium_runs.runs import Handle
 from sympozium_webproxy.protocol.openai import errors
+from sympozium_webproxy.run_failure import refusal_of
 
 
 class RunResponse(Response):
@@ -42,8 +44,10 @@ class RunResponse(Response):
         elapsed = {"openai-processing-ms": str(round((time.monotonic() - self._began) * 1000))}
         return {**self._own_headers, **elapsed, **headers}
 
-    async def _send_error(self, send: Send, error: errors.OpenAIError) -> None:
-        await raw_response.send_json(send, error.status, error.body, self._answer_headers(error.headers))
+    async def _send_error(self, send: Send, refusal: Refusal) -> None:
+        await raw_response.send_json(
+            send, refusal.status, errors.render(refusal), self._answer_headers(refusal.headers)
+        )
 
 
 class WholeResponse(RunResponse):
@@ -60,7 +64,7 @@ class WholeResponse(RunResponse):
         if end["type"] == "done":
             await raw_response.send_json(send, 200, self._told(end), self._answer_headers({}))
         else:
-            await self._send_error(send, errors.of_run(end["error"]))
+            await self._send_error(send, refusal_of(end["error"]))
 
 
 class Frames(Protocol):
@@ -96,7 +100,7 @@ class StreamedResponse(RunResponse):
         while True:
             record = await self._handle.next(self._keep_alive_seconds)
             if record and record["type"] == "error" and not self._streaming:
-                await self._send_error(send, errors.of_run(record["error"]))
+                await self._send_error(send, refusal_of(record["error"]))
                 return
             if frames := self._frames.of(record):
                 await self._send_frames(send, frames)

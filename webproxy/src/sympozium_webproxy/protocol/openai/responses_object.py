@@ -10,10 +10,10 @@ from sympozium_api.agent_protocol import Done, End
 from sympozium_api.clock import parsed
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
-from sympozium_webproxy.protocol.openai import errors
+from sympozium_http.refusal import Refusal
 from sympozium_webproxy.protocol.openai import responses_items as items
 from sympozium_webproxy.protocol.openai.bodies import JsonObject, invalid
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_webproxy.run_failure import refusal_of
 
 _ID = re.compile(f"resp_({names.DNS_LABEL})")
 _CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -57,7 +57,7 @@ def run_of(response: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """A call of one of the caller's functions."""
 
     id: str
@@ -66,13 +66,13 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AssistantMessage:
     """What a model said, as far as the Responses API has words for it."""
 
     reasoning: str
     text: str
     refusal: str
-    calls: tuple[Call, ...]
+    calls: tuple[FunctionCall, ...]
 
     def message(self) -> JsonObject:
         """The message that the models of later runs are sent; thoughts are not repeated to them."""
@@ -101,12 +101,12 @@ class Answer:
         return [{"id": items.item_id(item["type"], run, index)} | item for index, item in enumerate(found)]
 
 
-def answer(message: Any, run: str) -> Answer:
+def assistant_message(message: Any, run: str) -> AssistantMessage:
     """A model's message, taken for what it is. Nothing of it is trusted: it comes from a pod."""
     said = message if isinstance(message, Mapping) else {}
     given = said.get("tool_calls")
     found = [call for call in given if isinstance(call, Mapping)] if isinstance(given, list) else []
-    return Answer(
+    return AssistantMessage(
         reasoning=_text(said.get("reasoning_content") or said.get("reasoning")),
         text=_text(said.get("content")),
         refusal=_text(said.get("refusal")),
@@ -122,14 +122,14 @@ def logprobs(choice: Mapping[str, Any]) -> list[JsonObject]:
 
 
 @dataclass(frozen=True)
-class Response:
+class ResponseObject:
     """A response, as far as it was known when its run was made."""
 
     run: str
     created: int
     model: str
     instructions: str | None
-    asked: JsonObject
+    params: JsonObject
     """The caller's own fields, but for its input."""
 
     @property
@@ -146,12 +146,12 @@ class Response:
         if end["type"] == "error":
             if end["error"]["type"] == "cancelled":
                 return self._object("cancelled")
-            told = errors.of_run(end["error"]).body["error"]
-            return self._object("failed", error={"code": told["code"], "message": told["message"]})
+            refusal = refusal_of(end["error"])
+            return self._object("failed", error={"code": refusal.code, "message": refusal.message})
         choice = first_choice(end)
         cut = _CUT.get(str(choice.get("finish_reason")))
         status = "incomplete" if cut else "completed"
-        said = answer(choice.get("message"), self.run)
+        said = assistant_message(choice.get("message"), self.run)
         return self._object(
             status,
             output=said.output(self.run, status=status, logprobs=logprobs(choice)),
@@ -162,7 +162,7 @@ class Response:
 
     def _object(self, status: str, **known: Any) -> JsonObject:
         told = {
-            name: default if self.asked.get(name) is None else self.asked[name] for name, default in _ECHOED.items()
+            name: default if self.params.get(name) is None else self.params[name] for name, default in _ECHOED.items()
         }
         return {
             "id": self.id,
@@ -184,16 +184,16 @@ class Response:
         }
 
 
-def response(run: AgentRun) -> Response:
+def response(run: AgentRun) -> ResponseObject:
     """The response that a run is; it must be one."""
     kept, request = run.spec.response or {}, run.spec.request or {}
     instructions = request["messages"][0]["content"] if kept.get("instructions") else None
-    return Response(
+    return ResponseObject(
         run=run.metadata.name,
         created=int(run.metadata.created.timestamp()),
         model=kept["model"],
         instructions=instructions,
-        asked=kept["asked"],
+        params=kept["asked"],
     )
 
 
@@ -223,20 +223,20 @@ def first_choice(end: Done) -> JsonObject:
 def conversation(previous: str, run: AgentRun | None) -> list[JsonObject]:
     """What a later run goes on from: a run's conversation with its answer. Its instructions are not inherited.
 
-    Raises OpenAIError 400 and 409 where there is none to go on from.
+    Raises Refusal 400 and 409 where there is none to go on from.
     """
     field = "previous_response_id"
     if run is None:
         message = f"Previous response with id '{previous}' not found."
-        raise OpenAIError(400, message, param=field, code="previous_response_not_found")
+        raise Refusal(400, "previous_response_not_found", message, param=field)
     if not run.ended:
         message = f"Previous response with id '{previous}' has not ended yet."
-        raise OpenAIError(409, message, param=field, code="previous_response_not_ended")
+        raise Refusal(409, "previous_response_not_ended", message, param=field)
     end = record_of(run.status)
     if end["type"] == "error":
         raise invalid(field, f"'{previous}' has no answer to go on from")
     kept, request = run.spec.response or {}, run.spec.request or {}
-    said = answer(first_choice(end).get("message"), run.metadata.name)
+    said = assistant_message(first_choice(end).get("message"), run.metadata.name)
     return [*request["messages"][1 if kept.get("instructions") else 0 :], said.message()]
 
 
@@ -252,11 +252,11 @@ def input_items(run: AgentRun) -> list[JsonObject]:
     return items.items(request["messages"][kept["before"] :], run.metadata.name)
 
 
-def _call(call: Mapping[str, Any], run: str, index: int) -> Call:
+def _call(call: Mapping[str, Any], run: str, index: int) -> FunctionCall:
     about = call.get("function")
     function = about if isinstance(about, Mapping) else {}
     identity = _text(call.get("id")) or f"call_{run}_{index}"  # some servers give none
-    return Call(identity, _text(function.get("name")), _text(function.get("arguments")))
+    return FunctionCall(identity, _text(function.get("name")), _text(function.get("arguments")))
 
 
 def _text(value: Any) -> str:

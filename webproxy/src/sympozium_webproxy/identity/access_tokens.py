@@ -9,7 +9,7 @@ import jwt
 
 from sympozium_api import names
 from sympozium_api.instance import OAuth
-from sympozium_webproxy.issuer import IssuerKeys
+from sympozium_webproxy.identity.issuer import IssuerKeys
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Asymmetric ones only: with HMAC, who can verify could sign."""

@@ -4,7 +4,7 @@ import re
 
 from starlette.requests import Request
 
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_http.refusal import Refusal
 
 HEADER = "x-request-timeout"
 _SECONDS = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,3})?)s?")
@@ -12,7 +12,7 @@ _LONGEST = 86400.0
 
 
 def wait_seconds(request: Request) -> float | None:
-    """Seconds after which the caller wants no answer any more; None where it does not say. Raises OpenAIError 400."""
+    """Seconds after which the caller wants no answer any more; None where it does not say. Raises Refusal 400."""
     text = request.headers.get(HEADER)
     if text is None:
         return None
@@ -20,4 +20,4 @@ def wait_seconds(request: Request) -> float | None:
     if found and 0 < (seconds := float(found[1])) <= _LONGEST:
         return seconds
     message = f"{HEADER} must be a number of seconds, up to {_LONGEST:g}, such as 30 or 2.5s."
-    raise OpenAIError(400, message, param=HEADER, code="invalid_value")
+    raise Refusal(400, "invalid_value", message, param=HEADER)

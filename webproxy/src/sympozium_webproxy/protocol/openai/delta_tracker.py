@@ -10,13 +10,13 @@ _CALLS = "tool_calls"
 """The one list that comes in pieces: each item of a delta says by its ``index`` to which call it belongs."""
 
 
-class Sent:
+class DeltaTracker:
     """How far one message has been sent: of texts how long they are, of all else whether it came."""
 
     def __init__(self) -> None:
         self._lengths: dict[str, int] = {}
-        self._inner: dict[str, Sent] = {}
-        self._calls: dict[int, Sent] = {}
+        self._inner: dict[str, DeltaTracker] = {}
+        self._calls: dict[int, DeltaTracker] = {}
         self._others: set[str] = set()
 
     def note(self, delta: JsonObject) -> None:
@@ -29,7 +29,7 @@ class Sent:
             elif isinstance(value, str):
                 self._lengths[key] = self._lengths.get(key, 0) + len(value)
             elif isinstance(value, dict):
-                self._inner.setdefault(key, Sent()).note(value)
+                self._inner.setdefault(key, DeltaTracker()).note(value)
             elif value is not None:
                 self._others.add(key)
 
@@ -48,8 +48,8 @@ class Sent:
             sent = self._lengths.get(key, 0)
             return value[sent:] if key not in _CONSTANT or not sent else ""
         if isinstance(value, dict):
-            return self._inner.get(key, Sent()).rest(value)
+            return self._inner.get(key, DeltaTracker()).rest(value)
         return None if key in self._others else value
 
-    def _call(self, index: Any) -> "Sent":
-        return self._calls.setdefault(index if isinstance(index, int) else 0, Sent())
+    def _call(self, index: Any) -> "DeltaTracker":
+        return self._calls.setdefault(index if isinstance(index, int) else 0, DeltaTracker())

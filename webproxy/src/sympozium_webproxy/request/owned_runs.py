@@ -14,7 +14,7 @@ from sympozium_api.run import AgentRun
 from sympozium_http import request_state
 from sympozium_runs.runs import Handle
 from sympozium_webproxy import context
-from sympozium_webproxy.routes.start import api_away
+from sympozium_webproxy.request.start import api_away
 
 _CANCEL_SECONDS = 20.0
 """How long a cancel waits for its run to have ended, which takes well below a second where the operator is not busy."""
@@ -30,13 +30,13 @@ class NoSuchPage(Exception):
 
 
 async def run(request: Request, name: str) -> AgentRun | None:
-    """A run as it is now; None where this key has none of that name. Raises OpenAIError 503."""
+    """A run as it is now; None where this key has none of that name. Raises Refusal 503."""
     found = await _read(context.of(request).runs.get, request, name)
     return found if found and _is_own(request, found) else None
 
 
 async def follow(request: Request, name: str) -> Handle | None:
-    """A run, followed; None where this key has none of that name. Raises OpenAIError 503."""
+    """A run, followed; None where this key has none of that name. Raises Refusal 503."""
     handle = await _read(context.of(request).runs.follow, request, name)
     if handle is None or _is_own(request, handle.run):
         return handle
@@ -53,20 +53,20 @@ async def wait(handle: Handle, patience: float) -> None:
 
 
 async def end(request: Request, handle: Handle) -> None:
-    """Ask for a run's end, unless it has ended, and wait a while until it has. Raises OpenAIError 503."""
+    """Ask for a run's end, unless it has ended, and wait a while until it has. Raises Refusal 503."""
     await cancel(request, handle.run)
     await wait(handle, _CANCEL_SECONDS)
 
 
 async def cancel(request: Request, found: AgentRun) -> None:
-    """Ask for a run's end; one that has ended stays as it is. Raises OpenAIError 503."""
+    """Ask for a run's end; one that has ended stays as it is. Raises Refusal 503."""
     if not found.ended:
         with api_away():
             await context.of(request).runs.cancel(found)
 
 
 async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
-    """Runs that have ended, from where the page before ended, and where this one does. Raises NoSuchPage, OpenAIError 503."""
+    """Runs that have ended, from where the page before ended, and where this one does. Raises NoSuchPage, Refusal 503."""
     parts = context.of(request)
     try:
         with api_away():

@@ -7,11 +7,11 @@ import base64
 import json
 from dataclasses import dataclass
 
-RequestId = str | int
+from sympozium_webproxy.protocol.mcp.jsonrpc import RequestId
 
 
 @dataclass(frozen=True)
-class Place:
+class StreamPosition:
     """A place in the stream of one call."""
 
     request_id: RequestId
@@ -25,7 +25,7 @@ class Place:
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def place(event_id: str) -> Place | None:
+def position(event_id: str) -> StreamPosition | None:
     """The place that an id names; None for what is no id of ours."""
     try:
         request_id, token, told = json.loads(base64.urlsafe_b64decode(event_id.encode() + b"=="))
@@ -33,7 +33,7 @@ def place(event_id: str) -> Place | None:
         return None
     if not _is_id(request_id) or not (token is None or _is_id(token)) or not isinstance(told, int) or told < 0:
         return None
-    return Place(request_id, token, told)
+    return StreamPosition(request_id, token, told)
 
 
 def run_key(session_id: str, request_id: RequestId) -> str:

@@ -14,7 +14,7 @@ _LONGEST_NAME = 64
 """Characters of a field's name that an error repeats."""
 
 
-class Unkeepable(Exception):
+class NotStorable(Exception):
     """A value that the API server would change or refuse; ``path`` is its place as errors write it."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -30,8 +30,8 @@ class _Unfit:
         self.reason = reason
 
 
-def parsed(text: str) -> Any:
-    """What a JSON text says. Raises ValueError and RecursionError where it is none, and Unkeepable."""
+def parse(text: str) -> Any:
+    """What a JSON text says. Raises ValueError and RecursionError where it is none, and NotStorable."""
     unfit: list[_Unfit] = []
     found = json.loads(
         text,
@@ -76,7 +76,7 @@ def _refuse_constant(name: str) -> None:
 def _refuse_unfit(body: Any) -> None:
     for path, value in _walk(body):
         if isinstance(value, _Unfit):
-            raise Unkeepable(path, value.reason)
+            raise NotStorable(path, value.reason)
 
 
 def _refuse_half_characters(body: Any) -> None:
@@ -86,7 +86,7 @@ def _refuse_half_characters(body: Any) -> None:
     except UnicodeEncodeError:
         for path, value in _walk(body):
             if any(_is_broken(text) for text in (value, *path[-1:]) if isinstance(text, str)):
-                raise Unkeepable(path, "the text holds half of a surrogate pair") from None
+                raise NotStorable(path, "the text holds half of a surrogate pair") from None
 
 
 def _is_broken(text: str) -> bool:

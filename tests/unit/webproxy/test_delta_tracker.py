@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sympozium_webproxy.protocol.openai.sent import Sent
+from sympozium_webproxy.protocol.openai.delta_tracker import DeltaTracker
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"city": "Rome"}'}}
 WHOLE: dict[str, Any] = {
@@ -38,7 +38,7 @@ DELTAS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("arrived", range(len(DELTAS) + 1))
 def test_wherever_a_stream_breaks_the_caller_gets_each_part_once(arrived: int) -> None:
-    sent = Sent()
+    sent = DeltaTracker()
     for delta in DELTAS[:arrived]:
         sent.note(delta)
     got = [*DELTAS[:arrived], sent.rest(WHOLE)]
@@ -62,7 +62,7 @@ def test_wherever_a_stream_breaks_the_caller_gets_each_part_once(arrived: int) -
 
 
 def test_a_field_that_changes_its_type_breaks_nothing() -> None:
-    sent = Sent()
+    sent = DeltaTracker()
     for odd in ({"content": "a"}, {"content": {"b": "c"}}, {"tool_calls": "x"}, {"tool_calls": [7, {"index": "y"}]}):
         sent.note(odd)
     assert sent.rest({"content": "ab", "tool_calls": [{"id": "z"}, 7]}) == {

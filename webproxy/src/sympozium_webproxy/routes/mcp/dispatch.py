@@ -14,14 +14,15 @@ from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp.shared.message import ServerMessageMetadata
 from mcp.shared.transport_context import TransportContext
-from mcp_types import INTERNAL_ERROR, JSONRPCRequest
+from mcp_types import JSONRPCRequest
 from starlette.requests import Request
 
-from sympozium_webproxy.protocol.mcp.events import Place, RequestId
+from sympozium_http.refusal import Refusal
+from sympozium_webproxy.protocol.mcp import jsonrpc
+from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, Message, RequestId
 from sympozium_webproxy.protocol.mcp.sessions import Session
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
+from sympozium_webproxy.protocol.mcp.stream_position import StreamPosition
 
-Message = dict[str, Any]
 Ctx = ServerRequestContext[Any, Any]
 Sink = Callable[[Message | None, str | None], None]
 """Takes what is told before a request's answer: a message, and the id of its place in the stream where it has one. Without a
@@ -46,17 +47,8 @@ def caller(ctx: Ctx) -> Caller:
     return cast(Caller, ctx.request)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A request's answer, and the HTTP status and headers that it has where none were sent before."""
-
-    message: Message
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
 @dataclass
-class _Exchange:
+class _DispatchContext:
     """The SDK's ``DispatchContext`` of one request. The client is never asked anything: it may be served elsewhere next."""
 
     transport: TransportContext
@@ -82,44 +74,22 @@ class _Exchange:
         params: Mapping[str, Any] | None,
         opts: CallOptions | None = None,  # noqa: ARG002 - the SDK's protocol
     ) -> None:
-        self.sink(_notification(method, params), None)
+        self.sink(jsonrpc.notification(method, params), None)
 
     async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         if self.progress_token is None:
             return
-        place = Place(self.request_id, self.progress_token, int(progress)).event_id() if self.resumable else None
-        self.sink(progress_message(self.progress_token, progress, message, total), place)
+        place = (
+            StreamPosition(self.request_id, self.progress_token, int(progress)).event_id() if self.resumable else None
+        )
+        self.sink(jsonrpc.progress_message(self.progress_token, progress, message, total), place)
 
 
-def progress_message(token: RequestId, progress: float, message: str | None, total: float | None = None) -> Message:
-    """A progress notification."""
-    told = {"progressToken": token, "progress": progress, "total": total, "message": message}
-    return _notification("notifications/progress", {key: value for key, value in told.items() if value is not None})
-
-
-def result(request_id: RequestId, value: dict[str, Any]) -> Message:
-    """The answer of a request that succeeded."""
-    return {"jsonrpc": "2.0", "id": request_id, "result": value}
-
-
-def failure(request_id: RequestId | None, code: int, message: str | None, data: Any = None) -> Message:
-    """The answer of a request that failed; without an id where none could be read."""
-    error = {"code": code, "message": message} | ({} if data is None else {"data": data})
-    return {"jsonrpc": "2.0", "id": request_id, "error": error}
-
-
-def refusal(error: OpenAIError, request_id: RequestId | None = None) -> Outcome:
-    """An error of the web-proxy's own, with its status."""
-    about = error.body["error"]
-    message = failure(request_id, INTERNAL_ERROR, about["message"], {"type": about["code"] or about["type"]})
-    return Outcome(message, error.status, error.headers)
-
-
-async def answer(
+async def dispatch(
     server: Server[Any], request: JSONRPCRequest, caller: Caller, connection: Connection, sink: Sink
-) -> Outcome:
+) -> JsonRpcResponse:
     """Answer a request. Cancelling this cancels the request."""
-    exchange = _Exchange(
+    dispatch_context = _DispatchContext(
         transport=TransportContext(kind="streamable-http", can_send_request=False, headers=caller.http.headers),
         request_id=request.id,
         message_metadata=ServerMessageMetadata(request_context=caller),
@@ -129,15 +99,11 @@ async def answer(
     )
     try:
         served = await serve_one(
-            server, exchange, request.method, request.params, connection=connection, lifespan_state={}
+            server, dispatch_context, request.method, request.params, connection=connection, lifespan_state={}
         )
-    except OpenAIError as error:
-        return refusal(error, request.id)
+    except Refusal as refusal:
+        return jsonrpc.render(refusal, request.id)
     except Exception as error:  # noqa: BLE001 - the SDK's own mapping: what nobody foresaw is logged and told as internal
         told = modern_error_data(error)
-        return Outcome(failure(request.id, told.code, told.message, told.data))
-    return Outcome(result(request.id, served))
-
-
-def _notification(method: str, params: Mapping[str, Any] | None) -> Message:
-    return {"jsonrpc": "2.0", "method": method} | ({} if params is None else {"params": dict(params)})
+        return JsonRpcResponse(jsonrpc.failure(request.id, told.code, told.message, told.data))
+    return JsonRpcResponse(jsonrpc.result(request.id, served))

@@ -16,23 +16,22 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from starlette.types import Receive, Scope, Send
 
 from sympozium_http import disconnect, raw_response, request_state, sse
+from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context
-from sympozium_webproxy.protocol.mcp import sessions
-from sympozium_webproxy.protocol.mcp.events import RequestId
+from sympozium_webproxy.protocol.mcp import jsonrpc, sessions
+from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId
 from sympozium_webproxy.protocol.mcp.sessions import Session
-from sympozium_webproxy.protocol.openai.errors import OpenAIError
-from sympozium_webproxy.routes.admission import authenticate
-from sympozium_webproxy.routes.body import read_json_bytes
-from sympozium_webproxy.routes.mcp import exchange
-from sympozium_webproxy.routes.mcp.answer import frame
-from sympozium_webproxy.routes.mcp.exchange import Caller, Outcome, refusal
+from sympozium_webproxy.request.authentication import authenticate
+from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.routes.mcp.dispatch import Caller, dispatch
+from sympozium_webproxy.routes.mcp.mcp_response import frame
 from sympozium_webproxy.routes.mcp.message import (
     McpRoute,
-    accepts,
+    check_accept,
+    check_limits,
     message,
     parsed,
-    pass_limits,
-    refused,
+    refused_message,
     server,
     signing_key,
 )
@@ -74,7 +73,7 @@ Streams = dict[str, Stream]
 async def open_stream(request: Request) -> Response:
     """Begin a session: its first event says where its messages go, the others are the answers."""
     key_id = await authenticate(request)
-    accepts(request, stream=True)
+    check_accept(request, stream=True)
     parts = context.of(request)
     session = sessions.begin(key_id, "", now=parts.clock.now().timestamp(), replica=parts.settings.address)
     token = sessions.seal(session, signing_key(request, key_id))
@@ -91,7 +90,7 @@ async def take_message(request: Request) -> Response:
         return await _pass_on(request, token, session, body)
     stream = _streams(request).get(session.id)
     if stream is None:
-        raise refused(404, "There is no such session.")
+        raise refused_message(404, "There is no such session.")
     _take(request, Caller(request, key_id, session), stream, message(parsed(body)))
     return Response("Accepted", status_code=202)
 
@@ -146,51 +145,51 @@ async def _body(request: Request) -> bytes:
 
 
 async def _let_in(request: Request, token: str, body: bytes) -> tuple[str, Session]:
-    """The caller's key and session; raises OpenAIError 401, Refused 404."""
+    """The caller's key and session; raises Refusal 401, RefusedMessage 404."""
     passed_on = request.headers.get(_PASSED_ON_BY)
     key_id = await authenticate(request) if passed_on is None else sessions.claimed_key(token)
     key = signing_key(request, key_id)
     session = sessions.unseal(token, key, key_id=key_id, now=context.of(request).clock.now().timestamp())
     if session is None or (passed_on is not None and not sessions.is_signed(passed_on, session, key, body)):
-        raise refused(404, "There is no such session.")
+        raise refused_message(404, "There is no such session.")
     request_state.of(request).key_id = key_id
     return key_id, session
 
 
 def _take(request: Request, caller: Caller, stream: Stream, asked: JSONRPCMessage) -> None:
-    """Do what a message asks for. Raises Refused 429 and 503."""
+    """Do what a message asks for. Raises RefusedMessage 429 and 503."""
     if isinstance(asked, JSONRPCNotification) and asked.method == "notifications/cancelled":
         stream.cancel(cancelled_request_id_from_params(asked.params))
     if isinstance(asked, JSONRPCRequest):
-        pass_limits(request, caller.key_id, asked)
+        check_limits(request, caller.key_id, asked)
         stream.begin(asked.id, _call(request, caller, stream, asked))
 
 
 async def _call(request: Request, caller: Caller, stream: Stream, asked: JSONRPCRequest) -> None:
-    def tell(said: exchange.Message | None, _: str | None = None) -> None:
+    def tell(said: jsonrpc.Message | None, _: str | None = None) -> None:
         stream.frames.put_nowait(frame(said))
 
     if not stream.version and asked.method not in ("initialize", "ping"):
-        tell(exchange.failure(asked.id, INVALID_REQUEST, "Begin the session with 'initialize'."))
+        tell(jsonrpc.failure(asked.id, INVALID_REQUEST, "Begin the session with 'initialize'."))
         return
     connection = Connection.from_envelope(stream.version or LATEST_HANDSHAKE_VERSION, None, {})
     try:
-        outcome = await exchange.answer(server(request), asked, caller, connection, tell)
-    except OpenAIError as error:
-        outcome = refusal(error, asked.id)
+        response = await dispatch(server(request), asked, caller, connection, tell)
+    except Refusal as refusal:
+        response = jsonrpc.render(refusal, asked.id)
     if asked.method == "initialize":
-        stream.version = _agreed(outcome)
-    tell(outcome.message)
+        stream.version = _agreed(response)
+    tell(response.message)
 
 
-def _agreed(outcome: Outcome) -> str:
-    return str(outcome.message.get("result", {}).get("protocolVersion", ""))
+def _agreed(response: JsonRpcResponse) -> str:
+    return str(response.message.get("result", {}).get("protocolVersion", ""))
 
 
 async def _pass_on(request: Request, token: str, session: Session, body: bytes) -> Response:
-    """Hand a message to the replica that holds its session's stream. Raises Refused 404 where that one is gone."""
+    """Hand a message to the replica that holds its session's stream. Raises RefusedMessage 404 where that one is gone."""
     if _PASSED_ON_BY in request.headers:
-        raise refused(404, "There is no such session.")  # the address is another's by now
+        raise refused_message(404, "There is no such session.")  # the address is another's by now
     headers = {
         "content-type": "application/json",
         "host": request.headers.get("host", ""),
@@ -209,4 +208,4 @@ async def _pass_on(request: Request, token: str, session: Session, body: bytes) 
             return Response(await answered.content.read(65536), answered.status, told)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         log.info("the replica of an MCP session is gone", replica=session.replica, reason=type(error).__name__)
-        raise refused(404, "There is no such session.") from error
+        raise refused_message(404, "There is no such session.") from error

@@ -1,0 +1,1 @@
+"""Callers' identities: access tokens, their issuer's keys, and the metadata that tells clients where to get tokens."""

@@ -1,0 +1,59 @@
+"""Who may pass: the API key or access token first, then its rate limit (rule 9). The instance's queue comes where a run is made."""
+
+from starlette.requests import Request
+
+from sympozium_http import request_state
+from sympozium_http.bearer_keys import bearer
+from sympozium_http.refusal import Refusal
+from sympozium_webproxy import context
+from sympozium_webproxy.identity import resource_metadata as protocol
+from sympozium_webproxy.identity.access_tokens import InsufficientScope, InvalidToken
+from sympozium_webproxy.identity.issuer import IssuerUnavailable
+from sympozium_webproxy.instance_cache import ServedInstance
+from sympozium_webproxy.request.external_url import base_url
+
+
+async def authenticate(request: Request) -> str:
+    """The id of the caller's API key, or of who its access token was issued to; raises Refusal 401, 403 and 503."""
+    key_id = context.of(request).keys.identify(request.headers.get("authorization"))
+    if key_id is None:
+        key_id = await _token_caller(request)
+    request_state.of(request).key_id = key_id
+    return key_id
+
+
+async def _token_caller(request: Request) -> str:
+    parts = context.of(request)
+    oauth = parts.instance_cache.oauth()
+    token = bearer(request.headers.get("authorization"))
+
+    def challenge(error: str | None) -> dict[str, str]:
+        return {"WWW-Authenticate": protocol.challenge(oauth, base_url(request), request.url.path, error)}
+
+    if oauth is None or token is None or token.count(".") != 2:  # no JWT
+        message = "Incorrect API key provided. Send a key of this endpoint as 'Authorization: Bearer <key>'."
+        raise Refusal(401, "invalid_api_key", message, headers=challenge("invalid_token" if token else None))
+    try:
+        return await parts.tokens.caller(token, oauth)
+    except InvalidToken as error:
+        message = f"The access token was refused: {error}"
+        raise Refusal(401, "invalid_token", message, headers=challenge("invalid_token")) from error
+    except InsufficientScope as error:
+        message = f"The access token needs the scopes: {' '.join(oauth.required_scopes)}"
+        raise Refusal(403, "insufficient_scope", message, headers=challenge("insufficient_scope")) from error
+    except IssuerUnavailable as error:
+        message = "The issuer of access tokens cannot be reached."
+        raise Refusal(503, "issuer_unavailable", message, retry_after=error.retry_after) from error
+
+
+def limit(request: Request, key_id: str) -> tuple[ServedInstance, dict[str, str]]:
+    """What a request is served with, and the rate-limit headers of its answer; raises Refusal 429 and 503."""
+    parts = context.of(request)
+    served = parts.instance_cache.served()
+    verdict = parts.limiter.take(key_id, served.rate_limit)
+    headers = verdict.headers()
+    request_state.of(request).limit_headers = headers  # for errors that are raised from here on
+    if not verdict.allowed:
+        parts.metrics.refused.labels("rate_limit").inc()
+        raise Refusal(429, "rate_limit_exceeded", "Rate limit reached for this API key.", headers=headers)
+    return served, headers

@@ -1,0 +1,30 @@
+"""The model that answers a request: the instance's own, or another that the instance allows."""
+
+from sympozium_api.instance import SympoziumInstance
+from sympozium_http.refusal import Refusal
+
+_DEFAULT = "default"
+
+
+def chosen_model(instance: SympoziumInstance, name: str | None) -> str:
+    """Return the model that a request names; None stands for the instance's own. Raises Refusal 404."""
+    agent = instance.spec.agents.default
+    if name in (None, agent.model, instance.metadata.name, _DEFAULT):
+        return agent.model
+    if name in agent.allowed_models:
+        return name
+    message = f"The model '{name}' does not exist here. Use '{agent.model}' or '{_DEFAULT}'; GET /v1/models lists all."
+    raise Refusal(404, "model_not_found", message, param="model")
+
+
+def chosen_embedding_model(instance: SympoziumInstance, name: str | None) -> str:
+    """Return the embedding model that a request names; None and ``default`` stand for the first. Raises Refusal 404."""
+    models = instance.spec.agents.default.embedding_models
+    if not models:
+        raise Refusal(404, "unknown_url", "This endpoint offers no embeddings.")
+    if name in (None, _DEFAULT):
+        return models[0]
+    if name in models:
+        return name
+    message = f"The embedding model '{name}' does not exist here. Use one of: {', '.join(models)}."
+    raise Refusal(404, "model_not_found", message, param="model")

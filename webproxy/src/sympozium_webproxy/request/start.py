@@ -1,0 +1,89 @@
+"""Starting the run of a request, whatever protocol it came in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from starlette.requests import Request
+
+from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_http import request_state
+from sympozium_http.refusal import Refusal
+from sympozium_runs.run_queue import QueueFull
+from sympozium_runs.run_request import RunRequest
+from sympozium_runs.run_tracing import RunFacts, RunSpan
+from sympozium_runs.runs import Handle, KeyReused
+from sympozium_webproxy import context
+from sympozium_webproxy.instance_cache import ServedInstance
+from sympozium_webproxy.run_metrics_observer import RunMetricsObserver
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The request's Idempotency-Key; raises Refusal 400."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= 255:
+        raise Refusal(400, "", "Idempotency-Key must have 1 to 255 characters.", param="Idempotency-Key")
+    return key
+
+
+async def start(request: Request, served: ServedInstance, run: RunRequest, *, streamed: bool) -> Handle:
+    """The run of a request, made or found by its Idempotency-Key, and measured from here on. Raises Refusal 400, 413, 422, 429, 50x."""
+    facts = RunFacts.of(served.instance, run.key_id, model=run.model)
+    state = request_state.of(request)
+    seen = RunMetricsObserver(
+        context.of(request).metrics, RunSpan(state.span, facts), began=state.started, streamed=streamed
+    )
+    traced = replace(
+        run,
+        request_id=state.request_id,
+        trace=seen.span.context,
+        forwarded=_forwarded(request, served),
+    )
+    try:
+        handle = await _made(request, served, traced)
+    except BaseException:
+        seen.close()
+        raise
+    seen.span.set_run(handle.name)
+    handle.observe(seen)
+    state.log_fields["run"] = handle.name
+    return handle
+
+
+def _forwarded(request: Request, served: ServedInstance) -> dict[str, str]:
+    """The caller's headers that the instance lets through to its model."""
+    wanted = {name.lower() for name in served.instance.spec.agents.default.forward_headers}
+    return {name: value for name, value in request.headers.items() if name in wanted}
+
+
+async def _made(request: Request, served: ServedInstance, run: RunRequest) -> Handle:
+    try:
+        with api_away():
+            return await context.of(request).runs.start(served.instance, run)
+    except KeyReused as error:
+        message = "This Idempotency-Key was used before with another request."
+        raise Refusal(422, "idempotency_key_reused", message, param="Idempotency-Key") from error
+    except QueueFull as error:
+        context.of(request).metrics.refused.labels("queue_full").inc()
+        message = "The instance's queue has no place for another run of this API key."
+        raise Refusal(429, "queue_full", message, retry_after=5) from error
+    except ApiError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: ApiError) -> Refusal:
+    """What the API server has against the AgentRun; whatever of it is the caller's is in the body."""
+    if error.too_large:
+        return Refusal(413, "body_too_large", "The body is larger than the cluster can store.")
+    if error.status == 400 or error.invalid:
+        return Refusal(400, "not_storable", f"The request cannot be stored: {error.message}")
+    return Refusal(502, "run_refused", f"The run was refused: {error.message}")
+
+
+@contextmanager
+def api_away() -> Iterator[None]:
+    """What is called in here may find the API server away: Refusal 503."""
+    try:
+        yield
+    except ApiUnavailable as error:
+        raise Refusal(503, "api_unavailable", "The cluster's API server cannot be reached.", retry_after=1) from error

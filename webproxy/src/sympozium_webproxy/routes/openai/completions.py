@@ -1,0 +1,36 @@
+"""POST /v1/completions: a prompt continued, by a run like any other."""
+
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+
+from sympozium_runs.run_request import RunRequest
+from sympozium_webproxy import context
+from sympozium_webproxy.protocol.openai import bodies, chat, completions
+from sympozium_webproxy.request.authentication import authenticate, limit
+from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.request.deadline import wait_seconds
+from sympozium_webproxy.request.model_choice import chosen_model
+from sympozium_webproxy.request.start import idempotency_key, start
+from sympozium_webproxy.routes.openai.chunked_response import respond
+
+router = APIRouter()
+
+
+@router.post("/v1/completions", openapi_extra=bodies.documented(completions.CompletionRequest))
+async def create_completion(request: Request) -> Response:
+    """Continue a prompt: one run, one fresh pod."""
+    parts = context.of(request)
+    key_id = await authenticate(request)
+    params, body = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
+    served, headers = limit(request, key_id)
+    if served.instance.spec.memory.system_prompt or served.skills:
+        raise bodies.unsupported("prompt", "a completion has no place for this instance's system prompt and skills")
+    model = chosen_model(served.instance, params.model)
+    run = RunRequest(
+        body, "web-proxy", key_id, idempotency_key(request), model=model, wait_seconds=wait_seconds(request)
+    )
+    handle = await start(request, served, run, streamed=bool(params.stream))
+    head = chat.CompletionHead(handle.name, int(parts.clock.now().timestamp()), model)
+    chunks = completions.TextChunks(head, include_usage=params.include_usage) if params.stream else None
+    return respond(request, handle, headers, whole=partial(completions.completion, head), chunks=chunks)

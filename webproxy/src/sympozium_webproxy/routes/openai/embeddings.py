@@ -1,0 +1,95 @@
+"""POST /v1/embeddings: forwarded to the model server, without a run and without a pod."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from starlette.types import Receive, Scope, Send
+
+from sympozium_api.base import seconds
+from sympozium_api.instance import SympoziumInstance
+from sympozium_http import disconnect, raw_response, request_state
+from sympozium_http.refusal import Refusal
+from sympozium_webproxy import context, upstream
+from sympozium_webproxy.protocol.openai import bodies, embeddings, errors
+from sympozium_webproxy.request.authentication import authenticate, limit
+from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.request.deadline import wait_seconds
+from sympozium_webproxy.request.model_choice import chosen_embedding_model
+
+log = structlog.get_logger()
+
+router = APIRouter()
+
+
+@router.post("/v1/embeddings", openapi_extra=bodies.documented(embeddings.EmbeddingRequest))
+async def create_embeddings(request: Request) -> Response:
+    """Return vectors of texts from the instance's model server."""
+    parts = context.of(request)
+    key_id = await authenticate(request)
+    params, body = embeddings.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
+    served, headers = limit(request, key_id)
+    model = chosen_embedding_model(served.instance, params.model)
+    longest = float(seconds(served.instance.spec.agents.default.run_timeout))
+    timeout_seconds = min(wait_seconds(request) or longest, longest)
+    return _ForwardedResponse(
+        request, served.instance, body | {"model": model}, headers, timeout_seconds=timeout_seconds
+    )
+
+
+class _ForwardedResponse(Response):
+    """The model server's response, forwarded in pieces as they come. A client disconnect ends the call."""
+
+    def __init__(
+        self,
+        request: Request,
+        instance: SympoziumInstance,
+        body: dict[str, object],
+        headers: Mapping[str, str],
+        *,
+        timeout_seconds: float,
+    ) -> None:
+        super().__init__()
+        self._began = request_state.of(request).started
+        self._key_files = context.of(request).settings.provider_keys
+        self._instance = instance
+        self._body = body
+        self._own_headers = headers
+        self._timeout_seconds = timeout_seconds
+        self._started = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        """Answer as an ASGI application."""
+        async with disconnect.cancels(receive):
+            await self._answer(send)
+
+    async def _answer(self, send: Send) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._forward(send)
+        except (Refusal, TimeoutError) as failure:
+            if self._started:
+                log.warning("embeddings broke off", reason=str(failure) or type(failure).__name__)
+                return  # the server closes the connection before the response's end, so that no caller takes it for complete
+            refusal = failure if isinstance(failure, Refusal) else _too_late(self._timeout_seconds)
+            headers = {**self._own_headers, **refusal.headers}
+            await raw_response.send_json(send, refusal.status, errors.render(refusal), headers)
+
+    async def _forward(self, send: Send) -> None:
+        async with upstream.post(self._instance, "embeddings", self._body, key_files=self._key_files) as answer:
+            headers = {
+                **self._own_headers,
+                "content-type": answer.headers.get("content-type", "application/json"),
+                "openai-processing-ms": str(round((time.monotonic() - self._began) * 1000)),
+            }
+            await raw_response.start(send, 200, headers)
+            self._started = True
+            async for piece in answer.content.iter_any():
+                await raw_response.send_piece(send, piece)
+        await raw_response.finish(send)
+
+
+def _too_late(seconds: float) -> Refusal:
+    return Refusal(504, "deadline_exceeded", f"The model server did not answer within {seconds:g} s.")
