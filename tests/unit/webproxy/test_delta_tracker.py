@@ -40,7 +40,7 @@ DELTAS: list[dict[str, Any]] = [
 def test_wherever_a_stream_breaks_the_caller_gets_each_part_once(arrived: int) -> None:
     sent = DeltaTracker()
     for delta in DELTAS[:arrived]:
-        sent.note(delta)
+        sent.add(delta)
     got = [*DELTAS[:arrived], sent.rest(WHOLE)]
 
     def joined(key: str) -> str:
@@ -64,7 +64,7 @@ def test_wherever_a_stream_breaks_the_caller_gets_each_part_once(arrived: int) -
 def test_a_field_that_changes_its_type_breaks_nothing() -> None:
     sent = DeltaTracker()
     for odd in ({"content": "a"}, {"content": {"b": "c"}}, {"tool_calls": "x"}, {"tool_calls": [7, {"index": "y"}]}):
-        sent.note(odd)
+        sent.add(odd)
     assert sent.rest({"content": "ab", "tool_calls": [{"id": "z"}, 7]}) == {
         "content": "b",
         "tool_calls": [{"index": 0, "id": "z"}],

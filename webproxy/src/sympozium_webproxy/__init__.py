@@ -1,5 +1,7 @@
-"""The web-proxy: an instance's agent as an HTTP API that OpenAI clients speak.
+"""The web-proxy: an instance's agent as an HTTP API for clients of OpenAI and MCP.
 
-``routes`` take a request apart and call ``sympozium_runs``; ``protocol`` translates values and touches no socket.
-How often one may call and what it costs (``limits``, ``metrics``) stands beside them.
+``routes`` parse a request, call the shared steps of ``request`` and ``sympozium_runs``, and return. ``protocol``
+translates values and touches no socket. ``identity`` verifies access tokens; the cached instance, the rate limits and
+the metrics stand beside these folders. ``assembly`` alone knows all parts.
+
 """

@@ -1,4 +1,4 @@
-"""What the routes work with, handed in once when the application is made."""
+"""The parts that routes work with, handed to the application once when it is created."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from sympozium_webproxy.settings import WebProxySettings
 
 @dataclass
 class WebProxyContext:
-    """The parts of one web-proxy."""
+    """Parts of one web-proxy."""
 
     settings: WebProxySettings
     instance_cache: InstanceCache
@@ -28,18 +28,18 @@ class WebProxyContext:
     limiter: RateLimiter
     clock: Clock
     open_runs: Callable[[], int]
-    """Runs of the instance that have not ended."""
+    """Number of the instance's runs that have not ended."""
     runs_known: Callable[[], bool]
-    """Whether they have been listed: until then the queue seems empty, and every rate limit unused."""
+    """True once the runs have been listed; until then the queue seems empty and every rate limit unused."""
     api_answers: Callable[[], Awaitable[bool]]
-    """Whether the API server can be reached."""
+    """True if the API server answers."""
     metrics: WebProxyMetrics = field(default_factory=WebProxyMetrics)
     tracing: Tracing = field(default_factory=Tracing)
     draining: bool = False
-    """Whether this replica is to end: it is unready, and still serves who comes."""
+    """True once this replica terminates: it is not ready, and still serves the requests that reach it."""
 
 
 def of(request: Request) -> WebProxyContext:
-    """The context of the application that a request came to."""
+    """Return the context of the application that received a request."""
     found: WebProxyContext = request.app.state.context
     return found

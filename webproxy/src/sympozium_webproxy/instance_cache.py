@@ -1,4 +1,4 @@
-"""The instance that this web-proxy serves, and its skills: watched, so that what changes holds without a restart."""
+"""The instance that this web-proxy serves and its skills, watched so that a change applies without a restart."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,22 +19,22 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ServedInstance:
-    """What a request is served with."""
+    """Snapshot of the instance that serves one request."""
 
     instance: SympoziumInstance
     rate_limit: RateLimit
     skills: tuple[InstalledSkill, ...] = ()
-    """What its agents know beside the system prompt."""
+    """Skills that the agents get beside the system prompt."""
     oauth: OAuth | None = None
     """The authorization server whose access tokens are accepted."""
 
 
 class InstanceCache:
-    """The instance as it is now, and the last of its web endpoints that could be read."""
+    """The current instance, with the last web endpoint of it that could be parsed."""
 
-    def __init__(self, told: Callable[[SympoziumInstance], None] = lambda _: None) -> None:
-        """``told``: who else is told of the instance whenever it changes."""
-        self._told = told
+    def __init__(self, on_change: Callable[[SympoziumInstance], None] = lambda _: None) -> None:
+        """Create an empty cache; ``on_change`` is called with the instance whenever it changes."""
+        self._on_change = on_change
         self._served: ServedInstance | None = None
         self._skills: tuple[InstalledSkill, ...] = ()
         self._is_on = True
@@ -43,25 +43,25 @@ class InstanceCache:
 
     @property
     def known(self) -> bool:
-        """Whether the instance has been read."""
+        """Return True once the instance has been read."""
         return self.loaded.is_set()
 
     @property
     def rate_limit(self) -> RateLimit:
-        """The limit of each API key; the default one until the instance has been read."""
+        """Return the limit of each API key; the default limit until the instance has been read."""
         return self._served.rate_limit if self._served else RateLimit()
 
     @property
     def instance(self) -> SympoziumInstance | None:
-        """The instance, whether it can be served or not; None until it has been read."""
+        """Return the instance, even if it cannot be served; None until it has been read."""
         return self._served.instance if self._served else None
 
     def oauth(self) -> OAuth | None:
-        """The authorization server whose access tokens are accepted; raises Refusal 503 until the instance has been read."""
+        """Return the authorization server whose tokens are accepted. Raises Refusal 503 until the instance has been read."""
         return self._read().oauth
 
     def served(self) -> ServedInstance:
-        """The instance to serve; raises Refusal 503 where it cannot be."""
+        """Return the instance to serve. Raises Refusal 503 if it cannot be served."""
         served = self._read()
         if not self._is_on:
             raise Refusal(503, "web_endpoint_off", "The instance's web endpoint was switched off.", retry_after=1)
@@ -75,8 +75,8 @@ class InstanceCache:
             raise Refusal(503, "instance_unknown", "The instance of this endpoint is not known yet.", retry_after=1)
         return self._served
 
-    def observe(self, instance: SympoziumInstance) -> None:
-        """Take note of the instance; what of its web endpoint cannot be read leaves what was."""
+    def update(self, instance: SympoziumInstance) -> None:
+        """Store the instance; limits and callers stay as they were if its web endpoint cannot be parsed."""
         limit, oauth = self.rate_limit, self._served.oauth if self._served else None
         try:
             asked = effective.web_endpoint(instance)
@@ -86,11 +86,11 @@ class InstanceCache:
         except effective.InvalidSpec as error:
             log.warning("instance has an invalid web endpoint; limits and callers stay as they were", reason=str(error))
         self._served = ServedInstance(instance, limit, self._skills, oauth)
-        self._told(instance)
+        self._on_change(instance)
         self.loaded.set()
 
-    def observe_skills(self, config_map: dict[str, Any] | None) -> None:
-        """Take note of the ConfigMap with the instance's skills, or that there is none; one that cannot be read changes nothing."""
+    def update_skills(self, config_map: dict[str, Any] | None) -> None:
+        """Store the skills of a ConfigMap, or none if it is gone; a ConfigMap that cannot be parsed changes nothing."""
         found = installed_skills.of_config_map(config_map)
         if config_map is None or found is not None:
             self._skills = tuple(found or ())
@@ -98,20 +98,20 @@ class InstanceCache:
 
 
 async def watch_instance(client: Client, namespace: str, name: str, cache: InstanceCache) -> None:
-    """Keep an endpoint up to date, without end."""
+    """Keep the cached instance up to date, without end."""
     async for event in watch(client, INSTANCES, namespace, fieldSelector=f"metadata.name={name}"):
         if isinstance(event, Snapshot):
             for item in event.items:
-                cache.observe(SympoziumInstance.model_validate(item))
+                cache.update(SympoziumInstance.model_validate(item))
         elif not event.deleted:
-            cache.observe(SympoziumInstance.model_validate(event.object))
+            cache.update(SympoziumInstance.model_validate(event.object))
 
 
 async def watch_skills(client: Client, namespace: str, name: str, cache: InstanceCache) -> None:
-    """Keep the skills of an endpoint's instance up to date, without end."""
+    """Keep the cached skills up to date, without end."""
     where = f"metadata.name={names.installed_skills(name)}"
     async for event in watch(client, CONFIG_MAPS, namespace, fieldSelector=where):
         if isinstance(event, Snapshot):
-            cache.observe_skills(next(iter(event.items), None))
+            cache.update_skills(next(iter(event.items), None))
         else:
-            cache.observe_skills(None if event.deleted else event.object)
+            cache.update_skills(None if event.deleted else event.object)

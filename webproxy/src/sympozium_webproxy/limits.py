@@ -1,8 +1,9 @@
-"""Rate limits: a token bucket per API key, in every replica the whole of it.
+"""Rate limits: one token bucket per API key, held whole by every replica.
 
-A replica takes a token for what it admits, and charges the same bucket for what the others have admitted, as soon as it sees
-it. When several admit at the same moment the bucket goes below zero, and nobody admits until that is paid back: a race shifts
-requests by a moment and adds none.
+A replica takes a token for each request that it admits. It charges the same bucket for the requests that other replicas
+admit, as soon as it sees their runs. If several replicas admit at the same moment, the bucket goes below zero and all
+refuse until it is positive again: such a race delays requests and adds none.
+
 """
 
 import math
@@ -12,23 +13,23 @@ from dataclasses import dataclass
 from sympozium_api.instance import RateLimit
 
 _FEW = 1000
-"""Buckets that are kept without looking which of them are full."""
+"""Number of buckets from which on full buckets are dropped."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a request may pass, and what its caller is told."""
+    """Decision about one request, with the figures for its rate-limit headers."""
 
     allowed: bool
     limit: int
     remaining: int
     reset_seconds: float
-    """Until the bucket is full again."""
+    """Seconds until the bucket is full again."""
     retry_seconds: float
-    """Until one request may pass; 0 when one may now."""
+    """Seconds until a request is allowed; 0 if one is allowed now."""
 
     def headers(self) -> dict[str, str]:
-        """The headers that OpenAI's clients read, and Retry-After where the request may not pass."""
+        """Return the headers that OpenAI's clients read, with Retry-After if the request is refused."""
         found = {
             "x-ratelimit-limit-requests": str(self.limit),
             "x-ratelimit-remaining-requests": str(self.remaining),
@@ -44,7 +45,7 @@ class _Bucket:
 
 
 class RateLimiter:
-    """Buckets of all keys. The limit is given with each request, so that a changed limit holds at once."""
+    """Buckets of all keys. Each call passes the limit, so that a changed limit applies at once."""
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -52,7 +53,7 @@ class RateLimiter:
         self._swept_at = _FEW
 
     def take(self, key_id: str, limit: RateLimit) -> Verdict:
-        """Take one request's token from a key's bucket, if there is one."""
+        """Take one token for a request from a key's bucket, if it has one."""
         bucket = self._filled(key_id, limit, self._clock())
         per_second, size = limit.requests_per_minute / 60, limit.burst_size
         allowed = bucket.tokens >= 1
@@ -67,11 +68,11 @@ class RateLimiter:
         )
 
     def charge(self, key_id: str, limit: RateLimit, *, seconds_ago: float = 0) -> None:
-        """Take the token of a request that another replica has admitted, whether there is one or not."""
+        """Take the token of a request that another replica admitted, even if the bucket is empty."""
         self._filled(key_id, limit, self._clock() - seconds_ago).tokens -= 1
 
     def _filled(self, key_id: str, limit: RateLimit, at: float) -> _Bucket:
-        """A key's bucket with what has flowed into it until then; one that nobody has asked for is full."""
+        """Return a key's bucket, refilled up to a moment; the bucket of a new key is full."""
         if key_id not in self._buckets and len(self._buckets) >= self._swept_at:
             self._sweep(limit)
         bucket = self._buckets.setdefault(key_id, _Bucket(limit.burst_size, at))
@@ -81,7 +82,7 @@ class RateLimiter:
         return bucket
 
     def _sweep(self, limit: RateLimit) -> None:
-        """Forget the buckets that are full again: of callers with access tokens there may be any number."""
+        """Drop full buckets, because access tokens bring any number of callers."""
         now, per_second = self._clock(), limit.requests_per_minute / 60
         self._buckets = {
             key_id: bucket

@@ -1,4 +1,4 @@
-"""What the web-proxy counts. Few labels, none that a caller could choose."""
+"""Metrics of the web-proxy. Few labels, none with a value that a caller could choose."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from sympozium_http.request_metrics import SECONDS, RequestMetrics
 
 
 class WebProxyMetrics(RequestMetrics):
-    """The instruments of one application, in a registry of its own."""
+    """Instruments of one application, in their own registry."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class WebProxyMetrics(RequestMetrics):
         )
 
     def bind(self, *, open_runs: Callable[[], int], waiting: Callable[[], int], others: CollectorRegistry) -> None:
-        """Read these figures whenever somebody asks for them, and show another registry's too."""
+        """Read these figures at each scrape, and expose the metrics of another registry with them."""
         self._open.set_function(open_runs)
         self._waiting.set_function(waiting)
         self.registry.register(others)

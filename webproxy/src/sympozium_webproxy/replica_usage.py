@@ -1,4 +1,4 @@
-"""What the other replicas of this endpoint admit: each of their runs costs its key a token here as well."""
+"""Requests that other replicas admit: each of their runs costs its key a token here too."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,20 @@ from sympozium_webproxy.limits import RateLimiter
 
 @dataclass(frozen=True)
 class ReplicaUsage:
-    """Charges the rate limits of this replica for runs that it has not admitted itself."""
+    """Charges this replica's rate limits for runs that other replicas admitted."""
 
     limiter: RateLimiter
     instance_cache: InstanceCache
     clock: Clock
     reply_to: str
-    """The address that runs of this replica carry."""
+    """Address that runs of this replica carry."""
 
     def charge(self, run: AgentRun, *, began_before: bool) -> None:
-        """Take note of a run that is seen for the first time; ``began_before``: this process did not watch when it was made.
+        """Charge a run that is seen for the first time; ``began_before`` if it was created before this process watched.
 
-        One that began before is charged for the time when it was made. It may carry this replica's own address: its container
-        was started anew, and has forgotten what it admitted.
+        Such a run is charged for the time of its creation. It may carry this replica's own address, because a restarted
+        container has forgotten what it admitted.
+
         """
         about = run.metadata.annotations
         key_id = about.get(names.ANNOTATION_KEY_ID)

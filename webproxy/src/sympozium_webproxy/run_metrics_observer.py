@@ -1,4 +1,4 @@
-"""One run as its caller sees it, measured: its records become figures and a span, never content."""
+"""Metrics and the span of one run, taken from the records that its caller gets; never content."""
 
 import time
 
@@ -8,7 +8,7 @@ from sympozium_webproxy.metrics import WebProxyMetrics
 
 
 class RunMetricsObserver:
-    """Sees the records that a caller is answered with. ``began`` is when its request did, on the monotonic clock."""
+    """Observer of one run's records. ``began`` is the start of its request on the monotonic clock."""
 
     def __init__(self, metrics: WebProxyMetrics, span: RunSpan, *, began: float, streamed: bool) -> None:
         self._metrics = metrics
@@ -18,7 +18,7 @@ class RunMetricsObserver:
         self._seen: set[str] = set()
 
     def see(self, record: Record) -> None:
-        """A record has come."""
+        """Measure a record."""
         self.span.on_record(record)
         kind = record["type"]
         if kind in self._seen:
@@ -30,5 +30,5 @@ class RunMetricsObserver:
             self._metrics.first_token.observe(time.monotonic() - self._began)
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """End the span: no further record comes."""
         self.span.end()

@@ -1,4 +1,4 @@
-"""WebProxySettings of the web-proxy: read once, from the environment that the operator gives its pod."""
+"""Settings of the web-proxy, read once from the environment that the operator gives its pod."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,34 +10,34 @@ from sympozium_api.settings_parser import SettingsParser, byte_count, duration_b
 
 @dataclass(frozen=True)
 class WebProxySettings:
-    """What a web-proxy is told when it starts. All that may change while it runs is in its instance."""
+    """Settings that hold for the life of the process. All that can change meanwhile is in the instance."""
 
     namespace: str
     instance: str
     pod_ip: str
     api_keys: Path = Path(environment.API_KEYS_DIR)
     provider_keys: tuple[Path, ...] = tuple(Path(name) for name in environment.PROVIDER_KEY_FILES)
-    """Where the model's API key is, if the instance offers embeddings; the first that exists counts."""
+    """Files with the model's API key, if the instance offers embeddings; the first that exists counts."""
     max_body_bytes: int = 1024 * 1024
-    """With an answer of ``run.MAX_RESULT_BYTES`` a run stays below etcd's limit."""
+    """Bytes of a request's body. With an answer of ``run.MAX_RESULT_BYTES`` a run stays below etcd's limit."""
     keep_alive_seconds: float = 15.0
-    """A stream that is still silent after this gets a comment: well below the 60 s after which proxies cut idle connections."""
+    """Seconds of silence after which a stream gets a comment; well below the 60 s after which proxies cut idle connections."""
     linger_seconds: float = 8.0
-    """How long new requests are served after SIGTERM: callers with open connections are told to close them, and need a request for it."""
+    """Seconds after SIGTERM in which new requests are served: a client learns from an answer to close its connection."""
     grace_seconds: int = 600
-    """How long open requests may go on after that; the pod's own grace period is longer."""
+    """Seconds that open requests may still take after that; the pod's own grace period is longer."""
 
     http_port: int = names.HTTP_PORT
-    """Where the other replicas reach this one with what came to them and is this one's to answer."""
+    """Port at which other replicas forward messages to this one."""
 
     @property
     def address(self) -> str:
-        """Host and port at which the other replicas reach this one."""
+        """Return the host and port at which other replicas reach this one."""
         return f"{self._host}:{self.http_port}"
 
     @property
     def reply_to(self) -> str:
-        """Where agent pods reach this replica's runs surface."""
+        """Return the URL at which agent pods reach this replica's agent API."""
         return f"http://{self._host}:{names.RUNS_PORT}"
 
     @property
@@ -52,7 +52,7 @@ def from_environment(environ: Mapping[str, str]) -> WebProxySettings:
         namespace=parser.required(environment.NAMESPACE),
         instance=parser.required(environment.INSTANCE),
         pod_ip=parser.required(environment.POD_IP),
-        # Kubernetes stores at most 1.5 MiB in an object unless its etcd was told otherwise.
+        # Kubernetes stores at most 1.5 MiB in an object unless etcd has another limit.
         max_body_bytes=parser.read(environment.MAX_BODY, "1Mi", byte_count("1Ki", "2Mi")),
         keep_alive_seconds=float(parser.read(environment.KEEP_ALIVE, "15s", duration_between("1s", "1h"))),
     )

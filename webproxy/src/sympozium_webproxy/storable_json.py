@@ -1,4 +1,4 @@
-"""JSON that an AgentRun can keep as it came: the API server's numbers and strings are narrower than Python's. Pure."""
+"""JSON that an AgentRun can store unchanged: the API server's numbers and strings are narrower than Python's. Pure."""
 
 import json
 import math
@@ -15,7 +15,7 @@ _LONGEST_NAME = 64
 
 
 class NotStorable(Exception):
-    """A value that the API server would change or refuse; ``path`` is its place as errors write it."""
+    """A value that the API server would change or refuse; ``path`` is its place in the form that errors use."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(reason)
@@ -24,14 +24,14 @@ class NotStorable(Exception):
 
 
 class _Unfit:
-    """Stands in for a number that is too large."""
+    """Placeholder of a number that is too large."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
 
 def parse(text: str) -> Any:
-    """What a JSON text says. Raises ValueError and RecursionError where it is none, and NotStorable."""
+    """Return the value of a JSON text. Raises ValueError and RecursionError if it is not JSON, and NotStorable."""
     unfit: list[_Unfit] = []
     found = json.loads(
         text,
@@ -47,7 +47,7 @@ def parse(text: str) -> Any:
 
 
 def path_text(path: Path) -> str:
-    """A value's place as errors write it: ``messages[0].content``."""
+    """Return the place of a value in the form that errors use: ``messages[0].content``."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{_printable(part)}" for part in path).lstrip(".")
 
 
@@ -80,7 +80,7 @@ def _refuse_unfit(body: Any) -> None:
 
 
 def _refuse_half_characters(body: Any) -> None:
-    """Half of a surrogate pair is no character: UTF-8 has no bytes for it, and Go would put another in its place."""
+    """Raise NotStorable if a text holds half of a surrogate pair: UTF-8 cannot encode it, and Go would replace it."""
     try:
         json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -98,7 +98,7 @@ def _is_broken(text: str) -> bool:
 
 
 def _walk(body: Any) -> Iterator[tuple[Path, Any]]:
-    """Every value in a body with its place."""
+    """Yield every value of a body with its place."""
     waiting: list[tuple[Path, Any]] = [((), body)]
     while waiting:
         path, value = waiting.pop()

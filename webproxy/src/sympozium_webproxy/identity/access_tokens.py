@@ -1,4 +1,4 @@
-"""Access tokens: JWTs of the authorization server that an instance names (RFC 9068, RFC 8725). No token is kept or told."""
+"""Access tokens: JWTs of the authorization server that an instance names (RFC 9068, RFC 8725), never stored or logged."""
 
 import hashlib
 import json
@@ -12,21 +12,21 @@ from sympozium_api.instance import OAuth
 from sympozium_webproxy.identity.issuer import IssuerKeys
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Asymmetric ones only: with HMAC, who can verify could sign."""
+"""Asymmetric algorithms only: with HMAC, whoever can verify a token could sign one."""
 _LEEWAY_SECONDS = 30
-"""How far the issuer's clock may be off ours."""
+"""Seconds by which the issuer's clock may differ from ours."""
 
 
 class InvalidToken(Exception):
-    """The token is not of the issuer, not for this endpoint, or not now; the message says which."""
+    """A token that is not of the issuer, not for this endpoint or not valid now; the message says which."""
 
 
 class InsufficientScope(Exception):
-    """The token is valid and lacks a scope."""
+    """A valid token that lacks a scope."""
 
 
 class AccessTokens:
-    """Verifies tokens offline, against the keys of the issuer that counts when a token comes."""
+    """Verifier of tokens, offline, with the keys of the instance's current issuer."""
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -34,7 +34,7 @@ class AccessTokens:
         self._keys: IssuerKeys | None = None
 
     async def caller(self, token: str, oauth: OAuth) -> str:
-        """The key id of who a token was issued to. Raises InvalidToken, InsufficientScope and IssuerUnavailable."""
+        """Return the key id of the token's subject. Raises InvalidToken, InsufficientScope and IssuerUnavailable."""
         try:
             claims = await self._claims(token, oauth)
         except (jwt.PyJWKError, jwt.InvalidKeyError) as error:
@@ -73,7 +73,7 @@ class AccessTokens:
 
 
 def _scopes(claims: dict[str, Any]) -> set[str]:
-    """Scopes as RFC 9068 writes them, words in one string, or as a list, as some issuers do."""
+    """Return the scopes, given in one string (RFC 9068) or, by some issuers, as a list."""
     found: set[str] = set()
     for value in (claims.get("scope"), claims.get("scp")):
         words = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
@@ -82,6 +82,6 @@ def _scopes(claims: dict[str, Any]) -> set[str]:
 
 
 def _key_id(issuer: str, subject: str) -> str:
-    """Who it is, without saying who: the same for all tokens of a subject, whichever client has them."""
+    """Return a pseudonym of a subject: the same for all its tokens, whatever client holds them."""
     digest = hashlib.sha256(json.dumps([issuer, subject]).encode()).hexdigest()
     return f"{names.OAUTH_CALLERS}-{digest[:32]}"

@@ -1,4 +1,4 @@
-"""The public keys of an authorization server: fetched over HTTPS within bounds, kept, and fetched again when they change."""
+"""Public keys of an authorization server: fetched over HTTPS within bounds, cached, and fetched again when they change."""
 
 import asyncio
 import json
@@ -18,16 +18,16 @@ log = structlog.get_logger()
 
 _FETCH_SECONDS = 5.0
 _AGAIN_SECONDS = 10.0
-"""A token with an unknown key has the keys fetched again, but not more often than this; longer than a fetch takes."""
+"""Seconds between two fetches at least, even if a token has an unknown key; longer than a fetch takes."""
 _FRESH_SECONDS = 600.0
-"""Keys older than this are fetched again beside a request, so that one which its issuer withdraws is soon not accepted."""
+"""Age in seconds at which keys are fetched again beside a request, so that a withdrawn key is soon refused."""
 _OLDEST_SECONDS = 24 * 3600.0
-"""For so long keys are good while their issuer is away."""
+"""Age in seconds up to which keys are valid while their issuer does not answer."""
 _LARGEST_DOCUMENT = 256 * 1024
 
 
 class IssuerUnavailable(Exception):
-    """The keys cannot be fetched; ``retry_after``: seconds until that is tried again."""
+    """Failure to fetch the keys; ``retry_after`` is the number of seconds until the next attempt."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("the issuer's keys cannot be fetched")
@@ -35,11 +35,11 @@ class IssuerUnavailable(Exception):
 
 
 class _Unusable(Exception):
-    """What the issuer answers is no metadata, or no keys; the message says why."""
+    """An issuer's answer that is not metadata or not a key set; the message says why."""
 
 
 class IssuerKeys:
-    """The keys of one issuer."""
+    """Keys of one issuer."""
 
     def __init__(self, oauth: OAuth, *, clock: Callable[[], float]) -> None:
         self._oauth = oauth
@@ -50,19 +50,19 @@ class IssuerKeys:
         self._fetching: asyncio.Task[bool] | None = None
 
     async def find(self, key_id: str) -> Object | None:
-        """The JSON Web Key of this id, or None where the issuer has none; raises IssuerUnavailable where nobody can say."""
+        """Return the JSON Web Key of an id, None if the issuer has none. Raises IssuerUnavailable if no fetch succeeds."""
         age = self._clock() - self._fetched_at
         if key_id in self._keys and age < _OLDEST_SECONDS:
             if age >= _FRESH_SECONDS:
                 self._fetch_again()
             return self._keys[key_id]
-        # shielded, for others may wait for the same fetch
+        # shielded, because other requests may wait for the same fetch
         if not await asyncio.shield(self._fetch_again()):
             raise IssuerUnavailable(max(1, math.ceil(self._tried_at + _AGAIN_SECONDS - self._clock())))
         return self._keys.get(key_id)
 
     def _fetch_again(self) -> asyncio.Task[bool]:
-        """A fetch that begins now, or the last one if that was a moment ago; whether it succeeds."""
+        """Start a fetch, or return the last one if it is recent; the task's result is True if the fetch succeeded."""
         if self._fetching is None or self._clock() - self._tried_at >= _AGAIN_SECONDS:
             self._tried_at = self._clock()
             self._fetching = asyncio.create_task(self._fetch())
@@ -81,7 +81,7 @@ class IssuerKeys:
 
 
 async def _fetched(oauth: OAuth) -> dict[str, Object]:
-    """The issuer's signing keys by their ids; those without an id cannot be told apart, and are left out."""
+    """Return the issuer's signing keys by their ids, without those that have no id."""
     authority = oauth.certificate_authority
     connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=authority) if authority else True)
     # trust_env: the proxy that the pod's environment names
@@ -94,7 +94,7 @@ async def _fetched(oauth: OAuth) -> dict[str, Object]:
 
 
 async def _discovered(http: aiohttp.ClientSession, issuer: str) -> str:
-    """Where the issuer's metadata says that its keys are: OpenID Connect Discovery, else RFC 8414."""
+    """Return the URL of the issuer's keys from its metadata: OpenID Connect Discovery, else RFC 8414."""
     try:
         metadata = await _document(http, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     except _Unusable:

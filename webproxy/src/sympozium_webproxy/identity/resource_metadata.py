@@ -1,4 +1,4 @@
-"""What a resource server tells OAuth clients: its metadata (RFC 9728) and its challenges (RFC 6750)."""
+"""OAuth metadata of a protected resource (RFC 9728) and its challenges (RFC 6750)."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from sympozium_api.instance import OAuth
 
 METADATA_PATH = "/.well-known/oauth-protected-resource"
 RESOURCES = ("", "/mcp", "/sse")
-"""Paths of what clients may call a resource; each has metadata of its own, which must have the URL that the client knows."""
+"""Paths that clients may call a resource; each has its own metadata, which must repeat the URL that the client used."""
 
 
 def metadata(base_url: str, resource: str, oauth: OAuth) -> dict[str, Any]:
-    """The metadata of one of the RESOURCES."""
+    """Return the metadata of one of the RESOURCES."""
     found: dict[str, Any] = {
         "resource": f"{base_url}{resource}",
         "authorization_servers": [oauth.issuer],
@@ -20,7 +20,7 @@ def metadata(base_url: str, resource: str, oauth: OAuth) -> dict[str, Any]:
 
 
 def challenge(oauth: OAuth | None, base_url: str, path: str, error: str | None = None) -> str:
-    """A WWW-Authenticate for a request of this path: where its metadata is, and what was wrong with the token, if there was one."""
+    """Return the WWW-Authenticate for a path: the URL of its metadata, and the error of the token if there was one."""
     if oauth is None:
         return "Bearer"
     resource = next((known for known in RESOURCES if known and f"{path}/".startswith(f"{known}/")), "")

@@ -1,4 +1,4 @@
-"""Who may pass: the API key or access token first, then its rate limit (rule 9). The instance's queue comes where a run is made."""
+"""Authentication by API key or access token, then the key's rate limit (rule 9)."""
 
 from starlette.requests import Request
 
@@ -14,7 +14,7 @@ from sympozium_webproxy.request.external_url import base_url
 
 
 async def authenticate(request: Request) -> str:
-    """The id of the caller's API key, or of who its access token was issued to; raises Refusal 401, 403 and 503."""
+    """Return the id of the caller's API key, or of its access token's subject. Raises Refusal 401, 403 and 503."""
     key_id = context.of(request).keys.identify(request.headers.get("authorization"))
     if key_id is None:
         key_id = await _token_caller(request)
@@ -47,12 +47,12 @@ async def _token_caller(request: Request) -> str:
 
 
 def limit(request: Request, key_id: str) -> tuple[ServedInstance, dict[str, str]]:
-    """What a request is served with, and the rate-limit headers of its answer; raises Refusal 429 and 503."""
+    """Return the instance that serves a request, and the rate-limit headers of its answer. Raises Refusal 429 and 503."""
     parts = context.of(request)
     served = parts.instance_cache.served()
     verdict = parts.limiter.take(key_id, served.rate_limit)
     headers = verdict.headers()
-    request_state.of(request).limit_headers = headers  # for errors that are raised from here on
+    request_state.of(request).limit_headers = headers  # for refusals that are raised from here on
     if not verdict.allowed:
         parts.metrics.refused.labels("rate_limit").inc()
         raise Refusal(429, "rate_limit_exceeded", "Rate limit reached for this API key.", headers=headers)

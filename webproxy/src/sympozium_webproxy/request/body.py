@@ -1,4 +1,4 @@
-"""Reading a request's body within bounds."""
+"""Bodies of requests, read within bounds."""
 
 from starlette.requests import Request
 
@@ -7,7 +7,7 @@ from sympozium_http.refusal import Refusal
 
 
 async def read_json_bytes(request: Request, *, limit: int) -> bytes:
-    """The body of a JSON request; raises Refusal 415, and 413 as soon as it is known to be longer than ``limit`` bytes."""
+    """Return the body of a JSON request. Raises Refusal 415, and 413 as soon as it exceeds ``limit`` bytes."""
     try:
         return await json_body.read_json_bytes(request, limit=limit)
     except json_body.NotJson as error:

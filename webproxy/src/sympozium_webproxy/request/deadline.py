@@ -1,4 +1,4 @@
-"""How long a caller waits: the header ``x-request-timeout``."""
+"""The caller's deadline: the header ``x-request-timeout``."""
 
 import re
 
@@ -12,7 +12,7 @@ _LONGEST = 86400.0
 
 
 def wait_seconds(request: Request) -> float | None:
-    """Seconds after which the caller wants no answer any more; None where it does not say. Raises Refusal 400."""
+    """Return the seconds that the caller is willing to wait; None if it does not say. Raises Refusal 400."""
     text = request.headers.get(HEADER)
     if text is None:
         return None

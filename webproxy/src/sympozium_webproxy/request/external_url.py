@@ -1,4 +1,4 @@
-"""The address by which a caller knows this endpoint. It goes into what OAuth clients are told, and decides about nothing."""
+"""The URL by which a caller knows this endpoint, for OAuth's metadata only: no check depends on it."""
 
 import re
 from urllib.parse import urlsplit
@@ -11,10 +11,11 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 
 
 def base_url(request: Request) -> str:
-    """The instance's own URL where the caller used it; else what the caller used instead: a port-forward, a Service, another proxy.
+    """Return the instance's URL if the caller used it, else the caller's own: a port-forward, a Service, another proxy.
 
-    OAuth clients refuse metadata of any other address than theirs (RFC 9728, section 3.3). A caller that lies about its
-    headers misleads itself: which tokens are accepted does not depend on them.
+    OAuth clients refuse metadata of another URL than the one they used (RFC 9728, section 3.3). A caller that forges its
+    headers misleads only itself, because no check of a token depends on them.
+
     """
     instance = context.of(request).instance_cache.instance
     own = (instance and instance.status.web_endpoint and instance.status.web_endpoint.url) or ""

@@ -1,4 +1,4 @@
-"""The runs of the key that a request was authenticated with: no other key's are ever told, not even that they exist."""
+"""Runs of the key that authenticated a request. Other keys' runs look as if they did not exist."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from sympozium_webproxy import context
 from sympozium_webproxy.request.start import api_away
 
 _CANCEL_SECONDS = 20.0
-"""How long a cancel waits for its run to have ended, which takes well below a second where the operator is not busy."""
+"""Seconds that a cancel waits for its run to end, which takes well below a second if the operator is not busy."""
 _PAGE = 20
 """Runs on a page: each may hold a megabyte."""
 
@@ -26,17 +26,17 @@ Found = TypeVar("Found")
 
 
 class NoSuchPage(Exception):
-    """A cursor that is none of ours, or too old."""
+    """A cursor that is not of this API, or expired."""
 
 
 async def run(request: Request, name: str) -> AgentRun | None:
-    """A run as it is now; None where this key has none of that name. Raises Refusal 503."""
+    """Return the current state of a run; None if this key has no run of that name. Raises Refusal 503."""
     found = await _read(context.of(request).runs.get, request, name)
     return found if found and _is_own(request, found) else None
 
 
 async def follow(request: Request, name: str) -> Handle | None:
-    """A run, followed; None where this key has none of that name. Raises Refusal 503."""
+    """Return a handle that follows a run; None if this key has no run of that name. Raises Refusal 503."""
     handle = await _read(context.of(request).runs.follow, request, name)
     if handle is None or _is_own(request, handle.run):
         return handle
@@ -44,29 +44,29 @@ async def follow(request: Request, name: str) -> Handle | None:
     return None
 
 
-async def wait(handle: Handle, patience: float) -> None:
-    """Wait for a run's end, so many seconds at most."""
-    if not handle.run.ended and patience:
+async def wait(handle: Handle, timeout_seconds: float) -> None:
+    """Wait for a run's end, at most ``timeout_seconds``."""
+    if not handle.run.ended and timeout_seconds:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_seconds):
                 await handle.end()
 
 
 async def end(request: Request, handle: Handle) -> None:
-    """Ask for a run's end, unless it has ended, and wait a while until it has. Raises Refusal 503."""
+    """Cancel a run unless it has ended, and wait a while for its end. Raises Refusal 503."""
     await cancel(request, handle.run)
     await wait(handle, _CANCEL_SECONDS)
 
 
 async def cancel(request: Request, found: AgentRun) -> None:
-    """Ask for a run's end; one that has ended stays as it is. Raises Refusal 503."""
+    """Cancel a run; an ended run stays as it is. Raises Refusal 503."""
     if not found.ended:
         with api_away():
             await context.of(request).runs.cancel(found)
 
 
 async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
-    """Runs that have ended, from where the page before ended, and where this one does. Raises NoSuchPage, Refusal 503."""
+    """Return a page of ended runs and the cursor of the next page. Raises NoSuchPage and Refusal 503."""
     parts = context.of(request)
     try:
         with api_away():

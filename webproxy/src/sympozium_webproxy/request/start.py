@@ -1,4 +1,4 @@
-"""Starting the run of a request, whatever protocol it came in."""
+"""The start of a request's run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from sympozium_webproxy.run_metrics_observer import RunMetricsObserver
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The request's Idempotency-Key; raises Refusal 400."""
+    """Return the request's Idempotency-Key. Raises Refusal 400."""
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= 255:
         raise Refusal(400, "", "Idempotency-Key must have 1 to 255 characters.", param="Idempotency-Key")
@@ -27,7 +27,7 @@ def idempotency_key(request: Request) -> str | None:
 
 
 async def start(request: Request, served: ServedInstance, run: RunRequest, *, streamed: bool) -> Handle:
-    """The run of a request, made or found by its Idempotency-Key, and measured from here on. Raises Refusal 400, 413, 422, 429, 50x."""
+    """Create a request's run, or find it by its Idempotency-Key, and measure it. Raises Refusal 400, 413, 422, 429, 50x."""
     facts = RunFacts.of(served.instance, run.key_id, model=run.model)
     state = request_state.of(request)
     seen = RunMetricsObserver(
@@ -51,7 +51,7 @@ async def start(request: Request, served: ServedInstance, run: RunRequest, *, st
 
 
 def _forwarded(request: Request, served: ServedInstance) -> dict[str, str]:
-    """The caller's headers that the instance lets through to its model."""
+    """Return the caller's headers that the instance forwards to its model."""
     wanted = {name.lower() for name in served.instance.spec.agents.default.forward_headers}
     return {name: value for name, value in request.headers.items() if name in wanted}
 
@@ -72,7 +72,7 @@ async def _made(request: Request, served: ServedInstance, run: RunRequest) -> Ha
 
 
 def _refused(error: ApiError) -> Refusal:
-    """What the API server has against the AgentRun; whatever of it is the caller's is in the body."""
+    """Return the refusal for an AgentRun that the API server does not accept."""
     if error.too_large:
         return Refusal(413, "body_too_large", "The body is larger than the cluster can store.")
     if error.status == 400 or error.invalid:
@@ -82,7 +82,7 @@ def _refused(error: ApiError) -> Refusal:
 
 @contextmanager
 def api_away() -> Iterator[None]:
-    """What is called in here may find the API server away: Refusal 503."""
+    """Raise Refusal 503 if the API server cannot be reached inside this context."""
     try:
         yield
     except ApiUnavailable as error:

@@ -1,4 +1,4 @@
-"""Health and metrics: without a key."""
+"""Health and metrics, without authentication."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -12,13 +12,13 @@ router = APIRouter()
 @router.get("/health")
 @router.get("/healthz")
 async def alive() -> dict[str, str]:
-    """Whether the process answers."""
+    """Return 200 as long as the process answers."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 async def ready(request: Request) -> JSONResponse:
-    """Whether a request would be served: 503 with the reason when not."""
+    """Return 200 if a request would be served, else 503 with the reason."""
     parts = context.of(request)
     if parts.draining:
         reason = "draining"
@@ -35,5 +35,5 @@ async def ready(request: Request) -> JSONResponse:
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
-    """Prometheus metrics."""
+    """Return the metrics in Prometheus' format."""
     return Response(generate_latest(context.of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)

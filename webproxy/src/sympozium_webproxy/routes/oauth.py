@@ -1,4 +1,4 @@
-"""GET /.well-known/oauth-protected-resource: which authorization server issues tokens for this endpoint. Without a key."""
+"""GET /.well-known/oauth-protected-resource: the authorization server of this endpoint, without authentication."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ router = APIRouter()
 @router.get("/.well-known/oauth-protected-resource/mcp")
 @router.get("/.well-known/oauth-protected-resource/sse")
 async def protected_resource(request: Request) -> dict[str, Any]:
-    """The metadata of the resource whose path follows; 404 where no issuer is named."""
+    """Return the metadata of the resource whose path follows. Raises 404 if the instance names no issuer."""
     oauth = context.of(request).instance_cache.oauth()
     if oauth is None:
         raise HTTPException(404)

@@ -1,1 +1,1 @@
-"""The Model WebProxyContext Protocol: what an instance and its runs are as tools, prompts, resources and tasks. Pure."""
+"""The Model Context Protocol: an instance and its runs as tools, prompts, resources and tasks. Pure."""

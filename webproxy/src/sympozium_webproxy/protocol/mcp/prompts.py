@@ -1,4 +1,4 @@
-"""An instance's skills as prompts."""
+"""Skills of an instance as prompts."""
 
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
@@ -7,11 +7,11 @@ from sympozium_webproxy.protocol.mcp import skills as installed
 
 
 class InvalidPrompt(Exception):
-    """There is no such prompt, or its arguments do not fit; the message says which."""
+    """An unknown prompt, or arguments that do not fit it; the message says which."""
 
 
 def listing(skills: tuple[InstalledSkill, ...]) -> list[Prompt]:
-    """All prompts."""
+    """Return all prompts."""
     return [
         Prompt(name=name, title=skill.name, description=skill.description, arguments=_arguments(skill))
         for name, skill in installed.by_name(skills).items()
@@ -19,7 +19,7 @@ def listing(skills: tuple[InstalledSkill, ...]) -> list[Prompt]:
 
 
 def get(name: str, arguments: dict[str, str], skills: tuple[InstalledSkill, ...]) -> GetPromptResult:
-    """A prompt with its arguments filled in. Raises InvalidPrompt."""
+    """Return a prompt with its arguments filled in. Raises InvalidPrompt."""
     skill = installed.by_name(skills).get(name)
     if skill is None:
         raise InvalidPrompt(f"Unknown prompt: {name}")

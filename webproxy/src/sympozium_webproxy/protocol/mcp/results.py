@@ -1,4 +1,4 @@
-"""What became of a run, as the result of a tool call."""
+"""Results of tool calls, made from runs."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ RUN_SCHEMA: dict[str, Any] = {
 
 
 def of_end(run: str, end: End) -> CallToolResult:
-    """The result of a run that has ended: its answer, or why there is none."""
+    """Return the result of an ended run: its answer or its error."""
     if end["type"] == "done":
         text, about = _answer(end)
         return _result(text, {"run": run, "status": "succeeded", "text": text} | about)
@@ -42,9 +42,10 @@ def of_end(run: str, end: End) -> CallToolResult:
 
 
 def of_run(run: AgentRun, *, works: bool) -> CallToolResult:
-    """The result of looking after a run: how it stands, and its end where it has ended.
+    """Return the state of a run, with its end if it has ended.
 
-    A run that failed is told as such, and is no error of the call that asked for it.
+    The failure of the run is content of the result, not an error of the call that asked for it.
+
     """
     name = run.metadata.name
     if run.ended:
@@ -53,24 +54,24 @@ def of_run(run: AgentRun, *, works: bool) -> CallToolResult:
 
 
 def ongoing(run: str, *, works: bool) -> CallToolResult:
-    """The result of looking after a run that has not ended."""
+    """Return the state of a run that has not ended."""
     status = "running" if works else "pending"
     return _result(f"The run {run} is {status}.", {"run": run, "status": status})
 
 
 def refused(message: str) -> CallToolResult:
-    """The result of a call that could not be carried out, told so that the model behind the client can mend it."""
+    """Return the result of a call that could not be carried out, with a message for the client's model."""
     return _result(message, None, is_error=True)
 
 
 def piece(choices: list[dict[str, Any]]) -> str:
-    """What a piece of the model's stream adds to the answer's text."""
+    """Return the text that a piece of the model's stream adds to the answer."""
     texts = [(choice.get("delta") or {}).get("content") for choice in choices if not choice.get("index")]
     return "".join(text for text in texts if isinstance(text, str))
 
 
 def answer(end: Done) -> str:
-    """The answer's text."""
+    """Return the text of the answer."""
     return _answer(end)[0]
 
 

@@ -1,4 +1,4 @@
-"""Runs that have ended as resources: ``sympozium://runs/<name>``."""
+"""Ended runs as resources: ``sympozium://runs/<name>``."""
 
 import json
 import re
@@ -25,13 +25,13 @@ TEMPLATE = ResourceTemplate(
 
 
 def run_of(uri: str) -> str | None:
-    """The run that a URI names; None for one that names none."""
+    """Return the run that a URI names; None if it names none."""
     match = _URI.fullmatch(uri)
     return match[1] if match else None
 
 
 def of_run(run: AgentRun) -> Resource:
-    """A run in a listing."""
+    """Return a run as an entry of a listing."""
     name = run.metadata.name
     return Resource(
         uri=_uri(name),
@@ -43,7 +43,7 @@ def of_run(run: AgentRun) -> Resource:
 
 
 def read(run: AgentRun) -> ReadResourceResult:
-    """A run whole: what it was asked, and its result as a tool call tells it."""
+    """Return a run's task, and its result in the form of a tool call's."""
     told = results.of_end(run.metadata.name, record_of(run.status)).structured_content or {}
     content: dict[str, Any] = told | {
         "task": _asked(run),
@@ -63,7 +63,7 @@ def _uri(name: str) -> str:
 
 
 def _asked(run: AgentRun) -> str:
-    """The last text that the agent was given."""
+    """Return the last text of the run's input."""
     if run.spec.task:
         return run.spec.task
     messages = (run.spec.request or {}).get("messages")

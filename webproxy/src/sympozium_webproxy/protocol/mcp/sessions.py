@@ -1,6 +1,7 @@
-"""Session ids that say all there is to know of a session, so that every replica serves it and none keeps it.
+"""Signed session ids that carry the session, so that every replica serves it and none stores it.
 
-An id is signed with a key that the replicas share and callers do not know, and is good for the API key that it names alone.
+An id is signed with a key that all replicas share and no caller knows, and is valid only for the API key that it names.
+
 """
 
 import base64
@@ -11,18 +12,18 @@ import secrets
 from dataclasses import asdict, dataclass
 
 LIFETIME_SECONDS = 24 * 3600
-"""After that a client has to begin a new session."""
+"""Age in seconds at which a client has to begin a new session."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """One client's session."""
+    """Session of one client."""
 
     id: str
     """Random; part of the names of its runs."""
     key_id: str
     version: str
-    """The protocol version that was agreed on; empty where the stream itself keeps it."""
+    """Negotiated protocol version; empty if the stream itself keeps it."""
     began: int
     """Seconds since 1970."""
     replica: str = ""
@@ -30,26 +31,27 @@ class Session:
 
 
 def begin(key_id: str, version: str, *, now: float, replica: str = "") -> Session:
-    """A new session of an API key."""
+    """Return a new session of an API key."""
     return Session(secrets.token_hex(16), key_id, version, int(now), replica)
 
 
 def signing_key(instance_uid: str, key_digest: bytes | None) -> bytes:
-    """What the replicas sign with for one API key; a key that is replaced ends its sessions.
+    """Return the key that signs the sessions of one API key; replacing the API key ends its sessions.
 
-    The instance's uid is random, told to no caller, and the same in all replicas.
+    The instance's uid is random, known to no caller, and the same in all replicas.
+
     """
     return hmac.digest(instance_uid.encode(), b"mcp session" + (key_digest or b""), hashlib.sha256)
 
 
 def seal(session: Session, key: bytes) -> str:
-    """The id under which clients know a session."""
+    """Return the id by which clients know a session."""
     content = _encoded(json.dumps(asdict(session), separators=(",", ":")).encode())
     return f"{content}.{_encoded(_mac(key, content))}"
 
 
 def unseal(token: str, key: bytes, *, key_id: str, now: float) -> Session | None:
-    """The session of an id; None where it was not made with this key for this API key, or is too old."""
+    """Return the session of an id; None if it has another signature or API key, or is too old."""
     content, _, mac = token.partition(".")
     if not hmac.compare_digest(mac.encode(), _encoded(_mac(key, content)).encode()):
         return None
@@ -60,17 +62,17 @@ def unseal(token: str, key: bytes, *, key_id: str, now: float) -> Session | None
 
 
 def sign_message(session: Session, key: bytes, body: bytes) -> str:
-    """What shows to the replica that holds a stream that another one has let this message's caller in."""
+    """Return the signature that proves to another replica that this one authenticated the message's caller."""
     return _encoded(_mac(key, f"{session.id} {hashlib.sha256(body).hexdigest()}"))
 
 
 def is_signed(signature: str, session: Session, key: bytes, body: bytes) -> bool:
-    """Whether ``sign_message`` made this signature."""
+    """Return True if ``sign_message`` made this signature."""
     return hmac.compare_digest(signature.encode(), sign_message(session, key, body).encode())
 
 
 def claimed_key(token: str) -> str:
-    """The API key that an id says it was made for, whoever made it; empty where it is none."""
+    """Return the API key that an id claims, without any check; empty if it is not an id."""
     try:
         return str(json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))["key_id"])
     except (ValueError, TypeError, KeyError, RecursionError):

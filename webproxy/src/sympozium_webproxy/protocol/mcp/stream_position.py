@@ -1,6 +1,8 @@
-"""Ids of the events of a call's stream: which call, and how much of its answer's text a client has.
+"""Ids of the events of a call's stream: the call, and how much of its answer's text the client has.
 
-With the session they name the run, so that any replica can go on where a stream broke off (see 0023 for why characters).
+Together with the session an id names the run, so that any replica can continue a broken stream (see 0023 for why
+characters).
+
 """
 
 import base64
@@ -12,7 +14,7 @@ from sympozium_webproxy.protocol.mcp.jsonrpc import RequestId
 
 @dataclass(frozen=True)
 class StreamPosition:
-    """A place in the stream of one call."""
+    """Position in the stream of one call."""
 
     request_id: RequestId
     progress_token: RequestId | None
@@ -20,13 +22,13 @@ class StreamPosition:
     """Characters of the answer that the client has."""
 
     def event_id(self) -> str:
-        """The id of the event that ends here."""
+        """Return the id of the event that ends here."""
         text = json.dumps([self.request_id, self.progress_token, self.told], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
 def position(event_id: str) -> StreamPosition | None:
-    """The place that an id names; None for what is no id of ours."""
+    """Return the position that an id names; None if it is not an id of this server."""
     try:
         request_id, token, told = json.loads(base64.urlsafe_b64decode(event_id.encode() + b"=="))
     except (ValueError, TypeError, RecursionError):
@@ -37,7 +39,7 @@ def position(event_id: str) -> StreamPosition | None:
 
 
 def run_key(session_id: str, request_id: RequestId) -> str:
-    """What the name of a call's run is made from, as from an Idempotency-Key: JSON-RPC ids are unique in a session."""
+    """Return the seed of the name of a call's run, like an Idempotency-Key: JSON-RPC ids are unique in a session."""
     return f"mcp {session_id} {json.dumps(request_id)}"
 
 

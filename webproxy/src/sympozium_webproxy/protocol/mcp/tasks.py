@@ -25,12 +25,12 @@ class UpdateTaskParams(TaskParams):
 
 
 def created(run: AgentRun) -> dict[str, Any]:
-    """The result of a call that goes on as a task."""
+    """Return the result of a call that continues as a task."""
     return _task(run, "working") | {"resultType": "task"}
 
 
 def detailed(run: AgentRun) -> dict[str, Any]:
-    """The result of tasks/get. A run that failed is a tool that answered with an error, and so a task that is completed."""
+    """Return the result of tasks/get. A failed run is a tool's error, and so the task of it is completed."""
     if not run.ended:
         return _task(run, "working")
     if run.status.phase == "Cancelled":

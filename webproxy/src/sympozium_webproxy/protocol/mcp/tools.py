@@ -1,4 +1,4 @@
-"""The tools of an instance: its agent, its skills that have parameters, and what can be done with a run that goes on."""
+"""Tools of an instance: its agent, its skills that have parameters, and the tools that get or cancel a run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 
 ASK_AGENT, GET_RUN, CANCEL_RUN = "ask_agent", "get_run", "cancel_run"
 MAX_WAIT_SECONDS = 50
-"""Below the 60 s after which the official clients give a call up."""
+"""Below the 60 s after which the official clients abandon a call."""
 
 _TEXT: Schema = {"type": "string", "minLength": 1, "pattern": r"\S"}
 _RUN: Schema = _TEXT | {"description": "Name of the run, as an earlier call told it.", "maxLength": 63}
@@ -25,7 +25,7 @@ _CANCELS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempote
 
 
 class UnknownTool(Exception):
-    """There is no tool of this name."""
+    """A name that no tool has."""
 
 
 class InvalidArguments(Exception):
@@ -34,14 +34,14 @@ class InvalidArguments(Exception):
 
 @dataclass(frozen=True)
 class Ask:
-    """A call that becomes a run: this is what its agent is told."""
+    """Call that creates a run with this prompt."""
 
     prompt: str
 
 
 @dataclass(frozen=True)
 class GetRun:
-    """A call that looks after a run, and waits for its end as long as it was asked to."""
+    """Call that returns the state of a run, after waiting for its end up to ``wait_seconds``."""
 
     run: str
     wait_seconds: float
@@ -49,29 +49,29 @@ class GetRun:
 
 @dataclass(frozen=True)
 class CancelRun:
-    """A call that ends a run."""
+    """Call that cancels a run."""
 
     run: str
 
 
-Asked = Ask | GetRun | CancelRun
+ToolCall = Ask | GetRun | CancelRun
 
 
 def listing(instance: SympoziumInstance, skills: tuple[InstalledSkill, ...]) -> list[Tool]:
-    """All tools."""
+    """Return all tools."""
     return [_ask_agent(instance), *map(_skill_tool, _with_tool(skills), _with_tool(skills).values()), _GET, _CANCEL]
 
 
 def input_schema(name: str, skills: tuple[InstalledSkill, ...]) -> Schema | None:
-    """What a tool's arguments must be; None where there is no such tool."""
+    """Return the schema of a tool's arguments; None if no tool has this name."""
     if name in _FIXED:
         return _FIXED[name]
     skill = _with_tool(skills).get(name)
     return _skill_schema(skill) if skill else None
 
 
-def asked(name: str, arguments: dict[str, Any], skills: tuple[InstalledSkill, ...]) -> Asked:
-    """What a call wants. Raises UnknownTool and InvalidArguments."""
+def parse_call(name: str, arguments: dict[str, Any], skills: tuple[InstalledSkill, ...]) -> ToolCall:
+    """Return the parsed call of a tool. Raises UnknownTool and InvalidArguments."""
     schema = input_schema(name, skills)
     if schema is None:
         raise UnknownTool(name)

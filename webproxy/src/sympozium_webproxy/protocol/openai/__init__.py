@@ -1,1 +1,1 @@
-"""OpenAI's HTTP API."""
+"""OpenAI's HTTP API: chat completions, responses, legacy completions, embeddings and models. Pure."""

@@ -1,4 +1,4 @@
-"""A request's body, read and checked: what is wrong with it is an error that names the field."""
+"""Bodies of requests, parsed and checked: an error names the field that is wrong."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -16,19 +16,19 @@ MAX_DEPTH = 64
 
 
 class Open(BaseModel):
-    """Checks what it knows and lets the rest through: a model server may know more than we do."""
+    """Model that checks the fields it knows and keeps the others, because a model server may know more."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
 
 class Closed(BaseModel):
-    """Refuses what it does not know, rather than leave it out in silence."""
+    """Model that refuses the fields it does not know, instead of dropping them in silence."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def json_object(content: bytes) -> JsonObject:
-    """The object in a body. Raises Refusal 400."""
+    """Return the object that a body holds. Raises Refusal 400."""
     try:
         body = storable_json.parse(content.decode("utf-8-sig"))
     except storable_json.NotStorable as error:
@@ -46,7 +46,7 @@ def json_object(content: bytes) -> JsonObject:
 
 
 def checked(model: type[Checked], body: JsonObject, *, at: str = "") -> Checked:
-    """The body, or the part of it ``at`` a path, as its model. Raises Refusal 400 that names the first field at fault."""
+    """Return the body, or the part of it ``at`` a path, as its model. Raises Refusal 400 that names the first wrong field."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
@@ -54,14 +54,14 @@ def checked(model: type[Checked], body: JsonObject, *, at: str = "") -> Checked:
 
 
 def documented(model: type[BaseModel]) -> JsonObject:
-    """What OpenAPI says of a route whose body is ``model``."""
+    """Return OpenAPI's description of a route whose body is ``model``."""
     schema = model.model_json_schema()
     body = _inlined({name: part for name, part in schema.items() if name != "$defs"}, schema.get("$defs", {}))
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
 
 
 def _inlined(schema: Any, definitions: JsonObject) -> Any:
-    """Without references: they would mean places in the whole document."""
+    """Return a schema without references, because those would point into the whole document."""
     if isinstance(schema, list):
         return [_inlined(part, definitions) for part in schema]
     if not isinstance(schema, dict):
@@ -72,7 +72,7 @@ def _inlined(schema: Any, definitions: JsonObject) -> Any:
 
 
 def text_or_tokens(value: Any) -> Any:
-    """A prompt or an input: a text, its tokens, or a list of either; ValueError where it is something else."""
+    """Return a prompt or input that is a text, its tokens, or a list of either. Raises ValueError for others."""
     many = value if isinstance(value, list) and value else [None]
     texts = all(isinstance(part, str) for part in many)
     if isinstance(value, str) or texts or _are_tokens(many) or all(_are_tokens(part) for part in many):
@@ -85,17 +85,17 @@ def _are_tokens(value: Any) -> bool:
 
 
 def missing(path: str) -> Refusal:
-    """400: a field that must be there is not."""
+    """Return the refusal of a body without a required field."""
     return Refusal(400, "missing_required_parameter", f"Missing required parameter: '{path}'.", param=path)
 
 
 def invalid(path: str, reason: str) -> Refusal:
-    """400: a field that is wrong."""
+    """Return the refusal of a field with a wrong value."""
     return Refusal(400, "invalid_value", f"Invalid value for '{path}': {reason}.", param=path)
 
 
 def unsupported(path: str, reason: str) -> Refusal:
-    """400: a field that means something to OpenAI and cannot be honoured here."""
+    """Return the refusal of a field that OpenAI defines and no instance can honour."""
     return Refusal(400, "unsupported_parameter", f"Unsupported parameter '{path}': {reason}.", param=path)
 
 

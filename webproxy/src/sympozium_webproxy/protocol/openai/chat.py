@@ -1,4 +1,4 @@
-"""Chat completions: a body checked, and an agent's records turned into a completion or into chunks."""
+"""Chat completions: the body of a request, and an agent's records as a completion or as chunks."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ _UNSUPPORTED = {
     "store": "completions are not stored for /v1/chat/completions/{id}; the AgentRun of x-sympozium-run keeps the answer",
     "audio": "answers are text",
 }
-"""What an instance cannot do, whatever its model server knows, and why: refused where it is asked for."""
+"""Fields that no instance can honour, whatever its model server knows, with the reason."""
 
 
 class Message(Open):
@@ -38,14 +38,14 @@ class Message(Open):
 
 
 class StreamOptions(Closed):
-    """How a stream is sent. By us: so what we do not know is refused, but what it would switch off is off."""
+    """Options of the stream, which the web-proxy sends: unknown options are refused, options to switch off are off already."""
 
     include_usage: bool | None = False
     include_obfuscation: Literal[False] | None = None
 
 
 class Sampling(Open):
-    """What chat completions and legacy completions have in common."""
+    """Fields that chat completions and legacy completions share."""
 
     model: str | None = None
     stream: bool | None = False
@@ -56,12 +56,12 @@ class Sampling(Open):
 
     @property
     def include_usage(self) -> bool:
-        """Whether the stream ends with a chunk that holds the usage."""
+        """Return True if the stream ends with a chunk that holds the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
 class ChatRequest(Sampling):
-    """The body of POST /v1/chat/completions, as far as it is checked before it goes to the model."""
+    """Fields of POST /v1/chat/completions that are checked before the body goes to the model."""
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
     max_tokens: Annotated[int | None, Field(ge=1)] = None
@@ -71,7 +71,7 @@ class ChatRequest(Sampling):
 
 
 def parse(content: bytes) -> tuple[ChatRequest, JsonObject]:
-    """The body, checked, and as it came. Raises Refusal 400 that names the field at fault."""
+    """Return the checked fields and the body as it came. Raises Refusal 400 that names the wrong field."""
     body = bodies.json_object(content)
     params = bodies.checked(ChatRequest, body)
     for name, reason in _UNSUPPORTED.items():
@@ -82,7 +82,7 @@ def parse(content: bytes) -> tuple[ChatRequest, JsonObject]:
 
 @dataclass(frozen=True)
 class CompletionHead:
-    """What all parts of one answer share."""
+    """Fields that all parts of one answer share."""
 
     run: str
     created: int
@@ -90,12 +90,12 @@ class CompletionHead:
 
     @property
     def id(self) -> str:
-        """The completion's id: the run's name can be read from it."""
+        """Return the completion's id, which contains the run's name."""
         return f"chatcmpl-{self.run}"
 
 
 def completion(head: CompletionHead, done: Done) -> JsonObject:
-    """A whole chat completion."""
+    """Return a whole chat completion."""
     answer: JsonObject = done.get("about", {}) | {
         "id": head.id,
         "object": "chat.completion",
@@ -108,7 +108,7 @@ def completion(head: CompletionHead, done: Done) -> JsonObject:
 
 @dataclass
 class _Choice:
-    """What the caller has of one choice so far."""
+    """Progress of one choice at the caller."""
 
     message: DeltaTracker = field(default_factory=DeltaTracker)
     finished: bool = False
@@ -116,14 +116,14 @@ class _Choice:
 
 @dataclass
 class ChatChunks:
-    """Turns records into the chunks of one stream. After a break it sends only what the caller does not have yet."""
+    """Chunks of one stream, made from records. After a break they hold only what the caller does not have yet."""
 
     head: CompletionHead
     include_usage: bool
     _choices: dict[int, _Choice] = field(default_factory=dict)
 
     def delta(self, record: Delta) -> JsonObject:
-        """The chunk of one delta, its choices as the model sent them."""
+        """Return the chunk of one delta, with its choices as the model sent them."""
         choices = []
         for choice in record["choices"]:
             delta = choice.get("delta") or {}
@@ -132,13 +132,13 @@ class ChatChunks:
                 self._choices[index] = _Choice()
                 delta = {"role": "assistant"} | delta
             sent = self._choices[index]
-            sent.message.note(delta)
+            sent.message.add(delta)
             sent.finished |= choice.get("finish_reason") is not None
             choices.append({"finish_reason": None} | choice | {"index": index, "delta": delta})
         return self._chunk(choices, record.get("about"))
 
     def end(self, record: Done) -> list[JsonObject]:
-        """What is left to send once the whole answer is known: what never came as a delta, finish reasons, usage."""
+        """Return the chunks still to send at the run's end: text that came in no delta, finish reasons, usage."""
         about = record.get("about", {})
         rest = [part for choice in record["choices"] for part in self._rest(choice)]
         chunks = [self.delta({"type": "delta", "choices": [part], "about": about}) for part in rest]

@@ -1,4 +1,4 @@
-"""Legacy completions: a prompt checked, and the records of a run, which are those of a chat, turned into text completions."""
+"""Legacy completions: the body of a request, and the records of a chat as text completions."""
 
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from sympozium_webproxy.protocol.openai.chat import ChatChunks, CompletionHead, 
 
 
 class CompletionRequest(Sampling):
-    """The body of POST /v1/completions, as far as it is checked before it goes to the model."""
+    """Fields of POST /v1/completions that are checked before the body goes to the model."""
 
     prompt: Any
     max_tokens: Annotated[int | None, Field(ge=0)] = None
@@ -23,7 +23,7 @@ class CompletionRequest(Sampling):
 
 
 def parse(content: bytes) -> tuple[CompletionRequest, JsonObject]:
-    """The body, checked, and as it came. Raises Refusal 400 that names the field at fault."""
+    """Return the checked fields and the body as it came. Raises Refusal 400 that names the wrong field."""
     body = bodies.json_object(content)
     if "messages" in body:
         raise bodies.unsupported(
@@ -33,25 +33,25 @@ def parse(content: bytes) -> tuple[CompletionRequest, JsonObject]:
 
 
 def completion(head: CompletionHead, done: Done) -> JsonObject:
-    """A whole text completion."""
+    """Return a whole text completion."""
     about: JsonObject = done.get("about", {}) | _about(head)
     answer = about | {"choices": [_as_text(choice, choice.get("message")) for choice in done["choices"]]}
     return answer | {"usage": done["usage"]} if done["usage"] else answer
 
 
 class TextChunks:
-    """Turns records into the chunks of one stream."""
+    """Chunks of one stream, made from records."""
 
     def __init__(self, head: CompletionHead, *, include_usage: bool) -> None:
         self._about = _about(head)
         self._chunks = ChatChunks(head, include_usage)
 
     def delta(self, record: Delta) -> JsonObject:
-        """The chunk of one delta."""
+        """Return the chunk of one delta."""
         return self._text(self._chunks.delta(record))
 
     def end(self, record: Done) -> list[JsonObject]:
-        """What is left to send once the whole answer is known."""
+        """Return the chunks still to send at the run's end."""
         return [self._text(chunk) for chunk in self._chunks.end(record)]
 
     def _text(self, chunk: JsonObject) -> JsonObject:

@@ -1,4 +1,4 @@
-"""What a caller has of a message that is sent in pieces, and what is left of it once the whole is known. Pure."""
+"""Deltas of a message: what a caller has of it, and what is still to send once the whole message is known. Pure."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ JsonObject = dict[str, Any]
 _CONSTANT = frozenset({"id", "type", "role", "name"})
 """Strings that a delta holds whole; some servers repeat them in every chunk."""
 _CALLS = "tool_calls"
-"""The one list that comes in pieces: each item of a delta says by its ``index`` to which call it belongs."""
+"""The one list that comes in pieces: the ``index`` of each item of a delta names its call."""
 
 
 class DeltaTracker:
-    """How far one message has been sent: of texts how long they are, of all else whether it came."""
+    """Progress of one message: the lengths of its texts, and which of its other fields came."""
 
     def __init__(self) -> None:
         self._lengths: dict[str, int] = {}
@@ -19,22 +19,22 @@ class DeltaTracker:
         self._calls: dict[int, DeltaTracker] = {}
         self._others: set[str] = set()
 
-    def note(self, delta: JsonObject) -> None:
-        """A delta was sent."""
+    def add(self, delta: JsonObject) -> None:
+        """Record a delta that was sent."""
         for key, value in delta.items():
             if key == _CALLS and isinstance(value, list):
                 for position, call in enumerate(value):
                     if isinstance(call, dict):
-                        self._call(call.get("index", position)).note(call)
+                        self._call(call.get("index", position)).add(call)
             elif isinstance(value, str):
                 self._lengths[key] = self._lengths.get(key, 0) + len(value)
             elif isinstance(value, dict):
-                self._inner.setdefault(key, DeltaTracker()).note(value)
+                self._inner.setdefault(key, DeltaTracker()).add(value)
             elif value is not None:
                 self._others.add(key)
 
     def rest(self, message: JsonObject) -> JsonObject:
-        """The delta that is still to be sent of the whole message; empty: none."""
+        """Return the delta that is still to send of the whole message, empty if none is."""
         found = {key: self._rest_of(key, value) for key, value in message.items()}
         return {key: value for key, value in found.items() if value not in (None, "", {}, [])}
 

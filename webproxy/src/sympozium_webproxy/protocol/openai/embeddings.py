@@ -9,7 +9,7 @@ from sympozium_webproxy.protocol.openai.bodies import JsonObject, Open
 
 
 class EmbeddingRequest(Open):
-    """The body of POST /v1/embeddings, as far as it is checked before it goes to the model server."""
+    """Fields of POST /v1/embeddings that are checked before the body goes to the model server."""
 
     input: Any
     model: str | None = None
@@ -21,6 +21,6 @@ class EmbeddingRequest(Open):
 
 
 def parse(content: bytes) -> tuple[EmbeddingRequest, JsonObject]:
-    """The body, checked, and as it came. Raises Refusal 400 that names the field at fault."""
+    """Return the checked fields and the body as it came. Raises Refusal 400 that names the wrong field."""
     body = bodies.json_object(content)
     return bodies.checked(EmbeddingRequest, body), body

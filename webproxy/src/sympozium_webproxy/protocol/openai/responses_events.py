@@ -1,8 +1,9 @@
-"""The typed events of a response's stream, from an agent's records.
+"""Typed events of a response's stream, made from an agent's records.
 
-``sequence_number`` counts what has been told: one for each event, and for a piece of text one for each of its characters.
-So it says how much of the answer a caller has, however the model cut it into pieces, and a stream goes on after any
-number at any replica: one that has no piece of the answer but only its end tells the same events with the same numbers.
+``sequence_number`` counts one for each event, and for a piece of text one for each of its characters. So it says how
+much of the answer a caller has, however the model cut the text into pieces, and any replica can continue a stream after
+any number: a replica that has only the end of the answer sends the same events with the same numbers.
+
 """
 
 import itertools
@@ -21,11 +22,11 @@ _BEGIN = 1
 """Number of the second event, after which the answer begins."""
 
 Script = Iterable[tuple[int, JsonObject]]
-"""ResponseEvents in their order, each with what it adds to the sequence number."""
+"""Events in their order, each with what it adds to the sequence number."""
 
 
 class ResponseEvents:
-    """Turns the records of one run into events; those up to ``after`` its caller has."""
+    """Events of one run, made from its records, without those up to ``after``, which the caller has."""
 
     def __init__(self, response: ResponseObject, *, after: int = -1) -> None:
         self._response = response
@@ -38,15 +39,15 @@ class ResponseEvents:
         self._in_progress = {"type": "response.in_progress", "response": response.ongoing(_WORKS)}
 
     def begin(self) -> list[JsonObject]:
-        """What is told as soon as anything is."""
+        """Return the event that opens the stream."""
         return self._untold([(1, self._created)])
 
     def started(self) -> list[JsonObject]:
-        """What is told when the run's agent works."""
+        """Return the events that say that the run's agent works."""
         return self._untold(self._opening())
 
     def delta(self, record: Delta) -> list[JsonObject]:
-        """The events of one piece of the model's stream."""
+        """Return the events of one piece of the model's stream."""
         events = []
         for choice in record["choices"]:
             if not choice.get("index"):
@@ -56,10 +57,10 @@ class ResponseEvents:
         return events
 
     def end(self, record: End, completed: int) -> list[JsonObject]:
-        """What is left to tell once the run has ended; ``completed`` is when."""
+        """Return the events still to send once the run has ended at ``completed``."""
         whole = self._response.ended(record, completed)
         if record["type"] == "error":
-            # How much was told of the answer is stored nowhere: the stream goes on from the caller's number.
+            # No part stores how much of the answer was sent, so the stream continues from the caller's number.
             failed = {"type": "response.failed", "response": whole}
             return [*self.started(), failed | {"sequence_number": max(self._told, _BEGIN) + 1}]
         choice = answers.first_choice(record)
@@ -70,7 +71,7 @@ class ResponseEvents:
         return self._untold(itertools.chain(self._script(said, fresh, status=whole["status"]), [(1, terminal)]))
 
     def _hear(self, delta: JsonObject) -> None:
-        """Take a piece in. One of a part that is over, since a later part has begun, is told with the whole response."""
+        """Add a piece. A piece of a part that a later part has closed is sent with the whole response."""
         calls, said = delta.get("tool_calls"), self._said
         for call in calls if isinstance(calls, list) else []:
             if isinstance(call, dict):
@@ -97,7 +98,7 @@ class ResponseEvents:
         call["function"]["arguments"] += arguments if isinstance(arguments, str) else ""
 
     def _untold(self, script: Script) -> list[JsonObject]:
-        """The events that the caller does not have; of a piece of which it has the beginning, the rest."""
+        """Return the events that the caller does not have; of a piece that it has in part, the rest."""
         events, number = [], -1
         for weight, event in script:
             before, number = number, number + weight
@@ -112,9 +113,10 @@ class ResponseEvents:
         yield 1, self._in_progress
 
     def _script(self, said: AssistantMessage, fresh: list[JsonObject], *, status: str | None = None) -> Script:
-        """All events up to now, or, with the ``status`` of the whole, up to the answer's end.
+        """Return all events so far; with the ``status`` of the whole, all events up to the answer's end.
 
-        ``fresh`` are the log probabilities of the text that is told next.
+        ``fresh`` are the log probabilities of the text that is sent next.
+
         """
         yield from self._opening()
         output = said.output(self._response.run, status=status, logprobs=self._logprobs)
@@ -123,7 +125,7 @@ class ResponseEvents:
 
 
 def _told_item(index: int, item: JsonObject, fresh: list[JsonObject], *, goes_on: bool) -> Script:
-    """An item, and its end unless it goes on."""
+    """Return the events of an item, with its end unless the item is in progress."""
     begun = {name: type(item[name])() for name in ("content", "summary", "arguments") if name in item}
     status = {"status": "in_progress"} if "status" in item else {}
     yield 1, {"type": "response.output_item.added", "output_index": index, "item": item | begun | status}
@@ -171,7 +173,7 @@ def _told_call(about: JsonObject, item: JsonObject, *, goes_on: bool) -> Script:
 
 
 def _delta(event: JsonObject, text: str, *, goes_on: bool) -> Script:
-    """A text as one event; of one that goes on, half a surrogate pair at its end waits for the other half."""
+    """Return a text as one event; half a surrogate pair at its end waits for the other half while the text grows."""
     if goes_on and "\ud800" <= text[-1:] <= "\udbff":
         text = text[:-1]
     if text:
@@ -179,7 +181,7 @@ def _delta(event: JsonObject, text: str, *, goes_on: bool) -> Script:
 
 
 def _joined(text: str, piece: str) -> str:
-    """A text that has grown. Some servers send the halves of a surrogate pair in two pieces."""
+    """Return a text that has grown. Some servers send the halves of a surrogate pair in two pieces."""
     whole = text + piece
     if not piece or piece.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in piece):
         return whole

@@ -1,7 +1,8 @@
-"""Items of the Responses API and messages of a chat completion: each said in the other's words.
+"""Items of the Responses API and messages of a chat completion, each translated into the other.
 
-A run keeps a conversation once, as messages, for that is what the model is sent. The items that a caller gave are read
-back from them, in the form in which OpenAI lists items: content as parts, never as a bare string.
+A run stores a conversation once, as messages, because the model is sent messages. The caller's items are read back from
+them in the form in which OpenAI lists items: content as parts, never as a bare string.
+
 """
 
 import re
@@ -17,14 +18,15 @@ _PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "f
 _ID = re.compile(r"[a-z]+_([a-z0-9-]+)_i?\d+")
 
 Find = Callable[[str], JsonObject | None]
-"""From an item's id to the item."""
+"""Function from an item's id to the item."""
 
 
 def messages(given: Any, find: Find) -> list[JsonObject]:
-    """The messages of an ``input``: a text, or items. Raises Refusal 400 that names the item at fault.
+    """Return the messages of an ``input``: a text, or items. Raises Refusal 400 that names the wrong item.
 
-    Calls of functions that follow one another, or an assistant's message, are one message, as chat completions want it.
-    Reasoning is left out: no model is sent its earlier thoughts.
+    Consecutive function calls, or those after an assistant's message, become one message, as chat completions demand.
+    Reasoning is left out, because no model is sent its earlier thoughts.
+
     """
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
@@ -42,7 +44,7 @@ def messages(given: Any, find: Find) -> list[JsonObject]:
 
 
 def referred(given: Any) -> set[str]:
-    """The runs whose items an ``input`` refers to, as the items' ids name them."""
+    """Return the runs whose items an ``input`` refers to, read from the items' ids."""
     named = [
         _ID.fullmatch(str(item.get("id")))
         for item in (given if isinstance(given, list) else [])
@@ -52,13 +54,13 @@ def referred(given: Any) -> set[str]:
 
 
 def items(given: Iterable[JsonObject], run: str) -> list[JsonObject]:
-    """The items of a run's input, from its messages."""
+    """Return the items of a run's input, from its messages."""
     found = [item for message in given for item in _items(message)]
     return [{"id": item_id(item["type"], run, f"i{index}")} | item for index, item in enumerate(found)]
 
 
 def page(items: list[JsonObject], *, limit: int, order: str, after: str | None) -> JsonObject:
-    """A page of a list, as OpenAI cuts it. Raises Refusal 400 when nothing has the id that the page comes ``after``."""
+    """Return a page of a list in OpenAI's form. Raises Refusal 400 if no item has the id ``after``."""
     rest = items if order == "asc" else items[::-1]
     if after is not None:
         places = [place for place, item in enumerate(rest) if item["id"] == after]
@@ -71,32 +73,32 @@ def page(items: list[JsonObject], *, limit: int, order: str, after: str | None) 
 
 
 def item_id(kind: str, run: str, place: int | str) -> str:
-    """The id of an item: the run it stands in, and where."""
+    """Return the id of an item: its run and its position there."""
     return f"{_PREFIXES[kind]}_{run}_{place}"
 
 
 def reasoning_item(text: str) -> JsonObject:
-    """What a model thought aloud."""
+    """Return the item of a model's reasoning."""
     return {"type": "reasoning", "summary": [{"type": "summary_text", "text": text}]}
 
 
 def message_item(parts: list[JsonObject], *, role: str = "assistant") -> JsonObject:
-    """A message."""
+    """Return the item of a message."""
     return {"type": "message", "role": role, "content": parts, "status": "completed"}
 
 
 def call_item(call: str, name: str, arguments: str) -> JsonObject:
-    """A call of one of the caller's functions."""
+    """Return the item of a call of one of the caller's functions."""
     return {"type": "function_call", "call_id": call, "name": name, "arguments": arguments, "status": "completed"}
 
 
 def text_part(text: str, logprobs: Any = None) -> JsonObject:
-    """Text that a model wrote."""
+    """Return the content part of a model's text."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs or []}
 
 
 def refusal_part(text: str) -> JsonObject:
-    """A model's refusal."""
+    """Return the content part of a model's refusal."""
     return {"type": "refusal", "refusal": text}
 
 
@@ -146,7 +148,7 @@ def _append(found: list[JsonObject], message: JsonObject | None) -> None:
 
 
 def _content(given: Any, at: str) -> str | list[JsonObject]:
-    """Content as it is, or its parts; a single text is a string, the form that every model server takes."""
+    """Return content as it is, or its parts; a single text as a string, which every model server takes."""
     if isinstance(given, str):
         return given
     if given is None:
@@ -209,7 +211,7 @@ def _text(holder: JsonObject, name: str, at: str) -> str:
 
 
 def _items(message: JsonObject) -> list[JsonObject]:
-    """The items of one message, still without ids."""
+    """Return the items of one message, without ids."""
     content, role = message["content"], message["role"]
     if role == "tool":
         given = content if isinstance(content, str) else _parts(content, "user")

@@ -1,4 +1,4 @@
-"""What became of a run, in the words of the Responses API: its output items, its status, and the whole response object."""
+"""Response objects: a run's output items, status and error in the terms of the Responses API."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from sympozium_webproxy.run_failure import refusal_of
 
 _ID = re.compile(f"resp_({names.DNS_LABEL})")
 _CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
-"""Why a model stopped before it had finished: its word, and OpenAI's for it."""
+"""Reasons why a model stopped early, from its word to OpenAI's."""
 _ECHOED: JsonObject = {
     "background": False,
     "frequency_penalty": 0,
@@ -41,24 +41,24 @@ _ECHOED: JsonObject = {
     "truncation": "disabled",
     "user": None,
 }
-"""Fields of a request that its response repeats, and what they are where they were not given."""
+"""Fields of a request that its response repeats, with their defaults."""
 _FUNCTION: JsonObject = {"description": None, "parameters": None, "strict": None}
 
 
 def response_id(run: str) -> str:
-    """The id of the response that a run is."""
+    """Return the id of a run's response."""
     return f"resp_{run}"
 
 
 def run_of(response: str) -> str | None:
-    """The run that an id names; None for what is no id of a response."""
+    """Return the run that an id names; None if it is not the id of a response."""
     match = _ID.fullmatch(response)
     return match[1] if match else None
 
 
 @dataclass(frozen=True)
 class FunctionCall:
-    """A call of one of the caller's functions."""
+    """Call of one of the caller's functions."""
 
     id: str
     name: str
@@ -67,7 +67,7 @@ class FunctionCall:
 
 @dataclass(frozen=True)
 class AssistantMessage:
-    """What a model said, as far as the Responses API has words for it."""
+    """Message of a model, as far as the Responses API can express it."""
 
     reasoning: str
     text: str
@@ -75,7 +75,7 @@ class AssistantMessage:
     calls: tuple[FunctionCall, ...]
 
     def message(self) -> JsonObject:
-        """The message that the models of later runs are sent; thoughts are not repeated to them."""
+        """Return the message that the models of later runs are sent, without the reasoning."""
         calls = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in self.calls
@@ -84,9 +84,10 @@ class AssistantMessage:
         return found | ({"refusal": self.refusal} if self.refusal else {}) | ({"tool_calls": calls} if calls else {})
 
     def output(self, run: str, *, status: str | None = None, logprobs: Any = None) -> list[JsonObject]:
-        """Its items; with a ``status`` it is whole, and the last item has it: an answer that was cut was cut there.
+        """Return its items. A ``status`` marks it as whole, and its last item gets that status, because a cut answer ends there.
 
-        A whole answer that says nothing is an empty text.
+        A whole answer without content is an empty text.
+
         """
         is_silent = status is not None and not (self.refusal or self.calls)
         parts = [items.text_part(self.text, logprobs)] if self.text or is_silent else []
@@ -102,7 +103,7 @@ class AssistantMessage:
 
 
 def assistant_message(message: Any, run: str) -> AssistantMessage:
-    """A model's message, taken for what it is. Nothing of it is trusted: it comes from a pod."""
+    """Return a model's message, parsed without trust in any part of it, because it comes from a pod."""
     said = message if isinstance(message, Mapping) else {}
     given = said.get("tool_calls")
     found = [call for call in given if isinstance(call, Mapping)] if isinstance(given, list) else []
@@ -115,7 +116,7 @@ def assistant_message(message: Any, run: str) -> AssistantMessage:
 
 
 def logprobs(choice: Mapping[str, Any]) -> list[JsonObject]:
-    """The log probabilities of a choice, or of a piece of it."""
+    """Return the log probabilities of a choice, or of a piece of it."""
     found = choice.get("logprobs")
     tokens = found.get("content") if isinstance(found, Mapping) else None
     return [token for token in tokens if isinstance(token, dict)] if isinstance(tokens, list) else []
@@ -123,26 +124,26 @@ def logprobs(choice: Mapping[str, Any]) -> list[JsonObject]:
 
 @dataclass(frozen=True)
 class ResponseObject:
-    """A response, as far as it was known when its run was made."""
+    """Response, as far as it was known when its run was created."""
 
     run: str
     created: int
     model: str
     instructions: str | None
     params: JsonObject
-    """The caller's own fields, but for its input."""
+    """The caller's own fields, without its input."""
 
     @property
     def id(self) -> str:
-        """Its id; the run's name can be read from it."""
+        """Return its id, which contains the run's name."""
         return response_id(self.run)
 
     def ongoing(self, status: str) -> JsonObject:
-        """The response while its run goes on: ``queued`` or ``in_progress``."""
+        """Return the object while the run is ``queued`` or ``in_progress``."""
         return self._object(status)
 
     def ended(self, end: End, completed: int | None) -> JsonObject:
-        """The response once its run has ended; ``completed`` is when."""
+        """Return the object once the run has ended at ``completed``."""
         if end["type"] == "error":
             if end["error"]["type"] == "cancelled":
                 return self._object("cancelled")
@@ -185,7 +186,7 @@ class ResponseObject:
 
 
 def response(run: AgentRun) -> ResponseObject:
-    """The response that a run is; it must be one."""
+    """Return the response of a run that was created as one."""
     kept, request = run.spec.response or {}, run.spec.request or {}
     instructions = request["messages"][0]["content"] if kept.get("instructions") else None
     return ResponseObject(
@@ -198,32 +199,33 @@ def response(run: AgentRun) -> ResponseObject:
 
 
 def is_kept(run: AgentRun) -> bool:
-    """Whether a run is a response that can be fetched: its caller did not ask for another."""
+    """Return True if a run is a response that its caller may fetch: one with ``store``."""
     return run.spec.response is not None and run.spec.response["asked"].get("store") is not False
 
 
 def as_it_is(run: AgentRun, *, works: bool) -> JsonObject:
-    """The response object of a run as it is in the cluster; ``works``: its pod has spoken."""
+    """Return the current response object of a run; ``works`` if its pod has sent a record."""
     if run.ended:
         return response(run).ended(record_of(run.status), ended_at(run))
     return response(run).ongoing("in_progress" if works else "queued")
 
 
 def ended_at(run: AgentRun) -> int | None:
-    """When a run ended, in unix seconds."""
+    """Return the time of a run's end in unix seconds."""
     return int(parsed(run.status.completed_at).timestamp()) if run.status.completed_at else None
 
 
 def first_choice(end: Done) -> JsonObject:
-    """The only choice that a response has."""
+    """Return the only choice that a response has."""
     found: Any = end["choices"][0] if end["choices"] else {}
     return found if isinstance(found, dict) else {}
 
 
 def conversation(previous: str, run: AgentRun | None) -> list[JsonObject]:
-    """What a later run goes on from: a run's conversation with its answer. Its instructions are not inherited.
+    """Return the messages that a later run continues: a run's conversation with its answer, without its instructions.
 
-    Raises Refusal 400 and 409 where there is none to go on from.
+    Raises Refusal 400 and 409 if the run has no answer.
+
     """
     field = "previous_response_id"
     if run is None:
@@ -241,13 +243,13 @@ def conversation(previous: str, run: AgentRun | None) -> list[JsonObject]:
 
 
 def all_items(run: AgentRun) -> list[JsonObject]:
-    """The items of a run's input and of its answer, if it has ended."""
+    """Return the items of a run's input, and of its answer if it has ended."""
     given: list[JsonObject] = as_it_is(run, works=True)["output"]
     return input_items(run) + given
 
 
 def input_items(run: AgentRun) -> list[JsonObject]:
-    """The items that the caller of a run gave, in their order."""
+    """Return the items that the caller of a run gave, in their order."""
     kept, request = run.spec.response or {}, run.spec.request or {}
     return items.items(request["messages"][kept["before"] :], run.metadata.name)
 
@@ -260,7 +262,7 @@ def _call(call: Mapping[str, Any], run: str, index: int) -> FunctionCall:
 
 
 def _text(value: Any) -> str:
-    """A text, or the texts among content parts; some models answer in parts."""
+    """Return a text, or the texts among content parts, because some models answer in parts."""
     if isinstance(value, list):
         return "".join(_text(part.get("text")) for part in value if isinstance(part, Mapping))
     return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""The body of POST /v1/responses: checked, and turned into what a run asks its model and what it keeps for its caller."""
+"""The body of POST /v1/responses: checked, and translated into the model's request and the fields that a run stores."""
 
 import json
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ _OF_CHAT = (
     *("messages", "n", "max_tokens", "max_completion_tokens", "response_format", "reasoning_effort", "verbosity"),
     *("logprobs", "functions", "function_call"),
 )
-"""Fields of a chat completion for which a response has another name, or none."""
+"""Fields of a chat completion that a response has under another name, or not at all."""
 _OURS = (
     *("background", "include", "input", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model"),
     *("parallel_tool_calls", "previous_response_id", "reasoning", "store", "stream", "stream_options", "text"),
     *("tool_choice", "tools", "top_logprobs", "truncation"),
 )
-"""Fields that the model is not sent, or not under this name. All others it is sent as they are."""
+"""Fields that the model is not sent, or under another name. It is sent all others unchanged."""
 
 Text64 = Annotated[str, Field(max_length=64)]
 
@@ -63,7 +63,7 @@ class _Function(Closed):
 
 
 class ResponseRequest(Open):
-    """What is checked before a run is made."""
+    """Fields that are checked before a run is created."""
 
     model: str | None = None
     instructions: str | None = None
@@ -93,30 +93,31 @@ class ResponseRequest(Open):
 
 @dataclass(frozen=True)
 class ResponseParams:
-    """A request whose fields are right, as far as that can be told without the runs that it names."""
+    """Parameters of a request, correct as far as that can be known without the runs that it names."""
 
     fields: ResponseRequest
     body: JsonObject
 
     @property
     def stream(self) -> bool:
-        """Whether the answer is sent as events."""
+        """Return True if the answer is sent as events."""
         return bool(self.fields.stream)
 
     @property
     def background(self) -> bool:
-        """Whether the run goes on without its caller."""
+        """Return True if the run continues without its caller."""
         return bool(self.fields.background)
 
     @property
     def referred(self) -> set[str]:
-        """The runs whose items the input refers to."""
+        """Return the runs whose items the input refers to."""
         return items.referred(self.body["input"])
 
     def chat(self, earlier: Sequence[JsonObject], find: items.Find) -> tuple[JsonObject, int]:
-        """The chat completion body that the model is sent, and how many of its messages come before the caller's input.
+        """Return the chat completion body for the model, and the number of its messages before the caller's input.
 
-        ``earlier`` is the conversation that the request goes on from, ``find`` knows the items that it refers to.
+        ``earlier`` is the conversation that the request continues, ``find`` returns the items that it refers to.
+
         """
         instructions = self.fields.instructions
         before = [*([{"role": "system", "content": instructions}] if instructions else []), *earlier]
@@ -125,7 +126,7 @@ class ResponseParams:
         return passed | {"messages": messages} | self._renamed(), len(before)
 
     def kept(self, model: str, before: int) -> JsonObject:
-        """What the run keeps for its caller beside the conversation."""
+        """Return the fields that the run stores beside the conversation."""
         asked = {n: v for n, v in self.body.items() if n not in ("input", "instructions") and v is not None}
         return {"asked": asked, "model": model, "before": before, "instructions": bool(self.fields.instructions)}
 
@@ -148,7 +149,7 @@ class ResponseParams:
 
 
 def parse(content: bytes) -> ResponseParams:
-    """The body, checked. Raises Refusal 400 that names the field at fault."""
+    """Return the checked parameters. Raises Refusal 400 that names the wrong field."""
     body = bodies.json_object(content)
     for name in (*_PLATFORM, *_OF_CHAT):
         if body.get(name) is not None:
@@ -159,13 +160,13 @@ def parse(content: bytes) -> ResponseParams:
         raise missing("input")
     _refuse_unserved(fields)
     params = ResponseParams(fields, body)
-    # What is wrong with an item is told before any run is read for it.
+    # A wrong item is refused before any run is read for it.
     params.chat((), lambda _: {"role": "user", "content": ""})
     return params
 
 
 def refuse_too_large(chat: JsonObject, kept: JsonObject, *, limit: int) -> None:
-    """Raise Refusal 413 unless a run can hold the conversation and what is kept beside it."""
+    """Raise Refusal 413 unless a run can store the conversation and the fields beside it."""
     size = sum(len(json.dumps(part, ensure_ascii=False).encode()) for part in (chat, kept))
     if size > limit:
         message = f"The conversation and the request's fields have {size} bytes; a response keeps at most {limit}."
@@ -190,9 +191,7 @@ def _tool(tool: JsonObject, at: str) -> JsonObject:
 def _tool_choice(choice: Any, tools: list[JsonObject]) -> Any:
     match choice:
         case None | "none" | "auto":
-            return (
-                choice if tools else None
-            )  # model servers refuse it where there are no tools, and it says nothing there
+            return choice if tools else None  # model servers refuse it without tools
         case _ if not tools:
             raise invalid("tool_choice", "there are no tools to choose from")
         case "required":

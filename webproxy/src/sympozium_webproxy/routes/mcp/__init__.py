@@ -1,5 +1,6 @@
-"""The Model WebProxyContext Protocol's routes: ``/mcp`` for the transports since 2025-03-26, ``/sse`` and ``/message`` for the one before.
+"""Routes of the Model Context Protocol: ``/mcp`` for the transports since 2025-03-26, ``/sse`` and ``/message`` for the older one.
 
-All hand their JSON-RPC requests to the SDK's low-level server by way of ``exchange``, one request at a time and with nothing
-kept in between (docs/decisions/0030).
+Each route hands its JSON-RPC requests to the SDK's low-level server through ``dispatch``, one request at a time, and
+keeps no state between them (docs/decisions/0030).
+
 """

@@ -1,4 +1,4 @@
-"""Tool calls: one that becomes a run and waits for its end, and those that look after a run."""
+"""Calls of tools: ``ask_agent`` creates a run and waits for its end, the others get or cancel a run."""
 
 from typing import Any
 
@@ -25,12 +25,12 @@ from sympozium_webproxy.routes.mcp.dispatch import caller as caller_of
 _SOURCE = "mcp"
 
 
-async def ask(ctx: Ctx, served: ServedInstance, asked: Ask, *, as_task: bool) -> CallToolResult | dict[str, Any]:
-    """Make a run and wait for its end, or answer with its task. Raises Refusal 503, and those of wrong headers."""
+async def ask(ctx: Ctx, served: ServedInstance, call: Ask, *, as_task: bool) -> CallToolResult | dict[str, Any]:
+    """Create a run, and return its end or its task. Raises Refusal 503, and 400 for wrong headers."""
     caller = caller_of(ctx)
     follows_text = progress_token_from_params(ctx.params) is not None
     run = RunRequest(
-        {"messages": [{"role": "user", "content": asked.prompt}]},
+        {"messages": [{"role": "user", "content": call.prompt}]},
         _SOURCE,
         caller.key_id,
         _name_from(caller, ctx),
@@ -50,14 +50,14 @@ async def ask(ctx: Ctx, served: ServedInstance, asked: Ask, *, as_task: bool) ->
             return tasks.created(handle.run)
         end = await _tell_progress(ctx.session, handle) if follows_text else await handle.end()
         if caller.durable and end["type"] == "error" and end["error"]["type"] == "deadline_exceeded":
-            await owned_runs.cancel(caller.http, handle.run)  # it would go on: nobody has to wait for it
+            await owned_runs.cancel(caller.http, handle.run)  # because a resumable run continues without its caller
         return results.of_end(handle.name, end)
     finally:
         handle.close()
 
 
 async def _tell_progress(session: ServerSession, handle: Handle) -> End:
-    """Tell a run's text as it comes; progress is how many characters of it were told. The end record, when it comes."""
+    """Report a run's text as it comes, progress being the number of characters so far, and return the end record."""
     told = 0
     while True:
         record = await handle.next()
@@ -70,28 +70,28 @@ async def _tell_progress(session: ServerSession, handle: Handle) -> End:
             await session.report_progress(told, message=text)
 
 
-async def get_run(caller: Caller, asked: GetRun) -> CallToolResult:
-    """How a run stands, once it has ended or the caller has waited long enough."""
-    handle = await owned_runs.follow(caller.http, asked.run)
+async def get_run(caller: Caller, call: GetRun) -> CallToolResult:
+    """Return the state of a run, once it has ended or the caller's waiting time is over."""
+    handle = await owned_runs.follow(caller.http, call.run)
     if handle is None:
-        return _no_such_run(asked.run)
+        return _no_such_run(call.run)
     try:
-        await owned_runs.wait(handle, asked.wait_seconds)
+        await owned_runs.wait(handle, call.wait_seconds)
     finally:
         handle.close()
-    return await _as_it_is(caller, asked.run)
+    return await _as_it_is(caller, call.run)
 
 
-async def cancel_run(caller: Caller, asked: CancelRun) -> CallToolResult:
-    """End a run, and tell how it stands then."""
-    handle = await owned_runs.follow(caller.http, asked.run)
+async def cancel_run(caller: Caller, call: CancelRun) -> CallToolResult:
+    """Cancel a run and return its state."""
+    handle = await owned_runs.follow(caller.http, call.run)
     if handle is None:
-        return _no_such_run(asked.run)
+        return _no_such_run(call.run)
     try:
         await owned_runs.end(caller.http, handle)
     finally:
         handle.close()
-    return await _as_it_is(caller, asked.run)
+    return await _as_it_is(caller, call.run)
 
 
 async def _as_it_is(caller: Caller, name: str) -> CallToolResult:
@@ -106,7 +106,7 @@ def _no_such_run(name: str) -> CallToolResult:
 
 
 def _name_from(caller: Caller, ctx: Ctx) -> str | None:
-    """What the run's name is made from, so that a cancel or a resumed stream finds it at any replica; None: it is random."""
+    """Return the seed of the run's name, by which any replica finds the run; None for a random name."""
     if caller.session is None or ctx.request_id is None:
         return idempotency_key(caller.http)
     return run_key(caller.session.id, ctx.request_id)

@@ -1,4 +1,4 @@
-"""One JSON-RPC request of an MCP client, answered by the SDK's server, whatever transport brought it."""
+"""Dispatch of one JSON-RPC request to the SDK's server, whatever transport brought it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,31 +25,33 @@ from sympozium_webproxy.protocol.mcp.stream_position import StreamPosition
 
 Ctx = ServerRequestContext[Any, Any]
 Sink = Callable[[Message | None, str | None], None]
-"""Takes what is told before a request's answer: a message, and the id of its place in the stream where it has one. Without a
-message it is an event that says its place alone: from there a stream can be resumed that breaks off before its first message."""
+"""Receiver of messages before a request's response: a message, and the id of its position in the stream if it has one.
+Without a message it is an event that carries only its position, from which a client can resume a stream that breaks off
+before the first message.
+"""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends a request, and what becomes of the request's run without its caller."""
+    """The sender of a request, and the fate of the request's run without it."""
 
     http: Request
     key_id: str
     session: Session | None = None
     durable: bool = False
-    """Whether a run goes on when the connection breaks: it can be resumed."""
+    """True if a run continues after a disconnect, because its stream can be resumed."""
     made: Callable[[], None] = lambda: None
-    """To be called when the request's run is there."""
+    """Callback for the moment when the request's run exists."""
 
 
 def caller(ctx: Ctx) -> Caller:
-    """Who sent the request that a handler of the SDK's server is called for."""
+    """Return the sender of the request that a handler of the SDK's server serves."""
     return cast(Caller, ctx.request)
 
 
 @dataclass
 class _DispatchContext:
-    """The SDK's ``DispatchContext`` of one request. The client is never asked anything: it may be served elsewhere next."""
+    """The SDK's ``DispatchContext`` of one request. The server asks the client nothing, because another replica may serve it next."""
 
     transport: TransportContext
     request_id: RequestId
@@ -88,7 +90,7 @@ class _DispatchContext:
 async def dispatch(
     server: Server[Any], request: JSONRPCRequest, caller: Caller, connection: Connection, sink: Sink
 ) -> JsonRpcResponse:
-    """Answer a request. Cancelling this cancels the request."""
+    """Answer a request. Cancelling this coroutine cancels the request."""
     dispatch_context = _DispatchContext(
         transport=TransportContext(kind="streamable-http", can_send_request=False, headers=caller.http.headers),
         request_id=request.id,

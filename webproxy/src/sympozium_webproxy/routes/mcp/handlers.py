@@ -1,4 +1,4 @@
-"""What the SDK's server calls: each handler reads the instance or its runs and has the pure part turn them into a result."""
+"""Handlers of the SDK's server: each reads the instance or its runs, and a pure function of ``protocol.mcp`` makes the result."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,11 +36,11 @@ CurrentServer = Callable[[], Server[Any]]
 
 _RESOURCE_NOT_FOUND = -32002
 _TOOL_ERRORS_SINCE = "2025-11-25"
-"""From then on a model is told what is wrong with its arguments; before, its client was."""
+"""Version from which on a model gets the errors of its arguments; in older ones its client does."""
 
 
 def current_server(cache: InstanceCache) -> CurrentServer:
-    """The server of the instance as it is now. Calling it raises Refusal 503 where the instance cannot be served."""
+    """Return a function that returns the server of the current instance, and raises Refusal 503 if it cannot be served."""
     made: tuple[ServedInstance, Server[Any]] | None = None
 
     def current() -> Server[Any]:
@@ -78,7 +78,7 @@ def _server(served: ServedInstance) -> Server[Any]:
 
 
 class _Handlers:
-    """Those that need the instance."""
+    """Handlers that need the instance."""
 
     def __init__(self, served: ServedInstance) -> None:
         self._served = served
@@ -90,7 +90,7 @@ class _Handlers:
 
     async def call_tool(self, ctx: Ctx, params: CallToolRequestParams) -> CallToolResult | dict[str, Any]:
         try:
-            asked = tools.asked(params.name, params.arguments or {}, self._served.skills)
+            call = tools.parse_call(params.name, params.arguments or {}, self._served.skills)
         except tools.UnknownTool as error:
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {params.name}") from error
         except tools.InvalidArguments as error:
@@ -98,13 +98,13 @@ class _Handlers:
             if is_version_at_least(ctx.protocol_version, _TOOL_ERRORS_SINCE):
                 return results.refused(message)
             raise MCPError(code=INVALID_PARAMS, message=message) from error
-        match asked:
+        match call:
             case tools.Ask():
-                return await calls.ask(ctx, self._served, asked, as_task=_takes_tasks(ctx))
+                return await calls.ask(ctx, self._served, call, as_task=_takes_tasks(ctx))
             case tools.GetRun():
-                return await calls.get_run(caller(ctx), asked)
+                return await calls.get_run(caller(ctx), call)
             case tools.CancelRun():
-                return await calls.cancel_run(caller(ctx), asked)
+                return await calls.cancel_run(caller(ctx), call)
 
     async def list_prompts(self, _: Ctx, __: PaginatedRequestParams | None) -> ListPromptsResult:
         return ListPromptsResult(prompts=self._prompts)
@@ -160,7 +160,7 @@ async def _get_task(ctx: Ctx, params: TaskParams) -> dict[str, Any]:
 
 
 async def _update_task(ctx: Ctx, params: UpdateTaskParams) -> EmptyResult:
-    await _task(ctx, params)  # an agent asks its caller nothing: no answer is waited for
+    await _task(ctx, params)  # accepted without effect, because no run asks its caller anything
     return EmptyResult()
 
 

@@ -1,4 +1,4 @@
-"""``/sse`` and ``/message``: the transport of 2024-11-05. A client's stream is held by one replica, its messages may come to any."""
+"""``/sse`` and ``/message``: the transport of 2024-11-05. One replica holds a client's stream, any replica gets its messages."""
 
 import asyncio
 import contextlib
@@ -40,38 +40,38 @@ log = structlog.get_logger()
 router = APIRouter(route_class=McpRoute)
 
 _PASSED_ON_BY = "x-sympozium-passed-on"
-"""Signature of the replica that let a message's caller in, and passes the message on to the one with its stream."""
+"""Header with the signature of the replica that authenticated a message's caller and forwards the message."""
 _PASS_ON_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 
 
 @dataclass
-class Stream:
-    """One client's open stream, and its calls under way."""
+class SessionStream:
+    """Open stream of one client, with its calls in progress."""
 
     frames: "asyncio.Queue[bytes]" = field(default_factory=asyncio.Queue)
     calls: dict[RequestId, "asyncio.Task[None]"] = field(default_factory=dict)
     version: str = ""
-    """Agreed on; empty until then."""
+    """Negotiated protocol version; empty until then."""
 
     def begin(self, request_id: RequestId, call: Coroutine[Any, Any, None]) -> None:
-        """Start a call; it is forgotten when it is over."""
+        """Start a call, which is forgotten at its end."""
         task = asyncio.create_task(call)
         self.calls[request_id] = task
         task.add_done_callback(lambda _: self.calls.pop(request_id, None))
 
     def cancel(self, request_id: RequestId | None) -> None:
-        """End a call of the client's, if it goes on."""
+        """Cancel a call of the client that is in progress."""
         if request_id in self.calls:
             self.calls[request_id].cancel()
 
 
-Streams = dict[str, Stream]
-"""The streams that this replica holds, by their sessions' ids."""
+Streams = dict[str, SessionStream]
+"""Streams that this replica holds, by their sessions' ids."""
 
 
 @router.get("/sse")
 async def open_stream(request: Request) -> Response:
-    """Begin a session: its first event says where its messages go, the others are the answers."""
+    """Begin a session: the first event names the URL for its messages, the others are the answers."""
     key_id = await authenticate(request)
     check_accept(request, stream=True)
     parts = context.of(request)
@@ -82,7 +82,7 @@ async def open_stream(request: Request) -> Response:
 
 @router.post("/message")
 async def take_message(request: Request) -> Response:
-    """A message of a session: 202 at once, and what comes of it on the session's stream."""
+    """Accept a message of a session with 202; its answer comes on the session's stream."""
     body = await _body(request)
     token = request.query_params.get("sessionId") or request.query_params.get("session_id") or ""
     key_id, session = await _let_in(request, token, body)
@@ -96,7 +96,7 @@ async def take_message(request: Request) -> Response:
 
 
 class _StreamResponse(Response):
-    """A session's stream, open until its client leaves or this replica is to end. Then its calls are cancelled."""
+    """Stream of a session, open until its client disconnects or this replica terminates. Its calls are cancelled then."""
 
     def __init__(self, request: Request, session_id: str, opening: bytes) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class _StreamResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
-        stream = self._streams[self._id] = Stream()
+        stream = self._streams[self._id] = SessionStream()
         try:
             async with disconnect.cancels(receive):
                 await self._tell(stream, send)
@@ -118,7 +118,7 @@ class _StreamResponse(Response):
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
 
-    async def _tell(self, stream: Stream, send: Send) -> None:
+    async def _tell(self, stream: SessionStream, send: Send) -> None:
         await raw_response.start(send, 200, sse.HEADERS)
         told = self._opening
         while not (self._parts.draining and told is sse.KEEP_ALIVE and not stream.calls):
@@ -126,7 +126,7 @@ class _StreamResponse(Response):
             told = await self._next(stream)
         await raw_response.finish(send)
 
-    async def _next(self, stream: Stream) -> bytes:
+    async def _next(self, stream: SessionStream) -> bytes:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._parts.settings.keep_alive_seconds):
                 return await stream.frames.get()
@@ -145,7 +145,7 @@ async def _body(request: Request) -> bytes:
 
 
 async def _let_in(request: Request, token: str, body: bytes) -> tuple[str, Session]:
-    """The caller's key and session; raises Refusal 401, RefusedMessage 404."""
+    """Return the caller's key and session. Raises Refusal 401 and RefusedMessage 404."""
     passed_on = request.headers.get(_PASSED_ON_BY)
     key_id = await authenticate(request) if passed_on is None else sessions.claimed_key(token)
     key = signing_key(request, key_id)
@@ -156,7 +156,7 @@ async def _let_in(request: Request, token: str, body: bytes) -> tuple[str, Sessi
     return key_id, session
 
 
-def _take(request: Request, caller: Caller, stream: Stream, asked: JSONRPCMessage) -> None:
+def _take(request: Request, caller: Caller, stream: SessionStream, asked: JSONRPCMessage) -> None:
     """Do what a message asks for. Raises RefusedMessage 429 and 503."""
     if isinstance(asked, JSONRPCNotification) and asked.method == "notifications/cancelled":
         stream.cancel(cancelled_request_id_from_params(asked.params))
@@ -165,7 +165,7 @@ def _take(request: Request, caller: Caller, stream: Stream, asked: JSONRPCMessag
         stream.begin(asked.id, _call(request, caller, stream, asked))
 
 
-async def _call(request: Request, caller: Caller, stream: Stream, asked: JSONRPCRequest) -> None:
+async def _call(request: Request, caller: Caller, stream: SessionStream, asked: JSONRPCRequest) -> None:
     def tell(said: jsonrpc.Message | None, _: str | None = None) -> None:
         stream.frames.put_nowait(frame(said))
 
@@ -187,9 +187,9 @@ def _agreed(response: JsonRpcResponse) -> str:
 
 
 async def _pass_on(request: Request, token: str, session: Session, body: bytes) -> Response:
-    """Hand a message to the replica that holds its session's stream. Raises RefusedMessage 404 where that one is gone."""
+    """Forward a message to the replica that holds its session's stream. Raises RefusedMessage 404 if that replica is gone."""
     if _PASSED_ON_BY in request.headers:
-        raise refused_message(404, "There is no such session.")  # the address is another's by now
+        raise refused_message(404, "There is no such session.")  # because another replica has this address now
     headers = {
         "content-type": "application/json",
         "host": request.headers.get("host", ""),

@@ -1,4 +1,4 @@
-"""The HTTP response of one request: a JSON body or, once there is something to tell before the answer, server-sent events."""
+"""The HTTP response of one JSON-RPC request: a JSON body, or server-sent events once a message precedes the answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,16 +14,17 @@ Work = Callable[[Sink], Awaitable[JsonRpcResponse]]
 
 
 def frame(message: Message | None, event_id: str | None = None) -> bytes:
-    """A message as an event."""
+    """Return a message as a server-sent event."""
     place = f"id: {event_id}\n".encode() if event_id else b""
     return place + (b"data:\n\n" if message is None else sse.data(message, event="message"))
 
 
 class McpResponse(Response):
-    """Does a request's work and tells what comes of it. A caller that leaves cancels the work.
+    """Runs a request's work and sends its messages. A client disconnect cancels the work.
 
-    It becomes a stream with the first message, or when ``keep_alive_seconds`` have passed in silence: until then an error
-    still has a status of its own. ``close`` is called at the end, whether the work began or not.
+    The response becomes a stream with the first message, or after ``keep_alive_seconds`` of silence: until then an error
+    still has its own status. ``close`` is called at the end, even if the work never began.
+
     """
 
     def __init__(self, work: Work, close: Callable[[], None], *, keep_alive_seconds: float) -> None:

@@ -56,15 +56,15 @@ router = APIRouter(route_class=McpRoute)
 
 _SESSION = "mcp-session-id"
 _BATCHES_OF = "2025-03-26"
-"""The one version that has batches."""
+"""The only version that has batches."""
 _LARGEST_BATCH = 100
 _PRIMED_SINCE = "2025-11-25"
-"""Older clients cannot read an event without data."""
+"""Version since which clients can read an event without data."""
 
 
 @router.post("/mcp")
 async def post(request: Request) -> Response:
-    """One message."""
+    """Answer one message."""
     key_id = await authenticate(request)
     check_accept(request, json=True, stream=True)
     said = parsed(await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes))
@@ -75,7 +75,7 @@ async def post(request: Request) -> Response:
 
 @router.get("/mcp")
 async def resume(request: Request) -> Response:
-    """Go on with a call's stream that broke off. There is no stream of its own for messages that belong to no call: there are none."""
+    """Resume the broken stream of a call. No other stream exists, because the server sends no message outside of a call."""
     key_id = await authenticate(request)
     if not _has_sessions(request):
         return _not_allowed()
@@ -89,7 +89,7 @@ async def resume(request: Request) -> Response:
 
 @router.delete("/mcp")
 async def end(request: Request) -> Response:
-    """405: a session is nothing that could be removed (docs/decisions/0031)."""
+    """Answer 405: a session has no state that could be deleted (docs/decisions/0031)."""
     await authenticate(request)
     return _not_allowed()
 
@@ -103,7 +103,7 @@ def _has_sessions(request: Request) -> bool:
 
 
 def _is_stateless(request: Request, said: Any) -> bool:
-    """Whether a message is of the newest version: its header says so, or a header is missing that its body calls for."""
+    """Return True for a message of the newest version: by its header, or by a body that calls for a header that is missing."""
     match said:
         case {"method": str() as method, "params": {"_meta": {**meta}}} if (
             MCP_PROTOCOL_VERSION_HEADER not in request.headers
@@ -114,7 +114,7 @@ def _is_stateless(request: Request, said: Any) -> bool:
 
 def _stateless(request: Request, key_id: str, said: Any) -> Response:
     asked = message(said)
-    if isinstance(asked, JSONRPCNotification):  # a caller cancels by leaving, and there is nothing else to notify of
+    if isinstance(asked, JSONRPCNotification):  # a client cancels by disconnecting, and has nothing else to notify
         _refuse(unsupported_protocol_version_rejection(request.headers.get(MCP_PROTOCOL_VERSION_HEADER, "")), None)
         return Response(status_code=202)
     if not isinstance(asked, JSONRPCRequest):
@@ -176,7 +176,7 @@ async def _in_session(request: Request, key_id: str, said: Any) -> Response:
 
 
 async def _batch(request: Request, key_id: str, said: list[Any]) -> Response:
-    """Several messages in one body, as 2025-03-26 alone allows; the requests among them are answered together."""
+    """Answer several messages of one body, as 2025-03-26 alone allows; its requests are answered together."""
     session = _session(request, key_id)
     asked = [message(one) for one in said]
     requests = [one for one in asked if isinstance(one, JSONRPCRequest)]
@@ -205,7 +205,7 @@ async def _batch(request: Request, key_id: str, said: list[Any]) -> Response:
 
 
 def _work(caller: Caller, session: Session, asked: JSONRPCRequest) -> Work:
-    """What answers a request in a session."""
+    """Return the work that answers a request of a session."""
     primed = is_version_at_least(session.version, _PRIMED_SINCE)
     connection = Connection.from_envelope(session.version, None, {})
     answering = server(caller.http)
@@ -221,7 +221,7 @@ def _work(caller: Caller, session: Session, asked: JSONRPCRequest) -> Work:
 
 
 async def _heed(caller: Caller, session: Session, said: JSONRPCMessage) -> None:
-    """Do what a message asks for that gets no answer: the one that asks for anything cancels a call."""
+    """Handle a message that gets no answer: only a cancellation asks for anything."""
     if isinstance(said, JSONRPCNotification) and said.method == "notifications/cancelled":
         await _cancel(caller, session, cancelled_request_id_from_params(said.params))
 
@@ -241,7 +241,7 @@ def _begun(request: Request, key_id: str, asked: JSONRPCRequest) -> Response:
 
 
 def _session(request: Request, key_id: str) -> Session:
-    """The session that a request belongs to; raises RefusedMessage 400, and 404: then the client begins a new one."""
+    """Return the session of a request. Raises RefusedMessage 400, and 404, after which the client begins a new session."""
     token = request.headers.get(_SESSION)
     if not token:
         raise refused_message(400, "The header Mcp-Session-Id is missing; begin a session with 'initialize'.")
@@ -277,7 +277,7 @@ async def _resumed(request: Request, caller: Caller, session: Session, place: St
 
 
 async def _rest(handle: Handle, session: Session, place: StreamPosition, sink: Sink) -> JsonRpcResponse:
-    """What the client does not have yet. Where the run's pod speaks to another replica, that is its end alone."""
+    """Send what the client does not have yet. If the run's pod sends its records to another replica, that is only the end."""
     told = 0
     while True:
         record = await handle.next()

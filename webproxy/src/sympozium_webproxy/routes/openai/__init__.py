@@ -1,1 +1,1 @@
-"""The routes of OpenAI's API: chat completions, responses, legacy completions, embeddings, models."""
+"""Routes of OpenAI's API: chat completions, responses, legacy completions, embeddings and models."""

@@ -19,7 +19,7 @@ router = APIRouter()
 
 @router.post("/v1/chat/completions", openapi_extra=bodies.documented(chat.ChatRequest))
 async def create_chat_completion(request: Request) -> Response:
-    """Answer a conversation: one run, one fresh pod."""
+    """Answer a conversation with one run in one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
     params, body = chat.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))

@@ -1,4 +1,4 @@
-"""The response of a run in OpenAI's older protocols: one JSON body, or its chunks as server-sent events."""
+"""The response of a run in chat completions and legacy completions: one JSON body, or chunks as server-sent events."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -17,26 +17,26 @@ from sympozium_webproxy.run_failure import refusal_of
 
 
 class ChunkSource(Protocol):
-    """Turns records into the chunks of one stream."""
+    """A translation of records into the chunks of one stream."""
 
     def delta(self, record: Delta) -> JsonObject:
-        """The chunk of one delta."""
+        """Return the chunk of one delta."""
 
     def end(self, record: Done) -> list[JsonObject]:
-        """What is left to send once the whole answer is known."""
+        """Return the chunks that are still to send once the run has ended."""
 
 
 class ChunkFrames:
-    """Records as frames of chunks."""
+    """Frames of chunks."""
 
     def __init__(self, chunks: ChunkSource) -> None:
         self._chunks = chunks
 
     def opening(self) -> None:
-        """Nothing: the first chunk is the model's."""
+        """Return None: the first chunk is the model's."""
 
     def of(self, record: Record | None) -> bytes:
-        """What a record, or silence, is to the caller."""
+        """Return the frames of a record, or of silence."""
         if record is None:
             return sse.KEEP_ALIVE
         match record["type"]:
@@ -57,7 +57,7 @@ def respond(
     whole: Callable[[Done], JsonObject],
     chunks: ChunkSource | None,
 ) -> Response:
-    """Follow a run to its end: streamed as ``chunks``, or else told as a ``whole``."""
+    """Return the response that follows a run: streamed as ``chunks``, or ``whole`` at its end."""
     parts, began = context.of(request), request_state.of(request).started
     headers["x-sympozium-run"] = handle.name
     if chunks is None:

@@ -1,4 +1,4 @@
-"""POST /v1/completions: a prompt continued, by a run like any other."""
+"""POST /v1/completions: a prompt continued by a run like any other."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ router = APIRouter()
 
 @router.post("/v1/completions", openapi_extra=bodies.documented(completions.CompletionRequest))
 async def create_completion(request: Request) -> Response:
-    """Continue a prompt: one run, one fresh pod."""
+    """Continue a prompt with one run in one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
     params, body = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))

@@ -15,14 +15,14 @@ router = APIRouter()
 
 @router.get("/v1/models")
 async def list_models(request: Request) -> dict[str, Any]:
-    """The models that requests may name."""
+    """Return the models that requests may name."""
     instance, created = await _instance(request)
     return models.listing(instance, created=created)
 
 
 @router.get("/v1/models/{model:path}")
 async def get_model(request: Request, model: str) -> dict[str, Any]:
-    """One of them."""
+    """Return one model. Raises Refusal 404."""
     instance, created = await _instance(request)
     if model not in instance.spec.agents.default.embedding_models:
         chosen_model(instance, model)

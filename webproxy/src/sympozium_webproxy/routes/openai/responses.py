@@ -1,4 +1,4 @@
-"""The Responses API: POST /v1/responses, and what can be done with a response later. A response is an AgentRun."""
+"""The Responses API: POST /v1/responses, and all that a caller can do with a response later. A response is an AgentRun."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
@@ -27,12 +27,12 @@ from sympozium_webproxy.routes.openai.run_response import StreamedResponse, Whol
 router = APIRouter()
 
 _MOST_REFERRED = 32
-"""Responses that the items of one input may refer to: each is read from the API server."""
+"""Responses that the items of one input may refer to, because each costs a read from the API server."""
 
 
 @router.post("/v1/responses", openapi_extra=bodies.documented(responses_request.ResponseRequest))
 async def create_response(request: Request) -> Response:
-    """Answer an input: one run, one fresh pod."""
+    """Answer an input with one run in one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
     largest = parts.settings.max_body_bytes
@@ -73,7 +73,7 @@ async def create_response(request: Request) -> Response:
 async def get_response(
     request: Request, response_id: str, *, stream: bool = False, starting_after: int = -1
 ) -> Response:
-    """A response as it is now, or as a stream that goes on after an event."""
+    """Return the current state of a response, or a stream that continues after an event."""
     if not stream:
         return JSONResponse(_now(request, await _own(request, response_id)))
     handle = await _follow(request, response_id)
@@ -82,7 +82,7 @@ async def get_response(
 
 @router.delete("/v1/responses/{response_id}")
 async def delete_response(request: Request, response_id: str) -> dict[str, Any]:
-    """Forget a response, and end it if it goes on."""
+    """Delete a response, and cancel it if it is in progress."""
     run = await _own(request, response_id)
     with api_away():
         await context.of(request).runs.discard(run)
@@ -91,7 +91,7 @@ async def delete_response(request: Request, response_id: str) -> dict[str, Any]:
 
 @router.post("/v1/responses/{response_id}/cancel")
 async def cancel_response(request: Request, response_id: str) -> JSONResponse:
-    """End a response; one that has ended stays as it is."""
+    """Cancel a response; an ended response stays as it is."""
     handle = await _follow(request, response_id)
     try:
         await owned_runs.end(request, handle)
@@ -109,13 +109,13 @@ async def list_input_items(
     order: Literal["asc", "desc"] = "desc",
     after: str | None = None,
 ) -> dict[str, Any]:
-    """The items that a response's caller gave, in pages."""
+    """Return a page of the items that the caller of a response gave."""
     items = responses_object.input_items(await _own(request, response_id))
     return responses_items.page(items, limit=limit, order=order, after=after)
 
 
 class ResponseFrames:
-    """Records as frames of typed events."""
+    """Frames of typed events."""
 
     def __init__(self, events: ResponseEvents, *, at_once: bool, works: bool, ended_at: Callable[[], int]) -> None:
         self._events = events
@@ -124,13 +124,13 @@ class ResponseFrames:
         self._ended_at = ended_at
 
     def opening(self) -> bytes | None:
-        """The beginning, where it is told at once: the id in it is worth having, for the run goes on without its caller."""
+        """Return the first events of a background response, whose id the caller needs at once; None for others."""
         if not self._begun:
             return None
         return _frames(self._events.started() if self._works else self._events.begin())
 
     def of(self, record: Record | None) -> bytes:
-        """What a record, or silence, is to the caller."""
+        """Return the frames of a record, or of silence."""
         if record is None:
             self._begun = True
             return _frames(self._events.begin()) + sse.KEEP_ALIVE
@@ -145,7 +145,7 @@ class ResponseFrames:
 
 
 def frame(event: dict[str, Any]) -> bytes:
-    """Return an event as it is sent."""
+    """Return an event as a frame."""
     return sse.data(event, event=event["type"])
 
 
@@ -175,7 +175,7 @@ def _stream(
 async def _earlier(
     request: Request, params: responses_request.ResponseParams
 ) -> tuple[list[dict[str, Any]], responses_items.Find]:
-    """The conversation that a request goes on from, and the stored items that it refers to."""
+    """Return the conversation that a request continues, and a function that finds the stored items that it refers to."""
     conversation: list[dict[str, Any]] = []
     if previous := params.fields.previous_response_id:
         conversation = responses_object.conversation(previous, await _readable(request, previous))
@@ -189,7 +189,7 @@ async def _earlier(
 
 
 async def _follow(request: Request, response_id: str) -> Handle:
-    """A response of the caller's own, followed; raises Refusal 404."""
+    """Return a handle that follows a response of the caller. Raises Refusal 404."""
     await authenticate(request)
     name = responses_object.run_of(response_id)
     handle = await owned_runs.follow(request, name) if name else None
@@ -203,7 +203,7 @@ async def _follow(request: Request, response_id: str) -> Handle:
 
 
 async def _own(request: Request, response_id: str) -> AgentRun:
-    """A response of the caller's own; raises Refusal 404."""
+    """Return a response of the caller. Raises Refusal 404."""
     await authenticate(request)
     run = await _readable(request, response_id)
     if run is None:

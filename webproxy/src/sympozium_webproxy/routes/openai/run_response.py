@@ -1,4 +1,4 @@
-"""The response that follows a run: one JSON body at its end, or server-sent events as its records come."""
+"""HTTP responses that follow a run: one JSON body at its end, or server-sent events as its records come."""
 
 import time
 from abc import abstractmethod
@@ -18,7 +18,7 @@ from sympozium_webproxy.run_failure import refusal_of
 
 
 class RunResponse(Response):
-    """Follows a run to its end. A caller that leaves before it cancels the run (rule 7)."""
+    """Response that follows a run to its end. A client disconnect cancels the run (rule 7)."""
 
     def __init__(self, handle: Handle, headers: Mapping[str, str], *, began: float) -> None:
         super().__init__()
@@ -32,13 +32,13 @@ class RunResponse(Response):
             with disconnect.calls(receive, self._handle.leave):
                 await self._answer(send)
         except ClientDisconnected:
-            pass  # nobody is there to be answered; closing the handle cancels the run
+            pass  # the client is gone; closing the handle cancels the run
         finally:
             self._handle.close()
 
     @abstractmethod
     async def _answer(self, send: Send) -> None:
-        """Send the whole answer."""
+        """Send the whole response."""
 
     def _answer_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         elapsed = {"openai-processing-ms": str(round((time.monotonic() - self._began) * 1000))}
@@ -51,7 +51,7 @@ class RunResponse(Response):
 
 
 class WholeResponse(RunResponse):
-    """The whole answer, once the run has ended; ``told`` says how."""
+    """One JSON body at the run's end, made by ``told``."""
 
     def __init__(
         self, handle: Handle, told: Callable[[Done], dict[str, Any]], headers: Mapping[str, str], *, began: float
@@ -68,17 +68,17 @@ class WholeResponse(RunResponse):
 
 
 class Frames(Protocol):
-    """How a protocol tells a run's records, piece by piece."""
+    """Translation of a run's records into the frames of a stream."""
 
     def opening(self) -> bytes | None:
-        """What is sent before any record has come; None: nothing, so that an error may still have a status of its own."""
+        """Return what is sent before any record; None to send nothing, so that an error can still have its own status."""
 
     def of(self, record: Record | None) -> bytes:
-        """What a record, or silence, is to the caller."""
+        """Return the frames of a record, or of silence."""
 
 
 class StreamedResponse(RunResponse):
-    """Frames as the model's pieces come. Until the first one, or the first keep-alive, an error still has a status of its own."""
+    """Frames as the model's pieces come. Until the first frame or keep-alive an error still has its own status."""
 
     def __init__(
         self,
