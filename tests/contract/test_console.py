@@ -12,7 +12,7 @@ from tests.fakes.kubernetes import FakeKubernetes
 
 from sympozium_api import environment
 from sympozium_api.settings_parser import InvalidSetting
-from sympozium_console.app import create_app
+from sympozium_console.console_app import create_app
 from sympozium_console.console_context import assemble
 from sympozium_console.console_settings import ConsoleSettings, from_environment
 

@@ -8,7 +8,7 @@ from sympozium_api import logs, names
 from sympozium_api.client import Client, from_environment
 from sympozium_api.clock import SystemClock
 from sympozium_console import console_settings
-from sympozium_console.app import create_app
+from sympozium_console.console_app import create_app
 from sympozium_console.console_context import assemble
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_http.serving import Listener, serve

@@ -13,7 +13,7 @@ from tests.integration.conftest import instance, listening
 
 from sympozium_api import names
 from sympozium_api.resources import INSTANCES
-from sympozium_console.app import create_app
+from sympozium_console.console_app import create_app
 from sympozium_console.console_context import ConsoleContext, assemble
 from sympozium_console.console_settings import ConsoleSettings
 

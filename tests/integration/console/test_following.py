@@ -62,6 +62,22 @@ class TestEventStream:
             assert await stream.event() is None
         await eventually(lambda: not list(self.watches(console)))
 
+    async def test_the_bytes_of_events_and_comments_are_plain_lines(self, console: Console) -> None:
+        console.kubernetes.put(run("w1"))
+        async with console.http.stream("GET", "/api/v1/runs/w1/events") as response:
+            assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+            assert response.headers["cache-control"] == "no-cache"
+            assert response.headers["x-accel-buffering"] == "no"
+            content = b""
+            async with asyncio.timeout(5):
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    if content.endswith(b": keep-alive\n\n"):
+                        console.kubernetes.put(run("w1", phase="Failed"))
+        assert content.count(b": keep-alive\n\n") >= 1
+        events = b'event: status\ndata: {}\n\nevent: status\ndata: {"phase":"Failed","result":"Hello"}\n\n'
+        assert content.replace(b": keep-alive\n\n", b"") == events
+
     async def test_the_status_of_an_ended_run_is_sent_at_once(self, console: Console) -> None:
         console.kubernetes.put(run("w1", phase="Succeeded"))
         async with self.followed(console) as stream:

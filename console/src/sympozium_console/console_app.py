@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_console import refusals
 from sympozium_console.console_context import ConsoleContext
-from sympozium_console.routes import health, instances, runs, skills
+from sympozium_console.routes import instances, probes, runs, skill_packs
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
 from sympozium_http.internal_error import InternalErrorAnswer
@@ -22,7 +22,7 @@ def create_app(context: ConsoleContext) -> FastAPI:
     """Return the application of port 8080."""
     app = FastAPI(title="Sympozium console", version=version("sympozium"), docs_url=None, redoc_url=None)
     app.state.context = context
-    for routes in (instances, runs, skills, health):
+    for routes in (instances, runs, skill_packs, probes):
         app.include_router(routes.router)
     for error in (Refusal, ApiError, ApiUnavailable, RequestValidationError, HTTPException):
         app.add_exception_handler(error, _handle_refusal)

@@ -1,4 +1,4 @@
-"""Routes of health and metrics, which need no token."""
+"""Probe and metrics routes, which need no token."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
