@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from sympozium_api.clock import parsed
+from sympozium_api.timestamps import parsed
 
 
 class ApiModel(BaseModel):

@@ -69,7 +69,8 @@ CONFIG = "default"
 
 POD_NAME_SUFFIX = 6
 """``-`` and five characters, which the Job controller appends to a Job's name to name its pods."""
-_IDLE_POD = re.compile(r".+-warm-([0-9a-f]{8})-[0-9a-f]{6}-[a-z0-9]{5}")
+_IDLE_JOB = re.compile(r".+-warm-([0-9a-f]{8})-[0-9a-f]{6}")
+_POD_SUFFIX = re.compile(r"-[a-z0-9]{5}")
 
 
 def web_endpoint_run(instance: str) -> str:
@@ -142,10 +143,15 @@ def idle_job(instance: str, generation: str, token: str) -> str:
     return f"{instance[:32].rstrip('-')}-warm-{generation}-{token}"
 
 
+def idle_job_generation(job: str) -> str | None:
+    """Return the generation of the warm pool that a Job was made for, read from its name; None for any other Job."""
+    parts = _IDLE_JOB.fullmatch(job)
+    return parts[1] if parts else None
+
+
 def idle_generation(pod: str) -> str | None:
-    """The generation of the warm pool that a pod was made for, told from its name; None: for none."""
-    found = _IDLE_POD.fullmatch(pod)
-    return found[1] if found else None
+    """Return the generation of the warm pool that a pod was made for, read from its name; None for any other pod."""
+    return idle_job_generation(job_of_pod(pod)) if _POD_SUFFIX.fullmatch(pod[-POD_NAME_SUFFIX:]) else None
 
 
 def job_of_pod(pod: str) -> str:

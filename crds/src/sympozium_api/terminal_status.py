@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from sympozium_api import agent_protocol
-from sympozium_api.clock import timestamp
 from sympozium_api.run import MAX_RESULT_BYTES, RunStatus, TokenUsage
+from sympozium_api.timestamps import timestamp
 
 Status = dict[str, Any]
 

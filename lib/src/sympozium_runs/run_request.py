@@ -11,8 +11,8 @@ from typing import Any
 
 from sympozium_api import names
 from sympozium_api.base import owner_reference, seconds
-from sympozium_api.clock import micro_timestamp
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.timestamps import micro_timestamp
 from sympozium_api.trace_context import TraceContext
 
 

@@ -6,11 +6,12 @@ from typing import Any
 from sympozium_api import effective, installed_skills, names, terminal_status
 from sympozium_api.agent_protocol import End
 from sympozium_api.client import ApiError, Client
-from sympozium_api.clock import Clock, timestamp
+from sympozium_api.clock import Clock
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, RUNS
 from sympozium_api.run import ENDED, AgentRun
+from sympozium_api.timestamps import timestamp
 
 
 class RunStore:

@@ -10,10 +10,10 @@ from typing import Any
 import structlog
 
 from sympozium_api import logs
-from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, from_environment
+from sympozium_api.client import ApiError, ApiUnavailable, Client, from_environment
 from sympozium_api.clock import SystemClock
 from sympozium_api.names import FIELD_MANAGER
-from sympozium_api.resources import INSTANCES, RUNS, SKILL_PACKS
+from sympozium_api.resources import INSTANCES, RUNS, SKILL_PACKS, ResourceType
 from sympozium_operator import operator_settings
 from sympozium_operator.cluster.lease import Lease, LeaseLost
 from sympozium_operator.operator_metrics import STALLED_AFTER, OperatorMetrics, served

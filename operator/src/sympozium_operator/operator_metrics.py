@@ -10,8 +10,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from sympozium_api import terminal_status
-from sympozium_api.clock import parsed
 from sympozium_api.run import AgentRun
+from sympozium_api.timestamps import parsed
 from sympozium_operator.result import Key
 from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.work_queue import WorkQueue

@@ -23,9 +23,10 @@ from sympozium_agent.runs_client import RunsClient, TaskRefused, Unused
 from sympozium_agent.termination import unused_message
 from sympozium_api.agent_protocol import Delta, Done
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, Snapshot, from_environment, watch
-from sympozium_api.clock import SystemClock, timestamp
+from sympozium_api.clock import SystemClock
 from sympozium_api.names import RUNS_AUDIENCE
 from sympozium_api.resources import PODS
+from sympozium_api.timestamps import timestamp
 
 Object = dict[str, Any]
 

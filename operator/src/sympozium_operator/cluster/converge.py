@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from sympozium_api import resources as kinds
 from sympozium_api.base import Resource
-from sympozium_api.client import ApiError, Client, ResourceType
+from sympozium_api.client import ApiError, Client
 from sympozium_api.names import FIELD_MANAGER
-from sympozium_api.resources import Object
+from sympozium_api.resources import Object, ResourceType
 from sympozium_operator.desired.drift import has_drifted, with_applied_digest
 from sympozium_operator.policy.pod_status import controller_uid
 from sympozium_operator.result import RetryLater

@@ -12,9 +12,10 @@ import structlog
 
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, ApiUnavailable, Client
-from sympozium_api.clock import Clock, timestamp
+from sympozium_api.clock import Clock
 from sympozium_api.names import FIELD_MANAGER
 from sympozium_api.resources import EVENTS
+from sympozium_api.timestamps import timestamp
 from sympozium_operator.policy.event_messages import EventMessage
 
 log = structlog.get_logger()

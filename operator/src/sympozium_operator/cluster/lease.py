@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -10,6 +9,7 @@ import structlog
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.clock import Clock
 from sympozium_api.resources import LEASES, Object
+from sympozium_api.timestamps import micro_timestamp
 
 DURATION = 15.0
 """Seconds after which a Lease that nobody renews may be taken."""
@@ -134,5 +134,4 @@ class Lease:
         }
 
     def _now(self) -> str:
-        moment: datetime = self._clock.now()
-        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return micro_timestamp(self._clock.now())

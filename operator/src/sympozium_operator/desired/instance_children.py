@@ -2,10 +2,9 @@
 
 from sympozium_api import installed_skills, names
 from sympozium_api.base import owner_reference
-from sympozium_api.client import ResourceType
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.resources import CONFIG_MAPS, RUNS, SERVICE_ACCOUNTS, Object
+from sympozium_api.resources import CONFIG_MAPS, RUNS, SERVICE_ACCOUNTS, Object, ResourceType
 from sympozium_operator.desired import pod_parts, rbac
 
 _SKILLS_COMPONENT = "skills"

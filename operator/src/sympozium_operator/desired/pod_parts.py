@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from sympozium_api import effective, environment
-from sympozium_api.client import ResourceType
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.resources import Object
+from sympozium_api.resources import Object, ResourceType
 
 USER = 65532
 """The user and group of our images' processes: nobody in particular, and never root."""

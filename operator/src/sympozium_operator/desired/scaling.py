@@ -1,9 +1,8 @@
 """What keeps several replicas of a web-proxy going: a PodDisruptionBudget, and a HorizontalPodAutoscaler where one is asked for."""
 
 from sympozium_api import names
-from sympozium_api.client import ResourceType
 from sympozium_api.instance import Autoscaling
-from sympozium_api.resources import AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, Object
+from sympozium_api.resources import AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, Object, ResourceType
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import rbac, web_proxy
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sympozium_api import names
-from sympozium_api.clock import timestamp
 from sympozium_api.config import SympoziumConfig
 from sympozium_api.effective import InvalidSpec, refuse_bad_hostname
 from sympozium_api.resources import Object
+from sympozium_api.timestamps import timestamp
 from sympozium_operator.policy.conditions import ConditionUpdate, gateway_api_update, merged
 from sympozium_operator.policy.pod_status import controller_uid
 

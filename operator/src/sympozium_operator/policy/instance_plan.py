@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sympozium_api import effective, environment, names
-from sympozium_api.clock import timestamp
 from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack
+from sympozium_api.timestamps import timestamp
 from sympozium_operator.policy import skill_resolution
 from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState

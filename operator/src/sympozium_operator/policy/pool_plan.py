@@ -1,66 +1,76 @@
-"""How many idle pods an instance's warm pool should have, and which of its Jobs are of no more use. Pure; time is handed in."""
+"""Plan of a warm pool: how many idle Jobs are missing, and which of its Jobs are no longer needed."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from sympozium_api import names
-from sympozium_api.clock import parsed
 from sympozium_api.resources import Object
+from sympozium_api.timestamps import parsed
 from sympozium_operator.policy.pod_status import job_ended
 
-UNSTARTED_PATIENCE = 10.0
-"""Seconds after which a Job whose pod is not ready is looked at."""
+INSPECT_AFTER = 10.0
+"""Seconds after which a Job whose pod is not ready is inspected."""
+
+
+@dataclass(frozen=True)
+class PoolInput:
+    """All that the plan may look at."""
+
+    now: datetime
+    jobs: tuple[Object, ...]
+    """Idle Jobs of the instance."""
+    claimed: frozenset[str]
+    """Names of Jobs that open runs claim."""
+    generation: str
+    """Hash of the idle pods' current template; Jobs of another generation do not count."""
+    target: int
+    """Number of idle pods to have."""
+    starting: int
+    """Most pods that may start at a time, so that a node that starts pods slowly gets fewer."""
 
 
 @dataclass(frozen=True)
 class PoolPlan:
-    """What to do for a pool."""
+    """Changes to make to a pool."""
 
     missing: int
-    """Jobs to make."""
+    """Number of Jobs to make."""
     idle: int
-    """Pods that wait for a run."""
+    """Number of pods that wait for a run."""
     ended: tuple[Object, ...]
-    """Jobs that ended; to be deleted unless a run claims them."""
+    """Jobs that ended, to be deleted unless a run claims them."""
     unstarted: tuple[Object, ...]
-    """Jobs whose pod is not ready for long."""
+    """Jobs whose pod has not been ready for long."""
 
 
-def decide(
-    jobs: Iterable[Object], *, claimed: Iterable[str], generation: str, target: int, starting: int, now: datetime
-) -> PoolPlan:
-    """The plan for the idle Jobs of an instance. ``claimed``: names of those that open runs are known to claim; ``starting``: how
-    many pods may start at a time, so that a node that is slow to start them gets fewer.
-    """
-    claimed = set(claimed)
-    own = [job for job in jobs if job["metadata"]["name"] not in claimed]
-    live = [job for job in own if not job_ended(job) and not job["metadata"].get("deletionTimestamp")]
-    current = [job for job in live if f"-warm-{generation}-" in job["metadata"]["name"]]
+def decide(seen: PoolInput) -> PoolPlan:
+    """Return the plan for the idle Jobs of an instance."""
+    unclaimed = [job for job in seen.jobs if job["metadata"]["name"] not in seen.claimed]
+    live = [job for job in unclaimed if not job_ended(job) and not job["metadata"].get("deletionTimestamp")]
+    current = [job for job in live if names.idle_job_generation(job["metadata"]["name"]) == seen.generation]
     ready = sum(map(is_ready, current))
-    unstarted = [job for job in live if not is_ready(job) and _age(job, now) >= UNSTARTED_PATIENCE]
     return PoolPlan(
-        missing=max(0, min(target - len(current), starting - (len(current) - ready))),
+        missing=max(0, min(seen.target - len(current), seen.starting - (len(current) - ready))),
         idle=ready,
-        ended=tuple(job for job in own if job_ended(job)),
-        unstarted=tuple(unstarted),
+        ended=tuple(job for job in unclaimed if job_ended(job)),
+        unstarted=tuple(job for job in live if not is_ready(job) and _age(job, seen.now) >= INSPECT_AFTER),
     )
 
 
 def is_ready(job: Object) -> bool:
-    """Whether the Job's pod runs."""
+    """Return whether the Job's pod is ready."""
     return bool((job.get("status") or {}).get("ready"))
 
 
 def has_failed(job: Object) -> bool:
-    """Whether the Job's pod ended otherwise than by itself."""
+    """Return whether the Job's pod failed, instead of ending by itself."""
     return bool((job.get("status") or {}).get("failed"))
+
+
+def idle_selector(instance: str) -> str:
+    """Return the label selector of the Jobs of an instance's pool that no run owns."""
+    return f"{names.LABEL_INSTANCE}={instance},{names.LABEL_WARM}={names.IDLE}"
 
 
 def _age(job: Object, now: datetime) -> float:
     return (now - parsed(job["metadata"]["creationTimestamp"])).total_seconds()
-
-
-def idle_selector(instance: str) -> str:
-    """The label selector of the Jobs of an instance's pool that no run owns."""
-    return f"{names.LABEL_INSTANCE}={instance},{names.LABEL_WARM}={names.IDLE}"

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from sympozium_api import agent_protocol, effective
 from sympozium_api.base import seconds
-from sympozium_api.clock import parsed, timestamp
 from sympozium_api.instance import AgentSpec, SympoziumInstance
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.run import AgentRun
+from sympozium_api.timestamps import parsed, timestamp
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, merged
 

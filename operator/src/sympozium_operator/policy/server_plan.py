@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sympozium_api import effective, names
-from sympozium_api.clock import parsed, timestamp
 from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import Autoscaling, SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Sidecar, SkillPack
+from sympozium_api.timestamps import parsed, timestamp
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
 from sympozium_operator.policy.instance_plan import keys_finding, owns, pack_finding

@@ -68,14 +68,15 @@ class PoolReconciler:
             self._forget(place)
             return DONE
         demand, now = self._demands[place], self.clock.monotonic()
-        plan = policy.decide(
-            jobs,
-            claimed=[name for namespace, name in self._claimed if namespace == key.namespace],
+        seen = policy.PoolInput(
+            now=self.clock.now(),
+            jobs=tuple(jobs),
+            claimed=frozenset(name for namespace, name in self._claimed if namespace == key.namespace),
             generation=wanted.generation if wanted else "",
             target=demand.target(pool, now) if pool and wanted else 0,
             starting=self.launch_rate.starting,
-            now=self.clock.now(),
         )
+        plan = policy.decide(seen)
         self._measure(place, jobs, demand)
         looked_at = [await self._clean_up(job, demand) for job in plan.ended]
         for job in plan.unstarted:

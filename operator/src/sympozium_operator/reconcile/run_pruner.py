@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sympozium_api.client import Client
-from sympozium_api.clock import Clock, parsed
+from sympozium_api.clock import Clock
 from sympozium_api.names import ANNOTATION_DISCARDED, LABEL_INSTANCE
 from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import ENDED, AgentRun
+from sympozium_api.timestamps import parsed
 from sympozium_operator.cluster.converge import delete
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_api.client.api_errors import ApiError, ApiUnavailable
 from sympozium_operator.result import Key, Result, RetryLater
 
 FIRST_BACKOFF = 0.5

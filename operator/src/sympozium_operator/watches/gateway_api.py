@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from sympozium_api import names
-from sympozium_api.client import Client, ResourceType, Snapshot, watch
-from sympozium_api.resources import CONFIGS, GATEWAYS, HTTP_ROUTES, Object
+from sympozium_api.client import Client, Snapshot, watch
+from sympozium_api.resources import CONFIGS, GATEWAYS, HTTP_ROUTES, Object, ResourceType
 from sympozium_operator.result import Key
 from sympozium_operator.watches.kopf_handlers import OURS
 

@@ -9,7 +9,6 @@ import kopf
 from kopf._core.engines.peering import Identity
 
 from sympozium_api import names
-from sympozium_api.client import ResourceType
 from sympozium_api.resources import (
     AUTOSCALERS,
     CONFIG_MAPS,
@@ -24,6 +23,7 @@ from sympozium_api.resources import (
     SERVICE_ACCOUNTS,
     SERVICES,
     SKILL_PACKS,
+    ResourceType,
 )
 from sympozium_api.run import NOT_ENDED
 from sympozium_operator.desired.rbac import AGENT_COMPONENT

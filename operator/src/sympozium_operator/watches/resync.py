@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from sympozium_api import names
-from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
-from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS
+from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS, ResourceType
 from sympozium_api.run import NOT_ENDED
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.policy.pod_status import controller_uid, job_ended

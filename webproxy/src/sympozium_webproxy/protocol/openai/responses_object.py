@@ -7,9 +7,9 @@ from typing import Any
 
 from sympozium_api import names
 from sympozium_api.agent_protocol import Done, End
-from sympozium_api.clock import parsed
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
+from sympozium_api.timestamps import parsed
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy.protocol.openai import responses_items as items
 from sympozium_webproxy.protocol.openai.bodies import JsonObject, invalid
