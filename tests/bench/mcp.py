@@ -50,7 +50,7 @@ async def serve(told: "multiprocessing.connection.Connection[Any, Any]") -> None
         kubernetes.put(instance(webEndpoint={"rateLimit": {"requestsPerMinute": 1_000_000, "burstSize": 1_000_000}}))
         settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=Path(keys))
         async with assembled(kubernetes, settings, FakeClock()) as (context, url, *_):
-            kubernetes.ended = context.runs.observe
+            kubernetes.ended = context.runs.on_change
             told.send(url)
             await asyncio.Event().wait()
 

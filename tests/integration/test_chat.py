@@ -173,7 +173,7 @@ async def test_a_caller_that_leaves_cancels_its_run(proxy: Proxy, stream: bool, 
     pod = await proxy.pod()
     speaking = asyncio.create_task(pod.say({"type": "started"}, delta("Hel"), asyncio.Event())) if started else None
     if started:
-        await eventually(lambda: ("default", pod.run) in proxy.context.runs._board._lines)
+        await eventually(lambda: ("default", pod.run) in proxy.context.runs._broker._topics)
         await asyncio.sleep(0.05)
     asked.cancel()
 
@@ -190,7 +190,7 @@ async def test_nothing_is_left_of_an_answered_request(proxy: Proxy) -> None:
     await pod.answer("Hello")
     await asked
 
-    await eventually(lambda: not proxy.context.runs._board._lines)
+    await eventually(lambda: not proxy.context.runs._broker._topics)
     assert "cancel" not in proxy.kubernetes.object(RUNS, pod.run)["spec"]
 
 
@@ -199,7 +199,7 @@ class TestIdempotencyKey:
         once = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "k"}))
         pod = await proxy.pod()
         again = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "k"}))
-        await eventually(lambda: len(proxy.context.runs._board._lines[("default", pod.run)].followers) == 2)
+        await eventually(lambda: len(proxy.context.runs._broker._topics[("default", pod.run)].subscribers) == 2)
         await pod.answer("Hello")
 
         assert (await once).json()["choices"] == (await again).json()["choices"]

@@ -124,5 +124,5 @@ async def test_no_body_is_an_error_of_ours_and_none_leaves_anything(fuzzed: Prox
         assert len(error["message"]) < 1000
     for name in fuzzed.kubernetes.names(RUNS):
         fuzzed.kubernetes.remove(RUNS, name)
-    await eventually(lambda: not fuzzed.context.runs._board._lines and not fuzzed.context.open_runs())
+    await eventually(lambda: not fuzzed.context.runs._broker._topics and not fuzzed.context.open_runs())
     await eventually(lambda: len(asyncio.all_tasks()) <= before + 1)

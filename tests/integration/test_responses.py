@@ -190,14 +190,14 @@ class TestInBackground:
         pod = await proxy.pod()
         rest_may_come = asyncio.Event()
         speaking = asyncio.create_task(pod.say({"type": "started"}, delta("Hel"), rest_may_come, done("Hello")))
-        await eventually(lambda: proxy.context.runs._board.speaks(("default", pod.run)))
+        await eventually(lambda: proxy.context.runs._broker.has_records(("default", pod.run)))
         assert (await sdk.responses.retrieve(response.id)).status == "in_progress"
         rest_may_come.set()
         await speaking
         ended = await sdk.responses.retrieve(response.id)
         assert (ended.status, ended.output_text) == ("completed", "Hello")
         assert "cancel" not in proxy.kubernetes.object(RUNS, pod.run)["spec"]
-        assert not proxy.context.runs._board._lines
+        assert not proxy.context.runs._broker._topics
 
     async def test_its_stream_may_break_and_be_gone_on_with(self, proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
         stream = await sdk.responses.create(model="default", input="hello", background=True, stream=True)

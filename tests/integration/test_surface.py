@@ -253,7 +253,7 @@ class TestAtTheReplicaThatHoldsTheCaller:
         asked = asyncio.create_task(proxy.chat())
         pod = await proxy.pod()
         proxy.kubernetes.put({"kind": "AgentRun", "metadata": {"name": pod.run}, "spec": {"cancel": True}})
-        await eventually(lambda: proxy.context.runs._board.noted(("default", pod.run)) is None)
+        await eventually(lambda: proxy.context.runs._broker.remembered(("default", pod.run)) is None)
         assert (await pod.task()).status_code == 410
         asked.cancel()
 

@@ -1,4 +1,4 @@
-"""What our HTTP servers share, the web-proxy and the console: who calls, how much they may send, one count and one log line of it.
+"""The HTTP kit of every server: serving, limits, bodies, disconnects, keys, the access log, metrics, traces and refusals.
 
-No client protocol enters here: what a refusal looks like is each server's own.
+Neither runs nor a client protocol enter here: each protocol renders a refusal in its own shape.
 """

@@ -1,4 +1,4 @@
-"""The Deployment ``sympozium-runs``: the runs surface for runs whose instance has no web endpoint, made by ``kubectl apply``."""
+"""The Deployment ``sympozium-runs``: the agent API for runs of instances without a web endpoint, created by ``kubectl apply``."""
 
 import os
 
@@ -16,7 +16,7 @@ from sympozium_runs.pod_identity import PodTokens
 from sympozium_runs.run_store import RunStore
 
 _GRACE_SECONDS = 25
-"""Below the pod's own grace period of 30 s: a pod that is cut off goes on with another replica."""
+"""Below this pod's own grace period of 30 s. An agent pod that is cut off continues with another replica."""
 
 
 async def main() -> None:
@@ -24,9 +24,9 @@ async def main() -> None:
     clock = SystemClock()
     spans = tracing.from_environment(os.environ, service="sympozium-runs", resource={})
     async with Client.connect(from_environment()) as client:
-        surface = create_agent_api(RunStore(client, clock), RunBroker(), PodTokens(client), clock, tracing=spans)
+        agent_api = create_agent_api(RunStore(client, clock), RunBroker(), PodTokens(client), clock, tracing=spans)
         await serve(
-            [Listener(surface, names.RUNS_PORT, HeaderLimits)], drain=lambda: None, grace_seconds=_GRACE_SECONDS
+            [Listener(agent_api, names.RUNS_PORT, HeaderLimits)], drain=lambda: None, grace_seconds=_GRACE_SECONDS
         )
     spans.close()
 

@@ -1,4 +1,4 @@
-"""The runs surface, port 8081: a pod fetches its task here and brings its records. Any replica serves any run of its scope."""
+"""The agent API, port 8081: an agent pod fetches its task here and sends its records. Any replica serves any run of its scope."""
 
 import asyncio
 import json
@@ -22,29 +22,31 @@ from sympozium_api.run import AgentRun
 from sympozium_http import disconnect
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.tracing import Tracing
-from sympozium_runs import pod_access_log, task
+from sympozium_runs import agent_task, pod_access_log
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import Publisher, RunBroker
-from sympozium_runs.idle_pods import POLL_SECONDS, Given, IdlePods, NotGiven, Poll
+from sympozium_runs.claims import bind_if_first
+from sympozium_runs.idle_pods import POLL_SECONDS, Binding, IdlePods, Poll, Unbound
 from sympozium_runs.pod_access_log import PodAccessLog
 from sympozium_runs.pod_identity import Forbidden, Pod, PodTokens
 from sympozium_runs.run_store import RunStore
 
 InstanceReader = Callable[[str, str], Awaitable[SympoziumInstance]]
-"""Namespace and name; may raise ApiError and ApiUnavailable."""
+"""Reads an instance by namespace and name; may raise ApiError and ApiUnavailable."""
 
 
 class AgentApi:
-    """The handlers. What they answer: 401 and 403 for whom they do not know, 404 no such run, 409 another pod speaks for it,
-    410 it has ended or is to end, 413 and 422 a record that cannot be read, 503 the API server is away.
+    """The handlers of the agent API.
 
-    They note the pod and its run in the request's state, and the reason of a refusal, for the log and the trace.
+    Errors: 401 and 403 for an unknown pod, 404 no such run, 409 another pod sends this run's records, 410 the run has ended or
+    is cancelled, 413 and 422 an unreadable record, 503 the API server is unreachable. The handlers fill in the request's
+    ``PodRequestState`` for the log and the trace.
     """
 
     def __init__(
         self,
         store: RunStore,
-        board: RunBroker,
+        broker: RunBroker,
         tokens: PodTokens,
         clock: Clock,
         *,
@@ -54,128 +56,86 @@ class AgentApi:
     ) -> None:
         self._store = store
         self._instance = instance
-        self._board = board
+        self._broker = broker
         self._tokens = tokens
         self._clock = clock
         self._metrics = metrics
         self._idle = idle
 
     def routes(self) -> list[Route]:
-        """The four routes of a pod, health and metrics."""
+        """Return the four routes of a pod, health and metrics."""
         return [
-            Route("/instances/{name}/prospect", self.prospect, methods=["GET"]),
-            Route("/instances/{name}/task", self.any_task, methods=["GET"]),
+            Route("/instances/{name}/prospect", self.warmup_hints, methods=["GET"]),
+            Route("/instances/{name}/task", self.poll_task, methods=["GET"]),
             Route("/runs/{name}/task", self.task, methods=["GET"]),
             Route("/runs/{name}/events", self.events, methods=["POST"]),
-            Route("/healthz", _healthy, methods=["GET"]),
+            Route("/healthz", _health, methods=["GET"]),
             Route("/metrics", self.show_metrics, methods=["GET"]),
         ]
 
     async def task(self, request: Request) -> Response:
-        """GET /runs/{name}/task: what the pod is to do."""
-        run, pod = await self._admit(request)
+        """GET /runs/{name}/task: the task of the pod's run."""
+        run, pod = await self._authorize(request)
         if run.ended or run.spec.cancel:
             raise HTTPException(410, "the run has ended or is cancelled")
         instance = await self._instance(run.metadata.namespace, run.spec.agent_ref)
-        return await self._told(run, instance, pod)
+        return await self._task_response(run, instance, pod)
 
-    async def any_task(self, request: Request) -> Response:
-        """GET /instances/{name}/task: what an idle pod is to do, as soon as a run is given to it. 204: nothing so far; 410: it is
-        not wanted any more. ``?lost``: its last poll was cut off, and may have been answered.
+    async def poll_task(self, request: Request) -> Response:
+        """GET /instances/{name}/task: an idle pod's long poll for the task of the run that it is bound to.
+
+        204: no run so far, poll again. 410: the pod will get no run. ``?lost``: the pod's last poll was cut off, and may have
+        been answered.
         """
-        pod, idle = await self._admit_idle(request)
-        with idle.poll(pod.name) as poll, disconnect.calls(request.receive, poll.leave):
-            if "lost" not in request.query_params or not await self._given_again(idle, poll, pod.namespace):
-                idle.offer(poll)
-            found = await poll.wait(POLL_SECONDS)
-        if not isinstance(found, Given):
-            return Response(status_code=204 if found is NotGiven.AGAIN else 410)
-        pod_access_log.state_of(request).run = found.run
-        return await self._told(found.run, found.instance, pod, surface=idle.address)
+        pod, idle = await self._authorize_idle(request)
+        with idle.poll(pod.name) as poll, disconnect.calls(request.receive, poll.disconnect):
+            if "lost" not in request.query_params or not await self._bind_again(idle, poll, pod.namespace):
+                idle.make_claimable(poll)
+            answer = await poll.wait(POLL_SECONDS)
+        if not isinstance(answer, Binding):
+            return Response(status_code=204 if answer is Unbound.POLL_AGAIN else 410)
+        pod_access_log.state_of(request).run = answer.run
+        return await self._task_response(answer.run, answer.instance, pod, surface=idle.address)
 
-    async def prospect(self, request: Request) -> Response:
-        """GET /instances/{name}/prospect: what an idle pod may prepare for. 410: for nothing, it is of another generation."""
-        pod, idle = await self._admit_idle(request)
-        if not idle.wants(pod.name):
-            raise HTTPException(410, "pods of this generation are not wanted")
-        return JSONResponse(task.prospect(await self._instance(pod.namespace, request.path_params["name"])))
-
-    async def _admit_idle(self, request: Request) -> tuple[Pod, IdlePods]:
-        """The idle pod of the instance in the path that asks, and those among whom it is."""
-        pod = await self._tokens.caller(request)
-        account = names.agent_service_account(request.path_params["name"])
-        if names.idle_generation(pod.name) is None or pod.service_account != account:
-            raise HTTPException(403, "the token is not of an idle pod of this instance")
-        if self._idle is None:
-            raise HTTPException(404, "idle pods wait at their instance's web endpoint")
-        return pod, self._idle
-
-    async def _given_again(self, idle: IdlePods, poll: Poll, namespace: str) -> bool:
-        """Give a pod the run that another replica gave it, if the answer was lost on the way. The pod has no other task: it asks."""
-        key = await idle.run_of(poll.pod)
-        if key is None:
-            return False
-        run = await self._store.get(*key)
-        if run.claimed_pod != poll.pod or run.ended or run.spec.cancel:
-            poll.retire()
-        elif await self._store.decide_start(run, {"start": "warm"}):
-            poll.give(run, await self._instance(namespace, run.spec.agent_ref))
-        else:
-            poll.put_back()  # somebody said just now that it starts cold
-        return True
-
-    async def _told(
-        self, run: AgentRun, instance: SympoziumInstance, pod: Pod, *, surface: str | None = None
-    ) -> Response:
-        headers = self._board.headers(run.key) or {}
-        if names.ANNOTATION_FORWARDS in run.metadata.annotations and not headers:
-            end = agent_protocol.error(
-                "caller_lost", "the web-proxy that held the caller's headers for the model is gone", 502
-            )
-            raise await self._never(run, pod, end)
-        skills = await self._store.skills(instance)
-        if skills is None:
-            raise await self._without_skills(run, pod, instance)
-        try:
-            found = task.build(run, instance, skills, seconds_left=float(effective.timeout(instance, run)))
-            found["model"]["headers"] = headers | found["model"]["headers"]  # what the instance says of itself counts
-            return JSONResponse(found | {"surface": surface} if surface else found)
-        except task.NoPlace as failure:
-            end = agent_protocol.error("unsupported_parameter", str(failure), 400)
-            raise await self._never(run, pod, end) from failure
+    async def warmup_hints(self, request: Request) -> Response:
+        """GET /instances/{name}/prospect: what an idle pod may prepare for. 410: the pod's generation is outdated."""
+        pod, idle = await self._authorize_idle(request)
+        if not idle.is_current(pod.name):
+            raise HTTPException(410, "idle pods of this generation are outdated")
+        return JSONResponse(agent_task.warmup_hints(await self._instance(pod.namespace, request.path_params["name"])))
 
     async def events(self, request: Request) -> Response:
         """POST /runs/{name}/events: the pod's records, one JSON object per line, in one open request."""
         began = self._clock.now()
-        run, pod = await self._admit(request)
+        run, pod = await self._authorize(request)
         if run.status.pod_name not in (None, pod.name):
-            raise HTTPException(409, "another pod speaks for this run")
-        stream = self._board.open(run.key, pod.name)
-        if stream is None:
-            raise HTTPException(409, "another pod speaks for this run")
+            raise HTTPException(409, "another pod sends this run's records")
+        publisher = self._broker.open_publisher(run.key, pod.name)
+        if publisher is None:
+            raise HTTPException(409, "another pod sends this run's records")
         try:
-            end = await self._until_end(request, stream)
+            end = await self._publish_until_end(request, publisher)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody is there to read it: the pod will come back, here or elsewhere
+            return Response(status_code=400)  # nobody reads it: the pod reconnects, here or elsewhere
         finally:
-            stream.close()
+            publisher.close()
         if end is None:
             return JSONResponse({"stored": False})
         if not await self._store.end(run, pod.name, end, began=began):
-            raise HTTPException(410, "the run had ended otherwise")
-        self._metrics.ended(run, end)
+            raise HTTPException(410, "the run had already ended otherwise")
+        self._metrics.count_end(run, end)
         return JSONResponse({"stored": True})
 
     async def show_metrics(self, _: Request) -> Response:
-        """GET /metrics: nothing in them is secret, not even to a pod."""
+        """GET /metrics, without a token: nothing in them is secret, not even to a pod."""
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    async def _admit(self, request: Request) -> tuple[AgentRun, Pod]:
-        """The run in the path and the pod that asks, once it is known to be of that run's Job."""
+    async def _authorize(self, request: Request) -> tuple[AgentRun, Pod]:
+        """Return the run in the path and the calling pod, once the pod is known to be of that run's Job."""
         pod = await self._tokens.caller(request)
         key = (pod.namespace, request.path_params["name"])
-        run = self._board.noted(key)
-        if run is None or not run.is_assigned_to(pod.name):  # which pod does a run may have changed since it was noted
+        run = self._broker.remembered(key)
+        if run is None or not run.is_assigned_to(pod.name):  # the pod of a run may have changed since
             run = await self._store.get(*key)
         pod_access_log.state_of(request).run = run
         account = names.agent_service_account(run.spec.agent_ref)
@@ -183,26 +143,71 @@ class AgentApi:
             raise HTTPException(403, "the token is of a pod that is not of this run's Job")
         return run, pod
 
+    async def _authorize_idle(self, request: Request) -> tuple[Pod, IdlePods]:
+        """Return the calling pod, once it is known to be an idle pod of the instance in the path, and the idle pods here."""
+        pod = await self._tokens.caller(request)
+        account = names.agent_service_account(request.path_params["name"])
+        if names.idle_generation(pod.name) is None or pod.service_account != account:
+            raise HTTPException(403, "the token is not of an idle pod of this instance")
+        if self._idle is None:
+            raise HTTPException(404, "idle pods poll their instance's web endpoint")
+        return pod, self._idle
+
+    async def _bind_again(self, idle: IdlePods, poll: Poll, namespace: str) -> bool:
+        """Bind a pod to the run that names it, if another replica's answer was lost on its way. Return False where no run names it.
+
+        On ApiError and ApiUnavailable the pod gets an error and polls again, because it has no other task.
+        """
+        key = await idle.run_of(poll.pod)
+        if key is None:
+            return False
+        run = await self._store.get(*key)
+        if run.claimed_pod != poll.pod or run.ended or run.spec.cancel:
+            poll.discard()
+        else:
+            await bind_if_first(self._store, poll, run, await self._instance(namespace, run.spec.agent_ref))
+        return True
+
+    async def _task_response(
+        self, run: AgentRun, instance: SympoziumInstance, pod: Pod, *, surface: str | None = None
+    ) -> Response:
+        headers = self._broker.headers(run.key) or {}
+        if names.ANNOTATION_FORWARDS in run.metadata.annotations and not headers:
+            end = agent_protocol.error(
+                "caller_lost", "the web-proxy that held the caller's headers for the model is gone", 502
+            )
+            raise await self._fail(run, pod, end)
+        skills = await self._store.skills(instance)
+        if skills is None:
+            raise await self._without_skills(run, pod, instance)
+        try:
+            task = agent_task.build(run, instance, skills, seconds_left=float(effective.timeout(instance, run)))
+        except agent_task.NotSupported as failure:
+            end = agent_protocol.error("unsupported_parameter", str(failure), 400)
+            raise await self._fail(run, pod, end) from failure
+        task["model"]["headers"] = headers | task["model"]["headers"]  # the instance's own headers win
+        return JSONResponse(task | {"surface": surface} if surface else task)
+
     async def _without_skills(self, run: AgentRun, pod: Pod, instance: SympoziumInstance) -> HTTPException:
-        """An agent does not work without what it was to know: it waits for the operator, or fails where that cannot help."""
+        """Return the error for a pod whose skills are missing: 503 while the operator gathers them, else the run fails."""
         refusal = next((c for c in instance.status.conditions if c.type == "Accepted" and c.status == "False"), None)
         if refusal is None:
             return HTTPException(503, "the instance's skills are being gathered")
-        return await self._never(run, pod, agent_protocol.error("skills_missing", refusal.message, 503))
+        return await self._fail(run, pod, agent_protocol.error("skills_missing", refusal.message, 503))
 
-    async def _never(self, run: AgentRun, pod: Pod, end: agent_protocol.Error) -> HTTPException:
-        """The run can never be told to a pod: store that it has failed. What the pod is to be answered."""
+    async def _fail(self, run: AgentRun, pod: Pod, end: agent_protocol.Error) -> HTTPException:
+        """Store the failure of a run that no pod can work on, and return the error for the pod."""
         if await self._store.end(run, pod.name, end, began=self._clock.now()):
-            self._metrics.ended(run, end)
+            self._metrics.count_end(run, end)
         return HTTPException(410, end["error"]["message"])
 
-    async def _until_end(self, request: Request, stream: Publisher) -> End | None:
-        """Hand records on as they come, up to the end record; None when the request ends without one."""
+    async def _publish_until_end(self, request: Request, publisher: Publisher) -> End | None:
+        """Publish records as they arrive, and return the end record, or None when the request ends without one."""
         try:
             async with asyncio.timeout(None) as until_stopped:
-                stream.on_stop(lambda: until_stopped.reschedule(0))
+                publisher.on_stop(lambda: until_stopped.reschedule(0))
                 async for record in _records(request):
-                    stream.bring(record)
+                    publisher.publish(record)
                     if record["type"] in END_RECORDS:
                         return cast(End, record)
         except TimeoutError as stopped:
@@ -224,20 +229,20 @@ async def _records(request: Request) -> AsyncIterator[Record]:
 
 def _record(line: bytes) -> Record:
     try:
-        found: Any = json.loads(line)
+        record: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise HTTPException(422, "a record is not JSON") from error
-    if not isinstance(found, dict) or not isinstance(found.get("type"), str):
+    if not isinstance(record, dict) or not isinstance(record.get("type"), str):
         raise HTTPException(422, "a record is not an object with a type")
-    return cast(Record, found)
+    return cast(Record, record)
 
 
-async def _healthy(_: Request) -> Response:
+async def _health(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """What went wrong, as a status that tells the pod whether to try again (503) or to give up."""
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Return an error as a status that tells the pod whether to try again (503) or to give up."""
     match error:
         case HTTPException():
             status, message = error.status_code, error.detail
@@ -258,7 +263,7 @@ def _internal_error(_: Request) -> Response:
 
 def create_agent_api(
     store: RunStore,
-    board: RunBroker,
+    broker: RunBroker,
     tokens: PodTokens,
     clock: Clock,
     *,
@@ -267,15 +272,16 @@ def create_agent_api(
     tracing: Tracing | None = None,
     idle: IdlePods | None = None,
 ) -> Starlette:
-    """The ASGI application of port 8081.
+    """Return the ASGI application of port 8081.
 
-    ``instance``: whoever knows a run's instance without asking the API server. ``idle``: where idle pods wait; None: not here.
+    ``instance`` reads a run's instance; the default asks the API server. ``idle`` are the idle pods that poll here; None where
+    none do.
     """
     reader, metrics = instance or store.instance, metrics or AgentApiMetrics()
-    surface = AgentApi(store, board, tokens, clock, metrics=metrics, instance=reader, idle=idle)
-    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, ApiError, ApiUnavailable), _refused)
+    api = AgentApi(store, broker, tokens, clock, metrics=metrics, instance=reader, idle=idle)
+    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, ApiError, ApiUnavailable), _refuse)
     layers = [
         Middleware(PodAccessLog, metrics=metrics, tracing=tracing or Tracing()),
         Middleware(InternalErrorAnswer, answer=_internal_error),
     ]
-    return Starlette(routes=surface.routes(), exception_handlers=handlers, middleware=layers)
+    return Starlette(routes=api.routes(), exception_handlers=handlers, middleware=layers)

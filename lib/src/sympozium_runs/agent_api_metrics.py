@@ -1,4 +1,4 @@
-"""What the runs surface counts. Few labels, none that a pod or a caller could choose."""
+"""Metrics of the agent API. Few labels, none that a pod or a caller could choose."""
 
 from collections.abc import Callable, Collection
 
@@ -10,7 +10,10 @@ from sympozium_api.run import AgentRun
 
 
 class AgentApiMetrics:
-    """The instruments of one port 8081, in a registry of its own. ``keys`` are the labels that callers may have; others count as none."""
+    """The instruments of one agent API, in a registry of its own.
+
+    ``keys`` returns the labels that callers may have; callers with other keys are counted under an empty label.
+    """
 
     def __init__(self, keys: Callable[[], Collection[str]] = tuple) -> None:
         self._keys = keys
@@ -19,31 +22,31 @@ class AgentApiMetrics:
             "sympozium_pod_requests_total", "Requests of agent pods.", ["route", "status"], registry=self.registry
         )
         self.in_flight = Gauge(
-            "sympozium_pod_requests_in_flight", "Requests of agent pods that are open.", registry=self.registry
+            "sympozium_pod_requests_in_flight", "Requests of agent pods being served.", registry=self.registry
         )
         self.ends = Counter(
-            "sympozium_runs_stored_total", "Runs whose end this process stored.", ["phase"], registry=self.registry
+            "sympozium_runs_stored_total",
+            "Runs whose terminal status this process stored.",
+            ["phase"],
+            registry=self.registry,
         )
         self.tokens = Counter(
-            "sympozium_tokens_total", "Tokens that models counted.", ["key", "type"], registry=self.registry
+            "sympozium_tokens_total", "Tokens as counted by the models.", ["key", "type"], registry=self.registry
         )
-
-        self.idle = Gauge(
-            "sympozium_idle_pods", "Idle pods that wait at this replica for a run.", registry=self.registry
-        )
+        self.idle = Gauge("sympozium_idle_pods", "Idle pods waiting at this replica for a run.", registry=self.registry)
         self.claimed = Counter(
-            "sympozium_idle_pods_claimed_total", "Idle pods that were taken for a run.", registry=self.registry
+            "sympozium_idle_pods_claimed_total", "Idle pods claimed for a run.", registry=self.registry
         )
         self.missed = Counter(
             "sympozium_warm_pool_misses_total",
-            "Runs of an instance with a warm pool for which no idle pod waited here.",
+            "Runs of an instance with a warm pool that found no idle pod waiting at this replica.",
             registry=self.registry,
         )
 
-    def ended(self, run: AgentRun, end: End) -> None:
-        """The end of a run is stored."""
+    def count_end(self, run: AgentRun, end: End) -> None:
+        """Count a run whose terminal status was just stored, and the tokens in its end record."""
         if run.ended:
-            return  # its pod said so for the second time
+            return  # a repeated end record
         status = terminal_status.outcome(end)
         self.ends.labels(status["phase"]).inc()
         key = names.key_label(run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""))

@@ -1,4 +1,4 @@
-"""Where the records of a run meet those who wait for them, within one process. No I/O."""
+"""Publish and subscribe for the records of runs, within one process. No I/O."""
 
 import asyncio
 from collections import defaultdict
@@ -14,71 +14,72 @@ Key = tuple[str, str]
 
 
 class ClientDisconnected(Exception):
-    """The one who waited has gone: its connection is closed."""
+    """The caller that waited for a record has closed its connection."""
 
 
 class Subscriber:
-    """One who waits for the records of a run; it sees them from the first on, whenever it came."""
+    """A reader of a run's records. It sees all of them, also those published before it subscribed."""
 
-    def __init__(self, key: Key, board: "RunBroker", *, wants: bool = True) -> None:
+    def __init__(self, key: Key, broker: "RunBroker", *, is_caller: bool = True) -> None:
         self.key = key
-        self.wants = wants
-        """Whether the run is to go on for its sake."""
-        self._board = board
-        self._inbox: asyncio.Queue[Record | None] = asyncio.Queue()
-        self.observe: Callable[[Record], None] | None = None
-        """Shown each record that is handed out."""
+        self.is_caller = is_caller
+        """Whether the run is worked on for this subscriber, or would continue without it."""
+        self.on_record: Callable[[Record], None] | None = None
+        """Callback for each record that is read."""
         self.ended = False
+        """Whether the run's end record was read."""
+        self._broker = broker
+        self._inbox: asyncio.Queue[Record | None] = asyncio.Queue()
         self._expiry: End | None = None
 
-    async def next(self, patience: float | None = None) -> Record | None:
-        """The next record, or None when none came within ``patience`` seconds. Raises ClientDisconnected after ``leave``."""
+    async def next(self, within: float | None = None) -> Record | None:
+        """Return the next record, or None after ``within`` seconds of silence. Raises ClientDisconnected after ``disconnect``."""
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(within):
                 record = await self._inbox.get()
         except TimeoutError:
             return None
         if record is None:
             raise ClientDisconnected
         self.ended = record["type"] in END_RECORDS and record is not self._expiry
-        if self.observe:
-            self.observe(record)
+        if self.on_record:
+            self.on_record(record)
         return record
 
     async def end(self) -> End:
-        """The end record, when it comes. Raises ClientDisconnected after ``leave``."""
+        """Wait for the end record. Raises ClientDisconnected after ``disconnect``."""
         while True:
             record = await self.next()
             if record and (record["type"] == "done" or record["type"] == "error"):
                 return record
 
-    def receive(self, record: Record) -> None:
-        """Take a record in."""
+    def deliver(self, record: Record) -> None:
+        """Add a record to those to be read."""
         self._inbox.put_nowait(record)
 
     def expire(self, record: End) -> None:
-        """Take in the end of the waiting, which is not the end of the run."""
+        """Deliver an end record of the wait alone: the run itself has not ended."""
         self._expiry = record
-        self.receive(record)
+        self.deliver(record)
 
-    def leave(self) -> None:
-        """Wake whoever waits on this follower with ClientDisconnected."""
+    def disconnect(self) -> None:
+        """Raise ClientDisconnected in the reader, after the records that are delivered already."""
         self._inbox.put_nowait(None)
 
     def close(self) -> None:
-        """Stop following."""
-        self._board.unfollow(self)
+        """Unsubscribe."""
+        self._broker.unsubscribe(self)
 
 
 @dataclass
 class _Topic:
-    """One run, as long as somebody follows it or brings its records."""
+    """The records of one run, as long as it has a subscriber or a publisher."""
 
     history: list[Record] = field(default_factory=list)
-    followers: set[Subscriber] = field(default_factory=set)
+    subscribers: set[Subscriber] = field(default_factory=set)
     run: AgentRun | None = None
     pod: str | None = None
-    streams: set["Publisher"] = field(default_factory=set)
+    publishers: set["Publisher"] = field(default_factory=set)
     stopped: bool = False
 
     @property
@@ -87,143 +88,148 @@ class _Topic:
 
 
 class Publisher:
-    """One request in which a pod brings the records of its run."""
+    """One request in which a pod sends the records of its run."""
 
-    def __init__(self, key: Key, line: _Topic, board: "RunBroker") -> None:
+    def __init__(self, key: Key, topic: _Topic, broker: "RunBroker") -> None:
         self._key = key
-        self._line = line
-        self._board = board
-        self._whole = not line.history
+        self._topic = topic
+        self._broker = broker
+        self._is_complete = not topic.history
         self._on_stop: Callable[[], None] | None = None
-        line.streams.add(self)
+        topic.publishers.add(self)
 
-    def on_stop(self, call: Callable[[], None]) -> None:
-        """What to do when nobody wants the rest: the run was cancelled or has ended otherwise."""
-        self._on_stop = call
-        if self._line.stopped:
-            call()
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Call back when nobody wants the remaining records: the run was cancelled, or has ended without this pod."""
+        self._on_stop = callback
+        if self._topic.stopped:
+            callback()
 
     def stop(self) -> None:
-        """Nobody wants the rest."""
+        """Tell the request that nobody wants the remaining records."""
         if self._on_stop:
             self._on_stop()
 
-    def bring(self, record: Record) -> None:
-        """Hand a record to the followers.
+    def publish(self, record: Record) -> None:
+        """Publish a record.
 
-        A pod that comes back after a broken request, here or at another replica, has lost records in between: then only
-        its end record, which holds the whole answer, is of use.
+        A pod that reconnects after a broken request, here or from another replica, has lost records in between. Then only
+        its end record is published, because that holds the whole answer.
         """
         if record["type"] == "started" and record.get("resumed"):
-            self._whole = False
-        if self._whole or record["type"] in END_RECORDS:
-            self._board.publish(self._key, record)
+            self._is_complete = False
+        if self._is_complete or record["type"] in END_RECORDS:
+            self._broker.publish(self._key, record)
 
     def close(self) -> None:
-        """The request is over."""
-        self._line.streams.discard(self)
-        self._board.forget_idle(self._key)
+        """Detach from the topic when the request is over."""
+        self._topic.publishers.discard(self)
+        self._broker.forget_unused(self._key)
 
 
 class RunBroker:
-    """All runs that somebody follows, or brings records of, in this process."""
+    """The topics of all runs that have a subscriber or a publisher in this process."""
 
     def __init__(self) -> None:
-        self._lines: defaultdict[Key, _Topic] = defaultdict(_Topic)
+        self._topics: defaultdict[Key, _Topic] = defaultdict(_Topic)
         self._headers: dict[Key, dict[str, str]] = {}
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._lines
+        return key in self._topics
 
     @contextmanager
-    def keeping(self, key: Key, headers: dict[str, str]) -> Iterator[None]:
-        """Hold a caller's headers for the model until the run that is made in here has ended: they are kept nowhere else."""
-        mine = bool(headers) and key not in self._headers  # else they are of the caller who made the run before
-        if mine:
+    def holding_headers(self, key: Key, headers: dict[str, str]) -> Iterator[None]:
+        """Hold a caller's headers for the model from the creation of its run to the run's end. They are stored nowhere else.
+
+        The body of this context creates the run; if it fails, the headers are dropped.
+        """
+        is_first = (
+            bool(headers) and key not in self._headers
+        )  # headers already held are those of the run's first caller
+        if is_first:
             self._headers[key] = headers
         try:
             yield
         except BaseException:
-            if mine:
+            if is_first:
                 self.drop_headers(key)
             raise
 
     def headers(self, key: Key) -> dict[str, str] | None:
-        """The headers of a run's caller; None: they are not here."""
+        """Return the headers of a run's caller, or None where this process does not hold them."""
         return self._headers.get(key)
 
     def drop_headers(self, key: Key) -> None:
-        """The run needs them no more."""
+        """Forget the headers of a run's caller."""
         self._headers.pop(key, None)
 
-    def followed(self) -> list[Key]:
-        """The runs that somebody waits for."""
-        return [key for key, line in self._lines.items() if line.followers]
+    def subscribed(self) -> list[Key]:
+        """Return the runs that have a subscriber."""
+        return [key for key, topic in self._topics.items() if topic.subscribers]
 
-    def waiting(self) -> int:
-        """How many runs somebody waits for whose pod has brought no record here."""
-        return sum(1 for line in self._lines.values() if line.followers and not line.history)
+    def count_waiting(self) -> int:
+        """Count the runs that have a subscriber, and whose pod has sent no record here yet."""
+        return sum(1 for topic in self._topics.values() if topic.subscribers and not topic.history)
 
-    def wanted(self, key: Key) -> bool:
-        """Whether a run is to go on for the sake of somebody here."""
-        return key in self._lines and any(follower.wants for follower in self._lines[key].followers)
+    def has_caller(self, key: Key) -> bool:
+        """Return whether a caller here still waits for a run."""
+        return key in self._topics and any(subscriber.is_caller for subscriber in self._topics[key].subscribers)
 
-    def follow(self, key: Key, *, wants: bool = True) -> Subscriber:
-        """Wait for a run's records, those included that came before."""
-        line = self._lines[key]
-        follower = Subscriber(key, self, wants=wants)
-        for record in line.history:
-            follower.receive(record)
-        line.followers.add(follower)
-        return follower
+    def subscribe(self, key: Key, *, is_caller: bool = True) -> Subscriber:
+        """Subscribe to a run's records, including those published before."""
+        topic = self._topics[key]
+        subscriber = Subscriber(key, self, is_caller=is_caller)
+        for record in topic.history:
+            subscriber.deliver(record)
+        topic.subscribers.add(subscriber)
+        return subscriber
 
-    def unfollow(self, follower: Subscriber) -> None:
-        """The opposite of ``follow``."""
-        if follower.key in self._lines:
-            self._lines[follower.key].followers.discard(follower)
-            self.forget_idle(follower.key)
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """End a subscription."""
+        if subscriber.key in self._topics:
+            self._topics[subscriber.key].subscribers.discard(subscriber)
+            self.forget_unused(subscriber.key)
 
-    def note(self, run: AgentRun) -> None:
-        """How a run is in the cluster, if somebody follows it: its pod need not wait for it to be read again."""
-        if run.key in self._lines:
-            self._lines[run.key].run = run
+    def remember(self, run: AgentRun) -> None:
+        """Keep a run as the cluster has it, if its topic exists, so that its pod's request need not read it again."""
+        if run.key in self._topics:
+            self._topics[run.key].run = run
 
-    def noted(self, key: Key) -> AgentRun | None:
-        """A run as it was noted last; None where it is not known, or may have changed since."""
-        line = self._lines.get(key)
-        return line.run if line is not None and not line.stopped else None
+    def remembered(self, key: Key) -> AgentRun | None:
+        """Return a run as it was remembered last, or None where it is unknown or has been stopped since."""
+        topic = self._topics.get(key)
+        return topic.run if topic is not None and not topic.stopped else None
 
-    def open(self, key: Key, pod: str) -> Publisher | None:
-        """Bring records of a run; None when another pod already does."""
-        line = self._lines[key]
-        if line.pod not in (None, pod):
+    def open_publisher(self, key: Key, pod: str) -> Publisher | None:
+        """Return a publisher for a pod's request, or None when another pod has published records of this run."""
+        topic = self._topics[key]
+        if topic.pod not in (None, pod):
             return None
-        line.pod = pod
-        return Publisher(key, line, self)
+        topic.pod = pod
+        return Publisher(key, topic, self)
 
     def publish(self, key: Key, record: Record) -> None:
-        """Hand a record to all followers of a run; after the end record nothing more reaches them."""
-        line = self._lines.get(key)
-        if line is None or line.ended:
+        """Deliver a record to all subscribers of a run. After the end record nothing more is delivered."""
+        topic = self._topics.get(key)
+        if topic is None or topic.ended:
             return
-        line.history.append(record)
-        for follower in line.followers:
-            follower.receive(record)
+        topic.history.append(record)
+        for subscriber in topic.subscribers:
+            subscriber.deliver(record)
 
     def stop(self, key: Key) -> None:
-        """Tell the pod that brings records of this run that nobody wants them any more; it is told once, whoever says it again."""
-        line = self._lines.get(key)
-        if line is not None and not line.stopped:
-            line.stopped = True
-            for stream in line.streams:
-                stream.stop()
+        """Stop the publishers of a run, because nobody wants its remaining records. Further calls do nothing."""
+        topic = self._topics.get(key)
+        if topic is not None and not topic.stopped:
+            topic.stopped = True
+            for publisher in topic.publishers:
+                publisher.stop()
 
-    def speaks(self, key: Key) -> bool:
-        """Whether records of a run have come here."""
-        return key in self._lines and bool(self._lines[key].history)
+    def has_records(self, key: Key) -> bool:
+        """Return whether records of a run have been published here."""
+        return key in self._topics and bool(self._topics[key].history)
 
-    def forget_idle(self, key: Key) -> None:
-        """Drop a run that nobody follows and no pod speaks of."""
-        line = self._lines.get(key)
-        if line is not None and not line.followers and not line.streams:
-            del self._lines[key]
+    def forget_unused(self, key: Key) -> None:
+        """Delete a topic that has neither subscriber nor publisher."""
+        topic = self._topics.get(key)
+        if topic is not None and not topic.subscribers and not topic.publishers:
+            del self._topics[key]

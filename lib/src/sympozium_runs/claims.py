@@ -1,4 +1,4 @@
-"""Runs for idle pods: a pod is taken, a run that names it is made, and the pod gets the run. A run without one is made as well."""
+"""Claims of idle pods for runs: a run is created for a claimed pod that it names, or without one, and the pod is bound to it."""
 
 import contextlib
 from collections.abc import Coroutine
@@ -7,7 +7,7 @@ from typing import Any
 from sympozium_api import effective
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.run import AgentRun
+from sympozium_api.run import AgentRun, Claim
 from sympozium_runs.background_writes import BackgroundWrites
 from sympozium_runs.idle_pods import IdlePods, Key, Poll
 from sympozium_runs.run_queue import RunQueue
@@ -15,83 +15,95 @@ from sympozium_runs.run_store import RunStore
 
 
 class Claims:
-    """Who gives the idle pods of this replica away."""
+    """Claims and binds the idle pods of this replica."""
 
-    def __init__(self, store: RunStore, idle: IdlePods, queue: RunQueue, later: BackgroundWrites) -> None:
+    def __init__(self, store: RunStore, idle: IdlePods, queue: RunQueue, background_writes: BackgroundWrites) -> None:
         self._store = store
         self._idle = idle
         self._queue = queue
-        self._later = later
+        self._background_writes = background_writes
 
     async def create(self, instance: SympoziumInstance, manifest: dict[str, Any]) -> AgentRun:
-        """Make a run: for an idle pod, which gets it at once, or for one that the operator makes."""
+        """Create a run: for an idle pod, which is bound to it at once, or for a pod that the operator creates."""
         namespace = instance.metadata.namespace
-        poll = self._take(instance)
+        poll = self._claim(instance)
         if poll is None:
             return await self._store.create(namespace, manifest)
         try:
             manifest["spec"]["claim"] = poll.claim.model_dump(by_alias=True)
             run = await self._store.create(namespace, manifest)
         except ApiError:
-            poll.put_back()
+            poll.release()
             raise
         except BaseException:
-            poll.retire()  # the run may have been made, and names it
+            poll.discard()  # the run may have been created, and names this pod
             raise
-        if not poll.give(run, instance):
-            self._later.spawn(self._later.retry(run.key, lambda: self._store.decide_start(run, {"start": "cold"})))
+        if not poll.bind(run, instance):
+            start_cold = self._background_writes.retry(run.key, lambda: self._store.decide_start(run, "cold"))
+            self._background_writes.spawn(start_cold)
         return run
 
-    def offer(self, run: AgentRun) -> None:
-        """A run was just made: without a caller at any replica, it may have an idle pod of ours."""
-        goes_on = run.status.job_name is None and not run.spec.cancel
-        if goes_on and effective.is_claimable(run) and self._idle.any:
-            self._later.spawn(self._unless_refused(self._give(run)))
+    def on_run_created(self, run: AgentRun) -> None:
+        """Claim an idle pod for a run that was just created without one, and that no caller at any replica waits for."""
+        can_start = run.status.job_name is None and not run.spec.cancel
+        if can_start and effective.is_claimable(run) and self._idle.any_claimable:
+            self._background_writes.spawn(self._unless_refused(self._claim_for(run)))
 
-    async def _unless_refused(self, giving: Coroutine[Any, Any, None]) -> None:
-        with contextlib.suppress(ApiError, ApiUnavailable):  # then it starts cold
-            await giving
-
-    def observe(self, run: AgentRun) -> None:
-        """Take note of a run as it is in the cluster."""
+    def on_run_change(self, run: AgentRun) -> None:
+        """Follow a run as the cluster has it; bind the pod that it names, where that pod waits here."""
         if run.ended:
             self._idle.forget(run.key)
             return
-        self._idle.observe(run)
-        if run.spec.claim and run.status.start is None and (poll := self._idle.take_named(run.spec.claim.pod_name)):
-            self._later.spawn(self._unless_refused(self._give_named(run, poll)))
+        self._idle.on_run_change(run)
+        if run.spec.claim and run.status.start is None and (poll := self._idle.claim_pod(run.spec.claim.pod_name)):
+            self._background_writes.spawn(self._unless_refused(self._bind_named(run, poll)))
 
     def forget(self, key: Key) -> None:
-        """A run is open no more."""
+        """Forget a run that is no longer open."""
         self._idle.forget(key)
 
-    def _take(self, instance: SympoziumInstance) -> Poll | None:
-        """A pod for a run that has its place in the queue already."""
-        return self._idle.take(instance) if self._queue.held <= instance.spec.max_concurrent_runs else None
+    def _claim(self, instance: SympoziumInstance) -> Poll | None:
+        """Claim a pod for a run that already has its slot in the queue, unless the run would exceed ``maxConcurrentRuns``."""
+        return self._idle.claim(instance) if self._queue.used <= instance.spec.max_concurrent_runs else None
 
-    async def _give(self, run: AgentRun) -> None:
-        """Give a run to an idle pod that nobody made it for. Whoever says first how it starts, one of us or the operator, is right."""
+    async def _unless_refused(self, binding: Coroutine[Any, Any, None]) -> None:
+        with contextlib.suppress(ApiError, ApiUnavailable):  # the run then starts cold
+            await binding
+
+    async def _claim_for(self, run: AgentRun) -> None:
+        """Claim a pod for a run that names none. The first writer of the run's start, a replica or the operator, wins."""
         instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
-        poll = self._take(instance)
+        poll = self._claim(instance)
         if poll is None:
             return
-        named = {"start": "warm", "jobName": poll.claim.job_name, "podName": poll.claim.pod_name}
-        await self._decide(run, instance, poll, named)
+        await self._bind_or_discard(run, instance, poll, poll.claim)
 
-    async def _give_named(self, run: AgentRun, poll: Poll) -> None:
-        """Give a run to the pod that it names, and that waits here: the replica that named it has not noticed that the pod left."""
+    async def _bind_named(self, run: AgentRun, poll: Poll) -> None:
+        """Bind a run to the pod that it names and that waits here: the replica that named it has not noticed that the pod left."""
         try:
             instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
         except BaseException:
-            poll.retire()
+            poll.discard()
             raise
-        await self._decide(run, instance, poll, {"start": "warm"})
+        await self._bind_or_discard(run, instance, poll, None)
 
-    async def _decide(self, run: AgentRun, instance: SympoziumInstance, poll: Poll, status: dict[str, Any]) -> None:
+    async def _bind_or_discard(
+        self, run: AgentRun, instance: SympoziumInstance, poll: Poll, claim: Claim | None
+    ) -> None:
         try:
-            decided = await self._store.decide_start(run, status)
+            await bind_if_first(self._store, poll, run, instance, claim)
         except BaseException:
-            poll.retire()  # nobody knows whether the run is this pod's now
+            poll.discard()  # it is unknown whether the run is this pod's
             raise
-        if not decided or not poll.give(run, instance):
-            poll.put_back()
+
+
+async def bind_if_first(
+    store: RunStore, poll: Poll, run: AgentRun, instance: SympoziumInstance, claim: Claim | None = None
+) -> None:
+    """Write that a run starts warm, and bind the pod to it; release the pod where another start was written before.
+
+    ``claim`` is written as well, for a run that names no pod. After an ApiError or ApiUnavailable the poll is still open,
+    because it is unknown whether the run is this pod's.
+    """
+    if not await store.decide_start(run, "warm", claim) or not poll.bind(run, instance):
+        poll.release()

@@ -1,7 +1,7 @@
-"""The idle pods of an instance that wait at this replica for a run. No I/O.
+"""The idle pods of an instance whose long poll this replica holds. No I/O.
 
-A pod waits in a request, its poll, at one replica at a time, and does one task in its life: so who holds its poll alone decides
-what it is given, and a run that names the pod needs no other lock.
+A pod polls one replica at a time and works on one run in its life. So the replica that holds a pod's poll alone decides which
+run the pod is bound to, and a run that names the pod needs no other lock.
 """
 
 import asyncio
@@ -19,182 +19,183 @@ Key = tuple[str, str]
 """Namespace and name of a run."""
 
 POLL_SECONDS = 25.0
-"""How long a poll is held: then the pod asks again, perhaps at another replica."""
+"""How long a poll is held. Then the pod polls again, perhaps at another replica."""
 LOST_SECONDS = 2.0
-"""For how long a pod that lost its replica is not given away: a run that names it may be on its way to us."""
+"""How long a pod that lost its replica is not claimable, because a run that names it may be about to be seen here."""
 
 
 @dataclass(frozen=True)
-class Given:
-    """The run that a pod is to do, and its instance."""
+class Binding:
+    """The run that a pod is bound to, and the run's instance."""
 
     run: AgentRun
     instance: SympoziumInstance
 
 
-class NotGiven(Enum):
-    """How else a poll ends."""
+class Unbound(Enum):
+    """Answers to a poll that binds the pod to no run."""
 
-    AGAIN = "again"
-    """There was nothing to do: the pod is to ask again."""
-    UNWANTED = "unwanted"
-    """The pod is to end."""
+    POLL_AGAIN = "poll again"
+    """There is no run for the pod yet."""
+    EXIT = "exit"
+    """The pod will get no run."""
 
 
 class Poll:
-    """One request in which an idle pod waits. Whoever took it gives it a run, puts it back, or retires it."""
+    """One request of an idle pod. Whoever claims it binds the pod to a run, releases it, or discards it."""
 
     def __init__(self, pod: str) -> None:
         self.pod = pod
         self.claim = Claim(job_name=names.job_of_pod(pod), pod_name=pod)
-        self.is_taken = False
-        self._left = False
-        self._answer: asyncio.Future[Given | NotGiven] = asyncio.get_running_loop().create_future()
+        self.is_claimed = False
+        self._disconnected = False
+        self._answer: asyncio.Future[Binding | Unbound] = asyncio.get_running_loop().create_future()
 
     @property
     def is_open(self) -> bool:
-        """Whether the pod still waits in it."""
+        """Whether the poll has no answer yet."""
         return not self._answer.done()
 
-    def give(self, run: AgentRun, instance: SympoziumInstance) -> bool:
-        """Hand a run to the pod; False: it has left, without any task, and this one will never reach it."""
-        if self._left:
+    def bind(self, run: AgentRun, instance: SympoziumInstance) -> bool:
+        """Bind the pod to a run. Return False if the pod has left without a run: this one will never reach it."""
+        if self._disconnected:
             return False
-        self._settle(Given(run, instance))
+        self._settle(Binding(run, instance))
         return True
 
-    def put_back(self) -> None:
-        """There is no run for the pod after all: it asks again."""
-        self._settle(NotGiven.AGAIN)
+    def release(self) -> None:
+        """Give up the claim: there is no run for the pod, and it polls again."""
+        self._settle(Unbound.POLL_AGAIN)
 
-    def retire(self) -> None:
-        """The pod is of no more use, or nobody knows whether a run names it: it ends."""
-        self._settle(NotGiven.UNWANTED)
+    def discard(self) -> None:
+        """Let the pod exit, because its template is outdated or a run may name it that it cannot be bound to."""
+        self._settle(Unbound.EXIT)
 
-    def leave(self) -> None:
-        """The pod has closed the connection."""
-        self._left = True
-        self._settle(NotGiven.AGAIN)
+    def disconnect(self) -> None:
+        """Settle the poll because the pod has closed the connection."""
+        self._disconnected = True
+        self._settle(Unbound.POLL_AGAIN)
 
-    async def wait(self, seconds: float) -> Given | NotGiven:
-        """What the pod is answered; while somebody has taken it the time does not count."""
+    async def wait(self, seconds: float) -> Binding | Unbound:
+        """Wait for the answer. A poll that is claimed is answered by its claimant, however long that takes."""
         await asyncio.wait({self._answer}, timeout=seconds)
-        if not self.is_taken:
-            self._settle(NotGiven.AGAIN)
+        if not self.is_claimed:
+            self._settle(Unbound.POLL_AGAIN)
         return await self._answer
 
-    def _settle(self, answer: Given | NotGiven) -> None:
+    def _settle(self, answer: Binding | Unbound) -> None:
         if not self._answer.done():
             self._answer.set_result(answer)
 
 
 class IdlePods:
-    """All polls at this replica, and which pods the instance's open runs name."""
+    """All polls at this replica, and the pods that the instance's open runs name."""
 
     def __init__(self, address: str, metrics: AgentApiMetrics) -> None:
         self.address = address
-        """Base URL of this replica's runs surface."""
+        """Base URL of this replica's agent API."""
         self._metrics = metrics
-        self._waiting: dict[str, Poll] = {}
-        """By pod, the one that waits longest first."""
-        self._named: dict[str, Key] = {}
-        self._asked: dict[asyncio.Future[Key], str] = {}
-        """By who asks, for which pod: a pod may ask again before it is noticed that it left."""
+        self._claimable: dict[str, Poll] = {}
+        """By pod; the one that has waited longest comes first."""
+        self._run_by_pod: dict[str, Key] = {}
+        """The open run that names a pod."""
+        self._lookups: dict[asyncio.Future[Key], str] = {}
+        """The pod whose run each lookup waits for. A pod may look up again before its disconnect is noticed."""
         self._generation: str | None = None
         self._is_draining = False
-        metrics.idle.set_function(lambda: len(self._waiting))
+        metrics.idle.set_function(lambda: len(self._claimable))
 
     @contextmanager
     def poll(self, pod: str) -> Iterator[Poll]:
-        """A pod asks, and is not given away until it is ``offered``."""
+        """Hold a pod's poll, which is not claimable before ``make_claimable``."""
         poll = Poll(pod)
         try:
             yield poll
         finally:
-            poll.leave()
-            if self._waiting.get(pod) is poll:
-                del self._waiting[pod]
+            poll.disconnect()
+            if self._claimable.get(pod) is poll:
+                del self._claimable[pod]
 
     @property
-    def any(self) -> bool:
-        """Whether a pod waits here."""
-        return bool(self._waiting)
+    def any_claimable(self) -> bool:
+        """Whether a pod here can be claimed."""
+        return bool(self._claimable)
 
     def drain(self) -> None:
-        """The replica is to go: its pods ask again, and reach another one."""
+        """Answer all polls because the replica shuts down: the pods poll again, and reach another replica."""
         self._is_draining = True
-        for poll in self._waiting.values():
-            poll.put_back()
-        self._waiting.clear()
+        for poll in self._claimable.values():
+            poll.release()
+        self._claimable.clear()
 
-    def offer(self, poll: Poll) -> None:
-        """From now on the pod may be taken, if it is one of those that the instance wants."""
+    def make_claimable(self, poll: Poll) -> None:
+        """Let a pod be claimed, if it is of the instance's current generation."""
         if self._is_draining:
-            poll.put_back()
-        elif self.wants(poll.pod):
-            self._waiting[poll.pod] = poll
+            poll.release()
+        elif self.is_current(poll.pod):
+            self._claimable[poll.pod] = poll
         else:
-            poll.retire()
+            poll.discard()
 
-    def wants(self, pod: str) -> bool:
-        """Whether a pod is of the generation that the instance has now."""
+    def is_current(self, pod: str) -> bool:
+        """Return whether a pod is of the instance's current generation."""
         return names.idle_generation(pod) == self._generation
 
-    def expect(self, instance: SympoziumInstance) -> None:
-        """Take note of what idle pods are made from now; those of another generation end."""
+    def on_instance_change(self, instance: SympoziumInstance) -> None:
+        """Take over the instance's generation of idle pods, and discard pods of others."""
         pool = instance.status.warm_pool
         self._generation = pool.generation if pool else None
-        for pod, poll in list(self._waiting.items()):
-            if not self.wants(pod):
-                del self._waiting[pod]
-                poll.retire()
+        for pod, poll in list(self._claimable.items()):
+            if not self.is_current(pod):
+                del self._claimable[pod]
+                poll.discard()
 
-    def take(self, instance: SympoziumInstance) -> Poll | None:
-        """A pod for a run of the instance, as this was read; None: there is none here, or the spec is newer than the pool."""
+    def claim(self, instance: SympoziumInstance) -> Poll | None:
+        """Claim a pod for a run of the instance as it was read. Return None if there is none, or the spec is newer than the pool."""
         if instance.status.warm_pool is None:
             return None
         settled = instance.status.observed_generation == instance.metadata.generation
         if settled and instance.status.warm_pool.generation == self._generation:
-            while self._waiting:
-                if poll := self.take_named(next(iter(self._waiting))):
+            while self._claimable:
+                if poll := self.claim_pod(next(iter(self._claimable))):
                     self._metrics.claimed.inc()
                     return poll
         self._metrics.missed.inc()
         return None
 
-    def take_named(self, pod: str) -> Poll | None:
-        """The poll of this pod, if it waits here."""
-        poll = self._waiting.pop(pod, None)
+    def claim_pod(self, pod: str) -> Poll | None:
+        """Claim this pod, if it can be claimed here."""
+        poll = self._claimable.pop(pod, None)
         if poll is None or not poll.is_open:
             return None
-        poll.is_taken = True
+        poll.is_claimed = True
         return poll
 
-    def observe(self, run: AgentRun) -> None:
-        """Take note of a run that has not ended."""
+    def on_run_change(self, run: AgentRun) -> None:
+        """Remember which pod an open run names, and answer the lookups of that pod."""
         pod = run.claimed_pod
-        if pod is not None and self._named.get(pod) != run.key:
-            self._named[pod] = run.key
-            for asked, by in self._asked.items():
-                if by == pod and not asked.done():
-                    asked.set_result(run.key)
+        if pod is not None and self._run_by_pod.get(pod) != run.key:
+            self._run_by_pod[pod] = run.key
+            for lookup, looked_up in self._lookups.items():
+                if looked_up == pod and not lookup.done():
+                    lookup.set_result(run.key)
         elif run.spec.claim and pod is None:
-            self._named.pop(run.spec.claim.pod_name, None)
+            self._run_by_pod.pop(run.spec.claim.pod_name, None)
 
     def forget(self, key: Key) -> None:
-        """A run has ended or is gone."""
-        for pod in [pod for pod, named_by in self._named.items() if named_by == key]:
-            del self._named[pod]
+        """Forget a run that has ended or is gone."""
+        for pod in [pod for pod, run in self._run_by_pod.items() if run == key]:
+            del self._run_by_pod[pod]
 
     async def run_of(self, pod: str, within: float = LOST_SECONDS) -> Key | None:
-        """The open run that names a pod, as soon as one is seen."""
-        if pod in self._named:
-            return self._named[pod]
-        asked: asyncio.Future[Key] = asyncio.get_running_loop().create_future()
-        self._asked[asked] = pod
+        """Return the open run that names a pod, as soon as it is seen, or None after ``within`` seconds."""
+        if pod in self._run_by_pod:
+            return self._run_by_pod[pod]
+        lookup: asyncio.Future[Key] = asyncio.get_running_loop().create_future()
+        self._lookups[lookup] = pod
         try:
-            return await asyncio.wait_for(asked, within)
+            return await asyncio.wait_for(lookup, within)
         except TimeoutError:
             return None
         finally:
-            del self._asked[asked]
+            del self._lookups[lookup]

@@ -1,4 +1,4 @@
-"""Who calls the runs surface: a pod's projected service-account token, verified offline (rule 5)."""
+"""Identity of the agent API's callers: a pod's projected service-account token, verified offline (rule 5)."""
 
 import time
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from sympozium_runs import pod_access_log
 
 _ALGORITHMS = ["RS256", "ES256", "ES384", "ES512", "PS256", "EdDSA"]
 _REFETCH_SECONDS = 10.0
-"""A token with an unknown key makes us fetch the cluster's keys again, but not more often than this."""
+"""Shortest time between two fetches of the cluster's keys, which a token with an unknown key causes."""
 
 
 @dataclass(frozen=True)
 class Pod:
-    """The pod that a verified token was issued to."""
+    """The pod of a verified token."""
 
     namespace: str
     name: str
@@ -41,16 +41,16 @@ class PodTokens:
         self._fetched_at = float("-inf")
 
     async def caller(self, request: Request) -> Pod:
-        """The pod that sends a request, noted in its state. Raises Forbidden and ApiUnavailable."""
+        """Return the pod that sends a request, and add it to the request's state. Raises Forbidden and ApiUnavailable."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise Forbidden("a pod's token is missing")
+            raise Forbidden("the pod's token is missing")
         pod = await self.pod(token)
         pod_access_log.state_of(request).pod = pod.name
         return pod
 
     async def pod(self, token: str) -> Pod:
-        """The pod behind a token. Raises Forbidden, and ApiUnavailable when the keys cannot be fetched."""
+        """Return the pod that a token was issued to. Raises Forbidden, and ApiUnavailable when the keys cannot be fetched."""
         try:
             key = await self._key(jwt.get_unverified_header(token).get("kid", ""))
             claims = jwt.decode(
@@ -67,9 +67,9 @@ class PodTokens:
 
     async def _key(self, key_id: str) -> jwt.PyJWK:
         if key_id not in self._keys and self._clock() - self._fetched_at >= _REFETCH_SECONDS:
-            found = await self._client.raw("/openid/v1/jwks")
+            key_set = await self._client.raw("/openid/v1/jwks")
             self._issuer = (await self._client.raw("/.well-known/openid-configuration"))["issuer"]
-            self._keys = {key["kid"]: jwt.PyJWK(key) for key in found["keys"]}
+            self._keys = {key["kid"]: jwt.PyJWK(key) for key in key_set["keys"]}
             self._fetched_at = self._clock()
         if key_id not in self._keys:
             raise Forbidden("token refused: it is signed with a key that the cluster does not know")

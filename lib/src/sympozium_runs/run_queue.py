@@ -1,34 +1,34 @@
-"""The runs of an instance that have not ended, by API key, and whether another one may come: bounded, and fair among keys. No I/O."""
+"""The open runs of an instance by API key, and whether it takes another one: bounded, and fair among keys. No I/O."""
 
 from collections.abc import Callable, Iterator
 from itertools import chain
 
 
 class QueueFull(Exception):
-    """There is no place for another run of this key."""
+    """The instance has no slot for another run of this key."""
 
 
 class RunQueue:
-    """The places of one instance: ``maxConcurrentRuns`` and ``maxQueuedRuns`` together (rule 9).
+    """The slots of one instance: ``maxConcurrentRuns`` and ``maxQueuedRuns`` together (rule 9).
 
-    Where several keys share them, a key that already holds as many as are free gets no more. So whatever one key asks for, it
-    leaves places to the others, and nobody has to know who the others are or how many (decision 0026).
+    Where several keys share the slots, a key that already uses as many as are free gets no more. So no key can take all
+    slots, whatever it asks for, and nobody needs to know how many other keys there are (decision 0026).
     """
 
     def __init__(self, *, shared: Callable[[], bool] = lambda: False) -> None:
         self._shared = shared
         self._open: dict[str, str] = {}
         """The key of each run that is known to be in the cluster."""
-        self._coming: dict[str, str] = {}
-        """The key of each run that this process makes, and has not yet seen there."""
+        self._reserved: dict[str, str] = {}
+        """The key of each run that this process creates and has not yet seen in the cluster."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     @property
-    def held(self) -> int:
-        """Places that are taken: by runs in the cluster, and by those that this process makes."""
-        return len(self._open) + len(self._coming)
+    def used(self) -> int:
+        """Slots used by runs in the cluster and by those that this process creates."""
+        return len(self._open) + len(self._reserved)
 
     def __contains__(self, run: str) -> bool:
         return run in self._open
@@ -37,28 +37,28 @@ class RunQueue:
         return iter(self._open)
 
     def add(self, run: str, key_id: str) -> None:
-        """A run is in the cluster, and has not ended."""
-        self._coming.pop(run, None)
+        """Add a run that is in the cluster and has not ended."""
+        self._reserved.pop(run, None)
         self._open[run] = key_id
 
     def remove(self, run: str) -> None:
-        """A run has ended, or is gone."""
+        """Remove a run that has ended or is gone."""
         self._open.pop(run, None)
 
-    def enter(self, run: str, key_id: str, places: int) -> None:
-        """Take one of so many places for a run that is about to be made. Raises QueueFull; a run that has its place needs no other."""
-        if run in self._open or run in self._coming:
+    def reserve(self, run: str, key_id: str, slots: int) -> None:
+        """Reserve one of ``slots`` for a run that is about to be created. Raises QueueFull unless the run has its slot already."""
+        if run in self._open or run in self._reserved:
             return
-        if self._is_full(key_id, places):
+        if self._is_full(key_id, slots):
             raise QueueFull
-        self._coming[run] = key_id
+        self._reserved[run] = key_id
 
-    def leave(self, run: str) -> None:
-        """Give up a place that was taken, unless the run has been seen in the cluster since: then it is held until it ends."""
-        self._coming.pop(run, None)
+    def release(self, run: str) -> None:
+        """Release a reserved slot. A run that has been seen in the cluster since then keeps its slot until it ends."""
+        self._reserved.pop(run, None)
 
-    def _is_full(self, key_id: str, places: int) -> bool:
-        free = places - self.held
-        if free <= 0 or self.held < free or not self._shared():
+    def _is_full(self, key_id: str, slots: int) -> bool:
+        free = slots - self.used
+        if free <= 0 or self.used < free or not self._shared():
             return free <= 0
-        return sum(holder == key_id for holder in chain(self._open.values(), self._coming.values())) >= free
+        return sum(holder == key_id for holder in chain(self._open.values(), self._reserved.values())) >= free

@@ -1,4 +1,4 @@
-"""What a caller asks, and the AgentRun that it becomes. Pure."""
+"""A caller's request for a run, and the AgentRun that it becomes. Pure."""
 
 import hashlib
 import json
@@ -18,39 +18,39 @@ from sympozium_api.trace_context import TraceContext
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a caller asks an instance's agent."""
+    """A caller's request to an instance's agent."""
 
     body: dict[str, Any]
     """An OpenAI chat completion body."""
     source: str
-    """Which door it came through: ``web-proxy``, ``mcp``, ``api``."""
+    """Interface that the request came through: ``web-proxy``, ``mcp``, ``api``."""
     key_id: str
     """Name of the caller's API key, never the key."""
     idempotency_key: str | None = None
     request_id: str | None = None
     trace: TraceContext | None = None
-    """Below which span the run's call of the model belongs."""
+    """Context of the span that the run's call of the model belongs below."""
     model: str | None = None
-    """The model that answers; None: the instance's own."""
+    """Model to use; None: the instance's own."""
     wait_seconds: float | None = None
-    """How long the caller waits; then it gets an error, and a run for which nobody else waits is cancelled."""
-    asked: dict[str, Any] | None = None
-    """What the caller itself sent, where ``body`` was made from it: an Idempotency-Key stands for this."""
+    """Seconds that the caller waits. Then it gets an error, and a run that no other caller waits for is cancelled."""
+    original_body: dict[str, Any] | None = None
+    """Body that the caller sent, where ``body`` was made from it. An Idempotency-Key belongs to this body."""
     response: dict[str, Any] | None = None
-    """What the run keeps for its caller beside the conversation."""
+    """Fields that the run keeps for its caller beside the conversation."""
     background: bool = False
-    """Whether the run goes on without its caller."""
+    """Whether the run continues after its caller leaves."""
     forwarded: dict[str, str] = field(default_factory=dict, repr=False)
-    """The caller's headers that go to the model, with this run only; they are not written anywhere."""
+    """Caller's headers to send to the model, with this run only. They are not stored anywhere."""
 
     @cached_property
     def digest(self) -> str:
-        """A hash of what was asked, by which a second request with the same Idempotency-Key is told from another one."""
-        asked = json.dumps(self.asked or self.body, sort_keys=True)
-        return hashlib.sha256(asked.encode()).hexdigest()
+        """Hash of the body, by which a repeated request is told from another request with the same Idempotency-Key."""
+        body = json.dumps(self.original_body or self.body, sort_keys=True)
+        return hashlib.sha256(body.encode()).hexdigest()
 
     def manifest(self, instance: SympoziumInstance, name: str, *, reply_to: str, now: datetime) -> dict[str, Any]:
-        """The AgentRun of this name. ``reply_to``: base URL of the runs surface of the replica that has the caller."""
+        """Return the AgentRun of this name. ``reply_to``: base URL of the agent API of the replica that has the caller."""
         return {
             "apiVersion": names.API_VERSION,
             "kind": "AgentRun",
@@ -74,23 +74,25 @@ class RunRequest:
                 "mode": "task",
                 "request": self.body,
                 **({"response": self.response} if self.response else {}),
-                **self._otherwise(instance),
+                **self._overrides(instance),
             },
         }
 
-    def _otherwise(self, instance: SympoziumInstance) -> dict[str, Any]:
-        """What the request wants otherwise than the instance has it."""
-        agent, found = instance.spec.agents.default, dict[str, Any]()
+    def _overrides(self, instance: SympoziumInstance) -> dict[str, Any]:
+        """Return the fields of the spec in which the request differs from its instance."""
+        agent, overrides = instance.spec.agents.default, dict[str, Any]()
         if self.model not in (None, agent.model):
-            found["model"] = {"model": self.model}
-        nobody_else = self.idempotency_key is None
-        if self.wait_seconds is not None and nobody_else and self.wait_seconds < seconds(agent.run_timeout):
-            found["timeout"] = f"{math.ceil(self.wait_seconds)}s"  # should this replica, and its timer, be gone by then
-        return found
+            overrides["model"] = {"model": self.model}
+        is_only_caller = self.idempotency_key is None
+        if self.wait_seconds is not None and is_only_caller and self.wait_seconds < seconds(agent.run_timeout):
+            overrides["timeout"] = (
+                f"{math.ceil(self.wait_seconds)}s"  # in case this replica, and its timer, are gone by then
+            )
+        return overrides
 
 
 def run_name(instance: SympoziumInstance, key_id: str, idempotency_key: str | None) -> str:
-    """Picked before the first attempt to create the run, so that a repeated attempt finds it (rule 6)."""
+    """Return the run's name, which is chosen before the first attempt to create it, so that a repeated attempt finds it (rule 6)."""
     prefix = instance.metadata.name
     if idempotency_key is None:
         return f"{prefix}-{secrets.token_hex(6)}"

@@ -1,4 +1,4 @@
-"""Watch an instance's runs, so that one that ends elsewhere, or before its pod speaks, reaches its caller as well."""
+"""Watch of an instance's runs, so that a run that ends elsewhere, or before its pod's first record, still reaches its caller."""
 
 import asyncio
 from typing import Protocol
@@ -12,25 +12,25 @@ from sympozium_runs.run_queue import RunQueue
 from sympozium_runs.run_store import RunStore
 from sympozium_runs.runs import Runs
 
-_AGAIN_SECONDS = 0.5
+_RETRY_SECONDS = 0.5
 
 
-class Newcomer(Protocol):
-    """Who is told of each run when it is seen for the first time."""
+class NewRunCallback(Protocol):
+    """Callback for each run when it is seen for the first time."""
 
     def __call__(self, run: AgentRun, /, *, began_before: bool) -> None:
-        """``began_before``: it stood in the first list, so it was made before the watch began. These come oldest first."""
+        """Take a run; ``began_before``: it was created before the watch began. Such runs come first, the oldest at the head."""
 
 
-def _ignored(_: AgentRun, /, *, began_before: bool) -> None:
+def _ignore(_: AgentRun, /, *, began_before: bool) -> None:
     pass
 
 
 class RunWatch:
-    """Follows the AgentRuns of one instance that have not ended, and keeps their queue.
+    """Follows the open AgentRuns of one instance, and keeps their queue.
 
-    Ended runs are not watched: they are many, and each may hold a megabyte. A run that ends leaves the selection; only if
-    somebody still waits for it is it read once more.
+    Ended runs are not watched, because they are many and each may hold a megabyte. A run that ends leaves the selection, and
+    is read once more only if somebody still waits for it.
     """
 
     def __init__(
@@ -40,69 +40,70 @@ class RunWatch:
         instance: str,
         *,
         store: RunStore,
-        board: RunBroker,
+        broker: RunBroker,
         runs: Runs,
         queue: RunQueue,
-        newcomer: Newcomer = _ignored,
+        on_new_run: NewRunCallback = _ignore,
     ) -> None:
         self._client = client
         self._namespace = namespace
         self._selectors = {"fieldSelector": f"spec.agentRef={instance},{NOT_ENDED}"}
         self._store = store
-        self._board = board
+        self._broker = broker
         self._runs = runs
-        self._newcomer = newcomer
+        self._on_new_run = on_new_run
         self._queue = queue
         self.synced = False
 
     async def run(self) -> None:
-        """Watch without end."""
+        """Watch until cancelled."""
         async for event in watch(self._client, RUNS, self._namespace, **self._selectors):
             if isinstance(event, Snapshot):
-                await self._relisted([AgentRun.model_validate(item) for item in event.items])
+                await self._on_snapshot([AgentRun.model_validate(item) for item in event.items])
             elif event.deleted:
-                await self._left(event.object["metadata"]["name"])
+                await self._on_closed(event.object["metadata"]["name"])
             else:
-                self._seen(AgentRun.model_validate(event.object))
+                self._on_open(AgentRun.model_validate(event.object))
 
-    async def _relisted(self, found: list[AgentRun]) -> None:
-        """After a gap: what is not in the list may have ended or gone meanwhile, or may only just be being created."""
-        listed = {run.key for run in found}
-        gone = {(self._namespace, name) for name in self._queue} - listed
-        for _, name in gone:
-            await self._left(name)
-        for key in set(self._board.followed()) - listed - gone:
-            await self._look(key, was_seen=False)
-        for run in sorted(found, key=lambda run: run.metadata.creation_timestamp):
-            self._seen(run)
+    async def _on_snapshot(self, runs: list[AgentRun]) -> None:
+        """Catch up after a gap: a run that is not listed may have ended or been deleted, or its creation may still be under way."""
+        listed = {run.key for run in runs}
+        closed = {(self._namespace, name) for name in self._queue} - listed
+        for _, name in closed:
+            await self._on_closed(name)
+        for key in set(self._broker.subscribed()) - listed - closed:
+            await self._read(key, was_seen=False)
+        for run in sorted(runs, key=lambda run: run.metadata.creation_timestamp):
+            self._on_open(run)
         self.synced = True
 
-    def _seen(self, run: AgentRun) -> None:
+    def _on_open(self, run: AgentRun) -> None:
         if run.spec.mode == "task":
             if run.metadata.name not in self._queue:
                 self._queue.add(run.metadata.name, run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""))
-                self._newcomer(run, began_before=not self.synced)
-                self._runs.observe_new(run)
-            self._runs.observe(run)
+                self._on_new_run(run, began_before=not self.synced)
+                self._runs.on_created(run)
+            self._runs.on_change(run)
 
-    async def _left(self, name: str) -> None:
-        """A run has ended, or was deleted."""
+    async def _on_closed(self, name: str) -> None:
+        """Take a run that has ended or was deleted out of the queue."""
+        key = (self._namespace, name)
         self._queue.remove(name)
-        self._runs.observe_closed((self._namespace, name))
-        if (self._namespace, name) in self._board:
-            await self._look((self._namespace, name), was_seen=True)
+        self._runs.on_closed(key)
+        if key in self._broker:
+            await self._read(key, was_seen=True)
 
-    async def _look(self, key: Key, *, was_seen: bool) -> None:
-        """Read a run that somebody waits for, however long the API server is away."""
+    async def _read(self, key: Key, *, was_seen: bool) -> None:
+        """Read a run that somebody waits for, however long the API server is unreachable."""
         while True:
             try:
-                self._runs.observe(await self._store.get(*key))
+                self._runs.on_change(await self._store.get(*key))
             except ApiUnavailable:
-                await asyncio.sleep(_AGAIN_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
                 continue
             except ApiError as error:
                 if not error.not_found:
                     raise
                 if was_seen:
-                    self._runs.observe_deleted(key)
+                    self._runs.on_deleted(key)
             return

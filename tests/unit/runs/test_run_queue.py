@@ -21,7 +21,7 @@ def takes(queue: RunQueue, key_id: str, *, of: int) -> bool:
     """Whether a run of this key comes in, if there are so many places."""
     name = f"{key_id}-next-{len(queue)}"
     try:
-        queue.enter(name, key_id, of)
+        queue.reserve(name, key_id, of)
     except QueueFull:
         return False
     queue.add(name, key_id)
@@ -71,27 +71,27 @@ def test_it_is_never_longer_than_allowed_however_many_keys_there_are() -> None:
 
 def test_runs_that_are_being_made_count_as_well() -> None:
     queue = RunQueue()
-    queue.enter("one", "a", 2)
-    queue.enter("two", "a", 2)
+    queue.reserve("one", "a", 2)
+    queue.reserve("two", "a", 2)
     assert not takes(queue, "a", of=2)
-    queue.leave("one")
+    queue.release("one")
     assert takes(queue, "a", of=2)
 
 
 def test_callers_of_one_run_take_one_place() -> None:
     queue = RunQueue()
-    queue.enter("one", "a", 1)
-    queue.enter("one", "a", 1)
+    queue.reserve("one", "a", 1)
+    queue.reserve("one", "a", 1)
     queue.add("one", "a")
-    queue.enter("one", "a", 1)
+    queue.reserve("one", "a", 1)
     assert len(queue) == 1
 
 
 def test_a_run_that_was_seen_holds_its_place_until_it_ends_whoever_leaves() -> None:
     queue = RunQueue()
-    queue.enter("one", "a", 1)
+    queue.reserve("one", "a", 1)
     queue.add("one", "a")
-    queue.leave("one")
+    queue.release("one")
     assert not takes(queue, "a", of=1)
     queue.remove("one")
     assert takes(queue, "a", of=1)
@@ -99,7 +99,7 @@ def test_a_run_that_was_seen_holds_its_place_until_it_ends_whoever_leaves() -> N
 
 def test_a_run_that_came_and_ended_while_it_was_made_holds_none() -> None:
     queue = RunQueue()
-    queue.enter("one", "a", 1)
+    queue.reserve("one", "a", 1)
     queue.add("one", "a")
     queue.remove("one")
     assert takes(queue, "a", of=1)

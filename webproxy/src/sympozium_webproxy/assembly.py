@@ -80,7 +80,7 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
         tracing=tracing,
     )
     context.metrics.bind(
-        open_runs=context.open_runs, waiting=parts.broker.waiting, others=parts.agent_api_metrics.registry
+        open_runs=context.open_runs, waiting=parts.broker.count_waiting, others=parts.agent_api_metrics.registry
     )
     return WebProxy(
         context=context,
@@ -94,7 +94,7 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
 def _run_parts(client: Client, settings: WebProxySettings, clock: Clock, keys: BearerKeys) -> _RunParts:
     metrics = AgentApiMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
     store, broker, idle = RunStore(client, clock), RunBroker(), IdlePods(settings.reply_to, metrics)
-    instance_cache = InstanceCache(idle.expect)
+    instance_cache = InstanceCache(idle.on_instance_change)
     queue = RunQueue(shared=lambda: len(keys.ids) > 1 or instance_cache.oauth() is not None)
     runs = Runs(store, broker, queue, clock, idle=idle)
     return _RunParts(store, broker, idle, queue, runs, instance_cache, metrics)
@@ -109,10 +109,10 @@ def _run_watch(
         settings.namespace,
         settings.instance,
         store=parts.store,
-        board=parts.broker,
+        broker=parts.broker,
         runs=parts.runs,
         queue=parts.queue,
-        newcomer=usage.charge,
+        on_new_run=usage.charge,
     )
 
 

@@ -17,7 +17,7 @@ class RunMetricsObserver:
         self._streamed = streamed
         self._seen: set[str] = set()
 
-    def see(self, record: Record) -> None:
+    def on_record(self, record: Record) -> None:
         """Measure a record."""
         self.span.on_record(record)
         kind = record["type"]

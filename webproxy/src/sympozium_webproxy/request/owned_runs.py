@@ -12,7 +12,7 @@ from sympozium_api import names
 from sympozium_api.client import ApiError
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state
-from sympozium_runs.runs import Handle
+from sympozium_runs.runs import RunHandle
 from sympozium_webproxy import context
 from sympozium_webproxy.request.start import api_away
 
@@ -35,7 +35,7 @@ async def run(request: Request, name: str) -> AgentRun | None:
     return found if found and _is_own(request, found) else None
 
 
-async def follow(request: Request, name: str) -> Handle | None:
+async def follow(request: Request, name: str) -> RunHandle | None:
     """Return a handle that follows a run; None if this key has no run of that name. Raises Refusal 503."""
     handle = await _read(context.of(request).runs.follow, request, name)
     if handle is None or _is_own(request, handle.run):
@@ -44,7 +44,7 @@ async def follow(request: Request, name: str) -> Handle | None:
     return None
 
 
-async def wait(handle: Handle, timeout_seconds: float) -> None:
+async def wait(handle: RunHandle, timeout_seconds: float) -> None:
     """Wait for a run's end, at most ``timeout_seconds``."""
     if not handle.run.ended and timeout_seconds:
         with contextlib.suppress(TimeoutError):
@@ -52,7 +52,7 @@ async def wait(handle: Handle, timeout_seconds: float) -> None:
                 await handle.end()
 
 
-async def end(request: Request, handle: Handle) -> None:
+async def end(request: Request, handle: RunHandle) -> None:
     """Cancel a run unless it has ended, and wait a while for its end. Raises Refusal 503."""
     await cancel(request, handle.run)
     await wait(handle, _CANCEL_SECONDS)

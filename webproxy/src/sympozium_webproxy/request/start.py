@@ -12,7 +12,7 @@ from sympozium_http.refusal import Refusal
 from sympozium_runs.run_queue import QueueFull
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.run_tracing import RunFacts, RunSpan
-from sympozium_runs.runs import Handle, KeyReused
+from sympozium_runs.runs import KeyReused, RunHandle
 from sympozium_webproxy import context
 from sympozium_webproxy.instance_cache import ServedInstance
 from sympozium_webproxy.run_metrics_observer import RunMetricsObserver
@@ -26,7 +26,7 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-async def start(request: Request, served: ServedInstance, run: RunRequest, *, streamed: bool) -> Handle:
+async def start(request: Request, served: ServedInstance, run: RunRequest, *, streamed: bool) -> RunHandle:
     """Create a request's run, or find it by its Idempotency-Key, and measure it. Raises Refusal 400, 413, 422, 429, 50x."""
     facts = RunFacts.of(served.instance, run.key_id, model=run.model)
     state = request_state.of(request)
@@ -45,7 +45,7 @@ async def start(request: Request, served: ServedInstance, run: RunRequest, *, st
         seen.close()
         raise
     seen.span.set_run(handle.name)
-    handle.observe(seen)
+    handle.attach(seen)
     state.log_fields["run"] = handle.name
     return handle
 
@@ -56,7 +56,7 @@ def _forwarded(request: Request, served: ServedInstance) -> dict[str, str]:
     return {name: value for name, value in request.headers.items() if name in wanted}
 
 
-async def _made(request: Request, served: ServedInstance, run: RunRequest) -> Handle:
+async def _made(request: Request, served: ServedInstance, run: RunRequest) -> RunHandle:
     try:
         with api_away():
             return await context.of(request).runs.start(served.instance, run)

@@ -9,7 +9,7 @@ from mcp_types import CallToolResult
 from sympozium_api.agent_protocol import End
 from sympozium_http.refusal import Refusal
 from sympozium_runs.run_request import RunRequest
-from sympozium_runs.runs import Handle
+from sympozium_runs.runs import RunHandle
 from sympozium_webproxy import context
 from sympozium_webproxy.instance_cache import ServedInstance
 from sympozium_webproxy.protocol.mcp import results, tasks
@@ -56,7 +56,7 @@ async def ask(ctx: Ctx, served: ServedInstance, call: Ask, *, as_task: bool) -> 
         handle.close()
 
 
-async def _tell_progress(session: ServerSession, handle: Handle) -> End:
+async def _tell_progress(session: ServerSession, handle: RunHandle) -> End:
     """Report a run's text as it comes, progress being the number of characters so far, and return the end record."""
     told = 0
     while True:
@@ -98,7 +98,7 @@ async def _as_it_is(caller: Caller, name: str) -> CallToolResult:
     run = await owned_runs.run(caller.http, name)
     if run is None:
         return _no_such_run(name)
-    return results.of_run(run, works=context.of(caller.http).runs.works(run))
+    return results.of_run(run, works=context.of(caller.http).runs.has_started(run))
 
 
 def _no_such_run(name: str) -> CallToolResult:

@@ -29,7 +29,7 @@ from mcp_types import (
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, is_version_at_least
 
 from sympozium_runs.run_request import run_name
-from sympozium_runs.runs import Handle
+from sympozium_runs.runs import RunHandle
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import jsonrpc, results, sessions, stream_position
 from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId
@@ -221,7 +221,7 @@ def _work(caller: Caller, session: Session, asked: JSONRPCRequest) -> Work:
 
 
 async def _heed(caller: Caller, session: Session, said: JSONRPCMessage) -> None:
-    """Handle a message that gets no answer: only a cancellation asks for anything."""
+    """RunHandle a message that gets no answer: only a cancellation asks for anything."""
     if isinstance(said, JSONRPCNotification) and said.method == "notifications/cancelled":
         await _cancel(caller, session, cancelled_request_id_from_params(said.params))
 
@@ -276,7 +276,7 @@ async def _resumed(request: Request, caller: Caller, session: Session, place: St
     return _answer(request, work, close=handle.close)
 
 
-async def _rest(handle: Handle, session: Session, place: StreamPosition, sink: Sink) -> JsonRpcResponse:
+async def _rest(handle: RunHandle, session: Session, place: StreamPosition, sink: Sink) -> JsonRpcResponse:
     """Send what the client does not have yet. If the run's pod sends its records to another replica, that is only the end."""
     told = 0
     while True:

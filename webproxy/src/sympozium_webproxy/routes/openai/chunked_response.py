@@ -7,7 +7,7 @@ from fastapi import Request, Response
 
 from sympozium_api.agent_protocol import Delta, Done, Record
 from sympozium_http import request_state, sse
-from sympozium_runs.runs import Handle
+from sympozium_runs.runs import RunHandle
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.protocol.openai.bodies import JsonObject
@@ -51,7 +51,7 @@ class ChunkFrames:
 
 def respond(
     request: Request,
-    handle: Handle,
+    handle: RunHandle,
     headers: dict[str, str],
     *,
     whole: Callable[[Done], JsonObject],

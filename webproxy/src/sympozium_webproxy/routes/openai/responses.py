@@ -11,7 +11,7 @@ from sympozium_api.run import AgentRun
 from sympozium_http import request_state, sse
 from sympozium_http.refusal import Refusal
 from sympozium_runs.run_request import RunRequest
-from sympozium_runs.runs import Handle
+from sympozium_runs.runs import RunHandle
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import bodies, responses_items, responses_object, responses_request
 from sympozium_webproxy.protocol.openai.chat import DONE
@@ -48,7 +48,7 @@ async def create_response(request: Request) -> Response:
         "web-proxy",
         key_id,
         idempotency_key(request),
-        asked=params.body,
+        original_body=params.body,
         response=kept,
         background=params.background,
         model=model,
@@ -154,7 +154,7 @@ def _frames(events: list[dict[str, Any]]) -> bytes:
 
 
 def _stream(
-    request: Request, handle: Handle, headers: Mapping[str, str], *, at_once: bool, after: int = -1
+    request: Request, handle: RunHandle, headers: Mapping[str, str], *, at_once: bool, after: int = -1
 ) -> StreamedResponse:
     parts = context.of(request)
     events = ResponseEvents(responses_object.response(handle.run), after=after)
@@ -163,7 +163,7 @@ def _stream(
         ResponseFrames(
             events,
             at_once=at_once,
-            works=parts.runs.works(handle.run),
+            works=parts.runs.has_started(handle.run),
             ended_at=lambda: _ended_at(request, handle.run),
         ),
         headers,
@@ -188,7 +188,7 @@ async def _earlier(
     return conversation, found.get
 
 
-async def _follow(request: Request, response_id: str) -> Handle:
+async def _follow(request: Request, response_id: str) -> RunHandle:
     """Return a handle that follows a response of the caller. Raises Refusal 404."""
     await authenticate(request)
     name = responses_object.run_of(response_id)
@@ -224,7 +224,7 @@ def _not_found(response_id: str) -> Refusal:
 
 
 def _now(request: Request, run: AgentRun) -> dict[str, Any]:
-    return responses_object.as_it_is(run, works=context.of(request).runs.works(run))
+    return responses_object.as_it_is(run, works=context.of(request).runs.has_started(run))
 
 
 def _ended_at(request: Request, run: AgentRun) -> int:

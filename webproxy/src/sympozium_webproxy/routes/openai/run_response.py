@@ -12,7 +12,7 @@ from sympozium_api.agent_protocol import Done, Record
 from sympozium_http import disconnect, raw_response, sse
 from sympozium_http.refusal import Refusal
 from sympozium_runs.broker import ClientDisconnected
-from sympozium_runs.runs import Handle
+from sympozium_runs.runs import RunHandle
 from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.run_failure import refusal_of
 
@@ -20,7 +20,7 @@ from sympozium_webproxy.run_failure import refusal_of
 class RunResponse(Response):
     """Response that follows a run to its end. A client disconnect cancels the run (rule 7)."""
 
-    def __init__(self, handle: Handle, headers: Mapping[str, str], *, began: float) -> None:
+    def __init__(self, handle: RunHandle, headers: Mapping[str, str], *, began: float) -> None:
         super().__init__()
         self._handle = handle
         self._own_headers = dict(headers)
@@ -29,7 +29,7 @@ class RunResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
         try:
-            with disconnect.calls(receive, self._handle.leave):
+            with disconnect.calls(receive, self._handle.disconnect):
                 await self._answer(send)
         except ClientDisconnected:
             pass  # the client is gone; closing the handle cancels the run
@@ -54,7 +54,7 @@ class WholeResponse(RunResponse):
     """One JSON body at the run's end, made by ``told``."""
 
     def __init__(
-        self, handle: Handle, told: Callable[[Done], dict[str, Any]], headers: Mapping[str, str], *, began: float
+        self, handle: RunHandle, told: Callable[[Done], dict[str, Any]], headers: Mapping[str, str], *, began: float
     ) -> None:
         super().__init__(handle, headers, began=began)
         self._told = told
@@ -82,7 +82,7 @@ class StreamedResponse(RunResponse):
 
     def __init__(
         self,
-        handle: Handle,
+        handle: RunHandle,
         frames: Frames,
         headers: Mapping[str, str],
         *,

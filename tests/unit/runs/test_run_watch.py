@@ -36,7 +36,7 @@ def run(**status: object) -> Object:
 @dataclass
 class World:
     kubernetes: FakeKubernetes
-    board: RunBroker
+    broker: RunBroker
     watch: RunWatch
     queue: RunQueue
 
@@ -48,12 +48,12 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    kubernetes, board = FakeKubernetes(), RunBroker()
+    kubernetes, broker = FakeKubernetes(), RunBroker()
     store, queue = RunStore(kubernetes, FakeClock()), RunQueue()
-    runs = Runs(store, board, queue, FakeClock(), idle=IdlePods("http://here", AgentApiMetrics()))
-    watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, queue=queue)
+    runs = Runs(store, broker, queue, FakeClock(), idle=IdlePods("http://here", AgentApiMetrics()))
+    watch = RunWatch(kubernetes, "default", "demo", store=store, broker=broker, runs=runs, queue=queue)
     watching = asyncio.create_task(watch.run())
-    yield World(kubernetes, board, watch, queue)
+    yield World(kubernetes, broker, watch, queue)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
 
@@ -69,7 +69,7 @@ def goes(world: World) -> None:
 @pytest.mark.parametrize("missed", [False, True])
 @pytest.mark.parametrize(("happens", "record"), [(ends, "done"), (goes, "error")])
 async def test_its_end_is_told(world: World, missed: bool, happens: Callable[[World], None], record: str) -> None:
-    follower = world.board.follow(KEY)
+    subscriber = world.broker.subscribe(KEY)
     world.kubernetes.put(run())
     await world.has(open_runs=1)
 
@@ -77,36 +77,36 @@ async def test_its_end_is_told(world: World, missed: bool, happens: Callable[[Wo
         world.kubernetes.expire_watches()
     happens(world)
 
-    assert (await asyncio.wait_for(follower.end(), 5))["type"] == record
+    assert (await asyncio.wait_for(subscriber.end(), 5))["type"] == record
     await world.has(open_runs=0)
 
 
 async def test_a_run_that_came_and_ended_in_a_gap_is_told_too(world: World) -> None:
     await world.has(open_runs=0)
-    follower = world.board.follow(KEY)
+    subscriber = world.broker.subscribe(KEY)
     world.kubernetes.expire_watches()
     world.kubernetes.put(run(**ENDED))
-    assert (await asyncio.wait_for(follower.end(), 5))["type"] == "done"
+    assert (await asyncio.wait_for(subscriber.end(), 5))["type"] == "done"
 
 
 async def test_one_that_is_only_being_created_is_waited_for(world: World) -> None:
     await world.has(open_runs=0)
-    follower = world.board.follow(KEY)
+    subscriber = world.broker.subscribe(KEY)
     world.kubernetes.expire_watches()
-    assert await follower.next(patience=0.3) is None  # long enough for the list that follows
+    assert await subscriber.next(within=0.3) is None  # long enough for the list that follows
 
 
 async def test_an_api_server_that_is_away_is_asked_again(world: World) -> None:
-    follower = world.board.follow(KEY)
+    subscriber = world.broker.subscribe(KEY)
     world.kubernetes.put(run())
     await world.has(open_runs=1)
     world.kubernetes.refuse("get", RUNS, ApiUnavailable("away"))
     ends(world)
-    assert (await asyncio.wait_for(follower.end(), 5))["type"] == "done"
+    assert (await asyncio.wait_for(subscriber.end(), 5))["type"] == "done"
 
 
 async def test_who_asks_is_told_of_each_run_once_and_of_those_that_were_there_before_oldest_first() -> None:
-    kubernetes, board, queue = FakeKubernetes(), RunBroker(), RunQueue()
+    kubernetes, broker, queue = FakeKubernetes(), RunBroker(), RunQueue()
     store, told = RunStore(kubernetes, FakeClock()), list[tuple[str, bool]]()
 
     def newcomer(found: AgentRun, /, *, began_before: bool) -> None:
@@ -114,10 +114,12 @@ async def test_who_asks_is_told_of_each_run_once_and_of_those_that_were_there_be
 
     for name, created in (("a", "2026-01-01T00:00:02Z"), ("b", "2026-01-01T00:00:01Z")):
         kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": name, "creationTimestamp": created}})
-    runs = Runs(store, board, queue, FakeClock(), idle=IdlePods("http://here", AgentApiMetrics()))
-    watch = RunWatch(kubernetes, "default", "demo", store=store, board=board, runs=runs, queue=queue, newcomer=newcomer)
+    runs = Runs(store, broker, queue, FakeClock(), idle=IdlePods("http://here", AgentApiMetrics()))
+    watch = RunWatch(
+        kubernetes, "default", "demo", store=store, broker=broker, runs=runs, queue=queue, on_new_run=newcomer
+    )
     watching = asyncio.create_task(watch.run())
-    world = World(kubernetes, board, watch, queue)
+    world = World(kubernetes, broker, watch, queue)
     await world.has(open_runs=2)
     kubernetes.put(run())
     await world.has(open_runs=3)

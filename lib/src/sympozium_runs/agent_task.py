@@ -1,4 +1,4 @@
-"""What a pod is told to do: an AgentRun and its instance, turned into a task. Pure."""
+"""The task of an agent pod, made of an AgentRun and its instance. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,18 +10,18 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_api.trace_context import TraceContext
 
-_OURS = ("stream", "stream_options")
-"""Fields of a request that say how the caller is answered, not what the model is asked."""
+_ANSWER_FIELDS = ("stream", "stream_options")
+"""Fields of a request that say how the caller is answered. The model is not sent them."""
 
 
-class NoPlace(Exception):
-    """The run asks for what cannot be told to the model together with what the instance always says."""
+class NotSupported(Exception):
+    """The run asks for something that cannot be combined with the instance's system prompt or skills."""
 
 
 def build(
     run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill] = (), *, seconds_left: float
 ) -> Task:
-    """The task of a run in mode task; ``installed`` are the instance's skills. Raises NoPlace."""
+    """Return the task of a run in mode task; ``installed`` are the instance's skills. Raises NotSupported."""
     model = effective.model(instance, run)
     agent = instance.spec.agents.default
     trace = TraceContext.of_annotations(run.metadata.annotations)
@@ -39,28 +39,28 @@ def build(
     }
 
 
-def prospect(instance: SympoziumInstance) -> WarmupHints:
-    """What the tasks of runs that name no model of their own have in common."""
+def warmup_hints(instance: SympoziumInstance) -> WarmupHints:
+    """Return what the tasks of all runs without a model of their own have in common."""
     env = instance.spec.agents.default.env
     return {"baseURL": effective.model(instance).base_url, "env": env, "provider": OPENAI_COMPAT}
 
 
 def _request(run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill]) -> dict[str, Any]:
-    asked = run.spec.request or {"messages": [{"role": "user", "content": run.spec.task}]}
-    about = {name: value for name, value in asked.items() if name not in _OURS}
+    body = run.spec.request or {"messages": [{"role": "user", "content": run.spec.task}]}
+    for_model = {name: value for name, value in body.items() if name not in _ANSWER_FIELDS}
     prompt = _system_prompt(run.spec.system_prompt or instance.spec.memory.system_prompt, installed)
-    if "messages" not in asked and "prompt" in asked:
+    if "messages" not in body and "prompt" in body:
         if prompt:
-            raise NoPlace("a completion of a prompt has no place for the system prompt")
-        return about
-    messages = list(asked.get("messages", []))
+            raise NotSupported("a completion of a prompt has no place for the system prompt")
+        return for_model
+    messages = list(body.get("messages", []))
     if prompt:
         messages.insert(0, {"role": "system", "content": prompt})
-    return about | {"messages": messages}
+    return for_model | {"messages": messages}
 
 
 def _system_prompt(prompt: str | None, installed: Sequence[InstalledSkill]) -> str:
-    """One message, for there are models that take no second one: the prompt, then each skill under a heading of its own."""
+    """Return the prompt and each skill under its heading, in one message because some models accept no second system message."""
     parts = [prompt]
     for skill in installed:
         parts += [f"# Skill: {skill.name}", skill.description, installed_skills.standing_instructions(skill)]
