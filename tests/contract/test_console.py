@@ -50,7 +50,9 @@ def test_every_console_route_has_a_line_and_every_line_a_route(description: Obje
 
 
 def test_every_console_parameter_has_a_line(description: Object) -> None:
-    parameters = [found for operation in operations(description).values() for found in operation.get("parameters", [])]
+    parameters = [
+        parameter for operation in operations(description).values() for parameter in operation.get("parameters", [])
+    ]
     queried = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
     assert {"namespace", "limit", "continue"} <= queried
     assert queried <= words_in_first_cells(section())

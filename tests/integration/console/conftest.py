@@ -31,8 +31,8 @@ class Console:
     clock: FakeClock
     tokens: Path
 
-    async def asks(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        return await self.http.request(method, path, **request)
+    async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        return await self.http.request(method, path, **options)
 
     def instance(self, name: str = "demo") -> Object:
         return self.kubernetes.object(INSTANCES, name)

@@ -10,36 +10,36 @@ class TestAuthentication:
         self, console: Console, authorization: str
     ) -> None:
         for method, path in (("GET", "/api/v1/instances"), ("DELETE", DEMO), ("PATCH", f"{DEMO}?nonsense=1")):
-            refused = await console.asks(method, path, headers={"Authorization": authorization})
+            refused = await console.request(method, path, headers={"Authorization": authorization})
             assert error(refused, 401)["reason"] == "Unauthorized"
             assert refused.headers["www-authenticate"] == "Bearer"
         assert console.kubernetes.reads == []
         assert console.kubernetes.writes == []
 
     async def test_tokens_are_rotated_without_a_restart(self, console: Console) -> None:
-        assert (await console.asks("GET", DEMO)).status_code == 200
+        assert (await console.request("GET", DEMO)).status_code == 200
         (console.tokens / "token-new").write_text("fresh")
         (console.tokens / "token").unlink()
         console.clock.advance(2)
-        assert (await console.asks("GET", DEMO)).status_code == 401
-        assert (await console.asks("GET", DEMO, headers={"Authorization": "Bearer fresh"})).status_code == 200
+        assert (await console.request("GET", DEMO)).status_code == 401
+        assert (await console.request("GET", DEMO, headers={"Authorization": "Bearer fresh"})).status_code == 200
 
 
 class TestHealth:
     async def test_the_console_is_ready_while_the_api_server_answers(self, console: Console) -> None:
-        assert (await console.asks("GET", "/healthz")).json() == {"status": "ok"}
-        assert (await console.asks("GET", "/readyz")).json() == {"status": "ok"}
+        assert (await console.request("GET", "/healthz")).json() == {"status": "ok"}
+        assert (await console.request("GET", "/readyz")).json() == {"status": "ok"}
         console.kubernetes.documents.clear()
-        unready = await console.asks("GET", "/readyz")
+        unready = await console.request("GET", "/readyz")
         assert (unready.status_code, unready.json()["reason"]) == (503, "API server unreachable")
 
     async def test_a_draining_console_is_not_ready(self, console: Console) -> None:
         console.context.draining.set()
-        assert (await console.asks("GET", "/readyz")).json() == {"status": "unavailable", "reason": "draining"}
+        assert (await console.request("GET", "/readyz")).json() == {"status": "unavailable", "reason": "draining"}
 
     async def test_requests_are_counted_by_route_not_by_name(self, console: Console) -> None:
-        await console.asks("GET", DEMO)
-        text = (await console.asks("GET", "/metrics")).text
+        await console.request("GET", DEMO)
+        text = (await console.request("GET", "/metrics")).text
         sample = 'sympozium_http_requests_total{route="/api/v1/instances/{name}",status="200"} 1.0'
         assert sample in text
         assert "demo" not in text

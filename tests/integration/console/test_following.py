@@ -141,4 +141,4 @@ class TestEventStream:
             assert await stream.event() == ("status", {"phase": "Failed", "result": "Hello"})
 
     async def test_the_stream_of_an_absent_run_is_not_found(self, console: Console) -> None:
-        assert error(await console.asks("GET", "/api/v1/runs/absent/events"), 404)["reason"] == "NotFound"
+        assert error(await console.request("GET", "/api/v1/runs/absent/events"), 404)["reason"] == "NotFound"

@@ -11,7 +11,7 @@ from sympozium_api.resources import INSTANCES
 class TestReadingInstances:
     async def test_an_instance_is_the_stored_object_without_managed_fields(self, console: Console) -> None:
         console.kubernetes.put(instance() | {"metadata": {"name": "demo", "managedFields": [{"manager": "kubectl"}]}})
-        response = await console.asks("GET", DEMO)
+        response = await console.request("GET", DEMO)
         stored = console.instance()
         assert response.json()["spec"] == stored["spec"]
         assert "managedFields" not in response.text
@@ -19,11 +19,10 @@ class TestReadingInstances:
 
     async def test_pages_hold_every_instance_once_ordered_by_name(self, console: Console) -> None:
         for number in range(44):
-            found = instance() | {"metadata": {"name": f"i{number:02}", "namespace": "other"}}
-            console.kubernetes.put(found)
+            console.kubernetes.put(instance() | {"metadata": {"name": f"i{number:02}", "namespace": "other"}})
         listed, place, sizes = [], "", []
         while True:
-            response = await console.asks("GET", "/api/v1/instances", params={"limit": 30, "continue": place})
+            response = await console.request("GET", "/api/v1/instances", params={"limit": 30, "continue": place})
             page = response.json()
             assert page["kind"] == "SympoziumInstanceList"
             sizes.append(len(page["items"]))
@@ -37,36 +36,36 @@ class TestReadingInstances:
 
     async def test_an_omitted_or_empty_namespace_lists_all_namespaces(self, console: Console) -> None:
         console.kubernetes.put(instance() | {"metadata": {"name": "b", "namespace": "other"}})
-        found = {
-            query: len((await console.asks("GET", f"/api/v1/instances{query}")).json()["items"])
+        counts = {
+            query: len((await console.request("GET", f"/api/v1/instances{query}")).json()["items"])
             for query in ("", "?namespace=", "?namespace=other", "?namespace=none")
         }
-        assert list(found.values()) == [2, 2, 1, 0]
+        assert list(counts.values()) == [2, 2, 1, 0]
 
     async def test_an_absent_instance_is_not_found(self, console: Console) -> None:
-        assert error(await console.asks("GET", "/api/v1/instances/absent"), 404)["reason"] == "NotFound"
-        assert error(await console.asks("GET", f"{DEMO}?namespace=other"), 404)["reason"] == "NotFound"
-        assert error(await console.asks("GET", f"{DEMO}/web-endpoint?namespace=other"), 404)["reason"] == "NotFound"
+        assert error(await console.request("GET", "/api/v1/instances/absent"), 404)["reason"] == "NotFound"
+        assert error(await console.request("GET", f"{DEMO}?namespace=other"), 404)["reason"] == "NotFound"
+        assert error(await console.request("GET", f"{DEMO}/web-endpoint?namespace=other"), 404)["reason"] == "NotFound"
 
 
 class TestChangingInstances:
     async def test_a_patch_changes_fields_of_the_spec_and_keeps_the_others(self, console: Console) -> None:
         before = console.instance()["spec"]
-        response = await console.asks("PATCH", DEMO, json={"webEndpoint": {"enabled": True}, "maxQueuedRuns": 3})
+        response = await console.request("PATCH", DEMO, json={"webEndpoint": {"enabled": True}, "maxQueuedRuns": 3})
         assert response.status_code == 200
         assert response.json()["spec"]["webEndpoint"] == {**before["webEndpoint"], "enabled": True}
         assert console.instance()["spec"] == response.json()["spec"]
         assert console.instance()["spec"]["agents"] == before["agents"]
-        await console.asks("PATCH", DEMO, json={"maxQueuedRuns": None, "skills": []})
+        await console.request("PATCH", DEMO, json={"maxQueuedRuns": None, "skills": []})
         assert "maxQueuedRuns" not in console.instance()["spec"]
         assert console.instance()["spec"]["skills"] == []
 
     async def test_put_creates_and_then_replaces(self, console: Console) -> None:
-        made = await console.asks("PUT", "/api/v1/instances/fresh?namespace=other", json={"spec": SPEC})
+        made = await console.request("PUT", "/api/v1/instances/fresh?namespace=other", json={"spec": SPEC})
         assert made.status_code == 201
         assert made.json()["metadata"]["namespace"] == "other"
         body = made.json() | {"spec": SPEC | {"maxQueuedRuns": 7}}
-        replaced = await console.asks("PUT", "/api/v1/instances/fresh?namespace=other", json=body)
+        replaced = await console.request("PUT", "/api/v1/instances/fresh?namespace=other", json=body)
         assert replaced.status_code == 200
         assert replaced.headers["etag"] != made.headers["etag"]
         assert replaced.json()["spec"]["maxQueuedRuns"] == 7
@@ -75,44 +74,44 @@ class TestChangingInstances:
         """Finalizers and owners are not the console's to drop."""
         metadata = {"name": "demo", "finalizers": ["example.com/hold"], "labels": {"team": "a"}}
         console.kubernetes.put(instance() | {"metadata": metadata})
-        await console.asks("PUT", DEMO, json=(await console.asks("GET", DEMO)).json())
+        await console.request("PUT", DEMO, json=(await console.request("GET", DEMO)).json())
         assert console.instance()["metadata"]["finalizers"] == ["example.com/hold"]
         assert console.instance()["metadata"]["labels"] == {"team": "a"}
 
     async def test_delete_removes_an_instance(self, console: Console) -> None:
-        assert (await console.asks("DELETE", DEMO)).status_code == 204
+        assert (await console.request("DELETE", DEMO)).status_code == 204
         assert console.kubernetes.names(INSTANCES) == []
-        assert error(await console.asks("DELETE", DEMO), 404)["reason"] == "NotFound"
+        assert error(await console.request("DELETE", DEMO), 404)["reason"] == "NotFound"
 
 
 class TestOptimisticConcurrency:
     STALE = {"If-Match": '"0"'}
 
     async def test_a_change_to_an_older_resource_version_is_a_conflict(self, console: Console) -> None:
-        body = (await console.asks("GET", DEMO)).json()
-        await console.asks("PATCH", DEMO, json={"maxQueuedRuns": 1})
-        assert error(await console.asks("PUT", DEMO, json=body), 409)["reason"] == "Conflict"
+        body = (await console.request("GET", DEMO)).json()
+        await console.request("PATCH", DEMO, json={"maxQueuedRuns": 1})
+        assert error(await console.request("PUT", DEMO, json=body), 409)["reason"] == "Conflict"
         stale = {"resourceVersion": body["metadata"]["resourceVersion"], "maxQueuedRuns": 2}
-        assert error(await console.asks("PATCH", DEMO, json=stale), 409)["reason"] == "Conflict"
+        assert error(await console.request("PATCH", DEMO, json=stale), 409)["reason"] == "Conflict"
         assert console.instance()["spec"]["maxQueuedRuns"] == 1
 
     async def test_a_change_to_an_older_entity_tag_is_a_failed_precondition(self, console: Console) -> None:
-        current = (await console.asks("GET", DEMO)).headers["etag"]
+        current = (await console.request("GET", DEMO)).headers["etag"]
         for method, request in (("PUT", {"json": {"spec": SPEC}}), ("PATCH", {"json": {}}), ("DELETE", {})):
-            refused = await console.asks(method, DEMO, headers=self.STALE, **request)
+            refused = await console.request(method, DEMO, headers=self.STALE, **request)
             assert error(refused, 412)["reason"] == "PreconditionFailed"
             assert current in refused.json()["error"]["message"]
         assert console.kubernetes.writes == []
-        assert (await console.asks("DELETE", DEMO, headers={"If-Match": f'"0", {current}'})).status_code == 204
+        assert (await console.request("DELETE", DEMO, headers={"If-Match": f'"0", {current}'})).status_code == 204
 
     @pytest.mark.parametrize(("method", "verb"), [("PUT", "replace"), ("PATCH", "patch"), ("DELETE", "delete")])
     async def test_a_change_between_check_and_write_is_a_failed_precondition(
         self, console: Console, method: str, verb: str
     ) -> None:
-        current = (await console.asks("GET", DEMO)).headers["etag"]
+        current = (await console.request("GET", DEMO)).headers["etag"]
         console.kubernetes.meanwhile(verb, INSTANCES, lambda: console.kubernetes.put(instance(maxQueuedRuns=5)))
         request = {} if method == "DELETE" else {"json": {"spec": SPEC} if method == "PUT" else {"maxQueuedRuns": 6}}
-        assert error(await console.asks(method, DEMO, headers={"If-Match": current}, **request), 412)
+        assert error(await console.request(method, DEMO, headers={"If-Match": current}, **request), 412)
         assert console.instance()["spec"]["maxQueuedRuns"] == 5
 
     @pytest.mark.parametrize(("method", "verb"), [("PUT", "replace"), ("PATCH", "patch"), ("DELETE", "delete")])
@@ -120,30 +119,30 @@ class TestOptimisticConcurrency:
         reported = instance() | {"status": {"phase": "Running"}}
         console.kubernetes.meanwhile(verb, INSTANCES, lambda: console.kubernetes.put(reported))
         request = {} if method == "DELETE" else {"json": {"spec": SPEC} if method == "PUT" else {"maxQueuedRuns": 6}}
-        done = await console.asks(method, DEMO, headers={"If-Match": "*"}, **request)
+        done = await console.request(method, DEMO, headers={"If-Match": "*"}, **request)
         assert done.status_code < 300, done.text
 
     async def test_an_operators_status_write_never_fails_a_put_without_a_version(self, console: Console) -> None:
         reported = instance() | {"status": {"phase": "Running"}}
         console.kubernetes.meanwhile("replace", INSTANCES, lambda: console.kubernetes.put(reported))
-        replaced = await console.asks("PUT", DEMO, json={"spec": SPEC})
+        replaced = await console.request("PUT", DEMO, json={"spec": SPEC})
         assert replaced.status_code == 200
         assert console.instance()["spec"] == SPEC
         assert console.instance()["status"] == {"phase": "Running"}
 
     async def test_preconditions_on_existence_are_checked(self, console: Console) -> None:
         body = {"json": {"spec": SPEC}}
-        assert error(await console.asks("PUT", DEMO, headers={"If-None-Match": "*"}, **body), 412)
+        assert error(await console.request("PUT", DEMO, headers={"If-None-Match": "*"}, **body), 412)
         absent = "/api/v1/instances/absent"
-        assert error(await console.asks("PUT", absent, headers={"If-Match": "*"}, **body), 412)
+        assert error(await console.request("PUT", absent, headers={"If-Match": "*"}, **body), 412)
         gone = {"json": {"metadata": {"resourceVersion": "7"}, "spec": SPEC}}
-        assert error(await console.asks("PUT", absent, **gone), 409)
-        assert (await console.asks("PUT", absent, headers={"If-None-Match": "*"}, **body)).status_code == 201
-        assert (await console.asks("PUT", absent, headers={"If-Match": "*"}, **body)).status_code == 200
+        assert error(await console.request("PUT", absent, **gone), 409)
+        assert (await console.request("PUT", absent, headers={"If-None-Match": "*"}, **body)).status_code == 201
+        assert (await console.request("PUT", absent, headers={"If-Match": "*"}, **body)).status_code == 200
 
     @pytest.mark.parametrize("headers", [{"If-Match": "123"}, {"If-Match": ""}, {"If-None-Match": '"1"'}])
     async def test_a_malformed_precondition_is_refused(self, console: Console, headers: dict[str, str]) -> None:
-        refused = error(await console.asks("PUT", DEMO, headers=headers, json={"spec": SPEC}), 400)
+        refused = error(await console.request("PUT", DEMO, headers=headers, json={"spec": SPEC}), 400)
         assert refused["fields"][0]["field"] in headers
 
 
@@ -159,9 +158,9 @@ async def test_the_web_endpoint_combines_spec_and_reported_status(console: Conso
         "conditions": [],
     }
     console.kubernetes.put(instance(skills=[]))
-    assert (await console.asks("GET", f"{DEMO}/web-endpoint")).json() == off
-    await console.asks("PATCH", DEMO, json={"webEndpoint": {"enabled": True}})
-    assert (await console.asks("GET", f"{DEMO}/web-endpoint")).json() == off | {"enabled": True}
+    assert (await console.request("GET", f"{DEMO}/web-endpoint")).json() == off
+    await console.request("PATCH", DEMO, json={"webEndpoint": {"enabled": True}})
+    assert (await console.request("GET", f"{DEMO}/web-endpoint")).json() == off | {"enabled": True}
 
     condition: Object = {"type": "WebEndpointReady", "status": "True", "reason": "Serving", "message": ""}
     condition |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 2}
@@ -175,5 +174,5 @@ async def test_the_web_endpoint_combines_spec_and_reported_status(console: Conso
     }
     status = {"phase": "Serving", "webEndpoint": reported, "conditions": [condition]}
     console.kubernetes.put(instance() | {"status": status})
-    on = (await console.asks("GET", f"{DEMO}/web-endpoint")).json()
+    on = (await console.request("GET", f"{DEMO}/web-endpoint")).json()
     assert on == reported | {"phase": "Serving", "conditions": [condition]}

@@ -32,7 +32,7 @@ class TestWrongRequests:
         ],
     )
     async def test_an_unknown_or_wrong_parameter_is_named(self, console: Console, path: str, named: str) -> None:
-        refused = error(await console.asks("GET", path), 400)
+        refused = error(await console.request("GET", path), 400)
         assert [field["field"] for field in refused["fields"]] == [named]
         assert named in refused["message"]
         assert console.kubernetes.reads == []
@@ -55,7 +55,7 @@ class TestWrongRequests:
     async def test_an_unknown_or_wrong_field_is_named(
         self, console: Console, method: str, body: Object, status: int, named: str
     ) -> None:
-        refused = error(await console.asks(method, DEMO, json=body), status)
+        refused = error(await console.request(method, DEMO, json=body), status)
         assert [field["field"] for field in refused["fields"]] == [named]
         assert len(refused["message"]) < 200
         assert console.kubernetes.writes == []
@@ -63,20 +63,20 @@ class TestWrongRequests:
     @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b"[" * 50_000, b'{"a": NaN}', b'{"a": "\\ud800"}', b""])
     async def test_a_body_that_is_not_a_json_object_is_refused(self, console: Console, content: bytes) -> None:
         headers = {"Content-Type": "application/json"}
-        assert error(await console.asks("PATCH", DEMO, content=content, headers=headers), 400)
+        assert error(await console.request("PATCH", DEMO, content=content, headers=headers), 400)
 
     async def test_a_body_over_the_limit_or_of_another_media_type_is_refused(self, console: Console) -> None:
         large = {"memory": {"systemPrompt": "x" * 70_000}}
-        assert error(await console.asks("PATCH", DEMO, json=large), 413)
+        assert error(await console.request("PATCH", DEMO, json=large), 413)
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        assert error(await console.asks("PUT", DEMO, content=b"{}", headers=form), 415)
+        assert error(await console.request("PUT", DEMO, content=b"{}", headers=form), 415)
         merge = {"Content-Type": "application/merge-patch+json"}
-        patched = await console.asks("PATCH", DEMO, content=b'{"maxQueuedRuns": 2}', headers=merge)
+        patched = await console.request("PATCH", DEMO, content=b'{"maxQueuedRuns": 2}', headers=merge)
         assert patched.status_code == 200
 
     async def test_an_unknown_route_is_refused_in_the_same_shape(self, console: Console) -> None:
-        assert error(await console.asks("GET", "/api/v1/nothing"), 404)["reason"] == "NotFound"
-        refused = await console.asks("DELETE", "/api/v1/instances")
+        assert error(await console.request("GET", "/api/v1/nothing"), 404)["reason"] == "NotFound"
+        refused = await console.request("DELETE", "/api/v1/instances")
         assert error(refused, 405)["reason"] == "MethodNotAllowed"
         assert refused.headers["allow"] == "GET"
 
@@ -96,14 +96,14 @@ PARAMETERS = st.sampled_from(["namespace", "limit", "continue", "instance", "pha
 async def test_no_request_causes_an_internal_error(console: Console, data: st.DataObject) -> None:
     """Every request to a described route is answered as described, or refused in the one shape of refusals."""
     console.kubernetes.put(run("w1", phase="Succeeded"))
-    description = (await console.asks("GET", "/openapi.json")).json()
+    description = (await console.request("GET", "/openapi.json")).json()
     path = data.draw(st.sampled_from(sorted(description["paths"])))
     method = data.draw(st.sampled_from(sorted(description["paths"][path])))
     fields = data.draw(st.dictionaries(FIELDS, VALUES, max_size=3))
     body = {"json": {"spec": fields} if method == "put" else fields} if method in ("put", "patch") else {}
     address = path.replace("{name}", quote(data.draw(WORDS), safe=""))
     query = data.draw(st.dictionaries(PARAMETERS, WORDS, max_size=2))
-    response = await console.asks(method.upper(), address, params=query, **body)
+    response = await console.request(method.upper(), address, params=query, **body)
     assert response.status_code < 500, response.text
     if response.status_code >= 400:
         error(response, response.status_code)
@@ -117,7 +117,7 @@ class TestRefusalsByKubernetes:
         self, console: Console, status: int, reason: str
     ) -> None:
         console.kubernetes.refuse("list", INSTANCES, api_error(status, reason, "in its own words"))
-        refused = error(await console.asks("GET", "/api/v1/instances"), status)
+        refused = error(await console.request("GET", "/api/v1/instances"), status)
         assert (refused["reason"], refused["message"]) == (reason, "in its own words")
 
     async def test_an_unreachable_api_server_is_a_503_with_retry_after(self, console: Console) -> None:
@@ -127,6 +127,6 @@ class TestRefusalsByKubernetes:
             ("list", RUNS, "GET", "/api/v1/runs"),
         ):
             console.kubernetes.refuse(verb, kind, ApiUnavailable("connection refused"))
-            refused = await console.asks(method, path, **({"json": {}} if method == "PATCH" else {}))
+            refused = await console.request(method, path, **({"json": {}} if method == "PATCH" else {}))
             assert error(refused, 503)["reason"] == "ServiceUnavailable"
             assert int(refused.headers["retry-after"]) > 0

@@ -10,14 +10,14 @@ from sympozium_api import names
 class TestRuns:
     @pytest.fixture(autouse=True)
     def _runs(self, console: Console) -> None:
-        for found in (
+        for stored in (
             run("w1", phase="Succeeded"),
             run("w2", phase="Running"),
             run("k1", instance="other"),
             run("k2", phase="Pending", namespace="space"),
             run("demo-web-endpoint", phase="Serving", mode="server"),
         ):
-            console.kubernetes.put(found)
+            console.kubernetes.put(stored)
 
     @pytest.mark.parametrize(
         ("query", "expected"),
@@ -35,7 +35,7 @@ class TestRuns:
     async def test_a_list_holds_the_runs_that_match_the_query(
         self, console: Console, query: str, expected: list[str]
     ) -> None:
-        listed = (await console.asks("GET", f"/api/v1/runs{query}")).json()
+        listed = (await console.request("GET", f"/api/v1/runs{query}")).json()
         assert [item["metadata"]["name"] for item in listed["items"]] == expected
 
     async def test_a_list_omits_content_and_a_single_run_has_it(self, console: Console) -> None:
@@ -43,11 +43,11 @@ class TestRuns:
         made = run("w1", phase="Succeeded") | {"metadata": {"name": "w1", "annotations": applied}}
         made["spec"]["response"], made["status"]["details"] = {"asked": {"metadata": {}}}, {"service_tier": "flex"}
         console.kubernetes.put(made)
-        listed = (await console.asks("GET", "/api/v1/runs?phase=Succeeded")).json()["items"][0]
+        listed = (await console.request("GET", "/api/v1/runs?phase=Succeeded")).json()["items"][0]
         assert listed["metadata"]["annotations"] == {"kept": "yes"}
         assert listed["spec"] == {"agentRef": "demo", "mode": "task"}
         assert listed["status"] == {"phase": "Succeeded"}
-        one = (await console.asks("GET", "/api/v1/runs/w1")).json()
+        one = (await console.request("GET", "/api/v1/runs/w1")).json()
         assert one["spec"]["request"] == {"messages": []}
         assert one["status"]["result"] == "Hello"
         assert (one["spec"]["response"], one["status"]["details"]) == (
@@ -57,13 +57,13 @@ class TestRuns:
         assert "managedFields" not in one["metadata"]
 
     async def test_a_run_is_deleted(self, console: Console) -> None:
-        assert (await console.asks("DELETE", "/api/v1/runs/w1")).status_code == 204
-        assert error(await console.asks("GET", "/api/v1/runs/w1"), 404)
-        assert error(await console.asks("DELETE", "/api/v1/runs/w1"), 404)
+        assert (await console.request("DELETE", "/api/v1/runs/w1")).status_code == 204
+        assert error(await console.request("GET", "/api/v1/runs/w1"), 404)
+        assert error(await console.request("DELETE", "/api/v1/runs/w1"), 404)
 
     async def test_an_active_run_is_cancelled_by_one_write_for_two_requests(self, console: Console) -> None:
         for _ in range(2):
-            accepted = await console.asks("POST", "/api/v1/runs/w2/cancel")
+            accepted = await console.request("POST", "/api/v1/runs/w2/cancel")
             assert (accepted.status_code, accepted.json()["spec"]["cancel"]) == (202, True)
         assert console.kubernetes.writes == [("patch", "agentruns", "w2")]
 
@@ -73,7 +73,7 @@ class TestRuns:
     async def test_an_ended_or_serving_run_is_not_cancelled(
         self, console: Console, name: str, reason: str, word: str
     ) -> None:
-        refused = error(await console.asks("POST", f"/api/v1/runs/{name}/cancel"), 409)
+        refused = error(await console.request("POST", f"/api/v1/runs/{name}/cancel"), 409)
         assert refused["reason"] == reason
         assert word in refused["message"]
         assert console.kubernetes.writes == []
@@ -97,7 +97,7 @@ async def test_a_namespace_sees_its_own_and_the_built_in_skill_packs(console: Co
     console.kubernetes.put(pack("search", "elsewhere"))
 
     async def listed(query: str) -> list[Object]:
-        items: list[Object] = (await console.asks("GET", f"/api/v1/skills{query}")).json()["items"]
+        items: list[Object] = (await console.request("GET", f"/api/v1/skills{query}")).json()["items"]
         return items
 
     search, endpoint = await listed("?namespace=space")
@@ -113,4 +113,4 @@ async def test_a_namespace_sees_its_own_and_the_built_in_skill_packs(console: Co
         "phase": None,
     }
     assert len(await listed("")) == 4
-    assert [found["builtIn"] for found in await listed("?namespace=sympozium-system")] == [True, True]
+    assert [skill_pack["builtIn"] for skill_pack in await listed("?namespace=sympozium-system")] == [True, True]
