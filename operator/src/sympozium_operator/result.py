@@ -1,14 +1,14 @@
-"""What a look at one object leaves behind: the key of the object, and when to look again."""
+"""Result of a reconcile: the key of an object, and when to reconcile the object again."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 KeyKind = Literal["instance", "run", "skillpack", "config", "pool"]
-"""A pool is an instance's, and has its name."""
+"""Kinds of keys. A pool belongs to an instance, and has its name."""
 
 
 class Key(NamedTuple):
-    """An object to look at. What was known of it is not part of the key: the reconciler reads it as it is then."""
+    """Key of an object to reconcile. It holds nothing of the object's state, because the reconciler reads the live object."""
 
     kind: KeyKind
     namespace: str
@@ -16,22 +16,22 @@ class Key(NamedTuple):
 
     @property
     def about(self) -> dict[str, str]:
-        """The fields by which all lines of the log about this object are found."""
+        """Return the fields that all log lines about this object have."""
         return {"namespace": self.namespace, self.kind: self.name}
 
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a reconcile that came to an end; everything else is an exception, and is tried again with backoff."""
+    """Result of a reconcile without an exception; after an exception the work queue retries with backoff."""
 
     requeue_after: float | None = None
-    """Seconds until the object is looked at again without an event. None: only an event, or the resync, brings it back."""
+    """Seconds until the object is reconciled again without an event. None: only an event or the resync brings it back."""
     enqueue: tuple[Key, ...] = ()
-    """Other objects that should be looked at now."""
+    """Other objects to reconcile now."""
 
 
 DONE = Result()
 
 
 class RetryLater(Exception):
-    """Something that will go away stands in the way; the reconcile is tried again with backoff."""
+    """Obstacle that will go away; the work queue retries the reconcile with backoff."""

@@ -45,11 +45,11 @@ async def test_the_story_of_a_web_endpoint() -> None:
     edit(world, skills=[])
     await looks(world)
     assert world.told() == [
-        ("Normal", "Accepted", "The spec can be acted on."),
-        ("Normal", "ApiKeyGenerated", "The Secret alice-web-endpoint-web-api-key has a new API key."),
-        ("Normal", "Serving", f"The web endpoint of alice answers at {URL}."),
-        ("Normal", "ReplicasReady", f"All replicas (2) of {SERVER} are as the instance wants them."),
-        ("Normal", "WebEndpointRemoved", "The web endpoint is switched off; what belongs to it goes."),
+        ("Normal", "Accepted", "The spec was accepted."),
+        ("Normal", "ApiKeyGenerated", "A new API key was generated in the Secret alice-web-endpoint-web-api-key."),
+        ("Normal", "Serving", f"The web endpoint of alice is serving at {URL}."),
+        ("Normal", "ReplicasReady", f"All replicas (2) of {SERVER} are up to date and available."),
+        ("Normal", "WebEndpointRemoved", "The web endpoint was disabled; its objects are being removed."),
     ]
 
 

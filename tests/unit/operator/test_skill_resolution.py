@@ -98,7 +98,7 @@ def test_front_matter_describes_a_skill_of_a_config_map(text: str, description: 
         ([(PACK, pack(SQL, SQL))], r"spec.skills\[1\].skillPackRef: the SkillPack data .* two skills sql"),
         ([(PACK, pack(SQL, sidecar={"image": "x"}))], r"spec.skills\[1\].skillPackRef: .* it has a sidecar"),
         ([(MAP, config_map(a="x" * (MOST_BYTES + 1)))], f"spec.skills: .* {MOST_BYTES + 1} bytes"),
-        ([(MAP, config_map(a='"' * (MOST_BYTES // 2)))], "spec.skills: together they have"),
+        ([(MAP, config_map(a='"' * (MOST_BYTES // 2)))], "spec.skills: all skills together have"),
         ([({"configMapRef": names.installed_skills("alice")}, config_map())], r"spec.skills\[1\].configMapRef"),
     ],
 )

@@ -1,1 +1,1 @@
-"""What talks to the API server beyond the bare client: convergence, leadership, Events for people. No decision enters here."""
+"""Access to the API server beyond the bare client: convergence, leadership, Events. No decision enters here."""

@@ -1,4 +1,4 @@
-"""Make the cluster have what is desired, and write nothing where it has it already."""
+"""Convergence of the cluster to the desired objects, without a write where nothing differs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _TYPES = {
 
 
 async def converge(client: Client, desired: Sequence[Object]) -> list[Object]:
-    """The live objects after those that differ were applied, in the order given."""
+    """Apply the objects that differ, in the order given; return all live objects afterwards."""
     wanted = [with_applied_digest(body) for body in desired]
     live = await asyncio.gather(*(client.find(*_address(body)) for body in wanted))
     return [await _converge(client, there, body) for there, body in zip(live, wanted, strict=True)]
@@ -71,7 +71,7 @@ async def _converge(client: Client, live: Object | None, desired: Object) -> Obj
     except ApiError as error:
         if live is None or not error.invalid:
             raise
-        # Beside what somebody else put there ours is invalid, e.g. as the second port of one name. A merge patch replaces whole lists.
+        # Beside what another writer put there ours is invalid, e.g. as the second port of one name. A merge patch replaces whole lists.
         return await client.patch(kind, namespace, name, desired)
 
 

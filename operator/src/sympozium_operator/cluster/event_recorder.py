@@ -1,4 +1,4 @@
-"""Events for people (``kubectl describe``). What is told again within the hour is counted up instead of written anew.
+"""Recorder of Kubernetes Events (``kubectl describe``). It counts a repeated Event up instead of writing a second one.
 
 core/v1 and not events.k8s.io: kubectl shows the count of the former, and both are one object to the API server.
 """
@@ -21,7 +21,7 @@ from sympozium_operator.policy.event_messages import EventMessage
 log = structlog.get_logger()
 
 _REMEMBERED = 1024
-"""Events of which another one would be a repetition."""
+"""Number of Events whose repetition is counted up."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class _Told:
 
 
 class EventRecorder:
-    """Writes Events. One that cannot be written is only logged: it must not hold up the work."""
+    """Writes Events. An Event that cannot be written is only logged, because it must not hold up the reconcile."""
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
@@ -39,7 +39,7 @@ class EventRecorder:
         self._told: OrderedDict[tuple[str, EventMessage], _Told] = OrderedDict()
 
     async def emit(self, about: Resource, news: EventMessage) -> None:
-        """Tell of something that happened to an object."""
+        """Emit an Event about an object."""
         namespace, name = about.key
         try:
             if not await self._again(about, news):
@@ -48,7 +48,7 @@ class EventRecorder:
             log.warning("event not written", namespace=namespace, name=name, reason=news.reason, error=str(error))
 
     async def _again(self, about: Resource, news: EventMessage) -> bool:
-        """Count an Event up; False: there is none of this kind, or the API server has forgotten it."""
+        """Count an earlier Event up; return False if there is none, or the API server has deleted it."""
         told = self._told.get((about.metadata.uid, news))
         if told is None:
             return False

@@ -1,4 +1,4 @@
-"""Leadership by a Lease: one replica works, the others wait, and one that loses the Lease stops before the next one starts."""
+"""Leader election by a Lease: one replica works, the others wait, and one that loses the Lease stops before the next one starts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,24 +12,24 @@ from sympozium_api.resources import LEASES, Object
 from sympozium_api.timestamps import micro_timestamp
 
 DURATION = 15.0
-"""Seconds after which a Lease that nobody renews may be taken."""
+"""Seconds after which another replica may take a Lease that its holder does not renew."""
 RENEW = 5.0
 GIVE_UP = 10.0
-"""Seconds without a renewal after which the holder stops: well before another one may start."""
+"""Seconds without a renewal after which the holder stops, well before another replica may start."""
 RETRY = 1.0
-"""A holder that dies without a word is followed within DURATION and two of these: one to see its last renewal, one to see it run out."""
+"""Seconds between attempts. A dead holder is followed within DURATION and two of these: one to see its last renewal, one its expiry."""
 ATTEMPT = 3.0
-"""Seconds that one call may take: GIVE_UP and one call after it still end before DURATION."""
+"""Most seconds of one call: GIVE_UP and one call after it still end before DURATION."""
 
 log = structlog.get_logger()
 
 
 class LeaseLost(Exception):
-    """Another replica holds the Lease, or it could not be renewed in time: whatever this replica does must end."""
+    """Loss of leadership: another replica holds the Lease, or it was not renewed in time. All work of this replica must end."""
 
 
 class Lease:
-    """One replica's side of the election. Another's clock is never believed: only what changes between two looks counts."""
+    """Side of one replica in the election. It trusts no other replica's clock: only changes between two reads of the Lease count."""
 
     def __init__(
         self,
@@ -55,10 +55,10 @@ class Lease:
         """Return when this replica holds the Lease."""
         while not await self._try(self._take):
             await self._sleep(RETRY)
-        log.info("leading", identity=self._identity)
+        log.info("leadership acquired", identity=self._identity)
 
     async def hold(self) -> None:
-        """Renew for ever; raises LeaseLost."""
+        """Renew the Lease for ever. Raises LeaseLost."""
         while self._renewed_at is not None:
             await self._sleep(RENEW)
             while not await self._try(self._renew):
@@ -67,7 +67,7 @@ class Lease:
                 await self._sleep(RETRY)
 
     async def release(self) -> None:
-        """Give the Lease back, if it is ours, so that another replica need not wait for it to run out."""
+        """Release the Lease if this replica holds it, so that the next replica need not wait for its expiry."""
         if self._renewed_at is None:
             return
         self._renewed_at = None
@@ -84,7 +84,7 @@ class Lease:
             async with asyncio.timeout(ATTEMPT):
                 return await step()
         except (ApiError, ApiUnavailable, TimeoutError) as error:
-            log.warning("lease not reached", error=str(error))
+            log.warning("lease request failed", error=str(error))
             return False
 
     async def _take(self) -> bool:
@@ -102,18 +102,18 @@ class Lease:
     async def _renew(self) -> bool:
         body = await self._client.get(LEASES, self._namespace, self._name)
         if body["spec"].get("holderIdentity") != self._identity:
-            raise LeaseLost(f"{body['spec'].get('holderIdentity') or 'nobody'} holds the Lease")
+            raise LeaseLost(f"{body['spec'].get('holderIdentity') or 'no replica'} holds the Lease")
         return await self._write(body)
 
     async def _write(self, body: Object) -> bool:
-        began = self._clock.monotonic()  # a write that took long counts from its beginning
+        began = self._clock.monotonic()  # a slow write counts from its beginning
         body["spec"] = self._claim(body["spec"])
         await self._client.replace(LEASES, self._namespace, body)
         self._renewed_at = began
         return True
 
     def _is_free(self, spec: Object) -> bool:
-        """Whether nobody holds the Lease, or its holder has not renewed it for its whole duration before our eyes."""
+        """Return whether the Lease has no holder, or its holder has not renewed it for its whole duration while this replica watched."""
         holder = spec.get("holderIdentity")
         if not holder or holder == self._identity:
             return True

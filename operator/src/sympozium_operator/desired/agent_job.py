@@ -1,6 +1,6 @@
-"""The Job of a run: one fresh pod without rights, secrets in its environment or anything that a user wrote (rule 3).
+"""Job of a run: one fresh pod without rights, without secrets in its environment or anything that a user wrote (rule 3).
 
-That of a warm pool is the same, but that its pod does not know its run yet.
+The Job of a warm pool is the same, except that its pod does not know its run yet.
 """
 
 import hashlib
@@ -26,29 +26,29 @@ _STOP_SECONDS = 5
 
 @dataclass(frozen=True)
 class AgentPod:
-    """What the installation says about agent pods."""
+    """Settings of the installation for agent pods."""
 
     image: str
     pull_policy: str
     resources: Object
     runs_url: str
-    """The runs surface for runs whose instance has none of its own."""
+    """URL of the agent API for runs whose instance has no web endpoint."""
     template: Object = field(default_factory=dict)
     """Labels, annotations and scheduling fields, as a part of a pod template."""
 
 
 @dataclass(frozen=True)
 class IdlePodInput:
-    """What a warm pool's pod is made from beside its instance."""
+    """Values beside the instance from which an idle pod is made."""
 
     ttl: int
-    """Seconds for which it waits."""
+    """Seconds for which the pod waits for a run."""
     secret_version: str = ""
-    """Of the Secret with the model's key: what waits with an older one is replaced."""
+    """Resource version of the Secret with the model's key: pods made with an older one are replaced."""
 
 
 def build(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served: bool, deadline: int) -> Object:
-    """The Job. ``served``: the instance has a web endpoint; ``deadline``: seconds that the Job may be active."""
+    """Return the Job of a run. ``served``: the instance has a web endpoint; ``deadline``: seconds that the Job may be active."""
     labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name, run=run.metadata.name)
     name = names.job(run.metadata.name, run.metadata.uid)
     model = effective.model(instance, run)
@@ -67,7 +67,7 @@ def build(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served
 
 
 def build_idle(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput, token: str) -> Object:
-    """A Job of the instance's warm pool. ``token``: 6 random hexadecimal digits."""
+    """Return a Job of the instance's warm pool. ``token``: 6 random hexadecimal digits."""
     labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name)
     name = names.idle_job(instance.metadata.name, generation(instance, agent, idle), token)
     head = pod_parts.head(
@@ -77,20 +77,20 @@ def build_idle(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput,
         labels=labels | {names.LABEL_WARM: names.IDLE},
         owner=owner_reference(instance),
     )
-    # Who waits to the last and is then given the longest run still ends before this; a run that goes on gets a limit of its own.
+    # A pod that claims the longest run at the end of its wait still ends before this; an adopted Job gets a deadline of its own.
     deadline = 2 * idle.ttl + 24 * 3600
     return head | {"spec": _spec(_idle_template(instance, agent, idle), deadline=deadline)}
 
 
 def generation(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput) -> str:
-    """What the idle pods of an instance are made from and prepare for, as a hash: one that differs may not replace another."""
+    """Return the hash of all that the idle pods of an instance are made from and warmed up for. Pods with another hash are replaced."""
     prospect = [effective.model(instance).base_url, instance.spec.agents.default.env]
     made_from = json.dumps([_idle_template(instance, agent, idle), idle.secret_version, prospect], sort_keys=True)
     return hashlib.sha256(made_from.encode()).hexdigest()[:8]
 
 
 def adoption(run: AgentRun, *, deadline: int) -> Object:
-    """The merge patch by which a claimed Job becomes a run's. ``deadline``: seconds that the Job may be active in all."""
+    """Return the merge patch that makes a claimed Job a run's. ``deadline``: seconds that the Job may be active in all."""
     return {
         "metadata": {
             "labels": {names.LABEL_WARM: names.CLAIMED, names.LABEL_RUN: run.metadata.name},
@@ -124,7 +124,7 @@ def _spec(template: Object, *, deadline: int) -> Object:
 
 
 def runs_urls(run: AgentRun, runs_url: str, *, served: bool) -> Sequence[str]:
-    """Where the pod finds a runs surface: the caller's own replica first, then any replica, then the installation's."""
+    """Return the agent API's URLs for a pod: the caller's own replica first, then any replica, then the installation's."""
     reply_to = run.metadata.annotations.get(names.ANNOTATION_REPLY_TO, "").rstrip("/")
     service = _service(run.spec.agent_ref)
     return [
@@ -179,7 +179,7 @@ def _folders() -> dict[str, str]:
 
 
 def _token() -> Object:
-    """A token that only the runs surface accepts; the API server does not."""
+    """Return a volume with a token that only the agent API accepts; the API server does not."""
     source = {
         "audience": names.RUNS_AUDIENCE,
         "expirationSeconds": _TOKEN_SECONDS,

@@ -1,4 +1,4 @@
-"""Whether a live object still is as desired, so that nothing is written when nothing changed."""
+"""Drift of a live object from the desired one, so that nothing is written when nothing changed."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ ANNOTATION_APPLIED = f"{GROUP}/applied"
 """Digest of what was applied last: it shows that a field is no longer desired, which the live object alone cannot show."""
 
 _ATOMIC_MAP = "selector"
-"""An entry more in a selector is another selector, so server-side apply replaces it as a whole."""
+"""Selectors, which server-side apply replaces as a whole, because one more entry makes another selector."""
 _GATEWAY_API = ("parentRefs", "matches", "backendRefs", "certificateRefs")
 _ATOMIC = (
     "rules",
@@ -26,20 +26,20 @@ _ATOMIC = (
     "items",
     *_GATEWAY_API,
 )
-"""Lists that server-side apply replaces as a whole; of the others it owns only its own elements."""
+"""Lists that server-side apply replaces as a whole; of other lists it owns only its own elements."""
 _EXACT = ("podSelector", "ingress", "egress")
-"""Of a NetworkPolicy: what else stood there would open it."""
+"""Fields of a NetworkPolicy that must match exactly, because an additional rule would open it."""
 
 
 def with_applied_digest(desired: Object) -> Object:
-    """The object with the digest of itself as an annotation."""
+    """Return the object with its own digest as an annotation."""
     digest = hashlib.sha256(json.dumps(desired, sort_keys=True).encode()).hexdigest()[:16]
     annotations = desired["metadata"].get("annotations", {}) | {ANNOTATION_APPLIED: digest}
     return desired | {"metadata": desired["metadata"] | {"annotations": annotations}}
 
 
 def has_drifted(live: Any, desired: Any, *, field: str = "") -> bool:
-    """Whether ``live`` lacks any of ``desired``. What else it has (defaults, others' fields) is not looked at."""
+    """Return whether ``live`` lacks any of ``desired``. Other fields of ``live`` (defaults, other managers' fields) do not count."""
     if field in _EXACT:
         return bool((live or type(desired)()) != desired)
     if isinstance(desired, dict):
@@ -50,7 +50,7 @@ def has_drifted(live: Any, desired: Any, *, field: str = "") -> bool:
     if isinstance(desired, list):
         return _list_differs(live or [], desired, field)
     if live is None:
-        return desired not in ("", 0, None) or desired is False  # the API server leaves out what is empty
+        return desired not in ("", 0, None) or desired is False  # the API server leaves out empty fields
     return bool(live != desired and not _same_amount(live, desired))
 
 
@@ -61,7 +61,7 @@ def _list_differs(live: list[Any], desired: list[Any], field: str) -> bool:
 
 
 def _same_amount(live: Any, desired: Any) -> bool:
-    """Whether two texts are the same quantity: the API server writes 1000m as 1."""
+    """Return whether two texts are the same quantity: the API server writes 1000m as 1."""
     try:
         return quantity(str(live)) == quantity(str(desired)) and isinstance(live, str)
     except InvalidQuantity:

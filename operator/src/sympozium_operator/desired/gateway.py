@@ -1,4 +1,4 @@
-"""The Gateway that a SympoziumConfig asks for."""
+"""Gateway of a SympoziumConfig."""
 
 from sympozium_api import names
 from sympozium_api.base import owner_reference
@@ -12,7 +12,7 @@ _ISSUER_ANNOTATION = "cert-manager.io/cluster-issuer"
 
 
 def build(config: SympoziumConfig) -> Object:
-    """The Gateway, beside its SympoziumConfig and owned by it."""
+    """Return the Gateway, in the namespace of its SympoziumConfig and owned by it."""
     gateway, namespace = config.spec.gateway, config.metadata.namespace
     labels, owner = names.labels("gateway"), owner_reference(config)
     made = pod_parts.head(GATEWAYS, gateway.name, namespace, labels=labels, owner=owner)

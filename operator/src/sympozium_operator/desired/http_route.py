@@ -1,4 +1,4 @@
-"""The HTTPRoute of a web endpoint: from the gateway to the Service of its web-proxy."""
+"""HTTPRoute of a web endpoint: from the gateway to the Service of its web-proxy."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from sympozium_operator.desired import rbac
 from sympozium_operator.desired.gateway import HTTPS_LISTENER
 
 _UNLIMITED = "0s"
-"""Gateways have default timeouts (Envoy's is 15 s) that would cut long and streamed answers: the run's own timeout counts."""
+"""Request timeout of the route: gateways have defaults (Envoy's is 15 s) that would cut long and streamed answers."""
 
 
 _INSIDE = "/metrics"
-"""Not reached from outside, where no key is asked for it."""
+"""Path that is not routed, because the web-proxy asks for no key there."""
 
 
 @dataclass(frozen=True)
 class RouteTarget:
-    """Where a route is attached, and by which name it is reached."""
+    """Gateway to which a route is attached, and the host name that it serves."""
 
     gateway_namespace: str
     gateway: str
@@ -27,11 +27,11 @@ class RouteTarget:
 
     @property
     def url(self) -> str:
-        """Base URL for clients."""
+        """Return the base URL for clients."""
         return f"{'https' if self.tls else 'http'}://{self.hostname}"
 
     def parent(self) -> Object:
-        """The reference to the Gateway; with TLS to its https listener only, so that no API key is answered in the clear."""
+        """Return the reference to the Gateway; with TLS to its https listener only, so that no API key travels unencrypted."""
         found = {
             "group": GATEWAYS.group,
             "kind": GATEWAYS.kind,
@@ -42,11 +42,13 @@ class RouteTarget:
 
 
 def build(run: AgentRun, target: RouteTarget) -> Object:
-    """The route of a server run."""
+    """Return the route of a server run."""
     name = names.server(run.metadata.name)
     backend = {"group": "", "kind": SERVICES.kind, "name": name, "port": names.HTTP_PORT}
     rules = [
-        _matching(_INSIDE),  # without a backend: who uses the endpoint, and how much, is not for everybody outside
+        _matching(
+            _INSIDE
+        ),  # without a backend, because callers outside must not see who uses the endpoint, and how much
         _matching("/") | {"timeouts": {"request": _UNLIMITED}, "backendRefs": [backend]},
     ]
     spec = {"parentRefs": [target.parent()], "hostnames": [target.hostname], "rules": rules}

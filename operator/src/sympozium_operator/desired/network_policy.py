@@ -1,4 +1,4 @@
-"""Which ways are open: the NetworkPolicies of an instance's agents and of its web-proxy. Pure; the Services come as they were read."""
+"""NetworkPolicies of an instance's agents and of its web-proxy. Pure: the Services are handed in as they were read."""
 
 import ipaddress
 import re
@@ -14,7 +14,7 @@ from sympozium_api.run import AgentRun
 from sympozium_operator.desired import pod_parts, rbac, web_proxy
 
 RUNS_COMPONENT = "runs"
-"""The runs server's component label, which the chart sets."""
+"""Component label of Deployment sympozium-runs, which the chart sets."""
 
 _NAMESPACE = "kubernetes.io/metadata.name"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -22,7 +22,7 @@ _ANYWHERE: list[Object] = [
     {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
     {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128"]}},
 ]
-"""All but what belongs to the node: the cloud's metadata, which gives out credentials, is there."""
+"""All addresses except the node's own, because the cloud's metadata service, which gives out credentials, is there."""
 _DNS: list[Object] = [
     {
         "namespaceSelector": {"matchLabels": {_NAMESPACE: "kube-system"}},
@@ -30,28 +30,28 @@ _DNS: list[Object] = [
     },
     {"ipBlock": {"cidr": "169.254.20.10/32"}},
 ]
-"""The cluster's DNS, and the cache of it that some clusters have on each node."""
+"""DNS of the cluster, and the cache of it that some clusters have on each node."""
 
 
 @dataclass(frozen=True)
 class Egress:
-    """What an installation lets agents reach beside their model and their web-proxy."""
+    """Addresses that an installation lets agents reach besides their model and their web-proxy."""
 
     runs_namespace: str
-    """Where the runs server is: the operator's own namespace."""
+    """Namespace of Deployment sympozium-runs: the operator's own."""
     extra: tuple[Object, ...] = ()
     """NetworkPolicyEgressRules, as the user wrote them."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """A host and a TCP port that an agent connects to."""
+    """Host and TCP port to which an agent connects."""
 
     host: str
     port: int
 
     def service(self, namespace: str) -> tuple[str, str] | None:
-        """Namespace and name of the Service that this may be, seen from a namespace; None: it cannot be one."""
+        """Return namespace and name of the Service that this may be, seen from a namespace; None if it cannot be a Service."""
         if _block(self.host) or not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", self.host):
             return None
         labels = self.host.split(".")
@@ -62,11 +62,11 @@ class Address:
 
 
 Services = Mapping[Address, Object | None]
-"""The Services that addresses stand for. None: it may not be read. An address that is not in it stands for none."""
+"""Services behind addresses. None: the operator may not read the Service. An address that is missing has no Service."""
 
 
 def addresses(instance: SympoziumInstance) -> list[Address]:
-    """What the instance's agents connect to: the model, and the proxies that its environment names."""
+    """Return the addresses to which the instance's agents connect: the model, and the proxies that the agent's environment names."""
     env = instance.spec.agents.default.env
     proxies = [
         value if "://" in value else f"http://{value}"
@@ -78,7 +78,7 @@ def addresses(instance: SympoziumInstance) -> list[Address]:
 
 
 def agent_policies(instance: SympoziumInstance, egress: Egress, services: Services) -> list[Object]:
-    """The policies of an instance's agents: nobody reaches them, and they reach what they need."""
+    """Return the policies of an instance's agents: nothing reaches them, and they reach what they need."""
     namespace, name = instance.key
     labels = {"app.kubernetes.io/component": rbac.AGENT_COMPONENT, names.LABEL_INSTANCE: name}
     to_model = [rule for address in addresses(instance) for rule in _rules(address, namespace, services)]
@@ -90,8 +90,9 @@ def agent_policies(instance: SympoziumInstance, egress: Egress, services: Servic
 
 
 def server_policy(run: AgentRun, deployment: Object) -> Object:
-    """The policy of a web-proxy: clients from anywhere, but on the runs port only agents of its instance. Egress is left open:
-    the API server is no pod, and no selector finds it.
+    """Return the policy of a web-proxy: clients from anywhere, but on the agent API's port only agents of its instance.
+
+    Egress is left open, because the API server is not a pod and no selector matches it.
     """
     agents = {"app.kubernetes.io/component": rbac.AGENT_COMPONENT, names.LABEL_INSTANCE: run.spec.agent_ref}
     [container] = deployment["spec"]["template"]["spec"]["containers"]
@@ -124,7 +125,7 @@ def _agent_policy(instance: SympoziumInstance, name: str, selector: dict[str, st
 
 
 def _to_ours(instance: str, egress: Egress) -> Iterator[Object]:
-    """To DNS, the instance's web-proxy and the runs server."""
+    """Yield the rules to DNS, the instance's web-proxy and Deployment sympozium-runs."""
     proxy = {"app.kubernetes.io/component": rbac.SERVER_COMPONENT, names.LABEL_INSTANCE: instance}
     runs = {"app.kubernetes.io/name": "sympozium", "app.kubernetes.io/component": RUNS_COMPONENT}
     yield {"to": _DNS, "ports": [_port(53, "UDP"), _port(53)]}
@@ -141,7 +142,7 @@ def _to_ours(instance: str, egress: Egress) -> Iterator[Object]:
 
 
 def _rules(address: Address, namespace: str, services: Services) -> list[Object]:
-    """The ways to an address. Policies see a connection to a Service after it was led to a pod: what counts is the pod's port."""
+    """Return the rules to an address. Policies see a connection to a Service after its translation, so the pod's port counts."""
     if block := _block(address.host):
         return [{"to": [{"ipBlock": {"cidr": block}}], "ports": [_port(address.port)]}]
     place = address.service(namespace)
@@ -161,14 +162,14 @@ def _rules(address: Address, namespace: str, services: Services) -> list[Object]
 
 
 def _target_port(spec: Object, port: int) -> int | str:
-    """The pods' port, by number or by name, behind a Service's."""
+    """Return the pods' port, by number or by name, behind a Service's port."""
     found: Object = next((item for item in spec.get("ports", []) if item["port"] == port), {})
     target: int | str = found.get("targetPort") or port
     return target
 
 
 def _anywhere(port: int | str) -> Object:
-    """To any address on a port; one that only the pods behind a Service know by name could be any."""
+    """Return the rule to any address on a port; a port that only the pods behind a Service know by name could be any."""
     return {"to": _ANYWHERE} | ({"ports": [_port(port)]} if isinstance(port, int) else {})
 
 
@@ -177,13 +178,13 @@ def _port(port: int | str, protocol: str = "TCP") -> Object:
 
 
 def _as_stored(rule: Object) -> Object:
-    """A user's rule as the API server stores it; else it would look edited for ever."""
+    """Return a user's rule as the API server stores it, because otherwise the policy would always seem to have drifted."""
     ports = [{"protocol": "TCP"} | port for port in rule.get("ports", [])]
     return {key: value for key, value in (rule | {"ports": ports}).items() if value}
 
 
 def _block(host: str) -> str | None:
-    """The CIDR of an IP literal."""
+    """Return the CIDR of an IP literal; None for any other host."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -192,7 +193,7 @@ def _block(host: str) -> str | None:
 
 
 def _address(url: str) -> Address | None:
-    """Host and port of a URL; None for one that nobody could connect to."""
+    """Return host and port of a URL; None for a URL to which nothing can connect."""
     try:
         found = urlsplit(url)
         port = found.port or _DEFAULT_PORTS.get(found.scheme)

@@ -1,4 +1,4 @@
-"""Parts that several of the desired objects share."""
+"""Parts that several desired objects share."""
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -8,21 +8,21 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object, ResourceType
 
 USER = 65532
-"""The user and group of our images' processes: nobody in particular, and never root."""
+"""User and group of our images' processes: unprivileged, and never root."""
 READABLE = 0o440
-"""Mode of a secret file: for the pod's group, which is the process's own."""
+"""Mode of a secret file: readable by the pod's group, which is the process's own."""
 PROVIDER_VOLUME = "provider"
 PROVIDER_DIR = str(PurePosixPath(environment.PROVIDER_KEY_FILES[0]).parent)
 
 
 def head(kind: ResourceType, name: str, namespace: str, *, labels: dict[str, str], owner: Object) -> Object:
-    """apiVersion, kind and metadata of an object that goes when its owner goes."""
+    """Return apiVersion, kind and metadata of an object that Kubernetes deletes with its owner."""
     metadata: Object = {"name": name, "namespace": namespace, "labels": dict(labels), "ownerReferences": [dict(owner)]}
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
 
 
 def pod_security() -> Object:
-    """A pod's securityContext that Pod Security ``restricted`` accepts; the group makes mounted Secrets readable."""
+    """Return a pod's securityContext that Pod Security ``restricted`` accepts; the group makes mounted Secrets readable."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER,
@@ -33,7 +33,7 @@ def pod_security() -> Object:
 
 
 def container_security() -> Object:
-    """A container's securityContext: no privilege, nothing writable but mounted volumes."""
+    """Return a container's securityContext: no privilege, nothing writable except mounted volumes."""
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -42,7 +42,7 @@ def container_security() -> Object:
 
 
 def pull_secrets(instance: SympoziumInstance) -> Object:
-    """``imagePullSecrets`` of an instance's pods, where it names any."""
+    """Return ``imagePullSecrets`` of an instance's pods, if it names any."""
     found = [{"name": secret.name} for secret in instance.spec.image_pull_secrets]
     return {"imagePullSecrets": found} if found else {}
 
@@ -50,7 +50,7 @@ def pull_secrets(instance: SympoziumInstance) -> Object:
 def template(
     labels: dict[str, str], pod: Object, *, installation: Object, annotations: dict[str, str] | None = None
 ) -> Object:
-    """A pod template: what the installation says about these pods, and over it what they must have."""
+    """Return a pod template: the installation's settings, overridden by what these pods must have."""
     metadata = installation.get("metadata", {})
     notes = metadata.get("annotations", {}) | (annotations or {})
     return {
@@ -60,12 +60,12 @@ def template(
 
 
 def variables(values: Iterable[tuple[str, str]]) -> list[Object]:
-    """Environment variables with plain values."""
+    """Return environment variables with plain values."""
     return [{"name": name, "value": value} for name, value in values]
 
 
 def provider_key(model: effective.EffectiveModel) -> list[Object]:
-    """The volume with a model's API key as a file, if the model has one."""
+    """Return the volume with a model's API key as a file, if the model has one."""
     if model.secret is None:
         return []
     paths = [PurePosixPath(path).name for path in environment.PROVIDER_KEY_FILES]

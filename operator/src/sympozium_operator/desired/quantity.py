@@ -14,11 +14,11 @@ _SUFFIXES = {
 
 
 class InvalidQuantity(ValueError):
-    """A text that is no quantity."""
+    """Text that is not a quantity."""
 
 
 def quantity(text: str) -> Decimal:
-    """The number that a quantity stands for; raises InvalidQuantity."""
+    """Return the number of a quantity. Raises InvalidQuantity."""
     found = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:([eE][-+]?[0-9]{1,2})|([a-zA-Z]{0,2}))", text)
     if not found or (found[3] or "") not in _SUFFIXES:
         raise InvalidQuantity(f"{text!r} is not a quantity")

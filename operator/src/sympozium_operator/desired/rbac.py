@@ -1,4 +1,4 @@
-"""Identities and what they may do: the agents' right-less ServiceAccount, the web-proxy's own with its Role, its API key."""
+"""Identity and rights of a web-proxy, and the Secret with its API key."""
 
 import base64
 from collections.abc import Callable
@@ -25,7 +25,7 @@ SERVER_COMPONENT = "web-proxy"
 
 
 def server_access(run: AgentRun) -> list[Object]:
-    """ServiceAccount, Role and RoleBinding of a server run. The Role holds no verb on secrets: keys are mounted (rule 4)."""
+    """Return ServiceAccount, Role and RoleBinding of a server run. The Role has no verb on secrets, because keys are mounted (rule 4)."""
     name = run.metadata.name
     return [
         server_head(run, SERVICE_ACCOUNTS, name),
@@ -41,23 +41,23 @@ def server_access(run: AgentRun) -> list[Object]:
 
 
 def api_key(run: AgentRun, token: Callable[[], str]) -> Object:
-    """The Secret with the generated API key; ``token`` gives 48 random hexadecimal digits."""
+    """Return the Secret with the generated API key; ``token`` returns 48 random hexadecimal digits."""
     value = base64.b64encode(f"sk-{token()}".encode()).decode()
     return with_applied_digest(api_key_head(run)) | {"type": "Opaque", "data": {environment.API_KEY_PREFIX: value}}
 
 
 def api_key_head(run: AgentRun) -> Object:
-    """What of that Secret is put right when it was edited: whose it is, not what is in it."""
+    """Return the metadata of that Secret: the operator repairs its owner and labels, and leaves an edited key alone."""
     return server_head(run, SECRETS, names.api_key_secret(run.metadata.name))
 
 
 def server_labels(run: AgentRun) -> dict[str, str]:
-    """Labels of everything that belongs to a server run."""
+    """Return the labels of everything that belongs to a server run."""
     return names.labels(SERVER_COMPONENT, instance=run.spec.agent_ref, run=run.metadata.name)
 
 
 def server_head(run: AgentRun, kind: Any, name: str) -> Object:
-    """apiVersion, kind and metadata of what belongs to a server run."""
+    """Return apiVersion, kind and metadata of an object that belongs to a server run."""
     return pod_parts.head(kind, name, run.metadata.namespace, labels=server_labels(run), owner=owner_reference(run))
 
 
@@ -73,8 +73,8 @@ def _rules(instance: str) -> list[Object]:
             "apiGroups": [names.GROUP],
             "resources": [INSTANCES.plural],
             "resourceNames": [instance],
-            # list by name only: a watch begins with it. get is for a pod that asks before the watch has begun, and for web-proxies of
-            # 0.1.0, which read the instance for every pod, while an upgrade replaces them.
+            # list by name only, because a watch begins with it. get serves pods that ask before their watch has begun, and web-proxies of
+            # 0.1.0, which read the instance for every pod while an upgrade replaces them.
             "verbs": ["get", "list", "watch"],
         },
         {

@@ -1,4 +1,4 @@
-"""What keeps several replicas of a web-proxy going: a PodDisruptionBudget, and a HorizontalPodAutoscaler where one is asked for."""
+"""Availability of a web-proxy with several replicas: a PodDisruptionBudget, and a HorizontalPodAutoscaler if the instance asks for one."""
 
 from sympozium_api import names
 from sympozium_api.instance import Autoscaling
@@ -7,17 +7,17 @@ from sympozium_api.run import AgentRun
 from sympozium_operator.desired import rbac, web_proxy
 
 KINDS: tuple[ResourceType, ...] = (DISRUPTION_BUDGETS, AUTOSCALERS)
-"""All that ``build`` may make: each at most once, and removed when it is not wanted any more."""
+"""Kinds that ``build`` may make: each at most once, and removed when it is no longer wanted."""
 
 
 def build(run: AgentRun, *, replicas: int, autoscaling: Autoscaling | None) -> list[Object]:
-    """What a server run with at least so many replicas should have; all else of ``KINDS`` it should not have."""
+    """Return the objects that a server run with at least so many replicas has; it has no other of ``KINDS``."""
     found = [_disruption_budget(run)] if replicas > 1 else []
     return [*found, _autoscaler(run, replicas, autoscaling)] if autoscaling else found
 
 
 def _disruption_budget(run: AgentRun) -> Object:
-    """Drained nodes take one pod at a time; one that does not work anyway holds up no drain."""
+    """Return a budget that lets drained nodes evict one pod at a time, and an unhealthy pod always."""
     return rbac.server_head(run, DISRUPTION_BUDGETS, names.server(run.metadata.name)) | {
         "spec": {
             "maxUnavailable": 1,

@@ -1,4 +1,4 @@
-"""The web-proxy of an instance: a Deployment and a Service, from the SkillPack's sidecar."""
+"""Web-proxy of an instance: a Deployment and a Service, from the SkillPack's sidecar."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from sympozium_operator.desired import pod_parts, rbac
 CONTAINER = "web-proxy"
 
 DRAIN_SECONDS = 5
-"""Between a pod's removal from the endpoints and its SIGTERM: no request is sent to a proxy that is going."""
+"""Seconds between a pod's removal from the endpoints and its SIGTERM, so that no request reaches a stopping web-proxy."""
 STOP_SECONDS = 630
-"""Answers that are being streamed are finished: ten minutes, the default ``runTimeout``, and the time for draining."""
+"""Grace period in which streamed answers finish: ten minutes, the default ``runTimeout``, and the time for draining."""
 
 _RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 _SECRETS_DIR = "/etc/sympozium/skill"
@@ -22,14 +22,14 @@ _SECRETS_DIR = "/etc/sympozium/skill"
 
 @dataclass(frozen=True)
 class TraceExport:
-    """Where web-proxies export their spans, and how many."""
+    """Endpoint to which web-proxies export their spans, and the share of requests to sample."""
 
     endpoint: str
     sample_ratio: float
 
     @property
     def variables(self) -> list[tuple[str, str]]:
-        """As OpenTelemetry's SDK reads it."""
+        """Return the variables that OpenTelemetry's SDK reads."""
         return [
             (environment.OTLP_ENDPOINT, self.endpoint),
             (environment.OTEL_SAMPLER, environment.OTEL_SAMPLER_BY_RATIO),
@@ -50,10 +50,11 @@ def build(
     template: Object | None = None,
     tracing: TraceExport | None = None,
 ) -> list[Object]:
-    """Deployment and Service of a server run; ``keys_secret`` holds the API keys that callers may use, ``template`` is what the
-    installation says about the pods: labels, annotations and scheduling fields, as a part of a pod template.
+    """Return Deployment and Service of a server run.
 
-    ``account`` is the UID of its ServiceAccount: the token that a pod holds dies with the account, so another account needs other pods.
+    ``keys_secret`` holds the API keys that callers may use. ``template`` has the installation's labels, annotations and scheduling
+    fields, as a part of a pod template. ``account`` is the UID of the pods' ServiceAccount: a pod's token becomes invalid with its
+    account, so another account needs other pods.
     """
     name = names.server(run.metadata.name)
     pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy, tracing=tracing)
@@ -72,7 +73,7 @@ def build(
             ),
         }
     }
-    # On the Deployment and not on its template: other keys are no reason for other pods.
+    # On the Deployment and not on its template: changed keys need no new pods.
     deployment["metadata"]["annotations"] = {names.ANNOTATION_KEYS_VERSION: keys_version}
     service = rbac.server_head(run, SERVICES, name) | {
         "spec": {
@@ -88,7 +89,7 @@ def build(
 
 
 def selector(run: AgentRun) -> dict[str, str]:
-    """Fixed for ever: a Deployment's selector cannot be changed."""
+    """Return the Deployment's selector, which can never be changed."""
     return {"app.kubernetes.io/component": rbac.SERVER_COMPONENT, names.LABEL_RUN: run.metadata.name}
 
 
@@ -136,7 +137,7 @@ def _pod(
 
 
 def _model_key(instance: SympoziumInstance) -> list[Object]:
-    """The model's API key, only where the web-proxy itself calls the model server: for embeddings."""
+    """Return the model's API key, only if the web-proxy itself calls the model server: for embeddings."""
     return pod_parts.provider_key(effective.model(instance)) if instance.spec.agents.default.embedding_models else []
 
 
@@ -161,7 +162,7 @@ def _container(
 
 
 def _environment(run: AgentRun, sidecar: Sidecar, tracing: TraceExport | None) -> list[Object]:
-    """What the pack sets, then what the web-proxy must know; of two with one name the operator's counts."""
+    """Return the pack's variables, then those that the web-proxy needs; the operator's value wins over the pack's."""
     own: list[Object] = [
         *pod_parts.variables([(environment.INSTANCE, run.spec.agent_ref), *(tracing.variables if tracing else ())]),
         _field(environment.NAMESPACE, "metadata.namespace"),
@@ -177,7 +178,7 @@ def _field(name: str, path: str) -> Object:
 
 
 def _ports(sidecar: Sidecar) -> list[Object]:
-    """The two ports of every web-proxy, and what else the pack names."""
+    """Return the two ports of every web-proxy, and the other ports that the pack names."""
     ports = {names.HTTP_PORT: "http", names.RUNS_PORT: "runs"}
     others = {p.container_port: p.name for p in sidecar.ports if p.name not in ports.values()}
     return [

@@ -1,1 +1,1 @@
-"""Decisions as pure functions: what was gathered goes in, what to do comes out. No client, no clock, no settings enter here."""
+"""Decisions as pure functions: frozen input in, whole decision out. No client, no clock, no settings enter here."""

@@ -1,4 +1,4 @@
-"""Status conditions as metav1.Condition wants them: a transition time that moves only when the status does."""
+"""Status conditions as metav1.Condition wants them: the transition time moves only when the status does."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sympozium_api.resources import Object
 
 @dataclass(frozen=True)
 class ConditionUpdate:
-    """What a condition is to say; True means that all is well with this aspect."""
+    """New state of a condition; ``ok`` means status True."""
 
     type: str
     ok: bool
@@ -25,7 +25,7 @@ def merged(
     now: str,
     without: tuple[str, ...] = (),
 ) -> list[Object]:
-    """The conditions with these findings in them, ``without`` some types; what no finding is about stays as it is."""
+    """Return the conditions with these updates, and ``without`` some types; other conditions stay as they are."""
     known = {condition.type: condition for condition in old if condition.type not in without}
     rendered = {name: condition.model_dump(by_alias=True, exclude_none=True) for name, condition in known.items()}
     for finding in findings:
@@ -63,12 +63,12 @@ def gateway_api_update(kind: str, about: str, status: Object, generation: int, *
 
 
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
-    """The condition of a type."""
+    """Return the condition of a type."""
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
 def troubles(old: Iterable[Condition], new: Iterable[Object]) -> list[Object]:
-    """The conditions that tell of something new that went wrong: not of what is about to come, nor of what is told elsewhere."""
+    """Return the conditions that newly report a failure: no start in progress, and nothing that another object reports."""
     known = {condition.type: (condition.status, condition.reason) for condition in old}
     return [
         condition
@@ -80,7 +80,7 @@ def troubles(old: Iterable[Condition], new: Iterable[Object]) -> list[Object]:
 
 
 def merge_patch(old: Object, new: Object) -> Object:
-    """The JSON merge patch (RFC 7386) that turns an old status into a new one; empty when they are the same."""
+    """Return the JSON merge patch (RFC 7386) that turns an old status into a new one; empty if they are equal."""
     patch: Object = {key: None for key in old if key not in new}
     for key, value in new.items():
         before = old.get(key)

@@ -1,4 +1,4 @@
-"""What a SympoziumConfig should have and what its status should say, as pure functions."""
+"""Plan of a SympoziumConfig: its Gateway and its status."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,46 +13,46 @@ from sympozium_operator.policy.conditions import ConditionUpdate, gateway_api_up
 from sympozium_operator.policy.pod_status import controller_uid
 
 LONGEST_BASE_DOMAIN = 253 - len(".") - 40
-"""A host name has 253 characters at most, and the name of an instance 40."""
+"""Longest base domain: a host name has 253 characters at most, and the name of an instance 40."""
 
 REQUEUE_SECONDS = 5.0
-"""Seconds until a gateway that is not ready is looked at again: its GatewayClass and the Gateway API's own CRDs may come."""
+"""Seconds until a gateway that is not ready is reconciled again: its GatewayClass and the Gateway API's CRDs may be installed late."""
 
 GATEWAY_READY = "GatewayReady"
 
 
 @dataclass(frozen=True)
 class ConfigInput:
-    """All that the decision may look at."""
+    """All that the plan may look at."""
 
     now: datetime
     config: SympoziumConfig
     namespace: str
-    """The operator's own."""
+    """Namespace of the operator."""
     gateways: tuple[Object, ...] | None = ()
     """All Gateways of that namespace; None: the Gateway API is not installed."""
     classes: tuple[Object, ...] | None = ()
-    """The GatewayClass that is named, if it is there; None: the operator may not look."""
+    """GatewayClass of that name, if it exists; None: the operator may not read it."""
 
 
 @dataclass(frozen=True)
 class ConfigPlan:
-    """What to do for a SympoziumConfig."""
+    """Changes to make for a SympoziumConfig."""
 
     status: Object
     gateway_wanted: bool
     surplus: tuple[Object, ...]
-    """Gateways that it does not ask for any more."""
+    """Gateways of the SympoziumConfig that it no longer asks for."""
     requeue_after: float | None
 
 
 def counts(config: SympoziumConfig, namespace: str) -> bool:
-    """Whether a SympoziumConfig is the one of the operator in this namespace."""
+    """Return whether a SympoziumConfig is the one that the operator in this namespace uses."""
     return config.key == (namespace, names.CONFIG)
 
 
 def accepted(seen: ConfigInput) -> ConditionUpdate:
-    """Whether the spec can be acted on."""
+    """Return the condition Accepted: whether the spec is valid and has an effect."""
     if not counts(seen.config, seen.namespace):
         text = f"only the SympoziumConfig {names.CONFIG} in namespace {seen.namespace} has an effect"
         return ConditionUpdate("Accepted", ok=False, reason="NoEffect", message=text)
@@ -60,14 +60,14 @@ def accepted(seen: ConfigInput) -> ConditionUpdate:
     try:
         refuse_bad_hostname(field, base)
         if base and len(base) > LONGEST_BASE_DOMAIN:
-            raise InvalidSpec(f"{field}: must be at most {LONGEST_BASE_DOMAIN} characters")  # noqa: TRY301 - told like the other
+            raise InvalidSpec(f"{field}: must be at most {LONGEST_BASE_DOMAIN} characters")  # noqa: TRY301 - reported like the other
     except InvalidSpec as error:
         return ConditionUpdate("Accepted", ok=False, reason="InvalidSpec", message=str(error))
     return ConditionUpdate("Accepted", ok=True, reason="Accepted")
 
 
 def decide(seen: ConfigInput) -> ConfigPlan:
-    """The whole plan for a SympoziumConfig; while its spec is invalid, the Gateway that is there stays as it is."""
+    """Return the plan for a SympoziumConfig; while its spec is invalid, an existing Gateway stays as it is."""
     verdict = accepted(seen)
     asked = counts(seen.config, seen.namespace) and seen.config.spec.gateway.enabled
     live = _own(seen) if asked else None
@@ -108,7 +108,7 @@ def _surplus(seen: ConfigInput) -> Iterable[Object]:
 
 
 def _gateway(seen: ConfigInput, live: Object | None) -> ConditionUpdate:
-    """Whether the gateway routes, all its listeners included."""
+    """Return the condition of the gateway, all its listeners included."""
     name = str(seen.config.spec.gateway.gateway_class_name)
     if seen.gateways is None:
         return _not_ready("GatewayAPINotInstalled", "the Gateway API's CRDs are not installed in this cluster")
@@ -119,7 +119,7 @@ def _gateway(seen: ConfigInput, live: Object | None) -> ConditionUpdate:
         if trouble:
             return _not_ready("GatewayClassNotAccepted", trouble.message)
     if live is None:
-        return _not_ready("Starting", "its Gateway is being made")
+        return _not_ready("Starting", "the Gateway is being created")
     return _programmed(live) or ConditionUpdate(GATEWAY_READY, ok=True, reason="Programmed")
 
 
@@ -131,7 +131,7 @@ def _programmed(live: Object) -> ConditionUpdate | None:
         said = [condition["type"] for condition in listener.get("conditions") or []]
         wanted = [
             name for name in ("Accepted", "ResolvedRefs", "Programmed") if name in said
-        ]  # not all say all of them
+        ]  # not all controllers set all of them
         text = f"{about}, listener {listener['name']}"
         trouble = trouble or gateway_api_update(GATEWAY_READY, text, listener, generation, *wanted)
     return trouble

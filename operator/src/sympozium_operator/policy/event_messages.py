@@ -1,6 +1,6 @@
-"""What people are told with an Event (``kubectl describe``): what changed, once. Pure, and without content.
+"""Messages of Events (``kubectl describe``): each change once. Pure, and without content of runs.
 
-A run that succeeds is no news: an Event is a write, and every request is a run (rule 11).
+A run that succeeds has no Event, because an Event is a write, and every request is a run (rule 11).
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,17 +14,17 @@ from sympozium_api.run import AgentRun
 from sympozium_operator.policy.conditions import find, troubles
 
 _QUOTES = ("model_error", "agent_error")
-"""Errors whose message may hold what the model said: people find it in the run's status."""
+"""Errors whose message may quote the model: the run's status has it, the Event does not."""
 _GOOD_NEWS = {
-    "Accepted": "The spec can be acted on.",
-    "ModelReady": "The model's credentials are there.",
-    "WebEndpointReady": "The web endpoint answers.",
+    "Accepted": "The spec was accepted.",
+    "ModelReady": "The model's credentials were found.",
+    "WebEndpointReady": "The web endpoint is serving.",
 }
 
 
 @dataclass(frozen=True)
 class EventMessage:
-    """One Event's type, reason (a word in CamelCase) and message."""
+    """Type, reason (in CamelCase) and message of one Event."""
 
     type: str
     reason: str
@@ -32,7 +32,7 @@ class EventMessage:
 
 
 def of_instance(instance: SympoziumInstance, status: Object) -> Iterator[EventMessage]:
-    """What is new in an instance's status, compared with the one that it has."""
+    """Yield the Events for the changes between an instance's status and its new one."""
     yield from _warnings(instance.status.conditions, status)
     for condition in status["conditions"]:
         before = find(instance.status.conditions, condition["type"])
@@ -40,11 +40,13 @@ def of_instance(instance: SympoziumInstance, status: Object) -> Iterator[EventMe
             yield from _good(instance, condition, status, first=before is None)
     was_on = instance.status.web_endpoint is not None and instance.status.web_endpoint.enabled
     if was_on and not status["webEndpoint"]["enabled"]:
-        yield EventMessage("Normal", "WebEndpointRemoved", "The web endpoint is switched off; what belongs to it goes.")
+        yield EventMessage(
+            "Normal", "WebEndpointRemoved", "The web endpoint was disabled; its objects are being removed."
+        )
 
 
 def of_config(config: SympoziumConfig, status: Object) -> Iterator[EventMessage]:
-    """What went wrong with the settings of the installation."""
+    """Yield the Events for new failures of a SympoziumConfig."""
     yield from _warnings(config.status.conditions, status)
 
 
@@ -56,33 +58,33 @@ def _warnings(before: Iterable[Condition], status: Object) -> Iterator[EventMess
 def _good(instance: SympoziumInstance, condition: Object, status: Object, *, first: bool) -> Iterator[EventMessage]:
     kind = condition["type"]
     if kind == "ModelReady" and first:
-        return  # nobody missed them
+        return  # nothing was missing before
     text = _GOOD_NEWS.get(kind) or str(condition["message"])
     if kind == "WebEndpointReady" and (url := status["webEndpoint"].get("url")):
-        text = f"The web endpoint of {instance.metadata.name} answers at {url}."
+        text = f"The web endpoint of {instance.metadata.name} is serving at {url}."
     yield EventMessage("Normal", condition["reason"], text)
 
 
 def key_generated(secret: str) -> EventMessage:
-    """An API key was made."""
-    return EventMessage("Normal", "ApiKeyGenerated", f"The Secret {secret} has a new API key.")
+    """Return the Event for a generated API key."""
+    return EventMessage("Normal", "ApiKeyGenerated", f"A new API key was generated in the Secret {secret}.")
 
 
 def was_unsettled(server: AgentRun) -> bool:
-    """Whether a server run that answered was last said to have pods that are not as they should be: a rollout, or a crash."""
+    """Return whether a serving run last reported pods that were not up to date and available: a rollout, or a crash."""
     started = find(server.status.conditions, "Started")
     return server.status.phase == "Serving" and started is not None and started.status == "False"
 
 
 def settled(deployment: Object) -> EventMessage:
-    """All replicas are as they should be again."""
+    """Return the Event for a Deployment whose replicas are all up to date and available again."""
     count = deployment["spec"].get("replicas", 1)
-    text = f"All replicas ({count}) of {deployment['metadata']['name']} are as the instance wants them."
+    text = f"All replicas ({count}) of {deployment['metadata']['name']} are up to date and available."
     return EventMessage("Normal", "ReplicasReady", text)
 
 
 def of_run(run: AgentRun) -> EventMessage | None:
-    """What is told of a run that has ended; None: nothing."""
+    """Return the Event for a run that has ended; None if it has none."""
     error = run.status.error
     match run.status.phase:
         case "Failed" if error and error.type in _QUOTES:
@@ -93,6 +95,6 @@ def of_run(run: AgentRun) -> EventMessage | None:
             return EventMessage("Warning", "RunFailed", f"{error.type}: {error.message}")
         case "Cancelled":
             return EventMessage(
-                "Normal", "RunCancelled", "The run was cancelled: its caller left, or spec.cancel was set."
+                "Normal", "RunCancelled", "The run was cancelled: its caller disconnected, or spec.cancel was set."
             )
     return None

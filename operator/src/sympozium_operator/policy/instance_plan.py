@@ -1,4 +1,4 @@
-"""What a SympoziumInstance should have and what its status should say, as pure functions."""
+"""Plan of a SympoziumInstance: its children and its status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,52 +17,52 @@ from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
 
 REQUEUE_SECONDS = 5.0
-"""Seconds until what is missing and not watched (a Secret) is looked for again."""
+"""Seconds until a missing object that is not watched (a Secret) is read again."""
 
 WEB_ENDPOINT_READY = "WebEndpointReady"
 
 
 @dataclass(frozen=True)
 class InstanceInput:
-    """All that the decision may look at."""
+    """All that the plan may look at."""
 
     now: datetime
     instance: SympoziumInstance
     secret: Object | None = None
-    """The model's Secret, if one is named and there."""
+    """Secret of the model, if the instance names one and it exists."""
     pack: SkillPack | None = None
-    """The SkillPack ``web-endpoint`` that counts for the instance's namespace."""
+    """SkillPack ``web-endpoint`` for the instance's namespace."""
     own_keys: Object | None = None
-    """The Secret that the instance names for its API keys, if it names one and it is there."""
+    """Secret that the instance names for its API keys, if it names one and it exists."""
     server: AgentRun | None = None
-    """The server run, if there is one."""
+    """Server run of the instance, if it exists."""
     route: RouteState = NO_ROUTE
-    """How the web endpoint is reached from outside."""
+    """State of the route from outside to the web endpoint."""
     sources: Mapping[str, skill_resolution.Source] = field(default_factory=dict)
-    """What the instance's other skills lead to, by the field."""
+    """SkillPacks and ConfigMaps that the instance's other skills name, by the field."""
     pool: Object | None = None
-    """What its status says of its warm pool, if it has one."""
+    """Status of the warm pool, if the instance has one."""
 
 
 @dataclass(frozen=True)
 class InstancePlan:
-    """What to do for an instance."""
+    """Changes to make for an instance."""
 
     status: Object
     server_wanted: bool | None
-    """Whether its server run should exist; None: what is there stays as it is. One that should not drains and then goes."""
+    """True if the server run should exist, False if it should drain and go; None: it stays as it is."""
     skills: list[InstalledSkill] | None
-    """The skills that its agents should have; None: those that they have stay as they are."""
+    """Skills that the instance's agents should have; None: those that they have stay as they are."""
     requeue_after: float | None
 
 
 def owns(instance: SympoziumInstance, run: AgentRun) -> bool:
-    """Whether a run goes with the instance."""
+    """Return whether a run is owned by the instance."""
     return any(owner.uid == instance.metadata.uid for owner in run.metadata.owner_references)
 
 
 def secret_failure(secret_name: str | None, provider: str, secret: Object | None) -> ConditionUpdate | None:
-    """What is wrong with a model's Secret: None if nothing is, or if the model needs none."""
+    """Return the reason why a model's Secret cannot be used; None if it can, or if the model needs none."""
     if secret_name is None:
         return None
     if secret is None:
@@ -74,7 +74,7 @@ def secret_failure(secret_name: str | None, provider: str, secret: Object | None
 
 
 def decide(seen: InstanceInput) -> InstancePlan:
-    """The whole plan for an instance."""
+    """Return the plan for an instance."""
     endpoint, installed, accepted = _accepted(seen)
     named = effective.model(seen.instance)
     trouble = secret_failure(named.secret, named.provider, seen.secret)
@@ -108,7 +108,7 @@ def _accepted(seen: InstanceInput) -> tuple[EffectiveWebEndpoint | None, list[In
 
 
 def pack_finding(pack: SkillPack | None) -> ConditionUpdate | None:
-    """Why a web endpoint cannot be made from this SkillPack; None: it can."""
+    """Return the reason why this SkillPack cannot make a web endpoint; None if it can."""
     skill = names.WEB_ENDPOINT_SKILL
     if pack is None:
         text = f"there is no SkillPack {skill}, neither in the instance's namespace nor in the operator's"
@@ -120,12 +120,12 @@ def pack_finding(pack: SkillPack | None) -> ConditionUpdate | None:
 
 
 def has_api_key(secret: Object) -> bool:
-    """Whether a Secret holds at least one API key."""
+    """Return whether a Secret holds at least one API key."""
     return any(key.startswith(environment.API_KEY_PREFIX) for key in secret.get("data") or {})
 
 
 def keys_finding(name: str, secret: Object | None) -> ConditionUpdate | None:
-    """Why callers cannot be given the API keys of this Secret; None: they can."""
+    """Return the reason why this Secret cannot hold callers' API keys; None if it can."""
     if secret is None:
         text = f"there is no Secret {name} with API keys"
         return ConditionUpdate("Accepted", ok=False, reason="AuthSecretNotFound", message=text)
@@ -141,21 +141,23 @@ def _not_ready(reason: str, message: str) -> ConditionUpdate:
 
 def _web_endpoint(server: AgentRun | None) -> ConditionUpdate:
     if server is None:
-        return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason="Starting", message="its server run is being made")
+        return ConditionUpdate(
+            WEB_ENDPOINT_READY, ok=False, reason="Starting", message="the server run is being created"
+        )
     if server.status.phase == "Serving":
         return ConditionUpdate(WEB_ENDPOINT_READY, ok=True, reason="Serving")
     for kind in ("Accepted", "Started"):
         found = find(server.status.conditions, kind)
         if found is not None and found.status == "False":
             return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason=found.reason, message=found.message)
-    return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason="Starting", message="its web-proxy is starting")
+    return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason="Starting", message="the web-proxy is starting")
 
 
 _LEAVING = ConditionUpdate(
     WEB_ENDPOINT_READY,
     ok=False,
     reason="Draining",
-    message="it was switched off; what it has accepted is being finished",
+    message="the web endpoint was disabled; its accepted requests are being finished",
 )
 
 
@@ -182,7 +184,7 @@ def _status(
     made = before.get("webEndpoint", {})
     if endpoint is not None and (findings[0].ok or not made.get("enabled")):
         return status | {"webEndpoint": _web_endpoint_status(instance, endpoint) | _reached(instance, seen.route)}
-    if shown and made:  # what is asked cannot be made: what was before goes on
+    if shown and made:  # the new spec cannot be carried out: the earlier web endpoint stays
         return status | {"webEndpoint": made | _reached(instance, seen.route)}
     return status | {"webEndpoint": {"enabled": False, "gatewayReady": False}}
 
@@ -208,7 +210,7 @@ def _web_endpoint_status(instance: SympoziumInstance, endpoint: EffectiveWebEndp
 
 
 def _reached(instance: SympoziumInstance, route: RouteState) -> Object:
-    """By the gateway where it routes, else by the Service."""
+    """Return the state and URL of the gateway where it routes, else of the Service."""
     server = names.server(names.web_endpoint_run(instance.metadata.name))
     service = f"http://{server}.{instance.metadata.namespace}.svc:{names.HTTP_PORT}"
     return {"gatewayReady": route.ready, "url": route.url or service}

@@ -1,4 +1,4 @@
-"""What a Job and its pod say: that they have ended and how, or why they do not start. Pure readers of Kubernetes objects."""
+"""Readers of Jobs and pods: whether and how they ended, or why they do not start. Pure."""
 
 import json
 from collections.abc import Iterable
@@ -10,9 +10,9 @@ from sympozium_api.resources import Object
 from sympozium_operator.desired.quantity import InvalidQuantity, quantity
 
 PULL_PATIENCE = 20
-"""Seconds for which a failing image pull is watched: registries fail for moments, and the kubelet tries again."""
+"""Seconds for which a failing image pull is tolerated: registries fail for moments, and the kubelet tries again."""
 DENIAL_PATIENCE = 15
-"""Seconds for which a Job may be without a pod before the reason is final: quotas free up, service accounts are made."""
+"""Seconds for which a Job may be without a pod before the reason is final: quotas free up, ServiceAccounts appear."""
 
 _NEVER_STARTS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError")
 _PULL_FAILS = ("ErrImagePull", "ImagePullBackOff")
@@ -22,77 +22,77 @@ _FINISHED = (*_GIVEN_UP, "Complete", "SuccessCriteriaMet")
 
 @dataclass(frozen=True)
 class StartFailure:
-    """Why a pod cannot run."""
+    """Reason why a pod cannot run."""
 
     reason: str
     message: str
     http_status: int = 502
 
     def record(self) -> agent_protocol.Error:
-        """The end record that a run gets for it."""
+        """Return the end record of a run whose pod cannot run."""
         text = f"the pod could not be started: {self.reason}: {self.message}"
         return agent_protocol.error("start_failed", text.strip(": "), self.http_status)
 
 
 def denied(warning: str) -> StartFailure:
-    """Why a Job has no pod, from the latest Warning event about it (``Reason: message``)."""
+    """Return the reason why a Job has no pod, from the latest Warning event about the Job (``Reason: message``)."""
     reason, _, message = warning.partition(": ")
     return StartFailure(reason, message, 503)
 
 
 def never_had_a_task(pod: Object) -> bool:
-    """Whether a pod of a warm pool has ended and said that nothing was done in it."""
+    """Return whether an idle pod has ended and reported that it never had a task."""
     terminated = (_container(pod).get("state") or {}).get("terminated") or {}
     return (_message(terminated.get("message")) or {}).get("type") == agent_protocol.UNUSED
 
 
 def job_ended(job: Object) -> bool:
-    """Whether the Job controller has seen the Job's pod end, or gives the Job up."""
+    """Return whether the Job's pod has ended for the Job controller, or the controller has given the Job up."""
     status = job.get("status") or {}
     finished = [c for c in status.get("conditions") or [] if c["type"] in _FINISHED and c["status"] == "True"]
     return bool(finished or status.get("succeeded") or status.get("failed"))
 
 
 def job_pod(pods: Iterable[Object], job: Object) -> Object | None:
-    """The pod of a Job: the newest, should the cluster have made a second one."""
+    """Return the pod of a Job: the newest, should the cluster have made a second one."""
     own = [pod for pod in pods if controller_uid(pod) == job["metadata"]["uid"]]
     return max(own, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
 
 
 def controller_uid(body: Object) -> str | None:
-    """The uid of an object's controller owner."""
+    """Return the uid of an object's controller owner."""
     return controller(body).get("uid")
 
 
 def controller(body: Object) -> Object:
-    """The reference to an object's controller owner; empty where there is none."""
+    """Return the reference to an object's controller owner; empty if it has none."""
     owners = body["metadata"].get("ownerReferences") or []
     return next((owner for owner in owners if owner.get("controller")), {})
 
 
 def pod_ended(pod: Object) -> bool:
-    """Whether nothing in the pod runs or will run again."""
+    """Return whether no container of the pod runs or will run again."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def started_at(pod: Object) -> str | None:
-    """Since when the pod's container runs or ran; None: not yet."""
+    """Return the time since which the pod's container runs or ran; None if it has not started."""
     state = _container(pod).get("state") or {}
     found: str | None = (state.get("running") or state.get("terminated") or {}).get("startedAt")
     return found
 
 
 def is_unschedulable(pod: Object) -> bool:
-    """Whether the scheduler found no room for the pod, so far."""
+    """Return whether the scheduler has found no room for the pod so far."""
     return _condition(pod, "PodScheduled").get("reason") == "Unschedulable"
 
 
 def trouble(
     pod: Object, *, age: float, patience: float, nodes: Iterable[Object], warning: str | None
 ) -> StartFailure | None:
-    """Why a pod that is not running yet never will, or not soon enough; None: it may still start.
+    """Return the reason why a pod that is not running yet never will be, or not soon enough; None if it may still start.
 
-    ``age`` is in seconds, ``patience`` how long a pod may look for a node, ``warning`` the pod's latest Warning event.
+    ``age`` is in seconds, ``patience`` the seconds that a pod may look for a node, ``warning`` the pod's latest Warning event.
     """
     waiting = (_container(pod).get("state") or {}).get("waiting") or {}
     reason, message = waiting.get("reason") or "", waiting.get("message") or ""
@@ -109,17 +109,17 @@ def trouble(
 
 
 def crash(pod: Object) -> StartFailure | None:
-    """Why a pod that is started again and again does not stay up; the same words between two starts and during one."""
+    """Return the reason why a pod's container crashes again and again; the message is the same between two starts and during one."""
     container = _container(pod)
     last = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get("terminated")
     if not last or container.get("ready"):
         return None
-    words = f"its container ended with exit code {last.get('exitCode')} ({last.get('reason') or 'no reason'})"
+    words = f"the container ended with exit code {last.get('exitCode')} ({last.get('reason') or 'no reason'})"
     return StartFailure("CrashLoopBackOff", words)
 
 
 def ending(pod: Object | None, job: Object) -> agent_protocol.End:
-    """The end record of a run whose pod or Job has ended without one being stored."""
+    """Return the end record of a run whose pod or Job has ended without a stored record."""
     status = (pod or {}).get("status") or {}
     terminated = (_container(pod).get("state") or {}).get("terminated") or {} if pod else {}
     if found := _last_words(terminated.get("message")):
@@ -135,7 +135,7 @@ def ending(pod: Object | None, job: Object) -> agent_protocol.End:
 
 def _what_happened(status: Object, terminated: Object, pod: Object | None) -> str:
     if terminated.get("reason") == "OOMKilled":
-        return "the agent was killed: it needed more memory than its container may have (OOMKilled)"
+        return "the agent was killed because it exceeded its container's memory limit (OOMKilled)"
     disruption: Object = next((c for c in status.get("conditions") or [] if c["type"] == "DisruptionTarget"), {})
     if status.get("reason") or disruption:
         why = disruption.get("message") or status.get("message") or ""
@@ -146,7 +146,7 @@ def _what_happened(status: Object, terminated: Object, pod: Object | None) -> st
 
 
 def _last_words(message: str | None) -> agent_protocol.End | None:
-    """The end record in a termination message, where there is one."""
+    """Return the end record in a termination message, if it holds one."""
     found = _message(message)
     if found is not None and found.get("type") in agent_protocol.END_RECORDS:
         return found  # type: ignore[return-value]  # endings.status_of trusts no field of it
@@ -162,7 +162,7 @@ def _message(message: str | None) -> Object | None:
 
 
 def _container(pod: Object) -> Object:
-    """The status of the pod's first container."""
+    """Return the status of the pod's first container."""
     found: list[Object] = (pod.get("status") or {}).get("containerStatuses") or [{}]
     return found[0]
 
@@ -173,7 +173,7 @@ def _condition(pod: Object, kind: str) -> Object:
 
 
 def _could_hold(node: Object, pod: Object) -> bool:
-    """Whether a node, if it were empty, had room for what the pod requests."""
+    """Return whether a node, if it were empty, had room for the pod's requests."""
     room = (node.get("status") or {}).get("allocatable") or {}
     containers = pod["spec"]["containers"]
     for name in ("cpu", "memory"):

@@ -1,4 +1,4 @@
-"""How an instance's web endpoint is reached from outside: which route it should have, and what is to be said of it. Pure functions."""
+"""Decision about an instance's HTTPRoute, and the condition that reports it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,28 +23,28 @@ class RouteInput:
 
     instance: SympoziumInstance
     endpoint: EffectiveWebEndpoint | None
-    """The web endpoint as the spec has it; None while the spec is invalid: the route that is there keeps its host name."""
+    """Web endpoint as the spec has it; None while the spec is invalid: an existing route keeps its host name."""
     config: SympoziumConfig | None
-    """The SympoziumConfig that counts, if there is one."""
+    """SympoziumConfig that the operator uses, if it exists."""
     server: AgentRun | None
     live: Object | None
-    """The route that is there."""
+    """Existing route."""
 
 
 @dataclass(frozen=True)
 class RouteState:
-    """What the instance's status says of its route."""
+    """State of an instance's route, for the instance's status."""
 
     finding: ConditionUpdate | None = None
-    """None: no gateway is asked for."""
+    """Condition RouteReady; None: no gateway is asked for."""
     url: str | None = None
     """Base URL for clients, while the gateway routes it."""
     requeue_after: float | None = None
-    """Seconds until it is worth another look without an event."""
+    """Seconds until the route is worth another reconcile without an event."""
 
     @property
     def ready(self) -> bool:
-        """Whether a gateway routes to the web endpoint."""
+        """Return whether a gateway routes to the web endpoint."""
         return self.finding is not None and self.finding.ok
 
 
@@ -52,9 +52,9 @@ NO_ROUTE = RouteState()
 
 
 def decide(seen: RouteInput) -> RouteTarget | ConditionUpdate | None:
-    """The route to have; or why there can be none; or None, where no gateway is asked for.
+    """Return the route to have; or the reason why there can be none; or None, if no gateway is asked for.
 
-    A route is first made when the gateway is ready; one that is there outlasts a gateway that is not, for a while or by mistake.
+    A route is first made when the gateway is ready. An existing route stays when the gateway stops being ready.
     """
     if seen.config is None or not seen.config.spec.gateway.enabled:
         return None
@@ -65,17 +65,17 @@ def decide(seen: RouteInput) -> RouteTarget | ConditionUpdate | None:
     if hostname is None:
         return gateway_not_ready(seen.config)
     if gateway.tls.enabled and base and hostname.partition(".")[2] != base:
-        text = f"{hostname}: spec.webEndpoint.hostname (or the skill's param hostname) must be one word in front of"
-        return _refused("HostnameNotCovered", f"{text} .{base}: the gateway's certificate holds for no other")
+        text = f"{hostname}: spec.webEndpoint.hostname (or the skill's param hostname) must be a single DNS label followed by"
+        return _refused("HostnameNotCovered", f"{text} .{base}: the gateway's certificate covers no other name")
     if seen.live is None and not ready:
         return gateway_not_ready(seen.config)
     if seen.server is None or seen.server.ended or seen.server.metadata.deletion_timestamp:
-        return _refused("Starting", "its server run is being made")
+        return _refused("Starting", "the server run is being created")
     return RouteTarget(seen.config.metadata.namespace, gateway.name, hostname, tls=gateway.tls.enabled)
 
 
 def state(target: RouteTarget, live: Object, config: SympoziumConfig) -> RouteState:
-    """What a route that is there comes to: ready when the gateway is, and has accepted the route as it is now."""
+    """Return the state of an existing route: ready when its gateway is ready and has accepted the current generation of the route."""
     if config.status.gateway is None or not config.status.gateway.ready:
         return RouteState(gateway_not_ready(config))
     generation = live["metadata"].get("generation", 0)
@@ -86,17 +86,18 @@ def state(target: RouteTarget, live: Object, config: SympoziumConfig) -> RouteSt
     if trouble is not None:
         return RouteState(trouble)
     return RouteState(
-        ConditionUpdate(ROUTE_READY, ok=True, reason="Routed", message=f"{target.url} leads here"), target.url
+        ConditionUpdate(ROUTE_READY, ok=True, reason="Routed", message=f"{target.url} routes to the web endpoint"),
+        target.url,
     )
 
 
 def claimed(live: Object | None, target: RouteTarget) -> bool:
-    """Whether the route that is there has the host name already: then no other was first."""
+    """Return whether the existing route has the host name already, so that no other route was first."""
     return live is not None and target.hostname in _hostnames(live)
 
 
 def rival(routes: Iterable[Object], mine: tuple[str, str], target: RouteTarget) -> Object | None:
-    """The route of somebody else that has the host name at the same Gateway; ``mine``: namespace and name of our own."""
+    """Return another route with the host name at the same Gateway; ``mine``: namespace and name of our own."""
     for body in routes:
         metadata, spec = body["metadata"], body.get("spec") or {}
         here = [ref for ref in spec.get("parentRefs") or [] if _names_gateway(ref, metadata["namespace"], target)]
@@ -106,13 +107,14 @@ def rival(routes: Iterable[Object], mine: tuple[str, str], target: RouteTarget) 
 
 
 def taken(target: RouteTarget, by: Object) -> RouteState:
-    """What is said where somebody else has the host name."""
-    text = f"{target.hostname}: a route in namespace {by['metadata']['namespace']} had it first; set spec.webEndpoint.hostname"
+    """Return the state of a route whose host name belongs to another route."""
+    other = f"a route in namespace {by['metadata']['namespace']} already has this host name"
+    text = f"{target.hostname}: {other}; set spec.webEndpoint.hostname"
     return RouteState(_refused("HostnameTaken", text), requeue_after=REQUEUE_SECONDS)
 
 
 def gateway_not_ready(config: SympoziumConfig) -> ConditionUpdate:
-    """What is said where the gateway itself is the trouble."""
+    """Return the condition of a route whose gateway is not ready."""
     text = (
         f"the gateway is not ready: see SympoziumConfig {config.metadata.name} in namespace {config.metadata.namespace}"
     )
@@ -120,12 +122,12 @@ def gateway_not_ready(config: SympoziumConfig) -> ConditionUpdate:
 
 
 def _refused(reason: str, message: str) -> ConditionUpdate:
-    """Why there is no route, or none that works."""
+    """Return the condition for no route, or for one that does not work."""
     return ConditionUpdate(ROUTE_READY, ok=False, reason=reason, message=message)
 
 
 def _base_domain(config: SympoziumConfig) -> str | None:
-    """None while it is none: the config says so, and what was before goes on."""
+    """Return the base domain; None while it is invalid: the SympoziumConfig reports it, and existing routes stay."""
     base = config.spec.gateway.base_domain
     try:
         refuse_bad_hostname("spec.gateway.baseDomain", base)
@@ -135,7 +137,7 @@ def _base_domain(config: SympoziumConfig) -> str | None:
 
 
 def _hostname(seen: RouteInput, base: str | None) -> str | None:
-    """The host name that is asked for; while a spec is invalid, the one that the route has."""
+    """Return the host name that the spec asks for; while the spec is invalid, the existing route's."""
     if seen.endpoint is not None and seen.endpoint.hostname:
         return seen.endpoint.hostname
     if seen.endpoint is not None and base:
@@ -148,7 +150,7 @@ def _hostnames(route: Object) -> list[str]:
 
 
 def _is_ours(reference: Object, target: RouteTarget) -> bool:
-    """Whether what a controller says of a route is about our Gateway and listener."""
+    """Return whether a controller's status of a route is about our Gateway and listener."""
     return all(reference.get(key) == value for key, value in target.parent().items() if key not in ("group", "kind"))
 
 

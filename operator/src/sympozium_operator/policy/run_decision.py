@@ -158,7 +158,7 @@ def decide(seen: RunInput) -> Decision:
 
 def should_inspect_pods(run: AgentRun, job: Object, now: datetime) -> bool:
     """Return whether it is time to inspect a Job's pod. A claimed pod runs already: the time since it has its run counts."""
-    if run.claimed_pod:  # timestamps are whole seconds: at the second one the run has had at least one
+    if run.claimed_pod:  # timestamps are whole seconds: when two have passed, the run has had its pod for at least one
         return pod_status.job_ended(job) or (now - run.metadata.created).total_seconds() >= 2 * INSPECT_AFTER
     return pod_status.job_ended(job) or _age(job, now) >= INSPECT_AFTER
 
@@ -189,9 +189,9 @@ def _without_job(seen: RunInput) -> Decision:  # noqa: PLR0911 - one line per ru
     ):
         return Wait(CLAIM_PATIENCE - age)
     if seen.slot.job_known or run.claimed_pod or _was_recorded(run):
-        return End(agent_protocol.error("lost", "the run's Job is gone; a run is never started twice", 502))
+        return End(agent_protocol.error("lost", "the run's Job is gone, and a run is never started twice", 502))
     if left <= 0:
-        return End(agent_protocol.error("timeout", "the run's time was over before it could be started", 504))
+        return End(agent_protocol.error("timeout", "the run timed out before it could start", 504))
     if (unsupported := effective.unsupported(run)) is not None:
         return End(agent_protocol.error("unsupported_parameter", unsupported, 400))
     if seen.instance is None:
@@ -251,7 +251,7 @@ def waits_for_capacity(seen: RunInput) -> bool:
 
 def _with_job(seen: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
     if not (_is_own(seen, job) or is_claimed(seen, job)):
-        return End(agent_protocol.error("lost", f"the Job {job['metadata']['name']} belongs to something else", 502))
+        return End(agent_protocol.error("lost", f"the Job {job['metadata']['name']} belongs to another owner", 502))
     pod = pod_status.job_pod(seen.pods or (), job)
     if pod_status.job_ended(job) or (pod is not None and pod_status.pod_ended(pod)):
         if (
@@ -289,12 +289,12 @@ def is_claimed(seen: RunInput, job: Object) -> bool:
 
 
 def _unmade(seen: RunInput, job: Object, left: float) -> Decision:
-    """A Job without a pod: denied by a quota or by Pod Security, or the Job controller is slow."""
+    """Return the decision for a Job without a pod: a quota or Pod Security denied it, or the Job controller is slow."""
     age = _age(job, seen.now)
     if seen.warning is not None and age >= pod_status.DENIAL_PATIENCE:
         return End(pod_status.denied(seen.warning).record(), delete_job=True)
     if age >= seen.limits.start_timeout:
-        text = f"no pod was made for it within {seen.limits.start_timeout} s"
+        text = f"no pod was created for it within {seen.limits.start_timeout} s"
         return End(pod_status.StartFailure("NoPod", text, 503).record(), delete_job=True)
     return Wait(min(POLL, left))
 
@@ -334,7 +334,7 @@ def _conditions(seen: RunInput, finding: ConditionUpdate) -> list[Object]:
 
 
 def _clean_up(seen: RunInput) -> Decision:
-    """The Job of an ended run goes at once; that of a failed one is kept for its logs, if its pod ends by itself."""
+    """Return the decision for an ended run: its Job is deleted at once, except a failed run's, which keeps its logs for a while."""
     if seen.job is None or not (_is_own(seen, seen.job) or is_claimed(seen, seen.job)):
         return Wait(None)
     status = seen.run.status

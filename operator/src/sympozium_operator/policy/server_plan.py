@@ -1,4 +1,4 @@
-"""An AgentRun in mode server: what it needs, and what its status should say. Pure functions."""
+"""Plan of an AgentRun in mode server: its children and its status."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,47 +16,47 @@ from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
 from sympozium_operator.policy.instance_plan import keys_finding, owns, pack_finding
 
 _OVERDUE = timedelta(seconds=30)
-"""A pod that is still there so long after its grace period is one of a node that is away."""
+"""Time after a pod's grace period after which the pod, if it still exists, is taken for one of an unreachable node."""
 
 POLL = 3.0
-"""Seconds between looks at a server that is not available: its pods are not watched."""
+"""Seconds between reconciles of a server that is not available, because its pods are not watched."""
 
 
 @dataclass(frozen=True)
 class ServerInput:
-    """All that the decision may look at."""
+    """All that the plan may look at."""
 
     run: AgentRun
     instance: SympoziumInstance | None
     pack: SkillPack | None = None
     own_keys: Object | None = None
-    """The Secret that the instance names for its API keys, if it names one and it is there."""
+    """Secret that the instance names for its API keys, if it names one and it exists."""
 
 
 @dataclass(frozen=True)
 class ServerPlan:
-    """What the server is to be made from."""
+    """Values from which the server is made."""
 
     instance: SympoziumInstance
     sidecar: Sidecar
     replicas: int
-    """How many; with ``autoscaling``, how many at least."""
+    """Number of replicas; with ``autoscaling``, their minimum."""
     autoscaling: Autoscaling | None
     keys_secret: str
 
 
 @dataclass(frozen=True)
 class Drain:
-    """The server is not wanted any more: its pods end what they have accepted, and then all of it goes."""
+    """Decision to remove the server: its pods finish accepted requests, then the server run and its children go."""
 
 
 def decide(seen: ServerInput) -> ServerPlan | Drain | ConditionUpdate | None:  # noqa: PLR0911 - one line per rule, in the order in which they count
-    """What to make; or that it is to go; or why what is there stays as it is; or None: there is nothing to do or to say."""
+    """Return the server to make; or its removal; or the reason why it stays as it is; or None if there is nothing to do or report."""
     run, instance = seen.run, seen.instance
     if instance is None:
         return _refused("InstanceNotFound", f"there is no SympoziumInstance {run.spec.agent_ref}")
     if run.metadata.name != names.web_endpoint_run(run.spec.agent_ref):
-        return _refused("NotTheWebEndpoint", "runs in mode server are made by the operator, one per instance")
+        return _refused("NotTheWebEndpoint", "only the operator creates runs in mode server, one per instance")
     try:
         effective.refuse_unsupported(instance)
         endpoint = effective.web_endpoint(instance)
@@ -76,9 +76,9 @@ def decide(seen: ServerInput) -> ServerPlan | Drain | ConditionUpdate | None:  #
 
 
 def replicas(plan: ServerPlan, deployment: Object | None) -> int:
-    """How many replicas the Deployment is given: with autoscaling those that it has, for the autoscaler alone changes them.
+    """Return the replicas of the Deployment: with autoscaling its current ones, because only the autoscaler changes them.
 
-    They are said all the same: a field that nobody applies any more would fall back to its default, one.
+    They are applied all the same: a field that no manager applies any more would fall back to its default, one.
     """
     if plan.autoscaling is None or deployment is None:
         return plan.replicas
@@ -87,13 +87,13 @@ def replicas(plan: ServerPlan, deployment: Object | None) -> int:
 
 
 def has_older_keys(deployment: Object, version: str) -> bool:
-    """Whether the Secret with the API keys has changed since its pods were told."""
+    """Return whether the Secret with the API keys has changed since its pods were notified."""
     annotations = deployment["metadata"].get("annotations") or {}
     return bool(annotations.get(names.ANNOTATION_KEYS_VERSION) != version)
 
 
 def draining(its_pods: Iterable[Object], now: datetime) -> list[Object]:
-    """The pods that still may end what they have accepted: those whose grace period (and a little) is not over."""
+    """Return the pods that may still finish accepted requests: those whose grace period (and a little) is not over."""
     return [
         pod
         for pod in its_pods
@@ -102,13 +102,13 @@ def draining(its_pods: Iterable[Object], now: datetime) -> list[Object]:
 
 
 def available(deployment: Object | None) -> bool:
-    """Whether a Deployment answers."""
+    """Return whether a Deployment has the condition Available."""
     conditions = ((deployment or {}).get("status") or {}).get("conditions") or []
     return any(c["type"] == "Available" and c["status"] == "True" for c in conditions)
 
 
 def settled(deployment: Object) -> bool:
-    """Whether all of a Deployment's replicas are as it wants them."""
+    """Return whether all of a Deployment's replicas are up to date and available."""
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")]
@@ -118,13 +118,13 @@ def settled(deployment: Object) -> bool:
 def status(
     run: AgentRun, accepted: ConditionUpdate, deployment: Object | None, its_pods: Sequence[Object], now: datetime
 ) -> Object:
-    """The whole status of a server run."""
+    """Return the whole status of a server run."""
     before = find(run.status.conditions, "Started")
     started = _started(deployment, its_pods, now)
     if started.reason == "ErrImagePull" and before is not None and before.reason == "ImagePullBackOff":
         started = ConditionUpdate(
             "Started", ok=False, reason=before.reason, message=before.message
-        )  # the two take turns
+        )  # the kubelet alternates between the two
     phase = "Serving" if available(deployment) else "Pending"
     found: Object = {"phase": phase, "conditions": _conditions(run, [accepted, started], now)}
     if deployment is not None:
@@ -134,8 +134,8 @@ def status(
 
 
 def status_while_draining(run: AgentRun, its_pods: Sequence[Object], now: datetime) -> Object:
-    """The whole status of a server run that is to go, with the pods that it waits for."""
-    text = f"it was switched off; {len(its_pods)} of its pods may still finish what they have accepted"
+    """Return the whole status of a server run that is being removed, with the number of pods that still finish."""
+    text = f"the web endpoint was disabled; {len(its_pods)} of its pods may still finish accepted requests"
     finding = ConditionUpdate("Started", ok=False, reason="Draining", message=text)
     return {"phase": "Pending", "conditions": _conditions(run, [finding], now)}
 
@@ -145,7 +145,7 @@ def _conditions(run: AgentRun, findings: list[ConditionUpdate], now: datetime) -
 
 
 def _started(deployment: Object | None, its_pods: Sequence[Object], now: datetime) -> ConditionUpdate:
-    """Whether the newest pods run; said of a server that answers as well: a rollout may hang behind it."""
+    """Return the condition Started: whether the newest pods run. It counts for a serving run too, because a rollout may hang."""
     if deployment is not None and settled(deployment):
         return ConditionUpdate("Started", ok=True, reason="Available")
     for pod in sorted(its_pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True):
@@ -156,7 +156,7 @@ def _started(deployment: Object | None, its_pods: Sequence[Object], now: datetim
     denied = next((c for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"), None)
     if denied:
         return ConditionUpdate("Started", ok=False, reason=denied["reason"], message=denied.get("message", ""))
-    return ConditionUpdate("Started", ok=False, reason="Starting", message="its pods are starting")
+    return ConditionUpdate("Started", ok=False, reason="Starting", message="the pods are starting")
 
 
 def _refused(reason: str, message: str) -> ConditionUpdate:

@@ -1,4 +1,4 @@
-"""Which skills an instance has: from what its spec names to the one list that its agents are told. Pure functions."""
+"""Resolution of an instance's skills: from the names in its spec to the one list that its agents get."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,19 +14,19 @@ from sympozium_api.skillpack import SkillPack
 from sympozium_operator.policy.conditions import ConditionUpdate
 
 Source = SkillPack | Object | None
-"""What a skill of an instance leads to: a SkillPack, a ConfigMap, or nothing that is there."""
+"""Object that a skill of an instance names: a SkillPack, a ConfigMap, or None if it does not exist."""
 
 MOST_BYTES = 1024 * 1024
-"""What a ConfigMap can hold."""
+"""Most bytes that a ConfigMap can hold."""
 
 _FRONT_MATTER = re.compile(r"---\r?\n(.{0,4096}?\n)---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
-"""As in a SKILL.md. RequestLimits, as all of it together is by MOST_BYTES: YAML is read slowly, and the event loop waits."""
+"""Front matter as in a SKILL.md. Its length is bounded, because YAML is parsed slowly while the event loop waits."""
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-"""One that makes nothing but strings; the quick one where PyYAML was built with it."""
+"""Loader that makes only strings; the fast one if PyYAML was built with it."""
 
 
 def missing(instance: SympoziumInstance, sources: Mapping[str, Source]) -> ConditionUpdate | None:
-    """Which SkillPack or ConfigMap that an instance names is not there; None: all are. ``sources`` go by the field."""
+    """Return the condition for a SkillPack or ConfigMap that does not exist; None if all exist. ``sources`` are keyed by field."""
     for field, ref in effective.skill_refs(instance).items():
         if sources.get(field) is None:
             if ref.skill_pack_ref:
@@ -39,7 +39,7 @@ def missing(instance: SympoziumInstance, sources: Mapping[str, Source]) -> Condi
 
 
 def install(instance: SympoziumInstance, sources: Mapping[str, Source]) -> list[InstalledSkill]:
-    """The skills of an instance whose sources are all there, in the order of its spec. Raises InvalidSpec."""
+    """Return the skills of an instance whose sources all exist, in the order of its spec. Raises InvalidSpec."""
     config_maps = [source for source in sources.values() if isinstance(source, dict)]
     _refuse_size(sum(len(text) for config_map in config_maps for text in _data(config_map).values()))
     found: list[InstalledSkill] = []
@@ -56,9 +56,9 @@ def install(instance: SympoziumInstance, sources: Mapping[str, Source]) -> list[
 
 
 def pack_trouble(pack: SkillPack) -> str | None:
-    """Why no instance can have the skills of this pack; None: it can."""
+    """Return the reason why no instance can have the skills of this pack; None if it can."""
     if pack.spec.sidecar is not None:
-        return "it has a sidecar, which this version runs for the skill web-endpoint only; remove it"
+        return "it has a sidecar, which this version supports only for the skill web-endpoint; remove spec.sidecar"
     known = [skill.name for skill in pack.spec.skills]
     twice = next((name for name in known if known.count(name) > 1), None)
     return f"it has two skills {twice}" if twice else None
@@ -66,14 +66,16 @@ def pack_trouble(pack: SkillPack) -> str | None:
 
 def _refuse_size(size: int) -> None:
     if size > MOST_BYTES:
-        raise InvalidSpec(f"spec.skills: together they have {size} bytes, and may have {MOST_BYTES}")
+        raise InvalidSpec(f"spec.skills: all skills together have {size} bytes; the limit is {MOST_BYTES}")
 
 
 def _of_source(instance: SympoziumInstance, field: str, ref: SkillRef, source: Source) -> Iterator[InstalledSkill]:
     if isinstance(source, SkillPack):
         return _of_pack(field, ref, source)
     if ref.config_map_ref == names.installed_skills(instance.metadata.name):
-        raise InvalidSpec(f"{field}.configMapRef: {ref.config_map_ref} is what the operator makes of the skills itself")
+        raise InvalidSpec(
+            f"{field}.configMapRef: {ref.config_map_ref} is the ConfigMap that the operator itself writes"
+        )
     return _of_config_map(field, ref, source or {})
 
 
@@ -109,14 +111,14 @@ def _refuse_unknown(field: str, ref: SkillRef, known: set[str]) -> None:
 
 
 def _parts(text: str) -> tuple[str | None, str]:
-    """The description in a text's front matter, if there is one, and what follows it."""
+    """Return the description in a text's front matter, if it has one, and the text after the front matter."""
     front = _FRONT_MATTER.match(text)
     if front is None:
         return None, text
     try:
         about = yaml.load(front[1], Loader=_LOADER)  # noqa: S506 - see there
     except (yaml.YAMLError, RecursionError):
-        return None, text  # no front matter, whatever it is
+        return None, text  # not YAML, so not front matter
     if not isinstance(about, dict):
         return None, text
     description = about.get("description")

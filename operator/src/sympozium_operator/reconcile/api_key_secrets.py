@@ -1,4 +1,4 @@
-"""The Secrets with API keys: the generated ones made once and repaired, all of them looked after without the right to list Secrets."""
+"""Secrets with API keys: generated ones are made once and repaired; all are checked for changes without the right to list Secrets."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from sympozium_operator.result import Key
 
 @dataclass(frozen=True)
 class ApiKeySecrets:
-    """Knows the Secret of each server run, and in which version it was last seen."""
+    """Secrets of all server runs, with the versions that were last read."""
 
     client: Client
     events: EventRecorder
@@ -25,7 +25,7 @@ class ApiKeySecrets:
     """Names and resource versions of Secrets, by namespace and run."""
 
     async def generated(self, run: AgentRun, instance: SympoziumInstance) -> Object:
-        """The generated Secret: it is there, belongs to the run, and has an entry ``api-key``. What else is in it is its editor's."""
+        """Return the generated Secret: it exists, belongs to the run, and has an entry ``api-key``. Other entries are its editor's."""
         namespace, name = run.metadata.namespace, names.api_key_secret(run.metadata.name)
         live = await self.client.find(SECRETS, namespace, name)
         if live is not None:
@@ -41,15 +41,15 @@ class ApiKeySecrets:
         return live
 
     def remember(self, run: AgentRun, secret: Object) -> None:
-        """The run's web-proxies were told of the keys in this version of this Secret."""
+        """Remember the version of a Secret of which the run's web-proxies were notified."""
         self._seen[run.key] = secret["metadata"]["name"], secret["metadata"]["resourceVersion"]
 
     def forget(self, run: Key) -> None:
-        """The run is gone."""
+        """Forget a run that is gone."""
         self._seen.pop((run.namespace, run.name), None)
 
     async def changed(self) -> list[Key]:
-        """The server runs whose Secret is not as it was seen. Each is told once: the look that follows remembers it again."""
+        """Return the server runs whose Secret has changed, each once: the next reconcile remembers its new version."""
         found = []
         for (namespace, run), (name, version) in list(self._seen.items()):
             live = await self.client.find(SECRETS, namespace, name)

@@ -1,4 +1,4 @@
-"""SympoziumConfigs: the Gateway, their status, and the instances that depend on it."""
+"""Reconciler of SympoziumConfigs: the Gateway, their status, and the instances that depend on it."""
 
 import asyncio
 
@@ -27,13 +27,13 @@ class ConfigReconciler:
         self._namespace = namespace
         self._scopes = scopes
         self._told: Object | None = None
-        """What instances were last looked at with."""
+        """Values with which all instances were last reconciled."""
 
     async def reconcile(self, key: Key) -> Result:
-        """One look at a SympoziumConfig."""
+        """Reconcile a SympoziumConfig."""
         raw = await self._client.find(CONFIGS, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
-            return Result(enqueue=await self._users({}))  # the Gateway goes with its owner
+            return Result(enqueue=await self._users({}))  # Kubernetes deletes the Gateway with its owner
         seen = await self._gather(SympoziumConfig.model_validate(raw))
         plan = policy.decide(seen)
         await self._act(seen, plan)
@@ -51,12 +51,12 @@ class ConfigReconciler:
         try:
             return tuple(await self._client.list(GATEWAYS, self._namespace))
         except ApiError as error:
-            if error.not_found:  # the kind: a list of objects is never missing
+            if error.not_found:  # the kind is missing, because a list of objects never is
                 return None
             raise
 
     async def _classes(self, config: SympoziumConfig) -> tuple[Object, ...] | None:
-        """Selected by name, so that one verb suffices; an operator without rights on the whole cluster may not look."""
+        """Return the GatewayClass, selected by name, so that one verb suffices; an operator without cluster-wide rights may not read it."""
         name = f"metadata.name={config.spec.gateway.gateway_class_name}"
         try:
             return tuple(await self._client.list(GATEWAY_CLASSES, None, fieldSelector=name))
@@ -79,7 +79,7 @@ class ConfigReconciler:
                 await self._events.emit(config, told)
 
     async def _users(self, matters: Object) -> tuple[Key, ...]:
-        """All instances, where something changed that matters to them."""
+        """Return all instances, if a value that matters to them has changed."""
         if matters == self._told:
             return ()
         found = [item for scope in self._scopes for item in await self._client.metadata(INSTANCES, scope)]

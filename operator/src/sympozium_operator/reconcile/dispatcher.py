@@ -1,4 +1,4 @@
-"""From a key to the reconciler of its kind."""
+"""Dispatch of keys to the reconciler of their kind."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from sympozium_operator.result import Key, Result
 
 @dataclass(frozen=True)
 class Dispatcher:
-    """What the work queue calls."""
+    """Reconciler of every key; the work queue calls it."""
 
     client: Client
     metrics: OperatorMetrics

@@ -1,4 +1,4 @@
-"""SympoziumInstances: their ServiceAccount, their skills, their server run and their status."""
+"""Reconciler of SympoziumInstances: their ServiceAccount, their skills, their server run and their status."""
 
 import asyncio
 from collections.abc import Callable
@@ -33,20 +33,20 @@ class InstanceReconciler:
     clock: Clock
     events: EventRecorder
     namespace: str
-    """The operator's own, where built-in SkillPacks are."""
+    """Namespace of the operator, where built-in SkillPacks are."""
     policies: NetworkPolicies
     routes: RouteReconciler
     skills: SkillGatherer
     pools: PoolReconciler
     next_runs: Callable[[tuple[str, str]], tuple[Key, ...]]
-    """The runs of an instance whose turn has come: its limit may have been raised."""
+    """Runs of an instance whose turn has come, because its limit may have been raised."""
 
     async def reconcile(self, key: Key) -> Result:
-        """One look at an instance."""
+        """Reconcile an instance."""
         raw = await self.client.find(INSTANCES, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self.skills.forget(key.namespace, key.name)
-            return DONE  # what it owns goes with it
+            return DONE  # Kubernetes deletes what it owns
         seen = await self._gather(SympoziumInstance.model_validate(raw))
         seen = replace(seen, route=await self._route(seen))
         plan = policy.decide(seen)
@@ -83,7 +83,7 @@ class InstanceReconciler:
 
     async def _route(self, seen: policy.InstanceInput) -> route_policy.RouteState:
         if not effective.web_endpoint_is_on(seen.instance):
-            return route_policy.NO_ROUTE  # a route that is there goes with the server run
+            return route_policy.NO_ROUTE  # an existing route goes with the server run
         return await self.routes.reconcile(seen.instance, seen.server)
 
     async def _act(self, seen: policy.InstanceInput, plan: policy.InstancePlan) -> None:

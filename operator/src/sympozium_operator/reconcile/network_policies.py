@@ -1,4 +1,4 @@
-"""NetworkPolicies of agents and web-proxies: made where the installation wants them, taken away where it does not."""
+"""NetworkPolicies of agents and web-proxies: made if the installation wants them, removed if it does not."""
 
 import asyncio
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from sympozium_operator.desired import network_policy
 
 @dataclass(frozen=True)
 class NetworkPolicies:
-    """What the reconcilers of instances and of server runs call."""
+    """NetworkPolicies, for the reconcilers of instances and of server runs."""
 
     client: Client
     egress: network_policy.Egress | None
-    """What agents may reach; None: the installation wants no policies."""
+    """Addresses that agents may reach; None: the installation wants no policies."""
 
     async def of_agents(self, instance: SympoziumInstance) -> None:
-        """Those of an instance's agents."""
+        """Converge the policies of an instance's agents."""
         if self.egress is None:
             for name in names.agent_policies(instance.metadata.name):
                 await remove(self.client, NETWORK_POLICIES, instance, name)
@@ -30,14 +30,14 @@ class NetworkPolicies:
         await converge(self.client, network_policy.agent_policies(instance, self.egress, services))
 
     async def of_server(self, run: AgentRun, deployment: Object) -> None:
-        """That of a web-proxy, made from its Deployment as desired."""
+        """Converge the policy of a web-proxy, made from its desired Deployment."""
         if self.egress is None:
             await remove(self.client, NETWORK_POLICIES, run, names.server(run.metadata.name))
             return
         await converge(self.client, [network_policy.server_policy(run, deployment)])
 
     async def _services(self, instance: SympoziumInstance) -> network_policy.Services:
-        """The Services that the instance's addresses stand for."""
+        """Return the Services behind the instance's addresses."""
         places = {
             a: place for a in network_policy.addresses(instance) if (place := a.service(instance.metadata.namespace))
         }
@@ -45,7 +45,7 @@ class NetworkPolicies:
         return {address: service for address, (there, service) in zip(places, found, strict=True) if there}
 
     async def _service(self, namespace: str, name: str) -> tuple[bool, Object | None]:
-        """Whether there is, or may be, such a Service; and the Service, if it may be read."""
+        """Return whether such a Service exists, or may exist; and the Service, if the operator may read it."""
         try:
             service = await self.client.find(SERVICES, namespace, name)
         except ApiError as error:

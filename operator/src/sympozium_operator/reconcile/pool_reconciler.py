@@ -1,6 +1,6 @@
-"""Warm pools: idle Jobs of an instance, made at a polite pace, and taken away when they have ended.
+"""Reconciler of warm pools: idle Jobs of an instance are made at a bounded rate, and deleted when they have ended.
 
-An idle pod is never stopped while it might be given a run: the web-proxy that it waits at lets it go, and it ends by itself.
+An idle pod is never stopped while it might get a run: the web-proxy at which it waits dismisses it, and the pod ends by itself.
 """
 
 import secrets
@@ -24,8 +24,8 @@ from sympozium_operator.result import DONE, Key, Result
 from sympozium_operator.scheduling.pool_sizer import FIRST_REFILL, RECONCILE_INTERVAL, LaunchRate, PoolSizer
 
 SHOW_AFTER = 10.0
-"""Seconds for which the number of idle pods is another than the one that is shown before it is written: each run changes it, for as
-long as a refill takes.
+"""Seconds for which the number of idle pods must differ from the status before it is written, because each run changes the number
+for as long as a refill takes.
 """
 
 
@@ -39,20 +39,20 @@ class PoolReconciler:
     agent: desired_job.AgentPod
     launch_rate: LaunchRate
     is_full: Callable[[], bool]
-    """Whether the cluster has no room for another pod."""
+    """Callable that returns whether the cluster has no room for another pod."""
     start_timeout: int
     token: Callable[[], str] = lambda: secrets.token_hex(3)
     _demands: dict[tuple[str, str], PoolSizer] = field(default_factory=lambda: defaultdict(PoolSizer))
     _claimed: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Jobs, by namespace and name, that open runs claim, and those runs."""
+    """Jobs, by namespace and name, that open runs claim, and the names of those runs."""
     _made: dict[tuple[str, str], float] = field(default_factory=dict)
-    """When Jobs were made whose pods are not ready yet."""
+    """Times at which Jobs were made whose pods are not ready yet."""
     _idle: dict[tuple[str, str], int] = field(default_factory=dict)
     _looked_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _differs_since: dict[tuple[str, str], float] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> Result:
-        """One look at an instance's pool."""
+        """Reconcile an instance's pool."""
         place = (key.namespace, key.name)
         if (early := self._looked_at.get(place, float("-inf")) + RECONCILE_INTERVAL - self.clock.monotonic()) > 0:
             return Result(requeue_after=early)
@@ -60,7 +60,7 @@ class PoolReconciler:
         raw = await self.client.find(INSTANCES, *place)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self._forget(place)
-            return DONE  # what it owns goes with it
+            return DONE  # Kubernetes deletes what it owns
         instance = SympoziumInstance.model_validate(raw)
         jobs = await self.client.list(JOBS, key.namespace, labelSelector=policy.idle_selector(key.name))
         pool, wanted = effective.warm_pool(instance), instance.status.warm_pool
@@ -85,7 +85,7 @@ class PoolReconciler:
         return self._shown(place, instance, plan.idle, waits, enqueue=tuple(filter(None, looked_at)))
 
     def status(self, instance: SympoziumInstance, secret: Object | None) -> Object | None:
-        """The instance's ``status.warmPool``; None: it has none. Written before any pod is made, and counted at times only."""
+        """Return the instance's ``status.warmPool``; None if it has none. It is written before any pod is made."""
         pool = effective.warm_pool(instance)
         if pool is None:
             return None
@@ -93,22 +93,22 @@ class PoolReconciler:
         return {"generation": generation, "idle": self._idle.get(instance.key, 0)}
 
     def arrived(self, run: AgentRun) -> None:
-        """A run was seen for the first time."""
+        """Record a run that is seen for the first time."""
         self._demands[run.metadata.namespace, run.spec.agent_ref].arrived(self.clock.monotonic())
 
     def started_cold(self) -> None:
-        """A Job was made for a run."""
+        """Record a Job that was made for a run."""
         self.launch_rate.started_cold(self.clock.monotonic())
 
     def claim(self, run: AgentRun) -> bool:
-        """Take note of the Job that a run claims, until it is gone; whether that is news."""
+        """Record the Job that a run claims, until it is gone; return whether the claim is new."""
         place = (run.metadata.namespace, run.job_name)
         known = place in self._claimed
         self._claimed[place] = run.metadata.name
         return not known
 
     def release(self, namespace: str, run: str) -> None:
-        """A run claims nothing any more: its Job is gone or its own, or it starts cold."""
+        """Forget the claim of a run: its Job is gone or its own, or it starts cold."""
         for place in [place for place, by in self._claimed.items() if place[0] == namespace and by == run]:
             del self._claimed[place]
 
@@ -118,7 +118,7 @@ class PoolReconciler:
         self._count()
 
     def _measure(self, place: tuple[str, str], jobs: list[Object], demand: PoolSizer) -> None:
-        """How long pods took that are ready since the last look."""
+        """Measure the refill of pods that became ready since the last reconcile."""
         now, there = self.clock.monotonic(), {(place[0], job["metadata"]["name"]): job for job in jobs}
         for made in [made for made in self._made if made in there and policy.is_ready(there[made])]:
             took = now - self._made.pop(made)
@@ -126,7 +126,7 @@ class PoolReconciler:
             self.metrics.refill.observe(took)
 
     async def _clean_up(self, job: Object, demand: PoolSizer) -> Key | None:
-        """Delete a Job that ended, unless an open run claims it: what became of its pod is that run's to know."""
+        """Delete a Job that ended, unless an open run claims it: then return that run, which reports how its pod ended."""
         namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
         selector = f"spec.claim.jobName={name},{NOT_ENDED}"
         if claimed_by := await self.client.metadata(RUNS, namespace, fieldSelector=selector):
@@ -137,7 +137,7 @@ class PoolReconciler:
         return None
 
     async def _give_up(self, job: Object, demand: PoolSizer) -> None:
-        """Delete a Job whose pod finds no room, or does not start: nothing can have been given to it."""
+        """Delete a Job whose pod finds no room or does not start: it cannot have got a run."""
         namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
         found = await self.client.list(PODS, namespace, labelSelector=f"batch.kubernetes.io/job-name={name}")
         pod = pod_policy.job_pod(found, job)
@@ -156,13 +156,13 @@ class PoolReconciler:
     async def _refill(
         self, instance: SympoziumInstance, pool: WarmPool, missing: int, demand: PoolSizer
     ) -> float | None:
-        """Make what is missing, as far as the pace allows; seconds until more may be made, None: nothing is missing."""
+        """Make the missing Jobs as fast as the launch rate allows; return the seconds until the next, None if none is missing."""
         if not missing:
             return None
         made_from = _made_from(pool, await self._secret(instance))
         told = instance.status.warm_pool
         if told is None or told.generation != desired_job.generation(instance, self.agent, made_from):
-            return None  # a pod of it would be let go at once; the instance's next look says what is made now
+            return None  # a web-proxy would dismiss its pods at once; the instance's next reconcile writes the new generation
         for _ in range(missing):
             now = self.clock.monotonic()
             if self.is_full():
@@ -187,7 +187,7 @@ class PoolReconciler:
         *,
         enqueue: tuple[Key, ...],
     ) -> Result:
-        """The count is the instance's to show, once it has been another one for long enough."""
+        """Return the result: the instance shows the number of idle pods once it has differed for long enough."""
         self._idle[place] = idle
         self._count()
         told = instance.status.warm_pool

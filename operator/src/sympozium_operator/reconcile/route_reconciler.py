@@ -1,4 +1,4 @@
-"""The HTTPRoute of an instance's web endpoint."""
+"""Reconciler of the HTTPRoute of an instance's web endpoint."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -18,24 +18,26 @@ from sympozium_operator.policy.conditions import ConditionUpdate
 
 @dataclass(frozen=True)
 class RouteReconciler:
-    """Makes, changes and removes routes. An instance's reconcile calls it; it is no reconciler of its own."""
+    """Makes, changes and removes routes, as a part of the instance's reconcile."""
 
     client: Client
     namespace: str
-    """The operator's own, where the SympoziumConfig is."""
+    """Namespace of the operator, where the SympoziumConfig is."""
     scopes: tuple[str | None, ...]
     claims: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held from the look at who has a host name to the write that takes it: of two that ask at once, one is first."""
+    """Lock from reading who has a host name until it is taken: of two that ask at once, one is first."""
 
     async def reconcile(self, instance: SympoziumInstance, server: AgentRun | None) -> policy.RouteState:
-        """One look at the route of an instance whose web endpoint is switched on."""
+        """Reconcile the route of an instance whose web endpoint is enabled."""
         seen = await self._gather(instance, server)
         target = policy.decide(seen)
         if isinstance(target, desired.RouteTarget) and seen.server and seen.config:
             try:
                 return await self._make(seen, seen.server, seen.config, target)
             except ApiError as error:
-                if error.not_found:  # the kind: the Gateway API was removed, and the config does not know yet
+                if (
+                    error.not_found
+                ):  # the kind is missing: the Gateway API was removed, and the status does not show it yet
                     return policy.RouteState(policy.gateway_not_ready(seen.config))
                 raise
         await self._remove(seen)
@@ -75,7 +77,7 @@ class RouteReconciler:
         return [body for scope in self.scopes for body in await self.client.list(HTTP_ROUTES, scope)]
 
     async def _remove(self, seen: policy.RouteInput) -> None:
-        """The route goes, if it is the server run's own."""
+        """Delete the route if the server run owns it."""
         if seen.live is not None and seen.server is not None:
             await remove_found(self.client, HTTP_ROUTES, seen.server, seen.live)
 

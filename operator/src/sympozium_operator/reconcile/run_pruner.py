@@ -1,4 +1,4 @@
-"""Ended AgentRuns are deleted when their time is over, when an instance has too many, or when their caller wants them gone."""
+"""Pruner of ended AgentRuns: after their retention, when an instance has too many, or when their caller discarded them."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ from sympozium_operator.cluster.converge import delete
 
 
 def surplus(ended: Iterable[Object], *, now: datetime, retention: int, kept: int) -> list[Object]:
-    """Which runs should go, told from their metadata alone, oldest first.
+    """Return the runs to delete, judged by their metadata alone, oldest first.
 
-    ``retention`` (seconds) counts from creation here: whoever deletes looks at the end's time. ``kept`` is per instance.
+    ``retention`` (seconds) counts from creation here: the pruner checks the time of the end before it deletes. ``kept`` is per instance.
     """
     oldest = now - timedelta(seconds=retention)
     groups: dict[tuple[str, str], list[Object]] = defaultdict(list)
@@ -34,7 +34,7 @@ def surplus(ended: Iterable[Object], *, now: datetime, retention: int, kept: int
 
 @dataclass(frozen=True)
 class RunPruner:
-    """Deletes what is surplus."""
+    """Deletes surplus runs."""
 
     client: Client
     clock: Clock
@@ -43,7 +43,7 @@ class RunPruner:
     kept: int
 
     async def prune(self) -> None:
-        """One round; metadata is all that is listed, for ended runs may hold gigabytes."""
+        """Delete surplus runs once. Only metadata is listed, because ended runs may hold gigabytes."""
         ended = [run for scope in self.scopes for run in await self.client.metadata(RUNS, scope, fieldSelector=ENDED)]
         for run in filter(_is_discarded, ended):
             await delete(self.client, RUNS, run)

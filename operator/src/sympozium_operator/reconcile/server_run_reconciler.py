@@ -1,4 +1,4 @@
-"""AgentRuns in mode server: the web-proxy of an instance and all that belongs to it."""
+"""Reconciler of AgentRuns in mode server: the web-proxy of an instance and all that belongs to it."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -30,16 +30,16 @@ class ServerRunReconciler:
     clock: Clock
     events: EventRecorder
     namespace: str
-    """The operator's own, where built-in SkillPacks are."""
+    """Namespace of the operator, where built-in SkillPacks are."""
     pull_policy: str
     keys: ApiKeySecrets
     policies: NetworkPolicies
     template: Object = field(default_factory=dict)
-    """What the installation says about the pods of web-proxies."""
+    """Labels, annotations and scheduling fields of web-proxy pods, as a part of a pod template."""
     tracing: desired_server.TraceExport | None = None
 
     async def reconcile(self, run: AgentRun) -> Result:
-        """One look at a server run that was just read."""
+        """Reconcile a server run that was just read."""
         if run.ended or run.metadata.deletion_timestamp:
             return DONE
         seen = await self._gather(run)
@@ -68,7 +68,7 @@ class ServerRunReconciler:
         return policy.ServerInput(run, instance, pack, keys)
 
     async def _make(self, run: AgentRun, plan: policy.ServerPlan, own_keys: Object | None) -> Object:
-        """All children as desired; the live Deployment."""
+        """Converge all children; return the live Deployment."""
         name = names.server(run.metadata.name)
         before = await self.client.find(DEPLOYMENTS, run.metadata.namespace, name)
         keys = own_keys or await self.keys.generated(run, plan.instance)
@@ -98,7 +98,7 @@ class ServerRunReconciler:
         return next(body for body in live if body["kind"] == DEPLOYMENTS.kind)
 
     async def _drain(self, run: AgentRun) -> Result:
-        """The Deployment goes first. What its pods need to finish (rights, keys, their Service) goes with the run, when none is left."""
+        """Delete the Deployment, and the run when no pod is left: until then pods need their rights, keys and Service to finish."""
         await remove(self.client, DEPLOYMENTS, run, names.server(run.metadata.name))
         now = self.clock.now()
         left = policy.draining(await self._pods(run), now)
@@ -109,7 +109,7 @@ class ServerRunReconciler:
         return DONE
 
     async def _hurry_keys(self, run: AgentRun, version: str) -> None:
-        """Let pods have changed keys at once: a kubelet mounts a Secret anew every 60 to 90 s, and whenever the pod itself changes."""
+        """Let pods see changed keys at once: a kubelet refreshes a mounted Secret every 60 to 90 s, and whenever the pod itself changes."""
         note = {"metadata": {"annotations": {names.ANNOTATION_KEYS_VERSION: version}}}
         for pod in await self._pods(run):
             try:

@@ -1,4 +1,4 @@
-"""The skills of instances: what they name is read and looked after, what it comes to is kept in one ConfigMap of each."""
+"""Gatherer of instances' skills: reads and checks the objects that they name, and keeps the result in one ConfigMap per instance."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -17,34 +17,34 @@ from sympozium_operator.result import Key
 
 @dataclass(frozen=True)
 class SkillGatherer:
-    """What the reconciler of instances calls."""
+    """Skills of all instances, for their reconciler."""
 
     client: Client
     namespace: str
-    """The operator's own, where built-in SkillPacks are."""
+    """Namespace of the operator, where built-in SkillPacks are."""
     _seen: dict[tuple[str, str], dict[str, str | None]] = field(default_factory=dict)
-    """Names and resource versions of the ConfigMaps that instances name, by the instance's key; None: it was not there."""
+    """Names and resource versions of the ConfigMaps that instances name, by the instance's key; None: it did not exist."""
 
     async def sources(self, instance: SympoziumInstance) -> dict[str, Source]:
-        """What an instance's skills lead to, by the field."""
+        """Return the objects that an instance's skills name, by the field."""
         self.forget(*instance.key)
         refs = effective.skill_refs(instance)
         found = await asyncio.gather(*(self._source(instance, ref) for ref in refs.values()))
         return dict(zip(refs, found, strict=True))
 
     async def keep(self, instance: SympoziumInstance, installed: list[InstalledSkill]) -> None:
-        """Make the instance's ConfigMap hold these. One without a skill is there for who names some: it says that they were read."""
+        """Write the skills into the instance's ConfigMap. An empty one shows that the named skills were read."""
         if effective.skill_refs(instance):
             await converge(self.client, [skills_config_map(instance, installed)])
         else:
             await remove(self.client, CONFIG_MAPS, instance, names.installed_skills(instance.metadata.name))
 
     def forget(self, namespace: str, name: str) -> None:
-        """The instance is gone, or read anew."""
+        """Forget an instance that is gone, or about to be read again."""
         self._seen.pop((namespace, name), None)
 
     async def changed(self) -> list[Key]:
-        """The instances that name a ConfigMap which is not as it was seen. Each is told once: the look that follows reads it."""
+        """Return the instances that name a ConfigMap that has changed, each once: their next reconcile reads it."""
         found = []
         for instance, versions in list(self._seen.items()):
             for name, version in versions.items():
@@ -65,6 +65,6 @@ class SkillGatherer:
         return found
 
     async def _version(self, namespace: str, name: str) -> str | None:
-        """Without what is in it, which may be a megabyte."""
+        """Return the resource version without the content, which may be a megabyte."""
         found = await self.client.metadata(CONFIG_MAPS, namespace, fieldSelector=f"metadata.name={name}")
         return found[0]["metadata"]["resourceVersion"] if found else None

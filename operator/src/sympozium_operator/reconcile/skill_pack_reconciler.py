@@ -1,4 +1,4 @@
-"""SkillPacks: their status, and the instances that may use them."""
+"""Reconciler of SkillPacks: their status, and the instances that may use them."""
 
 from dataclasses import dataclass
 
@@ -18,11 +18,11 @@ class SkillPackReconciler:
 
     client: Client
     namespace: str
-    """The operator's own: a SkillPack there may be used from all namespaces."""
+    """Namespace of the operator: all namespaces may use its SkillPacks."""
     scopes: tuple[str | None, ...]
 
     async def reconcile(self, key: Key) -> Result:
-        """One look at a SkillPack."""
+        """Reconcile a SkillPack."""
         raw = await self.client.find(SKILL_PACKS, key.namespace, key.name)
         if raw is not None:
             await self._report(SkillPack.model_validate(raw))

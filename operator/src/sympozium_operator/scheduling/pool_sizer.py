@@ -21,7 +21,7 @@ RECONCILE_INTERVAL = 0.5
 
 
 class PoolSizer:
-    """How fast an instance's pool is used up, and how fast it is filled. Times are seconds on a clock that never goes back."""
+    """Consumption and refill rate of one pool. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._arrivals: deque[float] = deque()
@@ -30,26 +30,26 @@ class PoolSizer:
         self._held_until = float("-inf")
         self._failures = 0
         self.not_before = float("-inf")
-        """When pods may be made again, after some that failed or found no room."""
+        """Time from which pods may be made again, after some failed or found no room."""
 
     def arrived(self, now: float) -> None:
-        """A run of the instance has come; the first ones after a pause are served before anything is made in their pods' place."""
+        """Record a run of the instance. After a pause the first runs are served before pods are made again."""
         if not self._arrivals or self._arrivals[-1] < now - PAUSE:
             self.not_before = max(self.not_before, now + HEAD_START)
         self._arrivals.append(now)
 
     def refilled(self, seconds: float) -> None:
-        """A pod has become ready that long after its Job was made."""
+        """Record the seconds from a Job's creation until its pod was ready."""
         self._refill += (seconds - self._refill) / 5
         self._failures = 0
 
     def failed(self, now: float) -> None:
-        """A pod failed before it had anything to do, or found no room: the next ones are made later, and later each time."""
+        """Record a pod that failed before it had a task, or found no room: each failure delays the next pods longer."""
         self._failures += 1
         self.not_before = now + min(2.0**self._failures, LONGEST_BACKOFF)
 
     def target(self, pool: WarmPool, now: float) -> int:
-        """``size``, and as many as are used up while one is made, up to ``max``; it falls when it was lower for a minute."""
+        """Return ``size`` plus as many as are used up during a refill, at most ``max``; it falls after it was lower for a minute."""
         while self._arrivals and self._arrivals[0] < now - WINDOW:
             self._arrivals.popleft()
         most = max(pool.size, pool.max or pool.size)
@@ -60,7 +60,7 @@ class PoolSizer:
 
 
 class LaunchRate:
-    """So many pods a second are made for pools, of all instances; starts of runs go first and count as well."""
+    """Rate at which pods are made for all pools together; starts of runs go first and count as well."""
 
     def __init__(self, per_second: float) -> None:
         self._gap = 1 / per_second
@@ -68,20 +68,18 @@ class LaunchRate:
 
     @property
     def starting(self) -> int:
-        """How many pods of a pool may start at a time: as many as are made in the two seconds after which Kubernetes says that one is
-        ready.
-        """
+        """Return the most pods of a pool that may start at a time: those made in the two seconds until Kubernetes reports one ready."""
         return math.ceil(2 / self._gap)
 
     def started_cold(self, now: float) -> None:
-        """A pod was made for a run. However many there are, a pool is made to wait for two seconds at most."""
+        """Count a pod that was made for a run. However many there are, a pool waits for two seconds at most."""
         self._next = min(max(self._next, now) + self._gap, now + 2)
 
     def take(self, now: float) -> float:
-        """0: make one now; else the seconds until one may be made."""
+        """Return 0 to make a pod now, else the seconds until one may be made."""
         if self._next > now:
             return self._next - now
         self._next = (
             max(self._next, now - RECONCILE_INTERVAL) + self._gap
-        )  # what was not made since the last look is made now
+        )  # catch up on what was not made since the last reconcile
         return 0

@@ -1,7 +1,7 @@
-"""The work queue: which objects to look at, and when. It never holds what was seen of them.
+"""Work queue of keys to reconcile, and when. It never holds the objects themselves.
 
-A key is in it once however often it is added (coalescing), is worked on by one worker at a time, and comes back with growing,
-jittered delay after an exception. ``Schedule`` decides this without I/O; ``WorkQueue`` runs it on an event loop.
+A key is in the queue once however often it is added (coalescing), one worker at a time reconciles it, and after an exception it
+comes back with growing, jittered delay. ``Schedule`` decides this without I/O; ``WorkQueue`` runs it on an event loop.
 """
 
 import asyncio
@@ -20,52 +20,52 @@ from sympozium_operator.result import Key, Result, RetryLater
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 60.0
 LONGEST_WORK = 60.0
-"""Seconds that one reconcile may take: a handful of calls, each of a few milliseconds."""
+"""Most seconds of one reconcile: a handful of calls, each of a few milliseconds."""
 
 log = structlog.get_logger()
 
 
 @dataclass
 class Schedule:
-    """When to look at which key. Times are seconds on any clock that never goes back."""
+    """Order and times of keys. Times are monotonic seconds."""
 
     jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.5)
     ready: dict[Key, None] = field(default_factory=dict)
-    """In order of arrival."""
+    """Keys to reconcile now, in order of arrival."""
     running: set[Key] = field(default_factory=set)
     again: set[Key] = field(default_factory=set)
-    """Added while running."""
+    """Keys that were added while they were running."""
     due: dict[Key, float] = field(default_factory=dict)
     failures: dict[Key, int] = field(default_factory=dict)
     _heap: list[tuple[float, int, Key]] = field(default_factory=list)
     _order: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def add(self, key: Key) -> None:
-        """The key is to be looked at as soon as a worker is free."""
+        """Make the key ready, to be reconciled as soon as a worker is free."""
         if key in self.running:
             self.again.add(key)
         else:
             self.ready.setdefault(key)
 
     def add_at(self, key: Key, at: float) -> None:
-        """The key is to be looked at then, or earlier if something else asks for it."""
+        """Plan the key for a time; an earlier plan or ``add`` wins."""
         if at < self.due.get(key, float("inf")):
             self.due[key] = at
             heapq.heappush(self._heap, (at, next(self._order), key))
 
     def take(self, now: float) -> Key | None:
-        """The next key to work on; it must be given back with ``finish``."""
+        """Return the next key to reconcile; the caller must ``finish`` it."""
         self._wake(now)
         if not self.ready:
             return None
         key = next(iter(self.ready))
         del self.ready[key]
-        self.due.pop(key, None)  # this look replaces the one that was planned
+        self.due.pop(key, None)  # this reconcile replaces the planned one
         self.running.add(key)
         return key
 
     def finish(self, key: Key, now: float, *, failed: bool = False, after: float | None = None) -> None:
-        """The worker is done with the key: it failed, or it asks for another look ``after`` some seconds."""
+        """Record the end of a key's reconcile: it failed, or asks for another one ``after`` some seconds."""
         self.running.remove(key)
         if failed:
             self.failures[key] = self.failures.get(key, 0) + 1
@@ -79,7 +79,7 @@ class Schedule:
             self.ready[key] = None
 
     def next_due(self) -> float | None:
-        """When the earliest planned look is due."""
+        """Return the time of the earliest planned key."""
         while self._heap and self.due.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
@@ -92,24 +92,24 @@ class Schedule:
 
 
 class Timer(Protocol):
-    """A call that was planned."""
+    """Planned call of an event loop."""
 
     def cancel(self) -> None:
-        """It will not happen."""
+        """Cancel the call."""
 
 
 class Loop(Protocol):
-    """What the queue needs of an event loop."""
+    """Functions of an event loop that the queue needs."""
 
     def time(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Return monotonic seconds."""
 
     def call_at(self, when: float, callback: Callable[[], None], /) -> Timer:
-        """Call back then."""
+        """Plan a call."""
 
 
 class WorkQueue:
-    """Runs one reconcile per key, at most ``workers`` at a time. Closed until ``open``: what is added before is dropped."""
+    """Queue that runs one reconcile per key, at most ``workers`` at a time. Until ``open`` it drops every key that is added."""
 
     def __init__(self, reconcile: Callable[[Key], Awaitable[Result]], *, workers: int, loop: Loop) -> None:
         self.schedule = Schedule()
@@ -122,11 +122,11 @@ class WorkQueue:
         self._turned_at = loop.time()
 
     def open(self) -> None:
-        """From now on what is added is worked on."""
+        """Accept keys from now on."""
         self._open = True
 
     async def close(self) -> None:
-        """Stop at once: what is being worked on is cancelled, what waits is forgotten."""
+        """Stop at once: cancel running reconciles and drop all keys."""
         self._open = False
         if self._timer:
             self._timer.cancel()
@@ -135,7 +135,7 @@ class WorkQueue:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def add(self, *keys: Key, after: float = 0) -> None:
-        """These objects are to be looked at, now or after some seconds."""
+        """Add keys to reconcile now, or after some seconds."""
         if not self._open:
             return
         now = self._loop.time()
@@ -147,12 +147,12 @@ class WorkQueue:
         self._pump()
 
     def stalled(self) -> float:
-        """Seconds for which nothing began or ended although there is work; large means that the queue does not turn."""
+        """Return the seconds without a reconcile that began or ended although there is work; large means that the queue is stalled."""
         busy = self.schedule.ready or self.schedule.running
         return self._loop.time() - self._turned_at if busy else 0.0
 
     def _pump(self) -> None:
-        """Start what is ready, and come back when the next planned look is due."""
+        """Start ready keys, and plan the next call for the earliest planned key."""
         if not self._open:
             return
         while len(self._tasks) < self._workers and (key := self.schedule.take(self._loop.time())) is not None:
@@ -162,7 +162,9 @@ class WorkQueue:
             task.add_done_callback(self._done)
         if self._timer:
             self._timer.cancel()
-        due = self.schedule.next_due() if len(self._tasks) < self._workers else None  # else a worker that is done pumps
+        due = (
+            self.schedule.next_due() if len(self._tasks) < self._workers else None
+        )  # else the next finished worker pumps
         self._timer = None if due is None else self._loop.call_at(due, self._pump)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
@@ -171,14 +173,14 @@ class WorkQueue:
         self._pump()
 
     async def _work(self, key: Key) -> None:
-        """The one exit door: whatever becomes of a reconcile is turned into the next look here."""
+        """Reconcile a key, and turn its result or exception into the next reconcile: the one exit door."""
         failed, result = True, Result()
         try:
             async with asyncio.timeout(LONGEST_WORK):
                 result = await self._reconcile(key)
             failed = False
         except (ApiUnavailable, ApiError, RetryLater, TimeoutError) as error:
-            failed = not getattr(error, "namespace_terminating", False)  # there, all goes by itself
+            failed = not getattr(error, "namespace_terminating", False)  # Kubernetes deletes everything there by itself
             log.warning("reconcile failed", **key.about, error=str(error), again=failed)
         except Exception:
             log.exception("reconcile failed", **key.about, again=True)

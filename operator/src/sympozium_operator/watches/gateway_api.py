@@ -1,4 +1,4 @@
-"""The watches of what kopf is not told of: SympoziumConfigs and the Gateway API, whose kinds may come and go while we run."""
+"""Watches of SympoziumConfigs and of the Gateway API. kopf does not watch them, because these kinds come and go at any time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -13,9 +13,9 @@ Find = Callable[[Object], Key]
 
 
 async def follow(client: Client, add: Callable[..., None], namespace: str, scopes: Iterable[str | None]) -> None:
-    """Feed the queue, without end. A kind that is not installed is asked for again every few seconds.
+    """Feed the queue without end. A kind that is not installed is tried again every few seconds.
 
-    ``namespace`` is the operator's own: its SympoziumConfig and its Gateway are there, even where ``scopes`` leave it out.
+    ``namespace`` is the operator's own: its SympoziumConfig and its Gateway are watched even if ``scopes`` leave it out.
     """
     everywhere = None in scopes
     config_scopes = {None} if everywhere else {*scopes, namespace}
@@ -32,7 +32,7 @@ async def follow(client: Client, add: Callable[..., None], namespace: str, scope
 async def keys(
     client: Client, kind: ResourceType, namespace: str | None, find: Find, **selectors: str
 ) -> AsyncIterator[Key]:
-    """What is to be looked at because of an object of a kind, or because it went while nobody watched."""
+    """Yield the keys to reconcile for every change of an object of a kind, also for one deleted while the watch was broken."""
     known: dict[tuple[str, str], Key] = {}
     async for event in watch(client, kind, namespace, **selectors):
         if isinstance(event, Snapshot):

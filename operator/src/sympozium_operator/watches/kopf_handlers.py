@@ -1,4 +1,4 @@
-"""What kopf is told to watch. A handler puts a key into the queue, nothing else: what to do is read from the live object."""
+"""Handlers of kopf. A handler puts a key into the queue and nothing else, because the reconciler reads the live object."""
 
 import asyncio
 import random
@@ -34,15 +34,15 @@ Add = Callable[..., None]
 
 OURS = f"app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
 OF_AGENTS = f"{OURS},app.kubernetes.io/component={AGENT_COMPONENT},{names.LABEL_INSTANCE}"
-"""The Jobs of runs and of warm pools."""
+"""Selector of the Jobs of runs and of warm pools."""
 CHILDREN = (DEPLOYMENTS, SERVICES, ROLES, ROLE_BINDINGS, DISRUPTION_BUDGETS, AUTOSCALERS)
-"""Kinds that belong to server runs, watched by the label OURS: one that loses the label leaves the watch, which is an event too."""
+"""Kinds that belong to server runs, watched by the label OURS: an object that loses the label leaves the watch, which is an event too."""
 
 _LONGEST_BACKOFF = 20.0
 
 
 def registry(add: Add) -> kopf.OperatorRegistry:
-    """All handlers; each calls ``add`` with the keys that an event is about."""
+    """Return all handlers; each calls ``add`` with the keys that an event concerns."""
     found = kopf.OperatorRegistry()
     kopf.on.login(registry=found)(kopf.login_with_service_account)
     kopf.on.login(registry=found)(kopf.login_with_kubeconfig)
@@ -81,7 +81,7 @@ def registry(add: Add) -> kopf.OperatorRegistry:
 
 
 def settings() -> kopf.OperatorSettings:
-    """What makes kopf a watcher: it writes nothing, elects nobody, looks at no more than the handlers need, and never gives up."""
+    """Return settings that make kopf a watcher: it writes nothing, elects nobody, watches what the handlers need, and never gives up."""
     found = kopf.OperatorSettings()
     found.posting.enabled = False
     found.scanning.disabled = True
@@ -112,7 +112,7 @@ async def spawn(add: Add, *, identity: str, namespaces: Sequence[str]) -> Corout
 
 
 class Backoffs:
-    """Endless jittered delays: an API server that is away for long is waited for, without a crowd when it comes back."""
+    """Endless jittered delays, so that many watches do not return at the same moment after a long outage of the API server."""
 
     def __iter__(self) -> Iterator[float]:
         delay = 0.5
@@ -126,11 +126,11 @@ def _on(found: kopf.OperatorRegistry, kind: ResourceType, **filters: Any) -> Cal
 
 
 def _run_matters(type: str | None, spec: kopf.Spec, status: kopf.Status, **_: Any) -> bool:  # noqa: A002 - kopf's name
-    """Our own Running, coming back as an event, needs no look; Jobs and time bring such a run back."""
+    """Return whether an event of a run needs a reconcile: our own write of Running does not; Jobs and time bring such a run back."""
     return type == "DELETED" or bool(spec.get("cancel")) or status.get("phase") != "Running"
 
 
 def _job_matters(type: str | None, body: kopf.Body, **_: Any) -> bool:  # noqa: A002 - kopf's name
-    """Only the end of a run's Job matters: that it began is known to who made it. Of a pool's, everything does."""
+    """Return whether an event of a Job needs a reconcile: of a run's Job only its end, of a pool's Job everything."""
     idle = body["metadata"].get("labels", {}).get(names.LABEL_WARM) == names.IDLE
     return idle or type == "DELETED" or job_ended(dict(body))

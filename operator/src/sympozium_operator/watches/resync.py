@@ -1,4 +1,4 @@
-"""What the leader does beside working on events: it begins with the whole cluster, and looks at it again from time to time."""
+"""Resync: the leader begins with all objects of the cluster, and lists them again from time to time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,13 +21,13 @@ from sympozium_operator.scheduling.work_queue import WorkQueue
 from sympozium_operator.watches.kopf_handlers import OURS
 
 PRUNE_EVERY = 300.0
-"""Seconds between looks at what is surplus."""
+"""Seconds between two prunings."""
 KEYS_EVERY = 5.0
-"""Seconds between looks at the generated Secrets, which nobody may watch (decision 0016)."""
+"""Seconds between checks of the Secrets with API keys, which the operator may not watch (decision 0016)."""
 SKILLS_EVERY = 5.0
-"""Seconds between looks at the ConfigMaps that instances name, which are among all others of the cluster (decision 0028)."""
+"""Seconds between checks of the ConfigMaps that instances name, which are among all others of the cluster (decision 0028)."""
 LOOKS_PER_SECOND = 50
-"""At instances to which nothing has happened: each takes a few milliseconds, and thousands at once would make runs wait."""
+"""Instances per second, because each takes a few milliseconds, and thousands at once would delay runs."""
 FIRST_RETRY = 1.0
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Resync:
-    """Feeds the queue from lists, so that an event that was missed is made good."""
+    """Feeds the queue from lists, so that a missed event is made good."""
 
     client: Client
     queue: WorkQueue
@@ -47,7 +47,7 @@ class Resync:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def run(self) -> None:
-        """Work for ever. The queue opens before the first list, so that nothing falls between list and events."""
+        """Resync for ever. The queue opens before the first list, so that no event is lost between list and watch."""
         self.queue.open()
         await self.until_done(self.seed)
         await asyncio.gather(
@@ -59,28 +59,28 @@ class Resync:
         )
 
     async def seed(self) -> None:
-        """Everything, once: SkillPacks, instances, runs."""
+        """Add everything once: SkillPacks, instances, runs."""
         self.queue.add(*await self._keys("skillpack", SKILL_PACKS))
         self.queue.add(*await self._keys("instance", INSTANCES))
         await self.runs()
 
     async def instances_again(self) -> None:
-        """Every instance, and by it its server run, one after the other."""
+        """Add every instance, and by it its server run, spread over time."""
         keys = await self._keys("instance", INSTANCES)
         for number, key in enumerate(keys):
             self.queue.add(key, after=number / LOOKS_PER_SECOND)
         await self.sleep(len(keys) / LOOKS_PER_SECOND)
 
     async def api_key_secrets(self) -> None:
-        """Every server run whose Secret with API keys was deleted or edited."""
+        """Add every server run whose Secret with API keys was deleted or edited."""
         self.queue.add(*await self.api_keys.changed())
 
     async def config_maps(self) -> None:
-        """Every instance of which a ConfigMap with skills came, changed or went."""
+        """Add every instance whose ConfigMap with skills appeared, changed or went."""
         self.queue.add(*await self.skills.changed())
 
     async def runs(self) -> None:
-        """Every run that has not ended, oldest first, and every run whose Job has ended; and the places they hold."""
+        """Add every run that has not ended, oldest first, and every run whose Job has ended; rebuild the slots that runs hold."""
         mark = self.fair_queue.mark()
         runs, jobs = [], []
         for scope in self.settings.scopes:
@@ -117,5 +117,5 @@ class Resync:
             try:
                 return await step()
             except (ApiError, ApiUnavailable) as error:
-                log.warning("resync failed, will be repeated", error=str(error))
+                log.warning("resync failed, retrying", error=str(error))
                 await self.sleep(FIRST_RETRY)
