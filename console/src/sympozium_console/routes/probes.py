@@ -10,13 +10,13 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", response_model=openapi_models.Health)
-async def alive() -> Response:
+async def liveness() -> Response:
     """Return 200 while the process answers."""
     return JSONResponse({"status": "ok"})
 
 
 @router.get("/readyz", response_model=openapi_models.Health, responses={503: {"model": openapi_models.Health}})
-async def ready(request: Request) -> Response:
+async def readiness(request: Request) -> Response:
     """Return 200 if requests can be served, otherwise 503 with the reason."""
     context = console_context.of_request(request)
     if context.draining.is_set():
