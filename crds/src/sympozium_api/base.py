@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from sympozium_api.timestamps import parsed
+from sympozium_api.timestamps import parse_timestamp
 
 
 class ApiModel(BaseModel):
@@ -89,7 +89,7 @@ class Metadata(ApiModel):
     @property
     def created(self) -> datetime:
         """Time of the object's creation."""
-        return parsed(self.creation_timestamp)
+        return parse_timestamp(self.creation_timestamp)
 
 
 class Condition(ApiModel):

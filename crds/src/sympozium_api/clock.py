@@ -1,4 +1,4 @@
-"""Time, as something that is handed in, so that no test waits for it to pass."""
+"""Clocks, which are passed in so that no test waits for time to pass."""
 
 import time
 from datetime import UTC, datetime
@@ -6,22 +6,22 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What may be asked of time."""
+    """A source of time."""
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """Return the time of day, in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds from some moment on; never goes back."""
+        """Return the seconds since a fixed moment; the value never decreases."""
 
 
 class SystemClock:
-    """The machine's own."""
+    """The machine's clock."""
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """Return the time of day, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds from some moment on."""
+        """Return the seconds since a fixed moment."""
         return time.monotonic()

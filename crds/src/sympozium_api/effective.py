@@ -1,4 +1,4 @@
-"""What a spec means once defaults, skills and references are taken together. Pure functions over the typed models."""
+"""Effective values of a spec: defaults, skills and references combined. Pure functions over the typed models."""
 
 import re
 import ssl
@@ -16,21 +16,21 @@ _HOSTNAME = re.compile(rf"(?!.*\.[0-9]+$)(?!.{{254}}){DNS_LABEL}(\.{DNS_LABEL})*
 
 
 class InvalidSpec(ValueError):
-    """A spec that cannot be acted on; the message names the field and what would be right."""
+    """A spec that is not valid; the message names the field and a correct value."""
 
 
 @dataclass(frozen=True)
 class EffectiveWebEndpoint:
-    """An instance's HTTP API, switched on."""
+    """An instance's HTTP API that is switched on."""
 
     rate_limit: RateLimit
     replicas: int
-    """How many there are; with ``autoscaling``, how many at least."""
+    """Number of replicas; with ``autoscaling``, the smallest number."""
     autoscaling: Autoscaling | None
     hostname: str | None
     auth_secret_ref: str | None
     oauth: OAuth | None
-    """The authorization server whose access tokens are accepted beside API keys."""
+    """Authorization server whose access tokens are valid beside API keys."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class EffectiveModel:
     base_url: str
     provider: str
     secret: str | None
-    """The Secret with its API key; None: the model asks for none."""
+    """Secret with the model's API key; None: the model needs none."""
 
 
 def web_endpoint(instance: SympoziumInstance) -> EffectiveWebEndpoint | None:
-    """The web endpoint that an instance asks for, by its skill or by its field; a skill's param wins over the field.
+    """Return the web endpoint of an instance, from its skill or from its field; a skill's param overrides the field.
 
-    Raises InvalidSpec for a param that is unknown or cannot be read.
+    Raises InvalidSpec for a param that is unknown or cannot be parsed.
     """
     field = instance.spec.web_endpoint
     for index, skill in enumerate(instance.spec.skills):
@@ -59,7 +59,7 @@ def web_endpoint(instance: SympoziumInstance) -> EffectiveWebEndpoint | None:
             return None
         params = _Params("", {})
     limit = field.rate_limit
-    found = EffectiveWebEndpoint(
+    endpoint = EffectiveWebEndpoint(
         rate_limit=RateLimit(
             requests_per_minute=params.count("rate_limit_rpm", limit.requests_per_minute),
             burst_size=params.count("rate_limit_burst", limit.burst_size),
@@ -72,20 +72,20 @@ def web_endpoint(instance: SympoziumInstance) -> EffectiveWebEndpoint | None:
     )
     _refuse_bad_authority(field.oauth)
     params.refuse_others()
-    return found
+    return endpoint
 
 
 def web_endpoint_is_on(instance: SympoziumInstance) -> bool:
-    """Whether the instance has a web endpoint; while its spec is invalid, what was before counts."""
+    """Return true if the instance has a web endpoint; while its spec is invalid, the last status decides."""
     try:
         return web_endpoint(instance) is not None
     except InvalidSpec:
-        before = instance.status.web_endpoint
-        return before is not None and before.enabled
+        status = instance.status.web_endpoint
+        return status is not None and status.enabled
 
 
 class _Params:
-    """A skill's params, read with the path that an error names."""
+    """A skill's params, and their path for error messages."""
 
     def __init__(self, path: str, values: dict[str, str]) -> None:
         self._path = path
@@ -117,10 +117,10 @@ class _Params:
 
 
 def refuse_bad_hostname(field: str, value: str | None) -> None:
-    """Raise InvalidSpec for what is no host name as the Gateway API wants it: an address, for example, or one with a wildcard."""
+    """Raise InvalidSpec for a value that the Gateway API does not accept as host name, e.g. an address or a wildcard."""
     if value and not _HOSTNAME.fullmatch(value):
         raise InvalidSpec(
-            f"{field}: {value!r} is not a host name: a-z, 0-9 and - between dots, no address, no wildcard"
+            f"{field}: {value!r} is not a host name: use a-z, 0-9 and - between dots, no address, no wildcard"
         )
 
 
@@ -135,7 +135,7 @@ def _refuse_bad_authority(oauth: OAuth | None) -> None:
 
 
 def model(instance: SympoziumInstance, run: AgentRun | None = None) -> EffectiveModel:
-    """The model that a run of an instance calls: what the run names, else the instance's own."""
+    """Return the model that a run of an instance calls: the run's own, else the instance's."""
     agent = instance.spec.agents.default
     refs = {ref.provider: ref.secret for ref in reversed(instance.spec.auth_refs)}
     first = instance.spec.auth_refs[0].provider if instance.spec.auth_refs else "openai"
@@ -150,13 +150,13 @@ def model(instance: SympoziumInstance, run: AgentRun | None = None) -> Effective
 
 
 def warm_pool(instance: SympoziumInstance) -> WarmPool | None:
-    """The warm pool that an instance has; without a web endpoint it has none, for idle pods wait there."""
+    """Return the instance's warm pool; without a web endpoint there is none, because idle pods wait there."""
     pool = instance.spec.agents.default.warm_pool
     return pool if max(pool.size, pool.max or 0) > 0 and web_endpoint_is_on(instance) else None
 
 
 def may_be_warm(run: AgentRun) -> bool:
-    """Whether an idle pod of the instance can do a run: not one that needs another key or another way to the model."""
+    """Return true if an idle pod of the instance can do a run: if the run needs no other key and no other model server."""
     own = run.spec.model
     return unsupported(run) is None and (
         own is None or (own.provider, own.base_url, own.auth_secret_ref) == (None, None, None)
@@ -164,13 +164,13 @@ def may_be_warm(run: AgentRun) -> bool:
 
 
 def is_claimable(run: AgentRun) -> bool:
-    """Whether idle pods may take a run that no web-proxy made for one of them, nor for a caller of its own."""
-    nobodys = run.spec.claim is None and ANNOTATION_REPLY_TO not in run.metadata.annotations
-    return nobodys and run.status.start is None and may_be_warm(run)
+    """Return true if an idle pod may be bound to a run that no web-proxy created for an idle pod or for a caller of its own."""
+    is_free = run.spec.claim is None and ANNOTATION_REPLY_TO not in run.metadata.annotations
+    return is_free and run.status.start is None and may_be_warm(run)
 
 
 def unsupported(run: AgentRun) -> str | None:
-    """What is wrong with a run that asks for something that the API knows and this version cannot do; None: nothing."""
+    """Return the error of a run that uses a field that this version does not support; None: it uses none."""
     if run.spec.skills:
         return "spec.skills: not supported by this version; the run has the skills of its instance"
     if run.spec.tool_policy is not None:
@@ -179,17 +179,17 @@ def unsupported(run: AgentRun) -> str | None:
 
 
 def key_names(provider: str) -> tuple[str, str]:
-    """The keys under which a provider's Secret may hold its API key, the first one first."""
+    """Return the keys under which a provider's Secret may hold its API key; the first that exists is used."""
     return f"{provider.upper().replace('-', '_')}_API_KEY", "api-key"
 
 
 def timeout(instance: SympoziumInstance, run: AgentRun) -> int:
-    """Seconds that a run may take from its Job's creation to its end."""
+    """Return the longest duration of a run in seconds, from its Job's creation to its end."""
     return seconds(run.spec.timeout or instance.spec.agents.default.run_timeout)
 
 
 def skill_refs(instance: SympoziumInstance) -> dict[str, SkillRef]:
-    """What tells an instance's agents what they can do, by the field: its skills but for the web endpoint."""
+    """Return the skills of an instance's agents, by field: all but the web endpoint."""
     return {
         f"spec.skills[{index}]": ref
         for index, ref in enumerate(instance.spec.skills)
@@ -198,12 +198,12 @@ def skill_refs(instance: SympoziumInstance) -> dict[str, SkillRef]:
 
 
 def refuse_unsupported(instance: SympoziumInstance) -> None:
-    """Raise InvalidSpec for what the API knows and this version cannot do, rather than leave it out in silence."""
+    """Raise InvalidSpec for a field that this version does not support, instead of ignoring it silently."""
     spec = instance.spec
-    asked = {
+    unsupported_fields = {
         "spec.mcpServers": bool(spec.mcp_servers),
         "spec.policyRef": spec.policy_ref is not None,
     }
-    for field, present in asked.items():
+    for field, present in unsupported_fields.items():
         if present:
             raise InvalidSpec(f"{field}: not supported by this version; remove it")

@@ -1,4 +1,4 @@
-"""The skills of an instance, as the operator gathers them for its agents and its web-proxy."""
+"""The skills of an instance, which the operator gathers for the instance's agents and web-proxy."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from sympozium_api.base import ApiModel
 from sympozium_api.skillpack import Parameter
 
 DOCUMENT = "skills.json"
-"""The data key of the ConfigMap ``names.installed_skills`` that holds what ``render`` made."""
+"""Data key of the ConfigMap ``names.installed_skills`` that holds the document of ``render``."""
 
 _PLACEHOLDER = re.compile(r"\{\{ *([^{}]+?) *\}\}")
 
@@ -19,41 +19,41 @@ class InstalledSkill(ApiModel):
     """One skill of one instance: a skill of a SkillPack, with the instance's params as its parameters' defaults."""
 
     name: str
-    """Its name, unique in the instance."""
+    """Name of the skill, unique in the instance."""
     description: str | None = None
-    """When to use it."""
+    """Situations in which to use the skill."""
     content: str
-    """The instructions, in Markdown; ``{{name}}`` stands for the value of the parameter of that name."""
+    """Instructions in Markdown; ``{{name}}`` is replaced by the value of the parameter of that name."""
     parameters: list[Parameter] = []
-    """What a caller may set; one without a default must be set."""
+    """Parameters that a caller may set, and must set if they have no default."""
 
 
 _SKILLS = TypeAdapter(list[InstalledSkill])
 
 
 def parse(document: str | bytes) -> list[InstalledSkill]:
-    """The skills of a document that ``render`` made; raises pydantic's ValidationError."""
+    """Parse a document of ``render``. Raises pydantic's ValidationError."""
     return _SKILLS.validate_json(document)
 
 
 def render(skills: list[InstalledSkill]) -> str:
-    """The skills as the JSON document that the operator keeps for an instance."""
+    """Return the skills as the JSON document that the operator stores for an instance."""
     return _SKILLS.dump_json(skills, by_alias=True, exclude_defaults=True).decode()
 
 
 def of_config_map(body: Mapping[str, Any] | None) -> list[InstalledSkill] | None:
-    """The skills in the ConfigMap that the operator keeps; None: it is not there, or not as the operator made it."""
+    """Return the skills in the operator's ConfigMap; None: it does not exist, or is not as the operator wrote it."""
     document = ((body or {}).get("data") or {}).get(DOCUMENT)
     try:
         return None if document is None else parse(document)
     except ValidationError:
-        return None  # somebody edited it, and the operator is putting it right
+        return None  # edited by hand; the operator is about to restore it
 
 
 def instructions(skill: InstalledSkill, arguments: Mapping[str, str]) -> str:
-    """A skill's instructions for a caller who gives its parameters these values; where none is given, the default counts.
+    """Return a skill's instructions with these arguments, and with defaults for parameters that have none.
 
-    Raises ValueError that names a parameter without a value. What is no parameter's name in braces stays as it is.
+    Raises ValueError with the name of a parameter without a value. Braces around anything but a parameter's name stay.
     """
     values = {parameter.name: arguments.get(parameter.name, parameter.default) for parameter in skill.parameters}
     for name, value in values.items():
@@ -63,15 +63,15 @@ def instructions(skill: InstalledSkill, arguments: Mapping[str, str]) -> str:
 
 
 def standing_instructions(skill: InstalledSkill) -> str:
-    """A skill's instructions for the agent, before anybody calls it: a parameter without a default stays as it is written."""
+    """Return a skill's instructions for the agent's system prompt; a parameter without a default stays in braces."""
     return _filled(skill.content, {parameter.name: parameter.default for parameter in skill.parameters})
 
 
 def _filled(content: str, values: Mapping[str, str | None]) -> str:
-    """In one pass, so that what looks like a placeholder in a value stays a value."""
+    """Replace placeholders in one pass, so that a value that looks like a placeholder stays a value."""
 
-    def value(found: re.Match[str]) -> str:
-        known = values.get(found[1])
-        return found[0] if known is None else known
+    def value(placeholder: re.Match[str]) -> str:
+        known = values.get(placeholder[1])
+        return placeholder[0] if known is None else known
 
     return _PLACEHOLDER.sub(value, content)

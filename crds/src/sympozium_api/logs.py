@@ -1,7 +1,7 @@
-"""Logs of our processes: one JSON object per line on standard output. No content, no keys: names, reasons and statuses.
+"""Logs of this project's processes: one JSON object per line on standard output. Names, reasons and statuses; no content, no keys.
 
-The fields of a line: ``event``, ``level``, ``timestamp``, and as far as they are known ``namespace``, ``instance``, ``run``,
-``key_id``, ``request_id`` and ``trace_id``. docs/guides/observability.md lists them; the agent writes the same shape by itself.
+Each line has ``event``, ``level``, ``timestamp`` and, as far as they are known, ``namespace``, ``instance``, ``run``, ``key_id``,
+``request_id`` and ``trace_id``. docs/guides/observability.md lists them. The agent writes lines of the same shape by itself.
 """
 
 import logging
@@ -19,7 +19,7 @@ from sympozium_api.trace_context import TraceContext
 
 
 def configure(level: str = "info", **always: str) -> None:
-    """Call once, when the process starts; ``always`` stands in every line. Libraries' warnings come in the same shape."""
+    """Configure logging, once, at the process's start. ``always`` are fields of every line. Libraries' warnings get the same shape."""
 
     def with_always(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {**always, **event}
@@ -48,22 +48,22 @@ def configure(level: str = "info", **always: str) -> None:
 
 
 def run_fields(run: AgentRun) -> dict[str, str]:
-    """The fields by which all lines about a run are found, whichever part wrote them."""
-    notes = run.metadata.annotations
-    trace = TraceContext.of_annotations(notes)
-    found = {
+    """Return the fields by which all processes' lines about a run can be found."""
+    annotations = run.metadata.annotations
+    trace = TraceContext.of_annotations(annotations)
+    fields = {
         "namespace": run.metadata.namespace,
         "instance": run.spec.agent_ref,
         "run": run.metadata.name,
-        "key_id": notes.get(names.ANNOTATION_KEY_ID),
-        "request_id": notes.get(names.ANNOTATION_REQUEST_ID),
+        "key_id": annotations.get(names.ANNOTATION_KEY_ID),
+        "request_id": annotations.get(names.ANNOTATION_REQUEST_ID),
         "trace_id": trace.trace_id if trace else None,
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in fields.items() if value}
 
 
 def without_messages(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """An exception as its classes and places: its message could quote what a caller or the model wrote."""
+    """Replace an exception by its class and places, because its message could quote a caller or the model."""
     failure = event.pop("exc_info", None)
     if failure is True:
         failure = sys.exc_info()

@@ -1,7 +1,4 @@
-"""Names, labels and annotations: every string that two parts of the system must spell alike.
-
-Standard library only: the agent imports this.
-"""
+"""Names, labels and annotations: every string that two processes must spell alike. Standard library only."""
 
 import hashlib
 import re
@@ -11,48 +8,49 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 DNS_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-"""Pattern of a namespace's name (RFC 1123), and of an AgentRun's."""
+"""Pattern of the name of a namespace (RFC 1123), and of an AgentRun."""
 
 FIELD_MANAGER = "sympozium-operator"
 
 LABEL_INSTANCE = f"{GROUP}/instance"
 LABEL_RUN = f"{GROUP}/run"
 LABEL_SOURCE = f"{GROUP}/source"
-"""Who made a run: ``web-proxy``, ``mcp``, ``api`` or ``schedule``."""
+"""Creator of a run: ``web-proxy``, ``mcp``, ``api`` or ``schedule``."""
 LABEL_KEY = f"{GROUP}/key"
-"""By which the runs of one API key are found: ``key_hash`` of its id."""
+"""Selector of the runs of one API key: ``key_hash`` of its id."""
 LABEL_MODEL = f"{GROUP}/model"
 """On a pod: OWN_MODEL if its run calls a model at another address than its instance does."""
 OWN_MODEL = "own"
 LABEL_WARM = f"{GROUP}/warm"
-"""On a Job that was made for a warm pool: IDLE, or CLAIMED once its run owns it."""
+"""On a Job of a warm pool: IDLE, or CLAIMED once its run owns the Job."""
 IDLE = "idle"
 CLAIMED = "claimed"
 
 ANNOTATION_REPLY_TO = f"{GROUP}/reply-to"
 """Base URL of the replica that holds the caller's connection, e.g. ``http://10.88.0.7:8081``."""
 ANNOTATION_ACCEPTED_AT = f"{GROUP}/accepted-at"
-"""When a web-proxy took a run's request, to the microsecond (``micro_timestamp``): creation times have whole seconds."""
+"""Time at which a web-proxy accepted a run's request, to the microsecond (``micro_timestamp``), because creation times have whole
+seconds."""
 ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
 ANNOTATION_ACCOUNT = f"{GROUP}/service-account-uid"
-"""On a web-proxy's pod: the ServiceAccount that its token stands for."""
+"""On a web-proxy's pod: UID of the ServiceAccount of its token."""
 ANNOTATION_KEY_ID = f"{GROUP}/key-id"
 OAUTH_CALLERS = "oauth"
-"""Begins the key id of a caller with an access token; ``-`` and a digest of who that is follow."""
+"""Prefix of the key id of a caller with an access token; ``-`` and a digest of the caller's identity follow."""
 ANNOTATION_KEYS_VERSION = f"{GROUP}/keys-version"
-"""On a web-proxy's Deployment and pods: the version of the Secret with API keys that its pods were last told to mount."""
+"""On a web-proxy's Deployment and pods: the version of the Secret with API keys that the operator last gave them."""
 ANNOTATION_REQUEST_ID = f"{GROUP}/request-id"
-"""The ``x-request-id`` of the request that made a run."""
+"""The ``x-request-id`` of the request that created a run."""
 ANNOTATION_TRACEPARENT = f"{GROUP}/traceparent"
-"""W3C Trace Context: below which span the run's call of the model belongs. Whoever makes a run may set it."""
+"""W3C Trace Context: the parent span of the run's call of the model. The creator of a run may set it."""
 ANNOTATION_TRACESTATE = f"{GROUP}/tracestate"
 ANNOTATION_FORWARDS = f"{GROUP}/forwards-headers"
-"""On a run whose caller's headers go to the model: only the replica that has them may hand out its task."""
+"""On a run whose caller's headers go to the model: only the replica that has the headers may hand out the task."""
 ANNOTATION_DISCARDED = f"{GROUP}/discarded"
-"""The caller wants nothing kept of a run: once it has ended, the operator deletes it."""
+"""On a run of which the caller wants nothing stored: the operator deletes it once it has ended."""
 
 RUNS_AUDIENCE = "sympozium-runs"
-"""Audience of the projected service-account token with which an agent pod speaks to port 8081."""
+"""Audience of the projected service-account token with which an agent's pod calls port 8081."""
 
 HTTP_PORT = 8080
 RUNS_PORT = 8081
@@ -65,46 +63,46 @@ _OWN_MODEL = "-agent-own-model"
 _SKILLS = "-installed-skills"
 
 CONFIG = "default"
-"""Name of the SympoziumConfig that counts; it is in the operator's namespace."""
+"""Name of the only SympoziumConfig that the operator reads; it is in the operator's namespace."""
 
 POD_NAME_SUFFIX = 6
-"""``-`` and five characters, which the Job controller appends to a Job's name to name its pods."""
+"""Length of the suffix of a pod's name: ``-`` and five characters, which the Job controller appends to the Job's name."""
 _IDLE_JOB = re.compile(r".+-warm-([0-9a-f]{8})-[0-9a-f]{6}")
 _POD_SUFFIX = re.compile(r"-[a-z0-9]{5}")
 
 
 def web_endpoint_run(instance: str) -> str:
-    """Name of the server run behind an instance's web endpoint."""
+    """Return the name of the server run behind an instance's web endpoint."""
     return f"{instance}-{WEB_ENDPOINT_SKILL}"
 
 
 def server(run: str) -> str:
-    """Name of a server run's Deployment and Service, and of what else stands beside them: its NetworkPolicy, route and scaling."""
+    """Return the name of a server run's Deployment, Service, NetworkPolicy, HTTPRoute and HorizontalPodAutoscaler."""
     return f"{run}{_SERVER}"
 
 
 def run_of_child(name: str) -> str:
-    """The server run that a child belongs to, told from the one thing about the child that nobody can edit."""
+    """Return the server run of a child from the child's name, which nobody can edit."""
     return name.removesuffix(_SERVER)
 
 
 def api_key_secret(run: str) -> str:
-    """Name of the generated Secret that holds a server run's API key."""
+    """Return the name of the generated Secret that holds a server run's API key."""
     return f"{run}-web-api-key"
 
 
 def agent_service_account(instance: str) -> str:
-    """Name of the right-less ServiceAccount under which an instance's agent pods run."""
+    """Return the name of the ServiceAccount without permissions under which an instance's agents run."""
     return f"{instance}{_AGENT}"
 
 
 def agent_policies(instance: str) -> tuple[str, str]:
-    """Names of the NetworkPolicies of all agents of an instance, and of those with a model of their own."""
+    """Return the names of the NetworkPolicies of an instance's agents: of all of them, and of those with a model of their own."""
     return f"{instance}{_AGENT}", f"{instance}{_OWN_MODEL}"
 
 
 def instance_of_agents(name: str) -> str | None:
-    """The instance to whose agents a ServiceAccount, NetworkPolicy or ConfigMap belongs, told from its name; None: it belongs to others."""
+    """Return the instance whose agents use the ServiceAccount, NetworkPolicy or ConfigMap of this name; None: no instance's."""
     for suffix in (_AGENT, _OWN_MODEL, _SKILLS):
         if name.endswith(suffix):
             return name.removesuffix(suffix)
@@ -112,33 +110,34 @@ def instance_of_agents(name: str) -> str | None:
 
 
 def installed_skills(instance: str) -> str:
-    """Name of the ConfigMap in which the operator keeps an instance's skills; not one that people would give to theirs."""
+    """Return the name of the ConfigMap in which the operator stores an instance's skills; users would not choose it for theirs."""
     return f"{instance}{_SKILLS}"
 
 
 def job(run: str, uid: str) -> str:
-    """Deterministic name of a run's only Job: at most 57 characters, so that its pods' names are never cut."""
+    """Return the name of a run's only Job: at most 57 characters, so that Kubernetes never shortens its pods' names."""
     return f"{run[:48].rstrip('-')}-{hashlib.sha256(uid.encode()).hexdigest()[:8]}"
 
 
 def is_pod_of_job(pod: str, job_name: str) -> bool:
-    """Whether the Job controller could have given this name to a pod of the Job."""
+    """Return true if the Job controller could have given this name to a pod of the Job."""
     return pod.startswith(f"{job_name}-") and len(pod) == len(job_name) + POD_NAME_SUFFIX
 
 
 def key_label(key_id: str) -> str:
-    """A key id as a metric's label: callers with access tokens, of whom there may be any number, share one."""
+    """Return a key id as a metric's label. Callers with access tokens share one label, because their number is not bounded."""
     return OAUTH_CALLERS if key_id.startswith(f"{OAUTH_CALLERS}-") else key_id
 
 
 def key_hash(key_id: str) -> str:
-    """An API key's id as the value of LABEL_KEY, for which an id may be too long."""
+    """Return the value of LABEL_KEY for an API key's id, which may be too long for a label."""
     return hashlib.sha256(key_id.encode()).hexdigest()[:16]
 
 
 def idle_job(instance: str, generation: str, token: str) -> str:
-    """Name of a Job of an instance's warm pool; ``token``: 6 random hexadecimal digits. No run's Job can have such a name: theirs
-    end with 8.
+    """Return the name of a Job of an instance's warm pool; ``token``: 6 random hexadecimal digits.
+
+    No run's Job has such a name, because theirs end with 8 digits.
     """
     return f"{instance[:32].rstrip('-')}-warm-{generation}-{token}"
 
@@ -155,13 +154,13 @@ def idle_generation(pod: str) -> str | None:
 
 
 def job_of_pod(pod: str) -> str:
-    """The Job whose controller gave a pod its name."""
+    """Return the name of the Job to which a pod of this name belongs."""
     return pod[:-POD_NAME_SUFFIX]
 
 
 def labels(component: str, *, instance: str | None = None, run: str | None = None) -> dict[str, str]:
-    """Labels of an object that belongs to the installation or, where given, to an instance and to one of its runs."""
-    found = {
+    """Return the labels of an object of the installation or, if given, of an instance and of one of its runs."""
+    values = {
         "app.kubernetes.io/name": "sympozium",
         **({} if instance is None else {"app.kubernetes.io/instance": instance}),
         "app.kubernetes.io/component": component,
@@ -169,4 +168,4 @@ def labels(component: str, *, instance: str | None = None, run: str | None = Non
         "app.kubernetes.io/part-of": "sympozium",
         **({} if instance is None else {LABEL_INSTANCE: instance}),
     }
-    return found if run is None else found | {LABEL_RUN: run}
+    return values if run is None else values | {LABEL_RUN: run}

@@ -1,17 +1,19 @@
-"""The kinds of objects that this project reads or writes, and where the API server keeps them."""
+"""The kinds of objects that this project reads or writes, and their paths at the API server. Values only, no client."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sympozium_api.names import GROUP, VERSION
+from sympozium_api.timestamps import parse_timestamp
 
 Object = dict[str, Any]
-"""A Kubernetes object, or a part of one, as JSON has it."""
+"""A Kubernetes object, or a part of one, as decoded JSON."""
 
 
 @dataclass(frozen=True)
 class ResourceType:
-    """A kind: its API group and version (empty group: core), its plural and its kind."""
+    """A kind: API group and version (empty group: core), plural name and kind."""
 
     group: str
     version: str
@@ -20,16 +22,21 @@ class ResourceType:
 
     @property
     def api_version(self) -> str:
-        """As in an object's ``apiVersion``."""
+        """Value of an object's ``apiVersion``."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
-        """URL path of the collection, an object or its subresource; namespace None: all namespaces."""
+        """Return the URL path of the collection, of an object or of its subresource; namespace None: all namespaces."""
         parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
         if namespace is not None:
             parts.append(f"namespaces/{namespace}")
         parts += [part for part in (self.plural, name, subresource) if part is not None]
         return "/".join(parts)
+
+
+def created_at(body: Object) -> datetime:
+    """Return the time of an object's creation."""
+    return parse_timestamp(body["metadata"]["creationTimestamp"])
 
 
 INSTANCES = ResourceType(GROUP, VERSION, "sympoziuminstances", "SympoziumInstance")

@@ -1,6 +1,6 @@
-"""Between the end record of a run and its terminal status: the one place that says how a run ends, whoever received the record.
+"""Terminal status of a run: the only translation between a run's end record and its status.
 
-Pure. Nothing here trusts a record: it comes from a pod.
+Pure. Nothing here trusts a record, because it comes from a pod.
 """
 
 import json
@@ -18,7 +18,7 @@ ERRORS = (
     *("model_error", "start_failed", "model_secret_missing", "answer_too_large", "timeout", "cancelled", "lost"),
     *("terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error", "caller_lost"),
 )
-"""The types of error that our parts write; a pod could send others."""
+"""Types of error that this project's processes write; a pod could send others."""
 
 _PLAIN_CHOICE = frozenset({"index", "message", "finish_reason"})
 _PLAIN_MESSAGE = frozenset({"role", "content"})
@@ -35,42 +35,42 @@ def status_of(
     now: datetime,
     start: str | None = None,
 ) -> Status:
-    """The terminal ``status`` of a run that ended with this record, to be written as a merge patch.
+    """Return the terminal ``status`` of a run that ended with this record, as a merge patch.
 
-    ``done`` is Succeeded, unless the answer is empty of choices (``model_error``, 502) or longer than a run can store
-    (``answer_too_large``, 502); ``error`` is Failed, or Cancelled when its type is ``cancelled``. What is None is left out.
+    ``done`` is Succeeded, unless the answer has no choices (``model_error``, 502) or is longer than a run can store
+    (``answer_too_large``, 502). ``error`` is Failed, or Cancelled if its type is ``cancelled``. None is left out.
     """
-    about = {
+    context = {
         "jobName": job_name,
         "podName": pod_name,
         "startedAt": started_at,
         "completedAt": timestamp(now),
         "start": start,
     }
-    return {key: value for key, value in (outcome(record) | about).items() if value is not None}
+    return {key: value for key, value in (outcome(record) | context).items() if value is not None}
 
 
 def outcome(record: Mapping[str, Any]) -> Status:
-    """The part of that status that the record alone decides: phase, answer or error, token usage."""
-    found = _answer(record) if record.get("type") == "done" else _failure(record.get("error"))
-    return {key: value for key, value in (found | {"tokenUsage": _token_usage(record)}).items() if value is not None}
+    """Return the part of the status that the record alone decides: phase, answer or error, token usage."""
+    status = _answer(record) if record.get("type") == "done" else _failure(record.get("error"))
+    return {key: value for key, value in (status | {"tokenUsage": _token_usage(record)}).items() if value is not None}
 
 
 def record_of(status: RunStatus) -> agent_protocol.End:
-    """The end record that a terminal status was written from: what a caller gets who asks again, or asks elsewhere."""
+    """Return the end record that a terminal status was written from, for a caller who repeats a request or asks another replica."""
     usage = status.token_usage or TokenUsage()
     if status.phase == "Succeeded":
         message = {"role": "assistant", "content": status.result or ""}
-        whole = {"index": 0, "message": message, "finish_reason": status.finish_reason}
+        choice = {"index": 0, "message": message, "finish_reason": status.finish_reason}
         counts = dict(zip(_PLAIN_USAGE, (usage.input_tokens, usage.output_tokens, usage.total_tokens), strict=True))
-        about = dict(status.details or {})
+        extra = dict(status.details or {})
         done: agent_protocol.Done = {
             "type": "done",
-            "choices": status.choices or [whole],
-            "usage": about.pop("usage", counts if status.token_usage else {}),
+            "choices": status.choices or [choice],
+            "usage": extra.pop("usage", counts if status.token_usage else {}),
             "durationMs": usage.duration_ms,
         }
-        return {**done, "about": about} if about else done
+        return {**done, "about": extra} if extra else done
     if status.error is None:
         return agent_protocol.error("cancelled", "the run was cancelled", 499)
     return agent_protocol.error(status.error.type, status.error.message, status.error.http_status, usage.duration_ms)
@@ -102,21 +102,21 @@ def _answer(record: Mapping[str, Any]) -> Status:
 
 
 def _details(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the model said beside its choices; its count only where ``tokenUsage`` cannot hold all of it."""
-    about, usage = record.get("about"), record.get("usage")
-    found = dict(about) if isinstance(about, Mapping) else {}
+    """Return the answer's other fields, and the model's count if ``tokenUsage`` cannot hold all of it."""
+    extra, usage = record.get("about"), record.get("usage")
+    details = dict(extra) if isinstance(extra, Mapping) else {}
     if isinstance(usage, Mapping) and not set(usage) <= set(_PLAIN_USAGE):
-        found["usage"] = dict(usage)
-    return found
+        details["usage"] = dict(usage)
+    return details
 
 
 def _is_plain(choices: list[dict[str, Any]]) -> bool:
-    """Whether the first choice's text and finish reason are all that there is to keep."""
+    """Return true if the first choice's text and finish reason are the whole answer."""
     [first, *others] = choices
     message = first.get("message") or {}
-    beside = [value for key, value in first.items() if key not in _PLAIN_CHOICE]
-    beside += [value for key, value in message.items() if key not in _PLAIN_MESSAGE]
-    return not others and not any(beside) and isinstance(message.get("content"), str | None)
+    extras = [value for key, value in first.items() if key not in _PLAIN_CHOICE]
+    extras += [value for key, value in message.items() if key not in _PLAIN_MESSAGE]
+    return not others and not any(extras) and isinstance(message.get("content"), str | None)
 
 
 def _failure(detail: Any) -> Status:
@@ -134,15 +134,15 @@ def _failure(detail: Any) -> Status:
 
 
 def _token_usage(record: Mapping[str, Any]) -> Status | None:
-    """The model's count, where there is one; ``toolCalls`` counts tools that the agent called itself, none so far."""
+    """Return the model's count, if there is one; ``toolCalls`` counts tools that the agent called itself, which is none so far."""
     usage = record.get("usage")
     if not isinstance(usage, Mapping):
         return None
-    spent, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     return {
-        "inputTokens": spent,
-        "outputTokens": written,
-        "totalTokens": _count(usage.get("total_tokens")) or spent + written,
+        "inputTokens": prompt,
+        "outputTokens": completion,
+        "totalTokens": _count(usage.get("total_tokens")) or prompt + completion,
         "toolCalls": 0,
         "durationMs": _count(record.get("durationMs")),
     }

@@ -1,4 +1,4 @@
-"""W3C Trace Context (https://www.w3.org/TR/trace-context/): what is passed on from a caller to the model. Knows no OpenTelemetry."""
+"""W3C Trace Context (https://www.w3.org/TR/trace-context/), passed on from a caller to the model. Knows no OpenTelemetry."""
 
 import re
 from collections.abc import Mapping
@@ -11,44 +11,44 @@ _TRACEPARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,200})?"
 )
 _TRACESTATE = re.compile(r"[ -~]{1,512}")
-"""Printable ASCII, and as long as everybody has to pass on (section 3.3.1.5)."""
+"""Printable ASCII of the length that every participant must pass on (section 3.3.1.5)."""
 
 
 @dataclass(frozen=True)
 class TraceContext:
-    """A span of somebody's trace, as its headers name it."""
+    """A span of a trace, as HTTP headers identify it."""
 
     traceparent: str
     tracestate: str = ""
 
     @classmethod
     def of(cls, traceparent: str | None, tracestate: str | None = None) -> Self | None:
-        """What two headers say; None for a traceparent that is not valid. A tracestate that is not valid is left out."""
+        """Parse two headers; None if the traceparent is not valid. A tracestate that is not valid is dropped."""
         text = (traceparent or "").strip()
-        found = _TRACEPARENT.fullmatch(text)
-        if found is None or (found[1] == "00" and found[3]):
+        match = _TRACEPARENT.fullmatch(text)
+        if match is None or (match[1] == "00" and match[3]):
             return None
         state = (tracestate or "").strip()
         return cls(text, state if _TRACESTATE.fullmatch(state) else "")
 
     @classmethod
     def of_annotations(cls, annotations: Mapping[str, str]) -> Self | None:
-        """What the annotations of an AgentRun say."""
+        """Parse the annotations of an AgentRun."""
         return cls.of(annotations.get(names.ANNOTATION_TRACEPARENT), annotations.get(names.ANNOTATION_TRACESTATE))
 
     @property
     def trace_id(self) -> str:
-        """32 hexadecimal digits."""
+        """Id of the trace: 32 hexadecimal digits."""
         return self.traceparent[3:35]
 
     @property
     def headers(self) -> dict[str, str]:
-        """As HTTP carries it."""
+        """HTTP headers of the span."""
         return {"traceparent": self.traceparent} | ({"tracestate": self.tracestate} if self.tracestate else {})
 
     @property
     def annotations(self) -> dict[str, str]:
-        """As an AgentRun carries it."""
+        """Annotations of an AgentRun."""
         return {names.ANNOTATION_TRACEPARENT: self.traceparent} | (
             {names.ANNOTATION_TRACESTATE: self.tracestate} if self.tracestate else {}
         )

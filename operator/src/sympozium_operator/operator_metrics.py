@@ -10,8 +10,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from sympozium_api import terminal_status
+from sympozium_api.resources import created_at
 from sympozium_api.run import AgentRun
-from sympozium_api.timestamps import parsed
+from sympozium_api.timestamps import parse_timestamp
 from sympozium_operator.result import Key
 from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.work_queue import WorkQueue
@@ -93,10 +94,10 @@ class OperatorMetrics:
         error = status.error.type if status.error else ""
         self.runs.labels(str(status.phase), error if error in ("", *terminal_status.ERRORS) else "other").inc()
         if status.completed_at:
-            took = parsed(status.completed_at) - run.metadata.created
+            took = parse_timestamp(status.completed_at) - run.metadata.created
             self.total.labels(str(status.phase)).observe(max(0.0, took.total_seconds()))
         if status.started_at and job and status.start != "warm":
-            start = parsed(status.started_at) - parsed(job["metadata"]["creationTimestamp"])
+            start = parse_timestamp(status.started_at) - created_at(job)
             self.start.observe(max(0.0, start.total_seconds()))
 
 

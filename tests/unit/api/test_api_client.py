@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.kubernetes import FakeKubernetes, Object
 
 from sympozium_api.client import ApiError, ApiUnavailable, Change, Snapshot, watch
-from sympozium_api.client.rest import answer
+from sympozium_api.client.rest import parse_response
 from sympozium_api.resources import JOBS, LEASES, PODS
 
 
@@ -21,13 +21,13 @@ def test_paths() -> None:
 @pytest.mark.parametrize("status", [401, 429, 500, 503, 504])
 def test_a_server_that_cannot_answer_now_is_unavailable(status: int) -> None:
     with pytest.raises(ApiUnavailable, match="later"):
-        answer(status, json.dumps({"message": "later"}).encode())
+        parse_response(status, json.dumps({"message": "later"}).encode())
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"", b"[1]", b'"x"'])
 def test_a_refusal_that_is_no_status_object_is_still_told(content: bytes) -> None:
     with pytest.raises(ApiError) as raised:
-        answer(403, content)
+        parse_response(403, content)
     assert raised.value.status == 403
 
 

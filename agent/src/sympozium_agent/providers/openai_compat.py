@@ -7,7 +7,7 @@ from typing import Any
 from sympozium_agent.completion import as_chat, chunk_of
 from sympozium_agent.loop import ModelError
 from sympozium_agent.transport import ModelTransport
-from sympozium_agent.transport.http1 import StreamedResponse, TransportError
+from sympozium_agent.transport.http1 import TransportError, UnreadResponse
 from sympozium_agent.transport.sse_parser import SseParser
 from sympozium_api.agent_protocol import MAX_REFUSAL_BYTES, ModelTarget, parse_refusal, refusal_of
 
@@ -47,7 +47,7 @@ class OpenAICompatible:
             raise ModelError(f"{problem}: {failure}") from failure
 
 
-async def _chunks(response: StreamedResponse) -> AsyncIterator[Chunk]:
+async def _chunks(response: UnreadResponse) -> AsyncIterator[Chunk]:
     if response.head.content_type.startswith("application/json"):
         yield chunk_of(_chunk(b"".join([part async for part in response.body_chunks()])))
         return
@@ -68,7 +68,7 @@ async def _chunks(response: StreamedResponse) -> AsyncIterator[Chunk]:
         raise ModelError("the model's answer was cut: its stream ended without a finish_reason")
 
 
-async def _events(response: StreamedResponse) -> AsyncIterator[str]:
+async def _events(response: UnreadResponse) -> AsyncIterator[str]:
     parser = SseParser()
     try:
         async for received in response.body_chunks():
@@ -95,7 +95,7 @@ def _chunk(data: str | bytes) -> Chunk:
     return chunk | {"choices": [as_chat(choice) for choice in choices]} if choices else chunk
 
 
-async def _refused(response: StreamedResponse) -> ModelError:
+async def _refused(response: UnreadResponse) -> ModelError:
     body = b""
     async for received in response.body_chunks():
         body += received

@@ -9,11 +9,11 @@ from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
 from sympozium_agent.transport import direct
-from sympozium_agent.transport.http1 import StreamedResponse
+from sympozium_agent.transport.http1 import UnreadResponse
 from sympozium_agent.transport.preconnected import Preconnection
 from sympozium_api.environment import PROXY_VARIABLES, proxy_variable
 
-Post = Callable[[str, Mapping[str, str], bytes], AbstractAsyncContextManager[StreamedResponse]]
+Post = Callable[[str, Mapping[str, str], bytes], AbstractAsyncContextManager[UnreadResponse]]
 
 
 class ModelTransport:
@@ -22,7 +22,7 @@ class ModelTransport:
     def __init__(self) -> None:
         self._preconnection = Preconnection()
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AbstractAsyncContextManager[StreamedResponse]:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AbstractAsyncContextManager[UnreadResponse]:
         """Post a body to a URL. Entering the context raises TransportError."""
         if _needs_httpx2(url):
             return _proxied_post()(url, headers, body)

@@ -8,8 +8,8 @@ from sympozium_agent.transport.http1 import (
     Http1Request,
     OpenConnection,
     ResponseHead,
-    StreamedResponse,
     TransportError,
+    UnreadResponse,
     open_request,
 )
 from sympozium_agent.transport.preconnected import Preconnection
@@ -24,7 +24,7 @@ class _DirectResponse:
 @asynccontextmanager
 async def post(
     url: str, headers: Mapping[str, str], body: bytes, preconnection: Preconnection
-) -> AsyncIterator[StreamedResponse]:
+) -> AsyncIterator[UnreadResponse]:
     """Post over the preconnected or a new connection. Raises TransportError.
 
     Trusted certificate authorities are those of OpenSSL, SSL_CERT_FILE and SSL_CERT_DIR.

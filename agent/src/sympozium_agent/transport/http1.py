@@ -45,7 +45,7 @@ class ResponseHead:
     content_type: str
 
 
-class StreamedResponse(Protocol):
+class UnreadResponse(Protocol):
     """A response whose body has not been read yet."""
 
     @property

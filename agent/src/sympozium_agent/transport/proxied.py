@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
-from sympozium_agent.transport.http1 import CONNECT_SECONDS, ResponseHead, StreamedResponse, TransportError
+from sympozium_agent.transport.http1 import CONNECT_SECONDS, ResponseHead, TransportError, UnreadResponse
 
 
 class _ProxiedResponse:
@@ -22,7 +22,7 @@ class _ProxiedResponse:
 
 
 @asynccontextmanager
-async def post(url: str, headers: Mapping[str, str], body: bytes) -> AsyncIterator[StreamedResponse]:
+async def post(url: str, headers: Mapping[str, str], body: bytes) -> AsyncIterator[UnreadResponse]:
     """Post as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say. Raises TransportError."""
     async with httpx2.AsyncClient(timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS)) as client:
         try:

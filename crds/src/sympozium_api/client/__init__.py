@@ -1,6 +1,6 @@
-"""The one Kubernetes client of this project: a thin layer over aiohttp, with nothing generated and nothing cached.
+"""The Kubernetes client of this project: a thin layer over aiohttp, with nothing generated and nothing cached.
 
-The official client costs 1.0 ms and 40 MB and more per process where this costs 0.3 ms and none (docs/decisions/0002).
+The official client takes more time per call and more memory per process (docs/decisions/0002 has the figures).
 """
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable, Cause

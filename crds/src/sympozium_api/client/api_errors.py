@@ -1,4 +1,4 @@
-"""How a call of the API server can fail."""
+"""Failures of calls of the API server."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Cause:
-    """One thing that the API server found wrong; ``field`` is a path such as ``spec.webEndpoint.replicas``, or empty."""
+    """One error that the API server found; ``field`` is a path such as ``spec.webEndpoint.replicas``, or empty."""
 
     reason: str
     field: str
@@ -14,9 +14,9 @@ class Cause:
 
 
 class ApiError(Exception):
-    """The API server refused: it answered with a status of 400 or more.
+    """A refusal of the API server, with a status of 400 or more.
 
-    ``reason`` is the machine's word (``NotFound``, ``AlreadyExists``, ``Invalid`` ...), ``message`` the API server's own sentence.
+    ``reason`` is the word for programs (``NotFound``, ``AlreadyExists``, ``Invalid`` ...), ``message`` the API server's sentence.
     """
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
@@ -32,36 +32,36 @@ class ApiError(Exception):
 
     @property
     def not_found(self) -> bool:
-        """The object, or its kind, is not there."""
+        """True if the object, or its kind, does not exist."""
         return self.status == 404
 
     @property
     def already_exists(self) -> bool:
-        """An object of this name is there already."""
+        """True if an object of this name exists already."""
         return self.status == 409 and self.reason == "AlreadyExists"
 
     @property
     def forbidden(self) -> bool:
-        """We lack the right, or admission does not want it."""
+        """True if this process lacks a permission, or an admission plugin refuses the object."""
         return self.status == 403
 
     @property
     def namespace_terminating(self) -> bool:
-        """Nothing can be made in the namespace any more: it is being deleted."""
+        """True if the namespace is being deleted, so that nothing can be created in it."""
         return self.forbidden and any(cause.reason == "NamespaceTerminating" for cause in self.causes)
 
     @property
     def invalid(self) -> bool:
-        """The object breaks the schema or a validation rule."""
+        """True if the object violates the schema or a validation rule."""
         return self.status == 422
 
     @property
     def too_large(self) -> bool:
-        """The object is larger than the API server takes, or than etcd does, which it reports as a failure of its own."""
+        """True if the object is larger than the API server accepts or than etcd does, which the API server reports as a 500."""
         return self.status == 413 or (
             self.status == 500 and any(words in self.message for words in ("too large", "larger than max"))
         )
 
 
 class ApiUnavailable(Exception):
-    """The API server could not be reached, is overloaded, not ready, or does not know us (any more): the same call may succeed later."""
+    """The API server is unreachable, overloaded or not ready, or does not accept the token: the same call may succeed later."""

@@ -1,4 +1,4 @@
-"""Read and write objects: one method per verb, plain dicts in and out."""
+"""Calls that read and write objects: one method per verb, plain dicts in and out."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -13,12 +13,13 @@ from sympozium_api.client.auth import ApiConnection
 from sympozium_api.resources import Object, ResourceType
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
-"""Calls take milliseconds: who waits longer waits for a server that hangs, and somebody waits for us."""
+"""Calls take milliseconds; a longer wait is for a server that hangs, while a caller waits for this process."""
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=60)
 _UNAVAILABLE = (401, 429, 500, 502, 503, 504)
-"""401 too: it is about our own token, which is to be renewed, or whose pod was deleted and is about to end."""
+"""Statuses after which the same call may succeed. 401 is one of them, because it concerns this process's own token, which is about to
+be renewed, or whose pod was deleted and is about to end."""
 _PAGE = "500"
-"""Objects of which the metadata is read at once."""
+"""Number of objects whose metadata is read in one page."""
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -26,18 +27,18 @@ _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=
 
 @dataclass(frozen=True)
 class Collection:
-    """What a list answered."""
+    """A response to a list."""
 
     items: list[Object]
     resource_version: str
     next_page: str = ""
-    """Where the next page begins; empty: there is none."""
+    """Token of the next page; empty: this is the last."""
     remaining: int | None = None
-    """How many objects come after this page, where the API server knows."""
+    """Number of objects after this page, if the API server knows it."""
 
 
 class Client:
-    """Calls of one API server. Every method raises ApiError when it refuses and ApiUnavailable when it cannot answer."""
+    """Client of one API server. Every method raises ApiError if the API server refuses and ApiUnavailable if it cannot answer."""
 
     def __init__(self, connection: ApiConnection, session: aiohttp.ClientSession) -> None:
         self._connection = connection
@@ -46,17 +47,17 @@ class Client:
     @classmethod
     @asynccontextmanager
     async def connect(cls, connection: ApiConnection) -> AsyncIterator["Client"]:
-        """A client with a connection pool of its own."""
+        """Open a client with a connection pool of its own."""
         connector = aiohttp.TCPConnector(ssl=connection.ssl, limit=100, keepalive_timeout=60)
         async with aiohttp.ClientSession(connector=connector, proxy=connection.proxy) as session:
             yield cls(connection, session)
 
     async def get(self, kind: ResourceType, namespace: str, name: str) -> Object:
-        """An object as it is now."""
+        """Read an object."""
         return await self._call("GET", kind.path(namespace, name))
 
     async def find(self, kind: ResourceType, namespace: str, name: str) -> Object | None:
-        """An object as it is now, or None where there is none."""
+        """Read an object; None if it does not exist."""
         try:
             return await self.get(kind, namespace, name)
         except ApiError as error:
@@ -65,54 +66,54 @@ class Client:
             raise
 
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
-        """The ``metadata`` of all objects of a kind, without what is in them: a run alone may hold a megabyte.
+        """Read only the ``metadata`` of all objects of a kind, because a single run may hold a megabyte.
 
-        In pages and without ``managedFields``: of 20,000 runs the rest would be 100 MB more for a moment. ApiError 410 when the
-        pages come so slowly that the API server has forgotten the first one's moment.
+        The list comes in pages and without ``managedFields``, which for 20,000 runs would be another 100 MB for a moment. Raises
+        ApiError 410 if the pages take so long that the API server no longer has the first one's version.
         """
-        found, place = list[Object](), {"limit": _PAGE}
+        objects, position = list[Object](), {"limit": _PAGE}
         while True:
             page = await self._call(
-                "GET", kind.path(namespace), params=selectors | place, accept=_METADATA_ONLY, timeout=_LIST_TIMEOUT
+                "GET", kind.path(namespace), params=selectors | position, accept=_METADATA_ONLY, timeout=_LIST_TIMEOUT
             )
             for item in page["items"] or []:
                 item["metadata"].pop("managedFields", None)
-                found.append({"metadata": item["metadata"]})
+                objects.append({"metadata": item["metadata"]})
             if not (after := page["metadata"].get("continue")):
-                return found
-            place = {"limit": _PAGE, "continue": after}
+                return objects
+            position = {"limit": _PAGE, "continue": after}
 
     async def list(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
-        """All objects of a kind, by ``labelSelector`` and ``fieldSelector``; namespace None: of all namespaces."""
+        """Read all objects of a kind, by ``labelSelector`` and ``fieldSelector``; namespace None: all namespaces."""
         return (await self.collection(kind, namespace, **selectors)).items
 
     async def collection(self, kind: ResourceType, namespace: str | None, **selectors: str) -> Collection:
-        """The same with the version from which a watch goes on."""
-        found = await self._call("GET", kind.path(namespace), params=selectors, timeout=_LIST_TIMEOUT)
-        own_kind = {"apiVersion": kind.api_version, "kind": kind.kind}  # lists leave it out of their items
+        """Read all objects of a kind, with the version from which a watch continues."""
+        page = await self._call("GET", kind.path(namespace), params=selectors, timeout=_LIST_TIMEOUT)
+        type_fields = {"apiVersion": kind.api_version, "kind": kind.kind}  # a list's items come without them
         return Collection(
-            items=[own_kind | item for item in found["items"] or []],
-            resource_version=found["metadata"]["resourceVersion"],
-            next_page=found["metadata"].get("continue") or "",
-            remaining=found["metadata"].get("remainingItemCount"),
+            items=[type_fields | item for item in page["items"] or []],
+            resource_version=page["metadata"]["resourceVersion"],
+            next_page=page["metadata"].get("continue") or "",
+            remaining=page["metadata"].get("remainingItemCount"),
         )
 
     async def page(
         self, kind: ResourceType, namespace: str | None, *, limit: int, after: str, **selectors: str
     ) -> Collection:
-        """At most ``limit`` objects, by namespace and name, from where the page ended whose ``next_page`` is ``after``.
+        """Read at most ``limit`` objects, by namespace and name, after the page whose ``next_page`` is ``after``.
 
-        ApiError 410 when that page is too old to be continued.
+        Raises ApiError 410 if that page is too old to be continued.
         """
-        place = {"limit": str(limit)} | ({"continue": after} if after else {})
-        return await self.collection(kind, namespace, **place, **selectors)
+        position = {"limit": str(limit)} | ({"continue": after} if after else {})
+        return await self.collection(kind, namespace, **position, **selectors)
 
     async def create(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
-        """Make an object; ApiError.already_exists when its name is taken, 400 for an unknown field when ``strict``."""
+        """Create an object. Raises ApiError.already_exists if its name is taken, and 400 for an unknown field if ``strict``."""
         return await self._call("POST", kind.path(namespace), body=body, params=_validation(strict=strict))
 
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
-        """Server-side apply: make the object, or make it have the fields of ``body``; other managers' claims give way."""
+        """Apply (server-side): create the object, or set the fields of ``body`` on it, even if other managers own them."""
         return await self._call(
             "PATCH",
             kind.path(namespace, body["metadata"]["name"]),
@@ -131,7 +132,7 @@ class Client:
         subresource: str | None = None,
         strict: bool = False,
     ) -> Object:
-        """JSON merge patch (RFC 7386) of an object or its subresource; ApiError 400 for an unknown field when ``strict``."""
+        """Apply a JSON merge patch (RFC 7386) to an object or its subresource. Raises ApiError 400 for an unknown field if ``strict``."""
         return await self._call(
             "PATCH",
             kind.path(namespace, name, subresource),
@@ -141,8 +142,8 @@ class Client:
         )
 
     async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
-        """Put an object in the place of the version that ``body`` was read as; ApiError 409 when it has changed,
-        400 for an unknown field when ``strict``.
+        """Replace the version of an object from which ``body`` was made. Raises ApiError 409 if the object has changed, and 400
+        for an unknown field if ``strict``.
         """
         path = kind.path(namespace, body["metadata"]["name"])
         return await self._call("PUT", path, body=body, params=_validation(strict=strict))
@@ -150,9 +151,9 @@ class Client:
     async def delete(
         self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None, version: str | None = None
     ) -> None:
-        """Delete an object, what it owns in the background; one that is gone, or another of that name than ``uid``, is no error.
+        """Delete an object, and its children in the background. An object that does not exist, or not with this ``uid``, is no error.
 
-        ApiError 409 when it is not the resource version ``version`` any more.
+        Raises ApiError 409 if the object is no longer of resource version ``version``.
         """
         conditions = {"uid": uid, "resourceVersion": version}
         options: Object = {
@@ -166,11 +167,11 @@ class Client:
                 raise
 
     async def raw(self, path: str) -> Object:
-        """A document of the API server that is no object, e.g. ``/openid/v1/jwks``."""
+        """Read a document of the API server that is not an object, e.g. ``/openid/v1/jwks``."""
         return await self._call("GET", path, accept="*/*")
 
     async def answers(self) -> bool:
-        """Whether the API server can be reached."""
+        """Return true if the API server answers."""
         try:
             await self.raw("/version")
         except (ApiError, ApiUnavailable):
@@ -178,7 +179,7 @@ class Client:
         return True
 
     def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> Any:
-        """An open GET whose lines are read as they come; it fails after ``silence`` seconds without a byte."""
+        """Open a GET whose lines are read as they arrive; reading fails after ``silence`` seconds without a byte."""
         return self._session.get(
             self._connection.url + path,
             params=params,
@@ -213,7 +214,7 @@ class Client:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
-        return answer(response.status, content)
+        return parse_response(response.status, content)
 
 
 def _validation(*, strict: bool) -> dict[str, str]:
@@ -221,15 +222,15 @@ def _validation(*, strict: bool) -> dict[str, str]:
 
 
 def _encoded(body: Object) -> bytes:
-    """Half a surrogate pair, which a model may write, has no bytes in UTF-8: it becomes a question mark."""
+    """Encode an object. Half a surrogate pair, which a model may write, has no encoding in UTF-8: it becomes a question mark."""
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
-def answer(status: int, content: bytes) -> Object:
-    """The object in a response of the API server; raises what its status means."""
+def parse_response(status: int, content: bytes) -> Object:
+    """Return the object in a response of the API server. Raises ApiError or ApiUnavailable by its status."""
     if status < 400:
-        found: Object = json.loads(content)
-        return found
+        parsed: Object = json.loads(content)
+        return parsed
     try:
         body = json.loads(content)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Follow a collection for ever: list it, watch it from there, and list again when the watch has lost its place."""
+"""Watches of a collection without end: list it, watch it from that version, and list it again if the version is too old."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable
-from sympozium_api.client.rest import Client, answer
+from sympozium_api.client.rest import Client, parse_response
 from sympozium_api.resources import Object, ResourceType
 
 _WATCH_SECONDS = 240
@@ -20,14 +20,14 @@ _LONGEST_BACKOFF = 5.0
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The whole collection. What is not in it is gone, whatever events were missed."""
+    """The whole collection. An object that is not in it does not exist any more, whatever events were missed."""
 
     items: list[Object]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One object came, changed (``deleted`` false) or went."""
+    """One object that was created or changed (``deleted`` false) or deleted."""
 
     object: Object
     deleted: bool
@@ -36,17 +36,17 @@ class Change:
 async def watch(
     client: Client, kind: ResourceType, namespace: str | None, **selectors: str
 ) -> AsyncGenerator[Snapshot | Change, None]:
-    """A Snapshot, then Changes, without end; after a gap another Snapshot.
+    """Yield a Snapshot, then Changes, without end; after a gap another Snapshot.
 
-    Failures of any length are retried for ever, with jittered backoff; the caller sees only a later Snapshot.
+    Failures are retried without end, with jittered backoff; the caller sees only a later Snapshot.
     """
     backoff = _FIRST_BACKOFF
     while True:
         try:
-            found = await client.collection(kind, namespace, **selectors)
-            yield Snapshot(found.items)
+            listed = await client.collection(kind, namespace, **selectors)
+            yield Snapshot(listed.items)
             backoff = _FIRST_BACKOFF
-            version = found.resource_version
+            version = listed.resource_version
             while True:
                 async for event in _events(client, kind, namespace, version, selectors):
                     version = event["object"]["metadata"]["resourceVersion"]
@@ -60,7 +60,7 @@ async def watch(
 async def _events(
     client: Client, kind: ResourceType, namespace: str | None, version: str, selectors: dict[str, str]
 ) -> AsyncIterator[Object]:
-    """The events of one watch request, until the API server ends it; an ERROR event (410: too old) is raised as ApiError."""
+    """Yield the events of one watch request until the API server ends it. Raises an ERROR event (410: too old) as ApiError."""
     params = selectors | {
         "watch": "true",
         "allowWatchBookmarks": "true",
@@ -69,9 +69,9 @@ async def _events(
     }
     async with client.stream(kind.path(namespace), params, silence=_SILENCE_SECONDS) as response:
         if response.status >= 400:
-            answer(response.status, await response.read())
+            parse_response(response.status, await response.read())
         rest = b""
-        async for chunk in response.content.iter_any():  # not by line: aiohttp's line reader refuses long ones
+        async for chunk in response.content.iter_any():  # not by line, because aiohttp's line reader refuses long lines
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 event: Object = json.loads(line)

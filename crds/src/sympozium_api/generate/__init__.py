@@ -1,1 +1,1 @@
-"""What is written from the typed models: CustomResourceDefinitions and their reference pages."""
+"""Generators of what is derived from the typed models: CustomResourceDefinitions and their reference pages. Imported by nobody."""

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions, made from the typed models.
+"""CustomResourceDefinitions, generated from the typed models.
 
 ``python -m sympozium_api.generate.crds DIR`` writes them, one file per kind; ``make generate`` calls it.
 """
@@ -24,7 +24,7 @@ _AGE = ("Age", "date", ".metadata.creationTimestamp")
 
 @dataclass(frozen=True)
 class Kind:
-    """How one model is offered by the API server. A column is (title, type, JSON path)."""
+    """A model's names, columns and selectable fields at the API server. A column is (title, type, JSON path)."""
 
     model: type[Resource]
     plural: str
@@ -79,7 +79,7 @@ KINDS = (
 
 
 def definition(kind: Kind) -> dict[str, Any]:
-    """The CustomResourceDefinition of a kind."""
+    """Return the CustomResourceDefinition of a kind."""
     name = kind.model.__name__
     schema = structural(kind.model)
     schema["properties"] |= {
@@ -115,12 +115,12 @@ def definition(kind: Kind) -> dict[str, Any]:
 
 
 def rendered(kind: Kind) -> str:
-    """The YAML file of a kind."""
+    """Return the content of a kind's YAML file."""
     return _HEADER + yaml.safe_dump(definition(kind), sort_keys=False, width=120, allow_unicode=True)
 
 
 def filename(kind: Kind) -> str:
-    """The name of that file."""
+    """Return the name of a kind's YAML file."""
     return f"{GROUP}_{kind.plural}.yaml"
 
 

@@ -1,4 +1,4 @@
-"""The reference page of each kind, made from the same schemas as the CRDs.
+"""Reference pages of the kinds, generated from the same schemas as the CRDs.
 
 ``python -m sympozium_api.generate.reference DIR`` writes them, one file per kind; ``make generate`` calls it.
 """
@@ -26,12 +26,12 @@ _LIMITS = {
 
 
 def filename(kind: Kind) -> str:
-    """The name of a kind's page."""
+    """Return the name of a kind's page."""
     return f"{kind.model.__name__.lower()}.md"
 
 
 def page(kind: Kind) -> str:
-    """The page of a kind, in Markdown."""
+    """Return the page of a kind, in Markdown."""
     crd = definition(kind)["spec"]
     [version] = crd["versions"]
     schema = version["schema"]["openAPIV3Schema"]
@@ -45,7 +45,7 @@ def page(kind: Kind) -> str:
         f"`apiVersion: {crd['group']}/{version['name']}`, namespaced.",
         f"For kubectl: {_code(words)}.\n`kubectl get` shows {columns}.",
         *([f"Field selectors: {_code(selectable)}."] if selectable else []),
-        *_held_to(schema),
+        *_constraints(schema),
         "## Spec",
         *_part(schema, "spec"),
         "## Status",
@@ -58,10 +58,10 @@ def page(kind: Kind) -> str:
 def _part(schema: Schema, name: str) -> list[str]:
     rows = [" | ".join(row) for row in _rows(schema["properties"][name], name)]
     table = ["| field | type | default | description |", "|---|---|---|---|", *(f"| {row} |" for row in rows)]
-    return [*_held_to(schema["properties"][name]), "\n".join(table)]
+    return [*_constraints(schema["properties"][name]), "\n".join(table)]
 
 
-def _held_to(schema: Schema) -> list[str]:
+def _constraints(schema: Schema) -> list[str]:
     lines = [f"- {text}" for text in _rules(schema)]
     return ["\n".join(lines)] if lines else []
 
@@ -72,7 +72,7 @@ def _rows(schema: Schema, path: str) -> Iterator[tuple[str, str, str, str]]:
         here = f"{path}.{name}"
         default = f"`{json.dumps(field['default'])}`" if "default" in field else "required" if name in required else ""
         yield f"`{here}`", _type(field), default, _text(field)
-        if name != "conditions":  # metav1.Condition, which everybody knows
+        if name != "conditions":  # metav1.Condition, which Kubernetes documents
             yield from _rows(field, here)
             yield from _rows(field.get("items", {}), f"{here}[]")
 
@@ -88,17 +88,17 @@ def _type(field: Schema) -> str:
 
 
 def _text(field: Schema) -> str:
-    """What a field is for, and what the API server holds it to."""
+    """Return a field's description and the constraints that the API server enforces."""
     inner: Schema = field.get("items") or field.get("additionalProperties") or {}
     limits = [text.format(field[key]) for key, text in _LIMITS.items() if key in field]
     limits += [f"each {text.format(inner[key])}" for key, text in _LIMITS.items() if key in inner]
     limits += [*_rules(field), *(f"each: {text}" for text in _rules(inner))]
-    held = [f"({'; '.join(limits)})"] if limits else []
-    return " ".join([*field.get("description", "").split(), *held]).replace("|", "\\|")
+    constraints = [f"({'; '.join(limits)})"] if limits else []
+    return " ".join([*field.get("description", "").split(), *constraints]).replace("|", "\\|")
 
 
 def _rules(schema: Schema) -> list[str]:
-    return [found["message"] for found in schema.get("x-kubernetes-validations", [])]
+    return [rule["message"] for rule in schema.get("x-kubernetes-validations", [])]
 
 
 def _code(words: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""From a typed model to the structural OpenAPI schema that a CustomResourceDefinition holds."""
+"""Structural OpenAPI schemas of CustomResourceDefinitions, from typed models."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ _DROPPED = ("title", "default", "$defs", "$ref", "anyOf", "allOf", "additionalPr
 
 
 def structural(model: type[ApiModel]) -> dict[str, Any]:
-    """The schema of a model without references, ``null`` and titles, as the API server wants it."""
+    """Return the schema of a model without references, ``null`` and titles, as the API server requires."""
     schema = model.model_json_schema(by_alias=True, mode="validation")
     return _plain(schema, schema.get("$defs", {}))
 
@@ -30,12 +30,12 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
 
 
 def _resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The schema with its ``$ref`` and its ``X | None`` replaced by what they stand for; what stands beside them wins."""
+    """Resolve a schema's ``$ref`` and ``X | None``; keys beside them override the resolved schema's."""
     if "$ref" in schema:
         target = definitions[schema["$ref"].rsplit("/", 1)[1]]
         return _resolve({**target, **{key: value for key, value in schema.items() if key != "$ref"}}, definitions)
     if "anyOf" in schema:
         [target] = [part for part in schema["anyOf"] if part.get("type") != "null"]
-        beside = {key: value for key, value in schema.items() if key != "anyOf"}
-        return _resolve({**target, **beside}, definitions)
+        siblings = {key: value for key, value in schema.items() if key != "anyOf"}
+        return _resolve({**target, **siblings}, definitions)
     return schema

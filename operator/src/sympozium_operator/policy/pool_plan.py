@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sympozium_api import names
-from sympozium_api.resources import Object
-from sympozium_api.timestamps import parsed
+from sympozium_api.resources import Object, created_at
 from sympozium_operator.policy.pod_status import job_ended
 
 INSPECT_AFTER = 10.0
@@ -73,4 +72,4 @@ def idle_selector(instance: str) -> str:
 
 
 def _age(job: Object, now: datetime) -> float:
-    return (now - parsed(job["metadata"]["creationTimestamp"])).total_seconds()
+    return (now - created_at(job)).total_seconds()

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from sympozium_api import agent_protocol, effective
 from sympozium_api.base import seconds
 from sympozium_api.instance import AgentSpec, SympoziumInstance
-from sympozium_api.resources import INSTANCES, Object
+from sympozium_api.resources import INSTANCES, Object, created_at
 from sympozium_api.run import AgentRun
-from sympozium_api.timestamps import parsed, timestamp
+from sympozium_api.timestamps import parse_timestamp, timestamp
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, merged
 
@@ -262,7 +262,7 @@ def _with_job(seen: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one l
         ):
             return Restart()
         return End(pod_status.ending(pod, job), pod)
-    since = seen.run.metadata.created if seen.run.claimed_pod else parsed(job["metadata"]["creationTimestamp"])
+    since = seen.run.metadata.created if seen.run.claimed_pod else created_at(job)
     left = _left(seen, since, grace=GRACE)
     if left <= 0:
         return End(agent_protocol.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
@@ -338,7 +338,7 @@ def _clean_up(seen: RunInput) -> Decision:
     if seen.job is None or not (_is_own(seen, seen.job) or is_claimed(seen, seen.job)):
         return Wait(None)
     status = seen.run.status
-    since = (seen.now - parsed(status.completed_at or timestamp(seen.now))).total_seconds()
+    since = (seen.now - parse_timestamp(status.completed_at or timestamp(seen.now))).total_seconds()
     if status.phase != "Failed":
         lingers = status.phase == "Succeeded" and is_claimed(seen, seen.job) and since < WARM_STOP_SECONDS
         return Wait(WARM_STOP_SECONDS - since) if lingers else DeleteJob()
@@ -356,4 +356,4 @@ def _left(seen: RunInput, since: datetime, *, grace: int = 0) -> float:
 
 
 def _age(job: Object, now: datetime) -> float:
-    return (now - parsed(job["metadata"]["creationTimestamp"])).total_seconds()
+    return (now - created_at(job)).total_seconds()

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from sympozium_api import effective, names
 from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import Autoscaling, SympoziumInstance
-from sympozium_api.resources import Object
+from sympozium_api.resources import Object, created_at
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Sidecar, SkillPack
-from sympozium_api.timestamps import parsed, timestamp
+from sympozium_api.timestamps import parse_timestamp, timestamp
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
 from sympozium_operator.policy.instance_plan import keys_finding, owns, pack_finding
@@ -97,7 +97,7 @@ def draining(its_pods: Iterable[Object], now: datetime) -> list[Object]:
     return [
         pod
         for pod in its_pods
-        if not (until := pod["metadata"].get("deletionTimestamp")) or now < parsed(until) + _OVERDUE
+        if not (until := pod["metadata"].get("deletionTimestamp")) or now < parse_timestamp(until) + _OVERDUE
     ]
 
 
@@ -149,7 +149,7 @@ def _started(deployment: Object | None, its_pods: Sequence[Object], now: datetim
     if deployment is not None and settled(deployment):
         return ConditionUpdate("Started", ok=True, reason="Available")
     for pod in sorted(its_pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True):
-        age = (now - parsed(pod["metadata"]["creationTimestamp"])).total_seconds()
+        age = (now - created_at(pod)).total_seconds()
         if found := pod_status.trouble(pod, age=age, patience=0, nodes=(), warning=None) or pod_status.crash(pod):
             return ConditionUpdate("Started", ok=False, reason=found.reason, message=found.message)
     conditions = ((deployment or {}).get("status") or {}).get("conditions") or []

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_api.names import ANNOTATION_DISCARDED, LABEL_INSTANCE
-from sympozium_api.resources import RUNS, Object
+from sympozium_api.resources import RUNS, Object, created_at
 from sympozium_api.run import ENDED, AgentRun
-from sympozium_api.timestamps import parsed
+from sympozium_api.timestamps import parse_timestamp
 from sympozium_operator.cluster.converge import delete
 
 
@@ -28,7 +28,7 @@ def surplus(ended: Iterable[Object], *, now: datetime, retention: int, kept: int
         run
         for group in groups.values()
         for index, run in enumerate(group)
-        if len(group) - index > kept or parsed(run["metadata"]["creationTimestamp"]) < oldest
+        if len(group) - index > kept or created_at(run) < oldest
     ]
 
 
@@ -61,7 +61,7 @@ class RunPruner:
         if raw is None:
             return False
         run = AgentRun.model_validate(raw)
-        ended = parsed(run.status.completed_at or run.metadata.creation_timestamp)
+        ended = parse_timestamp(run.status.completed_at or run.metadata.creation_timestamp)
         return run.ended and self.clock.now() - ended >= timedelta(seconds=self.retention)
 
 

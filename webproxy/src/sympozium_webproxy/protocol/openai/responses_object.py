@@ -9,7 +9,7 @@ from sympozium_api import names
 from sympozium_api.agent_protocol import Done, End
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
-from sympozium_api.timestamps import parsed
+from sympozium_api.timestamps import parse_timestamp
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy.protocol.openai import responses_items as items
 from sympozium_webproxy.protocol.openai.bodies import JsonObject, invalid
@@ -212,7 +212,7 @@ def as_it_is(run: AgentRun, *, works: bool) -> JsonObject:
 
 def ended_at(run: AgentRun) -> int | None:
     """Return the time of a run's end in unix seconds."""
-    return int(parsed(run.status.completed_at).timestamp()) if run.status.completed_at else None
+    return int(parse_timestamp(run.status.completed_at).timestamp()) if run.status.completed_at else None
 
 
 def first_choice(end: Done) -> JsonObject:
