@@ -1,4 +1,4 @@
-"""Bearer keys: the files of a mounted Secret, read again while the process runs, so that rotation needs no restart (rule 4)."""
+"""Bearer keys: files of a mounted Secret, reread while the process runs, so that rotation needs no restart (rule 4)."""
 
 import contextlib
 import hashlib
@@ -11,11 +11,11 @@ import structlog
 log = structlog.get_logger()
 
 _REREAD_SECONDS = 2.0
-"""The kubelet takes up to a minute to bring a changed Secret; this adds little to it and costs one small directory."""
+"""Time between two reads. The kubelet takes up to a minute to update a mounted Secret; this adds little."""
 
 
 class BearerKeys:
-    """The valid keys of a server: every file of a folder whose name begins with ``prefix``; the name is the key's id."""
+    """The valid keys of a server: the files of a folder whose names begin with ``prefix``. A file's name is its key's id."""
 
     def __init__(self, folder: Path, *, prefix: str, clock: Callable[[], float]) -> None:
         self._folder = folder
@@ -25,21 +25,21 @@ class BearerKeys:
         self._digests: dict[str, bytes] = {}
 
     def identify(self, authorization: str | None) -> str | None:
-        """The id of the key in an Authorization header, or None when it is not valid.
+        """Return the id of the key in an Authorization header, or None when the key is not valid.
 
-        Digests are compared, each in constant time and all of them, so that the time taken tells nothing.
+        All digests are compared, each in constant time, so that the duration reveals nothing about the keys.
         """
         key = bearer(authorization)
         if key is None:
             return None
-        digest, found = _digest(key.encode("latin-1")), None
+        digest, matching = _digest(key.encode("latin-1")), None
         for key_id, valid in self._current().items():
             if hmac.compare_digest(digest, valid):
-                found = key_id
-        return found
+                matching = key_id
+        return matching
 
     def digest(self, key_id: str) -> bytes | None:
-        """The SHA-256 of a valid key; None where there is none of that id."""
+        """Return the SHA-256 of the key with this id, or None where there is none."""
         return self._current().get(key_id)
 
     @property
@@ -59,13 +59,13 @@ class BearerKeys:
 
 
 def bearer(authorization: str | None) -> str | None:
-    """What an Authorization header of the scheme Bearer carries, if it is one."""
+    """Return the credentials of an Authorization header of the scheme Bearer, or None."""
     scheme, _, credentials = (authorization or "").partition(" ")
     return credentials.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _content(file: Path) -> bytes:
-    """What a file holds; nothing when it has gone. The kubelet swaps the folder behind all files: one that stays may miss once."""
+    """Return a file's content, or nothing when it is gone. A read may fail once while the kubelet swaps the folder behind all files."""
     for _ in range(2):
         with contextlib.suppress(FileNotFoundError):
             return file.read_bytes().strip()

@@ -1,4 +1,4 @@
-"""What a connection may send before it is a request: below ASGI, where uvicorn itself sets no bounds."""
+"""Limits on how requests arrive, below ASGI, where uvicorn itself sets none."""
 
 import asyncio
 import json
@@ -7,17 +7,18 @@ from typing import Any, Literal
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 RECEIVE_SECONDS = 15.0
-"""From a connection's start, or a later request's first byte, to the request's last."""
+"""Seconds from a connection's start, or a later request's first byte, to the request's last byte."""
 _LINGER_SECONDS = 1.0
+"""Seconds for which input is dropped after a refusal, before the connection is closed."""
 LARGEST_HEAD = 64 * 1024
-"""Bytes of a request's line and headers."""
+"""Most bytes of a request line and its headers together."""
 
 
 class HeaderLimits(HttpToolsProtocol):
-    """Cuts off who sends a request's line and headers slowly, or without end; its body may take as long as it likes.
+    """Closes connections that send the request line and headers too slowly or without bound. A body may take any time.
 
-    A connection carries one request at a time. What is sent before the answer has come is dropped, and the connection ends with the answer:
-    uvicorn would stop reading instead, and no longer see that the caller has left.
+    A connection carries one request at a time. A pipelined request is dropped, and the connection closes after the current
+    answer, because uvicorn would stop reading instead and no longer see that the caller disconnects.
     """
 
     receive_seconds = RECEIVE_SECONDS
@@ -29,21 +30,21 @@ class HeaderLimits(HttpToolsProtocol):
     _surplus = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The clock runs from here: a connection that never says anything is one too many."""
+        """Start the clock: a connection that never sends anything is closed as well."""
         super().connection_made(transport)
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is left to wait for."""
+        """Stop the clock."""
         self._stop_clock()
         super().connection_lost(exc)
 
     def eof_received(self) -> None:
-        """The caller has closed its side: it leaves, and what is still written would meet a closed connection."""
+        """Treat a half-closed connection as a disconnect: nothing written from now on would be read."""
         self._abandon()
 
     def data_received(self, data: bytes) -> None:
-        """Look at what has come, once the parser has."""
+        """Parse input, then check how much of it is a head, and start the clock for a request that has begun."""
         if self._refused or self._surplus:
             return
         stage, requests = self._stage, self._requests
@@ -56,36 +57,36 @@ class HeaderLimits(HttpToolsProtocol):
             self._refuse_head()
             return
         begins_nothing = stage == self._stage == "idle" and self._requests == requests
-        if self._stage == "head" or (begins_nothing and self._waits()):
+        if self._stage == "head" or (begins_nothing and self._is_idle()):
             self._start_clock()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Count a request that begins, unless another one is still being answered."""
         super().on_message_begin()
-        if not self._waits():
+        if not self._is_idle():
             self._surplus, self.cycle.keep_alive = True, False
             return
         self._stage, self._head_bytes = "head", 0
         self._requests += 1
 
     def on_headers_complete(self) -> None:
-        """A request's head is whole."""
+        """Check the size of a complete head."""
         if self._surplus:
             return
         self._stage, self._head_bytes = "body", 0
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > LARGEST_HEAD:
             self._refuse_head()
             return
-        self._head_came()
+        self._on_head()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body."""
+        """Pass a piece of a body on, unless its request was refused."""
         if not self._refused and not self._surplus:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
+        """Stop the clock when a request is complete."""
         if self._surplus:
             return
         self._stage = "idle"
@@ -93,11 +94,11 @@ class HeaderLimits(HttpToolsProtocol):
         if not self._refused:
             super().on_message_complete()
 
-    def _head_came(self) -> None:
+    def _on_head(self) -> None:
         self._stop_clock()
 
-    def _waits(self) -> bool:
-        """Whether the connection has nothing to do: no request of it is being answered."""
+    def _is_idle(self) -> bool:
+        """Return whether no request of the connection is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
     def _start_clock(self) -> None:
@@ -111,7 +112,7 @@ class HeaderLimits(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         if self._stage == "idle":
-            self.transport.close()  # nothing was asked
+            self.transport.close()  # no request has begun
         else:
             text = f"The request did not arrive within {self.receive_seconds:g} seconds."
             self._refuse(408, text, code="request_timeout")
@@ -121,36 +122,36 @@ class HeaderLimits(HttpToolsProtocol):
         self._refuse(431, text, code="headers_too_large")
 
     def _refuse(self, status: int, message: str, *, code: str) -> None:
-        """Say why, unless an answer has begun on this connection, and hang up."""
+        """Answer with an error, unless another answer has begun on this connection, and close it."""
         self._refused = True
         self._stop_clock()
-        if self._waits() or not self.cycle.response_started:
+        if self._is_idle() or not self.cycle.response_started:
             self.transport.write(_answer(status, message, code))
             self.transport.write_eof()
-        # What still comes is dropped for a moment: closing at once would meet it with a reset, and that destroys the answer.
-        self._deadline = self.loop.call_later(_LINGER_SECONDS, self._hang_up)
+        # Input is dropped for a moment, because closing at once would answer it with a reset, which destroys the answer.
+        self._deadline = self.loop.call_later(_LINGER_SECONDS, self._close)
 
     def send_400_response(self, msg: str) -> None:
-        """What came is not HTTP."""
+        """Answer input that is not HTTP, and give up the request under way."""
         super().send_400_response(msg)
         self._abandon()
 
-    def _hang_up(self) -> None:
+    def _close(self) -> None:
         self._abandon()
         self.transport.close()
 
     def _abandon(self) -> None:
-        """Nobody waits for the answer any more, if one is on its way."""
-        if not self._waits():
+        """Report a disconnect to the application that is still answering, if any."""
+        if not self._is_idle():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
 
 
 class RequestLimits(HeaderLimits):
-    """Cuts off who sends a request slowly, its body included."""
+    """Closes connections that send a request too slowly, its body included."""
 
-    def _head_came(self) -> None:
-        """The clock runs on until the body is whole."""
+    def _on_head(self) -> None:
+        """Let the clock run until the body is complete."""
 
 
 def _answer(status: int, message: str, code: str) -> bytes:

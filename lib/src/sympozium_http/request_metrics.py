@@ -1,4 +1,4 @@
-"""What every HTTP server counts. Few labels, none that a caller could choose."""
+"""Metrics of every HTTP server. Few labels, none that a caller could choose."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -17,7 +17,7 @@ class RequestMetrics:
         self.in_flight = Gauge("sympozium_http_requests_in_flight", "Requests being answered.", registry=self.registry)
         self.duration = Histogram(
             "sympozium_http_request_duration_seconds",
-            "From a request's first byte to its answer's last.",
+            "Seconds from a request's first byte to its answer's last.",
             ["route"],
             buckets=SECONDS,
             registry=self.registry,

@@ -1,4 +1,4 @@
-"""Run ASGI applications on their ports until SIGTERM, and then end them in order, without cutting off who is being served."""
+"""Serving ASGI applications until SIGTERM, and an orderly shutdown that completes the requests under way."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sympozium_http.request_limits import HeaderLimits, RequestLimits
 
 _KEEP_ALIVE_SECONDS = 75
-"""Longer than the 60 s for which load balancers keep idle connections: they close first, and no request meets a closing one."""
+"""Longer than the 60 s for which load balancers keep idle connections: they close first, so no request meets a closing connection."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Listener:
     app: ASGIApp
     port: int
     http: type[HeaderLimits] = RequestLimits
-    """How requests may arrive."""
+    """Limits on how requests arrive."""
 
 
 class _Server(uvicorn.Server):
@@ -35,22 +35,22 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Leaving:
-    """An application that asks its callers to close their connections once the process is to stop."""
+class _ConnectionClose:
+    """ASGI layer that adds ``connection: close`` to answers once the process shuts down."""
 
     def __init__(self, app: ASGIApp, stop: asyncio.Event) -> None:
         self._app = app
         self._stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; the answer that has begun before is not changed."""
+        """Serve one request. An answer that has begun before the shutdown is not changed."""
 
-        async def tell(message: Message) -> None:
+        async def send_with_close(message: Message) -> None:
             if message["type"] == "http.response.start" and self._stop.is_set():
                 MutableHeaders(scope=message)["connection"] = "close"
             await send(message)
 
-        await self._app(scope, receive, tell)
+        await self._app(scope, receive, send_with_close)
 
 
 async def serve(
@@ -61,15 +61,14 @@ async def serve(
     grace_seconds: int,
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> None:
-    """Serve until SIGTERM or SIGINT, or until something of what runs ``beside`` ends: a server that sees nothing must not go on.
+    """Serve until SIGTERM or SIGINT, or until one of ``beside`` ends, because a server without its watches must not continue.
 
-    Then ``drain`` is called. For ``linger_seconds`` requests are still answered, with ``connection: close``: whoever keeps a
-    connection open finds out without losing a request. At last the listeners stop one after the other, each once its open
-    requests have ended or ``grace_seconds`` have passed: what the first one's requests wait for may still come in through the
-    second.
+    Then ``drain`` is called. For ``linger_seconds`` requests are still answered, with ``connection: close``, so that clients
+    with open connections move on without losing a request. Then the listeners stop one after the other, each when its open
+    requests have ended or ``grace_seconds`` have passed: requests of the first may wait for those of the second.
     """
     stop = asyncio.Event()
-    servers = [_server(_Leaving(listener.app, stop), listener, grace_seconds) for listener in listeners]
+    servers = [_server(_ConnectionClose(listener.app, stop), listener, grace_seconds) for listener in listeners]
     running = [asyncio.create_task(server.serve()) for server in servers]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -94,7 +93,7 @@ def _server(app: ASGIApp, listener: Listener, grace_seconds: int) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
-            host="0.0.0.0",  # noqa: S104 - a pod is reached at whatever address it was given
+            host="0.0.0.0",  # noqa: S104 - a pod's address is not known in advance
             port=listener.port,
             loop="uvloop",
             http=listener.http,

@@ -1,4 +1,4 @@
-"""Port 8081: who may fetch a task and bring records (rule 5), and what is stored of them (rule 1)."""
+"""The agent API on port 8081: which pod may fetch a task and send records (rule 5), and what is stored of them (rule 1)."""
 
 import asyncio
 from collections.abc import AsyncIterator
