@@ -15,7 +15,7 @@ class Key(NamedTuple):
     name: str
 
     @property
-    def about(self) -> dict[str, str]:
+    def log_fields(self) -> dict[str, str]:
         """Return the fields that all log lines about this object have."""
         return {"namespace": self.namespace, self.kind: self.name}
 

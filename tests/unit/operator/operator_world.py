@@ -45,7 +45,7 @@ class World:
         self.dispatcher, self.fair_queue = self.operator.dispatcher, self.operator.fair_queue
         self.metrics, self.keys, self.skills = self.operator.metrics, self.operator.api_keys, self.operator.skills
 
-    async def look(self, name: str = "q1", kind: Any = "run", namespace: str = NAMESPACE) -> Result:
+    async def reconcile(self, name: str = "q1", kind: Any = "run", namespace: str = NAMESPACE) -> Result:
         return await self.dispatcher(Key(kind, namespace, name))
 
     async def settle(self, name: str, kind: Any = "run", most: int = 20) -> None:
@@ -90,7 +90,7 @@ class World:
         self.cluster.writes.clear()
         return found
 
-    def told(self) -> list[tuple[str, str, str]]:
+    def events(self) -> list[tuple[str, str, str]]:
         """Type, reason and message of all Events, as they came."""
         events = [body for (plural, _, _), body in self.cluster.objects.items() if plural == EVENTS.plural]
         return [(event["type"], event["reason"], event["message"]) for event in events]

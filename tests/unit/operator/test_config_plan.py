@@ -92,7 +92,7 @@ def test_a_controller_that_says_little_of_its_listeners_is_believed() -> None:
     assert plan(gateways=(live(**gateway_status({"name": "http"})),)).status["gateway"]["ready"]
 
 
-def test_an_operator_that_may_not_look_at_classes_goes_by_what_the_gateway_says() -> None:
+def test_an_operator_that_may_not_reconcile_classes_goes_by_what_the_gateway_says() -> None:
     assert plan(classes=None, gateways=(live(),)).status["gateway"]["ready"]
 
 

@@ -44,7 +44,7 @@ async def test_the_story_of_a_web_endpoint() -> None:
     await looks(world)
     edit(world, skills=[])
     await looks(world)
-    assert world.told() == [
+    assert world.events() == [
         ("Normal", "Accepted", "The spec was accepted."),
         ("Normal", "ApiKeyGenerated", "A new API key was generated in the Secret alice-web-endpoint-web-api-key."),
         ("Normal", "Serving", f"The web endpoint of alice is serving at {URL}."),
@@ -77,7 +77,7 @@ async def test_an_event_that_the_api_server_has_forgotten_is_written_anew() -> N
     for policy in (None, "strict"):
         edit(world, policyRef=policy)
         await looks(world)
-    assert [reason for _, reason, _ in world.told()] == ["Accepted", "InvalidSpec"]
+    assert [reason for _, reason, _ in world.events()] == ["Accepted", "InvalidSpec"]
 
 
 async def test_an_event_that_cannot_be_counted_holds_nothing_up() -> None:
@@ -96,21 +96,21 @@ def world() -> World:
 
 
 async def told_of(world: World, end: agent_protocol.End) -> list[tuple[str, str, str]]:
-    await world.look()
+    await world.reconcile()
     world.end("q1", end)
     for _ in range(3):
-        await world.look()
-    return world.told()
+        await world.reconcile()
+    return world.events()
 
 
 async def test_a_run_that_succeeds_is_no_news(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.answer()
-    await world.look()
-    assert world.told() == []
+    await world.reconcile()
+    assert world.events() == []
 
 
-async def test_a_failure_that_the_agent_reported_is_told_once_without_the_models_words(world: World) -> None:
+async def test_a_failure_that_the_agent_reported_is_reported_once_without_the_models_words(world: World) -> None:
     told = await told_of(world, agent_protocol.error("model_error", "no, not this prompt", 400))
     assert told == [("Warning", "RunFailed", "model_error (400); status.error has the message")]
 
@@ -130,13 +130,13 @@ async def test_how_long_runs_wait_start_and_take_is_measured(world: World) -> No
         return world.metrics.registry.get_sample_value(f"sympozium_operator_{name}_seconds_sum", labels)
 
     world.clock.advance(4)
-    await world.look()
+    await world.reconcile()
     world.clock.advance(2)
     world.cluster.put(world.run() | {"status": {"startedAt": "2026-01-01T00:00:07Z"}})
     world.clock.advance(3)
     world.answer()
     world.cluster.put(world.run() | {"status": world.status() | {"startedAt": "2026-01-01T00:00:07Z"}})
-    await world.look()
+    await world.reconcile()
     assert world.metrics.registry.get_sample_value("sympozium_operator_runs_admitted_total") == 1
     assert sum_of("run_queue_duration") == 4
     assert sum_of("run_start_duration") == 3

@@ -60,7 +60,7 @@ def cluster() -> FakeKubernetes:
     return FakeKubernetes()
 
 
-async def test_what_is_there_in_the_beginning_is_looked_at(cluster: FakeKubernetes) -> None:
+async def test_what_is_there_in_the_beginning_is_reconciled(cluster: FakeKubernetes) -> None:
     cluster.put(config_object())
     cluster.put(route())
     with watching(cluster) as watched:
@@ -71,7 +71,7 @@ async def test_what_is_there_in_the_beginning_is_looked_at(cluster: FakeKubernet
     ("body", "kind", "key"),
     [(config_object(), CONFIGS, CONFIG), (gateway(), GATEWAYS, CONFIG), (route(), HTTP_ROUTES, ALICE)],
 )
-async def test_what_comes_and_goes_is_looked_at(cluster: FakeKubernetes, body: Any, kind: Any, key: Key) -> None:
+async def test_what_comes_and_goes_is_reconciled(cluster: FakeKubernetes, body: Any, kind: Any, key: Key) -> None:
     with watching(cluster) as watched:
         await watched.settled()
         cluster.put(body)
@@ -80,7 +80,7 @@ async def test_what_comes_and_goes_is_looked_at(cluster: FakeKubernetes, body: A
         assert await watched.next() == key
 
 
-async def test_a_route_that_lost_our_label_is_looked_at_once_more(cluster: FakeKubernetes) -> None:
+async def test_a_route_that_lost_our_label_is_reconciled_once_more(cluster: FakeKubernetes) -> None:
     cluster.put(route())
     with watching(cluster) as watched:
         await watched.settled()
@@ -89,7 +89,7 @@ async def test_a_route_that_lost_our_label_is_looked_at_once_more(cluster: FakeK
         assert await watched.next() == ALICE
 
 
-async def test_what_went_while_nobody_watched_is_looked_at(cluster: FakeKubernetes) -> None:
+async def test_what_went_while_nobody_watched_is_reconciled(cluster: FakeKubernetes) -> None:
     cluster.put(route())
     with watching(cluster) as watched:
         await watched.settled()

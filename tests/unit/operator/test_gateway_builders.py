@@ -35,7 +35,7 @@ def test_routes_are_as_reviewed(*, tls: bool) -> None:
     assert matches("route-with-tls" if tls else "route", http_route.build(server_run(), target))
 
 
-def test_cert_manager_is_told_by_an_annotation_and_a_secret_name_is_found_for_it() -> None:
+def test_cert_manager_is_reported_by_an_annotation_and_a_secret_name_is_found_for_it() -> None:
     found = made(tls={"enabled": True, "certManagerClusterIssuer": "letsencrypt"})
     assert found["metadata"]["annotations"] == {"cert-manager.io/cluster-issuer": "letsencrypt"}
     [_, https] = found["spec"]["listeners"]

@@ -183,7 +183,7 @@ def test_a_server_run_of_another_owner_is_none_that_drains() -> None:
 def test_api_keys_that_are_not_there_are_told_and_what_was_made_goes_on(keys: Any, reason_: str) -> None:
     before = served(server=server_run(status={"phase": "Serving"})).status
     asks = instance(status=before, webEndpoint={"enabled": True, "authSecretRef": "mine"})
-    found = plan(instance=asks, pack=pack(), own_keys=keys, server=server_run(status={"phase": "Serving"}))
+    found = plan(instance=asks, pack=pack(), auth_secret=keys, server=server_run(status={"phase": "Serving"}))
     assert reason(found, "Accepted") == ("False", reason_)
     assert (found.server_wanted, found.requeue_after) == (None, 5)
     assert found.status["webEndpoint"] == before["webEndpoint"]

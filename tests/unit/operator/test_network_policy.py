@@ -165,7 +165,7 @@ def test_an_ip_address_is_that_address_alone() -> None:
 
 async def made(*objects: Object, base_url: str = "http://vllm/v1") -> list[Object]:
     world = World(instance_object(model={"baseURL": base_url}), *objects)
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     rules: list[Object] = world.cluster.object(NETWORK_POLICIES, "alice-agent", NAMESPACE)["spec"]["egress"]
     return rules[2:]
 
@@ -179,7 +179,7 @@ async def test_the_service_of_the_cluster_is_what_counts() -> None:
 async def test_a_service_that_may_not_be_read_is_every_pod_of_its_namespace_or_a_host_elsewhere() -> None:
     world = World(instance_object(model={"baseURL": "http://vllm.models/v1"}))
     world.cluster.refuse("get", SERVICES, api_error(403, "Forbidden"))
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     rules = world.cluster.object(NETWORK_POLICIES, "alice-agent", NAMESPACE)["spec"]["egress"][2:]
     selector = {"matchLabels": {"kubernetes.io/metadata.name": "models"}}
     assert rules[0]["ports"] == [{"protocol": "TCP", "port": 80}]

@@ -35,7 +35,7 @@ def world() -> World:
 
 
 async def look_at_config(world: World) -> Any:
-    return await world.look("default", "config", SYSTEM)
+    return await world.reconcile("default", "config", SYSTEM)
 
 
 async def gateway_is_ready(world: World) -> None:
@@ -55,13 +55,13 @@ async def route_is_accepted(world: World, *conditions: tuple[str, str, str], nam
     [parent] = body["spec"]["parentRefs"]
     found = said(*(conditions or (ACCEPTED, RESOLVED)), generation=body["metadata"]["generation"])
     world.cluster.put(body | {"status": {"parents": [{"parentRef": parent, "controllerName": "c"} | found]}})
-    await world.look("alice", "instance", namespace)
+    await world.reconcile("alice", "instance", namespace)
 
 
 async def routed(world: World) -> None:
     await gateway_is_ready(world)
     await world.settle("alice", "instance")
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     await route_is_accepted(world)
 
 
@@ -91,7 +91,7 @@ def hostnames(world: World, namespace: str = NAMESPACE) -> list[str]:
 
 
 def warnings(world: World) -> list[str]:
-    return [reason for kind, reason, _ in world.told() if kind == "Warning"]
+    return [reason for kind, reason, _ in world.events() if kind == "Warning"]
 
 
 async def test_a_config_leads_to_a_gateway_and_looks_at_its_instances_when_it_is_ready(world: World) -> None:
@@ -115,7 +115,7 @@ async def test_a_route_is_made_when_the_gateway_is_ready_and_shown_when_it_is_ac
     assert world.cluster.names(HTTP_ROUTES) == []
 
     await gateway_is_ready(world)
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     assert hostnames(world) == ["alice.example.com"]
     assert world.cluster.object(HTTP_ROUTES, ROUTE, NAMESPACE)["metadata"]["ownerReferences"][0]["kind"] == "AgentRun"
     assert (reason(world), web(world)) == ("Starting", (False, SERVICE_URL))
@@ -138,14 +138,14 @@ async def test_nothing_is_written_when_nothing_changed(world: World) -> None:
 async def test_what_was_said_of_an_older_route_does_not_count(world: World) -> None:
     await routed(world)
     edit_instance(world, webEndpoint={"hostname": "bot.example.org"})
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     assert hostnames(world) == ["bot.example.org"]
     assert (reason(world), web(world)) == ("Starting", (False, SERVICE_URL))
     await route_is_accepted(world)
     assert web(world) == (True, "http://bot.example.org")
 
 
-async def test_what_the_gateway_refuses_is_told_with_its_own_reason(world: World) -> None:
+async def test_what_the_gateway_refuses_is_reported_with_its_own_reason(world: World) -> None:
     await routed(world)
     await route_is_accepted(world, ("Accepted", "False", "NotAllowedByListeners"))
     assert (reason(world), web(world)) == ("NotAllowedByListeners", (False, SERVICE_URL))
@@ -158,7 +158,7 @@ async def test_a_route_outlasts_a_gateway_that_is_not_ready_for_a_while(world: W
     await routed(world)
     world.cluster.put(world.cluster.object(GATEWAYS, "sympozium", SYSTEM) | {"status": said(ACCEPTED)})
     await look_at_config(world)
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     assert (reason(world), web(world)) == ("GatewayNotReady", (False, SERVICE_URL))
     assert hostnames(world) == ["alice.example.com"]
 
@@ -168,7 +168,7 @@ async def test_a_route_follows_the_config(world: World) -> None:
     configure(world, baseDomain="example.net", name="edge", tls=TLS)
     assert (await look_at_config(world)).enqueue == (Key("instance", NAMESPACE, "alice"),)
     assert world.cluster.names(GATEWAYS) == ["edge"]
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     assert hostnames(world) == ["alice.example.net"]
     [parent] = world.cluster.object(HTTP_ROUTES, ROUTE, NAMESPACE)["spec"]["parentRefs"]
     assert (parent["name"], parent["sectionName"]) == ("edge", "https")
@@ -182,7 +182,7 @@ async def test_without_a_gateway_there_is_no_route(world: World, how: str) -> No
     else:
         world.cluster.remove(CONFIGS, "default", SYSTEM)
     assert (await look_at_config(world)).enqueue == (Key("instance", NAMESPACE, "alice"),)
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     assert world.cluster.names(GATEWAYS) == []
     assert world.cluster.names(HTTP_ROUTES) == []
     assert (reason(world), web(world)) == ("", (False, SERVICE_URL))
@@ -213,17 +213,17 @@ async def test_a_domain_that_is_none_leaves_the_route_that_was(world: World, tls
     await routed(world)
     configure(world, baseDomain="not_a_domain")
     await look_at_config(world)
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     assert hostnames(world) == ["alice.example.com"]
 
 
-async def test_a_name_that_is_not_covered_is_told_whether_the_gateway_is_ready_or_not(world: World) -> None:
+async def test_a_name_that_is_not_covered_is_reported_whether_the_gateway_is_ready_or_not(world: World) -> None:
     await routed(world)
     configure(world, tls=TLS)
     edit_instance(world, webEndpoint={"hostname": "alice.example.org"})
     await look_at_config(world)
     for _ in range(2):  # the route is there; it is gone
-        await world.look("alice", "instance")
+        await world.reconcile("alice", "instance")
         assert reason(world) == "HostnameNotCovered"
     assert warnings(world) == ["HostnameNotCovered"]
 
@@ -250,7 +250,7 @@ async def test_a_route_that_was_edited_or_deleted_comes_back(world: World, chang
         world.cluster.remove(HTTP_ROUTES, ROUTE, NAMESPACE)
     else:
         world.cluster.put(world.cluster.object(HTTP_ROUTES, ROUTE, NAMESPACE) | {"spec": before | change})
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     assert world.cluster.object(HTTP_ROUTES, ROUTE, NAMESPACE)["spec"] == before
 
 
@@ -266,9 +266,9 @@ class TestOneHostNameForTwo:
         return world
 
     async def both(self, world: World) -> None:
-        await asyncio.gather(*(world.look("alice", "instance", place) for place in (NAMESPACE, self.OTHER)))
+        await asyncio.gather(*(world.reconcile("alice", "instance", place) for place in (NAMESPACE, self.OTHER)))
 
-    async def test_the_first_has_it_and_the_other_is_told(self, two: World) -> None:
+    async def test_the_first_has_it_and_the_other_is_reported(self, two: World) -> None:
         await gateway_is_ready(two)
         await self.both(two)
         await self.both(two)
@@ -276,14 +276,14 @@ class TestOneHostNameForTwo:
         assert (HTTP_ROUTES.plural, self.OTHER, ROUTE) not in two.cluster.objects
         assert (reason(two), reason(two, namespace=self.OTHER)) == ("Starting", "HostnameTaken")
         assert warnings(two) == ["HostnameTaken"]
-        assert (await two.look("alice", "instance", self.OTHER)).requeue_after == 5
+        assert (await two.reconcile("alice", "instance", self.OTHER)).requeue_after == 5
 
     async def test_when_it_is_free_the_other_gets_it(self, two: World) -> None:
         await gateway_is_ready(two)
         await self.both(two)
         await self.both(two)
         two.cluster.remove(INSTANCES, "alice", NAMESPACE)
-        await two.look("alice", "instance", self.OTHER)
+        await two.reconcile("alice", "instance", self.OTHER)
         await route_is_accepted(two, namespace=self.OTHER)
         assert hostnames(two, self.OTHER) == ["alice.example.com"]
         assert reason(two, namespace=self.OTHER) == "Routed"
@@ -301,7 +301,7 @@ class TestOneHostNameForTwo:
         await routed(two)
         two.cluster.put(instance_object("bob", webEndpoint={"enabled": True, "hostname": "alice.example.com"}))
         await two.settle("bob", "instance")
-        await two.look("bob", "instance")
+        await two.reconcile("bob", "instance")
         assert reason(two, "bob") == "HostnameTaken"
 
     @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ class TestOneHostNameForTwo:
         )
         await gateway_is_ready(world)
         await world.settle("alice", "instance")
-        await world.look("alice", "instance")
+        await world.reconcile("alice", "instance")
         assert reason(world) == why
 
 

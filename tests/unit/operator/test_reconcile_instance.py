@@ -71,8 +71,8 @@ async def test_it_serves_when_its_deployment_is_available(world: World) -> None:
     assert world.status(RUN)["phase"] == "Pending"
     assert world.instance_status()["phase"] == "Pending"
     available(world)
-    await world.look(RUN)
-    await world.look("alice", "instance")
+    await world.reconcile(RUN)
+    await world.reconcile("alice", "instance")
     assert world.status(RUN)["phase"] == "Serving"
     assert world.instance_status()["phase"] == "Serving"
     assert world.instance_status()["webEndpoint"]["url"] == f"http://{SERVER}.{NAMESPACE}.svc:8080"
@@ -87,8 +87,8 @@ async def test_nothing_is_written_when_nothing_changed(world: World) -> None:
     world.clock.advance(3600)
     for _ in range(3):
         await world.settle("alice", "instance")
-    await world.look("web-endpoint", "skillpack", SYSTEM)
-    await world.look("web-endpoint", "skillpack", SYSTEM)
+    await world.reconcile("web-endpoint", "skillpack", SYSTEM)
+    await world.reconcile("web-endpoint", "skillpack", SYSTEM)
     assert world.writes() == [("patch", "skillpacks/status")]
 
 
@@ -107,7 +107,7 @@ async def test_another_service_account_gets_other_pods(world: World) -> None:
     await world.settle("alice", "instance")
     before = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]
     world.cluster.remove(SERVICE_ACCOUNTS, RUN, NAMESPACE)
-    await world.look(RUN)
+    await world.reconcile(RUN)
     assert world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"] != before
 
 
@@ -129,15 +129,15 @@ async def test_an_edit_that_cannot_be_merged_with_is_replaced(world: World) -> N
     ports = world.cluster.object(SERVICES, SERVER, NAMESPACE)["spec"]["ports"]
     edit(world, SERVICES, SERVER, ports=[{"name": "http", "port": 9, "protocol": "TCP"}])
     world.cluster.refuse("apply", SERVICES, api_error(422, "Invalid", "Duplicate value: http"))
-    await world.look(RUN)
+    await world.reconcile(RUN)
     assert world.cluster.object(SERVICES, SERVER, NAMESPACE)["spec"]["ports"] == ports
 
 
 async def test_what_cannot_be_made_is_tried_again(world: World) -> None:
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     world.cluster.refuse("apply", SERVICES, api_error(422, "Invalid"))
     with pytest.raises(ApiError):
-        await world.look(RUN)
+        await world.reconcile(RUN)
 
 
 async def test_the_generated_key_is_never_changed(world: World) -> None:
@@ -182,17 +182,17 @@ class TestLooksAtApiKeys:
         assert await world.keys.changed() == []
         assert world.cluster.reads == [("get", "secrets", KEY)]
 
-    async def test_one_that_was_deleted_is_told_once_and_looked_after_again(self, world: World) -> None:
+    async def test_one_that_was_deleted_is_reported_once_and_looked_after_again(self, world: World) -> None:
         await world.settle("alice", "instance")
         world.cluster.remove(SECRETS, KEY, NAMESPACE)
         assert await world.keys.changed() == [Key("run", NAMESPACE, RUN)]
         assert await world.keys.changed() == []
-        await world.look(RUN)
+        await world.reconcile(RUN)
         assert await world.keys.changed() == []
         world.cluster.put(world.cluster.object(SECRETS, KEY, NAMESPACE) | {"data": {}})
         assert await world.keys.changed() == [Key("run", NAMESPACE, RUN)]
 
-    async def test_the_secret_that_an_instance_names_is_looked_at_instead_of_the_generated_one(
+    async def test_the_secret_that_an_instance_names_is_reconciled_instead_of_the_generated_one(
         self, world: World
     ) -> None:
         await world.settle("alice", "instance")
@@ -210,7 +210,7 @@ class TestLooksAtApiKeys:
         world.cluster.put(secret_object("mine", "api-key"))
         await world.settle("alice", "instance")
         world.cluster.remove(RUNS, RUN, NAMESPACE)
-        await world.look(RUN)
+        await world.reconcile(RUN)
         world.cluster.reads.clear()
         assert await world.keys.changed() == []
         assert world.cluster.reads == []
@@ -237,7 +237,7 @@ async def test_own_api_keys_must_be_there_and_what_ran_goes_on(world: World, key
     volumes = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["volumes"]
     assert volumes[0]["secret"]["secretName"] == KEY
     assert {c["type"]: c["reason"] for c in world.status(RUN)["conditions"]}["Accepted"] == reason
-    assert (await world.look(RUN)).requeue_after == 3
+    assert (await world.reconcile(RUN)).requeue_after == 3
 
 
 async def test_an_invalid_spec_leaves_what_ran(world: World) -> None:
@@ -250,7 +250,7 @@ async def test_an_invalid_spec_leaves_what_ran(world: World) -> None:
     assert world.cluster.names(DEPLOYMENTS) == [SERVER]
     assert world.instance_status()["phase"] == "Error"
     assert world.instance_status()["webEndpoint"]["enabled"]
-    assert "InvalidSpec" in [reason for kind, reason, _ in world.told() if kind == "Warning"]
+    assert "InvalidSpec" in [reason for kind, reason, _ in world.events() if kind == "Warning"]
 
 
 async def test_switching_it_off_removes_all_of_it_but_the_agents_account(world: World) -> None:
@@ -275,7 +275,7 @@ async def test_a_pack_in_the_instances_namespace_wins_over_the_built_in_one(worl
 async def test_a_new_pack_rolls_the_deployment_out(world: World) -> None:
     await world.settle("alice", "instance")
     world.cluster.put(pack_object(image="example.com/webproxy:2"))
-    outcome = await world.look("web-endpoint", "skillpack", SYSTEM)
+    outcome = await world.reconcile("web-endpoint", "skillpack", SYSTEM)
     assert outcome.enqueue == (Key("instance", NAMESPACE, "alice"),)
     assert world.cluster.object(SKILL_PACKS, "web-endpoint", SYSTEM)["status"] == {"phase": "Ready", "skillCount": 1}
     await world.settle("alice", "instance")
@@ -291,7 +291,7 @@ async def test_a_pack_that_is_missing_stops_nothing(world: World) -> None:
     assert world.instance_status()["phase"] == "Error"
 
 
-async def test_the_image_that_cannot_be_pulled_is_told(world: World) -> None:
+async def test_the_image_that_cannot_be_pulled_is_reported(world: World) -> None:
     await world.settle("alice", "instance")
     labels = {"app.kubernetes.io/component": "web-proxy", "sympozium.ai/run": RUN}
     world.cluster.put(
@@ -303,8 +303,8 @@ async def test_the_image_that_cannot_be_pulled_is_told(world: World) -> None:
             "status": {"containerStatuses": [{"state": waiting("ErrImageNeverPull", "not there")}]},
         }
     )
-    await world.look(RUN)
-    await world.look("alice", "instance")
+    await world.reconcile(RUN)
+    await world.reconcile("alice", "instance")
     conditions = {c["type"]: c for c in world.instance_status()["conditions"]}
     assert conditions["WebEndpointReady"]["reason"] == "ErrImageNeverPull"
     assert conditions["WebEndpointReady"]["message"] == "not there"
@@ -330,11 +330,11 @@ async def test_conditions_do_not_swing_between_two_words_for_one_trouble(world: 
         ),
     ):
         world.cluster.put(base | {"status": {"containerStatuses": [first]}})
-        await world.look(RUN)
+        await world.reconcile(RUN)
         world.writes()
         for other in others:
             world.cluster.put(base | {"status": {"containerStatuses": [other]}})
-            await world.look(RUN)
+            await world.reconcile(RUN)
         assert world.writes() == []
     assert {c["type"]: c["reason"] for c in world.status(RUN)["conditions"]}["Started"] == "CrashLoopBackOff"
 
@@ -349,11 +349,11 @@ async def test_a_child_that_belongs_to_a_run_that_is_going_is_waited_for(world: 
             "spec": {},
         }
     )
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     with pytest.raises(RetryLater):
-        await world.look(RUN)
+        await world.reconcile(RUN)
     world.cluster.remove(SERVICES, SERVER, NAMESPACE)
-    await world.look(RUN)
+    await world.reconcile(RUN)
     assert world.cluster.names(SERVICES) == [SERVER]
 
 
@@ -365,28 +365,28 @@ async def test_a_run_in_mode_server_that_the_operator_did_not_ask_for_gets_nothi
         "spec": {"agentRef": "alice", "mode": "server"},
     }
     world.cluster.put(body)
-    await world.look("mine")
+    await world.reconcile("mine")
     assert world.cluster.names(ROLES) == []
     assert {c["type"]: c["reason"] for c in world.status("mine")["conditions"]}["Accepted"] == "NotTheWebEndpoint"
 
 
 async def test_the_models_secret_is_looked_for_until_it_is_there() -> None:
     world = World(instance_object(authRefs=[{"provider": "openai", "secret": "keys"}]))
-    assert (await world.look("alice", "instance")).requeue_after == 5
+    assert (await world.reconcile("alice", "instance")).requeue_after == 5
     assert world.instance_status()["phase"] == "Pending"
     world.cluster.put(secret_object("keys", "OPENAI_API_KEY"))
-    assert (await world.look("alice", "instance")).requeue_after is None
+    assert (await world.reconcile("alice", "instance")).requeue_after is None
     assert world.instance_status()["phase"] == "Running"
 
 
 async def test_an_event_that_cannot_be_written_holds_nothing_up() -> None:
     world = World(instance_object(policyRef="strict"))
     world.cluster.refuse("create", EVENTS, ApiUnavailable("away"))
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     assert world.instance_status()["phase"] == "Error"
 
 
 async def test_an_instance_that_is_gone_needs_nothing() -> None:
     world = World()
-    assert (await world.look("alice", "instance")).requeue_after is None
+    assert (await world.reconcile("alice", "instance")).requeue_after is None
     assert world.writes() == []

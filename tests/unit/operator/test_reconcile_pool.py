@@ -44,9 +44,9 @@ def idle_names(world: World) -> list[str]:
 
 async def fill(world: World, looks: int = 6) -> list[str]:
     """Let the pool be filled, and its pods be ready."""
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     for _ in range(looks):
-        await world.look("alice", "pool")
+        await world.reconcile("alice", "pool")
         world.clock.advance(1)
         for job in jobs(world):
             if names.LABEL_WARM in job["metadata"]["labels"] and "status" not in job:
@@ -90,8 +90,8 @@ def claim(world: World, job_name: str, run: str = "q1") -> None:
 
 async def test_a_pool_is_filled_at_a_pace_and_no_further() -> None:
     world = World(pooled(size=4), pack_object())
-    await world.look("alice", "instance")
-    assert (await world.look("alice", "pool")).requeue_after == pytest.approx(1 / 3, abs=0.2)
+    await world.reconcile("alice", "instance")
+    assert (await world.reconcile("alice", "pool")).requeue_after == pytest.approx(1 / 3, abs=0.2)
     assert len(idle_names(world)) == 2
     assert len(await fill(world)) == 4
     assert world.writes().count(("create", "jobs")) == 4
@@ -99,13 +99,13 @@ async def test_a_pool_is_filled_at_a_pace_and_no_further() -> None:
 
 async def test_a_node_that_is_slow_to_start_pods_gets_few_of_them() -> None:
     world = World(pooled(size=40), pack_object())
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     for _ in range(20):
-        await world.look("alice", "pool")
+        await world.reconcile("alice", "pool")
         world.clock.advance(1)
     assert len(idle_names(world)) == 6
     becomes(world, jobs(world)[0], ready=1, active=1)
-    await world.look("alice", "pool")
+    await world.reconcile("alice", "pool")
     assert len(idle_names(world)) == 7
 
 
@@ -114,7 +114,7 @@ async def test_an_idle_job_is_a_runs_job_but_for_the_run(world: World) -> None:
     idle = world.cluster.object(JOBS, name, NAMESPACE)
     world.ask("q1", agentRef="alice", model={"model": "other"})
     world.run()["metadata"]["annotations"] = {names.ANNOTATION_REPLY_TO: "http://10.0.0.1:8081"}
-    await world.look()
+    await world.reconcile()
     cold = world.job()
     assert names.idle_generation(f"{name}-abcde")
     own, others = (job["spec"]["template"]["spec"] for job in (idle, cold))
@@ -150,27 +150,27 @@ async def test_without_a_web_endpoint_there_is_no_pool() -> None:
 
 
 async def test_nothing_is_made_while_a_pod_finds_no_room(world: World) -> None:
-    await world.look("alice", "instance")
+    await world.reconcile("alice", "instance")
     world.fair_queue.enqueue(("team", "r", "u"), ("team", "alice"), "")
     world.fair_queue.set_waiting_for_capacity(("team", "r", "u"), waits=True)
-    await world.look("alice", "pool")
+    await world.reconcile("alice", "pool")
     assert idle_names(world) == []
 
 
 async def test_an_idle_pod_that_finds_no_room_is_taken_away_and_made_later() -> None:
     world = World(pooled(size=1), pack_object())
-    await world.look("alice", "instance")
-    await world.look("alice", "pool")
+    await world.reconcile("alice", "instance")
+    await world.reconcile("alice", "pool")
     [name] = idle_names(world)
     pod_of(world, name, {}, "Pending")
     pod = world.cluster.object(PODS, f"{name}-abcde", NAMESPACE)
     full = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
     world.cluster.put({**pod, "status": {"phase": "Pending", "conditions": [full]}})
     world.clock.advance(11)
-    await world.look("alice", "pool")
+    await world.reconcile("alice", "pool")
     assert idle_names(world) == []
     world.clock.advance(1)
-    assert (await world.look("alice", "pool")).requeue_after == pytest.approx(1)
+    assert (await world.reconcile("alice", "pool")).requeue_after == pytest.approx(1)
     assert idle_names(world) == []
 
 
@@ -189,7 +189,7 @@ class TestGenerations:
         old = await fill(world)
         before = world.instance_status()["warmPool"]["generation"]
         world.cluster.put({**pooled(), "spec": pooled()["spec"] | change})
-        await world.look("alice", "instance")
+        await world.reconcile("alice", "instance")
         after = world.instance_status()["warmPool"]["generation"]
         assert after != before
         for name in old:  # their web-proxy lets them go
@@ -203,19 +203,19 @@ class TestGenerations:
         world.cluster.put(
             {**pooled(), "spec": pooled()["spec"] | {"authRefs": [{"provider": "openai", "secret": "key"}]}}
         )
-        await world.look("alice", "instance")
+        await world.reconcile("alice", "instance")
         before = world.instance_status()["warmPool"]["generation"]
         world.cluster.put(secret_object("key", "api-key") | {"data": {"api-key": "b3RoZXI="}})
-        await world.look("alice", "instance")
+        await world.reconcile("alice", "instance")
         assert world.instance_status()["warmPool"]["generation"] != before
 
     async def test_a_prompt_or_a_limit_does_not(self, world: World) -> None:
-        await world.look("alice", "instance")
+        await world.reconcile("alice", "instance")
         before = world.instance_status()["warmPool"]["generation"]
         world.cluster.put(
             {**pooled(), "spec": pooled()["spec"] | {"memory": {"systemPrompt": "Hi"}, "maxQueuedRuns": 3}}
         )
-        await world.look("alice", "instance")
+        await world.reconcile("alice", "instance")
         assert world.instance_status()["warmPool"]["generation"] == before
 
 
@@ -224,15 +224,15 @@ class TestAClaimedRun:
         [name, _] = await fill(world)
         world.writes()
         claim(world, name)
-        await world.look()
+        await world.reconcile()
         world.answer()
-        await world.look()
-        await world.look()
+        await world.reconcile()
+        await world.reconcile()
         world.clock.advance(2)
-        await world.look("alice", "pool")
+        await world.reconcile("alice", "pool")
         assert world.writes() == [("create", "jobs")]  # for the next run
         world.clock.advance(2)
-        await world.look()
+        await world.reconcile()
         assert world.writes() == [("delete", "jobs")]
         assert name not in world.cluster.names(JOBS)
 
@@ -240,14 +240,14 @@ class TestAClaimedRun:
         [name, _] = await fill(world)
         claim(world, name)
         pod_of(world, name, running(1))
-        await world.look()
+        await world.reconcile()
         world.clock.advance(2)
-        await world.look()
+        await world.reconcile()
         job = world.cluster.object(JOBS, name, NAMESPACE)
         assert job["metadata"]["ownerReferences"][0]["uid"] == world.run()["metadata"]["uid"]
         assert job["metadata"]["labels"][names.LABEL_WARM] == "claimed"
         assert job["metadata"]["labels"][names.LABEL_RUN] == "q1"
-        await world.look()
+        await world.reconcile()
         assert world.status()["phase"] == "Running"
         assert world.status()["start"] == "warm"
         assert world.status()["jobName"] == name
@@ -257,7 +257,7 @@ class TestAClaimedRun:
         claim(world, name, "q1")
         pod_of(world, name, running(1))
         world.clock.advance(2)
-        await world.look()
+        await world.reconcile()
         limit = world.cluster.object(JOBS, name, NAMESPACE)["spec"]["activeDeadlineSeconds"]
         assert 600 + 35 <= limit <= 600 + 35 + 10
 
@@ -266,21 +266,21 @@ class TestAClaimedRun:
         claim(world, name)
         becomes(world, world.cluster.object(JOBS, name, NAMESPACE), succeeded=1)
         pod_of(world, name, terminated(0, message=UNUSED), "Succeeded")
-        await world.look()
+        await world.reconcile()
         assert world.status() == {"start": "cold"}
         assert name not in world.cluster.names(JOBS)
-        await world.look()
+        await world.reconcile()
         assert world.job()["metadata"]["ownerReferences"][0]["uid"] == world.run()["metadata"]["uid"]
         world.answer()
-        await world.look()
+        await world.reconcile()
         assert len([job for job in jobs(world) if names.LABEL_RUN in job["metadata"]["labels"]]) == 0
 
     async def test_whose_web_proxy_says_that_it_was_not_reached_starts_cold(self, world: World) -> None:
         [name, _] = await fill(world)
         claim(world, name)
-        await world.look()
+        await world.reconcile()
         world.cluster.put({**world.run(), "status": {"start": "cold"}})
-        await world.look()
+        await world.reconcile()
         assert world.job()
         assert name in idle_names(world), "its pod may wait elsewhere, and had no task"
 
@@ -289,9 +289,9 @@ class TestAClaimedRun:
         claim(world, name)
         becomes(world, world.cluster.object(JOBS, name, NAMESPACE), failed=1)
         pod_of(world, name, terminated(137, reason="OOMKilled"), "Failed")
-        await world.look()
+        await world.reconcile()
         assert world.status()["error"]["type"] == "lost"
-        await world.look()
+        await world.reconcile()
         job = world.cluster.object(JOBS, name, NAMESPACE)
         assert job["metadata"]["labels"][names.LABEL_WARM] == "claimed", "kept for its log, as any failed run's"
 
@@ -299,9 +299,9 @@ class TestAClaimedRun:
         [name, _] = await fill(world)
         claim(world, name)
         world.cluster.remove(JOBS, name, NAMESPACE)
-        assert (await world.look()).requeue_after == 5
+        assert (await world.reconcile()).requeue_after == 5
         world.clock.advance(5)
-        await world.look()
+        await world.reconcile()
         assert world.status()["error"]["type"] == "lost"
 
     async def test_that_claims_another_runs_job_is_lost(self, world: World) -> None:
@@ -309,25 +309,25 @@ class TestAClaimedRun:
         claim(world, name, "q1")
         pod_of(world, name, running(1))
         world.clock.advance(2)
-        await world.look("q1")
+        await world.reconcile("q1")
         claim(world, name, "q2")
-        await world.look("q2")
+        await world.reconcile("q2")
         assert world.status("q2")["error"]["type"] == "lost"
         assert "phase" not in world.status("q1") or world.status("q1")["phase"] == "Running"
 
     async def test_is_cancelled_with_its_pod(self, world: World) -> None:
         [name, _] = await fill(world)
         claim(world, name)
-        await world.look()
+        await world.reconcile()
         world.cluster.put({**world.run(), "spec": world.run()["spec"] | {"cancel": True}})
-        await world.look()
+        await world.reconcile()
         assert world.status()["phase"] == "Cancelled"
         assert name not in world.cluster.names(JOBS)
 
     async def test_counts_against_the_instances_limit(self, world: World) -> None:
         [name, _] = await fill(world)
         claim(world, name)
-        await world.look()
+        await world.reconcile()
         assert world.fair_queue.counts() == (1, 0)
 
     async def test_keeps_the_evidence_of_a_pod_that_ended_before_anybody_looked(self, world: World) -> None:
@@ -337,20 +337,20 @@ class TestAClaimedRun:
         becomes(world, world.cluster.object(JOBS, name, NAMESPACE), failed=1)
         pod_of(world, name, terminated(1), "Failed")
         world.restart()
-        outcome = await world.look("alice", "pool")
+        outcome = await world.reconcile("alice", "pool")
         assert Key("run", NAMESPACE, "q1") in outcome.enqueue
         assert name in world.cluster.names(JOBS)
-        await world.look()
+        await world.reconcile()
         assert world.status()["error"]["type"] == "lost"
 
     async def test_is_taken_up_by_another_leader(self, world: World) -> None:
         [name, _] = await fill(world)
         claim(world, name)
         pod_of(world, name, running(1))
-        await world.look()
+        await world.reconcile()
         world.restart()
         world.clock.advance(2)
-        await world.look()
+        await world.reconcile()
         assert world.cluster.object(JOBS, name, NAMESPACE)["metadata"]["labels"][names.LABEL_RUN] == "q1"
 
 
@@ -404,7 +404,7 @@ async def one_leader_after_the_other(world: World, verb: str, kind: ResourceType
     deaths = 0
     for _ in range(6):
         try:
-            await world.look()
+            await world.reconcile()
         except Died:
             deaths += 1
             world.restart()
@@ -416,21 +416,21 @@ class TestARunThatNobodyMadeForAPod:
         await fill(world)
         world.ask("q1")
         world.writes()
-        assert (await world.look()).requeue_after == 0.3
+        assert (await world.reconcile()).requeue_after == 0.3
         assert world.writes() == []
-        await world.look()
+        await world.reconcile()
         assert world.writes() == [("patch", "agentruns/status"), ("create", "jobs")]
         assert world.status()["start"] == "cold"
 
     async def test_does_not_start_cold_once_a_pod_has_it(self, world: World) -> None:
         [name, _] = await fill(world)
         world.ask("q1")
-        await world.look()
+        await world.reconcile()
         taken = {"start": "warm", "jobName": name, "podName": f"{name}-abcde"}
         world.cluster.meanwhile("patch", RUNS, lambda: world.cluster.put({**world.run(), "status": taken}))
         with pytest.raises(type(api_error(422, "Invalid"))):
-            await world.look()
-        await world.look()
+            await world.reconcile()
+        await world.reconcile()
         assert [job for job in world.cluster.names(JOBS) if job.startswith("q1")] == []
         assert world.status() == taken
 
@@ -439,4 +439,4 @@ async def test_a_pool_goes_with_its_instance(world: World) -> None:
     await fill(world)
     world.cluster.remove(INSTANCES, "alice", NAMESPACE)
     assert world.cluster.names(JOBS) == []
-    await world.look("alice", "pool")
+    await world.reconcile("alice", "pool")

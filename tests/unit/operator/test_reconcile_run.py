@@ -37,59 +37,59 @@ def pod(world: World, **kwargs: Any) -> None:
 
 
 async def test_a_short_run_costs_two_writes_of_ours(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.answer()
-    await world.look()
-    await world.look()
+    await world.reconcile()
+    await world.reconcile()
     assert world.writes() == [("create", "jobs"), ("delete", "jobs")]
     assert world.cluster.names(JOBS) == []
     assert world.ended("Succeeded") == 1
 
 
-async def test_a_run_that_was_just_started_is_looked_at_after_a_second(world: World) -> None:
-    assert (await world.look()).requeue_after == 1
+async def test_a_run_that_was_just_started_is_reconciled_after_a_second(world: World) -> None:
+    assert (await world.reconcile()).requeue_after == 1
     assert world.job()["metadata"]["ownerReferences"][0]["uid"] == world.run()["metadata"]["uid"]
 
 
 async def test_a_run_that_goes_on_is_said_to_run_once(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     pod(world, state=running(1), phase="Running")
     world.clock.advance(2)
-    assert (await world.look()).requeue_after == 633
-    await world.look()
+    assert (await world.reconcile()).requeue_after == 633
+    await world.reconcile()
     assert world.writes() == [("create", "jobs"), ("patch", "agentruns/status")]
     assert world.status()["phase"] == "Running"
     assert world.status()["jobName"] == JOB
 
 
 async def test_another_leader_takes_a_run_up_where_it_is(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.restart()
     world.clock.advance(2)
-    await world.look()
+    await world.reconcile()
     assert world.writes() == [("create", "jobs")]
     assert world.fair_queue.counts() == (1, 0)
 
 
 async def test_a_job_that_another_leader_made_meanwhile_is_the_runs_own(world: World) -> None:
     world.cluster.meanwhile("create", JOBS, lambda: world.cluster.put(job_object()))
-    await world.look()
-    assert (await world.look()).requeue_after == 1
+    await world.reconcile()
+    assert (await world.reconcile()).requeue_after == 1
     assert world.writes() == []
 
 
 async def test_a_job_of_this_name_that_is_somebody_elses_fails_the_run(world: World) -> None:
     world.cluster.put(job_object(owner="somebody"))
-    await world.look()
+    await world.reconcile()
     assert world.status()["error"]["type"] == "lost"
-    await world.look()
+    await world.reconcile()
     assert world.cluster.names(JOBS) == [JOB]
 
 
 async def test_a_job_that_vanished_is_never_made_again(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.cluster.remove(JOBS, JOB, NAMESPACE)
-    await world.look()
+    await world.reconcile()
     assert world.status()["error"]["type"] == "lost"
     assert world.cluster.names(JOBS) == []
 
@@ -97,21 +97,21 @@ async def test_a_job_that_vanished_is_never_made_again(world: World) -> None:
 async def test_an_unanswered_post_is_repeated_and_not_taken_for_a_job(world: World) -> None:
     world.cluster.refuse("create", JOBS, ApiUnavailable("away"))
     with pytest.raises(ApiUnavailable):
-        await world.look()
-    await world.look()
+        await world.reconcile()
+    await world.reconcile()
     assert world.cluster.names(JOBS) == [JOB]
 
 
 async def test_a_job_that_was_found_is_known_even_if_acting_on_it_failed(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.restart()
     pod(world, state=running(1), phase="Running")
     world.clock.advance(2)
     world.cluster.refuse("patch", RUNS, ApiUnavailable("away"))
     with pytest.raises(ApiUnavailable):
-        await world.look()
+        await world.reconcile()
     world.cluster.remove(JOBS, JOB, NAMESPACE)
-    await world.look()
+    await world.reconcile()
     assert world.status()["error"]["type"] == "lost"
     assert world.cluster.names(JOBS) == []
 
@@ -125,38 +125,38 @@ async def test_a_run_that_comes_first_in_the_queue_while_a_job_is_made_finds_no_
         admitted.append(world.fair_queue.slot(older, job="a-job", limit=1, waited=0, now=0).admitted)
 
     world.cluster.meanwhile("create", JOBS, arrive)
-    await world.look()
+    await world.reconcile()
     assert world.cluster.names(JOBS) == [JOB]
     assert admitted == [False]
 
 
 async def test_the_cancelled_runs_job_goes_with_it(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.cluster.put(run_object(cancel=True))
-    await world.look()
+    await world.reconcile()
     assert world.status()["phase"] == "Cancelled"
     assert world.status()["error"]["httpStatus"] == 499
     assert world.cluster.names(JOBS) == []
-    await world.look()
+    await world.reconcile()
     assert world.ended("Cancelled", "cancelled") == 1
 
 
 async def test_a_run_waits_for_its_instance() -> None:
     world = World(run_object())
-    assert (await world.look()).requeue_after == 5
-    await world.look()
+    assert (await world.reconcile()).requeue_after == 5
+    await world.reconcile()
     assert world.writes() == [("patch", "agentruns/status")]
     assert world.status()["phase"] == "Pending"
     world.cluster.put(instance_object())
-    await world.look()
+    await world.reconcile()
     assert world.cluster.names(JOBS) == [JOB]
     assert [c["status"] for c in world.status()["conditions"]] == ["True"]
 
 
-async def test_a_missing_model_secret_fails_the_run_and_is_told() -> None:
+async def test_a_missing_model_secret_fails_the_run_and_is_reported() -> None:
     world = World(instance_object(authRefs=[{"provider": "openai", "secret": "keys"}]), run_object())
-    await world.look()
-    await world.look()
+    await world.reconcile()
+    await world.reconcile()
     assert world.status()["error"] == {
         "type": "model_secret_missing",
         "message": "there is no Secret keys with the model's API key",
@@ -170,7 +170,7 @@ async def test_a_missing_model_secret_fails_the_run_and_is_told() -> None:
 async def test_a_model_secret_that_is_there_is_mounted() -> None:
     keyed = instance_object(authRefs=[{"provider": "openai", "secret": "keys"}])
     world = World(keyed, run_object(), secret_object("keys", "api-key"))
-    await world.look()
+    await world.reconcile()
     assert {volume["name"] for volume in world.job()["spec"]["template"]["spec"]["volumes"]} == {
         "runs-token",
         "provider",
@@ -179,50 +179,50 @@ async def test_a_model_secret_that_is_there_is_mounted() -> None:
 
 async def test_an_instance_that_is_not_accepted_is_no_obstacle() -> None:
     world = World(instance_object(policyRef="strict"), run_object())
-    await world.look()
+    await world.reconcile()
     assert world.cluster.names(JOBS) == [JOB]
 
 
 async def test_an_end_that_the_agent_left_in_its_pod_is_stored(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.clock.advance(5)
     words = '{"type":"error","error":{"type":"model_error","message":"no","httpStatus":401},"durationMs":1}'
     pod(world, state=terminated(1, message=words), phase="Failed")
-    await world.look()
+    await world.reconcile()
     assert world.status()["error"] == {"type": "model_error", "message": "no", "httpStatus": 401}
     assert world.status()["podName"] == f"{JOB}-abcde"
     assert world.status()["jobName"] == JOB
 
 
 async def test_an_answer_that_arrives_while_the_pods_end_is_weighed_stands(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.clock.advance(5)
     pod(world, state=terminated(0), phase="Succeeded")
     world.cluster.meanwhile("list", PODS, world.answer)
-    await world.look()
+    await world.reconcile()
     assert world.status()["phase"] == "Succeeded"
 
 
 async def test_an_answer_that_arrives_just_before_the_write_stands(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.clock.advance(5)
     pod(world, state=terminated(0), phase="Succeeded")
     world.cluster.meanwhile("patch", RUNS, world.answer)
-    await world.look()
+    await world.reconcile()
     assert world.status()["phase"] == "Succeeded"
     assert not [key for key in world.cluster.objects if key[0] == EVENTS.plural]
 
 
 async def test_a_status_that_the_schema_refuses_is_not_taken_for_an_end(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.clock.advance(700)
     world.cluster.refuse("patch", RUNS, api_error(422, "Invalid", "too long"))
     with pytest.raises(Exception, match="too long"):
-        await world.look()
+        await world.reconcile()
 
 
 async def test_a_denied_pod_ends_the_run_with_kubernetes_reason(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.clock.advance(20)
     job = world.job()["metadata"]
     world.cluster.put(
@@ -237,7 +237,7 @@ async def test_a_denied_pod_ends_the_run_with_kubernetes_reason(world: World) ->
             "lastTimestamp": "2026-01-01T00:00:01Z",
         }
     )
-    await world.look()
+    await world.reconcile()
     assert world.status()["error"] == {
         "type": "start_failed",
         "message": "the pod could not be started: FailedCreate: exceeded quota",
@@ -250,38 +250,38 @@ UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedu
 
 
 async def test_nodes_are_listed_only_for_a_pod_that_finds_no_room(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.clock.advance(2)
     world.cluster.put(node_object())
     pod(world)
-    await world.look()
+    await world.reconcile()
     assert ("list", NODES.plural, "") not in world.cluster.reads
     pod(world, conditions=UNSCHEDULABLE)
-    await world.look()
+    await world.reconcile()
     assert ("list", NODES.plural, "") in world.cluster.reads
 
 
 async def test_no_more_jobs_are_made_while_a_pod_waits_for_room(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.clock.advance(2)
     pod(world, conditions=UNSCHEDULABLE)
-    await world.look()
+    await world.reconcile()
     world.ask("q2")
-    await world.look("q2")
+    await world.reconcile("q2")
     assert world.cluster.names(JOBS) == [JOB]
     pod(world, conditions=[], state=running(2), phase="Running")
-    assert (await world.look()).enqueue == (Key("run", NAMESPACE, "q2"),)
-    await world.look("q2")
+    assert (await world.reconcile()).enqueue == (Key("run", NAMESPACE, "q2"),)
+    await world.reconcile("q2")
     assert len(world.cluster.names(JOBS)) == 2
 
 
 async def test_the_job_of_a_failed_run_is_kept_and_then_deleted(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.end("q1", agent_protocol.error("model_error", "no", 500))
     world.cluster.put(world.job() | {"status": {"failed": 1}})
-    assert (await world.look()).requeue_after == 600
+    assert (await world.reconcile()).requeue_after == 600
     world.clock.advance(600)
-    await world.look()
+    await world.reconcile()
     assert world.cluster.names(JOBS) == []
     assert world.ended("Failed", "model_error") == 1
 
@@ -290,14 +290,14 @@ async def test_runs_start_first_come_first_served_and_no_more_than_the_limit() -
     world = World(instance_object(maxConcurrentRuns=2))
     world.ask("a", "b", "c", "d")
     for name in "abcd":
-        await world.look(name)
+        await world.reconcile(name)
     assert len(world.cluster.names(JOBS)) == 2
     world.answer("b")
-    outcome = await world.look("b")
+    outcome = await world.reconcile("b")
     assert outcome.enqueue == (Key("run", NAMESPACE, "c"),)
-    await world.look("d")
+    await world.reconcile("d")
     assert len(world.cluster.names(JOBS)) == 1
-    await world.look("c")
+    await world.reconcile("c")
     assert [run["metadata"]["name"] for run in (world.run("a"), world.run("c"))] == ["a", "c"]
     assert world.job("c")
     assert world.fair_queue.counts() == (2, 1)
@@ -306,50 +306,50 @@ async def test_runs_start_first_come_first_served_and_no_more_than_the_limit() -
 async def test_a_run_that_waits_for_a_moment_costs_no_write() -> None:
     world = World(instance_object(maxConcurrentRuns=1))
     world.ask("a", "b")
-    await world.look("a")
+    await world.reconcile("a")
     world.writes()
-    assert (await world.look("b")).requeue_after == 2
+    assert (await world.reconcile("b")).requeue_after == 2
     assert world.writes() == []
 
 
 async def test_a_deleted_run_leaves_its_place_to_the_next_one() -> None:
     world = World(instance_object(maxConcurrentRuns=1))
     world.ask("a", "b")
-    await world.look("a")
-    await world.look("b")
+    await world.reconcile("a")
+    await world.reconcile("b")
     world.cluster.remove(RUNS, "a", NAMESPACE)
-    assert (await world.look("a")).enqueue == (Key("run", NAMESPACE, "b"),)
-    await world.look("b")
+    assert (await world.reconcile("a")).enqueue == (Key("run", NAMESPACE, "b"),)
+    await world.reconcile("b")
     assert world.job("b")
 
 
 async def test_a_waiting_run_whose_time_is_over_fails() -> None:
     world = World(instance_object(maxConcurrentRuns=1))
     world.ask("a", "b")
-    await world.look("a")
+    await world.reconcile("a")
     world.clock.advance(601)
-    await world.look("b")
+    await world.reconcile("b")
     assert world.status("b")["error"]["type"] == "timeout"
 
 
-async def test_a_run_that_waits_for_longer_is_told_its_place_now_and_then() -> None:
+async def test_a_run_that_waits_for_longer_is_reported_its_place_now_and_then() -> None:
     world = World(instance_object(maxConcurrentRuns=1))
     world.ask("q1", "q2", "q3")
     for name in ("q1", "q2", "q3"):
-        await world.look(name)
+        await world.reconcile(name)
     world.writes()
-    assert (await world.look("q3")).requeue_after == 2
+    assert (await world.reconcile("q3")).requeue_after == 2
     world.clock.advance(2)
-    assert (await world.look("q3")).requeue_after == 15
+    assert (await world.reconcile("q3")).requeue_after == 15
     assert world.status("q3") == {"phase": "Pending", "queuePosition": 2}
     world.clock.advance(5)
-    await world.look("q3")
+    await world.reconcile("q3")
     assert world.writes() == [("patch", "agentruns/status")]
 
     world.answer("q1")
     await world.settle("q1")
     world.clock.advance(10)
-    await world.look("q3")
+    await world.reconcile("q3")
     assert world.status("q3")["queuePosition"] == 1
 
     world.answer("q2")
@@ -359,12 +359,12 @@ async def test_a_run_that_waits_for_longer_is_told_its_place_now_and_then() -> N
 
 
 async def test_a_pod_that_finds_no_room_is_waited_for_where_nodes_are_not_ours_to_see(world: World) -> None:
-    await world.look()
+    await world.reconcile()
     world.clock.advance(2)
     pod(world, conditions=UNSCHEDULABLE)
     world.cluster.refuse("list", NODES, *[api_error(403, "Forbidden")] * 2)
-    await world.look()
+    await world.reconcile()
     assert world.status().get("phase") != "Failed"
     world.clock.advance(60)
-    await world.look()
+    await world.reconcile()
     assert world.status()["error"]["message"] == "the pod could not be started: Unschedulable: full"

@@ -106,13 +106,13 @@ async def test_switched_off_its_pods_finish_and_only_then_their_rights_go(world:
     assert world.cluster.names(DEPLOYMENTS) == []
     assert [len(world.cluster.names(kind)) for kind in KEPT] == [1] * len(KEPT)
     assert {c["type"]: c["reason"] for c in world.status(RUN)["conditions"]}["Started"] == "Draining"
-    assert (await world.look(RUN)).requeue_after == 3
+    assert (await world.reconcile(RUN)).requeue_after == 3
     world.writes()
-    await world.look(RUN)
+    await world.reconcile(RUN)
     assert world.writes() == []
 
     world.cluster.remove(PODS, "server-pod", NAMESPACE)
-    await world.look(RUN)
+    await world.reconcile(RUN)
     assert [world.cluster.names(kind) for kind in KEPT] == [[]] * len(KEPT)
 
 
@@ -120,9 +120,9 @@ async def test_a_pod_that_outstays_its_grace_period_is_not_waited_for(world: Wor
     pod(world, deletionTimestamp=at(630))
     await switch(world, on=False)
     world.clock.advance(631)
-    assert (await world.look(RUN)).requeue_after == 3
+    assert (await world.reconcile(RUN)).requeue_after == 3
     world.clock.advance(30)
-    await world.look(RUN)
+    await world.reconcile(RUN)
     assert world.cluster.names(RUNS) == []
 
 
@@ -152,7 +152,7 @@ async def test_changed_keys_are_told_to_the_pods_once_and_roll_nothing(world: Wo
     assert world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"] == template
 
 
-async def test_a_pod_that_goes_while_it_is_told_of_changed_keys_is_no_trouble(world: World) -> None:
+async def test_a_pod_that_goes_while_it_is_reported_of_changed_keys_is_no_trouble(world: World) -> None:
     pod(world)
     await world.settle("alice", "instance")
     secret = world.cluster.object(SECRETS, f"{RUN}-web-api-key", NAMESPACE)

@@ -63,7 +63,7 @@ class World:
         return NAMESPACE, name, f"uid-of-{name}"
 
 
-async def test_everything_is_looked_at_once_in_the_beginning() -> None:
+async def test_everything_is_reconciled_once_in_the_beginning() -> None:
     world = World(
         pack_object(), instance_object(), server_run_object(), run_object("new", created=5), run_object("old")
     )
@@ -78,7 +78,7 @@ async def test_everything_is_looked_at_once_in_the_beginning() -> None:
     ]
 
 
-async def test_thousands_of_instances_are_looked_at_again_one_after_the_other() -> None:
+async def test_thousands_of_instances_are_reconciled_again_one_after_the_other() -> None:
     world = World(*(instance_object(f"i{number}") for number in range(100)))
     await world.resync.instances_again()
     await world.loop.advance(0.99)
@@ -96,7 +96,7 @@ async def test_runs_with_jobs_have_their_places_before_any_other_run_asks() -> N
     assert world.fair_queue.counts() == (1, 0)
 
 
-async def test_ended_runs_are_looked_at_only_while_a_job_is_left_of_them() -> None:
+async def test_ended_runs_are_reconciled_only_while_a_job_is_left_of_them() -> None:
     ended = {"phase": "Failed", "completedAt": "2026-01-01T00:00:00Z"}
     world = World(
         run_object("a", status=ended),
@@ -129,7 +129,7 @@ async def test_a_run_that_came_while_the_list_was_read_keeps_its_place() -> None
     assert world.fair_queue.counts() == (0, 1)
 
 
-async def test_a_server_run_whose_generated_key_is_gone_is_looked_at() -> None:
+async def test_a_server_run_whose_generated_key_is_gone_is_reconciled() -> None:
     world = World(server_run_object())
     run = AgentRun.model_validate(world.cluster.object(RUNS, "alice-web-endpoint", NAMESPACE))
     secret = await world.keys.generated(run, SympoziumInstance.model_validate(instance_object()))

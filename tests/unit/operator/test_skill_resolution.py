@@ -114,7 +114,7 @@ def test_what_cannot_be_installed_is_an_error_that_names_the_field(found: list[A
         (MAP, "ConfigMapNotFound", "spec.skills[0].configMapRef: there is no ConfigMap notes"),
     ],
 )
-def test_what_is_missing_is_told_looked_for_again_and_leaves_what_there_was(
+def test_what_is_missing_is_reported_looked_for_again_and_leaves_what_there_was(
     ref: dict[str, str], reason: str, message: str
 ) -> None:
     before = instance(skills=[ref])

@@ -250,7 +250,7 @@ async def test_planned_looks_wait_for_a_free_worker() -> None:
     assert work.seen == [A, B]
 
 
-async def test_a_queue_that_does_not_turn_is_told_from_one_without_work() -> None:
+async def test_a_queue_that_does_not_turn_is_reported_from_one_without_work() -> None:
     work, loop = Work(), ManualLoop()
     keys = queue(work, loop, workers=1)
     await loop.advance(500)

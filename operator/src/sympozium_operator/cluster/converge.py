@@ -34,9 +34,9 @@ _TYPES = {
 
 async def converge(client: Client, desired: Sequence[Object]) -> list[Object]:
     """Apply the objects that differ, in the order given; return all live objects afterwards."""
-    wanted = [with_applied_digest(body) for body in desired]
-    live = await asyncio.gather(*(client.find(*_address(body)) for body in wanted))
-    return [await _converge(client, there, body) for there, body in zip(live, wanted, strict=True)]
+    applied = [with_applied_digest(body) for body in desired]
+    live = await asyncio.gather(*(client.find(*_address(body)) for body in applied))
+    return [await _converge(client, found_body, body) for found_body, body in zip(live, applied, strict=True)]
 
 
 async def remove(client: Client, kind: ResourceType, owner: Resource, name: str) -> None:

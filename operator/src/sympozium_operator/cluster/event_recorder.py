@@ -25,7 +25,7 @@ _REMEMBERED = 1024
 
 
 @dataclass
-class _Told:
+class _Written:
     name: str
     count: int = 1
 
@@ -36,58 +36,58 @@ class EventRecorder:
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._told: OrderedDict[tuple[str, EventMessage], _Told] = OrderedDict()
+        self._written: OrderedDict[tuple[str, EventMessage], _Written] = OrderedDict()
 
-    async def emit(self, about: Resource, news: EventMessage) -> None:
+    async def emit(self, subject: Resource, message: EventMessage) -> None:
         """Emit an Event about an object."""
-        namespace, name = about.key
+        namespace, name = subject.key
         try:
-            if not await self._again(about, news):
-                await self._first(about, news)
+            if not await self._count_up(subject, message):
+                await self._create(subject, message)
         except (ApiError, ApiUnavailable) as error:
-            log.warning("event not written", namespace=namespace, name=name, reason=news.reason, error=str(error))
+            log.warning("event not written", namespace=namespace, name=name, reason=message.reason, error=str(error))
 
-    async def _again(self, about: Resource, news: EventMessage) -> bool:
+    async def _count_up(self, subject: Resource, message: EventMessage) -> bool:
         """Count an earlier Event up; return False if there is none, or the API server has deleted it."""
-        told = self._told.get((about.metadata.uid, news))
-        if told is None:
+        event = self._written.get((subject.metadata.uid, message))
+        if event is None:
             return False
-        again = {"count": told.count + 1, "lastTimestamp": timestamp(self._clock.now())}
+        change = {"count": event.count + 1, "lastTimestamp": timestamp(self._clock.now())}
         try:
-            await self._client.patch(EVENTS, about.metadata.namespace, told.name, again)
+            await self._client.patch(EVENTS, subject.metadata.namespace, event.name, change)
         except ApiError as error:
             if not error.not_found:
                 raise
             return False
-        told.count += 1
+        event.count += 1
         return True
 
-    async def _first(self, about: Resource, news: EventMessage) -> None:
-        body = self._event(about, news)
-        await self._client.create(EVENTS, about.metadata.namespace, body)
-        key = (about.metadata.uid, news)
-        self._told[key] = _Told(body["metadata"]["name"])
-        self._told.move_to_end(key)
-        if len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
+    async def _create(self, subject: Resource, message: EventMessage) -> None:
+        body = self._event(subject, message)
+        await self._client.create(EVENTS, subject.metadata.namespace, body)
+        key = (subject.metadata.uid, message)
+        self._written[key] = _Written(body["metadata"]["name"])
+        self._written.move_to_end(key)
+        if len(self._written) > _REMEMBERED:
+            self._written.popitem(last=False)
 
-    def _event(self, about: Resource, news: EventMessage) -> dict[str, Any]:
-        namespace, name = about.key
+    def _event(self, subject: Resource, message: EventMessage) -> dict[str, Any]:
+        namespace, name = subject.key
         now = timestamp(self._clock.now())
         return {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
             "metadata": {"name": f"{name}.{secrets.token_hex(8)}", "namespace": namespace},
             "involvedObject": {
-                "apiVersion": about.api_version,
-                "kind": about.kind,
+                "apiVersion": subject.api_version,
+                "kind": subject.kind,
                 "namespace": namespace,
                 "name": name,
-                "uid": about.metadata.uid,
+                "uid": subject.metadata.uid,
             },
-            "type": news.type,
-            "reason": news.reason,
-            "message": news.message[:1024],
+            "type": message.type,
+            "reason": message.reason,
+            "message": message.message[:1024],
             "source": {"component": FIELD_MANAGER},
             "reportingComponent": FIELD_MANAGER,
             "firstTimestamp": now,

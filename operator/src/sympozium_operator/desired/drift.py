@@ -57,7 +57,7 @@ def has_drifted(live: Any, desired: Any, *, field: str = "") -> bool:
 def _list_differs(live: list[Any], desired: list[Any], field: str) -> bool:
     if field in _ATOMIC or not all(isinstance(item, dict) for item in desired):
         return len(live) != len(desired) or any(map(has_drifted, live, desired))
-    return any(all(has_drifted(there, item) for there in live) for item in desired)
+    return any(all(has_drifted(element, item) for element in live) for item in desired)
 
 
 def _same_amount(live: Any, desired: Any) -> bool:

@@ -15,20 +15,20 @@ def build(config: SympoziumConfig) -> Object:
     """Return the Gateway, in the namespace of its SympoziumConfig and owned by it."""
     gateway, namespace = config.spec.gateway, config.metadata.namespace
     labels, owner = names.labels("gateway"), owner_reference(config)
-    made = pod_parts.head(GATEWAYS, gateway.name, namespace, labels=labels, owner=owner)
+    body = pod_parts.head(GATEWAYS, gateway.name, namespace, labels=labels, owner=owner)
     if gateway.tls.enabled and (issuer := gateway.tls.cert_manager_cluster_issuer):
-        made["metadata"]["annotations"] = {_ISSUER_ANNOTATION: issuer}
-    return made | {"spec": {"gatewayClassName": gateway.gateway_class_name, "listeners": _listeners(gateway)}}
+        body["metadata"]["annotations"] = {_ISSUER_ANNOTATION: issuer}
+    return body | {"spec": {"gatewayClassName": gateway.gateway_class_name, "listeners": _listeners(gateway)}}
 
 
 def _listeners(gateway: Settings) -> list[Object]:
-    found = [{"name": "http", "port": 80, "protocol": "HTTP"} | _allowed(gateway.allowed_routes)]
+    listeners = [{"name": "http", "port": 80, "protocol": "HTTP"} | _allowed(gateway.allowed_routes)]
     if gateway.tls.enabled:
         https = {"name": HTTPS_LISTENER, "port": 443, "protocol": "HTTPS", "hostname": f"*.{gateway.base_domain}"}
         certificate = {"group": "", "kind": "Secret", "name": gateway.tls_secret}
         tls = {"tls": {"mode": "Terminate", "certificateRefs": [certificate]}}
-        found.append(https | tls | _allowed(gateway.allowed_routes))
-    return found
+        listeners.append(https | tls | _allowed(gateway.allowed_routes))
+    return listeners
 
 
 def _allowed(routes: AllowedRoutes) -> Object:

@@ -32,13 +32,13 @@ class RouteTarget:
 
     def parent(self) -> Object:
         """Return the reference to the Gateway; with TLS to its https listener only, so that no API key travels unencrypted."""
-        found = {
+        reference = {
             "group": GATEWAYS.group,
             "kind": GATEWAYS.kind,
             "namespace": self.gateway_namespace,
             "name": self.gateway,
         }
-        return found | ({"sectionName": HTTPS_LISTENER} if self.tls else {})
+        return reference | ({"sectionName": HTTPS_LISTENER} if self.tls else {})
 
 
 def build(run: AgentRun, target: RouteTarget) -> Object:

@@ -73,8 +73,8 @@ def addresses(instance: SympoziumInstance) -> list[Address]:
         for name, value in env.items()
         if name.lower() in environment.PROXY_VARIABLES
     ]
-    found = map(_address, [effective.model(instance).base_url, *proxies])
-    return list(dict.fromkeys(address for address in found if address))
+    candidates = map(_address, [effective.model(instance).base_url, *proxies])
+    return list(dict.fromkeys(address for address in candidates if address))
 
 
 def agent_policies(instance: SympoziumInstance, egress: Egress, services: Services) -> list[Object]:
@@ -163,8 +163,8 @@ def _rules(address: Address, namespace: str, services: Services) -> list[Object]
 
 def _target_port(spec: Object, port: int) -> int | str:
     """Return the pods' port, by number or by name, behind a Service's port."""
-    found: Object = next((item for item in spec.get("ports", []) if item["port"] == port), {})
-    target: int | str = found.get("targetPort") or port
+    item: Object = next((item for item in spec.get("ports", []) if item["port"] == port), {})
+    target: int | str = item.get("targetPort") or port
     return target
 
 
@@ -195,8 +195,8 @@ def _block(host: str) -> str | None:
 def _address(url: str) -> Address | None:
     """Return host and port of a URL; None for a URL to which nothing can connect."""
     try:
-        found = urlsplit(url)
-        port = found.port or _DEFAULT_PORTS.get(found.scheme)
+        parts = urlsplit(url)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
     except ValueError:
         return None
-    return Address(found.hostname.rstrip("."), port) if found.hostname and port else None
+    return Address(parts.hostname.rstrip("."), port) if parts.hostname and port else None

@@ -43,8 +43,8 @@ def container_security() -> Object:
 
 def pull_secrets(instance: SympoziumInstance) -> Object:
     """Return ``imagePullSecrets`` of an instance's pods, if it names any."""
-    found = [{"name": secret.name} for secret in instance.spec.image_pull_secrets]
-    return {"imagePullSecrets": found} if found else {}
+    secrets = [{"name": secret.name} for secret in instance.spec.image_pull_secrets]
+    return {"imagePullSecrets": secrets} if secrets else {}
 
 
 def template(
@@ -52,9 +52,10 @@ def template(
 ) -> Object:
     """Return a pod template: the installation's settings, overridden by what these pods must have."""
     metadata = installation.get("metadata", {})
-    notes = metadata.get("annotations", {}) | (annotations or {})
+    all_annotations = metadata.get("annotations", {}) | (annotations or {})
     return {
-        "metadata": {"labels": metadata.get("labels", {}) | labels} | ({"annotations": notes} if notes else {}),
+        "metadata": {"labels": metadata.get("labels", {}) | labels}
+        | ({"annotations": all_annotations} if all_annotations else {}),
         "spec": installation.get("spec", {}) | pod,
     }
 

@@ -19,7 +19,7 @@ class InvalidQuantity(ValueError):
 
 def quantity(text: str) -> Decimal:
     """Return the number of a quantity. Raises InvalidQuantity."""
-    found = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:([eE][-+]?[0-9]{1,2})|([a-zA-Z]{0,2}))", text)
-    if not found or (found[3] or "") not in _SUFFIXES:
+    parts = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:([eE][-+]?[0-9]{1,2})|([a-zA-Z]{0,2}))", text)
+    if not parts or (parts[3] or "") not in _SUFFIXES:
         raise InvalidQuantity(f"{text!r} is not a quantity")
-    return Decimal(found[1] + (found[2] or "")) * _SUFFIXES[found[3] or ""]
+    return Decimal(parts[1] + (parts[2] or "")) * _SUFFIXES[parts[3] or ""]

@@ -12,8 +12,8 @@ KINDS: tuple[ResourceType, ...] = (DISRUPTION_BUDGETS, AUTOSCALERS)
 
 def build(run: AgentRun, *, replicas: int, autoscaling: Autoscaling | None) -> list[Object]:
     """Return the objects that a server run with at least so many replicas has; it has no other of ``KINDS``."""
-    found = [_disruption_budget(run)] if replicas > 1 else []
-    return [*found, _autoscaler(run, replicas, autoscaling)] if autoscaling else found
+    budgets = [_disruption_budget(run)] if replicas > 1 else []
+    return [*budgets, _autoscaler(run, replicas, autoscaling)] if autoscaling else budgets
 
 
 def _disruption_budget(run: AgentRun) -> Object:

@@ -19,7 +19,7 @@ class ConditionUpdate:
 
 def merged(
     old: Iterable[Condition],
-    findings: Iterable[ConditionUpdate],
+    updates: Iterable[ConditionUpdate],
     *,
     generation: int,
     now: str,
@@ -28,22 +28,24 @@ def merged(
     """Return the conditions with these updates, and ``without`` some types; other conditions stay as they are."""
     known = {condition.type: condition for condition in old if condition.type not in without}
     rendered = {name: condition.model_dump(by_alias=True, exclude_none=True) for name, condition in known.items()}
-    for finding in findings:
-        before = known.get(finding.type)
-        status = "True" if finding.ok else "False"
+    for update in updates:
+        before = known.get(update.type)
+        status = "True" if update.ok else "False"
         moved = before is None or before.status != status
-        rendered[finding.type] = {
-            "type": finding.type,
+        rendered[update.type] = {
+            "type": update.type,
             "status": status,
-            "reason": finding.reason[:64],
-            "message": finding.message[:1024],
+            "reason": update.reason[:64],
+            "message": update.message[:1024],
             "observedGeneration": generation,
             "lastTransitionTime": now if before is None or moved else before.last_transition_time,
         }
     return list(rendered.values())
 
 
-def gateway_api_update(kind: str, about: str, status: Object, generation: int, *wanted: str) -> ConditionUpdate | None:
+def gateway_api_update(
+    kind: str, subject: str, status: Object, generation: int, *wanted: str
+) -> ConditionUpdate | None:
     """Return the first of the ``wanted`` Gateway API conditions that is not True for this generation; None if all are True.
 
     The update has the reason of the Gateway API's controller; a condition that the controller has not set yet is ``Starting``.
@@ -53,11 +55,11 @@ def gateway_api_update(kind: str, about: str, status: Object, generation: int, *
         condition = conditions.get(name)
         if condition is None or condition.get("observedGeneration", 0) < generation or condition["status"] == "Unknown":
             return ConditionUpdate(
-                kind, ok=False, reason="Starting", message=f"{about}: its controller has not processed it yet"
+                kind, ok=False, reason="Starting", message=f"{subject}: its controller has not processed it yet"
             )
         if condition["status"] != "True":
             return ConditionUpdate(
-                kind, ok=False, reason=condition["reason"], message=f"{about}: {condition.get('message', '')}"
+                kind, ok=False, reason=condition["reason"], message=f"{subject}: {condition.get('message', '')}"
             )
     return None
 
@@ -67,7 +69,7 @@ def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
-def troubles(old: Iterable[Condition], new: Iterable[Object]) -> list[Object]:
+def new_failures(old: Iterable[Condition], new: Iterable[Object]) -> list[Object]:
     """Return the conditions that newly report a failure: no start in progress, and nothing that another object reports."""
     known = {condition.type: (condition.status, condition.reason) for condition in old}
     return [

@@ -51,12 +51,12 @@ def counts(config: SympoziumConfig, namespace: str) -> bool:
     return config.key == (namespace, names.CONFIG)
 
 
-def accepted(seen: ConfigInput) -> ConditionUpdate:
+def accepted(facts: ConfigInput) -> ConditionUpdate:
     """Return the condition Accepted: whether the spec is valid and has an effect."""
-    if not counts(seen.config, seen.namespace):
-        text = f"only the SympoziumConfig {names.CONFIG} in namespace {seen.namespace} has an effect"
+    if not counts(facts.config, facts.namespace):
+        text = f"only the SympoziumConfig {names.CONFIG} in namespace {facts.namespace} has an effect"
         return ConditionUpdate("Accepted", ok=False, reason="NoEffect", message=text)
-    field, base = "spec.gateway.baseDomain", seen.config.spec.gateway.base_domain
+    field, base = "spec.gateway.baseDomain", facts.config.spec.gateway.base_domain
     try:
         refuse_bad_hostname(field, base)
         if base and len(base) > LONGEST_BASE_DOMAIN:
@@ -66,58 +66,60 @@ def accepted(seen: ConfigInput) -> ConditionUpdate:
     return ConditionUpdate("Accepted", ok=True, reason="Accepted")
 
 
-def decide(seen: ConfigInput) -> ConfigPlan:
+def decide(facts: ConfigInput) -> ConfigPlan:
     """Return the plan for a SympoziumConfig; while its spec is invalid, an existing Gateway stays as it is."""
-    verdict = accepted(seen)
-    asked = counts(seen.config, seen.namespace) and seen.config.spec.gateway.enabled
-    live = _own(seen) if asked else None
-    ready = _gateway(seen, live) if asked else None
+    acceptance = accepted(facts)
+    enabled = counts(facts.config, facts.namespace) and facts.config.spec.gateway.enabled
+    live = _own(facts) if enabled else None
+    ready = _gateway(facts, live) if enabled else None
     gateway: Object = {"ready": ready is not None and ready.ok}
     if live is not None:
         gateway |= _shown(live.get("status") or {})
-    findings = [verdict, *([ready] if ready else [])]
+    updates = [acceptance, *([ready] if ready else [])]
     return ConfigPlan(
         status={
-            "phase": _phase(verdict, ready),
+            "phase": _phase(acceptance, ready),
             "conditions": merged(
-                seen.config.status.conditions,
-                findings,
-                generation=seen.config.metadata.generation,
-                now=timestamp(seen.now),
+                facts.config.status.conditions,
+                updates,
+                generation=facts.config.metadata.generation,
+                now=timestamp(facts.now),
                 without=() if ready else (GATEWAY_READY,),
             ),
             "gateway": gateway,
         },
-        gateway_wanted=asked and verdict.ok and seen.gateways is not None,
-        surplus=tuple(_surplus(seen)) if verdict.ok else (),
+        gateway_wanted=enabled and acceptance.ok and facts.gateways is not None,
+        surplus=tuple(_surplus(facts)) if acceptance.ok else (),
         requeue_after=None if ready is None or ready.ok else REQUEUE_SECONDS,
     )
 
 
-def _own(seen: ConfigInput) -> Object | None:
-    name = seen.config.spec.gateway.name
-    return next((body for body in seen.gateways or () if body["metadata"]["name"] == name), None)
+def _own(facts: ConfigInput) -> Object | None:
+    name = facts.config.spec.gateway.name
+    return next((body for body in facts.gateways or () if body["metadata"]["name"] == name), None)
 
 
-def _surplus(seen: ConfigInput) -> Iterable[Object]:
-    spec, uid = seen.config.spec.gateway, seen.config.metadata.uid
-    for body in seen.gateways or ():
+def _surplus(facts: ConfigInput) -> Iterable[Object]:
+    spec, uid = facts.config.spec.gateway, facts.config.metadata.uid
+    for body in facts.gateways or ():
         wanted = spec.enabled and body["metadata"]["name"] == spec.name
         if controller_uid(body) == uid and not wanted:
             yield body
 
 
-def _gateway(seen: ConfigInput, live: Object | None) -> ConditionUpdate:
+def _gateway(facts: ConfigInput, live: Object | None) -> ConditionUpdate:
     """Return the condition of the gateway, all its listeners included."""
-    name = str(seen.config.spec.gateway.gateway_class_name)
-    if seen.gateways is None:
+    name = str(facts.config.spec.gateway.gateway_class_name)
+    if facts.gateways is None:
         return _not_ready("GatewayAPINotInstalled", "the Gateway API's CRDs are not installed in this cluster")
-    if seen.classes == ():
+    if facts.classes == ():
         return _not_ready("GatewayClassNotFound", f"there is no GatewayClass {name}")
-    for found in seen.classes or ():
-        trouble = gateway_api_update(GATEWAY_READY, f"GatewayClass {name}", found.get("status") or {}, 0, "Accepted")
-        if trouble:
-            return _not_ready("GatewayClassNotAccepted", trouble.message)
+    for gateway_class in facts.classes or ():
+        update = gateway_api_update(
+            GATEWAY_READY, f"GatewayClass {name}", gateway_class.get("status") or {}, 0, "Accepted"
+        )
+        if update:
+            return _not_ready("GatewayClassNotAccepted", update.message)
     if live is None:
         return _not_ready("Starting", "the Gateway is being created")
     return _programmed(live) or ConditionUpdate(GATEWAY_READY, ok=True, reason="Programmed")
@@ -125,16 +127,16 @@ def _gateway(seen: ConfigInput, live: Object | None) -> ConditionUpdate:
 
 def _programmed(live: Object) -> ConditionUpdate | None:
     status, generation = live.get("status") or {}, live["metadata"].get("generation", 0)
-    about = f"Gateway {live['metadata']['name']}"
-    trouble = gateway_api_update(GATEWAY_READY, about, status, generation, "Accepted", "Programmed")
+    subject = f"Gateway {live['metadata']['name']}"
+    update = gateway_api_update(GATEWAY_READY, subject, status, generation, "Accepted", "Programmed")
     for listener in status.get("listeners") or []:
-        said = [condition["type"] for condition in listener.get("conditions") or []]
+        types = [condition["type"] for condition in listener.get("conditions") or []]
         wanted = [
-            name for name in ("Accepted", "ResolvedRefs", "Programmed") if name in said
+            name for name in ("Accepted", "ResolvedRefs", "Programmed") if name in types
         ]  # not all controllers set all of them
-        text = f"{about}, listener {listener['name']}"
-        trouble = trouble or gateway_api_update(GATEWAY_READY, text, listener, generation, *wanted)
-    return trouble
+        text = f"{subject}, listener {listener['name']}"
+        update = update or gateway_api_update(GATEWAY_READY, text, listener, generation, *wanted)
+    return update
 
 
 def _not_ready(reason: str, message: str) -> ConditionUpdate:
@@ -143,11 +145,11 @@ def _not_ready(reason: str, message: str) -> ConditionUpdate:
 
 def _shown(status: Object) -> Object:
     addresses = [address["value"] for address in status.get("addresses") or [] if address.get("value")]
-    found: Object = {"listenerCount": len(status.get("listeners") or [])}
-    return found | ({"address": addresses[0]} if addresses else {})
+    shown: Object = {"listenerCount": len(status.get("listeners") or [])}
+    return shown | ({"address": addresses[0]} if addresses else {})
 
 
-def _phase(verdict: ConditionUpdate, ready: ConditionUpdate | None) -> str:
-    if not verdict.ok:
+def _phase(acceptance: ConditionUpdate, ready: ConditionUpdate | None) -> str:
+    if not acceptance.ok:
         return "Error"
     return "Ready" if ready is None or ready.ok else "Pending"

@@ -11,7 +11,7 @@ from sympozium_api.config import SympoziumConfig
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.policy.conditions import find, troubles
+from sympozium_operator.policy.conditions import find, new_failures
 
 _QUOTES = ("model_error", "agent_error")
 """Errors whose message may quote the model: the run's status has it, the Event does not."""
@@ -51,7 +51,7 @@ def of_config(config: SympoziumConfig, status: Object) -> Iterator[EventMessage]
 
 
 def _warnings(before: Iterable[Condition], status: Object) -> Iterator[EventMessage]:
-    for condition in troubles(before, status["conditions"]):
+    for condition in new_failures(before, status["conditions"]):
         yield EventMessage("Warning", condition["reason"], condition["message"])
 
 

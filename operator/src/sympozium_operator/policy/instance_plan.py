@@ -32,7 +32,7 @@ class InstanceInput:
     """Secret of the model, if the instance names one and it exists."""
     pack: SkillPack | None = None
     """SkillPack ``web-endpoint`` for the instance's namespace."""
-    own_keys: Object | None = None
+    auth_secret: Object | None = None
     """Secret that the instance names for its API keys, if it names one and it exists."""
     server: AgentRun | None = None
     """Server run of the instance, if it exists."""
@@ -73,41 +73,41 @@ def secret_failure(secret_name: str | None, provider: str, secret: Object | None
     return None
 
 
-def decide(seen: InstanceInput) -> InstancePlan:
+def decide(facts: InstanceInput) -> InstancePlan:
     """Return the plan for an instance."""
-    endpoint, installed, accepted = _accepted(seen)
-    named = effective.model(seen.instance)
-    trouble = secret_failure(named.secret, named.provider, seen.secret)
-    model = trouble or ConditionUpdate(
-        "ModelReady", ok=True, reason="SecretFound" if named.secret else "NoSecretNeeded"
+    endpoint, installed, accepted = _accepted(facts)
+    model_spec = effective.model(facts.instance)
+    failure = secret_failure(model_spec.secret, model_spec.provider, facts.secret)
+    model = failure or ConditionUpdate(
+        "ModelReady", ok=True, reason="SecretFound" if model_spec.secret else "NoSecretNeeded"
     )
     wanted = endpoint is not None if accepted.ok else None
-    shown = effective.web_endpoint_is_on(seen.instance)
-    findings = [accepted, model, *([_web_endpoint(seen.server)] if shown else [])]
+    shown = effective.web_endpoint_is_on(facts.instance)
+    updates = [accepted, model, *([_web_endpoint(facts.server)] if shown else [])]
     return InstancePlan(
-        status=_status(seen, findings, endpoint, shown=shown),
+        status=_status(facts, updates, endpoint, shown=shown),
         server_wanted=wanted,
         skills=installed if accepted.ok else None,
-        requeue_after=seen.route.requeue_after if accepted.ok and model.ok else REQUEUE_SECONDS,
+        requeue_after=facts.route.requeue_after if accepted.ok and model.ok else REQUEUE_SECONDS,
     )
 
 
-def _accepted(seen: InstanceInput) -> tuple[EffectiveWebEndpoint | None, list[InstalledSkill], ConditionUpdate]:
+def _accepted(facts: InstanceInput) -> tuple[EffectiveWebEndpoint | None, list[InstalledSkill], ConditionUpdate]:
     try:
-        effective.refuse_unsupported(seen.instance)
-        endpoint = effective.web_endpoint(seen.instance)
-        wrong = skill_resolution.missing(seen.instance, seen.sources)
-        installed = [] if wrong else skill_resolution.install(seen.instance, seen.sources)
+        effective.refuse_unsupported(facts.instance)
+        endpoint = effective.web_endpoint(facts.instance)
+        failure = skill_resolution.missing(facts.instance, facts.sources)
+        installed = [] if failure else skill_resolution.install(facts.instance, facts.sources)
     except InvalidSpec as error:
         return None, [], ConditionUpdate("Accepted", ok=False, reason="InvalidSpec", message=str(error))
     if endpoint is not None:
-        wrong = wrong or pack_finding(seen.pack)
-        if wrong is None and endpoint.auth_secret_ref:
-            wrong = keys_finding(endpoint.auth_secret_ref, seen.own_keys)
-    return endpoint, installed, wrong or ConditionUpdate("Accepted", ok=True, reason="Accepted")
+        failure = failure or web_endpoint_pack_failure(facts.pack)
+        if failure is None and endpoint.auth_secret_ref:
+            failure = auth_secret_failure(endpoint.auth_secret_ref, facts.auth_secret)
+    return endpoint, installed, failure or ConditionUpdate("Accepted", ok=True, reason="Accepted")
 
 
-def pack_finding(pack: SkillPack | None) -> ConditionUpdate | None:
+def web_endpoint_pack_failure(pack: SkillPack | None) -> ConditionUpdate | None:
     """Return the reason why this SkillPack cannot make a web endpoint; None if it can."""
     skill = names.WEB_ENDPOINT_SKILL
     if pack is None:
@@ -124,7 +124,7 @@ def has_api_key(secret: Object) -> bool:
     return any(key.startswith(environment.API_KEY_PREFIX) for key in secret.get("data") or {})
 
 
-def keys_finding(name: str, secret: Object | None) -> ConditionUpdate | None:
+def auth_secret_failure(name: str, secret: Object | None) -> ConditionUpdate | None:
     """Return the reason why this Secret cannot hold callers' API keys; None if it can."""
     if secret is None:
         text = f"there is no Secret {name} with API keys"
@@ -147,9 +147,9 @@ def _web_endpoint(server: AgentRun | None) -> ConditionUpdate:
     if server.status.phase == "Serving":
         return ConditionUpdate(WEB_ENDPOINT_READY, ok=True, reason="Serving")
     for kind in ("Accepted", "Started"):
-        found = find(server.status.conditions, kind)
-        if found is not None and found.status == "False":
-            return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason=found.reason, message=found.message)
+        condition = find(server.status.conditions, kind)
+        if condition is not None and condition.status == "False":
+            return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason=condition.reason, message=condition.message)
     return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason="Starting", message="the web-proxy is starting")
 
 
@@ -162,38 +162,38 @@ _LEAVING = ConditionUpdate(
 
 
 def _status(
-    seen: InstanceInput, findings: list[ConditionUpdate], endpoint: EffectiveWebEndpoint | None, *, shown: bool
+    facts: InstanceInput, updates: list[ConditionUpdate], endpoint: EffectiveWebEndpoint | None, *, shown: bool
 ) -> Object:
-    instance = seen.instance
+    instance = facts.instance
     before = instance.status.model_dump(by_alias=True, exclude_none=True)
-    leaving = not shown and seen.server is not None and owns(instance, seen.server)
-    outside = seen.route.finding
+    leaving = not shown and facts.server is not None and owns(instance, facts.server)
+    route = facts.route.condition
     status: Object = {
-        "phase": _phase(findings, shown=shown),
+        "phase": _phase(updates, shown=shown),
         "observedGeneration": instance.metadata.generation,
         "conditions": merged(
             instance.status.conditions,
-            [*findings, *([_LEAVING] if leaving else []), *([outside] if outside else [])],
+            [*updates, *([_LEAVING] if leaving else []), *([route] if route else [])],
             generation=instance.metadata.generation,
-            now=timestamp(seen.now),
-            without=(*(() if shown or leaving else (WEB_ENDPOINT_READY,)), *(() if outside else (ROUTE_READY,))),
+            now=timestamp(facts.now),
+            without=(*(() if shown or leaving else (WEB_ENDPOINT_READY,)), *(() if route else (ROUTE_READY,))),
         ),
     }
-    if seen.pool is not None and all(finding.ok for finding in findings[:2]):
-        status["warmPool"] = seen.pool
+    if facts.pool is not None and all(update.ok for update in updates[:2]):
+        status["warmPool"] = facts.pool
     made = before.get("webEndpoint", {})
-    if endpoint is not None and (findings[0].ok or not made.get("enabled")):
-        return status | {"webEndpoint": _web_endpoint_status(instance, endpoint) | _reached(instance, seen.route)}
+    if endpoint is not None and (updates[0].ok or not made.get("enabled")):
+        return status | {"webEndpoint": _web_endpoint_status(instance, endpoint) | _reached(instance, facts.route)}
     if shown and made:  # the new spec cannot be carried out: the earlier web endpoint stays
-        return status | {"webEndpoint": made | _reached(instance, seen.route)}
+        return status | {"webEndpoint": made | _reached(instance, facts.route)}
     return status | {"webEndpoint": {"enabled": False, "gatewayReady": False}}
 
 
-def _phase(findings: list[ConditionUpdate], *, shown: bool) -> str:
-    accepted, *others = findings
+def _phase(updates: list[ConditionUpdate], *, shown: bool) -> str:
+    accepted, *others = updates
     if not accepted.ok:
         return "Error"
-    if not all(finding.ok for finding in others):
+    if not all(update.ok for update in others):
         return "Pending"
     return "Serving" if shown else "Running"
 

@@ -78,8 +78,8 @@ def pod_ended(pod: Object) -> bool:
 def started_at(pod: Object) -> str | None:
     """Return the time since which the pod's container runs or ran; None if it has not started."""
     state = _container(pod).get("state") or {}
-    found: str | None = (state.get("running") or state.get("terminated") or {}).get("startedAt")
-    return found
+    since: str | None = (state.get("running") or state.get("terminated") or {}).get("startedAt")
+    return since
 
 
 def is_unschedulable(pod: Object) -> bool:
@@ -87,7 +87,7 @@ def is_unschedulable(pod: Object) -> bool:
     return _condition(pod, "PodScheduled").get("reason") == "Unschedulable"
 
 
-def trouble(
+def start_failure(
     pod: Object, *, age: float, patience: float, nodes: Iterable[Object], warning: str | None
 ) -> StartFailure | None:
     """Return the reason why a pod that is not running yet never will be, or not soon enough; None if it may still start.
@@ -122,8 +122,8 @@ def ending(pod: Object | None, job: Object) -> agent_protocol.End:
     """Return the end record of a run whose pod or Job has ended without a stored record."""
     status = (pod or {}).get("status") or {}
     terminated = (_container(pod).get("state") or {}).get("terminated") or {} if pod else {}
-    if found := _last_words(terminated.get("message")):
-        return found
+    if record := _last_words(terminated.get("message")):
+        return record
     given_up: Object = next(
         (c for c in (job.get("status") or {}).get("conditions") or [] if c["type"] in _GIVEN_UP), {}
     )
@@ -147,24 +147,24 @@ def _what_happened(status: Object, terminated: Object, pod: Object | None) -> st
 
 def _last_words(message: str | None) -> agent_protocol.End | None:
     """Return the end record in a termination message, if it holds one."""
-    found = _message(message)
-    if found is not None and found.get("type") in agent_protocol.END_RECORDS:
-        return found  # type: ignore[return-value]  # endings.status_of trusts no field of it
+    record = _message(message)
+    if record is not None and record.get("type") in agent_protocol.END_RECORDS:
+        return record  # type: ignore[return-value]  # terminal_status.status_of trusts no field of it
     return None
 
 
 def _message(message: str | None) -> Object | None:
     try:
-        found = json.loads(message or "")
+        value = json.loads(message or "")
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _container(pod: Object) -> Object:
     """Return the status of the pod's first container."""
-    found: list[Object] = (pod.get("status") or {}).get("containerStatuses") or [{}]
-    return found[0]
+    statuses: list[Object] = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    return statuses[0]
 
 
 def _condition(pod: Object, kind: str) -> Object:
@@ -177,8 +177,8 @@ def _could_hold(node: Object, pod: Object) -> bool:
     room = (node.get("status") or {}).get("allocatable") or {}
     containers = pod["spec"]["containers"]
     for name in ("cpu", "memory"):
-        asked = sum((_amount((c.get("resources") or {}).get("requests"), name) for c in containers), Decimal())
-        if name in room and asked > _amount(room, name):
+        requested = sum((_amount((c.get("resources") or {}).get("requests"), name) for c in containers), Decimal())
+        if name in room and requested > _amount(room, name):
             return False
     return True
 

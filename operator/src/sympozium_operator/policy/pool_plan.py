@@ -42,17 +42,17 @@ class PoolPlan:
     """Jobs whose pod has not been ready for long."""
 
 
-def decide(seen: PoolInput) -> PoolPlan:
+def decide(facts: PoolInput) -> PoolPlan:
     """Return the plan for the idle Jobs of an instance."""
-    unclaimed = [job for job in seen.jobs if job["metadata"]["name"] not in seen.claimed]
+    unclaimed = [job for job in facts.jobs if job["metadata"]["name"] not in facts.claimed]
     live = [job for job in unclaimed if not job_ended(job) and not job["metadata"].get("deletionTimestamp")]
-    current = [job for job in live if names.idle_job_generation(job["metadata"]["name"]) == seen.generation]
+    current = [job for job in live if names.idle_job_generation(job["metadata"]["name"]) == facts.generation]
     ready = sum(map(is_ready, current))
     return PoolPlan(
-        missing=max(0, min(seen.target - len(current), seen.starting - (len(current) - ready))),
+        missing=max(0, min(facts.target - len(current), facts.starting - (len(current) - ready))),
         idle=ready,
         ended=tuple(job for job in unclaimed if job_ended(job)),
-        unstarted=tuple(job for job in live if not is_ready(job) and _age(job, seen.now) >= INSPECT_AFTER),
+        unstarted=tuple(job for job in live if not is_ready(job) and _age(job, facts.now) >= INSPECT_AFTER),
     )
 
 

@@ -35,7 +35,7 @@ class RouteInput:
 class RouteState:
     """State of an instance's route, for the instance's status."""
 
-    finding: ConditionUpdate | None = None
+    condition: ConditionUpdate | None = None
     """Condition RouteReady; None: no gateway is asked for."""
     url: str | None = None
     """Base URL for clients, while the gateway routes it."""
@@ -45,33 +45,33 @@ class RouteState:
     @property
     def ready(self) -> bool:
         """Return whether a gateway routes to the web endpoint."""
-        return self.finding is not None and self.finding.ok
+        return self.condition is not None and self.condition.ok
 
 
 NO_ROUTE = RouteState()
 
 
-def decide(seen: RouteInput) -> RouteTarget | ConditionUpdate | None:
+def decide(facts: RouteInput) -> RouteTarget | ConditionUpdate | None:
     """Return the route to have; or the reason why there can be none; or None, if no gateway is asked for.
 
     A route is first made when the gateway is ready. An existing route stays when the gateway stops being ready.
     """
-    if seen.config is None or not seen.config.spec.gateway.enabled:
+    if facts.config is None or not facts.config.spec.gateway.enabled:
         return None
-    gateway = seen.config.spec.gateway
-    ready = seen.config.status.gateway is not None and seen.config.status.gateway.ready
-    base = _base_domain(seen.config)
-    hostname = _hostname(seen, base)
+    gateway = facts.config.spec.gateway
+    ready = facts.config.status.gateway is not None and facts.config.status.gateway.ready
+    base = _base_domain(facts.config)
+    hostname = _hostname(facts, base)
     if hostname is None:
-        return gateway_not_ready(seen.config)
+        return gateway_not_ready(facts.config)
     if gateway.tls.enabled and base and hostname.partition(".")[2] != base:
         text = f"{hostname}: spec.webEndpoint.hostname (or the skill's param hostname) must be a single DNS label followed by"
         return _refused("HostnameNotCovered", f"{text} .{base}: the gateway's certificate covers no other name")
-    if seen.live is None and not ready:
-        return gateway_not_ready(seen.config)
-    if seen.server is None or seen.server.ended or seen.server.metadata.deletion_timestamp:
+    if facts.live is None and not ready:
+        return gateway_not_ready(facts.config)
+    if facts.server is None or facts.server.ended or facts.server.metadata.deletion_timestamp:
         return _refused("Starting", "the server run is being created")
-    return RouteTarget(seen.config.metadata.namespace, gateway.name, hostname, tls=gateway.tls.enabled)
+    return RouteTarget(facts.config.metadata.namespace, gateway.name, hostname, tls=gateway.tls.enabled)
 
 
 def state(target: RouteTarget, live: Object, config: SympoziumConfig) -> RouteState:
@@ -80,11 +80,11 @@ def state(target: RouteTarget, live: Object, config: SympoziumConfig) -> RouteSt
         return RouteState(gateway_not_ready(config))
     generation = live["metadata"].get("generation", 0)
     parents = (live.get("status") or {}).get("parents") or []
-    said: Object = next((parent for parent in parents if _is_ours(parent["parentRef"], target)), {})
-    about = f"Gateway {target.gateway_namespace}/{target.gateway}"
-    trouble = gateway_api_update(ROUTE_READY, about, said, generation, "Accepted", "ResolvedRefs")
-    if trouble is not None:
-        return RouteState(trouble)
+    status: Object = next((parent for parent in parents if _is_ours(parent["parentRef"], target)), {})
+    gateway = f"Gateway {target.gateway_namespace}/{target.gateway}"
+    update = gateway_api_update(ROUTE_READY, gateway, status, generation, "Accepted", "ResolvedRefs")
+    if update is not None:
+        return RouteState(update)
     return RouteState(
         ConditionUpdate(ROUTE_READY, ok=True, reason="Routed", message=f"{target.url} routes to the web endpoint"),
         target.url,
@@ -136,13 +136,13 @@ def _base_domain(config: SympoziumConfig) -> str | None:
     return base
 
 
-def _hostname(seen: RouteInput, base: str | None) -> str | None:
+def _hostname(facts: RouteInput, base: str | None) -> str | None:
     """Return the host name that the spec asks for; while the spec is invalid, the existing route's."""
-    if seen.endpoint is not None and seen.endpoint.hostname:
-        return seen.endpoint.hostname
-    if seen.endpoint is not None and base:
-        return f"{seen.instance.metadata.name}.{base}"
-    return next(iter(_hostnames(seen.live)), None) if seen.live else None
+    if facts.endpoint is not None and facts.endpoint.hostname:
+        return facts.endpoint.hostname
+    if facts.endpoint is not None and base:
+        return f"{facts.instance.metadata.name}.{base}"
+    return next(iter(_hostnames(facts.live)), None) if facts.live else None
 
 
 def _hostnames(route: Object) -> list[str]:

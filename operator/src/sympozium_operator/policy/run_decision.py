@@ -147,13 +147,13 @@ class DeleteJob:
 Decision = Wait | Report | Queue | Offer | Start | Adopt | Restart | End | DeleteJob
 
 
-def decide(seen: RunInput) -> Decision:
+def decide(facts: RunInput) -> Decision:
     """Return what to do next with a run in mode task."""
-    if seen.run.ended:
-        return _clean_up(seen)
-    if seen.run.spec.cancel:
+    if facts.run.ended:
+        return _clean_up(facts)
+    if facts.run.spec.cancel:
         return End(agent_protocol.error("cancelled", "the run was cancelled", 499), delete_job=True)
-    return _without_job(seen) if seen.job is None else _with_job(seen, seen.job)
+    return _without_job(facts) if facts.job is None else _with_job(facts, facts.job)
 
 
 def should_inspect_pods(run: AgentRun, job: Object, now: datetime) -> bool:
@@ -179,37 +179,37 @@ def timeout(run: AgentRun, instance: SympoziumInstance | None) -> int:
     return seconds(run.spec.timeout or default)
 
 
-def _without_job(seen: RunInput) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
-    run = seen.run
-    left = _left(seen, run.metadata.created)
+def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
+    run = facts.run
+    left = _left(facts, run.metadata.created)
     if (
         run.claimed_pod
-        and not seen.slot.job_known
-        and (age := (seen.now - run.metadata.created).total_seconds()) < CLAIM_PATIENCE
+        and not facts.slot.job_known
+        and (age := (facts.now - run.metadata.created).total_seconds()) < CLAIM_PATIENCE
     ):
         return Wait(CLAIM_PATIENCE - age)
-    if seen.slot.job_known or run.claimed_pod or _was_recorded(run):
+    if facts.slot.job_known or run.claimed_pod or _names_a_job(run):
         return End(agent_protocol.error("lost", "the run's Job is gone, and a run is never started twice", 502))
     if left <= 0:
         return End(agent_protocol.error("timeout", "the run timed out before it could start", 504))
     if (unsupported := effective.unsupported(run)) is not None:
         return End(agent_protocol.error("unsupported_parameter", unsupported, 400))
-    if seen.instance is None:
+    if facts.instance is None:
         missing = f"there is no SympoziumInstance {run.spec.agent_ref} in namespace {run.metadata.namespace}"
-        return _report(seen, ConditionUpdate("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
-    if seen.secret_failure is not None:
-        return End(agent_protocol.error("model_secret_missing", seen.secret_failure, 503))
-    return _to_start(seen, seen.instance, left)
+        return _report(facts, ConditionUpdate("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
+    if facts.secret_failure is not None:
+        return End(agent_protocol.error("model_secret_missing", facts.secret_failure, 503))
+    return _to_start(facts, facts.instance, left)
 
 
-def _was_recorded(run: AgentRun) -> bool:
+def _names_a_job(run: AgentRun) -> bool:
     """Return whether the status names a Job of the run, other than that of an idle pod which the run never reached."""
     unreached = run.spec.claim.job_name if run.spec.claim else None
     return run.status.job_name not in (None, unreached)
 
 
-def _to_start(seen: RunInput, instance: SympoziumInstance, left: float) -> Decision:
-    run, slot = seen.run, seen.slot
+def _to_start(facts: RunInput, instance: SympoziumInstance, left: float) -> Decision:
+    run, slot = facts.run, facts.slot
     claimable = could_be_claimed(run, instance)
     if claimable and effective.warm_pool(instance) and not slot.offered:
         return Offer()
@@ -221,18 +221,18 @@ def _to_start(seen: RunInput, instance: SympoziumInstance, left: float) -> Decis
         instance,
         served=effective.web_endpoint_is_on(instance),
         deadline=timeout(run, instance) + GRACE,
-        status=_started(seen, claimable=claimable),
+        status=_started(facts, claimable=claimable),
     )
 
 
-def _started(seen: RunInput, *, claimable: bool) -> Object | None:
+def _started(facts: RunInput, *, claimable: bool) -> Object | None:
     """Return the status that takes back what was written while the run waited, and refuses idle pods from now on."""
-    run = seen.run
+    run = facts.run
     status: Object = {}
     if run.status.queue_position is not None:
         status["queuePosition"] = None
     if run.status.conditions:
-        status["conditions"] = _conditions(seen, ConditionUpdate("Accepted", ok=True, reason="Accepted"))
+        status["conditions"] = _conditions(facts, ConditionUpdate("Accepted", ok=True, reason="Accepted"))
     if claimable:
         status["start"] = "cold"
     return status or None
@@ -243,72 +243,72 @@ def could_be_claimed(run: AgentRun, instance: SympoziumInstance) -> bool:
     return effective.is_claimable(run) and effective.web_endpoint_is_on(instance)
 
 
-def waits_for_capacity(seen: RunInput) -> bool:
+def waits_for_capacity(facts: RunInput) -> bool:
     """Return whether the run's pod waits for room in the cluster, as far as its pods were inspected."""
-    pod = pod_status.job_pod(seen.pods or (), seen.job) if seen.job else None
+    pod = pod_status.job_pod(facts.pods or (), facts.job) if facts.job else None
     return pod is not None and pod_status.is_unschedulable(pod)
 
 
-def _with_job(seen: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
-    if not (_is_own(seen, job) or is_claimed(seen, job)):
+def _with_job(facts: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
+    if not (_is_own(facts, job) or is_claimed(facts, job)):
         return End(agent_protocol.error("lost", f"the Job {job['metadata']['name']} belongs to another owner", 502))
-    pod = pod_status.job_pod(seen.pods or (), job)
+    pod = pod_status.job_pod(facts.pods or (), job)
     if pod_status.job_ended(job) or (pod is not None and pod_status.pod_ended(pod)):
         if (
-            seen.run.spec.claim
-            and seen.run.status.start is None
+            facts.run.spec.claim
+            and facts.run.status.start is None
             and pod is not None
             and pod_status.never_had_a_task(pod)
         ):
             return Restart()
         return End(pod_status.ending(pod, job), pod)
-    since = seen.run.metadata.created if seen.run.claimed_pod else created_at(job)
-    left = _left(seen, since, grace=GRACE)
+    since = facts.run.metadata.created if facts.run.claimed_pod else created_at(job)
+    left = _left(facts, since, grace=GRACE)
     if left <= 0:
         return End(agent_protocol.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
-    if seen.pods is None:
+    if facts.pods is None:
         return Wait(min(INSPECT_AFTER, left))
-    if is_claimed(seen, job):
-        return Adopt(int(_age(job, seen.now) + left) + 1)
+    if is_claimed(facts, job):
+        return Adopt(int(_age(job, facts.now) + left) + 1)
     if pod is None:
-        return _unmade(seen, job, left)
+        return _unmade(facts, job, left)
     if (running_since := pod_status.started_at(pod)) is None:
-        return _unstarted(seen, job, pod, left)
-    return Wait(left) if seen.run.status.phase == "Running" else _running(seen.run, job, pod, running_since, left)
+        return _unstarted(facts, job, pod, left)
+    return Wait(left) if facts.run.status.phase == "Running" else _running(facts.run, job, pod, running_since, left)
 
 
-def _is_own(seen: RunInput, job: Object) -> bool:
-    return pod_status.controller_uid(job) == seen.run.metadata.uid
+def _is_own(facts: RunInput, job: Object) -> bool:
+    return pod_status.controller_uid(job) == facts.run.metadata.uid
 
 
-def is_claimed(seen: RunInput, job: Object) -> bool:
+def is_claimed(facts: RunInput, job: Object) -> bool:
     """Return whether a Job is that of the run's claimed pod, and still owned by the instance."""
     owner = pod_status.controller(job)
-    instance = owner.get("kind") == INSTANCES.kind and owner.get("name") == seen.run.spec.agent_ref
-    return bool(seen.run.claimed_pod) and instance
+    instance = owner.get("kind") == INSTANCES.kind and owner.get("name") == facts.run.spec.agent_ref
+    return bool(facts.run.claimed_pod) and instance
 
 
-def _unmade(seen: RunInput, job: Object, left: float) -> Decision:
+def _unmade(facts: RunInput, job: Object, left: float) -> Decision:
     """Return the decision for a Job without a pod: a quota or Pod Security denied it, or the Job controller is slow."""
-    age = _age(job, seen.now)
-    if seen.warning is not None and age >= pod_status.DENIAL_PATIENCE:
-        return End(pod_status.denied(seen.warning).record(), delete_job=True)
-    if age >= seen.limits.start_timeout:
-        text = f"no pod was created for it within {seen.limits.start_timeout} s"
+    age = _age(job, facts.now)
+    if facts.warning is not None and age >= pod_status.DENIAL_PATIENCE:
+        return End(pod_status.denied(facts.warning).record(), delete_job=True)
+    if age >= facts.limits.start_timeout:
+        text = f"no pod was created for it within {facts.limits.start_timeout} s"
         return End(pod_status.StartFailure("NoPod", text, 503).record(), delete_job=True)
     return Wait(min(POLL, left))
 
 
-def _unstarted(seen: RunInput, job: Object, pod: Object, left: float) -> Decision:
-    found = pod_status.trouble(
+def _unstarted(facts: RunInput, job: Object, pod: Object, left: float) -> Decision:
+    failure = pod_status.start_failure(
         pod,
-        age=_age(job, seen.now),
-        patience=seen.limits.start_timeout,
-        nodes=seen.nodes,
-        warning=seen.warning,
+        age=_age(job, facts.now),
+        patience=facts.limits.start_timeout,
+        nodes=facts.nodes,
+        warning=facts.warning,
     )
-    if found is not None:
-        return End(found.record(), pod, delete_job=True)
+    if failure is not None:
+        return End(failure.record(), pod, delete_job=True)
     return Wait(min(POLL, left))
 
 
@@ -318,41 +318,41 @@ def _running(run: AgentRun, job: Object, pod: Object, since: str, left: float) -
     return Report({"phase": "Running"} | warm | named, left)
 
 
-def _report(seen: RunInput, finding: ConditionUpdate, left: float) -> Decision:
+def _report(facts: RunInput, update: ConditionUpdate, left: float) -> Decision:
     """Report why a run waits, unless its status says so already."""
     after = min(INSTANCE_POLL, left)
-    conditions = _conditions(seen, finding)
-    if conditions == [c.model_dump(by_alias=True, exclude_none=True) for c in seen.run.status.conditions]:
+    conditions = _conditions(facts, update)
+    if conditions == [c.model_dump(by_alias=True, exclude_none=True) for c in facts.run.status.conditions]:
         return Wait(after)
     return Report({"phase": "Pending", "conditions": conditions}, after)
 
 
-def _conditions(seen: RunInput, finding: ConditionUpdate) -> list[Object]:
-    metadata = seen.run.metadata
-    old = seen.run.status.conditions
-    return merged(old, [finding], generation=metadata.generation, now=timestamp(seen.now))
+def _conditions(facts: RunInput, update: ConditionUpdate) -> list[Object]:
+    metadata = facts.run.metadata
+    old = facts.run.status.conditions
+    return merged(old, [update], generation=metadata.generation, now=timestamp(facts.now))
 
 
-def _clean_up(seen: RunInput) -> Decision:
+def _clean_up(facts: RunInput) -> Decision:
     """Return the decision for an ended run: its Job is deleted at once, except a failed run's, which keeps its logs for a while."""
-    if seen.job is None or not (_is_own(seen, seen.job) or is_claimed(seen, seen.job)):
+    if facts.job is None or not (_is_own(facts, facts.job) or is_claimed(facts, facts.job)):
         return Wait(None)
-    status = seen.run.status
-    since = (seen.now - parse_timestamp(status.completed_at or timestamp(seen.now))).total_seconds()
+    status = facts.run.status
+    since = (facts.now - parse_timestamp(status.completed_at or timestamp(facts.now))).total_seconds()
     if status.phase != "Failed":
-        lingers = status.phase == "Succeeded" and is_claimed(seen, seen.job) and since < WARM_STOP_SECONDS
+        lingers = status.phase == "Succeeded" and is_claimed(facts, facts.job) and since < WARM_STOP_SECONDS
         return Wait(WARM_STOP_SECONDS - since) if lingers else DeleteJob()
-    if is_claimed(seen, seen.job):
-        return Adopt(int(_age(seen.job, seen.now)) + seen.limits.failed_job_retention)
-    keep = seen.limits.failed_job_retention if pod_status.job_ended(seen.job) else STOP_SECONDS
+    if is_claimed(facts, facts.job):
+        return Adopt(int(_age(facts.job, facts.now)) + facts.limits.failed_job_retention)
+    keep = facts.limits.failed_job_retention if pod_status.job_ended(facts.job) else STOP_SECONDS
     left = keep - since
-    return DeleteJob() if left <= 0 else Wait(min(left, STOP_SECONDS) if not pod_status.job_ended(seen.job) else left)
+    return DeleteJob() if left <= 0 else Wait(min(left, STOP_SECONDS) if not pod_status.job_ended(facts.job) else left)
 
 
-def _left(seen: RunInput, since: datetime, *, grace: int = 0) -> float:
+def _left(facts: RunInput, since: datetime, *, grace: int = 0) -> float:
     """Return the seconds until the run's timeout, and its agent's grace, are over."""
-    limit = timedelta(seconds=timeout(seen.run, seen.instance) + grace)
-    return (since + limit - seen.now).total_seconds()
+    limit = timedelta(seconds=timeout(facts.run, facts.instance) + grace)
+    return (since + limit - facts.now).total_seconds()
 
 
 def _age(job: Object, now: datetime) -> float:

@@ -13,7 +13,7 @@ from sympozium_api.skillpack import Sidecar, SkillPack
 from sympozium_api.timestamps import parse_timestamp, timestamp
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
-from sympozium_operator.policy.instance_plan import keys_finding, owns, pack_finding
+from sympozium_operator.policy.instance_plan import auth_secret_failure, owns, web_endpoint_pack_failure
 
 _OVERDUE = timedelta(seconds=30)
 """Time after a pod's grace period after which the pod, if it still exists, is taken for one of an unreachable node."""
@@ -29,7 +29,7 @@ class ServerInput:
     run: AgentRun
     instance: SympoziumInstance | None
     pack: SkillPack | None = None
-    own_keys: Object | None = None
+    auth_secret: Object | None = None
     """Secret that the instance names for its API keys, if it names one and it exists."""
 
 
@@ -50,9 +50,9 @@ class Drain:
     """Decision to remove the server: its pods finish accepted requests, then the server run and its children go."""
 
 
-def decide(seen: ServerInput) -> ServerPlan | Drain | ConditionUpdate | None:  # noqa: PLR0911 - one line per rule, in the order in which they count
+def decide(facts: ServerInput) -> ServerPlan | Drain | ConditionUpdate | None:  # noqa: PLR0911 - one line per rule, in the order in which they count
     """Return the server to make; or its removal; or the reason why it stays as it is; or None if there is nothing to do or report."""
-    run, instance = seen.run, seen.instance
+    run, instance = facts.run, facts.instance
     if instance is None:
         return _refused("InstanceNotFound", f"there is no SympoziumInstance {run.spec.agent_ref}")
     if run.metadata.name != names.web_endpoint_run(run.spec.agent_ref):
@@ -64,13 +64,13 @@ def decide(seen: ServerInput) -> ServerPlan | Drain | ConditionUpdate | None:  #
         return _refused("InvalidSpec", str(error))
     if endpoint is None:
         return Drain() if owns(instance, run) else None
-    if unusable := pack_finding(seen.pack):
+    if unusable := web_endpoint_pack_failure(facts.pack):
         return unusable
-    sidecar = seen.pack.spec.sidecar if seen.pack else None
+    sidecar = facts.pack.spec.sidecar if facts.pack else None
     if sidecar is None:
         return None
-    if endpoint.auth_secret_ref and (wrong := keys_finding(endpoint.auth_secret_ref, seen.own_keys)):
-        return wrong
+    if endpoint.auth_secret_ref and (failure := auth_secret_failure(endpoint.auth_secret_ref, facts.auth_secret)):
+        return failure
     keys = endpoint.auth_secret_ref or names.api_key_secret(run.metadata.name)
     return ServerPlan(instance, sidecar, endpoint.replicas, endpoint.autoscaling, keys)
 
@@ -82,8 +82,8 @@ def replicas(plan: ServerPlan, deployment: Object | None) -> int:
     """
     if plan.autoscaling is None or deployment is None:
         return plan.replicas
-    there: int = deployment["spec"].get("replicas", 1)
-    return min(max(plan.replicas, there), plan.autoscaling.max_replicas)
+    current: int = deployment["spec"].get("replicas", 1)
+    return min(max(plan.replicas, current), plan.autoscaling.max_replicas)
 
 
 def has_older_keys(deployment: Object, version: str) -> bool:
@@ -110,9 +110,9 @@ def available(deployment: Object | None) -> bool:
 def settled(deployment: Object) -> bool:
     """Return whether all of a Deployment's replicas are up to date and available."""
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
-    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")]
-    return seen and counts == [wanted] * 3
+    return observed and counts == [wanted] * 3
 
 
 def status(
@@ -126,22 +126,22 @@ def status(
             "Started", ok=False, reason=before.reason, message=before.message
         )  # the kubelet alternates between the two
     phase = "Serving" if available(deployment) else "Pending"
-    found: Object = {"phase": phase, "conditions": _conditions(run, [accepted, started], now)}
+    new: Object = {"phase": phase, "conditions": _conditions(run, [accepted, started], now)}
     if deployment is not None:
         server = deployment["metadata"]["name"]
-        found |= {"deploymentName": server, "serviceName": server}
-    return found
+        new |= {"deploymentName": server, "serviceName": server}
+    return new
 
 
 def status_while_draining(run: AgentRun, its_pods: Sequence[Object], now: datetime) -> Object:
     """Return the whole status of a server run that is being removed, with the number of pods that still finish."""
     text = f"the web endpoint was disabled; {len(its_pods)} of its pods may still finish accepted requests"
-    finding = ConditionUpdate("Started", ok=False, reason="Draining", message=text)
-    return {"phase": "Pending", "conditions": _conditions(run, [finding], now)}
+    update = ConditionUpdate("Started", ok=False, reason="Draining", message=text)
+    return {"phase": "Pending", "conditions": _conditions(run, [update], now)}
 
 
-def _conditions(run: AgentRun, findings: list[ConditionUpdate], now: datetime) -> list[Object]:
-    return merged(run.status.conditions, findings, generation=run.metadata.generation, now=timestamp(now))
+def _conditions(run: AgentRun, updates: list[ConditionUpdate], now: datetime) -> list[Object]:
+    return merged(run.status.conditions, updates, generation=run.metadata.generation, now=timestamp(now))
 
 
 def _started(deployment: Object | None, its_pods: Sequence[Object], now: datetime) -> ConditionUpdate:
@@ -150,8 +150,9 @@ def _started(deployment: Object | None, its_pods: Sequence[Object], now: datetim
         return ConditionUpdate("Started", ok=True, reason="Available")
     for pod in sorted(its_pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True):
         age = (now - created_at(pod)).total_seconds()
-        if found := pod_status.trouble(pod, age=age, patience=0, nodes=(), warning=None) or pod_status.crash(pod):
-            return ConditionUpdate("Started", ok=False, reason=found.reason, message=found.message)
+        failure = pod_status.start_failure(pod, age=age, patience=0, nodes=(), warning=None) or pod_status.crash(pod)
+        if failure is not None:
+            return ConditionUpdate("Started", ok=False, reason=failure.reason, message=failure.message)
     conditions = ((deployment or {}).get("status") or {}).get("conditions") or []
     denied = next((c for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"), None)
     if denied:

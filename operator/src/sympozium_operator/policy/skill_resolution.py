@@ -42,7 +42,7 @@ def install(instance: SympoziumInstance, sources: Mapping[str, Source]) -> list[
     """Return the skills of an instance whose sources all exist, in the order of its spec. Raises InvalidSpec."""
     config_maps = [source for source in sources.values() if isinstance(source, dict)]
     _refuse_size(sum(len(text) for config_map in config_maps for text in _data(config_map).values()))
-    found: list[InstalledSkill] = []
+    installed: list[InstalledSkill] = []
     origins: dict[str, str] = {}
     for field, ref in effective.skill_refs(instance).items():
         origin = f"{field} ({ref.skill_pack_ref or ref.config_map_ref})"
@@ -50,12 +50,12 @@ def install(instance: SympoziumInstance, sources: Mapping[str, Source]) -> list[
             if other := origins.get(skill.name):
                 raise InvalidSpec(f"{origin} and {other} both have a skill {skill.name}; rename one of them")
             origins[skill.name] = origin
-            found.append(skill)
-    _refuse_size(len(installed_skills.render(found).encode()))
-    return found
+            installed.append(skill)
+    _refuse_size(len(installed_skills.render(installed).encode()))
+    return installed
 
 
-def pack_trouble(pack: SkillPack) -> str | None:
+def pack_failure(pack: SkillPack) -> str | None:
     """Return the reason why no instance can have the skills of this pack; None if it can."""
     if pack.spec.sidecar is not None:
         return "it has a sidecar, which this version supports only for the skill web-endpoint; remove spec.sidecar"
@@ -80,7 +80,7 @@ def _of_source(instance: SympoziumInstance, field: str, ref: SkillRef, source: S
 
 
 def _of_pack(field: str, ref: SkillRef, pack: SkillPack) -> Iterator[InstalledSkill]:
-    if trouble := pack_trouble(pack):
+    if trouble := pack_failure(pack):
         raise InvalidSpec(f"{field}.skillPackRef: the SkillPack {ref.skill_pack_ref} cannot be used: {trouble}")
     _refuse_unknown(field, ref, {parameter.name for parameter in pack.spec.parameters})
     parameters = [
@@ -116,10 +116,10 @@ def _parts(text: str) -> tuple[str | None, str]:
     if front is None:
         return None, text
     try:
-        about = yaml.load(front[1], Loader=_LOADER)  # noqa: S506 - see there
+        header = yaml.load(front[1], Loader=_LOADER)  # noqa: S506 - see there
     except (yaml.YAMLError, RecursionError):
         return None, text  # not YAML, so not front matter
-    if not isinstance(about, dict):
+    if not isinstance(header, dict):
         return None, text
-    description = about.get("description")
+    description = header.get("description")
     return description if isinstance(description, str) and description else None, text[front.end() :].lstrip("\r\n")

@@ -50,10 +50,10 @@ class ApiKeySecrets:
 
     async def changed(self) -> list[Key]:
         """Return the server runs whose Secret has changed, each once: the next reconcile remembers its new version."""
-        found = []
+        keys = []
         for (namespace, run), (name, version) in list(self._seen.items()):
             live = await self.client.find(SECRETS, namespace, name)
             if live is None or live["metadata"]["resourceVersion"] != version:
                 self._seen.pop((namespace, run), None)
-                found.append(Key("run", namespace, run))
-        return found
+                keys.append(Key("run", namespace, run))
+        return keys

@@ -26,7 +26,7 @@ class ConfigReconciler:
         self._events = events
         self._namespace = namespace
         self._scopes = scopes
-        self._told: Object | None = None
+        self._reconciled_with: Object | None = None
         """Values with which all instances were last reconciled."""
 
     async def reconcile(self, key: Key) -> Result:
@@ -34,13 +34,13 @@ class ConfigReconciler:
         raw = await self._client.find(CONFIGS, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             return Result(enqueue=await self._users({}))  # Kubernetes deletes the Gateway with its owner
-        seen = await self._gather(SympoziumConfig.model_validate(raw))
-        plan = policy.decide(seen)
-        await self._act(seen, plan)
-        await self._report(seen.config, plan)
-        if not policy.counts(seen.config, self._namespace):
+        facts = await self._gather(SympoziumConfig.model_validate(raw))
+        plan = policy.decide(facts)
+        await self._act(facts, plan)
+        await self._report(facts.config, plan)
+        if not policy.counts(facts.config, self._namespace):
             return DONE
-        matters = seen.config.spec.model_dump() | {"ready": plan.status["gateway"]["ready"]}
+        matters = facts.config.spec.model_dump() | {"ready": plan.status["gateway"]["ready"]}
         return Result(requeue_after=plan.requeue_after, enqueue=await self._users(matters))
 
     async def _gather(self, config: SympoziumConfig) -> policy.ConfigInput:
@@ -65,9 +65,9 @@ class ConfigReconciler:
                 return None
             raise
 
-    async def _act(self, seen: policy.ConfigInput, plan: policy.ConfigPlan) -> None:
+    async def _act(self, facts: policy.ConfigInput, plan: policy.ConfigPlan) -> None:
         if plan.gateway_wanted:
-            await converge(self._client, [gateway.build(seen.config)])
+            await converge(self._client, [gateway.build(facts.config)])
         for body in plan.surplus:
             await delete(self._client, GATEWAYS, body)
 
@@ -75,14 +75,14 @@ class ConfigReconciler:
         before = config.status.model_dump(by_alias=True, exclude_none=True)
         if patch := merge_patch(before, plan.status):
             await self._client.patch(CONFIGS, *config.key, {"status": patch}, subresource="status")
-            for told in event_messages.of_config(config, plan.status):
-                await self._events.emit(config, told)
+            for message in event_messages.of_config(config, plan.status):
+                await self._events.emit(config, message)
 
     async def _users(self, matters: Object) -> tuple[Key, ...]:
         """Return all instances, if a value that matters to them has changed."""
-        if matters == self._told:
+        if matters == self._reconciled_with:
             return ()
-        found = [item for scope in self._scopes for item in await self._client.metadata(INSTANCES, scope)]
-        self._told = matters
-        oldest_first = sorted(found, key=lambda item: str(item["metadata"]["creationTimestamp"]))
+        instances = [item for scope in self._scopes for item in await self._client.metadata(INSTANCES, scope)]
+        self._reconciled_with = matters
+        oldest_first = sorted(instances, key=lambda item: str(item["metadata"]["creationTimestamp"]))
         return tuple(Key("instance", item["metadata"]["namespace"], item["metadata"]["name"]) for item in oldest_first)

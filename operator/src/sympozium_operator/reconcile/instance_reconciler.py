@@ -47,14 +47,14 @@ class InstanceReconciler:
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self.skills.forget(key.namespace, key.name)
             return DONE  # Kubernetes deletes what it owns
-        seen = await self._gather(SympoziumInstance.model_validate(raw))
-        seen = replace(seen, route=await self._route(seen))
-        plan = policy.decide(seen)
-        await self._act(seen, plan)
-        await self._report(seen.instance, plan)
+        facts = await self._gather(SympoziumInstance.model_validate(raw))
+        facts = replace(facts, route=await self._route(facts))
+        plan = policy.decide(facts)
+        await self._act(facts, plan)
+        await self._report(facts.instance, plan)
         server = Key("run", key.namespace, names.web_endpoint_run(key.name))
-        also = [server] if plan.server_wanted or seen.server else []
-        if seen.pool or seen.instance.status.warm_pool:
+        also = [server] if plan.server_wanted or facts.server else []
+        if facts.pool or facts.instance.status.warm_pool:
             also.append(Key("pool", key.namespace, key.name))
         return Result(requeue_after=plan.requeue_after, enqueue=(*also, *self.next_runs((key.namespace, key.name))))
 
@@ -75,24 +75,24 @@ class InstanceReconciler:
             instance=instance,
             secret=secret,
             pack=pack,
-            own_keys=keys,
+            auth_secret=keys,
             server=AgentRun.model_validate(server) if server else None,
             sources=sources,
             pool=self.pools.status(instance, secret),
         )
 
-    async def _route(self, seen: policy.InstanceInput) -> route_policy.RouteState:
-        if not effective.web_endpoint_is_on(seen.instance):
+    async def _route(self, facts: policy.InstanceInput) -> route_policy.RouteState:
+        if not effective.web_endpoint_is_on(facts.instance):
             return route_policy.NO_ROUTE  # an existing route goes with the server run
-        return await self.routes.reconcile(seen.instance, seen.server)
+        return await self.routes.reconcile(facts.instance, facts.server)
 
-    async def _act(self, seen: policy.InstanceInput, plan: policy.InstancePlan) -> None:
-        instance, server = seen.instance, seen.server
+    async def _act(self, facts: policy.InstanceInput, plan: policy.InstancePlan) -> None:
+        instance, server = facts.instance, facts.server
         desired = [agent_service_account(instance)]
         if plan.server_wanted and not (server and server.ended):
             desired.append(server_run(instance))
         await converge(self.client, desired)
-        await self.policies.of_agents(instance)
+        await self.policies.converge_agents(instance)
         if plan.skills is not None:
             await self.skills.keep(instance, plan.skills)
         if server is not None and server.ended and policy.owns(instance, server):
@@ -102,8 +102,8 @@ class InstanceReconciler:
         before = instance.status.model_dump(by_alias=True, exclude_none=True)
         if patch := merge_patch(before, plan.status):
             await self.client.patch(INSTANCES, *instance.key, {"status": patch}, subresource="status")
-            for told in event_messages.of_instance(instance, plan.status):
-                await self.events.emit(instance, told)
+            for message in event_messages.of_instance(instance, plan.status):
+                await self.events.emit(instance, message)
 
 
 async def _nothing() -> None:

@@ -20,7 +20,7 @@ class NetworkPolicies:
     egress: network_policy.Egress | None
     """Addresses that agents may reach; None: the installation wants no policies."""
 
-    async def of_agents(self, instance: SympoziumInstance) -> None:
+    async def converge_agents(self, instance: SympoziumInstance) -> None:
         """Converge the policies of an instance's agents."""
         if self.egress is None:
             for name in names.agent_policies(instance.metadata.name):
@@ -29,7 +29,7 @@ class NetworkPolicies:
         services = await self._services(instance)
         await converge(self.client, network_policy.agent_policies(instance, self.egress, services))
 
-    async def of_server(self, run: AgentRun, deployment: Object) -> None:
+    async def converge_server(self, run: AgentRun, deployment: Object) -> None:
         """Converge the policy of a web-proxy, made from its desired Deployment."""
         if self.egress is None:
             await remove(self.client, NETWORK_POLICIES, run, names.server(run.metadata.name))
@@ -38,11 +38,13 @@ class NetworkPolicies:
 
     async def _services(self, instance: SympoziumInstance) -> network_policy.Services:
         """Return the Services behind the instance's addresses."""
-        places = {
-            a: place for a in network_policy.addresses(instance) if (place := a.service(instance.metadata.namespace))
+        names_of_services = {
+            a: name for a in network_policy.addresses(instance) if (name := a.service(instance.metadata.namespace))
         }
-        found = await asyncio.gather(*(self._service(*place) for place in places.values()))
-        return {address: service for address, (there, service) in zip(places, found, strict=True) if there}
+        services = await asyncio.gather(*(self._service(*name) for name in names_of_services.values()))
+        return {
+            address: service for address, (exists, service) in zip(names_of_services, services, strict=True) if exists
+        }
 
     async def _service(self, namespace: str, name: str) -> tuple[bool, Object | None]:
         """Return whether such a Service exists, or may exist; and the Service, if the operator may read it."""

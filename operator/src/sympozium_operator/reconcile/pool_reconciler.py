@@ -45,30 +45,32 @@ class PoolReconciler:
     _demands: dict[tuple[str, str], PoolSizer] = field(default_factory=lambda: defaultdict(PoolSizer))
     _claimed: dict[tuple[str, str], str] = field(default_factory=dict)
     """Jobs, by namespace and name, that open runs claim, and the names of those runs."""
-    _made: dict[tuple[str, str], float] = field(default_factory=dict)
+    _created_at: dict[tuple[str, str], float] = field(default_factory=dict)
     """Times at which Jobs were made whose pods are not ready yet."""
     _idle: dict[tuple[str, str], int] = field(default_factory=dict)
-    _looked_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    _reconciled_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _differs_since: dict[tuple[str, str], float] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> Result:
         """Reconcile an instance's pool."""
-        place = (key.namespace, key.name)
-        if (early := self._looked_at.get(place, float("-inf")) + RECONCILE_INTERVAL - self.clock.monotonic()) > 0:
+        pool_key = (key.namespace, key.name)
+        if (
+            early := self._reconciled_at.get(pool_key, float("-inf")) + RECONCILE_INTERVAL - self.clock.monotonic()
+        ) > 0:
             return Result(requeue_after=early)
-        self._looked_at[place] = self.clock.monotonic()
-        raw = await self.client.find(INSTANCES, *place)
+        self._reconciled_at[pool_key] = self.clock.monotonic()
+        raw = await self.client.find(INSTANCES, *pool_key)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
-            self._forget(place)
+            self._forget(pool_key)
             return DONE  # Kubernetes deletes what it owns
         instance = SympoziumInstance.model_validate(raw)
         jobs = await self.client.list(JOBS, key.namespace, labelSelector=policy.idle_selector(key.name))
         pool, wanted = effective.warm_pool(instance), instance.status.warm_pool
         if pool is None and not jobs:
-            self._forget(place)
+            self._forget(pool_key)
             return DONE
-        demand, now = self._demands[place], self.clock.monotonic()
-        seen = policy.PoolInput(
+        demand, now = self._demands[pool_key], self.clock.monotonic()
+        facts = policy.PoolInput(
             now=self.clock.now(),
             jobs=tuple(jobs),
             claimed=frozenset(name for namespace, name in self._claimed if namespace == key.namespace),
@@ -76,13 +78,13 @@ class PoolReconciler:
             target=demand.target(pool, now) if pool and wanted else 0,
             starting=self.launch_rate.starting,
         )
-        plan = policy.decide(seen)
-        self._measure(place, jobs, demand)
-        looked_at = [await self._clean_up(job, demand) for job in plan.ended]
+        plan = policy.decide(facts)
+        self._measure(pool_key, jobs, demand)
+        claimants = [await self._clean_up(job, demand) for job in plan.ended]
         for job in plan.unstarted:
-            await self._give_up(job, demand)
-        waits = await self._refill(instance, pool, plan.missing, demand) if pool and wanted else None
-        return self._shown(place, instance, plan.idle, waits, enqueue=tuple(filter(None, looked_at)))
+            await self._inspect(job, demand)
+        delay = await self._refill(instance, pool, plan.missing, demand) if pool and wanted else None
+        return self._shown(pool_key, instance, plan.idle, delay, enqueue=tuple(filter(None, claimants)))
 
     def status(self, instance: SympoziumInstance, secret: Object | None) -> Object | None:
         """Return the instance's ``status.warmPool``; None if it has none. It is written before any pod is made."""
@@ -102,26 +104,26 @@ class PoolReconciler:
 
     def claim(self, run: AgentRun) -> bool:
         """Record the Job that a run claims, until it is gone; return whether the claim is new."""
-        place = (run.metadata.namespace, run.job_name)
-        known = place in self._claimed
-        self._claimed[place] = run.metadata.name
+        pool_key = (run.metadata.namespace, run.job_name)
+        known = pool_key in self._claimed
+        self._claimed[pool_key] = run.metadata.name
         return not known
 
     def release(self, namespace: str, run: str) -> None:
         """Forget the claim of a run: its Job is gone or its own, or it starts cold."""
-        for place in [place for place, by in self._claimed.items() if place[0] == namespace and by == run]:
-            del self._claimed[place]
+        for pool_key in [pool_key for pool_key, by in self._claimed.items() if pool_key[0] == namespace and by == run]:
+            del self._claimed[pool_key]
 
-    def _forget(self, place: tuple[str, str]) -> None:
-        for known in (self._demands, self._idle, self._looked_at, self._differs_since):
-            known.pop(place, None)
+    def _forget(self, pool_key: tuple[str, str]) -> None:
+        for known in (self._demands, self._idle, self._reconciled_at, self._differs_since):
+            known.pop(pool_key, None)
         self._count()
 
-    def _measure(self, place: tuple[str, str], jobs: list[Object], demand: PoolSizer) -> None:
+    def _measure(self, pool_key: tuple[str, str], jobs: list[Object], demand: PoolSizer) -> None:
         """Measure the refill of pods that became ready since the last reconcile."""
-        now, there = self.clock.monotonic(), {(place[0], job["metadata"]["name"]): job for job in jobs}
-        for made in [made for made in self._made if made in there and policy.is_ready(there[made])]:
-            took = now - self._made.pop(made)
+        now, existing = self.clock.monotonic(), {(pool_key[0], job["metadata"]["name"]): job for job in jobs}
+        for made in [made for made in self._created_at if made in existing and policy.is_ready(existing[made])]:
+            took = now - self._created_at.pop(made)
             demand.refilled(took)
             self.metrics.refill.observe(took)
 
@@ -136,21 +138,21 @@ class PoolReconciler:
         await self._delete(job)
         return None
 
-    async def _give_up(self, job: Object, demand: PoolSizer) -> None:
+    async def _inspect(self, job: Object, demand: PoolSizer) -> None:
         """Delete a Job whose pod finds no room or does not start: it cannot have got a run."""
         namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
-        found = await self.client.list(PODS, namespace, labelSelector=f"batch.kubernetes.io/job-name={name}")
-        pod = pod_policy.job_pod(found, job)
+        pods = await self.client.list(PODS, namespace, labelSelector=f"batch.kubernetes.io/job-name={name}")
+        pod = pod_policy.job_pod(pods, job)
         if pod is not None and pod_policy.started_at(pod) is not None:
             return
-        too_old = self.clock.monotonic() - self._made.get((namespace, name), float("-inf")) >= self.start_timeout
+        too_old = self.clock.monotonic() - self._created_at.get((namespace, name), float("-inf")) >= self.start_timeout
         if too_old or (pod is not None and pod_policy.is_unschedulable(pod)):
             demand.failed(self.clock.monotonic())
             await self._delete(job)
 
     async def _delete(self, job: Object) -> None:
         metadata = job["metadata"]
-        self._made.pop((metadata["namespace"], metadata["name"]), None)
+        self._created_at.pop((metadata["namespace"], metadata["name"]), None)
         await delete(self.client, JOBS, job)
 
     async def _refill(
@@ -160,18 +162,18 @@ class PoolReconciler:
         if not missing:
             return None
         made_from = _made_from(pool, await self._secret(instance))
-        told = instance.status.warm_pool
-        if told is None or told.generation != desired_job.generation(instance, self.agent, made_from):
+        shown = instance.status.warm_pool
+        if shown is None or shown.generation != desired_job.generation(instance, self.agent, made_from):
             return None  # a web-proxy would dismiss its pods at once; the instance's next reconcile writes the new generation
         for _ in range(missing):
             now = self.clock.monotonic()
             if self.is_full():
                 return FIRST_REFILL
-            if waits := max(demand.not_before - now, 0) or self.launch_rate.take(now):
-                return waits
+            if delay := max(demand.not_before - now, 0) or self.launch_rate.take(now):
+                return delay
             body = desired_job.build_idle(instance, self.agent, made_from, self.token())
             await self.client.create(JOBS, instance.metadata.namespace, body)
-            self._made[instance.metadata.namespace, body["metadata"]["name"]] = now
+            self._created_at[instance.metadata.namespace, body["metadata"]["name"]] = now
         return None
 
     async def _secret(self, instance: SympoziumInstance) -> Object | None:
@@ -180,25 +182,25 @@ class PoolReconciler:
 
     def _shown(
         self,
-        place: tuple[str, str],
+        pool_key: tuple[str, str],
         instance: SympoziumInstance,
         idle: int,
-        waits: float | None,
+        delay: float | None,
         *,
         enqueue: tuple[Key, ...],
     ) -> Result:
         """Return the result: the instance shows the number of idle pods once it has differed for long enough."""
-        self._idle[place] = idle
+        self._idle[pool_key] = idle
         self._count()
-        told = instance.status.warm_pool
-        if told is None or told.idle == idle:
-            self._differs_since.pop(place, None)
-            return Result(requeue_after=waits, enqueue=enqueue)
-        left = self._differs_since.setdefault(place, self.clock.monotonic()) + SHOW_AFTER - self.clock.monotonic()
+        shown = instance.status.warm_pool
+        if shown is None or shown.idle == idle:
+            self._differs_since.pop(pool_key, None)
+            return Result(requeue_after=delay, enqueue=enqueue)
+        left = self._differs_since.setdefault(pool_key, self.clock.monotonic()) + SHOW_AFTER - self.clock.monotonic()
         if left > 0:
-            return Result(requeue_after=min(left, waits or left), enqueue=enqueue)
-        del self._differs_since[place]
-        return Result(requeue_after=waits, enqueue=(*enqueue, Key("instance", *place)))
+            return Result(requeue_after=min(left, delay or left), enqueue=enqueue)
+        del self._differs_since[pool_key]
+        return Result(requeue_after=delay, enqueue=(*enqueue, Key("instance", *pool_key)))
 
     def _count(self) -> None:
         self.metrics.idle.set(sum(self._idle.values()))

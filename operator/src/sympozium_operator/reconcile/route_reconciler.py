@@ -29,18 +29,18 @@ class RouteReconciler:
 
     async def reconcile(self, instance: SympoziumInstance, server: AgentRun | None) -> policy.RouteState:
         """Reconcile the route of an instance whose web endpoint is enabled."""
-        seen = await self._gather(instance, server)
-        target = policy.decide(seen)
-        if isinstance(target, desired.RouteTarget) and seen.server and seen.config:
+        facts = await self._gather(instance, server)
+        target = policy.decide(facts)
+        if isinstance(target, desired.RouteTarget) and facts.server and facts.config:
             try:
-                return await self._make(seen, seen.server, seen.config, target)
+                return await self._make(facts, facts.server, facts.config, target)
             except ApiError as error:
                 if (
                     error.not_found
                 ):  # the kind is missing: the Gateway API was removed, and the status does not show it yet
-                    return policy.RouteState(policy.gateway_not_ready(seen.config))
+                    return policy.RouteState(policy.gateway_not_ready(facts.config))
                 raise
-        await self._remove(seen)
+        await self._remove(facts)
         return policy.RouteState(target if isinstance(target, ConditionUpdate) else None)
 
     async def _gather(self, instance: SympoziumInstance, server: AgentRun | None) -> policy.RouteInput:
@@ -58,10 +58,10 @@ class RouteReconciler:
         )
 
     async def _make(
-        self, seen: policy.RouteInput, server: AgentRun, config: SympoziumConfig, target: desired.RouteTarget
+        self, facts: policy.RouteInput, server: AgentRun, config: SympoziumConfig, target: desired.RouteTarget
     ) -> policy.RouteState:
         body = desired.build(server, target)
-        if policy.claimed(seen.live, target):
+        if policy.claimed(facts.live, target):
             [live] = await converge(self.client, [body])
             return policy.state(target, live, config)
         async with self.claims:
@@ -70,16 +70,16 @@ class RouteReconciler:
             if other is None:
                 [live] = await converge(self.client, [body])
                 return policy.state(target, live, config)
-        await self._remove(seen)
+        await self._remove(facts)
         return policy.taken(target, other)
 
     async def _routes(self) -> list[Object]:
         return [body for scope in self.scopes for body in await self.client.list(HTTP_ROUTES, scope)]
 
-    async def _remove(self, seen: policy.RouteInput) -> None:
+    async def _remove(self, facts: policy.RouteInput) -> None:
         """Delete the route if the server run owns it."""
-        if seen.live is not None and seen.server is not None:
-            await remove_found(self.client, HTTP_ROUTES, seen.server, seen.live)
+        if facts.live is not None and facts.server is not None:
+            await remove_found(self.client, HTTP_ROUTES, facts.server, facts.live)
 
 
 def _endpoint(instance: SympoziumInstance) -> EffectiveWebEndpoint | None:

@@ -46,15 +46,15 @@ class RunReconciler:
         """Reconcile a run that was just read."""
         claims = self._announce(run)
         was_full = self.fair_queue.cluster_full
-        seen = await self._gather(run)
-        decision = policy.decide(seen)
+        facts = await self._gather(run)
+        decision = policy.decide(facts)
         result = None
         try:
-            result = await self._act(seen, decision)
+            result = await self._act(facts, decision)
         finally:  # a Job that was found is known, whatever became of acting
-            self._record(seen, decision, result)
+            self._record(facts, decision, result)
         if run.ended:
-            result = await self._release(seen, result)
+            result = await self._release(facts, result)
         if run.claimed_pod is None or (run.ended and result.requeue_after is None):
             self.pools.release(*run.key)
         if was_full and not self.fair_queue.cluster_full:
@@ -90,17 +90,17 @@ class RunReconciler:
             now=now,
         )
 
-    def _record(self, seen: policy.RunInput, decision: policy.Decision, result: Result | None) -> None:
+    def _record(self, facts: policy.RunInput, decision: policy.Decision, result: Result | None) -> None:
         """Tell the fair queue what was found, and what was done: ``result`` is None if acting failed."""
-        run, key = seen.run, run_key(seen.run)
+        run, key = facts.run, run_key(facts.run)
         if run.ended:
             return
-        if seen.instance is not None:
-            self.fair_queue.set_limit(_instance(run), seen.instance.spec.max_concurrent_runs)
-        if seen.job is not None:
-            self.fair_queue.bind_job(key, seen.job["metadata"]["name"])
-        if seen.pods is not None:
-            self.fair_queue.set_waiting_for_capacity(key, waits=policy.waits_for_capacity(seen))
+        if facts.instance is not None:
+            self.fair_queue.set_limit(_instance(run), facts.instance.spec.max_concurrent_runs)
+        if facts.job is not None:
+            self.fair_queue.bind_job(key, facts.job["metadata"]["name"])
+        if facts.pods is not None:
+            self.fair_queue.set_waiting_for_capacity(key, waits=policy.waits_for_capacity(facts))
         match decision:
             case policy.Start() if result not in (None, READ_AGAIN):
                 self.fair_queue.bind_job(key, run.job_name)
@@ -108,15 +108,15 @@ class RunReconciler:
                 self.pools.started_cold()
             case policy.Offer():
                 self.fair_queue.mark_offered(key)
-            case policy.Queue() if seen.slot.position is not None:
-                self.fair_queue.mark_shown(key, seen.now.timestamp())
+            case policy.Queue() if facts.slot.position is not None:
+                self.fair_queue.mark_shown(key, facts.now.timestamp())
 
-    async def _release(self, seen: policy.RunInput, result: Result) -> Result:
+    async def _release(self, facts: policy.RunInput, result: Result) -> Result:
         """Release an ended run's slot; on the first call, record metrics and emit its Event."""
-        run = seen.run
+        run = facts.run
         if not self.fair_queue.release(run_key(run)):
             return result
-        self.metrics.ended(run, seen.job)
+        self.metrics.ended(run, facts.job)
         error = run.status.error
         log.info("run ended", **logs.run_fields(run), phase=run.status.phase, error=error.type if error else None)
         if message := event_messages.of_run(run):
@@ -150,19 +150,19 @@ class RunReconciler:
         failure = secret_failure(model.secret, model.provider, secret)
         return failure.message if failure else None
 
-    async def _gather_pods(self, seen: policy.RunInput, job: Object) -> policy.RunInput:
-        if not policy.should_inspect_pods(seen.run, job, seen.now):
-            return seen
-        namespace = seen.run.metadata.namespace
+    async def _gather_pods(self, facts: policy.RunInput, job: Object) -> policy.RunInput:
+        if not policy.should_inspect_pods(facts.run, job, facts.now):
+            return facts
+        namespace = facts.run.metadata.namespace
         selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
         pods = tuple(await self.client.list(PODS, namespace, labelSelector=selector))
         pod = pod_status.job_pod(pods, job)
-        seen = replace(seen, pods=pods)
-        if policy.waits_for_capacity(seen):
-            seen = replace(seen, nodes=await self._nodes())
-        if policy.should_read_warnings(pod, job, seen.now, seen.limits):
-            seen = replace(seen, warning=await self._warning(pod or job, namespace))
-        return seen
+        facts = replace(facts, pods=pods)
+        if policy.waits_for_capacity(facts):
+            facts = replace(facts, nodes=await self._nodes())
+        if policy.should_read_warnings(pod, job, facts.now, facts.limits):
+            facts = replace(facts, warning=await self._warning(pod or job, namespace))
+        return facts
 
     async def _nodes(self) -> tuple[Object, ...]:
         """Return all nodes; none if the operator may not list them: then nothing shows that a pod never fits (decision 0017)."""
@@ -173,31 +173,31 @@ class RunReconciler:
                 return ()
             raise
 
-    async def _warning(self, about: Object, namespace: str) -> str | None:
-        selector = f"involvedObject.uid={about['metadata']['uid']},type=Warning"
+    async def _warning(self, subject: Object, namespace: str) -> str | None:
+        selector = f"involvedObject.uid={subject['metadata']['uid']},type=Warning"
         events = await self.client.list(EVENTS, namespace, fieldSelector=selector)
         latest = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), default=None)
         return None if latest is None else f"{latest.get('reason', '')}: {latest.get('message', '')}"
 
     # Act.
 
-    async def _act(self, seen: policy.RunInput, decision: policy.Decision) -> Result:  # noqa: PLR0911 - one line per decision
+    async def _act(self, facts: policy.RunInput, decision: policy.Decision) -> Result:  # noqa: PLR0911 - one line per decision
         match decision:
             case policy.Start():
-                return await self._start(seen.run, decision)
+                return await self._start(facts.run, decision)
             case policy.Queue() | policy.Report():
                 if decision.status:
-                    await self._write(seen.run, decision.status)
+                    await self._write(facts.run, decision.status)
                 return Result(requeue_after=decision.requeue_after)
             case policy.End():
-                return await self._end(seen, decision)
+                return await self._end(facts, decision)
             case policy.DeleteJob():
-                await delete(self.client, JOBS, _job(seen))
+                await delete(self.client, JOBS, _job(facts))
                 return Result()
             case policy.Adopt():
-                return await self._adopt(seen, decision)
+                return await self._adopt(facts, decision)
             case policy.Restart():
-                return await self._restart(seen)
+                return await self._restart(facts)
             case policy.Wait() | policy.Offer():
                 return Result(requeue_after=decision.requeue_after)
 
@@ -214,36 +214,36 @@ class RunReconciler:
             return READ_AGAIN  # the previous leader made it: the next reconcile checks its owner
         return Result(requeue_after=policy.INSPECT_AFTER)
 
-    async def _adopt(self, seen: policy.RunInput, decision: policy.Adopt) -> Result:
+    async def _adopt(self, facts: policy.RunInput, decision: policy.Adopt) -> Result:
         """Make the claimed pod's Job the run's own: owned by the run, and found by its label."""
-        metadata = _job(seen)["metadata"]
-        patch = agent_job.adoption(seen.run, deadline=decision.deadline)
+        metadata = _job(facts)["metadata"]
+        patch = agent_job.adoption(facts.run, deadline=decision.deadline)
         patch["metadata"]["uid"] = metadata["uid"]
         await self.client.patch(JOBS, metadata["namespace"], metadata["name"], patch)
         return READ_AGAIN
 
-    async def _restart(self, seen: policy.RunInput) -> Result:
+    async def _restart(self, facts: policy.RunInput) -> Result:
         """Delete the Job of the claimed pod unless the run has ended meanwhile; the next reconcile makes a Job for the run."""
-        if await self._write(seen.run, {"start": "cold"}):
-            await delete(self.client, JOBS, _job(seen))
+        if await self._write(facts.run, {"start": "cold"}):
+            await delete(self.client, JOBS, _job(facts))
         return READ_AGAIN
 
-    async def _end(self, seen: policy.RunInput, decision: policy.End) -> Result:
-        run, pod = seen.run, decision.pod
+    async def _end(self, facts: policy.RunInput, decision: policy.End) -> Result:
+        run, pod = facts.run, decision.pod
         if await self._has_ended(run):
             return READ_AGAIN
-        job_name = seen.job["metadata"]["name"] if seen.job else run.status.job_name
+        job_name = facts.job["metadata"]["name"] if facts.job else run.status.job_name
         status = terminal_status.status_of(
             decision.record,
             job_name=job_name,
             pod_name=pod["metadata"]["name"] if pod else run.status.pod_name,
             started_at=run.status.started_at or (pod_status.started_at(pod) if pod else None),
             now=self.clock.now(),
-            start=run.status.start or (run.start_kind if seen.job or run.claimed_pod else None),
+            start=run.status.start or (run.start_kind if facts.job or run.claimed_pod else None),
         )
         await self._write(run, status)
-        if decision.delete_job and seen.job is not None:
-            await delete(self.client, JOBS, seen.job)
+        if decision.delete_job and facts.job is not None:
+            await delete(self.client, JOBS, facts.job)
         return Result(
             requeue_after=0.5
         )  # should the event be missed, the next reconcile releases the slot and cleans up
@@ -278,7 +278,7 @@ def _instance(run: AgentRun) -> tuple[str, str]:
     return run.metadata.namespace, run.spec.agent_ref
 
 
-def _job(seen: policy.RunInput) -> Object:
-    if seen.job is None:
+def _job(facts: policy.RunInput) -> Object:
+    if facts.job is None:
         raise RetryLater("the decision is about a Job that was not found")
-    return seen.job
+    return facts.job

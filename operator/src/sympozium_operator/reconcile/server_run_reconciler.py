@@ -42,8 +42,8 @@ class ServerRunReconciler:
         """Reconcile a server run that was just read."""
         if run.ended or run.metadata.deletion_timestamp:
             return DONE
-        seen = await self._gather(run)
-        decision = policy.decide(seen)
+        facts = await self._gather(run)
+        decision = policy.decide(facts)
         if decision is None:
             return DONE
         if isinstance(decision, policy.Drain):
@@ -51,7 +51,7 @@ class ServerRunReconciler:
         if isinstance(decision, ConditionUpdate):
             deployment = await self.client.find(DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name))
             return await self._report(run, decision, deployment)
-        deployment = await self._make(run, decision, seen.own_keys)
+        deployment = await self._make(run, decision, facts.auth_secret)
         outcome = await self._report(run, ConditionUpdate("Accepted", ok=True, reason="Accepted"), deployment)
         if policy.settled(deployment) and event_messages.was_unsettled(run):
             await self.events.emit(decision.instance, event_messages.settled(deployment))
@@ -67,14 +67,14 @@ class ServerRunReconciler:
         )
         return policy.ServerInput(run, instance, pack, keys)
 
-    async def _make(self, run: AgentRun, plan: policy.ServerPlan, own_keys: Object | None) -> Object:
+    async def _make(self, run: AgentRun, plan: policy.ServerPlan, auth_secret: Object | None) -> Object:
         """Converge all children; return the live Deployment."""
         name = names.server(run.metadata.name)
         before = await self.client.find(DEPLOYMENTS, run.metadata.namespace, name)
-        keys = own_keys or await self.keys.generated(run, plan.instance)
+        keys = auth_secret or await self.keys.generated(run, plan.instance)
         version: str = keys["metadata"]["resourceVersion"]
         if before is not None and policy.has_older_keys(before, version):
-            await self._hurry_keys(run, version)
+            await self._notify_pods_of_keys(run, version)
         self.keys.remember(run, keys)
         account, *_ = await converge(self.client, rbac.server_access(run))
         children = desired_server.build(
@@ -94,7 +94,7 @@ class ServerRunReconciler:
         for kind in scaling.KINDS:
             if kind.kind not in [body["kind"] for body in scaled]:
                 await remove(self.client, kind, run, name)
-        await self.policies.of_server(run, children[0])
+        await self.policies.converge_server(run, children[0])
         return next(body for body in live if body["kind"] == DEPLOYMENTS.kind)
 
     async def _drain(self, run: AgentRun) -> Result:
@@ -108,12 +108,12 @@ class ServerRunReconciler:
         await self.client.delete(RUNS, *run.key, uid=run.metadata.uid)
         return DONE
 
-    async def _hurry_keys(self, run: AgentRun, version: str) -> None:
+    async def _notify_pods_of_keys(self, run: AgentRun, version: str) -> None:
         """Let pods see changed keys at once: a kubelet refreshes a mounted Secret every 60 to 90 s, and whenever the pod itself changes."""
-        note = {"metadata": {"annotations": {names.ANNOTATION_KEYS_VERSION: version}}}
+        patch = {"metadata": {"annotations": {names.ANNOTATION_KEYS_VERSION: version}}}
         for pod in await self._pods(run):
             try:
-                await self.client.patch(PODS, run.metadata.namespace, pod["metadata"]["name"], note)
+                await self.client.patch(PODS, run.metadata.namespace, pod["metadata"]["name"], patch)
             except ApiError as error:
                 if not error.not_found:
                     raise

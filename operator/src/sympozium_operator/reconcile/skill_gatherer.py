@@ -29,8 +29,8 @@ class SkillGatherer:
         """Return the objects that an instance's skills name, by the field."""
         self.forget(*instance.key)
         refs = effective.skill_refs(instance)
-        found = await asyncio.gather(*(self._source(instance, ref) for ref in refs.values()))
-        return dict(zip(refs, found, strict=True))
+        sources = await asyncio.gather(*(self._source(instance, ref) for ref in refs.values()))
+        return dict(zip(refs, sources, strict=True))
 
     async def keep(self, instance: SympoziumInstance, installed: list[InstalledSkill]) -> None:
         """Write the skills into the instance's ConfigMap. An empty one shows that the named skills were read."""
@@ -45,26 +45,26 @@ class SkillGatherer:
 
     async def changed(self) -> list[Key]:
         """Return the instances that name a ConfigMap that has changed, each once: their next reconcile reads it."""
-        found = []
+        keys = []
         for instance, versions in list(self._seen.items()):
             for name, version in versions.items():
                 if version != await self._version(instance[0], name):
                     self.forget(*instance)
-                    found.append(Key("instance", *instance))
+                    keys.append(Key("instance", *instance))
                     break
-        return found
+        return keys
 
     async def _source(self, instance: SympoziumInstance, ref: SkillRef) -> Source:
         namespace = instance.metadata.namespace
         if ref.skill_pack_ref:
             return await skill_pack(self.client, namespace, self.namespace, ref.skill_pack_ref)
         name = ref.config_map_ref or ""
-        found = await self.client.find(CONFIG_MAPS, namespace, name)
-        version = found["metadata"]["resourceVersion"] if found else None
+        config_map = await self.client.find(CONFIG_MAPS, namespace, name)
+        version = config_map["metadata"]["resourceVersion"] if config_map else None
         self._seen.setdefault(instance.key, {})[name] = version
-        return found
+        return config_map
 
     async def _version(self, namespace: str, name: str) -> str | None:
         """Return the resource version without the content, which may be a megabyte."""
-        found = await self.client.metadata(CONFIG_MAPS, namespace, fieldSelector=f"metadata.name={name}")
-        return found[0]["metadata"]["resourceVersion"] if found else None
+        config_maps = await self.client.metadata(CONFIG_MAPS, namespace, fieldSelector=f"metadata.name={name}")
+        return config_maps[0]["metadata"]["resourceVersion"] if config_maps else None

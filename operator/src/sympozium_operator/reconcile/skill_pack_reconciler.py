@@ -7,8 +7,8 @@ from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.resources import INSTANCES, SKILL_PACKS
 from sympozium_api.skillpack import SkillPack
 from sympozium_operator.policy.conditions import merge_patch
-from sympozium_operator.policy.instance_plan import pack_finding
-from sympozium_operator.policy.skill_resolution import pack_trouble
+from sympozium_operator.policy.instance_plan import web_endpoint_pack_failure
+from sympozium_operator.policy.skill_resolution import pack_failure
 from sympozium_operator.result import Key, Result
 
 
@@ -29,13 +29,13 @@ class SkillPackReconciler:
         return Result(enqueue=await self._users(key))
 
     async def _report(self, pack: SkillPack) -> None:
-        trouble = pack_finding(pack) if pack.metadata.name == WEB_ENDPOINT_SKILL else pack_trouble(pack)
-        status = {"phase": "Error" if trouble else "Ready", "skillCount": len(pack.spec.skills)}
+        failure = web_endpoint_pack_failure(pack) if pack.metadata.name == WEB_ENDPOINT_SKILL else pack_failure(pack)
+        status = {"phase": "Error" if failure else "Ready", "skillCount": len(pack.spec.skills)}
         before = pack.status.model_dump(by_alias=True, exclude_none=True)
         if patch := merge_patch(before, before | status):
             await self.client.patch(SKILL_PACKS, *pack.key, {"status": patch}, subresource="status")
 
     async def _users(self, key: Key) -> tuple[Key, ...]:
         scopes = self.scopes if key.namespace == self.namespace else (key.namespace,)
-        found = [item for scope in scopes for item in await self.client.metadata(INSTANCES, scope)]
-        return tuple(Key("instance", item["metadata"]["namespace"], item["metadata"]["name"]) for item in found)
+        instances = [item for scope in scopes for item in await self.client.metadata(INSTANCES, scope)]
+        return tuple(Key("instance", item["metadata"]["namespace"], item["metadata"]["name"]) for item in instances)

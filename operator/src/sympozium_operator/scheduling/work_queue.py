@@ -181,9 +181,9 @@ class WorkQueue:
             failed = False
         except (ApiUnavailable, ApiError, RetryLater, TimeoutError) as error:
             failed = not getattr(error, "namespace_terminating", False)  # Kubernetes deletes everything there by itself
-            log.warning("reconcile failed", **key.about, error=str(error), again=failed)
+            log.warning("reconcile failed", **key.log_fields, error=str(error), again=failed)
         except Exception:
-            log.exception("reconcile failed", **key.about, again=True)
+            log.exception("reconcile failed", **key.log_fields, again=True)
         finally:
             self.schedule.finish(key, self._loop.time(), failed=failed, after=result.requeue_after)
         self.add(*result.enqueue)

@@ -36,10 +36,10 @@ async def keys(
     known: dict[tuple[str, str], Key] = {}
     async for event in watch(client, kind, namespace, **selectors):
         if isinstance(event, Snapshot):
-            there = {_address(item): find(item) for item in event.items}
-            for key in dict.fromkeys([*known.values(), *there.values()]):
+            current = {_address(item): find(item) for item in event.items}
+            for key in dict.fromkeys([*known.values(), *current.values()]):
                 yield key
-            known = there
+            known = current
         else:
             address, key = _address(event.object), find(event.object)
             if event.deleted:
@@ -49,8 +49,8 @@ async def keys(
             yield key
 
 
-async def _feed(add: Callable[..., None], found: AsyncIterator[Key]) -> None:
-    async for key in found:
+async def _feed(add: Callable[..., None], keys: AsyncIterator[Key]) -> None:
+    async for key in keys:
         add(key)
 
 

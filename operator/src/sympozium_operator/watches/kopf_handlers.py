@@ -43,9 +43,9 @@ _LONGEST_BACKOFF = 20.0
 
 def registry(add: Add) -> kopf.OperatorRegistry:
     """Return all handlers; each calls ``add`` with the keys that an event concerns."""
-    found = kopf.OperatorRegistry()
-    kopf.on.login(registry=found)(kopf.login_with_service_account)
-    kopf.on.login(registry=found)(kopf.login_with_kubeconfig)
+    handlers = kopf.OperatorRegistry()
+    kopf.on.login(registry=handlers)(kopf.login_with_service_account)
+    kopf.on.login(registry=handlers)(kopf.login_with_kubeconfig)
 
     async def instance(namespace: str, name: str, **_: Any) -> None:
         add(Key("instance", namespace, name))
@@ -69,29 +69,29 @@ def registry(add: Add) -> kopf.OperatorRegistry:
         agents = names.instance_of_agents(name)
         add(Key("instance", namespace, agents) if agents else Key("run", namespace, names.run_of_child(name)))
 
-    _on(found, INSTANCES)(instance)
-    _on(found, SKILL_PACKS)(skill_pack)
-    _on(found, RUNS, when=_run_matters)(run)
-    _on(found, JOBS, when=_job_matters)(job)
+    _on(handlers, INSTANCES)(instance)
+    _on(handlers, SKILL_PACKS)(skill_pack)
+    _on(handlers, RUNS, when=_run_matters)(run)
+    _on(handlers, JOBS, when=_job_matters)(job)
     for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS):
-        _on(found, kind)(of_agents_or_server)
+        _on(handlers, kind)(of_agents_or_server)
     for kind in CHILDREN:
-        _on(found, kind)(child)
-    return found
+        _on(handlers, kind)(child)
+    return handlers
 
 
 def settings() -> kopf.OperatorSettings:
     """Return settings that make kopf a watcher: it writes nothing, elects nobody, watches what the handlers need, and never gives up."""
-    found = kopf.OperatorSettings()
-    found.posting.enabled = False
-    found.scanning.disabled = True
-    found.networking.error_backoffs = Backoffs()
-    found.queueing.idle_timeout = 0.05  # of each object's own task, of some 10 kB, after its last event
-    found.watching.field_selectors[RUNS.group, RUNS.version, RUNS.plural] = NOT_ENDED
-    found.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = OF_AGENTS
+    watcher = kopf.OperatorSettings()
+    watcher.posting.enabled = False
+    watcher.scanning.disabled = True
+    watcher.networking.error_backoffs = Backoffs()
+    watcher.queueing.idle_timeout = 0.05  # of each object's own task, of some 10 kB, after its last event
+    watcher.watching.field_selectors[RUNS.group, RUNS.version, RUNS.plural] = NOT_ENDED
+    watcher.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = OF_AGENTS
     for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS, *CHILDREN):
-        found.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
-    return found
+        watcher.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
+    return watcher
 
 
 async def spawn(add: Add, *, identity: str, namespaces: Sequence[str]) -> Coroutine[Any, Any, None]:
@@ -121,8 +121,8 @@ class Backoffs:
             delay = min(delay * 2, _LONGEST_BACKOFF)
 
 
-def _on(found: kopf.OperatorRegistry, kind: ResourceType, **filters: Any) -> Callable[[Any], Any]:
-    return kopf.on.event(kind.group, kind.version, kind.plural, registry=found, **filters)
+def _on(handlers: kopf.OperatorRegistry, kind: ResourceType, **filters: Any) -> Callable[[Any], Any]:
+    return kopf.on.event(kind.group, kind.version, kind.plural, registry=handlers, **filters)
 
 
 def _run_matters(type: str | None, spec: kopf.Spec, status: kopf.Status, **_: Any) -> bool:  # noqa: A002 - kopf's name

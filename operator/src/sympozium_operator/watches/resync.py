@@ -87,24 +87,24 @@ class Resync:
             runs += await self.client.metadata(RUNS, scope, fieldSelector=NOT_ENDED)
             jobs += await self.client.list(JOBS, scope, labelSelector=f"{OURS},{names.LABEL_RUN}")
         runs = [run["metadata"] for run in sorted(runs, key=lambda run: str(run["metadata"]["creationTimestamp"]))]
-        there = {run["uid"]: (run["namespace"], run["name"], run["uid"]) for run in runs}
+        open_runs = {run["uid"]: (run["namespace"], run["name"], run["uid"]) for run in runs}
         key_ids = {run["uid"]: (run.get("annotations") or {}).get(names.ANNOTATION_KEY_ID, "") for run in runs}
         for job in jobs:
-            labels, run = job["metadata"]["labels"], there.get(controller_uid(job) or "")
+            labels, run = job["metadata"]["labels"], open_runs.get(controller_uid(job) or "")
             if run is not None:
                 instance, created = (run[0], labels[names.LABEL_INSTANCE]), job["metadata"]["creationTimestamp"]
                 self.fair_queue.enqueue(run, instance, created, key_id=key_ids[run[2]])
                 self.fair_queue.bind_job(run, job["metadata"]["name"])
             elif job_ended(job):
                 self.queue.add(Key("run", job["metadata"]["namespace"], labels[names.LABEL_RUN]))
-        self.fair_queue.retain(there.values(), before=mark)
+        self.fair_queue.retain(open_runs.values(), before=mark)
         self.queue.add(*(Key("run", run["namespace"], run["name"]) for run in runs))
 
     async def _keys(self, kind: KeyKind, resource: ResourceType) -> list[Key]:
-        found = [
+        metadatas = [
             item["metadata"] for scope in self.settings.scopes for item in await self.client.metadata(resource, scope)
         ]
-        return [Key(kind, metadata["namespace"], metadata["name"]) for metadata in found]
+        return [Key(kind, metadata["namespace"], metadata["name"]) for metadata in metadatas]
 
     async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         while True:
