@@ -94,7 +94,7 @@ def long_lines(page: Path) -> list[str]:
     return [
         line
         for line in prose.splitlines()
-        if len(line) > 120 and not line.startswith(("|", "#", "<!--")) and " " in line.strip(" -")
+        if len(line) > 120 and not line.lstrip().startswith(("|", "#", "<!--")) and " " in line.strip(" -")
     ]
 
 
