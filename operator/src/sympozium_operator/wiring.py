@@ -10,7 +10,7 @@ from sympozium_operator.desired.network_policy import Egress
 from sympozium_operator.desired.web_proxy import TraceExport
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.operator_settings import OperatorSettings
-from sympozium_operator.policy.run_decision import RunLimits
+from sympozium_operator.policy.run_input import RunLimits
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
 from sympozium_operator.reconcile.dispatcher import Dispatcher
@@ -39,67 +39,105 @@ class Operator:
     pruner: RunPruner
 
 
+@dataclass(frozen=True)
+class _Base:
+    """Parts that most reconcilers share."""
+
+    client: Client
+    clock: Clock
+    settings: OperatorSettings
+    metrics: OperatorMetrics
+    events: EventRecorder
+    fair_queue: FairQueue
+    policies: NetworkPolicies
+
+
 def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operator:
     """Return an operator that knows nothing of the cluster yet."""
-    fair_queue, metrics, events = FairQueue(), OperatorMetrics(), EventRecorder(client, clock)
-    api_keys, skills = ApiKeySecrets(client, events), SkillGatherer(client, settings.namespace)
-    policies = NetworkPolicies(client, _egress(settings))
-    agent = _agent_pod(settings)
-    pools = PoolReconciler(
+    base = _Base(
         client=client,
         clock=clock,
-        metrics=metrics,
-        agent=agent,
-        launch_rate=LaunchRate(settings.refill_rate),
-        is_full=lambda: fair_queue.cluster_full,
-        start_timeout=settings.start_timeout,
+        settings=settings,
+        metrics=OperatorMetrics(),
+        events=EventRecorder(client, clock),
+        fair_queue=FairQueue(),
+        policies=NetworkPolicies(client, _egress(settings)),
     )
-    runs = RunReconciler(
+    namespace, scopes = settings.namespace, settings.scopes
+    api_keys, skills = ApiKeySecrets(client, base.events), SkillGatherer(client, namespace)
+    pools = _pools(base)
+    runs = _runs(base, pools)
+    dispatcher = Dispatcher(
         client=client,
-        clock=clock,
-        fair_queue=fair_queue,
-        metrics=metrics,
-        events=events,
-        agent=agent,
-        limits=RunLimits(start_timeout=settings.start_timeout, failed_job_retention=settings.failed_job_retention),
+        metrics=base.metrics,
+        instances=_instances(base, runs, pools, skills),
+        runs=runs,
+        servers=_servers(base, api_keys),
+        skill_packs=SkillPackReconciler(client=client, namespace=namespace, scopes=scopes),
+        configs=ConfigReconciler(client=client, clock=clock, events=base.events, namespace=namespace, scopes=scopes),
         pools=pools,
     )
-    instances = InstanceReconciler(
-        client=client,
-        clock=clock,
-        events=events,
-        namespace=settings.namespace,
-        policies=policies,
-        routes=RouteReconciler(client=client, namespace=settings.namespace, scopes=settings.scopes),
+    pruner = RunPruner(
+        client=client, clock=clock, scopes=scopes, retention=settings.run_retention, kept=settings.runs_kept
+    )
+    return Operator(dispatcher, base.fair_queue, base.metrics, api_keys, skills, pruner)
+
+
+def _pools(base: _Base) -> PoolReconciler:
+    return PoolReconciler(
+        client=base.client,
+        clock=base.clock,
+        metrics=base.metrics,
+        agent=_agent_pod(base.settings),
+        launch_rate=LaunchRate(base.settings.refill_rate),
+        is_full=lambda: base.fair_queue.cluster_full,
+        start_timeout=base.settings.start_timeout,
+    )
+
+
+def _runs(base: _Base, pools: PoolReconciler) -> RunReconciler:
+    limits = RunLimits(
+        start_timeout=base.settings.start_timeout, failed_job_retention=base.settings.failed_job_retention
+    )
+    return RunReconciler(
+        client=base.client,
+        clock=base.clock,
+        fair_queue=base.fair_queue,
+        metrics=base.metrics,
+        events=base.events,
+        agent=_agent_pod(base.settings),
+        limits=limits,
+        pools=pools,
+    )
+
+
+def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler, skills: SkillGatherer) -> InstanceReconciler:
+    namespace, scopes = base.settings.namespace, base.settings.scopes
+    return InstanceReconciler(
+        client=base.client,
+        clock=base.clock,
+        events=base.events,
+        namespace=namespace,
+        policies=base.policies,
+        routes=RouteReconciler(client=base.client, namespace=namespace, scopes=scopes),
         skills=skills,
         pools=pools,
         next_runs=runs.next_runs,
     )
-    servers = ServerRunReconciler(
-        client=client,
-        clock=clock,
-        events=events,
-        namespace=settings.namespace,
-        pull_policy=settings.image_pull_policy,
+
+
+def _servers(base: _Base, api_keys: ApiKeySecrets) -> ServerRunReconciler:
+    return ServerRunReconciler(
+        client=base.client,
+        clock=base.clock,
+        events=base.events,
+        namespace=base.settings.namespace,
+        pull_policy=base.settings.image_pull_policy,
         keys=api_keys,
-        policies=policies,
-        template=settings.web_proxy_pod,
-        tracing=_trace_export(settings),
+        policies=base.policies,
+        template=base.settings.web_proxy_pod,
+        tracing=_trace_export(base.settings),
     )
-    dispatcher = Dispatcher(
-        client=client,
-        metrics=metrics,
-        instances=instances,
-        runs=runs,
-        servers=servers,
-        skill_packs=SkillPackReconciler(client=client, namespace=settings.namespace, scopes=settings.scopes),
-        configs=ConfigReconciler(client, clock, events, settings.namespace, settings.scopes),
-        pools=pools,
-    )
-    pruner = RunPruner(
-        client=client, clock=clock, scopes=settings.scopes, retention=settings.run_retention, kept=settings.runs_kept
-    )
-    return Operator(dispatcher, fair_queue, metrics, api_keys, skills, pruner)
 
 
 def _agent_pod(settings: OperatorSettings) -> AgentPod:

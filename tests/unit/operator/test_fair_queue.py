@@ -2,7 +2,7 @@
 
 import time
 
-from sympozium_operator.policy.run_decision import RunSlot
+from sympozium_operator.policy.run_input import RunSlot
 from sympozium_operator.scheduling.fair_queue import SHOW_AFTER, FairQueue, RunKey
 
 ALICE, BOB = ("team", "alice"), ("team", "bob")
@@ -58,7 +58,7 @@ def test_an_admitted_run_stays_admitted_however_often_it_asks() -> None:
     assert fair_queue.counts() == (1, 0)
 
 
-def test_who_asks_first_is_not_served_before_who_came_first() -> None:
+def test_the_run_that_came_first_is_served_before_the_one_that_asks_first() -> None:
     fair_queue = waiting("a", "b")
     assert not admit(fair_queue, run("b"), 1)
     assert admit(fair_queue, run("a"), 1)
@@ -71,7 +71,7 @@ def test_the_creation_time_counts_before_the_arrival() -> None:
     assert admit(fair_queue, run("early"), 1)
 
 
-def test_a_place_that_becomes_free_is_the_next_ones() -> None:
+def test_a_place_that_becomes_free_goes_to_the_next_run() -> None:
     fair_queue = waiting("a", "b", "c")
     admit(fair_queue, run("a"), 1)
     assert fair_queue.next(ALICE) == []
@@ -80,7 +80,7 @@ def test_a_place_that_becomes_free_is_the_next_ones() -> None:
     assert not fair_queue.release(run("a"))
 
 
-def test_a_waiting_run_that_goes_does_not_block_the_line() -> None:
+def test_a_queued_run_that_goes_does_not_block_the_queue() -> None:
     fair_queue = waiting("a", "b", "c")
     admit(fair_queue, run("a"), 1)
     fair_queue.release(run("b"))
@@ -88,7 +88,7 @@ def test_a_waiting_run_that_goes_does_not_block_the_line() -> None:
     assert fair_queue.next(ALICE) == [run("c")]
 
 
-def test_instances_do_not_take_one_anothers_places() -> None:
+def test_instances_do_not_take_places_from_each_other() -> None:
     fair_queue = waiting("a")
     fair_queue.enqueue(run("b"), BOB, "2026-01-01T00:00:00Z")
     assert admit(fair_queue, run("a"), 1)
@@ -157,8 +157,8 @@ def test_a_run_that_ends_while_it_waits_for_room_holds_nobody_up() -> None:
     assert fair_queue.next_of_all() == [run("b")]
 
 
-def lines(**line: str) -> FairQueue:
-    """Runs of several keys, as they came: ``lines(a="hal", b="ann")``."""
+def queued(**line: str) -> FairQueue:
+    """Runs of several keys, as they came: ``queued(a="hal", b="ann")``."""
     fair_queue = FairQueue()
     for name, key_id in line.items():
         fair_queue.enqueue(run(name), ALICE, "2026-01-01T00:00:00Z", key_id=key_id)
@@ -172,12 +172,12 @@ def in_turn(fair_queue: FairQueue, limit: int) -> list[str]:
 
 
 def test_a_key_that_asks_for_much_makes_only_its_own_runs_wait() -> None:
-    fair_queue = lines(a="hal", b="hal", c="hal", d="hal", e="ann", f="bob", g="ann")
+    fair_queue = queued(a="hal", b="hal", c="hal", d="hal", e="ann", f="bob", g="ann")
     assert in_turn(fair_queue, 6) == ["b", "e", "f", "c", "g", "d"]
 
 
 def test_what_a_key_has_going_on_counts_too() -> None:
-    fair_queue = lines(a="hal", b="hal", c="hal", d="ann", e="ann")
+    fair_queue = queued(a="hal", b="hal", c="hal", d="ann", e="ann")
     for name in "abc":
         fair_queue.bind_job(run(name), JOB)
     fair_queue.enqueue(run("f"), ALICE, "2026-01-01T00:00:00Z", key_id="hal")
@@ -187,7 +187,7 @@ def test_what_a_key_has_going_on_counts_too() -> None:
 
 
 def test_a_position_moves_up_as_others_start_or_leave() -> None:
-    fair_queue = lines(a="hal", b="hal", c="hal")
+    fair_queue = queued(a="hal", b="hal", c="hal")
     assert [fair_queue.position(run(name)) for name in "abc"] == [1, 2, 3]
     fair_queue.bind_job(run("a"), JOB)
     fair_queue.release(run("b"))
@@ -195,7 +195,7 @@ def test_a_position_moves_up_as_others_start_or_leave() -> None:
 
 
 def test_a_position_is_shown_from_time_to_time_only() -> None:
-    fair_queue = lines(a="hal")
+    fair_queue = queued(a="hal")
     assert [is_shown(fair_queue, run("a"), now) for now in (0.0, 1.0, 14.0, 15.0, 16.0)] == [
         True,
         False,
@@ -206,7 +206,7 @@ def test_a_position_is_shown_from_time_to_time_only() -> None:
 
 
 def test_a_position_is_not_computed_for_a_run_that_has_hardly_waited() -> None:
-    fair_queue = lines(a="hal", b="hal")
+    fair_queue = queued(a="hal", b="hal")
     fresh = slot(fair_queue, run("b"), waited=SHOW_AFTER - 0.5)
     assert (fresh.position, fresh.requeue_after) == (None, 0.5)
     waited = slot(fair_queue, run("b"), waited=SHOW_AFTER)
@@ -214,20 +214,20 @@ def test_a_position_is_not_computed_for_a_run_that_has_hardly_waited() -> None:
 
 
 def test_reading_a_slot_changes_nothing() -> None:
-    fair_queue = lines(a="hal", b="hal")
+    fair_queue = queued(a="hal", b="hal")
     assert [slot(fair_queue, run("a"), limit=1, waited=60).admitted for _ in range(2)] == [True, True]
     assert fair_queue.counts() == (0, 2)
     assert slot(fair_queue, run("never-seen"), limit=1) == RunSlot()
 
 
 def test_an_offer_is_remembered() -> None:
-    fair_queue = lines(a="hal")
+    fair_queue = queued(a="hal")
     assert not slot(fair_queue, run("a")).offered
     fair_queue.mark_offered(run("a"))
     assert slot(fair_queue, run("a")).offered
 
 
-def test_a_long_line_is_no_burden() -> None:
+def test_a_long_queue_costs_little() -> None:
     fair_queue, began = FairQueue(), time.process_time()
     for number in range(20_000):
         fair_queue.enqueue(run(str(number)), ALICE, "2026-01-01T00:00:00Z", key_id=f"key-{number % 7}")

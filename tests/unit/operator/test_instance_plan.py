@@ -180,7 +180,7 @@ def test_a_server_run_of_another_owner_is_none_that_drains() -> None:
 @pytest.mark.parametrize(
     ("keys", "reason_"), [(None, "AuthSecretNotFound"), (secret_object("mine", "key"), "AuthSecretKeyNotFound")]
 )
-def test_api_keys_that_are_not_there_are_told_and_what_was_made_goes_on(keys: Any, reason_: str) -> None:
+def test_missing_api_keys_are_reported_and_the_earlier_web_endpoint_stays(keys: Any, reason_: str) -> None:
     before = served(server=server_run(status={"phase": "Serving"})).status
     asks = instance(status=before, webEndpoint={"enabled": True, "authSecretRef": "mine"})
     found = plan(instance=asks, pack=pack(), auth_secret=keys, server=server_run(status={"phase": "Serving"}))

@@ -53,7 +53,7 @@ def test_nothing_but_these_kinds_is_watched() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "cancel", "kind", "looked_at"),
+    ("status", "cancel", "kind", "reconciled"),
     [
         ({}, False, "ADDED", True),
         ({}, False, None, True),
@@ -65,10 +65,10 @@ def test_nothing_but_these_kinds_is_watched() -> None:
     ],
 )
 async def test_an_event_of_a_run_is_a_key_unless_it_is_our_own_running(
-    status: dict[str, Any], kind: str | None, *, cancel: bool, looked_at: bool
+    status: dict[str, Any], kind: str | None, *, cancel: bool, reconciled: bool
 ) -> None:
     found = await keys_of("agentruns", run_object(status=status, cancel=cancel), kind)
-    assert found == ([Key("run", NAMESPACE, "q1")] if looked_at else [])
+    assert found == ([Key("run", NAMESPACE, "q1")] if reconciled else [])
 
 
 async def test_an_event_of_a_server_run_is_its_instances_too() -> None:
@@ -91,7 +91,7 @@ async def test_an_event_of_a_network_policy_is_its_owners(name: str, key: Key) -
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "looked_at"),
+    ("status", "kind", "reconciled"),
     [
         ({"active": 1}, "ADDED", False),
         ({"active": 1, "ready": 1}, "MODIFIED", False),
@@ -100,9 +100,9 @@ async def test_an_event_of_a_network_policy_is_its_owners(name: str, key: Key) -
         ({"active": 1}, "DELETED", True),
     ],
 )
-async def test_of_a_jobs_events_only_its_end_matters(status: dict[str, Any], kind: str, *, looked_at: bool) -> None:
+async def test_of_a_jobs_events_only_its_end_matters(status: dict[str, Any], kind: str, *, reconciled: bool) -> None:
     found = await keys_of("jobs", job_object(status=status), kind)
-    assert found == ([Key("run", NAMESPACE, "q1")] if looked_at else [])
+    assert found == ([Key("run", NAMESPACE, "q1")] if reconciled else [])
 
 
 @pytest.mark.parametrize(

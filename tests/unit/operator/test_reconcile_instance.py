@@ -228,7 +228,7 @@ async def test_own_api_keys_take_the_place_of_a_generated_one() -> None:
 
 
 @pytest.mark.parametrize(("keys", "reason"), [(None, "AuthSecretNotFound"), (["key"], "AuthSecretKeyNotFound")])
-async def test_own_api_keys_must_be_there_and_what_ran_goes_on(world: World, keys: Any, reason: str) -> None:
+async def test_own_api_keys_must_exist_and_the_earlier_web_endpoint_stays(world: World, keys: Any, reason: str) -> None:
     await world.settle("alice", "instance")
     edit(world, INSTANCES, "alice", **OWN_KEYS)
     if keys:

@@ -236,7 +236,7 @@ class TestAClaimedRun:
         assert world.writes() == [("delete", "jobs")]
         assert name not in world.cluster.names(JOBS)
 
-    async def test_that_goes_on_owns_its_job(self, world: World) -> None:
+    async def test_that_continues_owns_its_job(self, world: World) -> None:
         [name, _] = await fill(world)
         claim(world, name)
         pod_of(world, name, running(1))

@@ -51,7 +51,7 @@ async def test_a_run_that_was_just_started_is_reconciled_after_a_second(world: W
     assert world.job()["metadata"]["ownerReferences"][0]["uid"] == world.run()["metadata"]["uid"]
 
 
-async def test_a_run_that_goes_on_is_said_to_run_once(world: World) -> None:
+async def test_running_is_written_once_for_a_run_that_continues(world: World) -> None:
     await world.reconcile()
     pod(world, state=running(1), phase="Running")
     world.clock.advance(2)

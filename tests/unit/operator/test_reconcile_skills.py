@@ -101,7 +101,7 @@ async def test_a_config_map_that_changed_comes_or_goes_is_noticed_once() -> None
     assert kept(world) == ["Count.", "Be back."]
 
 
-async def test_the_config_maps_of_an_instance_that_is_gone_or_names_none_are_not_looked_at() -> None:
+async def test_config_maps_of_an_instance_that_is_gone_or_names_none_are_not_read() -> None:
     world = World(asking(MAP), notes(style="Be kind."))
     await world.settle("alice", "instance")
     world.cluster.put(asking(PACK))

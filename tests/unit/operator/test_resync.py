@@ -165,7 +165,7 @@ async def test_a_run_is_deleted_when_its_time_since_its_end_is_over() -> None:
     assert world.cluster.names(RUNS) == ["longrunning", "alive"]
 
 
-async def test_what_its_caller_wants_gone_goes_once_it_has_ended() -> None:
+async def test_a_discarded_run_is_deleted_once_it_has_ended() -> None:
     runs = [ended("unwanted"), ended("kept"), run_object("alive")]
     for run in (runs[0], runs[2]):
         run["metadata"]["annotations"] = {names.ANNOTATION_DISCARDED: "true"}

@@ -25,15 +25,13 @@ from sympozium_operator.policy.run_decision import (
     Offer,
     Queue,
     Report,
-    RunInput,
-    RunLimits,
-    RunSlot,
     Start,
     Wait,
     decide,
     should_inspect_pods,
     should_read_warnings,
 )
+from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
 
 LIMITS = RunLimits(start_timeout=45, failed_job_retention=600)
 FRESH = RunInput(now=CREATED, limits=LIMITS, run=run(), instance=instance(), slot=RunSlot(admitted=True))
@@ -161,7 +159,7 @@ def test_cancel_ends_a_run_wherever_it_is() -> None:
         assert decision.delete_job
 
 
-def test_a_pod_is_not_looked_at_in_the_first_second() -> None:
+def test_a_pod_is_not_inspected_in_the_first_second() -> None:
     assert not should_inspect_pods(run(), job_object(), CREATED)
     assert should_inspect_pods(run(), job_object(), CREATED + timedelta(seconds=1))
     assert should_inspect_pods(run(), job_object(status={"failed": 1}), CREATED)

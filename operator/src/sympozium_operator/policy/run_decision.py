@@ -11,6 +11,7 @@ from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import parse_timestamp, timestamp
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, merged
+from sympozium_operator.policy.run_input import RunInput, RunLimits
 
 GRACE = 35
 """Seconds after the timeout in which the agent may report the timeout itself, or deliver an answer that was just in time."""
@@ -27,50 +28,6 @@ STOP_SECONDS = 10
 """Seconds that the pod of a failed run has for ending by itself, so that its Job is kept complete."""
 WARM_STOP_SECONDS = 3
 """Seconds for which the pod of a warm run stays: stopping it costs a node more than the run did, and a burst goes first."""
-
-
-@dataclass(frozen=True)
-class RunLimits:
-    """Settings that bound a run, in seconds."""
-
-    start_timeout: int
-    failed_job_retention: int
-
-
-@dataclass(frozen=True)
-class RunSlot:
-    """Snapshot of a run's slot in the fair queue."""
-
-    admitted: bool = False
-    """The run may make its Job: its turn has come, or came earlier."""
-    position: int | None = None
-    """Place in the queue, the first being 1; None: it is not to be written now."""
-    requeue_after: float = 2.0
-    """Seconds until the position is to be written."""
-    offered: bool = False
-    """Idle pods had the time to claim the run."""
-    job_known: bool = False
-    """This process knows that the run's Job was made."""
-
-
-@dataclass(frozen=True)
-class RunInput:
-    """All that the decision may look at."""
-
-    now: datetime
-    limits: RunLimits
-    run: AgentRun
-    instance: SympoziumInstance | None = None
-    slot: RunSlot = RunSlot()
-    secret_failure: str | None = None
-    """Reason why the model's Secret cannot be used, if one is named."""
-    job: Object | None = None
-    pods: tuple[Object, ...] | None = None
-    """Pods of the Job; None: they were not inspected."""
-    nodes: tuple[Object, ...] = ()
-    """All nodes, if the pod has none."""
-    warning: str | None = None
-    """Latest Warning event about the Job, or about its pod if it has one."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class ConfigReconciler:
     """Reconciles SympoziumConfigs; ``namespace`` is the operator's own."""
 
     def __init__(
-        self, client: Client, clock: Clock, events: EventRecorder, namespace: str, scopes: tuple[str | None, ...]
+        self, *, client: Client, clock: Clock, events: EventRecorder, namespace: str, scopes: tuple[str | None, ...]
     ) -> None:
         self._client = client
         self._clock = clock

@@ -15,7 +15,7 @@ from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconcil
 from sympozium_operator.result import Key, Result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dispatcher:
     """Reconciler of every key; the work queue calls it."""
 

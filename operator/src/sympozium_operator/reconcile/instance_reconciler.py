@@ -25,7 +25,7 @@ from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.result import DONE, Key, Result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InstanceReconciler:
     """Reconciles SympoziumInstances."""
 

@@ -29,7 +29,7 @@ for as long as a refill takes.
 """
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PoolReconciler:
     """Reconciles the warm pools of instances."""
 

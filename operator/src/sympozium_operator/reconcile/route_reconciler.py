@@ -16,7 +16,7 @@ from sympozium_operator.policy import route_decision as policy
 from sympozium_operator.policy.conditions import ConditionUpdate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RouteReconciler:
     """Makes, changes and removes routes, as a part of the instance's reconcile."""
 

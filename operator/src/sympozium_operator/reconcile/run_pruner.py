@@ -32,7 +32,7 @@ def surplus(ended: Iterable[Object], *, now: datetime, retention: int, kept: int
     ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunPruner:
     """Deletes surplus runs."""
 

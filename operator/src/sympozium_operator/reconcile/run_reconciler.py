@@ -19,17 +19,18 @@ from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.policy import event_messages, pod_status
 from sympozium_operator.policy import run_decision as policy
 from sympozium_operator.policy.instance_plan import secret_failure
+from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.result import Key, Result, RetryLater
 from sympozium_operator.scheduling.fair_queue import FairQueue, RunKey
 
 READ_AGAIN = Result(requeue_after=0.05)
-"""Somebody else changed the run or its Job since they were read: read both again and decide anew."""
+"""Somebody else changed the run or its Job since they were read: read both and decide again."""
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunReconciler:
     """Reconciles runs in mode task. The fair queue is fed once before gathering and once after acting."""
 
@@ -39,7 +40,7 @@ class RunReconciler:
     metrics: OperatorMetrics
     events: EventRecorder
     agent: agent_job.AgentPod
-    limits: policy.RunLimits
+    limits: RunLimits
     pools: PoolReconciler
 
     async def reconcile(self, run: AgentRun) -> Result:
@@ -81,7 +82,7 @@ class RunReconciler:
                 self.pools.arrived(run)
         return run.claimed_pod is not None and self.pools.claim(run)
 
-    def _slot(self, run: AgentRun, instance: SympoziumInstance | None, now: float) -> policy.RunSlot:
+    def _slot(self, run: AgentRun, instance: SympoziumInstance | None, now: float) -> RunSlot:
         return self.fair_queue.slot(
             run_key(run),
             job=run.job_name,
@@ -90,7 +91,7 @@ class RunReconciler:
             now=now,
         )
 
-    def _record(self, facts: policy.RunInput, decision: policy.Decision, result: Result | None) -> None:
+    def _record(self, facts: RunInput, decision: policy.Decision, result: Result | None) -> None:
         """Tell the fair queue what was found, and what was done: ``result`` is None if acting failed."""
         run, key = facts.run, run_key(facts.run)
         if run.ended:
@@ -111,7 +112,7 @@ class RunReconciler:
             case policy.Queue() if facts.slot.position is not None:
                 self.fair_queue.mark_shown(key, facts.now.timestamp())
 
-    async def _release(self, facts: policy.RunInput, result: Result) -> Result:
+    async def _release(self, facts: RunInput, result: Result) -> Result:
         """Release an ended run's slot; on the first call, record metrics and emit its Event."""
         run = facts.run
         if not self.fair_queue.release(run_key(run)):
@@ -125,22 +126,22 @@ class RunReconciler:
 
     # Gather.
 
-    async def _gather(self, run: AgentRun) -> policy.RunInput:
+    async def _gather(self, run: AgentRun) -> RunInput:
         namespace, now = run.metadata.namespace, self.clock.now()
         if run.ended:
             job = await self.client.find(JOBS, namespace, run.job_name)
-            return policy.RunInput(now, self.limits, run, job=job)
+            return RunInput(now, self.limits, run, job=job)
         raw, job = await asyncio.gather(
             self.client.find(INSTANCES, namespace, run.spec.agent_ref),
             self.client.find(JOBS, namespace, run.job_name),
         )
         instance = SympoziumInstance.model_validate(raw) if raw else None
         if job is not None:
-            return await self._gather_pods(policy.RunInput(now, self.limits, run, instance, job=job), job)
+            return await self._gather_pods(RunInput(now, self.limits, run, instance, job=job), job)
         failure = await self._secret_failure(run, instance) if instance else None
         # The slot is read last: between it and the decision nothing else may happen.
         slot = self._slot(run, instance, now.timestamp())
-        return policy.RunInput(now, self.limits, run, instance, slot=slot, secret_failure=failure)
+        return RunInput(now, self.limits, run, instance, slot=slot, secret_failure=failure)
 
     async def _secret_failure(self, run: AgentRun, instance: SympoziumInstance) -> str | None:
         model = effective.model(instance, run)
@@ -150,7 +151,7 @@ class RunReconciler:
         failure = secret_failure(model.secret, model.provider, secret)
         return failure.message if failure else None
 
-    async def _gather_pods(self, facts: policy.RunInput, job: Object) -> policy.RunInput:
+    async def _gather_pods(self, facts: RunInput, job: Object) -> RunInput:
         if not policy.should_inspect_pods(facts.run, job, facts.now):
             return facts
         namespace = facts.run.metadata.namespace
@@ -181,7 +182,7 @@ class RunReconciler:
 
     # Act.
 
-    async def _act(self, facts: policy.RunInput, decision: policy.Decision) -> Result:  # noqa: PLR0911 - one line per decision
+    async def _act(self, facts: RunInput, decision: policy.Decision) -> Result:  # noqa: PLR0911 - one line per decision
         match decision:
             case policy.Start():
                 return await self._start(facts.run, decision)
@@ -214,7 +215,7 @@ class RunReconciler:
             return READ_AGAIN  # the previous leader made it: the next reconcile checks its owner
         return Result(requeue_after=policy.INSPECT_AFTER)
 
-    async def _adopt(self, facts: policy.RunInput, decision: policy.Adopt) -> Result:
+    async def _adopt(self, facts: RunInput, decision: policy.Adopt) -> Result:
         """Make the claimed pod's Job the run's own: owned by the run, and found by its label."""
         metadata = _job(facts)["metadata"]
         patch = agent_job.adoption(facts.run, deadline=decision.deadline)
@@ -222,13 +223,13 @@ class RunReconciler:
         await self.client.patch(JOBS, metadata["namespace"], metadata["name"], patch)
         return READ_AGAIN
 
-    async def _restart(self, facts: policy.RunInput) -> Result:
+    async def _restart(self, facts: RunInput) -> Result:
         """Delete the Job of the claimed pod unless the run has ended meanwhile; the next reconcile makes a Job for the run."""
         if await self._write(facts.run, {"start": "cold"}):
             await delete(self.client, JOBS, _job(facts))
         return READ_AGAIN
 
-    async def _end(self, facts: policy.RunInput, decision: policy.End) -> Result:
+    async def _end(self, facts: RunInput, decision: policy.End) -> Result:
         run, pod = facts.run, decision.pod
         if await self._has_ended(run):
             return READ_AGAIN
@@ -278,7 +279,7 @@ def _instance(run: AgentRun) -> tuple[str, str]:
     return run.metadata.namespace, run.spec.agent_ref
 
 
-def _job(facts: policy.RunInput) -> Object:
+def _job(facts: RunInput) -> Object:
     if facts.job is None:
         raise RetryLater("the decision is about a Job that was not found")
     return facts.job

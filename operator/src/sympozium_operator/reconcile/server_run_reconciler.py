@@ -22,7 +22,7 @@ from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.result import DONE, Result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServerRunReconciler:
     """Reconciles runs in mode server."""
 

@@ -12,7 +12,7 @@ from sympozium_operator.policy.skill_resolution import pack_failure
 from sympozium_operator.result import Key, Result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SkillPackReconciler:
     """Reconciles SkillPacks."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import NamedTuple
 
-from sympozium_operator.policy.run_decision import RunSlot
+from sympozium_operator.policy.run_input import RunSlot
 
 SHOW_AFTER = 2.0
 """Seconds that a run waits before its position is written: most runs wait less, and cost no write."""

@@ -33,7 +33,7 @@ FIRST_RETRY = 1.0
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Resync:
     """Feeds the queue from lists, so that a missed event is made good."""
 

@@ -1,0 +1,52 @@
+"""Input of the decision about a run in mode task: all that the decision may look at, frozen."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import Object
+from sympozium_api.run import AgentRun
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """Settings that bound a run, in seconds."""
+
+    start_timeout: int
+    failed_job_retention: int
+
+
+@dataclass(frozen=True)
+class RunSlot:
+    """Snapshot of a run's slot in the fair queue."""
+
+    admitted: bool = False
+    """The run may make its Job: its turn has come, or came earlier."""
+    position: int | None = None
+    """Place in the queue, the first being 1; None: it is not to be written now."""
+    requeue_after: float = 2.0
+    """Seconds until the position is to be written."""
+    offered: bool = False
+    """Idle pods had the time to claim the run."""
+    job_known: bool = False
+    """This process knows that the run's Job was made."""
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """All that the decision may look at."""
+
+    now: datetime
+    limits: RunLimits
+    run: AgentRun
+    instance: SympoziumInstance | None = None
+    slot: RunSlot = RunSlot()
+    secret_failure: str | None = None
+    """Reason why the model's Secret cannot be used, if one is named."""
+    job: Object | None = None
+    pods: tuple[Object, ...] | None = None
+    """Pods of the Job; None: they were not inspected."""
+    nodes: tuple[Object, ...] = ()
+    """All nodes, if the pod has none."""
+    warning: str | None = None
+    """Latest Warning event about the Job, or about its pod if it has one."""
