@@ -96,7 +96,7 @@ class TestSkills:
     )
     told = "# Skill: sql\n\nFor questions about data.\n\nAsk main in {{region}}.\n\n# Skill: style\n\nBe kind."
 
-    async def test_they_follow_the_system_prompt(self, world: World) -> None:
+    async def test_skills_follow_the_system_prompt(self, world: World) -> None:
         world.kubernetes.put(instance(memory={"systemPrompt": "Be brief."}, **SKILLS))
         world.kubernetes.put(installed(*self.known))
         messages = (await world.pod().task()).json()["request"]["messages"]
@@ -105,24 +105,24 @@ class TestSkills:
             {"role": "user", "content": "hello"},
         ]
 
-    async def test_without_a_system_prompt_they_are_it(self, world: World) -> None:
+    async def test_skills_are_the_system_prompt_where_there_is_no_other(self, world: World) -> None:
         world.kubernetes.put(instance(memory={"systemPrompt": None}, **SKILLS))
         world.kubernetes.put(installed(*self.known))
         assert (await world.pod().task()).json()["request"]["messages"][0]["content"] == self.told
 
-    async def test_an_instance_that_names_none_has_none_and_none_are_read(self, world: World) -> None:
+    async def test_an_instance_without_skills_reads_none(self, world: World) -> None:
         world.kubernetes.put(installed(*self.known))
         assert (await world.pod().task()).json()["request"]["messages"][0]["content"] == "Be brief."
         assert "configmaps" not in [plural for _, plural, _ in world.kubernetes.reads]
 
-    async def test_a_pod_waits_for_those_that_are_not_gathered_yet(self, world: World) -> None:
+    async def test_a_pod_waits_for_skills_that_are_not_gathered_yet(self, world: World) -> None:
         world.kubernetes.put(instance(**SKILLS))
         assert (await world.pod().task()).status_code == 503
         assert world.status() == {}
         world.kubernetes.put(installed())
         assert (await world.pod().task()).status_code == 200
 
-    async def test_a_run_fails_with_the_reason_where_they_never_were(self, world: World) -> None:
+    async def test_a_run_fails_with_the_reason_where_its_skills_cannot_be_gathered(self, world: World) -> None:
         refused = {"type": "Accepted", "status": "False", "reason": "SkillPackNotFound"}
         refused |= {"message": "there is no SkillPack data", "lastTransitionTime": "2026-01-01T00:00:00Z"}
         world.kubernetes.put(instance(**SKILLS) | {"status": {"conditions": [refused]}})
@@ -133,14 +133,14 @@ class TestSkills:
             "httpStatus": 503,
         }
 
-    async def test_what_there_is_goes_on_while_the_spec_is_refused(self, world: World) -> None:
+    async def test_skills_gathered_before_stay_in_use_while_the_spec_is_refused(self, world: World) -> None:
         refused = {"type": "Accepted", "status": "False", "reason": "SkillPackNotFound"}
         refused |= {"message": "there is no SkillPack data", "lastTransitionTime": "2026-01-01T00:00:00Z"}
         world.kubernetes.put(instance(**SKILLS) | {"status": {"conditions": [refused]}})
         world.kubernetes.put(installed(*self.known))
         assert self.told in (await world.pod().task()).json()["request"]["messages"][0]["content"]
 
-    async def test_a_prompt_that_is_to_be_continued_has_no_place_for_them(self, world: World) -> None:
+    async def test_a_completion_of_a_prompt_cannot_have_skills(self, world: World) -> None:
         world.kubernetes.put(instance(memory={"systemPrompt": None}, **SKILLS))
         world.kubernetes.put(installed(*self.known))
         world.kubernetes.put(run("r4") | {"spec": {"agentRef": "demo", "mode": "task", "request": {"prompt": "x"}}})
@@ -148,7 +148,7 @@ class TestSkills:
         assert world.status("r4")["error"]["type"] == "unsupported_parameter"  # type: ignore[index]
 
 
-async def test_a_request_keeps_its_fields_but_for_how_the_caller_is_answered(world: World) -> None:
+async def test_a_request_keeps_all_fields_but_those_about_the_callers_answer(world: World) -> None:
     asked = {"messages": [{"role": "user", "content": "x"}], "model": "demo", "stream": True, "seed": 7}
     world.kubernetes.put(run("r3") | {"spec": {"agentRef": "demo", "mode": "task", "request": asked}})
     task = (await world.pod("r3").task()).json()
@@ -157,12 +157,12 @@ async def test_a_request_keeps_its_fields_but_for_how_the_caller_is_answered(wor
     assert "stream" not in task["request"]
 
 
-class TestWhoMaySpeak:
-    async def test_a_pod_of_another_run_may_not(self, world: World) -> None:
+class TestAuthorization:
+    async def test_a_pod_of_another_run_is_refused(self, world: World) -> None:
         token = world.issuer.token(world.pod("r2").name, "demo-agent")
         assert (await world.ask(token, run="r1")).status_code == 403
 
-    async def test_a_pod_of_another_service_account_may_not(self, world: World) -> None:
+    async def test_a_pod_of_another_service_account_is_refused(self, world: World) -> None:
         assert (await world.ask(world.issuer.token(world.pod().name, "default"))).status_code == 403
 
     @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ class TestWhoMaySpeak:
             {"kubernetes.io": {}},
         ],
     )
-    async def test_a_token_for_something_else_is_refused(self, world: World, changes: dict[str, object]) -> None:
+    async def test_a_token_for_another_purpose_is_refused(self, world: World, changes: dict[str, object]) -> None:
         token = world.issuer.token(world.pod().name, "demo-agent", **changes)
         assert (await world.ask(token)).status_code == 401
 
@@ -183,13 +183,13 @@ class TestWhoMaySpeak:
         assert (await world.ask(elsewhere.token(world.pod().name, "demo-agent"))).status_code == 401
 
     @pytest.mark.parametrize("token", ["nonsense", "a.b.c"])
-    async def test_what_is_no_token_is_refused(self, world: World, token: str) -> None:
+    async def test_a_malformed_token_is_refused(self, world: World, token: str) -> None:
         assert (await world.ask(token)).status_code == 401
 
     async def test_an_unknown_run_is_not_found(self, world: World) -> None:
         assert (await world.ask(world.issuer.token("x", "demo-agent"), run="nothing")).status_code == 404
 
-    async def test_a_second_pod_of_the_job_may_not_while_the_first_one_speaks(self, world: World) -> None:
+    async def test_a_second_pod_of_the_job_is_refused_while_the_first_one_sends_records(self, world: World) -> None:
         rest = asyncio.Event()
         first = asyncio.create_task(world.pod().say({"type": "started"}, delta("a"), rest, done("a")))
         await asyncio.sleep(0.1)
@@ -199,8 +199,8 @@ class TestWhoMaySpeak:
         assert world.status()["result"] == "a"
 
 
-class TestTheEndRecord:
-    async def test_it_may_be_repeated(self, world: World) -> None:
+class TestEndRecords:
+    async def test_an_end_record_may_be_repeated(self, world: World) -> None:
         pod = world.pod()
         assert (await pod.say(done("a"))).json() == {"stored": True}
         assert (await pod.say(done("a"))).json() == {"stored": True}
@@ -210,19 +210,19 @@ class TestTheEndRecord:
         assert (await world.pod().say({"type": "started"}, done("a"))).status_code == 410
         assert world.status() == {"phase": "Cancelled"}
 
-    async def test_it_is_not_acknowledged_unless_stored(self, world: World) -> None:
+    async def test_an_end_record_is_not_acknowledged_unless_stored(self, world: World) -> None:
         world.kubernetes.refuse("patch", RUNS, ApiUnavailable("away"))
         pod = world.pod()
         assert (await pod.say(done("a"))).status_code == 503
         assert world.status() == {}
         assert (await pod.say(done("a"))).json() == {"stored": True}
 
-    async def test_a_request_without_one_stores_nothing(self, world: World) -> None:
+    async def test_a_request_without_an_end_record_stores_nothing(self, world: World) -> None:
         assert (await world.pod().say({"type": "started"}, delta("a"))).json() == {"stored": False}
         assert world.status() == {}
 
     @pytest.mark.parametrize("record", [{"no": "type"}, {"type": 7}])
-    async def test_what_is_no_record_is_refused(self, world: World, record: dict[str, object]) -> None:
+    async def test_a_malformed_record_is_refused(self, world: World, record: dict[str, object]) -> None:
         assert (await world.pod().say(record)).status_code == 422
 
 
@@ -249,7 +249,7 @@ class TestAtTheReplicaThatHoldsTheCaller:
         await pod.answer("Hello")
         await asked
 
-    async def test_a_run_that_somebody_cancels_has_no_task(self, proxy: Proxy) -> None:
+    async def test_a_run_that_was_cancelled_elsewhere_has_no_task(self, proxy: Proxy) -> None:
         asked = asyncio.create_task(proxy.chat())
         pod = await proxy.pod()
         proxy.kubernetes.put({"kind": "AgentRun", "metadata": {"name": pod.run}, "spec": {"cancel": True}})
@@ -257,7 +257,7 @@ class TestAtTheReplicaThatHoldsTheCaller:
         assert (await pod.task()).status_code == 410
         asked.cancel()
 
-    async def test_a_pod_of_another_job_is_refused_all_the_same(self, proxy: Proxy) -> None:
+    async def test_a_pod_of_another_job_is_refused_here_as_well(self, proxy: Proxy) -> None:
         asked = asyncio.create_task(proxy.chat())
         pod = await proxy.pod()
         other = {**proxy.kubernetes.object(RUNS, pod.run), "metadata": {"name": pod.run, "uid": "another"}}

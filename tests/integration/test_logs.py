@@ -24,7 +24,7 @@ async def logged(proxy: Proxy, *records: dict[str, Any]) -> tuple[list[Any], str
     return lines, pod.run
 
 
-async def test_lines_of_both_ports_have_the_same_names_for_the_same_things(proxy: Proxy) -> None:
+async def test_log_lines_of_both_ports_use_the_same_field_names(proxy: Proxy) -> None:
     lines, run = await logged(proxy, {"type": "started"}, delta(WORDS), done(WORDS))
     assert [(line["event"], line["route"]) for line in lines] == [
         ("pod request", "/runs/{name}/task"),

@@ -25,7 +25,7 @@ async def scrape(proxy: Proxy) -> Scraped:
     return Scraped((await proxy.http.get("/metrics")).text)
 
 
-async def test_a_whole_run_is_counted(proxy: Proxy) -> None:
+async def test_a_complete_run_is_counted(proxy: Proxy) -> None:
     asked = asyncio.create_task(proxy.chat(stream=True))
     pod = await proxy.pod()
     waiting = await scrape(proxy)
@@ -54,7 +54,7 @@ async def test_a_whole_run_is_counted(proxy: Proxy) -> None:
     assert after.value("process_resident_memory_bytes") > 0
 
 
-async def test_what_is_not_streamed_has_no_first_token(proxy: Proxy) -> None:
+async def test_an_answer_that_is_not_streamed_has_no_first_token(proxy: Proxy) -> None:
     asked = asyncio.create_task(proxy.chat())
     await (await proxy.pod()).answer("Hello")
     await asked
@@ -63,7 +63,7 @@ async def test_what_is_not_streamed_has_no_first_token(proxy: Proxy) -> None:
     assert after.value("sympozium_run_start_duration_seconds_count") == 1
 
 
-async def test_an_end_that_is_repeated_counts_once(proxy: Proxy) -> None:
+async def test_a_repeated_end_record_counts_once(proxy: Proxy) -> None:
     asked = asyncio.create_task(proxy.chat())
     pod = await proxy.pod()
     for _ in range(2):
@@ -87,7 +87,7 @@ async def test_refusals_are_counted_by_reason_and_key(proxy: Proxy) -> None:
     assert after.value("sympozium_key_requests_total") == 1
 
 
-async def test_port_8081_shows_its_own_and_no_word_of_a_pod(proxy: Proxy) -> None:
+async def test_port_8081_shows_its_own_metrics_and_no_content_of_a_pod(proxy: Proxy) -> None:
     asked = asyncio.create_task(proxy.chat())
     pod = await proxy.pod()
     await pod.say({"type": "started"}, failed("made-up-by-a-pod", "words", 500))
@@ -103,7 +103,7 @@ async def test_port_8081_shows_its_own_and_no_word_of_a_pod(proxy: Proxy) -> Non
         assert words not in seen.text
 
 
-async def test_a_bug_is_counted_as_the_answer_that_it_gets(proxy: Proxy) -> None:
+async def test_an_unexpected_exception_is_counted_as_a_500(proxy: Proxy) -> None:
     proxy.kubernetes.refuse("get", RUNS, LookupError("a bug"))
     url, key = "/v1/responses/resp_demo-0123456789abcdef0123456789abcdef", {"Authorization": f"Bearer {KEY}"}
     response = await proxy.http.get(url, headers=key)

@@ -42,7 +42,7 @@ class TestWithoutACollector:
         assert task["model"]["headers"] == CALLER
         assert task["log"]["trace_id"] == TRACE
 
-    async def test_a_request_without_one_brings_none_to_the_model(self, proxy: Proxy) -> None:
+    async def test_a_request_without_a_context_carries_none_to_the_model(self, proxy: Proxy) -> None:
         asked = asyncio.create_task(proxy.chat())
         pod = await proxy.pod()
         task = (await pod.task()).json()
@@ -54,7 +54,7 @@ class TestWithoutACollector:
     @pytest.mark.parametrize(
         "traceparent", ["nonsense", f"00-{'0' * 32}-{SPAN}-01", f"ff-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-01-more"]
     )
-    async def test_one_that_is_not_valid_is_dropped(self, proxy: Proxy, traceparent: str) -> None:
+    async def test_an_invalid_traceparent_is_dropped(self, proxy: Proxy, traceparent: str) -> None:
         asked = asyncio.create_task(proxy.chat(headers={"traceparent": traceparent}))
         pod = await proxy.pod()
         await pod.answer("Hello")
@@ -151,7 +151,7 @@ class TestWithACollector:
         for words in (SECRET_WORDS, "sk-test", "hello", "Bearer"):
             assert words.encode() not in collector.received
 
-    async def test_a_run_that_could_not_be_made_has_ended(self, proxy: Proxy, collector: Collector) -> None:
+    async def test_the_span_of_a_run_that_could_not_be_created_ends(self, proxy: Proxy, collector: Collector) -> None:
         proxy.kubernetes.refuse("create", RUNS, api_error(403, "Forbidden"))
         assert (await proxy.chat()).status_code == 502
         await eventually(lambda: {REQUEST, RUN, "start"} <= set(collector.spans))
@@ -174,7 +174,7 @@ class TestWithACollector:
         assert re.fullmatch(f"00-{TRACE}-[0-9a-f]{{16}}-00", task["model"]["headers"]["traceparent"])
 
 
-class TestWithACollectorThatIsAway:
+class TestWithAnUnreachableCollector:
     @pytest.fixture
     def tracing(self, monkeypatch: pytest.MonkeyPatch) -> Tracing:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
@@ -182,7 +182,7 @@ class TestWithACollectorThatIsAway:
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
         return tracing_module.from_environment(os.environ, service="test", resource={})
 
-    async def test_it_costs_a_request_nothing_but_one_line_in_the_log(
+    async def test_an_unreachable_collector_costs_a_request_nothing_but_one_log_line(
         self, proxy: Proxy, tracing: Tracing, capsys: pytest.CaptureFixture[str]
     ) -> None:
         said = ""
@@ -197,7 +197,7 @@ class TestWithACollectorThatIsAway:
         assert (said + capsys.readouterr().out).count("spans not exported") == 1
 
 
-async def test_what_is_left_is_exported_when_the_process_ends(
+async def test_remaining_spans_are_exported_when_the_process_ends(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")

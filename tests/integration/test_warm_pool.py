@@ -100,7 +100,7 @@ async def pool(tmp_path: Path, model: Model) -> AsyncIterator[Pool]:
         await asyncio.gather(*(pod.task for pod in found.pods), return_exceptions=True)
 
 
-async def test_a_request_is_answered_by_a_pod_that_was_idle_and_that_ends_then(pool: Pool) -> None:
+async def test_an_idle_pod_answers_a_request_and_exits(pool: Pool) -> None:
     replica = await pool.replica()
     pod = pool.pod(replica.surface)
     await eventually(lambda: replica.idle() == 1)
@@ -118,7 +118,7 @@ async def test_a_request_is_answered_by_a_pod_that_was_idle_and_that_ends_then(p
     ]
 
 
-async def test_without_an_idle_pod_a_run_is_made_for_a_pod_of_its_own_at_once(pool: Pool) -> None:
+async def test_without_an_idle_pod_a_run_is_created_without_a_claim_at_once(pool: Pool) -> None:
     replica = await pool.replica()
     asking = asyncio.create_task(replica.chat())
     await eventually(lambda: bool(pool.kubernetes.names(RUNS)))
@@ -126,7 +126,7 @@ async def test_without_an_idle_pod_a_run_is_made_for_a_pod_of_its_own_at_once(po
     await left(asking)
 
 
-async def test_a_pod_that_another_generation_was_made_from_is_told_to_end(pool: Pool, model: Model) -> None:
+async def test_an_idle_pod_of_another_generation_exits(pool: Pool, model: Model) -> None:
     replica = await pool.replica()
     old, new = pool.pod(replica.surface), pool.pod(replica.surface, generation="99999999")
     assert await new.task == 0
@@ -137,7 +137,7 @@ async def test_a_pod_that_another_generation_was_made_from_is_told_to_end(pool: 
     assert "unused" in old.last_words
 
 
-async def test_nothing_is_claimed_for_a_spec_that_the_pool_has_not_seen(pool: Pool) -> None:
+async def test_no_pod_is_claimed_for_a_spec_newer_than_the_pool(pool: Pool) -> None:
     replica = await pool.replica()
     pool.pod(replica.surface)
     await eventually(lambda: replica.idle() == 1)
@@ -149,7 +149,7 @@ async def test_nothing_is_claimed_for_a_spec_that_the_pool_has_not_seen(pool: Po
     await left(asking)
 
 
-async def test_more_than_may_run_at_once_wait_in_the_operators_line(pool: Pool, model: Model) -> None:
+async def test_runs_beyond_max_concurrent_runs_wait_in_the_operators_queue(pool: Pool, model: Model) -> None:
     pool.kubernetes.put(warm_instance(model, "slow:10:10", observed=2, maxConcurrentRuns=1))
     replica = await pool.replica()
     for _ in range(2):
@@ -161,7 +161,7 @@ async def test_more_than_may_run_at_once_wait_in_the_operators_line(pool: Pool, 
     await left(*asking)
 
 
-async def test_a_pod_whose_time_is_over_ends_and_says_that_it_was_not_used(pool: Pool) -> None:
+async def test_an_idle_pod_exits_at_its_deadline_and_reports_that_it_was_not_used(pool: Pool) -> None:
     pod = pool.pod("http://127.0.0.1:9", ttl=0.05)
     assert await pod.task == 0
     assert "unused" in pod.last_words
@@ -169,7 +169,9 @@ async def test_a_pod_whose_time_is_over_ends_and_says_that_it_was_not_used(pool:
 
 class TestForwardedHeaders:
     @pytest.mark.parametrize("warm", [True, False])
-    async def test_they_reach_the_model_and_are_kept_nowhere(self, pool: Pool, model: Model, *, warm: bool) -> None:
+    async def test_forwarded_headers_reach_the_model_and_are_stored_nowhere(
+        self, pool: Pool, model: Model, *, warm: bool
+    ) -> None:
         body = warm_instance(model, observed=2)
         body["spec"]["agents"]["default"] |= {"forwardHeaders": ["X-User"], "providerHeaders": {"x-team": "blue"}}
         pool.kubernetes.put(body)
@@ -192,7 +194,9 @@ class TestForwardedHeaders:
             assert model.last["headers"]["x-team"] == "blue"
         assert "mallory" not in str(pool.kubernetes.objects)
 
-    async def test_a_replica_that_has_them_not_does_not_hand_out_the_task(self, pool: Pool, model: Model) -> None:
+    async def test_a_replica_without_the_forwarded_headers_does_not_hand_out_the_task(
+        self, pool: Pool, model: Model
+    ) -> None:
         body = warm_instance(model, observed=2)
         body["spec"]["agents"]["default"] |= {"forwardHeaders": ["x-user"]}
         pool.kubernetes.put(body)
@@ -205,8 +209,8 @@ class TestForwardedHeaders:
         assert pool.run()["status"]["error"]["type"] == "caller_lost"
 
 
-class TestThatAClaimFails:
-    async def test_a_refused_run_leaves_the_pod_idle(self, pool: Pool) -> None:
+class TestFailedClaims:
+    async def test_a_run_that_the_api_server_refuses_leaves_the_pod_idle(self, pool: Pool) -> None:
         replica = await pool.replica()
         pool.pod(replica.surface)
         await eventually(lambda: replica.idle() == 1)
@@ -215,7 +219,7 @@ class TestThatAClaimFails:
         await eventually(lambda: replica.idle() == 1)
         assert (await replica.chat()).status_code == 200
 
-    async def test_a_run_that_may_have_been_made_costs_the_pod(self, pool: Pool) -> None:
+    async def test_a_run_that_may_have_been_created_costs_the_pod(self, pool: Pool) -> None:
         replica = await pool.replica()
         pod = pool.pod(replica.surface)
         await eventually(lambda: replica.idle() == 1)
@@ -224,7 +228,7 @@ class TestThatAClaimFails:
         assert await pod.task == 0
         assert "unused" in pod.last_words
 
-    async def test_a_pod_that_left_meanwhile_makes_the_run_start_cold(self, pool: Pool) -> None:
+    async def test_a_claimed_pod_that_left_makes_its_run_start_cold(self, pool: Pool) -> None:
         replica = await pool.replica()
         pod = pool.pod(replica.surface)
         await eventually(lambda: replica.idle() == 1)
@@ -247,7 +251,9 @@ class TestThatAClaimFails:
         assert pool.run()["status"] == {"start": "cold"}
         await left(asking)
 
-    async def test_a_pod_that_asks_again_before_it_is_known_to_have_left_is_given_its_run(self, pool: Pool) -> None:
+    async def test_a_pod_that_polls_again_before_its_disconnect_is_noticed_is_bound_to_its_run(
+        self, pool: Pool
+    ) -> None:
         replica = await pool.replica()
         name = f"{names.idle_job('demo', GENERATION, '0' * 6)}-abcde"
         headers = {"Authorization": f"Bearer {pool.issuer.token(name, 'demo-agent')}"}
@@ -261,7 +267,7 @@ class TestThatAClaimFails:
         assert [answer.json()["run"] for answer in answers] == ["r1", "r1"]
         assert pool.run()["status"] == {"start": "warm"}
 
-    async def test_and_not_once_the_run_has_started_cold(self, pool: Pool) -> None:
+    async def test_a_pod_that_polls_again_is_not_bound_to_a_run_that_has_started_cold(self, pool: Pool) -> None:
         replica = await pool.replica()
         name = f"{names.idle_job('demo', GENERATION, '0' * 6)}-abcde"
         pool.put_run(name)
@@ -275,9 +281,9 @@ class TestThatAClaimFails:
         assert pool.run()["status"] == {"start": "cold"}
 
 
-class TestWhoMayWait:
+class TestAuthorization:
     @pytest.mark.parametrize(("generation", "status"), [(GENERATION, 200), ("99999999", 410)])
-    async def test_only_a_pod_that_is_wanted_is_told_what_to_prepare_for(
+    async def test_only_a_pod_of_the_current_generation_gets_warmup_hints(
         self, pool: Pool, model: Model, generation: str, status: int
     ) -> None:
         replica = await pool.replica()
@@ -297,7 +303,7 @@ class TestWhoMayWait:
             ("demo-warm-0a1b2c3d-000000-abcde", "other-agent"),
         ],
     )
-    async def test_only_an_idle_pod_of_the_instance(self, pool: Pool, pod: str, account: str) -> None:
+    async def test_only_an_idle_pod_of_the_instance_may_poll(self, pool: Pool, pod: str, account: str) -> None:
         replica = await pool.replica()
         headers = {"Authorization": f"Bearer {pool.issuer.token(pod, account)}"}
         async with httpx2.AsyncClient(timeout=10) as http:
@@ -317,7 +323,7 @@ class TestWhoMayWait:
         assert asked.status_code == 403
 
 
-async def test_a_run_reaches_its_pod_though_the_replica_that_claimed_it_has_not_noticed_that_it_left(
+async def test_a_run_reaches_its_pod_at_another_replica_before_the_claiming_replica_notices_that_the_pod_left(
     pool: Pool,
 ) -> None:
     replica = await pool.replica()
@@ -329,7 +335,7 @@ async def test_a_run_reaches_its_pod_though_the_replica_that_claimed_it_has_not_
     assert pool.run()["status"]["start"] == "warm"
 
 
-async def test_a_run_that_somebody_applies_is_given_to_an_idle_pod(pool: Pool) -> None:
+async def test_a_run_created_by_kubectl_apply_is_bound_to_an_idle_pod(pool: Pool) -> None:
     replicas = [await pool.replica() for _ in range(3)]
     for replica in replicas:
         pool.pod(replica.surface)

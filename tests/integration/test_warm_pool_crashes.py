@@ -111,15 +111,15 @@ async def scene(cluster: Cluster) -> Scene:
     return Scene(cluster, first, await cluster.replicas.start(), pod)
 
 
-class TestThatAReplicaDies:
+class TestReplicaDies:
     """The pod waits, works and delivers at another one, and a caller that comes again gets the same run's answer."""
 
-    async def test_while_a_pod_waits_there(self, scene: Scene) -> None:
+    async def test_a_replica_dies_while_it_holds_an_idle_pods_poll(self, scene: Scene) -> None:
         scene.cluster.replicas.kill(scene.first)
         await scene.cluster.idle(1, scene.second)
         await scene.is_answered_warm_and_once()
 
-    async def test_before_the_run_reached_the_api_server(self, scene: Scene) -> None:
+    async def test_a_replica_dies_before_the_run_reaches_the_api_server(self, scene: Scene) -> None:
         async with holding(scene.cluster.kubernetes, "create", RUNS) as held:
             asking = scene.ask()
             await held.comes()
@@ -130,7 +130,7 @@ class TestThatAReplicaDies:
         await scene.is_answered_warm_and_once()
 
     @pytest.mark.parametrize("done", [True, False], ids=["made", "made after its death"])
-    async def test_before_it_heard_that_the_run_was_made(self, scene: Scene, *, done: bool) -> None:
+    async def test_a_replica_dies_before_it_learns_that_the_run_was_created(self, scene: Scene, *, done: bool) -> None:
         async with holding(scene.cluster.kubernetes, "create", RUNS, done=done) as held:
             asking = scene.ask()
             await held.comes()
@@ -139,7 +139,7 @@ class TestThatAReplicaDies:
         await scene.is_answered_warm_and_once()
 
     @pytest.mark.parametrize("packs", [["manners"]])
-    async def test_before_the_polls_answer_left(self, scene: Scene) -> None:
+    async def test_a_replica_dies_before_it_sends_the_polls_answer(self, scene: Scene) -> None:
         async with holding(scene.cluster.kubernetes, "get", CONFIG_MAPS) as held:  # the task is put together
             asking = scene.ask()
             await held.comes()
@@ -147,7 +147,7 @@ class TestThatAReplicaDies:
         await scene.was_done_warm_and_once()
         await scene.is_answered_warm_and_once()
 
-    async def test_while_the_polls_answer_was_on_its_way(self, scene: Scene) -> None:
+    async def test_a_replica_dies_while_the_polls_answer_is_on_its_way(self, scene: Scene) -> None:
         async with losing_the_task(scene, lambda: scene.cluster.replicas.kill(scene.first)):
             asking = scene.ask()
         with pytest.raises(httpx2.TransportError):
@@ -156,14 +156,14 @@ class TestThatAReplicaDies:
         await scene.is_answered_warm_and_once()
 
     @pytest.mark.parametrize("script", ["slow:4:100"])
-    async def test_while_the_pod_works(self, scene: Scene) -> None:
+    async def test_a_replica_dies_while_the_pod_works(self, scene: Scene) -> None:
         asking = scene.ask()
         await eventually(lambda: scene.cluster.pods_asked("hello") != [])
         await scene.dies(asking)
         await scene.is_answered_warm_and_once()
 
     @pytest.mark.parametrize("done", [True, False], ids=["stored", "not stored"])
-    async def test_before_it_heard_that_the_end_was_stored(self, scene: Scene, *, done: bool) -> None:
+    async def test_a_replica_dies_before_it_learns_that_the_end_was_stored(self, scene: Scene, *, done: bool) -> None:
         async with holding(scene.cluster.kubernetes, "patch", RUNS, done=done) as held:
             asking = scene.ask()
             await held.comes()
@@ -175,14 +175,16 @@ class TestThatAReplicaDies:
         await scene.is_answered_warm_and_once()
 
     @pytest.mark.parametrize("done", [True, False], ids=["written", "written after its death"])
-    async def test_before_it_heard_that_an_applied_run_is_the_pods(self, scene: Scene, *, done: bool) -> None:
+    async def test_a_replica_dies_before_it_learns_that_an_applied_run_is_the_pods(
+        self, scene: Scene, *, done: bool
+    ) -> None:
         async with holding(scene.cluster.kubernetes, "patch", RUNS, done=done) as held:
             scene.cluster.kubernetes.put(applied_run())
             await held.comes()
             scene.cluster.replicas.kill(scene.first)
         await scene.was_done_warm_and_once()
 
-    async def test_when_the_pod_has_just_left_for_good(self, scene: Scene) -> None:
+    async def test_a_replica_dies_when_the_pod_has_just_left_for_good(self, scene: Scene) -> None:
         """Nobody is there to say that the run starts cold, but the pod itself: it ended unused."""
         async with holding(scene.cluster.kubernetes, "create", RUNS) as held:
             asking = scene.ask()
@@ -193,31 +195,31 @@ class TestThatAReplicaDies:
         await scene.is_answered_cold_and_once(await scene.comes_again())
 
 
-class TestThatThePodIsNotReached:
+class TestAnswerDoesNotReachThePod:
     """Replicas live; the run is the pod's all the same."""
 
-    async def test_as_the_polls_answer_is_lost(self, scene: Scene) -> None:
+    async def test_a_polls_answer_is_lost(self, scene: Scene) -> None:
         async with losing_the_task(scene):
             asking = scene.ask()
         assert (await asking).status_code == 200
         await scene.was_done_warm_and_once()
 
     @pytest.mark.parametrize("packs", [["manners"]])
-    async def test_as_its_task_cannot_be_put_together_just_now(self, scene: Scene) -> None:
+    async def test_a_task_cannot_be_built_at_the_moment(self, scene: Scene) -> None:
         scene.cluster.kubernetes.refuse("get", CONFIG_MAPS, ApiUnavailable("away"), ApiUnavailable("away"))
         assert (await scene.ask()).status_code == 200
         await scene.was_done_warm_and_once()
 
 
-class TestThatThePodDies:
-    async def test_while_it_is_idle(self, scene: Scene) -> None:
+class TestPodDies:
+    async def test_a_pod_dies_while_it_is_idle(self, scene: Scene) -> None:
         scene.pod.kill()
         await scene.cluster.idle(0)
         answer = await scene.ask()
         assert "claim" not in scene.cluster.run()["spec"]
         await scene.is_answered_cold_and_once(answer)
 
-    async def test_as_it_is_claimed(self, scene: Scene) -> None:
+    async def test_a_pod_dies_when_it_is_claimed(self, scene: Scene) -> None:
         scene.cluster.node.reports = False  # the replica hears of it first: it held the connection
         async with holding(scene.cluster.kubernetes, "create", RUNS) as held:
             asking = scene.ask()
@@ -229,22 +231,22 @@ class TestThatThePodDies:
         await scene.is_answered_cold_and_once(await asking)
         assert scene.cluster.run()["spec"]["claim"]["podName"] == scene.pod.name
 
-    async def test_before_it_has_read_its_task(self, scene: Scene) -> None:
+    async def test_a_pod_dies_before_it_reads_its_task(self, scene: Scene) -> None:
         """Nobody knows that it had not."""
         async with losing_the_task(scene, scene.pod.kill):
             asking = scene.ask()
         await scene.is_lost(await asking, times_asked=0)
 
     @pytest.mark.parametrize("script", ["slow:20:100"])
-    async def test_while_it_works(self, scene: Scene) -> None:
+    async def test_a_pod_dies_while_it_works(self, scene: Scene) -> None:
         asking = scene.ask()
         await eventually(lambda: scene.cluster.pods_asked("hello") != [])
         scene.pod.kill()
         await scene.is_lost(await asking, times_asked=1)
 
 
-class TestThatTheCallerLeaves:
-    async def test_in_the_middle_of_its_request(self, scene: Scene) -> None:
+class TestCallerLeaves:
+    async def test_a_caller_leaves_in_the_middle_of_its_request(self, scene: Scene) -> None:
         """Nothing has happened for its sake."""
         reader, writer = await asyncio.open_connection("127.0.0.1", int(scene.first.url.rpartition(":")[2]))
         head = f"authorization: Bearer {KEY}\r\ncontent-type: application/json\r\ncontent-length: 50\r\nhost: x"
@@ -256,7 +258,7 @@ class TestThatTheCallerLeaves:
         assert (await scene.ask()).status_code == 200
         await scene.was_done_warm_and_once()
 
-    async def test_before_the_run_is_made(self, scene: Scene) -> None:
+    async def test_a_caller_leaves_before_the_run_is_created(self, scene: Scene) -> None:
         """The run is cancelled, and the pod that it names with it; the next caller gets another one."""
         async with holding(scene.cluster.kubernetes, "create", RUNS) as held:
             asking = scene.ask()

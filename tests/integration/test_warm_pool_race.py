@@ -192,7 +192,7 @@ def jobs_of(run: Object) -> list[str]:
     return [own, claim["jobName"]] if claim else [own]
 
 
-async def test_no_pod_does_two_tasks_and_no_run_is_forgotten_whoever_is_killed(tmp_path: Path, model: Model) -> None:
+async def test_no_pod_works_on_two_runs_and_no_run_is_lost_whatever_is_killed(tmp_path: Path, model: Model) -> None:
     body = warm_instance(model, maxConcurrentRuns=1000, maxQueuedRuns=1000)
     async with running(tmp_path, model, body) as cluster:
         await asyncio.gather(*(cluster.replicas.start() for _ in range(REPLICAS)))

@@ -40,7 +40,7 @@ def test_a_key_is_known_by_the_name_of_its_file(tmp_path: Path, clock: FakeClock
         assert keys.identify(wrong) is None
 
 
-def test_a_removed_key_is_refused_while_its_link_still_hangs_there(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_removed_key_is_refused_while_its_dangling_link_remains(tmp_path: Path, clock: FakeClock) -> None:
     mount(tmp_path, "1", api_key="sk-one", api_key_alice="sk-alice")
     keys = keys_of(tmp_path, clock)
     assert keys.identify("Bearer sk-alice") == "api-key-alice"
@@ -68,7 +68,7 @@ def test_a_key_that_stays_is_never_missed_while_the_folder_is_swapped(
     assert missed
 
 
-def test_what_is_no_text_is_a_key_all_the_same_and_harms_no_other(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_key_may_be_any_bytes_and_harms_no_other_key(tmp_path: Path, clock: FakeClock) -> None:
     mount(tmp_path, "1", api_key="sk-one", api_key_empty="")
     (tmp_path / "api-key-odd").write_bytes(b"\xff\xfe")
     keys = keys_of(tmp_path, clock)
@@ -77,6 +77,6 @@ def test_what_is_no_text_is_a_key_all_the_same_and_harms_no_other(tmp_path: Path
 
 
 @pytest.mark.parametrize("folder", ["", "not-there"])
-def test_where_there_is_no_key_nobody_passes(tmp_path: Path, clock: FakeClock, folder: str) -> None:
+def test_without_keys_every_caller_is_refused(tmp_path: Path, clock: FakeClock, folder: str) -> None:
     assert keys_of(tmp_path / folder, clock).identify("Bearer ") is None
     assert keys_of(tmp_path / folder, clock).identify("Bearer sk-one") is None

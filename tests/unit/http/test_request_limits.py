@@ -79,7 +79,7 @@ async def calling(site: Site, http: type[HeaderLimits], application: ASGIApp | N
 
 
 @pytest.mark.parametrize("sent", [HEAD[:20], HEAD[:-2], HEAD, HEAD + b"abc"])
-async def test_who_does_not_come_to_an_end_is_told_and_cut_off(sent: bytes) -> None:
+async def test_a_request_that_does_not_end_in_time_gets_408_and_its_connection_is_closed(sent: bytes) -> None:
     async with calling(Site(), Quick) as caller:
         caller.writer.write(sent)
         status, body = await caller.answer()
@@ -87,7 +87,7 @@ async def test_who_does_not_come_to_an_end_is_told_and_cut_off(sent: bytes) -> N
     assert json.loads(body)["error"]["code"] == "request_timeout"
 
 
-async def test_drops_of_a_request_do_not_move_the_deadline() -> None:
+async def test_single_bytes_of_a_request_do_not_extend_the_deadline() -> None:
     site = Site()
     async with calling(site, Quick) as caller:
 
@@ -102,7 +102,7 @@ async def test_drops_of_a_request_do_not_move_the_deadline() -> None:
     assert site.bodies == []
 
 
-async def test_an_application_that_waits_for_the_rest_of_a_body_hears_that_its_caller_is_gone() -> None:
+async def test_an_application_that_waits_for_the_rest_of_a_body_gets_a_disconnect() -> None:
     site = Site()
     async with calling(site, Quick) as caller:
         caller.writer.write(HEAD + b"abc")
@@ -113,7 +113,7 @@ async def test_an_application_that_waits_for_the_rest_of_a_body_hears_that_its_c
     assert site.bodies == [None]
 
 
-async def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
+async def test_a_silent_connection_is_closed_without_an_answer() -> None:
     async with calling(Site(), Quick) as caller, asyncio.timeout(5):
         assert await caller.reader.read() == b""
 
@@ -127,7 +127,7 @@ async def test_line_breaks_do_not_keep_a_connection_open() -> None:
 
 
 @pytest.mark.parametrize("pieces", [1, 64])
-async def test_a_head_without_end_is_refused_however_it_comes(pieces: int) -> None:
+async def test_a_head_without_bound_is_refused_in_however_many_pieces_it_arrives(pieces: int) -> None:
     site = Site()
     async with calling(site, Quick) as caller:
         caller.writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
@@ -148,7 +148,7 @@ async def test_a_large_head_that_ends_in_time_passes() -> None:
         assert await caller.one_answer() == b"taken"
 
 
-async def test_the_time_between_two_requests_and_of_an_answer_does_not_count() -> None:
+async def test_the_time_between_requests_and_the_time_of_an_answer_do_not_count() -> None:
     async with calling(Site(), Quick) as caller:
         for _ in range(3):
             caller.writer.write(HEAD + b"abcd")
@@ -157,7 +157,7 @@ async def test_the_time_between_two_requests_and_of_an_answer_does_not_count() -
 
 
 @pytest.mark.parametrize("after", [b"", b"\r\n"])
-async def test_an_answer_may_take_its_time_however_the_body_came(after: bytes) -> None:
+async def test_an_answer_may_take_any_time_whatever_follows_the_body(after: bytes) -> None:
     site = Site(answers_after=Quick.receive_seconds * 2)
     async with calling(site, Quick) as caller:
         caller.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -168,7 +168,7 @@ async def test_an_answer_may_take_its_time_however_the_body_came(after: bytes) -
     assert site.bodies == [b"abcd"]
 
 
-async def test_a_body_may_take_its_time_where_only_the_head_is_bounded() -> None:
+async def test_a_body_may_take_any_time_where_only_the_head_is_limited() -> None:
     site = Site()
     async with calling(site, QuickHead) as caller:
         caller.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -182,13 +182,13 @@ async def test_a_body_may_take_its_time_where_only_the_head_is_bounded() -> None
 @pytest.mark.parametrize(
     "junk", [b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x00" * 100]
 )
-async def test_what_is_not_http_gets_400(junk: bytes) -> None:
+async def test_input_that_is_not_http_gets_400(junk: bytes) -> None:
     async with calling(Site(), Quick) as caller:
         caller.writer.write(junk)
         assert (await caller.answer())[0] == 400
 
 
-async def test_a_second_request_before_the_answer_is_dropped_and_the_connection_ends_with_the_answer() -> None:
+async def test_a_pipelined_request_is_dropped_and_the_connection_closes_after_the_answer() -> None:
     site = Site(answers_after=0.05)
     async with calling(site, Quick) as caller:
         caller.writer.write(HEAD + b"abcd" + HEAD.replace(b"host: x", b"host: x\r\nx-other: y") + b"efgh")
@@ -198,7 +198,7 @@ async def test_a_second_request_before_the_answer_is_dropped_and_the_connection_
 
 
 @pytest.mark.parametrize("after", [b"", HEAD + b"efgh", HEAD[:10], b"\0"])
-async def test_a_caller_that_leaves_is_noticed_whatever_it_sent_after_its_request(after: bytes) -> None:
+async def test_a_disconnect_is_noticed_whatever_the_caller_sent_after_its_request(after: bytes) -> None:
     came, left = asyncio.Event(), asyncio.Event()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

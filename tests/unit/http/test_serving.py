@@ -34,7 +34,7 @@ class App:
         return PlainTextResponse("whole")
 
 
-async def test_who_is_being_served_is_served_to_the_end_after_sigterm() -> None:
+async def test_a_request_under_way_is_completed_after_sigterm() -> None:
     app, port, drained = App(), free_port(), asyncio.Event()
     serving = asyncio.create_task(serve([Listener(app.app, port)], drain=drained.set, grace_seconds=10))
     async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=10)) as http:
@@ -47,7 +47,7 @@ async def test_who_is_being_served_is_served_to_the_end_after_sigterm() -> None:
     await asyncio.wait_for(serving, 5)
 
 
-async def test_who_keeps_a_connection_open_is_told_to_close_it_and_loses_no_request() -> None:
+async def test_an_open_connection_gets_connection_close_and_loses_no_request() -> None:
     app, port, drained = App(), free_port(), asyncio.Event()
     app.answer.set()
     listeners = [Listener(app.app, port)]
@@ -64,7 +64,7 @@ async def test_who_keeps_a_connection_open_is_told_to_close_it_and_loses_no_requ
     await asyncio.wait_for(serving, 5)
 
 
-async def test_a_server_whose_watch_breaks_does_not_go_on() -> None:
+async def test_a_server_stops_when_its_watch_ends() -> None:
     async def breaks() -> None:
         raise ValueError("an object that nobody can read")
 

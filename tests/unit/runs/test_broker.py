@@ -14,7 +14,7 @@ SECOND: Delta = {"type": "delta", "choices": [{"index": 1}]}
 END = error("timeout", "too slow", 504)
 
 
-async def test_a_late_follower_sees_what_came_before() -> None:
+async def test_a_late_subscriber_sees_the_records_published_before() -> None:
     broker = RunBroker()
     early = broker.subscribe(KEY)
     broker.publish(KEY, FIRST)
@@ -23,7 +23,7 @@ async def test_a_late_follower_sees_what_came_before() -> None:
     assert [await late.next(), await late.next()] == [await early.next(), await early.next()] == [FIRST, SECOND]
 
 
-async def test_nothing_follows_the_end_record() -> None:
+async def test_nothing_is_delivered_after_the_end_record() -> None:
     broker = RunBroker()
     subscriber = broker.subscribe(KEY)
     broker.publish(KEY, END)
@@ -33,7 +33,7 @@ async def test_nothing_follows_the_end_record() -> None:
     assert await subscriber.next(within=0) is None
 
 
-async def test_silence_is_none_and_leaving_is_left() -> None:
+async def test_silence_is_none_and_a_disconnect_is_raised() -> None:
     subscriber = RunBroker().subscribe(KEY)
     assert await subscriber.next(within=0) is None
     subscriber.disconnect()
@@ -41,7 +41,7 @@ async def test_silence_is_none_and_leaving_is_left() -> None:
         await subscriber.next()
 
 
-async def test_a_pod_that_comes_back_brings_only_its_end() -> None:
+async def test_a_pod_that_reconnects_publishes_only_its_end_record() -> None:
     broker = RunBroker()
     subscriber = broker.subscribe(KEY)
     first = broker.open_publisher(KEY, "pod")
@@ -55,7 +55,7 @@ async def test_a_pod_that_comes_back_brings_only_its_end() -> None:
     assert [await subscriber.next(), await subscriber.next()] == [FIRST, END]
 
 
-async def test_a_pod_that_comes_from_another_replica_brings_only_its_end() -> None:
+async def test_a_pod_that_comes_from_another_replica_publishes_only_its_end_record() -> None:
     broker = RunBroker()
     subscriber = broker.subscribe(KEY)
     publisher = broker.open_publisher(KEY, "pod")
@@ -65,14 +65,14 @@ async def test_a_pod_that_comes_from_another_replica_brings_only_its_end() -> No
     assert await subscriber.next() == END
 
 
-def test_only_one_pod_speaks_for_a_run() -> None:
+def test_only_one_pod_publishes_records_of_a_run() -> None:
     broker = RunBroker()
     publisher = broker.open_publisher(KEY, "pod")
     assert publisher
     assert broker.open_publisher(KEY, "another") is None
 
 
-def test_a_stop_reaches_the_pod_that_speaks_and_the_one_that_comes_later() -> None:
+def test_a_stop_reaches_open_and_later_publishers() -> None:
     broker, stopped = RunBroker(), []
     broker.subscribe(KEY)
     for name in ("now", "later"):
@@ -85,7 +85,7 @@ def test_a_stop_reaches_the_pod_that_speaks_and_the_one_that_comes_later() -> No
     assert stopped == ["now", "later"]
 
 
-def test_a_pod_is_stopped_once_by_however_many() -> None:
+def test_a_publisher_is_stopped_once_however_often_it_is_asked_for() -> None:
     """The request that is being ended cannot be ended again: asking for it would be an error, and of the watch the last."""
     broker, stopped = RunBroker(), []
     broker.subscribe(KEY)
@@ -97,19 +97,19 @@ def test_a_pod_is_stopped_once_by_however_many() -> None:
     assert stopped == ["stopped"]
 
 
-def test_a_follower_may_have_no_say_in_whether_the_run_goes_on() -> None:
+def test_a_subscriber_that_is_not_a_caller_does_not_keep_a_run() -> None:
     broker = RunBroker()
-    looking = broker.subscribe(KEY, is_caller=False)
+    reader = broker.subscribe(KEY, is_caller=False)
     assert broker.subscribed() == [KEY]
     assert not broker.has_caller(KEY)
-    waiting = broker.subscribe(KEY)
+    caller = broker.subscribe(KEY)
     assert broker.has_caller(KEY)
-    waiting.close()
-    looking.close()
+    caller.close()
+    reader.close()
     assert not broker.has_caller(KEY)
 
 
-def test_what_nobody_follows_and_no_pod_speaks_of_is_forgotten() -> None:
+def test_a_topic_without_subscriber_and_publisher_is_forgotten() -> None:
     broker = RunBroker()
     subscriber = broker.subscribe(KEY)
     publisher = broker.open_publisher(KEY, "pod")
@@ -123,7 +123,7 @@ def test_what_nobody_follows_and_no_pod_speaks_of_is_forgotten() -> None:
     assert KEY not in broker
 
 
-def test_how_a_run_is_in_the_cluster_is_known_as_long_as_somebody_follows_it_and_nobody_stops_it() -> None:
+def test_a_run_is_remembered_while_it_has_a_subscriber_and_is_not_stopped() -> None:
     broker, run = (
         RunBroker(),
         AgentRun(metadata=Metadata(namespace=KEY[0], name=KEY[1]), spec=RunSpec(agent_ref="demo")),

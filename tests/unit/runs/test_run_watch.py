@@ -62,13 +62,15 @@ def ends(world: World) -> None:
     world.kubernetes.put(run(**ENDED))
 
 
-def goes(world: World) -> None:
+def is_deleted(world: World) -> None:
     world.kubernetes.remove(RUNS, "r1")
 
 
 @pytest.mark.parametrize("missed", [False, True])
-@pytest.mark.parametrize(("happens", "record"), [(ends, "done"), (goes, "error")])
-async def test_its_end_is_told(world: World, missed: bool, happens: Callable[[World], None], record: str) -> None:
+@pytest.mark.parametrize(("happens", "record"), [(ends, "done"), (is_deleted, "error")])
+async def test_the_end_of_a_run_reaches_its_subscriber(
+    world: World, missed: bool, happens: Callable[[World], None], record: str
+) -> None:
     subscriber = world.broker.subscribe(KEY)
     world.kubernetes.put(run())
     await world.has(open_runs=1)
@@ -81,7 +83,7 @@ async def test_its_end_is_told(world: World, missed: bool, happens: Callable[[Wo
     await world.has(open_runs=0)
 
 
-async def test_a_run_that_came_and_ended_in_a_gap_is_told_too(world: World) -> None:
+async def test_a_run_that_was_created_and_ended_during_a_gap_reaches_its_subscriber(world: World) -> None:
     await world.has(open_runs=0)
     subscriber = world.broker.subscribe(KEY)
     world.kubernetes.expire_watches()
@@ -89,14 +91,14 @@ async def test_a_run_that_came_and_ended_in_a_gap_is_told_too(world: World) -> N
     assert (await asyncio.wait_for(subscriber.end(), 5))["type"] == "done"
 
 
-async def test_one_that_is_only_being_created_is_waited_for(world: World) -> None:
+async def test_a_run_that_is_still_being_created_is_waited_for(world: World) -> None:
     await world.has(open_runs=0)
     subscriber = world.broker.subscribe(KEY)
     world.kubernetes.expire_watches()
     assert await subscriber.next(within=0.3) is None  # long enough for the list that follows
 
 
-async def test_an_api_server_that_is_away_is_asked_again(world: World) -> None:
+async def test_an_unreachable_api_server_is_asked_again(world: World) -> None:
     subscriber = world.broker.subscribe(KEY)
     world.kubernetes.put(run())
     await world.has(open_runs=1)
@@ -105,18 +107,18 @@ async def test_an_api_server_that_is_away_is_asked_again(world: World) -> None:
     assert (await asyncio.wait_for(subscriber.end(), 5))["type"] == "done"
 
 
-async def test_who_asks_is_told_of_each_run_once_and_of_those_that_were_there_before_oldest_first() -> None:
+async def test_each_new_run_is_reported_once_and_those_created_before_the_watch_oldest_first() -> None:
     kubernetes, broker, queue = FakeKubernetes(), RunBroker(), RunQueue()
-    store, told = RunStore(kubernetes, FakeClock()), list[tuple[str, bool]]()
+    store, reported = RunStore(kubernetes, FakeClock()), list[tuple[str, bool]]()
 
-    def newcomer(found: AgentRun, /, *, began_before: bool) -> None:
-        told.append((found.metadata.name, began_before))
+    def on_new_run(found: AgentRun, /, *, began_before: bool) -> None:
+        reported.append((found.metadata.name, began_before))
 
     for name, created in (("a", "2026-01-01T00:00:02Z"), ("b", "2026-01-01T00:00:01Z")):
         kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": name, "creationTimestamp": created}})
     runs = Runs(store, broker, queue, FakeClock(), idle=IdlePods("http://here", AgentApiMetrics()))
     watch = RunWatch(
-        kubernetes, "default", "demo", store=store, broker=broker, runs=runs, queue=queue, on_new_run=newcomer
+        kubernetes, "default", "demo", store=store, broker=broker, runs=runs, queue=queue, on_new_run=on_new_run
     )
     watching = asyncio.create_task(watch.run())
     world = World(kubernetes, broker, watch, queue)
@@ -129,7 +131,7 @@ async def test_who_asks_is_told_of_each_run_once_and_of_those_that_were_there_be
     await world.has(open_runs=2)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
-    assert told == [("b", True), ("a", True), ("r1", False)]
+    assert reported == [("b", True), ("a", True), ("r1", False)]
 
 
 async def test_ended_runs_that_nobody_waits_for_are_not_read(world: World) -> None:
