@@ -10,7 +10,7 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def matches(scenario: str, *objects: dict[str, Any], folder: str = "operator") -> bool:
-    """Whether the objects are as the scenario's file has them."""
+    """Return whether the objects are as the scenario's file has them."""
     made = yaml.safe_dump_all(objects, sort_keys=False, width=120)
     file = GOLDEN / folder / f"{scenario}.yaml"
     if os.environ.get("UPDATE_GOLDEN"):

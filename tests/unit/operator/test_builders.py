@@ -1,4 +1,4 @@
-"""What the builders make: golden files for the whole, and a test for each rule that a reader could miss in them."""
+"""Builders: golden files for whole objects, and a test for each rule that a reader could miss in them."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What a SympoziumConfig should have and what its status says."""
+"""Plan of a SympoziumConfig: its Gateway and its status."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What ``kubectl describe`` tells of an instance and of a run: each change once, repetitions counted, successes not at all."""
+"""Events of an instance and of a run: each change once, repetitions counted, successes not at all."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""First come, first served, and no more than an instance's limit."""
+"""Fair queue: first come, first served, fair among keys, and no more than an instance's limit."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What is looked at because of a SympoziumConfig, a Gateway or a route."""
+"""Keys that a SympoziumConfig, a Gateway or a route brings into the work queue."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What an instance should have and what its status says."""
+"""Plan of an instance: its children and its status."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What kopf is told to watch, tried with kopf's own registry and events."""
+"""Handlers of kopf, tried with kopf's own registry and events."""
 
 from typing import Any
 

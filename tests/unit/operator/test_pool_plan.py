@@ -1,84 +1,61 @@
-"""How large a warm pool is, and how fast it is filled: values and a clock."""
+"""Plan of a warm pool, case by case."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from tests.unit.operator.objects import CREATED, at
 
-from sympozium_api.instance import WarmPool
-from sympozium_operator.scheduling.pool_sizer import HOLD_SECONDS, WINDOW, LaunchRate, PoolSizer
+from sympozium_api import names
+from sympozium_operator.policy.pool_plan import INSPECT_AFTER, PoolInput, decide
 
+Object = dict[str, Any]
 
-def asked(demand: PoolSizer, per_second: float, *, since: float, until: float) -> None:
-    for number in range(int((until - since) * per_second)):
-        demand.arrived(since + number / per_second)
-
-
-def test_an_unused_pool_has_its_size() -> None:
-    assert PoolSizer().target(WarmPool(size=4, max=20), 0) == 4
+NOW = "0a1b2c3d"
+"""The generation that counts."""
 
 
-def test_it_grows_by_what_is_used_up_while_a_pod_starts() -> None:
-    demand = PoolSizer()
-    asked(demand, 2, since=0, until=WINDOW)
-    assert demand.target(WarmPool(size=4, max=20), WINDOW) == 8
+def job(number: int, *, generation: str = NOW, deleted: bool = False, **status: Any) -> Object:
+    name = names.idle_job("alice", generation, f"{number:06x}")
+    metadata = {"name": name, "creationTimestamp": at(0)} | ({"deletionTimestamp": at(1)} if deleted else {})
+    return {"metadata": metadata, "status": status}
 
 
-def test_it_grows_further_where_pods_start_slowly() -> None:
-    demand = PoolSizer()
-    for _ in range(50):
-        demand.refilled(5)
-    asked(demand, 2, since=0, until=WINDOW)
-    assert demand.target(WarmPool(size=4, max=20), WINDOW) == 14
+READY, STARTING, ENDED, FAILED = job(1, ready=1), job(2), job(3, succeeded=1), job(4, failed=1)
+OLD, LEAVING = job(5, generation="99999999", ready=1), job(6, deleted=True, ready=1)
+EMPTY = PoolInput(now=CREATED, jobs=(), claimed=frozenset(), generation=NOW, target=3, starting=6)
 
 
-def test_it_never_grows_above_max_and_by_default_not_at_all() -> None:
-    demand = PoolSizer()
-    asked(demand, 50, since=0, until=WINDOW)
-    assert demand.target(WarmPool(size=4, max=20), WINDOW) == 20
-    assert demand.target(WarmPool(size=4), WINDOW) == 4
+@pytest.mark.parametrize(
+    ("jobs", "changes", "missing", "idle"),
+    [
+        pytest.param((), {}, 3, 0, id="an empty pool is filled"),
+        pytest.param((), {"target": 0}, 0, 0, id="a pool without a target is not"),
+        pytest.param((), {"starting": 2}, 2, 0, id="no more start at a time than allowed"),
+        pytest.param((STARTING,), {"starting": 1}, 0, 0, id="those that start already count"),
+        pytest.param((READY,), {"starting": 1}, 1, 1, id="those that are ready do not"),
+        pytest.param((READY, STARTING), {}, 1, 1, id="both are a part of the target"),
+        pytest.param((OLD, LEAVING, ENDED, FAILED), {}, 3, 0, id="old, leaving and ended ones are not"),
+        pytest.param((READY,), {"claimed": frozenset({READY["metadata"]["name"]})}, 3, 0, id="a claimed one is gone"),
+        pytest.param((READY, STARTING), {"target": 1}, 0, 1, id="a smaller target makes none"),
+    ],
+)
+def test_a_pool_is_filled_up_to_its_target(
+    jobs: tuple[Object, ...], changes: dict[str, Any], missing: int, idle: int
+) -> None:
+    plan = decide(replace(EMPTY, jobs=jobs, **changes))
+    assert (plan.missing, plan.idle) == (missing, idle)
 
 
-def test_it_falls_only_after_a_minute_of_calm() -> None:
-    demand, pool = PoolSizer(), WarmPool(size=4, max=20)
-    asked(demand, 2, since=0, until=WINDOW)
-    assert demand.target(pool, WINDOW) == 8
-    assert demand.target(pool, WINDOW + HOLD_SECONDS - 1) == 8
-    assert demand.target(pool, WINDOW + HOLD_SECONDS) == 4
+def test_ended_jobs_are_named_unless_a_run_claims_them() -> None:
+    facts = replace(EMPTY, jobs=(READY, ENDED, FAILED))
+    assert decide(facts).ended == (ENDED, FAILED)
+    assert decide(replace(facts, claimed=frozenset({ENDED["metadata"]["name"]}))).ended == (FAILED,)
 
 
-def test_what_fails_is_made_later_and_later() -> None:
-    demand = PoolSizer()
-    waits = []
-    for _ in range(8):
-        demand.failed(0)
-        waits.append(demand.not_before)
-    assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
-    demand.refilled(1)
-    demand.failed(0)
-    assert demand.not_before == 2
-
-
-def test_a_burst_is_served_before_the_pool_is_filled_and_steady_demand_does_not_delay_it() -> None:
-    demand = PoolSizer()
-    demand.arrived(10)
-    demand.arrived(10.5)
-    assert demand.not_before == 11.5
-    demand.arrived(13)
-    assert demand.not_before == 11.5
-    demand.arrived(20)
-    assert demand.not_before == 21.5
-
-
-def test_pods_are_made_at_a_pace() -> None:
-    pace = LaunchRate(2)
-    assert [pace.take(0), pace.take(0)] == [0, 0], "two looks' worth, since nothing was made before"
-    assert pace.take(0) == pytest.approx(0.5)
-    assert pace.take(0.5) == 0
-    assert pace.take(0.5) == pytest.approx(0.5)
-
-
-def test_starts_of_runs_go_first_but_not_for_ever() -> None:
-    pace = LaunchRate(2)
-    pace.started_cold(0)
-    assert pace.take(0) == pytest.approx(0.5)
-    for _ in range(100):
-        pace.started_cold(1)
-    assert pace.take(1) == pytest.approx(2)
+def test_a_job_whose_pod_is_not_ready_for_long_is_inspected() -> None:
+    facts = replace(EMPTY, jobs=(READY, STARTING, LEAVING))
+    assert decide(facts).unstarted == ()
+    late = CREATED + timedelta(seconds=INSPECT_AFTER)
+    assert decide(replace(facts, now=late)).unstarted == (STARTING,)

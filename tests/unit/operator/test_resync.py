@@ -1,4 +1,4 @@
-"""What the resync begins with, what a resync repairs, and what is pruned."""
+"""Resync: its first keys, the missed events that it repairs, and the runs that are pruned."""
 
 from typing import Any
 

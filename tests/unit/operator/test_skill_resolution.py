@@ -25,7 +25,7 @@ def config_map(**data: str) -> dict[str, Any]:
 
 
 def install(*found: tuple[dict[str, Any], Source]) -> list[dict[str, Any]]:
-    """What an instance with these references gets, each with what it leads to."""
+    """Return the skills of an instance with these references, each with the object that it names."""
     asked = instance(skills=[{"skillPackRef": "web-endpoint"}, *(ref for ref, _ in found)])
     sources = {f"spec.skills[{index}]": source for index, (_, source) in enumerate(found, start=1)}
     return [skill.model_dump(exclude_defaults=True) for skill in skill_resolution.install(asked, sources)]

@@ -138,7 +138,7 @@ async def settle() -> None:
 
 
 class Work:
-    """What the queue calls; it records, and does what a test says."""
+    """Reconciler that records its keys, and does what a test tells it."""
 
     def __init__(self) -> None:
         self.seen: list[Key] = []
