@@ -38,7 +38,7 @@ async def _post(proxy: Proxy, path: str, **headers: str) -> tuple[int, str]:
 
 class TestOrigin:
     @pytest.mark.parametrize("path", MCP)
-    async def test_pages_of_others_do_not_reach_mcp(self, proxy: Proxy, configure: Any, path: str) -> None:
+    async def test_pages_of_foreign_origins_do_not_reach_mcp(self, proxy: Proxy, configure: Any, path: str) -> None:
         await configure(allowedOrigins=[CHAT_UI])
         for origin in ("https://evil.example.com", "null", "", f"{CHAT_UI}:8443", "http://chat.example.com", proxy.url):
             assert await _post(proxy, path, Origin=origin) == (403, "origin_not_allowed")
@@ -46,23 +46,23 @@ class TestOrigin:
             assert (await _post(proxy, path, Origin=origin))[1] != "origin_not_allowed"
         assert (await _post(proxy, path))[1] != "origin_not_allowed"
 
-    async def test_a_page_that_rebinds_its_name_is_a_page_of_others(self, proxy: Proxy, configure: Any) -> None:
+    async def test_a_page_that_rebinds_its_name_has_a_foreign_origin(self, proxy: Proxy, configure: Any) -> None:
         """Its origin and Host are the same, for its name leads here; nothing that a request says of itself makes it ours."""
         await configure()
         headers = {"Origin": "http://evil.example.com:8080", "Host": "evil.example.com:8080"}
         assert await _post(proxy, "/mcp", **headers) == (403, "origin_not_allowed")
 
-    async def test_openais_routes_are_asked_for_a_key_alone(self, proxy: Proxy, configure: Any) -> None:
+    async def test_openais_routes_check_no_origin(self, proxy: Proxy, configure: Any) -> None:
         await configure()
         answer = await proxy.http.get("/v1/models", headers=AUTHORIZED | {"Origin": "https://evil.example.com"})
         assert answer.status_code == 200
         assert "access-control-allow-origin" not in answer.headers
 
-    async def test_a_path_that_begins_alike_is_another(self, proxy: Proxy, configure: Any) -> None:
+    async def test_a_path_that_only_begins_like_mcps_checks_no_origin(self, proxy: Proxy, configure: Any) -> None:
         await configure()
         assert (await _post(proxy, "/mcpx", Origin="https://evil.example.com"))[0] == 404
 
-    async def test_another_list_holds_at_once(self, proxy: Proxy, configure: Any) -> None:
+    async def test_a_changed_list_of_origins_applies_at_once(self, proxy: Proxy, configure: Any) -> None:
         await configure()
         assert (await _post(proxy, "/mcp", Origin=CHAT_UI))[0] == 403
         await configure(allowedOrigins=[CHAT_UI])
@@ -70,7 +70,7 @@ class TestOrigin:
 
 
 class TestHost:
-    async def test_any_will_do_unless_they_are_named(self, proxy: Proxy, configure: Any) -> None:
+    async def test_any_host_is_served_unless_hosts_are_named(self, proxy: Proxy, configure: Any) -> None:
         await configure()
         assert (await _post(proxy, "/mcp", Host="anything.example.com"))[1] != "host_not_allowed"
         await configure(allowedHosts=["127.0.0.1:8080"])
@@ -78,7 +78,7 @@ class TestHost:
         for host in ("127.0.0.1:8080", "assistant.example.com", "Assistant.Example.com"):
             assert (await _post(proxy, "/mcp", Host=host))[1] != "host_not_allowed"
 
-    async def test_probes_and_openais_routes_are_not_asked(self, proxy: Proxy, configure: Any) -> None:
+    async def test_probes_and_openais_routes_check_no_host(self, proxy: Proxy, configure: Any) -> None:
         await configure(allowedHosts=["127.0.0.1:8080"])
         headers = AUTHORIZED | {"Host": "10.0.0.7:8080"}
         assert (await proxy.http.get("/readyz", headers=headers)).status_code == 200
@@ -86,7 +86,7 @@ class TestHost:
 
 
 class TestCors:
-    async def test_a_browser_is_told_what_a_page_of_an_allowed_origin_may_send(
+    async def test_a_preflight_allows_what_a_page_of_an_allowed_origin_may_send(
         self, proxy: Proxy, configure: Any
     ) -> None:
         await configure(allowedOrigins=[CHAT_UI])
@@ -105,7 +105,9 @@ class TestCors:
         assert refused.status_code == 400
         assert "access-control-allow-origin" not in refused.headers
 
-    async def test_its_pages_may_read_answers_and_what_helps_after_errors(self, proxy: Proxy, configure: Any) -> None:
+    async def test_pages_of_allowed_origins_may_read_answers_and_the_headers_of_errors(
+        self, proxy: Proxy, configure: Any
+    ) -> None:
         await configure(allowedOrigins=[CHAT_UI])
         for headers, status in ((AUTHORIZED, 200), ({}, 401)):
             answer = await proxy.http.get("/v1/models", headers={"Origin": CHAT_UI} | headers)

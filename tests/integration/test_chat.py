@@ -195,7 +195,7 @@ async def test_nothing_is_left_of_an_answered_request(proxy: Proxy) -> None:
 
 
 class TestIdempotencyKey:
-    async def test_a_repeated_request_follows_the_same_run(self, proxy: Proxy) -> None:
+    async def test_a_request_repeated_with_its_idempotency_key_follows_the_same_run(self, proxy: Proxy) -> None:
         once = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "k"}))
         pod = await proxy.pod()
         again = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "k"}))
@@ -205,7 +205,7 @@ class TestIdempotencyKey:
         assert (await once).json()["choices"] == (await again).json()["choices"]
         assert proxy.kubernetes.names(RUNS) == [pod.run]
 
-    async def test_after_the_run_has_ended_its_answer_is_given_again(self, proxy: Proxy) -> None:
+    async def test_a_request_repeated_after_its_run_ended_gets_the_same_answer(self, proxy: Proxy) -> None:
         once = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "k"}))
         await (await proxy.pod()).answer("Hello")
         await once
@@ -217,7 +217,7 @@ class TestIdempotencyKey:
         assert blocking.json()["choices"][0]["message"]["content"] == "Hello"
         assert blocking.json()["usage"]["total_tokens"] == 5
 
-    async def test_without_a_key_nothing_is_deduplicated(self, proxy: Proxy) -> None:
+    async def test_requests_without_an_idempotency_key_are_never_deduplicated(self, proxy: Proxy) -> None:
         asked = [asyncio.create_task(proxy.chat()) for _ in range(2)]
         await created_run(proxy.kubernetes, among=2)
         for task in asked:

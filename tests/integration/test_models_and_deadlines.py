@@ -50,7 +50,7 @@ async def test_a_response_is_answered_by_the_model_that_it_names(
 
 
 class TestDeadline:
-    async def test_a_request_that_is_not_answered_in_time_is_a_504_and_its_run_is_cancelled(self, proxy: Proxy) -> None:
+    async def test_a_request_past_its_deadline_gets_504_and_its_run_is_cancelled(self, proxy: Proxy) -> None:
         response = await proxy.chat(headers={"x-request-timeout": "0.2"})
 
         assert response.status_code == 504
@@ -59,7 +59,7 @@ class TestDeadline:
         run = response.headers["x-sympozium-run"]
         await eventually(lambda: proxy.kubernetes.object(RUNS, run)["spec"].get("cancel") is True)
 
-    async def test_a_stream_that_takes_too_long_ends_with_an_error_frame(
+    async def test_a_stream_past_its_deadline_ends_with_an_error_frame(
         self, proxy: Proxy, sdk: openai.AsyncOpenAI
     ) -> None:
         asked = asyncio.create_task(
@@ -76,7 +76,7 @@ class TestDeadline:
         await eventually(lambda: proxy.kubernetes.object(RUNS, pod.run)["spec"].get("cancel") is True)
         speaking.cancel()
 
-    async def test_nobody_waits_for_a_background_response(self, proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
+    async def test_a_background_response_has_no_deadline(self, proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
         late = {"x-request-timeout": "0.2"}
         asked: Any = {"model": "default", "input": "hello", "extra_headers": late}
         background = await sdk.responses.create(**asked, background=True)
@@ -90,14 +90,14 @@ class TestDeadline:
         )
 
     @pytest.mark.usefixtures("agents")
-    async def test_an_answer_in_time_is_an_answer_and_cancels_nothing(self, proxy: Proxy) -> None:
+    async def test_an_answer_before_the_deadline_cancels_nothing(self, proxy: Proxy) -> None:
         response = await proxy.chat(headers={"x-request-timeout": "30"})
         assert response.status_code == 200
         run = proxy.kubernetes.object(RUNS, response.headers["x-sympozium-run"])
         assert "cancel" not in run["spec"]
         assert run["spec"]["timeout"] == "30s"
 
-    async def test_one_who_waits_longer_keeps_the_run(self, proxy: Proxy) -> None:
+    async def test_a_caller_that_waits_longer_keeps_the_run(self, proxy: Proxy) -> None:
         headers = {"Idempotency-Key": "k"}
         short = asyncio.create_task(proxy.chat(headers=headers | {"x-request-timeout": "0.2"}))
         pod = await proxy.pod()
@@ -107,14 +107,14 @@ class TestDeadline:
         assert (await long).status_code == 200
         assert "cancel" not in proxy.kubernetes.object(RUNS, pod.run)["spec"]
 
-    async def test_the_instances_own_limit_holds_where_it_is_shorter(self, proxy: Proxy) -> None:
+    async def test_the_instances_timeout_applies_if_it_is_shorter_than_the_deadline(self, proxy: Proxy) -> None:
         asked = asyncio.create_task(proxy.chat(headers={"x-request-timeout": "3600"}))
         run = await created_run(proxy.kubernetes)
         asked.cancel()
         assert "timeout" not in run["spec"]
 
     @pytest.mark.parametrize("value", ["", "0", "-1", "soon", "1e3", "100000", "1m", "NaN", "1.5.5"])
-    async def test_what_is_no_number_of_seconds_is_refused(self, proxy: Proxy, value: str) -> None:
+    async def test_a_deadline_that_is_not_a_number_of_seconds_is_refused(self, proxy: Proxy, value: str) -> None:
         response = await proxy.chat(headers={"x-request-timeout": value})
         assert response.status_code == 400
         assert response.json()["error"]["param"] == "x-request-timeout"

@@ -35,7 +35,7 @@ class TestBadInput:
             ({"messages": MESSAGES, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
         ],
     )
-    async def test_a_wrong_field_is_named(self, proxy: Proxy, body: dict[str, Any], param: str) -> None:
+    async def test_the_refusal_of_a_wrong_field_names_it(self, proxy: Proxy, body: dict[str, Any], param: str) -> None:
         response = await proxy.http.post("/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {KEY}"})
         assert response.status_code == 400
         assert response.json()["error"]["param"] == param
@@ -45,13 +45,13 @@ class TestBadInput:
         "content",
         [b"{", b"[1]", b"\xff", b"[" * 50_000, b'{"a":' + b"[" * 70 + b"]" * 70 + b"}", b'{"temperature": NaN}'],
     )
-    async def test_what_is_no_json_object_is_refused(self, proxy: Proxy, content: bytes) -> None:
+    async def test_a_body_that_is_not_a_json_object_is_refused(self, proxy: Proxy, content: bytes) -> None:
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         response = await proxy.http.post("/v1/chat/completions", content=content, headers=headers)
         assert response.status_code == 400
         assert response.json()["error"]["code"] == "invalid_json"
 
-    async def test_who_leaves_in_the_middle_of_a_body_is_no_error_of_ours(self, proxy: Proxy) -> None:
+    async def test_a_disconnect_within_the_body_is_not_an_error_of_the_server(self, proxy: Proxy) -> None:
         host, port = proxy.url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
@@ -65,7 +65,7 @@ class TestBadInput:
         response = await proxy.chat(extra="x" * 70_000)
         assert response.status_code == 413
 
-    async def test_another_content_type_is_refused(self, proxy: Proxy) -> None:
+    async def test_a_body_of_another_content_type_is_refused(self, proxy: Proxy) -> None:
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "text/plain"}
         response = await proxy.http.post("/v1/chat/completions", content=b"{}", headers=headers)
         assert response.status_code == 415
@@ -82,7 +82,7 @@ class TestBadInput:
         assert response.json()["error"]["code"] == "unknown_url"
 
     @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}])
-    async def test_without_a_valid_key_nothing_is_done(self, proxy: Proxy, headers: dict[str, str]) -> None:
+    async def test_a_request_without_a_valid_key_creates_no_run(self, proxy: Proxy, headers: dict[str, str]) -> None:
         response = await proxy.http.post("/v1/chat/completions", json={"messages": MESSAGES}, headers=headers)
         assert response.status_code == 401
         assert response.json()["error"]["code"] == "invalid_api_key"
@@ -90,13 +90,13 @@ class TestBadInput:
 
 
 class TestWhenItCannotBeServed:
-    async def test_the_api_server_is_away(self, proxy: Proxy) -> None:
+    async def test_a_request_gets_503_while_the_api_server_is_away(self, proxy: Proxy) -> None:
         proxy.kubernetes.refuse("create", RUNS, ApiUnavailable("away"))
         response = await proxy.chat()
         assert response.status_code == 503
         assert response.headers["retry-after"] == "1"
 
-    async def test_a_run_that_may_have_been_made_for_nobody_is_cancelled(self, proxy: Proxy) -> None:
+    async def test_a_run_that_may_exist_without_a_caller_is_cancelled(self, proxy: Proxy) -> None:
         """The API server took the run, and its answer was lost."""
         create = proxy.kubernetes.create
 
@@ -109,7 +109,7 @@ class TestWhenItCannotBeServed:
         [name] = proxy.kubernetes.names(RUNS)
         await eventually(lambda: proxy.kubernetes.object(RUNS, name)["spec"].get("cancel") is True)
 
-    async def test_so_is_one_that_a_server_that_hung_makes_after_all(self, proxy: Proxy) -> None:
+    async def test_a_run_that_a_hanging_api_server_creates_late_is_cancelled(self, proxy: Proxy) -> None:
         create = proxy.kubernetes.create
 
         async def late(*arguments: Any) -> Any:
@@ -127,13 +127,13 @@ class TestWhenItCannotBeServed:
         [name] = proxy.kubernetes.names(RUNS)
         await eventually(lambda: proxy.kubernetes.object(RUNS, name)["spec"].get("cancel") is True)
 
-    async def test_the_api_server_refuses_the_run(self, proxy: Proxy) -> None:
+    async def test_a_request_is_refused_if_the_api_server_refuses_its_run(self, proxy: Proxy) -> None:
         proxy.kubernetes.refuse("create", RUNS, api_error(403, "Forbidden", "exceeded quota"))
         response = await proxy.chat()
         assert response.status_code == 502
         assert "exceeded quota" in response.json()["error"]["message"]
 
-    async def test_the_model_secret_is_missing(self, proxy: Proxy) -> None:
+    async def test_a_request_gets_503_if_the_models_secret_is_missing(self, proxy: Proxy) -> None:
         condition = {
             "type": "ModelReady",
             "status": "False",
@@ -147,7 +147,7 @@ class TestWhenItCannotBeServed:
         assert response.status_code == 503
         assert "Secret openai-key not found" in response.json()["error"]["message"]
 
-    async def test_the_endpoint_was_switched_off_and_who_is_being_served_gets_the_whole_answer(
+    async def test_an_endpoint_that_is_switched_off_refuses_requests_and_finishes_open_answers(
         self, proxy: Proxy
     ) -> None:
         asked = asyncio.create_task(proxy.chat())
@@ -160,7 +160,7 @@ class TestWhenItCannotBeServed:
         await pod.answer("Hello")
         assert (await asked).status_code == 200
 
-    async def test_the_queue_is_full(self, proxy: Proxy) -> None:
+    async def test_a_request_gets_429_if_the_queue_is_full(self, proxy: Proxy) -> None:
         proxy.kubernetes.put(instance(maxConcurrentRuns=1, maxQueuedRuns=0))
         asked = asyncio.create_task(proxy.chat())
         await created_run(proxy.kubernetes)
@@ -171,7 +171,7 @@ class TestWhenItCannotBeServed:
         assert int(response.headers["retry-after"]) > 0
         asked.cancel()
 
-    async def test_a_queue_that_is_full_refuses_no_retry_of_what_was_accepted(self, proxy: Proxy) -> None:
+    async def test_a_full_queue_refuses_no_retry_of_an_accepted_request(self, proxy: Proxy) -> None:
         proxy.kubernetes.put(instance(maxConcurrentRuns=1, maxQueuedRuns=1))
         await eventually(lambda: proxy.context.instance_cache.served().instance.spec.max_queued_runs == 1)
         ended = asyncio.create_task(proxy.chat(headers={"Idempotency-Key": "ended"}))
@@ -192,7 +192,7 @@ class TestWhenItCannotBeServed:
         going[0].cancel()
         assert (await going[1]).status_code == 200
 
-    async def test_a_key_that_asks_for_too_much_leaves_half_of_the_queue_to_others(self, proxy: Proxy) -> None:
+    async def test_a_key_that_floods_the_queue_leaves_half_of_it_to_others(self, proxy: Proxy) -> None:
         (proxy.keys / "api-key-alice").write_text("sk-alice")
         proxy.clock.advance(5)
         proxy.kubernetes.put(instance(maxConcurrentRuns=2, maxQueuedRuns=18))
@@ -209,7 +209,7 @@ class TestWhenItCannotBeServed:
 
 
 class TestRateLimit:
-    async def test_it_holds_per_key_and_says_when_to_come_back(self, proxy: Proxy) -> None:
+    async def test_the_rate_limit_is_per_key_and_names_the_next_moment(self, proxy: Proxy) -> None:
         (proxy.keys / "api-key-alice").write_text("sk-alice")
         limit = {"requestsPerMinute": 60, "burstSize": 1}
         proxy.kubernetes.put(instance(webEndpoint={"rateLimit": limit}))

@@ -29,18 +29,18 @@ def chat(**fields: Any) -> dict[str, Any]:
 
 
 class TestTheBodyThatTheModelIsSent:
-    def test_a_text_is_a_users_message_after_the_instructions(self) -> None:
+    def test_an_input_text_becomes_a_users_message_after_the_instructions(self) -> None:
         assert chat(instructions="Be brief.") == {
             "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]
         }
 
-    def test_what_goes_on_from_an_earlier_response_comes_before_the_input(self) -> None:
+    def test_the_continued_conversation_comes_before_the_input(self) -> None:
         earlier = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
         body, before = asked(instructions="Be brief.").chat(earlier, lambda _: None)
         assert [message["content"] for message in body["messages"]] == ["Be brief.", "a", "b", "hello"]
         assert before == 3
 
-    def test_fields_have_the_names_of_a_chat_completion(self) -> None:
+    def test_the_model_gets_fields_under_the_names_of_a_chat_completion(self) -> None:
         style = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}
         body = chat(
             max_output_tokens=5,
@@ -70,7 +70,7 @@ class TestTheBodyThatTheModelIsSent:
             "top_logprobs": 2,
         }
 
-    def test_what_is_for_the_caller_alone_stays_here_and_what_is_unknown_goes_on(self) -> None:
+    def test_the_model_gets_unknown_fields_and_none_that_are_for_the_caller_alone(self) -> None:
         body = chat(
             metadata={"a": "b"},
             store=False,
@@ -84,14 +84,14 @@ class TestTheBodyThatTheModelIsSent:
         del body["messages"]
         assert body == {"seed": 7, "temperature": 0.5, "top_k": 3}
 
-    def test_allowed_tools_are_said_as_a_chat_completion_says_them(self) -> None:
+    def test_allowed_tools_are_sent_in_the_form_of_a_chat_completion(self) -> None:
         allowed = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "weather"}]}
         assert chat(tools=[TOOL], tool_choice=allowed)["tool_choice"] == {
             "type": "allowed_tools",
             "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "weather"}}]},
         }
 
-    def test_calls_that_follow_one_another_are_one_message(self) -> None:
+    def test_consecutive_function_calls_become_one_message(self) -> None:
         def call(number: int) -> dict[str, Any]:
             return {"type": "function_call", "call_id": f"c{number}", "name": "weather", "arguments": "{}"}
 
@@ -152,7 +152,7 @@ class TestRefusals:
             ({"max_output_tokens": 0}, "max_output_tokens"),
         ],
     )
-    def test_what_cannot_be_honoured_is_named(self, fields: dict[str, Any], param: str) -> None:
+    def test_a_refused_field_is_named(self, fields: dict[str, Any], param: str) -> None:
         with pytest.raises(Refusal) as raised:
             asked(**fields)
         assert raised.value.status == 400
@@ -166,7 +166,7 @@ class TestRefusals:
 
 
 class TestItems:
-    def test_items_are_read_back_from_the_messages(self) -> None:
+    def test_input_items_are_read_back_from_the_messages(self) -> None:
         given: list[dict[str, Any]] = [
             {"role": "developer", "content": "Be brief."},
             {
@@ -200,7 +200,7 @@ class TestItems:
         assert read[5]["content"] == [{"type": "input_text", "text": ""}]
         assert chat(input=read) == chat(input=given)
 
-    def test_a_reference_stands_for_the_item(self) -> None:
+    def test_an_item_reference_is_replaced_by_its_item(self) -> None:
         stored = {"id": "msg_demo-9_0"} | responses_items.message_item([responses_items.text_part("Hi.")])
         request = asked(input=[{"type": "item_reference", "id": "msg_demo-9_0"}, {"role": "user", "content": "And?"}])
         assert request.referred == {"demo-9"}
@@ -209,7 +209,7 @@ class TestItems:
         with pytest.raises(Refusal, match="msg_demo-9_0"):
             request.chat((), lambda _: None)
 
-    def test_pages(self) -> None:
+    def test_items_are_listed_in_pages(self) -> None:
         items = [{"id": f"msg_{number}"} for number in range(5)]
         first = responses_items.page(items, limit=2, order="desc", after=None)
         assert first == {

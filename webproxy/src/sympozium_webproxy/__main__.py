@@ -38,6 +38,6 @@ async def main(settings: WebProxySettings) -> None:
 
 
 if __name__ == "__main__":
-    found = settings_module.from_environment(os.environ)
-    logs.configure(namespace=found.namespace, instance=found.instance)
-    uvloop.run(main(found))
+    process_settings = settings_module.from_environment(os.environ)
+    logs.configure(namespace=process_settings.namespace, instance=process_settings.instance)
+    uvloop.run(main(process_settings))

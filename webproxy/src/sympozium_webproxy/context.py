@@ -41,5 +41,5 @@ class WebProxyContext:
 
 def of(request: Request) -> WebProxyContext:
     """Return the context of the application that received a request."""
-    found: WebProxyContext = request.app.state.context
-    return found
+    current: WebProxyContext = request.app.state.context
+    return current

@@ -64,7 +64,7 @@ class InstanceCache:
         """Return the instance to serve. Raises Refusal 503 if it cannot be served."""
         served = self._read()
         if not self._is_on:
-            raise Refusal(503, "web_endpoint_off", "The instance's web endpoint was switched off.", retry_after=1)
+            raise Refusal(503, "web_endpoint_off", "The instance's web endpoint is switched off.", retry_after=1)
         for condition in served.instance.status.conditions:
             if condition.type == "ModelReady" and condition.status == "False":
                 raise Refusal(503, "model_not_ready", condition.message, retry_after=10)
@@ -72,28 +72,28 @@ class InstanceCache:
 
     def _read(self) -> ServedInstance:
         if self._served is None:
-            raise Refusal(503, "instance_unknown", "The instance of this endpoint is not known yet.", retry_after=1)
+            raise Refusal(503, "instance_unknown", "This replica has not read its instance yet.", retry_after=1)
         return self._served
 
     def update(self, instance: SympoziumInstance) -> None:
         """Store the instance; limits and callers stay as they were if its web endpoint cannot be parsed."""
         limit, oauth = self.rate_limit, self._served.oauth if self._served else None
         try:
-            asked = effective.web_endpoint(instance)
-            self._is_on = asked is not None
-            if asked:
-                limit, oauth = asked.rate_limit, asked.oauth
+            endpoint = effective.web_endpoint(instance)
+            self._is_on = endpoint is not None
+            if endpoint:
+                limit, oauth = endpoint.rate_limit, endpoint.oauth
         except effective.InvalidSpec as error:
-            log.warning("instance has an invalid web endpoint; limits and callers stay as they were", reason=str(error))
+            log.warning("invalid web endpoint; previous limits and callers stay in force", reason=str(error))
         self._served = ServedInstance(instance, limit, self._skills, oauth)
         self._on_change(instance)
         self.loaded.set()
 
     def update_skills(self, config_map: dict[str, Any] | None) -> None:
         """Store the skills of a ConfigMap, or none if it is gone; a ConfigMap that cannot be parsed changes nothing."""
-        found = installed_skills.of_config_map(config_map)
-        if config_map is None or found is not None:
-            self._skills = tuple(found or ())
+        skills = installed_skills.of_config_map(config_map)
+        if config_map is None or skills is not None:
+            self._skills = tuple(skills or ())
             self._served = self._served and replace(self._served, skills=self._skills)
 
 

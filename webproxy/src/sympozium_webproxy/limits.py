@@ -30,12 +30,12 @@ class Verdict:
 
     def headers(self) -> dict[str, str]:
         """Return the headers that OpenAI's clients read, with Retry-After if the request is refused."""
-        found = {
+        headers = {
             "x-ratelimit-limit-requests": str(self.limit),
             "x-ratelimit-remaining-requests": str(self.remaining),
             "x-ratelimit-reset-requests": f"{self.reset_seconds:.3f}s",
         }
-        return found if self.allowed else found | {"Retry-After": str(math.ceil(self.retry_seconds))}
+        return headers if self.allowed else headers | {"Retry-After": str(math.ceil(self.retry_seconds))}
 
 
 @dataclass

@@ -14,27 +14,30 @@ class WebProxyMetrics(RequestMetrics):
         super().__init__()
         self.first_token = Histogram(
             "sympozium_time_to_first_token_seconds",
-            "From a request's first byte to the first piece of the model's answer.",
+            "Seconds from a request's first byte to the first piece of the model's answer.",
             buckets=SECONDS,
             registry=self.registry,
         )
         self.refused = Counter(
-            "sympozium_requests_refused_total", "Requests over a limit.", ["reason"], registry=self.registry
+            "sympozium_requests_refused_total",
+            "Requests refused because of a limit.",
+            ["reason"],
+            registry=self.registry,
         )
         self.run_start = Histogram(
             "sympozium_run_start_duration_seconds",
-            "From a request's first byte to the first word of its run's pod.",
+            "Seconds from a request's first byte to the first record of its run's pod.",
             buckets=SECONDS,
             registry=self.registry,
         )
         self._open = Gauge(
             "sympozium_runs_open",
-            "Runs of the instance that have not ended, as this replica sees.",
+            "Runs of the instance that have not ended, as seen by this replica.",
             registry=self.registry,
         )
         self._waiting = Gauge(
             "sympozium_runs_waiting",
-            "Runs that callers here wait for, without a word of their pods.",
+            "Runs that callers of this replica wait for and whose pods have sent no record.",
             registry=self.registry,
         )
 

@@ -26,9 +26,9 @@ class ReplicaUsage:
         container has forgotten what it admitted.
 
         """
-        about = run.metadata.annotations
-        key_id = about.get(names.ANNOTATION_KEY_ID)
-        if key_id is None or (about.get(names.ANNOTATION_REPLY_TO) == self.reply_to and not began_before):
+        annotations = run.metadata.annotations
+        key_id = annotations.get(names.ANNOTATION_KEY_ID)
+        if key_id is None or (annotations.get(names.ANNOTATION_REPLY_TO) == self.reply_to and not began_before):
             return
         age = (self.clock.now() - run.metadata.created).total_seconds() if began_before else 0.0
         self.limiter.charge(key_id, self.instance_cache.rate_limit, seconds_ago=max(0.0, age))

@@ -33,17 +33,17 @@ class _Unfit:
 def parse(text: str) -> Any:
     """Return the value of a JSON text. Raises ValueError and RecursionError if it is not JSON, and NotStorable."""
     unfit: list[_Unfit] = []
-    found = json.loads(
+    value = json.loads(
         text,
         parse_constant=_refuse_constant,
         parse_int=lambda digits: _whole(digits, unfit),
         parse_float=lambda digits: _real(digits, unfit),
     )
     if unfit:
-        _refuse_unfit(found)
+        _refuse_unfit(value)
     if "\\u" in text:
-        _refuse_half_characters(found)
-    return found
+        _refuse_half_characters(value)
+    return value
 
 
 def path_text(path: Path) -> str:

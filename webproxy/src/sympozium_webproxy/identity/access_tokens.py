@@ -38,11 +38,11 @@ class AccessTokens:
         try:
             claims = await self._claims(token, oauth)
         except (jwt.PyJWKError, jwt.InvalidKeyError) as error:
-            raise InvalidToken("The issuer's key is of another kind.") from error
+            raise InvalidToken("The issuer's key does not fit the token's algorithm.") from error
         except jwt.PyJWTError as error:
             raise InvalidToken(str(error)) from error
         except RecursionError as error:
-            raise InvalidToken("It cannot be read.") from error
+            raise InvalidToken("The token cannot be parsed.") from error
         if not set(oauth.required_scopes) <= _scopes(claims):
             raise InsufficientScope
         return _key_id(oauth.issuer, claims["sub"])
@@ -51,10 +51,10 @@ class AccessTokens:
         header = jwt.get_unverified_header(token)
         algorithm = header.get("alg")
         if algorithm not in _ALGORITHMS:
-            raise InvalidToken("It is signed with an algorithm that is not accepted.")
+            raise InvalidToken("Its signature algorithm is not accepted.")
         jwk = await self._keys_of(oauth).find(header.get("kid", ""))
         if jwk is None:
-            raise InvalidToken("It is signed with a key that its issuer does not have.")
+            raise InvalidToken("Its issuer has no key of this id.")
         return jwt.decode(
             token,
             jwt.PyJWK(jwk, jwk.get("alg") or algorithm),
@@ -74,11 +74,11 @@ class AccessTokens:
 
 def _scopes(claims: dict[str, Any]) -> set[str]:
     """Return the scopes, given in one string (RFC 9068) or, by some issuers, as a list."""
-    found: set[str] = set()
+    scopes: set[str] = set()
     for value in (claims.get("scope"), claims.get("scp")):
         words = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
-        found |= {word for word in words if isinstance(word, str)}
-    return found
+        scopes |= {word for word in words if isinstance(word, str)}
+    return scopes
 
 
 def _key_id(issuer: str, subject: str) -> str:

@@ -74,7 +74,7 @@ class IssuerKeys:
                 self._keys = await _fetched(self._oauth)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError, _Unusable) as failure:
             reason = str(failure) or type(failure).__name__
-            log.warning("keys of the issuer could not be fetched", issuer=self._oauth.issuer, reason=reason)
+            log.warning("issuer keys could not be fetched", issuer=self._oauth.issuer, reason=reason)
             return False
         self._fetched_at = self._clock()
         return True
@@ -89,8 +89,8 @@ async def _fetched(oauth: OAuth) -> dict[str, Object]:
         keys = (await _document(http, oauth.jwks_uri or await _discovered(http, oauth.issuer))).get("keys")
     if not isinstance(keys, list):
         raise _Unusable("the issuer's key set has no keys")
-    found = [key for key in keys if isinstance(key, dict) and key.get("use", "sig") == "sig"]
-    return {key["kid"]: key for key in found if isinstance(key.get("kid"), str)}
+    signing = [key for key in keys if isinstance(key, dict) and key.get("use", "sig") == "sig"]
+    return {key["kid"]: key for key in signing if isinstance(key.get("kid"), str)}
 
 
 async def _discovered(http: aiohttp.ClientSession, issuer: str) -> str:
@@ -98,11 +98,11 @@ async def _discovered(http: aiohttp.ClientSession, issuer: str) -> str:
     try:
         metadata = await _document(http, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     except _Unusable:
-        place = urlsplit(issuer)
-        path = f"/.well-known/oauth-authorization-server{place.path.rstrip('/')}"
-        metadata = await _document(http, f"https://{place.netloc}{path}")
+        location = urlsplit(issuer)
+        path = f"/.well-known/oauth-authorization-server{location.path.rstrip('/')}"
+        metadata = await _document(http, f"https://{location.netloc}{path}")
     if metadata.get("issuer") != issuer:
-        raise _Unusable("the metadata is another issuer's")
+        raise _Unusable("the metadata names another issuer")
     uri = metadata.get("jwks_uri")
     if not isinstance(uri, str) or not uri.startswith("https://"):
         raise _Unusable("the metadata has no jwks_uri with https")
@@ -119,7 +119,7 @@ async def _document(http: aiohttp.ClientSession, url: str) -> Object:
             body += piece
             if len(body) > _LARGEST_DOCUMENT:
                 raise _Unusable(f"{url} answered more than {_LARGEST_DOCUMENT} bytes")
-    found = json.loads(body)
-    if not isinstance(found, dict):
-        raise _Unusable(f"{url} answered no JSON object")
-    return found
+    document = json.loads(body)
+    if not isinstance(document, dict):
+        raise _Unusable(f"{url} did not answer a JSON object")
+    return document

@@ -11,12 +11,12 @@ RESOURCES = ("", "/mcp", "/sse")
 
 def metadata(base_url: str, resource: str, oauth: OAuth) -> dict[str, Any]:
     """Return the metadata of one of the RESOURCES."""
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "resource": f"{base_url}{resource}",
         "authorization_servers": [oauth.issuer],
         "bearer_methods_supported": ["header"],
     }
-    return found | ({"scopes_supported": oauth.required_scopes} if oauth.required_scopes else {})
+    return document | ({"scopes_supported": oauth.required_scopes} if oauth.required_scopes else {})
 
 
 def challenge(oauth: OAuth | None, base_url: str, path: str, error: str | None = None) -> str:

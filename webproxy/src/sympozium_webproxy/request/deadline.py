@@ -16,8 +16,8 @@ def wait_seconds(request: Request) -> float | None:
     text = request.headers.get(HEADER)
     if text is None:
         return None
-    found = _SECONDS.fullmatch(text.strip())
-    if found and 0 < (seconds := float(found[1])) <= _LONGEST:
+    match = _SECONDS.fullmatch(text.strip())
+    if match and 0 < (seconds := float(match[1])) <= _LONGEST:
         return seconds
     message = f"{HEADER} must be a number of seconds, up to {_LONGEST:g}, such as 30 or 2.5s."
     raise Refusal(400, "invalid_value", message, param=HEADER)

@@ -31,8 +31,8 @@ class NoSuchPage(Exception):
 
 async def run(request: Request, name: str) -> AgentRun | None:
     """Return the current state of a run; None if this key has no run of that name. Raises Refusal 503."""
-    found = await _read(context.of(request).runs.get, request, name)
-    return found if found and _is_own(request, found) else None
+    run = await _read(context.of(request).runs.get, request, name)
+    return run if run and _is_own(request, run) else None
 
 
 async def follow(request: Request, name: str) -> RunHandle | None:
@@ -58,11 +58,11 @@ async def end(request: Request, handle: RunHandle) -> None:
     await wait(handle, _CANCEL_SECONDS)
 
 
-async def cancel(request: Request, found: AgentRun) -> None:
+async def cancel(request: Request, run: AgentRun) -> None:
     """Cancel a run; an ended run stays as it is. Raises Refusal 503."""
-    if not found.ended:
+    if not run.ended:
         with api_away():
-            await context.of(request).runs.cancel(found)
+            await context.of(request).runs.cancel(run)
 
 
 async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
@@ -70,7 +70,7 @@ async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
     parts = context.of(request)
     try:
         with api_away():
-            found, more = await parts.runs.ended_of(
+            runs, more = await parts.runs.ended_of(
                 parts.settings.namespace,
                 parts.settings.instance,
                 request_state.of(request).caller,
@@ -81,7 +81,7 @@ async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
         if after and error.status in (400, 410):
             raise NoSuchPage from error
         raise
-    return [item for item in found if _is_own(request, item)], more
+    return [item for item in runs if _is_own(request, item)], more
 
 
 async def _read(read: Callable[[str, str], Awaitable[Found]], request: Request, name: str) -> Found | None:
@@ -96,10 +96,10 @@ async def _read(read: Callable[[str, str], Awaitable[Found]], request: Request, 
         raise
 
 
-def _is_own(request: Request, found: AgentRun) -> bool:
-    about = found.metadata.annotations
+def _is_own(request: Request, run: AgentRun) -> bool:
+    annotations = run.metadata.annotations
     return (
-        found.spec.agent_ref == context.of(request).settings.instance
-        and about.get(names.ANNOTATION_KEY_ID) == request_state.of(request).caller
-        and names.ANNOTATION_DISCARDED not in about
+        run.spec.agent_ref == context.of(request).settings.instance
+        and annotations.get(names.ANNOTATION_KEY_ID) == request_state.of(request).caller
+        and names.ANNOTATION_DISCARDED not in annotations
     )

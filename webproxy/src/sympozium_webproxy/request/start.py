@@ -30,22 +30,22 @@ async def start(request: Request, served: ServedInstance, run: RunRequest, *, st
     """Create a request's run, or find it by its Idempotency-Key, and measure it. Raises Refusal 400, 413, 422, 429, 50x."""
     facts = RunFacts.of(served.instance, run.key_id, model=run.model)
     state = request_state.of(request)
-    seen = RunMetricsObserver(
+    observer = RunMetricsObserver(
         context.of(request).metrics, RunSpan(state.span, facts), began=state.started, streamed=streamed
     )
     traced = replace(
         run,
         request_id=state.request_id,
-        trace=seen.span.context,
+        trace=observer.span.context,
         forwarded=_forwarded(request, served),
     )
     try:
         handle = await _made(request, served, traced)
     except BaseException:
-        seen.close()
+        observer.close()
         raise
-    seen.span.set_run(handle.name)
-    handle.attach(seen)
+    observer.span.set_run(handle.name)
+    handle.attach(observer)
     state.log_fields["run"] = handle.name
     return handle
 
@@ -65,7 +65,7 @@ async def _made(request: Request, served: ServedInstance, run: RunRequest) -> Ru
         raise Refusal(422, "idempotency_key_reused", message, param="Idempotency-Key") from error
     except QueueFull as error:
         context.of(request).metrics.refused.labels("queue_full").inc()
-        message = "The instance's queue has no place for another run of this API key."
+        message = "The instance's queue has no room for another run of this API key."
         raise Refusal(429, "queue_full", message, retry_after=5) from error
     except ApiError as error:
         raise _refused(error) from error

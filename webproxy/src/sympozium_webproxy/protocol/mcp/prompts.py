@@ -3,7 +3,7 @@
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
 from sympozium_api.installed_skills import InstalledSkill, instructions
-from sympozium_webproxy.protocol.mcp import skills as installed
+from sympozium_webproxy.protocol.mcp.skill_names import by_name
 
 
 class InvalidPrompt(Exception):
@@ -14,13 +14,13 @@ def listing(skills: tuple[InstalledSkill, ...]) -> list[Prompt]:
     """Return all prompts."""
     return [
         Prompt(name=name, title=skill.name, description=skill.description, arguments=_arguments(skill))
-        for name, skill in installed.by_name(skills).items()
+        for name, skill in by_name(skills).items()
     ]
 
 
 def get(name: str, arguments: dict[str, str], skills: tuple[InstalledSkill, ...]) -> GetPromptResult:
     """Return a prompt with its arguments filled in. Raises InvalidPrompt."""
-    skill = installed.by_name(skills).get(name)
+    skill = by_name(skills).get(name)
     if skill is None:
         raise InvalidPrompt(f"Unknown prompt: {name}")
     known = {parameter.name for parameter in skill.parameters}

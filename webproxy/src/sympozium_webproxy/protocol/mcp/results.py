@@ -14,7 +14,7 @@ RUN_SCHEMA: dict[str, Any] = {
         "run": {"type": "string", "description": "Name of the run."},
         "status": {"enum": ["pending", "running", "succeeded", "failed", "cancelled"]},
         "text": {"type": "string", "description": "The agent's answer, once the run has succeeded."},
-        "finishReason": {"type": "string", "description": "Why the model stopped."},
+        "finishReason": {"type": "string", "description": "Reason why the model stopped."},
         "usage": {"type": "object", "description": "Tokens, as the model counts them."},
         "error": {
             "type": "object",
@@ -29,8 +29,8 @@ RUN_SCHEMA: dict[str, Any] = {
 def of_end(run: str, end: End) -> CallToolResult:
     """Return the result of an ended run: its answer or its error."""
     if end["type"] == "done":
-        text, about = _answer(end)
-        return _result(text, {"run": run, "status": "succeeded", "text": text} | about)
+        text, details = _answer(end)
+        return _result(text, {"run": run, "status": "succeeded", "text": text} | details)
     error = end["error"]
     status = "cancelled" if error["type"] == "cancelled" else "failed"
     reason = {"type": error["type"], "message": error["message"]}
@@ -77,11 +77,11 @@ def answer(end: Done) -> str:
 
 def _answer(end: Done) -> tuple[str, dict[str, Any]]:
     choice = end["choices"][0] if end["choices"] else {}
-    said = choice.get("message") or {}
-    text = said.get("content") or said.get("refusal")
+    message = choice.get("message") or {}
+    text = message.get("content") or message.get("refusal")
     reason, usage = choice.get("finish_reason"), end["usage"]
-    about = {"finishReason": reason if isinstance(reason, str) else None, "usage": usage or None}
-    return text if isinstance(text, str) else "", {key: value for key, value in about.items() if value is not None}
+    details = {"finishReason": reason if isinstance(reason, str) else None, "usage": usage or None}
+    return text if isinstance(text, str) else "", {key: value for key, value in details.items() if value is not None}
 
 
 def _result(text: str, structured: dict[str, Any] | None, *, is_error: bool = False) -> CallToolResult:

@@ -19,7 +19,7 @@ TEMPLATE = ResourceTemplate(
     name="run",
     title="A run",
     uri_template="sympozium://runs/{name}",
-    description="What a run was asked and what became of it.",
+    description="Task and result of a run.",
     mime_type=_JSON,
 )
 
@@ -44,8 +44,8 @@ def of_run(run: AgentRun) -> Resource:
 
 def read(run: AgentRun) -> ReadResourceResult:
     """Return a run's task, and its result in the form of a tool call's."""
-    told = results.of_end(run.metadata.name, record_of(run.status)).structured_content or {}
-    content: dict[str, Any] = told | {
+    result = results.of_end(run.metadata.name, record_of(run.status)).structured_content or {}
+    content: dict[str, Any] = result | {
         "task": _asked(run),
         "createdAt": run.metadata.creation_timestamp,
         "completedAt": run.status.completed_at,

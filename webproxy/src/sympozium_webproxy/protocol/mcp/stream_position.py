@@ -18,24 +18,24 @@ class StreamPosition:
 
     request_id: RequestId
     progress_token: RequestId | None
-    told: int
+    sent: int
     """Characters of the answer that the client has."""
 
     def event_id(self) -> str:
         """Return the id of the event that ends here."""
-        text = json.dumps([self.request_id, self.progress_token, self.told], separators=(",", ":"))
+        text = json.dumps([self.request_id, self.progress_token, self.sent], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
 def position(event_id: str) -> StreamPosition | None:
     """Return the position that an id names; None if it is not an id of this server."""
     try:
-        request_id, token, told = json.loads(base64.urlsafe_b64decode(event_id.encode() + b"=="))
+        request_id, token, sent = json.loads(base64.urlsafe_b64decode(event_id.encode() + b"=="))
     except (ValueError, TypeError, RecursionError):
         return None
-    if not _is_id(request_id) or not (token is None or _is_id(token)) or not isinstance(told, int) or told < 0:
+    if not _is_id(request_id) or not (token is None or _is_id(token)) or not isinstance(sent, int) or sent < 0:
         return None
-    return StreamPosition(request_id, token, told)
+    return StreamPosition(request_id, token, sent)
 
 
 def run_key(session_id: str, request_id: RequestId) -> str:

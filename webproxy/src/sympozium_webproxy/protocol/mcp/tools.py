@@ -8,8 +8,8 @@ from mcp_types import Tool, ToolAnnotations
 
 from sympozium_api.installed_skills import InstalledSkill, instructions
 from sympozium_api.instance import SympoziumInstance
-from sympozium_webproxy.protocol.mcp import skills as installed
 from sympozium_webproxy.protocol.mcp.results import RUN_SCHEMA
+from sympozium_webproxy.protocol.mcp.skill_names import by_name
 
 Schema = dict[str, Any]
 
@@ -18,7 +18,7 @@ MAX_WAIT_SECONDS = 50
 """Below the 60 s after which the official clients abandon a call."""
 
 _TEXT: Schema = {"type": "string", "minLength": 1, "pattern": r"\S"}
-_RUN: Schema = _TEXT | {"description": "Name of the run, as an earlier call told it.", "maxLength": 63}
+_RUN: Schema = _TEXT | {"description": "Name of the run, as returned by an earlier call.", "maxLength": 63}
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _RUNS_AGENT = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True)
 _CANCELS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
@@ -90,16 +90,16 @@ def _check(arguments: dict[str, Any], schema: Schema) -> None:
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(arguments))
     if error is None:
         return
-    place = ".".join(map(str, error.path))
+    path = ".".join(map(str, error.path))
     empty = error.validator in ("minLength", "pattern")
     reason = (
         "must not be empty" if empty else error.message if len(error.message) <= 200 else f"breaks {error.validator!r}"
     )
-    raise InvalidArguments(f"{place}: {reason}" if place else reason)
+    raise InvalidArguments(f"{path}: {reason}" if path else reason)
 
 
 def _with_tool(skills: tuple[InstalledSkill, ...]) -> dict[str, InstalledSkill]:
-    return {name: s for name, s in installed.by_name(skills).items() if s.parameters and name not in _FIXED}
+    return {name: s for name, s in by_name(skills).items() if s.parameters and name not in _FIXED}
 
 
 def _ask_agent(instance: SympoziumInstance) -> Tool:
@@ -139,8 +139,8 @@ def _skill_schema(skill: InstalledSkill) -> Schema:
 _ASK_SCHEMA: Schema = {
     "type": "object",
     "properties": {
-        "task": _TEXT | {"description": "What the agent is to do, in plain words."},
-        "context": {"type": "string", "description": "What it should know for it, such as a text to work on."},
+        "task": _TEXT | {"description": "Task of the agent, in plain words."},
+        "context": {"type": "string", "description": "Context of the task, such as a text to work on."},
     },
     "required": ["task"],
     "additionalProperties": False,
@@ -154,7 +154,7 @@ _GET_SCHEMA: Schema = {
             "minimum": 0,
             "maximum": MAX_WAIT_SECONDS,
             "default": 0,
-            "description": "How long to wait for the run's end before it is told as it is.",
+            "description": "Seconds to wait for the run's end before its current state is returned.",
         },
     },
     "required": ["run"],
@@ -169,8 +169,8 @@ _CANCEL_SCHEMA: Schema = {
 _FIXED = {ASK_AGENT: _ASK_SCHEMA, GET_RUN: _GET_SCHEMA, CANCEL_RUN: _CANCEL_SCHEMA}
 _GET = Tool(
     name=GET_RUN,
-    title="Look after a run",
-    description="Tell how a run of this API key stands: its answer once it has ended.",
+    title="Get a run",
+    description="Return the state of a run of this API key, with its answer once it has ended.",
     input_schema=_GET_SCHEMA,
     output_schema=RUN_SCHEMA,
     annotations=_READS,
@@ -178,7 +178,7 @@ _GET = Tool(
 _CANCEL = Tool(
     name=CANCEL_RUN,
     title="Cancel a run",
-    description="End a run of this API key; one that has ended stays as it is.",
+    description="Cancel a run of this API key; an ended run stays as it is.",
     input_schema=_CANCEL_SCHEMA,
     output_schema=RUN_SCHEMA,
     annotations=_CANCELS,

@@ -39,7 +39,7 @@ def json_object(content: bytes) -> JsonObject:
         raise Refusal(400, "invalid_json", "The body must be a JSON object.")
     level: list[Any] = [body]
     for _ in range(MAX_DEPTH):
-        level = [part for whole in level if isinstance(whole, dict | list) for part in _parts(whole)]
+        level = [part for holder in level if isinstance(holder, dict | list) for part in _parts(holder)]
         if not level:
             return body
     raise Refusal(400, "invalid_json", f"The body is nested more than {MAX_DEPTH} levels deep.")
@@ -105,5 +105,5 @@ def _named(error: ValidationError, at: str) -> Refusal:
     return missing(path) if first["type"] == "missing" else invalid(path, first["msg"].removeprefix("Value error, "))
 
 
-def _parts(whole: JsonObject | list[Any]) -> Iterable[Any]:
-    return whole.values() if isinstance(whole, dict) else whole
+def _parts(holder: JsonObject | list[Any]) -> Iterable[Any]:
+    return holder.values() if isinstance(holder, dict) else holder

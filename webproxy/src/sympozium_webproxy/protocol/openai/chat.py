@@ -139,11 +139,11 @@ class ChatChunks:
 
     def end(self, record: Done) -> list[JsonObject]:
         """Return the chunks still to send at the run's end: text that came in no delta, finish reasons, usage."""
-        about = record.get("about", {})
+        fields = record.get("about", {})
         rest = [part for choice in record["choices"] for part in self._rest(choice)]
-        chunks = [self.delta({"type": "delta", "choices": [part], "about": about}) for part in rest]
+        chunks = [self.delta({"type": "delta", "choices": [part], "about": fields}) for part in rest]
         if self.include_usage:
-            chunks.append(self._chunk([], about) | {"usage": record["usage"]})
+            chunks.append(self._chunk([], fields) | {"usage": record["usage"]})
         return chunks
 
     def _rest(self, choice: JsonObject) -> list[JsonObject]:
@@ -155,8 +155,8 @@ class ChatChunks:
             parts.append({"index": index, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"})
         return parts
 
-    def _chunk(self, choices: list[JsonObject], about: JsonObject | None = None) -> JsonObject:
-        chunk: JsonObject = (about or {}) | {
+    def _chunk(self, choices: list[JsonObject], fields: JsonObject | None = None) -> JsonObject:
+        chunk: JsonObject = (fields or {}) | {
             "id": self.head.id,
             "object": "chat.completion.chunk",
             "created": self.head.created,

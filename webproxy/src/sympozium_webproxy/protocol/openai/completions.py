@@ -34,8 +34,8 @@ def parse(content: bytes) -> tuple[CompletionRequest, JsonObject]:
 
 def completion(head: CompletionHead, done: Done) -> JsonObject:
     """Return a whole text completion."""
-    about: JsonObject = done.get("about", {}) | _about(head)
-    answer = about | {"choices": [_as_text(choice, choice.get("message")) for choice in done["choices"]]}
+    fields: JsonObject = done.get("about", {}) | _about(head)
+    answer = fields | {"choices": [_as_text(choice, choice.get("message")) for choice in done["choices"]]}
     return answer | {"usage": done["usage"]} if done["usage"] else answer
 
 
@@ -62,6 +62,6 @@ def _about(head: CompletionHead) -> JsonObject:
     return {"id": f"cmpl-{head.run}", "object": "text_completion", "created": head.created, "model": head.model}
 
 
-def _as_text(choice: JsonObject, said: JsonObject | None) -> JsonObject:
+def _as_text(choice: JsonObject, message: JsonObject | None) -> JsonObject:
     others = {key: value for key, value in choice.items() if key not in ("message", "delta")}
-    return {"text": (said or {}).get("content") or "", "logprobs": None} | others
+    return {"text": (message or {}).get("content") or "", "logprobs": None} | others

@@ -35,8 +35,8 @@ class DeltaTracker:
 
     def rest(self, message: JsonObject) -> JsonObject:
         """Return the delta that is still to send of the whole message, empty if none is."""
-        found = {key: self._rest_of(key, value) for key, value in message.items()}
-        return {key: value for key, value in found.items() if value not in (None, "", {}, [])}
+        rest = {key: self._rest_of(key, value) for key, value in message.items()}
+        return {key: value for key, value in rest.items() if value not in (None, "", {}, [])}
 
     def _rest_of(self, key: str, value: Any) -> Any:
         if key == _CALLS and isinstance(value, list):

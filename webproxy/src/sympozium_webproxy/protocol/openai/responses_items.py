@@ -31,16 +31,16 @@ def messages(given: Any, find: Find) -> list[JsonObject]:
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
     if not isinstance(given, list) or not given:
-        raise invalid("input", "must be a string or a list of items that is not empty")
+        raise invalid("input", "must be a string or a non-empty list of items")
     if len(given) > MAX_ITEMS:
         raise invalid("input", f"must have at most {MAX_ITEMS} items")
-    found: list[JsonObject] = []
+    messages: list[JsonObject] = []
     for index, item in enumerate(given):
         at = f"input[{index}]"
         if not isinstance(item, dict):
             raise invalid(at, "must be an object")
-        _append(found, _message(_resolved(item, at, find), at))
-    return found
+        _append(messages, _message(_resolved(item, at, find), at))
+    return messages
 
 
 def referred(given: Any) -> set[str]:
@@ -55,26 +55,26 @@ def referred(given: Any) -> set[str]:
 
 def items(given: Iterable[JsonObject], run: str) -> list[JsonObject]:
     """Return the items of a run's input, from its messages."""
-    found = [item for message in given for item in _items(message)]
-    return [{"id": item_id(item["type"], run, f"i{index}")} | item for index, item in enumerate(found)]
+    items = [item for message in given for item in _items(message)]
+    return [{"id": item_id(item["type"], run, f"i{index}")} | item for index, item in enumerate(items)]
 
 
 def page(items: list[JsonObject], *, limit: int, order: str, after: str | None) -> JsonObject:
     """Return a page of a list in OpenAI's form. Raises Refusal 400 if no item has the id ``after``."""
     rest = items if order == "asc" else items[::-1]
     if after is not None:
-        places = [place for place, item in enumerate(rest) if item["id"] == after]
-        if not places:
+        positions = [position for position, item in enumerate(rest) if item["id"] == after]
+        if not positions:
             raise invalid("after", f"there is no item '{after}'")
-        rest = rest[places[0] + 1 :]
+        rest = rest[positions[0] + 1 :]
     data = rest[:limit]
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": len(rest) > limit}
 
 
-def item_id(kind: str, run: str, place: int | str) -> str:
+def item_id(kind: str, run: str, position: int | str) -> str:
     """Return the id of an item: its run and its position there."""
-    return f"{_PREFIXES[kind]}_{run}_{place}"
+    return f"{_PREFIXES[kind]}_{run}_{position}"
 
 
 def reasoning_item(text: str) -> JsonObject:
@@ -108,10 +108,10 @@ def refusal_part(text: str) -> JsonObject:
 def _resolved(item: JsonObject, at: str, find: Find) -> JsonObject:
     if item.get("type") != "item_reference":
         return item
-    found = find(_text(item, "id", at))
-    if found is None:
+    stored = find(_text(item, "id", at))
+    if stored is None:
         raise invalid(f"{at}.id", f"there is no item '{item['id']}'")
-    return found
+    return stored
 
 
 def _message(item: JsonObject, at: str) -> JsonObject | None:
@@ -128,7 +128,7 @@ def _message(item: JsonObject, at: str) -> JsonObject | None:
         case "reasoning":
             return None
         case kind:
-            raise unsupported(f"{at}.type", f"items of type '{kind}' are not served here")
+            raise unsupported(f"{at}.type", f"items of type '{kind}' are not supported")
 
 
 def _said(item: JsonObject, at: str) -> JsonObject:
@@ -138,13 +138,13 @@ def _said(item: JsonObject, at: str) -> JsonObject:
     return {"role": role, "content": _content(item.get("content"), f"{at}.content")}
 
 
-def _append(found: list[JsonObject], message: JsonObject | None) -> None:
+def _append(messages: list[JsonObject], message: JsonObject | None) -> None:
     if message is None:
         return
-    if message.get("tool_calls") and found and found[-1]["role"] == "assistant":
-        found[-1] = found[-1] | {"tool_calls": [*found[-1].get("tool_calls", []), *message["tool_calls"]]}
+    if message.get("tool_calls") and messages and messages[-1]["role"] == "assistant":
+        messages[-1] = messages[-1] | {"tool_calls": [*messages[-1].get("tool_calls", []), *message["tool_calls"]]}
     else:
-        found.append(message)
+        messages.append(message)
 
 
 def _content(given: Any, at: str) -> str | list[JsonObject]:
@@ -178,7 +178,7 @@ def _part(part: Any, at: str) -> JsonObject:
         case "input_audio":
             raise missing(f"{at}.input_audio")
         case kind:
-            raise unsupported(f"{at}.type", f"content of type '{kind}' is not served here")
+            raise unsupported(f"{at}.type", f"content of type '{kind}' is not supported")
 
 
 def _image(part: JsonObject, at: str) -> JsonObject:
@@ -199,12 +199,12 @@ def _file(part: JsonObject, at: str) -> JsonObject:
 
 
 def _text(holder: JsonObject, name: str, at: str) -> str:
-    found = holder.get(name)
-    if found is None:
+    value = holder.get(name)
+    if value is None:
         raise missing(f"{at}.{name}")
-    if not isinstance(found, str):
+    if not isinstance(value, str):
         raise invalid(f"{at}.{name}", "must be a string")
-    return found
+    return value
 
 
 # From messages to items.
@@ -215,8 +215,8 @@ def _items(message: JsonObject) -> list[JsonObject]:
     content, role = message["content"], message["role"]
     if role == "tool":
         given = content if isinstance(content, str) else _parts(content, "user")
-        about = {"type": "function_call_output", "call_id": message["tool_call_id"]}
-        return [about | {"output": given, "status": "completed"}]
+        output = {"type": "function_call_output", "call_id": message["tool_call_id"]}
+        return [output | {"output": given, "status": "completed"}]
     calls = [
         call_item(call["id"], call["function"]["name"], call["function"]["arguments"])
         for call in message.get("tool_calls", [])

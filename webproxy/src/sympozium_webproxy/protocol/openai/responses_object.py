@@ -80,8 +80,8 @@ class AssistantMessage:
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in self.calls
         ]
-        found: JsonObject = {"role": "assistant", "content": self.text or (None if calls or self.refusal else "")}
-        return found | ({"refusal": self.refusal} if self.refusal else {}) | ({"tool_calls": calls} if calls else {})
+        message: JsonObject = {"role": "assistant", "content": self.text or (None if calls or self.refusal else "")}
+        return message | ({"refusal": self.refusal} if self.refusal else {}) | ({"tool_calls": calls} if calls else {})
 
     def output(self, run: str, *, status: str | None = None, logprobs: Any = None) -> list[JsonObject]:
         """Return its items. A ``status`` marks it as whole, and its last item gets that status, because a cut answer ends there.
@@ -92,33 +92,33 @@ class AssistantMessage:
         is_silent = status is not None and not (self.refusal or self.calls)
         parts = [items.text_part(self.text, logprobs)] if self.text or is_silent else []
         parts += [items.refusal_part(self.refusal)] if self.refusal else []
-        found = [
+        output = [
             *([items.reasoning_item(self.reasoning)] if self.reasoning else []),
             *([items.message_item(parts)] if parts else []),
             *(items.call_item(call.id, call.name, call.arguments) for call in self.calls),
         ]
-        if status and "status" in found[-1]:
-            found[-1]["status"] = status
-        return [{"id": items.item_id(item["type"], run, index)} | item for index, item in enumerate(found)]
+        if status and "status" in output[-1]:
+            output[-1]["status"] = status
+        return [{"id": items.item_id(item["type"], run, index)} | item for index, item in enumerate(output)]
 
 
 def assistant_message(message: Any, run: str) -> AssistantMessage:
     """Return a model's message, parsed without trust in any part of it, because it comes from a pod."""
-    said = message if isinstance(message, Mapping) else {}
-    given = said.get("tool_calls")
-    found = [call for call in given if isinstance(call, Mapping)] if isinstance(given, list) else []
+    fields = message if isinstance(message, Mapping) else {}
+    calls = fields.get("tool_calls")
+    valid = [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
     return AssistantMessage(
-        reasoning=_text(said.get("reasoning_content") or said.get("reasoning")),
-        text=_text(said.get("content")),
-        refusal=_text(said.get("refusal")),
-        calls=tuple(_call(call, run, index) for index, call in enumerate(found)),
+        reasoning=_text(fields.get("reasoning_content") or fields.get("reasoning")),
+        text=_text(fields.get("content")),
+        refusal=_text(fields.get("refusal")),
+        calls=tuple(_call(call, run, index) for index, call in enumerate(valid)),
     )
 
 
 def logprobs(choice: Mapping[str, Any]) -> list[JsonObject]:
     """Return the log probabilities of a choice, or of a piece of it."""
-    found = choice.get("logprobs")
-    tokens = found.get("content") if isinstance(found, Mapping) else None
+    value = choice.get("logprobs")
+    tokens = value.get("content") if isinstance(value, Mapping) else None
     return [token for token in tokens if isinstance(token, dict)] if isinstance(tokens, list) else []
 
 
@@ -152,17 +152,17 @@ class ResponseObject:
         choice = first_choice(end)
         cut = _CUT.get(str(choice.get("finish_reason")))
         status = "incomplete" if cut else "completed"
-        said = assistant_message(choice.get("message"), self.run)
+        message = assistant_message(choice.get("message"), self.run)
         return self._object(
             status,
-            output=said.output(self.run, status=status, logprobs=logprobs(choice)),
+            output=message.output(self.run, status=status, logprobs=logprobs(choice)),
             usage=_usage(end["usage"]),
             completed_at=completed if status == "completed" else None,
             incomplete_details={"reason": cut} if cut else None,
         )
 
     def _object(self, status: str, **known: Any) -> JsonObject:
-        told = {
+        echoed = {
             name: default if self.params.get(name) is None else self.params[name] for name, default in _ECHOED.items()
         }
         return {
@@ -176,10 +176,10 @@ class ResponseObject:
             "instructions": self.instructions,
             "model": self.model,
             "output": [],
-            **told,
-            "reasoning": {"effort": None, "summary": None} | (told["reasoning"] or {}),
-            "text": _text_config(told["text"] or {}),
-            "tools": [_FUNCTION | tool for tool in told["tools"] or []],
+            **echoed,
+            "reasoning": {"effort": None, "summary": None} | (echoed["reasoning"] or {}),
+            "text": _text_config(echoed["text"] or {}),
+            "tools": [_FUNCTION | tool for tool in echoed["tools"] or []],
             "usage": None,
             **known,
         }
@@ -217,8 +217,8 @@ def ended_at(run: AgentRun) -> int | None:
 
 def first_choice(end: Done) -> JsonObject:
     """Return the only choice that a response has."""
-    found: Any = end["choices"][0] if end["choices"] else {}
-    return found if isinstance(found, dict) else {}
+    choice: Any = end["choices"][0] if end["choices"] else {}
+    return choice if isinstance(choice, dict) else {}
 
 
 def conversation(previous: str, run: AgentRun | None) -> list[JsonObject]:
@@ -232,14 +232,14 @@ def conversation(previous: str, run: AgentRun | None) -> list[JsonObject]:
         message = f"Previous response with id '{previous}' not found."
         raise Refusal(400, "previous_response_not_found", message, param=field)
     if not run.ended:
-        message = f"Previous response with id '{previous}' has not ended yet."
+        message = f"Previous response with id '{previous}' is in progress. Only a completed response can be continued."
         raise Refusal(409, "previous_response_not_ended", message, param=field)
     end = record_of(run.status)
     if end["type"] == "error":
-        raise invalid(field, f"'{previous}' has no answer to go on from")
+        raise invalid(field, f"'{previous}' failed or was cancelled; only a completed response can be continued")
     kept, request = run.spec.response or {}, run.spec.request or {}
-    said = assistant_message(first_choice(end).get("message"), run.metadata.name)
-    return [*request["messages"][1 if kept.get("instructions") else 0 :], said.message()]
+    answer = assistant_message(first_choice(end).get("message"), run.metadata.name)
+    return [*request["messages"][1 if kept.get("instructions") else 0 :], answer.message()]
 
 
 def all_items(run: AgentRun) -> list[JsonObject]:
@@ -255,8 +255,8 @@ def input_items(run: AgentRun) -> list[JsonObject]:
 
 
 def _call(call: Mapping[str, Any], run: str, index: int) -> FunctionCall:
-    about = call.get("function")
-    function = about if isinstance(about, Mapping) else {}
+    value = call.get("function")
+    function = value if isinstance(value, Mapping) else {}
     identity = _text(call.get("id")) or f"call_{run}_{index}"  # some servers give none
     return FunctionCall(identity, _text(function.get("name")), _text(function.get("arguments")))
 
@@ -268,11 +268,11 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _text_config(asked: JsonObject) -> JsonObject:
-    style = asked.get("format") or {"type": "text"}
+def _text_config(config: JsonObject) -> JsonObject:
+    style = config.get("format") or {"type": "text"}
     if style["type"] == "json_schema":
         style = {"description": None, "strict": False} | style
-    return asked | {"format": style}
+    return config | {"format": style}
 
 
 def _usage(usage: Mapping[str, Any]) -> JsonObject | None:

@@ -127,14 +127,14 @@ class ResponseParams:
 
     def kept(self, model: str, before: int) -> JsonObject:
         """Return the fields that the run stores beside the conversation."""
-        asked = {n: v for n, v in self.body.items() if n not in ("input", "instructions") and v is not None}
-        return {"asked": asked, "model": model, "before": before, "instructions": bool(self.fields.instructions)}
+        params = {n: v for n, v in self.body.items() if n not in ("input", "instructions") and v is not None}
+        return {"asked": params, "model": model, "before": before, "instructions": bool(self.fields.instructions)}
 
     def _renamed(self) -> JsonObject:
         fields, tools = self.fields, [_tool(tool, f"tools[{at}]") for at, tool in enumerate(self.fields.tools or [])]
         text, reasoning = fields.text or _TextConfig(), fields.reasoning or _Reasoning()
         wants_logprobs = fields.top_logprobs is not None or "message.output_text.logprobs" in (fields.include or [])
-        found = {
+        renamed = {
             "max_completion_tokens": fields.max_output_tokens,
             "reasoning_effort": reasoning.effort,
             "verbosity": text.verbosity,
@@ -145,7 +145,7 @@ class ResponseParams:
             "tool_choice": _tool_choice(fields.tool_choice, tools),
             "parallel_tool_calls": fields.parallel_tool_calls if tools else None,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in renamed.items() if value is not None}
 
 
 def parse(content: bytes) -> ResponseParams:
@@ -176,14 +176,14 @@ def refuse_too_large(chat: JsonObject, kept: JsonObject, *, limit: int) -> None:
 def _refuse_unserved(fields: ResponseRequest) -> None:
     for index, name in enumerate(fields.include or []):
         if name not in ("message.output_text.logprobs", "message.input_image.image_url"):
-            raise unsupported(f"include[{index}]", f"'{name}' is not served here")
+            raise unsupported(f"include[{index}]", f"'{name}' is not supported")
     if fields.background and fields.store is False:
-        raise invalid("background", "a response that is not stored cannot be fetched: background needs store")
+        raise invalid("background", "a background response is fetched later, so it must be stored")
 
 
 def _tool(tool: JsonObject, at: str) -> JsonObject:
     if tool.get("type") != "function":
-        raise unsupported(f"{at}.type", f"tools of type '{tool.get('type')}' are not served here; only 'function' is")
+        raise unsupported(f"{at}.type", f"tools of type '{tool.get('type')}' are not supported; only 'function' is")
     known = bodies.checked(_Function, tool, at=at)
     return {"type": "function", "function": known.model_dump(exclude={"type"}, exclude_none=True)}
 
@@ -204,12 +204,12 @@ def _tool_choice(choice: Any, tools: list[JsonObject]) -> Any:
     raise unsupported("tool_choice", "it must be none, auto, required, a function, or allowed functions")
 
 
-def _response_format(asked: _Format | None) -> JsonObject | None:
-    if asked is None or asked.type == "text":
+def _response_format(style: _Format | None) -> JsonObject | None:
+    if style is None or style.type == "text":
         return None
-    if asked.type == "json_object":
+    if style.type == "json_object":
         return {"type": "json_object"}
-    if asked.name is None or asked.schema_ is None:
-        raise missing("text.format.name" if asked.name is None else "text.format.schema")
-    about = {"name": asked.name, "description": asked.description, "schema": asked.schema_, "strict": asked.strict}
-    return {"type": "json_schema", "json_schema": {name: value for name, value in about.items() if value is not None}}
+    if style.name is None or style.schema_ is None:
+        raise missing("text.format.name" if style.name is None else "text.format.schema")
+    schema = {"name": style.name, "description": style.description, "schema": style.schema_, "strict": style.strict}
+    return {"type": "json_schema", "json_schema": {name: value for name, value in schema.items() if value is not None}}

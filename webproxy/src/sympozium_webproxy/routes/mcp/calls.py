@@ -48,7 +48,7 @@ async def ask(ctx: Ctx, served: ServedInstance, call: Ask, *, as_task: bool) -> 
     try:
         if as_task:
             return tasks.created(handle.run)
-        end = await _tell_progress(ctx.session, handle) if follows_text else await handle.end()
+        end = await _report_progress(ctx.session, handle) if follows_text else await handle.end()
         if caller.durable and end["type"] == "error" and end["error"]["type"] == "deadline_exceeded":
             await owned_runs.cancel(caller.http, handle.run)  # because a resumable run continues without its caller
         return results.of_end(handle.name, end)
@@ -56,9 +56,9 @@ async def ask(ctx: Ctx, served: ServedInstance, call: Ask, *, as_task: bool) -> 
         handle.close()
 
 
-async def _tell_progress(session: ServerSession, handle: RunHandle) -> End:
+async def _report_progress(session: ServerSession, handle: RunHandle) -> End:
     """Report a run's text as it comes, progress being the number of characters so far, and return the end record."""
-    told = 0
+    sent = 0
     while True:
         record = await handle.next()
         if record is None:
@@ -66,8 +66,8 @@ async def _tell_progress(session: ServerSession, handle: RunHandle) -> End:
         if record["type"] == "done" or record["type"] == "error":
             return record
         if record["type"] == "delta" and (text := results.piece(record["choices"])):
-            told += len(text)
-            await session.report_progress(told, message=text)
+            sent += len(text)
+            await session.report_progress(sent, message=text)
 
 
 async def get_run(caller: Caller, call: GetRun) -> CallToolResult:

@@ -81,10 +81,10 @@ class _DispatchContext:
     async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         if self.progress_token is None:
             return
-        place = (
+        event_id = (
             StreamPosition(self.request_id, self.progress_token, int(progress)).event_id() if self.resumable else None
         )
-        self.sink(jsonrpc.progress_message(self.progress_token, progress, message, total), place)
+        self.sink(jsonrpc.progress_message(self.progress_token, progress, message, total), event_id)
 
 
 async def dispatch(
@@ -106,6 +106,6 @@ async def dispatch(
     except Refusal as refusal:
         return jsonrpc.render(refusal, request.id)
     except Exception as error:  # noqa: BLE001 - the SDK's own mapping: what nobody foresaw is logged and told as internal
-        told = modern_error_data(error)
-        return JsonRpcResponse(jsonrpc.failure(request.id, told.code, told.message, told.data))
+        data = modern_error_data(error)
+        return JsonRpcResponse(jsonrpc.failure(request.id, data.code, data.message, data.data))
     return JsonRpcResponse(jsonrpc.result(request.id, served))

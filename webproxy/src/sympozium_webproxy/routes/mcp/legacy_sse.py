@@ -29,8 +29,8 @@ from sympozium_webproxy.routes.mcp.message import (
     McpRoute,
     check_accept,
     check_limits,
-    message,
-    parsed,
+    parse_body,
+    parse_message,
     refused_message,
     server,
     signing_key,
@@ -91,7 +91,7 @@ async def take_message(request: Request) -> Response:
     stream = _streams(request).get(session.id)
     if stream is None:
         raise refused_message(404, "There is no such session.")
-    _take(request, Caller(request, key_id, session), stream, message(parsed(body)))
+    _take(request, Caller(request, key_id, session), stream, parse_message(parse_body(body)))
     return Response("Accepted", status_code=202)
 
 
@@ -110,7 +110,7 @@ class _StreamResponse(Response):
         stream = self._streams[self._id] = SessionStream()
         try:
             async with disconnect.cancels(receive):
-                await self._tell(stream, send)
+                await self._send_all(stream, send)
         finally:
             del self._streams[self._id]
             calls = list(stream.calls.values())
@@ -118,12 +118,12 @@ class _StreamResponse(Response):
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
 
-    async def _tell(self, stream: SessionStream, send: Send) -> None:
+    async def _send_all(self, stream: SessionStream, send: Send) -> None:
         await raw_response.start(send, 200, sse.HEADERS)
-        told = self._opening
-        while not (self._parts.draining and told is sse.KEEP_ALIVE and not stream.calls):
-            await raw_response.send_piece(send, told)
-            told = await self._next(stream)
+        piece = self._opening
+        while not (self._parts.draining and piece is sse.KEEP_ALIVE and not stream.calls):
+            await raw_response.send_piece(send, piece)
+            piece = await self._next(stream)
         await raw_response.finish(send)
 
     async def _next(self, stream: SessionStream) -> bytes:
@@ -134,8 +134,8 @@ class _StreamResponse(Response):
 
 
 def _streams(request: Request) -> Streams:
-    found: Streams = request.app.state.mcp_streams
-    return found
+    streams: Streams = request.app.state.mcp_streams
+    return streams
 
 
 async def _body(request: Request) -> bytes:
@@ -156,30 +156,30 @@ async def _let_in(request: Request, token: str, body: bytes) -> tuple[str, Sessi
     return key_id, session
 
 
-def _take(request: Request, caller: Caller, stream: SessionStream, asked: JSONRPCMessage) -> None:
+def _take(request: Request, caller: Caller, stream: SessionStream, message: JSONRPCMessage) -> None:
     """Do what a message asks for. Raises RefusedMessage 429 and 503."""
-    if isinstance(asked, JSONRPCNotification) and asked.method == "notifications/cancelled":
-        stream.cancel(cancelled_request_id_from_params(asked.params))
-    if isinstance(asked, JSONRPCRequest):
-        check_limits(request, caller.key_id, asked)
-        stream.begin(asked.id, _call(request, caller, stream, asked))
+    if isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+        stream.cancel(cancelled_request_id_from_params(message.params))
+    if isinstance(message, JSONRPCRequest):
+        check_limits(request, caller.key_id, message)
+        stream.begin(message.id, _call(request, caller, stream, message))
 
 
-async def _call(request: Request, caller: Caller, stream: SessionStream, asked: JSONRPCRequest) -> None:
-    def tell(said: jsonrpc.Message | None, _: str | None = None) -> None:
-        stream.frames.put_nowait(frame(said))
+async def _call(request: Request, caller: Caller, stream: SessionStream, message: JSONRPCRequest) -> None:
+    def send(notification: jsonrpc.Message | None, _: str | None = None) -> None:
+        stream.frames.put_nowait(frame(notification))
 
-    if not stream.version and asked.method not in ("initialize", "ping"):
-        tell(jsonrpc.failure(asked.id, INVALID_REQUEST, "Begin the session with 'initialize'."))
+    if not stream.version and message.method not in ("initialize", "ping"):
+        send(jsonrpc.failure(message.id, INVALID_REQUEST, "Begin the session with 'initialize'."))
         return
     connection = Connection.from_envelope(stream.version or LATEST_HANDSHAKE_VERSION, None, {})
     try:
-        response = await dispatch(server(request), asked, caller, connection, tell)
+        response = await dispatch(server(request), message, caller, connection, send)
     except Refusal as refusal:
-        response = jsonrpc.render(refusal, asked.id)
-    if asked.method == "initialize":
+        response = jsonrpc.render(refusal, message.id)
+    if message.method == "initialize":
         stream.version = _agreed(response)
-    tell(response.message)
+    send(response.message)
 
 
 def _agreed(response: JsonRpcResponse) -> str:
@@ -200,12 +200,12 @@ async def _pass_on(request: Request, token: str, session: Session, body: bytes) 
     try:
         async with (
             aiohttp.ClientSession(timeout=_PASS_ON_TIMEOUT) as http,
-            http.post(url, params={"sessionId": token}, data=body, headers=headers, allow_redirects=False) as answered,
+            http.post(url, params={"sessionId": token}, data=body, headers=headers, allow_redirects=False) as response,
         ):
-            told = {
-                name: answered.headers[name] for name in ("content-type", "retry-after") if name in answered.headers
+            kept = {
+                name: response.headers[name] for name in ("content-type", "retry-after") if name in response.headers
             }
-            return Response(await answered.content.read(65536), answered.status, told)
+            return Response(await response.content.read(65536), response.status, kept)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         log.info("the replica of an MCP session is gone", replica=session.replica, reason=type(error).__name__)
         raise refused_message(404, "There is no such session.") from error

@@ -15,8 +15,8 @@ Work = Callable[[Sink], Awaitable[JsonRpcResponse]]
 
 def frame(message: Message | None, event_id: str | None = None) -> bytes:
     """Return a message as a server-sent event."""
-    place = f"id: {event_id}\n".encode() if event_id else b""
-    return place + (b"data:\n\n" if message is None else sse.data(message, event="message"))
+    id_line = f"id: {event_id}\n".encode() if event_id else b""
+    return id_line + (b"data:\n\n" if message is None else sse.data(message, event="message"))
 
 
 class McpResponse(Response):
@@ -31,17 +31,17 @@ class McpResponse(Response):
         super().__init__()
         self._work = work
         self._close = close
-        self._patience = keep_alive_seconds
+        self._keep_alive_seconds = keep_alive_seconds
         self._streaming = False
-        self._told: asyncio.Queue[bytes | JsonRpcResponse | None] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[bytes | JsonRpcResponse | None] = asyncio.Queue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
-        working = asyncio.create_task(self._do())
-        working.add_done_callback(lambda _: self._told.put_nowait(None))
+        working = asyncio.create_task(self._run_work())
+        working.add_done_callback(lambda _: self._outgoing.put_nowait(None))
         try:
             async with disconnect.cancels(receive):
-                await self._tell(send)
+                await self._send_all(send)
         finally:
             working.cancel()
             await asyncio.wait([working])
@@ -49,27 +49,27 @@ class McpResponse(Response):
         if not working.cancelled():
             working.result()
 
-    async def _do(self) -> None:
-        self._told.put_nowait(await self._work(self._sink))
+    async def _run_work(self) -> None:
+        self._outgoing.put_nowait(await self._work(self._sink))
 
     def _sink(self, message: Message | None, event_id: str | None) -> None:
-        self._told.put_nowait(frame(message, event_id))
+        self._outgoing.put_nowait(frame(message, event_id))
 
-    async def _tell(self, send: Send) -> None:
+    async def _send_all(self, send: Send) -> None:
         while True:
-            told = await self._next()
-            if told is None:
+            item = await self._next()
+            if item is None:
                 return
-            if isinstance(told, bytes):
-                await self._send_frame(send, told)
+            if isinstance(item, bytes):
+                await self._send_frame(send, item)
             else:
-                await self._end(send, told)
+                await self._end(send, item)
                 return
 
     async def _next(self) -> bytes | JsonRpcResponse | None:
         try:
-            async with asyncio.timeout(self._patience):
-                return await self._told.get()
+            async with asyncio.timeout(self._keep_alive_seconds):
+                return await self._outgoing.get()
         except TimeoutError:
             return sse.KEEP_ALIVE
 

@@ -52,7 +52,7 @@ def refused_message(
     return RefusedMessage(JsonRpcResponse(failure(id_, code, message, data), status))
 
 
-def parsed(body: bytes) -> Any:
+def parse_body(body: bytes) -> Any:
     """Return the JSON value of a body. Raises RefusedMessage 400."""
     try:
         return storable_json.parse(body.decode())
@@ -62,7 +62,7 @@ def parsed(body: bytes) -> Any:
         raise refused_message(400, f"{error.path}: {error.reason}") from error
 
 
-def message(value: Any) -> JSONRPCMessage:
+def parse_message(value: Any) -> JSONRPCMessage:
     """Return the one message that a body's JSON value is. Raises RefusedMessage 400."""
     try:
         return jsonrpc_message_adapter.validate_python(value, by_name=False)

@@ -45,8 +45,8 @@ from sympozium_webproxy.routes.mcp.message import (
     RefusedMessage,
     check_accept,
     check_limits,
-    message,
-    parsed,
+    parse_body,
+    parse_message,
     refused_message,
     server,
     signing_key,
@@ -67,10 +67,10 @@ async def post(request: Request) -> Response:
     """Answer one message."""
     key_id = await authenticate(request)
     check_accept(request, json=True, stream=True)
-    said = parsed(await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes))
-    if _is_stateless(request, said):
-        return _stateless(request, key_id, said)
-    return await _in_session(request, key_id, said)
+    body = parse_body(await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes))
+    if _is_stateless(request, body):
+        return _stateless(request, key_id, body)
+    return await _in_session(request, key_id, body)
 
 
 @router.get("/mcp")
@@ -81,10 +81,10 @@ async def resume(request: Request) -> Response:
         return _not_allowed()
     check_accept(request, stream=True)
     session = _session(request, key_id)
-    place = stream_position.position(request.headers.get("last-event-id", ""))
-    if place is None:
+    position = stream_position.position(request.headers.get("last-event-id", ""))
+    if position is None:
         return _not_allowed()
-    return await _resumed(request, Caller(request, key_id, session, durable=True), session, place)
+    return await _resumed(request, Caller(request, key_id, session, durable=True), session, position)
 
 
 @router.delete("/mcp")
@@ -102,9 +102,9 @@ def _has_sessions(request: Request) -> bool:
     return request.headers.get(MCP_PROTOCOL_VERSION_HEADER, LATEST_HANDSHAKE_VERSION) in HANDSHAKE_PROTOCOL_VERSIONS
 
 
-def _is_stateless(request: Request, said: Any) -> bool:
+def _is_stateless(request: Request, body: Any) -> bool:
     """Return True for a message of the newest version: by its header, or by a body that calls for a header that is missing."""
-    match said:
+    match body:
         case {"method": str() as method, "params": {"_meta": {**meta}}} if (
             MCP_PROTOCOL_VERSION_HEADER not in request.headers
         ):
@@ -112,25 +112,25 @@ def _is_stateless(request: Request, said: Any) -> bool:
     return not _has_sessions(request)
 
 
-def _stateless(request: Request, key_id: str, said: Any) -> Response:
-    asked = message(said)
-    if isinstance(asked, JSONRPCNotification):  # a client cancels by disconnecting, and has nothing else to notify
+def _stateless(request: Request, key_id: str, body: Any) -> Response:
+    message = parse_message(body)
+    if isinstance(message, JSONRPCNotification):  # a client cancels by disconnecting, and has nothing else to notify
         _refuse(unsupported_protocol_version_rejection(request.headers.get(MCP_PROTOCOL_VERSION_HEADER, "")), None)
         return Response(status_code=202)
-    if not isinstance(asked, JSONRPCRequest):
+    if not isinstance(message, JSONRPCRequest):
         raise refused_message(400, "The body must be one JSON-RPC request or notification.")
     if twice := find_duplicated_routing_header(request.headers.items()):
-        raise refused_message(400, f"{twice} header appears more than once", code=HEADER_MISMATCH, id_=asked.id)
+        raise refused_message(400, f"{twice} header appears more than once", code=HEADER_MISMATCH, id_=message.id)
     headers = {name: value.strip() for name, value in request.headers.items()}
-    route = classify_inbound_request(said, headers=headers)
+    route = classify_inbound_request(body, headers=headers)
     if isinstance(route, InboundLadderRejection):
-        raise _rejected(route, asked.id)
-    _check_param_headers(request, asked)
-    check_limits(request, key_id, asked)
+        raise _rejected(route, message.id)
+    _check_param_headers(request, message)
+    check_limits(request, key_id, message)
     connection = _connection(route)
 
     async def work(sink: Sink) -> JsonRpcResponse:
-        response = await dispatch(server(request), asked, Caller(request, key_id), connection, sink)
+        response = await dispatch(server(request), message, Caller(request, key_id), connection, sink)
         error = response.message.get("error")
         status = ERROR_CODE_HTTP_STATUS.get(error["code"], response.status) if error else response.status
         return JsonRpcResponse(response.message, status, response.headers)
@@ -142,12 +142,12 @@ def _connection(route: InboundModernRoute) -> Connection:
     return Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
 
 
-def _check_param_headers(request: Request, asked: JSONRPCRequest) -> None:
-    params, lookup = asked.params or {}, server(request).get_tool_input_schema
+def _check_param_headers(request: Request, message: JSONRPCRequest) -> None:
+    params, lookup = message.params or {}, server(request).get_tool_input_schema
     name, arguments = params.get("name"), params.get("arguments") or {}
-    if asked.method == "tools/call" and lookup and isinstance(name, str) and isinstance(arguments, Mapping):
+    if message.method == "tools/call" and lookup and isinstance(name, str) and isinstance(arguments, Mapping):
         schema = lookup(name)
-        _refuse(schema and validate_mcp_param_headers(schema, arguments, request.headers), asked.id)
+        _refuse(schema and validate_mcp_param_headers(schema, arguments, request.headers), message.id)
 
 
 def _refuse(rejection: Any, request_id: RequestId | None) -> None:
@@ -160,27 +160,27 @@ def _rejected(rejection: InboundLadderRejection, request_id: RequestId | None) -
     return refused_message(status, rejection.message, code=rejection.code, data=rejection.data, id_=request_id)
 
 
-async def _in_session(request: Request, key_id: str, said: Any) -> Response:
-    if isinstance(said, list):
-        return await _batch(request, key_id, said)
-    asked = message(said)
-    if isinstance(asked, JSONRPCRequest) and asked.method == "initialize":
-        return _begun(request, key_id, asked)
+async def _in_session(request: Request, key_id: str, body: Any) -> Response:
+    if isinstance(body, list):
+        return await _batch(request, key_id, body)
+    message = parse_message(body)
+    if isinstance(message, JSONRPCRequest) and message.method == "initialize":
+        return _begun(request, key_id, message)
     session = _session(request, key_id)
     caller = Caller(request, key_id, session, durable=True)
-    if not isinstance(asked, JSONRPCRequest):
-        await _heed(caller, session, asked)
+    if not isinstance(message, JSONRPCRequest):
+        await _heed(caller, session, message)
         return Response(status_code=202)
-    check_limits(request, key_id, asked)
-    return _answer(request, _work(caller, session, asked))
+    check_limits(request, key_id, message)
+    return _answer(request, _work(caller, session, message))
 
 
-async def _batch(request: Request, key_id: str, said: list[Any]) -> Response:
+async def _batch(request: Request, key_id: str, body: list[Any]) -> Response:
     """Answer several messages of one body, as 2025-03-26 alone allows; its requests are answered together."""
     session = _session(request, key_id)
-    asked = [message(one) for one in said]
-    requests = [one for one in asked if isinstance(one, JSONRPCRequest)]
-    if session.version != _BATCHES_OF or not 1 <= len(asked) <= _LARGEST_BATCH:
+    messages = [parse_message(one) for one in body]
+    requests = [one for one in messages if isinstance(one, JSONRPCRequest)]
+    if session.version != _BATCHES_OF or not 1 <= len(messages) <= _LARGEST_BATCH:
         raise refused_message(
             400, f"The body must be one JSON-RPC message; in {_BATCHES_OF}, or 1 to {_LARGEST_BATCH}."
         )
@@ -189,7 +189,7 @@ async def _batch(request: Request, key_id: str, said: list[Any]) -> Response:
             raise refused_message(400, "'initialize' cannot be in a batch.", id_=one.id)
         check_limits(request, key_id, one)
     caller = Caller(request, key_id, session, durable=True)
-    for other in asked:
+    for other in messages:
         await _heed(caller, session, other)
     if not requests:
         return Response(status_code=202)
@@ -204,7 +204,7 @@ async def _batch(request: Request, key_id: str, said: list[Any]) -> Response:
     return _answer(request, work)
 
 
-def _work(caller: Caller, session: Session, asked: JSONRPCRequest) -> Work:
+def _work(caller: Caller, session: Session, message: JSONRPCRequest) -> Work:
     """Return the work that answers a request of a session."""
     primed = is_version_at_least(session.version, _PRIMED_SINCE)
     connection = Connection.from_envelope(session.version, None, {})
@@ -213,28 +213,28 @@ def _work(caller: Caller, session: Session, asked: JSONRPCRequest) -> Work:
     async def work(sink: Sink) -> JsonRpcResponse:
         def made() -> None:
             if primed:
-                sink(None, StreamPosition(asked.id, progress_token_from_params(asked.params), 0).event_id())
+                sink(None, StreamPosition(message.id, progress_token_from_params(message.params), 0).event_id())
 
-        return await dispatch(answering, asked, replace(caller, made=made), connection, sink)
+        return await dispatch(answering, message, replace(caller, made=made), connection, sink)
 
     return work
 
 
-async def _heed(caller: Caller, session: Session, said: JSONRPCMessage) -> None:
-    """RunHandle a message that gets no answer: only a cancellation asks for anything."""
-    if isinstance(said, JSONRPCNotification) and said.method == "notifications/cancelled":
-        await _cancel(caller, session, cancelled_request_id_from_params(said.params))
+async def _heed(caller: Caller, session: Session, message: JSONRPCMessage) -> None:
+    """Handle a message that gets no answer: only a cancellation asks for anything."""
+    if isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+        await _cancel(caller, session, cancelled_request_id_from_params(message.params))
 
 
-def _begun(request: Request, key_id: str, asked: JSONRPCRequest) -> Response:
-    wanted = (asked.params or {}).get("protocolVersion")
+def _begun(request: Request, key_id: str, message: JSONRPCRequest) -> Response:
+    wanted = (message.params or {}).get("protocolVersion")
     version = wanted if wanted in HANDSHAKE_PROTOCOL_VERSIONS else LATEST_HANDSHAKE_VERSION
     session = sessions.begin(key_id, version, now=context.of(request).clock.now().timestamp())
     token = sessions.seal(session, signing_key(request, key_id))
     connection = Connection.from_envelope(version, None, {})
 
     async def work(sink: Sink) -> JsonRpcResponse:
-        response = await dispatch(server(request), asked, Caller(request, key_id), connection, sink)
+        response = await dispatch(server(request), message, Caller(request, key_id), connection, sink)
         return JsonRpcResponse(response.message, headers={} if "error" in response.message else {_SESSION: token})
 
     return _answer(request, work)
@@ -263,37 +263,37 @@ def _run_name(caller: Caller, session: Session, request_id: RequestId) -> str:
     return run_name(instance, caller.key_id, stream_position.run_key(session.id, request_id))
 
 
-async def _resumed(request: Request, caller: Caller, session: Session, place: StreamPosition) -> Response:
-    handle = await owned_runs.follow(caller.http, _run_name(caller, session, place.request_id))
+async def _resumed(request: Request, caller: Caller, session: Session, position: StreamPosition) -> Response:
+    handle = await owned_runs.follow(caller.http, _run_name(caller, session, position.request_id))
     if handle is None:
         raise refused_message(404, "There is no such call.")
 
     async def work(sink: Sink) -> JsonRpcResponse:
         if is_version_at_least(session.version, _PRIMED_SINCE):
-            sink(None, place.event_id())
-        return await _rest(handle, session, place, sink)
+            sink(None, position.event_id())
+        return await _rest(handle, session, position, sink)
 
     return _answer(request, work, close=handle.close)
 
 
-async def _rest(handle: RunHandle, session: Session, place: StreamPosition, sink: Sink) -> JsonRpcResponse:
+async def _rest(handle: RunHandle, session: Session, position: StreamPosition, sink: Sink) -> JsonRpcResponse:
     """Send what the client does not have yet. If the run's pod sends its records to another replica, that is only the end."""
-    told = 0
+    sent = 0
     while True:
         record = await handle.next()
         if record is None:
             continue
         if record["type"] == "done" or record["type"] == "error":
-            whole = results.of_end(handle.name, record).model_dump(mode="json", by_alias=True, exclude_none=True)
-            said = methods.serialize_server_result("tools/call", session.version, whole)
-            return JsonRpcResponse(jsonrpc.result(place.request_id, said))
-        if record["type"] == "delta" and place.progress_token is not None:
+            answer = results.of_end(handle.name, record).model_dump(mode="json", by_alias=True, exclude_none=True)
+            result = methods.serialize_server_result("tools/call", session.version, answer)
+            return JsonRpcResponse(jsonrpc.result(position.request_id, result))
+        if record["type"] == "delta" and position.progress_token is not None:
             text = results.piece(record["choices"])
-            before, told = told, told + len(text)
-            if told > place.told:
-                at = StreamPosition(place.request_id, place.progress_token, told).event_id()
-                fresh = text[max(place.told - before, 0) :]
-                sink(jsonrpc.progress_message(place.progress_token, told, fresh), at)
+            before, sent = sent, sent + len(text)
+            if sent > position.sent:
+                at = StreamPosition(position.request_id, position.progress_token, sent).event_id()
+                fresh = text[max(position.sent - before, 0) :]
+                sink(jsonrpc.progress_message(position.progress_token, sent, fresh), at)
 
 
 def _answer(request: Request, work: Work, *, close: Callable[[], None] = lambda: None) -> McpResponse:

@@ -25,7 +25,7 @@ async def create_completion(request: Request) -> Response:
     params, body = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     served, headers = limit(request, key_id)
     if served.instance.spec.memory.system_prompt or served.skills:
-        raise bodies.unsupported("prompt", "a completion has no place for this instance's system prompt and skills")
+        raise bodies.unsupported("prompt", "a completion cannot carry this instance's system prompt and skills")
     model = chosen_model(served.instance, params.model)
     run = RunRequest(
         body, "web-proxy", key_id, idempotency_key(request), model=model, wait_seconds=wait_seconds(request)

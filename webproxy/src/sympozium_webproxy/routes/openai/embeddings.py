@@ -71,7 +71,7 @@ class _ForwardedResponse(Response):
                 await self._forward(send)
         except (Refusal, TimeoutError) as failure:
             if self._started:
-                log.warning("embeddings broke off", reason=str(failure) or type(failure).__name__)
+                log.warning("embeddings cut off", reason=str(failure) or type(failure).__name__)
                 return  # the server closes the connection before the response's end, so that no caller takes it for complete
             refusal = failure if isinstance(failure, Refusal) else _too_late(self._timeout_seconds)
             headers = {**self._own_headers, **refusal.headers}

@@ -38,7 +38,7 @@ async def create_response(request: Request) -> Response:
     largest = parts.settings.max_body_bytes
     params = responses_request.parse(await read_json_bytes(request, limit=largest))
     served, headers = limit(request, key_id)
-    model, patience = chosen_model(served.instance, params.fields.model), wait_seconds(request)
+    model, timeout_seconds = chosen_model(served.instance, params.fields.model), wait_seconds(request)
     earlier, find = await _earlier(request, params)
     body, before = params.chat(earlier, find)
     kept = params.kept(model, before)
@@ -52,7 +52,7 @@ async def create_response(request: Request) -> Response:
         response=kept,
         background=params.background,
         model=model,
-        wait_seconds=None if params.background else patience,
+        wait_seconds=None if params.background else timeout_seconds,
     )
     handle = await start(request, served, run, streamed=params.stream)
     headers["x-sympozium-run"] = handle.name
@@ -63,10 +63,10 @@ async def create_response(request: Request) -> Response:
         return JSONResponse(_now(request, handle.run), headers=headers)
     response = responses_object.response(handle.run)
 
-    def told(end: Done) -> dict[str, Any]:
+    def completed(end: Done) -> dict[str, Any]:
         return response.ended(end, _ended_at(request, handle.run))
 
-    return WholeResponse(handle, told, headers, began=request_state.of(request).started)
+    return WholeResponse(handle, completed, headers, began=request_state.of(request).started)
 
 
 @router.get("/v1/responses/{response_id}", response_model=None)
@@ -181,11 +181,11 @@ async def _earlier(
         conversation = responses_object.conversation(previous, await _readable(request, previous))
     if len(params.referred) > _MOST_REFERRED:
         raise bodies.invalid("input", f"may refer to items of at most {_MOST_REFERRED} responses")
-    found: dict[str, dict[str, Any]] = {}
+    stored: dict[str, dict[str, Any]] = {}
     for name in sorted(params.referred):
         if run := await _readable(request, responses_object.response_id(name)):
-            found |= {item["id"]: item for item in responses_object.all_items(run)}
-    return conversation, found.get
+            stored |= {item["id"]: item for item in responses_object.all_items(run)}
+    return conversation, stored.get
 
 
 async def _follow(request: Request, response_id: str) -> RunHandle:

@@ -51,18 +51,18 @@ class RunResponse(Response):
 
 
 class WholeResponse(RunResponse):
-    """One JSON body at the run's end, made by ``told``."""
+    """One JSON body at the run's end, made by ``render``."""
 
     def __init__(
-        self, handle: RunHandle, told: Callable[[Done], dict[str, Any]], headers: Mapping[str, str], *, began: float
+        self, handle: RunHandle, render: Callable[[Done], dict[str, Any]], headers: Mapping[str, str], *, began: float
     ) -> None:
         super().__init__(handle, headers, began=began)
-        self._told = told
+        self._render = render
 
     async def _answer(self, send: Send) -> None:
         end = await self._handle.end()
         if end["type"] == "done":
-            await raw_response.send_json(send, 200, self._told(end), self._answer_headers({}))
+            await raw_response.send_json(send, 200, self._render(end), self._answer_headers({}))
         else:
             await self._send_error(send, refusal_of(end["error"]))
 

@@ -1,0 +1,118 @@
+"""The MCP transport of 2024-11-05, whose stream one web-proxy holds and whose messages come to any."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from tests.integration.conftest import KEY, eventually
+from tests.integration.mcp_replicas import (
+    AUTH,
+    Json,
+    Replica,
+    World,
+    ask,
+    request,
+    three_replicas,
+)
+
+from sympozium_api.resources import RUNS
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with three_replicas(tmp_path) as world:
+        yield world
+
+
+class Legacy:
+    """A client of the oldest transport, by hand: its messages go to whichever replica a test names."""
+
+    def __init__(self, stream: httpx2.Response) -> None:
+        self._lines = stream.aiter_lines()
+
+    async def event(self) -> tuple[str, str]:
+        async with asyncio.timeout(5):
+            kind = ""
+            async for line in self._lines:
+                if line.startswith("event: "):
+                    kind = line.removeprefix("event: ")
+                if line.startswith("data: "):
+                    return kind, line.removeprefix("data: ")
+        raise AssertionError("the stream has ended")
+
+    async def message(self) -> Json:
+        kind, data = await self.event()
+        assert kind == "message"
+        return json.loads(data)  # type: ignore[no-any-return]
+
+
+async def test_a_stream_gets_the_answers_to_messages_at_any_replica(world: World) -> None:
+    first, second, third = world.replicas
+    async with second.http.stream("GET", "/sse", headers=AUTH) as stream:
+        client = Legacy(stream)
+        kind, address = await client.event()
+        assert kind == "endpoint"
+
+        async def send(replica: Replica, message: Json, key: str = KEY) -> int:
+            answer = await replica.http.post(address, json=message, headers={"Authorization": f"Bearer {key}"})
+            return answer.status_code
+
+        params = {"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        assert await send(first, request("tools/list", id_=0)) == 202
+        assert (await client.message())["error"]["code"] == -32600, "not begun"
+        assert await send(first, request("initialize", params, id_="begin")) == 202
+        assert (await client.message())["result"]["protocolVersion"] == "2024-11-05"
+        assert await send(third, {"jsonrpc": "2.0", "method": "notifications/initialized"}) == 202
+        assert await send(third, ask(9)) == 202
+        pod = await world.pod(second)
+        await pod.answer("Hello")
+        answer = await client.message()
+        assert (answer["id"], answer["result"]["content"][0]["text"]) == (9, "Hello")
+        for replica in world.replicas:
+            assert await send(replica, request("ping"), "sk-alice") == 404
+            assert await send(replica, request("ping"), "sk-x") == 401
+
+        assert await send(first, ask(10)) == 202
+        run = (await world.pod(second, among=2)).run
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 10}}
+        assert await send(third, cancel) == 202
+        await eventually(lambda: world.kubernetes.object(RUNS, run)["spec"].get("cancel") is True)
+        assert await send(third, ask(11)) == 202
+        run = (await world.pod(second, among=3)).run
+    await eventually(lambda: world.kubernetes.object(RUNS, run)["spec"].get("cancel") is True)
+    for replica in world.replicas:
+        assert await send(replica, request("ping")) == 404, "its client has left"
+
+
+async def test_messages_for_a_replica_that_is_gone_are_refused(world: World) -> None:
+    first, second, _ = world.replicas
+    async with first.http.stream("GET", "/sse", headers=AUTH) as stream:
+        _, address = await Legacy(stream).event()
+    await first.stack.aclose()
+    answer = await second.http.post(address, json=request("ping"), headers=AUTH)
+    assert answer.status_code == 404
+
+
+async def test_only_a_replica_may_forward_messages(world: World) -> None:
+    first, second, _ = world.replicas
+    async with first.http.stream("GET", "/sse", headers=AUTH) as stream:
+        _, address = await Legacy(stream).event()
+        for replica in (first, second):
+            answer = await replica.http.post(address, json=request("ping"), headers={"x-sympozium-passed-on": "forged"})
+            assert answer.status_code == 404
+        answer = await first.http.post("/message?sessionId=e30.e30", json=request("ping"), headers=AUTH)
+        assert answer.status_code == 404
+
+
+async def test_a_terminating_replica_closes_silent_streams(world: World) -> None:
+    replica = world.replicas[0]
+    object.__setattr__(replica.context.settings, "keep_alive_seconds", 0.05)
+    async with replica.http.stream("GET", "/sse", headers=AUTH) as stream:
+        pieces = stream.aiter_text()
+        assert "endpoint" in await anext(pieces)
+        replica.context.draining = True
+        async with asyncio.timeout(5):
+            assert "endpoint" not in "".join([piece async for piece in pieces])
