@@ -1,4 +1,4 @@
-"""What can be wrong about a request's bytes: each mutation takes a whole request and a source of chance."""
+"""Mutations of a request's bytes: each takes a whole request and a source of randomness."""
 
 from collections.abc import Callable
 from random import Random

@@ -29,7 +29,7 @@ class World:
     server: Documents
 
     async def accept(self, **oauth: Any) -> None:
-        """Let the instance accept them, with these fields changed."""
+        """Let the instance accept the issuer's tokens, with these fields changed."""
         await self.configure(oauth=self.issuer.spec(**oauth))
 
     async def configure(self, **web_endpoint: Any) -> None:
@@ -49,7 +49,7 @@ class World:
         return (await self.ask(token)).status_code
 
     def fetches(self) -> int:
-        """How often the keys were fetched."""
+        """Return the number of times that the keys were fetched."""
         return self.server.asked.count("/keys")
 
 

@@ -20,7 +20,7 @@ CANCELLED = {"type": "cancelled", "message": "the run was cancelled", "httpStatu
 
 
 async def answered(proxy: Proxy, sdk: openai.AsyncOpenAI, *words: str, among: int = 1, **fields: Any) -> Response:
-    """A response whose pod says these words."""
+    """Return a response whose pod writes these words."""
     asked = asyncio.create_task(sdk.responses.create(**{"model": "default", "input": "hello"} | fields))
     await (await proxy.pod(among=among)).answer(*words)
     response: Response = await asked
@@ -28,7 +28,7 @@ async def answered(proxy: Proxy, sdk: openai.AsyncOpenAI, *words: str, among: in
 
 
 def request_of(proxy: Proxy, response: Response) -> dict[str, Any]:
-    """What the run of a response asks its model."""
+    """Return the request that the run of a response sends to its model."""
     found: dict[str, Any] = proxy.kubernetes.object(RUNS, response.id.removeprefix("resp_"))["spec"]["request"]
     return found
 

@@ -1,4 +1,4 @@
-"""What web pages may do, and what they are kept from."""
+"""Requests of web pages: the check of Origin and Host over MCP, and CORS."""
 
 from collections.abc import Callable
 from typing import Any

@@ -79,7 +79,7 @@ async def test_an_instance_with_a_system_prompt_continues_none(
     assert refused.value.code == "unsupported_parameter"
 
 
-async def test_a_run_made_by_kubectl_is_told_the_same(proxy: Proxy, model: Model, agents: Agents) -> None:
+async def test_a_run_created_with_kubectl_gets_the_same_refusal(proxy: Proxy, model: Model, agents: Agents) -> None:
     await proxy.use_model(model, "instant", memory={"systemPrompt": "You are a test."})
     spec = {"agentRef": "demo", "mode": "task", "request": {"prompt": "One"}}
     run = {"apiVersion": names.API_VERSION, "kind": "AgentRun", "metadata": {"name": "mine"}, "spec": spec}

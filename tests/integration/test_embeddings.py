@@ -53,7 +53,7 @@ async def test_texts_become_vectors_without_a_run(proxy: Proxy, offered: Model, 
 
 @pytest.mark.usefixtures("offered")
 @pytest.mark.parametrize("value", ["One", ["One"], [1, 2], [[1, 2], [3]]])
-async def test_every_form_of_input_is_passed_on(proxy: Proxy, value: Any) -> None:
+async def test_every_form_of_input_is_forwarded(proxy: Proxy, value: Any) -> None:
     response = await embed(proxy, input=value, model="default")
     assert response.status_code == 200
     assert response.json()["model"] == "embed"
@@ -79,13 +79,15 @@ async def test_another_model_is_not_found(proxy: Proxy, sdk: openai.AsyncOpenAI)
 
 @pytest.mark.usefixtures("offered")
 @pytest.mark.parametrize(("name", "status"), [("status:429", 429), ("status:401", 502)])
-async def test_a_refusal_of_the_model_server_is_told_like_that_of_a_run(proxy: Proxy, name: str, status: int) -> None:
+async def test_a_refusal_of_the_model_server_is_answered_like_that_of_a_run(
+    proxy: Proxy, name: str, status: int
+) -> None:
     response = await embed(proxy, model=name)
     assert (response.status_code, response.json()["error"]["code"]) == (status, "model_error")
     assert "the model says" in response.json()["error"]["message"]
 
 
-async def test_a_model_server_that_is_away_is_a_502(proxy: Proxy, offered: Model) -> None:
+async def test_an_unreachable_model_server_is_a_502(proxy: Proxy, offered: Model) -> None:
     agent = {"embeddingModels": ["embed"], "baseURL": "http://127.0.0.1:9/v1"}
     await proxy.use_model(offered, "gone", agent=agent)
     response = await embed(proxy)

@@ -1,4 +1,4 @@
-"""Whatever is posted: an answer, or an error of the caller's; never one of ours, and nothing is left behind."""
+"""Random bodies: each gets an answer or an error of the caller's, never of the server's, and leaves nothing behind."""
 
 import asyncio
 import json
@@ -109,7 +109,7 @@ def _is_what_an_api_server_keeps(value: Any) -> None:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(asked=requests())
-async def test_no_body_is_an_error_of_ours_and_none_leaves_anything(fuzzed: Proxy, asked: tuple[str, bytes]) -> None:
+async def test_no_body_causes_a_server_error_or_leaves_anything(fuzzed: Proxy, asked: tuple[str, bytes]) -> None:
     path, body = asked
     fuzzed.clock.advance(60)
     before = len(asyncio.all_tasks())

@@ -1,4 +1,4 @@
-"""Whatever comes through a socket: never an error of ours, and nothing of it is left behind.
+"""Random bytes through a socket: they never cause an error of the server's, and leave nothing behind.
 
 The web-proxy runs in a process of its own, where memory, descriptors and tasks can be counted. A thousand requests here;
 ``make fuzz`` sends 100,000.
@@ -96,7 +96,7 @@ def _request(method: str, path: str, body: bytes) -> bytes:
 
 
 def told(address: str, sent: bytes, *, patient: bool) -> bytes:
-    """What comes back for some bytes; who is not patient closes its side at once."""
+    """Return the answer to some bytes; a client that is not patient closes its side at once."""
     parts = urlsplit(address)
     with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
         received = b""
@@ -120,11 +120,11 @@ def eventually(holds: Callable[[], bool], why: Callable[[], object]) -> None:
 
 
 def failures(replica: Replica) -> list[str]:
-    """What the web-proxy counts as its own fault."""
+    """Return the metrics by which the web-proxy counts its own errors."""
     return [line for line in httpx2.get(f"{replica.url}/metrics").text.splitlines() if re.search(r'status="5', line)]
 
 
-def test_nothing_that_is_sent_is_an_error_of_ours_or_leaves_anything(replica: Replica) -> None:
+def test_no_request_causes_a_server_error_or_leaves_anything(replica: Replica) -> None:
     tasks, descriptors, failed = replica.tasks(), replica.descriptors, failures(replica)
     whole = _request("POST", "/v1/chat/completions", b'{"messages":[{"role":"user","content":"hello"}]}')
     for _ in range(100):

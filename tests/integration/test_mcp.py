@@ -1,4 +1,4 @@
-"""What MCP clients find, through the official client in every era."""
+"""The official MCP client with the web-proxy, in every version of the protocol."""
 
 import asyncio
 import json

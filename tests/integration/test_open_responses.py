@@ -12,7 +12,7 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arg
 
 
 def records(case: Case) -> list[dict[str, Any]]:
-    """What a pod says in a case."""
+    """Records of the pod in a case."""
     if case.wants == "message":
         return [delta("Hello"), delta(" there."), done("Hello there.")]
     piece = {"index": 0, "delta": {"tool_calls": [{"index": 0} | CALL]}}

@@ -1,4 +1,4 @@
-"""What a caller gets who asks for something wrong, too much, or at the wrong time."""
+"""Requests that are wrong, too many, or sent at the wrong time."""
 
 import asyncio
 from typing import Any

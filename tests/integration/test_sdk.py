@@ -1,4 +1,4 @@
-"""What the official Python SDK sends and gets, from the web-proxy through a real agent to the scripted model."""
+"""The official Python SDK, from the web-proxy through a real agent to the scripted model."""
 
 import json
 from typing import Any
@@ -68,7 +68,7 @@ PASSED_ON: dict[str, Any] = {
 
 
 class Answered(BaseModel):
-    """What ``parse`` is to make of an answer."""
+    """Model into which ``parse`` turns an answer."""
 
     city: str
 
@@ -197,7 +197,7 @@ async def test_a_refusal_is_a_refusal(proxy: Proxy, model: Model, agents: Agents
     assert "".join(piece or "" for piece in pieces) == "".join(REFUSAL)
 
 
-async def test_structured_output_is_asked_for_and_parsed(
+async def test_structured_output_is_requested_and_parsed(
     proxy: Proxy, model: Model, agents: Agents, sdk: openai.AsyncOpenAI
 ) -> None:
     await proxy.use_model(model, "refusal")
@@ -209,7 +209,7 @@ async def test_structured_output_is_asked_for_and_parsed(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_the_model_says_of_its_answer_is_passed_on(
+async def test_the_models_own_fields_of_an_answer_are_forwarded(
     proxy: Proxy, model: Model, agents: Agents, sdk: openai.AsyncOpenAI, stream: bool
 ) -> None:
     await proxy.use_model(model, "rich")
@@ -225,7 +225,9 @@ async def test_what_the_model_says_of_its_answer_is_passed_on(
     assert answers[-1].usage.model_dump(exclude_none=True) == RICH_USAGE
 
 
-async def test_a_repeated_request_is_told_the_same_of_the_answer(proxy: Proxy, model: Model, agents: Agents) -> None:
+async def test_a_repeated_request_gets_the_same_fields_of_the_answer(
+    proxy: Proxy, model: Model, agents: Agents
+) -> None:
     await proxy.use_model(model, "rich")
     first, again = [(await proxy.chat(headers={"Idempotency-Key": "k"})).json() for _ in range(2)]
     assert again["usage"] == RICH_USAGE

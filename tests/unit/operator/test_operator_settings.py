@@ -78,6 +78,6 @@ def test_everything_can_be_set() -> None:
         ("SYMPOZIUM_TRACING_SAMPLE_RATIO", "nan"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_name(name: str, value: str) -> None:
+def test_an_invalid_setting_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=f"^{name}: "):
         from_environment(NEEDED | {name: value})

@@ -1,4 +1,4 @@
-"""What is left of a message after a stream broke."""
+"""The rest of a message after its stream broke."""
 
 from typing import Any
 

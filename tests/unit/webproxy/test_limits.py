@@ -18,7 +18,7 @@ def test_a_burst_passes_and_then_one_request_per_second() -> None:
     assert [limiter.take("k", LIMIT).allowed for _ in range(2)] == [True, False]
 
 
-def test_who_is_refused_is_told_when_to_come_back() -> None:
+def test_a_refusal_names_the_next_moment() -> None:
     limiter = RateLimiter(clock=FakeClock().monotonic)
     slow = RateLimit(requests_per_minute=6, burst_size=1)
     limiter.take("k", slow)
@@ -27,7 +27,7 @@ def test_who_is_refused_is_told_when_to_come_back() -> None:
     assert refused.headers()["x-ratelimit-remaining-requests"] == "0"
 
 
-def test_a_lowered_limit_holds_at_once() -> None:
+def test_a_lowered_limit_applies_at_once() -> None:
     limiter = RateLimiter(clock=FakeClock().monotonic)
     limiter.take("k", RateLimit(requests_per_minute=60, burst_size=100))
     one = RateLimit(requests_per_minute=60, burst_size=1)
@@ -45,7 +45,7 @@ def test_no_pattern_of_requests_gets_more_than_the_rate_and_one_burst(gaps: list
     assert passed <= burst + clock.seconds * rpm / 60 + 1e-6
 
 
-def test_what_others_admit_is_charged_and_what_they_admit_too_much_is_paid_back() -> None:
+def test_requests_that_other_replicas_admit_are_charged_and_an_overdraft_is_paid_back() -> None:
     clock = FakeClock()
     limiter = RateLimiter(clock=clock.monotonic)
     limiter.charge("k", LIMIT)
@@ -58,7 +58,7 @@ def test_what_others_admit_is_charged_and_what_they_admit_too_much_is_paid_back(
     assert [limiter.take("k", LIMIT).allowed for _ in range(2)] == [True, False]
 
 
-def test_what_was_admitted_before_has_partly_flowed_back() -> None:
+def test_requests_admitted_before_the_start_are_charged_for_their_time() -> None:
     clock = FakeClock()
     limiter = RateLimiter(clock=clock.monotonic)
     for age in (100, 1, 0):
@@ -71,7 +71,7 @@ def test_what_was_admitted_before_has_partly_flowed_back() -> None:
     st.integers(1, 600),
     st.integers(1, 20),
 )
-def test_replicas_that_tell_one_another_admit_what_one_would_but_for_one_moment(
+def test_replicas_together_admit_what_one_would_but_for_one_moment(
     moments: list[tuple[float, list[int]]], rpm: int, burst: int
 ) -> None:
     clock, limit = FakeClock(), RateLimit(requests_per_minute=rpm, burst_size=burst)
@@ -87,7 +87,7 @@ def test_replicas_that_tell_one_another_admit_what_one_would_but_for_one_moment(
     assert passed <= burst + clock.seconds * rpm / 60 + in_one_moment + 1e-6
 
 
-def test_callers_that_are_quiet_are_forgotten_and_those_that_owe_are_not() -> None:
+def test_full_buckets_are_dropped_and_others_are_kept() -> None:
     clock = FakeClock()
     limiter = RateLimiter(clock=clock.monotonic)
     limiter.take("spent", LIMIT)

@@ -13,7 +13,7 @@ KEY = sessions.signing_key("uid", b"digest")
 SESSION = sessions.begin("api-key", "2025-11-25", now=1000)
 
 
-def test_an_id_says_all_that_there_is_to_know() -> None:
+def test_a_session_id_carries_the_whole_session() -> None:
     token = sessions.seal(SESSION, KEY)
     assert sessions.unseal(token, KEY, key_id="api-key", now=1001) == SESSION
     assert token.isascii()
@@ -21,18 +21,18 @@ def test_an_id_says_all_that_there_is_to_know() -> None:
 
 
 @pytest.mark.parametrize("signed", [sessions.signing_key("uid", None), sessions.signing_key("other", b"digest")])
-def test_an_id_is_signed_for_its_instance_and_key(signed: bytes) -> None:
+def test_a_session_id_is_signed_for_its_instance_and_key(signed: bytes) -> None:
     assert sessions.unseal(sessions.seal(SESSION, signed), KEY, key_id="api-key", now=1001) is None
 
 
 @pytest.mark.parametrize(("now", "is_known"), [(939, False), (940, True), (87_340, True), (87_341, False)])
-def test_an_id_is_good_for_a_day(now: float, *, is_known: bool) -> None:
+def test_a_session_id_is_valid_for_a_day(now: float, *, is_known: bool) -> None:
     found = sessions.unseal(sessions.seal(SESSION, KEY), KEY, key_id="api-key", now=now)
     assert (found is not None) == is_known
 
 
 @given(st.text(), st.integers(min_value=0, max_value=200))
-def test_a_changed_id_is_none(other: str, where: int) -> None:
+def test_a_changed_session_id_is_invalid(other: str, where: int) -> None:
     token = sessions.seal(SESSION, KEY)
     changed = token[:where] + other + token[where + 1 :]
     found = sessions.unseal(changed, KEY, key_id="api-key", now=1001)
@@ -51,17 +51,17 @@ def test_a_signature_is_of_one_message_of_one_session() -> None:
         StreamPosition, st.text() | st.integers(), st.none() | st.text() | st.integers(), st.integers(min_value=0)
     )
 )
-def test_an_event_id_names_its_place(place: StreamPosition) -> None:
+def test_an_event_id_names_its_position(place: StreamPosition) -> None:
     assert stream_position.position(place.event_id()) == place
 
 
 @given(st.text())
-def test_what_is_no_event_id_names_none(text: str) -> None:
+def test_an_invalid_event_id_names_no_position(text: str) -> None:
     found = stream_position.position(text)
     assert found is None or isinstance(found, StreamPosition)
 
 
 @pytest.mark.parametrize("text", ["", "e30", "WzEsMiwtMV0", "W3RydWUsMSwxXQ", "W1tdLDEsMV0", "W" * 60_000])
-def test_places_that_cannot_be_are_none(text: str) -> None:
+def test_an_impossible_position_is_none(text: str) -> None:
     assert stream_position.position(text) is None
     assert sessions.claimed_key(text) == ""

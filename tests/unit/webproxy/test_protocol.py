@@ -39,7 +39,7 @@ def test_the_models_own_finish_reason_is_not_repeated() -> None:
     assert stream.end(_done("a")) == []
 
 
-def test_what_the_model_sends_beside_text_is_passed_on() -> None:
+def test_fields_beside_the_models_text_are_forwarded() -> None:
     choice = {"index": 0, "delta": {"reasoning_content": "hm"}, "logprobs": {"content": []}}
     [sent] = chunks().delta({"type": "delta", "choices": [choice]})["choices"]
     assert sent == choice | {"delta": {"role": "assistant", "reasoning_content": "hm"}, "finish_reason": None}
@@ -65,7 +65,7 @@ def test_an_answer_of_which_nothing_came_as_a_delta_is_sent_with_all_its_fields(
     assert first["choices"][0]["delta"] == {"role": "assistant", "refusal": "I would rather not."}
 
 
-def test_usage_comes_last_and_only_when_asked_for() -> None:
+def test_usage_comes_last_and_only_on_request() -> None:
     *before, last = chunks(include_usage=True).end(_done("a"))
     assert last["choices"] == []
     assert last["usage"]["total_tokens"] == 5

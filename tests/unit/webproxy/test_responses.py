@@ -277,7 +277,7 @@ def skeleton(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @given(st.integers(1, 40), st.integers(0, 60))
-def test_a_stream_says_the_same_under_the_same_numbers_however_it_came(size: int, arrived: int) -> None:
+def test_a_stream_has_the_same_events_and_numbers_however_the_text_was_cut(size: int, arrived: int) -> None:
     live, replayed = told([*pieces(size)[:arrived], END]), told([END])
     assert texts(live) == texts(replayed)
     assert skeleton(live) == skeleton(replayed)
@@ -286,7 +286,7 @@ def test_a_stream_says_the_same_under_the_same_numbers_however_it_came(size: int
 
 
 @given(st.integers(1, 40), st.integers(-1, 200), st.integers(0, 60))
-def test_a_stream_can_be_gone_on_with_after_any_event_wherever(size: int, cut: int, arrived: int) -> None:
+def test_a_stream_can_be_resumed_after_any_event_at_any_replica(size: int, cut: int, arrived: int) -> None:
     had = told([*pieces(size), END])[: max(cut, 0)]
     after = had[-1]["sequence_number"] if had else -1
     rest = told([*pieces(3)[:arrived], END], after=after)
@@ -311,7 +311,7 @@ def test_the_events_of_an_answer_come_in_openais_order() -> None:
     assert indexes == sorted(indexes)
 
 
-def test_a_text_is_told_while_it_comes() -> None:
+def test_a_text_is_sent_while_it_comes() -> None:
     events = ResponseEvents(RESPONSE)
     first = events.delta(pieces(4)[1])
     assert first[-1]["delta"] == "Let "

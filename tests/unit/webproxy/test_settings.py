@@ -8,7 +8,7 @@ from sympozium_webproxy.settings import from_environment
 NEEDED = {"SYMPOZIUM_NAMESPACE": "team", "SYMPOZIUM_INSTANCE": "alice", "SYMPOZIUM_POD_IP": "fd00::7"}
 
 
-def test_what_must_be_set_and_what_is_set_otherwise() -> None:
+def test_required_settings_and_their_defaults() -> None:
     found = from_environment(NEEDED)
     assert (found.namespace, found.instance, found.reply_to) == ("team", "alice", "http://[fd00::7]:8081")
     assert (found.max_body_bytes, found.keep_alive_seconds) == (1024 * 1024, 15)
@@ -36,6 +36,6 @@ def test_the_keep_alive_can_be_set() -> None:
         ("SYMPOZIUM_KEEP_ALIVE", "2h"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_name(name: str, value: str) -> None:
+def test_an_invalid_setting_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=f"^{name}"):
         from_environment(NEEDED | {name: value})
