@@ -1,4 +1,4 @@
-"""What the web-proxy and the runs surface count, read as Prometheus reads it."""
+"""Metrics of the web-proxy and of the agent API, read as Prometheus reads them."""
 
 import asyncio
 

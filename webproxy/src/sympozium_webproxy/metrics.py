@@ -14,7 +14,7 @@ class WebProxyMetrics(RequestMetrics):
         super().__init__()
         self.first_token = Histogram(
             "sympozium_time_to_first_token_seconds",
-            "Seconds from a request's first byte to the first piece of the model's answer.",
+            "Seconds from a request's first byte to the first piece of a streamed answer.",
             buckets=SECONDS,
             registry=self.registry,
         )
@@ -26,18 +26,18 @@ class WebProxyMetrics(RequestMetrics):
         )
         self.run_start = Histogram(
             "sympozium_run_start_duration_seconds",
-            "Seconds from a request's first byte to the first record of its run's pod.",
+            "Seconds from a request's first byte to the agent's first record: queue and cold start.",
             buckets=SECONDS,
             registry=self.registry,
         )
         self._open = Gauge(
             "sympozium_runs_open",
-            "Runs of the instance that have not ended, as seen by this replica.",
+            "Open runs of the instance, whoever created them.",
             registry=self.registry,
         )
         self._waiting = Gauge(
             "sympozium_runs_waiting",
-            "Runs that callers of this replica wait for and whose pods have sent no record.",
+            "Runs that callers of this replica wait for and whose agent has sent no record yet.",
             registry=self.registry,
         )
 

@@ -4,7 +4,7 @@ from sympozium_api.agent_protocol import RunErrorDetail
 from sympozium_http.refusal import Refusal
 
 _CALLERS_FAULT = (400, 404, 409, 413, 415, 422, 429)
-"""Statuses by which a model refuses the request itself: passed on, because only the caller can correct it."""
+"""Statuses by which a model refuses the request itself: kept, because only the caller can correct it."""
 
 
 def refusal_of(error: RunErrorDetail) -> Refusal:

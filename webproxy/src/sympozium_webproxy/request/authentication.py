@@ -6,7 +6,7 @@ from sympozium_http import request_state
 from sympozium_http.bearer_keys import bearer
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context
-from sympozium_webproxy.identity import resource_metadata as protocol
+from sympozium_webproxy.identity import resource_metadata
 from sympozium_webproxy.identity.access_tokens import InsufficientScope, InvalidToken
 from sympozium_webproxy.identity.issuer import IssuerUnavailable
 from sympozium_webproxy.instance_cache import ServedInstance
@@ -28,7 +28,7 @@ async def _token_caller(request: Request) -> str:
     token = bearer(request.headers.get("authorization"))
 
     def challenge(error: str | None) -> dict[str, str]:
-        return {"WWW-Authenticate": protocol.challenge(oauth, base_url(request), request.url.path, error)}
+        return {"WWW-Authenticate": resource_metadata.challenge(oauth, base_url(request), request.url.path, error)}
 
     if oauth is None or token is None or token.count(".") != 2:  # no JWT
         message = "Incorrect API key provided. Send a key of this endpoint as 'Authorization: Bearer <key>'."

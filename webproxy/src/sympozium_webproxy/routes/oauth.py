@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 
 from sympozium_webproxy import context
-from sympozium_webproxy.identity import resource_metadata as protocol
+from sympozium_webproxy.identity import resource_metadata
 from sympozium_webproxy.request.external_url import base_url
 
 router = APIRouter()
@@ -20,4 +20,6 @@ async def protected_resource(request: Request) -> dict[str, Any]:
     oauth = context.of(request).instance_cache.oauth()
     if oauth is None:
         raise HTTPException(404)
-    return protocol.metadata(base_url(request), request.url.path.removeprefix(protocol.METADATA_PATH), oauth)
+    return resource_metadata.metadata(
+        base_url(request), request.url.path.removeprefix(resource_metadata.METADATA_PATH), oauth
+    )

@@ -22,7 +22,7 @@ _OF_CHAT = (
     *("logprobs", "functions", "function_call"),
 )
 """Fields of a chat completion that a response has under another name, or not at all."""
-_OURS = (
+_CONSUMED = (
     *("background", "include", "input", "instructions", "max_output_tokens", "max_tool_calls", "metadata", "model"),
     *("parallel_tool_calls", "previous_response_id", "reasoning", "store", "stream", "stream_options", "text"),
     *("tool_choice", "tools", "top_logprobs", "truncation"),
@@ -121,7 +121,7 @@ class ResponseParams:
         """
         instructions = self.fields.instructions
         before = [*([{"role": "system", "content": instructions}] if instructions else []), *earlier]
-        passed = {name: value for name, value in self.body.items() if name not in _OURS and value is not None}
+        passed = {name: value for name, value in self.body.items() if name not in _CONSUMED and value is not None}
         messages = [*before, *items.messages(self.body["input"], find)]
         return passed | {"messages": messages} | self._renamed(), len(before)
 

@@ -105,7 +105,7 @@ async def dispatch(
         )
     except Refusal as refusal:
         return jsonrpc.render(refusal, request.id)
-    except Exception as error:  # noqa: BLE001 - the SDK's own mapping: what nobody foresaw is logged and told as internal
+    except Exception as error:  # noqa: BLE001 - the SDK's own mapping: an unexpected error is logged and answered as internal
         data = modern_error_data(error)
         return JsonRpcResponse(jsonrpc.failure(request.id, data.code, data.message, data.data))
     return JsonRpcResponse(jsonrpc.result(request.id, served))
