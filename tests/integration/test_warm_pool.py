@@ -1,4 +1,4 @@
-"""Idle pods that wait at real web-proxies, and the runs they are given: real agents, on real sockets, until they are killed."""
+"""Idle pods that poll real web-proxies, and the runs that they are bound to: real agents, on real sockets, until they are killed."""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ BODY = {"messages": [{"role": "user", "content": "hello"}]}
 
 
 async def left(*asking: "asyncio.Task[Any]") -> None:
-    """These callers leave."""
+    """Cancel the requests of these callers."""
     for task in asking:
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
@@ -63,14 +63,14 @@ class Pool:
         return Replica(context, surface, http)
 
     def pod(self, *surfaces: str, generation: str = GENERATION, ttl: float = 60) -> Pod:
-        """An idle pod that waits at the first of these."""
+        """Return an idle pod that polls the first of these."""
         job = names.idle_job("demo", generation, f"{next(self.numbers):06x}")
         made = started(job, self.directory, self.issuer, surfaces, ttl=ttl)
         self.pods.append(made)
         return made
 
     def put_run(self, pod: str | None = None, *, reply_to: str | None = None) -> None:
-        """The run r1, as another replica makes it for a pod, or as somebody applies it."""
+        """Create the run r1 as another replica does for a pod, or as `kubectl apply` does."""
         asked = {"task": "hello"} if pod is None else {"request": BODY}
         claim = {"claim": {"jobName": names.job_of_pod(pod), "podName": pod}} if pod else {}
         about = {"annotations": {names.ANNOTATION_REPLY_TO: reply_to}} if reply_to else {}

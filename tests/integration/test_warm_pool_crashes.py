@@ -1,4 +1,4 @@
-"""Who may die between an idle pod's poll and its run's end, at every step: the run is done once, or ends without having been done twice.
+"""Deaths at every step between an idle pod's poll and its run's end: the run is done once, or ends without having been done twice.
 
 A replica is a process and dies of SIGKILL; its caller, where it has one, comes again with its Idempotency-Key, as clients do.
 """
@@ -27,7 +27,7 @@ from sympozium_api.resources import CONFIG_MAPS, JOBS, RUNS
 
 @dataclass
 class Scene:
-    """Two replicas; an idle pod waits at the first, where a caller asks."""
+    """Two replicas; an idle pod polls the first, which also has the caller."""
 
     cluster: Cluster
     first: Replica
@@ -35,41 +35,41 @@ class Scene:
     pod: Pod
 
     def ask(self) -> "asyncio.Task[httpx2.Response]":
-        """The caller asks."""
+        """Send the caller's request."""
         return asyncio.create_task(self.cluster.chat("hello", at=self.first))
 
     async def dies(self, asking: "asyncio.Task[httpx2.Response]") -> None:
-        """The first replica dies, and its caller notices."""
+        """Kill the first replica, and wait until its caller notices."""
         self.cluster.replicas.kill(self.first)
         with pytest.raises(httpx2.TransportError):
             await asking
 
     async def comes_again(self) -> httpx2.Response:
-        """The caller repeats its request at the second replica."""
+        """Repeat the caller's request at the second replica."""
         return await self.cluster.chat("hello", at=self.second)
 
     async def is_answered_warm_and_once(self) -> None:
-        """The caller that comes again has its answer, from the pod and from one call of the model."""
+        """Check that the repeated request is answered by the pod, with one call of the model."""
         answer = await self.comes_again()
         assert answer.status_code == 200, answer.text
         await self.was_done_warm_and_once()
 
     async def was_done_warm_and_once(self) -> None:
-        """The run was done by the pod, with one call of the model."""
+        """Check that the pod did the run, with one call of the model."""
         status = await self.cluster.ended()
         assert (status["phase"], status.get("start"), status["podName"]) == ("Succeeded", "warm", self.pod.name)
         assert self.cluster.pods_asked("hello") == [self.pod.name]
         assert await self.pod.task == 0
 
     async def is_answered_cold_and_once(self, answer: httpx2.Response) -> None:
-        """This is the answer of another pod, which the operator made for the run; the idle one did nothing."""
+        """Check that a pod that the operator created for the run answered, and that the idle pod did nothing."""
         assert answer.status_code == 200, answer.text
         status = await self.cluster.ended()
         assert (status["phase"], status["start"]) == ("Succeeded", "cold")
         assert self.cluster.pods_asked("hello") == [status["podName"]] != [self.pod.name]
 
     async def is_lost(self, answer: httpx2.Response, *, times_asked: int) -> None:
-        """The caller is told that nobody knows what was done, and the run is never started again."""
+        """Check that the caller gets the error `lost`, and that the run is never started again."""
         assert (answer.status_code, answer.json()["error"]["code"]) == (502, "lost")
         assert (await self.comes_again()).status_code == 502
         assert self.cluster.kubernetes.names(JOBS) == [self.pod.job]
@@ -112,7 +112,7 @@ async def scene(cluster: Cluster) -> Scene:
 
 
 class TestReplicaDies:
-    """The pod waits, works and delivers at another one, and a caller that comes again gets the same run's answer."""
+    """The pod polls, works and delivers at another replica, and a repeated request gets the same run's answer."""
 
     async def test_a_replica_dies_while_it_holds_an_idle_pods_poll(self, scene: Scene) -> None:
         scene.cluster.replicas.kill(scene.first)
@@ -185,7 +185,7 @@ class TestReplicaDies:
         await scene.was_done_warm_and_once()
 
     async def test_a_replica_dies_when_the_pod_has_just_left_for_good(self, scene: Scene) -> None:
-        """Nobody is there to say that the run starts cold, but the pod itself: it ended unused."""
+        """Only the pod itself can show that the run must start cold: it ended unused."""
         async with holding(scene.cluster.kubernetes, "create", RUNS) as held:
             asking = scene.ask()
             await held.comes()
@@ -196,7 +196,7 @@ class TestReplicaDies:
 
 
 class TestAnswerDoesNotReachThePod:
-    """Replicas live; the run is the pod's all the same."""
+    """All replicas live, and the run is still the pod's."""
 
     async def test_a_polls_answer_is_lost(self, scene: Scene) -> None:
         async with losing_the_task(scene):
@@ -232,7 +232,7 @@ class TestPodDies:
         assert scene.cluster.run()["spec"]["claim"]["podName"] == scene.pod.name
 
     async def test_a_pod_dies_before_it_reads_its_task(self, scene: Scene) -> None:
-        """Nobody knows that it had not."""
+        """It is unknown whether it had read the task."""
         async with losing_the_task(scene, scene.pod.kill):
             asking = scene.ask()
         await scene.is_lost(await asking, times_asked=0)
@@ -247,7 +247,7 @@ class TestPodDies:
 
 class TestCallerLeaves:
     async def test_a_caller_leaves_in_the_middle_of_its_request(self, scene: Scene) -> None:
-        """Nothing has happened for its sake."""
+        """No run was created for the caller."""
         reader, writer = await asyncio.open_connection("127.0.0.1", int(scene.first.url.rpartition(":")[2]))
         head = f"authorization: Bearer {KEY}\r\ncontent-type: application/json\r\ncontent-length: 50\r\nhost: x"
         writer.write(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n\r\n{{".encode())
@@ -259,7 +259,7 @@ class TestCallerLeaves:
         await scene.was_done_warm_and_once()
 
     async def test_a_caller_leaves_before_the_run_is_created(self, scene: Scene) -> None:
-        """The run is cancelled, and the pod that it names with it; the next caller gets another one."""
+        """The run is cancelled with the pod that it names, and the next caller gets another pod."""
         async with holding(scene.cluster.kubernetes, "create", RUNS) as held:
             asking = scene.ask()
             await held.comes()
@@ -279,7 +279,7 @@ def applied_run() -> Object:
 
 @asynccontextmanager
 async def losing_the_task(scene: Scene, then: Callable[[], object] = lambda: None) -> AsyncIterator[None]:
-    """The answer that brings the pod its task gets lost while this is going on, and in the same moment something happens."""
+    """Lose the answer that carries the pod's task; the body of this context runs in the same moment."""
     service = scene.cluster.surface
     service.lose("/instances/demo/task", then)
     yield

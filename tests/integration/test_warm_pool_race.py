@@ -1,6 +1,6 @@
 """Many claims, while pods and replicas are killed at any moment: no pod works on two runs, no run is done twice, none is lost.
 
-The suite makes 500 claims, in some ten seconds. `make soak` makes thousands: SYMPOZIUM_TEST_CLAIMS sets the number.
+The suite makes 500 claims. `make soak` makes thousands: SYMPOZIUM_TEST_CLAIMS sets the number.
 """
 
 import asyncio
@@ -32,19 +32,19 @@ BETWEEN_REPLICAS = 4.0
 LEAVES = 0.02
 """The share of callers that leave before they have their answer, and do not come again."""
 KEPT_SECONDS = 6.0
-"""For how long the Job of an ended pod that no run names can be seen: a run that names it may be on its way."""
+"""Seconds for which the Job of an ended pod that no run names stays, because a run that names it may still arrive."""
 
 
 @dataclass
 class Race:
-    """What goes on, and what has become of it."""
+    """State of the race, and its results so far."""
 
     cluster: Cluster
     chance: random.Random
     asked: list[str] = field(default_factory=list)
-    """What each caller asked: no two ask the same."""
+    """Question of each caller; no two are equal."""
     deserted: set[str] = field(default_factory=set)
-    """Of these, what a caller asked that left."""
+    """Those of them whose caller left."""
     killed: list[str] = field(default_factory=list)
     """Pods."""
     replicas_killed: int = 0
@@ -54,13 +54,13 @@ class Race:
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @property
-    def goes_on(self) -> bool:
-        """Whether there are to be more claims."""
+    def continues(self) -> bool:
+        """True while more claims are to be made."""
         return self.claims.total() < CLAIMS
 
     async def call(self) -> None:
-        """Be one caller after the other."""
-        while self.goes_on:
+        """Make one caller's request after the other."""
+        while self.continues:
             text = f"question {next(self.numbers)}"
             self.asked.append(text)
             asking = asyncio.create_task(self._answered(text))
@@ -75,7 +75,7 @@ class Race:
                 self.account(await self._ended(text), answer)
 
     async def _answered(self, text: str) -> httpx2.Response:
-        """The answer; a caller whose replica dies, or has no API server, comes again with the same key."""
+        """Return the answer; repeat a request with the same key when its replica dies or has no API server."""
         while True:
             try:
                 answer = await self.cluster.chat(text, at=self.chance.choice(self.cluster.replicas.ready))
@@ -88,7 +88,7 @@ class Race:
                     return answer
 
     async def _ended(self, text: str) -> Object:
-        """The run of what was asked, once its end is stored."""
+        """Return the run of a question, once its end is stored."""
         found: list[Object] = []
 
         def ended() -> bool:
@@ -99,12 +99,12 @@ class Race:
         return found[0]
 
     def runs(self, text: str | None = None) -> list[Object]:
-        """The runs of what was asked; None: all. Those that were accounted for are gone."""
+        """Return the runs of a question, or all. Runs that were accounted for are removed."""
         found = [self.cluster.kubernetes.object(RUNS, name) for name in self.cluster.kubernetes.names(RUNS)]
         return [run for run in found if text is None or asked_by(run) == text]
 
     def account(self, run: Object, answer: httpx2.Response | None) -> None:
-        """Judge a run that has ended, and remove it."""
+        """Check a run that has ended, and remove it."""
         status, pods = run["status"], self.cluster.pods_asked(asked_by(run))
         claimed = run["spec"].get("claim", {}).get("podName")
         self.claims.update([claimed] if claimed else [])
@@ -129,7 +129,7 @@ class Race:
 
     @asynccontextmanager
     async def goes_wrong(self) -> AsyncIterator[None]:
-        """Pods and replicas come and die in here; at its end all runs have ended."""
+        """Start and kill pods and replicas during this context, and wait at its end until all runs have ended."""
         beside = [asyncio.create_task(work) for work in (self.refill(), self.kill_pods(), self.kill_replicas())]
         try:
             yield
@@ -141,7 +141,7 @@ class Race:
         assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
 
     async def refill(self) -> None:
-        """Keep so many pods, and forget those that are of no more interest."""
+        """Keep the number of pods, and forget those that no run names any longer."""
         ended: dict[str, float] = {}
         node = self.cluster.node
         while True:
@@ -154,11 +154,11 @@ class Race:
             await asyncio.sleep(0.02)
 
     def living(self) -> list[Pod]:
-        """The pods that have not ended."""
+        """Return the pods that have not ended."""
         return [pod for pod in self.cluster.node.pods.values() if not pod.task.done()]
 
     async def kill_pods(self) -> None:
-        """Any of them, or one that a run that has not ended names."""
+        """Kill any pod, or a pod that an open run names, again and again."""
         while True:
             await asyncio.sleep(self.chance.uniform(0, 2 * BETWEEN_PODS))
             named = {name for run in self.runs() for name in jobs_of(run)}
@@ -171,7 +171,7 @@ class Race:
                 self.killed.append(victim.name)
 
     async def kill_replicas(self) -> None:
-        """One after the other; another comes in its place."""
+        """Kill one replica after the other, and start another in its place."""
         replicas = self.cluster.replicas
         while True:
             await asyncio.sleep(self.chance.uniform(0, 2 * BETWEEN_REPLICAS))
@@ -186,7 +186,7 @@ def asked_by(run: Object) -> str:
 
 
 def jobs_of(run: Object) -> list[str]:
-    """The Jobs that a run may have: that of the pod that it names, and its own."""
+    """Return the Jobs that a run may have: that of the pod that it names, and its own."""
     claim = run["spec"].get("claim")
     own = names.job(run["metadata"]["name"], run["metadata"]["uid"])
     return [own, claim["jobName"]] if claim else [own]

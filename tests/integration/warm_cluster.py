@@ -1,6 +1,6 @@
 """A small cluster with a warm pool: the operator's reconciler of runs, web-proxies in processes of their own, agents in this one.
 
-Any of them may be killed. What the API server, the kubelet and the Services do is imitated; what is ours is real.
+Any of them may be killed. API server, kubelet and Services are imitated; operator, web-proxies and agents are real.
 """
 
 import asyncio
@@ -30,70 +30,70 @@ from sympozium_operator.operator_settings import from_environment
 from sympozium_operator.result import Key, RetryLater
 from sympozium_operator.wiring import wire
 
-LOOK_SECONDS = 0.1
-"""Between the operator's looks at a run."""
+RECONCILE_SECONDS = 0.1
+"""Seconds between two reconciles of a run."""
 
 
 @dataclass(eq=False)
 class Cluster:
-    """All of it, as a test sees it."""
+    """The cluster, as a test sees it."""
 
     kubernetes: FakeKubernetes
     model: Model
     node: Node
     replicas: Replicas
     surface: Service
-    """Where pods reach any replica."""
+    """The Service by which pods reach any replica."""
     http: httpx2.AsyncClient
     asked: Counter[tuple[str, str]]
-    """How often the model was asked, by pod and by what it was asked."""
+    """Calls of the model, by pod and by question."""
 
     async def chat(self, text: str, *, at: Replica) -> httpx2.Response:
-        """A caller's request to a replica; who asks the same again gets the same run's answer."""
+        """Send a caller's request to a replica. A repeated request gets the same run's answer."""
         headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": text}
         body = {"messages": [{"role": "user", "content": text}]}
         return await self.http.post(f"{at.url}/v1/chat/completions", json=body, headers=headers)
 
     async def idle(self, count: int, *replicas: Replica) -> None:
-        """Wait until so many pods wait at these replicas."""
+        """Wait until these replicas hold the polls of so many pods."""
         async with asyncio.timeout(10):
             while sum([await replica.idle() for replica in replicas or self.replicas.ready]) != count:
                 await asyncio.sleep(0.01)
 
     async def idle_pod(self) -> Pod:
-        """A pod that waits at one of the replicas."""
+        """Start a pod, and wait until a replica holds its poll."""
         count = sum([await replica.idle() for replica in self.replicas.ready])
         pod = self.node.idle_pod()
         await self.idle(count + 1)
         return pod
 
     def run(self) -> Object:
-        """The only run."""
+        """Return the only run."""
         [name] = self.kubernetes.names(RUNS)
         return self.kubernetes.object(RUNS, name)
 
     def status(self) -> Object:
-        """That of the only run; empty where there is none."""
+        """Return the status of the only run; empty where there is none."""
         found: Object = self.run().get("status", {}) if self.kubernetes.names(RUNS) else {}
         return found
 
     async def ended(self) -> Object:
-        """The status of the only run, once it has ended."""
+        """Return the status of the only run, once it has ended."""
         await eventually(lambda: self.kubernetes.names(RUNS) != [] and has_ended(self.run()))
         return self.status()
 
     def pods_asked(self, text: str) -> list[str]:
-        """The pods that have asked the model this, each as often as it did."""
+        """Return the pods that have sent this question to the model, each as often as it did."""
         return [pod for (pod, asked), times in self.asked.items() if asked == text for _ in range(times)]
 
 
 def has_ended(run: Object) -> bool:
-    """Whether a run has its terminal status."""
+    """Return whether a run has its terminal status."""
     return run.get("status", {}).get("phase") in TERMINAL_PHASES
 
 
 class Held:
-    """A call of the API server that waits where a test lets it wait."""
+    """A call of the API server that a test holds."""
 
     def __init__(self) -> None:
         self._came = asyncio.Event()
@@ -107,22 +107,22 @@ class Held:
 
     @property
     def has_come(self) -> bool:
-        """Whether it is, or was."""
+        """True once the call was held."""
         return self._came.is_set()
 
     async def wait(self) -> None:
-        """Be held, until the test says how it goes on."""
+        """Hold the call until the test lets it continue or drops it."""
         self._came.set()
         await self._go.wait()
         if self._drops:
             raise ApiUnavailable("it never arrived")
 
     def go(self) -> None:
-        """It goes on."""
+        """Let the call continue."""
         self._go.set()
 
     def drop(self) -> None:
-        """It never arrived; or its answer never did."""
+        """Lose the call, or its answer."""
         self._drops = True
         self._go.set()
 
@@ -153,7 +153,7 @@ async def holding(
 
 
 async def _operate(kubernetes: FakeKubernetes) -> None:
-    """What the operator does about runs, without end."""
+    """Reconcile runs as the operator does, until cancelled."""
     settings = from_environment(
         {
             "SYMPOZIUM_AGENT_IMAGE": "example.com/agent:1",
@@ -172,14 +172,14 @@ async def _operate(kubernetes: FakeKubernetes) -> None:
                 run = AgentRun.model_validate(await kubernetes.get(RUNS, "default", name))
                 if not run.ended:
                     await runs.reconcile(run)
-            except (ApiError, RetryLater):  # somebody was quicker: the next look goes by what there is now
+            except (ApiError, RetryLater):  # somebody was quicker: the next reconcile sees the new state
                 continue
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(RECONCILE_SECONDS)
 
 
 @asynccontextmanager
 async def running(folder: Path, model: Model, instance: Object) -> AsyncIterator[Cluster]:
-    """A cluster with this instance, whose model counts who asks it what; without replicas and pods so far."""
+    """Run a cluster with this instance, whose model counts its calls; it begins without replicas and pods."""
     kubernetes = FakeKubernetes(SystemClock().now)
     kubernetes.put(instance)
     asked: Counter[tuple[str, str]] = Counter()

@@ -111,7 +111,7 @@ class ExportedTracing(Tracing):
 
 
 class _ExportWarnings(logging.Handler):
-    """The SDK's warnings about a collector that is away, in the shape of our log and at most once a minute."""
+    """The SDK's warnings about an unreachable collector, in the shape of our log and at most once a minute."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Writes that nobody waits for, repeated while the API server is away."""
+"""Writes that nobody waits for, repeated while the API server is unreachable."""
 
 import asyncio
 import contextlib

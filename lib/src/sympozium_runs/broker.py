@@ -23,11 +23,11 @@ class Subscriber:
     def __init__(self, key: Key, broker: "RunBroker", *, is_caller: bool = True) -> None:
         self.key = key
         self.is_caller = is_caller
-        """Whether the run is worked on for this subscriber, or would continue without it."""
+        """True for a caller: a run without callers is cancelled."""
         self.on_record: Callable[[Record], None] | None = None
         """Callback for each record that is read."""
         self.ended = False
-        """Whether the run's end record was read."""
+        """True once the run's end record was read."""
         self._broker = broker
         self._inbox: asyncio.Queue[Record | None] = asyncio.Queue()
         self._expiry: End | None = None

@@ -19,9 +19,9 @@ Key = tuple[str, str]
 """Namespace and name of a run."""
 
 POLL_SECONDS = 25.0
-"""How long a poll is held. Then the pod polls again, perhaps at another replica."""
+"""Seconds for which a poll is held. Then the pod polls again, perhaps at another replica."""
 LOST_SECONDS = 2.0
-"""How long a pod that lost its replica is not claimable, because a run that names it may be about to be seen here."""
+"""Seconds for which a pod that lost its replica is not claimable, because a run that names it may still arrive here."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Poll:
 
     @property
     def is_open(self) -> bool:
-        """Whether the poll has no answer yet."""
+        """True until the poll has its answer."""
         return not self._answer.done()
 
     def bind(self, run: AgentRun, instance: SympoziumInstance) -> bool:
@@ -118,7 +118,7 @@ class IdlePods:
 
     @property
     def any_claimable(self) -> bool:
-        """Whether a pod here can be claimed."""
+        """True if a pod here can be claimed."""
         return bool(self._claimable)
 
     def drain(self) -> None:

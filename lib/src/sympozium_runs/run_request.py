@@ -39,13 +39,13 @@ class RunRequest:
     response: dict[str, Any] | None = None
     """Fields that the run keeps for its caller beside the conversation."""
     background: bool = False
-    """Whether the run continues after its caller leaves."""
+    """True if the run continues after its caller leaves."""
     forwarded: dict[str, str] = field(default_factory=dict, repr=False)
     """Caller's headers to send to the model, with this run only. They are not stored anywhere."""
 
     @cached_property
     def digest(self) -> str:
-        """Hash of the body, by which a repeated request is told from another request with the same Idempotency-Key."""
+        """Hash of the body: two requests with the same Idempotency-Key are the same request if it is equal."""
         body = json.dumps(self.original_body or self.body, sort_keys=True)
         return hashlib.sha256(body.encode()).hexdigest()
 

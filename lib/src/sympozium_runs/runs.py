@@ -18,7 +18,7 @@ from sympozium_runs.run_request import RunRequest, run_name
 from sympozium_runs.run_store import RunStore
 
 _IN_DOUBT_SECONDS = 2.0
-"""How long the creation of a run may still take effect after the API server became unreachable."""
+"""Seconds in which the creation of a run may still take effect after the API server became unreachable."""
 
 
 class KeyReused(Exception):

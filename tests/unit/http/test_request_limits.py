@@ -1,4 +1,4 @@
-"""What a listener does with senders that are slow, endless or broken. Raw sockets: a client library would not do these things."""
+"""Limits on senders that are slow, endless or broken. Raw sockets, because a client library would not send such requests."""
 
 import asyncio
 import json

@@ -18,7 +18,7 @@ def filled(queue: RunQueue, **held: int) -> RunQueue:
 
 
 def accepts(queue: RunQueue, key_id: str, *, of: int) -> bool:
-    """Whether a run of this key comes in, if there are so many places."""
+    """Return whether the queue accepts a run of this key, if it has so many slots."""
     name = f"{key_id}-next-{len(queue)}"
     try:
         queue.reserve(name, key_id, of)
