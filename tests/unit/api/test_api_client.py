@@ -11,7 +11,7 @@ from sympozium_api.client.rest import parse_response
 from sympozium_api.resources import JOBS, LEASES, PODS
 
 
-def test_paths() -> None:
+def test_a_resource_type_builds_the_paths_of_its_objects() -> None:
     assert PODS.path("ns", "p") == "/api/v1/namespaces/ns/pods/p"
     assert JOBS.path(None) == "/apis/batch/v1/jobs"
     assert JOBS.path("ns", "j", "status") == "/apis/batch/v1/namespaces/ns/jobs/j/status"
@@ -25,7 +25,7 @@ def test_a_server_that_cannot_answer_now_is_unavailable(status: int) -> None:
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"", b"[1]", b'"x"'])
-def test_a_refusal_that_is_no_status_object_is_still_told(content: bytes) -> None:
+def test_a_refusal_that_is_no_status_object_is_an_api_error(content: bytes) -> None:
     with pytest.raises(ApiError) as raised:
         parse_response(403, content)
     assert raised.value.status == 403
@@ -35,7 +35,7 @@ def job(name: str) -> Object:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": "default"}}
 
 
-async def test_a_watch_begins_with_a_snapshot_and_goes_on_when_the_server_ends_it() -> None:
+async def test_a_watch_begins_with_a_snapshot_and_continues_when_the_server_ends_it() -> None:
     kubernetes = FakeKubernetes()
     kubernetes.put(job("a"))
     events = watch(kubernetes, JOBS, "default")

@@ -116,32 +116,32 @@ class TestModel:
     def run(self, **model: str) -> AgentRun:
         return AgentRun.model_validate({"spec": {"agentRef": "demo", "task": "x", "model": model}})
 
-    def test_the_instances_own(self) -> None:
+    def test_the_instances_own_model_is_called_by_default(self) -> None:
         found = effective.model(instance(authRefs=self.refs))
         assert found == effective.EffectiveModel(name="m", base_url="http://own/v1", provider="first", secret="s1")
 
-    def test_without_credentials(self) -> None:
+    def test_a_model_without_credentials_has_no_secret(self) -> None:
         assert effective.model(instance()).secret is None
 
-    def test_what_the_run_names_wins(self) -> None:
+    def test_a_model_that_the_run_names_wins_over_the_instances(self) -> None:
         run = self.run(provider="other", model="big", baseURL="http://else/v1")
         found = effective.model(instance(authRefs=self.refs), run)
         assert found == effective.EffectiveModel(name="big", base_url="http://else/v1", provider="other", secret="s2")
 
-    def test_the_runs_own_secret_wins(self) -> None:
+    def test_a_secret_of_the_runs_model_wins_over_the_auth_refs(self) -> None:
         assert effective.model(instance(authRefs=self.refs), self.run(authSecretRef="mine")).secret == "mine"
 
-    def test_the_provider_names_its_key(self) -> None:
+    def test_the_provider_names_the_key_in_its_secret(self) -> None:
         assert effective.key_names("azure-openai") == ("AZURE_OPENAI_API_KEY", "api-key")
 
 
 @pytest.mark.parametrize(("text", "value"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h0m1s", 3601)])
-def test_durations(text: str, value: int) -> None:
+def test_a_duration_is_read_in_seconds(text: str, value: int) -> None:
     assert seconds(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "10", "1.5h", "10x", "-1s"])
-def test_what_is_no_duration(text: str) -> None:
+def test_a_text_that_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         seconds(text)
 

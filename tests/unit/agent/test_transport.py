@@ -1,4 +1,4 @@
-"""The ways to a model: directly over TLS, or through a proxy. All else about a model is in test_model_calls."""
+"""Transports to a model: direct over TLS, or through a proxy. All else about a model is in test_model_calls."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""An idle pod: it waits for any run of its instance, does one, and says so if it had none."""
+"""An idle pod waits for any run of its instance, carries out one, and reports if it had none."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ async def idle(pod: Pod, *surfaces: Surface, ttl: float = 60, timeouts: Timeouts
     return await Agent(settings, pod.stop, environ=pod.environ, timeouts=timeouts).run()
 
 
-async def test_it_asks_until_it_is_given_a_run_and_does_that_one(pod: Pod, model: Model) -> None:
+async def test_an_idle_pod_polls_until_a_run_claims_it_and_carries_out_that_run(pod: Pod, model: Model) -> None:
     async with replica(task_for(model), tasks=[ASK_AGAIN, ASK_AGAIN, Reply()]) as surface:
         assert await idle(pod, surface) == 0
     assert surface.targets == ["/instances/demo/task"] * 3
@@ -27,7 +27,7 @@ async def test_it_asks_until_it_is_given_a_run_and_does_that_one(pod: Pod, model
     assert pod.termination_message is None
 
 
-async def test_it_brings_the_records_to_the_replica_that_has_the_caller(pod: Pod, model: Model) -> None:
+async def test_an_idle_pod_delivers_its_records_to_the_replica_with_the_caller(pod: Pod, model: Model) -> None:
     async with replica(None) as callers:
         task = task_for(model)
         task["surface"] = callers.url
@@ -37,7 +37,7 @@ async def test_it_brings_the_records_to_the_replica_that_has_the_caller(pod: Pod
         assert callers.end["type"] == "done"
 
 
-async def test_it_uses_the_key_as_it_is_when_the_run_comes(pod: Pod, model: Model) -> None:
+async def test_an_idle_pod_reads_the_model_key_when_the_run_comes(pod: Pod, model: Model) -> None:
     async with replica(task_for(model, "echo"), tasks=[ASK_AGAIN, Reply(status=503), Reply()]) as surface:
         taken = surface._take
 
@@ -51,7 +51,7 @@ async def test_it_uses_the_key_as_it_is_when_the_run_comes(pod: Pod, model: Mode
 
 
 @pytest.mark.parametrize("status", [None, 503], ids=["lost", "no task"])
-async def test_after_an_answer_that_tells_nothing_it_says_so_until_somebody_knows(
+async def test_an_idle_pod_reports_a_lost_answer_until_a_replica_knows_its_state(
     pod: Pod, model: Model, status: int | None
 ) -> None:
     tasks = [Reply(status=status), Reply(status=503), ASK_AGAIN, Reply()]
@@ -62,32 +62,32 @@ async def test_after_an_answer_that_tells_nothing_it_says_so_until_somebody_know
 
 
 @pytest.mark.parametrize("status", [401, 403, 410])
-async def test_it_ends_when_nobody_wants_it(pod: Pod, status: int) -> None:
+async def test_an_idle_pod_that_its_pool_refuses_ends_unused(pod: Pod, status: int) -> None:
     async with replica(None, tasks=[Reply(status=status)]) as surface:
         assert await idle(pod, surface) == 0
     assert pod.termination_message == {"type": "unused"}
 
 
-async def test_it_ends_when_its_time_is_over(pod: Pod) -> None:
+async def test_an_idle_pod_ends_unused_after_its_idle_ttl(pod: Pod) -> None:
     async with replica(None, tasks=[ASK_AGAIN]) as surface:
         assert await idle(pod, surface, ttl=0.05) == 0
     assert pod.termination_message == {"type": "unused"}
 
 
-async def test_it_ends_where_no_surface_has_answered_for_long(pod: Pod) -> None:
+async def test_an_idle_pod_ends_unused_when_no_replica_answers_for_long(pod: Pod) -> None:
     async with replica(None, tasks=[Reply(status=404)]) as surface:
         assert await idle(pod, surface, timeouts=replace(QUICK, idle=0.05)) == 0
     assert pod.termination_message == {"type": "unused"}
 
 
-async def test_it_ends_unused_when_it_is_told_to_go(pod: Pod) -> None:
+async def test_an_idle_pod_that_is_stopped_ends_unused(pod: Pod) -> None:
     pod.stop.set()
     async with replica(None, tasks=[Reply(silent=True)]) as surface:
         assert await idle(pod, surface) == 0
     assert pod.termination_message == {"type": "unused"}
 
 
-def test_its_variables_name_its_instance_and_its_time() -> None:
+def test_the_variables_of_an_idle_pod_name_its_instance_and_its_idle_ttl() -> None:
     environ = {
         "SYMPOZIUM_INSTANCE": "demo",
         "SYMPOZIUM_IDLE_TTL": "600",

@@ -37,9 +37,9 @@ calls = st.lists(st.tuples(st.text(min_size=1, max_size=8), st.text(min_size=1, 
 def test_however_an_answer_is_cut_the_message_is_the_same(
     data: st.DataObject, content: str, reasoning: str, refusal: str, tool_calls: list[tuple[str, str, str]]
 ) -> None:
-    said = {"content": content, "reasoning_content": reasoning, "refusal": refusal}
+    fields = {"content": content, "reasoning_content": reasoning, "refusal": refusal}
     deltas: list[Object] = [{"role": "assistant"}]
-    for name, text in said.items():
+    for name, text in fields.items():
         deltas += [{name: piece} for piece in data.draw(pieces(text))]
     for index, (identity, name, arguments) in enumerate(tool_calls):
         deltas.append(
@@ -48,7 +48,7 @@ def test_however_an_answer_is_cut_the_message_is_the_same(
         for piece in data.draw(pieces(arguments)):
             deltas.append({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
     message = message_of(*deltas)
-    assert {name: message[name] for name in said} == said
+    assert {name: message[name] for name in fields} == fields
     assert [
         (call["id"], call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls", [])
     ] == tool_calls
@@ -71,7 +71,7 @@ def test_an_answer_has_the_shape_of_a_chat_completion() -> None:
     assert answer.choices() == [{"index": 0, "message": message, "finish_reason": "length"}]
 
 
-def test_logprobs_go_on_from_chunk_to_chunk() -> None:
+def test_logprobs_continue_from_chunk_to_chunk() -> None:
     first, second = ({"token": token, "logprob": -0.5, "top_logprobs": []} for token in "ab")
     [choice] = answer_of(
         {"delta": {"content": "a"}, "logprobs": {"content": [first], "refusal": None}},
@@ -106,7 +106,7 @@ def test_calls_without_an_index_stand_for_themselves() -> None:
     assert message_of({"tool_calls": calls[:1]}, {"tool_calls": calls[1:]})["tool_calls"] == calls
 
 
-def test_fields_that_nobody_has_heard_of_are_kept() -> None:
+def test_unknown_fields_of_a_delta_are_kept() -> None:
     message = message_of(
         {"mood": "gl", "score": 1, "audio": {"data": "AA"}}, {"mood": "ad", "score": 2, "audio": {"data": "BB"}}
     )

@@ -46,7 +46,7 @@ async def test_every_token_is_pushed_when_it_comes(pod: Pod, model: Model) -> No
     assert delivery.chunks >= 5
 
 
-async def test_the_end_is_repeated_until_it_is_acknowledged(pod: Pod, model: Model) -> None:
+async def test_the_end_record_is_repeated_until_it_is_acknowledged(pod: Pod, model: Model) -> None:
     not_yet = [Reply(503), Reply(200, body=b'{"stored": false}'), Reply(200, body=b"<html>"), Reply(429), Reply()]
     async with replica(task_for(model), events=not_yet) as surface:
         assert await pod.run(surface) == 0
@@ -54,7 +54,9 @@ async def test_the_end_is_repeated_until_it_is_acknowledged(pod: Pod, model: Mod
     assert pod.termination_message is None
 
 
-async def test_an_end_that_is_read_but_never_answered_goes_to_the_next_address(pod: Pod, model: Model) -> None:
+async def test_an_end_record_that_is_read_but_never_acknowledged_goes_to_the_next_address(
+    pod: Pod, model: Model
+) -> None:
     async with replica(task_for(model), events=[Reply(silent=True)]) as stuck, replica(None) as other:
         assert await pod.run(stuck, other) == 0
     assert stuck.end["type"] == "done"
@@ -98,13 +100,15 @@ async def test_a_cancelled_run_closes_the_models_connection(pod: Pod, model: Mod
 
 
 @pytest.mark.parametrize("status", [409, 410])
-async def test_an_end_that_comes_too_late_is_no_failure(pod: Pod, model: Model, status: int) -> None:
+async def test_an_end_record_that_comes_too_late_is_no_failure(pod: Pod, model: Model, status: int) -> None:
     async with replica(task_for(model), events=[Reply(503), Reply(status)]) as surface:
         assert await pod.run(surface) == 0
     assert pod.termination_message is None
 
 
-async def test_an_end_that_nobody_acknowledges_becomes_the_termination_message(pod: Pod, model: Model) -> None:
+async def test_an_end_record_that_no_replica_acknowledges_becomes_the_termination_message(
+    pod: Pod, model: Model
+) -> None:
     async with replica(task_for(model, timeout=0.3), events=[DIES_AT_ONCE]) as surface:
         assert await pod.run(surface) == 1
     assert pod.termination_message is not None
@@ -120,7 +124,7 @@ async def test_an_answer_too_long_for_the_termination_message_is_an_error_there(
     assert pod.termination_file.stat().st_size <= 4096
 
 
-async def test_the_end_is_offered_to_every_address_before_a_refusal_counts(pod: Pod, model: Model) -> None:
+async def test_the_end_record_is_sent_to_every_address_before_a_refusal_counts(pod: Pod, model: Model) -> None:
     async with replica(task_for(model), events=[Reply(401)]) as confused, replica(None) as sane:
         assert await pod.run(confused, sane) == 0
     assert sane.end["type"] == "done"
@@ -166,7 +170,7 @@ async def test_a_stopped_agent_says_that_it_was_terminated(pod: Pod, model: Mode
     assert surface.end["error"]["httpStatus"] == 503
 
 
-async def test_a_stopped_agent_that_nobody_hears_leaves_after_its_farewell(pod: Pod, model: Model) -> None:
+async def test_a_stopped_agent_without_acknowledgement_exits_after_its_shutdown_grace(pod: Pod, model: Model) -> None:
     patient = dataclasses.replace(QUICK, delivery_grace=60.0, shutdown_grace=0.05)
     async with replica(task_for(model, "hang"), events=[Reply(silent=True)]) as surface:
         running = asyncio.create_task(pod.run(surface, timeouts=patient))
@@ -207,6 +211,6 @@ async def test_nothing_secret_and_no_content_is_logged(
         assert secret not in printed
 
 
-def test_the_default_patience_survives_a_rolling_update_of_the_surface() -> None:
+def test_the_default_timeouts_survive_a_rolling_update_of_the_web_proxy() -> None:
     assert Timeouts().delivery_grace >= 30
     assert Timeouts().shutdown_grace <= 3

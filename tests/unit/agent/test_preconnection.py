@@ -70,29 +70,29 @@ async def answered(pod: Pod, door: Door, file: Path, *, after: int) -> int:
     return door.entered
 
 
-async def test_hands_were_shaken_before_the_run_came(pod: Pod, trusted: Path) -> None:
+async def test_the_tls_handshake_is_done_before_the_run_comes(pod: Pod, trusted: Path) -> None:
     assert await answered(pod, Door(), trusted, after=1) == 1
 
 
-async def test_one_that_the_model_closed_is_opened_again(
+async def test_a_connection_that_the_model_closed_is_opened_again(
     pod: Pod, trusted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sympozium_agent.transport.preconnected._CHECK_SECONDS", 0.01)
     assert await answered(pod, Door(hasty=1), trusted, after=2) == 2
 
 
-async def test_one_that_the_model_closes_as_it_is_used_costs_no_answer(pod: Pod, trusted: Path) -> None:
+async def test_a_connection_that_the_model_closes_as_it_is_used_costs_no_answer(pod: Pod, trusted: Path) -> None:
     assert await answered(pod, Door(hasty=1, until_spoken_to=True), trusted, after=1) == 2
 
 
-async def test_a_model_without_tls_is_not_connected_to() -> None:
+async def test_a_model_without_tls_is_not_connected_in_advance() -> None:
     door = Door()
     async with door.open(None):
         await Preconnection().maintain(door.model.url)
     assert door.entered == 0
 
 
-async def test_a_connection_to_another_host_is_not_used(trusted: Path) -> None:
+async def test_a_preconnection_to_another_host_is_not_used(trusted: Path) -> None:
     door, preconnection = Door(), Preconnection()
     async with door.open(trusted):
         keeping = asyncio.create_task(preconnection.maintain(door.model.url))

@@ -1,4 +1,4 @@
-"""Why the events request does not go through httpx2: what an early answer looks like while the body is still open."""
+"""The HTTP/1.1 client reads an early response while the request's body is still open, which httpx2 does not."""
 
 import asyncio
 import gc
@@ -78,7 +78,7 @@ async def test_each_piece_leaves_as_its_own_chunk_at_once() -> None:
     "sent",
     [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", b"HTTP/1.1 200", b"220 smtp.example ESMTP\r\n\r\n"],
 )
-async def test_half_an_answer_is_none(sent: bytes) -> None:
+async def test_half_a_response_is_a_transport_error(sent: bytes) -> None:
     async def breaks(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(sent)
         await writer.drain()
@@ -102,7 +102,7 @@ async def test_a_reader_that_has_stopped_reading_counts_as_dead() -> None:
         released.set()
 
 
-async def test_nobody_at_an_address_is_told_as_broken() -> None:
+async def test_an_address_without_a_listener_is_a_transport_error() -> None:
     async def unused(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None: ...
 
     async with server(unused) as url:

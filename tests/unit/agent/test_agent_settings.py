@@ -6,7 +6,7 @@ from sympozium_agent.agent_settings import AgentSettings
 from sympozium_api import environment
 
 
-def test_a_pod_is_told_its_run_and_the_addresses_in_their_order() -> None:
+def test_a_pod_reads_its_run_and_the_addresses_in_their_order() -> None:
     variables = {environment.RUN: "r", environment.RUNS_URLS: "http://10.0.0.7:8081/, http://web:8081"}
     settings = AgentSettings.of(variables)
     assert (settings.run, settings.addresses) == ("r", ("http://10.0.0.7:8081", "http://web:8081"))
@@ -24,7 +24,7 @@ def test_a_variable_that_is_missing_is_named(missing: str, value: str | None) ->
         AgentSettings.of(variables)
 
 
-def test_the_token_is_read_anew_each_time(tmp_path: Path) -> None:
+def test_the_token_is_read_again_each_time(tmp_path: Path) -> None:
     settings = AgentSettings("r", ("http://web",), token_file=tmp_path / "token")
     for token in ("first", "second"):
         settings.token_file.write_text(f"{token}\n")
