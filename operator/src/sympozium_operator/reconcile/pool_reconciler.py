@@ -104,15 +104,15 @@ class PoolReconciler:
 
     def claim(self, run: AgentRun) -> bool:
         """Record the Job that a run claims, until it is gone; return whether the claim is new."""
-        pool_key = (run.metadata.namespace, run.job_name)
-        known = pool_key in self._claimed
-        self._claimed[pool_key] = run.metadata.name
+        job_key = (run.metadata.namespace, run.job_name)
+        known = job_key in self._claimed
+        self._claimed[job_key] = run.metadata.name
         return not known
 
     def release(self, namespace: str, run: str) -> None:
         """Forget the claim of a run: its Job is gone or its own, or it starts cold."""
-        for pool_key in [pool_key for pool_key, by in self._claimed.items() if pool_key[0] == namespace and by == run]:
-            del self._claimed[pool_key]
+        for job_key in [job_key for job_key, by in self._claimed.items() if job_key[0] == namespace and by == run]:
+            del self._claimed[job_key]
 
     def _forget(self, pool_key: tuple[str, str]) -> None:
         for known in (self._demands, self._idle, self._reconciled_at, self._differs_since):

@@ -32,7 +32,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class RunReconciler:
-    """Reconciles runs in mode task. The fair queue is fed once before gathering and once after acting."""
+    """Reconciles runs in mode task.
+
+    The decision is pure. The fair queue learns a fact in the moment in which it is found or made, and never later: between a
+    pod that waits for room, or a Job that exists, and the queue's knowledge of it there is no await, or other runs would start.
+    """
 
     client: Client
     clock: Clock
@@ -48,12 +52,7 @@ class RunReconciler:
         claims = self._announce(run)
         was_full = self.fair_queue.cluster_full
         facts = await self._gather(run)
-        decision = policy.decide(facts)
-        result = None
-        try:
-            result = await self._act(facts, decision)
-        finally:  # a Job that was found is known, whatever became of acting
-            self._record(facts, decision, result)
+        result = await self._act(facts, policy.decide(facts))
         if run.ended:
             result = await self._release(facts, result)
         if run.claimed_pod is None or (run.ended and result.requeue_after is None):
@@ -91,27 +90,6 @@ class RunReconciler:
             now=now,
         )
 
-    def _record(self, facts: RunInput, decision: policy.Decision, result: Result | None) -> None:
-        """Tell the fair queue what was found, and what was done: ``result`` is None if acting failed."""
-        run, key = facts.run, run_key(facts.run)
-        if run.ended:
-            return
-        if facts.instance is not None:
-            self.fair_queue.set_limit(_instance(run), facts.instance.spec.max_concurrent_runs)
-        if facts.job is not None:
-            self.fair_queue.bind_job(key, facts.job["metadata"]["name"])
-        if facts.pods is not None:
-            self.fair_queue.set_waiting_for_capacity(key, waits=policy.waits_for_capacity(facts))
-        match decision:
-            case policy.Start() if result not in (None, READ_AGAIN):
-                self.fair_queue.bind_job(key, run.job_name)
-                self.metrics.started(run, self.clock.now())
-                self.pools.started_cold()
-            case policy.Offer():
-                self.fair_queue.mark_offered(key)
-            case policy.Queue() if facts.slot.position is not None:
-                self.fair_queue.mark_shown(key, facts.now.timestamp())
-
     async def _release(self, facts: RunInput, result: Result) -> Result:
         """Release an ended run's slot; on the first call, record metrics and emit its Event."""
         run = facts.run
@@ -136,7 +114,10 @@ class RunReconciler:
             self.client.find(JOBS, namespace, run.job_name),
         )
         instance = SympoziumInstance.model_validate(raw) if raw else None
+        if instance is not None:
+            self.fair_queue.set_limit(_instance(run), instance.spec.max_concurrent_runs)
         if job is not None:
+            self.fair_queue.bind_job(run_key(run), job["metadata"]["name"])
             return await self._gather_pods(RunInput(now, self.limits, run, instance, job=job), job)
         failure = await self._secret_failure(run, instance) if instance else None
         # The slot is read last: between it and the decision nothing else may happen.
@@ -159,7 +140,9 @@ class RunReconciler:
         pods = tuple(await self.client.list(PODS, namespace, labelSelector=selector))
         pod = pod_status.job_pod(pods, job)
         facts = replace(facts, pods=pods)
-        if policy.waits_for_capacity(facts):
+        waits = policy.waits_for_capacity(facts)
+        self.fair_queue.set_waiting_for_capacity(run_key(facts.run), waits=waits)
+        if waits:
             facts = replace(facts, nodes=await self._nodes())
         if policy.should_read_warnings(pod, job, facts.now, facts.limits):
             facts = replace(facts, warning=await self._warning(pod or job, namespace))
@@ -182,13 +165,15 @@ class RunReconciler:
 
     # Act.
 
-    async def _act(self, facts: RunInput, decision: policy.Decision) -> Result:  # noqa: PLR0911 - one line per decision
+    async def _act(self, facts: RunInput, decision: policy.Decision) -> Result:  # noqa: C901, PLR0911 - one case per decision
         match decision:
             case policy.Start():
                 return await self._start(facts.run, decision)
             case policy.Queue() | policy.Report():
                 if decision.status:
                     await self._write(facts.run, decision.status)
+                if facts.slot.position is not None:
+                    self.fair_queue.mark_shown(run_key(facts.run), facts.now.timestamp())
                 return Result(requeue_after=decision.requeue_after)
             case policy.End():
                 return await self._end(facts, decision)
@@ -199,7 +184,10 @@ class RunReconciler:
                 return await self._adopt(facts, decision)
             case policy.Restart():
                 return await self._restart(facts)
-            case policy.Wait() | policy.Offer():
+            case policy.Offer():
+                self.fair_queue.mark_offered(run_key(facts.run))
+                return Result(requeue_after=decision.requeue_after)
+            case policy.Wait():
                 return Result(requeue_after=decision.requeue_after)
 
     async def _start(self, run: AgentRun, decision: policy.Start) -> Result:
@@ -213,6 +201,9 @@ class RunReconciler:
             if not error.already_exists:
                 raise
             return READ_AGAIN  # the previous leader made it: the next reconcile checks its owner
+        self.fair_queue.bind_job(run_key(run), run.job_name)
+        self.metrics.started(run, self.clock.now())
+        self.pools.started_cold()
         return Result(requeue_after=policy.INSPECT_AFTER)
 
     async def _adopt(self, facts: RunInput, decision: policy.Adopt) -> Result:
@@ -245,9 +236,7 @@ class RunReconciler:
         await self._write(run, status)
         if decision.delete_job and facts.job is not None:
             await delete(self.client, JOBS, facts.job)
-        return Result(
-            requeue_after=0.5
-        )  # should the event be missed, the next reconcile releases the slot and cleans up
+        return Result(requeue_after=0.5)  # if the event is missed, the next reconcile releases the slot and cleans up
 
     async def _write(self, run: AgentRun, status: Object) -> bool:
         """Write a status; return False if the run has ended or is gone: then nothing was written."""
