@@ -20,7 +20,7 @@ import httpx2
 import pytest
 import requests
 import schemathesis
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
@@ -131,6 +131,7 @@ def test_no_request_causes_a_server_error_or_leaves_anything(replica: Replica) -
         assert b" 200 OK" in told(replica.url, whole.replace(b"host:", b"connection: close\r\nhost:"), patient=True)
     before, count = replica.resident_mb, 0
 
+    @settings(max_examples=settings().max_examples // 2)
     @given(documented_requests() | documented_requests() | routed_requests(), st.integers(0, 2**32))
     def send(asked: tuple[str, bytes], seed: int) -> None:
         nonlocal count
