@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo gateway down clean-cache setup test unit fuzz e2e conformance check format generate bench bench-scale
+.PHONY: help demo gateway down clean-cache setup test unit fuzz soak e2e conformance check format generate bench bench-scale
 
 VENV := .venv
 RUN := $(VENV)/bin/
@@ -37,6 +37,11 @@ unit: setup ## the tests that need no cluster: seconds
 
 fuzz: setup ## 100,000 malformed requests: no error of ours, and nothing left behind
 	@$(RUN)pytest tests/integration/test_malformed.py --hypothesis-profile=malformed-100000 --log-cli-level=INFO
+
+soak: setup ## the long forms of tests that have a short one: claims, idempotency keys, malformed requests
+	@SYMPOZIUM_TEST_CLAIMS=5000 $(RUN)pytest tests/integration/test_warm_pool_race.py
+	@$(MAKE) --no-print-directory fuzz
+	@SYMPOZIUM_TEST_KEYS=1000 local/test.sh tests/e2e/test_idempotency.py
 
 e2e: setup ## the tests that need a cluster
 	@local/test.sh --e2e $(PYTEST_ARGS)

@@ -11,13 +11,12 @@ PROCESSES=${SYMPOZIUM_TEST_PROCESSES:-2}     # of the tests without a cluster, w
 NOTHING_SELECTED=5                           # pytest's exit status, e.g. where -k names tests of another phase
 status=$NOTHING_SELECTED
 
-# phase TITLE COMMAND: remembers the first failure.
+# phase TITLE COMMAND: remembers the first failure. Prints nothing after the command: the test runner's lines stay the last.
 phase() {
-  local ended=0 began=$EPOCHSECONDS
-  echo "== $1"
+  local ended=0
+  printf '%4d s  tests %s\n' "$SECONDS" "$1"
   shift
   "$@" || ended=$?
-  echo "== $((EPOCHSECONDS - began)) s"
   if ((status == 0 || status == NOTHING_SELECTED)) && ((ended != NOTHING_SELECTED)); then status=$ended; fi
 }
 
@@ -30,9 +29,13 @@ names_tests() {
 }
 
 # background COMMAND: what waits for the network, or for a processor that nobody else wants.
-background() { nice -n 19 "$@" & preparing+=($!); }
+background() {
+  nice -n 19 "$@" &
+  preparing+=($!)
+}
 
 preparing=()
+trap 'kill "${preparing[@]}" 2>/dev/null || true' EXIT
 if [ "${1:-}" = --e2e ]; then
   shift
 else
@@ -45,6 +48,7 @@ if [ -n "${everything:-}" ] && ! names_tests "$@"; then
   phase "without a cluster" "$PYTEST" tests/unit tests/contract tests/integration --numprocesses "$PROCESSES" --dist loadfile "$@"
 fi
 for job in "${preparing[@]}"; do wait "$job"; done
+preparing=()
 
 # shellcheck source=/dev/null
 . .local/env

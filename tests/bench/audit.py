@@ -24,11 +24,11 @@ class AuditLog:
         return cls(Path(path)) if path else None
 
     def position(self) -> int:
-        """Where the log ends now."""
+        """Return the log's end as of now."""
         return self.path.stat().st_size
 
     def since(self, begin: int) -> Iterator[dict[str, Any]]:
-        """What was written from there on."""
+        """Return what was written from there on."""
         with self.path.open("rb") as log:
             log.seek(begin)
             for line in log:

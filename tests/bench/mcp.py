@@ -1,4 +1,4 @@
-"""What MCP costs one web-proxy without a cluster: stateless tool calls per second, and its memory over many sessions.
+"""Cost of MCP to one web-proxy without a cluster: stateless tool calls per second, and its memory over many sessions.
 
 Runs end as soon as they are made, so that nothing but the web-proxy is measured.
 """
@@ -17,10 +17,11 @@ import structlog
 import uvloop
 from tests.bench.report import Figures
 from tests.fakes.clock import FakeClock
-from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.integration.conftest import KEY, assembled, instance
 
 from sympozium_api.client import ResourceType
+from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_webproxy.settings import WebProxySettings
 

@@ -1,4 +1,4 @@
-"""What the first process of a pod holds in memory."""
+"""Memory of the first process of a pod."""
 
 from tests.e2e.conftest import Namespace
 

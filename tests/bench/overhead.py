@@ -63,7 +63,7 @@ class _Caller:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def load(self, count: int, per_second: int) -> list[_Seen]:
-        """What ``count`` requests took."""
+        """Return the times of ``count`` requests."""
         return await at_rate(self._one, count, per_second)
 
     async def _one(self) -> _Seen:

@@ -1,4 +1,4 @@
-"""Where the time of a cold run goes, from what is written anyway: the audit log, the web-proxy's log, and what its caller saw.
+"""Stages of a cold run, from what is written anyway: the audit log, the web-proxy's log, and what its caller saw.
 
 Every step is a moment, in seconds since the caller sent its request. The kubelet writes three Events for a pod whose image is there,
 always in this order: image found (its sandbox and volumes are ready by then), container made, container started.
@@ -80,7 +80,7 @@ def _is(event: Any, call: _Call) -> bool:
 
 
 def _is_about(event: Any, run: str) -> bool:
-    """Whether it is the run, its Job, its pod or an Event of these: all their names begin with the run's."""
+    """Return true for the run, its Job, its pod and Events of these: all their names begin with the run's."""
     return bool(event["objectRef"].get("name", "").startswith(run))
 
 

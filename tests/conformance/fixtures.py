@@ -1,4 +1,4 @@
-"""What the MCP conformance suite expects a server to have: tools, prompts and resources with these names and texts.
+"""The server that the MCP conformance suite expects: tools, prompts and resources with these names and texts.
 
 They stand where an instance's own tools would, behind the same transports, authentication and limits.
 """
@@ -119,7 +119,7 @@ async def needs_sampling(ctx: Ctx, _: CallToolRequestParams) -> Result:
 
 
 async def asks_its_client(_: Ctx, __: CallToolRequestParams) -> Result:
-    """What the 2025 versions allow, and this server never does (docs/decisions/0030)."""
+    """Answers that the 2025 versions allow, and this server never gives (docs/decisions/0030)."""
     return CallToolResult(content=[TextContent(type="text", text="no client is asked anything")], is_error=True)
 
 

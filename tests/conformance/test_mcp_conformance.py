@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 CLIENTS = Path(os.environ.get("SYMPOZIUM_CACHE") or Path.home() / ".cache/sympozium") / "clients/mcp"
-"""Where ``local/clients.sh`` installs the suite, and a Node that is new enough for it."""
+"""Folder in which ``local/clients.sh`` installs the suite, and a Node that is new enough for it."""
 NODE = CLIENTS / "bin/node"
 SUITE = CLIENTS / "node_modules/@modelcontextprotocol/conformance"
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")  # the suite of 2025 wants log messages
@@ -37,7 +37,7 @@ async def test_the_server_does_what_the_specification_requires(
 
 
 def _failures(results: Path, scenario: str) -> list[str]:
-    """What of a scenario failed; one that was not run has failed."""
+    """Return the failures of a scenario; one that was not run has failed."""
     files = list(results.glob(f"*{scenario}-*/checks.json"))
     checks = [check for file in files for check in json.loads(file.read_text())]
     return [check["id"] for check in checks if check["status"] == "FAILURE"] if files else ["not run"]

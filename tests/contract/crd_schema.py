@@ -18,7 +18,7 @@ _OPEN = "x-kubernetes-preserve-unknown-fields"
 
 
 def violations(value: Any, schema: dict[str, Any], path: str = "") -> Iterator[str]:
-    """What is wrong with a value, each beginning with the path of the field at fault."""
+    """Give the violations of a value, each beginning with the path of the field at fault."""
     kind = schema.get("type")
     if kind and (not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")):
         yield f"{path}: not of type {kind}"

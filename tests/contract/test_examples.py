@@ -1,4 +1,4 @@
-"""What users are told to apply is what the API takes, and what this version can serve."""
+"""The API takes what users are told to apply, and this version can serve it."""
 
 from pathlib import Path
 from typing import Any

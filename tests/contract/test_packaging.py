@@ -1,4 +1,4 @@
-"""What images and environments are installed from holds together."""
+"""The files from which images and environments are installed agree."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""What the pages for people say about files and commands is true."""
+"""The pages for people name files and commands that exist."""
 
 import json
 import re

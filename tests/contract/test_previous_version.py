@@ -1,4 +1,4 @@
-"""What version 0.2.0 took, this version takes: objects that are stored outlive an upgrade of the CRDs."""
+"""This version takes what 0.2.0 took: stored objects outlive an upgrade of the CRDs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ def tighter(old: Object, new: Object, path: str) -> Iterator[str]:
 
 
 def narrower(old: Object, new: Object, path: str) -> Iterator[str]:
-    """Where the new schema refuses, or drops, what the old one took."""
+    """Give the fields in which the new schema refuses or drops what the old one took."""
     if old.get("type") != new.get("type"):
         yield f"{path}: {old.get('type')} is now {new.get('type')}"
     yield from (

@@ -30,7 +30,7 @@ def text(node: ast.expr | None) -> str | None:
 
 
 def error_words() -> set[str]:
-    """What callers may find in ``error.code`` and in ``status.error.type``: the codes of the web-proxy's refusals, and
+    """Values of ``error.code`` and of ``status.error.type``: the codes of the web-proxy's refusals, and
     the types in end records and terminal statuses, which are made by functions named ``error`` or ``Failure``.
     """
     found: set[str] = set()

@@ -34,7 +34,7 @@ class Use:
 
 @dataclass(frozen=True)
 class AuditLog:
-    """What was written into the log since ``begin``, an offset in bytes."""
+    """The lines of the log from ``begin`` on, an offset in bytes."""
 
     path: Path
     begin: int

@@ -28,7 +28,7 @@ MODEL_SERVER = Path(__file__).parents[1] / "fakes/model.py"
 
 
 class Refused(Exception):
-    """What kubectl said when the API server refused."""
+    """A refusal of the API server; its text is kubectl's."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,9 @@ def nobody_old_leads() -> bool:
     system = Namespace("sympozium-system")
     pods = system.list("pods", "-l", "app.kubernetes.io/component=operator")
     going = any("deletionTimestamp" in pod["metadata"] for pod in pods)
-    holder = system.get("lease", "sympozium-operator")["spec"].get("holderIdentity")
+    holder = ""
+    with suppress(Refused):  # a new installation has no Lease yet
+        holder = system.get("lease", "sympozium-operator")["spec"].get("holderIdentity")
     return not going and holder in {pod["metadata"]["name"] for pod in pods}
 
 
@@ -118,7 +120,7 @@ TERMINAL = ("Succeeded", "Failed", "Cancelled")
 
 
 def until(look: Callable[[], T | None], *, within: float, why: Callable[[], object] = lambda: "it did not happen") -> T:
-    """What ``look`` finds, as soon as it finds anything."""
+    """Return what ``look`` finds, as soon as it finds anything."""
     deadline = time.monotonic() + within
     while not (found := look()):
         assert time.monotonic() < deadline, f"not within {within} s: {why()}"
@@ -127,7 +129,7 @@ def until(look: Callable[[], T | None], *, within: float, why: Callable[[], obje
 
 
 def responds(url: str) -> bool:
-    """Whether it does; the node's proxy learns of a new Service within a second."""
+    """Return true if it does. The node's proxy learns of a new Service within a second."""
     with suppress(httpx2.TransportError):
         return httpx2.get(url).status_code == 200
     return False
@@ -288,7 +290,7 @@ def audit() -> AuditLog | None:
 
 @pytest.fixture(scope="session")
 def system() -> Namespace:
-    """Where the operator is."""
+    """The operator's namespace."""
     return Namespace("sympozium-system")
 
 

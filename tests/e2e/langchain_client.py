@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # LangChain is not installed where the types are checked.
-"""What LangChain's OpenAI classes make of an endpoint, told as JSON. Runs in an environment of its own: ``local/clients.sh``."""
+"""LangChain's OpenAI classes against an endpoint, reported as JSON. Runs in an environment of its own: ``local/clients.sh``."""
 
 import json
 import os

@@ -18,7 +18,7 @@ CHAT, MODELS = "/v1/chat/completions", "/v1/models"
 
 @dataclass
 class Load:
-    """What callers got: how many whole answers by kind of caller, and what was no whole answer."""
+    """Results of the callers: whole answers by kind of caller, and every failure."""
 
     endpoint: Endpoint
     key: str

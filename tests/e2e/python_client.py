@@ -1,4 +1,4 @@
-"""What OpenAI's SDK for Python makes of an endpoint: the same scenarios as ``openai_node.mjs``, told as the same JSON."""
+"""OpenAI's SDK for Python against an endpoint: the scenarios of ``openai_node.mjs``, reported as the same JSON."""
 
 from collections.abc import Callable
 from typing import Any
@@ -92,5 +92,5 @@ SCENARIOS = (whole, stream, tools, refused, broken, late, completion, embeddings
 
 
 def ask(endpoint: Endpoint, scenario: str, model: str = "default") -> Told:
-    """What the SDK tells of one scenario."""
+    """Return the SDK's report of one scenario."""
     return {found.__name__: found for found in SCENARIOS}[scenario](endpoint.sdk, model)

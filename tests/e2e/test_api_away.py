@@ -92,7 +92,7 @@ def comes_again(endpoint: Endpoint) -> tuple[str, int]:
 
 
 def whole(answer: httpx2.Response) -> int:
-    """How many pieces a stream brought that ended as it should."""
+    """Return the number of pieces of a stream, after asserting that it is whole."""
     assert answer.status_code == 200, answer.text
     assert answer.text.endswith("data: [DONE]\n\n")
     return answer.text.count('"content":') - 1

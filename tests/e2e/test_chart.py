@@ -1,58 +1,17 @@
-"""The charts as Helm renders them. Helm is the one on the PATH (``. .local/env``); a cluster is asked only by what the notes say."""
+"""The charts as Helm renders them: what reaches the pods."""
 
 import base64
-import json
-import os
-import re
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from tests.contract.crd_schema import violations
 from tests.contract.documents import ROOT
-from tests.e2e.conftest import Endpoint, Namespace
+from tests.e2e.chart_rendering import NAMESPACE, VERSION, helm, pick, pod_of, rendered, variables
 from tests.unit.operator.golden import matches
 
 from sympozium_api.generate.crds import KINDS, definition
-from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack
-from sympozium_operator.desired.rbac import server_access
 from sympozium_operator.operator_settings import from_environment
-
-CHART = ROOT / "charts/sympozium"
-VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
-NAMESPACE = "agents-system"
-
-
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["helm", *arguments], capture_output=True, text=True, check=False, timeout=60)
-
-
-def rendered(*values: str, of: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The chart with values as after --set, or ``of`` a whole document of them."""
-    settings = [part for value in values for part in ("--set", value)]
-    settings += [part for name, value in (of or {}).items() for part in ("--set-json", f"{name}={json.dumps(value)}")]
-    done = helm("template", "release", str(CHART), "--namespace", NAMESPACE, *settings)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-
-def pick(documents: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    [found] = [item for item in documents if item["kind"] == kind and item["metadata"]["name"] == name]
-    return found
-
-
-def pod_of(documents: list[dict[str, Any]], deployment: str) -> dict[str, Any]:
-    spec: dict[str, Any] = pick(documents, "Deployment", deployment)["spec"]["template"]["spec"]
-    return spec
-
-
-def variables(pod: dict[str, Any]) -> dict[str, str]:
-    [container] = pod["containers"]
-    return {variable["name"]: variable.get("value", "from-the-pod") for variable in container.get("env", [])}
-
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 SCHEDULING: dict[str, Any] = {
@@ -261,145 +220,3 @@ def test_selectors_find_their_pods_and_no_others() -> None:
             selector = selector.get("matchLabels", selector)
             hit = [name for name, labels in templates.items() if selector.items() <= labels.items()]
             assert hit == [item["metadata"]["name"]]
-
-
-def test_nobody_may_list_secrets_or_has_every_right() -> None:
-    for item in rendered():
-        for rule in item.get("rules", []) if item["kind"] in ("Role", "ClusterRole") else []:
-            assert "*" not in [word for words in rule.values() for word in words]
-            assert not {"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"])
-            if "secrets" in rule.get("resources", []):
-                assert item["metadata"]["name"] == "sympozium-operator"
-                assert not {"list", "watch"} & set(rule["verbs"])
-
-
-class TestAListOfNamespaces:
-    LIST = "namespaces={team-a,team-b}"
-    SERVED = ("team-a", "team-b", NAMESPACE)
-
-    def test_nothing_is_cluster_wide(self) -> None:
-        assert {item["kind"] for item in rendered()} >= {"ClusterRole", "ClusterRoleBinding"}
-        assert not [item["metadata"]["name"] for item in rendered(self.LIST) if item["kind"].startswith("Cluster")]
-
-    @pytest.mark.parametrize("name", ["sympozium-operator", "sympozium-runs"])
-    def test_each_of_them_has_the_same_rules_as_the_whole_cluster(self, name: str) -> None:
-        whole = pick(rendered(), "ClusterRole", name)["rules"]
-        listed = rendered(self.LIST)
-        roles = [item for item in listed if item["kind"] == "Role" and item["metadata"]["name"] == name]
-        bindings = [item for item in listed if item["kind"] == "RoleBinding" and item["metadata"]["name"] == name]
-        assert tuple(role["metadata"]["namespace"] for role in roles) == self.SERVED
-        assert tuple(binding["metadata"]["namespace"] for binding in bindings) == self.SERVED
-        of_no_namespace = [rule for rule in whole if rule.get("resources", []) in ([], ["nodes"], ["gatewayclasses"])]
-        for role in roles:
-            assert [*role["rules"], *of_no_namespace] == whole
-        for binding in bindings:
-            assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
-            assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]
-
-    def test_the_operator_is_told(self) -> None:
-        told = from_environment(variables(pod_of(rendered(self.LIST), "sympozium-operator")))
-        assert told.watch_namespaces == self.SERVED
-        assert "SYMPOZIUM_WATCH_NAMESPACES" not in variables(pod_of(rendered(), "sympozium-operator"))
-
-    def test_the_releases_own_may_be_in_the_list(self) -> None:
-        told = from_environment(variables(pod_of(rendered(f"namespaces={{{NAMESPACE}}}"), "sympozium-operator")))
-        assert told.watch_namespaces == (NAMESPACE,)
-
-
-def test_the_operator_holds_all_that_it_grants() -> None:
-    run = AgentRun.model_validate(
-        {"metadata": {"name": "a-web-endpoint", "namespace": "n"}, "spec": {"agentRef": "a", "mode": "server"}}
-    )
-    [role] = [item for item in server_access(run) if item["kind"] == "Role"]
-    held = {
-        (group, resource, verb)
-        for rule in pick(rendered(), "ClusterRole", "sympozium-operator")["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-    for rule in role["rules"]:
-        [group] = rule["apiGroups"]
-        assert {(group, resource, verb) for resource in rule["resources"] for verb in rule["verbs"]} <= held
-
-
-@pytest.mark.parametrize(
-    ("value", "named"),
-    [
-        ("nonsense=1", "'nonsense'"),
-        ("image.pullPolicy=Always", "'image'"),
-        ("images.pullPolicy=Sometimes", "/images/pullPolicy"),
-        ("images.operator.tag=a b", "/images/operator/tag"),
-        ("operator.replicas=0", "/operator/replicas"),
-        ("operator.resources.limits=null", "'limits'"),
-        ("images.webproxy.digest=sha256:short", "/images/webproxy/digest"),
-        ("operator.nodeSelector=agents", "/operator/nodeSelector"),
-        ("webProxy.tolerations[0].when=always", "/webProxy/tolerations"),
-        ("agent.affinity.nearby=yes", "/agent/affinity"),
-        ("agent.priorityClassName=Not A Name", "/agent/priorityClassName"),
-        ("runsServer.podLabels.team=a b", "/runsServer/podLabels/team"),
-        ("operator.extraEnv[0].value=x", "/operator/extraEnv"),
-        ("operator.serviceAccount.name=other", "/operator/serviceAccount"),
-        ("networkPolicies.enabled=maybe", "/networkPolicies/enabled"),
-        ("networkPolicies.extraAgentEgress[0].from[0].podSelector=x", "/networkPolicies/extraAgentEgress"),
-        ("console.replicas=0", "/console/replicas"),
-        ("console.tokenSecret=A b", "/console/tokenSecret"),
-        ("console.token=secret", "'token'"),
-        ("runs.retention=soon", "/runs/retention"),
-        ("runs.retention=0s", "/runs/retention"),
-        ("runs.kept=many", "/runs/kept"),
-        ("namespaces={Team A}", "/namespaces/0"),
-        ("namespaces=team-a", "/namespaces"),
-    ],
-)
-def test_a_value_that_means_nothing_is_refused_with_its_name(value: str, named: str) -> None:
-    done = helm("template", "release", str(CHART), "--set", value)
-    assert done.returncode != 0
-    assert named in done.stderr
-
-
-def notes() -> str:
-    done = helm("install", "release", str(CHART), "--dry-run=client", "--namespace", NAMESPACE, "--output", "json")
-    assert done.returncode == 0, done.stderr
-    found: str = json.loads(done.stdout)["info"]["notes"]
-    return found
-
-
-def test_the_notes_name_the_release_and_a_file_that_there_is() -> None:
-    assert f"is installed in namespace {NAMESPACE}" in notes()
-    [example] = re.findall(r"kubectl apply -f (\S+)", notes())
-    assert "name: assistant" in (ROOT / example).read_text()
-
-
-def test_the_notes_say_how_to_reach_the_console() -> None:
-    assert f"kubectl -n {NAMESPACE} port-forward service/sympozium-console" in notes()
-
-
-def test_the_commands_of_the_notes_work(chat: Endpoint, system: Namespace, tmp_path: Path) -> None:
-    """Those after the first, for an instance that is there already: the example's model is not in reach of every cluster."""
-    _, *commands = [line.strip() for line in notes().splitlines() if line.startswith("  ")]
-    config = tmp_path / "kubeconfig"
-    config.write_text(chat.namespace.kubectl("config", "view", "--minify", "--raw"))
-    subprocess.run(
-        ["kubectl", "config", "set-context", "--current", f"--namespace={chat.namespace.name}"],
-        env=os.environ | {"KUBECONFIG": str(config)},
-        check=True,
-        capture_output=True,
-    )
-    script = (
-        "\n".join(commands)
-        .replace("assistant", chat.instance)
-        .replace(NAMESPACE, system.name)
-        .replace("curl ", "curl --retry 20 --retry-all-errors ")
-    )
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", f"trap 'kill $(jobs -p)' EXIT\n{script}"],
-        env=os.environ | {"KUBECONFIG": str(config)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "data: [DONE]" in done.stdout
-    assert f'"name":"{chat.instance}"' in done.stdout

@@ -1,10 +1,10 @@
-"""What the chart makes for Prometheus, Grafana and OpenTelemetry, as Helm renders it: nothing unless asked for."""
+"""Objects of the chart for Prometheus, Grafana and OpenTelemetry, as Helm renders them: none by default."""
 
 import json
 from typing import Any
 
 import pytest
-from tests.e2e.test_chart import CHART, helm, pick, pod_of, rendered, variables
+from tests.e2e.chart_rendering import CHART, helm, pick, pod_of, rendered, variables
 from tests.unit.operator.objects import instance, pack, server_run
 
 from sympozium_api import environment

@@ -12,7 +12,7 @@ from tests.e2e import python_client
 from tests.e2e.conftest import Endpoint, Namespace, instance, until
 
 CLIENTS = Path(os.environ.get("SYMPOZIUM_CACHE") or Path.home() / ".cache/sympozium") / "clients"
-"""Where ``local/clients.sh`` installs them."""
+"""Folder in which ``local/clients.sh`` installs them."""
 HERE = Path(__file__).parent
 TOKENS = ["Hello", " from", " the fake model."]
 TEXT = "".join(TOKENS)
@@ -23,7 +23,7 @@ Ask = Callable[..., Told]
 
 
 def tell(endpoint: Endpoint, *command: str, **variables: str) -> Told:
-    """What a client in a process of its own tells of an endpoint."""
+    """Return the report of a client in a process of its own."""
     environ = {"OPENAI_BASE_URL": f"{endpoint.url}/v1", "OPENAI_API_KEY": endpoint.key, **variables}
     done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr

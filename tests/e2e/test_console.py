@@ -5,6 +5,7 @@ import json
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -80,7 +81,7 @@ def managed(console: Console, namespace: Namespace) -> Iterator[Endpoint]:
 
 
 def children(endpoint: Endpoint) -> list[str]:
-    """What belongs to the endpoint: kinds and names."""
+    """Return kinds and names of the endpoint's objects."""
     selector = ("-l", f"sympozium.ai/run={endpoint.run}", "-o", "name")
     return sorted(endpoint.namespace.kubectl("get", ",".join(CHILDREN), *selector).split())
 
@@ -115,32 +116,42 @@ def test_switched_on_it_serves_and_says_where(console: Console, managed: Endpoin
     assert managed.key not in json.dumps([found, console.get("instances"), console.get(f"instances/{NAME}")])
 
 
-def test_every_way_to_switch_on_has_the_same_effect(console: Console, managed: Endpoint) -> None:
+def test_every_way_to_switch_on_has_the_same_effect(console: Console, namespace: Namespace) -> None:
+    """Four instances at the same time, each switched on in its own way; their effects differ in nothing but the name."""
     skill, field = {"skills": [{"skillPackRef": "web-endpoint"}]}, {"webEndpoint": {"enabled": True}}
 
-    def by_kubectl(spec: Object) -> None:
-        managed.namespace.patch("instance", NAME, {"spec": spec})
+    def by_kubectl(name: str, spec: Object) -> None:
+        namespace.patch("instance", name, {"spec": spec})
 
-    def by_console(spec: Object) -> None:
-        assert console.asks("PATCH", f"instances/{NAME}", json=spec).status_code == 200
+    def by_console(name: str, spec: Object) -> None:
+        assert console.asks("PATCH", f"instances/{name}", json=spec).status_code == 200
 
-    ways: list[tuple[Callable[[Object], None], Object]] = [
-        (by_kubectl, skill),
-        (by_kubectl, field),
-        (by_console, skill),
-        (by_console, field),
+    ways: list[tuple[str, Callable[[str, Object], None], Object]] = [
+        ("way-1", by_kubectl, skill),
+        ("way-2", by_kubectl, field),
+        ("way-3", by_console, skill),
+        ("way-4", by_console, field),
     ]
-    effects = []
-    for switch, spec in ways:
-        switch(spec)
-        until(lambda: console.get(f"instances/{NAME}/web-endpoint")["phase"] == "Serving", within=120)
-        endpoint = console.get(f"instances/{NAME}/web-endpoint")
-        reasons = {condition["type"]: condition["reason"] for condition in endpoint.pop("conditions")}
-        effects.append([endpoint, reasons, children(managed), deployment(managed)])
-        by_console({"skills": [], "webEndpoint": None})
-        until(lambda: not children(managed), within=60, why=lambda: children(managed))
-        assert console.get(f"instances/{NAME}/web-endpoint")["enabled"] is False
-    assert len(effects[0][2]) == len(CHILDREN)
+
+    def effect(name: str, switch: Callable[[str, Object], None], spec: Object) -> Any:
+        endpoint = Endpoint(namespace, name)
+        switch(name, spec)
+        until(lambda: console.get(f"instances/{name}/web-endpoint")["phase"] == "Serving", within=120)
+        shown = console.get(f"instances/{name}/web-endpoint")
+        reasons = {condition["type"]: condition["reason"] for condition in shown.pop("conditions")}
+        made = children(endpoint)
+        assert len(made) == len(CHILDREN)
+        found = json.dumps([shown, reasons, made, deployment(endpoint)])
+        by_console(name, {"skills": [], "webEndpoint": None})
+        until(lambda: not children(endpoint), within=60, why=lambda: children(endpoint))
+        assert console.get(f"instances/{name}/web-endpoint")["enabled"] is False
+        return json.loads(found.replace(name, "way"))
+
+    namespace.apply(*(instance(name) for name, _, _ in ways))
+    with ThreadPoolExecutor() as pool:
+        effects = list(pool.map(lambda way: effect(*way), ways))
+    for name, _, _ in ways:
+        namespace.delete("instance", name, "--wait=false")
     assert effects[1:] == effects[:1] * 3
 
 

@@ -1,4 +1,4 @@
-"""What was accepted is never lost: every part is killed once while it works."""
+"""An accepted request is never lost: every part is killed once while it works."""
 
 import time
 from collections.abc import Iterator

@@ -121,7 +121,7 @@ def test_web_proxies_are_killed_under_load_and_who_comes_again_gets_the_answer(
 
 
 async def ask_while_they_die(endpoint: Endpoint, kill: Callable[[str], None]) -> list[int]:
-    """How often each caller had to ask until it had a whole answer, half of them streamed, while one replica after the other is killed."""
+    """Kill one replica after the other; return how often each caller had to ask until it had a whole answer. Half of them stream."""
     headers = {"Authorization": f"Bearer {endpoint.key}"}
 
     async def ask(http: httpx2.AsyncClient, number: int) -> int:

@@ -49,7 +49,7 @@ def pods(endpoint: Endpoint) -> dict[str, str]:
 
 
 def statuses(endpoint: Endpoint, key: str) -> set[int]:
-    """What the pods answer to this key."""
+    """Return the statuses that the pods answer to this key."""
     headers = {"Authorization": f"Bearer {key}"}
     with httpx2.Client(headers=headers, timeout=10) as http:
         return {http.get(f"{address}/v1/models").status_code for address in pods(endpoint).values()}

@@ -41,7 +41,7 @@ def streaming(endpoint: Endpoint, run: str) -> bool:
 
 @pytest.fixture
 def phase(request: pytest.FixtureRequest, single: Endpoint) -> Iterator[Callable[[Endpoint, str], bool]]:
-    """Whether a run has come as far as the test wants it."""
+    """Give the check that a run has come as far as the test wants it."""
     if request.param is queued:
         single.namespace.apply(agent_run("in-the-way", agentRef="single", task="x"))
         until(lambda: single.namespace.status("run", "in-the-way").get("phase") == "Running", within=30)
@@ -117,7 +117,7 @@ class Caller:
         self.connection.sendall(head + f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
 
     def receives(self, *, within: float = 30.0) -> bytes | None:
-        """What comes next; empty when the connection ends, None when nothing came."""
+        """Return the next bytes: empty when the connection ends, None when nothing came."""
         self.connection.settimeout(within)
         try:
             return self.connection.recv(65536)

@@ -12,7 +12,7 @@ MESSAGES: Any = [{"role": "user", "content": "Where is the Eiffel Tower? Name th
 
 
 class Place(BaseModel):
-    """What the model's grammar is made from."""
+    """A schema from which the model server makes its grammar."""
 
     city: str
     is_capital: bool

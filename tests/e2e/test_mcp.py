@@ -16,7 +16,7 @@ from tests.mcp_clients import ERAS, connected
 from sympozium_api import names
 
 CLIENTS = Path(os.environ.get("SYMPOZIUM_CACHE") or Path.home() / ".cache/sympozium") / "clients/mcp"
-"""Where ``local/clients.sh`` installs the inspector."""
+"""Folder in which ``local/clients.sh`` installs the inspector."""
 TEXT = "Hello from the fake model."
 PACK = {
     "apiVersion": names.API_VERSION,

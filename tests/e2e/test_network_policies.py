@@ -1,4 +1,4 @@
-"""What the NetworkPolicies close and what they leave open, tried with packets: the rules of tests/fakes/policy_engine.py are enforced."""
+"""NetworkPolicies tried with packets: tests/fakes/policy_engine.py enforces them."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ CONNECT = (
 
 
 def ways(namespace: Namespace, pod: str, *addresses: str) -> list[str]:
-    """What becomes of connections from a pod."""
+    """Return the outcome of each connection from a pod."""
     return namespace.kubectl("exec", pod, "--", "python", "-c", CONNECT, *addresses).split()
 
 

@@ -1,4 +1,4 @@
-"""What can be seen of a request on the real cluster: its trace, its lines in every part's log, Events, figures."""
+"""Observability of a request on the real cluster: its trace, its lines in every part's log, Events, metrics."""
 
 import json
 from contextlib import suppress
@@ -129,7 +129,7 @@ class TestLogs:
         }
 
         def of_run(found: list[Object]) -> set[str]:
-            """What was logged about the run; each line with all the names."""
+            """Return the events that were logged about the run; assert that each line has all the names."""
             its = [line for line in found if line.get("run") == run and line["event"] != "agent_started"]
             for line in its:
                 assert about.items() <= line.items()

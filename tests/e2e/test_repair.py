@@ -167,6 +167,7 @@ class TestTheKey:
         assert after["api-key"] == "sk-chosen"
 
 
+@pytest.mark.alone
 def test_a_repair_writes_nothing_but_what_was_wrong(site: Namespace) -> None:
     """Every child is compared in each look, and the one that is made again shows that there was a look."""
     others = [(kind, name) for kind, name in ALL if kind != "rolebinding"]

@@ -55,6 +55,7 @@ def test_a_response_is_a_run_and_outlives_its_request(chat: Endpoint) -> None:
     assert item.type == "message"
 
 
+@pytest.mark.alone
 def test_each_piece_comes_when_the_model_sends_it(chat: Endpoint) -> None:
     chat.use_model("slow:5:300")
     with chat.sdk.responses.stream(model="default", input="hello") as stream:

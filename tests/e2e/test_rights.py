@@ -7,16 +7,16 @@ done, which is why these tests come last (marker ``audit``). Unused rights canno
 
 import pytest
 from tests.e2e.audit import AuditLog, Right, granted
-from tests.e2e.conftest import Endpoint, Namespace, Refused, agent_run, installed_with, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, agent_run, installed_with, instance, until
 
 OPERATOR = "sympozium-system:sympozium-operator"
 RUNS = "sympozium-system:sympozium-runs"
 
 ANYBODY = {"selfsubjectaccessreviews", "selfsubjectreviews"}
-"""What every account may ask for by the rights that Kubernetes itself gives to all."""
+"""Resources that Kubernetes itself lets every account request."""
 
 SELDOM = {Right("sympozium.ai", "sympoziuminstances", "get")}
-"""What a web-proxy asks for only when a pod comes before its watch has begun, and those of 0.1.0 always: during an upgrade."""
+"""Rights that a web-proxy uses only if a pod polls before its watch has begun; web-proxies of 0.1.0, during an upgrade, always."""
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +27,18 @@ def used(audit: AuditLog, namespace: Namespace, system: Namespace) -> set[tuple[
 
 
 def everything_happens(namespace: Namespace, system: Namespace) -> None:
-    """Each part does each thing that it can do, once."""
-    starts_from_nothing(system)
+    """Let each part do each thing that it can do, once."""
+    system.kubectl("rollout", "restart", "deployment/sympozium-runs")  # it reads the cluster's keys again
+    system.delete("lease", "sympozium-operator")
     huge = ("agent.resources.requests.cpu=1000", "agent.resources.limits.cpu=1000")
-    with installed_with(*huge):  # no node holds the pod: nodes are listed, an Event is written
-        namespace.apply(agent_run("room", task="hello"))
+    with installed_with(*huge):  # another operator lists, watches and makes its Lease; no node holds the pod: nodes are
+        namespace.apply(agent_run("room", task="hello"))  # listed, an Event is written
         assert namespace.run_ends("room")["phase"] == "Failed"
-    with installed_with(
-        "runs.startTimeout=5s", "agent.image=localhost:1/nothing:here"
-    ):  # Events about the pod are read
-        namespace.apply(agent_run("imageless-2", task="hello"))
-        assert namespace.run_ends("imageless-2")["phase"] == "Failed"
+    system.kubectl("rollout", "status", "deployment/sympozium-runs", "--timeout=90s")
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}}
+    namespace.apply(quota, agent_run("podless", task="hello"))  # Events about the Job are read
+    assert namespace.run_ends("podless")["phase"] == "Failed"
+    namespace.delete("resourcequota", "full")
     notes = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "audited"}, "data": {"style": "Be kind."}}
     known = [{"configMapRef": "audited"}]
     namespace.apply(
@@ -61,23 +62,6 @@ STREAMED = {"stream": True, "messages": [{"role": "user", "content": "hello"}]}
 
 def runs_of(namespace: Namespace) -> list[dict[str, dict[str, str]]]:
     return namespace.list("runs", "-l", "sympozium.ai/instance=audited,sympozium.ai/source=web-proxy")
-
-
-def starts_from_nothing(system: Namespace) -> None:
-    """The operator lists and watches anew, and makes its Lease; the runs server reads the cluster's keys anew."""
-    system.delete("lease", "sympozium-operator")
-    for deployment in ("sympozium-operator", "sympozium-runs"):
-        system.kubectl("rollout", "restart", f"deployment/{deployment}")
-        system.kubectl("rollout", "status", f"deployment/{deployment}", "--timeout=90s")
-    until(lambda: lease_holder(system), within=60)
-
-
-def lease_holder(system: Namespace) -> str:
-    try:
-        holder: str = system.get("lease", "sympozium-operator")["spec"].get("holderIdentity", "")
-    except Refused:
-        return ""
-    return holder
 
 
 def edited_and_removed(namespace: Namespace, endpoint: Endpoint) -> None:

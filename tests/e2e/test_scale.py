@@ -178,7 +178,7 @@ def draining(endpoint: Endpoint) -> bool:
 
 
 def asks_in_vain(endpoint: Endpoint) -> bool:
-    """Whether a new request is refused: with 503, or because nobody listens."""
+    """Return true if a new request is refused: with 503, or because nobody listens."""
     try:
         with httpx2.Client(base_url=endpoint.url, headers=endpoint.http.headers, timeout=10) as http:
             return http.post("/v1/chat/completions", json=ASK).status_code == 503

@@ -23,7 +23,7 @@ def agent_pod(namespace: Namespace) -> Object:
 
 
 def hardened(pod: Object) -> None:
-    """What every pod of ours has."""
+    """Assert the security settings that each of our pods has."""
     spec: dict[str, Any] = pod["spec"]
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -1,4 +1,4 @@
-"""What is left when parts of the installation go, in whatever order, and that it goes on when they come back."""
+"""Removal of parts of the installation in any order: what they leave, and that the rest continues when they come back."""
 
 import json
 import subprocess

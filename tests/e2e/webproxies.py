@@ -24,7 +24,7 @@ def pods(endpoint: Endpoint, *, going: bool = False) -> list[Object]:
 
 
 def addresses(endpoint: Endpoint) -> list[str]:
-    """Where each of the web-proxy's pods listens."""
+    """Return the address of each of the web-proxy's pods."""
     return [f"http://{pod['status']['podIP']}:8080" for pod in pods(endpoint)]
 
 

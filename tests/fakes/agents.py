@@ -3,20 +3,20 @@
 import asyncio
 from pathlib import Path
 
-from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.pod import TokenIssuer
 
 from sympozium_agent.agent import Agent
 from sympozium_agent.agent_settings import AgentSettings, Timeouts
 from sympozium_api import names
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import RUNS, Object
 
 PATIENCE = Timeouts(first_backoff=0.002, longest_backoff=0.05, delivery_grace=2, shutdown_grace=0.5)
 PROVIDER_KEY = "sk-provider"
 
 
 class Agents:
-    """What operator and kubelet are to runs; ``run`` is to be a task of its own."""
+    """Operator and kubelet as runs see them. Start ``run`` as a task."""
 
     def __init__(self, kubernetes: FakeKubernetes, issuer: TokenIssuer, surface: str, directory: Path) -> None:
         self._kubernetes = kubernetes

@@ -21,12 +21,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from tests.fakes.kubernetes import KINDS, FakeKubernetes, Object
+from tests.fakes.kubernetes import KINDS, FakeKubernetes
 from tests.fakes.pod import TokenIssuer, delta, done
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import RUNS, Object
 
 INSTANCE: Object = {
     "apiVersion": names.API_VERSION,
@@ -164,7 +164,7 @@ class ApiServer:
         return JSONResponse(await self._kubernetes.patch(kind, namespace, name, await request.json(), subresource=part))
 
     async def document(self, request: Request) -> Response:
-        """What is no object."""
+        """Answer with a document that is not an object."""
         return JSONResponse(await self._kubernetes.raw(request.url.path))
 
 

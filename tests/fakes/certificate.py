@@ -35,7 +35,7 @@ def local(directory: Path) -> Path:
 
 
 def server_side(file: Path) -> ssl.SSLContext:
-    """What a server needs that has such a file."""
+    """Return the TLS context of a server with such a file."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(file)
     return context

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 @dataclass
 class Collector:
-    """What was exported. ``status`` is what it answers with."""
+    """Exported spans. ``status`` is the status of its answers."""
 
     spans: dict[str, Span] = field(default_factory=dict)
     """By name, the latest of each."""

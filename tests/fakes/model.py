@@ -6,6 +6,7 @@ The requested ``model`` name is the script, so that many tests share one server:
 ``instant``        three tokens at once; so does any name that is not in this list
 ``echo``           the answer's text is JSON: the ``headers`` and the ``body`` that reached the model
 ``slow:N:MS``      N tokens, MS milliseconds apart, the first at once; each is the unix time in ms when it was sent
+``held:MS``        numbers, MS milliseconds apart, until ``POST /release``; only for streams
 ``status:NNN``     an error answer with this status; 429 and 503 with Retry-After
 ``hang``           accepts the request and never answers
 ``cut``            two tokens, then the connection drops
@@ -26,6 +27,7 @@ POST, ``GET /counts`` tells how many completions were asked for, finished and ab
 import argparse
 import asyncio
 import base64
+import itertools
 import json
 import ssl
 import struct
@@ -70,7 +72,7 @@ class Request(NamedTuple):
 
 @dataclass
 class Counts:
-    """What became of the chat completions."""
+    """Counts of chat completions by their end."""
 
     asked: int = 0
     finished: int = 0
@@ -138,9 +140,13 @@ Script = Callable[[Completion, "Connection"], Awaitable[None]]
 class Connection:
     """One keep-alive connection, one answer after the other."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, released: asyncio.Event | None = None
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self.released = released or asyncio.Event()
+        """Set once the answers of the script ``held`` may end."""
 
     async def requests(self) -> AsyncIterator[Request]:
         """The requests of this connection, until the caller closes it."""
@@ -194,12 +200,13 @@ class Model:
         self.last: Object = {}
         self.hear: Callable[[Request], object] = lambda _: None
         """Told of each POST as it comes."""
+        self._released = asyncio.Event()
         self.url = ""
         """The base URL of the API, with ``/v1``."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests."""
-        connection = Connection(reader, writer)
+        connection = Connection(reader, writer, self._released)
         try:
             async for request in connection.requests():
                 await self._route(request, connection)
@@ -217,6 +224,9 @@ class Model:
                 await self._complete(request, connection)
             case "POST", "/v1/embeddings":
                 await self._complete(request, connection, _embed)
+            case "POST", "/release":
+                self._released.set()
+                await connection.answer(200, {})
             case "GET", "/last":
                 await connection.answer(200, self.last)
             case "GET", "/v1/models":
@@ -267,6 +277,19 @@ async def _hang(_: Completion, connection: Connection) -> None:
     await connection.hung_up()
 
 
+async def _held(asked: Completion, connection: Connection) -> None:
+    [milliseconds] = asked.arguments
+    connection.begin_stream()
+    for number in itertools.count(1):
+        await connection.frame(_choice(asked, 0, {"content": f"{number} "}))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(connection.released.wait(), milliseconds / 1000)
+            break
+    await connection.frame(_choice(asked, 0, {"content": "released"}))
+    await connection.frame(_choice(asked, 0, {}, finish_reason="stop"))
+    await connection.end_stream()
+
+
 def _begins(*frames: str) -> Script:
     """A script that sends the first tokens, then these frames, and drops the connection."""
 
@@ -284,6 +307,7 @@ def _begins(*frames: str) -> Script:
 _SPECIAL: dict[str, Script] = {
     "status": _status,
     "hang": _hang,
+    "held": _held,
     "cut": _begins(),
     "badjson": _begins('{"choices": [{'),
     "errorframe": _begins('{"error": {"message": "the model ran out of memory", "type": "server_error"}}'),
@@ -307,7 +331,7 @@ def _choice(asked: Completion, index: int, delta: Object, finish_reason: str | N
 
 
 async def _deltas(asked: Completion) -> AsyncIterator[Object]:
-    """What a choice says, piece by piece, when it is its time."""
+    """Give the deltas of a choice, each at its time."""
     yield {"role": "assistant", "content": None if asked.script in ("tools", "refusal") else ""}
     match asked.script:
         case "slow":

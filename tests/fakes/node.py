@@ -5,13 +5,13 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.pod import TokenIssuer
 
 from sympozium_agent.agent import Agent
 from sympozium_agent.agent_settings import AgentSettings, Timeouts
 from sympozium_api import names
-from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS
+from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, Object
 
 GENERATION = "0a1b2c3d"
 _PATIENCE = Timeouts(first_backoff=0.002, longest_backoff=0.02, delivery_grace=2, shutdown_grace=0.5, idle_exit_delay=0)
@@ -71,13 +71,13 @@ def started(
 
 
 class Node:
-    """What Job controller and kubelet do; ``run`` is to be a task of its own."""
+    """Job controller and kubelet. Start ``run`` as a task."""
 
     def __init__(self, kubernetes: FakeKubernetes, folder: Path, surface: str) -> None:
         self.pods: dict[str, Pod] = {}
         """By Job, those that have not been forgotten."""
         self.reports = True
-        """Whether it is known at once that a pod has ended; in a cluster it takes a second or more."""
+        """True if a pod's end is reported at once; in a cluster that takes a second or more."""
         self._kubernetes = kubernetes
         self._issuer = TokenIssuer(kubernetes)
         self._folder = folder
@@ -130,7 +130,7 @@ class Node:
         return pod
 
     def _report(self, pod: Pod) -> None:
-        """What the kubelet and the Job controller say of a pod that has ended."""
+        """Write the statuses of an ended pod and of its Job."""
         self._reported.add(pod.job)
         code = 137 if pod.task.cancelled() else pod.task.result()
         terminated = {"exitCode": code, "message": pod.last_words, "startedAt": _STARTED}

@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.kubernetes import FakeKubernetes
 
 from sympozium_api import names
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import RUNS, Object
 
 ISSUER = "https://kubernetes.default.svc"
 

@@ -18,7 +18,7 @@ TABLE = "policies_of_a_test"
 
 @dataclass(frozen=True)
 class Cluster:
-    """What policies are about, as lists of the API server's objects."""
+    """The objects that policies select, as the API server lists them."""
 
     namespaces: list[Object]
     pods: list[Object]

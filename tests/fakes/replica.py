@@ -34,7 +34,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Replica:
-    """What can be seen of the process from outside."""
+    """The process as it is seen from outside."""
 
     url: str
     surface: str

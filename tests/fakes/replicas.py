@@ -29,7 +29,7 @@ class Replica:
     http: httpx2.AsyncClient
 
     async def idle(self) -> int:
-        """How many idle pods wait at it."""
+        """Return the number of idle pods that poll it."""
         return await self.metric("sympozium_idle_pods")
 
     async def metric(self, name: str) -> int:

@@ -1,4 +1,4 @@
-"""What a Service of the cluster is to its callers: one address, behind which each new connection goes to somebody who lives."""
+"""A Service of the cluster as its callers see it: one address, behind which each new connection goes to a live process."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ class Service:
         self.endpoints: list[str] = []
         """Base URLs of those who are ready."""
         self.lost = 0
-        """How many answers were."""
+        """Number of answers so far."""
         self._losing = b""
         self._then: Callable[[], object] = lambda: None
         self._relays: set[asyncio.Task[None]] = set()

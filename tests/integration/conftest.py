@@ -15,13 +15,14 @@ import uvicorn
 from starlette.types import ASGIApp
 from tests.fakes.agents import Agents
 from tests.fakes.clock import FakeClock
-from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.model import Model, serving
 from tests.fakes.node import GENERATION
 from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
 from sympozium_api import names
 from sympozium_api.clock import Clock
+from sympozium_api.resources import Object
 from sympozium_http.tracing import Tracing
 from sympozium_webproxy.assembly import assemble
 from sympozium_webproxy.context import WebProxyContext

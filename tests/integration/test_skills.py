@@ -2,13 +2,12 @@
 
 import pytest
 from tests.fakes.agents import Agents
-from tests.fakes.kubernetes import Object
 from tests.fakes.model import Model
 from tests.integration.conftest import KEY, Proxy, eventually
 
 from sympozium_api import installed_skills
 from sympozium_api.installed_skills import InstalledSkill
-from sympozium_api.resources import CONFIG_MAPS
+from sympozium_api.resources import CONFIG_MAPS, Object
 
 NAME = "demo-installed-skills"
 SKILLS = {"skills": [{"skillPackRef": "web-endpoint"}, {"configMapRef": "notes"}]}

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.fakes.clock import FakeClock
-from tests.fakes.kubernetes import FakeKubernetes, Object, api_error
+from tests.fakes.kubernetes import FakeKubernetes, api_error
 from tests.fakes.model import Model
 from tests.fakes.node import GENERATION, Pod, started
 from tests.fakes.pod import FakePod, TokenIssuer
@@ -19,7 +19,7 @@ from tests.integration.conftest import KEY, assembled, eventually, warm_instance
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.resources import INSTANCES, RUNS
+from sympozium_api.resources import INSTANCES, RUNS, Object
 from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.settings import WebProxySettings as ProxySettings
 

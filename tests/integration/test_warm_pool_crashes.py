@@ -11,7 +11,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.fakes.kubernetes import Object
 from tests.fakes.model import Model
 from tests.fakes.node import Pod
 from tests.fakes.replica import KEY
@@ -22,7 +21,7 @@ from tests.integration.warm_cluster import Cluster, holding, running
 from sympozium_api import installed_skills, names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.installed_skills import InstalledSkill
-from sympozium_api.resources import CONFIG_MAPS, JOBS, RUNS
+from sympozium_api.resources import CONFIG_MAPS, JOBS, RUNS, Object
 
 
 @dataclass

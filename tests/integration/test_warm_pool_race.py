@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
-from tests.fakes.kubernetes import Object
 from tests.fakes.model import Model
 from tests.fakes.node import Pod
 from tests.integration.conftest import eventually, warm_instance
 from tests.integration.warm_cluster import Cluster, has_ended, running
 
 from sympozium_api import names
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import RUNS, Object
 
 CLAIMS = int(os.environ.get("SYMPOZIUM_TEST_CLAIMS", "500"))
 REPLICAS, PODS, CALLERS = 3, 48, 12

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 from tests.fakes.api_server import ApiServer, kubeconfig
-from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.model import Model, Request
 from tests.fakes.node import Node, Pod
 from tests.fakes.replica import KEY
@@ -24,7 +24,7 @@ from tests.integration.conftest import eventually, listening
 
 from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
 from sympozium_api.clock import SystemClock
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES, AgentRun
 from sympozium_operator.operator_settings import from_environment
 from sympozium_operator.result import Key, RetryLater

@@ -37,7 +37,7 @@ _PATIENCE = Timeouts()
 
 @dataclass
 class Tally:
-    """What the pods did."""
+    """Counts of what the pods did."""
 
     pods: int = 0
     tasks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -77,7 +77,7 @@ class Agents:
             self._lives[uid] = asyncio.create_task(self._life(pod))
 
     async def _life(self, pod: Object) -> None:
-        """What ``sympozium_agent.agent`` does in a pod."""
+        """Do what ``sympozium_agent`` does in a pod."""
         container = pod["spec"]["containers"][0]
         settings = AgentSettings.of({variable["name"]: variable.get("value", "") for variable in container["env"]})
         token = await self._token(pod)

@@ -1,4 +1,4 @@
-"""What the operator takes as objects grow in number: instances, idle pods, runs that have ended.
+"""Operator's memory and CPU as objects grow in number: instances, idle pods, runs that have ended.
 
 Of each kind so many are made; then the operator is started anew, timed until it has looked at everything, and watched at rest.
 """
@@ -67,7 +67,7 @@ def measured(rest: float) -> Figures:
 
 
 def is_done(pods: Pods) -> bool:
-    """Whether it has looked at everything."""
+    """Return true if it has reconciled everything."""
     found = pods.metrics()
     looks = found.get("sympozium_operator_reconcile_duration_seconds_count", 0)
     return looks > 0 and found["sympozium_operator_queue_depth"] == 0

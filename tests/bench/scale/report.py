@@ -6,7 +6,7 @@ from tests.bench.report import Figures
 
 
 def tables(figures: Figures) -> str:
-    """What was measured."""
+    """Measured figures."""
     lines = [f"load average before: {', '.join(f'{part:.1f}' for part in figures['load_average'])}"]
     for load in figures.get("loads", ()):
         lines += ["", *_load(load)]

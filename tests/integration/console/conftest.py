@@ -8,11 +8,11 @@ from typing import Any
 import httpx2
 import pytest
 from tests.fakes.clock import FakeClock
-from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.integration.conftest import instance, listening
 
 from sympozium_api import names
-from sympozium_api.resources import INSTANCES
+from sympozium_api.resources import INSTANCES, Object
 from sympozium_console.console_app import create_app
 from sympozium_console.console_context import ConsoleContext, assemble
 from sympozium_console.console_settings import ConsoleSettings

@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import httpx2
-from tests.fakes.kubernetes import Object
 from tests.integration.conftest import eventually
 from tests.integration.console.conftest import Console, error, run
 
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import RUNS, Object
 
 
 class Stream:

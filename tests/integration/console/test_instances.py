@@ -1,11 +1,10 @@
 """Reads and changes of instances, concurrent changes, and web endpoints."""
 
 import pytest
-from tests.fakes.kubernetes import Object
 from tests.integration.conftest import instance
 from tests.integration.console.conftest import DEMO, SPEC, Console, error
 
-from sympozium_api.resources import INSTANCES
+from sympozium_api.resources import INSTANCES, Object
 
 
 class TestReadingInstances:

@@ -5,11 +5,11 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.fakes.kubernetes import Object, api_error
+from tests.fakes.kubernetes import api_error
 from tests.integration.console.conftest import DEMO, SPEC, Console, error, run
 
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.resources import INSTANCES, RUNS
+from sympozium_api.resources import INSTANCES, RUNS, Object
 
 
 class TestWrongRequests:

@@ -1,10 +1,10 @@
 """Reads, cancellations and deletions of runs; the list of skills."""
 
 import pytest
-from tests.fakes.kubernetes import Object
 from tests.integration.console.conftest import Console, error, run
 
 from sympozium_api import names
+from sympozium_api.resources import Object
 
 
 class TestRuns:

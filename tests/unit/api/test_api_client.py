@@ -4,11 +4,11 @@ import asyncio
 import json
 
 import pytest
-from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.kubernetes import FakeKubernetes
 
 from sympozium_api.client import ApiError, ApiUnavailable, Change, Snapshot, watch
 from sympozium_api.client.rest import parse_response
-from sympozium_api.resources import JOBS, LEASES, PODS
+from sympozium_api.resources import JOBS, LEASES, PODS, Object
 
 
 def test_a_resource_type_builds_the_paths_of_its_objects() -> None:

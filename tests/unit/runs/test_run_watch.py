@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 from tests.fakes.clock import FakeClock
-from tests.fakes.kubernetes import FakeKubernetes, Object
+from tests.fakes.kubernetes import FakeKubernetes
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import AgentRun
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import RunBroker
