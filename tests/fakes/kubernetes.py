@@ -1,30 +1,30 @@
 """An API server in memory that stands in for ``sympozium_api.client.Client``.
 
-It keeps what the code under test relies on: uids and resource versions, 404 and 409, the status subresource, server-side
-apply without writes when nothing changed, merge patch, selectors, owner-reference cascade, a terminal run that never changes, and
-watches. It checks an object against its schema only when it is told to be strict.
+tests/e2e/test_api_server_conformance.py holds it against a real one: uids, versions and generations, 404 and 409, preconditions, the
+status subresource, merge patches, server-side apply with field managers, selectors, pages, watches, owner-reference cascade,
+and for our own kinds the schemas and CEL rules of the CRDs. It differs in these: a list is one field to apply, namespaces
+exist unasked, and what belongs to Kubernetes' own kinds is neither checked nor defaulted.
 ``writes`` is the audit log; ``refuse`` and ``meanwhile`` make calls fail or race.
 """
 
-import asyncio
 import copy
 import itertools
-import json
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from tests.fakes.validation import check
+from tests.fakes import crd_admission
+from tests.fakes.field_managers import FieldManagers, merged
+from tests.fakes.open_watches import OpenWatch, StoredChange, WatchResponse
+from tests.fakes.selection import fields, is_selected
 
 from sympozium_api import resources as kinds
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
 from sympozium_api.client.rest import Collection
-from sympozium_api.run import TERMINAL_PHASES
+from sympozium_api.resources import Object
 
-Object = dict[str, Any]
 Key = tuple[str, str, str]
 """Plural, namespace, name."""
 
@@ -42,66 +42,25 @@ WITH_STATUS = frozenset(
     }
 )
 _REMEMBERED = 1000
-"""Changes from which a watch can still go on; one that begins further back misses what came before."""
+"""Changes from which a watch can still be resumed; one that begins further back is expired."""
+_SELECTABLE = {
+    "events": {
+        "involvedObject.kind",
+        "involvedObject.name",
+        "involvedObject.namespace",
+        "involvedObject.uid",
+        "reason",
+        "type",
+    },
+    "pods": {"status.phase", "spec.nodeName"},
+}
+"""Fields of Kubernetes' own kinds that can be selected by, as far as they are."""
 KINDS = tuple(kind for kind in vars(kinds).values() if isinstance(kind, ResourceType))
 
 
 def api_error(status: int, reason: str, message: str = "") -> ApiError:
-    """What the API server answers with this status."""
+    """Return the refusal that the API server answers with this status."""
     return ApiError(status, {"reason": reason, "message": message or reason})
-
-
-@dataclass
-class _Response:
-    """An open watch: lines as they come, then (when the fake closes it) the end."""
-
-    lines: "asyncio.Queue[bytes | None]" = field(default_factory=asyncio.Queue)
-    status: int = 200
-
-    @property
-    def content(self) -> "_Response":
-        return self
-
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        while (line := await self.lines.get()) is not None:
-            yield line
-
-
-class _Change(NamedTuple):
-    """What has happened to an object."""
-
-    event: str
-    plural: str
-    namespace: str
-    body: Object
-    old: Object | None
-
-    @property
-    def version(self) -> int:
-        return int(self.body["metadata"]["resourceVersion"])
-
-
-class _Watch(NamedTuple):
-    """What somebody watches."""
-
-    plural: str
-    namespace: str | None
-    selectors: dict[str, str]
-    response: _Response
-
-    def tell(self, change: _Change) -> None:
-        """Show a change, if it concerns what is watched; what enters or leaves the selection comes or goes."""
-        body, old = change.body, change.old
-        if change.plural != self.plural or self.namespace not in (None, change.namespace):
-            return
-        was, is_now = old is not None and _selected(old, self.selectors), _selected(body, self.selectors)
-        if was or is_now:
-            event = change.event if was and is_now else ("ADDED" if is_now else "DELETED")
-            shown = body
-            if event == "DELETED" and old:  # what left a selection is shown as it was in it, but for its version
-                version = {"resourceVersion": body["metadata"]["resourceVersion"]}
-                shown = {**old, "metadata": old["metadata"] | version}
-            self.response.lines.put_nowait(json.dumps({"type": event, "object": shown}).encode() + b"\n")
 
 
 class FakeKubernetes(Client):
@@ -118,9 +77,14 @@ class FakeKubernetes(Client):
         """Kinds whose CRD is not installed."""
         self._refusals: dict[tuple[str, str], list[Exception]] = defaultdict(list)
         self._hooks: dict[tuple[str, str], list[Callable[[], Any]]] = defaultdict(list)
-        self._watches: list[_Watch] = []
-        self._changes: deque[_Change] = deque(maxlen=_REMEMBERED)
+        self._watches: list[OpenWatch] = []
+        self._changes: deque[StoredChange] = deque(maxlen=_REMEMBERED)
         self._versions = itertools.count(1)
+        self._managers: dict[Key, FieldManagers] = {}
+        self._pages: dict[str, list[Object]] = {}
+        """Rest of a list, by the ``continue`` token that leads to it."""
+        self._forgotten = 0
+        """Version up to which no watch can be resumed."""
 
     # What a test arranges and looks at.
 
@@ -128,7 +92,8 @@ class FakeKubernetes(Client):
         """An object as if somebody else had made or changed it, status included."""
         plural = next(kind.plural for kind in KINDS if kind.kind == body["kind"])
         key = (plural, body["metadata"].setdefault("namespace", "default"), body["metadata"]["name"])
-        return self._store(key, _merged(self.objects.get(key, {}), body))
+        found = merged(self.objects.get(key, {}), body)
+        return self._store(key, crd_admission.stored(plural, found) if crd_admission.is_custom(plural) else found)
 
     def object(self, kind: ResourceType, name: str, namespace: str = "default") -> Object:
         """An object as stored; KeyError where there is none."""
@@ -154,41 +119,56 @@ class FakeKubernetes(Client):
 
     async def collection(self, kind: ResourceType, namespace: str | None, **selectors: str) -> Collection:
         self._enter("list", kind, "")
-        items = [
-            copy.deepcopy(body)
-            for (plural, space, _), body in self.objects.items()
-            if plural == kind.plural and namespace in (None, space) and _selected(body, selectors)
-        ]
+        _refuse_fields(kind, selectors)
         version = str(next(self._versions))
+        token = selectors.get("continue")
+        items = self._rest(token) if token else self._selected(kind, namespace, selectors)
         if "limit" not in selectors:
             return Collection(items, version)
-        items.sort(key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"]))
-        if not selectors.get("continue", "0").isdecimal():
+        page, rest = items[: int(selectors["limit"])], items[int(selectors["limit"]) :]
+        if not rest:
+            return Collection(page, version)
+        self._pages[version] = rest
+        selected = any(name.endswith("Selector") for name in selectors)
+        return Collection(page, version, next_page=version, remaining=None if selected else len(rest))
+
+    def _selected(self, kind: ResourceType, namespace: str | None, selectors: Mapping[str, str]) -> list[Object]:
+        found = [
+            copy.deepcopy(body)
+            for (plural, space, _), body in self.objects.items()
+            if plural == kind.plural and namespace in (None, space) and is_selected(body, selectors)
+        ]
+        return sorted(found, key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"]))
+
+    def _rest(self, token: str) -> list[Object]:
+        if not token.isdecimal():
             raise api_error(400, "BadRequest", "continue key is not valid")
-        first = int(selectors.get("continue", "0"))
-        last = first + int(selectors["limit"])
-        more = {"next_page": str(last), "remaining": len(items) - last} if last < len(items) else {}
-        return Collection(items[first:last], version, **more)  # type: ignore[arg-type]
+        if token not in self._pages:
+            raise api_error(410, "Expired", "The provided continue parameter is too old")
+        return self._pages[token]
 
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         found = (await self.collection(kind, namespace, **selectors)).items
-        return [{key: value for key, value in item.items() if key not in ("spec", "status")} for item in found]
+        return [{"metadata": item["metadata"]} for item in found]
 
     async def create(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
         self._enter("create", kind, body["metadata"]["name"])
         key = (kind.plural, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise api_error(409, "AlreadyExists")
-        if strict:
-            check(key[0], key[2], body)
-        return self._write("create", key, _without_status(key, body) | _identity(kind, namespace, body))
+        created = _without_status(key, body) | _identity(kind, namespace, body)
+        return self._write("create", key, created, strict=strict)
 
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
         self._enter("apply", kind, body["metadata"]["name"])
         assert field_manager
         key = (kind.plural, namespace, body["metadata"]["name"])
         asked = _without_status(key, body) | _identity(kind, namespace, body)
-        return self._write("apply", key, _merged(self.objects.get(key, {}), asked))
+        old = self.objects.get(key, {})
+        managers = copy.deepcopy(self._managers.get(key)) or FieldManagers(old)
+        found = self._write("apply", key, managers.applied(old, asked, field_manager))
+        self._managers[key] = managers  # the write was not refused
+        return found
 
     async def patch(
         self,
@@ -205,9 +185,7 @@ class FakeKubernetes(Client):
         key = (kind.plural, namespace, name)
         _same_version(old, body.get("metadata", {}).get("resourceVersion"))
         part = {"status": body.get("status", {})} if subresource == "status" else _without_status(key, body)
-        if strict:
-            check(key[0], key[2], _merged(old, part), of_a_patch=True)
-        return self._write("patch", key, _merged(old, part), subresource)
+        return self._write("patch", key, merged(old, part), subresource, strict=strict)
 
     async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
         self._enter("replace", kind, body["metadata"]["name"])
@@ -215,9 +193,11 @@ class FakeKubernetes(Client):
         _same_version(old, body["metadata"].get("resourceVersion"))
         key = (kind.plural, namespace, body["metadata"]["name"])
         status = {"status": old["status"]} if key[0] in WITH_STATUS and "status" in old else {}
-        if strict:
-            check(key[0], key[2], body)
-        return self._write("replace", key, _without_status(key, body) | status)
+        if crd_admission.is_custom(key[0]) and "resourceVersion" not in body["metadata"]:
+            raise api_error(422, "Invalid", "metadata.resourceVersion: must be specified for an update")
+        if body["metadata"].get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
+            raise api_error(409, "Conflict", "the UID in the precondition is another one")
+        return self._write("replace", key, _without_status(key, body) | status, strict=strict)
 
     async def delete(
         self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None, version: str | None = None
@@ -232,6 +212,7 @@ class FakeKubernetes(Client):
     def remove(self, kind: ResourceType, name: str, namespace: str = "default") -> None:
         """An object and what it owns go, whoever deleted it."""
         body = copy.deepcopy(self.objects.pop((kind.plural, namespace, name)))
+        self._managers.pop((kind.plural, namespace, name), None)
         body["metadata"]["resourceVersion"] = str(next(self._versions))
         self._tell("DELETED", kind.plural, namespace, body, body)
         for (plural, space, child), other in list(self.objects.items()):
@@ -245,33 +226,51 @@ class FakeKubernetes(Client):
         return copy.deepcopy(self.documents[path])
 
     @asynccontextmanager
-    async def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> AsyncIterator[_Response]:
+    async def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> AsyncIterator[WatchResponse]:
         assert silence > 0
         parts = path.split("/")
         namespace = parts[-2] if "namespaces" in parts else None
-        selectors = {key: value for key, value in params.items() if key.endswith("Selector")}
-        watch = _Watch(parts[-1], namespace, selectors, _Response())
-        for change in self._changes:
-            if "resourceVersion" in params and change.version > int(params["resourceVersion"]):
-                watch.tell(change)
-        self._watches.append(watch)
+        watch = OpenWatch(parts[-1], namespace, params, WatchResponse())
+        if self._begin(watch):
+            self._watches.append(watch)
         try:
             yield watch.response
         finally:
             if watch in self._watches:
                 self._watches.remove(watch)
 
+    def _begin(self, watch: OpenWatch) -> bool:
+        """Show what came after the watch's version, or without one what exists; false if that version is forgotten."""
+        if "resourceVersion" not in watch.params:
+            for (plural, namespace, _), body in list(self.objects.items()):
+                watch.show(StoredChange("ADDED", plural, namespace, body, None))
+            return True
+        since = int(watch.params["resourceVersion"])
+        if since < self._forgotten:
+            watch.expire()
+            return False
+        for change in self._changes:
+            if change.version > since:
+                watch.show(change)
+        return True
+
     def end_watches(self) -> None:
-        """Every open watch ends, as the API server ends them every few minutes."""
+        """End every open watch, as the API server does every few minutes."""
+        version = str(next(self._versions))
         for watch in self._watches:
-            watch.response.lines.put_nowait(None)
+            watch.end(version)
 
     def expire_watches(self) -> None:
-        """Every open watch is told that the API server has forgotten its place; what happens next, none of them sees."""
-        gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
+        """Tell every open watch that the API server has forgotten its version; none of them sees what happens next."""
         for watch in self._watches:
-            watch.response.lines.put_nowait(json.dumps(gone).encode() + b"\n")
+            watch.expire()
         self._watches.clear()
+
+    def forget(self) -> str:
+        """Forget all pages and versions until now, as etcd's compaction does. Returns one of them."""
+        self._pages.clear()
+        token, self._forgotten = str(next(self._versions)), next(self._versions)
+        return token
 
     # The store.
 
@@ -291,15 +290,18 @@ class FakeKubernetes(Client):
         except KeyError:
             raise api_error(404, "NotFound", f'{kind.plural} "{name}" not found') from None
 
-    def _write(self, verb: str, key: Key, body: Object, subresource: str | None = None) -> Object:
+    def _write(
+        self, verb: str, key: Key, body: Object, subresource: str | None = None, *, strict: bool = False
+    ) -> Object:
         old = self.objects.get(key)
         if old is not None and _content(old) == _content(body):
             return copy.deepcopy(old)
-        phase = (old or {}).get("status", {}).get("phase")
-        if key[0] == "agentruns" and phase in TERMINAL_PHASES and old and old["status"] != body.get("status"):
-            raise api_error(422, "Invalid", "the run has ended; a terminal status never changes")
-        if key[0] == "agentruns" and _starts_otherwise((old or {}).get("status", {}), body.get("status", {})):
-            raise api_error(422, "Invalid", "start is set once and cannot change, nor can the podName of a warm start")
+        if crd_admission.is_custom(key[0]):
+            body = crd_admission.admitted(key[0], key[2], body, old, strict=strict, is_patch=verb == "patch")
+            if old is not None and _content(old) == _content(body):
+                return copy.deepcopy(old)
+        if verb != "apply" and key in self._managers:
+            self._managers[key].written(old or {}, body)
         self.writes.append((verb, f"{key[0]}/{subresource}" if subresource else key[0], key[2]))
         return copy.deepcopy(self._store(key, body))
 
@@ -322,15 +324,12 @@ class FakeKubernetes(Client):
         return body
 
     def _tell(self, event: str, plural: str, namespace: str, body: Object, old: Object | None) -> None:
-        change = _Change(event, plural, namespace, body, old)
+        change = StoredChange(event, plural, namespace, body, old)
+        if len(self._changes) == _REMEMBERED:
+            self._forgotten = self._changes[0].version
         self._changes.append(change)
         for watch in self._watches:
-            watch.tell(change)
-
-
-def _starts_otherwise(old: Object, new: Object) -> bool:
-    fixed = ("start", "podName") if old.get("start") == "warm" else ("start",)
-    return "start" in old and any(name in old and old[name] != new.get(name) for name in fixed)
+            watch.show(change)
 
 
 def _identity(kind: ResourceType, namespace: str, body: Object) -> Object:
@@ -351,46 +350,11 @@ def _same_version(body: Object, version: str | None) -> None:
         raise api_error(409, "Conflict", "the object has been modified")
 
 
+def _refuse_fields(kind: ResourceType, selectors: Mapping[str, str]) -> None:
+    known = crd_admission.selectable_fields(kind.plural) or _SELECTABLE.get(kind.plural, set()) | {"metadata.name"}
+    if unknown := fields(selectors) - known:
+        raise api_error(400, "BadRequest", f"field label not supported: {min(unknown)}")
+
+
 def _content(body: Object) -> Object:
     return {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != "resourceVersion"}}
-
-
-def _merged(old: Object, patch: Object) -> Object:
-    """JSON merge patch; lists are replaced as a whole."""
-    merged = copy.deepcopy(old)
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict):
-            before = merged.get(key)
-            merged[key] = _merged(before if isinstance(before, dict) else {}, value)
-        else:
-            merged[key] = copy.deepcopy(value)
-    return merged
-
-
-def _selected(body: Object, selectors: Mapping[str, str]) -> bool:
-    labels = body["metadata"].get("labels", {})
-    return all(_matches(labels.get, term) for term in _terms(selectors, "labelSelector")) and all(
-        _matches(lambda path: _field(body, path), term) for term in _terms(selectors, "fieldSelector")
-    )
-
-
-def _terms(selectors: Mapping[str, str], name: str) -> list[str]:
-    return [term for term in selectors.get(name, "").split(",") if term]
-
-
-def _matches(read: Callable[[str], str | None], term: str) -> bool:
-    if "!=" in term:
-        path, unwanted = term.split("!=", 1)
-        return read(path) != unwanted
-    path, equals, wanted = term.replace("==", "=").partition("=")
-    return read(path) == wanted if equals else read(path) is not None
-
-
-def _field(body: Object, path: str) -> str:
-    """A field as a selector sees it: absent is the empty string."""
-    found: Any = body
-    for part in path.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return "" if found is None else str(found)

@@ -56,7 +56,7 @@ class TestChangingInstances:
         assert console.instance()["spec"] == response.json()["spec"]
         assert console.instance()["spec"]["agents"] == before["agents"]
         await console.request("PATCH", DEMO, json={"maxQueuedRuns": None, "skills": []})
-        assert "maxQueuedRuns" not in console.instance()["spec"]
+        assert console.instance()["spec"]["maxQueuedRuns"] == 200  # the CRD's default
         assert console.instance()["spec"]["skills"] == []
 
     async def test_put_creates_and_then_replaces(self, console: Console) -> None:
@@ -126,7 +126,8 @@ class TestOptimisticConcurrency:
         console.kubernetes.meanwhile("replace", INSTANCES, lambda: console.kubernetes.put(reported))
         replaced = await console.request("PUT", DEMO, json={"spec": SPEC})
         assert replaced.status_code == 200
-        assert console.instance()["spec"] == SPEC
+        agents = {"default": {**SPEC["agents"]["default"], "runTimeout": "10m"}}
+        assert console.instance()["spec"] == {"agents": agents, "maxConcurrentRuns": 20, "maxQueuedRuns": 200}
         assert console.instance()["status"] == {"phase": "Running"}
 
     async def test_preconditions_on_existence_are_checked(self, console: Console) -> None:

@@ -45,7 +45,7 @@ class TestRuns:
         console.kubernetes.put(made)
         listed = (await console.request("GET", "/api/v1/runs?phase=Succeeded")).json()["items"][0]
         assert listed["metadata"]["annotations"] == {"kept": "yes"}
-        assert listed["spec"] == {"agentRef": "demo", "mode": "task"}
+        assert listed["spec"] == {"agentRef": "demo", "mode": "task", "cancel": False}
         assert listed["status"] == {"phase": "Succeeded"}
         one = (await console.request("GET", "/api/v1/runs/w1")).json()
         assert one["spec"]["request"] == {"messages": []}
