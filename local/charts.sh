@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What runs in the cluster: the two charts and the local model.
+# Installation of the two charts and of the local model.
 
 SYSTEM_NAMESPACE=sympozium-system
 
@@ -12,8 +12,8 @@ charts_install() {
     --set images.pullPolicy=IfNotPresent
 }
 
-# release NAME [HELM ARGUMENTS]: the chart charts/NAME. Objects that were applied by hand before are taken over. Helm ends with
-# this script: left alone, it would hold the release.
+# release NAME [HELM ARGUMENTS]: install or upgrade the chart charts/NAME. Helm takes over objects that were applied by hand. Helm
+# ends with this script, because otherwise it would keep the release locked.
 release() {
   local name=$1
   shift
@@ -22,8 +22,8 @@ release() {
     --take-ownership --force-conflicts --wait --timeout 3m --history-max 3 "$@" >"$WORK/helm-$name.log" 2>&1 || fail "helm, release $name: $(tail -5 "$WORK/helm-$name.log"; release_pods)"
 }
 
-# release_unlock NAME: a helm that was killed leaves its revision "pending", and every later one is refused. That revision is
-# only a record: without it helm takes over the objects it made, so nothing needs to be uninstalled (CRDs least of all).
+# release_unlock NAME: remove the "pending" revision of a Helm that was killed, because it makes Helm refuse every later upgrade.
+# The revision is only a record: without it Helm takes over the objects that it made, so nothing needs to be uninstalled.
 release_unlock() {
   kubectl --namespace "$SYSTEM_NAMESPACE" delete secret --ignore-not-found --output name \
     --selector "owner=helm,name=$1,status in (pending-install,pending-upgrade,pending-rollback)" |

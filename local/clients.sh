@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The clients that tests drive beside the Python SDKs: OpenAI's for Node, LangChain's, and MCP's inspector and conformance suite. Installed outside of the repository, once,
-# before the tests begin: where the tests run there may be no way to a registry.
+# Install the clients that tests drive beside the Python SDKs: OpenAI's for Node, LangChain's, and MCP's inspector and conformance
+# suite. They are installed once, outside of the repository and before the tests, because tests may run without a network.
 set -euo pipefail
 OPENAI_NODE=7.57.0
 LANGCHAIN_OPENAI=1.7.3
 MCP_CONFORMANCE=0.2.0-alpha.12
 MCP_INSPECTOR=2.12.0
-NODE_FOR_MCP=24.19.0 # those two need a newer one than distributions have
+NODE_FOR_MCP=24.19.0 # the inspector and the suite need a newer Node than distributions have
 CLIENTS=${SYMPOZIUM_CACHE:-$HOME/.cache/sympozium}/clients
 
-# installed FOLDER VERSION: whether it is there already, whole.
+# installed FOLDER VERSION: return true if that version is completely installed.
 installed() { [ "$(cat "$CLIENTS/$1/.version" 2>/dev/null)" = "$2" ]; }
 
 fresh() { rm -rf "${CLIENTS:?}/$1" && mkdir -p "$CLIENTS/$1"; }

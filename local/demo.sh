@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to a streamed answer: everything up.sh makes, an instance, one chat completion. All of it stays running.
+# From nothing to a streamed answer: everything of up.sh, an instance, one chat completion. All of it stays running.
 set -euo pipefail
 # Sourced, so that what follows works in its environment and under its lock.
 # shellcheck source-path=SCRIPTDIR source=up.sh
@@ -14,16 +14,16 @@ instance_get() { kubectl --namespace default get sympoziuminstances.sympozium.ai
 instance_conditions() { instance_get '{range .status.conditions[*]}        {.type}={.status} {.reason}: {.message}{"\n"}{end}' >&2; }
 
 instance_wait() {
-  local began=$EPOCHSECONDS told=$EPOCHSECONDS phase
+  local began=$EPOCHSECONDS reported=$EPOCHSECONDS phase
   until phase=$(instance_get '{.status.phase}') && [ "$phase" = Serving ]; do
-    if ((EPOCHSECONDS - told >= 10)); then
-      told=$EPOCHSECONDS
-      say "  its phase is ${phase:-empty} ($((told - began)) of at most $SERVING_BOUND s); its conditions:"
+    if ((EPOCHSECONDS - reported >= PROGRESS_INTERVAL)); then
+      reported=$EPOCHSECONDS
+      say "  the instance's phase is ${phase:-empty} ($((reported - began)) of at most $SERVING_BOUND s); its conditions:"
       instance_conditions
     fi
     if ((EPOCHSECONDS - began >= SERVING_BOUND)); then
       kubectl --namespace default get pods >&2
-      fail "the instance does not serve (its conditions and the pods are above)"
+      fail "the instance does not serve (its conditions and pods are listed above)"
     fi
     sleep 0.5
   done
@@ -41,24 +41,25 @@ chat() {
 
 say "creating the instance demo (local/demo-instance.yaml)"
 kubectl apply --filename "$LOCAL/demo-instance.yaml" >/dev/null
-instance_wait
-environment_write                            # now with its API key
+timed "instance demo" instance_wait
+environment_write                            # now with the instance's API key
 wait_until 60 "the API" curl --silent --fail "$SYMPOZIUM_URL/health" || fail "nothing answers at $SYMPOZIUM_URL/health"
 wait_until 20 "an idle pod" a_pod_is_idle || true    # without one the answer begins later
-say "asking it: $QUESTION"
+say "asking the instance: $QUESTION"
 echo
-chat || fail "the chat completion failed"
+timed "streamed answer" chat || fail "the chat completion failed"
 cat <<E
 
-It stays running. Its address and its key (also in .local/env):
+The instance stays running. Its address and key (also in .local/env):
   $SYMPOZIUM_URL
   $SYMPOZIUM_API_KEY
 
-Ask it yourself:
+Ask it a question:
   curl -N $SYMPOZIUM_URL/v1/chat/completions -H 'Authorization: Bearer $SYMPOZIUM_API_KEY' -H 'Content-Type: application/json' \\
     -d '$(chat_body)'
 
-See what happened:   . .local/env && kubectl get runs
+List its runs:       . .local/env && kubectl get runs
 Remove everything:   make down
 E
+steps_print
 say "done"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Removes the cluster and all traces of it: processes, mounts, network namespace, cgroups, ports, state.
-#   down.sh            keeps what took minutes to build (Kubernetes, base images, the cache of image layers)
-#   down.sh --caches   removes that as well
+# Remove the cluster and all its traces: processes, mounts, network namespace, cgroups, ports, state.
+#   down.sh            keep what took minutes to build (Kubernetes, base images, the cache of image layers)
+#   down.sh --caches   remove that as well
 set -euo pipefail
 LOCAL=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC2034  # read by the engine

@@ -9,22 +9,31 @@ engine_settings() {
   ENGINE_KUBECONFIG=$KUBECONFIG ENGINE_PATH=$TOOLS_PATH ENGINE_AUDIT_LOG=$AUDIT_LOG ENGINE_EXEC=$EXEC ENGINE_LOCK=$LOCK
 }
 
+# engine_up MEANWHILE: images are built while Kubernetes compiles, because one waits for the network and the other for processors.
 engine_up() {
   [ "$(id -u)" = 0 ] || fail "without Docker the cluster needs root (it makes namespaces and mounts)"
+  cluster status && return
+  OWN_MEANWHILE=$1
+  side_by_side own_programs own_images
   cluster up
+}
+
+own_programs() { cluster build-programs; }
+
+own_images() {
+  cluster build-base
+  "$OWN_MEANWHILE"
 }
 
 engine_down() { cluster down; }
 engine_has_image() { cluster has-image "docker.io/$1"; }
+engine_has_built_image() { cluster has-built-image "docker.io/$1"; }
+engine_build_image() { cluster build-image "docker.io/$1" "$2" --file "$3"; }
+engine_load_image() { cluster load-image "docker.io/$1"; }
 engine_prune_images() { cluster prune-images "$1" "$2"; }
-
-engine_build_image() {
-  cluster build-image "docker.io/$1" "$2" --file "$3" && cluster load-image "docker.io/$1"
-}
-
 engine_forward() { cluster forward "$2" "${SYMPOZIUM_PORT:-8080}" "$2.$1.svc.cluster.local:$3"; }
 
-# engine_remove_caches: what took minutes to make and is shared by all clusters of this kind.
+# engine_remove_caches: what took minutes to build, which all clusters of this kind share.
 engine_remove_caches() {
   local CACHE
   eval "$(cluster settings | grep ^CACHE=)"

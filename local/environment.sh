@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# .local/env: what a shell needs to use the cluster (`. .local/env && kubectl get runs`).
+# .local/env: the settings of a shell that uses the cluster (`. .local/env && kubectl get runs`).
 
-# environment_use: for this script itself.
+# environment_use: set the same for this script.
 environment_use() {
   engine_settings
   export KUBECONFIG=$ENGINE_KUBECONFIG PATH=$ENGINE_PATH:$PATH
 }
 
-# environment_write: the API key is empty until the demo instance has one.
+# environment_write: write the file. The API key is empty until the demo instance has one.
 environment_write() {
   SYMPOZIUM_URL=http://$(engine_forward default demo-web-endpoint-server 8080)
   SYMPOZIUM_API_KEY=$(kubectl --namespace default get secret demo-web-endpoint-web-api-key --ignore-not-found \
@@ -21,9 +21,9 @@ case :\$PATH: in *:$ENGINE_PATH:*) ;; *) export PATH=$ENGINE_PATH:\$PATH ;; esac
 # The demo instance's API.
 export SYMPOZIUM_URL=$SYMPOZIUM_URL
 export SYMPOZIUM_API_KEY=$SYMPOZIUM_API_KEY
-# Runs a command where pod and Service addresses are reachable.
+# Run a command where pod and Service addresses are reachable.
 export SYMPOZIUM_EXEC='$ENGINE_EXEC'
-# Of sympozium/webproxy.
+# The tag of the image sympozium/webproxy.
 export SYMPOZIUM_IMAGE_TAG=$WEBPROXY_TAG
 # Every write to the Kubernetes API; empty where the engine keeps none.
 export SYMPOZIUM_AUDIT_LOG=$ENGINE_AUDIT_LOG

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Our images: each is tagged with the hash of what it is made of. So a change rolls its Deployment, and what did not change
-# is neither built nor loaded again.
+# Our images. Each is tagged with the hash of what it is made of, so a change rolls its Deployment, and an unchanged image is
+# neither built nor loaded again.
 
-# image_inputs FOLDER: the paths in it that a build may see. Our .dockerignore files exclude all and name exceptions.
+# image_inputs FOLDER: the paths in the folder that a build may see. Our .dockerignore files exclude all and name exceptions.
 image_inputs() {
   if [ -f "$1/.dockerignore" ]; then sed -n 's/^!//p' "$1/.dockerignore"; else echo .; fi
 }
@@ -15,26 +15,42 @@ image_tag() (
     xargs -0 sha256sum | sed "s#$REPOSITORY/##" | sha256sum | sed 's/^\(.\{12\}\).*/dev-\1/'
 )
 
-# image_make NAME FOLDER DOCKERFILE: prints the tag of the image, which the cluster then has.
-image_make() {
-  local tag log=$WORK/build-${1#*/}.log began=$EPOCHSECONDS
+# image_build NAME FOLDER DOCKERFILE: build the image unless it is built, and print its tag.
+image_build() {
+  local tag log=$WORK/build-${1#*/}.log
   tag=$(image_tag "$2" "$3")
-  if ! engine_has_image "$1:$tag"; then
+  if ! engine_has_built_image "$1:$tag"; then
     say "building $1:$tag"
-    engine_build_image "$1:$tag" "$REPOSITORY/$2" "$REPOSITORY/$3" >"$log" 2>&1 || fail "building $1: $log ends with
+    timed "image $1" engine_build_image "$1:$tag" "$REPOSITORY/$2" "$REPOSITORY/$3" >"$log" 2>&1 || fail "building $1: $log ends with
 $(tail -15 "$log")"
-    say "  built and loaded in $((EPOCHSECONDS - began)) s"
   fi
   echo "$tag"
 }
 
-images_make() {
-  OPERATOR_TAG=$(image_make sympozium/operator . Dockerfile.operator)
-  WEBPROXY_TAG=$(image_make sympozium/webproxy . Dockerfile.webproxy)
-  MODEL_TAG=$(image_make sympozium/local-model local/model local/model/Dockerfile)
+# image_make NAME FOLDER DOCKERFILE: put the image into the cluster unless the cluster has it, and print its tag.
+image_make() {
+  local tag log=$WORK/load-${1#*/}.log
+  tag=$(image_tag "$2" "$3")
+  if ! engine_has_image "$1:$tag"; then
+    image_build "$@" >/dev/null
+    say "loading $1:$tag into the cluster"
+    timed "image $1 into the cluster" engine_load_image "$1:$tag" >"$log" 2>&1 || fail "loading $1: $log ends with
+$(tail -15 "$log")"
+  fi
+  echo "$tag"
 }
 
-# images_prune: once nothing is rolled out any more that uses older builds.
+images_build() { images_each image_build; }
+images_make() { images_each image_make; }
+
+# images_each FUNCTION: call it for each image, and set the tags.
+images_each() {
+  OPERATOR_TAG=$("$1" sympozium/operator . Dockerfile.operator)
+  WEBPROXY_TAG=$("$1" sympozium/webproxy . Dockerfile.webproxy)
+  MODEL_TAG=$("$1" sympozium/local-model local/model local/model/Dockerfile)
+}
+
+# images_prune: remove older builds, once no Deployment uses them any more.
 images_prune() {
   engine_prune_images sympozium/operator "$OPERATOR_TAG"
   engine_prune_images sympozium/webproxy "$WEBPROXY_TAG"

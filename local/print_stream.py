@@ -1,4 +1,4 @@
-"""Prints the text of a streamed chat completion as it arrives on standard input; fails if it was an error or broke off."""
+"""Print the text of a streamed chat completion as it arrives on standard input; fail if it is an error or ends too early."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import time
 
 
 def main() -> int:
-    """Exit status 0 only after the stream's own end, `[DONE]`."""
+    """Return exit status 0 only after the stream's own end, `[DONE]`."""
     began = time.monotonic()
     pieces, first = 0, 0.0
     unexpected: list[str] = []

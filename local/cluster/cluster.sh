@@ -2,16 +2,19 @@
 # A single-node Kubernetes on a machine without Docker (root on Debian; Go to build it).
 #
 #   cluster.sh up                      build what is missing, start or repair, wait until pods can run
-#   cluster.sh down                    end it and remove all traces but what was built
-#   cluster.sh status                  true if it is up and answers
+#   cluster.sh build-programs          of that, only what takes processor time: Kubernetes and CoreDNS
+#   cluster.sh build-base              of that, only what waits for the network: Debian packages, Helm, base images
+#   cluster.sh down                    stop the cluster and remove all traces except what was built
+#   cluster.sh status                  true if the cluster is up and answers
 #   cluster.sh kubectl ARGUMENTS
 #   cluster.sh exec COMMAND            run it where pod and Service addresses are reachable
 #   cluster.sh image TAG FOLDER [BUILDAH ARGUMENTS]   build the folder's Dockerfile and load the image into the node
 #   cluster.sh build-image TAG FOLDER [BUILDAH ARGUMENTS]
+#   cluster.sh has-built-image TAG     true if the image store has it
 #   cluster.sh load-image TAG          from the image store into the node
 #   cluster.sh has-image TAG           true if the node has it
 #   cluster.sh prune-images NAME KEEP  remove the images docker.io/NAME:* but the tag KEEP, from node and store
-#   cluster.sh program NAME MODULE@VERSION [HOW LONG]   build a Go program, once, beside Kubernetes' own; prints its path
+#   cluster.sh program NAME MODULE@VERSION   build a Go program, once, beside Kubernetes' own; prints its path
 #   cluster.sh settings                shell assignments: where the kubeconfig, the programs and the audit log are
 #   cluster.sh forward NAME PORT ADDRESS   show ADDRESS (in the cluster) at 127.0.0.1:PORT or the next free one; prints where
 set -euo pipefail
@@ -24,12 +27,13 @@ done
 up() {
   hold_lock "$LOCK"
   if status; then return; fi
-  build_all
-  start
+  side_by_side build_programs build_base
+  build_rest
+  timed "start of Kubernetes" start
   say "Kubernetes $KUBERNETES_VERSION is up: KUBECONFIG=$STATE/kubeconfig"
 }
 
-# start: each step does nothing where it was done before, so this is the repair as well.
+# start: each step does nothing where it is done already, so this is also the repair.
 start() {
   say "starting Kubernetes"
   machine_up
@@ -44,15 +48,15 @@ start() {
   node_wait
 }
 
-# start_afresh: the API server does not come up on the data it has, which a crash of the whole host may have torn.
+# start_afresh: start with an empty cluster, because a crash of the whole host may have damaged etcd's data.
 start_afresh() {
-  say "the API server does not come up on the data of the time before; starting with an empty cluster"
+  say "the API server does not start on the data that it has; starting with an empty cluster"
   machine_destroy
   rm -rf "$STATE"
   machine_up
   control_plane_start
   runtime_start
-  apiserver_wait || fail "the API server does not come up: $STATE/log"
+  apiserver_wait || fail "the API server does not start: $STATE/log"
 }
 
 status() {
@@ -94,7 +98,10 @@ command=${1:?up | down | status | kubectl | exec | forward | image ...}
 shift
 case $command in
   up | down | status | image | forward | program) "$command" "$@" ;;
+  build-programs) hold_lock "$LOCK"; build_programs ;;
+  build-base) hold_lock "$LOCK"; build_base ;;
   build-image) image_build "$@" ;;
+  has-built-image) image_exists "$@" ;;
   load-image) image_load "$@" ;;
   has-image) node_has_image "$@" ;;
   prune-images) images_prune "$@" ;;

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# etcd, the API server and its two companions: their certificates, their settings, their start.
+# Certificates, settings and start of etcd, the API server, the controller manager and the scheduler.
 
 CONFIG=$STATE/etc                            # certificates, kubeconfigs and component settings
 PKI=$CONFIG/pki
 
-# kubectl inside the machine, with all rights: works before anything is forwarded to the host.
+# kc ARGUMENTS: kubectl inside the machine, with all rights. It works before anything is forwarded to the host.
 kc() { in_machine "$BIN/kubectl" --kubeconfig "$CONFIG/super-admin.conf" "$@"; }
 
-# config_write NAME: a component's settings, from standard input. An unchanged file is left alone: kube-proxy ends when its own is
-# written, even with the same content.
+# config_write NAME: write a component's settings from standard input. An unchanged file is not written, because kube-proxy ends
+# when its file is written, even with the same content.
 config_write() {
   cat >"$CONFIG/$1.new"
   if cmp --silent "$CONFIG/$1.new" "$CONFIG/$1"; then rm "$CONFIG/$1.new"; else mv "$CONFIG/$1.new" "$CONFIG/$1"; fi
@@ -20,7 +20,7 @@ control_plane_start() {
   apiserver_start
 }
 
-# kubeadm's admin.conf belongs to a group that has no rights before kubeadm's own bootstrap binds it.
+# admin_rights: bind the group of kubeadm's admin.conf, which has no rights before kubeadm's own bootstrap binds it.
 admin_rights() {
   kc get clusterrolebinding kubeadm:cluster-admins >/dev/null 2>&1 ||
     kc create clusterrolebinding kubeadm:cluster-admins --clusterrole=cluster-admin --group=kubeadm:cluster-admins >/dev/null
@@ -45,7 +45,7 @@ Y
 }
 
 certificates() {
-  [ -f "$CONFIG/complete" ] && return        # kubeadm keeps what it finds, so an interrupted run is simply continued
+  [ -f "$CONFIG/complete" ] && return        # kubeadm keeps what it finds, so it continues an interrupted run
   say "certificates"
   kubeadm_config | config_write kubeadm.yaml
   in_machine "$BIN/kubeadm" init phase certs all --config "$CONFIG/kubeadm.yaml" >"$STATE/log/kubeadm.log" 2>&1
@@ -53,7 +53,8 @@ certificates() {
   touch "$CONFIG/complete"
 }
 
-# etcd does not wait for the disk: only a crash of the whole host can lose its last writes, and then `up` starts afresh.
+# etcd_start: etcd does not wait for the disk. Only a crash of the whole host can lose its last writes; then `up` starts with an
+# empty cluster.
 etcd_start() {
   daemon_start etcd "$BIN/etcd" \
     --data-dir=/var/lib/etcd \
@@ -63,8 +64,9 @@ etcd_start() {
     --unsafe-no-fsync --log-level=warn
 }
 
-# The audit log holds every write with user, resource and verb; the benchmark counts API writes per run in it. Of reads it holds those of
-# our own service accounts, and those of our own kinds and of ConfigMaps: a test compares them with the rights that were granted.
+# audit_policy: the audit log holds every write with user, resource and verb, because the benchmark counts API writes per run. Of
+# reads, the log holds those of our service accounts, and those of our kinds and of ConfigMaps, because a test compares them with
+# the granted rights.
 audit_policy() {
   cat <<'Y'
 apiVersion: audit.k8s.io/v1
@@ -98,7 +100,7 @@ apiserver_start() {
     --audit-log-maxsize=200 --audit-log-maxbackup=2
 }
 
-# apiserver_wait: false at once when etcd has given up on its data, for then it never comes.
+# apiserver_wait: return false at once when etcd has given up on its data, because then the API server never answers.
 apiserver_wait() {
   wait_until 60 "the API server" apiserver_settled
   apiserver_answers

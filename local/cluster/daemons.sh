@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Starting the node's daemons and asking whether they live. Their pid files lie in the machine's own /run and hold its own
-# process numbers, so they cannot outlive it nor point at a process of the host.
+# Start and liveness of the node's daemons. Their pid files are in the machine's own /run and hold its own process numbers, so
+# they neither outlive the machine nor point at a process of the host.
 
-# daemon_start NAME COMMAND...: unless it already runs. The log of the time before is kept once.
+# daemon_start NAME COMMAND...: start the daemon unless it already runs. One earlier log is kept.
 daemon_start() {
   local name=$1
   shift
@@ -14,7 +14,7 @@ daemon_start() {
     DAEMON=$name setsid "$@" >"/var/log/$name.log" 2>&1 </dev/null & echo $! >"/run/daemons/$name"' start "$name" "$@"
 }
 
-# daemon_alive NAME: the pid must belong to a process that daemon_start marked, since numbers are used again.
+# daemon_alive NAME: the pid must belong to a process that daemon_start marked, because process numbers are used again.
 daemon_alive() {
   # shellcheck disable=SC2016
   in_machine sh -c '

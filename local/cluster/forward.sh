@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Addresses of the cluster on the host: 127.0.0.1 ports that lead into the node's network namespace.
+# Addresses of the cluster on the host: ports of 127.0.0.1 that lead into the node's network namespace.
 
-# forward NAME PORT ADDRESS: prints the 127.0.0.1 address. The port it got the last time comes first, so that URLs stay valid.
+# forward NAME PORT ADDRESS: print the 127.0.0.1 address. The port of the last time comes first, so that URLs stay valid.
 forward() {
   local name=forward-$1 port=$2 target=$3 record=$STATE/forward-$1
   if ! daemon_alive "$name"; then
@@ -13,7 +13,7 @@ forward() {
   cat "$record"
 }
 
-# kubeconfig_write: for the host, where the API server is a forwarded port.
+# kubeconfig_write: write a kubeconfig for the host, where the API server is a forwarded port.
 kubeconfig_write() {
   local address
   address=$(forward api 6443 127.0.0.1:6443)

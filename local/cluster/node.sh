@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What makes the machine a Kubernetes node: containerd, the pod network, kubelet, kube-proxy and cluster DNS.
+# The parts of a Kubernetes node: containerd, the pod network, kubelet, kube-proxy and cluster DNS.
 
 runtime_start() {
   mkdir -p "$CONFIG/cni"
@@ -8,11 +8,11 @@ runtime_start() {
   daemon_start containerd containerd --config "$CONFIG/containerd.toml"
 }
 
-# node_finish: what needs an API server that answers and the controllers at work.
+# node_finish: start what needs an API server that answers and running controllers.
 node_finish() {
   wait_until 30 "containerd" node_ctr version || fail "containerd does not answer: $STATE/log/containerd.log"
   node_load_once "$PAUSE_IMAGE"
-  echo "nameserver $NODE_IP" | config_write resolv.conf   # answers nothing: pods reach no network beyond the cluster
+  echo "nameserver $NODE_IP" | config_write resolv.conf   # no DNS server is there, because pods reach no network beyond the cluster
   kubelet_config | config_write kubelet.yaml
   daemon_start kubelet "$BIN/kubelet" --config="$CONFIG/kubelet.yaml" --kubeconfig="$CONFIG/kubelet.conf" \
     --node-ip="$NODE_IP" --hostname-override="$NODE_NAME"
@@ -64,7 +64,7 @@ authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {c
 authorization: {mode: Webhook}
 maxPods: 250
 serializeImagePulls: false
-# Images are loaded by hand and could not be pulled again: the kubelet must not collect them.
+# Images are loaded by hand and cannot be pulled again, so the kubelet must not collect them.
 imageMinimumGCAge: 24h
 imageGCHighThresholdPercent: 99
 imageGCLowThresholdPercent: 98
@@ -86,11 +86,11 @@ Y
 cluster_dns() {
   kc -n kube-system get deployment coredns >/dev/null 2>&1 && return
   in_machine "$BIN/kubeadm" init phase addon coredns --config "$CONFIG/kubeadm.yaml" --kubeconfig "$CONFIG/super-admin.conf" >>"$STATE/log/kubeadm.log" 2>&1
-  kc -n kube-system scale deployment coredns --replicas=1 >/dev/null   # one node needs no second
+  kc -n kube-system scale deployment coredns --replicas=1 >/dev/null   # one node needs only one
 }
 
-# pods_are_true: no container is said to run that does not. After a crash the API server goes on showing what was last reported,
-# and whoever waits for "ready" would be content with that.
+# pods_are_true: return true if every container that the API server reports as running does run. After a crash the API server
+# still shows what was last reported, and a wait for "ready" would end too early.
 pods_are_true() {
   local running
   running=$(node_ctr tasks list | awk '$3 == "RUNNING" {print $1}')

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A Gateway API implementation in the cluster of local/up.sh: Envoy Gateway, and the GatewayClass envoy. No Gateway: those are made
-# by the operator. Runs again at any time; where all is installed it takes a second.
+# Install a Gateway API implementation in the cluster of local/up.sh: Envoy Gateway and the GatewayClass envoy. It makes no
+# Gateway, because the operator does. It may run again at any time; where all is installed, it takes a second.
 set -euo pipefail
 LOCAL=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 WORK=$(dirname "$LOCAL")/.local
@@ -10,7 +10,7 @@ for part in progress lock engine charts environment gateway/build; do
 done
 
 GATEWAY_NAMESPACE=envoy-gateway-system
-STAMP=sympozium.ai/installed                 # annotation of that namespace: what was installed last
+STAMP=sympozium.ai/installed                 # annotation of that namespace: a hash of what was installed last
 
 gateway_install() {
   local stamp
@@ -28,7 +28,7 @@ gateway_install() {
   engine_prune_images sympozium/local-gateway "$GATEWAY_TAG"
 }
 
-# gateway_is_installed STAMP: everything that a test or a person might have removed is asked for.
+# gateway_is_installed STAMP: return false also if a test or a person has removed a part.
 gateway_is_installed() {
   [ "$(kubectl get namespace "$GATEWAY_NAMESPACE" --output "go-template={{index .metadata.annotations \"$STAMP\"}}" 2>/dev/null)" = "$1" ] &&
     kubectl get crd gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io envoyproxies.gateway.envoyproxy.io >/dev/null 2>&1 &&
@@ -36,7 +36,7 @@ gateway_is_installed() {
     kubectl --namespace "$GATEWAY_NAMESPACE" rollout status deployment/envoy-gateway --timeout=60s >/dev/null 2>&1
 }
 
-# gateway_crds: on the server, for one of them is too big for the annotation that kubectl would make of it.
+# gateway_crds: apply on the server, because one CRD is too big for the annotation that kubectl would write.
 gateway_crds() {
   kubectl apply --server-side --force-conflicts --filename "$GATEWAY_PARTS/crds/gateway-api" --filename "$GATEWAY_PARTS/crds/envoy-gateway" >"$WORK/gateway-crds.log" 2>&1 ||
     fail "the CRDs: $(tail -5 "$WORK/gateway-crds.log")"

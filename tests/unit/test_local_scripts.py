@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ def bash(script: str, *, standard_input: str = "", **environment: str) -> subpro
         timeout=20,
         check=False,
     )
+
+
+def ends(pid: Path) -> bool:
+    """Wait at most 5 s until the process ends whose number is in the file. What only waits to be reaped has no command line."""
+    command_line = Path(f"/proc/{pid.read_text().strip()}/cmdline")
+    for _ in range(50):
+        if not command_line.exists() or not command_line.read_bytes():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def program(folder: Path, name: str, body: str) -> None:
@@ -94,6 +105,79 @@ class TestTheEngine:
     def test_is_our_own_where_only_the_docker_client_is_installed(self, tmp_path: Path) -> None:
         program(tmp_path / "bin", "docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
         assert self.choice(tmp_path) == "own"
+
+    def version(self, tmp_path: Path, printed: str) -> subprocess.CompletedProcess[str]:
+        program(tmp_path / "bin", "kind", f"echo '{printed}'")
+        return bash(
+            f". {LOCAL}/progress.sh; . {LOCAL}/engine-kind.sh; kind_version_check",
+            LOCAL=str(LOCAL),
+            WORK=str(tmp_path),
+            PATH=f"{tmp_path}/bin:{os.environ['PATH']}",
+        )
+
+    @pytest.mark.parametrize("printed", ["kind v0.30.0 go1.24.6 linux/amd64", "kind v1.2.0 go1.30.0 linux/arm64"])
+    def test_takes_a_kind_that_knows_its_node_image(self, tmp_path: Path, printed: str) -> None:
+        assert self.version(tmp_path, printed).returncode == 0
+
+    @pytest.mark.parametrize(
+        "printed", ["kind v0.29.0 go1.24.2 linux/amd64", "kind v0.9.0 go1.15 linux/amd64", "no version"]
+    )
+    def test_refuses_another_kind_and_names_the_version_it_needs(self, tmp_path: Path, printed: str) -> None:
+        checked = self.version(tmp_path, printed)
+        assert checked.returncode != 0
+        assert "kind 0.30.0 or later is needed" in checked.stderr
+
+
+class TestStepsSideBySide:
+    def run(self, script: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+        return bash(f". {LOCAL}/progress.sh; steps_begin {tmp_path}/steps; {script}")
+
+    def test_run_at_the_same_time_and_their_durations_are_printed(self, tmp_path: Path) -> None:
+        shown = self.run(
+            f"""first() {{ timed "the first" wait_until 10 "the second" test -f {tmp_path}/second; }}
+            second() {{ touch {tmp_path}/second; }}
+            side_by_side first second; steps_print""",
+            tmp_path,
+        )
+        assert shown.returncode == 0
+        assert "s  the first" in shown.stderr
+        assert "s  in all" in shown.stderr
+
+    def test_end_together_when_one_fails_and_leave_no_process(self, tmp_path: Path) -> None:
+        shown = self.run(
+            f"""slow() {{ bash -c 'sleep 1000 & echo $! >{tmp_path}/pid; wait'; }}
+            broken() {{ wait_until 10 "the pid" test -s {tmp_path}/pid; fail "broken: the tail of its log"; }}
+            side_by_side slow broken; echo went on""",
+            tmp_path,
+        )
+        assert shown.returncode == 1
+        assert "FAILED: broken: the tail of its log" in shown.stderr
+        assert "went on" not in shown.stdout
+        assert ends(tmp_path / "pid")
+
+    def test_end_with_the_script_that_is_ended(self, tmp_path: Path) -> None:
+        shown = self.run(
+            f"""slow() {{ bash -c 'sleep 1000 & echo $! >{tmp_path}/pid; wait'; }}
+            ended() {{ wait_until 10 "the pid" test -s {tmp_path}/pid; kill -TERM $$; sleep 1000; }}
+            side_by_side slow ended""",
+            tmp_path,
+        )
+        assert shown.returncode != 0
+        assert ends(tmp_path / "pid")
+
+    def test_a_step_that_failed_has_no_duration(self, tmp_path: Path) -> None:
+        self.run("""timed "good" true; timed "bad" false || true""", tmp_path)
+        assert [line.split(maxsplit=2)[2] for line in (tmp_path / "steps").read_text().splitlines()] == ["good"]
+
+    def test_a_build_tells_how_many_packages_it_has_built(self, tmp_path: Path) -> None:
+        shown = self.run(
+            """PROGRESS_INTERVAL=0
+            printf '%s\\n' 'go: downloading k8s.io/api v0.34.4' k8s.io/api/core/v1 '# note' k8s.io/api/apps/v1 |
+              packages_progress Kubernetes 2912""",
+            tmp_path,
+        )
+        assert "building Kubernetes: 2 of at most 2912 packages, minute 1" in shown.stderr
+        assert "go: downloading k8s.io/api v0.34.4" in shown.stdout
 
 
 class TestTheRecordOfTheNode:

@@ -1,10 +1,10 @@
-// forward gives an address inside the node's network namespace a port on the host:
+// forward opens a port on the host for an address inside the node's network namespace:
 //
 //	forward LISTEN TARGET DNS ADDRESS-FILE 3</proc/<host>/ns/net
 //
-// It runs inside the node's namespace and borrows the host's one (descriptor 3) only for as long as it takes to listen.
-// TARGET is resolved at each connection by the cluster's DNS, so it may be a Service that comes, goes or changes its address.
-// If LISTEN's port is taken, the next free one is; the address in use is written to ADDRESS-FILE.
+// It runs inside the node's namespace and enters the host's (descriptor 3) only to listen. The cluster's DNS resolves TARGET at
+// each connection, so TARGET may be a Service that comes, goes or changes its address. If LISTEN's port is taken, it uses the
+// next free port. It writes the address in use to ADDRESS-FILE.
 package main
 
 import (
@@ -48,8 +48,8 @@ func main() {
 	}
 }
 
-// listenOnHost opens the first free port from address on, in the host's network namespace. A socket stays in the namespace it
-// was made in; the thread that went there is thrown away (a locked thread ends with its goroutine).
+// listenOnHost opens the first free port from address on, in the host's network namespace. A socket stays in the namespace in
+// which it was made. The thread that entered that namespace is not used again (a locked thread ends with its goroutine).
 func listenOnHost(address string) (net.Listener, error) {
 	type outcome struct {
 		listener net.Listener
@@ -110,7 +110,7 @@ func serve(client net.Conn, dialer *net.Dialer, target string) {
 	finished := make(chan error, 2)
 	go func() { finished <- pass(server, client) }()
 	go func() { finished <- pass(client, server) }()
-	// One side may end its half and still listen; a broken one ends both, so that neither waits for a peer that is gone.
+	// One side may end its half and still listen. A broken side ends both, so that neither waits for a peer that is gone.
 	if <-finished == nil {
 		<-finished
 	}
