@@ -26,27 +26,37 @@ wait_until() {
   done
 }
 
-# timed NAME COMMAND...: run COMMAND and record its duration under NAME, unless it fails.
+# timed NAME COMMAND...: run COMMAND and record its duration under NAME, unless it fails. The processor time is recorded too,
+# because it hardly depends on what else the machine does.
 timed() {
-  local name=$1 began=$EPOCHSECONDS status
+  local name=$1 began=$EPOCHSECONDS self=$BASHPID used status
+  used=$(processor_seconds "$self")
   shift
   "$@"
   status=$?
-  ((status)) || [ -z "$SYMPOZIUM_STEPS" ] || echo "$((began - SYMPOZIUM_STARTED)) $((EPOCHSECONDS - began)) $name" >>"$SYMPOZIUM_STEPS"
+  ((status)) || [ -z "$SYMPOZIUM_STEPS" ] ||
+    echo "$((began - SYMPOZIUM_STARTED)) $((EPOCHSECONDS - began)) $(($(processor_seconds "$self") - used)) $name" >>"$SYMPOZIUM_STEPS"
   return $status
+}
+
+# processor_seconds PID: print the processor time of a process and of its ended children.
+processor_seconds() {
+  local stat
+  read -r -a stat <"/proc/$1/stat"
+  echo $(((stat[13] + stat[14] + stat[15] + stat[16]) / 100))
 }
 
 # steps_begin FILE: record the durations of this run in FILE.
 steps_begin() { : >"$1"; SYMPOZIUM_STEPS=$1; }
 
-# steps_print: print the recorded durations. Steps side by side overlap, so the column does not add up to the total.
+# steps_print: print the recorded durations. Steps side by side overlap, so they do not add up to the total.
 steps_print() {
   [ -s "$SYMPOZIUM_STEPS" ] || return 0
   {
-    printf '\n  began    took  step\n'
-    sort -sn "$SYMPOZIUM_STEPS" | while read -r began took name; do printf '%5d s %5d s  %s\n' "$began" "$took" "$name"; done
-    printf '        %6d s  in all, on %s processors with a load of %s\n' \
-      $((EPOCHSECONDS - SYMPOZIUM_STARTED)) "$(nproc)" "$(cut -d' ' -f1-3 /proc/loadavg)"
+    printf '\n  began    took  processors  step\n'
+    sort -sn "$SYMPOZIUM_STEPS" | while read -r began took used name; do printf '%5d s %5d s     %5d s  %s\n' "$began" "$took" "$used" "$name"; done
+    printf '        %6d s              in all, on %d processors with a load of %s over the last 15 minutes\n' \
+      $((EPOCHSECONDS - SYMPOZIUM_STARTED)) "$(nproc)" "$(cut -d' ' -f3 /proc/loadavg)"
   } >&2
 }
 

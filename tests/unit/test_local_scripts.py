@@ -141,7 +141,7 @@ class TestStepsSideBySide:
         )
         assert shown.returncode == 0
         assert "s  the first" in shown.stderr
-        assert "s  in all" in shown.stderr
+        assert "in all, on" in shown.stderr
 
     def test_end_together_when_one_fails_and_leave_no_process(self, tmp_path: Path) -> None:
         shown = self.run(
@@ -167,7 +167,7 @@ class TestStepsSideBySide:
 
     def test_a_step_that_failed_has_no_duration(self, tmp_path: Path) -> None:
         self.run("""timed "good" true; timed "bad" false || true""", tmp_path)
-        assert [line.split(maxsplit=2)[2] for line in (tmp_path / "steps").read_text().splitlines()] == ["good"]
+        assert [line.split(maxsplit=3)[3] for line in (tmp_path / "steps").read_text().splitlines()] == ["good"]
 
     def test_a_build_tells_how_many_packages_it_has_built(self, tmp_path: Path) -> None:
         shown = self.run(
