@@ -11,16 +11,16 @@ KWOK := sigs.k8s.io/kwok/cmd/kwok@v0.8.0
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## from nothing to a streamed answer of a real model; leaves it running
+demo: ## from nothing to a streamed answer of a real model; all of it stays running
 	@local/demo.sh
 
-gateway: ## the demo with a gateway in front of it: Envoy Gateway, built from source the first time
+gateway: ## the demo with a gateway in front: Envoy Gateway, built from source the first time
 	@local/gateway/demo.sh
 
 down: ## remove everything that `make demo` or `make test` started
 	@local/down.sh
 
-clean-cache: ## `make down`, and remove what took minutes to build too
+clean-cache: ## `make down`, and remove also what took minutes to build
 	@local/down.sh --caches
 
 setup: $(VENV)/.ready ## install what tests and checks need, into .venv

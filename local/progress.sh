@@ -115,7 +115,7 @@ packages_progress() {
     elif ((packages)); then
       say "  building $what: $packages packages so far, minute $(((EPOCHSECONDS - began) / 60 + 1))"
     else
-      say "  downloading the source of $what: $downloads modules so far"
+      say "  reading the source of $what: $downloads modules downloaded so far"
     fi
   done
 }

