@@ -86,16 +86,18 @@ side_by_side() {
   trap - EXIT
 }
 
+# sides_end: end all jobs, because a signal may come before SIDES has the last one.
 sides_end() {
-  local side
-  for side in "${!SIDES[@]}"; do kill -TERM -- "-$side" 2>/dev/null || true; done
-  for side in "${!SIDES[@]}"; do wait "$side" 2>/dev/null || true; done
+  local jobs side
+  jobs=$(jobs -p)
+  for side in $jobs; do kill -TERM -- "-$side" 2>/dev/null || true; done
+  for side in $jobs; do wait "$side" 2>/dev/null || true; done
 }
 
 # packages_progress WHAT TOTAL: read what `go -v` prints and say how far it is. TOTAL 0: not known. Packages that Go has in its
 # cache are not built, so the count may stay below TOTAL.
 packages_progress() {
-  local what=$1 total=$2 began=$EPOCHSECONDS reported=$EPOCHSECONDS line packages=0 downloads=0 state
+  local what=$1 total=$2 began=$EPOCHSECONDS reported=$EPOCHSECONDS line minute packages=0 downloads=0 state
   while :; do
     state=0
     IFS= read -r -t 1 line || state=$?
@@ -110,12 +112,12 @@ packages_progress() {
     fi
     ((EPOCHSECONDS - reported >= PROGRESS_INTERVAL)) || continue
     reported=$EPOCHSECONDS
-    if ((total)); then
-      say "  building $what: $packages of at most $total packages, minute $(((EPOCHSECONDS - began) / 60 + 1))"
-    elif ((packages)); then
-      say "  building $what: $packages packages so far, minute $(((EPOCHSECONDS - began) / 60 + 1))"
-    else
-      say "  reading the source of $what: $downloads modules downloaded so far"
-    fi
+    minute="minute $(((EPOCHSECONDS - began) / 60 + 1))"
+    case $((packages > 0))$((total > 0)) in
+      11) say "  building $what: $packages of at most $total packages, $minute" ;;
+      10) say "  building $what: $packages packages so far, $minute" ;;
+      01) say "  building $what: $minute; Go has all of the packages so far in its cache" ;;
+      00) say "  reading the source of $what: $downloads modules downloaded so far, $minute" ;;
+    esac
   done
 }
