@@ -34,7 +34,7 @@ def without_spec(field: str) -> Object:
         ),
         (
             instance("bad", webEndpoint={"replicas": 3, "autoscaling": {"maxReplicas": 2}}),
-            "or below replicas where that is not set",
+            "if that is not set, at least replicas",
         ),
         (
             instance("bad", webEndpoint={"oauth": {"issuer": "http://login", "audiences": ["a"]}}),

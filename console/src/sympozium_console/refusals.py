@@ -40,10 +40,7 @@ def render(refusal: Refusal) -> JSONResponse:
         "message": refusal.message,
         "fields": [{"field": field, "message": fault} for field, fault in fields],
     }
-    headers = dict(refusal.headers)
-    if refusal.retry_after is not None:
-        headers["Retry-After"] = str(refusal.retry_after)
-    return JSONResponse({"error": error}, status_code=refusal.status, headers=headers)
+    return JSONResponse({"error": error}, status_code=refusal.status, headers=refusal.headers)
 
 
 def unauthorized() -> Refusal:

@@ -27,7 +27,7 @@ class SettingsParser:
         """Return a variable's text. Raises InvalidSetting if it is not set."""
         text = self._variables.get(name)
         if not text:
-            raise InvalidSetting(f"{name}: is not set")
+            raise InvalidSetting(f"{name} is not set")
         return text
 
     def read(self, name: str, default: str, parse: Callable[[str], T]) -> T:
@@ -93,10 +93,7 @@ def duration_between(least: str, most: str) -> Callable[[str], int]:
     """Return a parser of a duration within bounds, which are durations themselves."""
 
     def parse(text: str) -> int:
-        try:
-            value = duration(text)
-        except ValueError:
-            value = 0
+        value = duration(text)
         if not seconds(least) <= value <= seconds(most):
             raise ValueError(f"is not a duration from {least} to {most}")
         return value

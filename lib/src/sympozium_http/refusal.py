@@ -8,7 +8,7 @@ class Refusal(Exception):
 
     ``status`` is the HTTP status, ``code`` a stable word for programs (docs/reference/errors.md), ``message`` a sentence for
     people that says what would be right, ``param`` the field or parameter at fault, ``headers`` further headers of the
-    answer, and ``retry_after`` the seconds after which the same request may succeed; ``headers`` then has Retry-After too.
+    answer, and ``retry_after`` the seconds after which the same request may succeed: they become the header Retry-After.
     """
 
     def __init__(
@@ -27,4 +27,3 @@ class Refusal(Exception):
         self.message = message
         self.param = param
         self.headers = dict(headers or {}) | ({} if retry_after is None else {"Retry-After": str(retry_after)})
-        self.retry_after = retry_after

@@ -56,6 +56,6 @@ def test_an_invalid_text_stops_the_process_with_the_reason(
 
 @pytest.mark.parametrize("variables", [{}, {"NAME": ""}])
 def test_a_required_variable_must_be_set(variables: dict[str, str]) -> None:
-    with pytest.raises(InvalidSetting, match=r"^NAME: is not set$"):
+    with pytest.raises(InvalidSetting, match=r"^NAME is not set$"):
         SettingsParser(variables).required("NAME")
     assert SettingsParser({"NAME": "here"}).required("NAME") == "here"

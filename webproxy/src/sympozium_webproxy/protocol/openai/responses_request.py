@@ -178,7 +178,7 @@ def _refuse_unserved(fields: ResponseRequest) -> None:
         if name not in ("message.output_text.logprobs", "message.input_image.image_url"):
             raise unsupported(f"include[{index}]", f"'{name}' is not supported")
     if fields.background and fields.store is False:
-        raise invalid("background", "a background response is fetched later, so it must be stored")
+        raise invalid("background", "a background response is fetched later, so 'store' must not be false")
 
 
 def _tool(tool: JsonObject, at: str) -> JsonObject:
