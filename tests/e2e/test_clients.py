@@ -158,6 +158,7 @@ def test_langchain_answers_streams_calls_tools_and_embeds(rich: Endpoint) -> Non
     }
 
 
+@pytest.mark.alone  # bodies of megabytes make the API server slow for everyone
 @pytest.mark.parametrize(
     ("body", "status"),
     [
