@@ -53,7 +53,7 @@ preparing=()
 # shellcheck source=/dev/null
 . .local/env
 if [ -f "${SYMPOZIUM_AUDIT_LOG:-}" ]; then # where the tests that read the log begin: all workers and phases are one session
-  SYMPOZIUM_AUDIT_BEGIN=$(stat --format %s "$SYMPOZIUM_AUDIT_LOG")
+  SYMPOZIUM_AUDIT_BEGIN=$(stat --format %i:%s "$SYMPOZIUM_AUDIT_LOG")
   export SYMPOZIUM_AUDIT_BEGIN
 fi
 read -ra on_the_clusters_network <<<"$SYMPOZIUM_EXEC"

@@ -34,10 +34,13 @@ class Use:
 
 @dataclass(frozen=True)
 class AuditLog:
-    """The lines of the log from ``begin`` on, an offset in bytes."""
+    """The lines of the log from ``begin`` on, through the files to which the API server has renamed it since."""
 
     path: Path
+    inode: int
+    """The file that was the log at the beginning."""
     begin: int
+    """Offset in that file, in bytes."""
 
     @classmethod
     def of_this_session(cls) -> "AuditLog | None":
@@ -45,7 +48,11 @@ class AuditLog:
         path = os.environ.get("SYMPOZIUM_AUDIT_LOG")
         if not path:
             return None
-        return cls(Path(path), int(os.environ.get("SYMPOZIUM_AUDIT_BEGIN") or Path(path).stat().st_size))
+        if began := os.environ.get("SYMPOZIUM_AUDIT_BEGIN"):
+            inode, _, begin = began.partition(":")
+            return cls(Path(path), int(inode), int(begin))
+        now = Path(path).stat()
+        return cls(Path(path), now.st_ino, now.st_size)
 
     def uses(self) -> Iterator[Use]:
         """Every request of a service account since then."""
@@ -62,11 +69,15 @@ class AuditLog:
                 yield replace(use, too_late=use.account in gone)
 
     def _events(self) -> Iterator[Object]:
-        with self.path.open("rb") as log:
-            log.seek(self.begin)
-            for line in log:
-                if line.endswith(b"\n"):  # the last one may be half written
-                    yield json.loads(line)
+        renamed = sorted(self.path.parent.glob(f"{self.path.stem}-*{self.path.suffix}"))  # their names are times
+        files = [*renamed, self.path]
+        inodes = [file.stat().st_ino for file in files]
+        for file in files[inodes.index(self.inode) if self.inode in inodes else 0 :]:
+            with file.open("rb") as log:
+                log.seek(self.begin if os.fstat(log.fileno()).st_ino == self.inode else 0)
+                for line in log:
+                    if line.endswith(b"\n"):  # the last one may be half written
+                        yield json.loads(line)
 
 
 def _uses(event: Object) -> Iterator[Use]:
