@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Every test, in three phases: those that need no cluster; then tests/e2e side by side, each worker with namespaces of its own; then, one
-# after the other, the tests that change or measure the whole cluster (marker `alone`). A phase that fails leaves the next ones running.
+# Run every test, in three phases: the tests without a cluster; tests/e2e side by side, each worker with namespaces of its own; the
+# tests that change or measure the whole cluster (marker `alone`), one after the other. A failed phase does not stop the next one.
 #   test.sh [--e2e] [PYTEST ARGUMENTS]   --e2e leaves the first phase out
-# Arguments that name files or tests make it one plain run of those.
+# Arguments that name files or tests run those alone, as one plain run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTEST=$PWD/.venv/bin/pytest
@@ -11,7 +11,7 @@ PROCESSES=${SYMPOZIUM_TEST_PROCESSES:-2}     # of the tests without a cluster, w
 NOTHING_SELECTED=5                           # pytest's exit status, e.g. where -k names tests of another phase
 status=$NOTHING_SELECTED
 
-# phase TITLE COMMAND: remembers the first failure. Prints nothing after the command: the test runner's lines stay the last.
+# phase TITLE COMMAND: run a phase and keep the first failure's exit status. Nothing is printed after the test runner's last line.
 phase() {
   local ended=0
   printf '%4d s  tests %s\n' "$SECONDS" "$1"
@@ -28,7 +28,7 @@ names_tests() {
   return 1
 }
 
-# background COMMAND: what waits for the network, or for a processor that nobody else wants.
+# background COMMAND: run what waits for the network, or for a processor that no test wants.
 background() {
   nice -n 19 "$@" &
   preparing+=($!)
