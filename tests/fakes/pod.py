@@ -88,6 +88,8 @@ def failed(kind: str, message: str, status: int) -> dict[str, Any]:
 async def created_run(kubernetes: FakeKubernetes, *, among: int = 1) -> Object:
     """The newest AgentRun, as soon as there are that many."""
     async with asyncio.timeout(5):
-        while len(made := kubernetes.names(RUNS)) < among:  # in the order in which they were made; a list is sorted by name
+        while (
+            len(made := kubernetes.names(RUNS)) < among
+        ):  # in the order in which they were made; a list is sorted by name
             await asyncio.sleep(0.002)
     return kubernetes.object(RUNS, made[-1])

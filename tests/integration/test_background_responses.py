@@ -34,7 +34,7 @@ class TestInBackground:
         await speaking
         ended = await sdk.responses.retrieve(response.id)
         assert (ended.status, ended.output_text) == ("completed", "Hello")
-        assert "cancel" not in proxy.kubernetes.object(RUNS, pod.run)["spec"]
+        assert not proxy.kubernetes.object(RUNS, pod.run)["spec"]["cancel"]
         assert not proxy.context.runs._broker._topics
 
     async def test_the_broken_stream_of_a_background_response_is_resumed(
@@ -62,7 +62,7 @@ class TestInBackground:
         await speaking
         assert [event.delta for event in events if event.type == "response.output_text.delta"] == ["lo"]
         assert events[-1].type == "response.completed"
-        assert "cancel" not in proxy.kubernetes.object(RUNS, pod.run)["spec"]
+        assert not proxy.kubernetes.object(RUNS, pod.run)["spec"]["cancel"]
 
     async def test_another_replica_resumes_the_stream_of_a_background_response(
         self, proxy: Proxy, sdk: openai.AsyncOpenAI, elsewhere: openai.AsyncOpenAI

@@ -191,7 +191,7 @@ async def test_nothing_is_left_of_an_answered_request(proxy: Proxy) -> None:
     await asked
 
     await eventually(lambda: not proxy.context.runs._broker._topics)
-    assert "cancel" not in proxy.kubernetes.object(RUNS, pod.run)["spec"]
+    assert not proxy.kubernetes.object(RUNS, pod.run)["spec"]["cancel"]
 
 
 class TestIdempotencyKey:

@@ -85,16 +85,16 @@ class TestDeadline:
         assert (foreground.value.status_code, foreground.value.code) == (504, "deadline_exceeded")
         run = foreground.value.response.headers["x-sympozium-run"]
         await eventually(lambda: proxy.kubernetes.object(RUNS, run)["spec"].get("cancel") is True)
-        assert not {"cancel", "timeout"} & set(
-            proxy.kubernetes.object(RUNS, background.id.removeprefix("resp_"))["spec"]
-        )
+        spec = proxy.kubernetes.object(RUNS, background.id.removeprefix("resp_"))["spec"]
+        assert not spec["cancel"]
+        assert "timeout" not in spec
 
     @pytest.mark.usefixtures("agents")
     async def test_an_answer_before_the_deadline_cancels_nothing(self, proxy: Proxy) -> None:
         response = await proxy.chat(headers={"x-request-timeout": "30"})
         assert response.status_code == 200
         run = proxy.kubernetes.object(RUNS, response.headers["x-sympozium-run"])
-        assert "cancel" not in run["spec"]
+        assert not run["spec"]["cancel"]
         assert run["spec"]["timeout"] == "30s"
 
     async def test_a_caller_that_waits_longer_keeps_the_run(self, proxy: Proxy) -> None:
@@ -105,7 +105,7 @@ class TestDeadline:
         assert (await short).status_code == 504
         await pod.answer("Hello")
         assert (await long).status_code == 200
-        assert "cancel" not in proxy.kubernetes.object(RUNS, pod.run)["spec"]
+        assert not proxy.kubernetes.object(RUNS, pod.run)["spec"]["cancel"]
 
     async def test_the_instances_timeout_applies_if_it_is_shorter_than_the_deadline(self, proxy: Proxy) -> None:
         asked = asyncio.create_task(proxy.chat(headers={"x-request-timeout": "3600"}))
