@@ -214,7 +214,7 @@ def neighbour() -> Iterator[Namespace]:
     found = Namespace(f"e2e-{secrets.token_hex(3)}")
     found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": found.name}})
     yield found
-    Namespace("default").delete("namespace", found.name, "--wait=false")
+    found.remove()
 
 
 def test_a_host_name_is_whose_who_had_it_first_until_it_is_free(

@@ -40,7 +40,7 @@ def a_namespace(image: str) -> Iterator[Namespace]:
         found.apply(*model_server(image))
         yield found
     finally:
-        Namespace("default").delete("namespace", found.name, "--wait=false")
+        found.remove()
 
 
 @pytest.fixture
