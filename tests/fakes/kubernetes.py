@@ -282,7 +282,10 @@ class FakeKubernetes(Client):
         if verb in ("get", "list"):
             self.reads.append((verb, kind.plural, name))
         if waiting := self._refusals[verb, kind.plural]:
-            raise waiting.pop(0)
+            refusal = waiting.pop(0)
+            if isinstance(refusal, ApiError):
+                refusal.is_read = verb in ("get", "list")
+            raise refusal
 
     def _existing(self, kind: ResourceType, namespace: str, name: str) -> Object:
         try:

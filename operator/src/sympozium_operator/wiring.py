@@ -70,6 +70,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operato
     dispatcher = Dispatcher(
         client=client,
         metrics=base.metrics,
+        events=base.events,
         instances=_instances(base, runs, pools, skills),
         runs=runs,
         servers=_servers(base, api_keys),
@@ -88,6 +89,7 @@ def _pools(base: _Base) -> PoolReconciler:
         client=base.client,
         clock=base.clock,
         metrics=base.metrics,
+        events=base.events,
         agent=_agent_pod(base.settings),
         launch_rate=LaunchRate(base.settings.refill_rate),
         is_full=lambda: base.fair_queue.cluster_full,

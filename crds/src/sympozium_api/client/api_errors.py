@@ -3,6 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+_PASSING = (401, 408, 409, 410, 429)
+"""Statuses below 500 after which the same write may be accepted."""
+
+
+def is_exceeded_quota(message: str) -> bool:
+    """Return true if a message of Kubernetes reports an exceeded ResourceQuota."""
+    return "exceeded quota" in message
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -17,10 +25,12 @@ class ApiError(Exception):
     """A refusal of the API server, with a status of 400 or more.
 
     ``reason`` is the word for programs (``NotFound``, ``AlreadyExists``, ``Invalid`` ...), ``message`` the API server's sentence.
+    ``is_read``: the call could change nothing.
     """
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
+    def __init__(self, status: int, body: dict[str, Any], *, is_read: bool = False) -> None:
         self.status = status
+        self.is_read = is_read
         self.reason: str = body.get("reason") or ""
         self.message: str = body.get("message") or f"HTTP {status}"
         details = body.get("details") or {}
@@ -49,6 +59,21 @@ class ApiError(Exception):
     def namespace_terminating(self) -> bool:
         """True if the namespace is being deleted, so that nothing can be created in it."""
         return self.forbidden and any(cause.reason == "NamespaceTerminating" for cause in self.causes)
+
+    @property
+    def quota_exceeded(self) -> bool:
+        """True if a ResourceQuota of the namespace has no room for the object now."""
+        return self.forbidden and is_exceeded_quota(self.message)
+
+    @property
+    def final(self) -> bool:
+        """True if the same write will be refused again: by the schema, a rule, a webhook, a quota or a missing permission.
+
+        False for a read, which is always worth another attempt, and for what passes by itself: a conflict (409), a timeout (408), a
+        namespace that is being deleted. An API server that is overloaded or away (429, 5xx, no connection) is ApiUnavailable.
+        """
+        passes = self.is_read or self.status in _PASSING or self.namespace_terminating
+        return self.status < 500 and not passes
 
     @property
     def invalid(self) -> bool:

@@ -214,7 +214,7 @@ class Client:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
-        return parse_response(response.status, content)
+        return parse_response(response.status, content, is_read=method == "GET")
 
 
 def _validation(*, strict: bool) -> dict[str, str]:
@@ -226,7 +226,7 @@ def _encoded(body: Object) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
-def parse_response(status: int, content: bytes) -> Object:
+def parse_response(status: int, content: bytes, *, is_read: bool = False) -> Object:
     """Return the object in a response of the API server. Raises ApiError or ApiUnavailable by its status."""
     if status < 400:
         parsed: Object = json.loads(content)
@@ -237,7 +237,7 @@ def parse_response(status: int, content: bytes) -> Object:
         body = {"message": content[:500].decode(errors="replace")}
     if not isinstance(body, dict):
         body = {"message": str(body)[:500]}
-    refusal = ApiError(status, body)
+    refusal = ApiError(status, body, is_read=is_read)
     if status in _UNAVAILABLE and not refusal.too_large:
         raise ApiUnavailable(str(refusal)) from refusal
     raise refusal

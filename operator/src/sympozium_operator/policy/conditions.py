@@ -17,6 +17,11 @@ class ConditionUpdate:
     message: str = ""
 
 
+def write_refused(message: str) -> ConditionUpdate:
+    """Return the condition of an object of which the cluster refuses a child for good; ``message`` is the API server's."""
+    return ConditionUpdate("Accepted", ok=False, reason="WriteRefused", message=message)
+
+
 def merged(
     old: Iterable[Condition],
     updates: Iterable[ConditionUpdate],

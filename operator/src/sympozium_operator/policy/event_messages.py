@@ -83,6 +83,11 @@ def settled(deployment: Object) -> EventMessage:
     return EventMessage("Normal", "ReplicasReady", text)
 
 
+def write_refused(message: str) -> EventMessage:
+    """Return the Event for a write about an object that the API server refuses for good."""
+    return EventMessage("Warning", "WriteRefused", message)
+
+
 def of_run(run: AgentRun) -> EventMessage | None:
     """Return the Event for a run that has ended; None if it has none."""
     error = run.status.error

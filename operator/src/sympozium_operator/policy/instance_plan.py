@@ -13,7 +13,7 @@ from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack
 from sympozium_api.timestamps import timestamp
 from sympozium_operator.policy import skill_resolution
-from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
+from sympozium_operator.policy.conditions import ConditionUpdate, find, merged, write_refused
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
 
 REQUEUE_SECONDS = 5.0
@@ -42,6 +42,8 @@ class InstanceInput:
     """SkillPacks and ConfigMaps that the instance's other skills name, by the field."""
     pool: Object | None = None
     """Status of the warm pool, if the instance has one."""
+    refusal: str | None = None
+    """The API server's reason for refusing a child for good; None: it has refused none."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def _accepted(facts: InstanceInput) -> tuple[EffectiveWebEndpoint | None, list[I
         failure = failure or web_endpoint_pack_failure(facts.pack)
         if failure is None and endpoint.auth_secret_ref:
             failure = auth_secret_failure(endpoint.auth_secret_ref, facts.auth_secret)
+    if failure is None and facts.refusal is not None:
+        failure = write_refused(facts.refusal)
     return endpoint, installed, failure or ConditionUpdate("Accepted", ok=True, reason="Accepted")
 
 

@@ -2,17 +2,29 @@
 
 from dataclasses import dataclass
 
-from sympozium_api.client import Client
-from sympozium_api.resources import RUNS
+from sympozium_api.base import Resource
+from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS, ResourceType
 from sympozium_api.run import AgentRun
+from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.operator_metrics import OperatorMetrics
+from sympozium_operator.policy import event_messages
 from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
 from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
-from sympozium_operator.result import Key, Result
+from sympozium_operator.result import Key, KeyKind, Result
+
+_KINDS: dict[KeyKind, ResourceType] = {
+    "instance": INSTANCES,
+    "pool": INSTANCES,
+    "run": RUNS,
+    "skillpack": SKILL_PACKS,
+    "config": CONFIGS,
+}
+"""Kind of the object of a key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +33,7 @@ class Dispatcher:
 
     client: Client
     metrics: OperatorMetrics
+    events: EventRecorder
     instances: InstanceReconciler
     runs: RunReconciler
     servers: ServerRunReconciler
@@ -30,6 +43,25 @@ class Dispatcher:
 
     async def __call__(self, key: Key) -> Result:
         """Reconcile the object that a key names."""
+        try:
+            return await self._reconcile(key)
+        except ApiError as refusal:
+            if refusal.final:
+                await self._show(key, refusal)
+            raise
+
+    async def _show(self, key: Key, refusal: ApiError) -> None:
+        """Emit an Event about a write that is refused for good, because the work queue only repeats it."""
+        kind = _KINDS[key.kind]
+        try:
+            raw = await self.client.find(kind, key.namespace, key.name)
+        except (ApiError, ApiUnavailable):
+            return
+        if raw is not None:
+            head = Resource.model_validate({part: raw[part] for part in ("apiVersion", "kind", "metadata")})
+            await self.events.emit(head, event_messages.write_refused(refusal.message))
+
+    async def _reconcile(self, key: Key) -> Result:
         async with self.metrics.reconcile(key):
             match key.kind:
                 case "instance":

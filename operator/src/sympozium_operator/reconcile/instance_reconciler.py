@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sympozium_api import effective, names
-from sympozium_api.client import Client
+from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import INSTANCES, RUNS, SECRETS
@@ -50,7 +50,12 @@ class InstanceReconciler:
         facts = await self._gather(SympoziumInstance.model_validate(raw))
         facts = replace(facts, route=await self._route(facts))
         plan = policy.decide(facts)
-        await self._act(facts, plan)
+        try:
+            await self._act(facts, plan)
+        except ApiError as refusal:
+            if refusal.final:
+                await self._report(facts.instance, policy.decide(replace(facts, refusal=refusal.message)))
+            raise
         await self._report(facts.instance, plan)
         server = Key("run", key.namespace, names.web_endpoint_run(key.name))
         also = [server] if plan.server_wanted or facts.server else []

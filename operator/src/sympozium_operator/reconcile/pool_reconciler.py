@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 
 from sympozium_api import effective
 from sympozium_api.base import seconds
-from sympozium_api.client import Client
+from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance, WarmPool
 from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS, Object
 from sympozium_api.run import NOT_ENDED, AgentRun
 from sympozium_operator.cluster.converge import delete
+from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.desired import agent_job as desired_job
 from sympozium_operator.operator_metrics import OperatorMetrics
+from sympozium_operator.policy import event_messages
 from sympozium_operator.policy import pod_status as pod_policy
 from sympozium_operator.policy import pool_plan as policy
 from sympozium_operator.result import DONE, Key, Result
@@ -36,6 +38,7 @@ class PoolReconciler:
     client: Client
     clock: Clock
     metrics: OperatorMetrics
+    events: EventRecorder
     agent: desired_job.AgentPod
     launch_rate: LaunchRate
     is_full: Callable[[], bool]
@@ -172,7 +175,14 @@ class PoolReconciler:
             if delay := max(demand.not_before - now, 0) or self.launch_rate.take(now):
                 return delay
             body = desired_job.build_idle(instance, self.agent, made_from, self.token())
-            await self.client.create(JOBS, instance.metadata.namespace, body)
+            try:
+                await self.client.create(JOBS, instance.metadata.namespace, body)
+            except ApiError as refusal:
+                if not refusal.final:
+                    raise
+                demand.failed(now)
+                await self.events.emit(instance, event_messages.write_refused(refusal.message))
+                return max(demand.not_before - now, FIRST_REFILL)
             self._created_at[instance.metadata.namespace, body["metadata"]["name"]] = now
         return None
 

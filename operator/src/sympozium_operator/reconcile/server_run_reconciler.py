@@ -16,7 +16,7 @@ from sympozium_operator.desired import rbac, scaling
 from sympozium_operator.desired import web_proxy as desired_server
 from sympozium_operator.policy import event_messages
 from sympozium_operator.policy import server_plan as policy
-from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch
+from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, write_refused
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.result import DONE, Result
@@ -51,7 +51,15 @@ class ServerRunReconciler:
         if isinstance(decision, ConditionUpdate):
             deployment = await self.client.find(DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name))
             return await self._report(run, decision, deployment)
-        deployment = await self._make(run, decision, facts.auth_secret)
+        try:
+            deployment = await self._make(run, decision, facts.auth_secret)
+        except ApiError as refusal:
+            if refusal.final:
+                deployment = await self.client.find(
+                    DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name)
+                )
+                await self._report(run, write_refused(refusal.message), deployment)
+            raise
         outcome = await self._report(run, ConditionUpdate("Accepted", ok=True, reason="Accepted"), deployment)
         if policy.settled(deployment) and event_messages.was_unsettled(run):
             await self.events.emit(decision.instance, event_messages.settled(deployment))
