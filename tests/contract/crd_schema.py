@@ -30,7 +30,7 @@ def violations(value: Any, schema: dict[str, Any], path: str = "") -> Iterator[s
             yield from violations(item, schema.get("items", {}), f"{path}[{index}]")
     elif isinstance(value, str):
         yield from _out_of_bounds(len(value), schema.get("minLength"), schema.get("maxLength"), path)
-        if not re.search(schema.get("pattern", ""), value):
+        if not matches_in_go(schema.get("pattern", ""), value):
             yield f"{path}: does not match {schema['pattern']}"
     elif value is not None and not isinstance(value, bool):
         yield from _out_of_bounds(value, schema.get("minimum"), schema.get("maximum"), path)
@@ -49,6 +49,12 @@ def _in_object(value: dict[str, Any], schema: dict[str, Any], path: str) -> Iter
             yield from violations(part, others, f"{path}.{name}")
         elif not schema.get(_OPEN) and path + name != "metadata" and not path.startswith(".metadata"):
             yield f"{path}.{name}: unknown"
+
+
+def matches_in_go(pattern: str, text: str) -> bool:
+    """Return whether the API server finds a pattern in a text: its classes are ASCII, and ``$`` is the end of the text."""
+    found = re.search(pattern, text, re.ASCII)
+    return found is not None and not (pattern.endswith("$") and found.end() != len(text))
 
 
 def _out_of_bounds(size: float, least: float | None, most: float | None, path: str) -> Iterator[str]:

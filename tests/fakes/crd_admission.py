@@ -49,7 +49,7 @@ def admitted(plural: str, name: str, body: Object, old: Object | None, *, strict
         ]
         causes.append({"reason": "FieldValueInvalid", "field": "<nil>", "message": "some rules were not checked"})
         raise _invalid(name, wrong[0], causes)
-    for path, message in _broken_rules(known, old, schema):
+    for path, message in broken_rules(known, old, schema):
         field = path.lstrip(".")
         raise _invalid(name, message, [{"reason": "FieldValueInvalid", "field": field, "message": message}])
     return known
@@ -57,7 +57,7 @@ def admitted(plural: str, name: str, body: Object, old: Object | None, *, strict
 
 def stored(plural: str, body: Object) -> Object:
     """Return a custom resource with its defaults, and without the fields that its schema does not know."""
-    found: Object = _known(body, _schema(plural))
+    found: Object = defaulted(body, _schema(plural))
     return found
 
 
@@ -109,22 +109,22 @@ def _invalid(name: str, first: str, causes: list[Object]) -> ApiError:
     return ApiError(422, {"reason": "Invalid", "message": message, "details": {"causes": causes}})
 
 
-def _known(value: Any, schema: Object, *, top: bool = True) -> Any:
+def defaulted(value: Any, schema: Object, *, top: bool = True) -> Any:
     """Return a value with its schema's defaults and without the fields that the schema does not know; ``metadata`` stays."""
     if isinstance(value, list):
-        return [_known(item, schema.get("items", {}), top=False) for item in value]
+        return [defaulted(item, schema.get("items", {}), top=False) for item in value]
     if not isinstance(value, dict) or schema.get(_OPEN):
         return value
     fields, others = schema.get("properties", {}), schema.get("additionalProperties")
     defaults = {name: part["default"] for name, part in fields.items() if "default" in part and name not in value}
     return {
-        name: part if top and name == "metadata" else _known(part, fields.get(name, others or {}), top=False)
+        name: part if top and name == "metadata" else defaulted(part, fields.get(name, others or {}), top=False)
         for name, part in (value | copy.deepcopy(defaults)).items()
         if name in fields or others is not None or (top and name == "metadata")
     }
 
 
-def _broken_rules(value: Any, old: Any, schema: Object, path: str = "") -> Iterator[tuple[str, str]]:
+def broken_rules(value: Any, old: Any, schema: Object, path: str = "") -> Iterator[tuple[str, str]]:
     """Give path and message of each rule that a value breaks. Rules about ``oldSelf`` hold where there was a value before."""
     for rule in schema.get(_RULES, ()):
         is_transition = "oldSelf" in rule["rule"]
@@ -134,10 +134,10 @@ def _broken_rules(value: Any, old: Any, schema: Object, path: str = "") -> Itera
         fields, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
         for name, part in value.items():
             before = old.get(name) if isinstance(old, dict) else None
-            yield from _broken_rules(part, before, fields.get(name, others), f"{path}.{name}")
+            yield from broken_rules(part, before, fields.get(name, others), f"{path}.{name}")
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _broken_rules(item, None, schema.get("items", {}), f"{path}[{index}]")
+            yield from broken_rules(item, None, schema.get("items", {}), f"{path}[{index}]")
 
 
 def _holds(rule: str, value: Any, old: Any) -> bool:

@@ -47,6 +47,10 @@ Duration = Annotated[
 ]
 """Hours, minutes and seconds as in ``1h30m``."""
 
+NO_SPACE = r"\x00-\x20\x7f"
+"""Part of a negated class of a pattern: no control character and no space. Patterns use no class such as ``\\s``, which is ASCII for
+the API server's engine and Unicode for ours."""
+
 OpenObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 """An object without a schema, stored as it was sent."""
 
@@ -55,7 +59,7 @@ StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(m
 
 def seconds(duration: str) -> int:
     """Return the seconds in a ``Duration``. Raises ValueError for any other text."""
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", duration)
+    found = re.fullmatch(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?", duration)
     if not duration or not found:
         raise ValueError(f"{duration!r} is not a duration such as 90s or 1h30m")
     hours, minutes, rest = (int(group or 0) for group in found.groups())

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sympozium_api.base import ApiModel, Conditions, Duration, Name, Resource, StringMap, rule, rules
+from sympozium_api.base import NO_SPACE, ApiModel, Conditions, Duration, Name, Resource, StringMap, rule, rules
 
 ParamMap = Annotated[
     dict[str, Annotated[str, Field(max_length=1024)]],
@@ -165,7 +165,7 @@ class Autoscaling(ApiModel):
 class OAuth(ApiModel):
     """An authorization server whose access tokens (JWTs) are valid beside API keys."""
 
-    issuer: Annotated[str, Field(max_length=2048, pattern=r"^https://[^/?#@\s]+(/[^?#\s]*)?$")]
+    issuer: Annotated[str, Field(max_length=2048, pattern=rf"^https://[^/?#@{NO_SPACE}]+(/[^?#{NO_SPACE}]*)?$")]
     """Issuer URL of the authorization server, exactly as in the claim ``iss`` of its tokens."""
     audiences: Annotated[list[Annotated[str, Field(min_length=1, max_length=2048)]], Field(min_length=1, max_length=16)]
     """Names of this endpoint at the authorization server. The claim ``aud`` of a token must contain one of them."""
@@ -174,7 +174,7 @@ class OAuth(ApiModel):
     ] = []
     """Scopes that a token must have in its claim ``scope`` or ``scp``. All are required."""
     jwks_uri: Annotated[
-        str | None, Field(alias="jwksURI", max_length=2048, pattern=r"^https://[^/?#@\s]+(/[^#\s]*)?$")
+        str | None, Field(alias="jwksURI", max_length=2048, pattern=rf"^https://[^/?#@{NO_SPACE}]+(/[^#{NO_SPACE}]*)?$")
     ] = None
     """URL of the issuer's public keys. Default: the URL in the issuer's metadata (OpenID Connect Discovery, or RFC 8414)."""
     certificate_authority: Annotated[str | None, Field(min_length=1, max_length=65536)] = None
@@ -209,12 +209,12 @@ class WebEndpoint(ApiModel):
     oauth: OAuth | None = None
     """Authorization server whose access tokens are valid beside API keys. Default: API keys only."""
     allowed_origins: Annotated[
-        list[Annotated[str, Field(max_length=300, pattern=r"^https?://[^/?#\sA-Z]+$")]], Field(max_length=32)
+        list[Annotated[str, Field(max_length=300, pattern=rf"^https?://[^/?#A-Z{NO_SPACE}]+$")]], Field(max_length=32)
     ] = []
     """Origins of web pages that may call this endpoint from a browser, e.g. ``https://chat.example.com``. Over MCP, the web-proxy refuses
     requests with any other origin except the endpoint's own. Requests without an origin pass, because programs send none."""
     allowed_hosts: Annotated[
-        list[Annotated[str, Field(max_length=300, pattern=r"^[^/?#\sA-Z]+$")]], Field(max_length=32)
+        list[Annotated[str, Field(max_length=300, pattern=rf"^[^/?#A-Z{NO_SPACE}]+$")]], Field(max_length=32)
     ] = []
     """Valid values of the header ``Host`` of requests over MCP, with the port if there is one, e.g. ``127.0.0.1:8080``. The host of
     ``status.webEndpoint.url`` is always valid. Default: any value, because a Service, a port-forward and a gateway have different names."""
