@@ -11,6 +11,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """Longest line that the agent API reads."""
 
+MAX_RECORDS_BYTES = 256 * 1024 * 1024
+"""Most bytes of one request with records: 100,000 tokens with their log probabilities."""
+
 END_RECORDS = ("done", "error")
 
 UNUSED = "unused"

@@ -46,6 +46,8 @@ ANNOTATION_TRACEPARENT = f"{GROUP}/traceparent"
 ANNOTATION_TRACESTATE = f"{GROUP}/tracestate"
 ANNOTATION_FORWARDS = f"{GROUP}/forwards-headers"
 """On a run whose caller's headers go to the model: only the replica that has the headers may hand out the task."""
+ANNOTATION_RESUMABLE = f"{GROUP}/resumable"
+"""On a run whose stream a caller may join after its beginning: replicas keep the records of such a run until it ends."""
 ANNOTATION_DISCARDED = f"{GROUP}/discarded"
 """On a run of which the caller wants nothing stored: the operator deletes it once it has ended."""
 

@@ -219,6 +219,11 @@ class AgentRun(Resource):
         return self.status.phase in TERMINAL_PHASES
 
     @property
+    def is_resumable(self) -> bool:
+        """True if a caller may join the run's stream after its beginning."""
+        return names.ANNOTATION_RESUMABLE in self.metadata.annotations
+
+    @property
     def accepted_at(self) -> str:
         """Time at which its web-proxy accepted the run, as text that sorts by time; never outside the second of its creation."""
         created = self.metadata.creation_timestamp

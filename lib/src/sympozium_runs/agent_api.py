@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sympozium_api import agent_protocol, effective, names
-from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, End, Record
+from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, MAX_RECORDS_BYTES, End, Record
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -110,7 +110,7 @@ class AgentApi:
         run, pod = await self._authorize(request)
         if run.status.pod_name not in (None, pod.name):
             raise HTTPException(409, "another pod sends this run's records")
-        publisher = self._broker.open_publisher(run.key, pod.name)
+        publisher = self._broker.open_publisher(run.key, pod.name, keeps_history=run.is_resumable)
         if publisher is None:
             raise HTTPException(409, "another pod sends this run's records")
         try:
@@ -206,8 +206,8 @@ class AgentApi:
         try:
             async with asyncio.timeout(None) as until_stopped:
                 publisher.on_stop(lambda: until_stopped.reschedule(0))
-                async for record in _records(request):
-                    publisher.publish(record)
+                async for record, size in _records(request):
+                    publisher.publish(record, size)
                     if record["type"] in END_RECORDS:
                         return cast(End, record)
         except TimeoutError as stopped:
@@ -215,16 +215,20 @@ class AgentApi:
         return None
 
 
-async def _records(request: Request) -> AsyncIterator[Record]:
-    rest = b""
+async def _records(request: Request) -> AsyncIterator[tuple[Record, int]]:
+    """Yield each record with the length of its line in bytes."""
+    rest, total = b"", 0
     async for chunk in request.stream():
+        total += len(chunk)
+        if total > MAX_RECORDS_BYTES:
+            raise HTTPException(413, f"the records are longer than {MAX_RECORDS_BYTES} bytes")
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > MAX_RECORD_BYTES:
             raise HTTPException(413, f"a record is longer than {MAX_RECORD_BYTES} bytes")
         for line in lines:
-            yield _record(line)
+            yield _record(line), len(line)
     if rest.strip():
-        yield _record(rest)
+        yield _record(rest), len(rest)
 
 
 def _record(line: bytes) -> Record:

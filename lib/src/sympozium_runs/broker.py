@@ -1,6 +1,7 @@
 """Publish and subscribe for the records of runs, within one process. No I/O."""
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,9 +9,14 @@ from dataclasses import dataclass, field
 
 from sympozium_api.agent_protocol import END_RECORDS, End, Record
 from sympozium_api.run import AgentRun
+from sympozium_http.byte_budget import ByteBudget
+from sympozium_runs.record_buffer import RecordBuffer
 
 Key = tuple[str, str]
 """Namespace and name of a run."""
+
+_LARGEST_BUFFER = 4 * 1024 * 1024
+"""Bytes of records that wait for one reader, or for those who join later. An answer that a run stores takes a tenth of it."""
 
 
 class ClientDisconnected(Exception):
@@ -18,9 +24,15 @@ class ClientDisconnected(Exception):
 
 
 class Subscriber:
-    """A reader of a run's records. It sees all of them, also those published before it subscribed."""
+    """A reader of a run's records.
 
-    def __init__(self, key: Key, broker: "RunBroker", *, is_caller: bool = True) -> None:
+    It sees all of them, also those published before it subscribed. Where the broker no longer has all, or the reader is far
+    behind, it sees no further record before the end record, which holds the whole answer.
+    """
+
+    def __init__(
+        self, key: Key, broker: "RunBroker", inbox: RecordBuffer, *, is_caller: bool = True, only_end: bool = False
+    ) -> None:
         self.key = key
         self.is_caller = is_caller
         """True for a caller: a run without callers is cancelled."""
@@ -29,18 +41,26 @@ class Subscriber:
         self.ended = False
         """True once the run's end record was read."""
         self._broker = broker
-        self._inbox: asyncio.Queue[Record | None] = asyncio.Queue()
+        self._inbox = inbox
+        self._only_end = only_end
         self._expiry: End | None = None
+        self._disconnected = False
+        self._ready = asyncio.Event()
+        if inbox:
+            self._ready.set()
 
     async def next(self, within: float | None = None) -> Record | None:
         """Return the next record, or None after ``within`` seconds of silence. Raises ClientDisconnected after ``disconnect``."""
         try:
             async with asyncio.timeout(within):
-                record = await self._inbox.get()
+                await self._ready.wait()
         except TimeoutError:
             return None
+        record = self._inbox.take()
         if record is None:
             raise ClientDisconnected
+        if not self._inbox and not self._disconnected:
+            self._ready.clear()
         self.ended = record["type"] in END_RECORDS and record is not self._expiry
         if self.on_record:
             self.on_record(record)
@@ -53,38 +73,53 @@ class Subscriber:
             if record and (record["type"] == "done" or record["type"] == "error"):
                 return record
 
-    def deliver(self, record: Record) -> None:
-        """Add a record to those to be read."""
-        self._inbox.put_nowait(record)
+    def deliver(self, record: Record, size: int) -> None:
+        """Add a record, whose JSON has ``size`` bytes, to those to be read. After ``expire`` nothing is added."""
+        self._only_end = self._only_end or self._inbox.size > _LARGEST_BUFFER
+        if self._expiry is None and (not self._only_end or record["type"] in END_RECORDS):
+            self._inbox.append(record, size)
+            self._ready.set()
 
     def expire(self, record: End) -> None:
         """Deliver an end record of the wait alone: the run itself has not ended."""
+        self.deliver(record, _size(record))
         self._expiry = record
-        self.deliver(record)
 
     def disconnect(self) -> None:
         """Raise ClientDisconnected in the reader, after the records that are delivered already."""
-        self._inbox.put_nowait(None)
+        self._disconnected = True
+        self._ready.set()
 
     def close(self) -> None:
-        """Unsubscribe."""
+        """Unsubscribe, and drop what was not read."""
+        self._inbox.clear()
         self._broker.unsubscribe(self)
 
 
 @dataclass
 class _Topic:
-    """The records of one run, as long as it has a subscriber or a publisher."""
+    """What is known of one run, as long as it has a subscriber or a publisher."""
 
-    history: list[Record] = field(default_factory=list)
+    history: RecordBuffer | None = None
+    """All records so far, for subscribers that come later; None where none is expected, or the records are too many."""
+    has_records: bool = False
+    end: End | None = None
     subscribers: set[Subscriber] = field(default_factory=set)
     run: AgentRun | None = None
     pod: str | None = None
     publishers: set["Publisher"] = field(default_factory=set)
     stopped: bool = False
 
-    @property
-    def ended(self) -> bool:
-        return bool(self.history) and self.history[-1]["type"] in END_RECORDS
+    def keep_history(self, budget: ByteBudget) -> None:
+        """Keep the records from now on, unless some have passed already."""
+        if self.history is None and not self.has_records:
+            self.history = RecordBuffer(budget)
+
+    def drop_history(self) -> None:
+        """Drop the records that were kept."""
+        if self.history is not None:
+            self.history.clear()
+            self.history = None
 
 
 class Publisher:
@@ -94,7 +129,7 @@ class Publisher:
         self._key = key
         self._topic = topic
         self._broker = broker
-        self._is_complete = not topic.history
+        self._is_complete = not topic.has_records
         self._on_stop: Callable[[], None] | None = None
         topic.publishers.add(self)
 
@@ -109,8 +144,8 @@ class Publisher:
         if self._on_stop:
             self._on_stop()
 
-    def publish(self, record: Record) -> None:
-        """Publish a record.
+    def publish(self, record: Record, size: int | None = None) -> None:
+        """Publish a record, whose JSON has ``size`` bytes.
 
         A pod that reconnects after a broken request, here or from another replica, has lost records in between. Then only
         its end record is published, because that holds the whole answer.
@@ -118,7 +153,7 @@ class Publisher:
         if record["type"] == "started" and record.get("resumed"):
             self._is_complete = False
         if self._is_complete or record["type"] in END_RECORDS:
-            self._broker.publish(self._key, record)
+            self._broker.publish(self._key, record, size)
 
     def close(self) -> None:
         """Detach from the topic when the request is over."""
@@ -129,7 +164,8 @@ class Publisher:
 class RunBroker:
     """The topics of all runs that have a subscriber or a publisher in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: ByteBudget | None = None) -> None:
+        self._budget = budget or ByteBudget()
         self._topics: defaultdict[Key, _Topic] = defaultdict(_Topic)
         self._headers: dict[Key, dict[str, str]] = {}
 
@@ -168,18 +204,22 @@ class RunBroker:
 
     def count_waiting(self) -> int:
         """Count the runs that have a subscriber, and whose pod has sent no record here yet."""
-        return sum(1 for topic in self._topics.values() if topic.subscribers and not topic.history)
+        return sum(1 for topic in self._topics.values() if topic.subscribers and not topic.has_records)
 
     def has_caller(self, key: Key) -> bool:
         """Return whether a caller here still waits for a run."""
         return key in self._topics and any(subscriber.is_caller for subscriber in self._topics[key].subscribers)
 
-    def subscribe(self, key: Key, *, is_caller: bool = True) -> Subscriber:
-        """Subscribe to a run's records, including those published before."""
+    def subscribe(self, key: Key, *, is_caller: bool = True, keeps_history: bool = False) -> Subscriber:
+        """Subscribe to a run's records. With ``keeps_history`` they are kept for subscribers that come later."""
         topic = self._topics[key]
-        subscriber = Subscriber(key, self, is_caller=is_caller)
-        for record in topic.history:
-            subscriber.deliver(record)
+        if keeps_history:
+            topic.keep_history(self._budget)
+        inbox = topic.history.duplicate() if topic.history else RecordBuffer(self._budget)
+        only_end = topic.has_records and topic.history is None
+        subscriber = Subscriber(key, self, inbox, is_caller=is_caller, only_end=only_end)
+        if only_end and topic.end:
+            subscriber.deliver(topic.end, _size(topic.end))
         topic.subscribers.add(subscriber)
         return subscriber
 
@@ -199,22 +239,36 @@ class RunBroker:
         topic = self._topics.get(key)
         return topic.run if topic is not None and not topic.stopped else None
 
-    def open_publisher(self, key: Key, pod: str) -> Publisher | None:
-        """Return a publisher for a pod's request, or None when another pod has published records of this run."""
+    def open_publisher(self, key: Key, pod: str, *, keeps_history: bool = False) -> Publisher | None:
+        """Return a publisher for a pod's request, or None when another pod has published records of this run.
+
+        With ``keeps_history`` the records are kept for subscribers that come later.
+        """
         topic = self._topics[key]
         if topic.pod not in (None, pod):
             return None
+        if keeps_history:
+            topic.keep_history(self._budget)
         topic.pod = pod
         return Publisher(key, topic, self)
 
-    def publish(self, key: Key, record: Record) -> None:
-        """Deliver a record to all subscribers of a run. After the end record nothing more is delivered."""
+    def publish(self, key: Key, record: Record, size: int | None = None) -> None:
+        """Deliver a record, whose JSON has ``size`` bytes, to all subscribers of a run. After the end record nothing more is
+        delivered.
+        """
         topic = self._topics.get(key)
-        if topic is None or topic.ended:
+        if topic is None or topic.end:
             return
-        topic.history.append(record)
+        size = _size(record) if size is None else size
+        topic.has_records = True
+        if record["type"] == "done" or record["type"] == "error":
+            topic.end = record
+        if topic.history is not None:
+            topic.history.append(record, size)
+            if topic.history.size > _LARGEST_BUFFER:
+                topic.drop_history()
         for subscriber in topic.subscribers:
-            subscriber.deliver(record)
+            subscriber.deliver(record, size)
 
     def stop(self, key: Key) -> None:
         """Stop the publishers of a run, because nobody wants its remaining records. Further calls do nothing."""
@@ -226,10 +280,15 @@ class RunBroker:
 
     def has_records(self, key: Key) -> bool:
         """Return whether records of a run have been published here."""
-        return key in self._topics and bool(self._topics[key].history)
+        return key in self._topics and self._topics[key].has_records
 
     def forget_unused(self, key: Key) -> None:
         """Delete a topic that has neither subscriber nor publisher."""
         topic = self._topics.get(key)
         if topic is not None and not topic.subscribers and not topic.publishers:
+            topic.drop_history()
             del self._topics[key]
+
+
+def _size(record: Record) -> int:
+    return len(json.dumps(record))

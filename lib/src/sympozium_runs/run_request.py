@@ -43,6 +43,12 @@ class RunRequest:
     forwarded: dict[str, str] = field(default_factory=dict, repr=False)
     """Caller's headers to send to the model, with this run only. They are not stored anywhere."""
 
+    @property
+    def is_resumable(self) -> bool:
+        """True if a caller may join the run's stream after its beginning: by its Idempotency-Key, or as a stored response."""
+        is_stored = self.response is not None and self.response["asked"].get("store") is not False
+        return self.idempotency_key is not None or is_stored
+
     @cached_property
     def digest(self) -> str:
         """Hash of the body: two requests with the same Idempotency-Key are the same request if it is equal."""
@@ -65,6 +71,7 @@ class RunRequest:
                     names.ANNOTATION_KEY_ID: self.key_id,
                     **({names.ANNOTATION_REQUEST_ID: self.request_id} if self.request_id else {}),
                     **(self.trace.annotations if self.trace else {}),
+                    **({names.ANNOTATION_RESUMABLE: "true"} if self.is_resumable else {}),
                     **({names.ANNOTATION_FORWARDS: "true"} if self.forwarded else {}),
                 },
                 "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],

@@ -108,9 +108,9 @@ class Runs:
         began = asyncio.get_running_loop().time()
         name = run_name(instance, request.key_id, request.idempotency_key)
         key = (instance.metadata.namespace, name)
-        subscriber = self._broker.subscribe(
-            key, is_caller=not request.background
-        )  # first, because its pod may be quick
+        subscriber = self._broker.subscribe(  # first, because its pod may be quick
+            key, is_caller=not request.background, keeps_history=request.is_resumable
+        )
         try:
             run = await self._create_or_find(instance, request, name)
         except BaseException as failure:

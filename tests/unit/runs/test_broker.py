@@ -5,6 +5,7 @@ import pytest
 from sympozium_api.agent_protocol import Delta, error
 from sympozium_api.base import Metadata
 from sympozium_api.run import AgentRun, RunSpec
+from sympozium_http.byte_budget import ByteBudget
 from sympozium_runs.broker import ClientDisconnected, RunBroker
 
 KEY = ("default", "r1")
@@ -16,7 +17,7 @@ END = error("timeout", "too slow", 504)
 
 async def test_a_late_subscriber_sees_the_records_published_before() -> None:
     broker = RunBroker()
-    early = broker.subscribe(KEY)
+    early = broker.subscribe(KEY, keeps_history=True)
     broker.publish(KEY, FIRST)
     late = broker.subscribe(KEY)
     broker.publish(KEY, SECOND)
@@ -137,3 +138,52 @@ def test_a_run_is_remembered_while_it_has_a_subscriber_and_is_not_stopped() -> N
     assert broker.remembered(KEY) is None
     subscriber.close()
     assert KEY not in broker
+
+
+async def test_a_run_that_nobody_can_join_keeps_no_records() -> None:
+    budget = ByteBudget()
+    broker = RunBroker(budget)
+    caller = broker.subscribe(KEY)
+    broker.publish(KEY, FIRST)
+    late = broker.subscribe(KEY, is_caller=False)
+    assert await caller.next() == FIRST
+    assert budget.used == 0
+    broker.publish(KEY, SECOND)
+    broker.publish(KEY, END)
+    assert await late.next() == END
+    assert [await caller.next(), await caller.next()] == [SECOND, END]
+
+
+async def test_a_subscriber_after_the_end_gets_the_end() -> None:
+    broker = RunBroker()
+    caller = broker.subscribe(KEY)
+    for record in (FIRST, END):
+        broker.publish(KEY, record)
+    assert await broker.subscribe(KEY).next() == END
+    assert await caller.next() == FIRST
+
+
+async def test_a_reader_that_is_far_behind_gets_the_end_record_next() -> None:
+    budget = ByteBudget()
+    broker = RunBroker(budget)
+    slow = broker.subscribe(KEY, keeps_history=True)
+    large: Delta = {"type": "delta", "choices": [{"index": 0, "logprobs": {"content": ["x" * 100_000]}}]}
+    for _ in range(100):
+        broker.publish(KEY, large)
+    assert budget.used < 9_000_000  # the reader's and those of the history, each at most 4 MiB and one record
+    broker.publish(KEY, END)
+    slow_records = [await slow.next() for _ in range(43)]
+    assert (slow_records[0], slow_records[-1], slow.ended) == (large, END, True)
+    assert await broker.subscribe(KEY).next() == END
+    slow.close()
+    assert budget.used == 0
+
+
+async def test_what_a_caller_did_not_read_is_counted_no_longer_when_it_leaves() -> None:
+    budget = ByteBudget()
+    broker = RunBroker(budget)
+    caller = broker.subscribe(KEY)
+    broker.publish(KEY, FIRST)
+    assert budget.used > 0
+    caller.close()
+    assert budget.used == 0
