@@ -7,7 +7,7 @@ import copy
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
 from typing import Any
 
@@ -109,7 +109,7 @@ def _invalid(name: str, first: str, causes: list[Object]) -> ApiError:
     return ApiError(422, {"reason": "Invalid", "message": message, "details": {"causes": causes}})
 
 
-def defaulted(value: Any, schema: Object, *, top: bool = True) -> Any:
+def defaulted(value: Any, schema: Mapping[str, Any], *, top: bool = True) -> Any:
     """Return a value with its schema's defaults and without the fields that the schema does not know; ``metadata`` stays."""
     if isinstance(value, list):
         return [defaulted(item, schema.get("items", {}), top=False) for item in value]
