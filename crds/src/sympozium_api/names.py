@@ -12,6 +12,7 @@ DNS_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 FIELD_MANAGER = "sympozium-operator"
 
+MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_INSTANCE = f"{GROUP}/instance"
 LABEL_RUN = f"{GROUP}/run"
 LABEL_SOURCE = f"{GROUP}/source"
@@ -166,7 +167,7 @@ def labels(component: str, *, instance: str | None = None, run: str | None = Non
         "app.kubernetes.io/name": "sympozium",
         **({} if instance is None else {"app.kubernetes.io/instance": instance}),
         "app.kubernetes.io/component": component,
-        "app.kubernetes.io/managed-by": FIELD_MANAGER,
+        MANAGED_BY: FIELD_MANAGER,
         "app.kubernetes.io/part-of": "sympozium",
         **({} if instance is None else {LABEL_INSTANCE: instance}),
     }

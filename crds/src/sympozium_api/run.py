@@ -240,6 +240,11 @@ class AgentRun(Resource):
         return self.status.pod_name if self.status.start == "warm" else None
 
     @property
+    def claim_order(self) -> tuple[str, str]:
+        """Order of the runs that claim the same pod: the first of them has it."""
+        return self.metadata.creation_timestamp, self.metadata.uid
+
+    @property
     def job_name(self) -> str:
         """Name of the run's only Job, whether it exists yet or not."""
         pod = self.claimed_pod

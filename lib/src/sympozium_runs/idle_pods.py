@@ -97,8 +97,8 @@ class IdlePods:
         self._metrics = metrics
         self._claimable: dict[str, Poll] = {}
         """By pod; the one that has waited longest comes first."""
-        self._run_by_pod: dict[str, Key] = {}
-        """The open run that names a pod."""
+        self._run_by_pod: dict[str, tuple[tuple[str, str], Key]] = {}
+        """``claim_order`` and key of the open run that names a pod; of several runs, of the first."""
         self._lookups: dict[asyncio.Future[Key], str] = {}
         """The pod whose run each lookup waits for. A pod may look up again before its disconnect is noticed."""
         self._generation: str | None = None
@@ -174,23 +174,24 @@ class IdlePods:
     def on_run_change(self, run: AgentRun) -> None:
         """Remember which pod an open run names, and answer the lookups of that pod."""
         pod = run.claimed_pod
-        if pod is not None and self._run_by_pod.get(pod) != run.key:
-            self._run_by_pod[pod] = run.key
+        claimant = (run.claim_order, run.key)
+        if pod is not None and (pod not in self._run_by_pod or claimant < self._run_by_pod[pod]):
+            self._run_by_pod[pod] = claimant
             for lookup, looked_up in self._lookups.items():
                 if looked_up == pod and not lookup.done():
                     lookup.set_result(run.key)
         elif run.spec.claim and pod is None:
-            self._run_by_pod.pop(run.spec.claim.pod_name, None)
+            self.forget(run.key)
 
     def forget(self, key: Key) -> None:
         """Forget a run that has ended or is gone."""
-        for pod in [pod for pod, run in self._run_by_pod.items() if run == key]:
+        for pod in [pod for pod, run in self._run_by_pod.items() if run[1] == key]:
             del self._run_by_pod[pod]
 
     async def run_of(self, pod: str, within: float = LOST_SECONDS) -> Key | None:
         """Return the open run that names a pod, as soon as it is seen, or None after ``within`` seconds."""
         if pod in self._run_by_pod:
-            return self._run_by_pod[pod]
+            return self._run_by_pod[pod][1]
         lookup: asyncio.Future[Key] = asyncio.get_running_loop().create_future()
         self._lookups[lookup] = pod
         try:

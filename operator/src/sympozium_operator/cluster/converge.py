@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from sympozium_api import resources as kinds
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, Client
-from sympozium_api.names import FIELD_MANAGER
+from sympozium_api.names import FIELD_MANAGER, MANAGED_BY
 from sympozium_api.resources import Object, ResourceType
-from sympozium_operator.desired.drift import has_drifted, with_applied_digest
+from sympozium_operator.desired.drift import ANNOTATION_APPLIED, has_drifted, with_applied_digest
 from sympozium_operator.policy.pod_status import controller_uid
 from sympozium_operator.result import RetryLater
 
@@ -33,7 +33,10 @@ _TYPES = {
 
 
 async def converge(client: Client, desired: Sequence[Object]) -> list[Object]:
-    """Apply the objects that differ, in the order given; return all live objects afterwards."""
+    """Apply the objects that differ, in the order given; return all live objects afterwards.
+
+    Raises RetryLater for a live object that another owner has, or that the operator did not make.
+    """
     applied = [with_applied_digest(body) for body in desired]
     live = await asyncio.gather(*(client.find(*_address(body)) for body in applied))
     return [await _converge(client, found_body, body) for found_body, body in zip(live, applied, strict=True)]
@@ -64,6 +67,10 @@ async def _converge(client: Client, live: Object | None, desired: Object) -> Obj
         owner = controller_uid(live)
         if owner not in (None, controller_uid(desired)):
             raise RetryLater(f"{kind.kind} {namespace}/{name} belongs to another owner ({owner})")
+        if owner is None and not _was_made_here(live):
+            raise RetryLater(
+                f"{kind.kind} {namespace}/{name} exists and was not created by Sympozium; rename or delete it"
+            )
         if not has_drifted(live, desired):
             return live
     try:
@@ -73,6 +80,13 @@ async def _converge(client: Client, live: Object | None, desired: Object) -> Obj
             raise
         # Beside what another writer put there ours is invalid, e.g. as the second port of one name. A merge patch replaces whole lists.
         return await client.patch(kind, namespace, name, desired)
+
+
+def _was_made_here(live: Object) -> bool:
+    """Return whether an object that lost its owner bears the operator's mark: its label, or the digest of what it applied."""
+    metadata = live["metadata"]
+    marked = (metadata.get("labels") or {}).get(MANAGED_BY) == FIELD_MANAGER
+    return marked or ANNOTATION_APPLIED in (metadata.get("annotations") or {})
 
 
 def _address(body: Object) -> tuple[ResourceType, str, str]:

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from sympozium_api import agent_protocol, effective
 from sympozium_api.base import seconds
 from sympozium_api.instance import AgentSpec, SympoziumInstance
-from sympozium_api.resources import INSTANCES, Object, created_at
+from sympozium_api.resources import Object, created_at
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import parse_timestamp, timestamp
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, merged
+from sympozium_operator.policy.job_ownership import is_claimed, is_own
 from sympozium_operator.policy.run_input import RunInput, RunLimits
 
 GRACE = 35
@@ -109,8 +110,17 @@ def decide(facts: RunInput) -> Decision:
     if facts.run.ended:
         return _clean_up(facts)
     if facts.run.spec.cancel:
-        return End(agent_protocol.error("cancelled", "the run was cancelled", 499), delete_job=True)
+        return End(
+            agent_protocol.error("cancelled", "the run was cancelled", 499),
+            delete_job=facts.job is None or _has_job(facts),
+        )
     return _without_job(facts) if facts.job is None else _with_job(facts, facts.job)
+
+
+def uses_claim(facts: RunInput, decision: Decision) -> bool:
+    """Return whether a decision adopts, deletes or reads the end of a Job that the run claims and does not own."""
+    acts = isinstance(decision, Adopt | Restart | DeleteJob | End)
+    return acts and facts.job is not None and is_claimed(facts, facts.job)
 
 
 def should_inspect_pods(run: AgentRun, job: Object, now: datetime) -> bool:
@@ -207,7 +217,7 @@ def waits_for_capacity(facts: RunInput) -> bool:
 
 
 def _with_job(facts: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
-    if not (_is_own(facts, job) or is_claimed(facts, job)):
+    if not _has_job(facts):
         return End(agent_protocol.error("lost", f"the Job {job['metadata']['name']} belongs to another owner", 502))
     pod = pod_status.job_pod(facts.pods or (), job)
     if pod_status.job_ended(job) or (pod is not None and pod_status.pod_ended(pod)):
@@ -234,15 +244,9 @@ def _with_job(facts: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one 
     return Wait(left) if facts.run.status.phase == "Running" else _running(facts.run, job, pod, running_since, left)
 
 
-def _is_own(facts: RunInput, job: Object) -> bool:
-    return pod_status.controller_uid(job) == facts.run.metadata.uid
-
-
-def is_claimed(facts: RunInput, job: Object) -> bool:
-    """Return whether a Job is that of the run's claimed pod, and still owned by the instance."""
-    owner = pod_status.controller(job)
-    instance = owner.get("kind") == INSTANCES.kind and owner.get("name") == facts.run.spec.agent_ref
-    return bool(facts.run.claimed_pod) and instance
+def _has_job(facts: RunInput) -> bool:
+    """Return whether the Job that was found is the run's: its own, or that of the pod that it claims."""
+    return facts.job is not None and (is_own(facts.run, facts.job) or is_claimed(facts, facts.job))
 
 
 def _unmade(facts: RunInput, job: Object, left: float) -> Decision:
@@ -292,7 +296,7 @@ def _conditions(facts: RunInput, update: ConditionUpdate) -> list[Object]:
 
 def _clean_up(facts: RunInput) -> Decision:
     """Return the decision for an ended run: its Job is deleted at once, except a failed run's, which keeps its logs for a while."""
-    if facts.job is None or not (_is_own(facts, facts.job) or is_claimed(facts, facts.job)):
+    if facts.job is None or not _has_job(facts):
         return Wait(None)
     status = facts.run.status
     since = (facts.now - parse_timestamp(status.completed_at or timestamp(facts.now))).total_seconds()

@@ -44,6 +44,8 @@ class RunInput:
     secret_failure: str | None = None
     """Reason why the model's Secret cannot be used, if one is named."""
     job: Object | None = None
+    outranked: bool = False
+    """Another run was the first to claim the pod that this run claims."""
     pods: tuple[Object, ...] | None = None
     """Pods of the Job; None: they were not inspected."""
     nodes: tuple[Object, ...] = ()

@@ -22,6 +22,7 @@ from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.policy import event_messages
 from sympozium_operator.policy import pod_status as pod_policy
 from sympozium_operator.policy import pool_plan as policy
+from sympozium_operator.policy.job_ownership import is_of_pool
 from sympozium_operator.result import DONE, Key, Result
 from sympozium_operator.scheduling.pool_sizer import FIRST_REFILL, RECONCILE_INTERVAL, LaunchRate, PoolSizer
 
@@ -46,8 +47,8 @@ class PoolReconciler:
     start_timeout: int
     token: Callable[[], str] = lambda: secrets.token_hex(3)
     _demands: dict[tuple[str, str], PoolSizer] = field(default_factory=lambda: defaultdict(PoolSizer))
-    _claimed: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Jobs, by namespace and name, that open runs claim, and the names of those runs."""
+    _claimed: dict[tuple[str, str], dict[str, tuple[str, str]]] = field(default_factory=lambda: defaultdict(dict))
+    """Jobs, by namespace and name, that open runs claim; and ``claim_order`` of those runs, by name."""
     _created_at: dict[tuple[str, str], float] = field(default_factory=dict)
     """Times at which Jobs were made whose pods are not ready yet."""
     _idle: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -67,7 +68,8 @@ class PoolReconciler:
             self._forget(pool_key)
             return DONE  # Kubernetes deletes what it owns
         instance = SympoziumInstance.model_validate(raw)
-        jobs = await self.client.list(JOBS, key.namespace, labelSelector=policy.idle_selector(key.name))
+        listed = await self.client.list(JOBS, key.namespace, labelSelector=policy.idle_selector(key.name))
+        jobs = [job for job in listed if is_of_pool(job, key.name, instance.metadata.uid)]  # anybody may write labels
         pool, wanted = effective.warm_pool(instance), instance.status.warm_pool
         if pool is None and not jobs:
             self._forget(pool_key)
@@ -109,13 +111,26 @@ class PoolReconciler:
         """Record the Job that a run claims, until it is gone; return whether the claim is new."""
         job_key = (run.metadata.namespace, run.job_name)
         known = job_key in self._claimed
-        self._claimed[job_key] = run.metadata.name
+        self._claimed[job_key][run.metadata.name] = run.claim_order
         return not known
+
+    async def is_outranked(self, run: AgentRun) -> bool:
+        """Return whether another run was the first to claim the Job that this run claims.
+
+        Runs that name the Job in their spec are read, also those that have ended. This process knows those that were bound later.
+        """
+        selector = f"spec.claim.jobName={run.job_name}"
+        named = await self.client.metadata(RUNS, run.metadata.namespace, fieldSelector=selector)
+        orders = [(item["metadata"]["creationTimestamp"], item["metadata"]["uid"]) for item in named]
+        known = self._claimed.get((run.metadata.namespace, run.job_name), {})
+        return min([*orders, *known.values(), run.claim_order]) != run.claim_order
 
     def release(self, namespace: str, run: str) -> None:
         """Forget the claim of a run: its Job is gone or its own, or it starts cold."""
-        for job_key in [job_key for job_key, by in self._claimed.items() if job_key[0] == namespace and by == run]:
-            del self._claimed[job_key]
+        for job_key in [key for key, runs in self._claimed.items() if key[0] == namespace and run in runs]:
+            del self._claimed[job_key][run]
+            if not self._claimed[job_key]:
+                del self._claimed[job_key]
 
     def _forget(self, pool_key: tuple[str, str]) -> None:
         for known in (self._demands, self._idle, self._reconciled_at, self._differs_since):

@@ -52,7 +52,10 @@ class RunReconciler:
         claims = self._announce(run)
         was_full = self.fair_queue.cluster_full
         facts = await self._gather(run)
-        result = await self._act(facts, policy.decide(facts))
+        decision = policy.decide(facts)
+        if policy.uses_claim(facts, decision):
+            decision = policy.decide(await self._verify_claim(facts))
+        result = await self._act(facts, decision)
         if run.ended:
             result = await self._release(facts, result)
         if run.claimed_pod is None or (run.ended and result.requeue_after is None):
@@ -147,6 +150,16 @@ class RunReconciler:
         if policy.should_read_warnings(pod, job, facts.now, facts.limits):
             facts = replace(facts, warning=await self._warning(pod or job, namespace))
         return facts
+
+    async def _verify_claim(self, facts: RunInput) -> RunInput:
+        """Read what shows that the claimed Job is the run's: its instance, and the other runs that claim the Job."""
+        raw, outranked = await asyncio.gather(
+            self.client.find(INSTANCES, facts.run.metadata.namespace, facts.run.spec.agent_ref),
+            self.pools.is_outranked(facts.run),
+        )
+        if raw is None:  # Kubernetes deletes the idle Jobs of an instance that is gone
+            return replace(facts, outranked=True)
+        return replace(facts, instance=SympoziumInstance.model_validate(raw), outranked=outranked)
 
     async def _nodes(self) -> tuple[Object, ...]:
         """Return all nodes; none if the operator may not list them: then nothing shows that a pod never fits (decision 0017)."""
