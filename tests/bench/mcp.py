@@ -34,7 +34,15 @@ class NoOp(FakeKubernetes):
 
     ended: Callable[[AgentRun], None]
 
-    async def create(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:  # noqa: ARG002
+    async def create(
+        self,
+        kind: ResourceType,  # noqa: ARG002
+        namespace: str,
+        body: Object,
+        *,
+        strict: bool = False,  # noqa: ARG002
+        metadata_only: bool = False,  # noqa: ARG002
+    ) -> Object:
         made = {"name": body["metadata"]["name"], "namespace": namespace, "uid": "u", "annotations": {}}
         status = {"phase": "Succeeded", "result": "Hello", "finishReason": "stop"}
         run = {**body, "metadata": {**body["metadata"], **made}}

@@ -9,6 +9,7 @@ exist unasked, and what belongs to Kubernetes' own kinds is neither checked nor 
 
 import copy
 import itertools
+import json
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from tests.fakes.selection import fields, is_selected
 
 from sympozium_api import resources as kinds
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
-from sympozium_api.client.rest import Collection
+from sympozium_api.client.rest import Collection, CollectionTooLarge, Reading
 from sympozium_api.resources import Object
 
 Key = tuple[str, str, str]
@@ -117,15 +118,26 @@ class FakeKubernetes(Client):
         self._enter("get", kind, name)
         return copy.deepcopy(self._existing(kind, namespace, name))
 
-    async def collection(self, kind: ResourceType, namespace: str | None, **selectors: str) -> Collection:
+    async def collection(
+        self,
+        kind: ResourceType,
+        namespace: str | None,
+        reading: Reading = Reading(),  # noqa: B008 - it is frozen
+        /,
+        **selectors: str,
+    ) -> Collection:
         self._enter("list", kind, "")
         _refuse_fields(kind, selectors)
         version = str(next(self._versions))
         token = selectors.get("continue")
         items = self._rest(token) if token else self._selected(kind, namespace, selectors)
+        if reading.metadata_only:
+            items = [{"metadata": item["metadata"]} for item in items]
         if "limit" not in selectors:
             return Collection(items, version)
         page, rest = items[: int(selectors["limit"])], items[int(selectors["limit"]) :]
+        if reading.max_bytes is not None and len(json.dumps(page)) > reading.max_bytes:
+            raise CollectionTooLarge
         if not rest:
             return Collection(page, version)
         self._pages[version] = rest
@@ -151,13 +163,15 @@ class FakeKubernetes(Client):
         found = (await self.collection(kind, namespace, **selectors)).items
         return [{"metadata": item["metadata"]} for item in found]
 
-    async def create(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
+    async def create(
+        self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False, metadata_only: bool = False
+    ) -> Object:
         self._enter("create", kind, body["metadata"]["name"])
         key = (kind.plural, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise api_error(409, "AlreadyExists")
         created = _without_status(key, body) | _identity(kind, namespace, body)
-        return self._write("create", key, created, strict=strict)
+        return _answer(self._write("create", key, created, strict=strict), metadata_only=metadata_only)
 
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
         self._enter("apply", kind, body["metadata"]["name"])
@@ -179,13 +193,15 @@ class FakeKubernetes(Client):
         *,
         subresource: str | None = None,
         strict: bool = False,
+        metadata_only: bool = False,
     ) -> Object:
         self._enter("patch", kind, name)
         old = self._existing(kind, namespace, name)
         key = (kind.plural, namespace, name)
         _same_version(old, body.get("metadata", {}).get("resourceVersion"))
         part = {"status": body.get("status", {})} if subresource == "status" else _without_status(key, body)
-        return self._write("patch", key, merged(old, part), subresource, strict=strict)
+        written = self._write("patch", key, merged(old, part), subresource, strict=strict)
+        return _answer(written, metadata_only=metadata_only)
 
     async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
         self._enter("replace", kind, body["metadata"]["name"])
@@ -333,6 +349,10 @@ class FakeKubernetes(Client):
         self._changes.append(change)
         for watch in self._watches:
             watch.show(change)
+
+
+def _answer(body: Object, *, metadata_only: bool) -> Object:
+    return {"metadata": body["metadata"]} if metadata_only else body
 
 
 def _identity(kind: ResourceType, namespace: str, body: Object) -> Object:

@@ -22,6 +22,9 @@ class WatchResponse:
     def content(self) -> "WatchResponse":
         return self
 
+    async def read(self) -> bytes:
+        return b""
+
     async def iter_any(self) -> AsyncIterator[bytes]:
         while (line := await self.lines.get()) is not None:
             yield line

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.open_watches import WatchResponse
 
 from sympozium_api.client import ApiError, ApiUnavailable, Change, Snapshot, watch
 from sympozium_api.client.rest import parse_response
@@ -67,3 +70,77 @@ async def test_a_watch_lists_again_after_a_failure() -> None:
     events = watch(kubernetes, JOBS, "default")
     assert isinstance(await anext(events), Snapshot)
     await events.aclose()
+
+
+class BreakingWatches(FakeKubernetes):
+    """Watches that break off at once, in one of three ways."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.versions: list[str] = []
+
+    @asynccontextmanager
+    async def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> AsyncIterator[WatchResponse]:
+        self.versions.append(params["resourceVersion"])
+        async with super().stream(path, params, silence=silence) as response:
+            if self.how == "403":
+                response.status = 403
+            elif self.how == "expired":
+                response.lines.put_nowait(b'{"type": "ERROR", "object": {"code": 410}}\n')
+            elif self.how == "nonsense":
+                response.lines.put_nowait(b"<html>\n")
+            response.lines.put_nowait(None)
+            yield response
+
+
+@pytest.mark.parametrize("how", ["ends", "403", "nonsense", "expired"])
+async def test_a_watch_that_breaks_off_at_once_is_resumed_with_growing_pauses(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubernetes, pauses, sleep = BreakingWatches(how), list[float](), asyncio.sleep
+
+    async def passes(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", passes)
+    events = watch(kubernetes, JOBS, "default")
+    assert isinstance(await anext(events), Snapshot)
+    waiting = asyncio.ensure_future(anext(events))
+    while len(pauses) < 4 and not waiting.done():
+        await sleep(0)
+    if how == "expired":
+        assert isinstance(await waiting, Snapshot)  # the version is forgotten, so the collection is listed again
+    else:
+        assert kubernetes.reads == [("list", "jobs", "")]
+        assert len(set(kubernetes.versions)) == 1
+        assert sum(pauses[:4]) >= 0.5 * (0.1 + 0.2 + 0.4 + 0.8)
+        waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await events.aclose()
+
+
+async def test_a_watch_from_a_version_that_never_works_lists_again() -> None:
+    """For instance after etcd was restored from a backup: the version lies in the future."""
+    kubernetes = BreakingWatches("403")
+    with pytest.MonkeyPatch.context() as patch:
+        sleep = asyncio.sleep
+        patch.setattr(asyncio, "sleep", lambda _: sleep(0))
+        events = watch(kubernetes, JOBS, "default")
+        assert isinstance(await anext(events), Snapshot)
+        assert isinstance(await anext(events), Snapshot)
+        await events.aclose()
+    assert len(kubernetes.versions) > 3
+
+
+async def test_large_objects_are_listed_few_at_a_time_and_reduced_at_once() -> None:
+    kubernetes = FakeKubernetes()
+    for number in range(12):
+        kubernetes.put(job(f"j{number:02}") | {"spec": {"template": "x" * 1_000_000}})
+    events = watch(kubernetes, JOBS, "default", lambda body: {"metadata": body["metadata"]})
+    snapshot = await anext(events)
+    await events.aclose()
+    assert isinstance(snapshot, Snapshot)
+    assert [item["metadata"]["name"] for item in snapshot.items] == [f"j{number:02}" for number in range(12)]
+    assert all(item.keys() == {"metadata"} for item in snapshot.items)

@@ -20,8 +20,10 @@ _UNAVAILABLE = (401, 429, 500, 502, 503, 504)
 be renewed, or whose pod was deleted and is about to end."""
 _PAGE = "500"
 """Number of objects whose metadata is read in one page."""
+_JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
+_ONE_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -35,6 +37,23 @@ class Collection:
     """Token of the next page; empty: this is the last."""
     remaining: int | None = None
     """Number of objects after this page, if the API server knows it."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The extent to which a list is read."""
+
+    metadata_only: bool = False
+    """True: of each object its ``metadata`` alone is sent."""
+    max_bytes: int | None = None
+    """Bytes of an answer above which it is given up with CollectionTooLarge."""
+
+
+_WHOLE = Reading()
+
+
+class CollectionTooLarge(Exception):
+    """A list with more bytes than its caller takes at once."""
 
 
 class Client:
@@ -87,9 +106,23 @@ class Client:
         """Read all objects of a kind, by ``labelSelector`` and ``fieldSelector``; namespace None: all namespaces."""
         return (await self.collection(kind, namespace, **selectors)).items
 
-    async def collection(self, kind: ResourceType, namespace: str | None, **selectors: str) -> Collection:
-        """Read all objects of a kind, with the version from which a watch continues."""
-        page = await self._call("GET", kind.path(namespace), params=selectors, timeout=_LIST_TIMEOUT)
+    async def collection(
+        self,
+        kind: ResourceType,
+        namespace: str | None,
+        reading: Reading = _WHOLE,
+        /,
+        **selectors: str,
+    ) -> Collection:
+        """Read all objects of a kind, with the version from which a watch continues. Raises CollectionTooLarge."""
+        page = await self._call(
+            "GET",
+            kind.path(namespace),
+            params=selectors,
+            accept=_METADATA_ONLY if reading.metadata_only else _JSON,
+            timeout=_LIST_TIMEOUT,
+            max_bytes=reading.max_bytes,
+        )
         type_fields = {"apiVersion": kind.api_version, "kind": kind.kind}  # a list's items come without them
         return Collection(
             items=[type_fields | item for item in page["items"] or []],
@@ -99,18 +132,37 @@ class Client:
         )
 
     async def page(
-        self, kind: ResourceType, namespace: str | None, *, limit: int, after: str, **selectors: str
+        self,
+        kind: ResourceType,
+        namespace: str | None,
+        reading: Reading = _WHOLE,
+        /,
+        *,
+        limit: int,
+        after: str,
+        **selectors: str,
     ) -> Collection:
         """Read at most ``limit`` objects, by namespace and name, after the page whose ``next_page`` is ``after``.
 
-        Raises ApiError 410 if that page is too old to be continued.
+        Raises ApiError 410 if that page is too old to be continued, and CollectionTooLarge.
         """
         position = {"limit": str(limit)} | ({"continue": after} if after else {})
-        return await self.collection(kind, namespace, **position, **selectors)
+        return await self.collection(kind, namespace, reading, **position, **selectors)
 
-    async def create(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
-        """Create an object. Raises ApiError.already_exists if its name is taken, and 400 for an unknown field if ``strict``."""
-        return await self._call("POST", kind.path(namespace), body=body, params=_validation(strict=strict))
+    async def create(
+        self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False, metadata_only: bool = False
+    ) -> Object:
+        """Create an object and return it, or its ``metadata`` alone.
+
+        Raises ApiError.already_exists if its name is taken, and 400 for an unknown field if ``strict``.
+        """
+        return await self._call(
+            "POST",
+            kind.path(namespace),
+            body=body,
+            params=_validation(strict=strict),
+            accept=_ONE_METADATA if metadata_only else _JSON,
+        )
 
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
         """Apply (server-side): create the object, or set the fields of ``body`` on it, even if other managers own them."""
@@ -131,14 +183,19 @@ class Client:
         *,
         subresource: str | None = None,
         strict: bool = False,
+        metadata_only: bool = False,
     ) -> Object:
-        """Apply a JSON merge patch (RFC 7386) to an object or its subresource. Raises ApiError 400 for an unknown field if ``strict``."""
+        """Apply a JSON merge patch (RFC 7386) to an object or its subresource, and return the object, or its ``metadata`` alone.
+
+        Raises ApiError 400 for an unknown field if ``strict``.
+        """
         return await self._call(
             "PATCH",
             kind.path(namespace, name, subresource),
             body=body,
             content_type=_MERGE_PATCH,
             params=_validation(strict=strict),
+            accept=_ONE_METADATA if metadata_only else _JSON,
         )
 
     async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
@@ -194,10 +251,11 @@ class Client:
         path: str,
         *,
         body: Object | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
         params: Mapping[str, str] | None = None,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, with its parts
+        max_bytes: int | None = None,
     ) -> Object:
         headers = self._connection.headers() | {"Content-Type": content_type, "Accept": accept}
         data = None if body is None else _encoded(body)
@@ -211,10 +269,19 @@ class Client:
                 timeout=timeout,
                 server_hostname=self._connection.server_hostname,
             ) as response:
-                content = await response.read()
+                content = await (response.read() if max_bytes is None else _read(response, max_bytes))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
         return parse_response(response.status, content, is_read=method == "GET")
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > max_bytes:
+            raise CollectionTooLarge
+    return bytes(content)
 
 
 def _validation(*, strict: bool) -> dict[str, str]:

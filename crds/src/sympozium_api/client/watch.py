@@ -1,21 +1,28 @@
-"""Watches of a collection without end: list it, watch it from that version, and list it again if the version is too old."""
+"""Watches of a collection without end: list it once, watch it from that version, and resume wherever a watch breaks off."""
 
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 
 import aiohttp
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable
-from sympozium_api.client.rest import Client, parse_response
+from sympozium_api.client.rest import Client, Collection, CollectionTooLarge, Reading, parse_response
 from sympozium_api.resources import Object, ResourceType
 
 _WATCH_SECONDS = 240
 _SILENCE_SECONDS = _WATCH_SECONDS + 15
-_FIRST_BACKOFF = 0.1
-_LONGEST_BACKOFF = 5.0
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+_SHORT_SECONDS = 5.0
+"""Seconds below which a watch that ends has not served: an API server ends watches after minutes."""
+_ATTEMPTS = 6
+"""Watches from one version that may fail in a row before the collection is listed again, e.g. after etcd was restored."""
+_PAGE = 100
+_PAGE_BYTES = 5 * 1024 * 1024
+"""Bytes of a page above which smaller pages are read, because one object may hold 1.5 MB."""
 
 
 @dataclass(frozen=True)
@@ -33,28 +40,77 @@ class Change:
     deleted: bool
 
 
+class _Retries:
+    """Pauses between attempts: jittered, and longer with each attempt since the last success."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+
+    async def wait(self) -> None:
+        """Wait before the next attempt."""
+        pause = min(_FIRST_PAUSE * 2**self.failed, _LONGEST_PAUSE)
+        self.failed += 1
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+
+
 async def watch(
-    client: Client, kind: ResourceType, namespace: str | None, **selectors: str
+    client: Client,
+    kind: ResourceType,
+    namespace: str | None,
+    view: Callable[[Object], Object] = lambda body: body,
+    /,
+    **selectors: str,
 ) -> AsyncGenerator[Snapshot | Change, None]:
     """Yield a Snapshot, then Changes, without end; after a gap another Snapshot.
 
-    Failures are retried without end, with jittered backoff; the caller sees only a later Snapshot.
+    Each object is reduced by ``view`` as soon as it is read. Failures are retried without end: a watch that breaks off resumes
+    from the last version that was seen, and the caller sees a Snapshot only if the API server has forgotten that version.
     """
-    backoff = _FIRST_BACKOFF
+    retries, version, loop = _Retries(), "", asyncio.get_running_loop()
     while True:
+        began = loop.time()
         try:
-            listed = await client.collection(kind, namespace, **selectors)
-            yield Snapshot(listed.items)
-            backoff = _FIRST_BACKOFF
-            version = listed.resource_version
-            while True:
-                async for event in _events(client, kind, namespace, version, selectors):
-                    version = event["object"]["metadata"]["resourceVersion"]
-                    if event["type"] != "BOOKMARK":
-                        yield Change(event["object"], deleted=event["type"] == "DELETED")
-        except (ApiError, ApiUnavailable, aiohttp.ClientError, TimeoutError, OSError):
-            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))
-            backoff = min(backoff * 2, _LONGEST_BACKOFF)
+            if not version:
+                listed = await _listed(client, kind, namespace, view, selectors)
+                yield Snapshot(listed.items)
+                version = listed.resource_version
+            began = loop.time()
+            async for event in _events(client, kind, namespace, version, selectors):
+                version, retries.failed = event["object"]["metadata"]["resourceVersion"], 0
+                if event["type"] != "BOOKMARK":
+                    yield Change(view(event["object"]), deleted=event["type"] == "DELETED")
+        except (ApiError, ApiUnavailable, aiohttp.ClientError, OSError, ValueError, LookupError, TypeError) as error:
+            if isinstance(error, ApiError) and error.status == 410:
+                version = ""
+        else:
+            if loop.time() - began >= _SHORT_SECONDS:  # the API server ends each watch after a while
+                retries.failed = 0
+                continue
+        if retries.failed >= _ATTEMPTS:
+            version = ""
+        await retries.wait()
+
+
+async def _listed(
+    client: Client,
+    kind: ResourceType,
+    namespace: str | None,
+    view: Callable[[Object], Object],
+    selectors: dict[str, str],
+) -> Collection:
+    """Read a collection in pages, as few objects at a time as their sizes ask for."""
+    items, version, after, limit = list[Object](), "", "", _PAGE
+    while True:
+        reading = Reading(max_bytes=_PAGE_BYTES if limit > 1 else None)
+        try:
+            page = await client.page(kind, namespace, reading, limit=limit, after=after, **selectors)
+        except CollectionTooLarge:
+            limit = max(1, limit // 5)
+            continue
+        items += map(view, page.items)
+        version, after = version or page.resource_version, page.next_page
+        if not after:
+            return Collection(items, version)
 
 
 async def _events(
