@@ -194,7 +194,7 @@ async def test_runs_that_have_ended_are_resources(proxy: Proxy, agents: Agents, 
         read = (await client.read_resource(resource.uri)).contents[0]
         with pytest.raises(MCPError, match="Resource not found"):
             await client.read_resource("sympozium://runs/nothing")
-    assert resource.title == "Say hello" or era.startswith("2024")
+    assert resource.title == "Run of 2026-01-01T00:00:00Z" or era.startswith("2024")
     assert template.uri_template == "sympozium://runs/{name}"
     run = json.loads(read.text)  # type: ignore[union-attr]
     assert (run["task"], run["text"], run["status"]) == ("Say hello", "Hello from the fake model.", "succeeded")

@@ -9,14 +9,9 @@ from sympozium_api import names
 from sympozium_api.client import Client
 from sympozium_api.client.rest import Collection
 from sympozium_api.resources import RUNS, Object
-from sympozium_api.run import TERMINAL_PHASES, Phase
+from sympozium_api.run import TERMINAL_PHASES, Phase, without_contents
 from sympozium_console import refusals
 from sympozium_console.object_pages import ObjectPages, without_managed_fields
-
-_CONTENT = {"spec": ("request", "task", "systemPrompt", "response"), "status": ("result", "choices", "details")}
-"""Fields that hold questions and answers: up to 1.5 MB per run, which lists leave out."""
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-"""Annotation in which ``kubectl apply`` keeps a copy of the whole object."""
 
 
 class RunRepository:
@@ -45,7 +40,7 @@ class RunRepository:
         selectors = {"fieldSelector": ",".join(fields)} if fields else {}
         if source:
             selectors["labelSelector"] = f"{names.LABEL_SOURCE}={source}"
-        return await self._pages.page(RUNS, namespace, limit=limit, after=after, view=_without_content, **selectors)
+        return await self._pages.page(RUNS, namespace, limit=limit, after=after, view=without_contents, **selectors)
 
     async def get(self, namespace: str, name: str) -> Object:
         """Return one run with its question and answer."""
@@ -67,12 +62,3 @@ class RunRepository:
         """Delete a run; Kubernetes deletes its pod too."""
         run = await self._client.get(RUNS, namespace, name)
         await self._client.delete(RUNS, namespace, name, uid=run["metadata"]["uid"])
-
-
-def _without_content(run: Object) -> Object:
-    run = without_managed_fields(run)
-    for part, omitted in _CONTENT.items():
-        if part in run:
-            run[part] = {key: value for key, value in run[part].items() if key not in omitted}
-    run["metadata"].get("annotations", {}).pop(_LAST_APPLIED, None)
-    return run

@@ -1,6 +1,6 @@
 """AgentRun: one request to an agent, or the server behind an instance's web endpoint. The AgentRun is the source of truth."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field
 
@@ -16,6 +16,11 @@ NOT_ENDED = ",".join(f"status.phase!={phase}" for phase in TERMINAL_PHASES)
 """Field selector of the runs that have not ended. A watch reports a run that ends as deleted."""
 ENDED = ",".join(f"status.phase!={phase}" for phase in ("", *get_args(Phase)) if phase not in TERMINAL_PHASES)
 """Field selector of the runs that have ended."""
+
+_CONTENTS = {"spec": ("request", "task", "systemPrompt", "response"), "status": ("result", "choices", "details")}
+"""Fields that hold questions and answers: up to 1.5 MB per run."""
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Annotation in which ``kubectl apply`` keeps a copy of the whole object."""
 
 MAX_RESULT_BYTES = 384 * 1024
 """Longest answer that a run stores, in bytes of UTF-8. With a request of 1 MiB it stays below etcd's 1.5 MiB per object."""
@@ -219,6 +224,28 @@ class AgentRun(Resource):
         return self.status.phase in TERMINAL_PHASES
 
     @property
+    def has_contents(self) -> bool:
+        """True if this is a run in mode task with its question; False after ``without_contents``."""
+        return self.spec.task is not None or self.spec.request is not None
+
+    def without_contents(self) -> Self:
+        """Return the run without question and answer, as it can be kept for as long as the run takes."""
+        spec = dict.fromkeys(("task", "request", "response", "system_prompt"))
+        status = dict.fromkeys(("result", "choices", "details"))
+        annotations = {name: text for name, text in self.metadata.annotations.items() if name != _LAST_APPLIED}
+        return self.model_copy(
+            update={
+                "metadata": self.metadata.model_copy(update={"annotations": annotations}),
+                "spec": self.spec.model_copy(update=spec),
+                "status": self.status.model_copy(update=status),
+            }
+        )
+
+    def with_question_of(self, other: "AgentRun") -> Self:
+        """Return this state of a run with the question of another state: nothing else of a spec changes but ``cancel``."""
+        return self.model_copy(update={"spec": other.spec.model_copy(update={"cancel": self.spec.cancel})})
+
+    @property
     def is_resumable(self) -> bool:
         """True if a caller may join the run's stream after its beginning."""
         return names.ANNOTATION_RESUMABLE in self.metadata.annotations
@@ -258,3 +285,15 @@ class AgentRun(Resource):
     def is_assigned_to(self, pod: str) -> bool:
         """Return true if a pod of this name belongs to the run: the claimed pod, or a pod of the Job that is created for it."""
         return pod == self.claimed_pod if self.claimed_pod else names.is_pod_of_job(pod, self.job_name)
+
+
+def without_contents(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a run as the API server has it without question and answer, and without ``managedFields``."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    if annotations := metadata.get("annotations"):
+        metadata["annotations"] = {name: text for name, text in annotations.items() if name != _LAST_APPLIED}
+    slim = {**body, "metadata": metadata}
+    for part, omitted in _CONTENTS.items():
+        if part in slim:
+            slim[part] = {key: value for key, value in slim[part].items() if key not in omitted}
+    return slim

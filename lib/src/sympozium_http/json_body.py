@@ -1,6 +1,7 @@
 """JSON bodies: read within bounds, written compactly."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -14,8 +15,8 @@ class TooLarge(Exception):
     """The body is longer than the server accepts."""
 
 
-async def read_json_bytes(request: Request, *, limit: int) -> bytes:
-    """Return the body of a JSON request.
+async def read_json_bytes(request: Request, *, limit: int, on_bytes: Callable[[int], None] = lambda _: None) -> bytes:
+    """Return the body of a JSON request; ``on_bytes`` is called with the length of each piece, and may refuse it.
 
     Raises NotJson, and TooLarge as soon as the body is known to be longer than ``limit`` bytes.
     """
@@ -27,6 +28,7 @@ async def read_json_bytes(request: Request, *, limit: int) -> bytes:
         raise TooLarge
     body = bytearray()
     async for chunk in request.stream():
+        on_bytes(len(chunk))
         body += chunk
         if len(body) > limit:
             raise TooLarge

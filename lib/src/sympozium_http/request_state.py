@@ -25,6 +25,8 @@ class RequestState:
     """Name of the caller's key, never the key; None until the caller is authenticated."""
     limit_headers: dict[str, str] = field(default_factory=dict)
     """The rate limit's headers, which every answer carries from the moment the limit is checked."""
+    held_bytes: int = 0
+    """Bytes that are counted for this request in the process's ByteBudget."""
     log_fields: dict[str, str] = field(default_factory=dict)
     """Further fields of the request's log line. No content."""
 

@@ -94,7 +94,7 @@ class AgentApi:
             answer = await poll.wait(POLL_SECONDS)
         if not isinstance(answer, Binding):
             return Response(status_code=204 if answer is Unbound.POLL_AGAIN else 410)
-        pod_access_log.state_of(request).run = answer.run
+        pod_access_log.state_of(request).run = answer.run.without_contents()
         return await self._task_response(answer.run, answer.instance, pod, surface=idle.address)
 
     async def warmup_hints(self, request: Request) -> Response:
@@ -108,6 +108,7 @@ class AgentApi:
         """POST /runs/{name}/events: the pod's records, one JSON object per line, in one open request."""
         began = self._clock.now()
         run, pod = await self._authorize(request)
+        run = run.without_contents()
         if run.status.pod_name not in (None, pod.name):
             raise HTTPException(409, "another pod sends this run's records")
         publisher = self._broker.open_publisher(run.key, pod.name, keeps_history=run.is_resumable)
@@ -137,7 +138,7 @@ class AgentApi:
         run = self._broker.remembered(key)
         if run is None or not run.is_assigned_to(pod.name):  # the pod of a run may have changed since
             run = await self._store.get(*key)
-        pod_access_log.state_of(request).run = run
+        pod_access_log.state_of(request).run = run.without_contents()
         account = names.agent_service_account(run.spec.agent_ref)
         if not run.is_assigned_to(pod.name) or pod.service_account != account:
             raise HTTPException(403, "the token is of a pod that is not of this run's Job")
@@ -177,6 +178,8 @@ class AgentApi:
                 "caller_lost", "the web-proxy that held the caller's headers for the model is gone", 502
             )
             raise await self._fail(run, pod, end)
+        if not run.has_contents:
+            run = await self._store.get(*run.key)
         skills = await self._store.skills(instance)
         if skills is None:
             raise await self._without_skills(run, pod, instance)
@@ -185,6 +188,7 @@ class AgentApi:
         except agent_task.NotSupported as failure:
             end = agent_protocol.error("unsupported_parameter", str(failure), 400)
             raise await self._fail(run, pod, end) from failure
+        self._broker.drop_question(run.key)
         task["model"]["headers"] = headers | task["model"]["headers"]  # the instance's own headers win
         return JSONResponse(task | {"surface": surface} if surface else task)
 

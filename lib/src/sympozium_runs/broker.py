@@ -229,10 +229,23 @@ class RunBroker:
             self._topics[subscriber.key].subscribers.discard(subscriber)
             self.forget_unused(subscriber.key)
 
+    def remember_created(self, run: AgentRun) -> None:
+        """Keep a run that was just created, with its question if it has one, so that its pod's request need not read it again."""
+        if topic := self._topics.get(run.key):
+            is_known = topic.run is not None and topic.run.metadata.uid == run.metadata.uid
+            topic.run = topic.run.with_question_of(run) if topic.run and is_known else run  # the watch may be quicker
+
     def remember(self, run: AgentRun) -> None:
-        """Keep a run as the cluster has it, if its topic exists, so that its pod's request need not read it again."""
-        if run.key in self._topics:
-            self._topics[run.key].run = run
+        """Keep a run's state as the cluster has it, if its topic exists, beside the question that is kept already."""
+        if topic := self._topics.get(run.key):
+            slim = run.without_contents()
+            is_known = topic.run is not None and topic.run.metadata.uid == run.metadata.uid
+            topic.run = slim.with_question_of(topic.run) if topic.run and is_known else slim
+
+    def drop_question(self, key: Key) -> None:
+        """Keep the question of a run no longer, because its agent has it."""
+        if (topic := self._topics.get(key)) and topic.run:
+            topic.run = topic.run.without_contents()
 
     def remembered(self, key: Key) -> AgentRun | None:
         """Return a run as it was remembered last, or None where it is unknown or has been stopped since."""

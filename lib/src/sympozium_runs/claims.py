@@ -23,12 +23,14 @@ class Claims:
         self._queue = queue
         self._background_writes = background_writes
 
-    async def create(self, instance: SympoziumInstance, manifest: dict[str, Any]) -> AgentRun:
+    async def create(
+        self, instance: SympoziumInstance, manifest: dict[str, Any], *, is_large: bool = False
+    ) -> AgentRun:
         """Create a run: for an idle pod, which is bound to it at once, or for a pod that the operator creates."""
         namespace = instance.metadata.namespace
         poll = self._claim(instance)
         if poll is None:
-            return await self._store.create(namespace, manifest)
+            return await self._store.create(namespace, manifest, is_large=is_large)
         try:
             manifest["spec"]["claim"] = poll.claim.model_dump(by_alias=True)
             run = await self._store.create(namespace, manifest)

@@ -15,6 +15,9 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.timestamps import micro_timestamp
 from sympozium_api.trace_context import TraceContext
 
+_LARGE_BYTES = 8192
+"""Parsed JSON may take twenty times the bytes of its text, so that hundreds of waiting runs still fit into the process."""
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -48,6 +51,11 @@ class RunRequest:
         """True if a caller may join the run's stream after its beginning: by its Idempotency-Key, or as a stored response."""
         is_stored = self.response is not None and self.response["asked"].get("store") is not False
         return self.idempotency_key is not None or is_stored
+
+    @property
+    def is_large(self) -> bool:
+        """True for a body that is not kept until the agent asks for it, but read again from the AgentRun."""
+        return len(json.dumps(self.body)) > _LARGE_BYTES
 
     @cached_property
     def digest(self) -> str:

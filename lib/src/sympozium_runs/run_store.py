@@ -1,17 +1,27 @@
 """Reads and writes of AgentRuns, all of them on this side of the API server. The AgentRun is the truth (rule 1)."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Literal
 
 from sympozium_api import effective, installed_skills, names, terminal_status
 from sympozium_api.agent_protocol import End
-from sympozium_api.client import ApiError, Client
+from sympozium_api.base import Metadata
+from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api.client.rest import Reading
 from sympozium_api.clock import Clock
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, RUNS
 from sympozium_api.run import ENDED, AgentRun, Claim
 from sympozium_api.timestamps import timestamp
+
+_READERS = 4
+"""Whole runs that are read at the same time: each may hold 1.5 MB, and take many times that once it is parsed."""
+_READ_SECONDS = 10.0
+"""Seconds for which a read waits for its turn, as long as a call of the API server may take."""
 
 
 class RunStore:
@@ -20,21 +30,36 @@ class RunStore:
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
+        self._readers = asyncio.Semaphore(_READERS)
 
-    async def create(self, namespace: str, manifest: dict[str, Any]) -> AgentRun:
-        """Create a run. Raises ApiError with ``already_exists`` when its name is taken."""
-        return AgentRun.model_validate(await self._client.create(RUNS, namespace, manifest))
+    async def create(self, namespace: str, manifest: dict[str, Any], *, is_large: bool = False) -> AgentRun:
+        """Create a run. Raises ApiError with ``already_exists`` when its name is taken.
+
+        Of a large run the API server's answer does not repeat the contents.
+        """
+        created = await self._client.create(RUNS, namespace, manifest, metadata_only=is_large)
+        return AgentRun.model_validate(manifest | {"metadata": created["metadata"]} if is_large else created)
 
     async def get(self, namespace: str, name: str) -> AgentRun:
         """Read a run."""
-        return AgentRun.model_validate(await self._client.get(RUNS, namespace, name))
+        async with self._turn():
+            return AgentRun.model_validate(await self._client.get(RUNS, namespace, name))
 
-    async def ended(self, namespace: str, labels: str, *, limit: int, after: str) -> tuple[list[AgentRun], str]:
-        """Read a page of ended runs with these labels. Return it with the start of the next page, "" after the last one."""
+    async def ended(self, namespace: str, labels: str, *, limit: int, after: str) -> tuple[list[Metadata], str]:
+        """Read a page of ended runs with these labels, without contents.
+
+        Return it with the start of the next page, "" after the last one.
+        """
         page = await self._client.page(
-            RUNS, namespace, limit=limit, after=after, labelSelector=labels, fieldSelector=ENDED
+            RUNS,
+            namespace,
+            Reading(metadata_only=True),
+            limit=limit,
+            after=after,
+            labelSelector=labels,
+            fieldSelector=ENDED,
         )
-        return [AgentRun.model_validate(item) for item in page.items], page.next_page
+        return [Metadata.model_validate(item["metadata"]) for item in page.items], page.next_page
 
     async def instance(self, namespace: str, name: str) -> SympoziumInstance:
         """Read an instance."""
@@ -67,7 +92,7 @@ class RunStore:
         if claim is not None:
             status |= {"jobName": claim.job_name, "podName": claim.pod_name}
         try:
-            await self._client.patch(RUNS, *run.key, {"status": status}, subresource="status")
+            await self._client.patch(RUNS, *run.key, {"status": status}, subresource="status", metadata_only=True)
         except ApiError as error:
             if error.invalid or error.not_found:
                 return False
@@ -89,7 +114,7 @@ class RunStore:
             now=self._clock.now(),
         )
         try:
-            await self._client.patch(RUNS, *run.key, {"status": status}, subresource="status")
+            await self._client.patch(RUNS, *run.key, {"status": status}, subresource="status", metadata_only=True)
         except ApiError as error:
             if not error.invalid:
                 raise
@@ -101,7 +126,20 @@ class RunStore:
 
     async def _patch_if_exists(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
         try:
-            await self._client.patch(RUNS, namespace, name, patch)
+            await self._client.patch(RUNS, namespace, name, patch, metadata_only=True)
         except ApiError as error:
             if not error.not_found:
                 raise
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for a turn to read a whole run."""
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                await self._readers.acquire()
+        except TimeoutError as error:
+            raise ApiUnavailable("other reads of runs have not been answered") from error
+        try:
+            yield
+        finally:
+            self._readers.release()

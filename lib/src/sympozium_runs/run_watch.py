@@ -6,7 +6,7 @@ from typing import Protocol
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, Client, Snapshot, watch
 from sympozium_api.resources import RUNS
-from sympozium_api.run import NOT_ENDED, AgentRun
+from sympozium_api.run import NOT_ENDED, AgentRun, without_contents
 from sympozium_runs.broker import Key, RunBroker
 from sympozium_runs.run_queue import RunQueue
 from sympozium_runs.run_store import RunStore
@@ -27,7 +27,7 @@ def _ignore(_: AgentRun, /, *, began_before: bool) -> None:
 
 
 class RunWatch:
-    """Follows the open AgentRuns of one instance, and keeps their queue.
+    """Follows the open AgentRuns of one instance without their contents, and keeps their queue.
 
     Ended runs are not watched, because they are many and each may hold a megabyte. A run that ends leaves the selection, and
     is read once more only if somebody still waits for it.
@@ -57,7 +57,7 @@ class RunWatch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        async for event in watch(self._client, RUNS, self._namespace, **self._selectors):
+        async for event in watch(self._client, RUNS, self._namespace, without_contents, **self._selectors):
             if isinstance(event, Snapshot):
                 await self._on_snapshot([AgentRun.model_validate(item) for item in event.items])
             elif event.deleted:

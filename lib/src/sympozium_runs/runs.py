@@ -5,6 +5,7 @@ from typing import Protocol
 
 from sympozium_api import agent_protocol, names, terminal_status
 from sympozium_api.agent_protocol import End, Record
+from sympozium_api.base import Metadata
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -40,7 +41,7 @@ class RunHandle:
 
     def __init__(self, run: AgentRun, subscriber: Subscriber, runs: "Runs", queue: RunQueue) -> None:
         self.run = run
-        """The run as it was when the subscription began."""
+        """The run as it was when the subscription began; without question and answer from the first wait on."""
         self._subscriber = subscriber
         self._runs = runs
         self._queue = queue
@@ -66,10 +67,12 @@ class RunHandle:
 
     async def next(self, within: float | None = None) -> Record | None:
         """Return the next record, or None after ``within`` seconds of silence. Raises ClientDisconnected after ``disconnect``."""
+        self._drop_contents()
         return await self._subscriber.next(within)
 
     async def end(self) -> End:
         """Wait for the end record. Raises ClientDisconnected after ``disconnect``."""
+        self._drop_contents()
         return await self._subscriber.end()
 
     def disconnect(self) -> None:
@@ -86,6 +89,10 @@ class RunHandle:
             self._observer.close()
         if self._subscriber.is_caller and not self._subscriber.ended:
             self._runs.cancel_without_caller(self._subscriber.key)
+
+    def _drop_contents(self) -> None:
+        if self.run.has_contents:
+            self.run = self.run.without_contents()
 
 
 class Runs:
@@ -144,8 +151,10 @@ class Runs:
 
     async def ended_of(
         self, namespace: str, instance: str, key_id: str, *, limit: int, after: str
-    ) -> tuple[list[AgentRun], str]:
-        """Read a page of an instance's ended runs of one key. Return it with the start of the next page, "" after the last one.
+    ) -> tuple[list[Metadata], str]:
+        """Read a page of an instance's ended runs of one key, without contents.
+
+        Return it with the start of the next page, "" after the last one.
 
         Raises ApiError (410 and 400: ``after`` is too old, or not a page), ApiUnavailable.
         """
@@ -203,7 +212,7 @@ class Runs:
             self._queue.reserve(name, request.key_id, slots)
             with self._broker.holding_headers((namespace, name), request.forwarded):
                 manifest = request.manifest(instance, name, reply_to=self._reply_to, now=self._clock.now())
-                created = await self._claims.create(instance, manifest)
+                created = await self._claims.create(instance, manifest, is_large=request.is_large)
         except QueueFull as full:
             if request.idempotency_key is None:
                 raise
@@ -213,8 +222,7 @@ class Runs:
                 raise
             existing = await self._store.get(namespace, name)
         else:
-            if self._broker.remembered(created.key) is None:  # otherwise the watch was quicker, and knows more
-                self._broker.remember(created)
+            self._broker.remember_created(created.without_contents() if request.is_large else created)
             return created
         if existing.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != request.digest:
             raise KeyReused

@@ -133,7 +133,7 @@ def test_a_run_is_remembered_while_it_has_a_subscriber_and_is_not_stopped() -> N
     assert broker.remembered(KEY) is None
     subscriber = broker.subscribe(KEY)
     broker.remember(run)
-    assert broker.remembered(KEY) is run
+    assert broker.remembered(KEY) == run
     broker.stop(KEY)
     assert broker.remembered(KEY) is None
     subscriber.close()
@@ -187,3 +187,18 @@ async def test_what_a_caller_did_not_read_is_counted_no_longer_when_it_leaves() 
     assert budget.used > 0
     caller.close()
     assert budget.used == 0
+
+
+def test_a_question_is_kept_until_the_agent_has_it() -> None:
+    broker = RunBroker()
+    run = AgentRun(metadata=Metadata(namespace=KEY[0], name=KEY[1], uid="u"), spec=RunSpec(agent_ref="demo", task="hi"))
+    broker.subscribe(KEY)
+    broker.remember(run)
+    assert broker.remembered(KEY) == run.without_contents()  # another replica's run, or one of kubectl
+    broker.remember_created(run)
+    assert broker.remembered(KEY) == run
+    cancelled = run.model_copy(update={"spec": run.spec.model_copy(update={"cancel": True})})
+    broker.remember(cancelled.without_contents())
+    assert broker.remembered(KEY) == cancelled
+    broker.drop_question(KEY)
+    assert broker.remembered(KEY) == cancelled.without_contents()

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
+from sympozium_http.byte_budget import HeldBytes
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy.context import WebProxyContext
@@ -38,6 +39,7 @@ def create_app(context: WebProxyContext, *, mcp: handlers.CurrentServer | None =
     app.add_middleware(BrowserGuard, cache=context.instance_cache, respond=_openai)
     app.add_middleware(CrossOrigin, cache=context.instance_cache)
     app.add_middleware(InternalErrorAnswer, answer=_internal_error)
+    app.add_middleware(HeldBytes, budget=context.budget)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=context.tracing)
     return app
 

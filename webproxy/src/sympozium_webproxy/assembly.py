@@ -12,6 +12,7 @@ from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_http.bearer_keys import BearerKeys
+from sympozium_http.byte_budget import ByteBudget
 from sympozium_http.tracing import Tracing
 from sympozium_runs.agent_api import create_agent_api
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
@@ -63,8 +64,8 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
     """Return a web-proxy of the instance that the settings name."""
     tracing = tracing or Tracing()
     keys = BearerKeys(settings.api_keys, prefix=environment.API_KEY_PREFIX, clock=clock.monotonic)
-    limiter = RateLimiter(clock=clock.monotonic)
-    parts = _run_parts(client, settings, clock, keys)
+    limiter, budget = RateLimiter(clock=clock.monotonic), ByteBudget(settings.max_held_bytes)
+    parts = _run_parts(client, settings, clock, keys, budget)
     run_watch = _run_watch(client, settings, clock, parts, limiter)
     context = WebProxyContext(
         settings=settings,
@@ -73,14 +74,19 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
         keys=keys,
         tokens=AccessTokens(clock=clock.monotonic),
         limiter=limiter,
+        read_limiter=RateLimiter(clock=clock.monotonic),
         clock=clock,
         open_runs=lambda: len(parts.queue),
         runs_known=lambda: run_watch.synced,
         api_answers=client.answers,
+        budget=budget,
         tracing=tracing,
     )
     context.metrics.bind(
-        open_runs=context.open_runs, waiting=parts.broker.count_waiting, others=parts.agent_api_metrics.registry
+        open_runs=context.open_runs,
+        waiting=parts.broker.count_waiting,
+        budget=budget,
+        others=parts.agent_api_metrics.registry,
     )
     return WebProxy(
         context=context,
@@ -91,9 +97,11 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
     )
 
 
-def _run_parts(client: Client, settings: WebProxySettings, clock: Clock, keys: BearerKeys) -> _RunParts:
+def _run_parts(
+    client: Client, settings: WebProxySettings, clock: Clock, keys: BearerKeys, budget: ByteBudget
+) -> _RunParts:
     metrics = AgentApiMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
-    store, broker, idle = RunStore(client, clock), RunBroker(), IdlePods(settings.reply_to, metrics)
+    store, broker, idle = RunStore(client, clock), RunBroker(budget), IdlePods(settings.reply_to, metrics)
     instance_cache = InstanceCache(idle.on_instance_change)
     queue = RunQueue(shared=lambda: len(keys.ids) > 1 or instance_cache.oauth() is not None)
     runs = Runs(store, broker, queue, clock, idle=idle)

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from sympozium_api.clock import Clock
 from sympozium_http.bearer_keys import BearerKeys
+from sympozium_http.byte_budget import ByteBudget
 from sympozium_http.tracing import Tracing
 from sympozium_runs.runs import Runs
 from sympozium_webproxy.identity.access_tokens import AccessTokens
@@ -26,6 +27,9 @@ class WebProxyContext:
     keys: BearerKeys
     tokens: AccessTokens
     limiter: RateLimiter
+    """The limit of requests that make runs."""
+    read_limiter: RateLimiter
+    """The limit of all other requests."""
     clock: Clock
     open_runs: Callable[[], int]
     """Number of the instance's runs that have not ended."""
@@ -33,6 +37,8 @@ class WebProxyContext:
     """True once the runs have been listed; until then the queue seems empty and every rate limit unused."""
     api_answers: Callable[[], Awaitable[bool]]
     """True if the API server answers."""
+    budget: ByteBudget
+    """The bytes of requests and answers that this process holds."""
     metrics: WebProxyMetrics = field(default_factory=WebProxyMetrics)
     tracing: Tracing = field(default_factory=Tracing)
     draining: bool = False

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from sympozium_http.byte_budget import ByteBudget
 from sympozium_http.request_metrics import SECONDS, RequestMetrics
 
 
@@ -41,8 +42,28 @@ class WebProxyMetrics(RequestMetrics):
             registry=self.registry,
         )
 
-    def bind(self, *, open_runs: Callable[[], int], waiting: Callable[[], int], others: CollectorRegistry) -> None:
+        self._held = Gauge(
+            "sympozium_held_bytes",
+            "Bytes of requests and answers that this process holds, as counted for its limit.",
+            registry=self.registry,
+        )
+        self._held_limit = Gauge(
+            "sympozium_held_bytes_limit",
+            "Held bytes above which new requests are refused with 503.",
+            registry=self.registry,
+        )
+
+    def bind(
+        self,
+        *,
+        open_runs: Callable[[], int],
+        waiting: Callable[[], int],
+        budget: ByteBudget,
+        others: CollectorRegistry,
+    ) -> None:
         """Read these figures at each scrape, and expose the metrics of another registry with them."""
         self._open.set_function(open_runs)
         self._waiting.set_function(waiting)
+        self._held.set_function(lambda: budget.used)
+        self._held_limit.set(budget.limit)
         self.registry.register(others)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sympozium_api import environment, names
 from sympozium_api.settings_parser import SettingsParser, byte_count, duration_between
+from sympozium_http.byte_budget import DEFAULT_LIMIT
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class WebProxySettings:
     """Files with the model's API key, if the instance offers embeddings; the first that exists counts."""
     max_body_bytes: int = 1024 * 1024
     """Bytes of a request's body. With an answer of ``run.MAX_RESULT_BYTES`` a run stays below etcd's limit."""
+    max_held_bytes: int = DEFAULT_LIMIT
+    """Bytes of requests and answers that the process holds before it refuses new requests."""
     keep_alive_seconds: float = 15.0
     """Seconds of silence after which a stream gets a comment; well below the 60 s after which proxies cut idle connections."""
     linger_seconds: float = 8.0
@@ -54,5 +57,6 @@ def from_environment(environ: Mapping[str, str]) -> WebProxySettings:
         pod_ip=parser.required(environment.POD_IP),
         # Kubernetes stores at most 1.5 MiB in an object unless etcd has another limit.
         max_body_bytes=parser.read(environment.MAX_BODY, "1Mi", byte_count("1Ki", "2Mi")),
+        max_held_bytes=parser.read(environment.MAX_HELD, "64Mi", byte_count("4Mi", "65536Mi")),
         keep_alive_seconds=float(parser.read(environment.KEEP_ALIVE, "15s", duration_between("1s", "1h"))),
     )

@@ -9,6 +9,7 @@ from typing import TypeVar
 from fastapi import Request
 
 from sympozium_api import names
+from sympozium_api.base import Metadata
 from sympozium_api.client import ApiError
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state
@@ -19,7 +20,7 @@ from sympozium_webproxy.request.start import api_away
 _CANCEL_SECONDS = 20.0
 """Seconds that a cancel waits for its run to end, which takes well below a second if the operator is not busy."""
 _PAGE = 20
-"""Runs on a page: each may hold a megabyte."""
+"""Runs on a page."""
 
 
 Found = TypeVar("Found")
@@ -65,8 +66,8 @@ async def cancel(request: Request, run: AgentRun) -> None:
             await context.of(request).runs.cancel(run)
 
 
-async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
-    """Return a page of ended runs and the cursor of the next page. Raises NoSuchPage and Refusal 503."""
+async def ended(request: Request, *, after: str) -> tuple[list[Metadata], str]:
+    """Return a page of ended runs without their contents, and the cursor of the next page. Raises NoSuchPage and Refusal 503."""
     parts = context.of(request)
     try:
         with api_away():
@@ -81,7 +82,7 @@ async def ended(request: Request, *, after: str) -> tuple[list[AgentRun], str]:
         if after and error.status in (400, 410):
             raise NoSuchPage from error
         raise
-    return [item for item in runs if _is_own(request, item)], more
+    return [item for item in runs if _is_of_caller(request, item)], more
 
 
 async def _read(read: Callable[[str, str], Awaitable[Found]], request: Request, name: str) -> Found | None:
@@ -97,9 +98,9 @@ async def _read(read: Callable[[str, str], Awaitable[Found]], request: Request, 
 
 
 def _is_own(request: Request, run: AgentRun) -> bool:
-    annotations = run.metadata.annotations
-    return (
-        run.spec.agent_ref == context.of(request).settings.instance
-        and annotations.get(names.ANNOTATION_KEY_ID) == request_state.of(request).caller
-        and names.ANNOTATION_DISCARDED not in annotations
-    )
+    return run.spec.agent_ref == context.of(request).settings.instance and _is_of_caller(request, run.metadata)
+
+
+def _is_of_caller(request: Request, run: Metadata) -> bool:
+    is_discarded = names.ANNOTATION_DISCARDED in run.annotations
+    return not is_discarded and run.annotations.get(names.ANNOTATION_KEY_ID) == request_state.of(request).caller

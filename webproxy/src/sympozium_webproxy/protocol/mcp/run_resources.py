@@ -7,13 +7,13 @@ from typing import Any
 from mcp_types import ReadResourceResult, Resource, ResourceTemplate, TextResourceContents
 
 from sympozium_api import names
+from sympozium_api.base import Metadata
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
 from sympozium_webproxy.protocol.mcp import results
 
 _URI = re.compile(f"sympozium://runs/({names.DNS_LABEL})")
 _JSON = "application/json"
-_LONGEST_TITLE = 80
 
 TEMPLATE = ResourceTemplate(
     name="run",
@@ -30,14 +30,13 @@ def run_of(uri: str) -> str | None:
     return match[1] if match else None
 
 
-def of_run(run: AgentRun) -> Resource:
-    """Return a run as an entry of a listing."""
-    name = run.metadata.name
+def entry(run: Metadata) -> Resource:
+    """Return an ended run as an entry of a listing, which has no contents: question and answer may take a megabyte."""
     return Resource(
-        uri=_uri(name),
-        name=name,
-        title=_asked(run)[:_LONGEST_TITLE] or name,
-        description=f"{run.status.phase} at {run.status.completed_at}",
+        uri=_uri(run.name),
+        name=run.name,
+        title=f"Run of {run.creation_timestamp}",
+        description="The task and the result of a run that has ended.",
         mime_type=_JSON,
     )
 

@@ -12,6 +12,7 @@ from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.protocol.openai.bodies import JsonObject
 from sympozium_webproxy.protocol.openai.chat import DONE
+from sympozium_webproxy.request import held
 from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse
 from sympozium_webproxy.run_failure import refusal_of
 
@@ -58,6 +59,7 @@ def respond(
     chunks: ChunkSource | None,
 ) -> Response:
     """Return the response that follows a run: streamed as ``chunks``, or ``whole`` at its end."""
+    held.keep(request, 0)  # the run has the body
     parts, began = context.of(request), request_state.of(request).started
     headers["x-sympozium-run"] = handle.name
     if chunks is None:

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from sympozium_api.agent_protocol import Done, Record
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state, sse
+from sympozium_http.json_body import json_bytes
 from sympozium_http.refusal import Refusal
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import RunHandle
@@ -16,8 +17,8 @@ from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import bodies, responses_items, responses_object, responses_request
 from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
-from sympozium_webproxy.request import owned_runs
-from sympozium_webproxy.request.authentication import authenticate, limit
+from sympozium_webproxy.request import held, owned_runs
+from sympozium_webproxy.request.authentication import authenticate, authenticate_read, limit
 from sympozium_webproxy.request.body import read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
@@ -55,6 +56,7 @@ async def create_response(request: Request) -> Response:
         wait_seconds=None if params.background else timeout_seconds,
     )
     handle = await start(request, served, run, streamed=params.stream)
+    held.keep(request, held.parsed_size(json_bytes({"kept": kept, "instructions": params.fields.instructions})))
     headers["x-sympozium-run"] = handle.name
     if params.stream:
         return _stream(request, handle, headers, at_once=params.background)
@@ -190,7 +192,7 @@ async def _earlier(
 
 async def _follow(request: Request, response_id: str) -> RunHandle:
     """Return a handle that follows a response of the caller. Raises Refusal 404."""
-    await authenticate(request)
+    await authenticate_read(request)
     name = responses_object.run_of(response_id)
     handle = await owned_runs.follow(request, name) if name else None
     if handle is None:
@@ -204,7 +206,7 @@ async def _follow(request: Request, response_id: str) -> RunHandle:
 
 async def _own(request: Request, response_id: str) -> AgentRun:
     """Return a response of the caller. Raises Refusal 404."""
-    await authenticate(request)
+    await authenticate_read(request)
     run = await _readable(request, response_id)
     if run is None:
         raise _not_found(response_id)
