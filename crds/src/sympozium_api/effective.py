@@ -3,14 +3,14 @@
 import re
 import ssl
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sympozium_api.base import seconds
-from sympozium_api.instance import Autoscaling, OAuth, RateLimit, SkillRef, SympoziumInstance, WarmPool
+from sympozium_api.instance import MAX_RATE, Autoscaling, OAuth, RateLimit, SkillRef, SympoziumInstance, WarmPool
 from sympozium_api.names import ANNOTATION_REPLY_TO, DNS_LABEL, WEB_ENDPOINT_SKILL
 from sympozium_api.run import AgentRun
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
-MAX_RATE = 1_000_000
 
 _HOSTNAME = re.compile(rf"(?!.*\.[0-9]+$)(?!.{{254}}){DNS_LABEL}(\.{DNS_LABEL})*")
 
@@ -63,6 +63,7 @@ def web_endpoint(instance: SympoziumInstance) -> EffectiveWebEndpoint | None:
         rate_limit=RateLimit(
             requests_per_minute=params.count("rate_limit_rpm", limit.requests_per_minute),
             burst_size=params.count("rate_limit_burst", limit.burst_size),
+            reads_per_minute=params.count("rate_limit_reads", limit.reads_per_minute),
         ),
         replicas=(field.autoscaling and field.autoscaling.min_replicas) or field.replicas,
         autoscaling=field.autoscaling,
@@ -84,6 +85,9 @@ def web_endpoint_is_on(instance: SympoziumInstance) -> bool:
         return status is not None and status.enabled
 
 
+_Count = TypeVar("_Count", bound=int | None)
+
+
 class _Params:
     """A skill's params, and their path for error messages."""
 
@@ -96,7 +100,7 @@ class _Params:
         self._known.add(name)
         return self._values.get(name) or default
 
-    def count(self, name: str, default: int) -> int:
+    def count(self, name: str, default: _Count) -> int | _Count:
         value = self.text(name, None)
         if value is None:
             return default

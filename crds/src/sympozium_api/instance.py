@@ -142,13 +142,25 @@ class McpServer(ApiModel):
     """URL of the server's Streamable HTTP endpoint."""
 
 
+MAX_RATE = 1_000_000
+"""Largest rate and burst of a rate limit."""
+
+
 class RateLimit(ApiModel):
     """A token bucket per API key."""
 
-    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
+    requests_per_minute: Annotated[int, Field(ge=1, le=MAX_RATE)] = 60
     """Requests per minute that an API key may make in the long run."""
-    burst_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    burst_size: Annotated[int, Field(ge=1, le=MAX_RATE)] = 10
     """Requests that an API key may make at once."""
+    reads_per_minute: Annotated[int | None, Field(ge=1, le=MAX_RATE)] = None
+    """Requests per minute that make no run, e.g. to get a response or to list models. Default: ten times ``requestsPerMinute``."""
+
+    @property
+    def reads(self) -> "RateLimit":
+        """The bucket of requests that make no run. Its burst is ten times ``burstSize``."""
+        per_minute = self.reads_per_minute or min(10 * self.requests_per_minute, MAX_RATE)
+        return RateLimit(requests_per_minute=per_minute, burst_size=min(10 * self.burst_size, MAX_RATE))
 
 
 class Autoscaling(ApiModel):

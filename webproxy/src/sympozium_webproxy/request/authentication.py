@@ -10,6 +10,8 @@ from sympozium_webproxy.identity import resource_metadata
 from sympozium_webproxy.identity.access_tokens import InsufficientScope, InvalidToken
 from sympozium_webproxy.identity.issuer import IssuerUnavailable
 from sympozium_webproxy.instance_cache import ServedInstance
+from sympozium_webproxy.limits import Verdict
+from sympozium_webproxy.request import held
 from sympozium_webproxy.request.external_url import base_url
 
 
@@ -46,14 +48,32 @@ async def _token_caller(request: Request) -> str:
         raise Refusal(503, "issuer_unavailable", message, retry_after=error.retry_after) from error
 
 
+async def authenticate_read(request: Request) -> str:
+    """Return the id of the caller of a request that makes no run, within the limit of reads. Raises Refusal 401, 403, 429, 503."""
+    key_id = await authenticate(request)
+    limit_reads(request, key_id)
+    return key_id
+
+
+def limit_reads(request: Request, key_id: str) -> None:
+    """Count a request that makes no run against its key's limit of reads. Raises Refusal 429 and 503."""
+    parts = context.of(request)
+    _admit(request, parts.read_limiter.take(key_id, parts.instance_cache.rate_limit.reads))
+
+
 def limit(request: Request, key_id: str) -> tuple[ServedInstance, dict[str, str]]:
     """Return the instance that serves a request, and the rate-limit headers of its answer. Raises Refusal 429 and 503."""
     parts = context.of(request)
     served = parts.instance_cache.served()
-    verdict = parts.limiter.take(key_id, served.rate_limit)
+    return served, _admit(request, parts.limiter.take(key_id, served.rate_limit))
+
+
+def _admit(request: Request, verdict: Verdict) -> dict[str, str]:
+    """Return the rate-limit headers of a request that may go on. Raises Refusal 429 and 503."""
     headers = verdict.headers()
-    request_state.of(request).limit_headers = headers  # for refusals that are raised from here on
+    request_state.of(request).limit_headers = headers  # every answer carries them from here on
     if not verdict.allowed:
-        parts.metrics.refused.labels("rate_limit").inc()
+        context.of(request).metrics.refused.labels("rate_limit").inc()
         raise Refusal(429, "rate_limit_exceeded", "Rate limit reached for this API key.", headers=headers)
-    return served, headers
+    held.refuse_if_spent(request)
+    return headers

@@ -121,7 +121,7 @@ async def _list_resources(ctx: Ctx, params: PaginatedRequestParams | None) -> Li
         runs, after = await owned_runs.ended(caller(ctx).http, after=(params and params.cursor) or "")
     except owned_runs.NoSuchPage as error:
         raise MCPError(code=INVALID_PARAMS, message="Invalid cursor") from error
-    return ListResourcesResult(resources=[run_resources.of_run(run) for run in runs], next_cursor=after or None)
+    return ListResourcesResult(resources=[run_resources.entry(run) for run in runs], next_cursor=after or None)
 
 
 async def _list_templates(_: Ctx, __: PaginatedRequestParams | None) -> ListResourceTemplatesResult:

@@ -21,7 +21,7 @@ from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import jsonrpc, sessions
 from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId
 from sympozium_webproxy.protocol.mcp.sessions import Session
-from sympozium_webproxy.request.authentication import authenticate
+from sympozium_webproxy.request.authentication import authenticate, authenticate_read
 from sympozium_webproxy.request.body import read_json_bytes
 from sympozium_webproxy.routes.mcp.dispatch import Caller, dispatch
 from sympozium_webproxy.routes.mcp.mcp_response import frame
@@ -72,7 +72,7 @@ Streams = dict[str, SessionStream]
 @router.get("/sse")
 async def open_stream(request: Request) -> Response:
     """Begin a session: the first event names the URL for its messages, the others are the answers."""
-    key_id = await authenticate(request)
+    key_id = await authenticate_read(request)
     check_accept(request, stream=True)
     parts = context.of(request)
     session = sessions.begin(key_id, "", now=parts.clock.now().timestamp(), replica=parts.settings.address)

@@ -20,7 +20,7 @@ from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context, storable_json
 from sympozium_webproxy.protocol.mcp import sessions
 from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId, failure, render
-from sympozium_webproxy.request.authentication import limit
+from sympozium_webproxy.request.authentication import limit, limit_reads
 
 
 class RefusedMessage(Exception):
@@ -78,13 +78,19 @@ def check_accept(request: Request, *, json: bool = False, stream: bool = False) 
         raise refused_message(406, f"Send 'Accept: {', '.join(needed)}'.")
 
 
-def check_limits(request: Request, key_id: str, call: JSONRPCRequest) -> None:
-    """Count a call of a tool against the rate limit of its key. Raises RefusedMessage 429 and 503."""
-    if call.method == "tools/call":
-        try:
+def check_limits(request: Request, key_id: str, message: JSONRPCMessage) -> None:
+    """Count a message against the limits of its key: a call of a tool may make a run, any other is a read.
+
+    Raises RefusedMessage 429 and 503.
+    """
+    request_id = message.id if isinstance(message, JSONRPCRequest) else None
+    try:
+        if isinstance(message, JSONRPCRequest) and message.method == "tools/call":
             limit(request, key_id)
-        except Refusal as refusal:
-            raise RefusedMessage(render(refusal, call.id)) from refusal
+        else:
+            limit_reads(request, key_id)
+    except Refusal as refusal:
+        raise RefusedMessage(render(refusal, request_id)) from refusal
 
 
 def server(request: Request) -> Server[Any]:

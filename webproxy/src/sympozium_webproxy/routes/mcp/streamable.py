@@ -36,7 +36,7 @@ from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId
 from sympozium_webproxy.protocol.mcp.sessions import Session
 from sympozium_webproxy.protocol.mcp.stream_position import StreamPosition
 from sympozium_webproxy.request import owned_runs
-from sympozium_webproxy.request.authentication import authenticate
+from sympozium_webproxy.request.authentication import authenticate, authenticate_read
 from sympozium_webproxy.request.body import read_json_bytes
 from sympozium_webproxy.routes.mcp.dispatch import Caller, Sink, dispatch
 from sympozium_webproxy.routes.mcp.mcp_response import McpResponse, Work
@@ -76,7 +76,7 @@ async def post(request: Request) -> Response:
 @router.get("/mcp")
 async def resume(request: Request) -> Response:
     """Resume the broken stream of a call. No other stream exists, because the server sends no message outside of a call."""
-    key_id = await authenticate(request)
+    key_id = await authenticate_read(request)
     if not _has_sessions(request):
         return _not_allowed()
     check_accept(request, stream=True)
@@ -90,7 +90,7 @@ async def resume(request: Request) -> Response:
 @router.delete("/mcp")
 async def end(request: Request) -> Response:
     """Answer 405: a session has no state that could be deleted (docs/decisions/0031)."""
-    await authenticate(request)
+    await authenticate_read(request)
     return _not_allowed()
 
 
@@ -165,10 +165,12 @@ async def _in_session(request: Request, key_id: str, body: Any) -> Response:
         return await _batch(request, key_id, body)
     message = parse_message(body)
     if isinstance(message, JSONRPCRequest) and message.method == "initialize":
+        check_limits(request, key_id, message)
         return _begun(request, key_id, message)
     session = _session(request, key_id)
     caller = Caller(request, key_id, session, durable=True)
     if not isinstance(message, JSONRPCRequest):
+        check_limits(request, key_id, message)
         await _heed(caller, session, message)
         return Response(status_code=202)
     check_limits(request, key_id, message)
@@ -190,6 +192,8 @@ async def _batch(request: Request, key_id: str, body: list[Any]) -> Response:
         check_limits(request, key_id, one)
     caller = Caller(request, key_id, session, durable=True)
     for other in messages:
+        if not isinstance(other, JSONRPCRequest):
+            check_limits(request, key_id, other)
         await _heed(caller, session, other)
     if not requests:
         return Response(status_code=202)

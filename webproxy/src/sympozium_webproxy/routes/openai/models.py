@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from sympozium_api.instance import SympoziumInstance
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import models
-from sympozium_webproxy.request.authentication import authenticate
+from sympozium_webproxy.request.authentication import authenticate_read
 from sympozium_webproxy.request.model_choice import chosen_model
 
 router = APIRouter()
@@ -30,6 +30,6 @@ async def get_model(request: Request, model: str) -> dict[str, Any]:
 
 
 async def _instance(request: Request) -> tuple[SympoziumInstance, int]:
-    await authenticate(request)
+    await authenticate_read(request)
     instance = context.of(request).instance_cache.served().instance
     return instance, int(instance.metadata.created.timestamp())
