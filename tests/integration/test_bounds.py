@@ -12,6 +12,7 @@ from tests.integration.conftest import KEY, Proxy, eventually
 
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import RUNS
+from sympozium_api.run import AgentRun
 
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 LARGE = "x" * 30_000
@@ -61,9 +62,13 @@ async def test_runs_of_others_are_watched_without_their_contents(proxy: Proxy) -
                 "spec": {"agentRef": "demo", "mode": "task", "task": LARGE},
             }
         )
-    seen = []
-    on_created = proxy.context.runs.on_created
-    proxy.context.runs.on_created = lambda run: (seen.append(run), on_created(run))[1]  # type: ignore[method-assign]
+    seen, on_created = list[AgentRun](), proxy.context.runs.on_created
+
+    def is_seen(run: AgentRun) -> None:
+        seen.append(run)
+        on_created(run)
+
+    proxy.context.runs.on_created = is_seen  # type: ignore[method-assign]
     proxy.kubernetes.expire_watches()
     proxy.kubernetes.put(proxy.kubernetes.object(RUNS, "other-0") | {"metadata": {"name": "other-3"}})
     await eventually(lambda: proxy.context.open_runs() == 4)
