@@ -265,3 +265,24 @@ class TestAtTheReplicaThatHoldsTheCaller:
         assert (await FakePod(other, proxy.issuer, proxy.surface).task()).status_code == 403
         await pod.answer("Hello")
         await asked
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"type": "done", "choices": [{"message": "hello"}]},
+        {"type": "done", "choices": 7, "usage": 7, "durationMs": "7"},
+        {"type": "done", "choices": [{"message": {"content": "Hi"}, "seed": 10**30}]},
+        {"type": "error", "error": "no object"},
+        {"type": "error", "error": {"type": [], "message": {}, "httpStatus": 10**30}, "durationMs": -1},
+    ],
+)
+async def test_a_malformed_end_record_ends_its_run_as_failed(world: World, record: dict[str, object]) -> None:
+    response = await world.pod().say({"type": "started"}, record)
+    assert (response.status_code, response.json()) == (200, {"stored": True})
+    assert world.status()["phase"] == "Failed"
+
+
+@pytest.mark.parametrize("choices", [None, 7, ["hello"], [{"delta": "hello"}]])
+async def test_a_malformed_delta_is_refused_for_good(world: World, choices: object) -> None:
+    assert (await world.pod().say({"type": "delta", "choices": choices})).status_code == 422

@@ -6,7 +6,6 @@ hold characters that Python's and Rust's engines class otherwise.
 
 import functools
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -58,7 +57,7 @@ def _schema(plural: str) -> Object:
     return schema
 
 
-def values(schema: Mapping[str, Any]) -> Strategy:
+def values(schema: Object) -> Strategy:
     """Return values that a schema and its CEL rules accept, with the schema's defaults."""
     found = _unruled(schema).map(lambda value: crd_admission.defaulted(value, schema))
     if _RULES not in schema:
@@ -67,7 +66,7 @@ def values(schema: Mapping[str, Any]) -> Strategy:
     return found.filter(lambda value: not any(crd_admission.broken_rules(value, None, own)))
 
 
-def _unruled(schema: Mapping[str, Any]) -> Strategy:  # noqa: PLR0911 - one case per type
+def _unruled(schema: Object) -> Strategy:  # noqa: PLR0911 - one case per type
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     match schema["type"]:
@@ -92,7 +91,7 @@ def _unruled(schema: Mapping[str, Any]) -> Strategy:  # noqa: PLR0911 - one case
     )
 
 
-def texts(schema: Mapping[str, Any]) -> Strategy:
+def texts(schema: Object) -> Strategy:
     """Return texts within a schema's length, format and pattern."""
     if schema.get("format") == "date-time":
         return timestamps
@@ -112,7 +111,7 @@ def _with_trap(text: str, at: int, trap: str) -> str:
     return text[:at] + trap + text[at:]
 
 
-def _lists(schema: Mapping[str, Any]) -> Strategy:
+def _lists(schema: Object) -> Strategy:
     least, most = schema.get("minItems", 0), min(schema.get("maxItems", 3), 3)
     keys = schema.get("x-kubernetes-list-map-keys")
     unique_by = (lambda item: tuple(item[key] for key in keys)) if keys else None

@@ -125,6 +125,14 @@ def error(kind: str, message: str, http_status: int, duration_ms: int = 0) -> Er
     }
 
 
+def is_delta(record: dict[str, Any]) -> bool:
+    """Return whether a pod's record of type ``delta`` has the shape of a Delta, as far as its readers rely on it."""
+    choices, about = record.get("choices"), record.get("about")
+    if not isinstance(choices, list) or not isinstance(about, dict | None):
+        return False
+    return all(isinstance(choice, dict) and isinstance(choice.get("delta"), dict | None) for choice in choices)
+
+
 def parse_refusal(body: bytes) -> tuple[str, str | None]:
     """Return message and code of a model's error response; a body that is not JSON is the message."""
     text = body.decode(errors="replace").strip()

@@ -1,10 +1,11 @@
 """Terminal status of a run: the only translation between a run's end record and its status.
 
-Pure. Nothing here trusts a record, because it comes from a pod.
+Pure. Nothing here trusts a record, because it comes from a pod: ``end_of`` makes a well-formed end record of anything.
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +25,10 @@ _PLAIN_CHOICE = frozenset({"index", "message", "finish_reason"})
 _PLAIN_MESSAGE = frozenset({"role", "content"})
 _PLAIN_USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
 _LARGEST_COUNT = 2**53
+_INT64 = range(-(2**63), 2**63)
+_DEEPEST = 64
+"""Levels of an answer's parts. JSON libraries and the API server refuse values that are much deeper."""
+_MOST_CHOICES = 128
 
 
 def status_of(
@@ -52,8 +57,33 @@ def status_of(
 
 def outcome(record: Mapping[str, Any]) -> Status:
     """Return the part of the status that the record alone decides: phase, answer or error, token usage."""
-    status = _answer(record) if record.get("type") == "done" else _failure(record.get("error"))
-    return {key: value for key, value in (status | {"tokenUsage": _token_usage(record)}).items() if value is not None}
+    end = end_of(record)
+    status = _answer(end) if end["type"] == "done" else _failure(end["error"])
+    status["tokenUsage"] = _token_usage(record.get("usage"), end["durationMs"])
+    return {key: value for key, value in status.items() if value is not None}
+
+
+def end_of(record: Mapping[str, Any]) -> agent_protocol.End:
+    """Return the well-formed end record that a pod's record means, whatever its shape.
+
+    ``done`` with choices that are no choices, or cannot be stored, becomes the error ``model_error``. Malformed fields beside them
+    are dropped.
+    """
+    duration = _count(record.get("durationMs"))
+    if record.get("type") != "done":
+        return {"type": "error", "error": _error_detail(record.get("error")), "durationMs": duration}
+    choices, about, usage = record.get("choices"), record.get("about"), record.get("usage")
+    if not (isinstance(choices, list) and len(choices) <= _MOST_CHOICES and all(map(_is_choice, choices))):
+        return agent_protocol.error("model_error", "the agent's answer is malformed", 502, duration)
+    if not (_is_storable(choices) and _is_storable(about) and _is_storable(usage)):
+        return agent_protocol.error("model_error", "the answer holds a value that cannot be stored", 502, duration)
+    done: agent_protocol.Done = {
+        "type": "done",
+        "choices": choices,
+        "usage": dict(usage) if isinstance(usage, Mapping) else {},
+        "durationMs": duration,
+    }
+    return {**done, "about": dict(about)} if isinstance(about, Mapping) and about else done
 
 
 def record_of(status: RunStatus) -> agent_protocol.End:
@@ -76,8 +106,8 @@ def record_of(status: RunStatus) -> agent_protocol.End:
     return agent_protocol.error(status.error.type, status.error.message, status.error.http_status, usage.duration_ms)
 
 
-def _answer(record: Mapping[str, Any]) -> Status:
-    choices = [choice for choice in record.get("choices") or [] if isinstance(choice, dict)]
+def _answer(record: agent_protocol.Done) -> Status:
+    choices = record["choices"]
     if not choices:
         return _failure(agent_protocol.error("model_error", "the model answered without any choice", 502)["error"])
     message = choices[0].get("message") or {}
@@ -101,13 +131,10 @@ def _answer(record: Mapping[str, Any]) -> Status:
     }
 
 
-def _details(record: Mapping[str, Any]) -> dict[str, Any]:
+def _details(record: agent_protocol.Done) -> dict[str, Any]:
     """Return the answer's other fields, and the model's count if ``tokenUsage`` cannot hold all of it."""
-    extra, usage = record.get("about"), record.get("usage")
-    details = dict(extra) if isinstance(extra, Mapping) else {}
-    if isinstance(usage, Mapping) and not set(usage) <= set(_PLAIN_USAGE):
-        details["usage"] = dict(usage)
-    return details
+    usage, details = record["usage"], dict(record.get("about", {}))
+    return details if set(usage) <= set(_PLAIN_USAGE) else details | {"usage": usage}
 
 
 def _is_plain(choices: list[dict[str, Any]]) -> bool:
@@ -119,23 +146,52 @@ def _is_plain(choices: list[dict[str, Any]]) -> bool:
     return not others and not any(extras) and isinstance(message.get("content"), str | None)
 
 
-def _failure(detail: Any) -> Status:
+def _is_choice(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("message"), dict | None)
+
+
+def _is_storable(value: Any) -> bool:
+    """Return whether the API server stores a part of an answer unchanged."""
+    return all(
+        depth <= _DEEPEST
+        and not (type(part) is int and part not in _INT64)
+        and not (isinstance(part, float) and not math.isfinite(part))
+        for depth, part in _parts(value)
+    )
+
+
+def _parts(value: Any) -> Iterator[tuple[int, Any]]:
+    """Yield a value and everything in it, with its depth."""
+    waiting = [(0, value)]
+    while waiting:
+        depth, part = waiting.pop()
+        yield depth, part
+        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        waiting += [(depth + 1, item) for item in inner]
+
+
+def _failure(detail: agent_protocol.RunErrorDetail) -> Status:
+    phase = "Cancelled" if detail["type"] == "cancelled" else "Failed"
+    return {"phase": phase, "error": {name: detail[name] for name in ("type", "message", "httpStatus")}}
+
+
+def _error_detail(detail: Any) -> agent_protocol.RunErrorDetail:
     detail = detail if isinstance(detail, Mapping) else {}
-    kind = str(detail.get("type") or "internal_error")
-    status = detail.get("httpStatus")
-    return {
-        "phase": "Cancelled" if kind == "cancelled" else "Failed",
-        "error": {
-            "type": kind[:64],
-            "message": str(detail.get("message") or "the agent gave no reason")[:4096],
-            "httpStatus": status if type(status) is int and 400 <= status <= 599 else 502,
-        },
+    status, code = detail.get("httpStatus"), detail.get("code")
+    known: agent_protocol.RunErrorDetail = {
+        "type": _text(detail.get("type"), "internal_error")[:64],
+        "message": _text(detail.get("message"), "the agent gave no reason")[:4096],
+        "httpStatus": status if type(status) is int and 400 <= status <= 599 else 502,
     }
+    return {**known, "code": code[:256]} if isinstance(code, str) else known
 
 
-def _token_usage(record: Mapping[str, Any]) -> Status | None:
+def _text(value: Any, default: str) -> str:
+    return value if isinstance(value, str) and value else default
+
+
+def _token_usage(usage: Any, duration_ms: int) -> Status | None:
     """Return the model's count, if there is one; ``toolCalls`` counts tools that the agent called itself, which is none so far."""
-    usage = record.get("usage")
     if not isinstance(usage, Mapping):
         return None
     prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
@@ -144,7 +200,7 @@ def _token_usage(record: Mapping[str, Any]) -> Status | None:
         "outputTokens": completion,
         "totalTokens": _count(usage.get("total_tokens")) or prompt + completion,
         "toolCalls": 0,
-        "durationMs": _count(record.get("durationMs")),
+        "durationMs": duration_ms,
     }
 
 

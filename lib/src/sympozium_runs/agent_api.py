@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sympozium_api import agent_protocol, effective, names
+from sympozium_api import agent_protocol, effective, names, terminal_status
 from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, MAX_RECORDS_BYTES, End, Record
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
@@ -242,6 +242,10 @@ def _record(line: bytes) -> Record:
         raise HTTPException(422, "a record is not JSON") from error
     if not isinstance(record, dict) or not isinstance(record.get("type"), str):
         raise HTTPException(422, "a record is not an object with a type")
+    if record["type"] in END_RECORDS:
+        return terminal_status.end_of(record)
+    if record["type"] == "delta" and not agent_protocol.is_delta(record):
+        raise HTTPException(422, "a delta has no list of choices")
     return cast(Record, record)
 
 

@@ -1,11 +1,16 @@
 """How an end record becomes a run's terminal status."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.strategies.kubernetes_objects import end_records
 
 from sympozium_api import agent_protocol
+from sympozium_api.resources import RUNS
 from sympozium_api.run import MAX_RESULT_BYTES, RunStatus
 from sympozium_api.terminal_status import record_of, status_of
 
@@ -125,3 +130,44 @@ def test_what_the_model_said_beside_its_answer_is_kept_and_told_again() -> None:
 def test_an_answer_is_too_large_with_what_is_said_beside_it() -> None:
     status = ended(done(choice("x" * (MAX_RESULT_BYTES - 100))) | {"about": {"citations": ["y" * 200]}})
     assert (status["phase"], status["error"]["type"]) == ("Failed", "answer_too_large")
+
+
+DEEP: Any = None
+for _ in range(1000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        done({"message": "hello"}),
+        {"type": "done", "choices": 5},
+        {"type": "done", "choices": {"message": {}}},
+        done(choice() | {"seed": 10**30}),
+        done(choice() | {"logprobs": float("nan")}),
+        done(choice() | {"logprobs": DEEP}),
+        done(choice(), usage={"prompt_tokens": 1, "cost": float("inf")}),
+        done(*([choice()] * 129)),
+    ],
+)
+def test_an_answer_that_no_run_can_store_is_an_error(record: dict[str, Any]) -> None:
+    status = ended(record)
+    assert (status["phase"], status["error"]["type"]) == ("Failed", "model_error")
+
+
+def test_words_of_an_error_that_are_no_texts_are_left_out() -> None:
+    status = ended({"type": "error", "error": {"type": DEEP, "message": {"a": 1}, "httpStatus": 10**30}})
+    assert status["error"] == {"type": "internal_error", "message": "the agent gave no reason", "httpStatus": 502}
+
+
+@given(end_records)
+async def test_whatever_a_pod_writes_becomes_a_terminal_status_that_the_api_server_stores(
+    record: dict[str, Any],
+) -> None:
+    cluster = FakeKubernetes()
+    cluster.put({"kind": "AgentRun", "metadata": {"name": "r"}, "spec": {"agentRef": "a", "task": "t"}})
+    status = ended(record)
+    json.dumps(status, allow_nan=False)
+    stored = await cluster.patch(RUNS, "default", "r", {"status": status}, subresource="status", strict=False)
+    assert stored["status"]["phase"] in ("Succeeded", "Failed", "Cancelled")
+    assert record_of(RunStatus.model_validate(stored["status"]))["type"] in ("done", "error")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sympozium_api import agent_protocol
+from sympozium_api import agent_protocol, terminal_status
 from sympozium_api.resources import Object
 from sympozium_operator.desired.quantity import InvalidQuantity, quantity
 
@@ -149,14 +149,14 @@ def _last_words(message: str | None) -> agent_protocol.End | None:
     """Return the end record in a termination message, if it holds one."""
     record = _message(message)
     if record is not None and record.get("type") in agent_protocol.END_RECORDS:
-        return record  # type: ignore[return-value]  # terminal_status.status_of trusts no field of it
+        return terminal_status.end_of(record)
     return None
 
 
 def _message(message: str | None) -> Object | None:
     try:
         value = json.loads(message or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
