@@ -440,3 +440,31 @@ async def test_a_pool_goes_with_its_instance(world: World) -> None:
     world.cluster.remove(INSTANCES, "alice", NAMESPACE)
     assert world.cluster.names(JOBS) == []
     await world.reconcile("alice", "pool")
+
+
+async def test_runs_of_an_instance_without_a_pool_leave_nothing_in_memory() -> None:
+    world = World(instance_object())
+    world.ask(*(f"r{number}" for number in range(50)))
+    for number in range(50):
+        await world.reconcile(f"r{number}")
+    assert world.dispatcher.pools.count_arrivals() == 0
+
+
+async def test_the_arrivals_of_a_pool_are_counted_no_longer_than_they_matter() -> None:
+    world = World(pooled(), pack_object())
+    await world.reconcile("alice", "instance")
+    for number in range(50):
+        world.ask(f"r{number}")
+        await world.reconcile(f"r{number}")
+        world.clock.advance(10)
+    assert world.dispatcher.pools.count_arrivals() <= 4
+
+
+async def test_another_leader_lets_idle_pods_pull_their_image(world: World) -> None:
+    await world.reconcile("alice", "instance")
+    await world.reconcile("alice", "pool")
+    pulled = idle_names(world)
+    world.clock.advance(15)
+    world.restart()
+    await world.reconcile("alice", "pool")
+    assert set(pulled) <= set(idle_names(world))

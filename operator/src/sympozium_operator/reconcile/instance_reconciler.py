@@ -46,6 +46,7 @@ class InstanceReconciler:
         raw = await self.client.find(INSTANCES, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self.skills.forget(key.namespace, key.name)
+            self.pools.forget(key.namespace, key.name)
             return DONE  # Kubernetes deletes what it owns
         facts = await self._gather(SympoziumInstance.model_validate(raw))
         facts = replace(facts, route=await self._route(facts))

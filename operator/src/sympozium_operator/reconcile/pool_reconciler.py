@@ -13,7 +13,7 @@ from sympozium_api.base import seconds
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance, WarmPool
-from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS, Object
+from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS, Object, created_at
 from sympozium_api.run import NOT_ENDED, AgentRun
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
@@ -46,7 +46,8 @@ class PoolReconciler:
     """Callable that returns whether the cluster has no room for another pod."""
     start_timeout: int
     token: Callable[[], str] = lambda: secrets.token_hex(3)
-    _demands: dict[tuple[str, str], PoolSizer] = field(default_factory=lambda: defaultdict(PoolSizer))
+    _demands: dict[tuple[str, str], PoolSizer] = field(default_factory=dict)
+    """Demand of each instance that has a pool."""
     _claimed: dict[tuple[str, str], dict[str, tuple[str, str]]] = field(default_factory=lambda: defaultdict(dict))
     """Jobs, by namespace and name, that open runs claim; and ``claim_order`` of those runs, by name."""
     _created_at: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -65,16 +66,16 @@ class PoolReconciler:
         self._reconciled_at[pool_key] = self.clock.monotonic()
         raw = await self.client.find(INSTANCES, *pool_key)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
-            self._forget(pool_key)
+            self.forget(*pool_key)
             return DONE  # Kubernetes deletes what it owns
         instance = SympoziumInstance.model_validate(raw)
         listed = await self.client.list(JOBS, key.namespace, labelSelector=policy.idle_selector(key.name))
         jobs = [job for job in listed if is_of_pool(job, key.name, instance.metadata.uid)]  # anybody may write labels
         pool, wanted = effective.warm_pool(instance), instance.status.warm_pool
         if pool is None and not jobs:
-            self._forget(pool_key)
+            self.forget(*pool_key)
             return DONE
-        demand, now = self._demands[pool_key], self.clock.monotonic()
+        demand, now = self._demands.setdefault(pool_key, PoolSizer()), self.clock.monotonic()
         facts = policy.PoolInput(
             now=self.clock.now(),
             jobs=tuple(jobs),
@@ -95,13 +96,20 @@ class PoolReconciler:
         """Return the instance's ``status.warmPool``; None if it has none. It is written before any pod is made."""
         pool = effective.warm_pool(instance)
         if pool is None:
+            self._demands.pop(instance.key, None)
             return None
+        self._demands.setdefault(instance.key, PoolSizer())
         generation = desired_job.generation(instance, self.agent, _made_from(pool, secret))
         return {"generation": generation, "idle": self._idle.get(instance.key, 0)}
 
     def arrived(self, run: AgentRun) -> None:
-        """Record a run that is seen for the first time."""
-        self._demands[run.metadata.namespace, run.spec.agent_ref].arrived(self.clock.monotonic())
+        """Record a run that is seen for the first time, if its instance has a pool."""
+        if demand := self._demands.get((run.metadata.namespace, run.spec.agent_ref)):
+            demand.arrived(self.clock.monotonic())
+
+    def count_arrivals(self) -> int:
+        """Return the number of arrivals that are remembered, for all pools."""
+        return sum(demand.arrivals for demand in self._demands.values())
 
     def started_cold(self) -> None:
         """Record a Job that was made for a run."""
@@ -132,7 +140,9 @@ class PoolReconciler:
             if not self._claimed[job_key]:
                 del self._claimed[job_key]
 
-    def _forget(self, pool_key: tuple[str, str]) -> None:
+    def forget(self, namespace: str, name: str) -> None:
+        """Forget the pool of an instance that is gone, or has none any more."""
+        pool_key = (namespace, name)
         for known in (self._demands, self._idle, self._reconciled_at, self._differs_since):
             known.pop(pool_key, None)
         self._count()
@@ -163,7 +173,7 @@ class PoolReconciler:
         pod = pod_policy.job_pod(pods, job)
         if pod is not None and pod_policy.started_at(pod) is not None:
             return
-        too_old = self.clock.monotonic() - self._created_at.get((namespace, name), float("-inf")) >= self.start_timeout
+        too_old = (self.clock.now() - created_at(job)).total_seconds() >= self.start_timeout
         if too_old or (pod is not None and pod_policy.is_unschedulable(pod)):
             demand.failed(self.clock.monotonic())
             await self._delete(job)

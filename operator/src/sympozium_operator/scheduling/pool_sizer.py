@@ -37,6 +37,12 @@ class PoolSizer:
         if not self._arrivals or self._arrivals[-1] < now - PAUSE:
             self.not_before = max(self.not_before, now + HEAD_START)
         self._arrivals.append(now)
+        self._forget_before(now - WINDOW)
+
+    @property
+    def arrivals(self) -> int:
+        """Number of arrivals that are remembered."""
+        return len(self._arrivals)
 
     def refilled(self, seconds: float) -> None:
         """Record the seconds from a Job's creation until its pod was ready."""
@@ -50,13 +56,16 @@ class PoolSizer:
 
     def target(self, pool: WarmPool, now: float) -> int:
         """Return ``size`` plus as many as are used up during a refill, at most ``max``; it falls after it was lower for a minute."""
-        while self._arrivals and self._arrivals[0] < now - WINDOW:
-            self._arrivals.popleft()
+        self._forget_before(now - WINDOW)
         most = max(pool.size, pool.max or pool.size)
         needed = min(most, pool.size + math.ceil(len(self._arrivals) / WINDOW * self._refill))
         if needed >= self._held or now >= self._held_until:
             self._held, self._held_until = needed, now + HOLD_SECONDS
         return min(self._held, most)
+
+    def _forget_before(self, time: float) -> None:
+        while self._arrivals and self._arrivals[0] < time:
+            self._arrivals.popleft()
 
 
 class LaunchRate:

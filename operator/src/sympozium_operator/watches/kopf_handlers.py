@@ -3,10 +3,9 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import kopf
-from kopf._core.engines.peering import Identity
 
 from sympozium_api import names
 from sympozium_api.resources import (
@@ -103,7 +102,9 @@ async def spawn(add: Add, *, identity: str, namespaces: Sequence[str]) -> Corout
     tasks = await kopf.spawn_tasks(
         registry=registry(add),
         settings=settings(),
-        identity=Identity(identity),  # kopf's own default asks for a user name, which a container does not have
+        identity=cast(
+            Any, identity
+        ),  # a NewType of a private module; kopf's own default asks for a user name, which a container does not have
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,
