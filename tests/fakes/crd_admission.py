@@ -42,7 +42,8 @@ def admitted(plural: str, name: str, body: Object, old: Object | None, *, strict
     if strict:
         _refuse_unknown(plural, body, is_patch=is_patch)
     known = stored(plural, body)
-    if wrong := list(violations(known, schema)):
+    tolerated = set(violations(old, schema)) if old else set()  # what was wrong before may stay (ratcheting)
+    if wrong := [line for line in violations(known, schema) if line not in tolerated]:
         causes = [
             {"reason": "FieldValueInvalid", "field": path.lstrip("."), "message": message}
             for path, message in (line.split(": ", 1) for line in wrong)

@@ -46,6 +46,7 @@ async def main(settings: OperatorSettings) -> None:
             pruner=operator.pruner,
             api_keys=operator.api_keys,
             skills=operator.skills,
+            count_unreadable=operator.metrics.count_unreadable,
             settings=settings,
         )
         lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
@@ -54,7 +55,14 @@ async def main(settings: OperatorSettings) -> None:
             try:
                 await _first(_crds_installed(client, settings), stop.wait())
                 if not stop.is_set():
-                    watches = partial(gateway_api.follow, client, queue.add, settings.namespace, settings.scopes)
+                    watches = partial(
+                        gateway_api.follow,
+                        client,
+                        queue.add,
+                        settings.namespace,
+                        settings.scopes,
+                        operator.metrics.count_unreadable,
+                    )
                     handlers = await kopf_handlers.spawn(
                         queue.add, identity=settings.identity, namespaces=settings.watch_namespaces
                     )

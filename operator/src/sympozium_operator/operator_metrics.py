@@ -42,6 +42,12 @@ class OperatorMetrics:
         self.errors = Counter(
             f"{name}_reconcile_errors", "Reconciles that failed and are retried.", ["kind"], registry=self.registry
         )
+        self.unreadable = Counter(
+            f"{name}_unreadable_objects",
+            "Attempts to read or act on an object that failed because of the object.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.runs = Counter(f"{name}_runs_ended", "Runs that ended.", ["phase", "error"], registry=self.registry)
         self.admitted = Counter(f"{name}_runs_admitted", "Runs whose Job was created.", registry=self.registry)
         self.queued = self._of_runs(f"{name}_run_queue_duration_seconds", "Seconds from a run's creation to its Job's.")
@@ -75,6 +81,10 @@ class OperatorMetrics:
         """Measure one reconcile."""
         with self.duration.labels(key.kind).time(), self.errors.labels(key.kind).count_exceptions():
             yield
+
+    def count_unreadable(self, kind: str) -> None:
+        """Count an attempt to read or act on an object that failed because of the object."""
+        self.unreadable.labels(kind).inc()
 
     def bind(self, queue: WorkQueue, fair_queue: FairQueue) -> None:
         """Read the queues' sizes whenever the metrics are scraped."""

@@ -1,5 +1,6 @@
 """Wiring of the operator: every reconciler with what it needs. The process and its tests share it."""
 
+import asyncio
 from dataclasses import dataclass
 
 from sympozium_api.client import Client
@@ -23,8 +24,13 @@ from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
+from sympozium_operator.reconcile.unreadable_objects import UnreadableObjects
 from sympozium_operator.scheduling.fair_queue import FairQueue
+from sympozium_operator.scheduling.pace import Pace
 from sympozium_operator.scheduling.pool_sizer import LaunchRate
+
+POLLS_PER_SECOND = 100
+"""Most checks per second of the objects that the operator may not watch (decisions 0016 and 0028)."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +70,17 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operato
         policies=NetworkPolicies(client, _egress(settings)),
     )
     namespace, scopes = settings.namespace, settings.scopes
-    api_keys, skills = ApiKeySecrets(client, base.events), SkillGatherer(client, namespace)
+    count_unreadable = base.metrics.count_unreadable
+    polls = Pace(POLLS_PER_SECOND, now=clock.monotonic, sleep=asyncio.sleep)
+    api_keys = ApiKeySecrets(client, base.events, count_unreadable, polls)
+    skills = SkillGatherer(client, namespace, count_unreadable, polls)
     pools = _pools(base)
     runs = _runs(base, pools)
     dispatcher = Dispatcher(
         client=client,
         metrics=base.metrics,
         events=base.events,
+        unreadable_objects=UnreadableObjects(client, clock),
         instances=_instances(base, runs, pools, skills),
         runs=runs,
         servers=_servers(base, api_keys),
@@ -79,7 +89,12 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operato
         pools=pools,
     )
     pruner = RunPruner(
-        client=client, clock=clock, scopes=scopes, retention=settings.run_retention, kept=settings.runs_kept
+        client=client,
+        clock=clock,
+        scopes=scopes,
+        retention=settings.run_retention,
+        kept=settings.runs_kept,
+        count_unreadable=count_unreadable,
     )
     return Operator(dispatcher, base.fair_queue, base.metrics, api_keys, skills, pruner)
 

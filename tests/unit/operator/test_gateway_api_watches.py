@@ -30,7 +30,9 @@ def route(**more: Any) -> dict[str, Any]:
 class Watched:
     def __init__(self, cluster: FakeKubernetes, scopes: tuple[str | None, ...]) -> None:
         self.keys: asyncio.Queue[Key] = asyncio.Queue()
-        self._task = asyncio.ensure_future(gateway_api.follow(cluster, self.keys.put_nowait, SYSTEM, scopes))
+        self._task = asyncio.ensure_future(
+            gateway_api.follow(cluster, self.keys.put_nowait, SYSTEM, scopes, lambda _: None)
+        )
 
     async def next(self) -> Key:
         return await asyncio.wait_for(self.keys.get(), timeout=5)

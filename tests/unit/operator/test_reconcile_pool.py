@@ -384,7 +384,7 @@ class TestThatALeaderDies:
         assert sorted(world.writes()) == [("patch", "agentruns/status"), ("patch", "jobs")]
 
 
-class Died(Exception):
+class Died(BaseException):
     """The leader did."""
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.fakes.clock import FakeClock
-from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.kubernetes import FakeKubernetes, api_error
 from tests.unit.operator.objects import (
     NAMESPACE,
     instance_object,
@@ -39,6 +39,7 @@ class World:
         settings = operator_settings(SYMPOZIUM_RUN_RETENTION="1h", SYMPOZIUM_RUNS_KEPT=str(kept))
         operator = wire(client=self.cluster, clock=self.clock, settings=settings)
         self.fair_queue, self.pruner = operator.fair_queue, operator.pruner
+        self.metrics = operator.metrics
         self.keys, self.skills = operator.api_keys, operator.skills
         self.resync = Resync(
             client=self.cluster,
@@ -48,6 +49,7 @@ class World:
             api_keys=self.keys,
             skills=self.skills,
             settings=settings,
+            count_unreadable=operator.metrics.count_unreadable,
             sleep=self.sleep,
         )
         self.slept: list[float] = []
@@ -58,6 +60,10 @@ class World:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+
+    def unreadable(self, kind: str) -> float | None:
+        metric = "sympozium_operator_unreadable_objects_total"
+        return self.metrics.registry.get_sample_value(metric, {"kind": kind})
 
     def place(self, name: str) -> tuple[str, str, str]:
         return NAMESPACE, name, f"uid-of-{name}"
@@ -179,3 +185,59 @@ async def test_no_more_than_so_many_ended_runs_are_kept_per_instance() -> None:
     world = World(*runs, ended("b1", label="bob"), run_object("alive"), server_run_object(), kept=2)
     await world.pruner.prune()
     assert world.cluster.names(RUNS) == ["a2", "a3", "b1", "alive", "alice-web-endpoint"]
+
+
+def foreign_job(name: str, owner: str, **labels: str) -> dict[str, Any]:
+    """A Job that a tenant made, of a run that exists."""
+    body = job_object(owner)
+    body["metadata"] |= {
+        "name": name,
+        "uid": name,
+        "labels": {"app.kubernetes.io/managed-by": names.FIELD_MANAGER} | labels,
+    }
+    return body
+
+
+async def test_a_job_that_a_tenant_made_ends_no_leader_and_delays_nobody() -> None:
+    poison = foreign_job("poison", "mine", **{names.LABEL_RUN: "mine"})
+    world = World(run_object("mine"), run_object("b"), poison, job_object("b"))
+    await world.resync.seed()
+    await settle()
+    assert Key("run", NAMESPACE, "b") in world.seen
+    assert world.fair_queue.counts() == (1, 0)
+    assert world.unreadable("Job") == 1
+    assert world.slept == []
+
+
+async def test_a_step_that_raises_is_repeated_with_growing_delay() -> None:
+    world, failures = World(), [KeyError("x"), KeyError("x"), KeyError("x")]
+
+    async def step() -> None:
+        if failures:
+            raise failures.pop()
+
+    await world.resync.until_done(step)
+    assert world.slept == [1, 2, 4]
+
+
+async def test_a_run_that_cannot_be_deleted_delays_no_other() -> None:
+    runs = [ended("a"), ended("b")]
+    for run in runs:
+        run["metadata"]["annotations"] = {names.ANNOTATION_DISCARDED: "true"}
+    world = World(*runs)
+    world.cluster.refuse("delete", RUNS, api_error(403, "Forbidden", "a webhook said no"))
+    await world.pruner.prune()
+    assert world.cluster.names(RUNS) == ["a"]
+    assert world.unreadable("AgentRun") == 1
+
+
+async def test_a_secret_that_may_not_be_read_delays_no_other() -> None:
+    world = World(server_run_object("alice"), server_run_object("bob"))
+    for instance in ("alice", "bob"):
+        run = AgentRun.model_validate(world.cluster.object(RUNS, f"{instance}-web-endpoint", NAMESPACE))
+        world.keys.remember(run, {"metadata": {"name": f"keys-of-{instance}", "resourceVersion": "1"}})
+    world.cluster.refuse("get", SECRETS, api_error(403, "Forbidden"))
+    await world.resync.api_key_secrets()
+    await settle()
+    assert world.seen == [Key("run", NAMESPACE, "bob-web-endpoint")]
+    assert world.unreadable("Secret") == 1

@@ -73,7 +73,7 @@ class Lease:
         self._renewed_at = None
         try:
             body = await self._client.get(LEASES, self._namespace, self._name)
-            if body["spec"].get("holderIdentity") == self._identity:
+            if (body.get("spec") or {}).get("holderIdentity") == self._identity:
                 body["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._now()}
                 await self._client.replace(LEASES, self._namespace, body)
         except (ApiError, ApiUnavailable) as error:
@@ -97,17 +97,17 @@ class Lease:
             await self._client.create(LEASES, self._namespace, head | {"metadata": metadata, "spec": spec})
             self._renewed_at = began
             return True
-        return await self._write(body) if self._is_free(body["spec"]) else False
+        return await self._write(body) if self._is_free(body.get("spec") or {}) else False
 
     async def _renew(self) -> bool:
         body = await self._client.get(LEASES, self._namespace, self._name)
-        if body["spec"].get("holderIdentity") != self._identity:
-            raise LeaseLost(f"{body['spec'].get('holderIdentity') or 'no replica'} holds the Lease")
+        if (holder := (body.get("spec") or {}).get("holderIdentity")) != self._identity:
+            raise LeaseLost(f"{holder or 'no replica'} holds the Lease")
         return await self._write(body)
 
     async def _write(self, body: Object) -> bool:
         began = self._clock.monotonic()  # a slow write counts from its beginning
-        body["spec"] = self._claim(body["spec"])
+        body["spec"] = self._claim(body.get("spec") or {})
         await self._client.replace(LEASES, self._namespace, body)
         self._renewed_at = began
         return True
@@ -130,7 +130,7 @@ class Lease:
             "leaseDurationSeconds": int(DURATION),
             "acquireTime": spec.get("acquireTime") if mine and spec.get("acquireTime") else self._now(),
             "renewTime": self._now(),
-            "leaseTransitions": spec.get("leaseTransitions", 0) + (0 if mine else 1),
+            "leaseTransitions": (spec.get("leaseTransitions") or 0) + (0 if mine else 1),
         }
 
     def _now(self) -> str:

@@ -5,6 +5,7 @@ from sympozium_api.client import Client
 from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import WEB_ENDPOINT_SKILL
+from sympozium_api.reading import read
 from sympozium_api.resources import SECRETS, SKILL_PACKS, Object
 from sympozium_api.skillpack import SkillPack
 
@@ -25,7 +26,7 @@ async def skill_pack(client: Client, namespace: str, built_in: str, name: str) -
     for candidate in dict.fromkeys((namespace, built_in)):
         body = await client.find(SKILL_PACKS, candidate, name)
         if body is not None:
-            return SkillPack.model_validate(body)
+            return read(SkillPack, body)
     return None
 
 

@@ -31,6 +31,11 @@ class EventMessage:
     message: str
 
 
+def unreadable(message: str) -> EventMessage:
+    """Return the Event of an object that the operator cannot read or act on."""
+    return EventMessage("Warning", "Unreadable", message)
+
+
 def of_instance(instance: SympoziumInstance, status: Object) -> Iterator[EventMessage]:
     """Yield the Events for the changes between an instance's status and its new one."""
     yield from _warnings(instance.status.conditions, status)

@@ -162,7 +162,10 @@ def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per r
     if (unsupported := effective.unsupported(run)) is not None:
         return End(agent_protocol.error("unsupported_parameter", unsupported, 400))
     if facts.instance is None:
-        missing = f"there is no SympoziumInstance {run.spec.agent_ref} in namespace {run.metadata.namespace}"
+        missing = (
+            facts.instance_failure
+            or f"there is no SympoziumInstance {run.spec.agent_ref} in namespace {run.metadata.namespace}"
+        )
         return _report(facts, ConditionUpdate("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
     if facts.secret_failure is not None:
         return End(agent_protocol.error("model_secret_missing", facts.secret_failure, 503))

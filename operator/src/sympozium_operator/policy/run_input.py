@@ -40,6 +40,8 @@ class RunInput:
     limits: RunLimits
     run: AgentRun
     instance: SympoziumInstance | None = None
+    instance_failure: str | None = None
+    """Reason why the instance cannot be read, although it exists."""
     slot: RunSlot = RunSlot()
     secret_failure: str | None = None
     """Reason why the model's Secret cannot be used, if one is named."""

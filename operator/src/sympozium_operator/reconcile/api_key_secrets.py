@@ -1,6 +1,7 @@
 """Secrets with API keys: generated ones are made once and repaired; all are checked for changes without the right to list Secrets."""
 
 import secrets
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from sympozium_api import environment, names
@@ -10,9 +11,11 @@ from sympozium_api.resources import SECRETS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge
 from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.desired import rbac
 from sympozium_operator.policy import event_messages
 from sympozium_operator.result import Key
+from sympozium_operator.scheduling.pace import Pace
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class ApiKeySecrets:
 
     client: Client
     events: EventRecorder
+    count_unreadable: CountUnreadable
+    pace: Pace
+    """Pace of the checks, shared with all other polls."""
     _seen: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """Names and resource versions of Secrets, by namespace and run."""
 
@@ -48,12 +54,12 @@ class ApiKeySecrets:
         """Forget a run that is gone."""
         self._seen.pop((run.namespace, run.name), None)
 
-    async def changed(self) -> list[Key]:
-        """Return the server runs whose Secret has changed, each once: the next reconcile remembers its new version."""
-        keys = []
+    async def changed(self) -> AsyncIterator[Key]:
+        """Yield the server runs whose Secret has changed, each once: the next reconcile remembers its new version."""
         for (namespace, run), (name, version) in list(self._seen.items()):
-            live = await self.client.find(SECRETS, namespace, name)
-            if live is None or live["metadata"]["resourceVersion"] != version:
-                self._seen.pop((namespace, run), None)
-                keys.append(Key("run", namespace, run))
-        return keys
+            await self.pace.step()
+            with guarded(self.count_unreadable, SECRETS, {"namespace": namespace, "name": name}):
+                live = await self.client.find(SECRETS, namespace, name)
+                if live is None or live["metadata"]["resourceVersion"] != version:
+                    self._seen.pop((namespace, run), None)
+                    yield Key("run", namespace, run)

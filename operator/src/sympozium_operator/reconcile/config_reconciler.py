@@ -5,6 +5,7 @@ import asyncio
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.config import SympoziumConfig
+from sympozium_api.reading import read
 from sympozium_api.resources import CONFIGS, GATEWAY_CLASSES, GATEWAYS, INSTANCES, Object
 from sympozium_operator.cluster.converge import converge, delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
@@ -34,7 +35,7 @@ class ConfigReconciler:
         raw = await self._client.find(CONFIGS, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             return Result(enqueue=await self._users({}))  # Kubernetes deletes the Gateway with its owner
-        facts = await self._gather(SympoziumConfig.model_validate(raw))
+        facts = await self._gather(read(SympoziumConfig, raw))
         plan = policy.decide(facts)
         await self._act(facts, plan)
         await self._report(facts.config, plan)

@@ -4,18 +4,21 @@ from dataclasses import dataclass
 
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api.reading import Unreadable, read
 from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS, ResourceType
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.policy import event_messages
+from sympozium_operator.policy.event_messages import EventMessage
 from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
 from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
-from sympozium_operator.result import Key, KeyKind, Result
+from sympozium_operator.reconcile.unreadable_objects import UnreadableObjects
+from sympozium_operator.result import Key, KeyKind, Result, RetryLater
 
 _KINDS: dict[KeyKind, ResourceType] = {
     "instance": INSTANCES,
@@ -34,6 +37,7 @@ class Dispatcher:
     client: Client
     metrics: OperatorMetrics
     events: EventRecorder
+    unreadable_objects: UnreadableObjects
     instances: InstanceReconciler
     runs: RunReconciler
     servers: ServerRunReconciler
@@ -47,19 +51,32 @@ class Dispatcher:
             return await self._reconcile(key)
         except ApiError as refusal:
             if refusal.final:
-                await self._show(key, refusal)
+                await self._show(key, event_messages.write_refused(refusal.message))
+            raise
+        except Unreadable as failure:
+            self.metrics.count_unreadable(failure.kind)
+            await self._show(key, event_messages.unreadable(str(failure)), failure)
+            raise RetryLater(str(failure)) from failure
+        except (ApiUnavailable, RetryLater, TimeoutError):
+            raise
+        except Exception as error:
+            self.metrics.count_unreadable(_KINDS[key.kind].kind)
+            await self._show(key, event_messages.unreadable(f"the reconcile failed: {type(error).__name__}"))
             raise
 
-    async def _show(self, key: Key, refusal: ApiError) -> None:
-        """Emit an Event about a write that is refused for good, because the work queue only repeats it."""
+    async def _show(self, key: Key, message: EventMessage, failure: Unreadable | None = None) -> None:
+        """Emit an Event about what fails again and again, because the work queue only repeats it; and set the object's condition."""
         kind = _KINDS[key.kind]
         try:
             raw = await self.client.find(kind, key.namespace, key.name)
+            if raw is None:
+                return
+            if failure is not None and failure.kind == kind.kind:
+                await self.unreadable_objects.report(kind, raw, failure)
         except (ApiError, ApiUnavailable):
             return
-        if raw is not None:
-            head = Resource.model_validate({part: raw[part] for part in ("apiVersion", "kind", "metadata")})
-            await self.events.emit(head, event_messages.write_refused(refusal.message))
+        head = Resource.model_validate({part: raw[part] for part in ("apiVersion", "kind", "metadata")})
+        await self.events.emit(head, message)
 
     async def _reconcile(self, key: Key) -> Result:
         async with self.metrics.reconcile(key):
@@ -80,5 +97,5 @@ class Dispatcher:
         if raw is None:
             self.servers.keys.forget(key)
             return self.runs.gone(key)
-        run = AgentRun.model_validate(raw)
+        run = read(AgentRun, raw)
         return await (self.servers if run.spec.mode == "server" else self.runs).reconcile(run)

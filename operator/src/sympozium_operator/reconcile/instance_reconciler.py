@@ -8,6 +8,7 @@ from sympozium_api import effective, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.reading import read
 from sympozium_api.resources import INSTANCES, RUNS, SECRETS
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge
@@ -48,7 +49,7 @@ class InstanceReconciler:
             self.skills.forget(key.namespace, key.name)
             self.pools.forget(key.namespace, key.name)
             return DONE  # Kubernetes deletes what it owns
-        facts = await self._gather(SympoziumInstance.model_validate(raw))
+        facts = await self._gather(read(SympoziumInstance, raw))
         facts = replace(facts, route=await self._route(facts))
         plan = policy.decide(facts)
         try:
@@ -82,7 +83,7 @@ class InstanceReconciler:
             secret=secret,
             pack=pack,
             auth_secret=keys,
-            server=AgentRun.model_validate(server) if server else None,
+            server=read(AgentRun, server) if server else None,
             sources=sources,
             pool=self.pools.status(instance, secret),
         )

@@ -13,6 +13,7 @@ from sympozium_api.base import seconds
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance, WarmPool
+from sympozium_api.reading import read
 from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS, Object, created_at
 from sympozium_api.run import NOT_ENDED, AgentRun
 from sympozium_operator.cluster.converge import delete
@@ -68,7 +69,7 @@ class PoolReconciler:
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self.forget(*pool_key)
             return DONE  # Kubernetes deletes what it owns
-        instance = SympoziumInstance.model_validate(raw)
+        instance = read(SympoziumInstance, raw)
         listed = await self.client.list(JOBS, key.namespace, labelSelector=policy.idle_selector(key.name))
         jobs = [job for job in listed if is_of_pool(job, key.name, instance.metadata.uid)]  # anybody may write labels
         pool, wanted = effective.warm_pool(instance), instance.status.warm_pool

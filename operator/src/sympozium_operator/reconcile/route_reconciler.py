@@ -8,6 +8,7 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.config import SympoziumConfig
 from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.reading import read
 from sympozium_api.resources import CONFIGS, HTTP_ROUTES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge, remove_found
@@ -52,7 +53,7 @@ class RouteReconciler:
         return policy.RouteInput(
             instance,
             _endpoint(instance),
-            SympoziumConfig.model_validate(config) if config else None,
+            read(SympoziumConfig, config) if config else None,
             server,
             live,
         )

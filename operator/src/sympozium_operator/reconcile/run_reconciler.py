@@ -10,6 +10,7 @@ from sympozium_api import effective, logs, names, terminal_status
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.reading import Unreadable, read
 from sympozium_api.resources import EVENTS, INSTANCES, JOBS, NODES, PODS, RUNS, SECRETS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import delete
@@ -116,16 +117,18 @@ class RunReconciler:
             self.client.find(INSTANCES, namespace, run.spec.agent_ref),
             self.client.find(JOBS, namespace, run.job_name),
         )
-        instance = SympoziumInstance.model_validate(raw) if raw else None
+        instance, failure = _readable(raw)
         if instance is not None:
             self.fair_queue.set_limit(_instance(run), instance.spec.max_concurrent_runs)
         if job is not None:
             self.fair_queue.bind_job(run_key(run), job["metadata"]["name"])
             return await self._gather_pods(RunInput(now, self.limits, run, instance, job=job), job)
-        failure = await self._secret_failure(run, instance) if instance else None
+        secret_failure = await self._secret_failure(run, instance) if instance else None
         # The slot is read last: between it and the decision nothing else may happen.
         slot = self._slot(run, instance, now.timestamp())
-        return RunInput(now, self.limits, run, instance, slot=slot, secret_failure=failure)
+        return RunInput(
+            now, self.limits, run, instance, instance_failure=failure, slot=slot, secret_failure=secret_failure
+        )
 
     async def _secret_failure(self, run: AgentRun, instance: SympoziumInstance) -> str | None:
         model = effective.model(instance, run)
@@ -265,7 +268,7 @@ class RunReconciler:
 
     async def _has_ended(self, run: AgentRun) -> bool:
         live = await self.client.find(RUNS, *run.key)
-        return live is None or AgentRun.model_validate(live).ended
+        return live is None or read(AgentRun, live).ended
 
 
 def run_key(run: AgentRun) -> RunKey:
@@ -279,6 +282,14 @@ def _keys(runs: Iterable[RunKey]) -> tuple[Key, ...]:
 
 def _instance(run: AgentRun) -> tuple[str, str]:
     return run.metadata.namespace, run.spec.agent_ref
+
+
+def _readable(raw: Object | None) -> tuple[SympoziumInstance | None, str | None]:
+    """Return the instance or, if it cannot be read, the reason: its runs still end by their timeout."""
+    try:
+        return (read(SympoziumInstance, raw) if raw else None), None
+    except Unreadable as failure:
+        return None, str(failure)
 
 
 def _job(facts: RunInput) -> Object:

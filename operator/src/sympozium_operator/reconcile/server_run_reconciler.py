@@ -7,6 +7,7 @@ from sympozium_api import names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.reading import read
 from sympozium_api.resources import DEPLOYMENTS, INSTANCES, PODS, RUNS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge, remove
@@ -69,7 +70,7 @@ class ServerRunReconciler:
         raw = await self.client.find(INSTANCES, run.metadata.namespace, run.spec.agent_ref)
         if raw is None:
             return policy.ServerInput(run, None)
-        instance = SympoziumInstance.model_validate(raw)
+        instance = read(SympoziumInstance, raw)
         pack, keys = await asyncio.gather(
             web_endpoint_pack(self.client, run.metadata.namespace, self.namespace), auth_secret(self.client, instance)
         )

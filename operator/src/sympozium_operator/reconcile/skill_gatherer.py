@@ -1,6 +1,7 @@
 """Gatherer of instances' skills: reads and checks the objects that they name, and keeps the result in one ConfigMap per instance."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from sympozium_api import effective, names
@@ -9,10 +10,12 @@ from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SkillRef, SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS
 from sympozium_operator.cluster.converge import converge, remove
+from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.cluster.references import skill_pack
 from sympozium_operator.desired.instance_children import skills_config_map
 from sympozium_operator.policy.skill_resolution import Source
 from sympozium_operator.result import Key
+from sympozium_operator.scheduling.pace import Pace
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,9 @@ class SkillGatherer:
     client: Client
     namespace: str
     """Namespace of the operator, where built-in SkillPacks are."""
+    count_unreadable: CountUnreadable
+    pace: Pace
+    """Pace of the checks, shared with all other polls."""
     _seen: dict[tuple[str, str], dict[str, str | None]] = field(default_factory=dict)
     """Names and resource versions of the ConfigMaps that instances name, by the instance's key; None: it did not exist."""
 
@@ -43,16 +49,16 @@ class SkillGatherer:
         """Forget an instance that is gone, or about to be read again."""
         self._seen.pop((namespace, name), None)
 
-    async def changed(self) -> list[Key]:
-        """Return the instances that name a ConfigMap that has changed, each once: their next reconcile reads it."""
-        keys = []
+    async def changed(self) -> AsyncIterator[Key]:
+        """Yield the instances that name a ConfigMap that has changed, each once: their next reconcile reads it."""
         for instance, versions in list(self._seen.items()):
-            for name, version in versions.items():
-                if version != await self._version(instance[0], name):
-                    self.forget(*instance)
-                    keys.append(Key("instance", *instance))
-                    break
-        return keys
+            for name, version in list(versions.items()):
+                await self.pace.step()
+                with guarded(self.count_unreadable, CONFIG_MAPS, {"namespace": instance[0], "name": name}):
+                    if version != await self._version(instance[0], name):
+                        self.forget(*instance)
+                        yield Key("instance", *instance)
+                        break
 
     async def _source(self, instance: SympoziumInstance, ref: SkillRef) -> Source:
         namespace = instance.metadata.namespace

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sympozium_api.client import Client
 from sympozium_api.names import WEB_ENDPOINT_SKILL
+from sympozium_api.reading import read
 from sympozium_api.resources import INSTANCES, SKILL_PACKS
 from sympozium_api.skillpack import SkillPack
 from sympozium_operator.policy.conditions import merge_patch
@@ -25,7 +26,7 @@ class SkillPackReconciler:
         """Reconcile a SkillPack."""
         raw = await self.client.find(SKILL_PACKS, key.namespace, key.name)
         if raw is not None:
-            await self._report(SkillPack.model_validate(raw))
+            await self._report(read(SkillPack, raw))
         return Result(enqueue=await self._users(key))
 
     async def _report(self, pack: SkillPack) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import kopf
@@ -55,11 +55,10 @@ def registry(add: Add) -> kopf.OperatorRegistry:
     async def run(namespace: str, name: str, spec: kopf.Spec, **_: Any) -> None:
         add(Key("run", namespace, name))
         if spec.get("mode") == "server":
-            add(Key("instance", namespace, spec["agentRef"]))
+            add(Key("instance", namespace, str(spec.get("agentRef"))))
 
     async def job(namespace: str, labels: kopf.Labels, **_: Any) -> None:
-        run = labels.get(names.LABEL_RUN)
-        add(Key("run", namespace, run) if run else Key("pool", namespace, labels[names.LABEL_INSTANCE]))
+        add(*_keys_of_job(namespace, labels))
 
     async def child(namespace: str, name: str, **_: Any) -> None:
         add(Key("run", namespace, names.run_of_child(name)))
@@ -120,6 +119,14 @@ class Backoffs:
         while True:
             yield delay * random.uniform(0.5, 1.5)
             delay = min(delay * 2, _LONGEST_BACKOFF)
+
+
+def _keys_of_job(namespace: str, labels: Mapping[str, str]) -> list[Key]:
+    """Return the run of a Job or, of an idle Job, the pool; none for a Job whose labels name neither."""
+    if run := labels.get(names.LABEL_RUN):
+        return [Key("run", namespace, run)]
+    instance = labels.get(names.LABEL_INSTANCE)
+    return [Key("pool", namespace, instance)] if instance else []
 
 
 def _on(handlers: kopf.OperatorRegistry, kind: ResourceType, **filters: Any) -> Callable[[Any], Any]:

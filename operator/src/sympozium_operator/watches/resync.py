@@ -8,15 +8,16 @@ import structlog
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, Client
-from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS, ResourceType
+from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS, Object, ResourceType
 from sympozium_api.run import NOT_ENDED
+from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.policy.pod_status import controller_uid, job_ended
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.result import Key, KeyKind
-from sympozium_operator.scheduling.fair_queue import FairQueue
+from sympozium_operator.scheduling.fair_queue import FairQueue, RunKey
 from sympozium_operator.scheduling.work_queue import WorkQueue
 from sympozium_operator.watches.kopf_handlers import OURS
 
@@ -29,6 +30,8 @@ SKILLS_EVERY = 5.0
 LOOKS_PER_SECOND = 50
 """Instances per second, because each takes a few milliseconds, and thousands at once would delay runs."""
 FIRST_RETRY = 1.0
+LONGEST_RETRY = 10.0
+"""Seconds between two attempts of a list that fails."""
 
 log = structlog.get_logger()
 
@@ -44,6 +47,7 @@ class Resync:
     api_keys: ApiKeySecrets
     skills: SkillGatherer
     settings: OperatorSettings
+    count_unreadable: CountUnreadable
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def run(self) -> None:
@@ -73,11 +77,13 @@ class Resync:
 
     async def api_key_secrets(self) -> None:
         """Add every server run whose Secret with API keys was deleted or edited."""
-        self.queue.add(*await self.api_keys.changed())
+        async for key in self.api_keys.changed():
+            self.queue.add(key)
 
     async def config_maps(self) -> None:
         """Add every instance whose ConfigMap with skills appeared, changed or went."""
-        self.queue.add(*await self.skills.changed())
+        async for key in self.skills.changed():
+            self.queue.add(key)
 
     async def runs(self) -> None:
         """Add every run that has not ended, oldest first, and every run whose Job has ended; rebuild the slots that runs hold."""
@@ -90,15 +96,20 @@ class Resync:
         open_runs = {run["uid"]: (run["namespace"], run["name"], run["uid"]) for run in runs}
         key_ids = {run["uid"]: (run.get("annotations") or {}).get(names.ANNOTATION_KEY_ID, "") for run in runs}
         for job in jobs:
-            labels, run = job["metadata"]["labels"], open_runs.get(controller_uid(job) or "")
-            if run is not None:
-                instance, created = (run[0], labels[names.LABEL_INSTANCE]), job["metadata"]["creationTimestamp"]
-                self.fair_queue.enqueue(run, instance, created, key_id=key_ids[run[2]])
-                self.fair_queue.bind_job(run, job["metadata"]["name"])
-            elif job_ended(job):
-                self.queue.add(Key("run", job["metadata"]["namespace"], labels[names.LABEL_RUN]))
+            with guarded(self.count_unreadable, JOBS, job["metadata"]):
+                self._recover(job, open_runs, key_ids)
         self.fair_queue.retain(open_runs.values(), before=mark)
         self.queue.add(*(Key("run", run["namespace"], run["name"]) for run in runs))
+
+    def _recover(self, job: Object, open_runs: dict[str, RunKey], key_ids: dict[str, str]) -> None:
+        """Give an open run with a Job its slot; without an open run, reconcile the ended Job's."""
+        labels, run = job["metadata"]["labels"], open_runs.get(controller_uid(job) or "")
+        if run is not None:
+            instance, created = (run[0], labels[names.LABEL_INSTANCE]), job["metadata"]["creationTimestamp"]
+            self.fair_queue.enqueue(run, instance, created, key_id=key_ids[run[2]])
+            self.fair_queue.bind_job(run, job["metadata"]["name"])
+        elif job_ended(job):
+            self.queue.add(Key("run", job["metadata"]["namespace"], labels[names.LABEL_RUN]))
 
     async def _keys(self, kind: KeyKind, resource: ResourceType) -> list[Key]:
         metadatas = [
@@ -112,10 +123,14 @@ class Resync:
             await self.until_done(step)
 
     async def until_done(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Repeat a step until the API server has answered all of it."""
+        """Repeat a step until it succeeds, with growing delay: neither the API server nor an object in it ends the leader."""
+        delay = FIRST_RETRY
         while True:
             try:
                 return await step()
             except (ApiError, ApiUnavailable) as error:
                 log.warning("resync failed, retrying", error=str(error))
-                await self.sleep(FIRST_RETRY)
+            except Exception:
+                log.exception("resync failed, retrying")
+            await self.sleep(delay)
+            delay = min(2 * delay, LONGEST_RETRY)
