@@ -11,7 +11,8 @@ from sympozium_api import effective, installed_skills, names
 from sympozium_api.client import Client, Snapshot, watch
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import OAuth, RateLimit, SympoziumInstance
-from sympozium_api.resources import CONFIG_MAPS, INSTANCES
+from sympozium_api.reading import Unreadable, read
+from sympozium_api.resources import CONFIG_MAPS, INSTANCES, Object
 from sympozium_http.refusal import Refusal
 
 log = structlog.get_logger()
@@ -102,9 +103,19 @@ async def watch_instance(client: Client, namespace: str, name: str, cache: Insta
     async for event in watch(client, INSTANCES, namespace, fieldSelector=f"metadata.name={name}"):
         if isinstance(event, Snapshot):
             for item in event.items:
-                cache.update(SympoziumInstance.model_validate(item))
+                _update(cache, item)
         elif not event.deleted:
-            cache.update(SympoziumInstance.model_validate(event.object))
+            _update(cache, event.object)
+
+
+def _update(cache: InstanceCache, body: Object) -> None:
+    """Store the instance. What cannot be read changes nothing: before the first that can, this replica is not ready."""
+    try:
+        cache.update(read(SympoziumInstance, body))
+    except Unreadable as failure:
+        log.warning("the instance cannot be read; previous settings stay in force", reason=failure.fields)
+    except Exception:
+        log.exception("the instance cannot be used; previous settings stay in force")
 
 
 async def watch_skills(client: Client, namespace: str, name: str, cache: InstanceCache) -> None:
