@@ -20,11 +20,18 @@ class TokenIssuer:
     """Signs tokens as the API server does, and publishes its public key in the fake."""
 
     def __init__(self, kubernetes: FakeKubernetes) -> None:
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
-        kubernetes.documents["/openid/v1/jwks"] = {"keys": [public | {"kid": "k1", "alg": "RS256", "use": "sig"}]}
+        self._kubernetes = kubernetes
         kubernetes.documents["/.well-known/openid-configuration"] = {"issuer": ISSUER}
         kubernetes.documents["/version"] = {"gitVersion": "fake"}
+        self.rotate("k1")
+
+    def rotate(self, key_id: str) -> None:
+        """Sign with a new key from now on, and publish only that one."""
+        self._key, self._key_id = rsa.generate_private_key(public_exponent=65537, key_size=2048), key_id
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
+        self._kubernetes.documents["/openid/v1/jwks"] = {
+            "keys": [public | {"kid": key_id, "alg": "RS256", "use": "sig"}]
+        }
 
     def token(self, pod: str, account: str, **changes: Any) -> str:
         claims: dict[str, Any] = {
@@ -33,7 +40,7 @@ class TokenIssuer:
             "exp": 4_000_000_000,
             "kubernetes.io": {"namespace": "default", "pod": {"name": pod}, "serviceaccount": {"name": account}},
         }
-        return jwt.encode(claims | changes, self._key, algorithm="RS256", headers={"kid": "k1"})
+        return jwt.encode(claims | changes, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
 
 class FakePod:

@@ -286,3 +286,9 @@ async def test_a_malformed_end_record_ends_its_run_as_failed(world: World, recor
 @pytest.mark.parametrize("choices", [None, 7, ["hello"], [{"delta": "hello"}]])
 async def test_a_malformed_delta_is_refused_for_good(world: World, choices: object) -> None:
     assert (await world.pod().say({"type": "delta", "choices": choices})).status_code == 422
+
+
+async def test_a_header_of_the_instance_that_cannot_be_sent_ends_its_runs_with_its_name(world: World) -> None:
+    world.kubernetes.put(instance(agents={"default": {"model": "smollm2", "providerHeaders": {"x-team": "blåa"}}}))
+    assert (await world.pod().task()).status_code == 410
+    assert "'x-team'" in str(world.status()["error"])

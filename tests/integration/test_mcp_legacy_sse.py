@@ -96,6 +96,23 @@ async def test_messages_for_a_replica_that_is_gone_are_refused(world: World) -> 
     assert answer.status_code == 404
 
 
+async def test_a_request_whose_id_is_in_progress_is_refused(world: World) -> None:
+    first, second, _ = world.replicas
+    async with first.http.stream("GET", "/sse", headers=AUTH) as stream:
+        client = Legacy(stream)
+        _, address = await client.event()
+        params = {"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        await first.http.post(address, json=request("initialize", params), headers=AUTH)
+        await client.message()
+        assert (await first.http.post(address, json=ask(2), headers=AUTH)).status_code == 202
+        for replica in (first, second):
+            refused = await replica.http.post(address, json=request("ping", id_=2), headers=AUTH)
+            assert (refused.status_code, refused.json()["error"]["code"], refused.json()["id"]) == (400, -32600, 2)
+        await (await world.pod(first)).answer("Hello")
+        assert (await client.message())["id"] == 2
+        assert (await first.http.post(address, json=request("ping", id_=2), headers=AUTH)).status_code == 202
+
+
 async def test_only_a_replica_may_forward_messages(world: World) -> None:
     first, second, _ = world.replicas
     async with first.http.stream("GET", "/sse", headers=AUTH) as stream:

@@ -50,6 +50,13 @@ class TestKeysOfTheIssuer:
             while await world.status(token) != 401:
                 await asyncio.sleep(0.01)
 
+    async def test_a_withdrawn_key_is_refused_at_once_where_nobody_asked_for_an_hour(self, world: World) -> None:
+        token = world.issuer.token()
+        assert await world.status(token) == 200
+        world.issuer.documents["/keys"]["keys"].clear()
+        world.proxy.clock.advance(3600)
+        assert await world.status(token) == 401
+
     async def test_api_keys_work_while_the_issuer_is_away(self, world: World) -> None:
         del world.issuer.documents["/keys"]
         answer = await world.ask(world.issuer.token())

@@ -194,6 +194,16 @@ class TestForwardedHeaders:
             assert model.last["headers"]["x-team"] == "blue"
         assert "mallory" not in str(pool.kubernetes.objects)
 
+    async def test_a_header_that_cannot_be_forwarded_is_refused_before_a_run(self, pool: Pool, model: Model) -> None:
+        body = warm_instance(model, observed=2)
+        body["spec"]["agents"]["default"] |= {"forwardHeaders": ["X-User"]}
+        pool.kubernetes.put(body)
+        answer = await (await pool.replica()).chat(headers={"x-user": "José".encode()})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_header", "x-user")
+        assert "Jos" not in answer.text
+        assert not pool.kubernetes.names(RUNS)
+
     async def test_a_replica_without_the_forwarded_headers_does_not_hand_out_the_task(
         self, pool: Pool, model: Model
     ) -> None:

@@ -6,6 +6,8 @@ Standard library only, because the agent imports this module.
 """
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
@@ -26,11 +28,17 @@ MAX_REFUSAL_BYTES = 65536
 """Bytes of a model's error response that are read."""
 
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+"""Printable ASCII without blanks at its ends (RFC 9110, section 5.5). Other bytes have no encoding that peers agree on."""
+
+
 class ModelTarget(TypedDict):
     """The model server and how the agent calls it. The API key is a file in the pod."""
 
     baseURL: str
     headers: dict[str, str]
+    """Headers of each call, none of which ``find_unsendable`` returns."""
     provider: NotRequired[str]
     """Name of the dialect that the server speaks. Default: OPENAI_COMPAT."""
 
@@ -131,6 +139,14 @@ def is_delta(record: dict[str, Any]) -> bool:
     if not isinstance(choices, list) or not isinstance(about, dict | None):
         return False
     return all(isinstance(choice, dict) and isinstance(choice.get("delta"), dict | None) for choice in choices)
+
+
+def find_unsendable(headers: Mapping[str, str]) -> str | None:
+    """Return the name of the first header whose name or value HTTP cannot carry; None if there is none."""
+    fields = (
+        (name, _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)) for name, value in headers.items()
+    )
+    return next((name for name, sendable in fields if not sendable), None)
 
 
 def parse_refusal(body: bytes) -> tuple[str, str | None]:

@@ -28,7 +28,7 @@ from sympozium_runs.broker import Publisher, RunBroker
 from sympozium_runs.claims import bind_if_first
 from sympozium_runs.idle_pods import POLL_SECONDS, Binding, IdlePods, Poll, Unbound
 from sympozium_runs.pod_access_log import PodAccessLog
-from sympozium_runs.pod_identity import Forbidden, Pod, PodTokens
+from sympozium_runs.pod_identity import Forbidden, Pod, PodTokens, Unverified
 from sympozium_runs.run_store import RunStore
 
 InstanceReader = Callable[[str, str], Awaitable[SympoziumInstance]]
@@ -39,8 +39,8 @@ class AgentApi:
     """The handlers of the agent API.
 
     Errors: 401 and 403 for an unknown pod, 404 no such run, 409 another pod sends this run's records, 410 the run has ended or
-    is cancelled, 413 and 422 an unreadable record, 503 the API server is unreachable. The handlers fill in the request's
-    ``PodRequestState`` for the log and the trace.
+    is cancelled, 413 and 422 an unreadable record, 503 the API server is unreachable, or the key of the pod's token is not known yet.
+    The handlers fill in the request's ``PodRequestState`` for the log and the trace.
     """
 
     def __init__(
@@ -291,7 +291,7 @@ def create_agent_api(
     """
     reader, metrics = instance or store.instance, metrics or AgentApiMetrics()
     api = AgentApi(store, broker, tokens, clock, metrics=metrics, instance=reader, idle=idle)
-    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, ApiError, ApiUnavailable), _refuse)
+    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, Unverified, ApiError, ApiUnavailable), _refuse)
     layers = [
         Middleware(PodAccessLog, metrics=metrics, tracing=tracing or Tracing()),
         Middleware(InternalErrorAnswer, answer=_internal_error),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sympozium_api import effective, installed_skills, logs
-from sympozium_api.agent_protocol import OPENAI_COMPAT, Task, WarmupHints
+from sympozium_api.agent_protocol import OPENAI_COMPAT, Task, WarmupHints, find_unsendable
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
@@ -15,7 +15,7 @@ _ANSWER_FIELDS = ("stream", "stream_options")
 
 
 class NotSupported(Exception):
-    """The run asks for something that cannot be combined with the instance's system prompt or skills."""
+    """The run or its instance asks for something that cannot be sent to a model; the message says what."""
 
 
 def build(
@@ -24,6 +24,11 @@ def build(
     """Return the task of a run in mode task; ``installed`` are the instance's skills. Raises NotSupported."""
     model = effective.model(instance, run)
     agent = instance.spec.agents.default
+    name = find_unsendable(agent.provider_headers)
+    if name is not None:
+        raise NotSupported(
+            f"spec.agents.default.providerHeaders: {name!r} cannot be sent, because HTTP allows printable ASCII only"
+        )
     trace = TraceContext.of_annotations(run.metadata.annotations)
     return {
         "run": run.metadata.name,

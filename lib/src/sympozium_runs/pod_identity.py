@@ -8,13 +8,12 @@ from typing import Any
 import jwt
 from starlette.requests import Request
 
-from sympozium_api.client import Client
+from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.names import RUNS_AUDIENCE
+from sympozium_http.key_set import FetchFailed, KeySet, KeysUnavailable
 from sympozium_runs import pod_access_log
 
 _ALGORITHMS = ["RS256", "ES256", "ES384", "ES512", "PS256", "EdDSA"]
-_REFETCH_SECONDS = 10.0
-"""Shortest time between two fetches of the cluster's keys, which a token with an unknown key causes."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +29,28 @@ class Forbidden(Exception):
     """The token is missing, forged, expired, for another audience or of no pod; the message says which."""
 
 
+class Unverified(Exception):
+    """The token cannot be judged yet, because the cluster's current keys are not known; the message says why."""
+
+
+@dataclass(frozen=True)
+class _ClusterKey:
+    """A public key of the cluster, and the issuer that its tokens must name."""
+
+    key: jwt.PyJWK
+    issuer: str
+
+
 class PodTokens:
-    """Verifies tokens against the cluster's public keys (``/openid/v1/jwks``), which are fetched once and when they change."""
+    """Verifies tokens against the cluster's public keys (``/openid/v1/jwks``), which are fetched again as ``KeySet`` says."""
 
     def __init__(self, client: Client, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._issuer = ""
-        self._fetched_at = float("-inf")
+        self._keys = KeySet("cluster", self._fetch, clock=clock)
 
     async def caller(self, request: Request) -> Pod:
-        """Return the pod that sends a request, and add it to the request's state. Raises Forbidden and ApiUnavailable."""
+        """Return the pod that sends a request, and add it to the request's state. Raises Forbidden and Unverified."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Forbidden("the pod's token is missing")
@@ -50,30 +59,40 @@ class PodTokens:
         return pod
 
     async def pod(self, token: str) -> Pod:
-        """Return the pod that a token was issued to. Raises Forbidden, and ApiUnavailable when the keys cannot be fetched."""
+        """Return the pod that a token was issued to. Raises Forbidden, and Unverified if the token's key is not known yet."""
         try:
-            key = await self._key(jwt.get_unverified_header(token).get("kid", ""))
+            found = await self._key(jwt.get_unverified_header(token).get("kid", ""))
             claims = jwt.decode(
                 token,
-                key,
+                found.key,
                 algorithms=_ALGORITHMS,
                 audience=RUNS_AUDIENCE,
-                issuer=self._issuer,
+                issuer=found.issuer,
                 options={"require": ["exp"]},
             )
         except jwt.PyJWTError as error:
             raise Forbidden(f"token refused: {error}") from error
         return _pod(claims)
 
-    async def _key(self, key_id: str) -> jwt.PyJWK:
-        if key_id not in self._keys and self._clock() - self._fetched_at >= _REFETCH_SECONDS:
-            key_set = await self._client.raw("/openid/v1/jwks")
-            self._issuer = (await self._client.raw("/.well-known/openid-configuration"))["issuer"]
-            self._keys = {key["kid"]: jwt.PyJWK(key) for key in key_set["keys"]}
-            self._fetched_at = self._clock()
-        if key_id not in self._keys:
+    async def _key(self, key_id: str) -> _ClusterKey:
+        asked_at = self._clock()
+        try:
+            found = await self._keys.find(key_id)
+        except KeysUnavailable as error:
+            raise Unverified("the cluster's keys cannot be fetched") from error
+        if found is None and self._keys.tried_at < asked_at:  # the key may be newer than the last fetch
+            raise Unverified("the token's key is unknown, and the cluster's keys were fetched a moment ago")
+        if found is None:
             raise Forbidden("token refused: it is signed with a key that the cluster does not know")
-        return self._keys[key_id]
+        return found
+
+    async def _fetch(self) -> dict[str, _ClusterKey]:
+        try:
+            key_set = await self._client.raw("/openid/v1/jwks")
+            issuer = (await self._client.raw("/.well-known/openid-configuration"))["issuer"]
+            return {key["kid"]: _ClusterKey(jwt.PyJWK(key), issuer) for key in key_set["keys"]}
+        except (ApiError, ApiUnavailable, KeyError, TypeError, jwt.PyJWTError) as failure:
+            raise FetchFailed(str(failure) or type(failure).__name__) from failure
 
 
 def _pod(claims: dict[str, Any]) -> Pod:

@@ -147,3 +147,17 @@ class _Strict(dict[str, str]):
 
     def update(self, other: Any = (), /, **_: str) -> None:
         raise TypeError(f"str expected: {other}")
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_a_header_that_cannot_be_sent_is_named_and_not_quoted(
+    pod: Pod, model: Model, monkeypatch: pytest.MonkeyPatch, *, proxied: bool
+) -> None:
+    if proxied:
+        monkeypatch.setenv("HTTP_PROXY", model.url)
+    task = task_for(model, "instant")
+    task["model"]["headers"] = {"X-User": "José"}
+    async with replica(task) as surface:
+        await pod.run(surface)
+    assert "x-user" in surface.end["error"]["message"]
+    assert "Jos" not in surface.end["error"]["message"]

@@ -187,3 +187,11 @@ def test_missing_api_keys_are_reported_and_the_earlier_web_endpoint_stays(keys: 
     assert reason(found, "Accepted") == ("False", reason_)
     assert (found.server_wanted, found.requeue_after) == (None, 5)
     assert found.status["webEndpoint"] == before["webEndpoint"]
+
+
+@pytest.mark.parametrize("headers", [{"x-team": "bl\u00e5"}, {"x-team": "blue\n"}, {"x team": "blue"}])
+def test_a_header_that_cannot_be_sent_to_the_model_is_named(headers: dict[str, str]) -> None:
+    agent = {"model": "smollm2", "baseURL": "http://model/v1", "providerHeaders": headers}
+    found = plan(instance=instance(agents={"default": agent}))
+    assert reason(found, "ModelReady") == ("False", "InvalidHeader")
+    assert repr(next(iter(headers))) in condition(found, "ModelReady")["message"]

@@ -9,8 +9,9 @@ from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
 from sympozium_agent.transport import direct
-from sympozium_agent.transport.http1 import UnreadResponse
+from sympozium_agent.transport.http1 import TransportError, UnreadResponse
 from sympozium_agent.transport.preconnected import Preconnection
+from sympozium_api.agent_protocol import find_unsendable
 from sympozium_api.environment import PROXY_VARIABLES, proxy_variable
 
 Post = Callable[[str, Mapping[str, str], bytes], AbstractAsyncContextManager[UnreadResponse]]
@@ -23,7 +24,9 @@ class ModelTransport:
         self._preconnection = Preconnection()
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AbstractAsyncContextManager[UnreadResponse]:
-        """Post a body to a URL. Entering the context raises TransportError."""
+        """Post a body to a URL. Raises TransportError for a header that HTTP cannot carry; entering the context raises it too."""
+        if (name := find_unsendable(headers)) is not None:
+            raise TransportError(f"the header {name} is not valid in HTTP: it must hold printable ASCII only")
         if _needs_httpx2(url):
             return _proxied_post()(url, headers, body)
         return direct.post(url, headers, body, self._preconnection)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sympozium_api import effective, environment, names
+from sympozium_api.agent_protocol import find_unsendable
 from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
@@ -75,11 +76,18 @@ def secret_failure(secret_name: str | None, provider: str, secret: Object | None
     return None
 
 
+def _header_failure(instance: SympoziumInstance) -> ConditionUpdate | None:
+    """Return the reason why the instance's own headers cannot be sent to the model; None if they can."""
+    name = find_unsendable(instance.spec.agents.default.provider_headers)
+    text = f"spec.agents.default.providerHeaders: {name!r} cannot be sent, because HTTP allows printable ASCII only"
+    return _not_ready("InvalidHeader", text) if name is not None else None
+
+
 def decide(facts: InstanceInput) -> InstancePlan:
     """Return the plan for an instance."""
     endpoint, installed, accepted = _accepted(facts)
     model_spec = effective.model(facts.instance)
-    failure = secret_failure(model_spec.secret, model_spec.provider, facts.secret)
+    failure = _header_failure(facts.instance) or secret_failure(model_spec.secret, model_spec.provider, facts.secret)
     model = failure or ConditionUpdate(
         "ModelReady", ok=True, reason="SecretFound" if model_spec.secret else "NoSecretNeeded"
     )

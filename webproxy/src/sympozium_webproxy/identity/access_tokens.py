@@ -3,13 +3,16 @@
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jwt
 
 from sympozium_api import names
 from sympozium_api.instance import OAuth
-from sympozium_webproxy.identity.issuer import IssuerKeys
+from sympozium_api.resources import Object
+from sympozium_http.key_set import KeySet
+from sympozium_webproxy.identity import issuer
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Asymmetric algorithms only: with HMAC, whoever can verify a token could sign one."""
@@ -31,10 +34,10 @@ class AccessTokens:
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._source: tuple[str | None, ...] = ()
-        self._keys: IssuerKeys | None = None
+        self._keys: KeySet[Object] | None = None
 
     async def caller(self, token: str, oauth: OAuth) -> str:
-        """Return the key id of the token's subject. Raises InvalidToken, InsufficientScope and IssuerUnavailable."""
+        """Return the key id of the token's subject. Raises InvalidToken, InsufficientScope and KeysUnavailable."""
         try:
             claims = await self._claims(token, oauth)
         except (jwt.PyJWKError, jwt.InvalidKeyError) as error:
@@ -65,10 +68,11 @@ class AccessTokens:
             options={"require": ["iss", "aud", "exp", "sub"], "enforce_minimum_key_length": True},
         )
 
-    def _keys_of(self, oauth: OAuth) -> IssuerKeys:
+    def _keys_of(self, oauth: OAuth) -> KeySet[Object]:
         source = (oauth.issuer, oauth.jwks_uri, oauth.certificate_authority)
         if self._keys is None or self._source != source:
-            self._source, self._keys = source, IssuerKeys(oauth, clock=self._clock)
+            self._source = source
+            self._keys = KeySet(oauth.issuer, partial(issuer.fetch_keys, oauth), clock=self._clock)
         return self._keys
 
 

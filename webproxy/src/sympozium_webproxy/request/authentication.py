@@ -4,11 +4,11 @@ from starlette.requests import Request
 
 from sympozium_http import request_state
 from sympozium_http.bearer_keys import bearer
+from sympozium_http.key_set import KeysUnavailable
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context
 from sympozium_webproxy.identity import resource_metadata
 from sympozium_webproxy.identity.access_tokens import InsufficientScope, InvalidToken
-from sympozium_webproxy.identity.issuer import IssuerUnavailable
 from sympozium_webproxy.instance_cache import ServedInstance
 from sympozium_webproxy.limits import Verdict
 from sympozium_webproxy.request import held
@@ -43,7 +43,7 @@ async def _token_caller(request: Request) -> str:
     except InsufficientScope as error:
         message = f"The access token needs the scopes: {' '.join(oauth.required_scopes)}"
         raise Refusal(403, "insufficient_scope", message, headers=challenge("insufficient_scope")) from error
-    except IssuerUnavailable as error:
+    except KeysUnavailable as error:
         message = "The issuer of access tokens cannot be reached."
         raise Refusal(503, "issuer_unavailable", message, retry_after=error.retry_after) from error
 

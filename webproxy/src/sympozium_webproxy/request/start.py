@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from starlette.requests import Request
 
+from sympozium_api.agent_protocol import find_unsendable
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_http import request_state
 from sympozium_http.refusal import Refusal
@@ -51,9 +52,13 @@ async def start(request: Request, served: ServedInstance, run: RunRequest, *, st
 
 
 def _forwarded(request: Request, served: ServedInstance) -> dict[str, str]:
-    """Return the caller's headers that the instance forwards to its model."""
+    """Return the caller's headers that the instance forwards to its model. Raises Refusal 400 for one that cannot be sent."""
     wanted = {name.lower() for name in served.instance.spec.agents.default.forward_headers}
-    return {name: value for name, value in request.headers.items() if name in wanted}
+    headers = {name: value for name, value in request.headers.items() if name in wanted}
+    if (name := find_unsendable(headers)) is not None:
+        message = f"The header {name} is forwarded to the model and must hold printable ASCII only."
+        raise Refusal(400, "invalid_header", message, param=name)
+    return headers
 
 
 async def _made(request: Request, served: ServedInstance, run: RunRequest) -> RunHandle:

@@ -54,7 +54,7 @@ class SessionStream:
     """Negotiated protocol version; empty until then."""
 
     def begin(self, request_id: RequestId, call: Coroutine[Any, Any, None]) -> None:
-        """Start a call, which is forgotten at its end."""
+        """Start a call, which is forgotten at its end. Its id must not be one of ``calls``."""
         task = asyncio.create_task(call)
         self.calls[request_id] = task
         task.add_done_callback(lambda _: self.calls.pop(request_id, None))
@@ -157,10 +157,12 @@ async def _let_in(request: Request, token: str, body: bytes) -> tuple[str, Sessi
 
 
 def _take(request: Request, caller: Caller, stream: SessionStream, message: JSONRPCMessage) -> None:
-    """Do what a message asks for. Raises RefusedMessage 429 and 503."""
+    """Do what a message asks for. Raises RefusedMessage 400, 429 and 503."""
     if isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
         stream.cancel(cancelled_request_id_from_params(message.params))
     if isinstance(message, JSONRPCRequest):
+        if message.id in stream.calls:  # the answers could not be told apart (MCP: an id is used once per session)
+            raise refused_message(400, f"A request with the id {message.id!r} is in progress.", id_=message.id)
         check_limits(request, caller.key_id, message)
         stream.begin(message.id, _call(request, caller, stream, message))
 
