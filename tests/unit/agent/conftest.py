@@ -51,7 +51,7 @@ class Pod:
     async def run(self, *surfaces: Surface, timeouts: Timeouts = QUICK) -> int:
         """The exit code of an agent that knows these replicas."""
         settings = self.settings(*(surface.url for surface in surfaces))
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(90):
             return await Agent(settings, self.stop, environ=self.environ, timeouts=timeouts).run()
 
     @property

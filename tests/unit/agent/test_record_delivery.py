@@ -193,8 +193,8 @@ async def test_an_agent_that_is_stopped_before_it_has_a_task_ends_the_run(pod: P
 
 async def test_an_answer_larger_than_a_record_may_be_is_an_error(pod: Pod, model: Model) -> None:
     long = [{"role": "user", "content": "x" * (4 * 1024 * 1024)}]
-    async with replica(task_for(model, "echo", messages=long)) as surface:
-        patient = dataclasses.replace(QUICK, acknowledgement=2.0, delivery_grace=3.0)  # so much takes its time
+    async with replica(task_for(model, "echo", messages=long, timeout=60)) as surface:
+        patient = dataclasses.replace(QUICK, task=20, acknowledgement=20, delivery_grace=30)  # so much takes its time
         assert await pod.run(surface, timeouts=patient) == 0
     assert surface.end["error"]["type"] == "answer_too_large"
 
