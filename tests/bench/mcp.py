@@ -18,7 +18,7 @@ import uvloop
 from tests.bench.report import Figures
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.integration.conftest import KEY, assembled, instance
+from tests.integration.conftest import KEY, assembled, instance, session_key
 
 from sympozium_api.client import ResourceType
 from sympozium_api.resources import Object
@@ -57,7 +57,9 @@ async def serve(told: "multiprocessing.connection.Connection[Any, Any]") -> None
         kubernetes = NoOp()
         kubernetes.documents["/version"] = {}
         kubernetes.put(instance(webEndpoint={"rateLimit": {"requestsPerMinute": 1_000_000, "burstSize": 1_000_000}}))
-        settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=Path(keys))
+        settings = WebProxySettings(
+            "default", "demo", "127.0.0.1", api_keys=Path(keys), session_key=session_key(Path(keys))
+        )
         async with assembled(kubernetes, settings, FakeClock()) as (context, url, *_):
             kubernetes.ended = context.runs.on_change
             told.send(url)

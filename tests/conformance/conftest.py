@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.conformance.fixtures import fixture_server
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.integration.conftest import KEY, assembled, eventually, instance, listening
+from tests.integration.conftest import KEY, assembled, eventually, instance, listening, session_key
 
 from sympozium_webproxy.app import create_app
 from sympozium_webproxy.settings import WebProxySettings
@@ -28,7 +28,7 @@ async def fixture_url(tmp_path: Path) -> AsyncIterator[str]:
     (tmp_path / "api-key").write_text(KEY)
     kubernetes = FakeKubernetes()
     kubernetes.put(instance())
-    settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=tmp_path)
+    settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=tmp_path, session_key=session_key(tmp_path))
     async with assembled(kubernetes, settings, FakeClock()) as (context, *_):
         server = fixture_server()
         async with listening(with_key(create_app(context, mcp=lambda: server))) as url:

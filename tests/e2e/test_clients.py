@@ -127,8 +127,8 @@ def test_only_a_web_proxy_that_offers_embeddings_holds_the_models_key(rich: Endp
         volumes = deployment["spec"]["template"]["spec"]["volumes"]
         return {volume["secret"]["secretName"] for volume in volumes if "secret" in volume}
 
-    assert secrets_of(rich) == {"rich", "rich-web-endpoint-web-api-key"}
-    assert secrets_of(chat) == {"chat-web-endpoint-web-api-key"}
+    assert secrets_of(rich) == {"rich", "rich-web-endpoint-web-api-key", "rich-web-endpoint-session-key"}
+    assert secrets_of(chat) == {"chat-web-endpoint-web-api-key", "chat-web-endpoint-session-key"}
 
 
 def test_another_model_that_the_instance_allows_is_called_with_the_key(rich: Endpoint, ask: Ask) -> None:

@@ -65,6 +65,7 @@ def test_its_life(site: Endpoint) -> None:
 
 CHILDREN = (
     ("secret", "site-web-endpoint-web-api-key"),
+    ("secret", "site-web-endpoint-session-key"),
     ("serviceaccount", "site-web-endpoint"),
     ("role", "site-web-endpoint"),
     ("rolebinding", "site-web-endpoint"),

@@ -159,6 +159,11 @@ class FakeKubernetes(Client):
             raise api_error(410, "Expired", "The provided continue parameter is too old")
         return self._pages[token]
 
+    async def find_metadata(self, kind: ResourceType, namespace: str, name: str) -> Object | None:
+        self._enter("get metadata", kind, name)
+        body = self.objects.get((kind.plural, namespace, name))
+        return None if body is None else {"metadata": copy.deepcopy(body["metadata"])}
+
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         found = (await self.collection(kind, namespace, **selectors)).items
         return [{"metadata": item["metadata"]} for item in found]

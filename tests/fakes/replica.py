@@ -129,7 +129,8 @@ def serve(keys: Path, http_port: int, runs_port: int, receive_seconds: float = R
     # as light as in a pod, where no kubeconfig is read
     web_proxy.from_environment = lambda: ApiConnection(url, ssl=False)  # type: ignore[attr-defined]
     HeaderLimits.receive_seconds = receive_seconds
-    settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=keys)
+    (keys / "session-key").write_text("5" * 64)
+    settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=keys, session_key=keys / "session-key")
 
     async def counted() -> None:
         def tell() -> None:

@@ -113,9 +113,18 @@ async def proxy(tmp_path: Path, tracing: Tracing) -> AsyncIterator[Proxy]:
     kubernetes, clock = FakeKubernetes(), FakeClock()
     issuer = TokenIssuer(kubernetes)
     kubernetes.put(instance())
-    settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=tmp_path, max_body_bytes=64 * 1024)
+    settings = WebProxySettings(
+        "default", "demo", "127.0.0.1", api_keys=tmp_path, session_key=session_key(tmp_path), max_body_bytes=64 * 1024
+    )
     async with assembled(kubernetes, settings, clock, tracing) as (context, url, surface, http):
         yield Proxy(url, surface, kubernetes, issuer, context, http, clock, tmp_path)
+
+
+def session_key(folder: Path, key: str = "5" * 64) -> Path:
+    """The mounted file with the key of MCP sessions."""
+    file = folder / "session-key"
+    file.write_text(key)
+    return file
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import httpx2
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.pod import FakePod, TokenIssuer, created_run
-from tests.integration.conftest import KEY, assembled, instance
+from tests.integration.conftest import KEY, assembled, instance, session_key
 
 from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.settings import WebProxySettings
@@ -74,7 +74,9 @@ async def three_replicas(tmp_path: Path) -> AsyncIterator[World]:
         for _ in range(3):
             with socket.create_server(("127.0.0.1", 0)) as free:
                 port = free.getsockname()[1]
-            settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=tmp_path, http_port=port)
+            settings = WebProxySettings(
+                "default", "demo", "127.0.0.1", api_keys=tmp_path, session_key=session_key(tmp_path), http_port=port
+            )
             own = await stack.enter_async_context(AsyncExitStack())
             made = assembled(kubernetes, settings, clock, port=port)
             context, _, surface, http = await own.enter_async_context(made)

@@ -46,6 +46,10 @@ MAX_HELD = "SYMPOZIUM_MAX_HELD_BYTES"
 API_KEYS_DIR = "/etc/sympozium/api-keys"
 """The mounted Secret; every file whose name begins with ``api-key`` holds a valid API key."""
 API_KEY_PREFIX = "api-key"
+SESSION_KEY_ENTRY = "session-key"
+"""Entry of the generated Secret. It is no API key, so its name does not begin with API_KEY_PREFIX (rule 4)."""
+SESSION_KEY_FILE = f"/etc/sympozium/session-key/{SESSION_KEY_ENTRY}"
+"""The mounted Secret of all replicas, with which they sign MCP sessions and the messages that they forward."""
 
 # OpenTelemetry's own variables, as its specification names them; the operator sets them if the installation has a collector.
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"

@@ -94,6 +94,11 @@ def api_key_secret(run: str) -> str:
     return f"{run}-web-api-key"
 
 
+def session_key_secret(run: str) -> str:
+    """Return the name of the generated Secret that holds the key with which a server run's MCP sessions are signed."""
+    return f"{run}-session-key"
+
+
 def agent_service_account(instance: str) -> str:
     """Return the name of the ServiceAccount without permissions under which an instance's agents run."""
     return f"{instance}{_AGENT}"

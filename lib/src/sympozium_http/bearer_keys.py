@@ -50,7 +50,7 @@ class BearerKeys:
     def _current(self) -> dict[str, bytes]:
         now = self._clock()
         if now - self._read_at >= _REREAD_SECONDS:
-            contents = {file.name: _content(file) for file in self._folder.glob(f"{self._prefix}*")}
+            contents = {file.name: content(file) for file in self._folder.glob(f"{self._prefix}*")}
             digests = {key_id: _digest(key) for key_id, key in contents.items() if key}
             if digests != self._digests:
                 log.info("keys changed", valid=sorted(digests))
@@ -64,8 +64,11 @@ def bearer(authorization: str | None) -> str | None:
     return credentials.strip() or None if scheme.lower() == "bearer" else None
 
 
-def _content(file: Path) -> bytes:
-    """Return a file's content, or nothing when it is gone. A read may fail once while the kubelet swaps the folder behind all files."""
+def content(file: Path) -> bytes:
+    """Return the content of a mounted Secret's file, or nothing when it is gone.
+
+    A read may fail once while the kubelet swaps the folder behind all files.
+    """
     for _ in range(2):
         with contextlib.suppress(FileNotFoundError):
             return file.read_bytes().strip()

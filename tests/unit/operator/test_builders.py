@@ -72,6 +72,7 @@ SIDECAR = {
         ("server-with-everything", served(**SIDECAR)),
         ("server-scaled", scaling.build(server_run(), replicas=2, autoscaling=AUTOSCALING)),
         ("server-key", [rbac.api_key(server_run(), lambda: "0123456789abcdef" * 3)]),
+        ("server-session-key", [rbac.session_key(server_run(), lambda: "0123456789abcdef" * 4)]),
         ("instance", [agent_service_account(instance()), build_server_run(instance(**WEB_ENDPOINT))]),
     ],
 )

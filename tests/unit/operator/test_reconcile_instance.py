@@ -1,6 +1,7 @@
 """Instances, server runs and SkillPacks, on an API server in memory."""
 
 import base64
+import re
 from typing import Any
 
 import pytest
@@ -173,6 +174,49 @@ async def test_whose_the_generated_key_is_is_repaired_and_its_value_stays(world:
     assert after["data"] == secret["data"]
 
 
+class TestSessionKey:
+    """The Secret with which replicas sign MCP sessions, also where an instance names its own API keys."""
+
+    NAME = f"{RUN}-session-key"
+
+    async def test_each_web_endpoint_has_a_random_one_that_is_mounted(self) -> None:
+        keys = []
+        for spec in (WEB_ENDPOINT, OWN_KEYS):
+            world = World(instance_object(**spec), pack_object(), secret_object("mine", "api-key"))
+            await world.settle("alice", "instance")
+            [(entry, value)] = world.cluster.object(SECRETS, self.NAME, NAMESPACE)["data"].items()
+            assert not entry.startswith("api-key")
+            keys.append(base64.b64decode(value))
+            volumes = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["volumes"]
+            assert self.NAME in [volume.get("secret", {}).get("secretName") for volume in volumes]
+        assert len(set(keys)) == 2
+        assert all(re.fullmatch(rb"[0-9a-f]{64}", key) for key in keys)
+
+    async def test_it_is_never_read(self, world: World) -> None:
+        for _ in range(3):
+            await world.settle("alice", "instance")
+        assert ("get", "secrets", self.NAME) not in world.cluster.reads
+
+    async def test_one_that_was_deleted_is_generated_again(self, world: World) -> None:
+        await world.settle("alice", "instance")
+        before = world.cluster.object(SECRETS, self.NAME, NAMESPACE)
+        world.cluster.remove(SECRETS, self.NAME, NAMESPACE)
+        await world.settle("alice", "instance")
+        after = world.cluster.object(SECRETS, self.NAME, NAMESPACE)
+        assert after["data"] != before["data"]
+        assert after["immutable"]
+
+    async def test_its_owner_and_labels_are_repaired_and_its_value_stays(self, world: World) -> None:
+        await world.settle("alice", "instance")
+        secret = world.cluster.object(SECRETS, self.NAME, NAMESPACE)
+        before = secret["metadata"] | {"resourceVersion": ""}
+        secret["metadata"] = {key: value for key, value in before.items() if key not in ("labels", "ownerReferences")}
+        await world.settle("alice", "instance")
+        after = world.cluster.object(SECRETS, self.NAME, NAMESPACE)
+        assert after["metadata"] | {"resourceVersion": ""} == before
+        assert after["data"] == secret["data"]
+
+
 class TestLooksAtApiKeys:
     """They are what repairs a Secret, which nobody may watch."""
 
@@ -222,8 +266,8 @@ OWN_KEYS: dict[str, Any] = {"webEndpoint": {"enabled": True, "authSecretRef": "m
 async def test_own_api_keys_take_the_place_of_a_generated_one() -> None:
     world = World(instance_object(**OWN_KEYS), pack_object(), secret_object("mine", "api-key-1"))
     await world.settle("alice", "instance")
-    assert world.cluster.names(SECRETS) == ["mine"]
-    [volume, _] = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["volumes"]
+    assert KEY not in world.cluster.names(SECRETS)
+    volume, *_ = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["volumes"]
     assert volume["secret"]["secretName"] == "mine"
 
 

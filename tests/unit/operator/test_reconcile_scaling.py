@@ -104,7 +104,7 @@ async def test_switched_off_its_pods_finish_and_only_then_their_rights_go(world:
     pod(world, deletionTimestamp=at(630))
     await switch(world, on=False)
     assert world.cluster.names(DEPLOYMENTS) == []
-    assert [len(world.cluster.names(kind)) for kind in KEPT] == [1] * len(KEPT)
+    assert [len(world.cluster.names(kind)) for kind in KEPT] == [1, 1, 2, 1]  # Secrets: API key and session key
     assert {c["type"]: c["reason"] for c in world.status(RUN)["conditions"]}["Started"] == "Draining"
     assert (await world.reconcile(RUN)).requeue_after == 3
     world.writes()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sympozium_webproxy.protocol.mcp import sessions, stream_position
 from sympozium_webproxy.protocol.mcp.stream_position import StreamPosition
 
-KEY = sessions.signing_key("uid", b"digest")
+KEY = sessions.signing_key(b"secret", b"digest")
 SESSION = sessions.begin("api-key", "2025-11-25", now=1000)
 
 
@@ -20,7 +20,7 @@ def test_a_session_id_carries_the_whole_session() -> None:
     assert sessions.claimed_key(token) == "api-key"
 
 
-@pytest.mark.parametrize("signed", [sessions.signing_key("uid", None), sessions.signing_key("other", b"digest")])
+@pytest.mark.parametrize("signed", [sessions.signing_key(b"secret", None), sessions.signing_key(b"other", b"digest")])
 def test_a_session_id_is_signed_for_its_instance_and_key(signed: bytes) -> None:
     assert sessions.unseal(sessions.seal(SESSION, signed), KEY, key_id="api-key", now=1001) is None
 
@@ -40,10 +40,33 @@ def test_a_changed_session_id_is_invalid(other: str, where: int) -> None:
 
 
 def test_a_signature_is_of_one_message_of_one_session() -> None:
-    signature = sessions.sign_message(SESSION, KEY, b"body")
-    assert sessions.is_signed(signature, SESSION, KEY, b"body")
-    assert not sessions.is_signed(signature, SESSION, KEY, b"other")
-    assert not sessions.is_signed(signature, dataclasses.replace(SESSION, id="other"), KEY, b"body")
+    token, other = (sessions.seal(one, KEY) for one in (SESSION, dataclasses.replace(SESSION, id="other")))
+    signature = sessions.sign_message(token, KEY, b"body", now=1000)
+    digest = sessions.signed_digest(signature, token, KEY, now=1000)
+    assert digest is not None
+    assert sessions.is_body_of(digest, b"body")
+    assert not sessions.is_body_of(digest, b"other")
+    assert sessions.signed_digest(signature, other, KEY, now=1000) is None
+
+
+@pytest.mark.parametrize(("now", "is_valid"), [(939, False), (940, True), (1060, True), (1061, False)])
+def test_a_signature_is_valid_for_a_minute(now: float, *, is_valid: bool) -> None:
+    signature = sessions.sign_message("token", KEY, b"body", now=1000)
+    assert (sessions.signed_digest(signature, "token", KEY, now=now) is not None) == is_valid
+
+
+@given(st.text(), st.integers(min_value=0, max_value=200))
+def test_a_changed_signature_is_invalid(other: str, where: int) -> None:
+    signature = sessions.sign_message("token", KEY, b"body", now=1000)
+    changed = signature[:where] + other + signature[where + 1 :]
+    assert (sessions.signed_digest(changed, "token", KEY, now=1000) is not None) == (changed == signature)
+
+
+def test_a_proof_is_of_one_replica() -> None:
+    proof = sessions.replica_proof(b"secret", "nonce", "10.0.0.1:8080")
+    assert proof != sessions.replica_proof(b"secret", "nonce", "10.0.0.2:8080")
+    assert proof != sessions.replica_proof(b"secret", "other", "10.0.0.1:8080")
+    assert proof != sessions.replica_proof(b"other", "nonce", "10.0.0.1:8080")
 
 
 @given(

@@ -17,7 +17,7 @@ from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.origins import BrowserGuard, CrossOrigin
 from sympozium_webproxy.protocol.openai import bodies, errors
 from sympozium_webproxy.routes import health, oauth
-from sympozium_webproxy.routes.mcp import handlers, legacy_sse, message, streamable
+from sympozium_webproxy.routes.mcp import forwarding, handlers, legacy_sse, message, streamable
 from sympozium_webproxy.routes.openai import chat, completions, embeddings, models, responses
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -30,7 +30,7 @@ def create_app(context: WebProxyContext, *, mcp: handlers.CurrentServer | None =
     app.state.context = context
     app.state.mcp = mcp or handlers.current_server(context.instance_cache)
     app.state.mcp_streams = legacy_sse.Streams()
-    for routes in (chat, responses, completions, embeddings, models, oauth, streamable, legacy_sse, health):
+    for routes in (chat, responses, completions, embeddings, models, oauth, streamable, legacy_sse, forwarding, health):
         app.include_router(routes.router)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(message.RefusedMessage, _refused_message)

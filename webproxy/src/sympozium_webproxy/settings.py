@@ -17,6 +17,8 @@ class WebProxySettings:
     instance: str
     pod_ip: str
     api_keys: Path = Path(environment.API_KEYS_DIR)
+    session_key: Path = Path(environment.SESSION_KEY_FILE)
+    """File with the key that signs MCP sessions, the same at all replicas of the instance."""
     provider_keys: tuple[Path, ...] = tuple(Path(name) for name in environment.PROVIDER_KEY_FILES)
     """Files with the model's API key, if the instance offers embeddings; the first that exists counts."""
     max_body_bytes: int = 1024 * 1024

@@ -84,6 +84,15 @@ class Client:
                 return None
             raise
 
+    async def find_metadata(self, kind: ResourceType, namespace: str, name: str) -> Object | None:
+        """Read only the ``metadata`` of an object, whose content this process need not know; None if it does not exist."""
+        try:
+            return await self._call("GET", kind.path(namespace, name), accept=_ONE_METADATA)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         """Read only the ``metadata`` of all objects of a kind, because a single run may hold a megabyte.
 

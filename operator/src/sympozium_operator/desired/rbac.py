@@ -1,4 +1,4 @@
-"""Identity and rights of a web-proxy, and the Secret with its API key."""
+"""Identity and rights of a web-proxy, and the Secrets with its API key and its session key."""
 
 import base64
 from collections.abc import Callable
@@ -49,6 +49,18 @@ def api_key(run: AgentRun, token: Callable[[], str]) -> Object:
 def api_key_head(run: AgentRun) -> Object:
     """Return the metadata of that Secret: the operator repairs its owner and labels, and leaves an edited key alone."""
     return server_head(run, SECRETS, names.api_key_secret(run.metadata.name))
+
+
+def session_key(run: AgentRun, token: Callable[[], str]) -> Object:
+    """Return the Secret with the generated session key, which nobody edits; ``token`` returns 64 random hexadecimal digits."""
+    value = base64.b64encode(token().encode()).decode()
+    data = {environment.SESSION_KEY_ENTRY: value}
+    return with_applied_digest(session_key_head(run)) | {"type": "Opaque", "immutable": True, "data": data}
+
+
+def session_key_head(run: AgentRun) -> Object:
+    """Return the metadata of that Secret, which is all of it that the operator compares."""
+    return server_head(run, SECRETS, names.session_key_secret(run.metadata.name))
 
 
 def server_labels(run: AgentRun) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Web-proxy of an instance: a Deployment and a Service, from the SkillPack's sidecar."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from sympozium_api import effective, environment, names
 from sympozium_api.instance import SympoziumInstance
@@ -106,6 +107,13 @@ def _pod(
         environment.API_KEYS_DIR: {
             "name": "api-keys",
             "secret": {"secretName": keys_secret, "defaultMode": pod_parts.READABLE},
+        },
+        str(PurePosixPath(environment.SESSION_KEY_FILE).parent): {
+            "name": "session-key",
+            "secret": {
+                "secretName": names.session_key_secret(run.metadata.name),
+                "defaultMode": pod_parts.READABLE,
+            },
         },
         "/tmp": {"name": "tmp", "emptyDir": {}},  # noqa: S108 - a volume of the pod's own
     }

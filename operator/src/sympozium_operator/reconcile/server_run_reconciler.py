@@ -20,6 +20,7 @@ from sympozium_operator.policy import server_plan as policy
 from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, write_refused
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
+from sympozium_operator.reconcile.session_keys import keep_session_key
 from sympozium_operator.result import DONE, Result
 
 
@@ -85,6 +86,7 @@ class ServerRunReconciler:
         if before is not None and policy.has_older_keys(before, version):
             await self._notify_pods_of_keys(run, version)
         self.keys.remember(run, keys)
+        await keep_session_key(self.client, run)
         account, *_ = await converge(self.client, rbac.server_access(run))
         children = desired_server.build(
             run,

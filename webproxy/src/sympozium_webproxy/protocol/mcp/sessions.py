@@ -1,7 +1,7 @@
 """Signed session ids that carry the session, so that every replica serves it and none stores it.
 
-An id is signed with a key that all replicas share and no caller knows, and is valid only for the API key that it names.
-
+An id is signed with a key that the instance's replicas share and nobody else knows, and is valid only for the API key
+that it names. With the same key, replicas prove to one another who they are (docs/decisions/0046).
 """
 
 import base64
@@ -35,13 +35,12 @@ def begin(key_id: str, version: str, *, now: float, replica: str = "") -> Sessio
     return Session(secrets.token_hex(16), key_id, version, int(now), replica)
 
 
-def signing_key(instance_uid: str, key_digest: bytes | None) -> bytes:
+def signing_key(session_key: bytes, key_digest: bytes | None) -> bytes:
     """Return the key that signs the sessions of one API key; replacing the API key ends its sessions.
 
-    The instance's uid is random, known to no caller, and the same in all replicas.
-
+    ``session_key`` is the instance's secret; without a digest, the sessions are those of callers with access tokens.
     """
-    return hmac.digest(instance_uid.encode(), b"mcp session" + (key_digest or b""), hashlib.sha256)
+    return hmac.digest(session_key, b"mcp session" + (key_digest or b""), hashlib.sha256)
 
 
 def seal(session: Session, key: bytes) -> str:
@@ -61,14 +60,32 @@ def unseal(token: str, key: bytes, *, key_id: str, now: float) -> Session | None
     return session
 
 
-def sign_message(session: Session, key: bytes, body: bytes) -> str:
-    """Return the signature that proves to another replica that this one authenticated the message's caller."""
-    return _encoded(_mac(key, f"{session.id} {hashlib.sha256(body).hexdigest()}"))
+def sign_message(token: str, key: bytes, body: bytes, *, now: float) -> str:
+    """Return the header with which a replica forwards a message whose caller it has authenticated: time, digest and signature."""
+    claim = f"{int(now)}.{hashlib.sha256(body).hexdigest()}"
+    return f"{claim}.{_encoded(_mac(key, f'{token} {claim}'))}"
 
 
-def is_signed(signature: str, session: Session, key: bytes, body: bytes) -> bool:
-    """Return True if ``sign_message`` made this signature."""
-    return hmac.compare_digest(signature.encode(), sign_message(session, key, body).encode())
+def signed_digest(signature: str, token: str, key: bytes, *, now: float) -> str | None:
+    """Return the SHA-256 of the body for which ``sign_message`` made a header; None if it did not, or not just now.
+
+    The body is not needed, so that nobody's body is read before the header is known to be a replica's.
+    """
+    claim, _, mac = signature.rpartition(".")
+    if not hmac.compare_digest(mac.encode(), _encoded(_mac(key, f"{token} {claim}")).encode()):
+        return None
+    signed_at, _, digest = claim.partition(".")
+    return digest if abs(now - int(signed_at)) <= _CLOCKS_DIFFER else None
+
+
+def is_body_of(digest: str, body: bytes) -> bool:
+    """Return True if a digest of ``signed_digest`` is that of a body."""
+    return hmac.compare_digest(digest, hashlib.sha256(body).hexdigest())
+
+
+def replica_proof(session_key: bytes, nonce: str, address: str) -> str:
+    """Return the proof that the replica at this address has the instance's session key; ``nonce`` is the asking replica's."""
+    return _encoded(_mac(session_key, f"mcp replica {nonce} {address}"))
 
 
 def claimed_key(token: str) -> str:

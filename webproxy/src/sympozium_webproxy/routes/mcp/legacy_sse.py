@@ -6,8 +6,6 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
-import structlog
 from fastapi import APIRouter, Request, Response
 from mcp.server.connection import Connection
 from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
@@ -20,9 +18,9 @@ from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import jsonrpc, sessions
 from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId
-from sympozium_webproxy.protocol.mcp.sessions import Session
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read
 from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.routes.mcp import forwarding
 from sympozium_webproxy.routes.mcp.dispatch import Caller, dispatch
 from sympozium_webproxy.routes.mcp.mcp_response import frame
 from sympozium_webproxy.routes.mcp.message import (
@@ -36,12 +34,7 @@ from sympozium_webproxy.routes.mcp.message import (
     signing_key,
 )
 
-log = structlog.get_logger()
 router = APIRouter(route_class=McpRoute)
-
-_PASSED_ON_BY = "x-sympozium-passed-on"
-"""Header with the signature of the replica that authenticated a message's caller and forwards the message."""
-_PASS_ON_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
 
 
 @dataclass
@@ -83,11 +76,20 @@ async def open_stream(request: Request) -> Response:
 @router.post("/message")
 async def take_message(request: Request) -> Response:
     """Accept a message of a session with 202; its answer comes on the session's stream."""
-    body = await _body(request)
     token = request.query_params.get("sessionId") or request.query_params.get("session_id") or ""
-    key_id, session = await _let_in(request, token, body)
+    is_forwarded = forwarding.HEADER in request.headers
+    key_id = sessions.claimed_key(token) if is_forwarded else await authenticate(request)
+    now, key = context.of(request).clock.now().timestamp(), signing_key(request, key_id)
+    session = sessions.unseal(token, key, key_id=key_id, now=now)
+    if session is None:
+        raise refused_message(404, "There is no such session.")
+    if is_forwarded:
+        body = await forwarding.body(request, token, key)
+    else:
+        body = await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes)
+    request_state.of(request).key_id = key_id
     if session.replica != context.of(request).settings.address:
-        return await _pass_on(request, token, session, body)
+        return await forwarding.forward(request, token, session, key, body)
     stream = _streams(request).get(session.id)
     if stream is None:
         raise refused_message(404, "There is no such session.")
@@ -138,24 +140,6 @@ def _streams(request: Request) -> Streams:
     return streams
 
 
-async def _body(request: Request) -> bytes:
-    if _PASSED_ON_BY not in request.headers:
-        await authenticate(request)  # before anything is read
-    return await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes)
-
-
-async def _let_in(request: Request, token: str, body: bytes) -> tuple[str, Session]:
-    """Return the caller's key and session. Raises Refusal 401 and RefusedMessage 404."""
-    passed_on = request.headers.get(_PASSED_ON_BY)
-    key_id = await authenticate(request) if passed_on is None else sessions.claimed_key(token)
-    key = signing_key(request, key_id)
-    session = sessions.unseal(token, key, key_id=key_id, now=context.of(request).clock.now().timestamp())
-    if session is None or (passed_on is not None and not sessions.is_signed(passed_on, session, key, body)):
-        raise refused_message(404, "There is no such session.")
-    request_state.of(request).key_id = key_id
-    return key_id, session
-
-
 def _take(request: Request, caller: Caller, stream: SessionStream, message: JSONRPCMessage) -> None:
     """Do what a message asks for. Raises RefusedMessage 400, 429 and 503."""
     if isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
@@ -186,28 +170,3 @@ async def _call(request: Request, caller: Caller, stream: SessionStream, message
 
 def _agreed(response: JsonRpcResponse) -> str:
     return str(response.message.get("result", {}).get("protocolVersion", ""))
-
-
-async def _pass_on(request: Request, token: str, session: Session, body: bytes) -> Response:
-    """Forward a message to the replica that holds its session's stream. Raises RefusedMessage 404 if that replica is gone."""
-    if _PASSED_ON_BY in request.headers:
-        raise refused_message(404, "There is no such session.")  # because another replica has this address now
-    headers = {
-        "content-type": "application/json",
-        "host": request.headers.get("host", ""),
-        "x-request-id": request_state.of(request).request_id,
-        _PASSED_ON_BY: sessions.sign_message(session, signing_key(request, session.key_id), body),
-    }
-    url = f"http://{session.replica}/message"
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=_PASS_ON_TIMEOUT) as http,
-            http.post(url, params={"sessionId": token}, data=body, headers=headers, allow_redirects=False) as response,
-        ):
-            kept = {
-                name: response.headers[name] for name in ("content-type", "retry-after") if name in response.headers
-            }
-            return Response(await response.content.read(65536), response.status, kept)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        log.info("the replica of an MCP session is gone", replica=session.replica, reason=type(error).__name__)
-        raise refused_message(404, "There is no such session.") from error

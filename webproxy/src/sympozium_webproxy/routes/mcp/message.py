@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from sympozium_http.json_body import json_bytes
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context, storable_json
+from sympozium_webproxy.identity import session_key
 from sympozium_webproxy.protocol.mcp import sessions
 from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId, failure, render
 from sympozium_webproxy.request.authentication import limit, limit_reads
@@ -102,4 +103,4 @@ def server(request: Request) -> Server[Any]:
 def signing_key(request: Request, key_id: str) -> bytes:
     """Return the key that signs the sessions of an API key. Raises Refusal 503."""
     parts = context.of(request)
-    return sessions.signing_key(parts.instance_cache.served().instance.metadata.uid, parts.keys.digest(key_id))
+    return sessions.signing_key(session_key.read(parts.settings.session_key), parts.keys.digest(key_id))
