@@ -29,7 +29,9 @@ instance_wait() {
   done
 }
 
-a_pod_is_idle() { [[ $(curl --silent "$SYMPOZIUM_URL/metrics") == *$'\n'"sympozium_idle_pods "[1-9]* ]]; }
+METRICS_URL=http://$(kubectl --namespace default get service demo-web-endpoint-server --output 'jsonpath={.spec.clusterIP}'):9090/metrics
+# shellcheck disable=SC2086 # ENGINE_EXEC is a command prefix of several words
+a_pod_is_idle() { [[ $($ENGINE_EXEC curl --silent --max-time 2 "$METRICS_URL") == *$'\n'"sympozium_idle_pods "[1-9]* ]]; }
 
 chat_body() { printf '{"model": "smollm2", "stream": true, "max_tokens": 100, "messages": [{"role": "user", "content": "%s"}]}' "$QUESTION"; }
 

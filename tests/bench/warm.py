@@ -79,7 +79,7 @@ def full(endpoint: Endpoint, pool: int) -> None:
     """Wait until all idle pods wait."""
 
     def waiting() -> bool:
-        text = endpoint.http.get("/metrics").text
+        text = endpoint.metrics()
         return any(line == f"sympozium_idle_pods {pool:.1f}" for line in text.splitlines())
 
     until(waiting, within=30 + 3 * pool, why=lambda: endpoint.namespace.kubectl("get", "pods"))

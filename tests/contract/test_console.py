@@ -65,9 +65,9 @@ def test_every_reason_of_a_refusal_has_a_line() -> None:
     assert reasons - {"Refused"} <= words_in_first_cells(section())
 
 
-def test_only_health_and_metrics_need_no_token(description: Object) -> None:
+def test_only_health_needs_no_token(description: Object) -> None:
     free = {name for name, operation in operations(description).items() if not operation.get("security")}
-    assert free == {"GET /healthz", "GET /readyz", "GET /metrics"}
+    assert free == {"GET /healthz", "GET /readyz"}
 
 
 def test_every_answer_and_every_body_has_a_description(description: Object) -> None:

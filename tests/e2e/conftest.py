@@ -162,6 +162,15 @@ class Endpoint:
         return f"http://{service['spec']['clusterIP']}:8080"
 
     @property
+    def metrics_url(self) -> str:
+        """The port of metrics, at the same address."""
+        return self.url.removesuffix(":8080") + ":9090"
+
+    def metrics(self) -> str:
+        """All metrics of one of its replicas."""
+        return httpx2.get(f"{self.metrics_url}/metrics", timeout=10).text
+
+    @property
     def key(self) -> str:
         secret = self.namespace.get("secret", f"{self.run}-web-api-key")
         return base64.b64decode(secret["data"]["api-key"]).decode()

@@ -48,6 +48,7 @@ EVERYTHING: dict[str, Any] = {
     "console": {"replicas": 2} | SCHEDULING | ACCOUNT,
     "tracing": {"endpoint": "http://collector:4318", "sampleRatio": 0.1},
     "metrics": {
+        "onHttpPort": True,
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "10s"},
         "dashboard": {"enabled": True, "labels": {"team": "a"}},
     },

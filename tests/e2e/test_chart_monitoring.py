@@ -23,7 +23,7 @@ def test_a_cluster_without_prometheus_gets_nothing_for_it() -> None:
     assert not {"ServiceMonitor", "PodMonitor", "ConfigMap"} & kinds
 
 
-@pytest.mark.parametrize("name", ["sympozium-operator", "sympozium-runs"])
+@pytest.mark.parametrize("name", ["sympozium-operator", "sympozium-runs", "sympozium-console"])
 def test_a_service_monitor_finds_the_service_and_its_port(name: str) -> None:
     documents = rendered(*ALL)
     spec = monitors(*ALL)[name]["spec"]
@@ -33,7 +33,18 @@ def test_a_service_monitor_finds_the_service_and_its_port(name: str) -> None:
     assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
     assert endpoint["interval"] == "30s"
     [container] = pod_of(documents, name)["containers"]
-    assert service["spec"]["ports"][0]["targetPort"] in [port["name"] for port in container["ports"]]
+    names = [port["name"] for port in container["ports"]]
+    assert [port["targetPort"] for port in service["spec"]["ports"] if port["targetPort"] not in names] == []
+    assert "metrics" in names
+
+
+def test_metrics_stay_at_the_old_ports_only_where_a_value_says_so() -> None:
+    parts = ("sympozium-operator", "sympozium-runs", "sympozium-console")
+    for values, expected in (((), None), (("metrics.onHttpPort=true",), "true")):
+        documents = rendered(*values)
+        environs = [pod_of(documents, name)["containers"][0].get("env", []) for name in parts]
+        found = [{v["name"]: v.get("value") for v in environ}.get(environment.METRICS_ON_HTTP) for environ in environs]
+        assert found == [expected] * 3
 
 
 def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_them_with() -> None:
@@ -54,7 +65,7 @@ def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_the
 
 def test_labels_and_interval_reach_every_monitor() -> None:
     found = monitors(*ALL, "metrics.serviceMonitor.labels.release=prom", "metrics.serviceMonitor.interval=10s")
-    assert len(found) == 3
+    assert len(found) == 4
     for monitor in found.values():
         assert monitor["metadata"]["labels"]["release"] == "prom"
         assert [endpoint["interval"] for endpoint in monitor["spec"]["endpoints"]] == ["10s"]

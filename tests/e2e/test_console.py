@@ -278,8 +278,8 @@ def test_skills_are_the_built_in_ones_too(console: Console) -> None:
     }.items()
 
 
-def test_only_health_metrics_and_description_need_no_token(console: Console) -> None:
-    for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
+def test_only_health_and_description_need_no_token(console: Console) -> None:
+    for path in ("/healthz", "/readyz", "/openapi.json"):
         assert httpx2.get(f"{console.url}{path}").status_code == 200
     for path in ("/api/v1/instances", "/api/v1/runs", "/api/v1/skills"):
         refused = httpx2.get(f"{console.url}{path}", headers={"Authorization": "Bearer guessed"})

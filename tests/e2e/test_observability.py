@@ -207,23 +207,21 @@ class TestEvents:
 
 
 @pytest.mark.parametrize(
-    ("component", "port", "metric"),
+    ("component", "metric"),
     [
-        ("operator", 9090, "sympozium_operator_runs_admitted"),
-        ("operator", 9090, "sympozium_operator_run_start_duration_seconds"),
-        ("runs", 8081, "sympozium_runs_stored"),
+        ("operator", "sympozium_operator_runs_admitted"),
+        ("operator", "sympozium_operator_run_start_duration_seconds"),
+        ("runs", "sympozium_runs_stored"),
     ],
 )
-def test_the_systems_parts_count(
-    namespace: Namespace, system: Namespace, component: str, port: int, metric: str
-) -> None:
+def test_the_systems_parts_count(namespace: Namespace, system: Namespace, component: str, metric: str) -> None:
     name = f"counted-{component}-{metric.rpartition('_')[2]}"
     namespace.apply(agent_run(name, task="x"))
     namespace.run_ends(name)
 
     def counted() -> bool:
         pods = system.list("pods", "-l", f"app.kubernetes.io/part-of=sympozium,app.kubernetes.io/component={component}")
-        texts = [httpx2.get(f"http://{pod['status']['podIP']}:{port}/metrics").text for pod in pods]
+        texts = [httpx2.get(f"http://{pod['status']['podIP']}:9090/metrics").text for pod in pods]
         families = [family for text in texts for family in text_string_to_metric_families(text)]
         return any(sample.value > 0 for family in families if family.name == metric for sample in family.samples)
 
@@ -236,4 +234,4 @@ def test_a_web_proxy_counts(chat: Endpoint) -> None:
         'sympozium_key_requests_total{key="api-key",status="200"}',
         'sympozium_tokens_total{key="api-key",type="input"}',
     )
-    until(lambda: all(sample in chat.http.get("/metrics").text for sample in counted), within=5)
+    until(lambda: all(sample in chat.metrics() for sample in counted), within=5)

@@ -122,16 +122,16 @@ class TestFull:
         until(
             lambda: self.places(full, accepted) == [None, 1, 2, 3], within=15, why=lambda: self.places(full, accepted)
         )
-        assert figure(full.url, "sympozium_runs_open") == 4
+        assert figure(full.metrics_url, "sympozium_runs_open") == 4
         assert sum(operators(system, "sympozium_operator_runs_waiting").values()) == 3
 
-        before = figure(full.url, "process_resident_memory_bytes")
+        before = figure(full.metrics_url, "process_resident_memory_bytes")
         seconds = asyncio.run(self.flood(full))
-        grown = figure(full.url, "process_resident_memory_bytes") - before
+        grown = figure(full.metrics_url, "process_resident_memory_bytes") - before
         log.info("refused after p50 %.3f s; %.1f MB more", statistics.median(seconds), grown / 1e6)
         assert statistics.median(seconds) < 1
         assert grown < 50e6, "the flood was 200 MB"
-        assert figure(full.url, 'sympozium_requests_refused_total{reason="queue_full"}') == self.FLOOD
+        assert figure(full.metrics_url, 'sympozium_requests_refused_total{reason="queue_full"}') == self.FLOOD
         assert set(runs(full)) == set(accepted)
 
         full.namespace.patch("run", accepted[0], {"spec": {"cancel": True}})

@@ -57,7 +57,7 @@ def use(endpoint: Endpoint, script: str) -> None:
 
 def waiting(endpoint: Endpoint) -> int:
     """Idle pods that wait at the web-proxy."""
-    for line in endpoint.http.get("/metrics").text.splitlines():
+    for line in endpoint.metrics().splitlines():
         if line.startswith("sympozium_idle_pods "):
             return int(float(line.split()[1]))
     return 0

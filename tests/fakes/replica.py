@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Replica:
 
     url: str
     surface: str
+    metrics_url: str
     pid: int
     folder: Path
 
@@ -78,7 +79,7 @@ def running(folder: Path, *, receive_seconds: float = RECEIVE_SECONDS) -> Iterat
         kubeconfig = {"KUBECONFIG": str(folder / "kubeconfig")}
         words = (str(keys), *map(str, ports), str(receive_seconds))
         with _process("tests.fakes.replica", *words, log=folder / "web-proxy.log", environ=kubeconfig) as process:
-            found = Replica(_address(ports[0]), _address(ports[1]), process.pid, folder)
+            found = Replica(_address(ports[0]), _address(ports[1]), _address(ports[2]), process.pid, folder)
             _until(lambda: _is_ready(found.url))
             yield found
 
@@ -102,10 +103,11 @@ def _address(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def free_ports() -> tuple[int, int]:
-    """Two ports of the loopback interface on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
+def free_ports() -> tuple[int, int, int]:
+    """Ports of the loopback interface on which nobody listens, for clients, agent pods and Prometheus."""
+    with ExitStack() as sockets:
+        first, second, third = (sockets.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3))
+        return first.getsockname()[1], second.getsockname()[1], third.getsockname()[1]
 
 
 def _is_ready(url: str) -> bool:
@@ -122,9 +124,11 @@ def _until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def serve(keys: Path, http_port: int, runs_port: int, receive_seconds: float = RECEIVE_SECONDS) -> None:
+def serve(
+    keys: Path, http_port: int, runs_port: int, metrics_port: int, receive_seconds: float = RECEIVE_SECONDS
+) -> None:
     """Be a web-proxy until ended."""
-    names.HTTP_PORT, names.RUNS_PORT = http_port, runs_port
+    names.HTTP_PORT, names.RUNS_PORT, names.METRICS_PORT = http_port, runs_port, metrics_port
     url = json.loads(Path(os.environ["KUBECONFIG"]).read_text())["clusters"][0]["cluster"]["server"]
     # as light as in a pod, where no kubeconfig is read
     web_proxy.from_environment = lambda: ApiConnection(url, ssl=False)  # type: ignore[attr-defined]
@@ -145,4 +149,4 @@ def serve(keys: Path, http_port: int, runs_port: int, receive_seconds: float = R
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))

@@ -25,6 +25,7 @@ class Replica:
 
     url: str
     surface: str
+    metrics_url: str
     process: ForkServerProcess
     http: httpx2.AsyncClient
 
@@ -34,7 +35,7 @@ class Replica:
 
     async def metric(self, name: str) -> int:
         """One of its gauges."""
-        lines = (await self.http.get(f"{self.surface}/metrics")).text.splitlines()
+        lines = (await self.http.get(f"{self.metrics_url}/metrics")).text.splitlines()
         return next(int(float(line.split()[1])) for line in lines if line.startswith(f"{name} "))
 
 
@@ -57,8 +58,8 @@ class Replicas:
         log = self._folder / f"web-proxy-{ports[0]}.log"
         process = _forking.Process(target=_run, args=(self._keys, ports, self._kubeconfig, log), daemon=True)
         await asyncio.to_thread(process.start)
-        url, surface = (f"http://127.0.0.1:{port}" for port in ports)
-        found = Replica(url, surface, process, self._http)
+        url, surface, metrics_url = (f"http://127.0.0.1:{port}" for port in ports)
+        found = Replica(url, surface, metrics_url, process, self._http)
         try:
             async with asyncio.timeout(_START_SECONDS):
                 while not await self._is_ready(found):
@@ -85,7 +86,7 @@ class Replicas:
             return False
 
 
-def _run(keys: Path, ports: tuple[int, int], kubeconfig: Path, log: Path) -> None:
+def _run(keys: Path, ports: tuple[int, int, int], kubeconfig: Path, log: Path) -> None:
     with log.open("wb") as output:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)

@@ -23,6 +23,7 @@ from tests.fakes.pod import FakePod, TokenIssuer, created_run
 from sympozium_api import names
 from sympozium_api.clock import Clock
 from sympozium_api.resources import Object
+from sympozium_http.metrics_endpoint import MetricsEndpoint
 from sympozium_http.tracing import Tracing
 from sympozium_webproxy.assembly import assemble
 from sympozium_webproxy.context import WebProxyContext
@@ -48,6 +49,12 @@ class Proxy:
         body = {"messages": [{"role": "user", "content": "hello"}]} | fields
         own = {"Authorization": f"Bearer {key}"} | (headers or {})
         return await self.http.post("/v1/chat/completions", json=body, headers=own)
+
+    async def metrics(self) -> str:
+        """All metrics of the web-proxy, as port 9090 shows them."""
+        transport = httpx2.ASGITransport(MetricsEndpoint(self.context.metrics.registry))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://web-proxy:9090") as http:
+            return (await http.get("/metrics")).text
 
     async def use_model(self, model: Model, script: str, **spec: object) -> None:
         """Let the instance call this script of the scripted model."""

@@ -264,7 +264,7 @@ async def test_it_is_not_ready_before_it_knows_the_open_runs(proxy: Proxy) -> No
 async def test_metrics_count_by_route_and_never_by_what_a_caller_wrote(proxy: Proxy) -> None:
     await proxy.chat(key="wrong")
     await proxy.http.get("/secret-path")
-    text = (await proxy.http.get("/metrics")).text
+    text = await proxy.metrics()
     assert 'sympozium_http_requests_total{route="/v1/chat/completions",status="401"} 1.0' in text
     assert "secret-path" not in text
 

@@ -131,4 +131,4 @@ async def test_keys_limits_and_metrics_are_those_of_every_route(proxy: Proxy) ->
     while (response := await embed(proxy)).status_code == 200:
         taken += 1
     assert (taken, response.status_code) == (99, 429)
-    assert 'route="/v1/embeddings",status="200"} 100.0' in (await proxy.http.get("/metrics")).text
+    assert 'route="/v1/embeddings",status="200"} 100.0' in await proxy.metrics()

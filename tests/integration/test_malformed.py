@@ -121,7 +121,9 @@ def eventually(holds: Callable[[], bool], why: Callable[[], object]) -> None:
 
 def failures(replica: Replica) -> list[str]:
     """Return the metrics by which the web-proxy counts its own errors."""
-    return [line for line in httpx2.get(f"{replica.url}/metrics").text.splitlines() if re.search(r'status="5', line)]
+    return [
+        line for line in httpx2.get(f"{replica.metrics_url}/metrics").text.splitlines() if re.search(r'status="5', line)
+    ]
 
 
 def test_no_request_causes_a_server_error_or_leaves_anything(replica: Replica) -> None:

@@ -67,7 +67,7 @@ class TestCallers:
         asked = asyncio.create_task(world.proxy.chat(key=world.issuer.token()))
         await (await world.proxy.pod()).answer("Hello")
         await asked
-        metrics = (await world.proxy.http.get("/metrics")).text
+        metrics = await world.proxy.metrics()
         assert 'sympozium_key_requests_total{key="oauth",status="200"} 4.0' in metrics
         assert 'sympozium_tokens_total{key="oauth",type="input"} 3.0' in metrics
         assert "oauth-" not in metrics

@@ -1,4 +1,4 @@
-"""``python -m sympozium_console``: one replica of the management API, port 8080."""
+"""``python -m sympozium_console``: one replica of the management API, ports 8080 and 9090 (metrics)."""
 
 import os
 
@@ -11,6 +11,7 @@ from sympozium_console import console_settings
 from sympozium_console.console_app import create_app
 from sympozium_console.console_context import assemble
 from sympozium_console.console_settings import ConsoleSettings
+from sympozium_http.metrics_endpoint import MetricsEndpoint
 from sympozium_http.serving import Listener, serve
 
 
@@ -18,8 +19,12 @@ async def main(settings: ConsoleSettings) -> None:
     """Serve until SIGTERM."""
     async with Client.connect(from_environment()) as client:
         context = assemble(client, settings, SystemClock())
-        listener = Listener(create_app(context), names.HTTP_PORT)
-        await serve([listener], drain=context.draining.set, grace_seconds=settings.grace_seconds)
+        registry, app = context.metrics.registry, create_app(context)
+        listeners = [
+            Listener(MetricsEndpoint(registry, app) if settings.metrics_on_http else app, names.HTTP_PORT),
+            Listener(MetricsEndpoint(registry), names.METRICS_PORT),
+        ]
+        await serve(listeners, drain=context.draining.set, grace_seconds=settings.grace_seconds)
 
 
 if __name__ == "__main__":

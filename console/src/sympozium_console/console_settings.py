@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sympozium_api import environment
-from sympozium_api.settings_parser import SettingsParser
+from sympozium_api.settings_parser import SettingsParser, boolean
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,16 @@ class ConsoleSettings:
     """The largest body accepted: the API server stores no larger object."""
     keep_alive_seconds: float = 15.0
     """Seconds between a stream's keep-alive comments, well below the 60 s after which proxies cut idle connections."""
+    metrics_on_http: bool = False
+    """True if port 8080 has /metrics too, as before 0.3.0."""
     grace_seconds: int = 20
     """Seconds for open requests after SIGTERM, below the pod's own grace period of 30 s."""
 
 
 def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
     """Return the settings of this process. Raises InvalidSetting."""
-    return ConsoleSettings(namespace=SettingsParser(environ).required(environment.NAMESPACE))
+    parser = SettingsParser(environ)
+    return ConsoleSettings(
+        namespace=parser.required(environment.NAMESPACE),
+        metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
+    )

@@ -57,6 +57,7 @@ RUNS_AUDIENCE = "sympozium-runs"
 
 HTTP_PORT = 8080
 RUNS_PORT = 8081
+METRICS_PORT = 9090
 
 WEB_ENDPOINT_SKILL = "web-endpoint"
 

@@ -3,14 +3,18 @@
 import os
 
 import uvloop
+from starlette.types import ASGIApp
 
-from sympozium_api import logs, names
+from sympozium_api import environment, logs, names
 from sympozium_api.client import Client, from_environment
 from sympozium_api.clock import SystemClock
+from sympozium_api.settings_parser import SettingsParser, boolean
 from sympozium_http import tracing
+from sympozium_http.metrics_endpoint import MetricsEndpoint
 from sympozium_http.request_limits import HeaderLimits
 from sympozium_http.serving import Listener, serve
 from sympozium_runs.agent_api import create_agent_api
+from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import RunBroker
 from sympozium_runs.pod_identity import PodTokens
 from sympozium_runs.run_store import RunStore
@@ -20,14 +24,21 @@ _GRACE_SECONDS = 25
 
 
 async def main() -> None:
-    """Serve port 8081 until SIGTERM."""
+    """Serve ports 8081 and 9090 until SIGTERM."""
     clock = SystemClock()
     spans = tracing.from_environment(os.environ, service="sympozium-runs", resource={})
     async with Client.connect(from_environment()) as client:
-        agent_api = create_agent_api(RunStore(client, clock), RunBroker(), PodTokens(client), clock, tracing=spans)
-        await serve(
-            [Listener(agent_api, names.RUNS_PORT, HeaderLimits)], drain=lambda: None, grace_seconds=_GRACE_SECONDS
+        metrics = AgentApiMetrics()
+        agent_api: ASGIApp = create_agent_api(
+            RunStore(client, clock), RunBroker(), PodTokens(client), clock, metrics=metrics, tracing=spans
         )
+        if SettingsParser(os.environ).read(environment.METRICS_ON_HTTP, "false", boolean):
+            agent_api = MetricsEndpoint(metrics.registry, agent_api)
+        listeners = [
+            Listener(agent_api, names.RUNS_PORT, HeaderLimits),
+            Listener(MetricsEndpoint(metrics.registry), names.METRICS_PORT),
+        ]
+        await serve(listeners, drain=lambda: None, grace_seconds=_GRACE_SECONDS)
     spans.close()
 
 

@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -63,14 +62,13 @@ class AgentApi:
         self._idle = idle
 
     def routes(self) -> list[Route]:
-        """Return the four routes of a pod, health and metrics."""
+        """Return the four routes of a pod, and health."""
         return [
             Route("/instances/{name}/prospect", self.warmup_hints, methods=["GET"]),
             Route("/instances/{name}/task", self.poll_task, methods=["GET"]),
             Route("/runs/{name}/task", self.task, methods=["GET"]),
             Route("/runs/{name}/events", self.events, methods=["POST"]),
             Route("/healthz", _health, methods=["GET"]),
-            Route("/metrics", self.show_metrics, methods=["GET"]),
         ]
 
     async def task(self, request: Request) -> Response:
@@ -126,10 +124,6 @@ class AgentApi:
             raise HTTPException(410, "the run had already ended otherwise")
         self._metrics.count_end(run, end)
         return JSONResponse({"stored": True})
-
-    async def show_metrics(self, _: Request) -> Response:
-        """GET /metrics, without a token: nothing in them is secret, not even to a pod."""
-        return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def _authorize(self, request: Request) -> tuple[AgentRun, Pod]:
         """Return the run in the path and the calling pod, once the pod is known to be of that run's Job."""

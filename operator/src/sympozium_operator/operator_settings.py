@@ -80,6 +80,8 @@ class OperatorSettings:
     """Most reconciles at the same time."""
     metrics_port: int
     """Port of /metrics and /healthz."""
+    metrics_on_http: bool
+    """True if web-proxies have /metrics at port 8080 too, as before 0.3.0."""
     tracing_endpoint: str
     """OTLP/HTTP endpoint to which web-proxies export spans; empty: none."""
     tracing_sample_ratio: float
@@ -120,6 +122,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         refill_rate=read("SYMPOZIUM_REFILL_RATE", "3", whole_number(1, 1000)),
         workers=read("SYMPOZIUM_WORKERS", "16", whole_number(1, 256)),
         metrics_port=read("SYMPOZIUM_METRICS_PORT", "9090", whole_number(1, 65535)),
+        metrics_on_http=read(environment.METRICS_ON_HTTP, "false", boolean),
         tracing_endpoint=read("SYMPOZIUM_TRACING_ENDPOINT", "", optional(http_url)),
         tracing_sample_ratio=read("SYMPOZIUM_TRACING_SAMPLE_RATIO", "1", number(0, 1)),
         log_level=read("SYMPOZIUM_LOG_LEVEL", "info", one_of("debug", "info", "warning", "error")),

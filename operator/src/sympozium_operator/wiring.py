@@ -154,6 +154,7 @@ def _servers(base: _Base, api_keys: ApiKeySecrets) -> ServerRunReconciler:
         policies=base.policies,
         template=base.settings.web_proxy_pod,
         tracing=_trace_export(base.settings),
+        metrics_on_http=base.settings.metrics_on_http,
     )
 
 

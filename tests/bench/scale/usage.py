@@ -70,7 +70,7 @@ def operator() -> Pods:
 
 def web_proxies(namespace: Namespace) -> Pods:
     """The web-proxies of a namespace."""
-    return Pods.of(namespace, "web-proxy", 8080)
+    return Pods.of(namespace, "web-proxy", 9090)
 
 
 class Cores:

@@ -55,6 +55,28 @@ def served(**sidecar: Any) -> list[dict[str, Any]]:
     )
 
 
+def test_metrics_stay_at_the_old_port_only_where_the_installation_says_so() -> None:
+    def variables(**settings: Any) -> list[Any]:
+        sidecar = pack().spec.sidecar
+        assert sidecar is not None
+        deployment, _ = web_proxy.build(
+            server_run(),
+            instance(),
+            sidecar,
+            replicas=1,
+            keys_secret="keys",
+            keys_version="7",
+            pull_policy="Always",
+            account="uid",
+            **settings,
+        )
+        environ: list[Any] = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+        return environ
+
+    assert {"name": environment.METRICS_ON_HTTP, "value": "true"} in variables(metrics_on_http=True)
+    assert environment.METRICS_ON_HTTP not in [variable["name"] for variable in variables()]
+
+
 AUTOSCALING = Autoscaling(max_replicas=5)
 
 SIDECAR = {
@@ -166,7 +188,12 @@ def test_a_pack_cannot_take_the_place_of_what_the_web_proxy_must_know() -> None:
     container = served(**SIDECAR)[0]["spec"]["template"]["spec"]["containers"][0]
     variables = [v for v in container["env"] if v["name"] == environment.INSTANCE]
     assert variables == [{"name": environment.INSTANCE, "value": "alice"}]
-    assert {p["name"]: p["containerPort"] for p in container["ports"]} == {"debug": 9000, "http": 8080, "runs": 8081}
+    assert {p["name"]: p["containerPort"] for p in container["ports"]} == {
+        "debug": 9000,
+        "http": 8080,
+        "runs": 8081,
+        "metrics": 9090,
+    }
 
 
 @pytest.mark.parametrize(("models", "held"), [([], False), (["embed"], True)])

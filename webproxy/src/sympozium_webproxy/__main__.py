@@ -1,4 +1,4 @@
-"""``python -m sympozium_webproxy``: one replica of an instance's web endpoint, ports 8080 (clients) and 8081 (agent pods)."""
+"""``python -m sympozium_webproxy``: one replica of an instance's web endpoint, ports 8080 (clients), 8081 (agent pods), 9090 (metrics)."""
 
 import os
 
@@ -8,6 +8,7 @@ from sympozium_api import logs, names
 from sympozium_api.client import Client, from_environment
 from sympozium_api.clock import SystemClock
 from sympozium_http import tracing
+from sympozium_http.metrics_endpoint import MetricsEndpoint
 from sympozium_http.request_limits import HeaderLimits
 from sympozium_http.serving import Listener, serve
 from sympozium_webproxy import settings as settings_module
@@ -26,7 +27,12 @@ async def main(settings: WebProxySettings) -> None:
             proxy.context.draining = True
             proxy.idle.drain()
 
-        listeners = [Listener(proxy.app, names.HTTP_PORT), Listener(proxy.agent_api, names.RUNS_PORT, HeaderLimits)]
+        registry = proxy.context.metrics.registry
+        listeners = [
+            Listener(MetricsEndpoint(registry, proxy.app) if settings.metrics_on_http else proxy.app, names.HTTP_PORT),
+            Listener(proxy.agent_api, names.RUNS_PORT, HeaderLimits),
+            Listener(MetricsEndpoint(registry), names.METRICS_PORT),
+        ]
         await serve(
             listeners,
             drain=drain,

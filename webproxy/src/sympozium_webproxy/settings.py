@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sympozium_api import environment, names
-from sympozium_api.settings_parser import SettingsParser, byte_count, duration_between
+from sympozium_api.settings_parser import SettingsParser, boolean, byte_count, duration_between
 from sympozium_http.byte_budget import DEFAULT_LIMIT
 
 
@@ -31,6 +31,9 @@ class WebProxySettings:
     """Seconds after SIGTERM in which new requests are served: a client learns from an answer to close its connection."""
     grace_seconds: int = 600
     """Seconds that open requests may still take after that; the pod's own grace period is longer."""
+
+    metrics_on_http: bool = False
+    """True if port 8080 has /metrics too, as before 0.3.0."""
 
     http_port: int = names.HTTP_PORT
     """Port at which other replicas forward messages to this one."""
@@ -61,4 +64,5 @@ def from_environment(environ: Mapping[str, str]) -> WebProxySettings:
         max_body_bytes=parser.read(environment.MAX_BODY, "1Mi", byte_count("1Ki", "2Mi")),
         max_held_bytes=parser.read(environment.MAX_HELD, "64Mi", byte_count("4Mi", "65536Mi")),
         keep_alive_seconds=float(parser.read(environment.KEEP_ALIVE, "15s", duration_between("1s", "1h"))),
+        metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
     )

@@ -1,8 +1,7 @@
-"""Probe and metrics routes, which need no token."""
+"""Probe routes, which need no token."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from sympozium_console import console_context, openapi_models
 
@@ -26,10 +25,3 @@ async def readiness(request: Request) -> Response:
     else:
         return JSONResponse({"status": "ok"})
     return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
-
-
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def metrics(request: Request) -> Response:
-    """Return Prometheus metrics."""
-    registry = console_context.of_request(request).metrics.registry
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -50,6 +50,7 @@ def build(
     account: str,
     template: Object | None = None,
     tracing: TraceExport | None = None,
+    metrics_on_http: bool = False,
 ) -> list[Object]:
     """Return Deployment and Service of a server run.
 
@@ -58,7 +59,12 @@ def build(
     account, so another account needs other pods.
     """
     name = names.server(run.metadata.name)
-    pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy, tracing=tracing)
+    variables = [
+        (environment.INSTANCE, run.spec.agent_ref),
+        *([(environment.METRICS_ON_HTTP, "true")] if metrics_on_http else ()),
+        *(tracing.variables if tracing else ()),
+    ]
+    pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy, variables=variables)
     deployment = rbac.server_head(run, DEPLOYMENTS, name) | {
         "spec": {
             "replicas": replicas,
@@ -83,6 +89,7 @@ def build(
             "ports": [
                 {"name": "http", "port": names.HTTP_PORT, "targetPort": "http", "protocol": "TCP"},
                 {"name": "runs", "port": names.RUNS_PORT, "targetPort": "runs", "protocol": "TCP"},
+                {"name": "metrics", "port": names.METRICS_PORT, "targetPort": "metrics", "protocol": "TCP"},
             ],
         }
     }
@@ -101,7 +108,7 @@ def _pod(
     *,
     keys_secret: str,
     pull_policy: str,
-    tracing: TraceExport | None,
+    variables: list[tuple[str, str]],
 ) -> Object:
     volumes = {
         environment.API_KEYS_DIR: {
@@ -139,7 +146,7 @@ def _pod(
             }
         ],
         **pod_parts.pull_secrets(instance),
-        "containers": [_container(run, sidecar, mounts, pull_policy, tracing)],
+        "containers": [_container(sidecar, mounts, pull_policy, variables)],
         "volumes": list(volumes.values()),
     }
 
@@ -149,15 +156,13 @@ def _model_key(instance: SympoziumInstance) -> list[Object]:
     return pod_parts.provider_key(effective.model(instance)) if instance.spec.agents.default.embedding_models else []
 
 
-def _container(
-    run: AgentRun, sidecar: Sidecar, mounts: list[Object], pull_policy: str, tracing: TraceExport | None
-) -> Object:
+def _container(sidecar: Sidecar, mounts: list[Object], pull_policy: str, variables: list[tuple[str, str]]) -> Object:
     return {
         "name": CONTAINER,
         "image": sidecar.image,
         "imagePullPolicy": pull_policy,
         **({"command": list(sidecar.command)} if sidecar.command else {}),
-        "env": _environment(run, sidecar, tracing),
+        "env": _environment(sidecar, variables),
         "ports": _ports(sidecar),
         "resources": sidecar.resources or _RESOURCES,
         "securityContext": pod_parts.container_security(),
@@ -169,10 +174,10 @@ def _container(
     }
 
 
-def _environment(run: AgentRun, sidecar: Sidecar, tracing: TraceExport | None) -> list[Object]:
+def _environment(sidecar: Sidecar, variables: list[tuple[str, str]]) -> list[Object]:
     """Return the pack's variables, then those that the web-proxy needs; the operator's value wins over the pack's."""
     own: list[Object] = [
-        *pod_parts.variables([(environment.INSTANCE, run.spec.agent_ref), *(tracing.variables if tracing else ())]),
+        *pod_parts.variables(variables),
         _field(environment.NAMESPACE, "metadata.namespace"),
         _field(environment.POD_NAME, "metadata.name"),
         _field(environment.POD_IP, "status.podIP"),
@@ -186,8 +191,8 @@ def _field(name: str, path: str) -> Object:
 
 
 def _ports(sidecar: Sidecar) -> list[Object]:
-    """Return the two ports of every web-proxy, and the other ports that the pack names."""
-    ports = {names.HTTP_PORT: "http", names.RUNS_PORT: "runs"}
+    """Return the ports of every web-proxy, and the other ports that the pack names."""
+    ports = {names.HTTP_PORT: "http", names.RUNS_PORT: "runs", names.METRICS_PORT: "metrics"}
     others = {p.container_port: p.name for p in sidecar.ports if p.name not in ports.values()}
     return [
         {"name": name, "containerPort": number, "protocol": "TCP"} for number, name in ({**others, **ports}).items()

@@ -39,6 +39,8 @@ class ServerRunReconciler:
     template: Object = field(default_factory=dict)
     """Labels, annotations and scheduling fields of web-proxy pods, as a part of a pod template."""
     tracing: desired_server.TraceExport | None = None
+    metrics_on_http: bool = False
+    """True if web-proxies have /metrics at port 8080 too."""
 
     async def reconcile(self, run: AgentRun) -> Result:
         """Reconcile a server run that was just read."""
@@ -99,6 +101,7 @@ class ServerRunReconciler:
             account=account["metadata"]["uid"],
             template=self.template,
             tracing=self.tracing,
+            metrics_on_http=self.metrics_on_http,
         )
         scaled = scaling.build(run, replicas=plan.replicas, autoscaling=plan.autoscaling)
         live = await converge(self.client, [*children, *scaled])

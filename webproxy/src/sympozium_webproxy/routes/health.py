@@ -1,8 +1,7 @@
-"""Health and metrics, without authentication."""
+"""Health, without authentication."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from sympozium_webproxy import context
 
@@ -31,9 +30,3 @@ async def ready(request: Request) -> JSONResponse:
     else:
         return JSONResponse({"status": "ok"})
     return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
-
-
-@router.get("/metrics")
-async def metrics(request: Request) -> Response:
-    """Return the metrics in Prometheus' format."""
-    return Response(generate_latest(context.of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
