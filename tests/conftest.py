@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # test_malformed.py takes half of the examples, and sends 20 requests for each.
 settings.register_profile("malformed-100000", settings.get_profile("any-machine"), max_examples=10_000)
+# test_joined_answers.py cuts each stream in 20 ways.
+settings.register_profile("joined-100000", settings.get_profile("any-machine"), max_examples=5_000)
 settings.load_profile("any-machine")
 
 

@@ -84,7 +84,7 @@ def test_the_callers_tools_are_called_in_pieces_and_their_results_answered(chat:
 def test_a_refusal_of_the_model_raises_with_its_status(chat: Endpoint, ask: Ask) -> None:
     chat.use_model("status:429")
     told = ask(chat, "refused")
-    assert (told["kind"], told["status"], told["code"]) == ("RateLimitError", 429, "model_error")
+    assert (told["kind"], told["status"], told["code"]) == ("RateLimitError", 429, "429")
 
 
 def test_an_error_after_the_stream_has_begun_raises(chat: Endpoint, ask: Ask) -> None:

@@ -83,7 +83,8 @@ async def test_a_refusal_of_the_model_server_is_answered_like_that_of_a_run(
     proxy: Proxy, name: str, status: int
 ) -> None:
     response = await embed(proxy, model=name)
-    assert (response.status_code, response.json()["error"]["code"]) == (status, "model_error")
+    assert (response.status_code, response.headers["x-sympozium-error"]) == (status, "model_error")
+    assert response.json()["error"]["code"] == ("429" if status == 429 else "model_error")
     assert "the model says" in response.json()["error"]["message"]
 
 

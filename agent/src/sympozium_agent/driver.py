@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import MutableMapping
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
 from sympozium_agent.completion import CompletionAccumulator, extra_fields
 from sympozium_agent.log import log, log_failure
@@ -10,7 +12,7 @@ from sympozium_agent.loop import CallModel, Finish, ModelError, converse
 from sympozium_agent.providers import Provider, provider_class
 from sympozium_agent.record_delivery import RecordDelivery
 from sympozium_agent.transport import ModelTransport
-from sympozium_api.agent_protocol import OPENAI_COMPAT, Delta, Done, End, Task, Usage, error
+from sympozium_api.agent_protocol import OPENAI_COMPAT, Delta, Done, End, Task, Usage, error, model_error
 
 
 class Driver:
@@ -54,31 +56,32 @@ class Driver:
         steps = converse(task["request"])
         step = next(steps)
         while isinstance(step, CallModel):
-            step = steps.send(await self._call(provider, step))
+            step = steps.send(await self._call(provider, step, task["run"]))
         return step
 
-    async def _call(self, provider: Provider, call: CallModel) -> CompletionAccumulator:
-        completion = CompletionAccumulator()
+    async def _call(self, provider: Provider, call: CallModel, run: str) -> CompletionAccumulator:
+        completion = CompletionAccumulator(run, legacy_functions="functions" in call.request)
         log("model_called")
         async with aclosing(provider.stream(call.request)) as chunks:
             async for chunk in chunks:
-                if choices := chunk.get("choices"):
-                    delta = Delta(type="delta", choices=choices)
-                    if extra := extra_fields(chunk):
-                        delta["about"] = extra
-                    self._records.push(delta)
                 if completion.is_empty:
                     log("model_answers")
-                completion.add(chunk)
+                self._push(completion.add(chunk))
         if completion.is_empty:
             raise ModelError("the model answered without any choice")
+        self._push(completion.close())
         if completion.usage:
             self._records.push(Usage(type="usage", usage=completion.usage))
         return completion
 
+    def _push(self, chunks: list[dict[str, Any]]) -> None:
+        for chunk in chunks:
+            delta = Delta(type="delta", choices=chunk["choices"])
+            if extra := extra_fields(chunk):
+                delta["about"] = extra
+            self._records.push(delta)
+
     def _failure(self, failure: ModelError) -> End:
-        message = failure.message.replace(self._key, "[key]") if self._key else failure.message
-        end = error("model_error", message, failure.status)
-        if failure.code is not None:
-            end["error"]["code"] = failure.code
-        return end
+        refusal = failure.refusal
+        message = refusal.message.replace(self._key, "[key]") if self._key else refusal.message
+        return model_error(replace(refusal, message=message), failure.status)

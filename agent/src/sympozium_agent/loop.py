@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from sympozium_agent.completion import CompletionAccumulator
+from sympozium_api.model_refusal import ModelRefusal
 
 
 class ModelError(Exception):
     """A call of the model that failed; ``status`` is the model's own if it answered with an error, else 502."""
 
-    def __init__(self, message: str, status: int = 502, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, refusal: ModelRefusal | str, status: int = 502) -> None:
+        self.refusal = ModelRefusal(refusal) if isinstance(refusal, str) else refusal
+        super().__init__(self.refusal.message)
         self.status = status
-        self.code = code
 
 
 @dataclass(frozen=True)

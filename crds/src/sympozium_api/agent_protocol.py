@@ -1,14 +1,15 @@
-"""The protocol between an agent's pod and the agent API (port 8081), as JSON objects, and the model's refusals that it carries.
+"""The protocol between an agent's pod and the agent API (port 8081), as JSON objects.
 
 The pod asks for its task (``GET /runs/{name}/task``) and answers with records, one per line, in one open request
 (``POST /runs/{name}/events``): ``started``, any number of ``delta`` and ``usage``, then one end record, ``done`` or ``error``.
 Standard library only, because the agent imports this module.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
+
+from sympozium_api.model_refusal import ModelRefusal
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """Longest line that the agent API reads."""
@@ -23,9 +24,6 @@ UNUSED = "unused"
 
 OPENAI_COMPAT = "openai_compat"
 """Provider of OpenAI-compatible model servers, also of a task that names none: replicas before 0.3.0 do not."""
-
-MAX_REFUSAL_BYTES = 65536
-"""Bytes of a model's error response that are read."""
 
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -109,7 +107,14 @@ class RunErrorDetail(TypedDict):
     type: str
     message: str
     httpStatus: int
-    code: NotRequired[str | None]
+    code: NotRequired[str]
+    """The model server's own word for programs."""
+    modelType: NotRequired[str]
+    """The model server's own type of error."""
+    param: NotRequired[str]
+    """The field of the request that the model server refused."""
+    retryAfterSeconds: NotRequired[int]
+    """Seconds after which the model server may accept the same request."""
 
 
 class Error(TypedDict):
@@ -149,20 +154,22 @@ def find_unsendable(headers: Mapping[str, str]) -> str | None:
     return next((name for name, sendable in fields if not sendable), None)
 
 
-def parse_refusal(body: bytes) -> tuple[str, str | None]:
-    """Return message and code of a model's error response; a body that is not JSON is the message."""
-    text = body.decode(errors="replace").strip()
-    try:
-        return refusal_of(json.loads(text))
-    except (ValueError, RecursionError):
-        return text, None
+def model_error(refusal: ModelRefusal, http_status: int) -> Error:
+    """Return the end record of a run whose model server answered with an error."""
+    record = error("model_error", refusal.message, http_status)
+    detail = record["error"]
+    if refusal.code is not None:
+        detail["code"] = refusal.code
+    if refusal.type is not None:
+        detail["modelType"] = refusal.type
+    if refusal.param is not None:
+        detail["param"] = refusal.param
+    if refusal.retry_after is not None:
+        detail["retryAfterSeconds"] = refusal.retry_after
+    return record
 
 
-def refusal_of(body: Any) -> tuple[str, str | None]:
-    """Return message and code of an error object: OpenAI's ``error.message``, or the field that other servers use instead."""
-    detail = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(detail, dict):
-        return str(detail), None
-    message = detail.get("message") or detail.get("detail") or json.dumps(detail)
-    code = detail.get("code")
-    return str(message), None if code is None else str(code)
+def leaf_url(base_url: str, leaf: str) -> str:
+    """Return the URL of a route below a model server's base URL, whose query stays at the end."""
+    path, mark, query = base_url.partition("#")[0].partition("?")
+    return f"{path.rstrip('/')}/{leaf}{mark}{query}"

@@ -147,10 +147,14 @@ def model(instance: SympoziumInstance, run: AgentRun | None = None) -> Effective
     provider = (own and own.provider) or first
     return EffectiveModel(
         name=(own and own.model) or agent.model,
-        base_url=((own and own.base_url) or agent.base_url or OPENAI_BASE_URL).rstrip("/"),
+        base_url=_without_slash((own and own.base_url) or agent.base_url or OPENAI_BASE_URL),
         provider=provider,
         secret=(own and own.auth_secret_ref) or refs.get(provider),
     )
+
+
+def _without_slash(base_url: str) -> str:
+    return base_url if "?" in base_url else base_url.rstrip("/")
 
 
 def warm_pool(instance: SympoziumInstance) -> WarmPool | None:

@@ -131,6 +131,14 @@ class RunError(ApiModel):
     """Sentence for people."""
     http_status: Annotated[int, Field(ge=400, le=599)]
     """HTTP status of the model's answer if it had one, else the HTTP status that callers receive."""
+    code: Annotated[str | None, Field(max_length=256)] = None
+    """The model server's own word for programs, e.g. ``context_length_exceeded``."""
+    model_type: Annotated[str | None, Field(max_length=256)] = None
+    """The model server's own type of error, e.g. ``invalid_request_error``."""
+    param: Annotated[str | None, Field(max_length=256)] = None
+    """The field of the request that the model server refused."""
+    retry_after_seconds: Annotated[int | None, Field(ge=0, le=86400)] = None
+    """Seconds, from the run's end, after which the model server may accept the same request."""
 
 
 class TokenUsage(ApiModel):

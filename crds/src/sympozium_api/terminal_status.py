@@ -7,10 +7,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sympozium_api import agent_protocol
-from sympozium_api.run import MAX_RESULT_BYTES, RunStatus, TokenUsage
+from sympozium_api.model_refusal import MAX_RETRY_SECONDS, MAX_WORD
+from sympozium_api.run import MAX_RESULT_BYTES, RunError, RunStatus, TokenUsage
 from sympozium_api.timestamps import timestamp
 
 Status = dict[str, Any]
@@ -29,6 +30,7 @@ _INT64 = range(-(2**63), 2**63)
 _DEEPEST = 64
 """Levels of an answer's parts. JSON libraries and the API server refuse values that are much deeper."""
 _MOST_CHOICES = 128
+_MODELS_WORDS = ("code", "modelType", "param")
 
 
 def status_of(
@@ -103,7 +105,21 @@ def record_of(status: RunStatus) -> agent_protocol.End:
         return {**done, "about": extra} if extra else done
     if status.error is None:
         return agent_protocol.error("cancelled", "the run was cancelled", 499)
-    return agent_protocol.error(status.error.type, status.error.message, status.error.http_status, usage.duration_ms)
+    return _error_record(status.error, usage.duration_ms)
+
+
+def _error_record(error: RunError, duration_ms: int) -> agent_protocol.Error:
+    record = agent_protocol.error(error.type, error.message, error.http_status, duration_ms)
+    detail = record["error"]
+    if error.code is not None:
+        detail["code"] = error.code
+    if error.model_type is not None:
+        detail["modelType"] = error.model_type
+    if error.param is not None:
+        detail["param"] = error.param
+    if error.retry_after_seconds is not None:
+        detail["retryAfterSeconds"] = error.retry_after_seconds
+    return record
 
 
 def _answer(record: agent_protocol.Done) -> Status:
@@ -172,22 +188,30 @@ def _parts(value: Any) -> Iterator[tuple[int, Any]]:
 
 def _failure(detail: agent_protocol.RunErrorDetail) -> Status:
     phase = "Cancelled" if detail["type"] == "cancelled" else "Failed"
-    return {"phase": phase, "error": {name: detail[name] for name in ("type", "message", "httpStatus")}}
+    return {"phase": phase, "error": dict(detail)}
 
 
 def _error_detail(detail: Any) -> agent_protocol.RunErrorDetail:
     detail = detail if isinstance(detail, Mapping) else {}
-    status, code = detail.get("httpStatus"), detail.get("code")
-    known: agent_protocol.RunErrorDetail = {
+    status = detail.get("httpStatus")
+    known = {
         "type": _text(detail.get("type"), "internal_error")[:64],
         "message": _text(detail.get("message"), "the agent gave no reason")[:4096],
         "httpStatus": status if type(status) is int and 400 <= status <= 599 else 502,
     }
-    return {**known, "code": code[:256]} if isinstance(code, str) else known
+    return cast("agent_protocol.RunErrorDetail", known | _models_words(detail))
 
 
 def _text(value: Any, default: str) -> str:
     return value if isinstance(value, str) and value else default
+
+
+def _models_words(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the model server itself said of its error, if a status can hold it."""
+    words = {name: detail[name][:MAX_WORD] for name in _MODELS_WORDS if isinstance(detail.get(name), str)}
+    seconds = detail.get("retryAfterSeconds")
+    is_wait = type(seconds) is int and 0 <= seconds <= MAX_RETRY_SECONDS
+    return words | ({"retryAfterSeconds": seconds} if is_wait else {})
 
 
 def _token_usage(usage: Any, duration_ms: int) -> Status | None:

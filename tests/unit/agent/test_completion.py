@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sympozium_agent.completion import CompletionAccumulator, chunk_of
+from sympozium_agent.completion import CompletionAccumulator
 
 Object = dict[str, Any]
 
@@ -13,6 +13,7 @@ def answer_of(*choices: Object) -> CompletionAccumulator:
     answer = CompletionAccumulator()
     for choice in choices:
         answer.add({"choices": [choice]})
+    answer.close()
     return answer
 
 
@@ -30,7 +31,11 @@ def pieces(draw: st.DrawFn, text: str) -> list[str]:
 
 
 texts = st.text(st.characters(), max_size=30)
-calls = st.lists(st.tuples(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8), texts), max_size=3)
+calls = st.lists(
+    st.tuples(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8), texts),
+    max_size=3,
+    unique_by=lambda call: call[0],
+)
 
 
 @given(data=st.data(), content=texts, reasoning=texts, refusal=texts, tool_calls=calls)
@@ -62,6 +67,7 @@ def test_choices_are_kept_apart_in_whatever_order_their_pieces_come(data: st.Dat
         index = data.draw(st.sampled_from(sorted(queues)))
         answer.add({"choices": [{"index": index, "delta": {"content": queues[index].pop(0)}}]})
         queues = {index: left for index, left in queues.items() if left}
+    answer.close()
     assert [choice["message"]["content"] for choice in answer.choices()] == contents
 
 
@@ -81,11 +87,13 @@ def test_logprobs_continue_from_chunk_to_chunk() -> None:
     assert choice["logprobs"] == {"content": [first, second], "refusal": None}
 
 
-def test_calls_of_tools_lose_their_index_and_keep_their_order() -> None:
-    late, early = ({"index": index, "id": f"call_{index}"} for index in (1, 0))
-    assert message_of({"tool_calls": [late]}, {"tool_calls": [early]})["tool_calls"] == [
-        {"id": "call_0"},
-        {"id": "call_1"},
+def test_calls_of_tools_lose_their_index_and_keep_the_order_in_which_they_were_begun() -> None:
+    """An SDK inserts a call at its index, so a call that comes first cannot become the second."""
+    first, second = (
+        {"index": index, "id": f"call_{index}", "function": {"name": "f", "arguments": "{}"}} for index in (1, 0)
+    )
+    assert message_of({"tool_calls": [first]}, {"tool_calls": [second]})["tool_calls"] == [
+        {"id": f"call_{index}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for index in (1, 0)
     ]
 
 
@@ -102,7 +110,7 @@ def test_a_server_that_repeats_id_and_name_in_every_piece_is_understood() -> Non
 
 
 def test_calls_without_an_index_stand_for_themselves() -> None:
-    calls = [{"id": "a", "function": {"name": "f"}}, {"id": "b", "function": {"name": "f"}}]
+    calls = [{"id": i, "type": "function", "function": {"name": "f", "arguments": "{}"}} for i in "ab"]
     assert message_of({"tool_calls": calls[:1]}, {"tool_calls": calls[1:]})["tool_calls"] == calls
 
 
@@ -114,7 +122,7 @@ def test_unknown_fields_of_a_delta_are_kept() -> None:
 
 
 def test_a_field_that_changes_its_type_does_not_break_the_answer() -> None:
-    assert message_of({"content": "text"}, {"content": [{"type": "text"}]})["content"] == [{"type": "text"}]
+    assert message_of({"content": "text"}, {"content": [{"type": "text"}]})["content"] == "text"
 
 
 def test_the_last_count_of_tokens_counts() -> None:
@@ -135,5 +143,6 @@ def test_a_whole_completion_becomes_one_chunk_and_back() -> None:
     message = {"role": "assistant", "content": None, "tool_calls": [call, call | {"id": "call_2"}]}
     completion = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls", "logprobs": None}]}
     answer = CompletionAccumulator()
-    answer.add(chunk_of(completion))
+    answer.add(completion)
+    answer.close()
     assert answer.choices() == completion["choices"]

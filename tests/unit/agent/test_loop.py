@@ -13,4 +13,5 @@ def test_a_run_asks_the_model_once_and_finishes_with_its_answer() -> None:
             "system_fingerprint": "fp",
         }
     )
+    answer.close()
     assert steps.send(answer) == Finish(answer.choices(), {"total_tokens": 2}, {"system_fingerprint": "fp"})

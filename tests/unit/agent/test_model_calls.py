@@ -81,7 +81,7 @@ async def test_several_choices_are_kept_apart(pod: Pod, model: Model) -> None:
 async def test_a_model_that_does_not_stream_works_too(pod: Pod, model: Model) -> None:
     async with replica(task_for(model, "plain")) as surface:
         assert await pod.run(surface) == 0
-    assert surface.deliveries[0].types == ["started", "delta", "usage", "done"]
+    assert surface.deliveries[0].types == ["started", "delta", "delta", "usage", "done"]
     assert surface.deliveries[0].records[1]["choices"][0]["delta"]["content"] == "".join(TOKENS)
     assert surface.end["choices"][0]["message"]["content"] == "".join(TOKENS)
     assert surface.end["usage"] == USAGE
@@ -95,7 +95,8 @@ async def test_an_error_of_the_model_keeps_its_status_and_message(pod: Pod, mode
         "httpStatus": status,
         "message": f"the model says {status}",
         "code": str(status),
-    }
+        "modelType": error["modelType"],
+    } | ({"retryAfterSeconds": 1} if status in (429, 503) else {})
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sympozium_agent.transport.sse_parser import SseParser
+from sympozium_agent.transport.sse_parser import SseEvent, SseParser
 
 lines = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=12)
 events = st.lists(st.lists(lines, min_size=1, max_size=3), max_size=4)
@@ -10,7 +10,7 @@ events = st.lists(st.lists(lines, min_size=1, max_size=3), max_size=4)
 
 def parsed(*received: bytes) -> list[str]:
     parser = SseParser()
-    return [event for piece in received for event in parser.feed(piece)] + parser.close()
+    return [event.data for event in (*(event for piece in received for event in parser.feed(piece)), *parser.close())]
 
 
 @given(data=st.data(), sent=events, end=st.sampled_from(["\n", "\r\n", "\r"]), mark=st.sampled_from(["", "\ufeff"]))
@@ -26,7 +26,7 @@ def test_however_the_bytes_are_cut_the_events_are_the_same(
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_an_event_is_there_as_soon_as_its_empty_line_is(end: bytes) -> None:
-    assert SseParser().feed(b"data: 1" + end + end) == ["1"]
+    assert SseParser().feed(b"data: 1" + end + end) == [SseEvent("", "1")]
 
 
 def test_nothing_between_the_two_halves_of_a_line_end_changes_nothing() -> None:
@@ -43,3 +43,7 @@ def test_comments_and_other_fields_are_skipped() -> None:
 
 def test_a_last_event_without_its_empty_line_counts() -> None:
     assert parsed(b"data: x\n\ndata: [DONE]") == ["x", "[DONE]"]
+
+
+def test_an_event_has_its_name_and_the_next_one_has_none() -> None:
+    assert SseParser().feed(b"event: error\ndata: x\n\ndata: y\n\n") == [SseEvent("error", "x"), SseEvent("", "y")]

@@ -3,6 +3,9 @@
 from sympozium_api.agent_protocol import RunErrorDetail
 from sympozium_http.refusal import Refusal
 
+ERROR_HEADER = "x-sympozium-error"
+_CREDENTIALS = (401, 402, 403)
+"""Statuses by which a model refuses the instance's key or account."""
 _CALLERS_FAULT = (400, 404, 409, 413, 415, 422, 429)
 """Statuses by which a model refuses the request itself: kept, because only the caller can correct it."""
 
@@ -11,11 +14,30 @@ def refusal_of(error: RunErrorDetail) -> Refusal:
     """Return the refusal that a run's error becomes.
 
     A model's refusal of the request keeps its status. The caller can correct neither a refusal of the instance's own
-    credentials nor a failure of the model: both become 502. Every other error has the status that the run ended with.
+    credentials nor a failure of the model: both become 502. Code, type, param and Retry-After are the model's own where it gave
+    them, except for credentials, because a caller would take the code for one about its own key. Every other error has the
+    status that the run ended with. The run's own type of error is in the header ``x-sympozium-error``.
     """
     kind, status, message = error["type"], error["httpStatus"], error["message"]
+    headers = {ERROR_HEADER: kind}
     if kind == "deadline_exceeded":
-        return Refusal(status, kind, message, headers={"x-should-retry": "false"})  # read by OpenAI's SDKs
-    if kind == "model_error" and status not in _CALLERS_FAULT and status != 502:
-        return Refusal(502, kind, f"the model answered {status}: {message}")
-    return Refusal(status, kind, message, retry_after=1 if status in (429, 503) else None)
+        return Refusal(status, kind, message, headers=headers | {"x-should-retry": "false"})  # read by OpenAI's SDKs
+    if kind == "model_error":
+        return _models_refusal(error, headers)
+    return Refusal(status, kind, message, headers=headers, retry_after=1 if status in (429, 503) else None)
+
+
+def _models_refusal(error: RunErrorDetail, headers: dict[str, str]) -> Refusal:
+    kind, status, message = error["type"], error["httpStatus"], error["message"]
+    is_callers = status in _CALLERS_FAULT
+    if status in _CREDENTIALS:
+        return Refusal(502, kind, f"the model answered {status}: {message}", headers=headers)
+    return Refusal(
+        status if is_callers else 502,
+        error.get("code") or kind,
+        message if is_callers or status == 502 else f"the model answered {status}: {message}",
+        param=error.get("param"),
+        kind=error.get("modelType"),
+        headers=headers,
+        retry_after=error.get("retryAfterSeconds", 1 if status == 429 else None),
+    )

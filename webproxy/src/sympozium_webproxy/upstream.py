@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import aiohttp
 from sympozium_api import agent_protocol, effective
 from sympozium_api.environment import NO_PROXY, proxy_variable
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, parse_refusal
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy.run_failure import refusal_of
 
@@ -27,7 +29,7 @@ async def post(
     Raises Refusal. Each call opens its own connection with the current key, headers, proxies and certificate authorities.
     """
     agent = instance.spec.agents.default
-    url, key = f"{effective.model(instance).base_url}/{leaf}", _key(key_files)
+    url, key = agent_protocol.leaf_url(effective.model(instance).base_url, leaf), _key(key_files)
     headers = {"accept-encoding": "identity", "user-agent": "sympozium-web-proxy"}
     if key:
         headers["authorization"] = f"Bearer {key}"
@@ -65,11 +67,12 @@ def _proxy(url: str, environ: Mapping[str, str]) -> str | None:
 
 
 async def _refusal(response: aiohttp.ClientResponse, key: str | None) -> Refusal:
-    message, _ = agent_protocol.parse_refusal(await response.content.read(agent_protocol.MAX_REFUSAL_BYTES))
-    message = message.replace(key, "[key]") if key else message
-    return _failed(
-        message or f"the model answered {response.status}", response.status if response.status >= 400 else 502
-    )
+    status = response.status
+    body = await response.content.read(MAX_REFUSAL_BYTES)
+    refusal = parse_refusal(body, response.headers.get("retry-after"))
+    message = refusal.message or f"the model answered {status}"
+    refusal = replace(refusal, message=message.replace(key, "[key]") if key else message)
+    return refusal_of(agent_protocol.model_error(refusal, status if status >= 400 else 502)["error"])
 
 
 def _failed(message: str, status: int) -> Refusal:

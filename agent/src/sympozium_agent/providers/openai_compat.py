@@ -3,13 +3,15 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
-from sympozium_agent.completion import as_chat, chunk_of
 from sympozium_agent.loop import ModelError
+from sympozium_agent.providers.chunk_parser import ChunkParser
 from sympozium_agent.transport import ModelTransport
+from sympozium_agent.transport.content_encoding import DecodingError, decoder
 from sympozium_agent.transport.http1 import TransportError, UnreadResponse
-from sympozium_agent.transport.sse_parser import SseParser
-from sympozium_api.agent_protocol import MAX_REFUSAL_BYTES, ModelTarget, parse_refusal, refusal_of
+from sympozium_api.agent_protocol import ModelTarget, leaf_url
+from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, ModelRefusal, parse_refusal
 
 Chunk = dict[str, Any]
 
@@ -19,10 +21,11 @@ class OpenAICompatible:
 
     def __init__(self, model: ModelTarget, key: str | None, transport: ModelTransport) -> None:
         self._transport = transport
-        self._base_url = model["baseURL"].rstrip("/")
+        self._base_url = model["baseURL"]
         self._headers = {
             "content-type": "application/json",
             "accept": "text/event-stream, application/json",
+            "accept-encoding": "identity",
             "user-agent": "sympozium-agent",
         }
         if key:
@@ -33,13 +36,13 @@ class OpenAICompatible:
         """Yield the chunks of the model's answer as they arrive. Raises ModelError, also for an answer that was cut."""
         options = (request.get("stream_options") or {}) | {"include_usage": True}
         body = json.dumps(request | {"stream": True, "stream_options": options}).encode()
-        url = f"{self._base_url}/{'chat/completions' if 'messages' in request else 'completions'}"
+        url = leaf_url(self._base_url, "chat/completions" if "messages" in request else "completions")
         has_response = False
         try:
             async with self._transport.post(url, self._headers, body) as response:
                 has_response = True
                 if not 200 <= response.head.status < 300:
-                    raise await _refused(response)
+                    raise await _refused(response, url)
                 async for chunk in _chunks(response):
                     yield chunk
         except TransportError as failure:
@@ -48,66 +51,50 @@ class OpenAICompatible:
 
 
 async def _chunks(response: UnreadResponse) -> AsyncIterator[Chunk]:
-    if response.head.content_type.startswith("application/json"):
-        yield chunk_of(_chunk(b"".join([part async for part in response.body_chunks()])))
-        return
-    begun: set[Any] = set()
-    finished: set[Any] = set()
+    parser = ChunkParser()
     try:
-        async for data in _events(response):
-            if data == "[DONE]":
+        async for received in _content(response):
+            for chunk in parser.feed(received):
+                yield chunk
+            if parser.is_done:
                 return
-            chunk = _chunk(data)
-            for choice in chunk.get("choices") or []:
-                (finished if choice.get("finish_reason") else begun).add(choice.get("index"))
-            yield chunk
-    except TransportError:
-        if not finished or begun - finished:
-            raise
-    if not finished or begun - finished:
-        raise ModelError("the model's answer was cut: its stream ended without a finish_reason")
+    except TransportError as failure:
+        try:
+            parser.close(cut=True)
+        except ModelError:
+            raise failure from None
+        return
+    for chunk in parser.close():
+        yield chunk
 
 
-async def _events(response: UnreadResponse) -> AsyncIterator[str]:
-    parser = SseParser()
+async def _content(response: UnreadResponse) -> AsyncIterator[bytes]:
+    """Yield the body, decoded. Raises TransportError and ModelError."""
     try:
+        decode = decoder(response.head.headers.get("content-encoding", "")).decode
         async for received in response.body_chunks():
-            for data in parser.feed(received):
-                yield data
-        for data in parser.close():
-            yield data
-    except UnicodeDecodeError as failure:
-        raise ModelError("the model's answer is malformed: not UTF-8") from failure
+            yield decode(received)
+    except DecodingError as failure:
+        raise ModelError(f"the model's answer is malformed: {failure}") from failure
 
 
-def _chunk(data: str | bytes) -> Chunk:
-    try:
-        chunk = json.loads(data)
-    except (ValueError, RecursionError) as failure:
-        raise ModelError("the model's answer is malformed: not JSON") from failure
-    if not isinstance(chunk, dict):
-        raise ModelError("the model's answer is malformed: not an object")
-    if chunk.get("error"):
-        raise _reported(chunk)
-    choices = chunk.get("choices") or []
-    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        raise ModelError("the model's answer is malformed: its choices are not objects")
-    return chunk | {"choices": [as_chat(choice) for choice in choices]} if choices else chunk
-
-
-async def _refused(response: UnreadResponse) -> ModelError:
+async def _refused(response: UnreadResponse, url: str) -> ModelError:
+    status, headers = response.head.status, response.head.headers
+    if 300 <= status < 400:
+        return ModelError(_redirect(status, url, headers.get("location", "")))
     body = b""
-    async for received in response.body_chunks():
+    async for received in _content(response):
         body += received
         if len(body) >= MAX_REFUSAL_BYTES:
             break
-    status = response.head.status
-    message, code = parse_refusal(body)
-    return ModelError(message or f"the model answered {status}", status if status >= 400 else 502, code)
+    refusal = parse_refusal(body[:MAX_REFUSAL_BYTES], headers.get("retry-after"))
+    if not refusal.message:
+        refusal = ModelRefusal(f"the model answered {status}", retry_after=refusal.retry_after)
+    return ModelError(refusal, status if status >= 400 else 502)
 
 
-def _reported(chunk: Chunk) -> ModelError:
-    """Return the error in the middle of a stream. Some servers put an HTTP status into its ``code``."""
-    message, code = refusal_of(chunk)
-    status = int(code) if code and code.isdecimal() and 400 <= int(code) <= 599 else 502
-    return ModelError(message or "the model reported an error", status, code)
+def _redirect(status: int, url: str, location: str) -> str:
+    """Return why a redirect is refused: the key and the request would go to a host that the instance does not name."""
+    target = urlsplit(urljoin(url, location))
+    address = f" to {target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}" if location else ""
+    return f"the model server redirects{address} ({status}); redirects are not followed, baseURL must name the final address"

@@ -39,10 +39,10 @@ class HttpResponse:
 
 @dataclass(frozen=True)
 class ResponseHead:
-    """A response's status and content type."""
+    """A response's status and headers; their names are in lower case."""
 
     status: int
-    content_type: str
+    headers: Mapping[str, str]
 
 
 class UnreadResponse(Protocol):
@@ -50,7 +50,7 @@ class UnreadResponse(Protocol):
 
     @property
     def head(self) -> ResponseHead:
-        """Status and content type."""
+        """Status and headers."""
 
     def body_chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives. Raises TransportError."""
@@ -95,8 +95,8 @@ class Http1Request:
             pass
         if not isinstance(event, h11.Response):
             raise TransportError("closed without an answer")
-        content_type = dict(event.headers).get(b"content-type", b"")
-        return ResponseHead(event.status_code, content_type.decode("latin-1"))
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+        return ResponseHead(event.status_code, headers)
 
     async def body_chunks(self) -> AsyncIterator[bytes]:
         """Yield the response's body, after ``response_head``, as it arrives. Raises TransportError."""

@@ -10,12 +10,12 @@ from sympozium_agent.transport.http1 import CONNECT_SECONDS, ResponseHead, Trans
 
 class _ProxiedResponse:
     def __init__(self, response: httpx2.Response) -> None:
-        self.head = ResponseHead(response.status_code, response.headers.get("content-type", ""))
+        self.head = ResponseHead(response.status_code, response.headers)
         self._response = response
 
     async def body_chunks(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._response.aiter_bytes():
+            async for chunk in self._response.aiter_raw():
                 yield chunk
         except httpx2.HTTPError as failure:
             raise TransportError(str(failure) or type(failure).__name__) from failure

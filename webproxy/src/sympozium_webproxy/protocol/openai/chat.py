@@ -142,7 +142,7 @@ class ChatChunks:
         fields = record.get("about", {})
         rest = [part for choice in record["choices"] for part in self._rest(choice)]
         chunks = [self.delta({"type": "delta", "choices": [part], "about": fields}) for part in rest]
-        if self.include_usage:
+        if self.include_usage and record["usage"]:
             chunks.append(self._chunk([], fields) | {"usage": record["usage"]})
         return chunks
 

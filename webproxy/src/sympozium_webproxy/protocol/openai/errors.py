@@ -6,10 +6,10 @@ from sympozium_http.refusal import Refusal
 
 
 def render(refusal: Refusal) -> dict[str, Any]:
-    """Return the body of a refusal; its ``type`` follows from the status."""
+    """Return the body of a refusal; its ``type`` is the model server's, or follows from the status."""
     error = {
         "message": refusal.message,
-        "type": _type(refusal.status),
+        "type": refusal.kind or _type(refusal.status),
         "param": refusal.param,
         "code": refusal.code or None,
     }

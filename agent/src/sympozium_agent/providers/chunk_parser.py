@@ -1,0 +1,147 @@
+"""Parser of a model server's answer: from bytes in arbitrary pieces to chunks, or to the error that the answer is. Pure.
+
+Servers mislabel their answers, so the first byte decides, not the content type: ``{`` or ``[`` begins JSON, one object or one on
+each line, and anything else a stream of server-sent events.
+"""
+
+import codecs
+import json
+from typing import Any
+
+from sympozium_agent.completion.finish_reason import is_failure
+from sympozium_agent.loop import ModelError
+from sympozium_agent.transport.sse_parser import SseEvent, SseParser
+from sympozium_api.model_refusal import ModelRefusal, refusal_of
+
+Chunk = dict[str, Any]
+
+_NOT_UTF8 = "the model's answer is malformed: not UTF-8"
+_CUT = "the model's answer was cut: its stream ended without a finish_reason"
+
+
+class ChunkParser:
+    """Incremental parser of one answer. All methods raise ModelError for an answer that is malformed or is an error."""
+
+    def __init__(self) -> None:
+        self._start = b""
+        self._sse: SseParser | None = None
+        self._json: list[bytes] = []
+        self._begun: set[int] = set()
+        self._finished: set[int] = set()
+        self.is_done = False
+        """True once the server has marked the end; what follows is ignored."""
+
+    def feed(self, received: bytes) -> list[Chunk]:
+        """Parse more bytes."""
+        if self._json:
+            self._json.append(received)
+            return []
+        if self._sse is None:
+            self._start += received
+            first = self._start.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+            if not first or (len(self._start) < len(codecs.BOM_UTF8) and codecs.BOM_UTF8.startswith(self._start)):
+                return []
+            if first in b"{[":
+                self._json.append(self._start)
+                return []
+            received, self._sse = self._start, SseParser()
+        return self._events(self._sse, received)
+
+    def close(self, *, cut: bool = False) -> list[Chunk]:
+        """Parse what is left at the end; ``cut``: the connection broke. The answer must be whole, marked or finished."""
+        chunks: list[Chunk] = []
+        if not cut:
+            whole = b"".join(self._json)
+            chunks = self._whole(whole) if whole else self._events(self._sse or SseParser(), None)
+        if not self.is_done and (not self._finished or self._begun - self._finished):
+            raise ModelError(_CUT)
+        return chunks
+
+    def _events(self, parser: SseParser, received: bytes | None) -> list[Chunk]:
+        try:
+            events = parser.close() if received is None else parser.feed(received)
+        except UnicodeDecodeError as failure:
+            raise ModelError(_NOT_UTF8) from failure
+        return [chunk for event in events for chunk in self._event(event)]
+
+    def _event(self, event: SseEvent) -> list[Chunk]:
+        data = event.data.strip()
+        if self.is_done or not data or data.startswith(":"):
+            return []
+        if data == "[DONE]":
+            self.is_done = True
+            return []
+        if event.name == "error":
+            raise _reported(_parsed_or_text(data))
+        return self._chunks(_parsed(data))
+
+    def _whole(self, body: bytes) -> list[Chunk]:
+        try:
+            text = body.decode("utf-8-sig")
+        except UnicodeDecodeError as failure:
+            raise ModelError(_NOT_UTF8) from failure
+        try:
+            values = [_parsed(text)]
+        except ModelError:
+            values = [_parsed(line) for line in text.splitlines() if line.strip()]
+        chunks = [chunk for value in values for chunk in self._chunks(value)]
+        self.is_done |= len(values) == 1
+        return chunks
+
+    def _chunks(self, value: Any) -> list[Chunk]:
+        """Return the value as a chunk, checked. A list holds what Google's servers report, an error."""
+        if isinstance(value, list):
+            return [chunk for item in value for chunk in self._chunks(item)]
+        if value is None:
+            return []
+        if not isinstance(value, dict):
+            raise ModelError("the model's answer is malformed: not an object")
+        if value.get("error") or value.get("type") == "error":
+            raise _reported(value)
+        choices = value.get("choices")
+        if isinstance(choices, dict):
+            choices = [choices]
+        if choices is not None:
+            self._check(choices)
+            value = value | {"choices": choices}
+        elif _is_error(value):
+            raise _reported(value)
+        return [value]
+
+    def _check(self, choices: Any) -> None:
+        if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+            raise ModelError("the model's answer is malformed: its choices are not objects")
+        for choice in choices:
+            if choice.get("error"):
+                raise _reported(choice)
+            if is_failure(reason := choice.get("finish_reason")):
+                raise ModelError(f"the model reported an error: finish_reason '{reason}'")
+            index = choice.get("index")
+            (self._finished if reason else self._begun).add(index if type(index) is int else 0)
+
+
+def _is_error(value: Chunk) -> bool:
+    """Return True for error objects without the field ``error``, as vLLM and FastAPI send them."""
+    return value.get("object") == "error" or "detail" in value or bool(value.get("errors"))
+
+
+def _parsed(data: str) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as failure:
+        raise ModelError("the model's answer is malformed: not JSON") from failure
+
+
+def _parsed_or_text(data: str) -> Any:
+    try:
+        return _parsed(data)
+    except ModelError:
+        return data
+
+
+def _reported(value: Any) -> ModelError:
+    """Return the error that an answer with a status of success holds."""
+    refusal = refusal_of(value)
+    return ModelError(
+        refusal if refusal.message else ModelRefusal("the model reported an error"), refusal.status or 502
+    )
