@@ -68,6 +68,8 @@ class Request(NamedTuple):
     path: str
     headers: dict[str, str]
     body: bytes
+    target: str = ""
+    """The path as it was sent, with its query."""
 
 
 @dataclass
@@ -157,7 +159,9 @@ class Connection:
                 method, path, _ = first.split(" ")
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
                 body = await self._reader.readexactly(int(headers.get("content-length", "0")))
-                yield Request(method, urlsplit(path).path, headers, body)  # an absolute URL comes from a proxy's client
+                yield Request(
+                    method, urlsplit(path).path, headers, body, path
+                )  # an absolute URL comes from a proxy's client
 
     async def answer(self, status: int, body: Object) -> None:
         """Send a whole JSON answer."""

@@ -1,0 +1,144 @@
+"""A model server with the oddities of real ones. The requested ``model`` names the oddity."""
+
+import asyncio
+import gzip
+import json
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fakes.model import Connection, Object, Request
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+EVENTS = "text/event-stream"
+READ, WRITE = ("read", '{"a": 1}'), ("write", '{"b": 2}')
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP response."""
+
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": EVENTS})
+
+
+def data(value: Any) -> str:
+    """Return an event."""
+    return f"data: {value if isinstance(value, str) else json.dumps(value)}\n\n"
+
+
+def delta(finish: str | None = None, **fields: Any) -> str:
+    """Return the event of a delta."""
+    return data(
+        {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
+    )
+
+
+def call(identity: str | None, name: str, arguments: Any, **fields: Any) -> Object:
+    """Return a tool call without an index."""
+    return {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}} | fields
+
+
+def whole(finish: str | None = "stop", **message: Any) -> bytes:
+    """Return a whole completion."""
+    choice = {"index": 0, "message": {"role": "assistant"} | message, "finish_reason": finish}
+    return json.dumps({"object": "chat.completion", "choices": [choice], "usage": USAGE}, indent=2).encode()
+
+
+ROLE, DONE = delta(role="assistant", content=""), data("[DONE]")
+END = delta("stop") + data({"choices": [], "usage": USAGE}) + DONE
+HEL, LO = delta(content="Hel"), delta(content="lo")
+THINKS = [{"type": "thinking", "thinking": [{"type": "text", "text": text}]} for text in ("I ", "think")]
+HELLO = ROLE + HEL + LO + END
+
+STREAMS: dict[str, str] = {
+    "magistral": ROLE + delta(content=THINKS[:1]) + delta(content=THINKS[1:]) + HEL + LO + END,
+    "magistral-list": delta(content=THINKS)
+    + delta(content=[{"type": "text", "text": "Hel"}])
+    + delta(content=[{"type": "text", "text": "lo"}])
+    + END,
+    "reasoning": delta(reasoning="I ", content="") + delta(reasoning="think") + HEL + LO + END,
+    "empty-data": ROLE + HEL + "data:\n\n" + LO + "data: \n\n" + END,
+    "keepalive-data": ROLE + HEL + data(": keepalive") + LO + END,
+    "unknown-events": ROLE + HEL + "event: ping\ndata: {}\n\n" + data({"warning": "no usage"}) + LO + END,
+    "unmarked": ROLE + HEL + delta("stop", content="lo"),
+    "no-finish-reason": ROLE + HEL + LO + DONE,
+    "odd-finish-reason": ROLE + HEL + LO + delta("eos") + DONE,
+    "moonshot": ROLE
+    + HEL
+    + LO
+    + data({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": USAGE}]}),
+    "no-index": delta(tool_calls=[call("call_1", *READ)]) + delta(tool_calls=[call("call_2", *WRITE)]) + END,
+    "restarting": delta(tool_calls=[call("call_1", *READ, index=0)])
+    + delta(tool_calls=[call("call_2", *WRITE, index=0)])
+    + END,
+    "objects": delta(tool_calls=[call("call_1", "read", {"a": 1}), call("call_2", "write", {"b": 2})]) + END,
+    "function-call": delta(function_call={"name": "read", "arguments": '{"a": '})
+    + delta(function_call={"arguments": "1}"})
+    + delta("function_call")
+    + DONE,
+    "error-event": 'event: error\ndata: {"message": "slow down", "code": 429}\n\n',
+    "error-first": data({"error": {"message": "too long", "type": "invalid_request_error", "code": "c_l_e"}}) + DONE,
+    "error-late": ROLE + HEL + data({"error": {"message": "too long", "code": "c_l_e"}}) + DONE,
+    "failed": ROLE + HEL + delta("error") + DONE,
+}
+_ERROR = {
+    "message": "too long",
+    "type": "invalid_request_error",
+    "param": "messages",
+    "code": "context_length_exceeded",
+}
+_GOOGLE = [{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED"}}]
+ANSWERS: dict[str, Answer] = {name: Answer(stream.encode()) for name, stream in STREAMS.items()} | {
+    "json-as-text": Answer(whole(content="Hello"), headers={"content-type": "text/plain; charset=utf-8"}),
+    "json-as-events": Answer(whole(content="Hello")),
+    "json-untyped": Answer(whole(content="Hello"), headers={}),
+    "json-parts": Answer(whole(content=[*THINKS, {"type": "text", "text": "Hello"}])),
+    "json-tools": Answer(whole("stop", tool_calls=[call("call_1", *READ), call("call_2", *WRITE)])),
+    "events-as-json": Answer(HELLO.encode(), headers={"content-type": "application/json"}),
+    "gzip": Answer(gzip.compress(HELLO.encode()), headers={"content-type": EVENTS, "content-encoding": "gzip"}),
+    "deflate": Answer(zlib.compress(HELLO.encode())[2:-4], headers={"content-encoding": "deflate"}),
+    "brotli": Answer(b"\x0b", headers={"content-encoding": "br"}),
+    "refused": Answer(json.dumps({"error": _ERROR}).encode(), 400),
+    "limited": Answer(json.dumps(_GOOGLE).encode(), 429, {"retry-after": "17"}),
+    "unauthorised": Answer(b'{"error": {"message": "bad key", "code": "invalid_api_key"}}', 401),
+    "moved": Answer(b"", 307, {"location": "/v2/chat/completions?key=secret"}),
+}
+
+
+class OddModel:
+    """The running server; ``requests`` are what it was sent."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests: list[Request] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one connection's requests."""
+        with suppress(ConnectionError):
+            async for request in Connection(reader, writer).requests():
+                self.requests.append(request)
+                answer = ANSWERS[json.loads(request.body)["model"]]
+                headers = answer.headers | {"content-length": str(len(answer.body))}
+                lines = [f"HTTP/1.1 {answer.status} -", *(f"{name}: {value}" for name, value in headers.items())]
+                writer.write("\r\n".join([*lines, "", ""]).encode())
+                middle = len(answer.body) // 2
+                for piece in (answer.body[:middle], answer.body[middle:]):
+                    writer.write(piece)
+                    await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def odd_serving() -> AsyncIterator[OddModel]:
+    """A running model; its ``url`` is the base URL of its API."""
+    model = OddModel()
+    server = await asyncio.start_server(model.serve, "127.0.0.1", 0)
+    model.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    try:
+        yield model
+    finally:
+        server.close()
