@@ -11,14 +11,14 @@ import secrets
 import time
 from pathlib import Path
 
-from tests.bench import mcp, memory, overhead, report, warm, waterfall
+from tests.bench import mcp, memory, overhead, report, starts, warm, waterfall
 from tests.bench.audit import AuditLog
 from tests.bench.barejob import BareJobs
 from tests.bench.requests import Requests
 from tests.e2e.conftest import Endpoint, Namespace, instance, model_server, until
 
 RESULTS = Path(".local/bench.json")
-PARTS = ("cold", "bursts", "memory", "warm", "overhead", "mcp")
+PARTS = ("cold", "bursts", "memory", "warm", "overhead", "mcp", "starts")
 CONCURRENCY = (10, 20)
 REST_SECONDS = 0.7
 """Between two samples: what the one before left to be cleaned up shall not be measured."""
@@ -42,6 +42,8 @@ def main() -> None:
         figures |= asyncio.run(overhead.measure(requests=asked.requests))
     if "mcp" in asked.parts:
         figures |= asyncio.run(mcp.measure())
+    if "starts" in asked.parts:
+        figures |= asyncio.run(starts.measure())
     if {"cold", "bursts", "memory"} & set(asked.parts):
         figures |= on_the_cluster(asked)
     if "warm" in asked.parts:

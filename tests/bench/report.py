@@ -36,6 +36,7 @@ def tables(figures: Figures) -> str:
         "warm_s": _warm,
         "overhead_s": _overhead,
         "mcp_calls": _mcp,
+        "start_beside_instances": _starts,
     }
     rows = [row for key, part in parts.items() if key in figures for row in part(figures)]
     load = ", ".join(f"{part:.1f}" for part in figures["load_average"])
@@ -103,6 +104,15 @@ def _overhead(figures: Figures) -> Iterator[Row]:
         f"... its memory before and after {figures['overhead_s']['n']} requests",
         f"{held['before']}, {held['after']} MB",
         "flat",
+    )
+
+
+def _starts(figures: Figures) -> Iterator[Row]:
+    found = figures["start_beside_instances_s"]
+    yield (
+        f"new run's watch event to its Job, beside {figures['start_beside_instances']} instances (n={found['n']})",
+        f"p50 {1000 * found['p50']:.0f} ms, p95 {1000 * found['p95']:.0f} ms",
+        "p95 50 ms",
     )
 
 

@@ -88,7 +88,7 @@ class OperatorMetrics:
 
     def bind(self, queue: WorkQueue, fair_queue: FairQueue) -> None:
         """Read the queues' sizes whenever the metrics are scraped."""
-        self._depth.set_function(lambda: len(queue.schedule.ready))
+        self._depth.set_function(queue.schedule.depth)
         self._active.set_function(lambda: fair_queue.counts()[0])
         self._waiting.set_function(lambda: fair_queue.counts()[1])
         self._full.set_function(lambda: float(fair_queue.cluster_full))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from sympozium_api.names import WEB_ENDPOINT_SKILL
+
 KeyKind = Literal["instance", "run", "skillpack", "config", "pool"]
 """Kinds of keys. A pool belongs to an instance, and has its name."""
 
@@ -13,6 +15,11 @@ class Key(NamedTuple):
     kind: KeyKind
     namespace: str
     name: str
+
+    @property
+    def is_urgent(self) -> bool:
+        """True for a run in mode task, as far as its name shows: a caller may wait for it."""
+        return self.kind == "run" and not self.name.endswith(f"-{WEB_ENDPOINT_SKILL}")
 
     @property
     def log_fields(self) -> dict[str, str]:
@@ -28,6 +35,8 @@ class Result:
     """Seconds until the object is reconciled again without an event. None: only an event or the resync brings it back."""
     enqueue: tuple[Key, ...] = ()
     """Other objects to reconcile now."""
+    spread: tuple[Key, ...] = ()
+    """Other objects to reconcile soon, one after the other, because there may be thousands."""
 
 
 DONE = Result()

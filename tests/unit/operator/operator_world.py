@@ -54,7 +54,8 @@ class World:
         for _ in range(most):
             if not ready:
                 return
-            ready += (await self.dispatcher(ready.pop(0))).enqueue
+            result = await self.dispatcher(ready.pop(0))
+            ready += (*result.enqueue, *result.spread)
 
     def run(self, name: str = "q1") -> Object:
         return self.cluster.object(RUNS, name, NAMESPACE)

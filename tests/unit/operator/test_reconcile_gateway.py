@@ -97,13 +97,13 @@ def warnings(world: World) -> list[str]:
 async def test_a_config_leads_to_a_gateway_and_looks_at_its_instances_when_it_is_ready(world: World) -> None:
     first = await look_at_config(world)
     assert world.cluster.object(CONFIGS, "default", SYSTEM)["status"]["phase"] == "Pending"
-    assert first.enqueue == (Key("instance", NAMESPACE, "alice"),)
-    assert (await look_at_config(world)).enqueue == ()
+    assert first.spread == (Key("instance", NAMESPACE, "alice"),)
+    assert (await look_at_config(world)).spread == ()
     [owner] = world.cluster.object(GATEWAYS, "sympozium", SYSTEM)["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"]) == ("SympoziumConfig", "default")
 
     world.cluster.put(world.cluster.object(GATEWAYS, "sympozium", SYSTEM) | {"status": gateway_status()})
-    assert (await look_at_config(world)).enqueue == (Key("instance", NAMESPACE, "alice"),)
+    assert (await look_at_config(world)).spread == (Key("instance", NAMESPACE, "alice"),)
     status = world.cluster.object(CONFIGS, "default", SYSTEM)["status"]
     assert (status["phase"], status["gateway"]["address"]) == ("Ready", "192.0.2.7")
 
@@ -166,7 +166,7 @@ async def test_a_route_outlasts_a_gateway_that_is_not_ready_for_a_while(world: W
 async def test_a_route_follows_the_config(world: World) -> None:
     await routed(world)
     configure(world, baseDomain="example.net", name="edge", tls=TLS)
-    assert (await look_at_config(world)).enqueue == (Key("instance", NAMESPACE, "alice"),)
+    assert (await look_at_config(world)).spread == (Key("instance", NAMESPACE, "alice"),)
     assert world.cluster.names(GATEWAYS) == ["edge"]
     await world.reconcile("alice", "instance")
     assert hostnames(world) == ["alice.example.net"]
@@ -181,7 +181,7 @@ async def test_without_a_gateway_there_is_no_route(world: World, how: str) -> No
         configure(world, enabled=False)
     else:
         world.cluster.remove(CONFIGS, "default", SYSTEM)
-    assert (await look_at_config(world)).enqueue == (Key("instance", NAMESPACE, "alice"),)
+    assert (await look_at_config(world)).spread == (Key("instance", NAMESPACE, "alice"),)
     await world.reconcile("alice", "instance")
     assert world.cluster.names(GATEWAYS) == []
     assert world.cluster.names(HTTP_ROUTES) == []

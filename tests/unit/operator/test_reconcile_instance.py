@@ -320,7 +320,7 @@ async def test_a_new_pack_rolls_the_deployment_out(world: World) -> None:
     await world.settle("alice", "instance")
     world.cluster.put(pack_object(image="example.com/webproxy:2"))
     outcome = await world.reconcile("web-endpoint", "skillpack", SYSTEM)
-    assert outcome.enqueue == (Key("instance", NAMESPACE, "alice"),)
+    assert outcome.spread == (Key("instance", NAMESPACE, "alice"),)
     assert world.cluster.object(SKILL_PACKS, "web-endpoint", SYSTEM)["status"] == {"phase": "Ready", "skillCount": 1}
     await world.settle("alice", "instance")
     [container] = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["containers"]

@@ -78,9 +78,9 @@ async def test_everything_is_reconciled_once_in_the_beginning() -> None:
     assert [(key.kind, key.name) for key in world.seen] == [
         ("skillpack", "web-endpoint"),
         ("instance", "alice"),
-        ("run", "alice-web-endpoint"),
         ("run", "old"),
         ("run", "new"),
+        ("run", "alice-web-endpoint"),
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_operator.result import DONE, Key, Result
-from sympozium_operator.scheduling.work_queue import LONGEST_BACKOFF, Schedule, WorkQueue
+from sympozium_operator.scheduling.work_queue import LONGEST_BACKOFF, SPREAD_PER_SECOND, Schedule, WorkQueue
 
 A, B = Key("run", "team", "a"), Key("run", "team", "b")
 
@@ -275,3 +275,59 @@ async def test_a_queue_that_is_closed_stops_its_work_at_once() -> None:
     assert work.seen == [A]
     await loop.advance(1000)
     assert work.seen == [A]
+
+
+def instance(number: int) -> Key:
+    return Key("instance", "team", f"i{number}")
+
+
+async def test_a_run_does_not_wait_for_the_instances_before_it() -> None:
+    began: list[Key] = []
+
+    async def reconcile(key: Key) -> Result:
+        began.append(key)
+        await asyncio.Event().wait()
+        return DONE
+
+    queue = WorkQueue(reconcile, workers=8, loop=ManualLoop())
+    queue.open()
+    queue.add(*map(instance, range(2000)), A)
+    await settle()
+    assert began == [A, instance(0), instance(1)] or began == [instance(0), instance(1), A]
+    await queue.close()
+
+
+async def test_instances_do_not_wait_for_thousands_of_runs() -> None:
+    done: list[str] = []
+
+    async def reconcile(key: Key) -> Result:
+        done.append(key.kind)
+        await asyncio.sleep(0)
+        return DONE
+
+    queue = WorkQueue(reconcile, workers=4, loop=ManualLoop())
+    queue.open()
+    queue.add(*(Key("run", "team", f"r{number}") for number in range(2000)), instance(0))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert "instance" in done[:100]
+    await queue.close()
+
+
+async def test_the_instances_that_one_change_concerns_are_reconciled_one_after_the_other() -> None:
+    done: list[Key] = []
+
+    async def reconcile(key: Key) -> Result:
+        done.append(key)
+        return Result(spread=tuple(map(instance, range(1000)))) if key.kind == "skillpack" else DONE
+
+    loop = ManualLoop()
+    queue = WorkQueue(reconcile, workers=4, loop=loop)
+    queue.open()
+    queue.add(Key("skillpack", "team", "p"))
+    await settle()
+    await loop.advance(0.995)
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert len(done) == 1 + SPREAD_PER_SECOND
+    await queue.close()

@@ -34,7 +34,7 @@ class ConfigReconciler:
         """Reconcile a SympoziumConfig."""
         raw = await self._client.find(CONFIGS, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
-            return Result(enqueue=await self._users({}))  # Kubernetes deletes the Gateway with its owner
+            return Result(spread=await self._users({}))  # Kubernetes deletes the Gateway with its owner
         facts = await self._gather(read(SympoziumConfig, raw))
         plan = policy.decide(facts)
         await self._act(facts, plan)
@@ -42,7 +42,7 @@ class ConfigReconciler:
         if not policy.counts(facts.config, self._namespace):
             return DONE
         matters = facts.config.spec.model_dump() | {"ready": plan.status["gateway"]["ready"]}
-        return Result(requeue_after=plan.requeue_after, enqueue=await self._users(matters))
+        return Result(requeue_after=plan.requeue_after, spread=await self._users(matters))
 
     async def _gather(self, config: SympoziumConfig) -> policy.ConfigInput:
         gateways, classes = await asyncio.gather(self._gateways(), self._classes(config))

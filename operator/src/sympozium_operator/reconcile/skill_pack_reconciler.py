@@ -27,7 +27,7 @@ class SkillPackReconciler:
         raw = await self.client.find(SKILL_PACKS, key.namespace, key.name)
         if raw is not None:
             await self._report(read(SkillPack, raw))
-        return Result(enqueue=await self._users(key))
+        return Result(spread=await self._users(key))
 
     async def _report(self, pack: SkillPack) -> None:
         failure = web_endpoint_pack_failure(pack) if pack.metadata.name == WEB_ENDPOINT_SKILL else pack_failure(pack)

@@ -1,5 +1,8 @@
 """Work queue of keys to reconcile, and when. It never holds the objects themselves.
 
+Runs are urgent, because a caller waits for each. All else is background and has workers of its own: a few, so that thousands of
+instances delay no run, and never none, so that thousands of runs hold up no instance.
+
 A key is in the queue once however often it is added (coalescing), one worker at a time reconciles it, and after an exception it
 comes back with growing, jittered delay. ``Schedule`` decides this without I/O; ``WorkQueue`` runs it on an event loop.
 """
@@ -8,7 +11,8 @@ import asyncio
 import heapq
 import itertools
 import random
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +23,8 @@ from sympozium_operator.result import Key, Result, RetryLater
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 60.0
+SPREAD_PER_SECOND = 100
+"""Keys per second of those that one change concerns, because each takes some milliseconds of this process and of the API server."""
 LONGEST_WORK = 60.0
 """Most seconds of one reconcile: a handful of calls, each of a few milliseconds."""
 
@@ -31,7 +37,9 @@ class Schedule:
 
     jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.5)
     ready: dict[Key, None] = field(default_factory=dict)
-    """Keys to reconcile now, in order of arrival."""
+    """Urgent keys to reconcile now, in order of arrival."""
+    background: dict[Key, None] = field(default_factory=dict)
+    """Other keys to reconcile now, in order of arrival."""
     running: set[Key] = field(default_factory=set)
     again: set[Key] = field(default_factory=set)
     """Keys that were added while they were running."""
@@ -45,7 +53,7 @@ class Schedule:
         if key in self.running:
             self.again.add(key)
         else:
-            self.ready.setdefault(key)
+            self._lane(key).setdefault(key)
 
     def add_at(self, key: Key, at: float) -> None:
         """Plan the key for a time; an earlier plan or ``add`` wins."""
@@ -53,13 +61,14 @@ class Schedule:
             self.due[key] = at
             heapq.heappush(self._heap, (at, next(self._order), key))
 
-    def take(self, now: float) -> Key | None:
-        """Return the next key to reconcile; the caller must ``finish`` it."""
+    def take(self, now: float, *, urgent: bool = True, background: bool = True) -> Key | None:
+        """Return the next key to reconcile of a lane that has a free worker, an urgent one first; the caller must ``finish`` it."""
         self._wake(now)
-        if not self.ready:
+        lane = self.ready if urgent and self.ready else self.background if background else {}
+        if not lane:
             return None
-        key = next(iter(self.ready))
-        del self.ready[key]
+        key = next(iter(lane))
+        del lane[key]
         self.due.pop(key, None)  # this reconcile replaces the planned one
         self.running.add(key)
         return key
@@ -76,7 +85,14 @@ class Schedule:
             self.add_at(key, now + after)
         if key in self.again:
             self.again.remove(key)
-            self.ready[key] = None
+            self._lane(key)[key] = None
+
+    def depth(self) -> int:
+        """Return the number of keys to reconcile now."""
+        return len(self.ready) + len(self.background)
+
+    def _lane(self, key: Key) -> dict[Key, None]:
+        return self.ready if key.is_urgent else self.background
 
     def next_due(self) -> float | None:
         """Return the time of the earliest planned key."""
@@ -109,15 +125,19 @@ class Loop(Protocol):
 
 
 class WorkQueue:
-    """Queue that runs one reconcile per key, at most ``workers`` at a time. Until ``open`` it drops every key that is added."""
+    """Queue that runs one reconcile per key: at most ``workers`` of urgent keys at a time, and a quarter as many of others beside them.
+
+    Until ``open`` it drops every key that is added.
+    """
 
     def __init__(self, reconcile: Callable[[Key], Awaitable[Result]], *, workers: int, loop: Loop) -> None:
         self.schedule = Schedule()
         self._reconcile = reconcile
-        self._workers = workers
+        self._workers = {True: workers, False: max(1, workers // 4)}
         self._loop = loop
         self._open = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], bool] = {}
+        """Running reconciles, and whether their key is urgent."""
         self._timer: Timer | None = None
         self._turned_at = loop.time()
 
@@ -146,30 +166,38 @@ class WorkQueue:
                 self.schedule.add(key)
         self._pump()
 
+    def add_spread(self, keys: Sequence[Key]) -> None:
+        """Add keys to reconcile one after the other, SPREAD_PER_SECOND of them."""
+        for number, key in enumerate(keys):
+            self.add(key, after=number / SPREAD_PER_SECOND)
+
     def stalled(self) -> float:
         """Return the seconds without a reconcile that began or ended although there is work; large means that the queue is stalled."""
-        busy = self.schedule.ready or self.schedule.running
+        busy = self.schedule.depth() or self.schedule.running
         return self._loop.time() - self._turned_at if busy else 0.0
 
     def _pump(self) -> None:
         """Start ready keys, and plan the next call for the earliest planned key."""
         if not self._open:
             return
-        while len(self._tasks) < self._workers and (key := self.schedule.take(self._loop.time())) is not None:
+        while (key := self.schedule.take(self._loop.time(), **self._free())) is not None:
             self._turned_at = self._loop.time()
             task = asyncio.ensure_future(self._work(key))
-            self._tasks.add(task)
+            self._tasks[task] = key.is_urgent
             task.add_done_callback(self._done)
         if self._timer:
             self._timer.cancel()
-        due = (
-            self.schedule.next_due() if len(self._tasks) < self._workers else None
-        )  # else the next finished worker pumps
+        due = self.schedule.next_due() if any(self._free().values()) else None  # else the next finished worker pumps
         self._timer = None if due is None else self._loop.call_at(due, self._pump)
+
+    def _free(self) -> dict[str, bool]:
+        """Return which lanes have a free worker."""
+        busy = Counter(self._tasks.values())
+        return {"urgent": busy[True] < self._workers[True], "background": busy[False] < self._workers[False]}
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._turned_at = self._loop.time()
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         self._pump()
 
     async def _work(self, key: Key) -> None:
@@ -187,3 +215,4 @@ class WorkQueue:
         finally:
             self.schedule.finish(key, self._loop.time(), failed=failed, after=result.requeue_after)
         self.add(*result.enqueue)
+        self.add_spread(result.spread)

@@ -65,7 +65,7 @@ class Resync:
     async def seed(self) -> None:
         """Add everything once: SkillPacks, instances, runs."""
         self.queue.add(*await self._keys("skillpack", SKILL_PACKS))
-        self.queue.add(*await self._keys("instance", INSTANCES))
+        self.queue.add_spread(await self._keys("instance", INSTANCES))
         await self.runs()
 
     async def instances_again(self) -> None:
