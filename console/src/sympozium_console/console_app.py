@@ -14,20 +14,25 @@ from sympozium_console.routes import instances, probes, runs, skill_packs
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
 from sympozium_http.internal_error import InternalErrorAnswer
+from sympozium_http.lenient_routing import HeadAsGet, PlainPaths
 from sympozium_http.refusal import Refusal
 from sympozium_http.tracing import Tracing
 
 
 def create_app(context: ConsoleContext) -> FastAPI:
     """Return the application of port 8080."""
-    app = FastAPI(title="Sympozium console", version=version("sympozium"), docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Sympozium console", version=version("sympozium"), docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.context = context
     for routes in (instances, runs, skill_packs, probes):
         app.include_router(routes.router)
     for error in (Refusal, ApiError, ApiUnavailable, RequestValidationError, HTTPException):
         app.add_exception_handler(error, _handle_refusal)
     app.add_middleware(InternalErrorAnswer, answer=_internal_error)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())
+    app.add_middleware(PlainPaths)
     return app
 
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from sympozium_http.request_parser import RequestParser, UntilClose
+
 RECEIVE_SECONDS = 15.0
 """Seconds from a connection's start, or a later request's first byte, to the request's last byte."""
 _LINGER_SECONDS = 1.0
@@ -28,6 +30,10 @@ class HeaderLimits(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _refused = False
     _surplus = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parser = RequestParser(self)  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock: a connection that never sends anything is closed as well."""
@@ -79,6 +85,8 @@ class HeaderLimits(HttpToolsProtocol):
             return
         self._on_head()
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0" and self.cycle is not None:
+            self.cycle.chunked_encoding, self.cycle.expected_content_length = False, UntilClose()
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of a body on, unless its request was refused."""

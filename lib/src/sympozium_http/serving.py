@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sympozium_http.request_limits import HeaderLimits, RequestLimits
 
+_BACKLOG = 2048
+_NO_FAMILY = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
+"""Errors of a host that has no addresses of a family: a kernel without IPv6, or IPv6 switched off."""
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s for which load balancers keep idle connections: they close first, so no request meets a closing connection."""
 
@@ -69,7 +74,10 @@ async def serve(
     """
     stop = asyncio.Event()
     servers = [_server(_ConnectionClose(listener.app, stop), listener, grace_seconds) for listener in listeners]
-    running = [asyncio.create_task(server.serve()) for server in servers]
+    running = [
+        asyncio.create_task(server.serve(listening_sockets(listener.port)))
+        for server, listener in zip(servers, listeners, strict=True)
+    ]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -93,10 +101,9 @@ def _server(app: ASGIApp, listener: Listener, grace_seconds: int) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
-            host="0.0.0.0",  # noqa: S104 - a pod's address is not known in advance
-            port=listener.port,
             loop="uvloop",
             http=listener.http,
+            ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
@@ -105,3 +112,40 @@ def _server(app: ASGIApp, listener: Listener, grace_seconds: int) -> _Server:
             timeout_graceful_shutdown=grace_seconds,
         )
     )
+
+
+def listening_sockets(port: int) -> list[socket.socket]:
+    """Return sockets that listen on all addresses of the host, one for IPv4 and one for IPv6, as far as the host has them.
+
+    Raises OSError if the port is taken, or the host has neither.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104 - a pod's address is not known in advance
+            try:
+                sockets.append(_listening(family, address, port))
+            except OSError as error:
+                if error.errno not in _NO_FAMILY:
+                    raise
+    except OSError:
+        for opened in sockets:
+            opened.close()
+        raise
+    if not sockets:
+        raise OSError(errno.EADDRNOTAVAIL, "the host has neither IPv4 nor IPv6")
+    return sockets
+
+
+def _listening(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    """Return a socket of one family; IPv6 without IPv4, so that a caller's address has its own form."""
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((address, port))
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening

@@ -1,6 +1,7 @@
 """Serving until told to stop, or until going on would be wrong."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sympozium_http.serving import Listener, serve
+from sympozium_http.serving import Listener, listening_sockets, serve
 
 
 def free_port() -> int:
@@ -62,6 +63,45 @@ async def test_an_open_connection_gets_connection_close_and_loses_no_request() -
     assert kept.headers["connection"] == new.headers["connection"] == "close"
     assert (kept.text, new.text) == ("whole", "whole")
     await asyncio.wait_for(serving, 5)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+async def test_a_server_listens_on_ipv4_and_ipv6(host: str) -> None:
+    app, port = App(), free_port()
+    app.answer.set()
+    serving = asyncio.create_task(serve([Listener(app.app, port)], drain=lambda: None, grace_seconds=1))
+    async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=10)) as http:
+        assert (await http.get(f"http://{host}:{port}/")).text == "whole"
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(serving, 5)
+
+
+@pytest.mark.parametrize("missing", [socket.AF_INET, socket.AF_INET6])
+def test_a_host_without_one_family_is_served_on_the_other(
+    missing: socket.AddressFamily, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Socket(socket.socket):
+        def __init__(self, family: int, *args: int) -> None:
+            if family == missing:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *args)
+
+    port = free_port()
+    monkeypatch.setattr(socket, "socket", Socket)
+    [only] = listening_sockets(port)
+    assert only.family != missing
+    only.close()
+
+
+def test_a_port_that_is_taken_leaves_no_socket_open() -> None:
+    port = free_port()
+    first = listening_sockets(port)
+    with pytest.raises(OSError, match="in use"):
+        listening_sockets(port)
+    for one in first:
+        one.close()
+    for one in listening_sockets(port):
+        one.close()
 
 
 async def test_a_server_stops_when_its_watch_ends() -> None:

@@ -12,6 +12,7 @@ from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
 from sympozium_http.byte_budget import HeldBytes
 from sympozium_http.internal_error import InternalErrorAnswer
+from sympozium_http.lenient_routing import HeadAsGet, PlainPaths
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.origins import BrowserGuard, CrossOrigin
@@ -26,7 +27,9 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 
 def create_app(context: WebProxyContext, *, mcp: handlers.CurrentServer | None = None) -> FastAPI:
     """Return the application of port 8080; ``mcp`` replaces the MCP server of the instance's own tools."""
-    app = FastAPI(title="Sympozium web endpoint", docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY)
+    app = FastAPI(
+        title="Sympozium web endpoint", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY
+    )
     app.state.context = context
     app.state.mcp = mcp or handlers.current_server(context.instance_cache)
     app.state.mcp_streams = legacy_sse.Streams()
@@ -40,7 +43,9 @@ def create_app(context: WebProxyContext, *, mcp: handlers.CurrentServer | None =
     app.add_middleware(CrossOrigin, cache=context.instance_cache)
     app.add_middleware(InternalErrorAnswer, answer=_internal_error)
     app.add_middleware(HeldBytes, budget=context.budget)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=context.tracing)
+    app.add_middleware(PlainPaths)
     return app
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sympozium_api import environment, names
 from sympozium_api.settings_parser import SettingsParser, boolean, byte_count, duration_between
+from sympozium_http import forwarded
 from sympozium_http.byte_budget import DEFAULT_LIMIT
 
 
@@ -27,6 +28,8 @@ class WebProxySettings:
     """Bytes of requests and answers that the process holds before it refuses new requests."""
     keep_alive_seconds: float = 15.0
     """Seconds of silence after which a stream gets a comment; well below the 60 s after which proxies cut idle connections."""
+    trusted_proxies: tuple[forwarded.Network, ...] = forwarded.networks(forwarded.PRIVATE)
+    """Networks of the proxies whose X-Forwarded headers count."""
     linger_seconds: float = 8.0
     """Seconds after SIGTERM in which new requests are served: a client learns from an answer to close its connection."""
     grace_seconds: int = 600
@@ -65,4 +68,5 @@ def from_environment(environ: Mapping[str, str]) -> WebProxySettings:
         max_held_bytes=parser.read(environment.MAX_HELD, "64Mi", byte_count("4Mi", "65536Mi")),
         keep_alive_seconds=float(parser.read(environment.KEEP_ALIVE, "15s", duration_between("1s", "1h"))),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
+        trusted_proxies=parser.read(environment.TRUSTED_PROXIES, forwarded.PRIVATE, forwarded.networks),
     )

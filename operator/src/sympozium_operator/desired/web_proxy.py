@@ -85,6 +85,7 @@ def build(
     service = rbac.server_head(run, SERVICES, name) | {
         "spec": {
             "type": "ClusterIP",
+            "ipFamilyPolicy": "PreferDualStack",
             "selector": selector(run),
             "ports": [
                 {"name": "http", "port": names.HTTP_PORT, "targetPort": "http", "protocol": "TCP"},

@@ -20,6 +20,7 @@ from sympozium_webproxy.protocol.mcp import jsonrpc, sessions
 from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read
 from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.request.external_url import prefix
 from sympozium_webproxy.routes.mcp import forwarding
 from sympozium_webproxy.routes.mcp.dispatch import Caller, dispatch
 from sympozium_webproxy.routes.mcp.mcp_response import frame
@@ -70,7 +71,11 @@ async def open_stream(request: Request) -> Response:
     parts = context.of(request)
     session = sessions.begin(key_id, "", now=parts.clock.now().timestamp(), replica=parts.settings.address)
     token = sessions.seal(session, signing_key(request, key_id))
-    return _StreamResponse(request, session.id, f"event: endpoint\ndata: /message?sessionId={token}\n\n".encode())
+    return _StreamResponse(request, session.id, _opening(prefix(request), token))
+
+
+def _opening(prefix: str, token: str) -> bytes:
+    return f"event: endpoint\ndata: {prefix}/message?sessionId={token}\n\n".encode()
 
 
 @router.post("/message")
