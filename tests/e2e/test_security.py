@@ -14,7 +14,12 @@ PROMPT = "a-prompt-that-must-not-be-seen-7c1d"
 def agent_pod(namespace: Namespace) -> Object:
     """A running agent pod, with a provider's Secret, of a run with a prompt that can be recognised."""
     namespace.apply(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "held"}, "stringData": {"api-key": "sk-held"}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "held", "labels": {"sympozium.ai/model-key": "true"}},
+            "stringData": {"api-key": "sk-held"},
+        },
         agent_run("held", task=PROMPT, model={"model": "hang", "authSecretRef": "held"}),
     )
     until(lambda: namespace.status("run", "held").get("phase") == "Running", within=30)

@@ -124,7 +124,7 @@ def test_an_instance_with_a_field_that_is_not_supported_says_which(namespace: Na
     namespace.delete("instance", "modern")
 
 
-def test_an_image_that_cannot_be_pulled_is_told_on_the_instance(namespace: Namespace) -> None:
+def test_an_image_of_the_namespaces_own_pack_is_refused_and_told_on_the_instance(namespace: Namespace) -> None:
     namespace.apply(
         {
             "apiVersion": "sympozium.ai/v1alpha1",
@@ -136,7 +136,7 @@ def test_an_image_that_cannot_be_pulled_is_told_on_the_instance(namespace: Names
     )
     try:
         until(
-            lambda: "nothing:here" in condition(namespace, "imageless", "WebEndpointReady").get("message", ""),
+            lambda: "spec.sidecar.image" in condition(namespace, "imageless", "Accepted").get("message", ""),
             within=60,
             why=lambda: namespace.status("instance", "imageless"),
         )

@@ -74,6 +74,24 @@ async def test_a_pod_gets_the_task_of_its_run_with_the_system_prompt_first(world
     assert task["timeoutSeconds"] == 600
 
 
+async def test_a_run_with_an_address_of_its_own_is_sent_no_header_of_the_instances(world: World) -> None:
+    headers = {"x-provider-token": "secret"}
+    agent = {"model": "m", "baseURL": "http://model/v1", "providerHeaders": headers}
+    world.kubernetes.put(instance(agents={"default": agent}))
+    world.kubernetes.put(run("r3", model={"baseURL": "http://attacker/v1"}))
+    assert (await world.pod("r1").task()).json()["model"]["headers"] == headers
+    assert (await world.pod("r3").task()).json()["model"]["headers"] == {}
+
+
+async def test_an_idle_pod_gets_no_task_with_an_address_of_the_runs_own(world: World) -> None:
+    """The pod has the instance's key."""
+    name = f"{names.idle_job('demo', '01234567', '012345')}-abcde"
+    claim = {"jobName": names.job_of_pod(name), "podName": name}
+    world.kubernetes.put(run("r3", model={"baseURL": "http://attacker/v1"}, claim=claim))
+    assert (await world.ask(world.issuer.token(name, "demo-agent"), "r3")).status_code == 410
+    assert world.status("r3")["phase"] == "Failed"
+
+
 SKILLS = {"skills": [{"skillPackRef": "web-endpoint"}, {"skillPackRef": "data"}]}
 
 

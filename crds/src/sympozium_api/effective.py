@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sympozium_api.base import seconds
 from sympozium_api.instance import MAX_RATE, Autoscaling, OAuth, RateLimit, SkillRef, SympoziumInstance, WarmPool
-from sympozium_api.names import ANNOTATION_REPLY_TO, DNS_LABEL, WEB_ENDPOINT_SKILL
+from sympozium_api.names import ANNOTATION_REPLY_TO, DNS_LABEL, WEB_ENDPOINT_SKILL, is_api_key_secret
 from sympozium_api.run import AgentRun
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
@@ -139,22 +139,38 @@ def _refuse_bad_authority(oauth: OAuth | None) -> None:
 
 
 def model(instance: SympoziumInstance, run: AgentRun | None = None) -> EffectiveModel:
-    """Return the model that a run of an instance calls: the run's own, else the instance's."""
+    """Return the model that a run of an instance calls: the run's own, else the instance's.
+
+    The keys in the instance's ``authRefs`` go to the instance's own address only.
+    """
     agent = instance.spec.agents.default
     refs = {ref.provider: ref.secret for ref in reversed(instance.spec.auth_refs)}
     first = instance.spec.auth_refs[0].provider if instance.spec.auth_refs else "openai"
     own = run.spec.model if run else None
     provider = (own and own.provider) or first
+    of_instance = _without_slash(agent.base_url or OPENAI_BASE_URL)
+    base_url = _without_slash(own.base_url) if own and own.base_url else of_instance
     return EffectiveModel(
         name=(own and own.model) or agent.model,
-        base_url=_without_slash((own and own.base_url) or agent.base_url or OPENAI_BASE_URL),
+        base_url=base_url,
         provider=provider,
-        secret=(own and own.auth_secret_ref) or refs.get(provider),
+        secret=(own and own.auth_secret_ref) or (refs.get(provider) if base_url == of_instance else None),
     )
 
 
 def _without_slash(base_url: str) -> str:
     return base_url if "?" in base_url else base_url.rstrip("/")
+
+
+def calls_elsewhere(instance: SympoziumInstance, run: AgentRun) -> bool:
+    """Return true if a run calls a model at another address than its instance does."""
+    return model(instance, run).base_url != model(instance).base_url
+
+
+def holds_api_keys(instance: SympoziumInstance, secret: str) -> bool:
+    """Return true if a Secret holds API keys of callers, as far as its name and the instance show; no model may get them."""
+    params = [ref.params.get("auth_secret_ref") for ref in instance.spec.skills]
+    return is_api_key_secret(secret) or secret in (instance.spec.web_endpoint.auth_secret_ref, *params)
 
 
 def warm_pool(instance: SympoziumInstance) -> WarmPool | None:
@@ -169,6 +185,16 @@ def may_be_warm(run: AgentRun) -> bool:
     return unsupported(run) is None and (
         own is None or (own.provider, own.base_url, own.auth_secret_ref) == (None, None, None)
     )
+
+
+def claim_conflict(run: AgentRun) -> str | None:
+    """Return the error of a run that names an idle pod and a model of its own; None: it does not.
+
+    An idle pod has its instance's key, which would go to the run's address.
+    """
+    if run.claimed_pod is None or may_be_warm(run):
+        return None
+    return "spec.claim: an idle pod cannot be used by a run with a provider, baseURL or authSecretRef of its own; remove it"
 
 
 def is_claimable(run: AgentRun) -> bool:

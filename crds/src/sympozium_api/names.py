@@ -22,6 +22,8 @@ LABEL_KEY = f"{GROUP}/key"
 LABEL_MODEL = f"{GROUP}/model"
 """On a pod: OWN_MODEL if its run calls a model at another address than its instance does."""
 OWN_MODEL = "own"
+LABEL_MODEL_KEY = f"{GROUP}/model-key"
+"""On a Secret, with the value ``true``: any run of the namespace may name it in ``spec.model.authSecretRef``."""
 LABEL_WARM = f"{GROUP}/warm"
 """On a Job of a warm pool: IDLE, or CLAIMED once its run owns the Job."""
 IDLE = "idle"
@@ -65,6 +67,7 @@ _SERVER = "-server"
 _AGENT = "-agent"
 _OWN_MODEL = "-agent-own-model"
 _SKILLS = "-installed-skills"
+_API_KEYS = "-web-api-key"
 
 CONFIG = "default"
 """Name of the only SympoziumConfig that the operator reads; it is in the operator's namespace."""
@@ -92,7 +95,12 @@ def run_of_child(name: str) -> str:
 
 def api_key_secret(run: str) -> str:
     """Return the name of the generated Secret that holds a server run's API key."""
-    return f"{run}-web-api-key"
+    return f"{run}{_API_KEYS}"
+
+
+def is_api_key_secret(secret: str) -> bool:
+    """Return true if a Secret of this name is one in which the operator keeps callers' API keys."""
+    return secret.endswith(_API_KEYS)
 
 
 def session_key_secret(run: str) -> str:

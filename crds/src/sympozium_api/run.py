@@ -30,13 +30,15 @@ class RunModel(ApiModel):
     """A model other than the instance's."""
 
     provider: Annotated[str | None, Field(max_length=63)] = None
-    """Provider, which selects one of the instance's ``authRefs``."""
+    """Provider, which selects one of the instance's ``authRefs`` and the name of the key in its Secret."""
     model: Annotated[str | None, Field(max_length=256)] = None
     """Name of the model at the model server."""
     base_url: Annotated[str | None, Field(alias="baseURL", max_length=2048, pattern=r"^https?://")] = None
-    """Base URL of an OpenAI-compatible API."""
+    """Base URL of an OpenAI-compatible API. At another address than the instance's, a run has none of the instance's keys and
+    ``providerHeaders``."""
     auth_secret_ref: Name | None = None
-    """Secret in the same namespace that holds the model's API key."""
+    """Secret in the same namespace that holds the model's API key: one of the instance's ``authRefs``, for the instance's address
+    only, or a Secret with the label ``sympozium.ai/model-key: "true"``. A Secret with callers' API keys is always refused."""
 
 
 class ToolPolicy(ApiModel):

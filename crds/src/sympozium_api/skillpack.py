@@ -41,8 +41,9 @@ class RbacRule(ApiModel):
 class Sidecar(ApiModel):
     """A container that belongs to a skill."""
 
-    image: Annotated[str, Field(min_length=1, max_length=512)]
-    """Image of the container."""
+    image: Annotated[str | None, Field(min_length=1, max_length=512)] = None
+    """Image of the container. A namespace's own SkillPack ``web-endpoint`` sets only ``resources`` and ``SYMPOZIUM_*`` in ``env``:
+    the operator's namespace names what runs with the web-proxy's rights."""
     command: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = []
     """Command of the container. It replaces the image's."""
     env: StringMap = {}

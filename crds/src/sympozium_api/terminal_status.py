@@ -19,6 +19,7 @@ Status = dict[str, Any]
 ERRORS = (
     *("model_error", "start_failed", "model_secret_missing", "answer_too_large", "timeout", "cancelled", "lost"),
     *("terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error", "caller_lost"),
+    "model_secret_refused",
 )
 """Types of error that this project's processes write; a pod could send others."""
 

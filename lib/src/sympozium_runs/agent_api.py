@@ -166,6 +166,8 @@ class AgentApi:
     async def _task_response(
         self, run: AgentRun, instance: SympoziumInstance, pod: Pod, *, surface: str | None = None
     ) -> Response:
+        if (conflict := effective.claim_conflict(run)) is not None:
+            raise await self._fail(run, pod, agent_protocol.error("unsupported_parameter", conflict, 400))
         headers = self._broker.headers(run.key) or {}
         if names.ANNOTATION_FORWARDS in run.metadata.annotations and not headers:
             end = agent_protocol.error(

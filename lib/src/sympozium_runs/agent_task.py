@@ -24,7 +24,8 @@ def build(
     """Return the task of a run in mode task; ``installed`` are the instance's skills. Raises NotSupported."""
     model = effective.model(instance, run)
     agent = instance.spec.agents.default
-    name = find_unsendable(agent.provider_headers)
+    headers = {} if effective.calls_elsewhere(instance, run) else agent.provider_headers  # they may hold a key
+    name = find_unsendable(headers)
     if name is not None:
         raise NotSupported(
             f"spec.agents.default.providerHeaders: {name!r} cannot be sent, because HTTP allows printable ASCII only"
@@ -35,7 +36,7 @@ def build(
         "request": _request(run, instance, installed) | {"model": model.name},
         "model": {
             "baseURL": model.base_url,
-            "headers": agent.provider_headers | (trace.headers if trace else {}),
+            "headers": headers | (trace.headers if trace else {}),
             "provider": OPENAI_COMPAT,
         },
         "env": agent.env,

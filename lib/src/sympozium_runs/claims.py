@@ -57,7 +57,8 @@ class Claims:
             self._idle.forget(run.key)
             return
         self._idle.on_run_change(run)
-        if run.spec.claim and run.status.start is None and (poll := self._idle.claim_pod(run.spec.claim.pod_name)):
+        is_named = run.spec.claim and run.status.start is None and effective.claim_conflict(run) is None
+        if is_named and run.spec.claim and (poll := self._idle.claim_pod(run.spec.claim.pod_name)):
             self._background_writes.spawn(self._unless_refused(self._bind_named(run, poll)))
 
     def forget(self, key: Key) -> None:

@@ -126,7 +126,20 @@ class TestModel:
     def test_a_model_that_the_run_names_wins_over_the_instances(self) -> None:
         run = self.run(provider="other", model="big", baseURL="http://else/v1")
         found = effective.model(instance(authRefs=self.refs), run)
-        assert found == effective.EffectiveModel(name="big", base_url="http://else/v1", provider="other", secret="s2")
+        assert found == effective.EffectiveModel(name="big", base_url="http://else/v1", provider="other", secret=None)
+
+    @pytest.mark.parametrize(
+        ("model", "secret"),
+        [
+            ({"provider": "other"}, "s2"),
+            ({"baseURL": "http://own/v1"}, "s1"),
+            ({"baseURL": "http://own/v1/evil"}, None),
+            ({"baseURL": "http://attacker/v1", "provider": "other"}, None),
+            ({"baseURL": "https://own/v1"}, None),
+        ],
+    )
+    def test_the_instances_keys_go_to_its_own_address_only(self, model: dict[str, str], secret: str | None) -> None:
+        assert effective.model(instance(authRefs=self.refs), self.run(**model)).secret == secret
 
     def test_a_secret_of_the_runs_model_wins_over_the_auth_refs(self) -> None:
         assert effective.model(instance(authRefs=self.refs), self.run(authSecretRef="mine")).secret == "mine"

@@ -8,6 +8,7 @@ from tests.unit.operator.objects import CREATED, SYSTEM, WEB_ENDPOINT, at, insta
 
 from sympozium_operator.policy.conditions import merge_patch
 from sympozium_operator.policy.instance_plan import InstanceInput, InstancePlan, decide
+from sympozium_operator.policy.web_endpoint_pack import WebEndpointPack
 
 KEYED: dict[str, Any] = {"authRefs": [{"provider": "openai", "secret": "keys"}]}
 
@@ -17,7 +18,8 @@ def plan(seconds: float = 0, **changes: Any) -> InstancePlan:
 
 
 def served(**changes: Any) -> InstancePlan:
-    return plan(**({"instance": instance(**WEB_ENDPOINT), "pack": pack(), "server": server_run()} | changes))
+    facts: dict[str, Any] = {"instance": instance(**WEB_ENDPOINT), "server": server_run()}
+    return plan(**(facts | {"pack": WebEndpointPack(pack())} | changes))
 
 
 def condition(found: InstancePlan, kind: str) -> dict[str, Any]:
@@ -100,14 +102,14 @@ def test_what_this_version_cannot_do_is_refused() -> None:
 
 
 def test_a_missing_skill_pack_is_named_and_looked_for_again() -> None:
-    found = served(pack=None)
+    found = served(pack=WebEndpointPack())
     assert reason(found, "Accepted") == ("False", "SkillPackNotFound")
     assert found.server_wanted is None
     assert found.requeue_after == 5
 
 
 def test_a_skill_pack_that_is_no_server_is_refused() -> None:
-    found = served(pack=pack(requiresServer=False))
+    found = served(pack=WebEndpointPack(pack(requiresServer=False)))
     assert reason(found, "Accepted") == ("False", "SkillPackHasNoServer")
     assert SYSTEM in condition(found, "Accepted")["message"]
 
@@ -183,7 +185,9 @@ def test_a_server_run_of_another_owner_is_none_that_drains() -> None:
 def test_missing_api_keys_are_reported_and_the_earlier_web_endpoint_stays(keys: Any, reason_: str) -> None:
     before = served(server=server_run(status={"phase": "Serving"})).status
     asks = instance(status=before, webEndpoint={"enabled": True, "authSecretRef": "mine"})
-    found = plan(instance=asks, pack=pack(), auth_secret=keys, server=server_run(status={"phase": "Serving"}))
+    found = plan(
+        instance=asks, pack=WebEndpointPack(pack()), auth_secret=keys, server=server_run(status={"phase": "Serving"})
+    )
     assert reason(found, "Accepted") == ("False", reason_)
     assert (found.server_wanted, found.requeue_after) == (None, 5)
     assert found.status["webEndpoint"] == before["webEndpoint"]

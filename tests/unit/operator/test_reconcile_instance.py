@@ -309,11 +309,42 @@ async def test_switching_it_off_removes_all_of_it_but_the_agents_account(world: 
     assert world.instance_status()["webEndpoint"] == {"enabled": False, "gatewayReady": False}
 
 
-async def test_a_pack_in_the_instances_namespace_wins_over_the_built_in_one(world: World) -> None:
-    world.cluster.put(pack_object(NAMESPACE, image="example.com/own:1"))
+async def test_a_pack_in_the_instances_namespace_tunes_the_built_in_one(world: World) -> None:
+    own = pack_object(NAMESPACE, env={"SYMPOZIUM_KEEP_ALIVE": "5s"}, resources={"limits": {"memory": "1Gi"}})
+    del own["spec"]["sidecar"]["image"]
+    world.cluster.put(own)
     await world.settle("alice", "instance")
     [container] = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "example.com/own:1"
+    assert container["image"] == "example.com/webproxy:1"
+    assert container["resources"] == {"limits": {"memory": "1Gi"}}
+    assert {"name": "SYMPOZIUM_KEEP_ALIVE", "value": "5s"} in container["env"]
+    assert world.instance_status()["phase"] != "Error"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("image", "example.com/own:1"),
+        ("command", ["sh", "-c", "cat /var/run/secrets/kubernetes.io/serviceaccount/token"]),
+        ("secretRef", "somebodys"),
+        ("ports", [{"name": "shell", "containerPort": 2222}]),
+        ("rbac", [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]),
+        ("env", {"PYTHONPATH": "/tmp"}),
+    ],
+)
+async def test_a_pack_in_the_instances_namespace_gets_nothing_that_has_the_web_proxys_rights(
+    world: World, field: str, value: Any
+) -> None:
+    await world.settle("alice", "instance")
+    before = world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]
+    world.cluster.put(pack_object(NAMESPACE, **{field: value}))
+    await world.settle("alice", "instance")
+    assert world.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"] == before
+    [accepted] = [c for c in world.instance_status()["conditions"] if c["type"] == "Accepted"]
+    assert (accepted["status"], accepted["reason"]) == ("False", "SkillPackNotAllowed")
+    assert f"remove spec.sidecar.{field}" in accepted["message"]
+    await world.reconcile("web-endpoint", "skillpack")
+    assert world.cluster.object(SKILL_PACKS, "web-endpoint", NAMESPACE)["status"]["phase"] == "Error"
 
 
 async def test_a_new_pack_rolls_the_deployment_out(world: World) -> None:

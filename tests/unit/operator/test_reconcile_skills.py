@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.unit.operator.objects import NAMESPACE, SYSTEM, instance_object, metadata
+from tests.unit.operator.objects import NAMESPACE, SYSTEM, instance_object, metadata, pack_object
 from tests.unit.operator.operator_world import World
 
 from sympozium_api import installed_skills, names
@@ -155,11 +155,12 @@ async def test_an_empty_config_map_is_kept_as_no_skills() -> None:
         (pack(sidecar={"image": "x"}), "Error"),
         (pack(skills=[{"name": "a", "content": ""}] * 2), "Error"),
         (pack(name="web-endpoint"), "Error"),
-        (pack(name="web-endpoint", sidecar={"image": "x", "requiresServer": True}), "Ready"),
+        (pack(name="web-endpoint", sidecar={"image": "x", "requiresServer": True}), "Error"),
+        (pack(name="web-endpoint", sidecar={"env": {"SYMPOZIUM_MAX_BODY": "2Mi"}}), "Ready"),
     ],
 )
 async def test_a_packs_status_says_whether_instances_may_use_it(body: Object, phase: str) -> None:
-    world = World(body)
+    world = World(body, pack_object())
     name = body["metadata"]["name"]
     await world.settle(name, "skillpack")
     assert world.cluster.object(SKILL_PACKS, name, NAMESPACE)["status"] == {

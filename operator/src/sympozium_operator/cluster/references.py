@@ -1,5 +1,7 @@
 """Objects that an instance's spec refers to by name."""
 
+import asyncio
+
 from sympozium_api import effective
 from sympozium_api.client import Client
 from sympozium_api.effective import InvalidSpec
@@ -8,6 +10,7 @@ from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.reading import read
 from sympozium_api.resources import SECRETS, SKILL_PACKS, Object
 from sympozium_api.skillpack import SkillPack
+from sympozium_operator.policy.web_endpoint_pack import WebEndpointPack
 
 
 async def auth_secret(client: Client, instance: SympoziumInstance) -> Object | None:
@@ -30,6 +33,18 @@ async def skill_pack(client: Client, namespace: str, built_in: str, name: str) -
     return None
 
 
-async def web_endpoint_pack(client: Client, namespace: str, built_in: str) -> SkillPack | None:
-    """Return the SkillPack ``web-endpoint`` for a namespace."""
-    return await skill_pack(client, namespace, built_in, WEB_ENDPOINT_SKILL)
+async def web_endpoint_pack(client: Client, namespace: str, built_in: str) -> WebEndpointPack:
+    """Return the SkillPacks ``web-endpoint`` for a namespace."""
+    built_in_pack, own = await asyncio.gather(
+        _pack(client, built_in), _pack(client, namespace) if namespace != built_in else _nothing()
+    )
+    return WebEndpointPack(built_in_pack, own)
+
+
+async def _pack(client: Client, namespace: str) -> SkillPack | None:
+    body = await client.find(SKILL_PACKS, namespace, WEB_ENDPOINT_SKILL)
+    return SkillPack.model_validate(body) if body else None
+
+
+async def _nothing() -> None:
+    return None

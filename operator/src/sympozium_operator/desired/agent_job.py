@@ -52,13 +52,12 @@ def build(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served
     labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name, run=run.metadata.name)
     name = names.job(run.metadata.name, run.metadata.uid)
     model = effective.model(instance, run)
-    own_address = model.base_url != effective.model(instance).base_url
     variables = [
         (environment.RUN, run.metadata.name),
         (environment.RUNS_URLS, ",".join(runs_urls(run, agent.runs_url, served=served))),
     ]
     template = pod_parts.template(
-        labels | ({names.LABEL_MODEL: names.OWN_MODEL} if own_address else {}),
+        labels | ({names.LABEL_MODEL: names.OWN_MODEL} if effective.calls_elsewhere(instance, run) else {}),
         _pod(instance, agent, model, variables),
         installation=agent.template,
     )

@@ -11,11 +11,11 @@ from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
-from sympozium_api.skillpack import SkillPack
 from sympozium_api.timestamps import timestamp
-from sympozium_operator.policy import skill_resolution
+from sympozium_operator.policy import model_secret, skill_resolution
 from sympozium_operator.policy.conditions import ConditionUpdate, find, merged, write_refused
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
+from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 
 REQUEUE_SECONDS = 5.0
 """Seconds until a missing object that is not watched (a Secret) is read again."""
@@ -31,8 +31,8 @@ class InstanceInput:
     instance: SympoziumInstance
     secret: Object | None = None
     """Secret of the model, if the instance names one and it exists."""
-    pack: SkillPack | None = None
-    """SkillPack ``web-endpoint`` for the instance's namespace."""
+    pack: WebEndpointPack = NO_PACK
+    """SkillPacks ``web-endpoint`` for the instance's namespace."""
     auth_secret: Object | None = None
     """Secret that the instance names for its API keys, if it names one and it exists."""
     server: AgentRun | None = None
@@ -64,30 +64,18 @@ def owns(instance: SympoziumInstance, run: AgentRun) -> bool:
     return any(owner.uid == instance.metadata.uid for owner in run.metadata.owner_references)
 
 
-def secret_failure(secret_name: str | None, provider: str, secret: Object | None) -> ConditionUpdate | None:
-    """Return the reason why a model's Secret cannot be used; None if it can, or if the model needs none."""
-    if secret_name is None:
-        return None
-    if secret is None:
-        return _not_ready("SecretNotFound", f"there is no Secret {secret_name} with the model's API key")
-    keys = effective.key_names(provider)
-    if not set(keys) & set(secret.get("data") or {}):
-        return _not_ready("SecretKeyNotFound", f"the Secret {secret_name} has neither the key {keys[0]} nor {keys[1]}")
-    return None
-
-
 def _header_failure(instance: SympoziumInstance) -> ConditionUpdate | None:
     """Return the reason why the instance's own headers cannot be sent to the model; None if they can."""
     name = find_unsendable(instance.spec.agents.default.provider_headers)
     text = f"spec.agents.default.providerHeaders: {name!r} cannot be sent, because HTTP allows printable ASCII only"
-    return _not_ready("InvalidHeader", text) if name is not None else None
+    return ConditionUpdate("ModelReady", ok=False, reason="InvalidHeader", message=text) if name is not None else None
 
 
 def decide(facts: InstanceInput) -> InstancePlan:
     """Return the plan for an instance."""
     endpoint, installed, accepted = _accepted(facts)
     model_spec = effective.model(facts.instance)
-    failure = _header_failure(facts.instance) or secret_failure(model_spec.secret, model_spec.provider, facts.secret)
+    failure = _header_failure(facts.instance) or model_secret.failure(facts.instance, model_spec, facts.secret)
     model = failure or ConditionUpdate(
         "ModelReady", ok=True, reason="SecretFound" if model_spec.secret else "NoSecretNeeded"
     )
@@ -111,24 +99,12 @@ def _accepted(facts: InstanceInput) -> tuple[EffectiveWebEndpoint | None, list[I
     except InvalidSpec as error:
         return None, [], ConditionUpdate("Accepted", ok=False, reason="InvalidSpec", message=str(error))
     if endpoint is not None:
-        failure = failure or web_endpoint_pack_failure(facts.pack)
+        failure = failure or facts.pack.failure or facts.pack.refusal
         if failure is None and endpoint.auth_secret_ref:
             failure = auth_secret_failure(endpoint.auth_secret_ref, facts.auth_secret)
     if failure is None and facts.refusal is not None:
         failure = write_refused(facts.refusal)
     return endpoint, installed, failure or ConditionUpdate("Accepted", ok=True, reason="Accepted")
-
-
-def web_endpoint_pack_failure(pack: SkillPack | None) -> ConditionUpdate | None:
-    """Return the reason why this SkillPack cannot make a web endpoint; None if it can."""
-    skill = names.WEB_ENDPOINT_SKILL
-    if pack is None:
-        text = f"there is no SkillPack {skill}, neither in the instance's namespace nor in the operator's"
-        return ConditionUpdate("Accepted", ok=False, reason="SkillPackNotFound", message=text)
-    if pack.spec.sidecar is None or not pack.spec.sidecar.requires_server:
-        text = f"the SkillPack {skill} in namespace {pack.metadata.namespace} has no sidecar with requiresServer: true"
-        return ConditionUpdate("Accepted", ok=False, reason="SkillPackHasNoServer", message=text)
-    return None
 
 
 def has_api_key(secret: Object) -> bool:
@@ -145,10 +121,6 @@ def auth_secret_failure(name: str, secret: Object | None) -> ConditionUpdate | N
         text = f"the Secret {name} has no key whose name begins with {environment.API_KEY_PREFIX}"
         return ConditionUpdate("Accepted", ok=False, reason="AuthSecretKeyNotFound", message=text)
     return None
-
-
-def _not_ready(reason: str, message: str) -> ConditionUpdate:
-    return ConditionUpdate("ModelReady", ok=False, reason=reason, message=message)
 
 
 def _web_endpoint(server: AgentRun | None) -> ConditionUpdate:

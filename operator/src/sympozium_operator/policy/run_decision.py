@@ -114,6 +114,8 @@ def decide(facts: RunInput) -> Decision:
             agent_protocol.error("cancelled", "the run was cancelled", 499),
             delete_job=facts.job is None or _has_job(facts),
         )
+    if (conflict := effective.claim_conflict(facts.run)) is not None:
+        return End(agent_protocol.error("unsupported_parameter", conflict, 400))
     return _without_job(facts) if facts.job is None else _with_job(facts, facts.job)
 
 
@@ -167,6 +169,8 @@ def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per r
             or f"there is no SympoziumInstance {run.spec.agent_ref} in namespace {run.metadata.namespace}"
         )
         return _report(facts, ConditionUpdate("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
+    if facts.secret_refusal is not None:
+        return End(agent_protocol.error("model_secret_refused", facts.secret_refusal, 403))
     if facts.secret_failure is not None:
         return End(agent_protocol.error("model_secret_missing", facts.secret_failure, 503))
     return _to_start(facts, facts.instance, left)

@@ -45,6 +45,8 @@ class RunInput:
     slot: RunSlot = RunSlot()
     secret_failure: str | None = None
     """Reason why the model's Secret cannot be used, if one is named."""
+    secret_refusal: str | None = None
+    """Reason why the run may not have the Secret that it names, if it names one."""
     job: Object | None = None
     outranked: bool = False
     """Another run was the first to claim the pod that this run claims."""

@@ -9,11 +9,12 @@ from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import Autoscaling, SympoziumInstance
 from sympozium_api.resources import Object, created_at
 from sympozium_api.run import AgentRun
-from sympozium_api.skillpack import Sidecar, SkillPack
+from sympozium_api.skillpack import Sidecar
 from sympozium_api.timestamps import parse_timestamp, timestamp
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
-from sympozium_operator.policy.instance_plan import auth_secret_failure, owns, web_endpoint_pack_failure
+from sympozium_operator.policy.instance_plan import auth_secret_failure, owns
+from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 
 _OVERDUE = timedelta(seconds=30)
 """Time after a pod's grace period after which the pod, if it still exists, is taken for one of an unreachable node."""
@@ -28,7 +29,7 @@ class ServerInput:
 
     run: AgentRun
     instance: SympoziumInstance | None
-    pack: SkillPack | None = None
+    pack: WebEndpointPack = NO_PACK
     auth_secret: Object | None = None
     """Secret that the instance names for its API keys, if it names one and it exists."""
 
@@ -64,11 +65,9 @@ def decide(facts: ServerInput) -> ServerPlan | Drain | ConditionUpdate | None:  
         return _refused("InvalidSpec", str(error))
     if endpoint is None:
         return Drain() if owns(instance, run) else None
-    if unusable := web_endpoint_pack_failure(facts.pack):
+    sidecar = facts.pack.sidecar
+    if (unusable := facts.pack.failure) or sidecar is None:
         return unusable
-    sidecar = facts.pack.spec.sidecar if facts.pack else None
-    if sidecar is None:
-        return None
     if endpoint.auth_secret_ref and (failure := auth_secret_failure(endpoint.auth_secret_ref, facts.auth_secret)):
         return failure
     keys = endpoint.auth_secret_ref or names.api_key_secret(run.metadata.name)

@@ -19,6 +19,7 @@ from sympozium_operator.policy import event_messages
 from sympozium_operator.policy import instance_plan as policy
 from sympozium_operator.policy import route_decision as route_policy
 from sympozium_operator.policy.conditions import merge_patch
+from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.route_reconciler import RouteReconciler
@@ -72,7 +73,7 @@ class InstanceReconciler:
             self.client.find(SECRETS, namespace, wanted) if wanted else _nothing(),
             web_endpoint_pack(self.client, namespace, self.namespace)
             if effective.web_endpoint_is_on(instance)
-            else _nothing(),
+            else _no_pack(),
             auth_secret(self.client, instance),
             self.client.find(RUNS, namespace, names.web_endpoint_run(name)),
             self.skills.sources(instance),
@@ -115,3 +116,7 @@ class InstanceReconciler:
 
 async def _nothing() -> None:
     return None
+
+
+async def _no_pack() -> WebEndpointPack:
+    return NO_PACK

@@ -17,9 +17,8 @@ from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.desired import agent_job
 from sympozium_operator.operator_metrics import OperatorMetrics
-from sympozium_operator.policy import event_messages, pod_status
+from sympozium_operator.policy import event_messages, model_secret, pod_status
 from sympozium_operator.policy import run_decision as policy
-from sympozium_operator.policy.instance_plan import secret_failure
 from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.result import Key, Result, RetryLater
@@ -123,20 +122,20 @@ class RunReconciler:
         if job is not None:
             self.fair_queue.bind_job(run_key(run), job["metadata"]["name"])
             return await self._gather_pods(RunInput(now, self.limits, run, instance, job=job), job)
-        secret_failure = await self._secret_failure(run, instance) if instance else None
+        facts = RunInput(now, self.limits, run, instance, instance_failure=failure)
+        if instance is not None:
+            facts = await self._gather_secret(facts, instance)
         # The slot is read last: between it and the decision nothing else may happen.
-        slot = self._slot(run, instance, now.timestamp())
-        return RunInput(
-            now, self.limits, run, instance, instance_failure=failure, slot=slot, secret_failure=secret_failure
-        )
+        return replace(facts, slot=self._slot(run, instance, now.timestamp()))
 
-    async def _secret_failure(self, run: AgentRun, instance: SympoziumInstance) -> str | None:
-        model = effective.model(instance, run)
+    async def _gather_secret(self, facts: RunInput, instance: SympoziumInstance) -> RunInput:
+        model = effective.model(instance, facts.run)
         if model.secret is None:
-            return None
-        secret = await self.client.find(SECRETS, run.metadata.namespace, model.secret)
-        failure = secret_failure(model.secret, model.provider, secret)
-        return failure.message if failure else None
+            return facts
+        secret = await self.client.find(SECRETS, facts.run.metadata.namespace, model.secret)
+        failure = model_secret.failure(instance, model, secret)
+        refusal = model_secret.refusal(instance, facts.run, secret)
+        return replace(facts, secret_failure=failure.message if failure else None, secret_refusal=refusal)
 
     async def _gather_pods(self, facts: RunInput, job: Object) -> RunInput:
         if not policy.should_inspect_pods(facts.run, job, facts.now):

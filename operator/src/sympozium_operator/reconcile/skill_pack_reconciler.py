@@ -7,8 +7,8 @@ from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.reading import read
 from sympozium_api.resources import INSTANCES, SKILL_PACKS
 from sympozium_api.skillpack import SkillPack
+from sympozium_operator.cluster.references import web_endpoint_pack
 from sympozium_operator.policy.conditions import merge_patch
-from sympozium_operator.policy.instance_plan import web_endpoint_pack_failure
 from sympozium_operator.policy.skill_resolution import pack_failure
 from sympozium_operator.result import Key, Result
 
@@ -30,11 +30,17 @@ class SkillPackReconciler:
         return Result(spread=await self._users(key))
 
     async def _report(self, pack: SkillPack) -> None:
-        failure = web_endpoint_pack_failure(pack) if pack.metadata.name == WEB_ENDPOINT_SKILL else pack_failure(pack)
+        failure = await self._failure(pack)
         status = {"phase": "Error" if failure else "Ready", "skillCount": len(pack.spec.skills)}
         before = pack.status.model_dump(by_alias=True, exclude_none=True)
         if patch := merge_patch(before, before | status):
             await self.client.patch(SKILL_PACKS, *pack.key, {"status": patch}, subresource="status")
+
+    async def _failure(self, pack: SkillPack) -> object:
+        if pack.metadata.name != WEB_ENDPOINT_SKILL:
+            return pack_failure(pack)
+        packs = await web_endpoint_pack(self.client, pack.metadata.namespace, self.namespace)
+        return packs.failure or packs.refusal
 
     async def _users(self, key: Key) -> tuple[Key, ...]:
         scopes = self.scopes if key.namespace == self.namespace else (key.namespace,)

@@ -1,0 +1,89 @@
+"""Secrets with a model's key: whoever may create an AgentRun can send no key of others to an address of theirs."""
+
+from typing import Any
+
+import pytest
+from tests.unit.operator.objects import NAMESPACE, instance, instance_object, run, run_object, secret_object
+from tests.unit.operator.operator_world import World
+
+from sympozium_api import effective, names
+from sympozium_api.resources import JOBS
+from sympozium_operator.policy import model_secret
+
+OWN: dict[str, Any] = {"authRefs": [{"provider": "openai", "secret": "provider-key"}]}
+ELSEWHERE = {"baseURL": "http://attacker.example/v1"}
+REFUSED = "spec.model.authSecretRef: the Secret "
+
+
+def keyed(name: str, **labels: str) -> dict[str, Any]:
+    found = secret_object(name, "api-key")
+    found["metadata"]["labels"] = labels
+    return found
+
+
+LABELLED = {names.LABEL_MODEL_KEY: "true"}
+
+
+@pytest.mark.parametrize(
+    ("secret", "labels", "model", "refused"),
+    [
+        pytest.param("provider-key", {}, {}, None, id="the instance's key, to its address"),
+        pytest.param("provider-key", {}, ELSEWHERE, "provider-key has no label", id="the instance's key, elsewhere"),
+        pytest.param("shared", LABELLED, {}, None, id="a labelled Secret"),
+        pytest.param("shared", LABELLED, ELSEWHERE, None, id="a labelled Secret, elsewhere"),
+        pytest.param("database", {}, {}, "database is not among", id="any other Secret"),
+        pytest.param("database", {}, ELSEWHERE, "database has no label", id="any other Secret, elsewhere"),
+        pytest.param("shared", {names.LABEL_MODEL_KEY: "false"}, {}, "shared is not among", id="another value"),
+        pytest.param(
+            "bob-web-endpoint-web-api-key", LABELLED, {}, "bob-web-endpoint-web-api-key holds", id="generated API keys"
+        ),
+        pytest.param("callers", LABELLED, {}, "callers holds API keys", id="API keys of the instance"),
+    ],
+)
+async def test_a_run_has_only_a_secret_that_it_may_have(
+    secret: str, labels: dict[str, str], model: dict[str, str], refused: str | None
+) -> None:
+    alice = instance_object(**OWN, webEndpoint={"authSecretRef": "callers"})
+    world = World(alice, run_object(model={"authSecretRef": secret} | model), keyed(secret, **labels))
+    await world.reconcile()
+    if refused is None:
+        assert world.job()
+        return
+    error = world.status()["error"]
+    assert (error["type"], error["httpStatus"]) == ("model_secret_refused", 403)
+    assert error["message"].startswith(REFUSED + refused)
+    assert world.cluster.names(JOBS) == []
+
+
+async def test_a_run_with_an_address_of_its_own_is_given_no_key() -> None:
+    world = World(instance_object(**OWN), run_object(model=ELSEWHERE), keyed("provider-key"))
+    await world.reconcile()
+    assert "provider-key" not in str(world.job())
+
+
+async def test_a_run_with_an_address_of_its_own_gets_no_idle_pod_whose_key_is_the_instances() -> None:
+    job = "alice-warm-01234567-012345"
+    claim = {"jobName": job, "podName": f"{job}-abcde"}
+    world = World(instance_object(**OWN), run_object(model=ELSEWHERE, claim=claim), keyed("provider-key"))
+    await world.reconcile()
+    assert world.status()["error"]["message"].startswith("spec.claim: an idle pod cannot be used")
+    assert world.cluster.objects.get((JOBS.plural, NAMESPACE, job)) is None
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"webEndpoint": {"authSecretRef": "provider-key"}},
+        {"skills": [{"skillPackRef": "web-endpoint", "params": {"auth_secret_ref": "provider-key"}}]},
+    ],
+)
+def test_an_instance_sends_no_api_keys_of_callers_to_its_model(spec: dict[str, Any]) -> None:
+    alice = instance(**OWN, **spec)
+    model = effective.model(alice)
+    update = model_secret.failure(alice, model, keyed("provider-key"))
+    assert update is not None
+    assert (update.reason, update.message[:15]) == ("SecretNotAllowed", "spec.authRefs: ")
+
+
+def test_a_run_that_names_no_secret_is_not_refused() -> None:
+    assert model_secret.refusal(instance(**OWN), run(), None) is None
