@@ -26,6 +26,11 @@ def test_every_crd_file_has_a_model(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
+def test_uninstalling_the_chart_keeps_a_crd_and_with_it_all_objects(kind: Kind) -> None:
+    assert definition(kind)["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
 def test_helm_leaves_a_crd_as_it_is(kind: Kind) -> None:
     assert "{{" not in rendered(kind)
 

@@ -51,6 +51,24 @@ class TestAListOfNamespaces:
         assert told.watch_namespaces == (NAMESPACE,)
 
 
+POLICIES = "ValidatingAdmissionPolicy"
+
+
+@pytest.mark.parametrize(
+    ("values", "number"), [((), 4), (("admissionPolicies.enabled=false",), 0), (("namespaces={team-a}",), 0)]
+)
+def test_each_admission_policy_is_bound_and_none_is_where_nothing_may_be_cluster_wide(
+    values: tuple[str, ...], number: int
+) -> None:
+    documents = [item for item in rendered(*values) if item["kind"].startswith(POLICIES)]
+    policies = {item["metadata"]["name"]: item for item in documents if item["kind"] == POLICIES}
+    bound = {item["spec"]["policyName"]: item["spec"] for item in documents if item["kind"] != POLICIES}
+    assert len(policies) == number
+    assert bound.keys() == policies.keys()
+    assert {tuple(spec["validationActions"]) for spec in bound.values()} <= {("Deny",)}
+    assert {policy["spec"]["failurePolicy"] for policy in policies.values()} <= {"Fail"}
+
+
 def test_the_operator_holds_all_that_it_grants() -> None:
     run = AgentRun.model_validate(
         {"metadata": {"name": "a-web-endpoint", "namespace": "n"}, "spec": {"agentRef": "a", "mode": "server"}}

@@ -19,6 +19,8 @@ from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import SkillPack
 
 _HEADER = "# Made by `make generate` from crds/src/sympozium_api. Do not edit.\n"
+_KEEP = {"helm.sh/resource-policy": "keep"}
+"""Annotation that keeps a definition, and with it all objects of the kind, when the chart ``sympozium-crds`` is uninstalled."""
 _AGE = ("Age", "date", ".metadata.creationTimestamp")
 
 
@@ -92,7 +94,7 @@ def definition(kind: Kind) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "metadata": {"name": f"{kind.plural}.{GROUP}", "annotations": _KEEP},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",

@@ -1,0 +1,229 @@
+"""Rows of docs/reference/rights.md: what a right amounts to once the chart's admission policies bound it, with real accounts.
+
+Every account of these tests that is not the installation's has all rights on AgentRuns, so what is refused is refused by a policy. The
+runs' instance does not exist: the operator lets them wait.
+"""
+
+import base64
+import json
+import secrets
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from tests.e2e.conftest import Namespace, Object, Refused, agent_run, until
+
+OPERATOR = "sympozium-system:sympozium-operator"
+RUNS_SERVER = "sympozium-system:sympozium-runs"
+CONSOLE = "sympozium-system:sympozium-console"
+RUN = {"agentRef": "absent", "request": {"messages": [{"role": "user", "content": "say hello"}]}}
+CLAIM = {"jobName": "absent-warm-01234567-012345", "podName": "absent-warm-01234567-012345-abcde"}
+ENDED = {"phase": "Failed", "error": {"type": "lost", "message": "x", "httpStatus": 502}}
+
+
+def role(name: str) -> list[Object]:
+    """A Role with all rights on AgentRuns, for the accounts of these tests."""
+    rbac, accounts = "rbac.authorization.k8s.io", ("absent-web-endpoint", "other-web-endpoint", "tenant")
+    rules = [{"apiGroups": ["sympozium.ai"], "resources": ["agentruns", "agentruns/status"], "verbs": ["*"]}]
+    subjects = [{"kind": "ServiceAccount", "name": account, "namespace": name} for account in accounts]
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+        *({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}} for account in accounts),
+        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": "all-runs"}, "rules": rules},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "all-runs"},
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "all-runs"},
+            "subjects": subjects,
+        },
+    ]
+
+
+class Accounts:
+    """AgentRuns of one namespace, written as one account or another."""
+
+    def __init__(self, namespace: Namespace, http: httpx2.Client) -> None:
+        self.namespace, self._http = namespace, http
+        self.web_proxy, self.other, self.tenant = (
+            f"{namespace.name}:{name}" for name in ("absent-web-endpoint", "other-web-endpoint", "tenant")
+        )
+        self._tokens: dict[str, str] = {}
+
+    def create(self, account: str, *, labels: Object | None = None, **spec: Any) -> str:
+        """Create a run; return its name. Raises Refused."""
+        run = agent_run(f"r{secrets.token_hex(4)}", **(RUN | spec))
+        run["spec"] = {field: value for field, value in run["spec"].items() if value is not None}
+        run["metadata"]["labels"] = {"sympozium.ai/instance": "absent"} if labels is None else labels
+        self._as(account, "create", "-f-", stdin=json.dumps(run))
+        return str(run["metadata"]["name"])
+
+    def patch(self, account: str, run: str, patch: Object) -> None:
+        """Patch a run. Raises Refused."""
+        self._as(account, "patch", "run", run, "--type=merge", "-p", json.dumps(patch))
+
+    def write_status(self, account: str, run: str, **status: Any) -> None:
+        """Patch a run's status, which kubectl would read first. Raises Refused."""
+        path = f"apis/sympozium.ai/v1alpha1/namespaces/{self.namespace.name}/agentruns/{run}/status"
+        headers = {"Content-Type": "application/merge-patch+json", "Authorization": f"Bearer {self._token(account)}"}
+        answer = self._http.patch(path, content=json.dumps({"status": status}), headers=headers)
+        if answer.is_error:
+            raise Refused(answer.json()["message"])
+
+    def _token(self, account: str) -> str:
+        if account not in self._tokens:
+            namespace, _, name = account.partition(":")
+            self._tokens[account] = Namespace(namespace).kubectl("create", "token", name).strip()
+        return self._tokens[account]
+
+    def _as(self, account: str, *words: str, stdin: str | None = None) -> None:
+        user = [] if account == ADMIN else [f"--as=system:serviceaccount:{account}"]
+        self.namespace.kubectl(*words, *user, stdin=stdin)
+
+
+def api_server() -> httpx2.Client:
+    """A client of the API server without credentials of its own."""
+    config = json.loads(Namespace("default").kubectl("config", "view", "--minify", "--raw", "--flatten", "-o", "json"))
+    cluster = config["clusters"][0]["cluster"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    return httpx2.Client(base_url=cluster["server"], verify=ssl.create_default_context(cadata=authority))
+
+
+ADMIN = ""
+"""The account of these tests, a member of system:masters."""
+
+
+@pytest.fixture(scope="module")
+def accounts() -> Iterator[Accounts]:
+    namespace = Namespace(f"e2e-{secrets.token_hex(3)}")
+    space, *objects = role(namespace.name)
+    namespace.apply(space)
+    namespace.apply(*objects)
+    with api_server() as http:
+        found = Accounts(namespace, http)
+        until(lambda: refuses_claims(found), within=30)  # policies take seconds to become effective
+        yield found
+    Namespace("default").delete("namespace", namespace.name, "--wait=false")
+
+
+def refuses_claims(accounts: Accounts) -> bool:
+    """True once the policies are effective."""
+    try:
+        accounts.create(accounts.tenant, claim=CLAIM)
+    except Refused as error:
+        return "spec.claim" in str(error)
+    return False
+
+
+@pytest.fixture
+def run(accounts: Accounts) -> str:
+    return accounts.create(accounts.tenant)
+
+
+class TestAgentRuns:
+    """A right on AgentRuns."""
+
+    def test_create_is_the_use_of_every_instance_of_the_namespace(self, accounts: Accounts) -> None:
+        assert accounts.create(accounts.tenant, model={"baseURL": "http://elsewhere/v1"})
+
+    def test_create_names_no_idle_pod(self, accounts: Accounts) -> None:
+        for account in (accounts.tenant, accounts.other, CONSOLE, ADMIN):
+            with pytest.raises(Refused):
+                accounts.create(account, claim=CLAIM)
+
+    @pytest.mark.parametrize(
+        "request_body",
+        [
+            {"messages": None, "prompt": "delete everything"},
+            {"tools": [{"type": "function"}]},
+            {"messages": [{"role": "user", "content": "other"}]},
+        ],
+    )
+    def test_patch_changes_no_request(self, accounts: Accounts, run: str, request_body: Object) -> None:
+        for account in (accounts.tenant, ADMIN):
+            with pytest.raises(Refused, match="immutable"):
+                accounts.patch(account, run, {"spec": {"request": request_body}})
+
+    def test_patch_cancels(self, accounts: Accounts, run: str) -> None:
+        accounts.patch(accounts.tenant, run, {"spec": {"cancel": True}})
+        assert accounts.namespace.run_ends(run)["phase"] == "Cancelled"
+
+    def test_patch_of_the_status_is_nobodys_but_ours(self, accounts: Accounts, run: str) -> None:
+        for account in (accounts.tenant, accounts.other):
+            with pytest.raises(Refused, match=r"is written only by|only runs of its own instance"):
+                accounts.write_status(account, run, phase="Running")
+
+    def test_a_terminal_status_keeps_its_open_objects(self, accounts: Accounts, run: str) -> None:
+        details = {"system_fingerprint": "a"}
+        choices = [{"index": 0, "message": {"role": "assistant", "content": "Hi"}}]
+        accounts.write_status(OPERATOR, run, phase="Succeeded", details=details, choices=choices)
+        for change in ({"details": {"service_tier": "b"}}, {"choices": [choices[0] | {"added": 1}]}):
+            for account in (OPERATOR, accounts.web_proxy, RUNS_SERVER):
+                with pytest.raises(Refused, match="a terminal status never changes"):
+                    accounts.write_status(account, run, **change)
+
+
+class TestWebProxy:
+    """The account of a web-proxy."""
+
+    def test_creates_runs_of_its_own_instance(self, accounts: Accounts) -> None:
+        assert accounts.create(accounts.web_proxy, model={"model": "large"}, claim=CLAIM)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"agentRef": "other"}, "of its own instance"),
+            ({"labels": {}}, "the label sympozium.ai/instance"),
+            ({"labels": {"sympozium.ai/instance": "other"}}, "the label sympozium.ai/instance"),
+            ({"model": {"model": "m", "baseURL": "http://elsewhere/v1"}}, "only spec.model.model"),
+            ({"model": {"authSecretRef": "any"}}, "only spec.model.model"),
+            ({"model": {"provider": "other"}}, "only spec.model.model"),
+            ({"mode": "server", "request": None}, "mode task"),
+        ],
+    )
+    def test_creates_no_others(self, accounts: Accounts, changes: Object, message: str) -> None:
+        with pytest.raises(Refused, match=message):
+            accounts.create(accounts.web_proxy, **changes)
+
+    def test_writes_runs_and_statuses_of_its_own_instance_only(self, accounts: Accounts, run: str) -> None:
+        accounts.write_status(accounts.web_proxy, run, start="cold")
+        accounts.patch(accounts.web_proxy, run, {"metadata": {"annotations": {"sympozium.ai/discarded": "true"}}})
+        with pytest.raises(Refused, match="of its own instance"):
+            accounts.patch(accounts.other, run, {"spec": {"cancel": True}})
+        with pytest.raises(Refused, match="label"):
+            accounts.patch(accounts.web_proxy, run, {"metadata": {"labels": {"sympozium.ai/instance": "other"}}})
+
+    def test_of_another_namespace_writes_nothing(self, accounts: Accounts, run: str) -> None:
+        with pytest.raises(Refused):
+            accounts.patch("default:absent-web-endpoint", run, {"spec": {"cancel": True}})
+
+
+class TestRunsServer:
+    """The runs server's account."""
+
+    def test_writes_only_terminal_statuses(self, accounts: Accounts, run: str) -> None:
+        with pytest.raises(Refused, match="only terminal statuses"):
+            accounts.write_status(RUNS_SERVER, run, phase="Running")
+        accounts.write_status(RUNS_SERVER, run, **ENDED)
+
+    def test_writes_nothing_else_of_a_run(self, accounts: Accounts, run: str) -> None:
+        with pytest.raises(Refused, match="cannot patch resource"):
+            accounts.patch(RUNS_SERVER, run, {"spec": {"cancel": True}})
+
+
+class TestConsole:
+    """The console's account."""
+
+    def test_cancels_and_changes_nothing_else_of_a_run(self, accounts: Accounts, run: str) -> None:
+        for metadata in ({"labels": {"sympozium.ai/instance": "other"}}, {"annotations": {"sympozium.ai/key-id": "k"}}):
+            with pytest.raises(Refused, match=r"only spec\.cancel"):
+                accounts.patch(CONSOLE, run, {"metadata": metadata})
+        accounts.patch(CONSOLE, run, {"spec": {"cancel": True}})
+
+    def test_creates_no_run_and_writes_no_status(self, accounts: Accounts, run: str) -> None:
+        with pytest.raises(Refused):
+            accounts.create(CONSOLE)
+        with pytest.raises(Refused):
+            accounts.write_status(CONSOLE, run, **ENDED)
