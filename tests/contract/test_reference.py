@@ -135,7 +135,16 @@ def test_every_event_has_a_line_and_every_line_an_event() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["runs.retention", "runs.failedJobRetention", "runs.startTimeout", "webProxy.keepAlive", "webProxy.maxBody"]
+    "name",
+    [
+        "runs.retention",
+        "runs.failedJobRetention",
+        "runs.queueTimeout",
+        "runs.startTimeout",
+        "runs.pendingPods",
+        "webProxy.keepAlive",
+        "webProxy.maxBody",
+    ],
 )
 def test_a_value_of_the_chart_that_becomes_a_variable_stands_in_the_settings(name: str) -> None:
     assert name in page("settings.md")

@@ -44,7 +44,7 @@ EVERYTHING: dict[str, Any] = {
     "runsServer": {"replicas": 2} | SCHEDULING | ACCOUNT,
     "webProxy": SCHEDULING,
     "agent": SCHEDULING,
-    "runs": {"retention": "1h", "kept": 10, "failedJobRetention": "1m", "startTimeout": "1m30s"},
+    "runs": {"retention": "1h", "kept": 10, "failedJobRetention": "1m", "queueTimeout": "20m", "startTimeout": "1m30s"},
     "console": {"replicas": 2} | SCHEDULING | ACCOUNT,
     "tracing": {"endpoint": "http://collector:4318", "sampleRatio": 0.1},
     "metrics": {
@@ -95,7 +95,9 @@ def test_the_operator_accepts_what_the_chart_tells_it() -> None:
     assert settings.runs_url == f"http://sympozium-runs.{NAMESPACE}.svc:8081"
     assert settings.agent_resources["limits"] == {"cpu": "1", "memory": "256Mi"}
     assert (settings.start_timeout, settings.failed_job_retention, settings.run_retention) == (45, 600, 86400)
-    assert settings.runs_kept == 1000
+    assert (settings.queue_timeout, settings.pending_pods) == (600, 5)
+    assert (settings.runs_kept, settings.runs_kept_at_most) == (1000, 20000)
+    assert (settings.shortest_retention, settings.key_retention) == (3600, 86400)
 
 
 def test_values_reach_the_operator() -> None:

@@ -53,7 +53,16 @@ def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_the
     sidecar = pack().spec.sidecar
     assert sidecar
     made = web_proxy.build(
-        run, instance(), sidecar, replicas=1, keys_secret="k", keys_version="1", account="u", pull_policy="Always"
+        run,
+        instance(),
+        sidecar,
+        replicas=1,
+        keys_secret="k",
+        keys_version="1",
+        longest_run=1200,
+        key_retention=86400,
+        account="u",
+        pull_policy="Always",
     )
     [service] = [item for item in made if item["kind"] == "Service"]
     spec = monitors(*ALL)["sympozium-web-proxies"]["spec"]

@@ -49,6 +49,8 @@ def test_a_pod_that_no_node_could_ever_hold(namespace: Namespace) -> None:
     assert error["httpStatus"] == 503
 
 
+@pytest.mark.alone
 def test_a_run_whose_instance_never_comes(namespace: Namespace) -> None:
-    namespace.apply(agent_run("orphan", task="hello", agentRef="never", timeout="5s"))
-    assert namespace.run_ends("orphan", within=30)["error"]["type"] == "timeout"
+    with installed_with("runs.queueTimeout=5s"):
+        namespace.apply(agent_run("orphan", task="hello", agentRef="never"))
+        assert namespace.run_ends("orphan", within=30)["error"]["type"] == "timeout"

@@ -218,8 +218,19 @@ def key_names(provider: str) -> tuple[str, str]:
 
 
 def timeout(instance: SympoziumInstance, run: AgentRun) -> int:
-    """Return the longest duration of a run in seconds, from its Job's creation to its end."""
+    """Return the longest duration of a run in seconds, from its start to its end."""
     return seconds(run.spec.timeout or instance.spec.agents.default.run_timeout)
+
+
+def queue_timeout(instance: SympoziumInstance | None, default: int) -> int:
+    """Return the longest time in seconds that a run may wait for its start; ``default`` is the installation's."""
+    own = instance.spec.agents.default.queue_timeout if instance is not None else None
+    return seconds(own) if own else default
+
+
+def longest_wait(instance: SympoziumInstance, queue_default: int) -> int:
+    """Return the seconds that a caller may have to wait for an answer: in the queue, and for the run itself."""
+    return queue_timeout(instance, queue_default) + seconds(instance.spec.agents.default.run_timeout)
 
 
 def skill_refs(instance: SympoziumInstance) -> dict[str, SkillRef]:

@@ -77,7 +77,10 @@ class AgentSpec(ApiModel):
     base_url: Annotated[str | None, Field(alias="baseURL", max_length=2048, pattern=r"^https?://")] = None
     """Base URL of an OpenAI-compatible API, including its version, e.g. ``http://vllm:8000/v1``. Default: OpenAI's API."""
     run_timeout: Duration = "10m"
-    """Longest duration of a run, from its Job's creation to its end."""
+    """Longest duration of a run, from its start to its end: from the time at which its pod has a node."""
+    queue_timeout: Duration | None = None
+    """Longest time that a run waits for its start, in the queue and for a node together. Default: the installation's
+    ``runs.queueTimeout``, which is 10m unless changed."""
     env: StringMap = {}
     """Environment variables of the agent's process (proxies, CA files). The agent receives them with its task; no pod spec holds them."""
     provider_headers: StringMap = {}

@@ -35,6 +35,8 @@ ANNOTATION_ACCEPTED_AT = f"{GROUP}/accepted-at"
 """Time at which a web-proxy accepted a run's request, to the microsecond (``micro_timestamp``), because creation times have whole
 seconds."""
 ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
+ANNOTATION_KEY_EXPIRES = f"{GROUP}/idempotency-expires"
+"""On a run with an Idempotency-Key: time until which the key stands, and the operator keeps the run (``timestamp``)."""
 ANNOTATION_ACCOUNT = f"{GROUP}/service-account-uid"
 """On a web-proxy's pod: UID of the ServiceAccount of its token."""
 ANNOTATION_KEY_ID = f"{GROUP}/key-id"

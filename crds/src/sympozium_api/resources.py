@@ -10,6 +10,9 @@ from sympozium_api.timestamps import parse_timestamp
 Object = dict[str, Any]
 """A Kubernetes object, or a part of one, as decoded JSON."""
 
+QUOTA_EXCEEDED = "exceeded quota"
+"""Words in a refusal of an object beyond a ResourceQuota of its namespace."""
+
 
 @dataclass(frozen=True)
 class ResourceType:

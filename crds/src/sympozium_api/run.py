@@ -113,7 +113,7 @@ class RunSpec(ApiModel):
     """Tools that the agent may call. Not supported by this version, whose agents call no tools:
     it refuses a run in mode task that sets it."""
     timeout: Duration | None = None
-    """Longest duration of the run, from its Job's creation to its end. Default: the instance's ``runTimeout``."""
+    """Longest duration of the run, from the time at which its pod has a node to its end. Default: the instance's ``runTimeout``."""
     cancel: bool = False
     """True ends the run. It cannot be set back to false."""
     session_key: Annotated[str | None, Field(max_length=253)] = None

@@ -5,14 +5,14 @@ import json
 import math
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from sympozium_api import names
 from sympozium_api.base import owner_reference, seconds
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.timestamps import micro_timestamp
+from sympozium_api.timestamps import micro_timestamp, timestamp
 from sympozium_api.trace_context import TraceContext
 
 _LARGE_BYTES = 8192
@@ -30,6 +30,8 @@ class RunRequest:
     key_id: str
     """Name of the caller's API key, never the key."""
     idempotency_key: str | None = None
+    key_seconds: int = 0
+    """Seconds for which the Idempotency-Key stands, if there is one."""
     request_id: str | None = None
     trace: TraceContext | None = None
     """Context of the span that the run's call of the model belongs below."""
@@ -77,6 +79,7 @@ class RunRequest:
                     names.ANNOTATION_ACCEPTED_AT: micro_timestamp(now),
                     names.ANNOTATION_REQUEST_HASH: self.digest,
                     names.ANNOTATION_KEY_ID: self.key_id,
+                    **({names.ANNOTATION_KEY_EXPIRES: self._expires(now)} if self.idempotency_key is not None else {}),
                     **({names.ANNOTATION_REQUEST_ID: self.request_id} if self.request_id else {}),
                     **(self.trace.annotations if self.trace else {}),
                     **({names.ANNOTATION_RESUMABLE: "true"} if self.is_resumable else {}),
@@ -92,6 +95,9 @@ class RunRequest:
                 **self._overrides(instance),
             },
         }
+
+    def _expires(self, now: datetime) -> str:
+        return timestamp(now + timedelta(seconds=self.key_seconds))
 
     def _overrides(self, instance: SympoziumInstance) -> dict[str, Any]:
         """Return the fields of the spec in which the request differs from its instance."""

@@ -61,10 +61,15 @@ class OperatorMetrics:
         self._waiting = Gauge(f"{name}_runs_waiting", "Runs waiting in the fair queue.", registry=self.registry)
         self._full = Gauge(
             f"{name}_cluster_full",
-            "1 while a pod waits for room on a node; no run starts meanwhile.",
+            "1 while a pod waits for a node, or a run for its namespace's quota.",
             registry=self.registry,
         )
 
+        self.pruned_early = Counter(
+            f"{name}_runs_pruned_early",
+            "Ended runs deleted before their retention, because their instance has too many.",
+            registry=self.registry,
+        )
         self.idle = Gauge(f"{name}_idle_pods", "Idle pods of all warm pools.", registry=self.registry)
         self.refill = Histogram(
             f"{name}_refill_duration_seconds",

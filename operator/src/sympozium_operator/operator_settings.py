@@ -63,13 +63,23 @@ class OperatorSettings:
     runs_url: str
     """URL of the agent API for runs whose instance has no web endpoint."""
     start_timeout: int
-    """Time in which a pod must be scheduled and its container created, or its run fails."""
+    """Time in which the container of a pod with a node must be created, or its run fails."""
+    queue_timeout: int
+    """Time in which a run must start (its turn, and a node for its pod), or it fails, unless its instance has another."""
+    pending_pods: int
+    """Most pods of one placement that wait for a node while more runs wait."""
     failed_job_retention: int
     """Time for which the Job of a failed run is kept for ``kubectl logs``."""
     run_retention: int
     """Time for which an AgentRun is kept after its end."""
+    shortest_retention: int
+    """Time for which an AgentRun is kept after its end, however many there are."""
+    key_retention: int
+    """Time for which an Idempotency-Key stands, from its run's creation."""
     runs_kept: int
-    """Most ended AgentRuns that are kept per instance."""
+    """Most ended AgentRuns that are kept per instance and API key beyond ``shortest_retention``."""
+    runs_kept_at_most: int
+    """Most ended AgentRuns that are kept per instance, whatever the other settings say."""
     instance_resync: int
     """Interval at which every instance is reconciled without an event, to repair what was missed while no replica watched."""
     run_resync: int
@@ -114,9 +124,14 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         extra_agent_egress=read("SYMPOZIUM_EXTRA_AGENT_EGRESS", "[]", _egress_rules),
         runs_url=read("SYMPOZIUM_RUNS_URL", runs_url, http_url),
         start_timeout=read("SYMPOZIUM_START_TIMEOUT", "45s", duration),
+        queue_timeout=read("SYMPOZIUM_QUEUE_TIMEOUT", "10m", duration),
+        pending_pods=read("SYMPOZIUM_PENDING_PODS", "5", whole_number(1, 1000)),
         failed_job_retention=read("SYMPOZIUM_FAILED_JOB_RETENTION", "10m", duration),
         run_retention=read("SYMPOZIUM_RUN_RETENTION", "24h", duration),
         runs_kept=read("SYMPOZIUM_RUNS_KEPT", "1000", whole_number(1, 100_000)),
+        shortest_retention=read("SYMPOZIUM_SHORTEST_RETENTION", "1h", duration),
+        key_retention=read("SYMPOZIUM_KEY_RETENTION", "24h", duration),
+        runs_kept_at_most=read("SYMPOZIUM_RUNS_KEPT_AT_MOST", "20000", whole_number(1, 1_000_000)),
         instance_resync=read("SYMPOZIUM_INSTANCE_RESYNC", "30s", duration),
         run_resync=read("SYMPOZIUM_RUN_RESYNC", "1m", duration),
         refill_rate=read("SYMPOZIUM_REFILL_RATE", "3", whole_number(1, 1000)),

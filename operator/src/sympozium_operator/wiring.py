@@ -11,6 +11,8 @@ from sympozium_operator.desired.network_policy import Egress
 from sympozium_operator.desired.web_proxy import TraceExport
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.operator_settings import OperatorSettings
+from sympozium_operator.policy.placement import placement
+from sympozium_operator.policy.retention import Retention
 from sympozium_operator.policy.run_input import RunLimits
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
@@ -25,6 +27,7 @@ from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconcil
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
 from sympozium_operator.reconcile.unreadable_objects import UnreadableObjects
+from sympozium_operator.scheduling.capacity import Capacity
 from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.pace import Pace
 from sympozium_operator.scheduling.pool_sizer import LaunchRate
@@ -66,7 +69,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operato
         settings=settings,
         metrics=OperatorMetrics(),
         events=EventRecorder(client, clock),
-        fair_queue=FairQueue(),
+        fair_queue=FairQueue(Capacity(settings.pending_pods, placement(settings.agent_pod.get("spec", {})))),
         policies=NetworkPolicies(client, _egress(settings)),
     )
     namespace, scopes = settings.namespace, settings.scopes
@@ -91,9 +94,9 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operato
     pruner = RunPruner(
         client=client,
         clock=clock,
+        metrics=base.metrics,
         scopes=scopes,
-        retention=settings.run_retention,
-        kept=settings.runs_kept,
+        retention=_retention(settings),
         count_unreadable=count_unreadable,
     )
     return Operator(dispatcher, base.fair_queue, base.metrics, api_keys, skills, pruner)
@@ -107,14 +110,16 @@ def _pools(base: _Base) -> PoolReconciler:
         events=base.events,
         agent=_agent_pod(base.settings),
         launch_rate=LaunchRate(base.settings.refill_rate),
-        is_full=lambda: base.fair_queue.cluster_full,
+        is_full=base.fair_queue.capacity.is_short_for,
         start_timeout=base.settings.start_timeout,
     )
 
 
 def _runs(base: _Base, pools: PoolReconciler) -> RunReconciler:
     limits = RunLimits(
-        start_timeout=base.settings.start_timeout, failed_job_retention=base.settings.failed_job_retention
+        start_timeout=base.settings.start_timeout,
+        queue_timeout=base.settings.queue_timeout,
+        failed_job_retention=base.settings.failed_job_retention,
     )
     return RunReconciler(
         client=base.client,
@@ -153,8 +158,20 @@ def _servers(base: _Base, api_keys: ApiKeySecrets) -> ServerRunReconciler:
         keys=api_keys,
         policies=base.policies,
         template=base.settings.web_proxy_pod,
+        queue_timeout=base.settings.queue_timeout,
+        key_retention=base.settings.key_retention,
         tracing=_trace_export(base.settings),
         metrics_on_http=base.settings.metrics_on_http,
+    )
+
+
+def _retention(settings: OperatorSettings) -> Retention:
+    return Retention(
+        longest=settings.run_retention,
+        shortest=settings.shortest_retention,
+        key=settings.key_retention,
+        kept=settings.runs_kept,
+        at_most=settings.runs_kept_at_most,
     )
 
 

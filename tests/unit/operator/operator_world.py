@@ -31,7 +31,8 @@ def operator_settings(**variables: str) -> OperatorSettings:
 class World:
     """A cluster and one leader."""
 
-    def __init__(self, *objects: Object) -> None:
+    def __init__(self, *objects: Object, **variables: str) -> None:
+        self.variables = variables
         self.clock = FakeClock()
         self.cluster = FakeKubernetes(self.clock.now)
         for body in objects:
@@ -40,7 +41,7 @@ class World:
 
     def restart(self, *, network_policies: bool = True) -> None:
         """Another leader, that knows nothing."""
-        settings = operator_settings(SYMPOZIUM_NETWORK_POLICIES=str(network_policies).lower())
+        settings = operator_settings(SYMPOZIUM_NETWORK_POLICIES=str(network_policies).lower(), **self.variables)
         self.operator = wire(client=self.cluster, clock=self.clock, settings=settings)
         self.dispatcher, self.fair_queue = self.operator.dispatcher, self.operator.fair_queue
         self.metrics, self.keys, self.skills = self.operator.metrics, self.operator.api_keys, self.operator.skills

@@ -3,11 +3,13 @@
 import time
 
 from sympozium_operator.policy.run_input import RunSlot
-from sympozium_operator.scheduling.fair_queue import SHOW_AFTER, FairQueue, RunKey
+from sympozium_operator.scheduling.capacity import RunKey
+from sympozium_operator.scheduling.fair_queue import SHOW_AFTER, FairQueue
 
 ALICE, BOB = ("team", "alice"), ("team", "bob")
 
 JOB = "a-job"
+NODES = "a-placement"
 
 
 def run(name: str) -> RunKey:
@@ -137,12 +139,12 @@ def test_nobody_is_admitted_while_a_pod_waits_for_room() -> None:
     fair_queue = waiting("a", "b", "c")
     fair_queue.enqueue(run("d"), BOB, "2026-01-01T00:00:00Z")
     fair_queue.bind_job(run("a"), JOB)
-    fair_queue.set_waiting_for_capacity(run("a"), waits=True)
+    fair_queue.inspected(run("a"), NODES, waits=True)
     assert fair_queue.cluster_full
     assert not admit(fair_queue, run("b"), 10)
     assert not admit(fair_queue, run("d"), 10)
     assert admit(fair_queue, run("a"), 10)
-    fair_queue.set_waiting_for_capacity(run("a"), waits=False)
+    fair_queue.inspected(run("a"), NODES, waits=False)
     assert fair_queue.next_of_all() == [run("b"), run("c"), run("d")]
     assert admit(fair_queue, run("b"), 10)
 
@@ -150,9 +152,9 @@ def test_nobody_is_admitted_while_a_pod_waits_for_room() -> None:
 def test_a_run_that_ends_while_it_waits_for_room_holds_nobody_up() -> None:
     fair_queue = waiting("a", "b")
     fair_queue.bind_job(run("a"), JOB)
-    fair_queue.set_waiting_for_capacity(run("a"), waits=True)
+    fair_queue.inspected(run("a"), NODES, waits=True)
     fair_queue.release(run("a"))
-    fair_queue.set_waiting_for_capacity(run("a"), waits=True)
+    fair_queue.inspected(run("a"), NODES, waits=True)
     assert not fair_queue.cluster_full
     assert fair_queue.next_of_all() == [run("b")]
 

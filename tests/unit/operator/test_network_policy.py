@@ -54,6 +54,8 @@ def server_policies() -> list[Object]:
         replicas=1,
         keys_secret="k",
         keys_version="1",
+        longest_run=1200,
+        key_retention=86400,
         account="u",
         pull_policy="Always",
     )

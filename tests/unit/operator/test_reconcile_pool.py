@@ -152,7 +152,7 @@ async def test_without_a_web_endpoint_there_is_no_pool() -> None:
 async def test_nothing_is_made_while_a_pod_finds_no_room(world: World) -> None:
     await world.reconcile("alice", "instance")
     world.fair_queue.enqueue(("team", "r", "u"), ("team", "alice"), "")
-    world.fair_queue.set_waiting_for_capacity(("team", "r", "u"), waits=True)
+    world.fair_queue.inspected(("team", "r", "u"), "nodes", waits=True)
     await world.reconcile("alice", "pool")
     assert idle_names(world) == []
 

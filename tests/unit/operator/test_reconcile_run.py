@@ -256,15 +256,16 @@ async def test_nodes_are_listed_only_for_a_pod_that_finds_no_room(world: World) 
     pod(world)
     await world.reconcile()
     assert ("list", NODES.plural, "") not in world.cluster.reads
-    pod(world, conditions=UNSCHEDULABLE)
+    pod(world, node=None, conditions=UNSCHEDULABLE)
     await world.reconcile()
     assert ("list", NODES.plural, "") in world.cluster.reads
 
 
-async def test_no_more_jobs_are_made_while_a_pod_waits_for_room(world: World) -> None:
+async def test_no_more_jobs_are_made_while_a_pod_waits_for_room() -> None:
+    world = World(instance_object(), run_object(), SYMPOZIUM_PENDING_PODS="1")
     await world.reconcile()
     world.clock.advance(2)
-    pod(world, conditions=UNSCHEDULABLE)
+    pod(world, node=None, conditions=UNSCHEDULABLE)
     await world.reconcile()
     world.ask("q2")
     await world.reconcile("q2")
@@ -361,10 +362,10 @@ async def test_a_run_that_waits_for_longer_is_reported_its_place_now_and_then() 
 async def test_a_pod_that_finds_no_room_is_waited_for_where_nodes_are_not_ours_to_see(world: World) -> None:
     await world.reconcile()
     world.clock.advance(2)
-    pod(world, conditions=UNSCHEDULABLE)
+    pod(world, node=None, conditions=UNSCHEDULABLE)
     world.cluster.refuse("list", NODES, *[api_error(403, "Forbidden")] * 2)
     await world.reconcile()
     assert world.status().get("phase") != "Failed"
-    world.clock.advance(60)
+    world.clock.advance(600)
     await world.reconcile()
     assert world.status()["error"]["message"] == "the pod could not be started: Unschedulable: full"

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.unit.operator.objects import NAMESPACE, instance_object, pod_object, run_object
+from tests.unit.operator.objects import NAMESPACE, instance_object, node_object, pod_object, run_object
 from tests.unit.operator.operator_world import World
 
 from sympozium_api import names
@@ -16,14 +16,15 @@ JOB = names.job("q1", "uid-of-q1")
 
 async def started(maximum: int) -> World:
     """An instance with a run whose Job was just made."""
-    world = World(instance_object(maxConcurrentRuns=maximum), run_object())
+    world = World(instance_object(maxConcurrentRuns=maximum), run_object(), SYMPOZIUM_PENDING_PODS="1")
     await world.reconcile()
     return world
 
 
 def pod_waits_for_room(world: World) -> None:
     pod = pod_object(
-        conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"}]
+        node=None,
+        conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"}],
     )
     pod["metadata"]["ownerReferences"][0]["uid"] = world.job()["metadata"]["uid"]
     world.cluster.put(pod)
@@ -53,7 +54,7 @@ async def test_a_pod_that_waits_for_room_holds_the_queue_when_the_nodes_cannot_b
 async def test_no_other_run_starts_while_a_pod_without_room_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     world = await started(10)
     pod_waits_for_room(world)
-    world.clock.advance(60)
+    world.cluster.put(node_object(cpu="1m"))
     world.ask("q2")
     listed, go_on, list_objects = asyncio.Event(), asyncio.Event(), world.cluster.list
 
@@ -71,6 +72,7 @@ async def test_no_other_run_starts_while_a_pod_without_room_is_given_up(monkeypa
     assert world.cluster.names(JOBS) == [JOB]
     go_on.set()
     await first
+    assert "no node is large enough" in world.status()["error"]["message"]
 
 
 async def test_a_job_that_a_new_leader_finds_counts_though_its_pods_cannot_be_read() -> None:

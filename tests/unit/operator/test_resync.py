@@ -36,7 +36,9 @@ class World:
         self.loop = ManualLoop()
         self.queue = WorkQueue(self.reconcile, workers=100, loop=self.loop)
         self.queue.open()
-        settings = operator_settings(SYMPOZIUM_RUN_RETENTION="1h", SYMPOZIUM_RUNS_KEPT=str(kept))
+        settings = operator_settings(
+            SYMPOZIUM_RUN_RETENTION="1h", SYMPOZIUM_SHORTEST_RETENTION="1m", SYMPOZIUM_RUNS_KEPT=str(kept)
+        )
         operator = wire(client=self.cluster, clock=self.clock, settings=settings)
         self.fair_queue, self.pruner = operator.fair_queue, operator.pruner
         self.metrics = operator.metrics
@@ -183,6 +185,7 @@ async def test_a_discarded_run_is_deleted_once_it_has_ended() -> None:
 async def test_no_more_than_so_many_ended_runs_are_kept_per_instance() -> None:
     runs = [ended(f"a{number}", created=number) for number in range(4)]
     world = World(*runs, ended("b1", label="bob"), run_object("alive"), server_run_object(), kept=2)
+    world.clock.advance(120)
     await world.pruner.prune()
     assert world.cluster.names(RUNS) == ["a2", "a3", "b1", "alive", "alice-web-endpoint"]
 

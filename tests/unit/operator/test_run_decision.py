@@ -33,7 +33,7 @@ from sympozium_operator.policy.run_decision import (
 )
 from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
 
-LIMITS = RunLimits(start_timeout=45, failed_job_retention=600)
+LIMITS = RunLimits(start_timeout=45, queue_timeout=600, failed_job_retention=600)
 FRESH = RunInput(now=CREATED, limits=LIMITS, run=run(), instance=instance(), slot=RunSlot(admitted=True))
 
 
@@ -57,7 +57,7 @@ def message(decision: Any) -> str:
 
 
 def test_a_new_run_is_started() -> None:
-    assert decide(FRESH) == Start(instance(), served=False, deadline=635)
+    assert decide(FRESH) == Start(instance(), served=False, deadline=1235)
 
 
 WEB: dict[str, Any] = {"webEndpoint": {"enabled": True}}
@@ -72,12 +72,18 @@ POSITION_7 = Queue(15, {"phase": "Pending", "queuePosition": 7})
         pytest.param(RunSlot(), {}, {}, Queue(2), id="before its turn it waits"),
         pytest.param(RunSlot(position=7, requeue_after=15), {}, {}, POSITION_7, id="a new position is written"),
         pytest.param(RunSlot(position=7, requeue_after=15), QUEUED_7, {}, Queue(15), id="the same position is not"),
-        pytest.param(RunSlot(requeue_after=15), {"timeout": "4s"}, {}, Queue(2), id="never longer than its timeout"),
+        pytest.param(
+            RunSlot(requeue_after=15),
+            {},
+            {"model": {"queueTimeout": "4s"}},
+            Queue(2),
+            id="not beyond its start deadline",
+        ),
         pytest.param(RunSlot(), {}, WEB | WARM, Offer(), id="idle pods are asked before its turn"),
         pytest.param(RunSlot(admitted=True), {}, WEB | WARM, Offer(), id="and when its turn has come"),
         pytest.param(RunSlot(offered=True), {}, WEB | WARM, Queue(2), id="once only"),
         pytest.param(RunSlot(admitted=True), {}, {}, {"served": False}, id="its turn starts it"),
-        pytest.param(RunSlot(admitted=True), {"timeout": "1m"}, {}, {"deadline": 95}, id="with its own timeout"),
+        pytest.param(RunSlot(admitted=True), {"timeout": "1m"}, {}, {"deadline": 693}, id="with its own timeout"),
         pytest.param(
             RunSlot(admitted=True), QUEUED_7, {}, {"status": {"queuePosition": None}}, id="position taken back"
         ),
@@ -115,7 +121,16 @@ def test_a_run_waits_for_its_instance_and_says_so_once() -> None:
 
 def test_a_run_whose_instance_never_comes_times_out() -> None:
     assert error(decide(seen(601, instance=None))) == ("timeout", 504)
-    assert error(decide(seen(66, instance=None, run=run(timeout="1m")))) == ("timeout", 504)
+    assert error(decide(seen(60, instance=None, limits=replace(LIMITS, queue_timeout=60)))) == ("timeout", 504)
+    assert isinstance(decide(seen(66, instance=None, run=run(timeout="1m"))), Report)
+
+
+def test_a_run_waits_for_its_start_as_long_as_its_instance_says() -> None:
+    patient = instance(model={"queueTimeout": "2h", "runTimeout": "1m"})
+    assert isinstance(decide(seen(7199, instance=patient)), Start)
+    decision = decide(seen(7200, instance=patient))
+    assert error(decision) == ("timeout", 504)
+    assert message(decision) == "the run could not start within 7200 s"
 
 
 @pytest.mark.parametrize(
@@ -217,8 +232,8 @@ UNPLACED = pod_object(
 
 def test_an_unschedulable_pod_may_wait_for_room() -> None:
     nodes = (node_object(),)
-    assert decide(with_job(44, pod=UNPLACED, nodes=nodes)) == Wait(2.5)
-    decision = decide(with_job(45, pod=UNPLACED, nodes=nodes))
+    assert decide(with_job(597, pod=UNPLACED, nodes=nodes)) == Wait(2.5)
+    decision = decide(with_job(600, pod=UNPLACED, nodes=nodes))
     assert error(decision) == ("start_failed", 503)
     assert "Unschedulable: 0/1 nodes" in message(decision)
 
@@ -238,6 +253,13 @@ def test_a_job_that_is_denied_its_pod_ends_with_kubernetes_reason() -> None:
     decision = decide(with_job(15, warning=warning))
     assert error(decision) == ("start_failed", 503)
     assert "exceeded quota: small" in message(decision)
+
+
+def test_a_job_that_a_quota_denies_its_pod_waits_while_another_run_may_free_the_quota() -> None:
+    warning = "FailedCreate: exceeded quota: small"
+    assert decide(with_job(599, warning=warning, quota_may_free=True)) == Wait(1)
+    assert error(decide(with_job(600, warning=warning, quota_may_free=True))) == ("start_failed", 503)
+    assert error(decide(with_job(15, warning="FailedCreate: denied", quota_may_free=True))) == ("start_failed", 503)
 
 
 def test_a_job_without_a_pod_and_without_a_reason_gets_the_start_timeout() -> None:
@@ -309,9 +331,25 @@ def test_a_job_that_ended_without_its_pod_is_lost() -> None:
     assert error(decide(with_job(job=job_object(status={"failed": 1})))) == ("lost", 502)
 
 
-def test_the_deadline_counts_from_the_jobs_creation() -> None:
-    pod = pod_object(state=running(), phase="Running")
-    job = job_object(created=100)
+def test_a_pod_that_the_scheduler_never_saw_fails_at_its_start_deadline() -> None:
+    assert decide(with_job(599, pod=pod_object(node=None))) == Wait(1)
+    assert error(decide(with_job(600, pod=pod_object(node=None)))) == ("start_failed", 503)
+
+
+def test_time_without_a_node_takes_nothing_from_the_start_or_the_run() -> None:
+    placed = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": at(590)}]
+    pulling = pod_object(state=waiting("ErrImagePull", "not found"), conditions=placed)
+    assert decide(with_job(609, pod=pulling)) == Wait(2.5)
+    assert error(decide(with_job(610, pod=pulling))) == ("start_failed", 502)
+    works = pod_object(state=running(591), phase="Running", conditions=placed)
+    found = run(timeout="1m", status={"phase": "Running"})
+    assert decide(with_job(590 + 94, pod=works, run=found)) == Wait(1)
+    assert error(decide(with_job(590 + 95, pod=works, run=found))) == ("timeout", 504)
+
+
+def test_the_deadline_counts_from_the_pods_placement() -> None:
+    pod = pod_object(state=running(), phase="Running", created=100)
+    job = job_object(created=99)
     late = run(timeout="1m", status={"phase": "Running"})
     assert decide(with_job(194, pod=pod, job=job, run=late)) == Wait(1)
     decision = decide(with_job(195, pod=pod, job=job, run=late))

@@ -19,6 +19,7 @@ _EXPOSED = (
     "mcp-session-id",
     "x-request-id",
     "x-sympozium-run",
+    "x-sympozium-idempotency-expires",
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",

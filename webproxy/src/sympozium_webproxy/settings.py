@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sympozium_api import environment, names
-from sympozium_api.settings_parser import SettingsParser, boolean, byte_count, duration_between
+from sympozium_api.settings_parser import SettingsParser, boolean, byte_count, duration, duration_between
 from sympozium_http import forwarded
 from sympozium_http.byte_budget import DEFAULT_LIMIT
 
@@ -33,11 +33,13 @@ class WebProxySettings:
     linger_seconds: float = 8.0
     """Seconds after SIGTERM in which new requests are served: a client learns from an answer to close its connection."""
     grace_seconds: int = 600
-    """Seconds that open requests may still take after that; the pod's own grace period is longer."""
+    """Seconds that open requests may still take after that: the longest wait for an answer. The pod's grace period is longer."""
 
     metrics_on_http: bool = False
     """True if port 8080 has /metrics too, as before 0.3.0."""
 
+    key_retention_seconds: int = 24 * 3600
+    """Seconds for which an Idempotency-Key stands, from its run's creation."""
     http_port: int = names.HTTP_PORT
     """Port at which other replicas forward messages to this one."""
 
@@ -66,6 +68,8 @@ def from_environment(environ: Mapping[str, str]) -> WebProxySettings:
         # Kubernetes stores at most 1.5 MiB in an object unless etcd has another limit.
         max_body_bytes=parser.read(environment.MAX_BODY, "1Mi", byte_count("1Ki", "2Mi")),
         max_held_bytes=parser.read(environment.MAX_HELD, "64Mi", byte_count("4Mi", "65536Mi")),
+        key_retention_seconds=parser.read(environment.KEY_RETENTION, "24h", duration),
+        grace_seconds=parser.read(environment.SHUTDOWN_GRACE, "10m", duration),
         keep_alive_seconds=float(parser.read(environment.KEEP_ALIVE, "15s", duration_between("1s", "1h"))),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         trusted_proxies=parser.read(environment.TRUSTED_PROXIES, forwarded.PRIVATE, forwarded.networks),

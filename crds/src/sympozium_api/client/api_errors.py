@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from sympozium_api.resources import QUOTA_EXCEEDED
+
 _PASSING = (401, 408, 409, 410, 429)
 """Statuses below 500 after which the same write may be accepted."""
-
-
-def is_exceeded_quota(message: str) -> bool:
-    """Return true if a message of Kubernetes reports an exceeded ResourceQuota."""
-    return "exceeded quota" in message
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class ApiError(Exception):
     @property
     def quota_exceeded(self) -> bool:
         """True if a ResourceQuota of the namespace has no room for the object now."""
-        return self.forbidden and is_exceeded_quota(self.message)
+        return self.forbidden and QUOTA_EXCEEDED in self.message
 
     @property
     def final(self) -> bool:

@@ -14,8 +14,8 @@ CONTAINER = "web-proxy"
 
 DRAIN_SECONDS = 5
 """Seconds between a pod's removal from the endpoints and its SIGTERM, so that no request reaches a stopping web-proxy."""
-STOP_SECONDS = 630
-"""Grace period in which streamed answers finish: ten minutes, the default ``runTimeout``, and the time for draining."""
+STOP_MARGIN = 30
+"""Seconds of the grace period beside the longest wait for an answer: draining, and the last writes."""
 
 _RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 _SECRETS_DIR = "/etc/sympozium/skill"
@@ -48,6 +48,8 @@ def build(
     keys_version: str,
     pull_policy: str,
     account: str,
+    longest_run: int,
+    key_retention: int,
     template: Object | None = None,
     tracing: TraceExport | None = None,
     metrics_on_http: bool = False,
@@ -56,15 +58,26 @@ def build(
 
     ``keys_secret`` holds the API keys that callers may use. ``template`` has the installation's labels, annotations and scheduling
     fields, as a part of a pod template. ``account`` is the UID of the pods' ServiceAccount: a pod's token becomes invalid with its
-    account, so another account needs other pods.
+    account, so another account needs other pods. ``longest_run``: seconds that an accepted request may take, which the pods' grace
+    period covers. ``key_retention``: seconds for which an Idempotency-Key stands.
     """
     name = names.server(run.metadata.name)
     variables = [
         (environment.INSTANCE, run.spec.agent_ref),
+        (environment.SHUTDOWN_GRACE, f"{longest_run}s"),
+        (environment.KEY_RETENTION, f"{key_retention}s"),
         *([(environment.METRICS_ON_HTTP, "true")] if metrics_on_http else ()),
         *(tracing.variables if tracing else ()),
     ]
-    pod = _pod(run, instance, sidecar, keys_secret=keys_secret, pull_policy=pull_policy, variables=variables)
+    pod = _pod(
+        run,
+        instance,
+        sidecar,
+        keys_secret=keys_secret,
+        pull_policy=pull_policy,
+        longest_run=longest_run,
+        variables=variables,
+    )
     deployment = rbac.server_head(run, DEPLOYMENTS, name) | {
         "spec": {
             "replicas": replicas,
@@ -109,6 +122,7 @@ def _pod(
     *,
     keys_secret: str,
     pull_policy: str,
+    longest_run: int,
     variables: list[tuple[str, str]],
 ) -> Object:
     volumes = {
@@ -136,7 +150,7 @@ def _pod(
     return {
         "serviceAccountName": run.metadata.name,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": STOP_SECONDS,
+        "terminationGracePeriodSeconds": longest_run + STOP_MARGIN,
         "securityContext": pod_parts.pod_security(),
         "topologySpreadConstraints": [
             {

@@ -93,6 +93,11 @@ def write_refused(message: str) -> EventMessage:
     return EventMessage("Warning", "WriteRefused", message)
 
 
+def waiting(reason: str) -> EventMessage:
+    """Return the Event for a run that waits for a node or for its namespace's quota."""
+    return EventMessage("Normal", "WaitingForCapacity", f"The run waits for room: {reason}")
+
+
 def of_run(run: AgentRun) -> EventMessage | None:
     """Return the Event for a run that has ended; None if it has none."""
     error = run.status.error

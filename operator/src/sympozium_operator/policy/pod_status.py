@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from sympozium_api import agent_protocol, terminal_status
 from sympozium_api.resources import Object
+from sympozium_api.timestamps import parse_timestamp
 from sympozium_operator.desired.quantity import InvalidQuantity, quantity
 
 PULL_PATIENCE = 20
@@ -82,9 +84,23 @@ def started_at(pod: Object) -> str | None:
     return since
 
 
+def placed_at(pod: Object) -> datetime | None:
+    """Return the time since which the pod has a node; None if it has none."""
+    if not pod["spec"].get("nodeName"):
+        return None
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    scheduled: Object = next((c for c in conditions if c["type"] == "PodScheduled" and c["status"] == "True"), {})
+    return parse_timestamp(scheduled.get("lastTransitionTime") or pod["metadata"]["creationTimestamp"])
+
+
 def is_unschedulable(pod: Object) -> bool:
     """Return whether the scheduler has found no room for the pod so far."""
     return _condition(pod, "PodScheduled").get("reason") == "Unschedulable"
+
+
+def unschedulable_reason(pod: Object) -> str:
+    """Return the scheduler's message about a pod that it found no node for."""
+    return str(_condition(pod, "PodScheduled").get("message", ""))
 
 
 def start_failure(
@@ -99,7 +115,7 @@ def start_failure(
     if reason in _NEVER_STARTS or (reason in _PULL_FAILS and age >= PULL_PATIENCE):
         return StartFailure(reason, message)
     if is_unschedulable(pod):
-        why = _condition(pod, "PodScheduled").get("message", "")
+        why = unschedulable_reason(pod)
         if nodes and not any(_could_hold(node, pod) for node in nodes):
             return StartFailure("Unschedulable", f"no node is large enough ({why})", 503)
         return StartFailure("Unschedulable", why, 503) if age >= patience else None

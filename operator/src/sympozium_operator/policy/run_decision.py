@@ -1,5 +1,6 @@
 """Life of an AgentRun in mode task as one pure decision: from what was gathered to the one thing to do next."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ from sympozium_api.instance import AgentSpec, SympoziumInstance
 from sympozium_api.resources import Object, created_at
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import parse_timestamp, timestamp
-from sympozium_operator.policy import pod_status
+from sympozium_operator.policy import pod_status, run_start
 from sympozium_operator.policy.conditions import ConditionUpdate, merged
 from sympozium_operator.policy.job_ownership import is_claimed, is_own
 from sympozium_operator.policy.run_input import RunInput, RunLimits
@@ -136,8 +137,14 @@ def should_read_warnings(pod: Object | None, job: Object, now: datetime, limits:
     """Return whether Events may be needed to explain what is missing: reading them is expensive."""
     if pod is None:
         return not pod_status.job_ended(job)
-    waits = pod_status.started_at(pod) is None and not pod_status.pod_ended(pod)
-    return waits and _age(job, now) >= limits.start_timeout
+    placed = pod_status.placed_at(pod)
+    waits = placed and pod_status.started_at(pod) is None and not pod_status.pod_ended(pod)
+    return bool(waits and placed and (now - placed).total_seconds() >= limits.start_timeout)
+
+
+def may_be_too_large(job: Object, now: datetime, limits: RunLimits) -> bool:
+    """Return whether to check that a node could hold the pod: only at first, because listing all nodes is expensive."""
+    return _age(job, now) < limits.start_timeout
 
 
 def timeout(run: AgentRun, instance: SympoziumInstance | None) -> int:
@@ -150,7 +157,7 @@ def timeout(run: AgentRun, instance: SympoziumInstance | None) -> int:
 
 def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
     run = facts.run
-    left = _left(facts, run.metadata.created)
+    left = run_start.left(facts)
     if (
         run.claimed_pod
         and not facts.slot.job_known
@@ -160,7 +167,9 @@ def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per r
     if facts.slot.job_known or run.claimed_pod or _names_a_job(run):
         return End(agent_protocol.error("lost", "the run's Job is gone, and a run is never started twice", 502))
     if left <= 0:
-        return End(agent_protocol.error("timeout", "the run timed out before it could start", 504))
+        return End(
+            agent_protocol.error("timeout", f"the run could not start within {run_start.queue_timeout(facts)} s", 504)
+        )
     if (unsupported := effective.unsupported(run)) is not None:
         return End(agent_protocol.error("unsupported_parameter", unsupported, 400))
     if facts.instance is None:
@@ -194,7 +203,7 @@ def _to_start(facts: RunInput, instance: SympoziumInstance, left: float) -> Deci
     return Start(
         instance,
         served=effective.web_endpoint_is_on(instance),
-        deadline=timeout(run, instance) + GRACE,
+        deadline=math.ceil(left) + timeout(run, instance) + GRACE,
         status=_started(facts, claimable=claimable),
     )
 
@@ -217,12 +226,6 @@ def could_be_claimed(run: AgentRun, instance: SympoziumInstance) -> bool:
     return effective.is_claimable(run) and effective.web_endpoint_is_on(instance)
 
 
-def waits_for_capacity(facts: RunInput) -> bool:
-    """Return whether the run's pod waits for room in the cluster, as far as its pods were inspected."""
-    pod = pod_status.job_pod(facts.pods or (), facts.job) if facts.job else None
-    return pod is not None and pod_status.is_unschedulable(pod)
-
-
 def _with_job(facts: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
     if not _has_job(facts):
         return End(agent_protocol.error("lost", f"the Job {job['metadata']['name']} belongs to another owner", 502))
@@ -236,18 +239,16 @@ def _with_job(facts: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one 
         ):
             return Restart()
         return End(pod_status.ending(pod, job), pod)
-    since = facts.run.metadata.created if facts.run.claimed_pod else created_at(job)
-    left = _left(facts, since, grace=GRACE)
+    since = facts.run.metadata.created if facts.run.claimed_pod else pod and pod_status.placed_at(pod)
+    left = _left(facts, since) if since else max(run_start.left(facts), INSPECT_AFTER)
     if left <= 0:
         return End(agent_protocol.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
     if facts.pods is None:
         return Wait(min(INSPECT_AFTER, left))
     if is_claimed(facts, job):
         return Adopt(int(_age(job, facts.now) + left) + 1)
-    if pod is None:
-        return _unmade(facts, job, left)
-    if (running_since := pod_status.started_at(pod)) is None:
-        return _unstarted(facts, job, pod, left)
+    if pod is None or (running_since := pod_status.started_at(pod)) is None:
+        return _not_running(facts, job, pod, left)
     return Wait(left) if facts.run.status.phase == "Running" else _running(facts.run, job, pod, running_since, left)
 
 
@@ -256,25 +257,9 @@ def _has_job(facts: RunInput) -> bool:
     return facts.job is not None and (is_own(facts.run, facts.job) or is_claimed(facts, facts.job))
 
 
-def _unmade(facts: RunInput, job: Object, left: float) -> Decision:
-    """Return the decision for a Job without a pod: a quota or Pod Security denied it, or the Job controller is slow."""
-    age = _age(job, facts.now)
-    if facts.warning is not None and age >= pod_status.DENIAL_PATIENCE:
-        return End(pod_status.denied(facts.warning).record(), delete_job=True)
-    if age >= facts.limits.start_timeout:
-        text = f"no pod was created for it within {facts.limits.start_timeout} s"
-        return End(pod_status.StartFailure("NoPod", text, 503).record(), delete_job=True)
-    return Wait(min(POLL, left))
-
-
-def _unstarted(facts: RunInput, job: Object, pod: Object, left: float) -> Decision:
-    failure = pod_status.start_failure(
-        pod,
-        age=_age(job, facts.now),
-        patience=facts.limits.start_timeout,
-        nodes=facts.nodes,
-        warning=facts.warning,
-    )
+def _not_running(facts: RunInput, job: Object, pod: Object | None, left: float) -> Decision:
+    """Return the decision for a Job whose pod does not run yet."""
+    failure = run_start.failure(facts, job, pod)
     if failure is not None:
         return End(failure.record(), pod, delete_job=True)
     return Wait(min(POLL, left))
@@ -317,9 +302,9 @@ def _clean_up(facts: RunInput) -> Decision:
     return DeleteJob() if left <= 0 else Wait(min(left, STOP_SECONDS) if not pod_status.job_ended(facts.job) else left)
 
 
-def _left(facts: RunInput, since: datetime, *, grace: int = 0) -> float:
+def _left(facts: RunInput, since: datetime) -> float:
     """Return the seconds until the run's timeout, and its agent's grace, are over."""
-    limit = timedelta(seconds=timeout(facts.run, facts.instance) + grace)
+    limit = timedelta(seconds=timeout(facts.run, facts.instance) + GRACE)
     return (since + limit - facts.now).total_seconds()
 
 

@@ -13,6 +13,9 @@ class RunLimits:
     """Settings that bound a run, in seconds."""
 
     start_timeout: int
+    """Time that a pod with a node has for its start."""
+    queue_timeout: int
+    """Time that a run may wait for its start, unless its instance has another."""
     failed_job_retention: int
 
 
@@ -56,3 +59,5 @@ class RunInput:
     """All nodes, if the pod has none."""
     warning: str | None = None
     """Latest Warning event about the Job, or about its pod if it has one."""
+    quota_may_free: bool = False
+    """Another run of the namespace holds a Job, and with it a part of the namespace's quota."""

@@ -43,8 +43,8 @@ class PoolReconciler:
     events: EventRecorder
     agent: desired_job.AgentPod
     launch_rate: LaunchRate
-    is_full: Callable[[], bool]
-    """Callable that returns whether the cluster has no room for another pod."""
+    is_full: Callable[[tuple[str, str]], bool]
+    """Callable that returns whether another pod of an instance would have to wait for room."""
     start_timeout: int
     token: Callable[[], str] = lambda: secrets.token_hex(3)
     _demands: dict[tuple[str, str], PoolSizer] = field(default_factory=dict)
@@ -196,7 +196,7 @@ class PoolReconciler:
             return None  # a web-proxy would dismiss its pods at once; the instance's next reconcile writes the new generation
         for _ in range(missing):
             now = self.clock.monotonic()
-            if self.is_full():
+            if self.is_full(instance.key):
                 return FIRST_REFILL
             if delay := max(demand.not_before - now, 0) or self.launch_rate.take(now):
                 return delay

@@ -17,15 +17,20 @@ from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.desired import agent_job
 from sympozium_operator.operator_metrics import OperatorMetrics
-from sympozium_operator.policy import event_messages, model_secret, pod_status
+from sympozium_operator.policy import event_messages, model_secret, pod_status, run_start
 from sympozium_operator.policy import run_decision as policy
+from sympozium_operator.policy.placement import placement
 from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.result import Key, Result, RetryLater
-from sympozium_operator.scheduling.fair_queue import FairQueue, RunKey
+from sympozium_operator.scheduling.capacity import RunKey
+from sympozium_operator.scheduling.fair_queue import FairQueue
 
 READ_AGAIN = Result(requeue_after=0.05)
 """Somebody else changed the run or its Job since they were read: read both and decide again."""
+
+REFUSED_AGAIN = 5.0
+"""Seconds between attempts to make a Job that the API server refuses for good, or for which a quota has no room."""
 
 log = structlog.get_logger()
 
@@ -50,7 +55,6 @@ class RunReconciler:
     async def reconcile(self, run: AgentRun) -> Result:
         """Reconcile a run that was just read."""
         claims = self._announce(run)
-        was_full = self.fair_queue.cluster_full
         facts = await self._gather(run)
         decision = policy.decide(facts)
         if policy.uses_claim(facts, decision):
@@ -60,7 +64,7 @@ class RunReconciler:
             result = await self._release(facts, result)
         if run.claimed_pod is None or (run.ended and result.requeue_after is None):
             self.pools.release(*run.key)
-        if was_full and not self.fair_queue.cluster_full:
+        if self.fair_queue.capacity.take_freed():
             return replace(result, enqueue=_keys(self.fair_queue.next_of_all()))
         return replace(result, enqueue=(*result.enqueue, Key("pool", *_instance(run)))) if claims else result
 
@@ -145,12 +149,21 @@ class RunReconciler:
         pods = tuple(await self.client.list(PODS, namespace, labelSelector=selector))
         pod = pod_status.job_pod(pods, job)
         facts = replace(facts, pods=pods)
-        waits = policy.waits_for_capacity(facts)
-        self.fair_queue.set_waiting_for_capacity(run_key(facts.run), waits=waits)
-        if waits:
+        waits = run_start.waits_for_capacity(facts)
+        if pod is not None and (waits or pod_status.placed_at(pod)):
+            self.fair_queue.inspected(run_key(facts.run), placement(pod["spec"]), waits=waits)
+        if waits and policy.may_be_too_large(job, facts.now, facts.limits):
             facts = replace(facts, nodes=await self._nodes())
         if policy.should_read_warnings(pod, job, facts.now, facts.limits):
             facts = replace(facts, warning=await self._warning(pod or job, namespace))
+        return self._gather_quota(facts) if pod is None else facts
+
+    def _gather_quota(self, facts: RunInput) -> RunInput:
+        """Add whether a quota that denies the Job's pod may free up."""
+        key = run_key(facts.run)
+        facts = replace(facts, quota_may_free=self.fair_queue.quota_may_free(key, facts.now.timestamp()))
+        if run_start.waits_for_quota(facts):
+            self.fair_queue.exceeds_quota(key)
         return facts
 
     async def _verify_claim(self, facts: RunInput) -> RunInput:
@@ -203,6 +216,7 @@ class RunReconciler:
                 self.fair_queue.mark_offered(run_key(facts.run))
                 return Result(requeue_after=decision.requeue_after)
             case policy.Wait():
+                await self._report_waiting(facts)
                 return Result(requeue_after=decision.requeue_after)
 
     async def _start(self, run: AgentRun, decision: policy.Start) -> Result:
@@ -213,13 +227,32 @@ class RunReconciler:
         try:
             await self.client.create(JOBS, run.metadata.namespace, body)
         except ApiError as error:
-            if not error.already_exists:
+            if error.already_exists:
+                return READ_AGAIN  # the previous leader made it: the next reconcile checks its owner
+            if not error.final:
                 raise
-            return READ_AGAIN  # the previous leader made it: the next reconcile checks its owner
+            return await self._refused(run, error)
         self.fair_queue.bind_job(run_key(run), run.job_name)
         self.metrics.started(run, self.clock.now())
         self.pools.started_cold()
         return Result(requeue_after=policy.INSPECT_AFTER)
+
+    async def _refused(self, run: AgentRun, error: ApiError) -> Result:
+        """Let a run whose Job is refused for good wait for its namespace's quota, or for another attempt, or fail."""
+        key, now = run_key(run), self.clock.now().timestamp()
+        waited = self.fair_queue.refuse_job(key, now)
+        if error.quota_exceeded and self.fair_queue.quota_may_free(key, now):
+            self.fair_queue.exceeds_quota(key)
+        elif failure := run_start.refused_job(error.message, forbidden=error.forbidden, waited=waited):
+            return await self._end(RunInput(self.clock.now(), self.limits, run), policy.End(failure.record()))
+        if self.fair_queue.mark_reported(key):
+            await self.events.emit(run, event_messages.write_refused(error.message))
+        return Result(requeue_after=REFUSED_AGAIN)
+
+    async def _report_waiting(self, facts: RunInput) -> None:
+        """Emit an Event about a run that has waited for a node or its namespace's quota for some seconds, once."""
+        if (reason := run_start.waiting_reason(facts)) and self.fair_queue.mark_reported(run_key(facts.run)):
+            await self.events.emit(facts.run, event_messages.waiting(reason))
 
     async def _adopt(self, facts: RunInput, decision: policy.Adopt) -> Result:
         """Make the claimed pod's Job the run's own: owned by the run, and found by its label."""

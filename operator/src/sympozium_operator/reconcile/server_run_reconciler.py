@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from sympozium_api import names
+from sympozium_api import effective, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -36,6 +36,10 @@ class ServerRunReconciler:
     pull_policy: str
     keys: ApiKeySecrets
     policies: NetworkPolicies
+    queue_timeout: int
+    """Seconds that a run may wait for its start, unless its instance has another limit."""
+    key_retention: int
+    """Seconds for which an Idempotency-Key stands."""
     template: Object = field(default_factory=dict)
     """Labels, annotations and scheduling fields of web-proxy pods, as a part of a pod template."""
     tracing: desired_server.TraceExport | None = None
@@ -99,6 +103,8 @@ class ServerRunReconciler:
             keys_version=version,
             pull_policy=self.pull_policy,
             account=account["metadata"]["uid"],
+            key_retention=self.key_retention,
+            longest_run=effective.longest_wait(plan.instance, self.queue_timeout),
             template=self.template,
             tracing=self.tracing,
             metrics_on_http=self.metrics_on_http,

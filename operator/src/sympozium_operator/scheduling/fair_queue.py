@@ -15,16 +15,14 @@ from itertools import count, islice
 from typing import NamedTuple
 
 from sympozium_operator.policy.run_input import RunSlot
+from sympozium_operator.scheduling.capacity import Capacity, InstanceKey, RunKey
 
 SHOW_AFTER = 2.0
 """Seconds that a run waits before its position is written: most runs wait less, and cost no write."""
 SHOW_EVERY = 15.0
 """Least seconds between two writes of a run's position."""
-
-InstanceKey = tuple[str, str]
-"""Namespace and name."""
-RunKey = tuple[str, str, str]
-"""Namespace, name and uid."""
+QUOTA_PATIENCE = 75.0
+"""Seconds after another run has left in which a quota may still refuse a run: the Job controller tries again after at most a minute."""
 
 
 class _Ticket(NamedTuple):
@@ -46,21 +44,27 @@ class _Slot:
     job: str | None = None
     """The run's Job, once the operator knows that it was made."""
     offered: bool = False
+    refused_at: float | None = None
+    """Time at which the API server first refused the run's Job."""
+    quota_used_at: float = float("-inf")
+    """Time at which another run was last seen to use a quota that refuses this one."""
+    reported: bool = False
+    """The reason why the run waits was reported."""
     shown_at: float = float("-inf")
 
 
 class FairQueue:
     """Slots of all runs that have not ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: Capacity | None = None) -> None:
+        self.capacity = capacity or Capacity()
+        """Room for further pods, beyond which no run is admitted."""
         self._slots: dict[RunKey, _Slot] = {}
         self._active: dict[InstanceKey, set[RunKey]] = defaultdict(set)
         self._queues: dict[InstanceKey, dict[str, list[_Ticket]]] = defaultdict(dict)
         """Queued runs of each instance, one list per key; no list is empty."""
         self._limits: dict[InstanceKey, int] = {}
         """``maxConcurrentRuns`` of each instance, as one of its runs last saw it."""
-        self._waiting_for_capacity: set[RunKey] = set()
-        """Runs whose pods wait for room in the cluster: while there are any, no other run is admitted."""
         self._arrivals = count()
 
     def enqueue(self, run: RunKey, instance: InstanceKey, created: str, *, key_id: str = "") -> bool:
@@ -105,9 +109,41 @@ class FairQueue:
 
     def bind_job(self, run: RunKey, job: str) -> None:
         """Record a run's Job: the run keeps its place whatever the limit is, and never gets a second Job."""
-        if run in self._slots:
+        slot = self._slots.get(run)
+        if slot is not None and slot.job != job:
             self.admit(run)
-            self._slots[run].job = job
+            slot.job = job
+            self.capacity.started(run, slot.instance)
+
+    def refuse_job(self, run: RunKey, now: float) -> float:
+        """Put a run whose Job was refused back into the queue; return the seconds since the first refusal."""
+        slot = self._slots.get(run)
+        if slot is None:
+            return 0.0
+        if slot.admitted:
+            slot.admitted = False
+            self._deactivate(slot)
+            bisect.insort(self._queues[slot.instance].setdefault(slot.key_id, []), slot.ticket)
+        if slot.refused_at is None:
+            slot.refused_at = now
+        return now - slot.refused_at
+
+    def quota_may_free(self, run: RunKey, now: float) -> bool:
+        """Return whether a quota may have room for a run later: another run of its namespace has a Job within it, or just had."""
+        slot, refused = self._slots.get(run), self.capacity.refused_by_quota(run[0]) | {run}
+        if slot is None:
+            return False
+        if any(other[0] == run[0] and o.job and other not in refused for other, o in self._slots.items()):
+            slot.quota_used_at = now
+        return now - slot.quota_used_at < QUOTA_PATIENCE
+
+    def mark_reported(self, run: RunKey) -> bool:
+        """Record that the reason why a run waits is reported; return whether this is the first time."""
+        slot = self._slots.get(run)
+        first = slot is not None and not slot.reported
+        if slot is not None:
+            slot.reported = True
+        return first
 
     def mark_offered(self, run: RunKey) -> None:
         """Record that idle pods had the time to claim the run."""
@@ -117,33 +153,31 @@ class FairQueue:
         """Record that the run's position was written, or had not changed."""
         self._slots[run].shown_at = now
 
-    def set_waiting_for_capacity(self, run: RunKey, *, waits: bool) -> None:
-        """Record whether the pod of a run with a Job waits for room in the cluster."""
-        if waits and run in self._slots:
-            self._waiting_for_capacity.add(run)
-        else:
-            self._waiting_for_capacity.discard(run)
+    def inspected(self, run: RunKey, placement: str, *, waits: bool) -> None:
+        """Record what the scheduler did with the pod of a run: the pod waits for a node, or has one."""
+        if slot := self._slots.get(run):
+            (self.capacity.waits if waits else self.capacity.placed)(run, slot.instance, placement)
 
     @property
     def cluster_full(self) -> bool:
-        """True while the cluster has no room for another pod.
+        """True while a pod waits for a node or for its namespace's quota."""
+        return self.capacity.short
 
-        No run is admitted then: more pods would only wait together, and the scheduler would place them in no order.
-        """
-        return bool(self._waiting_for_capacity)
+    def exceeds_quota(self, run: RunKey) -> None:
+        """Record that a quota of its namespace refuses the Job or the pod of a run."""
+        if run in self._slots:
+            self.capacity.exceeds_quota(run)
 
     def release(self, run: RunKey) -> bool:
         """Remove a run that has ended or is gone; return whether it had a slot."""
         slot = self._slots.pop(run, None)
         if slot is None:
             return False
-        self._waiting_for_capacity.discard(run)
+        self.capacity.forget(run)
         if not slot.admitted:
             self._dequeue(slot)
             return True
-        self._active[slot.instance].discard(run)
-        if not self._active[slot.instance]:
-            del self._active[slot.instance]
+        self._deactivate(slot)
         return True
 
     def release_named(self, namespace: str, name: str) -> None:
@@ -185,10 +219,12 @@ class FairQueue:
         return max(SHOW_EVERY, sum(map(len, queues.values())) / 10)
 
     def _next(self, instance: InstanceKey, limit: int) -> list[RunKey]:
-        if self.cluster_full:
-            return []
-        free = limit - len(self._active.get(instance, ()))
-        return list(islice(self._order(instance), max(free, 0)))
+        active = self._active.get(instance, ())
+        holding = sum(1 for run in active if not self.capacity.waits_elsewhere(run, instance))
+        free = min(limit - holding, self.capacity.room(instance))
+        refused = self.capacity.refused_by_quota(instance[0])
+        order = (run for run in self._order(instance) if not refused or run in refused)
+        return list(islice(order, max(free, 0)))
 
     def _order(self, instance: InstanceKey) -> Iterator[RunKey]:
         queues = self._queues.get(instance, {})
@@ -202,6 +238,11 @@ class FairQueue:
                 heapq.heapreplace(heads, (rank + 1, queues[key_id][at + 1], key_id, at + 1))
             else:
                 heapq.heappop(heads)
+
+    def _deactivate(self, slot: _Slot) -> None:
+        self._active[slot.instance].discard(slot.ticket.run)
+        if not self._active[slot.instance]:
+            del self._active[slot.instance]
 
     def _dequeue(self, slot: _Slot) -> None:
         queues = self._queues[slot.instance]

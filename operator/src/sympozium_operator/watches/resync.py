@@ -17,7 +17,8 @@ from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.result import Key, KeyKind
-from sympozium_operator.scheduling.fair_queue import FairQueue, RunKey
+from sympozium_operator.scheduling.capacity import RunKey
+from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.work_queue import WorkQueue
 from sympozium_operator.watches.kopf_handlers import OURS
 

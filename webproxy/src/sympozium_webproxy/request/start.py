@@ -36,6 +36,7 @@ async def start(request: Request, served: ServedInstance, run: RunRequest, *, st
     )
     traced = replace(
         run,
+        key_seconds=context.of(request).settings.key_retention_seconds,
         request_id=state.request_id,
         trace=observer.span.context,
         forwarded=_forwarded(request, served),

@@ -13,7 +13,7 @@ from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.protocol.openai.bodies import JsonObject
 from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.request import held
-from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse
+from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse, run_headers
 from sympozium_webproxy.run_failure import refusal_of
 
 
@@ -61,7 +61,7 @@ def respond(
     """Return the response that follows a run: streamed as ``chunks``, or ``whole`` at its end."""
     held.keep(request, 0)  # the run has the body
     parts, began = context.of(request), request_state.of(request).started
-    headers["x-sympozium-run"] = handle.name
+    headers |= run_headers(handle.run)
     if chunks is None:
         return WholeResponse(handle, whole, headers, began=began)
     return StreamedResponse(

@@ -23,7 +23,7 @@ from sympozium_webproxy.request.body import read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import api_away, idempotency_key, start
-from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse
+from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse, run_headers
 
 router = APIRouter()
 
@@ -57,7 +57,7 @@ async def create_response(request: Request) -> Response:
     )
     handle = await start(request, served, run, streamed=params.stream)
     held.keep(request, held.parsed_size(json_bytes({"kept": kept, "instructions": params.fields.instructions})))
-    headers["x-sympozium-run"] = handle.name
+    headers |= run_headers(handle.run)
     if params.stream:
         return _stream(request, handle, headers, at_once=params.background)
     if params.background:
@@ -79,7 +79,7 @@ async def get_response(
     if not stream:
         return JSONResponse(_now(request, await _own(request, response_id)))
     handle = await _follow(request, response_id)
-    return _stream(request, handle, {"x-sympozium-run": handle.name}, at_once=True, after=starting_after)
+    return _stream(request, handle, run_headers(handle.run), at_once=True, after=starting_after)
 
 
 @router.delete("/v1/responses/{response_id}")

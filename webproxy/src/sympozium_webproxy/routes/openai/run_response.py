@@ -3,18 +3,34 @@
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from datetime import UTC
+from email.utils import format_datetime
 from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from sympozium_api import names
 from sympozium_api.agent_protocol import Done, Record
+from sympozium_api.run import AgentRun
+from sympozium_api.timestamps import parse_timestamp
 from sympozium_http import disconnect, raw_response, sse
 from sympozium_http.refusal import Refusal
 from sympozium_runs.broker import ClientDisconnected
 from sympozium_runs.runs import RunHandle
 from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.run_failure import refusal_of
+
+
+def run_headers(run: AgentRun) -> dict[str, str]:
+    """Return the headers that name a run and, if it has an Idempotency-Key, the time until which the key stands."""
+    headers = {"x-sympozium-run": run.metadata.name}
+    try:
+        expires = parse_timestamp(run.metadata.annotations[names.ANNOTATION_KEY_EXPIRES])
+        headers["x-sympozium-idempotency-expires"] = format_datetime(expires.astimezone(UTC), usegmt=True)
+    except (KeyError, ValueError):
+        pass  # no key, or a run that another program created
+    return headers
 
 
 class RunResponse(Response):

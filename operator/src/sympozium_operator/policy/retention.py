@@ -1,0 +1,94 @@
+"""Retention of ended runs: which may be deleted, judged by their metadata and, where that is not enough, by the time of their end. Pure."""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sympozium_api.names import ANNOTATION_KEY_EXPIRES, LABEL_INSTANCE, LABEL_KEY
+from sympozium_api.resources import Object, created_at
+from sympozium_api.timestamps import parse_timestamp
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Settings of the retention. Durations are seconds."""
+
+    longest: int
+    """Time after its end after which a run is deleted, unless its Idempotency-Key still stands."""
+    shortest: int
+    """Time after its end for which a run is kept, however many there are."""
+    key: int
+    """Time after its creation for which a run with an Idempotency-Key is kept at least."""
+    kept: int
+    """Most ended runs of one API key of an instance beyond ``shortest``."""
+    at_most: int
+    """Most ended runs of an instance, whatever the other settings say."""
+
+
+def groups(ended: Iterable[Object]) -> dict[tuple[str, str], dict[str, list[Object]]]:
+    """Return the runs of each instance (namespace and name), and of these those of each API key."""
+    instances: dict[tuple[str, str], dict[str, list[Object]]] = defaultdict(lambda: defaultdict(list))
+    for run in ended:
+        metadata = run["metadata"]
+        labels = metadata.get("labels") or {}
+        instances[metadata["namespace"], labels.get(LABEL_INSTANCE, "")][labels.get(LABEL_KEY, "")].append(run)
+    return instances
+
+
+class Candidates:
+    """Runs of one API key that may be deleted, oldest end first.
+
+    Metadata has no time of the end. A run ends after its creation, so the creation bounds the end from below, and the end itself
+    is asked for only if the run might be next: ``next`` returns a run of unknown end, and ``ended_at`` puts it back with its end.
+    """
+
+    def __init__(self, runs: list[Object], retention: Retention, now: datetime) -> None:
+        self._retention = retention
+        self._now = now
+        self._surplus = len(runs) - retention.kept
+        self._heap = [
+            (created_at(run), number, False, run) for number, run in enumerate(runs) if not self._key_stands(run)
+        ]
+        heapq.heapify(self._heap)
+        self._numbers = len(runs)
+
+    def next(self) -> tuple[Object, bool] | None:
+        """Return the next run, and whether it is to be deleted; if not, its end is asked for. None: the others stay."""
+        if not self._heap:
+            return None
+        end, _, is_end, run = self._heap[0]
+        age = self._now - end
+        if age < timedelta(seconds=self._retention.shortest):
+            return None
+        if self._surplus <= 0 and age < timedelta(seconds=self._retention.longest):
+            return None
+        heapq.heappop(self._heap)
+        if is_end:
+            self._surplus -= 1
+        return run, is_end
+
+    def ended_at(self, run: Object, end: datetime) -> None:
+        """Put a run back whose end is known now."""
+        self._numbers += 1
+        heapq.heappush(self._heap, (end, self._numbers, True, run))
+
+    def _key_stands(self, run: Object) -> bool:
+        """Return whether the run's Idempotency-Key stands. A client could write any time, so the setting bounds it."""
+        text = (run["metadata"].get("annotations") or {}).get(ANNOTATION_KEY_EXPIRES)
+        if text is None:
+            return False
+        try:
+            expires = parse_timestamp(text)
+        except ValueError:
+            return False
+        limit = created_at(run) + timedelta(seconds=self._retention.key)
+        return self._now < (limit if expires.tzinfo is None else min(expires, limit))
+
+
+def beyond_bound(by_key: dict[str, list[Object]], at_most: int) -> Iterator[Object]:
+    """Yield the runs of an instance beyond the hard bound: each time the oldest one of the API key that has the most."""
+    queues = {key: sorted(runs, key=created_at, reverse=True) for key, runs in by_key.items()}
+    for _ in range(sum(map(len, queues.values())) - at_most):
+        yield max(queues.values(), key=len).pop()

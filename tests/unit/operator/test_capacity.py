@@ -1,0 +1,237 @@
+"""Room for pods: what is full is a set of nodes or a namespace's quota, never the cluster."""
+
+import pytest
+from tests.fakes.kubernetes import api_error
+from tests.unit.operator.objects import NAMESPACE, Object, instance_object, metadata, pod_object, run_object, running
+from tests.unit.operator.operator_world import World
+
+from sympozium_api import names
+from sympozium_api.resources import EVENTS, JOBS, RUNS
+from sympozium_operator.policy.placement import placement
+from sympozium_operator.scheduling.capacity import UNLIMITED, Capacity
+
+FULL = [
+    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes: Insufficient cpu"}
+]
+ALICE, BOB, CAROL = ("a", "alice"), ("b", "bob"), ("c", "carol")
+DEFAULT, GPU = "default", "gpu"
+
+
+def run(instance: tuple[str, str], number: int = 1) -> tuple[str, str, str]:
+    return instance[0], f"{instance[1]}-{number}", f"uid-{instance[1]}-{number}"
+
+
+def test_a_full_set_of_nodes_stops_only_the_pods_that_go_there() -> None:
+    capacity = Capacity(1, DEFAULT)
+    capacity.started(run(BOB), BOB)
+    capacity.placed(run(BOB), BOB, GPU)
+    capacity.started(run(ALICE), ALICE)
+    capacity.waits(run(ALICE), ALICE, DEFAULT)
+    assert capacity.room(ALICE) == 0
+    assert capacity.room(BOB) == UNLIMITED
+    assert capacity.is_short_for(ALICE)
+    assert not capacity.is_short_for(BOB)
+
+
+def test_a_namespace_of_which_nothing_is_known_may_try_one_pod() -> None:
+    capacity = Capacity(1, DEFAULT)
+    capacity.waits(run(ALICE), ALICE, DEFAULT)
+    assert capacity.room(CAROL) == 1
+    capacity.started(run(CAROL), CAROL)
+    assert capacity.room(CAROL) == 0
+    capacity.placed(run(CAROL), CAROL, GPU)
+    assert capacity.room(CAROL) == UNLIMITED
+
+
+def test_an_autoscaler_sees_a_bounded_number_of_waiting_pods() -> None:
+    capacity = Capacity(3, DEFAULT)
+    capacity.started(run(ALICE, 1), ALICE)
+    capacity.waits(run(ALICE, 1), ALICE, DEFAULT)
+    assert capacity.room(ALICE) == 2
+    capacity.started(run(ALICE, 2), ALICE)  # not inspected yet: it may wait too
+    assert capacity.room(ALICE) == 1
+    capacity.placed(run(ALICE, 2), ALICE, DEFAULT)
+    assert capacity.take_freed()
+    assert not capacity.take_freed()
+    assert capacity.room(ALICE) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "same"),
+    [
+        ({"schedulerName": "default-scheduler", "nodeName": "n", "containers": []}, True),
+        ({"tolerations": [{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]}, True),
+        ({"tolerations": [{"key": "gpu", "operator": "Exists"}]}, False),
+        ({"nodeSelector": {"pool": "a"}}, False),
+        ({"affinity": {"nodeAffinity": {"x": 1}}}, False),
+        ({"runtimeClassName": "gvisor"}, False),
+    ],
+)
+def test_the_placement_of_a_pod_is_what_decides_where_it_may_go(spec: Object, same: bool) -> None:
+    assert (placement(spec) == placement({})) is same
+
+
+def two_tenants(**variables: str) -> World:
+    world = World(instance_object(), run_object(), **variables)
+    other = instance_object("bob")
+    other["metadata"]["namespace"] = "other"
+    world.cluster.put(other)
+    return world
+
+
+def waits_for_a_node(world: World, name: str = "q1", **spec: object) -> Object:
+    pod = pod_object(name, node=None, conditions=FULL)
+    pod["spec"] |= spec
+    pod["metadata"]["ownerReferences"][0]["uid"] = world.job(name)["metadata"]["uid"]
+    return world.cluster.put(pod)
+
+
+async def test_what_was_accepted_is_finished_when_the_cluster_is_busy_for_minutes() -> None:
+    world = World(instance_object(), run_object())
+    await world.reconcile()
+    pod = waits_for_a_node(world)
+    for _ in range(40):
+        world.clock.advance(10)
+        await world.reconcile()
+    assert "phase" not in world.status()
+    assert world.events() == [("Normal", "WaitingForCapacity", "The run waits for room: 0/2 nodes: Insufficient cpu")]
+    placed = pod_object(state=running(400), phase="Running", created=400)
+    placed["metadata"] = pod["metadata"] | {"creationTimestamp": placed["metadata"]["creationTimestamp"]}
+    world.cluster.put(placed | {"status": placed["status"] | {"conditions": []}})
+    assert (await world.reconcile()).requeue_after == 635
+    assert world.status()["phase"] == "Running"
+    assert world.cluster.names(JOBS) == [names.job("q1", "uid-of-q1")]
+
+
+async def test_one_tenants_unschedulable_pods_do_not_stop_another_tenants_runs() -> None:
+    world = two_tenants(SYMPOZIUM_PENDING_PODS="1")
+    await world.reconcile()
+    waits_for_a_node(world, nodeSelector={"pool": "full"})
+    world.clock.advance(2)
+    await world.reconcile()
+    other = run_object("r1", agentRef="bob")
+    other["metadata"]["namespace"] = "other"
+    world.cluster.put(other)
+    await world.reconcile("r1", namespace="other")
+    assert len(world.cluster.names(JOBS)) == 2
+
+
+async def test_as_many_pods_wait_for_a_node_as_an_autoscaler_may_see() -> None:
+    world = World(instance_object(maxConcurrentRuns=10), run_object(), SYMPOZIUM_PENDING_PODS="2")
+    await world.reconcile()
+    waits_for_a_node(world)
+    world.clock.advance(2)
+    await world.reconcile()
+    world.ask("q2", "q3")
+    for name in ("q2", "q3"):
+        await world.reconcile(name)
+    assert world.job("q2")
+    assert len(world.cluster.names(JOBS)) == 2
+    world.end(
+        "q1", {"type": "error", "error": {"type": "cancelled", "message": "", "httpStatus": 499}, "durationMs": 1}
+    )
+    assert (await world.reconcile("q1")).enqueue[0].name == "q3"
+
+
+async def test_a_run_that_waits_for_other_nodes_than_the_next_gives_its_slot_back() -> None:
+    world = World(instance_object(maxConcurrentRuns=1), run_object(), SYMPOZIUM_PENDING_PODS="1")
+    await world.reconcile()
+    waits_for_a_node(world, nodeSelector={"pool": "gone"})
+    world.clock.advance(2)
+    await world.reconcile()
+    world.fair_queue.capacity._learn((NAMESPACE, "alice"), "elsewhere")
+    world.ask("q2")
+    await world.reconcile("q2")
+    assert len(world.cluster.names(JOBS)) == 2
+
+
+QUOTA = 'jobs.batch "x" is forbidden: exceeded quota: small, requested: count/jobs.batch=1'
+
+
+async def test_a_job_that_is_refused_for_good_fails_within_a_minute_with_the_reason() -> None:
+    world = World(instance_object(maxConcurrentRuns=1), run_object())
+    world.cluster.refuse("create", JOBS, *[api_error(403, "Forbidden", "denied by policy.example.com")] * 20)
+    took = 0.0
+    while "phase" not in world.status() and took < 60:
+        delay = (await world.reconcile()).requeue_after or 0
+        world.clock.advance(delay)
+        took += delay
+    error = world.status()["error"]
+    assert (error["type"], error["httpStatus"]) == ("start_failed", 503)
+    assert "denied by policy.example.com" in error["message"]
+    assert took < 60
+    assert ("Warning", "WriteRefused", "denied by policy.example.com") in world.events()
+
+
+async def test_a_job_that_violates_the_schema_fails_at_once() -> None:
+    world = World(instance_object(), run_object())
+    world.cluster.refuse("create", JOBS, api_error(422, "Invalid", "spec is wrong"))
+    await world.reconcile()
+    assert world.status()["error"]["message"] == "the pod could not be started: JobRefused: spec is wrong"
+
+
+async def test_a_refused_run_holds_no_slot_between_its_attempts() -> None:
+    world = World(instance_object(maxConcurrentRuns=1), run_object())
+    world.cluster.refuse("create", JOBS, api_error(403, "Forbidden", "denied"))
+    await world.reconcile()
+    assert world.fair_queue.counts() == (0, 1)
+
+
+async def test_an_exceeded_quota_is_waited_for_while_another_run_of_the_namespace_holds_a_job() -> None:
+    world = World(instance_object(maxConcurrentRuns=10), run_object())
+    await world.reconcile()
+    world.ask("q2", "q3")
+    world.cluster.refuse("create", JOBS, *[api_error(403, "Forbidden", QUOTA)] * 13)
+    for _ in range(12):
+        assert (await world.reconcile("q2")).requeue_after == 5
+        world.clock.advance(5)
+    await world.reconcile("q3")
+    assert len(world.cluster.names(JOBS)) == 1, "q3 waits too, without asking"
+    assert "phase" not in world.status("q2")
+    world.cluster.remove(RUNS, "q1", NAMESPACE)
+    assert (await world.reconcile("q1")).enqueue[0].name == "q2"
+    await world.reconcile("q2")  # the 13th refusal: the quota is counted again a moment later
+    await world.reconcile("q2")
+    assert world.job("q2")
+    await world.reconcile("q3")
+    assert world.job("q3")
+
+
+async def test_an_exceeded_quota_that_nobody_else_uses_is_final() -> None:
+    world = World(instance_object(), run_object())
+    world.cluster.refuse("create", JOBS, *[api_error(403, "Forbidden", QUOTA)] * 20)
+    for _ in range(4):
+        await world.reconcile()
+        world.clock.advance(5)
+    assert "exceeded quota: small" in world.status()["error"]["message"]
+
+
+async def test_a_pod_beyond_the_quota_waits_while_another_run_holds_a_job() -> None:
+    world = World(instance_object(maxConcurrentRuns=10), run_object())
+    await world.reconcile()
+    world.ask("q2", "q3")
+    await world.reconcile("q2")
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": metadata("e"),
+        "involvedObject": {"uid": world.job("q2")["metadata"]["uid"]},
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": "pods are forbidden: exceeded quota: small",
+    }
+    world.cluster.put(event)
+    world.clock.advance(60)
+    await world.reconcile("q2")
+    assert "phase" not in world.status("q2")
+    await world.reconcile("q3")
+    assert len(world.cluster.names(JOBS)) == 2
+    assert EVENTS.plural in [plural for _, plural in world.writes()]
+    world.cluster.remove(RUNS, "q1", NAMESPACE)
+    await world.reconcile("q1")
+    world.clock.advance(60)  # the Job controller tries again after at most a minute
+    await world.reconcile("q2")
+    assert "phase" not in world.status("q2")
+    world.clock.advance(15)
+    await world.reconcile("q2")
+    assert world.status("q2")["error"]["httpStatus"] == 503

@@ -1,0 +1,100 @@
+"""Retention of ended runs: by their end, per API key, and no shorter than promised."""
+
+from typing import Any
+
+import pytest
+from tests.fakes.clock import FakeClock
+from tests.fakes.kubernetes import FakeKubernetes, api_error
+from tests.unit.operator.objects import at, run_object
+from tests.unit.operator.operator_world import operator_settings
+
+from sympozium_api import names
+from sympozium_api.resources import RUNS
+from sympozium_operator.wiring import Operator, wire
+
+HOUR = 3600
+SETTINGS = {"SYMPOZIUM_RUN_RETENTION": "48h", "SYMPOZIUM_RUNS_KEPT": "2"}
+
+
+class World:
+    def __init__(self, *runs: dict[str, Any], **settings: str) -> None:
+        self.clock = FakeClock()
+        self.cluster = FakeKubernetes(self.clock.now)
+        for run in runs:
+            self.cluster.put(run)
+        self.operator: Operator = wire(
+            client=self.cluster, clock=self.clock, settings=operator_settings(**SETTINGS | settings)
+        )
+
+    async def pruned(self, hours: float) -> list[str]:
+        """Names of the runs that are left when the pruner has run at that time."""
+        self.clock.seconds = hours * HOUR
+        await self.operator.pruner.prune()
+        return sorted(self.cluster.names(RUNS))
+
+
+def ended(
+    name: str, *, created: float = 0, end: float | None = None, key: str = "one", stands: str = ""
+) -> dict[str, Any]:
+    """A run that was created and ended so many seconds after the beginning."""
+    completed = at(created + 1 if end is None else end)
+    run = run_object(name, created=created, status={"phase": "Succeeded", "completedAt": completed})
+    run["metadata"]["labels"] = {names.LABEL_INSTANCE: "alice", names.LABEL_KEY: key}
+    run["metadata"]["annotations"] = {names.ANNOTATION_KEY_EXPIRES: stands} if stands else {}
+    return run
+
+
+async def test_a_long_background_answer_is_kept_by_its_end() -> None:
+    quick = [ended(f"quick{number}", created=100 + number) for number in range(4)]
+    world = World(ended("long", created=0, end=2 * HOUR), *quick)
+    assert await world.pruned(3.5) == ["long", "quick3"]
+
+
+async def test_no_run_is_deleted_in_the_hour_after_its_end() -> None:
+    world = World(*[ended(f"q{number}", created=number) for number in range(9)])
+    assert len(await world.pruned(0.9)) == 9
+    assert await world.pruned(1.1) == ["q7", "q8"]
+
+
+async def test_one_keys_flood_does_not_delete_another_keys_answers() -> None:
+    world = World(ended("mine", key="quiet"), *[ended(f"q{number}", created=10 + number) for number in range(9)])
+    assert await world.pruned(2) == ["mine", "q7", "q8"]
+
+
+async def test_a_run_stays_as_long_as_its_idempotency_key_stands() -> None:
+    keyed = [ended(f"k{number}", created=number, stands=at(24 * HOUR)) for number in range(5)]
+    world = World(*keyed, ended("plain", created=1))
+    assert await world.pruned(23) == ["k0", "k1", "k2", "k3", "k4"]
+    assert await world.pruned(25) == ["k3", "k4"]
+
+
+@pytest.mark.parametrize("text", ["9999-01-01T00:00:00Z", "9999-01-01T00:00:00"])
+async def test_nobody_lets_a_key_stand_longer_than_the_setting(text: str) -> None:
+    world = World(*[ended(f"k{number}", created=number, stands=text) for number in range(3)])
+    assert len(await world.pruned(23)) == 3
+    assert len(await world.pruned(25)) == 2
+
+
+async def test_what_is_no_time_lets_no_key_stand() -> None:
+    world = World(*[ended(f"k{number}", created=number, stands="soon") for number in range(3)])
+    assert len(await world.pruned(2)) == 2
+
+
+async def test_an_instance_cannot_fill_the_storage_and_the_key_with_the_most_runs_pays_for_it() -> None:
+    flood = [ended(f"k{number}", created=number, stands=at(24 * HOUR)) for number in range(5)]
+    world = World(ended("mine", key="quiet"), *flood, SYMPOZIUM_RUNS_KEPT_AT_MOST="3")
+    assert await world.pruned(0.1) == ["k3", "k4", "mine"]
+    registry = world.operator.metrics.registry
+    assert registry.get_sample_value("sympozium_operator_runs_pruned_early_total") == 3
+
+
+async def test_only_runs_that_may_be_next_are_read() -> None:
+    world = World(*[ended(f"q{number}", created=number) for number in range(50)], SYMPOZIUM_RUNS_KEPT="48")
+    await world.pruned(2)
+    assert len([verb for verb, _, _ in world.cluster.reads if verb == "get"]) <= 4
+
+
+async def test_a_run_that_cannot_be_deleted_holds_up_no_other() -> None:
+    world = World(*[ended(f"q{number}", created=number) for number in range(4)])
+    world.cluster.refuse("delete", RUNS, api_error(403, "Forbidden", "no"))
+    assert await world.pruned(2) == ["q0", "q2", "q3"]
