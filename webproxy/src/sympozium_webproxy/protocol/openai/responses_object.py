@@ -200,7 +200,8 @@ def response(run: AgentRun) -> ResponseObject:
 
 def is_kept(run: AgentRun) -> bool:
     """Return True if a run is a response that its caller may fetch: one with ``store``."""
-    return run.spec.response is not None and run.spec.response["asked"].get("store") is not False
+    asked = (run.spec.response or {}).get("asked")
+    return isinstance(asked, dict) and asked.get("store") is not False
 
 
 def as_it_is(run: AgentRun, *, works: bool) -> JsonObject:

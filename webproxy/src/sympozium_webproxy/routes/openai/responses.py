@@ -1,8 +1,10 @@
 """The Responses API: POST /v1/responses, and all that a caller can do with a response later. A response is an AgentRun."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
+import structlog
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -24,6 +26,8 @@ from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import api_away, idempotency_key, start
 from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse, run_headers
+
+log = structlog.get_logger()
 
 router = APIRouter()
 
@@ -77,9 +81,16 @@ async def get_response(
 ) -> Response:
     """Return the current state of a response, or a stream that continues after an event."""
     if not stream:
-        return JSONResponse(_now(request, await _own(request, response_id)))
+        run = await _own(request, response_id)
+        with _written_here(response_id):
+            return JSONResponse(_now(request, run))
     handle = await _follow(request, response_id)
-    return _stream(request, handle, run_headers(handle.run), at_once=True, after=starting_after)
+    try:
+        with _written_here(response_id):
+            return _stream(request, handle, run_headers(handle.run), at_once=True, after=starting_after)
+    except Refusal:
+        handle.close()
+        raise
 
 
 @router.delete("/v1/responses/{response_id}")
@@ -99,7 +110,9 @@ async def cancel_response(request: Request, response_id: str) -> JSONResponse:
         await owned_runs.end(request, handle)
     finally:
         handle.close()
-    return JSONResponse(_now(request, await _own(request, response_id)))
+    run = await _own(request, response_id)
+    with _written_here(response_id):
+        return JSONResponse(_now(request, run))
 
 
 @router.get("/v1/responses/{response_id}/input_items")
@@ -112,8 +125,9 @@ async def list_input_items(
     after: str | None = None,
 ) -> dict[str, Any]:
     """Return a page of the items that the caller of a response gave."""
-    items = responses_object.input_items(await _own(request, response_id))
-    return responses_items.page(items, limit=limit, order=order, after=after)
+    run = await _own(request, response_id)
+    with _written_here(response_id):
+        return responses_items.page(responses_object.input_items(run), limit=limit, order=order, after=after)
 
 
 class ResponseFrames:
@@ -180,13 +194,17 @@ async def _earlier(
     """Return the conversation that a request continues, and a function that finds the stored items that it refers to."""
     conversation: list[dict[str, Any]] = []
     if previous := params.fields.previous_response_id:
-        conversation = responses_object.conversation(previous, await _readable(request, previous))
+        run = await _readable(request, previous)
+        with _written_here(previous):
+            conversation = responses_object.conversation(previous, run)
     if len(params.referred) > _MOST_REFERRED:
         raise bodies.invalid("input", f"may refer to items of at most {_MOST_REFERRED} responses")
     stored: dict[str, dict[str, Any]] = {}
     for name in sorted(params.referred):
-        if run := await _readable(request, responses_object.response_id(name)):
-            stored |= {item["id"]: item for item in responses_object.all_items(run)}
+        referred = responses_object.response_id(name)
+        if run := await _readable(request, referred):
+            with _written_here(referred):
+                stored |= {item["id"]: item for item in responses_object.all_items(run)}
     return conversation, stored.get
 
 
@@ -218,6 +236,16 @@ async def _readable(request: Request, response_id: str) -> AgentRun | None:
     name = responses_object.run_of(response_id)
     run = await owned_runs.run(request, name) if name else None
     return run if run and responses_object.is_kept(run) else None
+
+
+@contextmanager
+def _written_here(response_id: str) -> Iterator[None]:
+    """Raise Refusal 404 for a run with the fields of a response that no web-proxy wrote: whoever may create runs may fill them."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        log.warning("run is no response", response=response_id, reason=type(error).__name__)
+        raise _not_found(response_id) from error
 
 
 def _not_found(response_id: str) -> Refusal:
