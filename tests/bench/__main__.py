@@ -11,14 +11,14 @@ import secrets
 import time
 from pathlib import Path
 
-from tests.bench import mcp, memory, overhead, report, starts, warm, waterfall
+from tests.bench import held_bytes, mcp, memory, overhead, report, starts, warm, waterfall
 from tests.bench.audit import AuditLog
 from tests.bench.barejob import BareJobs
 from tests.bench.requests import Requests
 from tests.e2e.conftest import Endpoint, Namespace, instance, model_server, until
 
 RESULTS = Path(".local/bench.json")
-PARTS = ("cold", "bursts", "memory", "warm", "overhead", "mcp", "starts")
+PARTS = ("cold", "bursts", "memory", "warm", "overhead", "mcp", "starts", "held")
 CONCURRENCY = (10, 20)
 REST_SECONDS = 0.7
 """Between two samples: what the one before left to be cleaned up shall not be measured."""
@@ -44,6 +44,8 @@ def main() -> None:
         figures |= asyncio.run(mcp.measure())
     if "starts" in asked.parts:
         figures |= asyncio.run(starts.measure())
+    if "held" in asked.parts:
+        figures |= asyncio.run(held_bytes.measure())
     if {"cold", "bursts", "memory"} & set(asked.parts):
         figures |= on_the_cluster(asked)
     if "warm" in asked.parts:

@@ -37,6 +37,7 @@ def tables(figures: Figures) -> str:
         "overhead_s": _overhead,
         "mcp_calls": _mcp,
         "start_beside_instances": _starts,
+        "held_mb": _held,
     }
     rows = [row for key, part in parts.items() if key in figures for row in part(figures)]
     load = ", ".join(f"{part:.1f}" for part in figures["load_average"])
@@ -125,6 +126,16 @@ def _mcp(figures: Figures) -> Iterator[Row]:
     yield "... per second of the web-proxy's processor time", f"{figures['mcp_calls_per_cpu_second']}", ""
     held = ", ".join(f"{after}: {megabytes} MB" for after, megabytes in figures["mcp_memory_mb"].items())
     yield "... its memory after MCP sessions", held, "flat"
+
+
+def _held(figures: Figures) -> Iterator[Row]:
+    callers, held = figures["held_callers"], figures["held_mb"]
+    yield (
+        f"web-proxy with n={callers['waiting']} waiting bodies of 1 MB and n={callers['streams']} answers of 32,000 tokens",
+        f"{held['held']} MB (idle: {held['idle']} MB; counted: {held['counted']} MiB)",
+        "at most 200 MB",
+    )
+    yield "... a replica that starts then", f"{held['start']} MB, peak {held['start_peak']} MB", "at most 200 MB"
 
 
 def _ms(values: dict[str, float], digits: int = 0) -> str:

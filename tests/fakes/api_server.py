@@ -26,6 +26,7 @@ from tests.fakes.pod import TokenIssuer, delta, done
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
+from sympozium_api.client.rest import Reading
 from sympozium_api.resources import RUNS, Object
 
 INSTANCE: Object = {
@@ -38,6 +39,8 @@ INSTANCE: Object = {
         "maxQueuedRuns": 10_000,
     },
 }
+_METADATA = "as=PartialObjectMetadata"
+"""Part of the media type of answers without spec and status."""
 _KEPT = 50
 """Ended runs that can still be read."""
 
@@ -139,16 +142,18 @@ class ApiServer:
     async def collection(self, request: Request) -> Response:
         """List, watch or create."""
         came, (kind, namespace) = time.monotonic(), _where(request)
+        metadata_only = _METADATA in request.headers.get("accept", "")
         if request.method == "POST":
             made = await self._kubernetes.create(kind, namespace, await request.json())
             if self._pods:
                 self._pods.start(made, came=came)
-            return JSONResponse(made, 201)
+            return JSONResponse({"metadata": made["metadata"]} if metadata_only else made, 201)
         if "watch" in request.query_params:
             return StreamingResponse(self._events(request), media_type="application/json")
-        selectors = {name: value for name, value in request.query_params.items() if name.endswith("Selector")}
-        found = await self._kubernetes.collection(kind, namespace, **selectors)
-        return JSONResponse({"items": found.items, "metadata": {"resourceVersion": found.resource_version}})
+        params = {name: value for name, value in request.query_params.items() if name != "resourceVersion"}
+        found = await self._kubernetes.collection(kind, namespace, Reading(metadata_only=metadata_only), **params)
+        metadata = {"resourceVersion": found.resource_version, "continue": found.next_page}
+        return JSONResponse({"items": found.items, "metadata": metadata})
 
     async def _events(self, request: Request) -> AsyncIterator[bytes]:
         async with self._kubernetes.stream(request.url.path, request.query_params, silence=300) as response:
@@ -161,7 +166,12 @@ class ApiServer:
         if request.method == "GET":
             return JSONResponse(await self._kubernetes.get(kind, namespace, name))
         part = request.path_params.get("subresource")
-        return JSONResponse(await self._kubernetes.patch(kind, namespace, name, await request.json(), subresource=part))
+        metadata_only = _METADATA in request.headers.get("accept", "")
+        change = await request.json()
+        patched = await self._kubernetes.patch(
+            kind, namespace, name, change, subresource=part, metadata_only=metadata_only
+        )
+        return JSONResponse(patched)
 
     async def document(self, request: Request) -> Response:
         """Answer with a document that is not an object."""
@@ -200,16 +210,30 @@ async def main(folder: Path) -> None:
     """Serve until ended."""
     kubernetes = FakeKubernetes()
     server = ApiServer(kubernetes, Pods(kubernetes, TokenIssuer(kubernetes)))
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
-        config = uvicorn.Config(server.app(), lifespan="off", log_config=None, timeout_keep_alive=600)
-        serving = asyncio.create_task(uvicorn.Server(config).serve([listener]))
-        own = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        agent = {"model": "m", "baseURL": f"{own}/v1", "embeddingModels": ["embed"]}
-        kubernetes.put(INSTANCE | {"spec": INSTANCE["spec"] | {"agents": {"default": agent}}})
+    async with listening(server.app()) as own:
+        kubernetes.put(instance_at(own))
         written = folder / "kubeconfig.new"
         written.write_text(json.dumps(kubeconfig(own)))
         written.rename(folder / "kubeconfig")
-        await serving
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def listening(app: Starlette) -> AsyncIterator[str]:
+    """Serve an application on a free port of the loopback interface, and yield its URL."""
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_keep_alive=600)
+        serving = asyncio.create_task(uvicorn.Server(config)._serve([listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            serving.cancel()
+
+
+def instance_at(url: str) -> Object:
+    """The instance, whose model server is at ``url`` too."""
+    agent = {"model": "m", "baseURL": f"{url}/v1", "embeddingModels": ["embed"]}
+    return INSTANCE | {"spec": INSTANCE["spec"] | {"agents": {"default": agent}}}
 
 
 if __name__ == "__main__":

@@ -67,8 +67,12 @@ class FakePod:
                 else:
                     yield json.dumps(record).encode() + b"\n"
 
-        async with httpx2.AsyncClient(timeout=10) as http:
-            return await http.post(f"{self._url}/events", headers=self._headers, content=body())
+        return await self.post(body())
+
+    async def post(self, records: AsyncIterator[bytes], timeout: float | None = 10) -> httpx2.Response:  # noqa: ASYNC109 - httpx2's
+        """Send lines in one open request."""
+        async with httpx2.AsyncClient(timeout=timeout) as http:
+            return await http.post(f"{self._url}/events", headers=self._headers, content=records)
 
     async def answer(self, *words: str) -> httpx2.Response:
         return await self.say({"type": "started"}, *map(delta, words), done("".join(words)))

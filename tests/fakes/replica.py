@@ -27,7 +27,7 @@ from sympozium_webproxy import __main__ as web_proxy
 from sympozium_webproxy.settings import WebProxySettings
 
 KEY = "sk-test"
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -46,6 +46,12 @@ class Replica:
     def resident_mb(self) -> float:
         """Its memory."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE / 1024**2
+
+    @property
+    def peak_mb(self) -> float:
+        """The most memory that it has had."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) / 1024
 
     @property
     def cpu_seconds(self) -> float:
@@ -69,19 +75,26 @@ class Replica:
 
 @contextmanager
 def running(folder: Path, *, receive_seconds: float = RECEIVE_SECONDS) -> Iterator[Replica]:
-    """A web-proxy that is ready."""
-    keys = folder / "keys"
-    keys.mkdir()
-    (keys / "api-key").write_text(KEY)
-    ports = free_ports()
+    """A web-proxy that is ready, and its API server."""
     with _process("tests.fakes.api_server", str(folder), log=folder / "api-server.log"):
         _until((folder / "kubeconfig").exists)
-        kubeconfig = {"KUBECONFIG": str(folder / "kubeconfig")}
-        words = (str(keys), *map(str, ports), str(receive_seconds))
-        with _process("tests.fakes.replica", *words, log=folder / "web-proxy.log", environ=kubeconfig) as process:
-            found = Replica(_address(ports[0]), _address(ports[1]), _address(ports[2]), process.pid, folder)
-            _until(lambda: _is_ready(found.url))
+        with started(folder, receive_seconds=receive_seconds) as found:
             yield found
+
+
+@contextmanager
+def started(folder: Path, *, receive_seconds: float = RECEIVE_SECONDS) -> Iterator[Replica]:
+    """A web-proxy that is ready, in front of the API server of ``folder/kubeconfig``."""
+    keys = folder / "keys"
+    keys.mkdir(exist_ok=True)
+    (keys / "api-key").write_text(KEY)
+    ports = free_ports()
+    kubeconfig = {"KUBECONFIG": str(folder / "kubeconfig")}
+    words = (str(keys), *map(str, ports), str(receive_seconds))
+    with _process("tests.fakes.replica", *words, log=folder / "web-proxy.log", environ=kubeconfig) as process:
+        found = Replica(_address(ports[0]), _address(ports[1]), _address(ports[2]), process.pid, folder)
+        _until(lambda: _is_ready(found.url))
+        yield found
 
 
 @contextmanager

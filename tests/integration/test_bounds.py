@@ -86,7 +86,7 @@ async def test_new_requests_wait_while_a_replica_holds_as_much_as_it_may(proxy: 
     for answer in (refused, listed, over_mcp):
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert refused.json()["error"]["code"] == "overloaded"
-    figures = (await proxy.http.get("/metrics")).text
+    figures = await proxy.metrics()
     assert "sympozium_held_bytes 6.71" in figures
     assert "sympozium_held_bytes_limit 6.7108864e+07" in figures
     assert 'sympozium_requests_refused_total{reason="overloaded"} 3.0' in figures
