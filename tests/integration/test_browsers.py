@@ -62,6 +62,22 @@ class TestOrigin:
         await configure()
         assert (await _post(proxy, "/mcpx", Origin="https://evil.example.com"))[0] == 404
 
+    async def test_apps_are_allowed_by_origin_or_by_scheme(self, proxy: Proxy, configure: Any) -> None:
+        apps = (
+            "app://obsidian.md",
+            "tauri://localhost",
+            "chrome-extension://abcdefghijklmnop",
+            "vscode-webview://1a2b",
+        )
+        await configure()
+        for origin in apps:
+            assert await _post(proxy, "/mcp", Origin=origin) == (403, "origin_not_allowed")
+        await configure(allowedOrigins=["app://obsidian.md", "tauri://localhost", "vscode-webview://*", "https://*"])
+        for origin in (apps[0], apps[1], apps[3]):
+            assert (await _post(proxy, "/mcp", Origin=origin))[1] != "origin_not_allowed"
+        for origin in (apps[2], "app://other.md", "https://chat.example.com", "vscode-webviewx://1a2b"):
+            assert await _post(proxy, "/mcp", Origin=origin) == (403, "origin_not_allowed")
+
     async def test_a_changed_list_of_origins_applies_at_once(self, proxy: Proxy, configure: Any) -> None:
         await configure()
         assert (await _post(proxy, "/mcp", Origin=CHAT_UI))[0] == 403
@@ -114,4 +130,5 @@ class TestCors:
             assert answer.status_code == status
             assert answer.headers["access-control-allow-origin"] == CHAT_UI
             assert "www-authenticate" in answer.headers["access-control-expose-headers"]
+            assert "x-sympozium-ignored" in answer.headers["access-control-expose-headers"]
             assert answer.headers["vary"] == "Origin"

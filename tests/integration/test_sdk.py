@@ -100,11 +100,8 @@ async def test_the_older_limit_of_tokens_reaches_the_model_too(
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"store": True}, "store"),
         ({"audio": {"voice": "alloy", "format": "wav"}}, "audio"),
         ({"modalities": ["text", "audio"]}, "modalities[1]"),
-        ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
-        ({"stream": True, "stream_options": {"chunk_size": 5}}, "stream_options.chunk_size"),
         ({"seed": 2**63}, "seed"),
         ({"extra_body": {"deep": [{"x": -(2**70)}]}}, "deep[0].x"),
         ({"metadata": {"a": "\ud800"}}, "metadata.a"),
@@ -119,6 +116,35 @@ async def test_what_cannot_be_honoured_is_refused_by_name(
         await sdk.post("/chat/completions", cast_to=object, content=json.dumps(body).encode())
     assert refused.value.param == param
     assert param in refused.value.message
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_changes_nothing_of_the_meaning_is_left_out_and_named(
+    proxy: Proxy, model: Model, agents: Agents, stream: bool
+) -> None:
+    await proxy.use_model(model, "echo")
+    options = {"include_usage": True, "continuous_usage_stats": True, "include_obfuscation": True, "chunk, ł": 5}
+    answer = await proxy.chat(stream=stream, stream_options=options, store=True, service_tier="flex")
+    assert answer.status_code == 200
+    named = [
+        f"stream_options.{name}" for name in ("continuous_usage_stats", "chunk%2C%20%C5%82", "include_obfuscation")
+    ]
+    assert answer.headers["x-sympozium-ignored"] == ", ".join(named)
+    if not stream:
+        seen = json.loads(answer.json()["choices"][0]["message"]["content"])["body"]
+        assert (seen["stream_options"], seen["service_tier"]) == ({"include_usage": True}, "flex")
+        assert "store" not in seen
+
+
+async def test_a_body_of_which_nothing_is_left_out_has_no_such_header(
+    proxy: Proxy, model: Model, agents: Agents
+) -> None:
+    await proxy.use_model(model, "instant")
+    answer = await proxy.chat(
+        store=False, stream_options={"include_obfuscation": False, "continuous_usage_stats": False}
+    )
+    assert answer.status_code == 200
+    assert "x-sympozium-ignored" not in answer.headers
 
 
 async def test_calls_of_the_callers_tools_come_in_pieces_and_their_results_go_back(

@@ -224,10 +224,13 @@ class WebEndpoint(ApiModel):
     oauth: OAuth | None = None
     """Authorization server whose access tokens are valid beside API keys. Default: API keys only."""
     allowed_origins: Annotated[
-        list[Annotated[str, Field(max_length=300, pattern=rf"^https?://[^/?#A-Z{NO_SPACE}]+$")]], Field(max_length=32)
+        list[Annotated[str, Field(max_length=300, pattern=rf"^[a-z][a-z0-9+.-]*://[^/?#A-Z{NO_SPACE}]+$")]],
+        Field(max_length=32),
     ] = []
-    """Origins of web pages that may call this endpoint from a browser, e.g. ``https://chat.example.com``. Over MCP, the web-proxy refuses
-    requests with any other origin except the endpoint's own. Requests without an origin pass, because programs send none."""
+    """Origins of web pages that may call this endpoint from a browser, e.g. ``https://chat.example.com``, and of apps whose window is a
+    browser, e.g. ``app://obsidian.md``, ``tauri://localhost`` or, for all origins of a scheme other than http and https,
+    ``vscode-webview://*``. Over MCP, the web-proxy refuses requests with any other origin except the endpoint's own. Requests without
+    an origin pass, because programs send none."""
     allowed_hosts: Annotated[
         list[Annotated[str, Field(max_length=300, pattern=rf"^[^/?#A-Z{NO_SPACE}]+$")]], Field(max_length=32)
     ] = []

@@ -46,7 +46,7 @@ class AccessLog:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = state.request_id
-                for name, value in state.limit_headers.items():
+                for name, value in state.answer_headers.items():
                     headers.setdefault(name, value)
             await send(message)
 

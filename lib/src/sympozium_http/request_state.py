@@ -23,8 +23,8 @@ class RequestState:
     span: Span = field(default_factory=lambda: Span(None))
     key_id: str | None = None
     """Name of the caller's key, never the key; None until the caller is authenticated."""
-    limit_headers: dict[str, str] = field(default_factory=dict)
-    """The rate limit's headers, which every answer carries from the moment the limit is checked."""
+    answer_headers: dict[str, str] = field(default_factory=dict)
+    """Headers that every answer carries from the moment they are known: the rate limit's, and the fields that were left out."""
     held_bytes: int = 0
     """Bytes that are counted for this request in the process's ByteBudget."""
     log_fields: dict[str, str] = field(default_factory=dict)

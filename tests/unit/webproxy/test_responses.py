@@ -130,24 +130,27 @@ class TestRefusals:
             ),
             ({"input": [{"type": "function_call", "name": "f", "arguments": "{}"}]}, "input[0].call_id"),
             ({"input": [{"type": "web_search_call", "id": "ws_1"}]}, "input[0].type"),
-            ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+            ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice"),
+            (
+                {"tools": [TOOL, {"type": "custom", "name": "c"}], "tool_choice": {"type": "custom", "name": "c"}},
+                "tool_choice",
+            ),
+            ({"tools": [{"type": "web_search"}, {"type": "function"}]}, "tools[1].name"),
+            ({"tools": [TOOL, 7]}, "tools[1]"),
             ({"tools": [TOOL, {"type": "function"}]}, "tools[1].name"),
             ({"tools": [TOOL], "tool_choice": {"type": "web_search"}}, "tool_choice"),
             ({"tool_choice": "required"}, "tool_choice"),
-            ({"tools": [TOOL | {"defer_loading": True}]}, "tools[0].defer_loading"),
             ({"conversation": "conv_1"}, "conversation"),
             ({"prompt": {"id": "p"}}, "prompt"),
             ({"messages": []}, "messages"),
             ({"max_tokens": 5}, "max_tokens"),
             ({"n": 2}, "n"),
-            ({"truncation": "auto"}, "truncation"),
-            ({"include": ["reasoning.encrypted_content"]}, "include[0]"),
+            ({"truncation": "middle"}, "truncation"),
+            ({"include": [7]}, "include[0]"),
             ({"metadata": {"a": 1}}, "metadata.a"),
             ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
             ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),
             ({"text": {"format": {"type": "grammar"}}}, "text.format.type"),
-            ({"reasoning": {"effort": "low", "budget": 5}}, "reasoning.budget"),
-            ({"stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
             ({"background": True, "store": False}, "background"),
             ({"max_output_tokens": 0}, "max_output_tokens"),
         ],
@@ -158,6 +161,35 @@ class TestRefusals:
         assert raised.value.status == 400
         assert raised.value.param == param
         assert f"'{param}'" in str(raised.value)
+
+    @pytest.mark.parametrize(
+        ("fields", "ignored"),
+        [
+            ({"include": ["reasoning.encrypted_content", "message.output_text.logprobs"]}, ["include[0]"]),
+            ({"tools": [TOOL, {"type": "namespace", "name": "n", "tools": [TOOL]}]}, ["tools[1]"]),
+            ({"tools": [{"type": "web_search"}, {"type": "custom", "name": "c"}]}, ["tools[0]", "tools[1]"]),
+            ({"tools": [{"type": "web_search"}], "tool_choice": "auto"}, ["tools[0]"]),
+            ({"tools": [TOOL | {"defer_loading": True, "cached": False}]}, ["tools[0].defer_loading"]),
+            ({"truncation": "auto"}, ["truncation"]),
+            ({"reasoning": {"effort": "low", "budget": 5}}, ["reasoning.budget"]),
+            ({"text": {"verbosity": "low", "voice": "alloy"}}, ["text.voice"]),
+            ({"stream_options": {"include_obfuscation": True}}, ["stream_options.include_obfuscation"]),
+            ({"stream_options": {"include_usage": True}}, ["stream_options.include_usage"]),
+            ({"prompt_cache_options": {"mode": "auto"}}, ["prompt_cache_options"]),
+            ({"context_management": [{"type": "compaction"}]}, ["context_management"]),
+            ({"context_management": None, "n": 1, "stream_options": {"include_obfuscation": False}}, []),
+        ],
+    )
+    def test_what_changes_nothing_of_the_answers_meaning_is_left_out_and_named(
+        self, fields: dict[str, Any], ignored: list[str]
+    ) -> None:
+        params = asked(**fields)
+        assert list(params.ignored) == ignored
+        chat, _ = params.chat((), lambda _: None)
+        plain, _ = asked(**{n: v for n, v in fields.items() if n in ("reasoning", "text")}).chat((), lambda _: None)
+        assert {tool["type"] for tool in chat.pop("tools", [])} <= {"function"}
+        chat.pop("logprobs", None)
+        assert chat == plain
 
     def test_a_conversation_that_a_run_cannot_hold_is_refused(self) -> None:
         with pytest.raises(Refusal) as raised:

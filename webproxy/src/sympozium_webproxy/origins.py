@@ -14,12 +14,15 @@ from sympozium_webproxy.instance_cache import InstanceCache
 GUARDED = ("/mcp", "/sse", "/message")
 """Paths of MCP, whose specification demands the check of Origin; paths below them are included."""
 
+_OF_THE_WEB = ("http", "https")
+"""Schemes whose origins are allowed one by one, because anybody can serve pages under them."""
 _EXPOSED = (
     "www-authenticate",
     "mcp-session-id",
     "x-request-id",
     "x-sympozium-run",
     "x-sympozium-idempotency-expires",
+    "x-sympozium-ignored",
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",
@@ -51,7 +54,7 @@ class BrowserGuard:
         hosts = _hosts(self._cache)
         if hosts and host not in hosts:
             return Refusal(421, "host_not_allowed", "This endpoint is not served by this host name.")
-        if origin is not None and origin not in _origins(self._cache):
+        if origin is not None and not _allows(_origins(self._cache), origin):
             return Refusal(403, "origin_not_allowed", "Pages of this origin may not call this endpoint.")
         return None
 
@@ -71,7 +74,13 @@ class CrossOrigin(CORSMiddleware):
 
     def is_allowed_origin(self, origin: str) -> bool:
         """Return True if pages of this origin may read answers."""
-        return origin in _origins(self._cache)
+        return _allows(_origins(self._cache), origin)
+
+
+def _allows(allowed: set[str], origin: str) -> bool:
+    """Return True for an allowed origin, and for any of an app's scheme, such as ``vscode-webview``, that is allowed whole."""
+    scheme = origin.partition("://")[0]
+    return origin in allowed or (scheme not in _OF_THE_WEB and f"{scheme}://*" in allowed)
 
 
 def _origins(cache: InstanceCache) -> set[str]:

@@ -71,7 +71,7 @@ def limit(request: Request, key_id: str) -> tuple[ServedInstance, dict[str, str]
 def _admit(request: Request, verdict: Verdict) -> dict[str, str]:
     """Return the rate-limit headers of a request that may go on. Raises Refusal 429 and 503."""
     headers = verdict.headers()
-    request_state.of(request).limit_headers = headers  # every answer carries them from here on
+    request_state.of(request).answer_headers = headers  # every answer carries them from here on
     if not verdict.allowed:
         context.of(request).metrics.refused.labels("rate_limit").inc()
         raise Refusal(429, "rate_limit_exceeded", "Rate limit reached for this API key.", headers=headers)

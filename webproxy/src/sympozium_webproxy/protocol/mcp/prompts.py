@@ -23,10 +23,7 @@ def get(name: str, arguments: dict[str, str], skills: tuple[InstalledSkill, ...]
     skill = by_name(skills).get(name)
     if skill is None:
         raise InvalidPrompt(f"Unknown prompt: {name}")
-    known = {parameter.name for parameter in skill.parameters}
     missing = [p.name for p in skill.parameters if p.default is None and not arguments.get(p.name)]
-    if unknown := sorted(set(arguments) - known):
-        raise InvalidPrompt(f"{name}: unknown arguments: {', '.join(unknown)}")
     if missing:
         raise InvalidPrompt(f"{name}: missing arguments: {', '.join(missing)}")
     text = TextContent(type="text", text=instructions(skill, arguments))

@@ -70,12 +70,22 @@ def input_schema(name: str, skills: tuple[InstalledSkill, ...]) -> Schema | None
     return _skill_schema(skill) if skill else None
 
 
-def parse_call(name: str, arguments: dict[str, Any], skills: tuple[InstalledSkill, ...]) -> ToolCall:
-    """Return the parsed call of a tool. Raises UnknownTool and InvalidArguments."""
+def parse_call(name: str, given: dict[str, Any], skills: tuple[InstalledSkill, ...]) -> tuple[ToolCall, list[str]]:
+    """Return the parsed call of a tool, and the names of arguments that it does not have. Raises UnknownTool and InvalidArguments.
+
+    Some clients add arguments of their own to every call, and models write null for an optional argument.
+
+    """
     schema = input_schema(name, skills)
     if schema is None:
         raise UnknownTool(name)
+    known, required = schema["properties"], schema["required"]
+    arguments = {n: value for n, value in given.items() if n in known and (value is not None or n in required)}
     _check(arguments, schema)
+    return _call(name, arguments, skills), [n for n, value in given.items() if n not in known and value is not None]
+
+
+def _call(name: str, arguments: dict[str, Any], skills: tuple[InstalledSkill, ...]) -> ToolCall:
     if name == ASK_AGENT:
         context = arguments.get("context")
         return Ask(f"{arguments['task']}\n\nContext:\n{context}" if context else arguments["task"])

@@ -3,19 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from sympozium_api.agent_protocol import Delta, Done
-from sympozium_webproxy.protocol.openai import bodies
+from sympozium_webproxy.protocol.openai import bodies, leniency
 from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open
 from sympozium_webproxy.protocol.openai.delta_tracker import DeltaTracker
 
 DONE = b"data: [DONE]\n\n"
 """The last frame of a stream."""
-_UNSUPPORTED = {
-    "store": "completions are not stored for /v1/chat/completions/{id}; the AgentRun of x-sympozium-run keeps the answer",
-    "audio": "answers are text",
-}
+_UNSUPPORTED = {"audio": "answers are text"}
 """Fields that no instance can honour, whatever its model server knows, with the reason."""
 
 
@@ -38,10 +35,22 @@ class Message(Open):
 
 
 class StreamOptions(Closed):
-    """Options of the stream, which the web-proxy sends: unknown options are refused, options to switch off are off already."""
+    """Options of the stream, which the web-proxy sends. Others are left out: they change its form, never its text."""
 
     include_usage: bool | None = False
     include_obfuscation: Literal[False] | None = None
+
+
+def without_stream_options(model: type[BaseModel], body: JsonObject, ignored: list[str]) -> JsonObject:
+    """Return a body without the stream options that ``model`` does not know or that are not on offer; ``ignored`` names them."""
+    given = body.get("stream_options")
+    if not isinstance(given, dict):
+        return body
+    options = leniency.known(model, given, "stream_options", ignored)
+    if options.get("include_obfuscation") is True:
+        del options["include_obfuscation"]
+        ignored.append("stream_options.include_obfuscation")
+    return body | {"stream_options": options}
 
 
 class Sampling(Open):
@@ -67,17 +76,25 @@ class ChatRequest(Sampling):
     max_tokens: Annotated[int | None, Field(ge=1)] = None
     max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
     modalities: list[Literal["text"]] | None = None
+    store: bool | None = None
     tools: list[JsonObject] | None = None
 
 
-def parse(content: bytes) -> tuple[ChatRequest, JsonObject]:
-    """Return the checked fields and the body as it came. Raises Refusal 400 that names the wrong field."""
-    body = bodies.json_object(content)
+def parse(content: bytes) -> tuple[ChatRequest, JsonObject, list[str]]:
+    """Return the checked fields, the body for the model, and the paths of what was left out.
+
+    Raises Refusal 400 that names the wrong field. ``store`` is honoured without the model: every run is stored.
+
+    """
+    ignored: list[str] = []
+    body = without_stream_options(StreamOptions, bodies.json_object(content), ignored)
     params = bodies.checked(ChatRequest, body)
     for name, reason in _UNSUPPORTED.items():
         if body.get(name) not in (None, False):
             raise bodies.unsupported(name, reason)
-    return params, body
+    if params.store:
+        del body["store"]
+    return params, body, ignored
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,13 @@ from pydantic import Field, field_validator
 from sympozium_api.agent_protocol import Delta, Done
 from sympozium_webproxy.protocol.openai import bodies
 from sympozium_webproxy.protocol.openai.bodies import JsonObject
-from sympozium_webproxy.protocol.openai.chat import ChatChunks, CompletionHead, Sampling
+from sympozium_webproxy.protocol.openai.chat import (
+    ChatChunks,
+    CompletionHead,
+    Sampling,
+    StreamOptions,
+    without_stream_options,
+)
 
 
 class CompletionRequest(Sampling):
@@ -22,14 +28,18 @@ class CompletionRequest(Sampling):
         return bodies.text_or_tokens(prompt)
 
 
-def parse(content: bytes) -> tuple[CompletionRequest, JsonObject]:
-    """Return the checked fields and the body as it came. Raises Refusal 400 that names the wrong field."""
-    body = bodies.json_object(content)
+def parse(content: bytes) -> tuple[CompletionRequest, JsonObject, list[str]]:
+    """Return the checked fields, the body for the model, and the paths of what was left out.
+
+    Raises Refusal 400 that names the wrong field.
+    """
+    ignored: list[str] = []
+    body = without_stream_options(StreamOptions, bodies.json_object(content), ignored)
     if "messages" in body:
         raise bodies.unsupported(
             "messages", "a completion continues a prompt; conversations go to /v1/chat/completions"
         )
-    return bodies.checked(CompletionRequest, body), body
+    return bodies.checked(CompletionRequest, body), body, ignored
 
 
 def completion(head: CompletionHead, done: Done) -> JsonObject:

@@ -8,15 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from sympozium_http.refusal import Refusal
-from sympozium_webproxy.protocol.openai import bodies
+from sympozium_webproxy.protocol.openai import bodies, leniency
 from sympozium_webproxy.protocol.openai import responses_items as items
 from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open, invalid, missing, unsupported
+from sympozium_webproxy.protocol.openai.chat import without_stream_options
 
-_PLATFORM = (
-    *("access_programs", "background_options", "context_management", "conversation", "image", "moderation"),
-    *("prompt", "prompt_cache_options"),
-)
-"""Fields that only OpenAI's own platform can honour."""
+_PLATFORM = ("conversation", "image", "moderation", "prompt")
+"""Fields that only OpenAI's own platform can honour, and without which the answer would be another one."""
+_NO_EFFECT = ("access_programs", "background_options", "context_management", "prompt_cache_options")
+"""Fields of OpenAI's own platform without which the answer means the same."""
+_INCLUDED = ("message.output_text.logprobs", "message.input_image.image_url")
+"""Parts of an answer that a caller may ask for. Others would only add to it."""
 _OF_CHAT = (
     *("messages", "n", "max_tokens", "max_completion_tokens", "response_format", "reasoning_effort", "verbosity"),
     *("logprobs", "functions", "function_call"),
@@ -97,6 +99,8 @@ class ResponseParams:
 
     fields: ResponseRequest
     body: JsonObject
+    ignored: tuple[str, ...] = ()
+    """Paths of what was left out."""
 
     @property
     def stream(self) -> bool:
@@ -131,7 +135,7 @@ class ResponseParams:
         return {"asked": params, "model": model, "before": before, "instructions": bool(self.fields.instructions)}
 
     def _renamed(self) -> JsonObject:
-        fields, tools = self.fields, [_tool(tool, f"tools[{at}]") for at, tool in enumerate(self.fields.tools or [])]
+        fields, tools = self.fields, [_tool(tool) for tool in self.fields.tools or []]
         text, reasoning = fields.text or _TextConfig(), fields.reasoning or _Reasoning()
         wants_logprobs = fields.top_logprobs is not None or "message.output_text.logprobs" in (fields.include or [])
         renamed = {
@@ -150,7 +154,7 @@ class ResponseParams:
 
 def parse(content: bytes) -> ResponseParams:
     """Return the checked parameters. Raises Refusal 400 that names the wrong field."""
-    body = bodies.json_object(content)
+    body, ignored = _honoured(bodies.json_object(content))
     for name in (*_PLATFORM, *_OF_CHAT):
         if body.get(name) is not None:
             why = "it is served by OpenAI's platform only" if name in _PLATFORM else "it is a field of chat completions"
@@ -159,7 +163,7 @@ def parse(content: bytes) -> ResponseParams:
     if body.get("input") is None:
         raise missing("input")
     _refuse_unserved(fields)
-    params = ResponseParams(fields, body)
+    params = ResponseParams(fields, body, tuple(ignored))
     # A wrong item is refused before any run is read for it.
     params.chat((), lambda _: {"role": "user", "content": ""})
     return params
@@ -174,18 +178,55 @@ def refuse_too_large(chat: JsonObject, kept: JsonObject, *, limit: int) -> None:
 
 
 def _refuse_unserved(fields: ResponseRequest) -> None:
-    for index, name in enumerate(fields.include or []):
-        if name not in ("message.output_text.logprobs", "message.input_image.image_url"):
-            raise unsupported(f"include[{index}]", f"'{name}' is not supported")
     if fields.background and fields.store is False:
         raise invalid("background", "a background response is fetched later, so 'store' must not be false")
 
 
-def _tool(tool: JsonObject, at: str) -> JsonObject:
-    if tool.get("type") != "function":
-        raise unsupported(f"{at}.type", f"tools of type '{tool.get('type')}' are not supported; only 'function' is")
-    known = bodies.checked(_Function, tool, at=at)
-    return {"type": "function", "function": known.model_dump(exclude={"type"}, exclude_none=True)}
+def _honoured(given: JsonObject) -> tuple[JsonObject, list[str]]:
+    """Return a body without what cannot be honoured and changes nothing of the answer's meaning, and the paths of that."""
+    ignored = [name for name in _NO_EFFECT if given.get(name) not in (None, False)]
+    body = {name: value for name, value in given.items() if name not in _NO_EFFECT}
+    body = without_stream_options(_StreamOptions, body, ignored)
+    for name, model in (("reasoning", _Reasoning), ("text", _TextConfig)):
+        if isinstance(body.get(name), dict):
+            body[name] = leniency.known(model, body[name], name, ignored)
+    if body.get("truncation") == "auto":  # a conversation that is too long is refused, never cut in silence
+        ignored.append("truncation")
+        del body["truncation"]
+    if body.get("n") == 1:
+        del body["n"]
+    if isinstance(body.get("include"), list):
+        wanted = list(enumerate(body["include"]))
+        ignored += [f"include[{at}]" for at, part in wanted if isinstance(part, str) and part not in _INCLUDED]
+        body["include"] = [part for _, part in wanted if not isinstance(part, str) or part in _INCLUDED]
+    if isinstance(body.get("tools"), list):
+        body["tools"] = _functions(body["tools"], ignored)
+    return body, ignored
+
+
+def _functions(tools: list[Any], ignored: list[str]) -> list[Any]:
+    """Return the functions among the tools, checked. Raises Refusal 400 that names the wrong one.
+
+    Other tools run on OpenAI's platform or in clients that know their own types. Without them the model answers with what it
+    has, unless ``tool_choice`` demands one of them: that is refused.
+
+    """
+    functions: list[Any] = []
+    for index, tool in enumerate(tools):
+        at = f"tools[{index}]"
+        if not isinstance(tool, dict):
+            functions.append(tool)  # refused by its type
+        elif tool.get("type") != "function":
+            ignored.append(at)
+        else:
+            functions.append(leniency.known(_Function, tool, at, ignored))
+            bodies.checked(_Function, functions[-1], at=at)
+    return functions
+
+
+def _tool(tool: JsonObject) -> JsonObject:
+    function = _Function.model_validate(tool)
+    return {"type": "function", "function": function.model_dump(exclude={"type"}, exclude_none=True)}
 
 
 def _tool_choice(choice: Any, tools: list[JsonObject]) -> Any:

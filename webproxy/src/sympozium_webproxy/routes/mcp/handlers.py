@@ -28,7 +28,7 @@ from sympozium_api.run import AgentRun
 from sympozium_webproxy.instance_cache import InstanceCache, ServedInstance
 from sympozium_webproxy.protocol.mcp import prompts, results, run_resources, tasks, tools
 from sympozium_webproxy.protocol.mcp.tasks import TaskParams, UpdateTaskParams
-from sympozium_webproxy.request import owned_runs
+from sympozium_webproxy.request import left_out, owned_runs
 from sympozium_webproxy.routes.mcp import calls
 from sympozium_webproxy.routes.mcp.dispatch import Ctx, caller
 
@@ -90,7 +90,7 @@ class _Handlers:
 
     async def call_tool(self, ctx: Ctx, params: CallToolRequestParams) -> CallToolResult | dict[str, Any]:
         try:
-            call = tools.parse_call(params.name, params.arguments or {}, self._served.skills)
+            call, ignored = tools.parse_call(params.name, params.arguments or {}, self._served.skills)
         except tools.UnknownTool as error:
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown tool: {params.name}") from error
         except tools.InvalidArguments as error:
@@ -98,6 +98,7 @@ class _Handlers:
             if is_version_at_least(ctx.protocol_version, _TOOL_ERRORS_SINCE):
                 return results.refused(message)
             raise MCPError(code=INVALID_PARAMS, message=message) from error
+        left_out.tell(caller(ctx).http, [f"params.arguments.{name}" for name in ignored])
         match call:
             case tools.Ask():
                 return await calls.ask(ctx, self._served, call, as_task=_takes_tasks(ctx))

@@ -26,8 +26,8 @@ from sympozium_webproxy.routes.mcp.dispatch import Caller, dispatch
 from sympozium_webproxy.routes.mcp.mcp_response import frame
 from sympozium_webproxy.routes.mcp.message import (
     McpRoute,
-    check_accept,
     check_limits,
+    check_stream_accepted,
     parse_body,
     parse_message,
     refused_message,
@@ -67,7 +67,7 @@ Streams = dict[str, SessionStream]
 async def open_stream(request: Request) -> Response:
     """Begin a session: the first event names the URL for its messages, the others are the answers."""
     key_id = await authenticate_read(request)
-    check_accept(request, stream=True)
+    check_stream_accepted(request)
     parts = context.of(request)
     session = sessions.begin(key_id, "", now=parts.clock.now().timestamp(), replica=parts.settings.address)
     token = sessions.seal(session, signing_key(request, key_id))

@@ -9,6 +9,10 @@ from starlette.types import Receive, Scope, Send
 from sympozium_http import disconnect, raw_response, sse
 from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, Message
 from sympozium_webproxy.routes.mcp.dispatch import Sink
+from sympozium_webproxy.routes.mcp.message import Accepted
+
+_KEEP_ALIVE = b": keep-alive\n"
+"""A comment without a blank line after it: once an event had an id, older MCP clients take the blank line for an empty event."""
 
 Work = Callable[[Sink], Awaitable[JsonRpcResponse]]
 
@@ -23,14 +27,16 @@ class McpResponse(Response):
     """Runs a request's work and sends its messages. A client disconnect cancels the work.
 
     The response becomes a stream with the first message, or after ``keep_alive_seconds`` of silence: until then an error
-    still has its own status. ``close`` is called at the end, even if the work never began.
+    still has its own status. ``close`` is called at the end, even if the work never began. For a client that takes JSON only,
+    the messages before the answer are left out, and for one that takes a stream only, a successful answer is a stream.
 
     """
 
-    def __init__(self, work: Work, close: Callable[[], None], *, keep_alive_seconds: float) -> None:
+    def __init__(self, work: Work, close: Callable[[], None], accepted: Accepted, *, keep_alive_seconds: float) -> None:
         super().__init__()
         self._work = work
         self._close = close
+        self._accepted = accepted
         self._keep_alive_seconds = keep_alive_seconds
         self._streaming = False
         self._outgoing: asyncio.Queue[bytes | JsonRpcResponse | None] = asyncio.Queue()
@@ -61,7 +67,8 @@ class McpResponse(Response):
             if item is None:
                 return
             if isinstance(item, bytes):
-                await self._send_frame(send, item)
+                if self._accepted.stream:
+                    await self._send_frame(send, item)
             else:
                 await self._end(send, item)
                 return
@@ -71,10 +78,13 @@ class McpResponse(Response):
             async with asyncio.timeout(self._keep_alive_seconds):
                 return await self._outgoing.get()
         except TimeoutError:
-            return sse.KEEP_ALIVE
+            return _KEEP_ALIVE
 
     async def _end(self, send: Send, response: JsonRpcResponse) -> None:
         if self._streaming:
+            await raw_response.finish(send, frame(response.message))
+        elif response.status == 200 and not self._accepted.json:
+            await raw_response.start(send, 200, {**sse.HEADERS, **response.headers})
             await raw_response.finish(send, frame(response.message))
         else:
             await raw_response.send_json(send, response.status, response.message, response.headers)

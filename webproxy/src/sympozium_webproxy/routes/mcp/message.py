@@ -1,5 +1,6 @@
 """JSON-RPC messages that come in: read, checked and limited before the SDK's server gets them."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
@@ -71,12 +72,32 @@ def parse_message(value: Any) -> JSONRPCMessage:
         raise refused_message(400, "The body must be one JSON-RPC request, notification or response.") from error
 
 
-def check_accept(request: Request, *, json: bool = False, stream: bool = False) -> None:
-    """Raise RefusedMessage 406 unless the request accepts the media types that may answer it."""
-    takes_json, takes_stream = check_accept_headers(request)
-    if (json and not takes_json) or (stream and not takes_stream):
-        needed = [kind for kind, is_needed in (("application/json", json), ("text/event-stream", stream)) if is_needed]
-        raise refused_message(406, f"Send 'Accept: {', '.join(needed)}'.")
+@dataclass(frozen=True)
+class Accepted:
+    """Forms in which a client takes an answer."""
+
+    json: bool
+    stream: bool
+
+
+def accepted(request: Request) -> Accepted:
+    """Return the forms in which a client takes the answer to a message. Raises RefusedMessage 406 if it takes none.
+
+    MCP asks clients for both; some send one of them only. A request without the header takes anything (RFC 9110, section 12.5.1).
+
+    """
+    if not request.headers.get("accept", "").strip():
+        return Accepted(json=True, stream=True)
+    json, stream = check_accept_headers(request)
+    if not json and not stream:
+        raise refused_message(406, "Send 'Accept: application/json, text/event-stream'.")
+    return Accepted(json, stream)
+
+
+def check_stream_accepted(request: Request) -> None:
+    """Raise RefusedMessage 406 if a client asks for a stream and does not take one."""
+    if not accepted(request).stream:
+        raise refused_message(406, "Send 'Accept: text/event-stream'.")
 
 
 def check_limits(request: Request, key_id: str, message: JSONRPCMessage) -> None:

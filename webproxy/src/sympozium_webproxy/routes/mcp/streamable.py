@@ -43,8 +43,9 @@ from sympozium_webproxy.routes.mcp.mcp_response import McpResponse, Work
 from sympozium_webproxy.routes.mcp.message import (
     McpRoute,
     RefusedMessage,
-    check_accept,
+    accepted,
     check_limits,
+    check_stream_accepted,
     parse_body,
     parse_message,
     refused_message,
@@ -66,7 +67,7 @@ _PRIMED_SINCE = "2025-11-25"
 async def post(request: Request) -> Response:
     """Answer one message."""
     key_id = await authenticate(request)
-    check_accept(request, json=True, stream=True)
+    accepted(request)
     body = parse_body(await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes))
     if _is_stateless(request, body):
         return _stateless(request, key_id, body)
@@ -79,7 +80,7 @@ async def resume(request: Request) -> Response:
     key_id = await authenticate_read(request)
     if not _has_sessions(request):
         return _not_allowed()
-    check_accept(request, stream=True)
+    check_stream_accepted(request)
     session = _session(request, key_id)
     position = stream_position.position(request.headers.get("last-event-id", ""))
     if position is None:
@@ -301,4 +302,6 @@ async def _rest(handle: RunHandle, session: Session, position: StreamPosition, s
 
 
 def _answer(request: Request, work: Work, *, close: Callable[[], None] = lambda: None) -> McpResponse:
-    return McpResponse(work, close, keep_alive_seconds=context.of(request).settings.keep_alive_seconds)
+    return McpResponse(
+        work, close, accepted(request), keep_alive_seconds=context.of(request).settings.keep_alive_seconds
+    )

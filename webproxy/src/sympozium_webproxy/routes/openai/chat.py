@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from sympozium_runs.run_request import RunRequest
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import bodies, chat
+from sympozium_webproxy.request import left_out
 from sympozium_webproxy.request.authentication import authenticate, limit
 from sympozium_webproxy.request.body import read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
@@ -22,8 +23,9 @@ async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation with one run in one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
-    params, body = chat.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
+    params, body, ignored = chat.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     served, headers = limit(request, key_id)
+    left_out.tell(request, ignored)
     model = chosen_model(served.instance, params.model)
     run = RunRequest(
         body, "web-proxy", key_id, idempotency_key(request), model=model, wait_seconds=wait_seconds(request)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from sympozium_runs.run_request import RunRequest
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import bodies, chat, completions
+from sympozium_webproxy.request import left_out
 from sympozium_webproxy.request.authentication import authenticate, limit
 from sympozium_webproxy.request.body import read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
@@ -22,8 +23,9 @@ async def create_completion(request: Request) -> Response:
     """Continue a prompt with one run in one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
-    params, body = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
+    params, body, ignored = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     served, headers = limit(request, key_id)
+    left_out.tell(request, ignored)
     if served.instance.spec.memory.system_prompt or served.skills:
         raise bodies.unsupported("prompt", "a completion cannot carry this instance's system prompt and skills")
     model = chosen_model(served.instance, params.model)

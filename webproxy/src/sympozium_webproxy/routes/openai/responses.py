@@ -19,7 +19,7 @@ from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import bodies, responses_items, responses_object, responses_request
 from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
-from sympozium_webproxy.request import held, owned_runs
+from sympozium_webproxy.request import held, left_out, owned_runs
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read, limit
 from sympozium_webproxy.request.body import read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
@@ -43,6 +43,7 @@ async def create_response(request: Request) -> Response:
     largest = parts.settings.max_body_bytes
     params = responses_request.parse(await read_json_bytes(request, limit=largest))
     served, headers = limit(request, key_id)
+    left_out.tell(request, params.ignored)
     model, timeout_seconds = chosen_model(served.instance, params.fields.model), wait_seconds(request)
     earlier, find = await _earlier(request, params)
     body, before = params.chat(earlier, find)
