@@ -58,7 +58,15 @@ class Leader:
                 await asyncio.sleep(0)
 
 
-@given(st.lists(objects.anything(), min_size=1, max_size=4))
+def _aimed(job: Object) -> Object:
+    """Let a Job claim to be the good run's, with whatever other labels it has."""
+    owner = {"apiVersion": names.API_VERSION, "kind": "AgentRun", "name": "good-run", "uid": "uid-of-good-run"}
+    labels = {"app.kubernetes.io/managed-by": names.FIELD_MANAGER, names.LABEL_RUN: "good-run"}
+    metadata = job["metadata"] | {"ownerReferences": [owner | {"controller": True}]}
+    return job | {"metadata": metadata | {"labels": job["metadata"].get("labels", {}) | labels}}
+
+
+@given(st.lists(objects.anything() | objects.jobs().map(_aimed), min_size=1, max_size=4))
 @MANY
 async def test_no_loop_ends_and_a_good_run_starts(bodies: list[Object]) -> None:
     leader = Leader(bodies)
