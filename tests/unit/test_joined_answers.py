@@ -19,7 +19,8 @@ from sympozium_agent.providers.chunk_parser import ChunkParser
 from sympozium_api.agent_protocol import Delta, Done
 from sympozium_webproxy.protocol.mcp import results
 from sympozium_webproxy.protocol.openai import chat
-from sympozium_webproxy.protocol.openai.responses_object import assistant_message
+from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
+from sympozium_webproxy.protocol.openai.responses_object import ResponseObject, assistant_message
 
 Object = dict[str, Any]
 
@@ -103,3 +104,26 @@ def test_nothing_of_any_stream_is_lost(streamed: Streamed) -> None:
     assert all(given_ids)
     assert choice["finish_reason"] == streamed.finish
     assert done["usage"] == streamed.usage
+
+
+@given(streamed=streams())
+def test_the_events_of_a_response_hold_each_piece_once(streamed: Streamed) -> None:
+    deltas, done = answered([streamed.raw])
+    events = ResponseEvents(ResponseObject("run-1", 0, "m", None, {}))
+    sent = [*events.begin(), *events.started()]
+    sent += [event for record in deltas for event in events.delta(record)]
+    sent += events.end(done, 1)
+    names = {
+        "reasoning_summary_text": streamed.reasoning,
+        "output_text": streamed.content,
+        "refusal": streamed.refusal,
+        "function_call_arguments": "".join(
+            call["function"]["arguments"] for call in done["choices"][0]["message"].get("tool_calls", [])
+        ),
+    }
+    for name, text in names.items():
+        assert "".join(event["delta"] for event in sent if event["type"] == f"response.{name}.delta") == text
+    added = [event["item"]["type"] for event in sent if event["type"] == "response.output_item.added"]
+    assert added == [item["type"] for item in sent[-1]["response"]["output"]]
+    numbers = [event["sequence_number"] for event in sent]
+    assert numbers == sorted(set(numbers))

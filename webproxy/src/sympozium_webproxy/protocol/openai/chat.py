@@ -118,9 +118,18 @@ def completion(head: CompletionHead, done: Done) -> JsonObject:
         "object": "chat.completion",
         "created": head.created,
         "model": head.model,
-        "choices": [{"logprobs": None} | choice for choice in done["choices"]],
+        "choices": [_finished(choice) for choice in done["choices"]],
     }
     return answer | {"usage": done["usage"]} if done["usage"] else answer
+
+
+def _finished(choice: JsonObject) -> JsonObject:
+    """Return a choice with each field that clients expect; runs of older agents may have ended without a finish reason."""
+    return {"logprobs": None} | choice | {"finish_reason": choice.get("finish_reason") or _reason(choice)}
+
+
+def _reason(choice: JsonObject) -> str:
+    return "tool_calls" if (choice.get("message") or {}).get("tool_calls") else "stop"
 
 
 @dataclass
@@ -169,7 +178,7 @@ class ChatChunks:
         delta = sent.message.rest(choice.get("message") or {})
         parts: list[JsonObject] = [{"index": index, "delta": delta}] if delta else []
         if not sent.finished:
-            parts.append({"index": index, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"})
+            parts.append({"index": index, "delta": {}, "finish_reason": choice.get("finish_reason") or _reason(choice)})
         return parts
 
     def _chunk(self, choices: list[JsonObject], fields: JsonObject | None = None) -> JsonObject:

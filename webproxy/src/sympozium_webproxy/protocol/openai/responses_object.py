@@ -42,6 +42,8 @@ _ECHOED: JsonObject = {
     "user": None,
 }
 """Fields of a request that its response repeats, with their defaults."""
+_REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
+"""Fields in which model servers send their reasoning."""
 _FUNCTION: JsonObject = {"description": None, "parameters": None, "strict": None}
 
 
@@ -108,7 +110,7 @@ def assistant_message(message: Any, run: str) -> AssistantMessage:
     calls = fields.get("tool_calls")
     valid = [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
     return AssistantMessage(
-        reasoning=_text(fields.get("reasoning_content") or fields.get("reasoning")),
+        reasoning=next((text for name in _REASONING if (text := _text(fields.get(name)))), ""),
         text=_text(fields.get("content")),
         refusal=_text(fields.get("refusal")),
         calls=tuple(_call(call, run, index) for index, call in enumerate(valid)),
