@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo gateway down clean-cache setup test unit fuzz soak e2e conformance check format generate bench bench-scale
+.PHONY: help demo gateway down clean-cache setup test unit fuzz soak e2e conformance check format generate bench bench-scale kills
 
 VENV := .venv
 RUN := $(VENV)/bin/
@@ -81,3 +81,7 @@ bench-scale: setup ## the figures on simulated nodes: an hour; best on a cluster
 	@SYMPOZIUM_CLUSTER_QPS=1000 local/up.sh
 	@kwok=$$(local/cluster/cluster.sh program kwok $(KWOK)) && . .local/env \
 	  && PATH=$$(dirname "$$kwok"):$$PATH && $$SYMPOZIUM_EXEC $(RUN)python -m tests.bench.scale $(BENCH_ARGS)
+
+kills: setup ## ten minutes (KILLS_ARGS="--seconds 3600": an hour) of random kills under load; accounts for every request
+	@local/up.sh
+	@. .local/env && $$SYMPOZIUM_EXEC $(RUN)python -m tests.bench.kills $(KILLS_ARGS)

@@ -56,7 +56,7 @@ def signals(image: str) -> Iterator[Signals]:
     container = {
         "name": "signals",
         "image": image,
-        "command": ["python", "-c", "import time; time.sleep(900)"],
+        "command": ["python", "-c", "import signal; signal.pause()"],
         "securityContext": {"privileged": True, "runAsUser": 0},
     }
     pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}}

@@ -21,7 +21,8 @@ The requested ``model`` name is the script, so that many tests share one server:
 
 ``n`` and ``logprobs`` are honoured. ``POST /v1/completions`` answers with the same scripts, ``POST /v1/embeddings`` with a vector per
 input: its length and 1; ``status:NNN`` and ``hang`` hold there as well. ``GET /last`` tells the path, headers and body of the last
-POST, ``GET /counts`` tells how many completions were asked for, finished and abandoned by the caller.
+POST, ``GET /counts`` tells how many completions were asked for, finished and abandoned by the caller, ``GET /asked`` how often one was
+asked for with each text as its last message.
 """
 
 import argparse
@@ -32,6 +33,7 @@ import json
 import ssl
 import struct
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -101,6 +103,12 @@ class Completion:
         if name == "tools" and any(message.get("role") == "tool" for message in self.body.get("messages", ())):
             return "instant"
         return name
+
+    @property
+    def last_message(self) -> str:
+        messages = self.body.get("messages") or [{}]
+        content = messages[-1].get("content")
+        return content if isinstance(content, str) else json.dumps(content)
 
     @property
     def arguments(self) -> list[int]:
@@ -202,6 +210,8 @@ class Model:
     def __init__(self) -> None:
         self.counts = Counts()
         self.last: Object = {}
+        self.asked: Counter[str] = Counter()
+        """Completions by the text of their last message."""
         self.hear: Callable[[Request], object] = lambda _: None
         """Told of each POST as it comes."""
         self._released = asyncio.Event()
@@ -238,6 +248,8 @@ class Model:
                 await connection.answer(200, {"object": "list", "data": models})
             case "GET", "/counts":
                 await connection.answer(200, asdict(self.counts))
+            case "GET", "/asked":
+                await connection.answer(200, self.asked)
             case "GET", "/healthz":
                 await connection.answer(200, {"status": "ok"})
             case _:
@@ -248,6 +260,7 @@ class Model:
         try:
             legacy = request.path == "/v1/completions"
             completion = Completion(json.loads(request.body), request.headers, legacy=legacy)
+            self.asked[completion.last_message] += 1
             await _SPECIAL.get(completion.script, well or _ordinary)(completion, connection)
             self.counts.finished += 1
         except ConnectionError:
