@@ -19,7 +19,7 @@ def watching(registry: kopf.OperatorRegistry) -> dict[str, Any]:
 async def keys_of(plural: str, body: dict[str, Any], kind: str | None = "MODIFIED") -> list[Key]:
     """The keys that an event of kopf's brings."""
     found: list[Key] = []
-    handler = watching(kopf_handlers.registry(found.append))[plural]
+    handler = watching(kopf_handlers.registry(lambda *keys: found.extend(keys)))[plural]
     parts = {
         "type": kind,
         "body": body,
