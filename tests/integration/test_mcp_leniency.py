@@ -109,7 +109,7 @@ class TestArguments:
 def read_by_an_old_client(text: str) -> list[str]:
     """The events' data as httpx-sse 0.4 reads them: once an event had an id, a blank line ends another event, without data."""
     found, data, last_id = list[str](), list[str](), ""
-    for line in text.split("\n"):
+    for line in text.splitlines():
         if not line:
             if data or last_id:
                 found.append("\n".join(data))
