@@ -133,3 +133,22 @@ async def test_keys_limits_and_metrics_are_those_of_every_route(proxy: Proxy) ->
         taken += 1
     assert (taken, response.status_code) == (99, 429)
     assert 'route="/v1/embeddings",status="200"} 100.0' in await proxy.metrics()
+
+
+async def test_a_model_that_closes_the_connection_after_it_was_asked_is_not_asked_again(
+    proxy: Proxy, offered: Model
+) -> None:
+    asked = 0
+
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(close, "127.0.0.1", 0)
+    async with server:
+        offered.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        await proxy.use_model(offered, "another", agent={"embeddingModels": MODELS})
+        response = await embed(proxy, model="embed")
+    assert (response.status_code, asked) == (502, 1)

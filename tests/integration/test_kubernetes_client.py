@@ -1,9 +1,10 @@
-"""The Kubernetes client over a real socket: what is read in pages."""
+"""The Kubernetes client over a real socket: what is read in pages, and what is sent once."""
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sympozium_api.client import Client
+from sympozium_api.client import ApiUnavailable, Client
 from sympozium_api.client.auth import ApiConnection
 from sympozium_api.resources import RUNS
 
@@ -26,3 +27,26 @@ async def test_metadata_of_many_objects_comes_in_pages_and_without_what_nobody_r
 
     assert found == [{"metadata": {"name": name}} for name in names]
     assert asked == ["status.phase=Failed"] * 3
+
+
+async def test_a_write_whose_response_is_lost_is_not_sent_again() -> None:
+    received = []
+
+    async def read(_: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async def write(request: web.Request) -> web.Response:
+        received.append(await request.json())
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get(RUNS.path("default", "run"), read)
+    app.router.add_post(RUNS.path("default"), write)
+    async with TestServer(app) as server, Client.connect(ApiConnection(str(server.make_url("")), ssl=False)) as client:
+        await client.get(RUNS, "default", "run")  # the connection is open, and the write uses it
+        with pytest.raises(ApiUnavailable):
+            await client.create(RUNS, "default", {"metadata": {"name": "run"}})
+
+    assert len(received) == 1

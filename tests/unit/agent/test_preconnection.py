@@ -1,6 +1,7 @@
 """A connection to the model that an idle pod opened before its run came."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,9 +11,10 @@ import pytest
 from tests.fakes.certificate import local, server_side
 from tests.fakes.model import TOKENS, Model
 from tests.unit.agent.conftest import QUICK, Pod, task_for
-from tests.unit.agent.surface import Reply, replica
+from tests.unit.agent.surface import Reply, Surface, replica
 
 from sympozium_agent.agent import Agent
+from sympozium_agent.transport.http1 import OpenConnection
 from sympozium_agent.transport.preconnected import Preconnection
 
 
@@ -55,8 +57,8 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-async def answered(pod: Pod, door: Door, file: Path, *, after: int) -> int:
-    """How many connections an idle pod made of which the run came after so many."""
+async def finished(pod: Pod, door: Door, file: Path, *, after: int) -> tuple[Surface, int]:
+    """The surface and the exit code of an idle pod whose run came after so many connections."""
     async with door.open(file), replica(task_for(door.model), tasks=[Reply(status=204)]) as surface:
         surface.prospect = {"baseURL": door.model.url, "env": {}}
         settings = replace(pod.settings(surface.url), run=None, instance="demo", idle_ttl=60)
@@ -65,7 +67,14 @@ async def answered(pod: Pod, door: Door, file: Path, *, after: int) -> int:
             while door.entered < after:
                 await asyncio.sleep(0.001)
             surface.tasks = [Reply()]
-            assert await running == 0
+            code = await running
+    return surface, code
+
+
+async def answered(pod: Pod, door: Door, file: Path, *, after: int) -> int:
+    """How many connections an idle pod made of which the run came after so many."""
+    surface, code = await finished(pod, door, file, after=after)
+    assert code == 0
     assert surface.end["choices"][0]["message"]["content"] == "".join(TOKENS)
     return door.entered
 
@@ -81,8 +90,22 @@ async def test_a_connection_that_the_model_closed_is_opened_again(
     assert await answered(pod, Door(hasty=1), trusted, after=2) == 2
 
 
-async def test_a_connection_that_the_model_closes_as_it_is_used_costs_no_answer(pod: Pod, trusted: Path) -> None:
-    assert await answered(pod, Door(hasty=1, until_spoken_to=True), trusted, after=1) == 2
+async def test_a_model_that_closes_the_connection_after_it_was_asked_is_not_asked_again(
+    pod: Pod, trusted: Path
+) -> None:
+    door = Door(hasty=1, until_spoken_to=True)
+    surface, code = await finished(pod, door, trusted, after=1)
+    assert (code, door.entered) == (0, 1)
+    assert (surface.end["error"]["type"], surface.end["error"]["httpStatus"]) == ("model_error", 502)
+
+
+async def test_a_connection_whose_end_was_not_read_yet_is_known_to_be_closed() -> None:
+    here, there = socket.socketpair()
+    connection = OpenConnection(*await asyncio.open_connection(sock=here))
+    assert not connection.is_closed
+    there.close()
+    assert connection.is_closed
+    connection.close()
 
 
 async def test_a_model_without_tls_is_not_connected_in_advance() -> None:

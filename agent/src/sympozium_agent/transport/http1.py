@@ -7,6 +7,7 @@ httpx2 without a reason: importing and setting up httpx2 takes 65 ms of a cold s
 """
 
 import asyncio
+import select
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -128,8 +129,14 @@ class OpenConnection(NamedTuple):
 
     @property
     def is_closed(self) -> bool:
-        """True if the peer is known to have closed the connection."""
-        return self.reader.at_eof() or self.writer.is_closing()
+        """True if the peer has closed the connection, even if the event loop has not read that yet.
+
+        Before the request a peer sends nothing that the event loop does not read at once, so unread bytes are the close.
+        """
+        if self.reader.at_eof() or self.writer.is_closing():
+            return True
+        unread, _, _ = select.select([self.writer.get_extra_info("socket")], [], [], 0)
+        return bool(unread)
 
     def close(self) -> None:
         """Close the connection at once: nothing is left to be read or flushed."""
