@@ -7,6 +7,7 @@ from typing import Any
 
 import openai
 import pytest
+from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import created_run, delta, done, failed
 from tests.integration.conftest import KEY, Proxy, eventually
 
@@ -182,6 +183,29 @@ async def test_a_caller_that_leaves_cancels_its_run(proxy: Proxy, stream: bool, 
     assert (await pod.task()).status_code == 410
     if speaking:
         speaking.cancel()
+
+
+async def test_a_cancel_that_the_api_server_refuses_is_repeated(proxy: Proxy) -> None:
+    asked = asyncio.create_task(proxy.chat())
+    pod = await proxy.pod()
+    proxy.kubernetes.refuse("patch", RUNS, api_error(403, "Forbidden"))
+    asked.cancel()
+
+    await eventually(lambda: proxy.kubernetes.object(RUNS, pod.run)["spec"].get("cancel") is True)
+
+    refused = ("sympozium_run_writes_refused_total", {"write": "cancel"})
+    assert proxy.context.metrics.registry.get_sample_value(*refused) == 1
+
+
+async def test_a_read_that_the_api_server_refuses_ends_neither_the_wait_nor_the_watch(proxy: Proxy) -> None:
+    asked = asyncio.create_task(proxy.chat())
+    pod = await proxy.pod()
+    await eventually(lambda: proxy.context.open_runs() == 1)
+    proxy.kubernetes.refuse("get", RUNS, api_error(403, "Forbidden"))
+    status = {"phase": "Succeeded", "result": "Hello", "finishReason": "stop"}
+    proxy.kubernetes.put({**proxy.kubernetes.object(RUNS, pod.run), "status": status})
+
+    assert (await asked).status_code == 200
 
 
 async def test_nothing_is_left_of_an_answered_request(proxy: Proxy) -> None:

@@ -21,6 +21,9 @@ _NO_FAMILY = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL)
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s for which load balancers keep idle connections: they close first, so no request meets a closing connection."""
 
+_FAILURE_GRACE_SECONDS = 5
+"""Seconds that open requests may take after the process has lost what it cannot serve without."""
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -68,7 +71,10 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until one of ``beside`` ends, because a server without its watches must not continue.
 
-    Then ``drain`` is called. For ``linger_seconds`` requests are still answered, with ``connection: close``, so that clients
+    The listeners end with the process: after a failure of ``beside`` open requests get a few seconds, not ``grace_seconds``,
+    because the process has to be started again before it serves anybody. Raises that failure.
+
+    First ``drain`` is called. For ``linger_seconds`` requests are still answered, with ``connection: close``, so that clients
     with open connections move on without losing a request. Then the listeners stop one after the other, each when its open
     requests have ended or ``grace_seconds`` have passed: requests of the first may wait for those of the second.
     """
@@ -87,6 +93,9 @@ async def serve(
     drain()
     if stop.is_set():
         await asyncio.wait(running, timeout=linger_seconds, return_when=asyncio.FIRST_COMPLETED)
+    else:
+        for server in servers:
+            server.config.timeout_graceful_shutdown = min(grace_seconds, _FAILURE_GRACE_SECONDS)
     for server, task in zip(servers, running, strict=True):
         server.should_exit = True
         await task

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from sympozium_api import names, terminal_status
 from sympozium_api.agent_protocol import End
 from sympozium_api.run import AgentRun
+from sympozium_runs.unreadable_objects import UnreadableObjects
 
 
 class AgentApiMetrics:
@@ -42,6 +43,19 @@ class AgentApiMetrics:
             "Runs of an instance with a warm pool that found no idle pod waiting at this replica.",
             registry=self.registry,
         )
+        self.refused_writes = Counter(
+            "sympozium_run_writes_refused_total",
+            "Writes of runs that the API server refused for good.",
+            ["write"],
+            registry=self.registry,
+        )
+        self.loop_failures = Counter(
+            "sympozium_background_loop_failures_total",
+            "Failures of the loops that run beside the servers, which are started again.",
+            ["loop"],
+            registry=self.registry,
+        )
+        self.unreadable = UnreadableObjects(self.registry)
 
     def count_end(self, run: AgentRun, end: End) -> None:
         """Count a run whose terminal status was just stored, and the tokens in its end record."""

@@ -41,7 +41,7 @@ class Claims:
             poll.discard()  # the run may have been created, and names this pod
             raise
         if not poll.bind(run, instance):
-            start_cold = self._background_writes.retry(run.key, lambda: self._store.decide_start(run, "cold"))
+            start_cold = self._background_writes.retry(run.key, "start", lambda: self._store.decide_start(run, "cold"))
             self._background_writes.spawn(start_cold)
         return run
 

@@ -3,16 +3,25 @@
 import asyncio
 from typing import Protocol
 
+import structlog
+from pydantic import ValidationError
+
 from sympozium_api import names
-from sympozium_api.client import ApiError, ApiUnavailable, Client, Snapshot, watch
-from sympozium_api.resources import RUNS
+from sympozium_api.client import ApiError, ApiUnavailable, Change, Client, Snapshot, watch
+from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import NOT_ENDED, AgentRun, without_contents
 from sympozium_runs.broker import Key, RunBroker
 from sympozium_runs.run_queue import RunQueue
 from sympozium_runs.run_store import RunStore
 from sympozium_runs.runs import Runs
+from sympozium_runs.unreadable_objects import UnreadableObjects
 
-_RETRY_SECONDS = 0.5
+log = structlog.get_logger()
+
+_FIRST_BACKOFF = 0.5
+_LONGEST_BACKOFF = 10.0
+_READS_AT_ONCE = 8
+"""Runs that are read at the same time: each may hold a megabyte, and after a gap many may have ended."""
 
 
 class NewRunCallback(Protocol):
@@ -43,6 +52,7 @@ class RunWatch:
         broker: RunBroker,
         runs: Runs,
         queue: RunQueue,
+        unreadable: UnreadableObjects,
         on_new_run: NewRunCallback = _ignore,
     ) -> None:
         self._client = client
@@ -53,28 +63,41 @@ class RunWatch:
         self._runs = runs
         self._on_new_run = on_new_run
         self._queue = queue
+        self._unreadable = unreadable
+        self._reads: dict[Key, asyncio.Task[None]] = {}
+        self._read_slots = asyncio.Semaphore(_READS_AT_ONCE)
         self.synced = False
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        async for event in watch(self._client, RUNS, self._namespace, without_contents, **self._selectors):
-            if isinstance(event, Snapshot):
-                await self._on_snapshot([AgentRun.model_validate(item) for item in event.items])
-            elif event.deleted:
-                await self._on_closed(event.object["metadata"]["name"])
-            else:
-                self._on_open(AgentRun.model_validate(event.object))
+        try:
+            async for event in watch(self._client, RUNS, self._namespace, without_contents, **self._selectors):
+                if isinstance(event, Snapshot):
+                    self._on_snapshot(event.items)
+                else:
+                    with self._unreadable.skipping(RUNS.kind, event.object):
+                        self._on_event(event)
+        finally:
+            for read in self._reads.values():
+                read.cancel()
 
-    async def _on_snapshot(self, runs: list[AgentRun]) -> None:
+    def _on_event(self, event: Change) -> None:
+        if event.deleted:
+            self._on_closed(event.object["metadata"]["name"])
+        else:
+            self._on_open(AgentRun.model_validate(event.object))
+
+    def _on_snapshot(self, items: list[Object]) -> None:
         """Catch up after a gap: a run that is not listed may have ended or been deleted, or its creation may still be under way."""
-        listed = {run.key for run in runs}
+        listed = {(self._namespace, item["metadata"]["name"]) for item in items}
         closed = {(self._namespace, name) for name in self._queue} - listed
         for _, name in closed:
-            await self._on_closed(name)
+            self._on_closed(name)
         for key in set(self._broker.subscribed()) - listed - closed:
-            await self._read(key, was_seen=False)
-        for run in sorted(runs, key=lambda run: run.metadata.creation_timestamp):
-            self._on_open(run)
+            self._read_soon(key, was_seen=False)
+        for item in sorted(items, key=lambda item: str(item["metadata"]["creationTimestamp"])):
+            with self._unreadable.skipping(RUNS.kind, item):
+                self._on_open(AgentRun.model_validate(item))
         self.synced = True
 
     def _on_open(self, run: AgentRun) -> None:
@@ -85,25 +108,41 @@ class RunWatch:
                 self._runs.on_created(run)
             self._runs.on_change(run)
 
-    async def _on_closed(self, name: str) -> None:
+    def _on_closed(self, name: str) -> None:
         """Take a run that has ended or was deleted out of the queue."""
         key = (self._namespace, name)
         self._queue.remove(name)
         self._runs.on_closed(key)
         if key in self._broker:
-            await self._read(key, was_seen=True)
+            self._read_soon(key, was_seen=True)
+
+    def _read_soon(self, key: Key, *, was_seen: bool) -> None:
+        """Read a run that somebody waits for, while the watch goes on. ``was_seen``: a run that is not found was deleted."""
+        if (previous := self._reads.get(key)) is not None:
+            previous.cancel()
+        reading = self._reads[key] = asyncio.create_task(self._read(key, was_seen=was_seen))
+        reading.add_done_callback(lambda _: self._reads.pop(key) if self._reads.get(key) is reading else None)
 
     async def _read(self, key: Key, *, was_seen: bool) -> None:
-        """Read a run that somebody waits for, however long the API server is unreachable."""
-        while True:
+        """Read a run, again with backoff while the API server is unreachable or refuses, as long as somebody waits for the run."""
+        backoff = _FIRST_BACKOFF
+        while key in self._broker:
             try:
-                self._runs.on_change(await self._store.get(*key))
+                async with self._read_slots:
+                    run = await self._store.get(*key)
             except ApiUnavailable:
-                await asyncio.sleep(_RETRY_SECONDS)
-                continue
+                pass
             except ApiError as error:
-                if not error.not_found:
-                    raise
-                if was_seen:
-                    self._runs.on_deleted(key)
-            return
+                if error.not_found:
+                    if was_seen:
+                        self._runs.on_deleted(key)
+                    return
+                log.warning("run not read, trying again", run=key[1], status=error.status, reason=error.reason)
+            except ValidationError:
+                self._runs.on_unreadable(key)
+                return
+            else:
+                self._runs.on_change(run)
+                return
+            await asyncio.sleep(backoff)
+            backoff = min(2 * backoff, _LONGEST_BACKOFF)

@@ -10,6 +10,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
+from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.background_writes import BackgroundWrites
 from sympozium_runs.broker import RunBroker, Subscriber
 from sympozium_runs.claims import Claims
@@ -98,13 +99,22 @@ class RunHandle:
 class Runs:
     """Creates, follows and cancels runs of instances."""
 
-    def __init__(self, store: RunStore, broker: RunBroker, queue: RunQueue, clock: Clock, *, idle: IdlePods) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        broker: RunBroker,
+        queue: RunQueue,
+        clock: Clock,
+        *,
+        idle: IdlePods,
+        metrics: AgentApiMetrics,
+    ) -> None:
         self._store = store
         self._broker = broker
         self._queue = queue
         self._clock = clock
         self._reply_to = idle.address
-        self._background_writes = BackgroundWrites()
+        self._background_writes = BackgroundWrites(lambda name: name in queue, metrics.refused_writes)
         self._claims = Claims(store, idle, queue, self._background_writes)
 
     async def start(self, instance: SympoziumInstance, request: RunRequest) -> RunHandle:
@@ -199,8 +209,13 @@ class Runs:
         self._broker.publish(key, agent_protocol.error("lost", "the run was deleted", 502))
         self._broker.stop(key)
 
+    def on_unreadable(self, key: tuple[str, str]) -> None:
+        """End the wait for a run that has ended with a status that cannot be read."""
+        self._broker.publish(key, agent_protocol.error("internal_error", "the run's status cannot be read", 502))
+        self._broker.stop(key)
+
     def cancel_without_caller(self, key: tuple[str, str]) -> None:
-        """Cancel a run that no caller here waits for any longer. A background task repeats it until the API server has taken it."""
+        """Cancel a run that no caller here waits for any longer. A background task repeats it while the run is open."""
         if not self._broker.has_caller(key):
             self._broker.stop(key)
             self._background_writes.spawn(self._cancel(key))
@@ -243,4 +258,4 @@ class Runs:
         await self._cancel(key)
 
     async def _cancel(self, key: tuple[str, str]) -> None:
-        await self._background_writes.retry(key, lambda: self._store.cancel(*key))
+        await self._background_writes.retry(key, "cancel", lambda: self._store.cancel(*key))

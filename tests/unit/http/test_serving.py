@@ -110,3 +110,23 @@ async def test_a_server_stops_when_its_watch_ends() -> None:
 
     with pytest.raises(ValueError, match="nobody can read"):
         await serve([Listener(App().app, free_port())], drain=lambda: None, grace_seconds=1, beside=[breaks])
+
+
+async def test_a_server_that_lost_its_watch_does_not_live_on_for_its_open_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sympozium_http.serving._FAILURE_GRACE_SECONDS", 0.2)
+    app, port = App(), free_port()
+
+    async def breaks() -> None:
+        await app.asked.wait()
+        raise ValueError("a bug")
+
+    serving = asyncio.create_task(
+        serve([Listener(app.app, port)], drain=lambda: None, grace_seconds=600, beside=[breaks])
+    )
+    async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=10)) as http:
+        asked = asyncio.create_task(http.get(f"http://127.0.0.1:{port}/"))
+        with pytest.raises(ValueError, match="a bug"):
+            await asyncio.wait_for(serving, 5)
+        await asyncio.gather(asked, return_exceptions=True)

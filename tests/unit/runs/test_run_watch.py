@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.fakes.clock import FakeClock
-from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.kubernetes import FakeKubernetes, api_error
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
@@ -39,6 +39,7 @@ class World:
     broker: RunBroker
     watch: RunWatch
     queue: RunQueue
+    metrics: AgentApiMetrics
 
     async def has(self, open_runs: int) -> None:
         async with asyncio.timeout(5):
@@ -49,11 +50,20 @@ class World:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     kubernetes, broker = FakeKubernetes(), RunBroker()
-    store, queue = RunStore(kubernetes, FakeClock()), RunQueue()
-    runs = Runs(store, broker, queue, FakeClock(), idle=IdlePods("http://here", AgentApiMetrics()))
-    watch = RunWatch(kubernetes, "default", "demo", store=store, broker=broker, runs=runs, queue=queue)
+    store, queue, metrics = RunStore(kubernetes, FakeClock()), RunQueue(), AgentApiMetrics()
+    runs = Runs(store, broker, queue, FakeClock(), idle=IdlePods("http://here", metrics), metrics=metrics)
+    watch = RunWatch(
+        kubernetes,
+        "default",
+        "demo",
+        store=store,
+        broker=broker,
+        runs=runs,
+        queue=queue,
+        unreadable=metrics.unreadable,
+    )
     watching = asyncio.create_task(watch.run())
-    yield World(kubernetes, broker, watch, queue)
+    yield World(kubernetes, broker, watch, queue, metrics)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
 
@@ -98,30 +108,39 @@ async def test_a_run_that_is_still_being_created_is_waited_for(world: World) -> 
     assert await subscriber.next(within=0.3) is None  # long enough for the list that follows
 
 
-async def test_an_unreachable_api_server_is_asked_again(world: World) -> None:
+@pytest.mark.parametrize("failure", [ApiUnavailable("away"), api_error(403, "Forbidden")])
+async def test_a_failed_read_is_repeated(world: World, failure: Exception) -> None:
     subscriber = world.broker.subscribe(KEY)
     world.kubernetes.put(run())
     await world.has(open_runs=1)
-    world.kubernetes.refuse("get", RUNS, ApiUnavailable("away"))
+    world.kubernetes.refuse("get", RUNS, failure)
     ends(world)
     assert (await asyncio.wait_for(subscriber.end(), 5))["type"] == "done"
 
 
 async def test_each_new_run_is_reported_once_and_those_created_before_the_watch_oldest_first() -> None:
     kubernetes, broker, queue = FakeKubernetes(), RunBroker(), RunQueue()
-    store, reported = RunStore(kubernetes, FakeClock()), list[tuple[str, bool]]()
+    store, reported, metrics = RunStore(kubernetes, FakeClock()), list[tuple[str, bool]](), AgentApiMetrics()
 
     def on_new_run(found: AgentRun, /, *, began_before: bool) -> None:
         reported.append((found.metadata.name, began_before))
 
     for name, created in (("a", "2026-01-01T00:00:02Z"), ("b", "2026-01-01T00:00:01Z")):
         kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": name, "creationTimestamp": created}})
-    runs = Runs(store, broker, queue, FakeClock(), idle=IdlePods("http://here", AgentApiMetrics()))
+    runs = Runs(store, broker, queue, FakeClock(), idle=IdlePods("http://here", metrics), metrics=metrics)
     watch = RunWatch(
-        kubernetes, "default", "demo", store=store, broker=broker, runs=runs, queue=queue, on_new_run=on_new_run
+        kubernetes,
+        "default",
+        "demo",
+        store=store,
+        broker=broker,
+        runs=runs,
+        queue=queue,
+        unreadable=metrics.unreadable,
+        on_new_run=on_new_run,
     )
     watching = asyncio.create_task(watch.run())
-    world = World(kubernetes, broker, watch, queue)
+    world = World(kubernetes, broker, watch, queue, metrics)
     await world.has(open_runs=2)
     kubernetes.put(run())
     await world.has(open_runs=3)
@@ -140,3 +159,26 @@ async def test_ended_runs_that_nobody_waits_for_are_not_read(world: World) -> No
     ends(world)
     await world.has(open_runs=0)
     assert [read for read in world.kubernetes.reads if read[0] == "get"] == []
+
+
+async def test_a_read_that_fails_holds_up_no_other_run(world: World) -> None:
+    world.broker.subscribe(KEY)
+    world.kubernetes.put(run())
+    await world.has(open_runs=1)
+    world.kubernetes.refuse("get", RUNS, *[api_error(403, "Forbidden")] * 20)
+    ends(world)
+    await world.has(open_runs=0)
+    world.kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": "r2"}})
+    await world.has(open_runs=1)
+
+
+async def test_a_run_that_cannot_be_read_is_skipped_and_counted(world: World) -> None:
+    for name, spec in (("strange", {"cancel": "perhaps"}), ("r1", {})):
+        world.kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": name}, "spec": run()["spec"] | spec})
+    await world.has(open_runs=1)
+    world.kubernetes.expire_watches()
+    world.kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": "r2"}})
+    await world.has(open_runs=2)
+    count = world.metrics.registry.get_sample_value("sympozium_unreadable_objects_total", {"kind": "AgentRun"})
+    assert count is not None
+    assert count >= 1

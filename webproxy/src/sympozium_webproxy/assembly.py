@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,6 +12,7 @@ from sympozium_api import environment, names
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
+from sympozium_http.background_loop import keep_running
 from sympozium_http.bearer_keys import BearerKeys
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_http.tracing import Tracing
@@ -93,7 +95,7 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
         app=create_app(context),
         agent_api=_agent_api(client, settings, clock, parts, tracing),
         idle=parts.idle,
-        watches=_watches(client, settings, parts.instance_cache, run_watch),
+        watches=_watches(client, settings, parts, run_watch),
     )
 
 
@@ -104,7 +106,7 @@ def _run_parts(
     store, broker, idle = RunStore(client, clock), RunBroker(budget), IdlePods(settings.reply_to, metrics)
     instance_cache = InstanceCache(idle.on_instance_change)
     queue = RunQueue(shared=lambda: len(keys.ids) > 1 or instance_cache.oauth() is not None)
-    runs = Runs(store, broker, queue, clock, idle=idle)
+    runs = Runs(store, broker, queue, clock, idle=idle, metrics=metrics)
     return _RunParts(store, broker, idle, queue, runs, instance_cache, metrics)
 
 
@@ -120,6 +122,7 @@ def _run_watch(
         broker=parts.broker,
         runs=parts.runs,
         queue=parts.queue,
+        unreadable=parts.agent_api_metrics.unreadable,
         on_new_run=usage.charge,
     )
 
@@ -145,14 +148,21 @@ def _agent_api(
 
 
 def _watches(
-    client: Client, settings: WebProxySettings, instance_cache: InstanceCache, run_watch: RunWatch
+    client: Client, settings: WebProxySettings, parts: _RunParts, run_watch: RunWatch
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+    cache, metrics = parts.instance_cache, parts.agent_api_metrics
+    name = (settings.namespace, settings.instance)
+
     async def watch_runs() -> None:
-        await instance_cache.loaded.wait()  # because a run is charged by the instance's rate limit
+        await cache.loaded.wait()  # because a run is charged by the instance's rate limit
         await run_watch.run()
 
-    return (
-        lambda: watch_instance(client, settings.namespace, settings.instance, instance_cache),
-        lambda: watch_skills(client, settings.namespace, settings.instance, instance_cache),
-        watch_runs,
+    loops = {
+        "instance": lambda: watch_instance(client, *name, cache, metrics.unreadable),
+        "skills": lambda: watch_skills(client, *name, cache, metrics.unreadable),
+        "runs": watch_runs,
+    }
+    return tuple(
+        partial(keep_running, loop, work, on_failure=metrics.loop_failures.labels(loop).inc)
+        for loop, work in loops.items()
     )

@@ -8,12 +8,12 @@ from typing import Any
 import structlog
 
 from sympozium_api import effective, installed_skills, names
-from sympozium_api.client import Client, Snapshot, watch
+from sympozium_api.client import Change, Client, Snapshot, watch
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import OAuth, RateLimit, SympoziumInstance
-from sympozium_api.reading import Unreadable, read
-from sympozium_api.resources import CONFIG_MAPS, INSTANCES, Object
+from sympozium_api.resources import CONFIG_MAPS, INSTANCES
 from sympozium_http.refusal import Refusal
+from sympozium_runs.unreadable_objects import UnreadableObjects
 
 log = structlog.get_logger()
 
@@ -98,31 +98,25 @@ class InstanceCache:
             self._served = self._served and replace(self._served, skills=self._skills)
 
 
-async def watch_instance(client: Client, namespace: str, name: str, cache: InstanceCache) -> None:
-    """Keep the cached instance up to date, without end."""
+async def watch_instance(
+    client: Client, namespace: str, name: str, cache: InstanceCache, unreadable: UnreadableObjects
+) -> None:
+    """Keep the cached instance up to date, without end. An instance that cannot be read leaves the previous one in force."""
     async for event in watch(client, INSTANCES, namespace, fieldSelector=f"metadata.name={name}"):
-        if isinstance(event, Snapshot):
-            for item in event.items:
-                _update(cache, item)
-        elif not event.deleted:
-            _update(cache, event.object)
+        if isinstance(event, Change) and event.deleted:
+            continue
+        for item in event.items if isinstance(event, Snapshot) else [event.object]:
+            with unreadable.skipping(INSTANCES.kind, item):
+                cache.update(SympoziumInstance.model_validate(item))
 
 
-def _update(cache: InstanceCache, body: Object) -> None:
-    """Store the instance. What cannot be read changes nothing: before the first that can, this replica is not ready."""
-    try:
-        cache.update(read(SympoziumInstance, body))
-    except Unreadable as failure:
-        log.warning("the instance cannot be read; previous settings stay in force", reason=failure.fields)
-    except Exception:
-        log.exception("the instance cannot be used; previous settings stay in force")
-
-
-async def watch_skills(client: Client, namespace: str, name: str, cache: InstanceCache) -> None:
+async def watch_skills(
+    client: Client, namespace: str, name: str, cache: InstanceCache, unreadable: UnreadableObjects
+) -> None:
     """Keep the cached skills up to date, without end."""
     where = f"metadata.name={names.installed_skills(name)}"
     async for event in watch(client, CONFIG_MAPS, namespace, fieldSelector=where):
-        if isinstance(event, Snapshot):
-            cache.update_skills(next(iter(event.items), None))
-        else:
-            cache.update_skills(None if event.deleted else event.object)
+        current = event.items if isinstance(event, Snapshot) else [event.object] * (not event.deleted)
+        item = next(iter(current), None)
+        with unreadable.skipping(CONFIG_MAPS.kind, item or {}):
+            cache.update_skills(item)

@@ -53,6 +53,11 @@ class ApiError(Exception):
         return self.status == 403
 
     @property
+    def is_final(self) -> bool:
+        """True if the API server would refuse the same write again. A conflict (409), and what is raised as ApiUnavailable, may pass."""
+        return 400 <= self.status < 500 and self.status != 409
+
+    @property
     def namespace_terminating(self) -> bool:
         """True if the namespace is being deleted, so that nothing can be created in it."""
         return self.forbidden and any(cause.reason == "NamespaceTerminating" for cause in self.causes)
