@@ -174,7 +174,7 @@ async def test_a_run_can_be_looked_after_and_cancelled(proxy: Proxy, era: str) -
         waiting = asyncio.create_task(called(other, "ask_agent", task="hi"))
         name = (await proxy.pod()).run
         async with connected(proxy.url, KEY, era) as client:
-            assert "pending" in said(await called(client, "get_run", run=name))
+            assert "running" in said(await called(client, "get_run", run=name))
             cancelling = asyncio.create_task(called(client, "cancel_run", run=name))
             await eventually(lambda: proxy.kubernetes.object(RUNS, name)["spec"].get("cancel") is True)
             end_as(proxy, name, "Cancelled")

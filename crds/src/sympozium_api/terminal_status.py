@@ -17,8 +17,9 @@ from sympozium_api.timestamps import timestamp
 Status = dict[str, Any]
 
 ERRORS = (
-    *("model_error", "start_failed", "model_secret_missing", "answer_too_large", "timeout", "cancelled", "lost"),
-    *("terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error", "caller_lost"),
+    *("model_error", "start_failed", "model_secret_missing", "answer_too_large", "answer_not_storable", "timeout"),
+    *("cancelled", "lost", "terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error"),
+    "caller_lost",
     "model_secret_refused",
 )
 """Types of error that this project's processes write; a pod could send others."""
@@ -87,6 +88,12 @@ def end_of(record: Mapping[str, Any]) -> agent_protocol.End:
         "durationMs": duration,
     }
     return {**done, "about": dict(about)} if isinstance(about, Mapping) and about else done
+
+
+def as_stored(record: Mapping[str, Any]) -> agent_protocol.End:
+    """Return an end record as it will be read from the status that it becomes."""
+    text = json.dumps(outcome(record), ensure_ascii=False).encode(errors="replace")  # as the client encodes a status
+    return record_of(RunStatus.model_validate(json.loads(text)))
 
 
 def record_of(status: RunStatus) -> agent_protocol.End:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from starlette.applications import Starlette
@@ -28,7 +30,7 @@ from sympozium_runs.claims import bind_if_first
 from sympozium_runs.idle_pods import POLL_SECONDS, Binding, IdlePods, Poll, Unbound
 from sympozium_runs.pod_access_log import PodAccessLog
 from sympozium_runs.pod_identity import Forbidden, Pod, PodTokens, Unverified
-from sympozium_runs.run_store import RunStore
+from sympozium_runs.run_store import RunStore, StoredEnd
 
 InstanceReader = Callable[[str, str], Awaitable[SympoziumInstance]]
 """Reads an instance by namespace and name; may raise ApiError and ApiUnavailable."""
@@ -52,6 +54,7 @@ class AgentApi:
         metrics: AgentApiMetrics,
         instance: InstanceReader,
         idle: IdlePods | None,
+        store_wait_seconds: float,
     ) -> None:
         self._store = store
         self._instance = instance
@@ -60,6 +63,7 @@ class AgentApi:
         self._clock = clock
         self._metrics = metrics
         self._idle = idle
+        self._store_wait_seconds = store_wait_seconds
 
     def routes(self) -> list[Route]:
         """Return the four routes of a pod, and health."""
@@ -114,16 +118,29 @@ class AgentApi:
             raise HTTPException(409, "another pod sends this run's records")
         try:
             end = await self._publish_until_end(request, publisher)
+            stored = await self._store_and_publish(run, pod, end, began, publisher) if end else None
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it: the pod reconnects, here or elsewhere
         finally:
             publisher.close()
-        if end is None:
+        if stored is None:
             return JSONResponse({"stored": False})
-        if not await self._store.end(run, pod.name, end, began=began):
+        if not stored.is_own:
             raise HTTPException(410, "the run had already ended otherwise")
-        self._metrics.count_end(run, end)
+        self._metrics.count_end(run, stored.record)
         return JSONResponse({"stored": True})
+
+    async def _store_and_publish(
+        self, run: AgentRun, pod: Pod, end: End, began: datetime, publisher: Publisher
+    ) -> StoredEnd:
+        """Store a run's end, and tell its callers what is stored (decision 0043).
+
+        Where that takes longer than ``store_wait_seconds``, because the API server is away, callers are told before.
+        """
+        publisher.publish_later(partial(terminal_status.as_stored, end), self._store_wait_seconds)
+        stored = await self._store.end(run, pod.name, end, began=began)
+        publisher.publish(stored.record)
+        return stored
 
     async def _authorize(self, request: Request) -> tuple[AgentRun, Pod]:
         """Return the run in the path and the calling pod, once the pod is known to be of that run's Job."""
@@ -197,8 +214,9 @@ class AgentApi:
 
     async def _fail(self, run: AgentRun, pod: Pod, end: agent_protocol.Error) -> HTTPException:
         """Store the failure of a run that no pod can work on, and return the error for the pod."""
-        if await self._store.end(run, pod.name, end, began=self._clock.now()):
-            self._metrics.count_end(run, end)
+        stored = await self._store.end(run, pod.name, end, began=self._clock.now())
+        if stored.is_own:
+            self._metrics.count_end(run, stored.record)
         return HTTPException(410, end["error"]["message"])
 
     async def _publish_until_end(self, request: Request, publisher: Publisher) -> End | None:
@@ -207,9 +225,9 @@ class AgentApi:
             async with asyncio.timeout(None) as until_stopped:
                 publisher.on_stop(lambda: until_stopped.reschedule(0))
                 async for record, size in _records(request):
-                    publisher.publish(record, size)
                     if record["type"] in END_RECORDS:
                         return cast(End, record)
+                    publisher.publish(record, size)
         except TimeoutError as stopped:
             raise HTTPException(410, "the run is cancelled") from stopped
         return None
@@ -279,14 +297,17 @@ def create_agent_api(
     metrics: AgentApiMetrics | None = None,
     tracing: Tracing | None = None,
     idle: IdlePods | None = None,
+    store_wait_seconds: float = 1.0,
 ) -> Starlette:
     """Return the ASGI application of port 8081.
 
     ``instance`` reads a run's instance; the default asks the API server. ``idle`` are the idle pods that poll here; None where
-    none do.
+    none do. ``store_wait_seconds``: time after which callers are told an end that could not be stored so far.
     """
     reader, metrics = instance or store.instance, metrics or AgentApiMetrics()
-    api = AgentApi(store, broker, tokens, clock, metrics=metrics, instance=reader, idle=idle)
+    api = AgentApi(
+        store, broker, tokens, clock, metrics=metrics, instance=reader, idle=idle, store_wait_seconds=store_wait_seconds
+    )
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, Unverified, ApiError, ApiUnavailable), _refuse)
     layers = [
         Middleware(PodAccessLog, metrics=metrics, tracing=tracing or Tracing()),

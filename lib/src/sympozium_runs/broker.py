@@ -104,6 +104,8 @@ class _Topic:
     """All records so far, for subscribers that come later; None where none is expected, or the records are too many."""
     has_records: bool = False
     end: End | None = None
+    ending: asyncio.TimerHandle | None = None
+    """Set while the run's end is being stored: publishes the end if that takes long."""
     subscribers: set[Subscriber] = field(default_factory=set)
     run: AgentRun | None = None
     pod: str | None = None
@@ -114,6 +116,12 @@ class _Topic:
         """Keep the records from now on, unless some have passed already."""
         if self.history is None and not self.has_records:
             self.history = RecordBuffer(budget)
+
+    def stop_timer(self) -> None:
+        """Give up what ``ending`` would do."""
+        if self.ending is not None:
+            self.ending.cancel()
+            self.ending = None
 
     def drop_history(self) -> None:
         """Drop the records that were kept."""
@@ -154,6 +162,10 @@ class Publisher:
             self._is_complete = False
         if self._is_complete or record["type"] in END_RECORDS:
             self._broker.publish(self._key, record, size)
+
+    def publish_later(self, make_end: Callable[[], End], seconds: float) -> None:
+        """Make and publish an end record after ``seconds``, unless an end is published before."""
+        self._broker.publish_later(self._key, make_end, seconds)
 
     def close(self) -> None:
         """Detach from the topic when the request is over."""
@@ -276,12 +288,24 @@ class RunBroker:
         topic.has_records = True
         if record["type"] == "done" or record["type"] == "error":
             topic.end = record
+            topic.stop_timer()
         if topic.history is not None:
             topic.history.append(record, size)
             if topic.history.size > _LARGEST_BUFFER:
                 topic.drop_history()
         for subscriber in topic.subscribers:
             subscriber.deliver(record, size)
+
+    def publish_later(self, key: Key, make_end: Callable[[], End], seconds: float) -> None:
+        """Make and publish an end record of a run after ``seconds``, unless an end of the run is published before."""
+        topic = self._topics.get(key)
+        if topic is not None and topic.end is None and topic.ending is None:
+            topic.ending = asyncio.get_running_loop().call_later(seconds, lambda: self.publish(key, make_end()))
+
+    def is_ending(self, key: Key) -> bool:
+        """Return whether a run's end has arrived here: it is published, or will be within moments."""
+        topic = self._topics.get(key)
+        return topic is not None and (topic.ending is not None or topic.end is not None)
 
     def stop(self, key: Key) -> None:
         """Stop the publishers of a run, because nobody wants its remaining records. Further calls do nothing."""
@@ -300,6 +324,7 @@ class RunBroker:
         topic = self._topics.get(key)
         if topic is not None and not topic.subscribers and not topic.publishers:
             topic.drop_history()
+            topic.stop_timer()
             del self._topics[key]
 
 

@@ -45,6 +45,8 @@ class RunRequest:
     """Fields that the run keeps for its caller beside the conversation."""
     background: bool = False
     """True if the run continues after its caller leaves."""
+    leaves_for_good: bool = False
+    """True if a caller that disconnects cannot come back, although its run has an ``idempotency_key``."""
     forwarded: dict[str, str] = field(default_factory=dict, repr=False)
     """Caller's headers to send to the model, with this run only. They are not stored anywhere."""
 
@@ -58,6 +60,11 @@ class RunRequest:
     def is_large(self) -> bool:
         """True for a body that is not kept until the agent asks for it, but read again from the AgentRun."""
         return len(json.dumps(self.body)) > _LARGE_BYTES
+
+    @property
+    def may_return(self) -> bool:
+        """True if a caller that disconnects may come back for the run, at any replica."""
+        return self.idempotency_key is not None and not self.leaves_for_good
 
     @cached_property
     def digest(self) -> str:
@@ -112,10 +119,13 @@ class RunRequest:
         return overrides
 
 
-def run_name(instance: SympoziumInstance, key_id: str, idempotency_key: str | None) -> str:
-    """Return the run's name, which is chosen before the first attempt to create it, so that a repeated attempt finds it (rule 6)."""
+def run_name(instance: SympoziumInstance, key_id: str, idempotency_key: str | None, attempt: int = 0) -> str:
+    """Return the run's name, which is chosen before the first attempt to create it, so that a repeated attempt finds it (rule 6).
+
+    ``attempt`` counts the cancelled runs of the same Idempotency-Key that were found before.
+    """
     prefix = instance.metadata.name
     if idempotency_key is None:
         return f"{prefix}-{secrets.token_hex(6)}"
-    parts = json.dumps([instance.metadata.uid, key_id, idempotency_key])
+    parts = json.dumps([instance.metadata.uid, key_id, idempotency_key, *([attempt] if attempt else [])])
     return f"{prefix}-{hashlib.sha256(parts.encode()).hexdigest()[:20]}"

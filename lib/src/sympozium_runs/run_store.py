@@ -1,12 +1,13 @@
 """Reads and writes of AgentRuns, all of them on this side of the API server. The AgentRun is the truth (rule 1)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sympozium_api import effective, installed_skills, names, terminal_status
+from sympozium_api import agent_protocol, effective, installed_skills, names, terminal_status
 from sympozium_api.agent_protocol import End
 from sympozium_api.base import Metadata
 from sympozium_api.client import ApiError, ApiUnavailable, Client
@@ -15,13 +16,23 @@ from sympozium_api.clock import Clock
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, RUNS
-from sympozium_api.run import ENDED, AgentRun, Claim
+from sympozium_api.run import ENDED, TERMINAL_PHASES, AgentRun, Claim
 from sympozium_api.timestamps import timestamp
 
 _READERS = 4
 """Whole runs that are read at the same time: each may hold 1.5 MB, and take many times that once it is parsed."""
 _READ_SECONDS = 10.0
 """Seconds for which a read waits for its turn, as long as a call of the API server may take."""
+
+
+@dataclass(frozen=True)
+class StoredEnd:
+    """The end of a run as it is stored."""
+
+    record: End
+    """The end record that the terminal status means to callers, now and later."""
+    is_own: bool
+    """True if the pod that just reported its end wrote it; False if the run had ended otherwise before."""
 
 
 class RunStore:
@@ -74,9 +85,19 @@ class RunStore:
             await self._client.find(CONFIG_MAPS, namespace, names.installed_skills(name))
         )
 
-    async def cancel(self, namespace: str, name: str) -> None:
-        """Ask the operator to end a run. A run that has ended stays as it is; a run that is gone is not an error."""
-        await self._patch_if_exists(namespace, name, {"spec": {"cancel": True}})
+    async def cancel(self, namespace: str, name: str, *, version: str = "") -> None:
+        """Ask the operator to end a run. A run that has ended stays as it is; a run that is gone is not an error.
+
+        Raises ApiError 409 if the run is no longer of resource version ``version``.
+        """
+        await self._patch_if_exists(namespace, name, _only(version) | {"spec": {"cancel": True}})
+
+    async def set_waiting_at(self, run: AgentRun, addresses: Collection[str]) -> AgentRun:
+        """Write the replicas whose callers wait for a run. Raises ApiError 409 if the run has changed since it was read."""
+        annotations = {"annotations": {names.ANNOTATION_WAITING_AT: ",".join(sorted(addresses))}}
+        patch = {"metadata": {"resourceVersion": run.metadata.resource_version} | annotations}
+        written = await self._client.patch(RUNS, *run.key, patch, metadata_only=True)
+        return run.model_copy(update={"metadata": Metadata.model_validate(written["metadata"])})
 
     async def discard(self, namespace: str, name: str) -> None:
         """Ask the operator to end a run, unless it has ended, and to delete it. A run that is gone is not an error."""
@@ -99,12 +120,21 @@ class RunStore:
             raise
         return True
 
-    async def end(self, run: AgentRun, pod: str, record: End, *, began: datetime) -> bool:
-        """Write the terminal status of an end record, and return whether the status that stands is this pod's.
+    async def end(self, run: AgentRun, pod: str, record: End, *, began: datetime) -> StoredEnd:
+        """Write the terminal status of an end record, and return the end that stands.
 
         ``began`` is the time of the pod's first request, for a run that was never reported as running. A terminal status is
-        written once: the API server refuses to change it, whoever tries.
+        written once: the API server refuses to change it, whoever tries. An answer that the API server cannot store ends the
+        run with an error instead.
         """
+        try:
+            return await self._write_end(run, pod, record, began)
+        except ApiError as refusal:
+            if record["type"] == "error" or not (refusal.too_large or refusal.invalid or refusal.status == 400):
+                raise
+            return await self._write_end(run, pod, _not_storable(refusal, record["durationMs"]), began)
+
+    async def _write_end(self, run: AgentRun, pod: str, record: End, began: datetime) -> StoredEnd:
         status = terminal_status.status_of(
             record,
             job_name=run.job_name,
@@ -118,11 +148,12 @@ class RunStore:
         except ApiError as error:
             if not error.invalid:
                 raise
-            current = await self.get(*run.key)
-            if not current.ended:
+            current = (await self.get(*run.key)).status
+            if current.phase not in TERMINAL_PHASES:
                 raise
-            return current.status.pod_name == pod and current.status.phase == status["phase"]
-        return True
+            is_own = current.pod_name == pod and current.phase == status["phase"]
+            return StoredEnd(terminal_status.record_of(current), is_own)
+        return StoredEnd(terminal_status.as_stored(record), is_own=True)
 
     async def _patch_if_exists(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
         try:
@@ -143,3 +174,17 @@ class RunStore:
             yield
         finally:
             self._readers.release()
+
+
+def _only(version: str) -> dict[str, Any]:
+    """Return the part of a patch by which the API server refuses it for another version of the object."""
+    return {"metadata": {"resourceVersion": version}} if version else {}
+
+
+def _not_storable(refusal: ApiError, duration_ms: int) -> End:
+    """Return the end of a run whose answer the API server refused, without the refusal's message, which may quote the answer."""
+    if refusal.too_large:
+        sentence = "the answer and its request together are larger than the cluster can store in one object"
+        return agent_protocol.error("answer_too_large", sentence, 502, duration_ms)
+    sentence = "the answer has content that the cluster cannot store"
+    return agent_protocol.error("answer_not_storable", sentence, 502, duration_ms)

@@ -113,7 +113,7 @@ class RunWatch:
         key = (self._namespace, name)
         self._queue.remove(name)
         self._runs.on_closed(key)
-        if key in self._broker:
+        if key in self._broker and not self._broker.is_ending(key):
             self._read_soon(key, was_seen=True)
 
     def _read_soon(self, key: Key, *, was_seen: bool) -> None:

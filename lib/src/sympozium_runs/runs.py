@@ -10,6 +10,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
+from sympozium_runs.abandoned_runs import AbandonedRuns
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.background_writes import BackgroundWrites
 from sympozium_runs.broker import RunBroker, Subscriber
@@ -19,12 +20,18 @@ from sympozium_runs.run_queue import QueueFull, RunQueue
 from sympozium_runs.run_request import RunRequest, run_name
 from sympozium_runs.run_store import RunStore
 
+_CANCEL_SECONDS = 15.0
+"""Seconds for which a request waits for the end of its key's cancelled run, which takes well below a second as a rule."""
 _IN_DOUBT_SECONDS = 2.0
 """Seconds in which the creation of a run may still take effect after the API server became unreachable."""
 
 
 class KeyReused(Exception):
     """The Idempotency-Key was used before, with another request."""
+
+
+class CancelPending(Exception):
+    """The run of the Idempotency-Key is cancelled and has not ended yet."""
 
 
 class RunObserver(Protocol):
@@ -40,9 +47,21 @@ class RunObserver(Protocol):
 class RunHandle:
     """A run and one subscription to its records, held by the request that waits for it."""
 
-    def __init__(self, run: AgentRun, subscriber: Subscriber, runs: "Runs", queue: RunQueue) -> None:
+    def __init__(
+        self,
+        run: AgentRun,
+        subscriber: Subscriber,
+        runs: "Runs",
+        queue: RunQueue,
+        *,
+        is_new: bool = False,
+        may_return: bool = False,
+    ) -> None:
         self.run = run
         """The run as it was when the subscription began; without question and answer from the first wait on."""
+        self.is_new = is_new
+        """True if the run was created for this handle, and not found."""
+        self._may_return = may_return
         self._subscriber = subscriber
         self._runs = runs
         self._queue = queue
@@ -81,7 +100,10 @@ class RunHandle:
         self._subscriber.disconnect()
 
     def close(self) -> None:
-        """End the subscription. A run whose last caller leaves before its end is cancelled (rule 7), unless it is a background run."""
+        """End the subscription. A run whose last caller leaves before its end is cancelled (rule 7), unless it is a background run.
+
+        A run whose caller may return is cancelled only if nobody comes for it within the grace period.
+        """
         if self._timer:
             self._timer.cancel()
         self._subscriber.close()
@@ -89,7 +111,7 @@ class RunHandle:
         if self._observer:
             self._observer.close()
         if self._subscriber.is_caller and not self._subscriber.ended:
-            self._runs.cancel_without_caller(self._subscriber.key)
+            self._runs.on_caller_left(self._subscriber.key, may_return=self._may_return)
 
     def _drop_contents(self) -> None:
         if self.run.has_contents:
@@ -108,38 +130,71 @@ class Runs:
         *,
         idle: IdlePods,
         metrics: AgentApiMetrics,
+        key_grace_seconds: float = 30.0,
     ) -> None:
+        """``key_grace_seconds``: time for which a run with an Idempotency-Key continues without a caller."""
         self._store = store
         self._broker = broker
         self._queue = queue
         self._clock = clock
         self._reply_to = idle.address
         self._background_writes = BackgroundWrites(lambda name: name in queue, metrics.refused_writes)
+        self._abandoned = AbandonedRuns(
+            store, broker, self._background_writes, address=idle.address, grace_seconds=key_grace_seconds
+        )
         self._claims = Claims(store, idle, queue, self._background_writes)
 
     async def start(self, instance: SympoziumInstance, request: RunRequest) -> RunHandle:
         """Create the run of a request, or find the run that the same Idempotency-Key and body created before.
 
-        Raises KeyReused (same key, other body), QueueFull, ApiError (the API server refused the run), ApiUnavailable.
+        A cancelled run of the key is followed by another one, whose name every replica finds in the same way (decision 0042).
+        Raises KeyReused (same key, other body), CancelPending, QueueFull, ApiError (the API server refused the run),
+        ApiUnavailable.
         """
-        began = asyncio.get_running_loop().time()
-        name = run_name(instance, request.key_id, request.idempotency_key)
+        began, attempt = asyncio.get_running_loop().time(), 0
+        while (handle := await self._attempt(instance, request, attempt)) is None:
+            attempt += 1
+        if request.wait_seconds is not None:
+            handle.expire_after(request.wait_seconds, since=began)
+        return handle
+
+    async def _attempt(self, instance: SympoziumInstance, request: RunRequest, attempt: int) -> RunHandle | None:
+        """Create or find the run of an attempt. Return None if it was cancelled."""
+        name = run_name(instance, request.key_id, request.idempotency_key, attempt)
         key = (instance.metadata.namespace, name)
         subscriber = self._broker.subscribe(  # first, because its pod may be quick
             key, is_caller=not request.background, keeps_history=request.is_resumable
         )
         try:
-            run = await self._create_or_find(instance, request, name)
+            run, is_new = await self._create_or_find(instance, request, name)
+            run = run if is_new else await self._join(run, request)
         except BaseException as failure:
             subscriber.close()
             self._queue.release(name)
-            if isinstance(failure, ApiUnavailable) and request.idempotency_key is None:
-                self._background_writes.spawn(self._cancel_in_doubt(key))
+            if isinstance(failure, ApiUnavailable):
+                self._cancel_in_doubt(key, request)
             raise
-        handle = RunHandle(run, subscriber, self, self._queue)
-        if request.wait_seconds is not None:
-            handle.expire_after(request.wait_seconds, since=began)
-        return handle
+        if not is_new and run.status.phase == "Cancelled":
+            subscriber.close()
+            self._queue.release(name)
+            return None
+        return RunHandle(run, subscriber, self, self._queue, is_new=is_new, may_return=request.may_return)
+
+    async def _join(self, run: AgentRun, request: RunRequest) -> AgentRun:
+        """Let a request wait for a run that was found, and return the run as it is then: a cancelled one has ended."""
+        if request.may_return and not request.background:
+            run = await self._abandoned.join(run)
+        if run.spec.cancel and not run.ended:
+            ending = self._broker.subscribe(run.key, is_caller=False)
+            try:
+                async with asyncio.timeout(_CANCEL_SECONDS):
+                    await ending.end()
+            except TimeoutError as failure:
+                raise CancelPending from failure
+            finally:
+                ending.close()
+            run = await self._store.get(*run.key)
+        return run
 
     async def get(self, namespace: str, name: str) -> AgentRun:
         """Read a run. Raises ApiError, ApiUnavailable."""
@@ -171,10 +226,6 @@ class Runs:
         labels = f"{names.LABEL_INSTANCE}={instance},{names.LABEL_KEY}={names.key_hash(key_id)}"
         return await self._store.ended(namespace, labels, limit=limit, after=after)
 
-    def has_started(self, run: AgentRun) -> bool:
-        """Return whether the run's agent has started, as far as this replica knows."""
-        return run.status.phase == "Running" or self._broker.has_records(run.key)
-
     async def cancel(self, run: AgentRun) -> None:
         """Ask the operator to end a run. Raises ApiError, ApiUnavailable."""
         await self._store.cancel(*run.key)
@@ -202,6 +253,7 @@ class Runs:
     def on_closed(self, key: tuple[str, str]) -> None:
         """Forget what is kept for open runs only."""
         self._claims.forget(key)
+        self._abandoned.forget(key)
         self._broker.drop_headers(key)
 
     def on_deleted(self, key: tuple[str, str]) -> None:
@@ -214,13 +266,20 @@ class Runs:
         self._broker.publish(key, agent_protocol.error("internal_error", "the run's status cannot be read", 502))
         self._broker.stop(key)
 
-    def cancel_without_caller(self, key: tuple[str, str]) -> None:
-        """Cancel a run that no caller here waits for any longer. A background task repeats it while the run is open."""
-        if not self._broker.has_caller(key):
+    def on_caller_left(self, key: tuple[str, str], *, may_return: bool) -> None:
+        """Cancel a run that no caller here waits for any longer, at once unless the caller may return."""
+        if self._broker.has_caller(key) or self._broker.is_ending(key):
+            return
+        if may_return:
+            self._abandoned.leave(key)
+        else:
             self._broker.stop(key)
             self._background_writes.spawn(self._cancel(key))
 
-    async def _create_or_find(self, instance: SympoziumInstance, request: RunRequest, name: str) -> AgentRun:
+    async def _create_or_find(
+        self, instance: SympoziumInstance, request: RunRequest, name: str
+    ) -> tuple[AgentRun, bool]:
+        """Return the run of this name, and whether it was created now."""
         namespace = instance.metadata.namespace
         slots = instance.spec.max_concurrent_runs + instance.spec.max_queued_runs
         try:
@@ -238,11 +297,11 @@ class Runs:
             existing = await self._store.get(namespace, name)
         else:
             self._broker.remember_created(created.without_contents() if request.is_large else created)
-            return created
+            return created, True
         if existing.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != request.digest:
             raise KeyReused
         self.on_change(existing)
-        return existing
+        return existing, False
 
     async def _find(self, namespace: str, name: str, *, instead: QueueFull) -> AgentRun:
         """Read a run that was created before: its answer needs no slot. Raises ``instead`` where there is none."""
@@ -251,8 +310,14 @@ class Runs:
         except ApiError as error:
             raise (instead if error.not_found else error) from None
 
-    async def _cancel_in_doubt(self, key: tuple[str, str]) -> None:
-        """Cancel a run that may have been created, or may still be by an API server that hung, and that nobody will ask for."""
+    def _cancel_in_doubt(self, key: tuple[str, str], request: RunRequest) -> None:
+        """Cancel a run that may have been created, or may still be by an API server that hung, unless somebody asks for it."""
+        if request.idempotency_key is None:
+            self._background_writes.spawn(self._cancel_twice(key))
+        elif not request.background:
+            self._abandoned.leave(key)
+
+    async def _cancel_twice(self, key: tuple[str, str]) -> None:
         await self._cancel(key)
         await asyncio.sleep(_IN_DOUBT_SECONDS)
         await self._cancel(key)

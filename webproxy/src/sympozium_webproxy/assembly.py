@@ -106,7 +106,7 @@ def _run_parts(
     store, broker, idle = RunStore(client, clock), RunBroker(budget), IdlePods(settings.reply_to, metrics)
     instance_cache = InstanceCache(idle.on_instance_change)
     queue = RunQueue(shared=lambda: len(keys.ids) > 1 or instance_cache.oauth() is not None)
-    runs = Runs(store, broker, queue, clock, idle=idle, metrics=metrics)
+    runs = Runs(store, broker, queue, clock, idle=idle, metrics=metrics, key_grace_seconds=settings.key_grace_seconds)
     return _RunParts(store, broker, idle, queue, runs, instance_cache, metrics)
 
 
@@ -144,6 +144,7 @@ def _agent_api(
         metrics=parts.agent_api_metrics,
         tracing=tracing,
         idle=parts.idle,
+        store_wait_seconds=settings.store_wait_seconds,
     )
 
 

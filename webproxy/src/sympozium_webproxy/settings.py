@@ -30,6 +30,10 @@ class WebProxySettings:
     """Seconds of silence after which a stream gets a comment; well below the 60 s after which proxies cut idle connections."""
     trusted_proxies: tuple[forwarded.Network, ...] = forwarded.networks(forwarded.PRIVATE)
     """Networks of the proxies whose X-Forwarded headers count."""
+    store_wait_seconds: float = 1.0
+    """Longest time that the end of an answer waits for being stored before its caller is told."""
+    key_grace_seconds: float = 30.0
+    """Seconds for which a run with an Idempotency-Key continues after its last caller has left."""
     linger_seconds: float = 8.0
     """Seconds after SIGTERM in which new requests are served: a client learns from an answer to close its connection."""
     grace_seconds: int = 600
@@ -73,4 +77,6 @@ def from_environment(environ: Mapping[str, str]) -> WebProxySettings:
         keep_alive_seconds=float(parser.read(environment.KEEP_ALIVE, "15s", duration_between("1s", "1h"))),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         trusted_proxies=parser.read(environment.TRUSTED_PROXIES, forwarded.PRIVATE, forwarded.networks),
+        key_grace_seconds=float(parser.read(environment.KEY_GRACE, "30s", duration_between("1s", "1h"))),
+        store_wait_seconds=float(parser.read(environment.STORE_WAIT, "1s", duration_between("1s", "1m"))),
     )

@@ -13,7 +13,7 @@ from sympozium_http.refusal import Refusal
 from sympozium_runs.run_queue import QueueFull
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.run_tracing import RunFacts, RunSpan
-from sympozium_runs.runs import KeyReused, RunHandle
+from sympozium_runs.runs import CancelPending, KeyReused, RunHandle
 from sympozium_webproxy import context
 from sympozium_webproxy.instance_cache import ServedInstance
 from sympozium_webproxy.run_metrics_observer import RunMetricsObserver
@@ -28,7 +28,7 @@ def idempotency_key(request: Request) -> str | None:
 
 
 async def start(request: Request, served: ServedInstance, run: RunRequest, *, streamed: bool) -> RunHandle:
-    """Create a request's run, or find it by its Idempotency-Key, and measure it. Raises Refusal 400, 413, 422, 429, 50x."""
+    """Create a request's run, or find it by its Idempotency-Key, and measure it. Raises Refusal 400, 409, 413, 422, 429, 50x."""
     facts = RunFacts.of(served.instance, run.key_id, model=run.model)
     state = request_state.of(request)
     observer = RunMetricsObserver(
@@ -69,6 +69,9 @@ async def _made(request: Request, served: ServedInstance, run: RunRequest) -> Ru
     except KeyReused as error:
         message = "This Idempotency-Key was used before with another request."
         raise Refusal(422, "idempotency_key_reused", message, param="Idempotency-Key") from error
+    except CancelPending as error:
+        message = "The run of this Idempotency-Key was cancelled and is about to end. Repeat the request."
+        raise Refusal(409, "run_cancelling", message, param="Idempotency-Key", retry_after=1) from error
     except QueueFull as error:
         context.of(request).metrics.refused.labels("queue_full").inc()
         message = "The instance's queue has no room for another run of this API key."

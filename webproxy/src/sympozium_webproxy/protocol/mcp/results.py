@@ -41,8 +41,8 @@ def of_end(run: str, end: End) -> CallToolResult:
     )
 
 
-def of_run(run: AgentRun, *, works: bool) -> CallToolResult:
-    """Return the state of a run, with its end if it has ended.
+def of_run(run: AgentRun) -> CallToolResult:
+    """Return the state of a run, with its end if it has ended. Until then it is running, at every replica (decision 0043).
 
     The failure of the run is content of the result, not an error of the call that asked for it.
 
@@ -50,13 +50,12 @@ def of_run(run: AgentRun, *, works: bool) -> CallToolResult:
     name = run.metadata.name
     if run.ended:
         return of_end(name, record_of(run.status)).model_copy(update={"is_error": False})
-    return ongoing(name, works=works)
+    return ongoing(name)
 
 
-def ongoing(run: str, *, works: bool) -> CallToolResult:
+def ongoing(run: str) -> CallToolResult:
     """Return the state of a run that has not ended."""
-    status = "running" if works else "pending"
-    return _result(f"The run {run} is {status}.", {"run": run, "status": status})
+    return _result(f"The run {run} is running.", {"run": run, "status": "running"})
 
 
 def refused(message: str) -> CallToolResult:

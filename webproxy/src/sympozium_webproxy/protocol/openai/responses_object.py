@@ -206,11 +206,20 @@ def is_kept(run: AgentRun) -> bool:
     return isinstance(asked, dict) and asked.get("store") is not False
 
 
-def as_it_is(run: AgentRun, *, works: bool) -> JsonObject:
-    """Return the current response object of a run; ``works`` if its pod has sent a record."""
+def as_it_is(run: AgentRun) -> JsonObject:
+    """Return the current response object of a run.
+
+    A run that has not ended is in progress: only the replica that receives the pod's records knows whether its agent has
+    started, and a status must not go back at another one (decision 0043).
+    """
     if run.ended:
         return response(run).ended(record_of(run.status), ended_at(run))
-    return response(run).ongoing("in_progress" if works else "queued")
+    return response(run).ongoing("in_progress")
+
+
+def accepted(run: AgentRun) -> JsonObject:
+    """Return the response object of a background run that was just created."""
+    return response(run).ongoing("queued")
 
 
 def ended_at(run: AgentRun) -> int | None:
@@ -247,7 +256,7 @@ def conversation(previous: str, run: AgentRun | None) -> list[JsonObject]:
 
 def all_items(run: AgentRun) -> list[JsonObject]:
     """Return the items of a run's input, and of its answer if it has ended."""
-    given: list[JsonObject] = as_it_is(run, works=True)["output"]
+    given: list[JsonObject] = as_it_is(run)["output"]
     return input_items(run) + given
 
 

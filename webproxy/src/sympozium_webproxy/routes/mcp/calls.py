@@ -10,7 +10,6 @@ from sympozium_api.agent_protocol import End
 from sympozium_http.refusal import Refusal
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import RunHandle
-from sympozium_webproxy import context
 from sympozium_webproxy.instance_cache import ServedInstance
 from sympozium_webproxy.protocol.mcp import results, tasks
 from sympozium_webproxy.protocol.mcp.stream_position import run_key
@@ -37,6 +36,7 @@ async def ask(ctx: Ctx, served: ServedInstance, call: Ask, *, as_task: bool) -> 
         model=chosen_model(served.instance, None),
         wait_seconds=None if as_task else wait_seconds(caller.http),
         background=as_task or caller.durable,
+        leaves_for_good=caller.session is not None,
     )
     try:
         handle = await start(caller.http, served, run, streamed=follows_text)
@@ -98,7 +98,7 @@ async def _as_it_is(caller: Caller, name: str) -> CallToolResult:
     run = await owned_runs.run(caller.http, name)
     if run is None:
         return _no_such_run(name)
-    return results.of_run(run, works=context.of(caller.http).runs.has_started(run))
+    return results.of_run(run)
 
 
 def _no_such_run(name: str) -> CallToolResult:

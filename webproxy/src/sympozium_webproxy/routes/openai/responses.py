@@ -67,7 +67,8 @@ async def create_response(request: Request) -> Response:
         return _stream(request, handle, headers, at_once=params.background)
     if params.background:
         handle.close()
-        return JSONResponse(_now(request, handle.run), headers=headers)
+        current = responses_object.accepted if handle.is_new else responses_object.as_it_is
+        return JSONResponse(current(handle.run), headers=headers)
     response = responses_object.response(handle.run)
 
     def completed(end: Done) -> dict[str, Any]:
@@ -84,7 +85,7 @@ async def get_response(
     if not stream:
         run = await _own(request, response_id)
         with _written_here(response_id):
-            return JSONResponse(_now(request, run))
+            return JSONResponse(responses_object.as_it_is(run))
     handle = await _follow(request, response_id)
     try:
         with _written_here(response_id):
@@ -113,7 +114,7 @@ async def cancel_response(request: Request, response_id: str) -> JSONResponse:
         handle.close()
     run = await _own(request, response_id)
     with _written_here(response_id):
-        return JSONResponse(_now(request, run))
+        return JSONResponse(responses_object.as_it_is(run))
 
 
 @router.get("/v1/responses/{response_id}/input_items")
@@ -180,7 +181,7 @@ def _stream(
         ResponseFrames(
             events,
             at_once=at_once,
-            works=parts.runs.has_started(handle.run),
+            works=not handle.is_new,
             ended_at=lambda: _ended_at(request, handle.run),
         ),
         headers,
@@ -252,10 +253,6 @@ def _written_here(response_id: str) -> Iterator[None]:
 def _not_found(response_id: str) -> Refusal:
     message = f"Response with id '{response_id}' not found."
     return Refusal(404, "response_not_found", message, param="response_id")
-
-
-def _now(request: Request, run: AgentRun) -> dict[str, Any]:
-    return responses_object.as_it_is(run, works=context.of(request).runs.has_started(run))
 
 
 def _ended_at(request: Request, run: AgentRun) -> int:

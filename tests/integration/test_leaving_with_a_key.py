@@ -1,0 +1,202 @@
+"""Runs with an Idempotency-Key whose callers leave and come back, at one replica or at another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.fakes.clock import FakeClock
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.pod import FakePod, TokenIssuer, created_run
+from tests.integration.conftest import KEY, assembled, eventually, instance
+
+from sympozium_api import names
+from sympozium_api.resources import RUNS, Object
+from sympozium_webproxy.settings import WebProxySettings
+
+GRACE = 0.5
+BODY = {"messages": [{"role": "user", "content": "hello"}]}
+CANCELLED = {"phase": "Cancelled", "error": {"type": "cancelled", "message": "cancelled", "httpStatus": 499}}
+
+
+@dataclass
+class World:
+    """Two replicas, and the callers that wait at them."""
+
+    kubernetes: FakeKubernetes
+    issuer: TokenIssuer
+    clients: list[httpx2.AsyncClient]
+    surfaces: list[str]
+    callers: list[asyncio.Task[httpx2.Response]] = field(default_factory=list)
+
+    def ask(self, replica: int, body: Any = BODY) -> asyncio.Task[httpx2.Response]:
+        headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": "order-4711"}
+        asked = self.clients[replica].post("/v1/chat/completions", json=body, headers=headers)
+        caller = asyncio.create_task(asked)
+        self.callers.append(caller)
+        return caller
+
+    def pod(self, run: str) -> FakePod:
+        return FakePod(self.kubernetes.object(RUNS, run), self.issuer, self.surfaces[0])
+
+    def is_cancelled(self, run: str) -> bool:
+        return self.kubernetes.object(RUNS, run)["spec"].get("cancel") is True
+
+    def waiting_at(self, run: str) -> str | None:
+        found: str | None = self.kubernetes.object(RUNS, run)["metadata"]["annotations"].get(
+            names.ANNOTATION_WAITING_AT
+        )
+        return found
+
+    def end_as_cancelled(self, run: str) -> None:
+        """Do what the operator does with a cancelled run."""
+        self.kubernetes.put({**self.kubernetes.object(RUNS, run), "status": CANCELLED})
+
+    def cancel(self, run: str) -> Object:
+        """Cancel a run as kubectl does."""
+        found = self.kubernetes.object(RUNS, run)
+        return self.kubernetes.put({**found, "spec": found["spec"] | {"cancel": True}})
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    (tmp_path / "api-key").write_text(KEY)
+    kubernetes = FakeKubernetes()
+    issuer = TokenIssuer(kubernetes)
+    kubernetes.put(instance())
+    async with AsyncExitStack() as stack:
+        replicas = [
+            await stack.enter_async_context(
+                assembled(
+                    kubernetes,
+                    WebProxySettings("default", "demo", f"10.0.0.{number}", api_keys=tmp_path, key_grace_seconds=GRACE),
+                    FakeClock(),
+                )
+            )
+            for number in range(2)
+        ]
+        made = World(kubernetes, issuer, [http for *_, http in replicas], [surface for _, _, surface, _ in replicas])
+        yield made
+        for caller in made.callers:
+            caller.cancel()
+        await asyncio.gather(*made.callers, return_exceptions=True)
+
+
+async def made_run(world: World) -> str:
+    name: str = (await created_run(world.kubernetes))["metadata"]["name"]
+    return name
+
+
+async def test_a_caller_that_comes_back_in_time_gets_the_answer(world: World) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    await asyncio.sleep(0.05)
+    world.callers[0].cancel()
+    await asyncio.sleep(GRACE / 2)
+    again = world.ask(0)
+    await asyncio.sleep(GRACE)
+    assert not world.is_cancelled(run)
+    await world.pod(run).answer("Hello")
+    assert (await again).json()["choices"][0]["message"]["content"] == "Hello"
+    assert world.kubernetes.names(RUNS) == [run]
+    assert [write for write in world.kubernetes.writes if write[1] == "agentruns"] == [("create", "agentruns", run)]
+
+
+async def test_a_run_that_nobody_comes_back_for_is_cancelled_after_the_grace_period(world: World) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    await asyncio.sleep(0.05)
+    world.callers[0].cancel()
+    await asyncio.sleep(GRACE / 2)
+    assert not world.is_cancelled(run)
+    await eventually(lambda: world.is_cancelled(run))
+
+
+async def test_the_grace_period_begins_with_the_last_caller_that_leaves(world: World) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    for _ in range(3):
+        await asyncio.sleep(GRACE * 0.4)
+        world.callers[-1].cancel()
+        await asyncio.sleep(GRACE * 0.4)
+        world.ask(0)
+    assert not world.is_cancelled(run)
+
+
+@pytest.mark.parametrize("leaves", [0, 1])
+async def test_a_caller_that_waits_at_another_replica_keeps_the_run(world: World, leaves: int) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    world.ask(1)
+    await eventually(lambda: world.waiting_at(run) is not None)
+    world.callers[leaves].cancel()
+    await eventually(lambda: world.waiting_at(run) == f"http://10.0.0.{1 - leaves}:8081")
+    assert not world.is_cancelled(run)
+    await world.pod(run).answer("Hello")
+    assert (await world.callers[1 - leaves]).status_code == 200
+
+
+async def test_a_run_that_callers_left_at_every_replica_is_cancelled(world: World) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    world.ask(1)
+    await eventually(lambda: world.waiting_at(run) is not None)
+    for caller in world.callers:
+        caller.cancel()
+    await eventually(lambda: world.is_cancelled(run))
+
+
+async def test_a_cancelled_runs_key_makes_a_new_run_that_every_replica_finds(world: World) -> None:
+    world.ask(0)
+    first = await made_run(world)
+    world.cancel(first)
+    world.end_as_cancelled(first)
+    assert (await world.callers[0]).status_code == 499
+
+    again = [world.ask(0), world.ask(1)]
+    second = (await created_run(world.kubernetes, among=2))["metadata"]["name"]
+    await asyncio.sleep(0.2)
+    await world.pod(second).answer("Hello")
+    answers = await asyncio.gather(*again, world.ask(1))
+
+    assert [answer.json()["choices"][0]["message"]["content"] for answer in answers] == ["Hello"] * 3
+    assert {answer.headers["x-sympozium-run"] for answer in answers} == {second}
+    assert world.kubernetes.names(RUNS) == [first, second]
+
+
+async def test_a_retry_during_a_cancel_waits_for_its_end_and_makes_a_new_run(world: World) -> None:
+    world.ask(0)
+    first = await made_run(world)
+    world.cancel(first)
+    again = world.ask(1)
+    await asyncio.sleep(0.2)
+    assert world.kubernetes.names(RUNS) == [first]
+    world.end_as_cancelled(first)
+    second = (await created_run(world.kubernetes, among=2))["metadata"]["name"]
+    await world.pod(second).answer("Hello")
+    assert (await again).status_code == 200
+
+
+async def test_a_run_that_ended_well_in_spite_of_its_cancel_is_the_keys_answer(world: World) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    world.cancel(run)
+    again = world.ask(1)
+    await asyncio.sleep(0.1)
+    status = {"phase": "Succeeded", "result": "Hello", "finishReason": "stop"}
+    world.kubernetes.put({**world.kubernetes.object(RUNS, run), "status": status})
+    assert (await again).status_code == 200
+    assert world.kubernetes.names(RUNS) == [run]
+
+
+async def test_a_cancelled_runs_key_with_another_body_is_refused(world: World) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    world.cancel(run)
+    world.end_as_cancelled(run)
+    other = await world.ask(0, BODY | {"temperature": 0.5})
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")

@@ -1,0 +1,179 @@
+"""The end of an answer is told once it is stored, so every replica reads what was told."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import openai
+import pytest
+from tests.fakes.kubernetes import api_error
+from tests.fakes.pod import delta, done
+from tests.integration.conftest import Proxy, eventually
+from tests.integration.responses_calls import other_replica
+
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.resources import RUNS
+from sympozium_api.run import MAX_RESULT_BYTES
+
+KEYED = {"Idempotency-Key": "k"}
+TOO_LARGE = api_error(500, "InternalError", "etcdserver: request is too large")
+
+
+class SlowStore:
+    """Holds back writes of runs' statuses until ``go_on`` is set."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.go_on, self.writes = asyncio.Event(), 0
+        self._patch = proxy.kubernetes.patch
+        proxy.kubernetes.patch = self  # type: ignore[method-assign]
+
+    async def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.writes += 1
+        await self.go_on.wait()
+        return await self._patch(*arguments, **options)
+
+
+@pytest.fixture
+async def elsewhere(proxy: Proxy) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with other_replica(proxy) as client:
+        yield client
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_end_of_an_answer_waits_until_it_is_stored(proxy: Proxy, stream: bool) -> None:
+    store = SlowStore(proxy)
+    asked = asyncio.create_task(proxy.chat(stream=stream))
+    pod = await proxy.pod()
+    speaking = asyncio.create_task(pod.answer("Hello"))
+    await eventually(lambda: store.writes == 1)
+    await asyncio.sleep(0.2)
+    assert not asked.done()
+    store.go_on.set()
+    assert (await asked).status_code == 200
+    assert proxy.kubernetes.object(RUNS, pod.run)["status"]["phase"] == "Succeeded"
+    await speaking
+
+
+async def test_pieces_of_an_answer_do_not_wait_for_the_store(proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
+    SlowStore(proxy)
+    messages: Any = [{"role": "user", "content": "hello"}]
+    creating = asyncio.create_task(sdk.chat.completions.create(model="default", messages=messages, stream=True))
+    pod = await proxy.pod()
+    speaking = asyncio.create_task(pod.answer("Hello"))
+    stream = await creating
+    assert (await anext(aiter(stream))).choices[0].delta.content == "Hello"
+    await stream.close()
+    speaking.cancel()
+
+
+@pytest.mark.parametrize("failure", [ApiUnavailable("away"), api_error(403, "Forbidden")])
+async def test_an_end_that_cannot_be_stored_so_far_is_told_after_a_second(proxy: Proxy, failure: Exception) -> None:
+    asked = asyncio.create_task(proxy.chat())
+    pod = await proxy.pod()
+    began = asyncio.get_running_loop().time()
+    proxy.kubernetes.refuse("patch", RUNS, failure)
+    assert (await pod.answer("Hello")).status_code in (502, 503)
+    response = await asked
+    assert response.json()["choices"][0]["message"]["content"] == "Hello"
+    assert 0.9 < asyncio.get_running_loop().time() - began < 3
+    assert (await pod.say(done("Hello"))).json() == {"stored": True}
+
+
+async def test_a_caller_that_leaves_while_the_end_is_stored_cancels_nothing(proxy: Proxy) -> None:
+    store = SlowStore(proxy)
+    asked = asyncio.create_task(proxy.chat())
+    pod = await proxy.pod()
+    speaking = asyncio.create_task(pod.answer("Hello"))
+    await eventually(lambda: store.writes == 1)
+    asked.cancel()
+    await asyncio.sleep(0.1)
+    store.go_on.set()
+    await speaking
+    await asyncio.sleep(0.05)
+    assert store.writes == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_is_too_large_is_the_same_error_at_first_and_by_its_key(
+    proxy: Proxy, stream: bool
+) -> None:
+    asked = asyncio.create_task(proxy.chat(headers=KEYED, stream=stream))
+    pod = await proxy.pod()
+    assert (await pod.say({"type": "started"}, done("x" * (MAX_RESULT_BYTES + 1)))).json() == {"stored": True}
+    first, again = await asked, await proxy.chat(headers=KEYED, stream=stream)
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert (first.status_code, first.json()["error"]["code"]) == (502, "answer_too_large")
+
+
+async def test_an_answer_that_is_too_large_ends_a_stream_that_has_begun_with_an_error(proxy: Proxy) -> None:
+    asked = asyncio.create_task(proxy.chat(stream=True))
+    pod = await proxy.pod()
+    await pod.say({"type": "started"}, delta("x"), done("x" * (MAX_RESULT_BYTES + 1)))
+    *_, last = [line for line in (await asked).text.split("\n") if line]
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "answer_too_large"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [(TOO_LARGE, "answer_too_large"), (api_error(422, "Invalid", "status.result: <secret>"), "answer_not_storable")],
+)
+async def test_an_answer_that_the_api_server_refuses_ends_its_run_at_once(
+    proxy: Proxy, refusal: Exception, code: str
+) -> None:
+    asked = asyncio.create_task(proxy.chat(headers=KEYED))
+    pod = await proxy.pod()
+    proxy.kubernetes.refuse("patch", RUNS, refusal)
+    assert (await pod.answer("Hello")).json() == {"stored": True}
+    first, again = await asked, await proxy.chat(headers=KEYED)
+    assert (first.status_code, first.json()["error"]["code"]) == (502, code)
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert "secret" not in first.text
+    assert proxy.kubernetes.object(RUNS, pod.run)["status"]["phase"] == "Failed"
+
+
+async def test_what_a_caller_is_told_is_what_is_stored_if_the_run_ended_otherwise(proxy: Proxy) -> None:
+    asked = asyncio.create_task(proxy.chat(headers=KEYED))
+    pod = await proxy.pod()
+    status = {"phase": "Failed", "error": {"type": "timeout", "message": "too long", "httpStatus": 504}}
+
+    def ends() -> None:
+        proxy.kubernetes.put({**proxy.kubernetes.object(RUNS, pod.run), "status": status})
+
+    proxy.kubernetes.meanwhile("patch", RUNS, ends)
+    assert (await pod.answer("Hello")).status_code == 410
+    assert (await asked).status_code == (await proxy.chat(headers=KEYED)).status_code == 504
+
+
+async def test_a_response_never_goes_back_to_queued(
+    proxy: Proxy, sdk: openai.AsyncOpenAI, elsewhere: openai.AsyncOpenAI
+) -> None:
+    response = await sdk.responses.create(model="default", input="hello", background=True)
+    assert response.status == "queued"
+    pod = await proxy.pod()
+    rest_may_come = asyncio.Event()
+    found = []
+    speaking = asyncio.create_task(pod.say({"type": "started"}, delta("Hel"), rest_may_come, done("Hello")))
+    for _ in range(3):
+        found += [(await client.responses.retrieve(response.id)).status for client in (sdk, elsewhere)]
+        await asyncio.sleep(0.02)
+    assert set(found) == {"in_progress"}
+    rest_may_come.set()
+    await speaking
+    assert {(await client.responses.retrieve(response.id)).status for client in (sdk, elsewhere)} == {"completed"}
+
+
+async def test_the_next_turn_may_follow_a_completed_response_at_once(
+    proxy: Proxy, sdk: openai.AsyncOpenAI, elsewhere: openai.AsyncOpenAI
+) -> None:
+    asked = asyncio.create_task(sdk.responses.create(model="default", input="hello"))
+    pod = await proxy.pod()
+    speaking = asyncio.create_task(pod.answer("Hello"))
+    response = await asked
+    assert (await elsewhere.responses.retrieve(response.id)).output_text == "Hello"
+    follow_up = asyncio.create_task(
+        elsewhere.responses.create(model="default", input="and?", previous_response_id=response.id)
+    )
+    assert (await (await proxy.pod(among=2)).answer("Yes")).json() == {"stored": True}
+    assert (await follow_up).output_text == "Yes"
+    await speaking
