@@ -87,6 +87,9 @@ class Agent:
         try:
             driver = Driver(records, self._settings.key(), self._environ, self._transport)
             finished = await _first(driver.run(task), stopping, delivery) if task else None
+            may_release = self._settings.run is None and not driver.has_called_model
+            if task and not finished and stopping.done() and may_release and await self._released():
+                return self._unused()
             end = finished or _unfinished(stopped=stopping.done())
             if not delivery.done():
                 records.end(end)
@@ -99,6 +102,14 @@ class Agent:
             self._settings.termination_file.write_text(termination_message(end))
         is_delivered = outcome is DeliveryOutcome.OVER or (outcome is DeliveryOutcome.STORED and finished)
         return DELIVERED if is_delivered else FAILED
+
+    async def _released(self) -> bool:
+        """Give back the run, within the shutdown grace, so that it starts cold instead of failing."""
+        try:
+            async with asyncio.timeout(self._timeouts.shutdown_grace / 2):
+                return await self._client.release()
+        except TimeoutError:
+            return False
 
     async def _delivered(
         self, delivery: asyncio.Task[DeliveryOutcome], stopping: asyncio.Task[Any], seconds: float

@@ -101,6 +101,14 @@ class RunsClient:
             await asyncio.sleep(next(backoff))
         raise Unused
 
+    async def release(self) -> bool:
+        """Give the run back, whose model was not asked yet, so that it starts in another pod. Return False if it cannot."""
+        for address in self.addresses:
+            response = await self._request("POST", self.url(address, "release"))
+            if response is not None:
+                return response.status == 200
+        return False
+
     def backoff(self) -> Iterator[float]:
         """Yield pauses between attempts: doubling, and jittered so that a dead replica's pods do not all return at once."""
         pause = self.timeouts.first_backoff
@@ -116,10 +124,14 @@ class RunsClient:
         return task
 
     async def _get(self, url: str) -> HttpResponse | None:
+        return await self._request("GET", url)
+
+    async def _request(self, method: str, url: str) -> HttpResponse | None:
+        headers = self.headers() | ({"content-length": "0"} if method == "POST" else {})
         try:
             async with (
                 asyncio.timeout(self.timeouts.task),
-                open_request("GET", url, self.headers(), connect_timeout=self.timeouts.connect) as request,
+                open_request(method, url, headers, connect_timeout=self.timeouts.connect) as request,
             ):
                 request.finish()
                 return await request.response()

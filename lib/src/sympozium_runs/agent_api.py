@@ -66,12 +66,13 @@ class AgentApi:
         self._store_wait_seconds = store_wait_seconds
 
     def routes(self) -> list[Route]:
-        """Return the four routes of a pod, and health."""
+        """Return the five routes of a pod, and health."""
         return [
             Route("/instances/{name}/prospect", self.warmup_hints, methods=["GET"]),
             Route("/instances/{name}/task", self.poll_task, methods=["GET"]),
             Route("/runs/{name}/task", self.task, methods=["GET"]),
             Route("/runs/{name}/events", self.events, methods=["POST"]),
+            Route("/runs/{name}/release", self.release, methods=["POST"]),
             Route("/healthz", _health, methods=["GET"]),
         ]
 
@@ -130,6 +131,17 @@ class AgentApi:
         self._metrics.count_end(run, stored.record)
         return JSONResponse({"stored": True})
 
+    async def release(self, request: Request) -> Response:
+        """POST /runs/{name}/release: a claimed pod that is to go gives its run back before it has asked the model.
+
+        The run then starts cold. 409: the run has ended, is cancelled, or was recorded as this pod's.
+        """
+        run, pod = await self._authorize(request)
+        can_start = run.claimed_pod == pod.name and not run.ended and not run.spec.cancel
+        if not can_start or not await self._store.decide_start(run, "cold"):
+            raise HTTPException(409, "the run cannot start in another pod")
+        return JSONResponse({"released": True})
+
     async def _store_and_publish(
         self, run: AgentRun, pod: Pod, end: End, began: datetime, publisher: Publisher
     ) -> StoredEnd:
@@ -149,6 +161,7 @@ class AgentApi:
         run = self._broker.remembered(key)
         if run is None or not run.is_assigned_to(pod.name):  # the pod of a run may have changed since
             run = await self._store.get(*key)
+            self._broker.remember(run.without_contents())
         pod_access_log.state_of(request).run = run.without_contents()
         account = names.agent_service_account(run.spec.agent_ref)
         if not run.is_assigned_to(pod.name) or pod.service_account != account:

@@ -123,6 +123,12 @@ class _Topic:
             self.ending.cancel()
             self.ending = None
 
+    def restart(self) -> None:
+        """Forget that a pod has begun, whose run starts again in another pod."""
+        self.has_records = False
+        if self.history is not None:
+            self.history.clear()
+
     def drop_history(self) -> None:
         """Drop the records that were kept."""
         if self.history is not None:
@@ -265,13 +271,17 @@ class RunBroker:
         return topic.run if topic is not None and not topic.stopped else None
 
     def open_publisher(self, key: Key, pod: str, *, keeps_history: bool = False) -> Publisher | None:
-        """Return a publisher for a pod's request, or None when another pod has published records of this run.
+        """Return a publisher for a pod's request, or None when another pod of this run has published records.
+
+        A pod whose run was given to another one, which happens before the model is asked, has published no part of an answer.
 
         With ``keeps_history`` the records are kept for subscribers that come later.
         """
         topic = self._topics[key]
         if topic.pod not in (None, pod):
-            return None
+            if topic.run is None or topic.run.is_assigned_to(topic.pod):
+                return None
+            topic.restart()
         if keeps_history:
             topic.keep_history(self._budget)
         topic.pod = pod

@@ -57,6 +57,8 @@ class Surface:
         self.prospect: WarmupHints | None = None
         """What idle pods may prepare for; None: for nothing."""
         self.tasks = list(tasks) or [Reply()]
+        self.releases = False
+        """Whether a pod may give its run back."""
         self._events = list(events) or [STORES]
         self._changed = asyncio.Event()
 
@@ -92,6 +94,8 @@ class Surface:
     async def _take(
         self, request: h11.Request, headers: dict[str, str], http: h11.Connection, reader: asyncio.StreamReader
     ) -> Reply:
+        if request.target.endswith(b"/release"):
+            return Reply(status=200 if self.releases else 409)
         if request.target.endswith(b"/prospect"):
             return Reply(body=json.dumps(self.prospect).encode()) if self.prospect else Reply(status=410)
         if request.method == b"GET":

@@ -1,5 +1,6 @@
 """An idle pod waits for any run of its instance, carries out one, and reports if it had none."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -97,3 +98,20 @@ def test_the_variables_of_an_idle_pod_name_its_instance_and_its_idle_ttl() -> No
     assert (found.run, found.instance, found.idle_ttl) == (None, "demo", 600.0)
     with pytest.raises(SystemExit, match="SYMPOZIUM_INSTANCE"):
         AgentSettings.of(environ | {"SYMPOZIUM_INSTANCE": ""})
+
+
+@pytest.mark.parametrize(("released", "code"), [(True, 0), (False, 1)])
+async def test_an_idle_pod_that_is_to_go_gives_back_a_run_whose_model_was_not_asked(
+    pod: Pod, model: Model, monkeypatch: pytest.MonkeyPatch, released: bool, code: int
+) -> None:
+    async def stopped(*_: object) -> None:
+        pod.stop.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("sympozium_agent.driver.Driver._finish", stopped)
+    async with replica(task_for(model)) as surface:
+        surface.releases = released
+        assert await idle(pod, surface) == code
+    assert pod.termination_message == ({"type": "unused"} if released else None)
+    ends = [record["error"]["type"] for delivery in surface.deliveries for record in delivery.records[1:]]
+    assert ends == ([] if released else ["terminated"])
