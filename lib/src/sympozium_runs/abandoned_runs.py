@@ -1,4 +1,4 @@
-"""Runs with an Idempotency-Key whose callers have left: cancelled once nobody has come for them at any replica (decision 0042)."""
+"""Runs with an Idempotency-Key whose callers have left: cancelled once nobody has come for them at any replica (decision 0041)."""
 
 import asyncio
 from functools import partial

@@ -145,7 +145,7 @@ class AgentApi:
     async def _store_and_publish(
         self, run: AgentRun, pod: Pod, end: End, began: datetime, publisher: Publisher
     ) -> StoredEnd:
-        """Store a run's end, and tell its callers what is stored (decision 0043).
+        """Store a run's end, and tell its callers what is stored (decision 0042).
 
         Where that takes longer than ``store_wait_seconds``, because the API server is away, callers are told before.
         """

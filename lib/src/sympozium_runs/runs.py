@@ -147,7 +147,7 @@ class Runs:
     async def start(self, instance: SympoziumInstance, request: RunRequest) -> RunHandle:
         """Create the run of a request, or find the run that the same Idempotency-Key and body created before.
 
-        A cancelled run of the key is followed by another one, whose name every replica finds in the same way (decision 0042).
+        A cancelled run of the key is followed by another one, whose name every replica finds in the same way (decision 0041).
         Raises KeyReused (same key, other body), CancelPending, QueueFull, ApiError (the API server refused the run),
         ApiUnavailable.
         """

@@ -1,4 +1,4 @@
-"""Secrets with a model's API key: which one a run may have, and whether it can be used (decision 0040)."""
+"""Secrets with a model's API key: which one a run may have, and whether it can be used (decision 0039)."""
 
 from sympozium_api import effective, names
 from sympozium_api.effective import EffectiveModel

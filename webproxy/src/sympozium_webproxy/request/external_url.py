@@ -12,7 +12,7 @@ def base_url(request: Request) -> str:
     """Return the instance's URL if the caller used it, else the caller's own: a port-forward, a Service, another proxy.
 
     OAuth clients refuse metadata of another URL than the one they used (RFC 9728, section 3.3). A caller that forges its
-    headers misleads only itself, because no check of a token depends on them (docs/decisions/0052).
+    headers misleads only itself, because no check of a token depends on them (docs/decisions/0049).
 
     """
     instance = context.of(request).instance_cache.instance

@@ -42,7 +42,7 @@ def of_end(run: str, end: End) -> CallToolResult:
 
 
 def of_run(run: AgentRun) -> CallToolResult:
-    """Return the state of a run, with its end if it has ended. Until then it is running, at every replica (decision 0043).
+    """Return the state of a run, with its end if it has ended. Until then it is running, at every replica (decision 0042).
 
     The failure of the run is content of the result, not an error of the call that asked for it.
 

@@ -1,7 +1,7 @@
 """Signed session ids that carry the session, so that every replica serves it and none stores it.
 
 An id is signed with a key that the instance's replicas share and nobody else knows, and is valid only for the API key
-that it names. With the same key, replicas prove to one another who they are (docs/decisions/0046).
+that it names. With the same key, replicas prove to one another who they are (docs/decisions/0045).
 """
 
 import base64

@@ -210,7 +210,7 @@ def as_it_is(run: AgentRun) -> JsonObject:
     """Return the current response object of a run.
 
     A run that has not ended is in progress: only the replica that receives the pod's records knows whether its agent has
-    started, and a status must not go back at another one (decision 0043).
+    started, and a status must not go back at another one (decision 0042).
     """
     if run.ended:
         return response(run).ended(record_of(run.status), ended_at(run))

@@ -1,4 +1,4 @@
-"""Forwarding of a message of ``/sse`` to the replica that holds its stream (docs/decisions/0046).
+"""Forwarding of a message of ``/sse`` to the replica that holds its stream (docs/decisions/0045).
 
 The receiving replica proves first that it belongs to the instance, because its address may have become another pod's.
 The forwarding replica signs the message, because only a replica may speak for a caller.
