@@ -89,7 +89,8 @@ class Node:
         """A pod of the pool, which waits at the replicas' Service."""
         job = names.idle_job("demo", GENERATION, f"{next(self._numbers):06x}")
         instance = self._kubernetes.object(INSTANCES, "demo")
-        self._kubernetes.put(_owned("batch/v1", "Job", job, by=instance))
+        labels = {names.LABEL_INSTANCE: "demo", names.LABEL_WARM: names.IDLE}
+        self._kubernetes.put(_owned("batch/v1", "Job", job, by=instance, labels=labels))
         return self._start(job, run=None, addresses=(self._surface,))
 
     async def run(self) -> None:
@@ -139,11 +140,13 @@ class Node:
         body = _owned("v1", "Pod", pod.name, by=job)
         body["metadata"]["labels"] = {"batch.kubernetes.io/job-name": pod.job}
         status = {"phase": phase, "containerStatuses": [{"state": {"terminated": terminated}}]}
-        self._kubernetes.put(body | {"status": status})
+        spec = {"nodeName": "node", "containers": [{"name": "agent"}]}
+        self._kubernetes.put(body | {"spec": spec, "status": status})
         self._kubernetes.put({**job, "status": {phase.lower(): 1}})
 
 
-def _owned(version: str, kind: str, name: str, *, by: Object) -> Object:
+def _owned(version: str, kind: str, name: str, *, by: Object, labels: dict[str, str] | None = None) -> Object:
     owner = {"apiVersion": by["apiVersion"], "kind": by["kind"], "name": by["metadata"]["name"]}
     reference = owner | {"uid": by["metadata"]["uid"], "controller": True}
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "ownerReferences": [reference]}}
+    metadata = {"name": name, "labels": labels or {}, "ownerReferences": [reference]}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata}

@@ -100,8 +100,8 @@ class TestWhenItCannotBeServed:
         """The API server took the run, and its answer was lost."""
         create = proxy.kubernetes.create
 
-        async def lost(*arguments: Any) -> Any:
-            await create(*arguments)
+        async def lost(*arguments: Any, **options: Any) -> Any:
+            await create(*arguments, **options)
             raise ApiUnavailable("the answer was lost")
 
         proxy.kubernetes.create = lost  # type: ignore[assignment, method-assign]
@@ -112,12 +112,12 @@ class TestWhenItCannotBeServed:
     async def test_a_run_that_a_hanging_api_server_creates_late_is_cancelled(self, proxy: Proxy) -> None:
         create = proxy.kubernetes.create
 
-        async def late(*arguments: Any) -> Any:
+        async def late(*arguments: Any, **options: Any) -> Any:
             await asyncio.sleep(0.5)
-            await create(*arguments)
+            await create(*arguments, **options)
 
-        async def hangs(*arguments: Any) -> Any:
-            making.append(asyncio.create_task(late(*arguments)))
+        async def hangs(*arguments: Any, **options: Any) -> Any:
+            making.append(asyncio.create_task(late(*arguments, **options)))
             raise ApiUnavailable("no answer in time")
 
         making = list[asyncio.Task[Any]]()
