@@ -18,7 +18,9 @@ from tests.fakes.replicas import Replica
 from tests.integration.conftest import eventually, warm_instance
 from tests.integration.warm_cluster import Cluster, holding, running
 
+from sympozium_agent.driver import Driver
 from sympozium_api import installed_skills, names
+from sympozium_api.agent_protocol import End, Task
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.resources import CONFIG_MAPS, JOBS, RUNS, Object
@@ -211,6 +213,24 @@ class TestAnswerDoesNotReachThePod:
 
 
 class TestPodDies:
+    async def test_a_pod_that_is_to_go_before_it_asks_its_model_gives_the_run_back(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run, has_task = Driver.run, asyncio.Event()
+
+        async def first_one_waits(driver: Driver, task: Task) -> End:
+            if not has_task.is_set():
+                has_task.set()
+                await asyncio.Event().wait()
+            return await run(driver, task)
+
+        monkeypatch.setattr(Driver, "run", first_one_waits)
+        asking = scene.ask()
+        await has_task.wait()
+        scene.pod.terminate()
+        await scene.is_answered_cold_and_once(await asking)
+        assert await scene.pod.task == 0
+
     async def test_a_pod_dies_while_it_is_idle(self, scene: Scene) -> None:
         scene.pod.kill()
         await scene.cluster.idle(0)
