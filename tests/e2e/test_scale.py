@@ -209,7 +209,7 @@ class TestWhatRolls:
         keys = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "others"}, "stringData": {"api-key": key}}
         pack = system.get("skillpack", "web-endpoint")
         own = {name: pack[name] for name in ("apiVersion", "kind", "spec")} | {"metadata": {"name": "web-endpoint"}}
-        own["spec"]["sidecar"]["env"] = {"ROLLED": "yes"}
+        own["spec"]["sidecar"]["env"] = {"SYMPOZIUM_ROLLED": "yes"}
         namespace.apply(keys)
         try:
             with under_load(narrow, key) as load:
@@ -224,7 +224,7 @@ class TestWhatRolls:
                 settled(narrow)
             assert load.failures == []
             [pod] = pods(narrow)
-            assert {"name": "ROLLED", "value": "yes"} in pod["spec"]["containers"][0]["env"]
+            assert {"name": "SYMPOZIUM_ROLLED", "value": "yes"} in pod["spec"]["containers"][0]["env"]
         finally:
             namespace.delete("skillpack", "web-endpoint")
             namespace.delete("secret", "others")
