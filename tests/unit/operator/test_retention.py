@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, api_error
-from tests.unit.operator.objects import at, run_object
+from tests.unit.operator.objects import NAMESPACE, at, run_object
 from tests.unit.operator.operator_world import operator_settings
 
 from sympozium_api import names
 from sympozium_api.resources import RUNS
+from sympozium_operator.reconcile import run_pruner
 from sympozium_operator.wiring import Operator, wire
 
 HOUR = 3600
@@ -63,8 +64,8 @@ async def test_one_keys_flood_does_not_delete_another_keys_answers() -> None:
 
 async def test_a_run_stays_as_long_as_its_idempotency_key_stands() -> None:
     keyed = [ended(f"k{number}", created=number, stands=at(24 * HOUR)) for number in range(5)]
-    world = World(*keyed, ended("plain", created=1))
-    assert await world.pruned(23) == ["k0", "k1", "k2", "k3", "k4"]
+    world = World(*keyed, *[ended(f"plain{number}", created=number) for number in range(3)])
+    assert await world.pruned(23) == ["k0", "k1", "k2", "k3", "k4", "plain1", "plain2"]
     assert await world.pruned(25) == ["k3", "k4"]
 
 
@@ -98,3 +99,54 @@ async def test_a_run_that_cannot_be_deleted_holds_up_no_other() -> None:
     world = World(*[ended(f"q{number}", created=number) for number in range(4)])
     world.cluster.refuse("delete", RUNS, api_error(403, "Forbidden", "no"))
     assert await world.pruned(2) == ["q0", "q2", "q3"]
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "soon", ""])
+async def test_an_end_that_is_no_time_counts_as_the_creation(text: str) -> None:
+    runs = [ended(f"q{number}", created=number) for number in range(3)]
+    runs[0]["status"]["completedAt"] = text
+    other = ended("other", key="quiet")
+    other["metadata"]["namespace"] = "zoo"
+    assert await World(*runs, other).pruned(2) == ["other", "q1", "q2"]
+
+
+async def test_a_key_whose_pruning_fails_holds_up_no_other() -> None:
+    bad = ended("bad", key="bad")
+    bad["metadata"]["creationTimestamp"] = "then"
+    world = World(bad, *[ended(f"q{number}", created=number) for number in range(3)])
+    assert await world.pruned(2) == ["bad", "q1", "q2"]
+
+
+async def test_a_run_that_cannot_be_read_holds_up_no_other() -> None:
+    world = World(*[ended(f"q{number}", created=number) for number in range(4)])
+    world.cluster.refuse("get", RUNS, api_error(500, "InternalError", "no"))
+    assert await world.pruned(2) == ["q0", "q2", "q3"]
+
+
+async def test_a_run_that_somebody_else_deletes_meanwhile_is_one_of_the_surplus() -> None:
+    world = World(*[ended(f"q{number}", created=number) for number in range(4)])
+    world.cluster.meanwhile("get", RUNS, lambda: world.cluster.remove(RUNS, "q0", NAMESPACE))
+    assert await world.pruned(2) == ["q2", "q3"]
+
+
+async def test_an_end_that_is_still_to_come_counts_as_the_creation() -> None:
+    world = World(*[ended(f"q{number}", created=number, end=100 * 365 * 24 * HOUR) for number in range(3)])
+    assert await world.pruned(2) == ["q1", "q2"]
+    assert await world.pruned(49) == []
+
+
+async def test_an_end_by_a_clock_that_is_a_little_ahead_is_an_end() -> None:
+    long = [ended(f"long{number}", created=number, end=3 * HOUR + 60) for number in range(4)]
+    world = World(*long)
+    assert len(await world.pruned(3)) == 4
+    assert len(await world.pruned(4.1)) == 2
+
+
+async def test_one_pruning_reads_so_many_runs_of_a_key_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_pruner, "READS_PER_KEY", 3)
+    world = World(*[ended(f"q{number}", created=number) for number in range(9)], ended("mine", key="quiet"))
+    assert len(await world.pruned(2)) == 7
+    assert len([verb for verb, _, _ in world.cluster.reads if verb == "get"]) == 3
+    for _ in range(3):
+        left = await world.pruned(2)
+    assert left == ["mine", "q7", "q8"]

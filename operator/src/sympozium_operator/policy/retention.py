@@ -10,6 +10,9 @@ from sympozium_api.names import ANNOTATION_KEY_EXPIRES, LABEL_INSTANCE, LABEL_KE
 from sympozium_api.resources import Object, created_at
 from sympozium_api.timestamps import parse_timestamp
 
+_CLOCK_SKEW = timedelta(minutes=5)
+"""Time by which the clock that wrote an end may be ahead of the operator's."""
+
 
 @dataclass(frozen=True)
 class Retention:
@@ -22,7 +25,7 @@ class Retention:
     key: int
     """Time after its creation for which a run with an Idempotency-Key is kept at least."""
     kept: int
-    """Most ended runs of one API key of an instance beyond ``shortest``."""
+    """Most ended runs of one API key of an instance beyond ``shortest``, those whose Idempotency-Key stands not counted."""
     at_most: int
     """Most ended runs of an instance, whatever the other settings say."""
 
@@ -42,16 +45,17 @@ class Candidates:
 
     Metadata has no time of the end. A run ends after its creation, so the creation bounds the end from below, and the end itself
     is asked for only if the run might be next: ``next`` returns a run of unknown end, and ``ended_at`` puts it back with its end.
+    A run that is not put back stays, and those that ended after it are judged as if it were gone.
     """
 
     def __init__(self, runs: list[Object], retention: Retention, now: datetime) -> None:
         self._retention = retention
         self._now = now
-        self._surplus = len(runs) - retention.kept
         self._heap = [
             (created_at(run), number, False, run) for number, run in enumerate(runs) if not self._key_stands(run)
         ]
         heapq.heapify(self._heap)
+        self._surplus = len(self._heap) - retention.kept
         self._numbers = len(runs)
 
     def next(self) -> tuple[Object, bool] | None:
@@ -65,13 +69,16 @@ class Candidates:
         if self._surplus <= 0 and age < timedelta(seconds=self._retention.longest):
             return None
         heapq.heappop(self._heap)
-        if is_end:
-            self._surplus -= 1
+        self._surplus -= 1
         return run, is_end
 
     def ended_at(self, run: Object, end: datetime) -> None:
-        """Put a run back whose end is known now."""
+        """Put a run back whose end is known now. An end before the creation, or one that is still to come, counts as the creation."""
+        created = created_at(run)
+        if not created <= end <= self._now + _CLOCK_SKEW:
+            end = created
         self._numbers += 1
+        self._surplus += 1
         heapq.heappush(self._heap, (end, self._numbers, True, run))
 
     def _key_stands(self, run: Object) -> bool:

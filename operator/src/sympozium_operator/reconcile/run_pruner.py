@@ -16,6 +16,9 @@ from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.policy.retention import Candidates, Retention, beyond_bound, groups
 
+READS_PER_KEY = 2000
+"""Most runs of one API key that one pruning reads, so that the runs of other instances are soon pruned too."""
+
 log = structlog.get_logger()
 
 
@@ -36,22 +39,31 @@ class RunPruner:
         for run in filter(_is_discarded, ended):
             await self._delete(run)
         for instance, by_key in groups(run for run in ended if not _is_discarded(run)).items():
-            kept = {key: await self._prune_key(runs) for key, runs in by_key.items()}
-            await self._bound(instance, kept)
+            kept = dict(by_key)
+            for key, runs in by_key.items():
+                with guarded(self.count_unreadable, RUNS, {"namespace": instance[0]}):
+                    kept[key] = await self._prune_key(runs)
+            with guarded(self.count_unreadable, RUNS, {"namespace": instance[0]}):
+                await self._bound(instance, kept)
 
     async def _prune_key(self, runs: list[Object]) -> list[Object]:
         """Delete the surplus runs of one API key; return the others."""
-        candidates, gone = Candidates(runs, self.retention, self.clock.now()), set[str]()
+        candidates, gone, reads = Candidates(runs, self.retention, self.clock.now()), set[str](), 0
         while found := candidates.next():
             run, is_to_go = found
             metadata = run["metadata"]
             if is_to_go:
                 await self._delete(run)
                 gone.add(metadata["uid"])
-            elif live := await self.client.find(RUNS, metadata["namespace"], metadata["name"]):
-                candidates.ended_at(run, _end(live))
-            else:
-                gone.add(metadata["uid"])
+                continue
+            if reads == READS_PER_KEY:
+                continue  # the run stays until the next pruning
+            reads += 1
+            with guarded(self.count_unreadable, RUNS, metadata):
+                if live := await self.client.find(RUNS, metadata["namespace"], metadata["name"]):
+                    candidates.ended_at(run, _end(live))
+                else:
+                    gone.add(metadata["uid"])
         return [run for run in runs if run["metadata"]["uid"] not in gone]
 
     async def _bound(self, instance: tuple[str, str], by_key: dict[str, list[Object]]) -> None:
@@ -73,7 +85,7 @@ def _end(run: Object) -> datetime:
     """Return the time of a run's end; a status without a valid one counts from the run's creation."""
     try:
         return parse_timestamp(run["status"]["completedAt"]).astimezone(UTC)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return created_at(run)
 
 
