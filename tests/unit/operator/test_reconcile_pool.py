@@ -16,8 +16,9 @@ from tests.unit.operator.objects import (
 from tests.unit.operator.operator_world import World
 
 from sympozium_api import names
-from sympozium_api.client import ResourceType
+from sympozium_api.client import ApiError, ResourceType
 from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS
+from sympozium_operator.reconcile.run_reconciler import READ_AGAIN
 from sympozium_operator.result import Key
 
 Object = dict[str, Any]
@@ -275,6 +276,26 @@ class TestAClaimedRun:
         await world.reconcile()
         assert len([job for job in jobs(world) if names.LABEL_RUN in job["metadata"]["labels"]]) == 0
 
+    async def test_whose_start_somebody_else_wrote_meanwhile_keeps_its_pod(self, world: World) -> None:
+        [name, _] = await fill(world)
+        claim(world, name)
+        becomes(world, world.cluster.object(JOBS, name, NAMESPACE), succeeded=1)
+        pod_of(world, name, terminated(0, message=UNUSED), "Succeeded")
+        world.cluster.meanwhile("patch", RUNS, lambda: world.cluster.put({**world.run(), "status": {"start": "warm"}}))
+        assert (await world.reconcile()).requeue_after == READ_AGAIN.requeue_after
+        assert name in world.cluster.names(JOBS)
+        assert "WriteRefused" not in [reason for _, reason, _ in world.events()]
+
+    async def test_that_is_refused_its_status_otherwise_says_so(self, world: World) -> None:
+        [name, _] = await fill(world)
+        claim(world, name)
+        becomes(world, world.cluster.object(JOBS, name, NAMESPACE), succeeded=1)
+        pod_of(world, name, terminated(0, message=UNUSED), "Succeeded")
+        world.cluster.refuse("patch", RUNS, api_error(422, "Invalid", "no"))
+        with pytest.raises(ApiError):
+            await world.reconcile()
+        assert ("Warning", "WriteRefused", "no") in world.events()
+
     async def test_whose_web_proxy_says_that_it_was_not_reached_starts_cold(self, world: World) -> None:
         [name, _] = await fill(world)
         claim(world, name)
@@ -323,6 +344,29 @@ class TestAClaimedRun:
         await world.reconcile()
         assert world.status()["phase"] == "Cancelled"
         assert name not in world.cluster.names(JOBS)
+
+    async def test_ends_though_its_instance_cannot_be_read(self, world: World) -> None:
+        [name, _] = await fill(world)
+        claim(world, name)
+        becomes(world, world.cluster.object(JOBS, name, NAMESPACE), failed=1)
+        pod_of(world, name, terminated(137, reason="OOMKilled"), "Failed")
+        world.cluster.object(INSTANCES, "alice", NAMESPACE)["spec"]["maxConcurrentRuns"] = "many"
+        await world.reconcile()
+        assert world.status()["error"]["type"] == "lost"
+        assert "OOMKilled" in world.status()["error"]["message"]
+
+    @pytest.mark.parametrize("is_theirs", [True, False])
+    async def test_is_cancelled_though_its_instance_cannot_be_read(self, world: World, *, is_theirs: bool) -> None:
+        [name, _] = await fill(world)
+        if not is_theirs:
+            owners = world.cluster.object(JOBS, name, NAMESPACE)["metadata"]["ownerReferences"]
+            owners[0]["uid"] = "uid-of-an-earlier-alice"
+        claim(world, name)
+        world.run()["spec"]["cancel"] = True
+        world.cluster.object(INSTANCES, "alice", NAMESPACE)["spec"]["maxConcurrentRuns"] = "many"
+        await world.reconcile()
+        assert world.status()["phase"] == "Cancelled"
+        assert (name in world.cluster.names(JOBS)) is not is_theirs
 
     async def test_counts_against_the_instances_limit(self, world: World) -> None:
         [name, _] = await fill(world)
@@ -428,8 +472,8 @@ class TestARunThatNobodyMadeForAPod:
         await world.reconcile()
         taken = {"start": "warm", "jobName": name, "podName": f"{name}-abcde"}
         world.cluster.meanwhile("patch", RUNS, lambda: world.cluster.put({**world.run(), "status": taken}))
-        with pytest.raises(type(api_error(422, "Invalid"))):
-            await world.reconcile()
+        assert await world.reconcile() == READ_AGAIN
+        assert "WriteRefused" not in [reason for _, reason, _ in world.events()]
         await world.reconcile()
         assert [job for job in world.cluster.names(JOBS) if job.startswith("q1")] == []
         assert world.status() == taken

@@ -33,5 +33,5 @@ def is_of_pool(job: Object, instance: str, uid: str | None = None) -> bool:
 
 
 def _is_idle_job(facts: RunInput, job: Object) -> bool:
-    uid = facts.instance.metadata.uid if facts.instance else None
+    uid = facts.instance.metadata.uid if facts.instance else facts.instance_uid
     return is_of_pool(job, facts.run.spec.agent_ref, uid)

@@ -43,6 +43,8 @@ class RunInput:
     limits: RunLimits
     run: AgentRun
     instance: SympoziumInstance | None = None
+    instance_uid: str | None = None
+    """UID of the instance, if it was read to verify a claim."""
     instance_failure: str | None = None
     """Reason why the instance cannot be read, although it exists."""
     slot: RunSlot = RunSlot()

@@ -174,7 +174,8 @@ class RunReconciler:
         )
         if raw is None:  # Kubernetes deletes the idle Jobs of an instance that is gone
             return replace(facts, outranked=True)
-        return replace(facts, instance=SympoziumInstance.model_validate(raw), outranked=outranked)
+        instance, _ = _readable(raw)
+        return replace(facts, instance=instance, instance_uid=raw["metadata"]["uid"], outranked=outranked)
 
     async def _nodes(self) -> tuple[Object, ...]:
         """Return all nodes; none if the operator may not list them: then nothing shows that a pod never fits (decision 0017)."""
@@ -198,8 +199,8 @@ class RunReconciler:
             case policy.Start():
                 return await self._start(facts.run, decision)
             case policy.Queue() | policy.Report():
-                if decision.status:
-                    await self._write(facts.run, decision.status)
+                if decision.status and not await self._write(facts.run, decision.status):
+                    return READ_AGAIN
                 if facts.slot.position is not None:
                     self.fair_queue.mark_shown(run_key(facts.run), facts.now.timestamp())
                 return Result(requeue_after=decision.requeue_after)
@@ -263,7 +264,7 @@ class RunReconciler:
         return READ_AGAIN
 
     async def _restart(self, facts: RunInput) -> Result:
-        """Delete the Job of the claimed pod unless the run has ended meanwhile; the next reconcile makes a Job for the run."""
+        """Delete the Job of the claimed pod, unless the run's end or start was written meanwhile; then the run starts cold."""
         if await self._write(facts.run, {"start": "cold"}):
             await delete(self.client, JOBS, _job(facts))
         return READ_AGAIN
@@ -281,26 +282,34 @@ class RunReconciler:
             now=self.clock.now(),
             start=run.status.start or (run.start_kind if facts.job or run.claimed_pod else None),
         )
-        await self._write(run, status)
+        if not await self._write(run, status):
+            return READ_AGAIN
         if decision.delete_job and facts.job is not None:
             await delete(self.client, JOBS, facts.job)
         return Result(requeue_after=0.5)  # if the event is missed, the next reconcile releases the slot and cleans up
 
     async def _write(self, run: AgentRun, status: Object) -> bool:
-        """Write a status; return False if the run has ended or is gone: then nothing was written."""
+        """Write a status; return False if the run is gone, or its end or start was written since: then nothing was written."""
         try:
             await self.client.patch(RUNS, *run.key, {"status": status}, subresource="status")
         except ApiError as error:
-            if error.invalid and await self._has_ended(run):
-                return False
-            if error.not_found:
+            if error.not_found or (error.invalid and await self._has_moved_on(run)):
                 return False
             raise
         return True
 
+    async def _has_moved_on(self, run: AgentRun) -> bool:
+        """Return whether somebody else ended the run, or wrote its start, since the run was read."""
+        live = await self._live(run)
+        return live is None or live.ended or live.status.start != run.status.start
+
     async def _has_ended(self, run: AgentRun) -> bool:
+        live = await self._live(run)
+        return live is None or live.ended
+
+    async def _live(self, run: AgentRun) -> AgentRun | None:
         live = await self.client.find(RUNS, *run.key)
-        return live is None or read(AgentRun, live).ended
+        return read(AgentRun, live) if live else None
 
 
 def run_key(run: AgentRun) -> RunKey:
