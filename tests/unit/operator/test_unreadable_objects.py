@@ -67,3 +67,20 @@ async def test_a_skill_pack_and_a_config_that_cannot_be_read_say_so() -> None:
     assert world.cluster.object(SKILL_PACKS, "web-endpoint", SYSTEM)["status"]["phase"] == "Error"
     [accepted] = world.cluster.object(CONFIGS, "default", SYSTEM)["status"]["conditions"]
     assert accepted["message"].startswith("spec.gateway.name: ")
+
+
+@pytest.mark.parametrize("namespace", [NAMESPACE, SYSTEM])
+async def test_a_web_endpoint_pack_that_cannot_be_read_is_named_to_the_instance_and_its_server_run(
+    namespace: str,
+) -> None:
+    world = World(instance_object(**WEB_ENDPOINT), pack_object())
+    await world.settle("alice", "instance")
+    world.cluster.put(pack_object(namespace))
+    spoil(world, SKILL_PACKS, namespace, "web-endpoint", skills=7)
+    for name, kind in (("alice", "instance"), ("alice-web-endpoint", "run")):
+        with pytest.raises(RetryLater, match=f"SkillPack {namespace}/web-endpoint cannot be read: spec.skills"):
+            await world.reconcile(name, kind)
+    assert unreadable(world, "SkillPack") == 2
+    named = [message for _, reason, message in world.events() if reason == "Unreadable"]
+    assert len(named) == 2
+    assert all(message.startswith(f"SkillPack {namespace}/web-endpoint") for message in named)

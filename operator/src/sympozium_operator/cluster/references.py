@@ -43,7 +43,7 @@ async def web_endpoint_pack(client: Client, namespace: str, built_in: str) -> We
 
 async def _pack(client: Client, namespace: str) -> SkillPack | None:
     body = await client.find(SKILL_PACKS, namespace, WEB_ENDPOINT_SKILL)
-    return SkillPack.model_validate(body) if body else None
+    return read(SkillPack, body) if body else None
 
 
 async def _nothing() -> None:
