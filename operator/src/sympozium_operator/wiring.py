@@ -69,7 +69,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operato
         settings=settings,
         metrics=OperatorMetrics(),
         events=EventRecorder(client, clock),
-        fair_queue=FairQueue(Capacity(settings.pending_pods, placement(settings.agent_pod.get("spec", {})))),
+        fair_queue=FairQueue(Capacity(settings.pending_pods, _placement(settings))),
         policies=NetworkPolicies(client, _egress(settings)),
     )
     namespace, scopes = settings.namespace, settings.scopes
@@ -182,7 +182,14 @@ def _agent_pod(settings: OperatorSettings) -> AgentPod:
         resources=settings.agent_resources,
         runs_url=settings.runs_url,
         template=settings.agent_pod,
+        placement=_placement(settings),
     )
+
+
+def _placement(settings: OperatorSettings) -> str:
+    """Return the placement of agent pods before admission."""
+    containers = [{"resources": settings.agent_resources}]
+    return placement(settings.agent_pod.get("spec", {}) | {"containers": containers})
 
 
 def _egress(settings: OperatorSettings) -> Egress | None:

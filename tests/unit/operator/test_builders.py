@@ -19,6 +19,7 @@ AGENT = agent_job.AgentPod(
     pull_policy="IfNotPresent",
     resources={"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}},
     runs_url="http://sympozium-runs.sympozium-system.svc:8081",
+    placement="0123456789abcdef",
 )
 REPLY_TO = {names.ANNOTATION_REPLY_TO: "http://10.88.0.7:8081"}
 KEYED: dict[str, Any] = {"authRefs": [{"provider": "openai", "secret": "openai-keys"}]}

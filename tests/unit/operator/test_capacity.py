@@ -65,10 +65,47 @@ def test_an_autoscaler_sees_a_bounded_number_of_waiting_pods() -> None:
         ({"nodeSelector": {"pool": "a"}}, False),
         ({"affinity": {"nodeAffinity": {"x": 1}}}, False),
         ({"runtimeClassName": "gvisor"}, False),
+        ({"containers": [{"resources": {"requests": {"cpu": "3900m"}}}]}, False),
+        ({"initContainers": [{"resources": {"limits": {"memory": "1Ti"}}}]}, False),
+        ({"containers": [{"resources": {"requests": {"cpu": "0"}}}, {"resources": {}}, {}]}, True),
+        ({"containers": [{"resources": {"requests": {"cpu": "not a quantity"}}}]}, True),
     ],
 )
 def test_the_placement_of_a_pod_is_what_decides_where_it_may_go(spec: Object, same: bool) -> None:
     assert (placement(spec) == placement({})) is same
+
+
+def test_requests_are_compared_as_numbers() -> None:
+    def sized(*cpu: str) -> Object:
+        return {"containers": [{"resources": {"requests": {"cpu": amount}}} for amount in cpu]}
+
+    assert placement(sized("1")) == placement(sized("1000m")) == placement(sized("0.5", "500m"))
+    assert placement(sized("1")) != placement(sized("10"))
+
+
+def test_the_newest_job_of_the_current_template_shows_where_the_next_pod_goes() -> None:
+    capacity = Capacity(1, DEFAULT)
+    capacity.started(run(ALICE), ALICE)
+    capacity.waits(run(ALICE), ALICE, "a-typo", made_at=None)  # of another template
+    assert capacity.room(ALICE) == UNLIMITED
+    capacity.started(run(ALICE, 2), ALICE)
+    capacity.placed(run(ALICE, 2), ALICE, GPU, made_at="2026-01-01T00:02:00Z")
+    capacity.waits(run(ALICE, 3), ALICE, "before", made_at="2026-01-01T00:01:00Z")
+    assert capacity.room(ALICE) == UNLIMITED
+    assert capacity.waits_elsewhere(run(ALICE, 3), ALICE)
+
+
+def test_a_job_without_a_pod_because_of_a_quota_is_not_one_of_the_pending_pods() -> None:
+    capacity = Capacity(2, DEFAULT)
+    for number in (1, 2):
+        capacity.started(run(BOB, number), BOB)
+        capacity.exceeds_quota(run(BOB, number))
+        assert capacity.take_freed()
+        capacity.exceeds_quota(run(BOB, number))
+        assert not capacity.take_freed()
+    capacity.waits(run(ALICE), ALICE, DEFAULT)
+    assert capacity.room(ALICE) == 1
+    assert capacity.refused_by_quota(BOB[0]) == {run(BOB, 1), run(BOB, 2)}
 
 
 def two_tenants(**variables: str) -> World:
@@ -116,6 +153,41 @@ async def test_one_tenants_unschedulable_pods_do_not_stop_another_tenants_runs()
     assert len(world.cluster.names(JOBS)) == 2
 
 
+async def test_a_repaired_template_has_effect_while_pods_of_the_old_one_wait() -> None:
+    world = World(instance_object(maxConcurrentRuns=10), run_object(), SYMPOZIUM_PENDING_PODS="1")
+    await world.reconcile()
+    waits_for_a_node(world, nodeSelector={"gpu": "typo"})
+    world.clock.advance(2)
+    await world.reconcile()
+    world.variables["SYMPOZIUM_AGENT_POD"] = '{"spec":{"nodeSelector":{"gpu":"yes"}}}'
+    world.restart()
+    world.ask("q2", "q3", "q4")
+    for name in ("q1", "q2", "q1", "q3"):
+        world.clock.advance(2)
+        await world.reconcile(name)
+    assert world.job("q2")
+    assert world.job("q3")
+    waits_for_a_node(world, "q3", nodeSelector={"gpu": "yes"})
+    world.clock.advance(2)
+    await world.reconcile("q3")
+    await world.reconcile("q4")
+    assert len(world.cluster.names(JOBS)) == 3, "the new nodes are full as well"
+
+
+@pytest.mark.parametrize("name", ["huge", "{job}-zzzzz"])
+async def test_a_pod_that_a_tenant_adds_to_a_job_stops_no_other_tenant(name: str) -> None:
+    world = two_tenants(SYMPOZIUM_PENDING_PODS="1")
+    await world.reconcile()
+    made, added = pod_object(), pod_object(node=None, created=1, conditions=FULL, requests={"cpu": "3900m"})
+    added["metadata"]["name"] = name.format(job=world.job()["metadata"]["name"])
+    for pod in (made, added):
+        pod["metadata"]["ownerReferences"][0]["uid"] = world.job()["metadata"]["uid"]
+        world.cluster.put(pod)
+    world.clock.advance(2)
+    await world.reconcile()
+    assert not world.fair_queue.cluster_full
+
+
 async def test_as_many_pods_wait_for_a_node_as_an_autoscaler_may_see() -> None:
     world = World(instance_object(maxConcurrentRuns=10), run_object(), SYMPOZIUM_PENDING_PODS="2")
     await world.reconcile()
@@ -139,7 +211,7 @@ async def test_a_run_that_waits_for_other_nodes_than_the_next_gives_its_slot_bac
     waits_for_a_node(world, nodeSelector={"pool": "gone"})
     world.clock.advance(2)
     await world.reconcile()
-    world.fair_queue.capacity._learn((NAMESPACE, "alice"), "elsewhere")
+    world.fair_queue.capacity._learn((NAMESPACE, "alice"), "elsewhere", "9")
     world.ask("q2")
     await world.reconcile("q2")
     assert len(world.cluster.names(JOBS)) == 2

@@ -366,7 +366,7 @@ def test_what_a_pod_said_when_it_ended_wins_over_the_deadline() -> None:
     assert decision.record == done
 
 
-def test_the_newest_of_two_pods_counts() -> None:
+def test_the_pod_that_has_not_ended_counts_of_two() -> None:
     old = pod_object(state=terminated(1), phase="Failed")
     new = pod_object(state=running(), phase="Running", created=1)
     assert isinstance(decide(seen(job=job_object(), pods=(new, old))), Report)

@@ -35,6 +35,8 @@ class AgentPod:
     """URL of the agent API for runs whose instance has no web endpoint."""
     template: Object = field(default_factory=dict)
     """Labels, annotations and scheduling fields, as a part of a pod template."""
+    placement: str = ""
+    """Placement of the pods before admission."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def build(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served
         installation=agent.template,
     )
     head = pod_parts.head(JOBS, name, run.metadata.namespace, labels=labels, owner=owner_reference(run))
-    return head | {"spec": _spec(template, deadline=deadline)}
+    return _job(head, agent, template, deadline=deadline)
 
 
 def build_idle(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput, token: str) -> Object:
@@ -78,7 +80,7 @@ def build_idle(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput,
     )
     # A pod that claims the longest run at the end of its wait still ends before this; an adopted Job gets a deadline of its own.
     deadline = 2 * idle.ttl + 24 * 3600
-    return head | {"spec": _spec(_idle_template(instance, agent, idle), deadline=deadline)}
+    return _job(head, agent, _idle_template(instance, agent, idle), deadline=deadline)
 
 
 def generation(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput) -> str:
@@ -86,6 +88,12 @@ def generation(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput)
     prospect = [effective.model(instance).base_url, instance.spec.agents.default.env]
     made_from = json.dumps([_idle_template(instance, agent, idle), idle.secret_version, prospect], sort_keys=True)
     return hashlib.sha256(made_from.encode()).hexdigest()[:8]
+
+
+def has_placement_of(job: Object, agent: AgentPod) -> bool:
+    """Return whether a Job was made from a pod template with the placement of the current one."""
+    annotations = job["metadata"].get("annotations") or {}
+    return bool(annotations.get(names.ANNOTATION_PLACEMENT) == agent.placement)
 
 
 def adoption(run: AgentRun, *, deadline: int) -> Object:
@@ -111,8 +119,8 @@ def _idle_template(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodIn
     return pod_parts.template(labels, pod, installation=agent.template)
 
 
-def _spec(template: Object, *, deadline: int) -> Object:
-    return {
+def _job(head: Object, agent: AgentPod, template: Object, *, deadline: int) -> Object:
+    spec = {
         "backoffLimit": 0,
         "podReplacementPolicy": "Failed",
         "completions": 1,
@@ -120,6 +128,8 @@ def _spec(template: Object, *, deadline: int) -> Object:
         "activeDeadlineSeconds": deadline,
         "template": template,
     }
+    annotations = {names.ANNOTATION_PLACEMENT: agent.placement}
+    return head | {"metadata": head["metadata"] | {"annotations": annotations}, "spec": spec}
 
 
 def runs_urls(run: AgentRun, runs_url: str, *, served: bool) -> Sequence[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sympozium_api import agent_protocol, terminal_status
+from sympozium_api import agent_protocol, names, terminal_status
 from sympozium_api.resources import Object
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_operator.desired.quantity import InvalidQuantity, quantity
@@ -56,9 +56,14 @@ def job_ended(job: Object) -> bool:
 
 
 def job_pod(pods: Iterable[Object], job: Object) -> Object | None:
-    """Return the pod of a Job: the newest, should the cluster have made a second one."""
-    own = [pod for pod in pods if controller_uid(pod) == job["metadata"]["uid"]]
-    return max(own, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+    """Return the pod that the Job controller made for a Job: of several that have not ended the oldest, because anybody may add pods."""
+    metadata = job["metadata"]
+    own = [
+        pod
+        for pod in pods
+        if controller_uid(pod) == metadata["uid"] and names.is_pod_of_job(pod["metadata"]["name"], metadata["name"])
+    ]
+    return min(own, key=lambda pod: (pod_ended(pod), str(pod["metadata"]["creationTimestamp"])), default=None)
 
 
 def controller_uid(body: Object) -> str | None:

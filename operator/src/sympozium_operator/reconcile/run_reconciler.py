@@ -151,7 +151,8 @@ class RunReconciler:
         facts = replace(facts, pods=pods)
         waits = run_start.waits_for_capacity(facts)
         if pod is not None and (waits or pod_status.placed_at(pod)):
-            self.fair_queue.inspected(run_key(facts.run), placement(pod["spec"]), waits=waits)
+            made_at = job["metadata"]["creationTimestamp"] if agent_job.has_placement_of(job, self.agent) else None
+            self.fair_queue.inspected(run_key(facts.run), placement(pod["spec"]), waits=waits, made_at=made_at)
         if waits and policy.may_be_too_large(job, facts.now, facts.limits):
             facts = replace(facts, nodes=await self._nodes())
         if policy.should_read_warnings(pod, job, facts.now, facts.limits):

@@ -1,7 +1,8 @@
 """Room for further pods: what the operator knows of sets of nodes and of quotas that have none. Mutable, without I/O.
 
 A set of nodes is known by the placement of the pods that may go there. Admission may change a pod's placement, e.g. bind a namespace to
-some nodes, so the placement of an instance's next pod is that of its last pod, or else of its namespace's last one.
+some nodes, so the placement of an instance's next pod is that of the pod of its newest Job, or else of its namespace's newest one. Jobs
+that were made from another pod template do not count: a repaired template has a placement that no waiting pod has.
 """
 
 import sys
@@ -24,8 +25,8 @@ class Capacity:
     def __init__(self, pending_pods: int = 1, placement: str = "") -> None:
         self._pending_pods = pending_pods
         self._default = placement
-        self._learned: dict[InstanceKey | str, str] = {}
-        """Placements of the last inspected pods, by instance and by namespace."""
+        self._learned: dict[InstanceKey | str, tuple[str, str]] = {}
+        """Creation time and pod's placement of the newest inspected Job, by instance and by namespace."""
         self._unplaced: dict[RunKey, str] = {}
         """Placements of the runs whose pods have no node as far as is known."""
         self._waiting: dict[RunKey, str] = {}
@@ -44,19 +45,24 @@ class Capacity:
         self._unplaced[run] = self._placement(instance)
         self._beyond_quota.discard(run)
 
-    def waits(self, run: RunKey, instance: InstanceKey, placement: str) -> None:
-        """Record that the scheduler finds no node for a run's pod."""
-        self._learn(instance, placement)
+    def waits(self, run: RunKey, instance: InstanceKey, placement: str, made_at: str | None = "") -> None:
+        """Record that the scheduler finds no node for a run's pod.
+
+        ``made_at`` is the creation time of the pod's Job; None: the Job was made from another template than the next one.
+        """
+        self._learn(instance, placement, made_at)
         self._unplaced[run] = self._waiting[run] = placement
         self._beyond_quota.discard(run)
 
-    def placed(self, run: RunKey, instance: InstanceKey, placement: str) -> None:
-        """Record that a run's pod has a node."""
-        self._learn(instance, placement)
+    def placed(self, run: RunKey, instance: InstanceKey, placement: str, made_at: str | None = "") -> None:
+        """Record that a run's pod has a node; ``made_at`` as in ``waits``."""
+        self._learn(instance, placement, made_at)
         self.forget(run)
 
     def exceeds_quota(self, run: RunKey) -> None:
-        """Record that a quota refuses a run's Job or pod."""
+        """Record that a quota refuses a run's Job or pod, so that no pod of the run waits for a node."""
+        if run in self._unplaced:
+            self.forget(run)
         self._beyond_quota.add(run)
 
     def forget(self, run: RunKey) -> None:
@@ -96,7 +102,12 @@ class Capacity:
         return {run for run in self._beyond_quota if run[0] == namespace}
 
     def _placement(self, instance: InstanceKey) -> str:
-        return self._learned.get(instance) or self._learned.get(instance[0], self._default)
+        _, placement = self._learned.get(instance) or self._learned.get(instance[0], ("", self._default))
+        return placement
 
-    def _learn(self, instance: InstanceKey, placement: str) -> None:
-        self._learned[instance] = self._learned[instance[0]] = placement
+    def _learn(self, instance: InstanceKey, placement: str, made_at: str | None) -> None:
+        if made_at is None:
+            return
+        for key in (instance, instance[0]):
+            if made_at >= self._learned.get(key, ("", ""))[0]:
+                self._learned[key] = made_at, placement

@@ -153,10 +153,13 @@ class FairQueue:
         """Record that the run's position was written, or had not changed."""
         self._slots[run].shown_at = now
 
-    def inspected(self, run: RunKey, placement: str, *, waits: bool) -> None:
-        """Record what the scheduler did with the pod of a run: the pod waits for a node, or has one."""
+    def inspected(self, run: RunKey, placement: str, *, waits: bool, made_at: str | None = "") -> None:
+        """Record what the scheduler did with the pod of a run: the pod waits for a node, or has one.
+
+        ``made_at`` is the creation time of the pod's Job; None: the Job was made from another template than the next one.
+        """
         if slot := self._slots.get(run):
-            (self.capacity.waits if waits else self.capacity.placed)(run, slot.instance, placement)
+            (self.capacity.waits if waits else self.capacity.placed)(run, slot.instance, placement, made_at)
 
     @property
     def cluster_full(self) -> bool:
