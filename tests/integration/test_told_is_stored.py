@@ -9,7 +9,7 @@ import openai
 import pytest
 from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import delta, done
-from tests.integration.conftest import Proxy, eventually
+from tests.integration.conftest import KEY, Proxy, eventually
 from tests.integration.responses_calls import other_replica
 
 from sympozium_api.client import ApiUnavailable
@@ -21,17 +21,24 @@ TOO_LARGE = api_error(500, "InternalError", "etcdserver: request is too large")
 
 
 class SlowStore:
-    """Holds back writes of runs' statuses until ``go_on`` is set."""
+    """Holds back writes until ``go_on`` is set: those of one subresource, or all; or only the API server's answers to them."""
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Proxy, *, subresource: str | None = None, confirms_late: bool = False) -> None:
         self.go_on, self.writes = asyncio.Event(), 0
+        self._subresource = subresource
+        self._confirms_late = confirms_late
         self._patch = proxy.kubernetes.patch
         proxy.kubernetes.patch = self  # type: ignore[method-assign]
 
     async def __call__(self, *arguments: Any, **options: Any) -> Any:
+        if self._subresource not in (None, options.get("subresource")):
+            return await self._patch(*arguments, **options)
         self.writes += 1
+        if not self._confirms_late:
+            await self.go_on.wait()
+        written = await self._patch(*arguments, **options)
         await self.go_on.wait()
-        return await self._patch(*arguments, **options)
+        return written
 
 
 @pytest.fixture
@@ -92,6 +99,37 @@ async def test_a_caller_that_leaves_while_the_end_is_stored_cancels_nothing(prox
     await speaking
     await asyncio.sleep(0.05)
     assert store.writes == 1
+
+
+async def test_a_cancel_while_the_end_is_stored_is_accepted(proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
+    response = await sdk.responses.create(model="default", input="hello", background=True)
+    pod = await proxy.pod()
+    store = SlowStore(proxy, subresource="status")
+    speaking = asyncio.create_task(pod.answer("Hello"))
+    await eventually(lambda: store.writes == 1)
+    cancelling = asyncio.create_task(sdk.responses.cancel(response.id))
+    await eventually(lambda: proxy.kubernetes.object(RUNS, pod.run)["spec"].get("cancel") is True)
+    await asyncio.sleep(0.05)
+    store.go_on.set()
+    assert (await speaking).json() == {"stored": True}
+    assert (await cancelling).status == "completed"
+
+
+async def test_a_retry_and_a_stream_while_the_write_of_the_end_is_confirmed_get_the_answer(proxy: Proxy) -> None:
+    body = {"input": "hello", "background": True}
+    own = {"Authorization": f"Bearer {KEY}"} | KEYED
+    created = (await proxy.http.post("/v1/responses", json=body, headers=own)).json()
+    pod = await proxy.pod()
+    store = SlowStore(proxy, subresource="status", confirms_late=True)
+    speaking = asyncio.create_task(pod.answer("Hello"))
+    await eventually(lambda: proxy.kubernetes.object(RUNS, pod.run).get("status", {}).get("phase") == "Succeeded")
+    streamed = await proxy.http.get(f"/v1/responses/{created['id']}?stream=true", headers=own)
+    again = await proxy.http.post("/v1/responses", json=body, headers=own)
+    store.go_on.set()
+    assert (streamed.status_code, again.status_code) == (200, 200)
+    assert "response.completed" in streamed.text
+    assert (await speaking).json() == {"stored": True}
+    await eventually(lambda: proxy.context.budget.used == 0)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -236,11 +236,11 @@ class AgentApi:
         """Publish records as they arrive, and return the end record, or None when the request ends without one."""
         try:
             async with asyncio.timeout(None) as until_stopped:
-                publisher.on_stop(lambda: until_stopped.reschedule(0))
-                async for record, size in _records(request):
-                    if record["type"] in END_RECORDS:
-                        return cast(End, record)
-                    publisher.publish(record, size)
+                with publisher.calling_on_stop(lambda: until_stopped.reschedule(0)):
+                    async for record, size in _records(request):
+                        if record["type"] in END_RECORDS:
+                            return cast(End, record)
+                        publisher.publish(record, size)
         except TimeoutError as stopped:
             raise HTTPException(410, "the run is cancelled") from stopped
         return None

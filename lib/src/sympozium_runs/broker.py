@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from sympozium_api.agent_protocol import END_RECORDS, End, Record
@@ -147,11 +147,19 @@ class Publisher:
         self._on_stop: Callable[[], None] | None = None
         topic.publishers.add(self)
 
-    def on_stop(self, callback: Callable[[], None]) -> None:
-        """Call back when nobody wants the remaining records: the run was cancelled, or has ended without this pod."""
+    @contextmanager
+    def calling_on_stop(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call back when nobody wants the remaining records: the run was cancelled, or has ended without this pod.
+
+        After this context, when the pod's records have all arrived, nothing is called any more.
+        """
         self._on_stop = callback
-        if self._topic.stopped:
-            callback()
+        try:
+            if self._topic.stopped:
+                callback()
+            yield
+        finally:
+            self._on_stop = None
 
     def stop(self) -> None:
         """Tell the request that nobody wants the remaining records."""
@@ -196,9 +204,7 @@ class RunBroker:
 
         The body of this context creates the run; if it fails, the headers are dropped.
         """
-        is_first = (
-            bool(headers) and key not in self._headers
-        )  # headers already held are those of the run's first caller
+        is_first = bool(headers) and key not in self._headers  # the headers held are those of the run's first caller
         if is_first:
             self._headers[key] = headers
         try:
@@ -322,8 +328,9 @@ class RunBroker:
         topic = self._topics.get(key)
         if topic is not None and not topic.stopped:
             topic.stopped = True
-            for publisher in topic.publishers:
-                publisher.stop()
+            with ExitStack() as stops:  # which calls all of them, even if one fails
+                for publisher in topic.publishers:
+                    stops.callback(publisher.stop)
 
     def has_records(self, key: Key) -> bool:
         """Return whether records of a run have been published here."""

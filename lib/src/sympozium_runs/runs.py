@@ -208,10 +208,10 @@ class Runs:
         subscriber = self._broker.subscribe((namespace, name), is_caller=False)  # first: it may end during the read
         try:
             run = await self._store.get(namespace, name)
+            self.on_change(run)
         except BaseException:
             subscriber.close()
             raise
-        self.on_change(run)
         return RunHandle(run, subscriber, self, self._queue)
 
     async def ended_of(

@@ -1,5 +1,7 @@
 """Records of a run reach all who follow it, whenever they came."""
 
+from functools import partial
+
 import pytest
 
 from sympozium_api.agent_protocol import Delta, error
@@ -74,15 +76,15 @@ def test_only_one_pod_publishes_records_of_a_run() -> None:
 
 
 def test_a_stop_reaches_open_and_later_publishers() -> None:
-    broker, stopped = RunBroker(), []
+    broker, stopped = RunBroker(), list[str]()
     broker.subscribe(KEY)
     for name in ("now", "later"):
         publisher = broker.open_publisher(KEY, "pod")
         assert publisher
-        publisher.on_stop(lambda name=name: stopped.append(name))  # type: ignore[misc]
-        if name == "now":
-            broker.stop(KEY)
-            publisher.close()
+        with publisher.calling_on_stop(partial(stopped.append, name)):
+            if name == "now":
+                broker.stop(KEY)
+                publisher.close()
     assert stopped == ["now", "later"]
 
 
@@ -92,9 +94,9 @@ def test_a_publisher_is_stopped_once_however_often_it_is_asked_for() -> None:
     broker.subscribe(KEY)
     publisher = broker.open_publisher(KEY, "pod")
     assert publisher
-    publisher.on_stop(lambda: stopped.append("stopped"))
-    broker.stop(KEY)
-    broker.stop(KEY)
+    with publisher.calling_on_stop(lambda: stopped.append("stopped")):
+        broker.stop(KEY)
+        broker.stop(KEY)
     assert stopped == ["stopped"]
 
 
@@ -202,3 +204,24 @@ def test_a_question_is_kept_until_the_agent_has_it() -> None:
     assert broker.remembered(KEY) == cancelled
     broker.drop_question(KEY)
     assert broker.remembered(KEY) == cancelled.without_contents()
+
+
+def test_a_stop_reaches_every_publisher_and_none_after_its_records() -> None:
+    broker, stopped = RunBroker(), list[str]()
+    first, second, third = (broker.open_publisher(KEY, "pod") for _ in range(3))
+    assert first
+    assert second
+    assert third
+
+    def fails() -> None:
+        raise ValueError("a bug")
+
+    with first.calling_on_stop(lambda: stopped.append("first")):
+        pass
+    with (
+        second.calling_on_stop(fails),
+        third.calling_on_stop(lambda: stopped.append("third")),
+        pytest.raises(ValueError, match="a bug"),
+    ):
+        broker.stop(KEY)
+    assert stopped == ["third"]
