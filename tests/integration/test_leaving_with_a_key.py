@@ -150,6 +150,66 @@ async def test_a_run_that_callers_left_at_every_replica_is_cancelled(world: Worl
     await eventually(lambda: world.is_cancelled(run))
 
 
+class SlowCall:
+    """Holds back one call of the API server for a run after the grace period: its answer, or the call itself."""
+
+    def __init__(self, kubernetes: FakeKubernetes, verb: str, *, early: bool) -> None:
+        self.arrived, self.go_on = asyncio.Event(), asyncio.Event()
+        self._call = getattr(kubernetes, verb)
+        self._early = early
+        setattr(kubernetes, verb, self)
+
+    async def __call__(self, *arguments: Any, **options: Any) -> Any:
+        if self.arrived.is_set() or arguments[0] is not RUNS:
+            return await self._call(*arguments, **options)
+        self.arrived.set()
+        if self._early:
+            await self.go_on.wait()
+        answer = await self._call(*arguments, **options)
+        await self.go_on.wait()
+        return answer
+
+
+@pytest.mark.parametrize("verb", ["get", "patch"])
+@pytest.mark.parametrize("returns", ["first", "again"])
+async def test_a_caller_that_comes_back_during_the_cancel_keeps_the_run(world: World, verb: str, returns: str) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    if returns == "again":  # the annotation names this replica already, so the same value would change nothing
+        found = world.kubernetes.object(RUNS, run)
+        annotations = found["metadata"]["annotations"] | {names.ANNOTATION_WAITING_AT: "http://10.0.0.0:8081"}
+        world.kubernetes.put({**found, "metadata": found["metadata"] | {"annotations": annotations}})
+    await asyncio.sleep(0.05)
+    slow = SlowCall(world.kubernetes, verb, early=verb == "patch")
+    world.callers[0].cancel()
+    async with asyncio.timeout(5):
+        await slow.arrived.wait()
+    back = world.ask(0)
+    await asyncio.sleep(0.2)
+    slow.go_on.set()
+    await asyncio.sleep(GRACE)
+    assert not world.is_cancelled(run)
+    await world.pod(run).answer("Hello")
+    assert (await back).json()["choices"][0]["message"]["content"] == "Hello"
+
+
+async def test_a_caller_that_comes_back_while_its_replica_leaves_the_run_to_others_is_named(world: World) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    world.ask(1)
+    await eventually(lambda: world.waiting_at(run) is not None)
+    slow = SlowCall(world.kubernetes, "patch", early=True)
+    world.callers[0].cancel()
+    async with asyncio.timeout(5):
+        await slow.arrived.wait()
+    world.ask(0)
+    await asyncio.sleep(0.2)
+    slow.go_on.set()
+    world.callers[1].cancel()
+    await asyncio.sleep(3 * GRACE)
+    assert not world.is_cancelled(run)
+
+
 async def test_a_cancelled_runs_key_makes_a_new_run_that_every_replica_finds(world: World) -> None:
     world.ask(0)
     first = await made_run(world)

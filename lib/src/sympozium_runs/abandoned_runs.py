@@ -27,12 +27,19 @@ class AbandonedRuns:
         self._address = address
         self._grace_seconds = grace_seconds
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._expired: set[Key] = set()
+        """Runs that this replica is about to leave or to cancel, in the version that it has read."""
 
     async def join(self, run: AgentRun) -> AgentRun:
-        """Write on an open run that a caller waits for it here, and return the run as it is then. Raises ApiError, ApiUnavailable."""
-        while not run.ended and not run.spec.cancel and self._address not in _waiting_at(run):
+        """Write on an open run that a caller waits for it here, and return the run as it is then. Raises ApiError, ApiUnavailable.
+
+        After the grace period the run is written even if it names this replica, because a cancel may be on its way. The API
+        server refuses the cancel of a version that has changed.
+        """
+        while not run.ended and not run.spec.cancel and self._must_write(run):
             try:
                 run = await self._store.set_waiting_at(run, _waiting_at(run) | {self._address})
+                self._expired.discard(run.key)
             except ApiError as error:
                 if error.status != 409:
                     raise
@@ -41,13 +48,20 @@ class AbandonedRuns:
 
     def leave(self, key: Key) -> None:
         """Cancel a run after the grace period, unless a caller comes for it until then."""
-        self.forget(key)
+        self._stop_timer(key)
         self._timers[key] = asyncio.get_running_loop().call_later(self._grace_seconds, self._expire, key)
 
     def forget(self, key: Key) -> None:
         """Forget a run that has ended or is gone."""
+        self._stop_timer(key)
+        self._expired.discard(key)
+
+    def _stop_timer(self, key: Key) -> None:
         if timer := self._timers.pop(key, None):
             timer.cancel()
+
+    def _must_write(self, run: AgentRun) -> bool:
+        return run.key in self._expired or self._address not in _waiting_at(run)
 
     def _expire(self, key: Key) -> None:
         del self._timers[key]
@@ -55,7 +69,7 @@ class AbandonedRuns:
 
     async def _cancel_unless_awaited(self, key: Key) -> None:
         """Cancel a run, or leave that to the other replicas whose callers wait. Raises ApiError 409 if the run has just changed."""
-        if self._broker.has_caller(key) or self._broker.is_ending(key):
+        if self._is_awaited(key):
             return
         try:
             run = await self._store.get(*key)
@@ -63,13 +77,17 @@ class AbandonedRuns:
             if error.not_found:
                 return
             raise
-        if run.ended or run.spec.cancel:
+        if run.ended or run.spec.cancel or self._is_awaited(key):  # a caller may have come during the read
             return
+        self._expired.add(key)
         if others := _waiting_at(run) - {self._address}:
             await self._store.set_waiting_at(run, others)
         else:
             await self._store.cancel(*key, version=run.metadata.resource_version)
             self._broker.stop(key)
+
+    def _is_awaited(self, key: Key) -> bool:
+        return self._broker.has_caller(key) or self._broker.is_ending(key)
 
 
 def _waiting_at(run: AgentRun) -> frozenset[str]:

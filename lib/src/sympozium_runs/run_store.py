@@ -93,8 +93,14 @@ class RunStore:
         await self._patch_if_exists(namespace, name, _only(version) | {"spec": {"cancel": True}})
 
     async def set_waiting_at(self, run: AgentRun, addresses: Collection[str]) -> AgentRun:
-        """Write the replicas whose callers wait for a run. Raises ApiError 409 if the run has changed since it was read."""
-        annotations = {"annotations": {names.ANNOTATION_WAITING_AT: ",".join(sorted(addresses))}}
+        """Write the replicas whose callers wait for a run, which gives the run another version even if they are the same.
+
+        Raises ApiError 409 if the run has changed since it was read.
+        """
+        waiting = ",".join(sorted(addresses))
+        if run.metadata.annotations.get(names.ANNOTATION_WAITING_AT) == waiting:
+            waiting += ","  # because a patch that changes nothing leaves the version as it is
+        annotations = {"annotations": {names.ANNOTATION_WAITING_AT: waiting}}
         patch = {"metadata": {"resourceVersion": run.metadata.resource_version} | annotations}
         written = await self._client.patch(RUNS, *run.key, patch, metadata_only=True)
         return run.model_copy(update={"metadata": Metadata.model_validate(written["metadata"])})
