@@ -11,6 +11,7 @@ from tests.e2e.conftest import (
     Refused,
     agent_run,
     helm,
+    installed_with,
     instance,
     model_server,
     nobody_old_leads,
@@ -24,12 +25,13 @@ OPERATOR = "deployment/sympozium-operator"
 
 @pytest.fixture(autouse=True)
 def nobody_serves_the_whole_cluster(system: Namespace) -> Iterator[None]:
-    """Two operators must not serve the same namespace, so the one that serves all of them rests."""
-    system.kubectl("scale", OPERATOR, "--replicas=0")
-    until(lambda: not system.list("pods", "-l", "app.kubernetes.io/component=operator"), within=60)
-    yield
-    system.kubectl("scale", OPERATOR, "--replicas=1")
-    until(nobody_old_leads, within=60)
+    """Two operators must not serve the same namespace, so the one that serves all of them rests, and its policies."""
+    with installed_with("admissionPolicies.enabled=false"):
+        system.kubectl("scale", OPERATOR, "--replicas=0")
+        until(lambda: not system.list("pods", "-l", "app.kubernetes.io/component=operator"), within=60)
+        yield
+        system.kubectl("scale", OPERATOR, "--replicas=1")
+        until(nobody_old_leads, within=60)
 
 
 @contextmanager
