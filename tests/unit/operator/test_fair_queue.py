@@ -159,6 +159,16 @@ def test_a_run_that_ends_while_it_waits_for_room_holds_nobody_up() -> None:
     assert fair_queue.next_of_all() == [run("b")]
 
 
+def test_patience_with_refused_jobs_begins_again_with_each_cause() -> None:
+    fair_queue = waiting("a")
+    assert [fair_queue.refuse_job(run("a"), now) for now in (0, 5)] == [0, 5]
+    fair_queue.exceeds_quota(run("a"))
+    assert [fair_queue.refuse_job(run("a"), now) for now in (10, 15)] == [0, 5]
+    fair_queue.bind_job(run("a"), JOB)
+    assert [fair_queue.refuse_job(run("a"), now) for now in (20, 25)] == [0, 5]
+    assert [fair_queue.refuse_job(run("a"), now) for now in (300, 305)] == [0, 5], "it waited for nodes meanwhile"
+
+
 def queued(**line: str) -> FairQueue:
     """Runs of several keys, as they came: ``queued(a="hal", b="ann")``."""
     fair_queue = FairQueue()

@@ -21,6 +21,8 @@ SHOW_AFTER = 2.0
 """Seconds that a run waits before its position is written: most runs wait less, and cost no write."""
 SHOW_EVERY = 15.0
 """Least seconds between two writes of a run's position."""
+REFUSALS_APART = 30.0
+"""Seconds after which a refusal of a run's Job has nothing to do with the one before: the run waited for other reasons."""
 QUOTA_PATIENCE = 75.0
 """Seconds after another run has left in which a quota may still refuse a run: the Job controller tries again after at most a minute."""
 
@@ -45,7 +47,8 @@ class _Slot:
     """The run's Job, once the operator knows that it was made."""
     offered: bool = False
     refused_at: float | None = None
-    """Time at which the API server first refused the run's Job."""
+    """Time at which the API server first refused the run's Job, of refusals that followed each other."""
+    refused_last: float = float("-inf")
     quota_used_at: float = float("-inf")
     """Time at which another run was last seen to use a quota that refuses this one."""
     reported: bool = False
@@ -112,11 +115,11 @@ class FairQueue:
         slot = self._slots.get(run)
         if slot is not None and slot.job != job:
             self.admit(run)
-            slot.job = job
+            slot.job, slot.refused_at = job, None
             self.capacity.started(run, slot.instance)
 
     def refuse_job(self, run: RunKey, now: float) -> float:
-        """Put a run whose Job was refused back into the queue; return the seconds since the first refusal."""
+        """Put a run whose Job was refused back into the queue; return the seconds since the first one of these refusals."""
         slot = self._slots.get(run)
         if slot is None:
             return 0.0
@@ -124,8 +127,9 @@ class FairQueue:
             slot.admitted = False
             self._deactivate(slot)
             bisect.insort(self._queues[slot.instance].setdefault(slot.key_id, []), slot.ticket)
-        if slot.refused_at is None:
+        if slot.refused_at is None or now - slot.refused_last > REFUSALS_APART:
             slot.refused_at = now
+        slot.refused_last = now
         return now - slot.refused_at
 
     def quota_may_free(self, run: RunKey, now: float) -> bool:
@@ -168,7 +172,8 @@ class FairQueue:
 
     def exceeds_quota(self, run: RunKey) -> None:
         """Record that a quota of its namespace refuses the Job or the pod of a run."""
-        if run in self._slots:
+        if slot := self._slots.get(run):
+            slot.refused_at = None
             self.capacity.exceeds_quota(run)
 
     def release(self, run: RunKey) -> bool:
