@@ -18,6 +18,7 @@ from tests.unit.operator.objects import (
 )
 from tests.unit.operator.operator_world import World
 
+from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
 from sympozium_api.resources import (
     DEPLOYMENTS,
@@ -206,11 +207,31 @@ class TestSessionKey:
         assert after["data"] != before["data"]
         assert after["immutable"]
 
-    async def test_its_owner_and_labels_are_repaired_and_its_value_stays(self, world: World) -> None:
+    @pytest.mark.parametrize(
+        "owner", [None, {"apiVersion": names.API_VERSION, "kind": "AgentRun", "name": RUN, "uid": "former"}]
+    )
+    async def test_one_that_anybody_made_is_neither_adopted_nor_mounted(self, world: World, owner: Any) -> None:
+        secret = secret_object(self.NAME, "session-key")
+        secret["metadata"]["labels"] = {names.MANAGED_BY: names.FIELD_MANAGER}
+        secret["metadata"]["ownerReferences"] = [owner | {"controller": True}] if owner else []
+        world.cluster.put(secret)
+        await world.settle("alice", "instance")
+        assert world.cluster.object(SECRETS, self.NAME, NAMESPACE)["metadata"]["labels"] == secret["metadata"]["labels"]
+        assert world.cluster.names(DEPLOYMENTS) == []
+        accepted = next(c for c in world.status(RUN)["conditions"] if c["type"] == "Accepted")
+        assert (accepted["status"], accepted["reason"]) == ("False", "SessionKeyNotOwned")
+        assert self.NAME in accepted["message"]
+        world.cluster.remove(SECRETS, self.NAME, NAMESPACE)  # by a person, or because its owner is gone
+        assert (await world.reconcile(RUN)).requeue_after == 3
+        assert world.cluster.object(SECRETS, self.NAME, NAMESPACE)["data"] != secret["data"]
+        assert world.cluster.names(DEPLOYMENTS) == [SERVER]
+        assert next(c for c in world.status(RUN)["conditions"] if c["type"] == "Accepted")["status"] == "True"
+
+    async def test_its_labels_are_repaired_and_its_value_stays(self, world: World) -> None:
         await world.settle("alice", "instance")
         secret = world.cluster.object(SECRETS, self.NAME, NAMESPACE)
         before = secret["metadata"] | {"resourceVersion": ""}
-        secret["metadata"] = {key: value for key, value in before.items() if key not in ("labels", "ownerReferences")}
+        secret["metadata"] = {key: value for key, value in before.items() if key != "labels"}
         await world.settle("alice", "instance")
         after = world.cluster.object(SECRETS, self.NAME, NAMESPACE)
         assert after["metadata"] | {"resourceVersion": ""} == before

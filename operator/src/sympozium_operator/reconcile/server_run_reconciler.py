@@ -57,16 +57,14 @@ class ServerRunReconciler:
         if isinstance(decision, policy.Drain):
             return await self._drain(run)
         if isinstance(decision, ConditionUpdate):
-            deployment = await self.client.find(DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name))
-            return await self._report(run, decision, deployment)
+            return await self._refuse(run, decision)
         try:
+            if failure := await keep_session_key(self.client, run):
+                return await self._refuse(run, failure)
             deployment = await self._make(run, decision, facts.auth_secret)
         except ApiError as refusal:
             if refusal.final:
-                deployment = await self.client.find(
-                    DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name)
-                )
-                await self._report(run, write_refused(refusal.message), deployment)
+                await self._refuse(run, write_refused(refusal.message))
             raise
         outcome = await self._report(run, ConditionUpdate("Accepted", ok=True, reason="Accepted"), deployment)
         if policy.settled(deployment) and event_messages.was_unsettled(run):
@@ -92,7 +90,6 @@ class ServerRunReconciler:
         if before is not None and policy.has_older_keys(before, version):
             await self._notify_pods_of_keys(run, version)
         self.keys.remember(run, keys)
-        await keep_session_key(self.client, run)
         account, *_ = await converge(self.client, rbac.server_access(run))
         children = desired_server.build(
             run,
@@ -137,6 +134,11 @@ class ServerRunReconciler:
             except ApiError as error:
                 if not error.not_found:
                     raise
+
+    async def _refuse(self, run: AgentRun, failure: ConditionUpdate) -> Result:
+        """Report why the server stays as it is."""
+        deployment = await self.client.find(DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name))
+        return await self._report(run, failure, deployment)
 
     async def _report(self, run: AgentRun, accepted: ConditionUpdate, deployment: Object | None) -> Result:
         settled = deployment is not None and policy.settled(deployment)
