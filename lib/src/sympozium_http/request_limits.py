@@ -13,12 +13,13 @@ RECEIVE_SECONDS = 15.0
 _LINGER_SECONDS = 1.0
 """Seconds for which input is dropped after a refusal, before the connection is closed."""
 LARGEST_HEAD = 64 * 1024
-"""Most bytes of a request line and its headers together."""
+"""Most bytes of a request line and its headers together, and of a chunked body's trailers."""
 
 
 class HeaderLimits(HttpToolsProtocol):
     """Closes connections that send the request line and headers too slowly or without bound. A body may take any time.
 
+    Trailers have the same bound, because httptools holds one until it is complete and copies it for each read.
     A connection carries one request at a time. A pipelined request is dropped, and the connection closes after the current
     answer, because uvicorn would stop reading instead and no longer see that the caller disconnects.
     """
@@ -27,6 +28,7 @@ class HeaderLimits(HttpToolsProtocol):
     _stage: Literal["idle", "head", "body"] = "idle"
     _requests = 0
     _head_bytes = 0
+    """Bytes of a head, or those since the last piece of a body, which are trailers or the framing of chunks."""
     _deadline: asyncio.TimerHandle | None = None
     _refused = False
     _surplus = False
@@ -54,11 +56,11 @@ class HeaderLimits(HttpToolsProtocol):
         if self._refused or self._surplus:
             return
         stage, requests = self._stage, self._requests
+        if stage != "idle":
+            self._head_bytes += len(data)
         super().data_received(data)
         if self._refused or self.transport.is_closing():
             return
-        if stage == self._stage == "head":
-            self._head_bytes += len(data)
         if self._head_bytes > LARGEST_HEAD:
             self._refuse_head()
             return
@@ -90,6 +92,7 @@ class HeaderLimits(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of a body on, unless its request was refused."""
+        self._head_bytes = 0
         if not self._refused and not self._surplus:
             super().on_body(body)
 
@@ -97,7 +100,7 @@ class HeaderLimits(HttpToolsProtocol):
         """Stop the clock when a request is complete."""
         if self._surplus:
             return
-        self._stage = "idle"
+        self._stage, self._head_bytes = "idle", 0
         self._stop_clock()
         if not self._refused:
             super().on_message_complete()
@@ -126,7 +129,7 @@ class HeaderLimits(HttpToolsProtocol):
             self._refuse(408, text, code="request_timeout")
 
     def _refuse_head(self) -> None:
-        text = f"The request's line and headers are larger than {LARGEST_HEAD} bytes."
+        text = f"The request's line and headers, or its trailers, are larger than {LARGEST_HEAD} bytes."
         self._refuse(431, text, code="headers_too_large")
 
     def _refuse(self, status: int, message: str, *, code: str) -> None:

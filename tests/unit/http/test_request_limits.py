@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sympozium_http.request_limits import LARGEST_HEAD, HeaderLimits, RequestLimits
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Quick(RequestLimits):
@@ -146,6 +147,30 @@ async def test_a_large_head_that_ends_in_time_passes() -> None:
     async with calling(Site(), Quick) as caller:
         caller.writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nx-filler: " + b"a" * (LARGEST_HEAD - 1024) + b"\r\n\r\n")
         assert await caller.one_answer() == b"taken"
+
+
+@pytest.mark.parametrize("http", [Quick, QuickHead])
+@pytest.mark.parametrize("piece", [b"x-filler: " + b"a" * 4096 + b"\r\n", b"a" * 4096])
+async def test_trailers_without_bound_are_refused(http: type[HeaderLimits], piece: bytes) -> None:
+    async with calling(Site(), http) as caller:
+        caller.writer.write(CHUNKED + b"4\r\nabcd\r\n0\r\nx-filler: a")
+        for _ in range(2 * LARGEST_HEAD // len(piece)):
+            caller.writer.write(piece)
+            await asyncio.sleep(0)
+        status, body = await caller.answer()
+    assert status == 431
+    assert json.loads(body)["error"]["code"] == "headers_too_large"
+
+
+@pytest.mark.parametrize("http", [Quick, QuickHead])
+async def test_a_body_in_many_chunks_is_no_head(http: type[HeaderLimits]) -> None:
+    site = Site()
+    async with calling(site, http) as caller:
+        caller.writer.write(CHUNKED + b"1\r\na\r\n" * LARGEST_HEAD)
+        await caller.writer.drain()
+        caller.writer.write(b"0\r\nx-checksum: 1\r\n\r\n")
+        assert await caller.one_answer() == b"taken"
+    assert site.bodies == [b"a" * LARGEST_HEAD]
 
 
 async def test_the_time_between_requests_and_the_time_of_an_answer_do_not_count() -> None:
