@@ -7,9 +7,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sympozium_http import disconnect, raw_response, sse
+from sympozium_http.byte_budget import ByteBudget
 from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, Message
 from sympozium_webproxy.routes.mcp.dispatch import Sink
 from sympozium_webproxy.routes.mcp.message import Accepted
+from sympozium_webproxy.routes.mcp.outgoing import OutgoingQueue
 
 _KEEP_ALIVE = b": keep-alive\n"
 """A comment without a blank line after it: once an event had an id, older MCP clients take the blank line for an empty event."""
@@ -29,37 +31,52 @@ class McpResponse(Response):
     The response becomes a stream with the first message, or after ``keep_alive_seconds`` of silence: until then an error
     still has its own status. ``close`` is called at the end, even if the work never began. For a client that takes JSON only,
     the messages before the answer are left out, and for one that takes a stream only, a successful answer is a stream.
+    A client that reads too slowly gets no further message before the answer, which holds the whole text.
 
     """
 
-    def __init__(self, work: Work, close: Callable[[], None], accepted: Accepted, *, keep_alive_seconds: float) -> None:
+    def __init__(
+        self,
+        work: Work,
+        close: Callable[[], None],
+        accepted: Accepted,
+        *,
+        keep_alive_seconds: float,
+        budget: ByteBudget,
+    ) -> None:
         super().__init__()
         self._work = work
         self._close = close
         self._accepted = accepted
         self._keep_alive_seconds = keep_alive_seconds
         self._streaming = False
-        self._outgoing: asyncio.Queue[bytes | JsonRpcResponse | None] = asyncio.Queue()
+        self._only_end = False
+        self._outgoing: OutgoingQueue[bytes | JsonRpcResponse | None] = OutgoingQueue(budget)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
         working = asyncio.create_task(self._run_work())
-        working.add_done_callback(lambda _: self._outgoing.put_nowait(None))
+        working.add_done_callback(lambda _: self._outgoing.put(None, 0))
         try:
             async with disconnect.cancels(receive):
                 await self._send_all(send)
         finally:
             working.cancel()
             await asyncio.wait([working])
+            self._outgoing.clear()
             self._close()
         if not working.cancelled():
             working.result()
 
     async def _run_work(self) -> None:
-        self._outgoing.put_nowait(await self._work(self._sink))
+        response = await self._work(self._sink)
+        self._outgoing.put(response, len(frame(response.message)) if self._streaming else 0)  # else it is sent at once
 
     def _sink(self, message: Message | None, event_id: str | None) -> None:
-        self._outgoing.put_nowait(frame(message, event_id))
+        self._only_end = self._only_end or self._outgoing.is_full
+        if not self._only_end:
+            content = frame(message, event_id)
+            self._outgoing.put(content, len(content))
 
     async def _send_all(self, send: Send) -> None:
         while True:
@@ -76,7 +93,7 @@ class McpResponse(Response):
     async def _next(self) -> bytes | JsonRpcResponse | None:
         try:
             async with asyncio.timeout(self._keep_alive_seconds):
-                return await self._outgoing.get()
+                return await self._outgoing.take()
         except TimeoutError:
             return _KEEP_ALIVE
 

@@ -302,6 +302,6 @@ async def _rest(handle: RunHandle, session: Session, position: StreamPosition, s
 
 
 def _answer(request: Request, work: Work, *, close: Callable[[], None] = lambda: None) -> McpResponse:
-    return McpResponse(
-        work, close, accepted(request), keep_alive_seconds=context.of(request).settings.keep_alive_seconds
-    )
+    parts = context.of(request)
+    keep_alive_seconds = parts.settings.keep_alive_seconds
+    return McpResponse(work, close, accepted(request), keep_alive_seconds=keep_alive_seconds, budget=parts.budget)
