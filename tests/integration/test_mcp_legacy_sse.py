@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -133,3 +134,44 @@ async def test_a_terminating_replica_closes_silent_streams(world: World) -> None
         replica.context.draining = True
         async with asyncio.timeout(5):
             assert "endpoint" not in "".join([piece async for piece in pieces])
+
+
+async def test_a_stream_whose_client_reads_nothing_ends_and_cancels_its_calls(world: World) -> None:
+    replica = world.replicas[0]
+    budget, end = replica.context.budget, "x" * 300_000
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that little waits in the kernel
+        client.settimeout(0)
+        await asyncio.get_running_loop().sock_connect(client, (replica.http.base_url.host, replica.http.base_url.port))
+        reader, writer = await asyncio.open_connection(sock=client, limit=2048)
+        writer.write(f"GET /sse HTTP/1.1\r\nhost: x\r\nauthorization: {AUTH['Authorization']}\r\n\r\n".encode())
+        await reader.readuntil(b"data: ")
+        address = (await reader.readline()).decode().strip()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+        async def send(message: Json) -> int:
+            return (await replica.http.post(address, json=message, headers=AUTH)).status_code
+
+        params = {"protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+        assert await send(request("initialize", params, id_="begin")) == 202
+        assert await send(ask("ended")) == 202
+        pod = await world.pod(replica)
+        await pod.answer(end)
+        assert await send(ask("open")) == 202
+        run = (await world.pod(replica, among=2)).run
+        statuses, held = [202], 0
+        while statuses[-1] == 202 and len(statuses) < 60:
+            read = request("resources/read", {"uri": f"sympozium://runs/{pod.run}"}, id_=len(statuses))
+            statuses.append(await send(read))
+            held = max(held, budget.used)
+        assert statuses[-1] == 404, "the stream has ended"
+        assert 4 * 1024 * 1024 < held < 7 * 1024 * 1024
+        await eventually(lambda: world.kubernetes.object(RUNS, run)["spec"].get("cancel") is True)
+        await eventually(lambda: budget.used < 1024 * 1024)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        async with asyncio.timeout(10):
+            received = b""
+            while not received.endswith(b"\r\n0\r\n\r\n"):
+                received = received[-16:] + await reader.read(65536)
+        writer.transport.abort()
+    await eventually(lambda: budget.used == 0)

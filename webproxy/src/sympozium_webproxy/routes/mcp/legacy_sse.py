@@ -34,18 +34,24 @@ from sympozium_webproxy.routes.mcp.message import (
     server,
     signing_key,
 )
+from sympozium_webproxy.routes.mcp.outgoing import OutgoingQueue
 
 router = APIRouter(route_class=McpRoute)
 
 
 @dataclass
 class SessionStream:
-    """Open stream of one client, with its calls in progress."""
+    """Open stream of one client, with its calls in progress.
 
-    frames: "asyncio.Queue[bytes]" = field(default_factory=asyncio.Queue)
+    The stream of a client that reads too slowly ends, because a call's answer cannot be fetched in another way.
+    """
+
+    frames: OutgoingQueue[bytes]
     calls: dict[RequestId, "asyncio.Task[None]"] = field(default_factory=dict)
     version: str = ""
     """Negotiated protocol version; empty until then."""
+    is_ended: bool = False
+    """True once nothing is sent any more but the piece under way."""
 
     def begin(self, request_id: RequestId, call: Coroutine[Any, Any, None]) -> None:
         """Start a call, which is forgotten at its end. Its id must not be one of ``calls``."""
@@ -57,6 +63,21 @@ class SessionStream:
         """Cancel a call of the client that is in progress."""
         if request_id in self.calls:
             self.calls[request_id].cancel()
+
+    def send(self, message: jsonrpc.Message | None) -> None:
+        """Send a message to the client, or end the stream if too much of it waits."""
+        if self.frames.is_full:
+            self.end()
+        if not self.is_ended:
+            content = frame(message)
+            self.frames.put(content, len(content))
+
+    def end(self) -> None:
+        """Drop what waits to be sent, and cancel all calls."""
+        self.is_ended = True
+        self.frames.clear()
+        for call in self.calls.values():
+            call.cancel()
 
 
 Streams = dict[str, SessionStream]
@@ -96,7 +117,7 @@ async def take_message(request: Request) -> Response:
     if session.replica != context.of(request).settings.address:
         return await forwarding.forward(request, token, session, key, body)
     stream = _streams(request).get(session.id)
-    if stream is None:
+    if stream is None or stream.is_ended:
         raise refused_message(404, "There is no such session.")
     _take(request, Caller(request, key_id, session), stream, parse_message(parse_body(body)))
     return Response("Accepted", status_code=202)
@@ -114,29 +135,29 @@ class _StreamResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
-        stream = self._streams[self._id] = SessionStream()
+        stream = self._streams[self._id] = SessionStream(OutgoingQueue(self._parts.budget))
         try:
             async with disconnect.cancels(receive):
                 await self._send_all(stream, send)
         finally:
             del self._streams[self._id]
-            calls = list(stream.calls.values())
-            for call in calls:
-                call.cancel()
-            await asyncio.gather(*calls, return_exceptions=True)
+            stream.end()
+            await asyncio.gather(*stream.calls.values(), return_exceptions=True)
 
     async def _send_all(self, stream: SessionStream, send: Send) -> None:
         await raw_response.start(send, 200, sse.HEADERS)
         piece = self._opening
         while not (self._parts.draining and piece is sse.KEEP_ALIVE and not stream.calls):
             await raw_response.send_piece(send, piece)
+            if stream.is_ended:
+                break
             piece = await self._next(stream)
         await raw_response.finish(send)
 
     async def _next(self, stream: SessionStream) -> bytes:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._parts.settings.keep_alive_seconds):
-                return await stream.frames.get()
+                return await stream.frames.take()
         return sse.KEEP_ALIVE
 
 
@@ -158,7 +179,7 @@ def _take(request: Request, caller: Caller, stream: SessionStream, message: JSON
 
 async def _call(request: Request, caller: Caller, stream: SessionStream, message: JSONRPCRequest) -> None:
     def send(notification: jsonrpc.Message | None, _: str | None = None) -> None:
-        stream.frames.put_nowait(frame(notification))
+        stream.send(notification)
 
     if not stream.version and message.method not in ("initialize", "ping"):
         send(jsonrpc.failure(message.id, INVALID_REQUEST, "Begin the session with 'initialize'."))
