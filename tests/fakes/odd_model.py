@@ -83,6 +83,7 @@ STREAMS: dict[str, str] = {
     "error-event": 'event: error\ndata: {"message": "slow down", "code": 429}\n\n',
     "error-first": data({"error": {"message": "too long", "type": "invalid_request_error", "code": "c_l_e"}}) + DONE,
     "error-late": ROLE + HEL + data({"error": {"message": "too long", "code": "c_l_e"}}) + DONE,
+    "bare-error-late": ROLE + HEL + data({"code": 500, "message": "out of memory"}) + DONE,
     "failed": ROLE + HEL + delta("error") + DONE,
 }
 _ERROR = {

@@ -142,12 +142,14 @@ async def test_an_error_in_any_form_has_its_status_and_its_words(
 
 
 @pytest.mark.usefixtures("agents")
-@pytest.mark.parametrize("name", ["error-late", "failed"])
-async def test_an_error_within_a_stream_is_never_a_success(proxy: Proxy, odd: OddModel, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"), [("error-late", '"c_l_e"'), ("bare-error-late", "out of memory"), ("failed", "'error'")]
+)
+async def test_an_error_within_a_stream_is_never_a_success(proxy: Proxy, odd: OddModel, name: str, words: str) -> None:
     await use(proxy, odd, name)
     assert (await proxy.chat()).status_code == 502
     streamed = (await proxy.chat(stream=True)).text
-    assert ('"c_l_e"' if name == "error-late" else "'error'") in streamed
+    assert words in streamed
     assert "[DONE]" not in streamed
 
 

@@ -80,6 +80,14 @@ def refusal_of(body: Any) -> ModelRefusal:
     return _of_object(detail) if isinstance(detail, dict) else ModelRefusal(_sentence(detail))
 
 
+def is_refusal(body: Mapping[str, Any]) -> bool:
+    """Return True if an object that may be of another kind has the fields of an error. A code of 0 says success."""
+    codes = [body[name] for name in _CODES if body.get(name) not in (None, "")]
+    if any(code not in (0, "0") for code in codes):
+        return True
+    return bool(body.get("fault")) or (not codes and any(body.get(name) for name in _MESSAGES))
+
+
 def _of_object(detail: Mapping[str, Any]) -> ModelRefusal:
     message = next((detail[key] for key in _MESSAGES if detail.get(key)), None) or detail.get("faultstring")
     code, kind = _word(detail, _CODES), _word(detail, _TYPES)

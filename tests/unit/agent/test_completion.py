@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,12 @@ def test_an_answer_has_the_shape_of_a_chat_completion() -> None:
     answer = answer_of({"delta": {"content": "Hi"}}, {"index": 0, "delta": {}, "finish_reason": "length"})
     message = {"role": "assistant", "content": "Hi"}
     assert answer.choices() == [{"index": 0, "message": message, "finish_reason": "length"}]
+
+
+@pytest.mark.parametrize("reason", ["IMAGE_SAFETY", "image_recitation", "IMAGE_PROHIBITED_CONTENT", "SAFETY"])
+def test_what_a_filter_cut_is_not_taken_for_whole(reason: str) -> None:
+    [choice] = answer_of({"delta": {"content": ""}, "finish_reason": reason}).choices()
+    assert choice["finish_reason"] == "content_filter"
 
 
 def test_logprobs_continue_from_chunk_to_chunk() -> None:

@@ -17,15 +17,22 @@ _CUT = {
     "blocklist": "content_filter",
     "prohibited_content": "content_filter",
     "spii": "content_filter",
+    "image_safety": "content_filter",
+    "image_recitation": "content_filter",
+    "image_prohibited_content": "content_filter",
 }
 """Reasons why a model stopped before its answer was complete."""
-_FAILED = ("error", "abort", "network_error", "insufficient_system_resource", "engine_overloaded")
+_FAILED = (
+    *("error", "abort", "network_error", "insufficient_system_resource", "engine_overloaded"),
+    *("server_error", "internal_error", "model_error", "timeout", "cancelled", "canceled", "failed"),
+    *("malformed_function_call", "unexpected_tool_call"),
+)
 """Reasons by which a server reports that it failed."""
 
 
 def finish_reason(given: str, *, has_tool_calls: bool, has_function_call: bool) -> str:
     """Return why the model stopped: what cut the answer, else what the answer ends with, whatever word the server has for it."""
-    if cut := _CUT.get(given.lower()):
+    if cut := _CUT.get(_word(given)):
         return cut
     if has_tool_calls:
         return "tool_calls"
@@ -34,4 +41,9 @@ def finish_reason(given: str, *, has_tool_calls: bool, has_function_call: bool) 
 
 def is_failure(given: Any) -> bool:
     """Return True if a finish reason says that the server failed."""
-    return isinstance(given, str) and given.lower() in _FAILED
+    return isinstance(given, str) and _word(given) in _FAILED
+
+
+def _word(given: str) -> str:
+    """Return the reason itself: Google's servers send ``function_call_filter: MALFORMED_FUNCTION_CALL``."""
+    return given.rpartition(":")[2].strip().lower()

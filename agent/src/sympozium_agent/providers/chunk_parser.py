@@ -11,7 +11,7 @@ from typing import Any
 from sympozium_agent.completion.finish_reason import is_failure
 from sympozium_agent.loop import ModelError
 from sympozium_agent.transport.sse_parser import SseEvent, SseParser
-from sympozium_api.model_refusal import ModelRefusal, refusal_of
+from sympozium_api.model_refusal import ModelRefusal, is_refusal, refusal_of
 
 Chunk = dict[str, Any]
 
@@ -104,7 +104,7 @@ class ChunkParser:
         if choices is not None:
             self._check(choices)
             value = value | {"choices": choices}
-        elif _is_error(value):
+        if not choices and _is_error(value):
             raise _reported(value)
         return [value]
 
@@ -121,8 +121,9 @@ class ChunkParser:
 
 
 def _is_error(value: Chunk) -> bool:
-    """Return True for error objects without the field ``error``, as vLLM and FastAPI send them."""
-    return value.get("object") == "error" or "detail" in value or bool(value.get("errors"))
+    """Return True for error objects without the field ``error``, as vLLM, FastAPI and gateways send them."""
+    is_marked = value.get("object") == "error" or "detail" in value or bool(value.get("errors"))
+    return is_marked or (not value.get("usage") and is_refusal(value))
 
 
 def _parsed(data: str) -> Any:
