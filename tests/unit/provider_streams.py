@@ -41,6 +41,7 @@ FINISH = {
 CALL_STYLES = (
     *("openai", "repeated", "new_ids", "late_name", "gapped", "restarting", "unindexed", "null_index", "without_id"),
     *("whole", "whole_without_id", "objects", "same_id", "bare", "together", "function_call", "in_fragments_together"),
+    *("name_last", "name_last_unindexed", "name_with_the_last"),
 )
 
 texts = st.text(st.characters(codec="utf-8"), max_size=24)
@@ -155,7 +156,11 @@ def _call_deltas(draw: st.DrawFn, style: str, number: int, name: str, given: Obj
         return [{"function_call": function} for function in functions]
     if style == "in_fragments_together":
         return [{"tool_calls": [_call(number, f"id{number}", name, ""), *_fragments(number, pieces)]}]
-    calls = _whole_calls(style, number, name, given) or _calls_in_pieces(style, number, name, pieces)
+    calls = (
+        _whole_calls(style, number, name, given)
+        or _calls_with_a_late_name(style, number, name, pieces)
+        or _calls_in_pieces(style, number, name, pieces)
+    )
     return [{"tool_calls": draw(st.sampled_from([call, [call]]))} for call in calls]
 
 
@@ -172,6 +177,21 @@ def _whole_calls(style: str, number: int, name: str, given: Object) -> list[Obje
     return styles.get(style, [])
 
 
+def _calls_with_a_late_name(style: str, number: int, name: str, pieces: list[str]) -> list[Object]:
+    identity = f"id{number}"
+    match style:
+        case "late_name":
+            return [{"index": number, "id": identity}, _call(number, None, name, None), *_fragments(number, pieces)]
+        case "name_last" | "name_last_unindexed":
+            at: Object = {"index": number} if style == "name_last" else {}
+            rest = [at | {"function": {"arguments": piece}} for piece in pieces[1:]]
+            return [at | _call(None, identity, None, pieces[0]), *rest, at | {"function": {"name": name}}]
+        case "name_with_the_last":
+            *first, last = pieces
+            return [{"index": number, "id": identity}, *_fragments(number, first), _call(number, None, name, last)]
+    return []
+
+
 def _calls_in_pieces(style: str, number: int, name: str, pieces: list[str]) -> list[Object]:
     identity = f"id{number}"
     match style:
@@ -180,8 +200,6 @@ def _calls_in_pieces(style: str, number: int, name: str, pieces: list[str]) -> l
         case "new_ids":
             rest = [_call(number, f"{identity}-{place}", None, piece) for place, piece in enumerate(pieces)]
             return [_call(number, identity, name, ""), *rest]
-        case "late_name":
-            return [{"index": number, "id": identity}, _call(number, None, name, None), *_fragments(number, pieces)]
         case "unindexed" | "null_index":
             at: Object = {"index": None} if style == "null_index" else {}
             rest = [at | {"function": {"arguments": piece}} for piece in pieces]

@@ -121,6 +121,37 @@ def test_calls_without_an_index_stand_for_themselves() -> None:
     assert message_of({"tool_calls": calls[:1]}, {"tool_calls": calls[1:]})["tool_calls"] == calls
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [{"id": "a", "function": {"arguments": '{"a"'}}, {"function": {"name": "f", "arguments": ":1}"}}],
+        [{"id": "a", "function": {"arguments": '{"a":1}'}}, {"function": {"name": "f"}}],
+        [{"id": "a", "function": {"arguments": '{"a":1}'}}, {"id": "a", "function": {"name": "f", "arguments": ""}}],
+        [{"id": "a", "function": {"arguments": '{"a":1}'}}, {"function": {"name": "f", "arguments": '{"a":1}'}}],
+        [
+            {"id": "a", "function": {"arguments": '{"a":1}'}},
+            {"id": "a", "function": {"name": "f", "arguments": '{"a":1}'}},
+        ],
+    ],
+)
+@pytest.mark.parametrize("is_together", [False, True])
+def test_a_name_may_come_after_the_arguments(pieces: list[Object], *, is_together: bool) -> None:
+    indexed = [{"index": 0} | piece for piece in pieces]
+    message = message_of(*([{"tool_calls": indexed}] if is_together else [{"tool_calls": [one]} for one in indexed]))
+    assert message["tool_calls"] == [{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}]
+
+
+def test_an_empty_piece_with_an_id_of_its_own_begins_no_call() -> None:
+    pieces = [
+        {"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}},
+        {"index": 0, "id": "a-0", "function": {"arguments": "{}"}},
+        {"index": 0, "id": "a-1", "function": {"arguments": ""}},
+    ]
+    assert message_of(*({"tool_calls": [piece]} for piece in pieces))["tool_calls"] == [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    ]
+
+
 def test_unknown_fields_of_a_delta_are_kept() -> None:
     message = message_of(
         {"mood": "gl", "score": 1, "audio": {"data": "AA"}}, {"mood": "ad", "score": 2, "audio": {"data": "BB"}}

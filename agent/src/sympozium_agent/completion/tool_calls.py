@@ -68,11 +68,12 @@ class _Call:
         return True
 
     def add(self, piece: _Piece) -> None:
-        if self._repeats(piece):
-            return
-        if piece.name and piece.name != self.name and not self.arguments:
+        repeats = self._repeats(piece)
+        if piece.name and piece.name != self.name and not (self.name and self.arguments):
             self.name += piece.name
             self.unsent["name"] = self.unsent.get("name", "") + piece.name
+        if repeats:
+            return
         self.arguments += piece.arguments
         self.unsent["arguments"] = self.unsent.get("arguments", "") + piece.arguments
         if fresh := _fresh(self.others, piece.others):
@@ -83,11 +84,12 @@ class _Call:
         if piece.kind != self.kind or self._repeats(piece):
             return piece.kind == self.kind
         if piece.id and self.given_id and piece.id != self.given_id:
-            if self.arguments:
-                return self.kind == "function" and not self.is_complete  # each piece has an id of its own
+            if self.arguments:  # each piece has an id of its own, also an empty one after the last
+                is_empty = piece.index is not None and not piece.name and not piece.arguments.strip()
+                return self.kind == "function" and (is_empty or not self.is_complete)
             return not piece.name
         if piece.name and self.is_complete:
-            return piece.name == self.name and not piece.arguments.strip()
+            return self.name in ("", piece.name) and not piece.arguments.strip()
         is_other_name = piece.name and self.name and piece.name != self.name
         return not (is_other_name and piece.index is None and not self.arguments)
 
@@ -95,7 +97,7 @@ class _Call:
         """Return True if a server sends a whole call once more, as some do at its end."""
         return (
             piece.id in ("", self.given_id)
-            and bool(piece.id or (piece.index is not None and not piece.name))
+            and bool(piece.id or (piece.index is not None and not (piece.name and self.name)))
             and bool(piece.arguments)
             and piece.arguments == self.arguments
             and self.is_complete
@@ -127,7 +129,11 @@ class ToolCalls:
 
     def _add(self, piece: _Piece, begun: list[_Call]) -> None:
         call = self._candidate(piece)
-        if call is None or not call.is_continued_by(piece) or (call in begun and piece.index is None and piece.name):
+        if (
+            call is None
+            or not call.is_continued_by(piece)
+            or (call in begun and piece.index is None and piece.name and call.name)
+        ):
             call = _Call(piece.kind)
             self._calls.append(call)
         begun.append(call)
