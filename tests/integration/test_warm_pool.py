@@ -69,8 +69,8 @@ class Pool:
         self.pods.append(made)
         return made
 
-    def put_run(self, pod: str | None = None, *, reply_to: str | None = None) -> None:
-        """Create the run r1 as another replica does for a pod, or as `kubectl apply` does."""
+    def put_run(self, pod: str | None = None, *, reply_to: str | None = None, name: str = "r1", **meta: str) -> None:
+        """Create a run as another replica does for a pod, or as `kubectl apply` does."""
         asked = {"task": "hello"} if pod is None else {"request": BODY}
         claim = {"claim": {"jobName": names.job_of_pod(pod), "podName": pod}} if pod else {}
         about = {"annotations": {names.ANNOTATION_REPLY_TO: reply_to}} if reply_to else {}
@@ -78,7 +78,7 @@ class Pool:
             {
                 "apiVersion": names.API_VERSION,
                 "kind": "AgentRun",
-                "metadata": {"name": "r1"} | about,
+                "metadata": {"name": name} | about | meta,
                 "spec": {"agentRef": "demo", "mode": "task"} | asked | claim,
             }
         )
@@ -354,3 +354,15 @@ async def test_a_run_created_by_kubectl_apply_is_bound_to_an_idle_pod(pool: Pool
     await eventually(lambda: pool.run().get("status", {}).get("phase") == "Succeeded")
     assert pool.run()["status"]["start"] == "warm"
     await eventually(lambda: sum(replica.idle() for replica in replicas) == 2)
+
+
+async def test_a_run_that_waited_is_not_bound_to_an_idle_pod_because_its_timeout_would_have_begun(pool: Pool) -> None:
+    replica = await pool.replica()
+    for _ in range(2):
+        pool.pod(replica.surface)
+    await eventually(lambda: replica.idle() == 2)
+    pool.put_run(name="old", creationTimestamp="2025-12-31T23:59:00Z")
+    pool.put_run(name="young", creationTimestamp="2025-12-31T23:59:50Z")
+    await eventually(lambda: pool.kubernetes.object(RUNS, "young").get("status", {}).get("phase") == "Succeeded")
+    assert pool.kubernetes.object(RUNS, "young")["status"]["start"] == "warm"
+    assert "status" not in pool.kubernetes.object(RUNS, "old")

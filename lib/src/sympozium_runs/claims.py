@@ -6,6 +6,7 @@ from typing import Any
 
 from sympozium_api import effective
 from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun, Claim
 from sympozium_runs.background_writes import BackgroundWrites
@@ -13,15 +14,22 @@ from sympozium_runs.idle_pods import IdlePods, Key, Poll
 from sympozium_runs.run_queue import RunQueue
 from sympozium_runs.run_store import RunStore
 
+_CLAIM_SECONDS = 30.0
+"""Seconds from its creation in which a run may get an idle pod: the timeout of a warm run counts from its creation, and the operator
+adds 35 s to it. An older run, which waited in the queue, starts cold, and its timeout counts from its pod's start."""
+
 
 class Claims:
     """Claims and binds the idle pods of this replica."""
 
-    def __init__(self, store: RunStore, idle: IdlePods, queue: RunQueue, background_writes: BackgroundWrites) -> None:
+    def __init__(
+        self, store: RunStore, idle: IdlePods, queue: RunQueue, background_writes: BackgroundWrites, clock: Clock
+    ) -> None:
         self._store = store
         self._idle = idle
         self._queue = queue
         self._background_writes = background_writes
+        self._clock = clock
 
     async def create(
         self, instance: SympoziumInstance, manifest: dict[str, Any], *, is_large: bool = False
@@ -48,7 +56,7 @@ class Claims:
     def on_run_created(self, run: AgentRun) -> None:
         """Claim an idle pod for a run that was just created without one, and that no caller at any replica waits for."""
         can_start = run.status.job_name is None and not run.spec.cancel
-        if can_start and effective.is_claimable(run) and self._idle.any_claimable:
+        if can_start and effective.is_claimable(run) and self._idle.any_claimable and self._is_young(run):
             self._background_writes.spawn(self._unless_refused(self._claim_for(run)))
 
     def on_run_change(self, run: AgentRun) -> None:
@@ -64,6 +72,9 @@ class Claims:
     def forget(self, key: Key) -> None:
         """Forget a run that is no longer open."""
         self._idle.forget(key)
+
+    def _is_young(self, run: AgentRun) -> bool:
+        return (self._clock.now() - run.metadata.created).total_seconds() < _CLAIM_SECONDS
 
     def _claim(self, instance: SympoziumInstance) -> Poll | None:
         """Claim a pod for a run that already has its slot in the queue, unless the run would exceed ``maxConcurrentRuns``."""

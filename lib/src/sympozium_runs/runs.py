@@ -142,7 +142,7 @@ class Runs:
         self._abandoned = AbandonedRuns(
             store, broker, self._background_writes, address=idle.address, grace_seconds=key_grace_seconds
         )
-        self._claims = Claims(store, idle, queue, self._background_writes)
+        self._claims = Claims(store, idle, queue, self._background_writes, clock)
 
     async def start(self, instance: SympoziumInstance, request: RunRequest) -> RunHandle:
         """Create the run of a request, or find the run that the same Idempotency-Key and body created before.

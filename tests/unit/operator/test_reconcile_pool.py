@@ -286,6 +286,17 @@ class TestAClaimedRun:
         assert name in world.cluster.names(JOBS)
         assert "WriteRefused" not in [reason for _, reason, _ in world.events()]
 
+    async def test_that_starts_cold_meanwhile_does_not_end_with_its_pod(self, world: World) -> None:
+        [name, _] = await fill(world)
+        claim(world, name)
+        becomes(world, world.cluster.object(JOBS, name, NAMESPACE), failed=1)
+        pod_of(world, name, terminated(137, reason="OOMKilled"), "Failed")
+        world.cluster.meanwhile("patch", RUNS, lambda: world.cluster.put({**world.run(), "status": {"start": "cold"}}))
+        assert (await world.reconcile()).requeue_after == READ_AGAIN.requeue_after
+        assert "WriteRefused" not in [reason for _, reason, _ in world.events()]
+        await world.reconcile()
+        assert world.job()
+
     async def test_that_is_refused_its_status_otherwise_says_so(self, world: World) -> None:
         [name, _] = await fill(world)
         claim(world, name)
