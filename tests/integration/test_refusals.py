@@ -104,7 +104,7 @@ class TestWhenItCannotBeServed:
             await create(*arguments, **options)
             raise ApiUnavailable("the answer was lost")
 
-        proxy.kubernetes.create = lost  # type: ignore[assignment, method-assign]
+        proxy.kubernetes.create = lost  # type: ignore[method-assign]
         assert (await proxy.chat()).status_code == 503
         [name] = proxy.kubernetes.names(RUNS)
         await eventually(lambda: proxy.kubernetes.object(RUNS, name)["spec"].get("cancel") is True)
@@ -121,7 +121,7 @@ class TestWhenItCannotBeServed:
             raise ApiUnavailable("no answer in time")
 
         making = list[asyncio.Task[Any]]()
-        proxy.kubernetes.create = hangs  # type: ignore[assignment, method-assign]
+        proxy.kubernetes.create = hangs  # type: ignore[method-assign]
         assert (await proxy.chat()).status_code == 503
         await eventually(lambda: bool(proxy.kubernetes.names(RUNS)))
         [name] = proxy.kubernetes.names(RUNS)
