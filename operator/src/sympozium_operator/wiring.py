@@ -145,6 +145,7 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler, skills: 
         skills=skills,
         pools=pools,
         next_runs=runs.next_runs,
+        forget=base.fair_queue.forget_instance,
     )
 
 

@@ -1,14 +1,17 @@
 """Room for pods: what is full is a set of nodes or a namespace's quota, never the cluster."""
 
+import time
+
 import pytest
 from tests.fakes.kubernetes import api_error
 from tests.unit.operator.objects import NAMESPACE, Object, instance_object, metadata, pod_object, run_object, running
 from tests.unit.operator.operator_world import World
 
 from sympozium_api import names
-from sympozium_api.resources import EVENTS, JOBS, RUNS
+from sympozium_api.resources import EVENTS, INSTANCES, JOBS, RUNS
 from sympozium_operator.policy.placement import placement
 from sympozium_operator.scheduling.capacity import UNLIMITED, Capacity
+from sympozium_operator.scheduling.fair_queue import FairQueue
 
 FULL = [
     {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes: Insufficient cpu"}
@@ -106,6 +109,62 @@ def test_a_job_without_a_pod_because_of_a_quota_is_not_one_of_the_pending_pods()
     capacity.waits(run(ALICE), ALICE, DEFAULT)
     assert capacity.room(ALICE) == 1
     assert capacity.refused_by_quota(BOB[0]) == {run(BOB, 1), run(BOB, 2)}
+
+
+def test_no_more_namespaces_than_pods_may_wait_try_full_nodes_at_once() -> None:
+    capacity = Capacity(2, DEFAULT)
+    for number in (1, 2):
+        capacity.waits(run(ALICE, number), ALICE, DEFAULT)
+    newcomers = [(f"n{number}", "i") for number in range(3)]
+    for instance in newcomers[:2]:
+        assert capacity.room(instance) == 1
+        capacity.started(run(instance), instance)
+    assert capacity.room(newcomers[2]) == 0
+    capacity.take_freed()
+    capacity.waits(run(newcomers[0]), newcomers[0], DEFAULT)
+    assert capacity.take_freed()
+    assert capacity.room(newcomers[2]) == 1
+
+
+def seconds_to_find_the_next_runs(namespaces: int) -> float:
+    fair_queue, took = FairQueue(Capacity(5, DEFAULT)), []
+    for namespace in (f"n{number}" for number in range(namespaces)):
+        first, second = ((namespace, name, f"{namespace}-{name}") for name in "ab")
+        for key in (first, second):
+            fair_queue.enqueue(key, (namespace, "i"), "2026-01-01T00:00:00Z")
+        fair_queue.bind_job(first, "job")
+        fair_queue.inspected(first, DEFAULT, waits=True)
+    for _ in range(5):
+        started = time.process_time()
+        assert fair_queue.next_of_all() == []
+        took.append(time.process_time() - started)
+    return min(took)
+
+
+def test_the_next_runs_of_many_namespaces_cost_the_same_for_each() -> None:
+    few, many = map(seconds_to_find_the_next_runs, (200, 1600))
+    assert many < 16 * few, "eight times as many cost eight times as much, not 64 times"
+
+
+@pytest.mark.parametrize("order", [("run", "instance"), ("instance", "run")])
+async def test_an_instance_that_is_gone_is_forgotten_with_its_namespace(order: tuple[str, ...]) -> None:
+    world = World(instance_object(), run_object())
+    await world.reconcile()
+    waits_for_a_node(world)
+    world.clock.advance(2)
+    await world.reconcile()
+    capacity = world.fair_queue.capacity
+    assert set(capacity._learned) == {NAMESPACE, (NAMESPACE, "alice")}
+    for kind in order:
+        plural, name = {"run": (RUNS, "q1"), "instance": (INSTANCES, "alice")}[kind]
+        world.cluster.remove(plural, name, NAMESPACE)
+        await world.reconcile(name, kind)
+        if kind == order[0]:
+            await world.reconcile()  # looks at the pod once more if the run is left
+    assert capacity._learned == {}
+    assert capacity._instances == {}
+    assert world.fair_queue._limits == {}
+    assert not world.fair_queue.cluster_full
 
 
 def two_tenants(**variables: str) -> World:

@@ -42,6 +42,8 @@ class InstanceReconciler:
     pools: PoolReconciler
     next_runs: Callable[[tuple[str, str]], tuple[Key, ...]]
     """Runs of an instance whose turn has come, because its limit may have been raised."""
+    forget: Callable[[tuple[str, str]], None]
+    """Lets the fair queue forget an instance that does not exist any more."""
 
     async def reconcile(self, key: Key) -> Result:
         """Reconcile an instance."""
@@ -49,6 +51,7 @@ class InstanceReconciler:
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self.skills.forget(key.namespace, key.name)
             self.pools.forget(key.namespace, key.name)
+            self.forget((key.namespace, key.name))
             return DONE  # Kubernetes deletes what it owns
         facts = await self._gather(read(SympoziumInstance, raw))
         facts = replace(facts, route=await self._route(facts))

@@ -6,6 +6,7 @@ that were made from another pod template do not count: a repaired template has a
 """
 
 import sys
+from collections import Counter, defaultdict
 
 InstanceKey = tuple[str, str]
 """Namespace and name."""
@@ -13,6 +14,51 @@ RunKey = tuple[str, str, str]
 """Namespace, name and uid."""
 
 UNLIMITED = sys.maxsize
+
+
+class _Placements:
+    """Placements of runs, with the number of runs per placement and per namespace."""
+
+    def __init__(self) -> None:
+        self._by_run: dict[RunKey, str] = {}
+        self._counts: Counter[str] = Counter()
+        self._namespaces: Counter[str] = Counter()
+
+    def __contains__(self, run: RunKey) -> bool:
+        return run in self._by_run
+
+    def __len__(self) -> int:
+        return len(self._by_run)
+
+    def set(self, run: RunKey, placement: str) -> None:
+        """Set a run's placement."""
+        self.discard(run)
+        self._by_run[run] = placement
+        self._counts[placement] += 1
+        self._namespaces[run[0]] += 1
+
+    def discard(self, run: RunKey) -> bool:
+        """Remove a run; return whether it had a placement."""
+        placement = self._by_run.pop(run, None)
+        if placement is None:
+            return False
+        for counts, key in ((self._counts, placement), (self._namespaces, run[0])):
+            counts[key] -= 1
+            if not counts[key]:
+                del counts[key]
+        return True
+
+    def of(self, run: RunKey) -> str | None:
+        """Return a run's placement."""
+        return self._by_run.get(run)
+
+    def count(self, placement: str) -> int:
+        """Return the number of runs of a placement."""
+        return self._counts[placement]
+
+    def has_namespace(self, namespace: str) -> bool:
+        """Return whether a run of a namespace has a placement."""
+        return namespace in self._namespaces
 
 
 class Capacity:
@@ -27,12 +73,16 @@ class Capacity:
         self._default = placement
         self._learned: dict[InstanceKey | str, tuple[str, str]] = {}
         """Creation time and pod's placement of the newest inspected Job, by instance and by namespace."""
-        self._unplaced: dict[RunKey, str] = {}
+        self._instances: Counter[str] = Counter()
+        """Number of instances in ``_learned`` by namespace."""
+        self._unplaced = _Placements()
         """Placements of the runs whose pods have no node as far as is known."""
-        self._waiting: dict[RunKey, str] = {}
+        self._waiting = _Placements()
         """Placements of the runs whose pods the scheduler finds no node for."""
-        self._beyond_quota: set[RunKey] = set()
-        """Runs whose Job or pod exceeds a quota of the namespace."""
+        self._tries: set[RunKey] = set()
+        """Runs whose Jobs no look at a pod has followed yet, in namespaces that nothing was known of when they were made."""
+        self._beyond_quota: dict[str, set[RunKey]] = defaultdict(set)
+        """Runs of each namespace whose Job or pod exceeds a quota; no set is empty."""
         self._freed = False
 
     @property
@@ -42,8 +92,10 @@ class Capacity:
 
     def started(self, run: RunKey, instance: InstanceKey) -> None:
         """Record that a run's Job was made."""
-        self._unplaced[run] = self._placement(instance)
-        self._beyond_quota.discard(run)
+        self._unplaced.set(run, self._placement(instance))
+        if run[0] not in self._learned:
+            self._tries.add(run)
+        self._discard_quota(run)
 
     def waits(self, run: RunKey, instance: InstanceKey, placement: str, made_at: str | None = "") -> None:
         """Record that the scheduler finds no node for a run's pod.
@@ -51,8 +103,12 @@ class Capacity:
         ``made_at`` is the creation time of the pod's Job; None: the Job was made from another template than the next one.
         """
         self._learn(instance, placement, made_at)
-        self._unplaced[run] = self._waiting[run] = placement
-        self._beyond_quota.discard(run)
+        for placements in (self._unplaced, self._waiting):
+            placements.set(run, placement)
+        if run in self._tries:
+            self._tries.remove(run)
+            self._freed = True
+        self._discard_quota(run)
 
     def placed(self, run: RunKey, instance: InstanceKey, placement: str, made_at: str | None = "") -> None:
         """Record that a run's pod has a node; ``made_at`` as in ``waits``."""
@@ -63,15 +119,22 @@ class Capacity:
         """Record that a quota refuses a run's Job or pod, so that no pod of the run waits for a node."""
         if run in self._unplaced:
             self.forget(run)
-        self._beyond_quota.add(run)
+        self._beyond_quota[run[0]].add(run)
 
     def forget(self, run: RunKey) -> None:
         """Forget a run that needs no room any more."""
-        if run in self._unplaced or run in self._beyond_quota:
+        if self._unplaced.discard(run) or run in self.refused_by_quota(run[0]):
             self._freed = True
-        self._unplaced.pop(run, None)
-        self._waiting.pop(run, None)
-        self._beyond_quota.discard(run)
+        self._waiting.discard(run)
+        self._tries.discard(run)
+        self._discard_quota(run)
+
+    def forget_instance(self, instance: InstanceKey) -> None:
+        """Forget the placement of an instance that does not exist any more, and with the last one its namespace's."""
+        if self._learned.pop(instance, None) is not None:
+            self._instances[instance[0]] -= 1
+            if not self._instances[instance[0]]:
+                del self._instances[instance[0]], self._learned[instance[0]]
 
     def take_freed(self) -> bool:
         """Return whether room may have appeared since the last call."""
@@ -79,27 +142,28 @@ class Capacity:
         return freed
 
     def room(self, instance: InstanceKey) -> int:
-        """Return the number of further runs of an instance that may start. A namespace of which nothing is known may start one."""
+        """Return the number of further runs of an instance that may start.
+
+        A namespace of which nothing is known may start one, while fewer than ``pending_pods`` such namespaces are trying it.
+        """
         placement = self._placement(instance)
-        if placement not in self._waiting.values():
+        if not self._waiting.count(placement):
             return UNLIMITED
-        room = self._pending_pods - sum(other == placement for other in self._unplaced.values())
-        namespace = instance[0]
-        if namespace not in self._learned and not any(run[0] == namespace for run in self._unplaced):
-            return max(room, 1)
-        return max(room, 0)
+        room = self._pending_pods - self._unplaced.count(placement)
+        unknown = instance[0] not in self._learned and not self._unplaced.has_namespace(instance[0])
+        return max(room, 1 if unknown and len(self._tries) < self._pending_pods else 0)
 
     def is_short_for(self, instance: InstanceKey) -> bool:
         """Return whether a further pod of an instance would have to wait."""
-        return self._placement(instance) in self._waiting.values() or bool(self.refused_by_quota(instance[0]))
+        return self._waiting.count(self._placement(instance)) > 0 or bool(self.refused_by_quota(instance[0]))
 
     def waits_elsewhere(self, run: RunKey, instance: InstanceKey) -> bool:
         """Return whether a run's pod waits for other nodes than the next pod of the instance would."""
-        return run in self._waiting and self._waiting[run] != self._placement(instance)
+        return run in self._waiting and self._waiting.of(run) != self._placement(instance)
 
     def refused_by_quota(self, namespace: str) -> set[RunKey]:
         """Return the runs of a namespace that a quota refuses: while there are any, no other run starts there."""
-        return {run for run in self._beyond_quota if run[0] == namespace}
+        return self._beyond_quota.get(namespace, set())
 
     def _placement(self, instance: InstanceKey) -> str:
         _, placement = self._learned.get(instance) or self._learned.get(instance[0], ("", self._default))
@@ -108,6 +172,15 @@ class Capacity:
     def _learn(self, instance: InstanceKey, placement: str, made_at: str | None) -> None:
         if made_at is None:
             return
+        if instance not in self._learned:
+            self._instances[instance[0]] += 1
         for key in (instance, instance[0]):
             if made_at >= self._learned.get(key, ("", ""))[0]:
                 self._learned[key] = made_at, placement
+
+    def _discard_quota(self, run: RunKey) -> None:
+        runs = self._beyond_quota.get(run[0])
+        if runs is not None:
+            runs.discard(run)
+            if not runs:
+                del self._beyond_quota[run[0]]

@@ -102,6 +102,11 @@ class FairQueue:
         """Remember an instance's ``maxConcurrentRuns``."""
         self._limits[instance] = limit
 
+    def forget_instance(self, instance: InstanceKey) -> None:
+        """Forget what is known of an instance that does not exist any more."""
+        self._limits.pop(instance, None)
+        self.capacity.forget_instance(instance)
+
     def admit(self, run: RunKey) -> None:
         """Let a run occupy one of its instance's places: its turn has come."""
         slot = self._slots[run]
@@ -182,10 +187,13 @@ class FairQueue:
         if slot is None:
             return False
         self.capacity.forget(run)
-        if not slot.admitted:
+        if slot.admitted:
+            self._deactivate(slot)
+        else:
             self._dequeue(slot)
-            return True
-        self._deactivate(slot)
+        instance = slot.instance
+        if not (instance in self._limits or instance in self._active or instance in self._queues):
+            self.capacity.forget_instance(instance)  # the instance was gone before its last run
         return True
 
     def release_named(self, namespace: str, name: str) -> None:
