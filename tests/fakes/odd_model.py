@@ -92,6 +92,14 @@ _ERROR = {
     "param": "messages",
     "code": "context_length_exceeded",
 }
+KEY, HEADER = "sk-quoted", "hdr-quoted-0"
+"""Secrets of an instance whose model quotes them."""
+_QUOTES = {
+    "message": f"no account for {KEY} of {HEADER}",
+    "type": f"refused_{HEADER}",
+    "param": f"headers.{KEY}",
+    "code": f"unknown:{KEY}",
+}
 _GOOGLE = [{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED"}}]
 ANSWERS: dict[str, Answer] = {name: Answer(stream.encode()) for name, stream in STREAMS.items()} | {
     "json-as-text": Answer(whole(content="Hello"), headers={"content-type": "text/plain; charset=utf-8"}),
@@ -106,6 +114,7 @@ ANSWERS: dict[str, Answer] = {name: Answer(stream.encode()) for name, stream in 
     "refused": Answer(json.dumps({"error": _ERROR}).encode(), 400),
     "limited": Answer(json.dumps(_GOOGLE).encode(), 429, {"retry-after": "17"}),
     "unauthorised": Answer(b'{"error": {"message": "bad key", "code": "invalid_api_key"}}', 401),
+    "quoting": Answer(json.dumps({"error": _QUOTES}).encode(), 400),
     "moved": Answer(b"", 307, {"location": "/v2/chat/completions?key=secret"}),
 }
 

@@ -9,6 +9,8 @@ import httpx2
 import openai
 import pytest
 from tests.fakes.model import Model
+from tests.fakes.odd_model import HEADER, odd_serving
+from tests.fakes.odd_model import KEY as QUOTED_KEY
 from tests.integration.conftest import KEY, Proxy, eventually
 
 from sympozium_api.resources import RUNS
@@ -86,6 +88,22 @@ async def test_a_refusal_of_the_model_server_is_answered_like_that_of_a_run(
     assert (response.status_code, response.headers["x-sympozium-error"]) == (status, "model_error")
     assert response.json()["error"]["code"] == ("429" if status == 429 else "model_error")
     assert "the model says" in response.json()["error"]["message"]
+
+
+async def test_a_refusal_that_quotes_the_instances_secrets_is_redacted(proxy: Proxy, offered: Model) -> None:
+    proxy.context.settings.provider_keys[0].write_text(QUOTED_KEY)
+    async with odd_serving() as odd:
+        headers = {"X-Key": HEADER, "X-Team": "of"}
+        agent = {"baseURL": odd.url, "embeddingModels": ["quoting"], "providerHeaders": headers}
+        await proxy.use_model(offered, "secretive", agent=agent)
+        response = await embed(proxy, model="quoting")
+    assert response.status_code == 400
+    assert response.json()["error"] == {
+        "message": "no account for [key] of [key]",
+        "type": "refused_[key]",
+        "param": "headers.[key]",
+        "code": "unknown:[key]",
+    }
 
 
 async def test_an_unreachable_model_server_is_a_502(proxy: Proxy, offered: Model) -> None:

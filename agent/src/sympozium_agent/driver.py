@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import MutableMapping
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 from sympozium_agent.completion import CompletionAccumulator, extra_fields
@@ -13,6 +12,7 @@ from sympozium_agent.providers import Provider, provider_class
 from sympozium_agent.record_delivery import RecordDelivery
 from sympozium_agent.transport import ModelTransport
 from sympozium_api.agent_protocol import OPENAI_COMPAT, Delta, Done, End, Task, Usage, error, model_error
+from sympozium_api.model_refusal import redacted
 
 
 class Driver:
@@ -44,7 +44,8 @@ class Driver:
             return error("timeout", f"the run did not end within {task['timeoutSeconds']:g} s", 504)
         except ModelError as failure:
             log("model_failed", status=failure.status)
-            return self._failure(failure)
+            refusal = redacted(failure.refusal, self._key, task["model"]["headers"])
+            return model_error(refusal, failure.status)
         except Exception as failure:  # noqa: BLE001 - without an end record the run would have to be found lost
             log_failure(failure)
             return error("agent_error", f"the agent failed: {type(failure).__name__}", 500)
@@ -83,8 +84,3 @@ class Driver:
             if extra := extra_fields(chunk):
                 delta["about"] = extra
             self._records.push(delta)
-
-    def _failure(self, failure: ModelError) -> End:
-        refusal = failure.refusal
-        message = refusal.message.replace(self._key, "[key]") if self._key else refusal.message
-        return model_error(replace(refusal, message=message), failure.status)

@@ -15,6 +15,8 @@ MAX_WORD = 256
 """Longest code, type or param, in characters."""
 MAX_RETRY_SECONDS = 86400
 """Longest wait that is passed on; a longer one is left out."""
+_MIN_SECRET = 8
+"""Shortest value of a header, in characters, that is taken for a secret; shorter ones are parts of common words."""
 
 _MESSAGES = ("message", "detail", "error_description", "error_msg", "msg", "Message", "title", "reason")
 _CODES = ("code", "error_code", "__type")
@@ -78,6 +80,19 @@ def refusal_of(body: Any) -> ModelRefusal:
         outer = {key: value for key, value in body.items() if key != "error"}
         return replace(_of_object(outer), message=detail)
     return _of_object(detail) if isinstance(detail, dict) else ModelRefusal(_sentence(detail))
+
+
+def redacted(refusal: ModelRefusal, key: str | None, headers: Mapping[str, str]) -> ModelRefusal:
+    """Return the error without the API key and the values of the headers, which servers quote in their errors.
+
+    The credentials of a value with a scheme, such as ``Bearer``, are taken out by themselves too.
+    """
+    values = {part for value in headers.values() for part in (value, value.rpartition(" ")[2])}
+    secrets = {value for value in values if len(value) >= _MIN_SECRET} | ({key} if key else set())
+    texts = {name: getattr(refusal, name) for name in ("message", "code", "type", "param")}
+    for secret in sorted(secrets, key=len, reverse=True):
+        texts = {name: text and text.replace(secret, "[key]") for name, text in texts.items()}
+    return replace(refusal, **texts)
 
 
 def is_refusal(body: Mapping[str, Any]) -> bool:

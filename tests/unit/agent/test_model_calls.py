@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from tests.fakes.model import TOKENS, TOOL_CALLS, USAGE, Model
+from tests.fakes.odd_model import HEADER, odd_serving
+from tests.fakes.odd_model import KEY as QUOTED_KEY
 from tests.unit.agent.conftest import KEY, PROMPT, Pod, task_for
 from tests.unit.agent.surface import replica
 
@@ -97,6 +99,22 @@ async def test_an_error_of_the_model_keeps_its_status_and_message(pod: Pod, mode
         "code": str(status),
         "modelType": error["modelType"],
     } | ({"retryAfterSeconds": 1} if status in (429, 503) else {})
+
+
+async def test_an_error_that_quotes_the_instances_secrets_is_redacted(pod: Pod) -> None:
+    pod.key_file.write_text(QUOTED_KEY)
+    task = task_for(None, "quoting")
+    async with odd_serving() as odd:
+        task["model"] = {"baseURL": odd.url, "headers": {"X-Key": f"Token {HEADER}", "X-Team": "of"}}
+        error = (await end_of(pod, task))["error"]
+    assert error == {
+        "type": "model_error",
+        "httpStatus": 400,
+        "message": "no account for [key] of [key]",
+        "code": "unknown:[key]",
+        "modelType": "refused_[key]",
+        "param": "headers.[key]",
+    }
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sympozium_api.model_refusal import ModelRefusal, parse_refusal, refusal_of
+from sympozium_api.model_refusal import ModelRefusal, parse_refusal, redacted, refusal_of
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,13 @@ def test_a_models_refusal_is_read_whatever_its_form(body: bytes, refusal: tuple[
 def test_an_error_keeps_the_words_that_its_server_gave_it(body: Any, refusal: ModelRefusal) -> None:
     assert refusal_of(body) == refusal
     assert parse_refusal(json.dumps(body).encode()) == refusal
+
+
+def test_secrets_are_taken_out_of_each_text_the_longest_first() -> None:
+    refusal = ModelRefusal("sk-1 secret-12345678 secret-1", "12345678", None, "s3cr3t", 400, 7)
+    headers = {"a": "secret-1", "b": "Bearer secret-12345678", "c": "12345678", "d": "s3cr3t", "e": ""}
+    assert redacted(refusal, "sk-1", headers) == ModelRefusal("[key] [key] [key]", "[key]", None, "s3cr3t", 400, 7)
+    assert redacted(refusal, None, {}) == refusal
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import aiohttp
 from sympozium_api import agent_protocol, effective
 from sympozium_api.environment import NO_PROXY, proxy_variable
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, parse_refusal
+from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, parse_refusal, redacted
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy.run_failure import refusal_of
 
@@ -41,7 +41,7 @@ async def post(
             http.post(url, json=body, headers=headers, proxy=_proxy(url, agent.env), allow_redirects=False) as response,
         ):
             if response.status != 200:
-                raise await _refusal(response, key)
+                raise await _refusal(response, key, agent.provider_headers)
             yield response
     except (aiohttp.ClientError, OSError, ValueError) as failure:
         raise _failed(f"model unreachable: {failure or type(failure).__name__}", 502) from failure
@@ -66,12 +66,11 @@ def _proxy(url: str, environ: Mapping[str, str]) -> str | None:
     return proxy_variable(environ, f"{address.scheme}_proxy") or proxy_variable(environ, "all_proxy")
 
 
-async def _refusal(response: aiohttp.ClientResponse, key: str | None) -> Refusal:
+async def _refusal(response: aiohttp.ClientResponse, key: str | None, headers: Mapping[str, str]) -> Refusal:
     status = response.status
     body = await response.content.read(MAX_REFUSAL_BYTES)
     refusal = parse_refusal(body, response.headers.get("retry-after"))
-    message = refusal.message or f"the model answered {status}"
-    refusal = replace(refusal, message=message.replace(key, "[key]") if key else message)
+    refusal = redacted(replace(refusal, message=refusal.message or f"the model answered {status}"), key, headers)
     return refusal_of(agent_protocol.model_error(refusal, status if status >= 400 else 502)["error"])
 
 
