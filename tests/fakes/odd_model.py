@@ -109,6 +109,14 @@ ANSWERS: dict[str, Answer] = {name: Answer(stream.encode()) for name, stream in 
     "json-tools": Answer(whole("stop", tool_calls=[call("call_1", *READ), call("call_2", *WRITE)])),
     "events-as-json": Answer(HELLO.encode(), headers={"content-type": "application/json"}),
     "gzip": Answer(gzip.compress(HELLO.encode()), headers={"content-type": EVENTS, "content-encoding": "gzip"}),
+    "gzip-members": Answer(
+        gzip.compress((ROLE + HEL).encode()) + gzip.compress((LO + END).encode()), headers={"content-encoding": "gzip"}
+    ),
+    "gzip-cut-after-its-end": Answer(
+        gzip.compress(HELLO.removesuffix(DONE).encode())[:-4], headers={"content-encoding": "gzip"}
+    ),
+    "gzip-cut": Answer(gzip.compress((ROLE + HEL).encode())[:-8], headers={"content-encoding": "gzip"}),
+    "gzip-json-cut": Answer(gzip.compress(whole(content="Hello"))[:-8], headers={"content-encoding": "gzip"}),
     "deflate": Answer(zlib.compress(HELLO.encode())[2:-4], headers={"content-encoding": "deflate"}),
     "brotli": Answer(b"\x0b", headers={"content-encoding": "br"}),
     "refused": Answer(json.dumps({"error": _ERROR}).encode(), 400),

@@ -23,7 +23,7 @@ TEXTS = (
         "json-untyped",
         "json-parts",
     ),
-    *("events-as-json", "gzip", "deflate"),
+    *("events-as-json", "gzip", "gzip-members", "gzip-cut-after-its-end", "deflate"),
 )
 THINKING = ("magistral", "magistral-list", "reasoning", "json-parts")
 CALLS = ("no-index", "restarting", "objects", "json-tools")
@@ -125,6 +125,8 @@ async def test_the_models_own_error_reaches_the_caller_again_for_the_same_key(
         ("unauthorised", 502, "model_error", "bad key"),
         ("error-first", 400, "c_l_e", "too long"),
         ("error-event", 429, "429", "slow down"),
+        ("gzip-cut", 502, "model_error", "answer was cut: its compressed content was cut"),
+        ("gzip-json-cut", 502, "model_error", "answer was cut: its compressed content was cut"),
         ("brotli", 502, "model_error", "content encoding is 'br'"),
         ("moved", 502, "model_error", "/v2/chat/completions (307); redirects are not followed"),
     ],

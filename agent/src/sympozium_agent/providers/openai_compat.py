@@ -71,11 +71,16 @@ async def _chunks(response: UnreadResponse) -> AsyncIterator[Chunk]:
 async def _content(response: UnreadResponse) -> AsyncIterator[bytes]:
     """Yield the body, decoded. Raises TransportError and ModelError."""
     try:
-        decode = decoder(response.head.headers.get("content-encoding", "")).decode
+        decoding = decoder(response.head.headers.get("content-encoding", ""))
         async for received in response.body_chunks():
-            yield decode(received)
+            for content in decoding.decode(received):
+                yield content
     except DecodingError as failure:
         raise ModelError(f"the model's answer is malformed: {failure}") from failure
+    try:
+        decoding.close()
+    except DecodingError as failure:
+        raise TransportError(str(failure)) from failure  # as a connection that breaks: what has ended before is whole
 
 
 async def _refused(response: UnreadResponse, url: str) -> ModelError:
