@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sympozium_agent.transport import sse_parser
 from sympozium_agent.transport.sse_parser import SseEvent, SseParser
 
 lines = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=12)
@@ -31,6 +32,21 @@ def test_an_event_is_there_as_soon_as_its_empty_line_is(end: bytes) -> None:
 
 def test_nothing_between_the_two_halves_of_a_line_end_changes_nothing() -> None:
     assert parsed(b"data: a\r", b"", b"\ndata: b\r\n\r\n") == ["a\nb"]
+
+
+def test_each_byte_of_a_long_line_is_scanned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned: list[int] = []
+    line_end = sse_parser._LINE_END
+
+    class Scanner:
+        def split(self, text: bytes) -> list[bytes]:
+            scanned.append(len(text))
+            return line_end.split(text)
+
+    monkeypatch.setattr(sse_parser, "_LINE_END", Scanner())
+    raw = b"data: " + b"a" * 100_000 + b"\n\n"
+    assert parsed(*(raw[start : start + 1000] for start in range(0, len(raw), 1000))) == ["a" * 100_000]
+    assert sum(scanned) == len(raw)
 
 
 def test_only_one_space_after_the_colon_is_left_out() -> None:

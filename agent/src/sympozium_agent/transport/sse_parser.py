@@ -19,7 +19,7 @@ class SseParser:
     """Incremental parser that returns each complete event that has data, and skips comments and other fields."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []  # of the last line, which has no end yet
         self._name = b""
         self._data: list[bytes] = []
         self._is_first_line = True
@@ -30,12 +30,17 @@ class SseParser:
         if self._after_cr and received:
             received, self._after_cr = received.removeprefix(b"\n"), False
         self._after_cr |= received.endswith(b"\r")
-        *lines, self._rest = _LINE_END.split(self._rest + received)
+        first, *others = _LINE_END.split(received)
+        self._rest.append(first)
+        if not others:
+            return []
+        lines = [b"".join(self._rest), *others[:-1]]
+        self._rest = others[-1:]
         return [event for line in lines if (event := self._parse_line(line)) is not None]
 
     def close(self) -> list[SseEvent]:
         """Return the last event of a stream that ended without an empty line."""
-        return [event for line in (self._rest, b"") if (event := self._parse_line(line)) is not None]
+        return [event for line in (b"".join(self._rest), b"") if (event := self._parse_line(line)) is not None]
 
     def _parse_line(self, line: bytes) -> SseEvent | None:
         if self._is_first_line:
