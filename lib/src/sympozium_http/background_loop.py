@@ -8,6 +8,9 @@ import structlog
 
 log = structlog.get_logger()
 
+FAILING_SECONDS = 30.0
+"""Seconds of failures after which a loop that tries again by itself has to fail. Below ``_STABLE_SECONDS``."""
+
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 30.0
 _STABLE_SECONDS = 60.0

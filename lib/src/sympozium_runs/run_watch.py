@@ -10,6 +10,7 @@ from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, Change, Client, Snapshot, watch
 from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import NOT_ENDED, AgentRun, without_contents
+from sympozium_http.background_loop import FAILING_SECONDS
 from sympozium_runs.broker import Key, RunBroker
 from sympozium_runs.run_queue import RunQueue
 from sympozium_runs.run_store import RunStore
@@ -69,9 +70,11 @@ class RunWatch:
         self.synced = False
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch until cancelled. Raises the failure of a watch that stays refused."""
         try:
-            async for event in watch(self._client, RUNS, self._namespace, without_contents, **self._selectors):
+            async for event in watch(
+                self._client, RUNS, self._namespace, without_contents, FAILING_SECONDS, **self._selectors
+            ):
                 if isinstance(event, Snapshot):
                     self._on_snapshot(event.items)
                 else:

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib import import_module
 
 import pytest
-from tests.fakes.kubernetes import FakeKubernetes
+from structlog.testing import capture_logs
+from tests.fakes.kubernetes import FakeKubernetes, api_error
 from tests.fakes.open_watches import WatchResponse
 
-from sympozium_api.client import ApiError, ApiUnavailable, Change, Snapshot, watch
-from sympozium_api.client.rest import parse_response
+from sympozium_api.client import ApiError, ApiUnavailable, Change, Snapshot, watch, whole
+from sympozium_api.client.rest import Collection, parse_response
 from sympozium_api.resources import JOBS, LEASES, PODS, Object
 
 
@@ -144,3 +147,92 @@ async def test_large_objects_are_listed_few_at_a_time_and_reduced_at_once() -> N
     assert isinstance(snapshot, Snapshot)
     assert [item["metadata"]["name"] for item in snapshot.items] == [f"j{number:02}" for number in range(12)]
     assert all(item.keys() == {"metadata"} for item in snapshot.items)
+
+
+class RefusedWatches(FakeKubernetes):
+    """Lists and watches that are refused, by an API server that answers or does not."""
+
+    def __init__(self, failure: Exception, *, answers: bool) -> None:
+        super().__init__()
+        self.failure, self.attempts = failure, 0
+        if answers:
+            self.documents["/version"] = {}
+
+    async def collection(self, *_: object, **__: object) -> Collection:
+        self.attempts += 1
+        raise self.failure
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("sympozium_api.client.watch"), "_LONGEST_PAUSE", 0.01)
+
+
+FORBIDDEN = api_error(403, "Forbidden", "may not list")
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize(
+    "failure", [FORBIDDEN, api_error(404, "NotFound"), ApiUnavailable("429"), ValueError("<html>")]
+)
+async def test_a_watch_that_is_refused_gives_up_with_the_refusal_if_it_is_told_to(failure: Exception) -> None:
+    kubernetes = RefusedWatches(failure, answers=True)
+    with pytest.raises(type(failure)):
+        await asyncio.wait_for(anext(watch(kubernetes, JOBS, "default", whole, 0.1)), 5)
+    assert kubernetes.attempts > 2
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize(
+    ("failure", "answers", "give_up_seconds"), [(FORBIDDEN, True, math.inf), (ApiUnavailable("away"), False, 0.05)]
+)
+async def test_a_watch_survives_an_outage_and_refusals_unless_it_is_told_to_give_up(
+    failure: Exception, answers: bool, give_up_seconds: float
+) -> None:
+    kubernetes = RefusedWatches(failure, answers=answers)
+    waiting = asyncio.ensure_future(anext(watch(kubernetes, JOBS, "default", whole, give_up_seconds)))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    assert kubernetes.attempts > 5
+    waiting.cancel()
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize(("failure", "is_logged"), [(FORBIDDEN, True), (api_error(404, "NotFound"), False)])
+async def test_a_watch_that_keeps_failing_is_logged_unless_its_kind_is_not_installed(
+    failure: Exception, is_logged: bool
+) -> None:
+    kubernetes = RefusedWatches(failure, answers=True)
+    with capture_logs() as logs:
+        waiting = asyncio.ensure_future(anext(watch(kubernetes, JOBS, "default")))
+        while kubernetes.attempts < 15:
+            await asyncio.sleep(0.01)
+    assert [entry["kind"] for entry in logs] == ["Job"] * (2 * is_logged)
+    waiting.cancel()
+
+
+class QuietWatches(FakeKubernetes):
+    """Watches without events that break off after a while."""
+
+    opened = 0
+
+    @asynccontextmanager
+    async def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> AsyncIterator[WatchResponse]:
+        self.opened += 1
+        async with super().stream(path, params, silence=silence) as response:
+            asyncio.get_running_loop().call_later(0.1, response.lines.put_nowait, b"<html>\n")
+            yield response
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_a_watch_that_is_resumed_each_time_it_breaks_off_does_not_give_up() -> None:
+    kubernetes = QuietWatches()
+    kubernetes.documents["/version"] = {}
+    events = watch(kubernetes, JOBS, "default", whole, 0.05)
+    assert isinstance(await anext(events), Snapshot)
+    waiting = asyncio.ensure_future(anext(events))
+    async with asyncio.timeout(5):
+        while kubernetes.opened < 4:
+            await asyncio.sleep(0.01)
+    assert not waiting.done()
+    waiting.cancel()

@@ -8,10 +8,11 @@ from typing import Any
 import structlog
 
 from sympozium_api import effective, installed_skills, names
-from sympozium_api.client import Change, Client, Snapshot, watch
+from sympozium_api.client import Change, Client, Snapshot, watch, whole
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import OAuth, RateLimit, SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES
+from sympozium_http.background_loop import FAILING_SECONDS
 from sympozium_http.refusal import Refusal
 from sympozium_runs.unreadable_objects import UnreadableObjects
 
@@ -101,8 +102,12 @@ class InstanceCache:
 async def watch_instance(
     client: Client, namespace: str, name: str, cache: InstanceCache, unreadable: UnreadableObjects
 ) -> None:
-    """Keep the cached instance up to date, without end. An instance that cannot be read leaves the previous one in force."""
-    async for event in watch(client, INSTANCES, namespace, fieldSelector=f"metadata.name={name}"):
+    """Keep the cached instance up to date, without end. An instance that cannot be read leaves the previous one in force.
+
+    Raises the failure of a watch that stays refused.
+    """
+    where = f"metadata.name={name}"
+    async for event in watch(client, INSTANCES, namespace, whole, FAILING_SECONDS, fieldSelector=where):
         if isinstance(event, Change) and event.deleted:
             continue
         for item in event.items if isinstance(event, Snapshot) else [event.object]:
@@ -113,9 +118,9 @@ async def watch_instance(
 async def watch_skills(
     client: Client, namespace: str, name: str, cache: InstanceCache, unreadable: UnreadableObjects
 ) -> None:
-    """Keep the cached skills up to date, without end."""
+    """Keep the cached skills up to date, without end. Raises the failure of a watch that stays refused."""
     where = f"metadata.name={names.installed_skills(name)}"
-    async for event in watch(client, CONFIG_MAPS, namespace, fieldSelector=where):
+    async for event in watch(client, CONFIG_MAPS, namespace, whole, FAILING_SECONDS, fieldSelector=where):
         current = event.items if isinstance(event, Snapshot) else [event.object] * (not event.deleted)
         item = next(iter(current), None)
         with unreadable.skipping(CONFIG_MAPS.kind, item or {}):

@@ -6,7 +6,7 @@ The official client takes more time per call and more memory per process (docs/d
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable, Cause
 from sympozium_api.client.auth import ApiConnection, from_environment
 from sympozium_api.client.rest import Client
-from sympozium_api.client.watch import Change, Snapshot, watch
+from sympozium_api.client.watch import Change, Snapshot, watch, whole
 from sympozium_api.resources import ResourceType
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "Snapshot",
     "from_environment",
     "watch",
+    "whole",
 ]

@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+import math
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 
 import aiohttp
+import structlog
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable
 from sympozium_api.client.rest import Client, Collection, CollectionTooLarge, Reading, parse_response
 from sympozium_api.resources import Object, ResourceType
+
+log = structlog.get_logger()
 
 _WATCH_SECONDS = 240
 _SILENCE_SECONDS = _WATCH_SECONDS + 15
@@ -41,10 +45,37 @@ class Change:
 
 
 class _Retries:
-    """Pauses between attempts: jittered, and longer with each attempt since the last success."""
+    """Pauses between attempts: jittered, and longer with each attempt since the last watch that served."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: Client, kind: ResourceType, give_up_seconds: float) -> None:
         self.failed = 0
+        self._client = client
+        self._kind = kind
+        self._give_up_seconds = give_up_seconds
+        self._failing_since: float | None = None
+
+    def served(self) -> None:
+        """Begin again with the shortest pause, because a watch has served."""
+        self.failed = 0
+        self.accepted()
+
+    def accepted(self) -> None:
+        """Forget for how long all attempts have failed, because a list or a watch is accepted. It has not served yet."""
+        self._failing_since = None
+
+    async def on_failure(self, failure: Exception) -> None:
+        """Log every few failures, unless the kind is not installed. Raises the failure if it is time to give up.
+
+        The log has no message of the API server, which may quote objects.
+        """
+        now = asyncio.get_running_loop().time()
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        if now - self._failing_since >= self._give_up_seconds and await self._client.answers():
+            raise failure
+        is_absent = isinstance(failure, ApiError) and failure.not_found
+        if self.failed % _ATTEMPTS == _ATTEMPTS - 1 and not is_absent:
+            reason = failure.reason if isinstance(failure, ApiError) else type(failure).__name__
+            log.warning("watch fails, trying again", kind=self._kind.kind, attempts=self.failed + 1, reason=reason)
 
     async def wait(self) -> None:
         """Wait before the next attempt."""
@@ -53,38 +84,49 @@ class _Retries:
         await asyncio.sleep(pause * random.uniform(0.5, 1.5))
 
 
+def whole(body: Object) -> Object:
+    """Return an object as it is."""
+    return body
+
+
 async def watch(
     client: Client,
     kind: ResourceType,
     namespace: str | None,
-    view: Callable[[Object], Object] = lambda body: body,
+    view: Callable[[Object], Object] = whole,
+    give_up_seconds: float = math.inf,
     /,
     **selectors: str,
 ) -> AsyncGenerator[Snapshot | Change, None]:
     """Yield a Snapshot, then Changes, without end; after a gap another Snapshot.
 
-    Each object is reduced by ``view`` as soon as it is read. Failures are retried without end: a watch that breaks off resumes
-    from the last version that was seen, and the caller sees a Snapshot only if the API server has forgotten that version.
+    Each object is reduced by ``view`` as soon as it is read. Failures are retried: a watch that breaks off resumes from the
+    last version that was seen, and the caller sees a Snapshot only if the API server has forgotten that version.
+
+    Raises the last failure if each list and each watch has failed for ``give_up_seconds``, although the API server answers.
     """
-    retries, version, loop = _Retries(), "", asyncio.get_running_loop()
+    retries, version, loop = _Retries(client, kind, give_up_seconds), "", asyncio.get_running_loop()
     while True:
         began = loop.time()
         try:
             if not version:
                 listed = await _listed(client, kind, namespace, view, selectors)
+                retries.accepted()
                 yield Snapshot(listed.items)
                 version = listed.resource_version
             began = loop.time()
-            async for event in _events(client, kind, namespace, version, selectors):
-                version, retries.failed = event["object"]["metadata"]["resourceVersion"], 0
+            async for event in _events(client, kind, namespace, version, selectors, on_open=retries.accepted):
+                version = event["object"]["metadata"]["resourceVersion"]
+                retries.served()
                 if event["type"] != "BOOKMARK":
                     yield Change(view(event["object"]), deleted=event["type"] == "DELETED")
         except (ApiError, ApiUnavailable, aiohttp.ClientError, OSError, ValueError, LookupError, TypeError) as error:
             if isinstance(error, ApiError) and error.status == 410:
                 version = ""
+            await retries.on_failure(error)
         else:
             if loop.time() - began >= _SHORT_SECONDS:  # the API server ends each watch after a while
-                retries.failed = 0
+                retries.served()
                 continue
         if retries.failed >= _ATTEMPTS:
             version = ""
@@ -114,7 +156,13 @@ async def _listed(
 
 
 async def _events(
-    client: Client, kind: ResourceType, namespace: str | None, version: str, selectors: dict[str, str]
+    client: Client,
+    kind: ResourceType,
+    namespace: str | None,
+    version: str,
+    selectors: dict[str, str],
+    *,
+    on_open: Callable[[], None],
 ) -> AsyncIterator[Object]:
     """Yield the events of one watch request until the API server ends it. Raises an ERROR event (410: too old) as ApiError."""
     params = selectors | {
@@ -126,6 +174,7 @@ async def _events(
     async with client.stream(kind.path(namespace), params, silence=_SILENCE_SECONDS) as response:
         if response.status >= 400:
             parse_response(response.status, await response.read())
+        on_open()
         rest = b""
         async for chunk in response.content.iter_any():  # not by line, because aiohttp's line reader refuses long lines
             *lines, rest = (rest + chunk).split(b"\n")
