@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 from tests.fakes.kubernetes import api_error
-from tests.fakes.pod import delta, done
+from tests.fakes.pod import delta, done, failed
 from tests.integration.conftest import KEY, Proxy, eventually
 from tests.integration.responses_calls import other_replica
 
@@ -74,7 +74,7 @@ async def test_pieces_of_an_answer_do_not_wait_for_the_store(proxy: Proxy, sdk: 
     speaking.cancel()
 
 
-@pytest.mark.parametrize("failure", [ApiUnavailable("away"), api_error(403, "Forbidden")])
+@pytest.mark.parametrize("failure", [ApiUnavailable("away"), api_error(409, "Conflict")])
 async def test_an_end_that_cannot_be_stored_so_far_is_told_after_a_second(proxy: Proxy, failure: Exception) -> None:
     asked = asyncio.create_task(proxy.chat())
     pod = await proxy.pod()
@@ -85,6 +85,31 @@ async def test_an_end_that_cannot_be_stored_so_far_is_told_after_a_second(proxy:
     assert response.json()["choices"][0]["message"]["content"] == "Hello"
     assert 0.9 < asyncio.get_running_loop().time() - began < 3
     assert (await pod.say(done("Hello"))).json() == {"stored": True}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_whose_end_is_refused_for_good_is_told_as_an_error_and_counted(
+    proxy: Proxy, stream: bool
+) -> None:
+    asked = asyncio.create_task(proxy.chat(stream=stream))
+    pod = await proxy.pod()
+    proxy.kubernetes.refuse("patch", RUNS, api_error(403, "Forbidden", "denied: <secret>"))
+    assert (await pod.say({"type": "started"}, done("Hello"))).status_code == 502
+    response = await asked
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "answer_not_storable")
+    assert "secret" not in response.text
+    assert 'sympozium_run_writes_refused_total{write="end"} 1.0' in await proxy.metrics()
+    assert (await pod.say(done("Hello"))).json() == {"stored": True}  # the permission may have been granted again
+
+
+async def test_an_error_whose_end_is_refused_for_good_is_told_as_it_is(proxy: Proxy) -> None:
+    asked = asyncio.create_task(proxy.chat())
+    pod = await proxy.pod()
+    proxy.kubernetes.refuse("patch", RUNS, api_error(403, "Forbidden"))
+    assert (await pod.say(failed("model_error", "overloaded", 503))).status_code == 502
+    response = await asked
+    assert response.headers["x-sympozium-error"] == "model_error"
+    assert 'sympozium_run_writes_refused_total{write="end"} 1.0' in await proxy.metrics()
 
 
 async def test_a_caller_that_leaves_while_the_end_is_stored_cancels_nothing(proxy: Proxy) -> None:

@@ -23,7 +23,7 @@ from sympozium_api.run import AgentRun
 from sympozium_http import disconnect
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.tracing import Tracing
-from sympozium_runs import agent_task, pod_access_log
+from sympozium_runs import agent_task, pod_access_log, run_store
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import Publisher, RunBroker
 from sympozium_runs.claims import bind_if_first
@@ -147,10 +147,17 @@ class AgentApi:
     ) -> StoredEnd:
         """Store a run's end, and tell its callers what is stored (decision 0042).
 
-        Where that takes longer than ``store_wait_seconds``, because the API server is away, callers are told before.
+        Where that takes longer than ``store_wait_seconds``, because the API server is away, callers are told before. An answer
+        that the API server refuses for good is told as an error. Raises ApiError, ApiUnavailable.
         """
         publisher.publish_later(partial(terminal_status.as_stored, end), self._store_wait_seconds)
-        stored = await self._store.end(run, pod.name, end, began=began)
+        try:
+            stored = await self._store.end(run, pod.name, end, began=began)
+        except ApiError as refusal:
+            if refusal.final:
+                self._metrics.refused_writes.labels("end").inc()
+                publisher.publish(run_store.refused_end(refusal, end))
+            raise
         publisher.publish(stored.record)
         return stored
 

@@ -187,6 +187,19 @@ def _only(version: str) -> dict[str, Any]:
     return {"metadata": {"resourceVersion": version}} if version else {}
 
 
+def refused_end(refusal: ApiError, record: End) -> End:
+    """Return the end to tell callers where an end record is not stored: a failure as it is, instead of an answer an error.
+
+    The error is without the refusal's message, which may quote the answer.
+    """
+    if record["type"] == "error":
+        return terminal_status.as_stored(record)
+    duration_ms = record["durationMs"]
+    if refusal.not_found:
+        return agent_protocol.error("lost", "the run was deleted", 502, duration_ms)
+    return agent_protocol.error("answer_not_storable", "the cluster refuses to store the answer", 502, duration_ms)
+
+
 def _not_storable(refusal: ApiError, duration_ms: int) -> End:
     """Return the end of a run whose answer the API server refused, without the refusal's message, which may quote the answer."""
     if refusal.too_large:
