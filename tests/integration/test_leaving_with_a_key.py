@@ -16,6 +16,7 @@ from tests.integration.conftest import KEY, assembled, eventually, instance
 
 from sympozium_api import names
 from sympozium_api.resources import RUNS, Object
+from sympozium_runs.runs import Runs
 from sympozium_webproxy.settings import WebProxySettings
 
 GRACE = 0.5
@@ -31,6 +32,7 @@ class World:
     issuer: TokenIssuer
     clients: list[httpx2.AsyncClient]
     surfaces: list[str]
+    runs: list[Runs]
     callers: list[asyncio.Task[httpx2.Response]] = field(default_factory=list)
 
     def ask(self, replica: int, body: Any = BODY) -> asyncio.Task[httpx2.Response]:
@@ -79,7 +81,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             )
             for number in range(2)
         ]
-        made = World(kubernetes, issuer, [http for *_, http in replicas], [surface for _, _, surface, _ in replicas])
+        contexts, _, surfaces, clients = zip(*replicas, strict=True)
+        made = World(kubernetes, issuer, [*clients], [*surfaces], [context.runs for context in contexts])
         yield made
         for caller in made.callers:
             caller.cancel()
@@ -114,6 +117,34 @@ async def test_a_run_that_nobody_comes_back_for_is_cancelled_after_the_grace_per
     await asyncio.sleep(GRACE / 2)
     assert not world.is_cancelled(run)
     await eventually(lambda: world.is_cancelled(run))
+
+
+async def test_a_shutdown_cancels_the_runs_that_nobody_waits_for_before_the_process_ends(world: World) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    await asyncio.sleep(0.05)
+    world.callers[0].cancel()
+    await asyncio.sleep(0.05)
+    world.runs[0].drain()
+    await world.runs[0].finish_writes()
+    assert world.is_cancelled(run)
+
+
+async def test_a_shutdown_leaves_a_run_to_the_callers_that_wait_here_and_elsewhere(world: World) -> None:
+    world.ask(0)
+    run = await made_run(world)
+    world.ask(1)
+    await eventually(lambda: world.waiting_at(run) is not None)
+    for replica in (1, 0):
+        world.runs[replica].drain()
+        await world.runs[replica].finish_writes()
+        assert not world.is_cancelled(run)
+    world.callers[1].cancel()
+    await asyncio.sleep(0.05)
+    world.runs[1].drain()
+    await world.runs[1].finish_writes()
+    assert world.waiting_at(run) == "http://10.0.0.0:8081"
+    assert not world.is_cancelled(run)
 
 
 async def test_the_grace_period_begins_with_the_last_caller_that_leaves(world: World) -> None:

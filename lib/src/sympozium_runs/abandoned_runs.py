@@ -51,6 +51,12 @@ class AbandonedRuns:
         self._stop_timer(key)
         self._timers[key] = asyncio.get_running_loop().call_later(self._grace_seconds, self._expire, key)
 
+    def drain(self) -> None:
+        """End all grace periods now, because the process ends before they would."""
+        for key in tuple(self._timers):
+            self._timers[key].cancel()
+            self._expire(key)
+
     def forget(self, key: Key) -> None:
         """Forget a run that has ended or is gone."""
         self._stop_timer(key)

@@ -36,6 +36,11 @@ class BackgroundWrites:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def finish(self, seconds: float) -> None:
+        """Wait for the tasks under way, at most ``seconds``."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
     async def retry(self, run: tuple[str, str], write_name: str, write: Write) -> None:
         """Repeat a write of a run, given as namespace and name, until the API server has taken it, while the run is open.
 

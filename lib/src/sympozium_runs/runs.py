@@ -24,6 +24,8 @@ _CANCEL_SECONDS = 15.0
 """Seconds for which a request waits for the end of its key's cancelled run, which takes well below a second as a rule."""
 _IN_DOUBT_SECONDS = 2.0
 """Seconds in which the creation of a run may still take effect after the API server became unreachable."""
+_LAST_WRITES_SECONDS = 5.0
+"""Seconds for which a process that ends waits for its writes. Its pod's grace period has room for them."""
 
 
 class KeyReused(Exception):
@@ -265,6 +267,14 @@ class Runs:
         """End the wait for a run that has ended with a status that cannot be read."""
         self._broker.publish(key, agent_protocol.error("internal_error", "the run's status cannot be read", 502))
         self._broker.stop(key)
+
+    def drain(self) -> None:
+        """Cancel the runs that callers here have left, instead of waiting for the end of their grace periods."""
+        self._abandoned.drain()
+
+    async def finish_writes(self) -> None:
+        """Wait a few seconds for the writes under way, before the process ends."""
+        await self._background_writes.finish(_LAST_WRITES_SECONDS)
 
     def on_caller_left(self, key: tuple[str, str], *, may_return: bool) -> None:
         """Cancel a run that no caller here waits for any longer, at once unless the caller may return."""

@@ -87,3 +87,20 @@ async def test_a_write_of_an_ended_run_is_not_repeated_without_end(
     await world.retry()
     assert world.attempts > 1
     assert len(logged) == 1
+
+
+async def test_a_shutdown_waits_for_the_writes_under_way_but_not_for_ever() -> None:
+    world, written = World(), asyncio.Event()
+
+    async def slow() -> None:
+        await asyncio.sleep(0.05)
+        written.set()
+
+    world.writes.spawn(slow())
+    await world.writes.finish(5)
+    assert written.is_set()
+
+    world.responses = [ApiUnavailable("away")]
+    world.writes.spawn(world.retry())
+    async with asyncio.timeout(1):
+        await world.writes.finish(0.05)

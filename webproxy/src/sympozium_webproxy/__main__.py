@@ -26,6 +26,7 @@ async def main(settings: WebProxySettings) -> None:
         def drain() -> None:
             proxy.context.draining = True
             proxy.idle.drain()
+            proxy.context.runs.drain()
 
         registry = proxy.context.metrics.registry
         listeners = [
@@ -33,13 +34,16 @@ async def main(settings: WebProxySettings) -> None:
             Listener(proxy.agent_api, names.RUNS_PORT, HeaderLimits),
             Listener(MetricsEndpoint(registry), names.METRICS_PORT),
         ]
-        await serve(
-            listeners,
-            drain=drain,
-            linger_seconds=settings.linger_seconds,
-            grace_seconds=settings.grace_seconds,
-            beside=proxy.watches,
-        )
+        try:
+            await serve(
+                listeners,
+                drain=drain,
+                linger_seconds=settings.linger_seconds,
+                grace_seconds=settings.grace_seconds,
+                beside=proxy.watches,
+            )
+        finally:
+            await proxy.context.runs.finish_writes()
     spans.close()
 
 
