@@ -111,6 +111,79 @@ async def test_a_body_is_counted_until_its_request_ends(proxy: Proxy, path: str)
     await eventually(lambda: proxy.context.budget.used == 0)
 
 
+async def stored_responses(proxy: Proxy, count: int, texts: list[str]) -> list[list[str]]:
+    """Ended responses with these texts as their input, and the ids of the items of each."""
+    given = [{"role": "user", "content": text} for text in texts]
+    made = await proxy.http.post("/v1/responses", json={"input": given, "background": True}, headers=HEADERS)
+    pod = await proxy.pod()
+    await pod.answer("Hello")
+    run = proxy.kubernetes.object(RUNS, pod.run)
+    listed = await proxy.http.get(f"/v1/responses/{made.json()['id']}/input_items?order=asc", headers=HEADERS)
+    ids = [item["id"] for item in listed.json()["data"]]
+    copies = [f"demo-copy{number:02}" for number in range(count)]
+    for name in copies:
+        kept = {key: value for key, value in run["metadata"].items() if key not in ("uid", "resourceVersion")}
+        proxy.kubernetes.put(run | {"metadata": kept | {"name": name}})
+    return [[id_.replace(pod.run, name) for id_ in ids] for name in copies]
+
+
+def referring(ids: list[str]) -> dict[str, Any]:
+    return {"input": [{"type": "item_reference", "id": id_} for id_ in ids], "background": True}
+
+
+async def test_referred_items_are_read_until_a_conversation_of_them_is_too_large(proxy: Proxy) -> None:
+    responses = await stored_responses(proxy, 32, ["a" * 30_000])
+    proxy.kubernetes.reads.clear()
+    refused = await proxy.http.post("/v1/responses", json=referring([id_ for [id_] in responses]), headers=HEADERS)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "conversation_too_large")
+    assert len(proxy.kubernetes.reads) == 3, "of 30 kB each, with a limit of 64 KiB"
+    await eventually(lambda: proxy.context.budget.used == 0)
+
+
+async def test_of_referred_responses_only_the_named_items_are_held(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responses = await stored_responses(proxy, 32, ["a" * 1000, "b" * 30_000])
+    held, get = list[int](), proxy.context.runs.get
+
+    async def counted(namespace: str, name: str) -> AgentRun:
+        held.append(proxy.context.budget.used)
+        return await get(namespace, name)
+
+    monkeypatch.setattr(proxy.context.runs, "get", counted)
+    body = referring([first for first, _ in responses])
+    made = await proxy.http.post("/v1/responses", json=body, headers=HEADERS)
+    assert made.json()["status"] == "queued"
+    grown = [after - before for before, after in itertools.pairwise(held)]
+    assert len(grown) == 31
+    assert all(1000 <= size < 10_000 for size in grown)
+    question = proxy.kubernetes.object(RUNS, made.json()["id"].removeprefix("resp_"))["spec"]["request"]["messages"]
+    assert question == [{"role": "user", "content": "a" * 1000}] * 32
+    await eventually(lambda: proxy.context.budget.used == 0)
+
+
+async def test_an_item_counts_as_often_as_the_input_refers_to_it(proxy: Proxy) -> None:
+    [[item]] = await stored_responses(proxy, 1, ["a" * 1000])
+    asked = [await proxy.http.post("/v1/responses", json=referring([item] * n), headers=HEADERS) for n in (50, 70)]
+    assert [answer.status_code for answer in asked] == [200, 413]
+
+
+async def test_a_continued_conversation_is_held(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    [[item]] = await stored_responses(proxy, 1, ["a" * 1000])
+    held, create = list[int](), proxy.kubernetes.create
+
+    async def counted(*args: Any, **named: Any) -> Any:
+        held.append(proxy.context.budget.used)
+        return await create(*args, **named)
+
+    monkeypatch.setattr(proxy.kubernetes, "create", counted)
+    previous = "resp_" + item.split("_")[1]
+    body = {"input": "And?", "previous_response_id": previous, "background": True}
+    assert (await proxy.http.post("/v1/responses", json=body, headers=HEADERS)).status_code == 200
+    assert 3000 < held[0] < 10_000
+    await eventually(lambda: proxy.context.budget.used == 0)
+
+
 READS: dict[str, tuple[str, str]] = {
     "models": ("GET", "/v1/models"),
     "model": ("GET", "/v1/models/demo"),

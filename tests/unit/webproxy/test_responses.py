@@ -235,7 +235,7 @@ class TestItems:
     def test_an_item_reference_is_replaced_by_its_item(self) -> None:
         stored = {"id": "msg_demo-9_0"} | responses_items.message_item([responses_items.text_part("Hi.")])
         request = asked(input=[{"type": "item_reference", "id": "msg_demo-9_0"}, {"role": "user", "content": "And?"}])
-        assert request.referred == {"demo-9"}
+        assert request.referred == {"demo-9": {"msg_demo-9_0": 1}}
         body, _ = request.chat((), {"msg_demo-9_0": stored}.get)
         assert body["messages"] == [{"role": "assistant", "content": "Hi."}, {"role": "user", "content": "And?"}]
         with pytest.raises(Refusal, match="msg_demo-9_0"):

@@ -6,9 +6,11 @@ them in the form in which OpenAI lists items: content as parts, never as a bare 
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from sympozium_http.json_body import json_bytes
 from sympozium_webproxy.protocol.openai.bodies import JsonObject, invalid, missing, unsupported
 
 MAX_ITEMS = 10_000
@@ -43,14 +45,24 @@ def messages(given: Any, find: Find) -> list[JsonObject]:
     return messages
 
 
-def referred(given: Any) -> set[str]:
-    """Return the runs whose items an ``input`` refers to, read from the items' ids."""
-    named = [
-        _ID.fullmatch(str(item.get("id")))
-        for item in (given if isinstance(given, list) else [])
-        if isinstance(item, dict) and item.get("type") == "item_reference"
-    ]
-    return {match[1] for match in named if match}
+def referred(given: Any) -> dict[str, Counter[str]]:
+    """Return the runs whose items an ``input`` refers to, each with the items' ids and their numbers of references."""
+    runs: dict[str, Counter[str]] = {}
+    for item in given if isinstance(given, list) else []:
+        if isinstance(item, dict) and item.get("type") == "item_reference":
+            match = _ID.fullmatch(str(item.get("id")))
+            if match:
+                runs.setdefault(match[1], Counter())[match[0]] += 1
+    return runs
+
+
+def least_size(item: JsonObject) -> int:
+    """Return the bytes that a stored item takes at least in a conversation, whatever is before it."""
+    message = _message(item, "input")
+    if message is None:
+        return 0
+    calls = message.get("tool_calls")  # of consecutive calls, the first has the rest of the message
+    return len(json_bytes({"tool_calls": calls})) - len(b'{"tool_calls":[]}') if calls else len(json_bytes(message))
 
 
 def items(given: Iterable[JsonObject], run: str) -> list[JsonObject]:

@@ -255,8 +255,10 @@ def conversation(previous: str, run: AgentRun | None) -> list[JsonObject]:
 
 
 def all_items(run: AgentRun) -> list[JsonObject]:
-    """Return the items of a run's input, and of its answer if it has ended."""
+    """Return the items of a run's input, and of its answer if it has ended, without log probabilities, which models are not sent."""
     given: list[JsonObject] = as_it_is(run)["output"]
+    for part in (part for item in given for part in item.get("content", [])):
+        part.pop("logprobs", None)
     return input_items(run) + given
 
 

@@ -1,6 +1,7 @@
 """The body of POST /v1/responses: checked, and translated into the model's request and the fields that a run stores."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -113,8 +114,8 @@ class ResponseParams:
         return bool(self.fields.background)
 
     @property
-    def referred(self) -> set[str]:
-        """Return the runs whose items the input refers to."""
+    def referred(self) -> dict[str, Counter[str]]:
+        """Return the runs whose items the input refers to, each with the items' ids and their numbers of references."""
         return items.referred(self.body["input"])
 
     def chat(self, earlier: Sequence[JsonObject], find: items.Find) -> tuple[JsonObject, int]:
@@ -173,8 +174,12 @@ def refuse_too_large(chat: JsonObject, kept: JsonObject, *, limit: int) -> None:
     """Raise Refusal 413 unless a run can store the conversation and the fields beside it."""
     size = sum(len(json.dumps(part, ensure_ascii=False).encode()) for part in (chat, kept))
     if size > limit:
-        message = f"The conversation and the request's fields have {size} bytes; a response keeps at most {limit}."
-        raise Refusal(413, "conversation_too_large", message, param="input")
+        raise too_large(f"The conversation and the request's fields have {size} bytes", limit)
+
+
+def too_large(text: str, limit: int) -> Refusal:
+    """Return the refusal of a conversation that a run cannot store."""
+    return Refusal(413, "conversation_too_large", f"{text}; a response keeps at most {limit}.", param="input")
 
 
 def _refuse_unserved(fields: ResponseRequest) -> None:

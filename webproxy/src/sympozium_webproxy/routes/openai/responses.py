@@ -45,7 +45,7 @@ async def create_response(request: Request) -> Response:
     served, headers = limit(request, key_id)
     left_out.tell(request, params.ignored)
     model, timeout_seconds = chosen_model(served.instance, params.fields.model), wait_seconds(request)
-    earlier, find = await _earlier(request, params)
+    earlier, find = await _earlier(request, params, limit=largest)
     body, before = params.chat(earlier, find)
     kept = params.kept(model, before)
     responses_request.refuse_too_large(body, kept, limit=largest)
@@ -191,23 +191,52 @@ def _stream(
 
 
 async def _earlier(
-    request: Request, params: responses_request.ResponseParams
+    request: Request, params: responses_request.ResponseParams, *, limit: int
 ) -> tuple[list[dict[str, Any]], responses_items.Find]:
-    """Return the conversation that a request continues, and a function that finds the stored items that it refers to."""
-    conversation: list[dict[str, Any]] = []
-    if previous := params.fields.previous_response_id:
-        run = await _readable(request, previous)
-        with _written_here(previous):
-            conversation = responses_object.conversation(previous, run)
+    """Return the conversation that a request continues, and a function that finds the stored items that it refers to.
+
+    What is returned is counted for the request. Raises Refusal 413 as soon as the items cannot be part of one conversation.
+    """
+    conversation = await _conversation(request, params.fields.previous_response_id)
+    _hold(request, conversation)
     if len(params.referred) > _MOST_REFERRED:
         raise bodies.invalid("input", f"may refer to items of at most {_MOST_REFERRED} responses")
     stored: dict[str, dict[str, Any]] = {}
-    for name in sorted(params.referred):
-        referred = responses_object.response_id(name)
-        if run := await _readable(request, referred):
-            with _written_here(referred):
-                stored |= {item["id"]: item for item in responses_object.all_items(run)}
+    size = 0
+    for name, references in sorted(params.referred.items()):
+        named, least = await _named_items(request, responses_object.response_id(name), references)
+        size += least
+        if size > limit:
+            raise responses_request.too_large(f"The items that the input refers to have {size} bytes or more", limit)
+        _hold(request, list(named.values()))
+        stored |= named
     return conversation, stored.get
+
+
+async def _conversation(request: Request, previous: str | None) -> list[dict[str, Any]]:
+    if not previous:
+        return []
+    run = await _readable(request, previous)
+    with _written_here(previous):
+        return responses_object.conversation(previous, run)
+
+
+async def _named_items(
+    request: Request, response_id: str, references: Mapping[str, int]
+) -> tuple[dict[str, dict[str, Any]], int]:
+    """Return those items of a response that are referred to, and the bytes that all references take at least."""
+    run = await _readable(request, response_id)
+    if run is None:
+        return {}, 0
+    with _written_here(response_id):
+        named = {item["id"]: item for item in responses_object.all_items(run) if item["id"] in references}
+        return named, sum(references[id_] * responses_items.least_size(item) for id_, item in named.items())
+
+
+def _hold(request: Request, content: list[dict[str, Any]]) -> None:
+    """Count messages or items until the request's run is created. Raises Refusal 503."""
+    if content:
+        held.hold(request, held.parsed_size(json_bytes({"content": content})))
 
 
 async def _follow(request: Request, response_id: str) -> RunHandle:
