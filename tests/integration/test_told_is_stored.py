@@ -240,3 +240,19 @@ async def test_the_next_turn_may_follow_a_completed_response_at_once(
     assert (await (await proxy.pod(among=2)).answer("Yes")).json() == {"stored": True}
     assert (await follow_up).output_text == "Yes"
     await speaking
+
+
+@pytest.mark.parametrize("kind", ["ошибка", "a\r\nset-cookie: b=c"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_pods_error_whose_type_no_header_can_hold_is_an_internal_error(
+    proxy: Proxy, kind: str, stream: bool
+) -> None:
+    asked = asyncio.create_task(proxy.chat(stream=stream))
+    pod = await proxy.pod()
+    await pod.say({"type": "started"}, failed(kind, "words", 429))
+    answer = await asked
+    assert "set-cookie" not in answer.headers
+    if not stream:
+        assert (answer.status_code, answer.headers["x-sympozium-error"]) == (429, "internal_error")
+    assert '"code":"internal_error"' in answer.text
+    assert proxy.kubernetes.object(RUNS, pod.run)["status"]["error"]["type"] == "internal_error"

@@ -5,6 +5,7 @@ Pure. Nothing here trusts a record, because it comes from a pod: ``end_of`` make
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, cast
@@ -24,6 +25,7 @@ ERRORS = (
 )
 """Types of error that this project's processes write; a pod could send others."""
 
+_ERROR_TYPE = re.compile("[a-z0-9_]{1,64}")
 _PLAIN_CHOICE = frozenset({"index", "message", "finish_reason"})
 _PLAIN_MESSAGE = frozenset({"role", "content"})
 _PLAIN_USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -117,7 +119,7 @@ def record_of(status: RunStatus) -> agent_protocol.End:
 
 
 def _error_record(error: RunError, duration_ms: int) -> agent_protocol.Error:
-    record = agent_protocol.error(error.type, error.message, error.http_status, duration_ms)
+    record = agent_protocol.error(_error_type(error.type), error.message, error.http_status, duration_ms)
     detail = record["error"]
     if error.code is not None:
         detail["code"] = error.code
@@ -203,11 +205,16 @@ def _error_detail(detail: Any) -> agent_protocol.RunErrorDetail:
     detail = detail if isinstance(detail, Mapping) else {}
     status = detail.get("httpStatus")
     known = {
-        "type": _text(detail.get("type"), "internal_error")[:64],
+        "type": _error_type(detail.get("type")),
         "message": _text(detail.get("message"), "the agent gave no reason")[:4096],
         "httpStatus": status if type(status) is int and 400 <= status <= 599 else 502,
     }
     return cast("agent_protocol.RunErrorDetail", known | _models_words(detail))
+
+
+def _error_type(value: Any) -> str:
+    """Return a type of error that is a word, because callers get it in a header."""
+    return value if isinstance(value, str) and _ERROR_TYPE.fullmatch(value) else "internal_error"
 
 
 def _text(value: Any, default: str) -> str:

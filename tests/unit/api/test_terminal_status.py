@@ -160,6 +160,18 @@ def test_words_of_an_error_that_are_no_texts_are_left_out() -> None:
     assert status["error"] == {"type": "internal_error", "message": "the agent gave no reason", "httpStatus": 502}
 
 
+@pytest.mark.parametrize("kind", ["ошибка", "a\r\nset-cookie: b=c", "line\n", "made-up", "", "x" * 65, None])
+def test_a_type_of_error_that_is_no_word_is_an_internal_error(kind: Any) -> None:
+    status = ended({"type": "error", "error": {"type": kind, "message": "words", "httpStatus": 429}})
+    assert status["error"] == {"type": "internal_error", "message": "words", "httpStatus": 429}
+
+
+def test_a_stored_type_of_error_that_is_no_word_is_read_as_an_internal_error() -> None:
+    error = {"type": "a\r\nb: c", "message": "words", "httpStatus": 429}
+    read: Any = record_of(RunStatus.model_validate({"phase": "Failed", "error": error}))
+    assert read["error"]["type"] == "internal_error"
+
+
 @given(end_records)
 async def test_whatever_a_pod_writes_becomes_a_terminal_status_that_the_api_server_stores(
     record: dict[str, Any],
