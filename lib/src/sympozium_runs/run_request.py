@@ -56,9 +56,12 @@ class RunRequest:
         is_stored = self.response is not None and self.response["asked"].get("store") is not False
         return self.idempotency_key is not None or is_stored
 
-    @property
+    @cached_property
     def is_large(self) -> bool:
-        """True for a body that is not kept until the agent asks for it, but read again from the AgentRun."""
+        """True for a body that is not kept until the agent asks for it, but read again from the AgentRun.
+
+        Measured once, because encoding a body of 1 MiB holds up the event loop.
+        """
         return len(json.dumps(self.body)) > _LARGE_BYTES
 
     @property
