@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, Snapshot, watch
 from sympozium_api.resources import EVENTS, RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES
-from sympozium_http.json_body import json_bytes
+from sympozium_http.compact_json import json_bytes
 
 _LINE_END = "\n"
 _HEADERS = {"Cache-Control": "no-cache"}

@@ -1,8 +1,6 @@
-"""JSON bodies: read within bounds, written compactly."""
+"""JSON bodies of requests, read within bounds."""
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 from starlette.requests import Request
 
@@ -33,11 +31,3 @@ async def read_json_bytes(request: Request, *, limit: int, on_bytes: Callable[[i
         if len(body) > limit:
             raise TooLarge
     return bytes(body)
-
-
-def json_bytes(value: dict[str, Any]) -> bytes:
-    """Return compact UTF-8; with escapes where a model cut a surrogate pair in half, so that the caller can join the halves."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.types import Send
 
-from sympozium_http.json_body import json_bytes
+from sympozium_http.compact_json import json_bytes
 
 
 async def start(send: Send, status: int, headers: Mapping[str, str]) -> None:

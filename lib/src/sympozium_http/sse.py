@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sympozium_http.json_body import json_bytes
+from sympozium_http.compact_json import json_bytes
 
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment: clients skip it, and proxies see that the connection is alive."""

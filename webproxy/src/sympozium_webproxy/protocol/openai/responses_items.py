@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sympozium_http.json_body import json_bytes
+from sympozium_http.compact_json import json_bytes
 from sympozium_webproxy.protocol.openai.bodies import JsonObject, invalid, missing, unsupported
 
 MAX_ITEMS = 10_000

@@ -16,7 +16,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from sympozium_http.json_body import json_bytes
+from sympozium_http.compact_json import json_bytes
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context, storable_json
 from sympozium_webproxy.identity import session_key

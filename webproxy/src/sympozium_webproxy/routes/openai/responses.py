@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from sympozium_api.agent_protocol import Done, Record
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state, sse
-from sympozium_http.json_body import json_bytes
+from sympozium_http.compact_json import json_bytes
 from sympozium_http.refusal import Refusal
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import RunHandle
