@@ -23,7 +23,7 @@ META = {
 few = settings(
     max_examples=15,
     phases=(Phase.explicit, Phase.generate),  # an example takes a second; shrinking takes hundreds
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 numbers = itertools.count()
 

@@ -20,6 +20,7 @@ import httpx2
 import pytest
 import requests
 import schemathesis
+import schemathesis.specs.openapi.schemas  # its loader imports this late, where Python 3.11 may fail to compile (AST recursion depth)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode

@@ -34,7 +34,7 @@ async def test_a_complete_run_is_counted(proxy: Proxy) -> None:
     speaking = asyncio.create_task(pod.say({"type": "started"}, delta("Hel"), rest, delta("lo"), done("Hello")))
     async with asyncio.timeout(5):
         while not (active := await scrape(proxy)).value("sympozium_run_start_duration_seconds_count"):
-            pass
+            await asyncio.sleep(0.01)
     rest.set()
     await speaking
     await asked

@@ -20,7 +20,7 @@ def bash(script: str, *, standard_input: str = "", **environment: str) -> subpro
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
 
