@@ -43,9 +43,11 @@ class HeaderLimits(HttpToolsProtocol):
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clock, and let go of the parser."""
         self._stop_clock()
+        parser = self.parser
         super().connection_lost(exc)
+        parser.close()
 
     def eof_received(self) -> None:
         """Treat a half-closed connection as a disconnect: nothing written from now on would be read."""

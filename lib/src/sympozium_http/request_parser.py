@@ -40,6 +40,10 @@ class RequestParser:
             else:
                 return
 
+    def close(self) -> None:
+        """Break the cycle of references, which would keep a lost connection's memory until a full garbage collection."""
+        del self._parser, self._protocol
+
     def get_method(self) -> bytes:
         """Return the method of the request under way."""
         return self._parser.get_method()
