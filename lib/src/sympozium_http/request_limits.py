@@ -45,7 +45,7 @@ class HeaderLimits(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock, and let go of the parser."""
         self._stop_clock()
-        parser = self.parser
+        parser: RequestParser = self.parser  # type: ignore[assignment]
         super().connection_lost(exc)
         parser.close()
 
