@@ -98,7 +98,7 @@ class Subscriber:
 
 @dataclass
 class _Topic:
-    """What is known of one run, as long as it has a subscriber or a publisher."""
+    """State of one run, as long as it has a subscriber or a publisher."""
 
     history: RecordBuffer | None = None
     """All records so far, for subscribers that come later; None where none is expected, or the records are too many."""

@@ -120,7 +120,7 @@ class RunWatch:
             self._read_soon(key, was_seen=True)
 
     def _read_soon(self, key: Key, *, was_seen: bool) -> None:
-        """Read a run that somebody waits for, while the watch goes on. ``was_seen``: a run that is not found was deleted."""
+        """Read a run that somebody waits for, while the watch continues. ``was_seen``: a run that is not found was deleted."""
         if (previous := self._reads.get(key)) is not None:
             previous.cancel()
         reading = self._reads[key] = asyncio.create_task(self._read(key, was_seen=was_seen))

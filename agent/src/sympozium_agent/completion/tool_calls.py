@@ -54,7 +54,7 @@ class _Call:
     indexed: bool = False
     announced: bool = False
     unsent: Object = field(default_factory=dict)
-    """What the caller does not have, except for the id: ``name``, ``arguments``, ``others``."""
+    """Fields that the caller does not have yet, except for the id: ``name``, ``arguments``, ``others``."""
 
     @property
     def is_complete(self) -> bool:

@@ -1,4 +1,4 @@
-"""What this process holds for a request, counted in its byte budget."""
+"""Bytes that this process holds for a request, counted in its byte budget."""
 
 from starlette.requests import Request
 
