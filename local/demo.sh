@@ -29,9 +29,10 @@ instance_wait() {
   done
 }
 
-METRICS_URL=http://$(kubectl --namespace default get service demo-web-endpoint-server --output 'jsonpath={.spec.clusterIP}'):9090/metrics
+service_address() { kubectl --namespace default get service demo-web-endpoint-server --output 'jsonpath={.spec.clusterIP}'; }
+
 # shellcheck disable=SC2086 # ENGINE_EXEC is a command prefix of several words
-a_pod_is_idle() { [[ $($ENGINE_EXEC curl --silent --max-time 2 "$METRICS_URL") == *$'\n'"sympozium_idle_pods "[1-9]* ]]; }
+a_pod_is_idle() { [[ $($ENGINE_EXEC curl --silent --max-time 2 "http://$(service_address):9090/metrics") == *$'\n'"sympozium_idle_pods "[1-9]* ]]; }
 
 chat_body() { printf '{"model": "smollm2", "stream": true, "max_tokens": 100, "messages": [{"role": "user", "content": "%s"}]}' "$QUESTION"; }
 
