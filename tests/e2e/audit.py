@@ -29,7 +29,7 @@ class Use:
     right: Right
     allowed: bool
     too_late: bool = False
-    """A web-proxy asked whose instance had been deleted: its rights go before its process does."""
+    """A web-proxy asked whose instance or rights had been deleted: a deleted instance's rights go before its process does."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,17 @@ class AuditLog:
 
     def uses(self) -> Iterator[Use]:
         """Every request of a service account since then."""
-        gone: set[str] = set()
+        gone: set[tuple[str, str]] = set()
         for event in self._events():
             about = event.get("objectRef") or {}
-            if about.get("resource") == "sympoziuminstances":
-                account = f"{about.get('namespace')}:{names.web_endpoint_run(about.get('name', ''))}"
+            resource, account = about.get("resource"), _account_of(about)
+            if resource in ("sympoziuminstances", "roles", "rolebindings"):
                 if event["verb"] == "delete":
-                    gone.add(account)
+                    gone.add((resource, account))
                 elif event.get("responseStatus", {}).get("code") == 201:  # it is made again
-                    gone.discard(account)
+                    gone.discard((resource, account))
             for use in _uses(event):
-                yield replace(use, too_late=use.account in gone)
+                yield replace(use, too_late=any(account == use.account for _, account in gone))
 
     def _events(self) -> Iterator[Object]:
         renamed = sorted(self.path.parent.glob(f"{self.path.stem}-*{self.path.suffix}"))  # their names are times
@@ -78,6 +78,13 @@ class AuditLog:
                 for line in log:
                     if line.endswith(b"\n"):  # the last one may be half written
                         yield json.loads(line)
+
+
+def _account_of(about: Object) -> str:
+    """Return the account of the web-proxy to which an instance, a Role or a RoleBinding belongs."""
+    name = about.get("name", "")
+    is_instance = about.get("resource") == "sympoziuminstances"
+    return f"{about.get('namespace')}:{names.web_endpoint_run(name) if is_instance else name}"
 
 
 def _uses(event: Object) -> Iterator[Use]:
