@@ -96,9 +96,8 @@ async def _measure(targets: list[Endpoint], faults: Faults, options: argparse.Na
 async def _report(callers: Callers) -> None:
     while True:
         await asyncio.sleep(60)
-        log.info(
-            "%d requests so far, %d without an end", len(callers.requests), sum(not r.told for r in callers.requests)
-        )
+        told = sum(bool(request.told) for request in callers.requests)
+        log.info("%d requests so far; %d were told an end", len(callers.requests), told)
 
 
 if __name__ == "__main__":

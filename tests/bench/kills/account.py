@@ -19,7 +19,7 @@ class Told:
     text: str | None
     """The whole answer; None: an error."""
     code: str = ""
-    """Code of the error."""
+    """Code of the error: the run's type of error, or the model's own."""
 
 
 @dataclass
@@ -105,7 +105,10 @@ def _wrong(request: Request, names: list[str], ends: dict[str, Object]) -> list[
             found.append(f"the end of {told.run} was told, but the run is not there")
         elif told.text is not None and (end["phase"] != "Succeeded" or end.get("result", "") != told.text):
             found.append(f"told {told.text[:40]!r}, stored {_short(end)}")
-        elif told.text is None and end.get("error", {}).get("type") != told.code:
+        elif told.text is None and told.code not in (
+            end.get("error", {}).get("type"),
+            end.get("error", {}).get("code"),
+        ):
             found.append(f"told {told.code}, stored {_short(end)}")
     return found
 

@@ -21,21 +21,6 @@ CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 INSIST_SECONDS = 600
 """For which a caller comes again."""
 POLL_SECONDS = 0.4
-RUN_ENDED = frozenset(
-    {
-        "agent_error",
-        "answer_not_delivered",
-        "answer_too_large",
-        "lost",
-        "model_error",
-        "model_secret_missing",
-        "start_failed",
-        "task_refused",
-        "terminated",
-        "timeout",
-    }
-)
-"""Codes of failed runs (docs/reference/errors.md), which are answers; after any other a caller comes again."""
 ORDER = {"queued": 0, "in_progress": 1, "completed": 2, "failed": 2, "cancelled": 2, "incomplete": 2}
 
 
@@ -158,10 +143,10 @@ class Callers:
                 await asyncio.sleep(1)
             elif answer.status_code == 200:
                 return Told(answer.headers["x-sympozium-run"], text(answer.json()))
-            elif (code := _code(answer)) in RUN_ENDED:
-                return Told(answer.headers.get("x-sympozium-run", ""), None, code)
+            elif failed := _failed(answer):
+                return Told(answer.headers["x-sympozium-run"], None, failed)
             else:
-                request.refused[code] += 1
+                request.refused[_code(answer)] += 1
                 await asyncio.sleep(float(answer.headers.get("retry-after", "1")))
         raise LostPatience(f"no end in {INSIST_SECONDS} s; refusals: {dict(request.refused)}")
 
@@ -189,11 +174,11 @@ class Callers:
                     await _read(answer, run, request, leave=leave)
                     return True
                 await answer.aread()
-                if ended := _code(answer) in RUN_ENDED:
-                    request.told.append(Told(run, None, _code(answer)))
+                if failed := _failed(answer):
+                    request.told.append(Told(run, None, failed))
                 else:
                     request.refused[_code(answer)] += 1
-                return ended
+                return bool(failed)
         except httpx2.TransportError:
             request.broken += 1
             return True  # whether it was accepted cannot be known without a key
@@ -249,6 +234,12 @@ async def _read(answer: httpx2.Response, run: str, request: Request, *, leave: b
         if leave and any(pieces):
             return None
     return request.faults.append(f"the stream of {run} ended without an end")
+
+
+def _failed(answer: httpx2.Response) -> str:
+    """Return the type of a failed run, which is an answer; "" for what its caller comes again for: a refusal, a cancelled run."""
+    failed = answer.headers.get("x-sympozium-error", "")
+    return "" if failed == "cancelled" else failed
 
 
 def _code(answer: httpx2.Response) -> str:
