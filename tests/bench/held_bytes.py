@@ -9,8 +9,9 @@ import json
 import re
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +24,63 @@ from tests.fakes.replica import KEY, Replica, started
 
 from sympozium_api.resources import RUNS, Object
 
+GOAL_MB = 200
+"""Of the process, while it holds all this, and of one that starts then."""
 _BYTES = 1_000_000
-_TOKENS = 32_000
 _PER_SECOND = 15
+_LONGEST_SECONDS = 600
+"""For all callers to come and for all tokens to arrive, on a machine that does other work."""
 _HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 
-async def measure(*, waiting: int = 200, streams: int = 20) -> Figures:
-    """Resident memory of a web-proxy before and with these callers, and the peak of one that starts then."""
+@dataclass
+class _Progress:
+    """What has passed through the web-proxy so far, and what shall."""
+
+    streams: int
+    tokens: int
+    sent: int = 0
+    """Tokens that the pods have sent."""
+    read: dict[int, int] = field(default_factory=dict)
+    """Tokens that each of the callers that read has got."""
+
+    def is_complete(self) -> bool:
+        """True once every pod has sent its answer so far, and the callers that read have it."""
+        return self.sent == self.streams * self.tokens and set(self.read.values()) == {self.tokens}
+
+
+async def measure(*, waiting: int = 200, streams: int = 20, tokens: int = 32_000) -> Figures:
+    """Memory of a web-proxy before and with these callers, and of one that starts then."""
     kubernetes = FakeKubernetes()
-    issuer = TokenIssuer(kubernetes)
+    issuer, progress = TokenIssuer(kubernetes), _Progress(streams, tokens)
     with tempfile.TemporaryDirectory() as name, _api_server(kubernetes) as url:
         folder = Path(name)
         (folder / "kubeconfig").write_text(json.dumps(kubeconfig(url)))
         with started(folder) as replica:
-            idle = replica.resident_mb
+            figures = {"idle": replica.resident_mb}
             async with httpx2.AsyncClient(timeout=None, limits=httpx2.Limits(max_connections=None)) as http:
-                asking = [asyncio.create_task(_stream(http, replica, number)) for number in range(streams)]
-                runs = await _created(kubernetes, streams)
-                pods = [asyncio.create_task(_answer(run, issuer, replica)) for run in runs]
+                asking = [asyncio.create_task(_stream(http, replica, number, progress)) for number in range(streams)]
+                await _until(lambda: len(kubernetes.names(RUNS)) == streams)
+                runs = [kubernetes.object(RUNS, name) for name in kubernetes.names(RUNS)]
+                pods = [asyncio.create_task(_answer(run, issuer, replica, progress)) for run in runs]
                 for number in range(waiting):
                     asking.append(asyncio.create_task(_wait(http, replica)))
                     await asyncio.sleep((number % _PER_SECOND == 0) * 1.0)
-                await _created(kubernetes, streams + waiting)
-                await asyncio.sleep(5)
-                held, counted = replica.resident_mb, await _counted(http, replica)
-                figures = await asyncio.to_thread(_started_then, folder)
+                await _until(lambda: len(kubernetes.names(RUNS)) == streams + waiting and progress.is_complete())
+                await asyncio.sleep(2)
+                figures |= {"held": replica.resident_mb, "peak": replica.peak_mb}
+                figures["counted"] = await _counted(http, replica) / 2**20
+                figures |= await asyncio.to_thread(_started_then, folder)
                 for task in (*asking, *pods):
                     task.cancel()
                 await asyncio.gather(*asking, *pods, return_exceptions=True)
-    memory = {"idle": round(idle, 1), "held": round(held, 1), "counted": round(counted / 2**20, 1), **figures}
+    memory = {name: round(value, 1) for name, value in figures.items()}
     return {"held_callers": {"waiting": waiting, "streams": streams}, "held_mb": memory}
 
 
 def _started_then(folder: Path) -> dict[str, float]:
     with started(folder) as late:
-        return {"start": round(late.resident_mb, 1), "start_peak": round(late.peak_mb, 1)}
+        return {"start": late.resident_mb, "start_peak": late.peak_mb}
 
 
 @contextmanager
@@ -89,16 +111,18 @@ async def _wait(http: httpx2.AsyncClient, replica: Replica) -> None:
         await asyncio.sleep(1)  # as SDKs do
 
 
-async def _stream(http: httpx2.AsyncClient, replica: Replica, number: int) -> None:
+async def _stream(http: httpx2.AsyncClient, replica: Replica, number: int, progress: _Progress) -> None:
     body = {"messages": [{"role": "user", "content": f"hello {number}"}], "stream": True}
     headers = _HEADERS | {"Idempotency-Key": f"stream-{number}"}
     async with http.stream("POST", f"{replica.url}/v1/chat/completions", json=body, headers=headers) as response:
-        async for _ in response.aiter_raw():
-            if number % 2:
-                await asyncio.Event().wait()  # a caller that reads no further
+        if number % 2:
+            await asyncio.Event().wait()  # a caller that reads nothing
+        progress.read[number] = 0
+        async for line in response.aiter_lines():
+            progress.read[number] += line.count(" word")  # a piece for each token, or larger ones
 
 
-async def _answer(run: Object, issuer: TokenIssuer, replica: Replica) -> None:
+async def _answer(run: Object, issuer: TokenIssuer, replica: Replica, progress: _Progress) -> None:
     pod = FakePod(run, issuer, replica.surface)
     await pod.task()
 
@@ -106,18 +130,18 @@ async def _answer(run: Object, issuer: TokenIssuer, replica: Replica) -> None:
         yield b'{"type": "started"}\n'
         record = delta(" word") | {"about": {"system_fingerprint": "fp_44709d6fcb", "service_tier": "default"}}
         lines = (json.dumps(record) + "\n").encode() * 100
-        for _ in range(_TOKENS // 100):
+        for _ in range(progress.tokens // 100):
             yield lines
+            progress.sent += 100
         await asyncio.Event().wait()  # the answer stays under way
 
     await pod.post(records(), timeout=None)
 
 
-async def _created(kubernetes: FakeKubernetes, count: int) -> list[Object]:
-    async with asyncio.timeout(120):
-        while len(kubernetes.names(RUNS)) < count:
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_LONGEST_SECONDS):
+        while not holds():
             await asyncio.sleep(0.1)
-    return [kubernetes.object(RUNS, name) for name in kubernetes.names(RUNS)[:count]]
 
 
 async def _counted(http: httpx2.AsyncClient, replica: Replica) -> float:

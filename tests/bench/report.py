@@ -132,7 +132,7 @@ def _held(figures: Figures) -> Iterator[Row]:
     callers, held = figures["held_callers"], figures["held_mb"]
     yield (
         f"web-proxy with n={callers['waiting']} waiting bodies of 1 MB and n={callers['streams']} answers of 32,000 tokens",
-        f"{held['held']} MB (idle: {held['idle']} MB; counted: {held['counted']} MiB)",
+        f"{held['held']} MB, peak {held['peak']} MB (idle: {held['idle']} MB; counted: {held['counted']} MiB)",
         "at most 200 MB",
     )
     yield "... a replica that starts then", f"{held['start']} MB, peak {held['start_peak']} MB", "at most 200 MB"
