@@ -15,11 +15,14 @@ from tests.fakes.pod import FakePod, TokenIssuer, created_run
 from tests.integration.conftest import KEY, assembled, eventually, instance
 
 from sympozium_api import names
-from sympozium_api.resources import RUNS, Object
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resources import INSTANCES, RUNS, Object
+from sympozium_runs.run_request import run_name
 from sympozium_runs.runs import Runs
 from sympozium_webproxy.settings import WebProxySettings
 
 GRACE = 0.5
+EXPIRES = names.ANNOTATION_KEY_EXPIRES
 BODY = {"messages": [{"role": "user", "content": "hello"}]}
 CANCELLED = {"phase": "Cancelled", "error": {"type": "cancelled", "message": "cancelled", "httpStatus": 499}}
 
@@ -33,6 +36,7 @@ class World:
     clients: list[httpx2.AsyncClient]
     surfaces: list[str]
     runs: list[Runs]
+    clock: FakeClock
     callers: list[asyncio.Task[httpx2.Response]] = field(default_factory=list)
 
     def ask(self, replica: int, body: Any = BODY) -> asyncio.Task[httpx2.Response]:
@@ -70,19 +74,20 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     kubernetes = FakeKubernetes()
     issuer = TokenIssuer(kubernetes)
     kubernetes.put(instance())
+    clock = FakeClock()
     async with AsyncExitStack() as stack:
         replicas = [
             await stack.enter_async_context(
                 assembled(
                     kubernetes,
                     WebProxySettings("default", "demo", f"10.0.0.{number}", api_keys=tmp_path, key_grace_seconds=GRACE),
-                    FakeClock(),
+                    clock,
                 )
             )
             for number in range(2)
         ]
         contexts, _, surfaces, clients = zip(*replicas, strict=True)
-        made = World(kubernetes, issuer, [*clients], [*surfaces], [context.runs for context in contexts])
+        made = World(kubernetes, issuer, [*clients], [*surfaces], [context.runs for context in contexts], clock)
         yield made
         for caller in made.callers:
             caller.cancel()
@@ -257,6 +262,55 @@ async def test_a_cancelled_runs_key_makes_a_new_run_that_every_replica_finds(wor
     assert [answer.json()["choices"][0]["message"]["content"] for answer in answers] == ["Hello"] * 3
     assert {answer.headers["x-sympozium-run"] for answer in answers} == {second}
     assert world.kubernetes.names(RUNS) == [first, second]
+
+
+async def test_a_retry_after_many_cancels_costs_as_much_as_after_one(world: World) -> None:
+    names_so_far = list[str]()
+    for cancels in range(1, 31):
+        asking = world.ask(cancels % 2)
+        names_so_far.append((await created_run(world.kubernetes, among=cancels))["metadata"]["name"])
+        world.cancel(names_so_far[-1])
+        world.end_as_cancelled(names_so_far[-1])
+        assert (await asking).status_code == 499
+    calls = len(world.kubernetes.writes) + len(world.kubernetes.reads)
+    again = world.ask(0)
+    await created_run(world.kubernetes, among=31)
+    assert len(world.kubernetes.writes) + len(world.kubernetes.reads) - calls <= 6
+    again.cancel()
+
+
+async def test_a_keys_later_runs_are_found_as_long_as_the_key_stands(world: World) -> None:
+    """The first run leads to them, so the operator must not delete it before (``policy.retention``)."""
+    world.ask(0)
+    first = await made_run(world)
+    world.cancel(first)
+    world.end_as_cancelled(first)
+    world.clock.advance(3600)
+    again = world.ask(1)
+    second = (await created_run(world.kubernetes, among=2))["metadata"]["name"]
+    await asyncio.sleep(0.05)
+    await world.pod(second).answer("Hello")
+    await again
+    expires = [world.kubernetes.object(RUNS, run)["metadata"]["annotations"][EXPIRES] for run in (first, second)]
+    assert expires[0] == expires[1]
+
+
+async def test_a_recorded_run_that_was_never_made_is_made_by_the_next_caller(world: World) -> None:
+    """A replica may die between the two writes."""
+    world.ask(0)
+    first = await made_run(world)
+    world.cancel(first)
+    world.end_as_cancelled(first)
+    found = world.kubernetes.object(RUNS, first)
+    noted = {"annotations": found["metadata"]["annotations"] | {names.ANNOTATION_NEWEST_ATTEMPT: "7"}}
+    world.kubernetes.put({**found, "metadata": found["metadata"] | noted})
+    again = [world.ask(0), world.ask(1)]
+    seventh = (await created_run(world.kubernetes, among=2))["metadata"]["name"]
+    own = SympoziumInstance.model_validate(world.kubernetes.object(INSTANCES, "demo"))
+    assert seventh == run_name(own, "api-key", "order-4711", 7)
+    await asyncio.sleep(0.1)
+    await world.pod(seventh).answer("Hello")
+    assert {(await caller).headers["x-sympozium-run"] for caller in again} == {seventh}
 
 
 async def test_a_retry_during_a_cancel_waits_for_its_end_and_makes_a_new_run(world: World) -> None:

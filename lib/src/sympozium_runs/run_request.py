@@ -32,6 +32,8 @@ class RunRequest:
     idempotency_key: str | None = None
     key_seconds: int = 0
     """Seconds for which the Idempotency-Key stands, if there is one."""
+    key_expires: str | None = None
+    """Time until which the Idempotency-Key stands, if an earlier run of the key says so (``timestamp``)."""
     request_id: str | None = None
     trace: TraceContext | None = None
     """Context of the span that the run's call of the model belongs below."""
@@ -107,7 +109,7 @@ class RunRequest:
         }
 
     def _expires(self, now: datetime) -> str:
-        return timestamp(now + timedelta(seconds=self.key_seconds))
+        return self.key_expires or timestamp(now + timedelta(seconds=self.key_seconds))
 
     def _overrides(self, instance: SympoziumInstance) -> dict[str, Any]:
         """Return the fields of the spec in which the request differs from its instance."""
@@ -125,7 +127,7 @@ class RunRequest:
 def run_name(instance: SympoziumInstance, key_id: str, idempotency_key: str | None, attempt: int = 0) -> str:
     """Return the run's name, which is chosen before the first attempt to create it, so that a repeated attempt finds it (rule 6).
 
-    ``attempt`` counts the cancelled runs of the same Idempotency-Key that were found before.
+    ``attempt`` counts the cancelled runs of the same Idempotency-Key that were made before.
     """
     prefix = instance.metadata.name
     if idempotency_key is None:

@@ -105,6 +105,11 @@ class RunStore:
         written = await self._client.patch(RUNS, *run.key, patch, metadata_only=True)
         return run.model_copy(update={"metadata": Metadata.model_validate(written["metadata"])})
 
+    async def record_attempt(self, first: AgentRun, number: int) -> None:
+        """Write on the first run of an Idempotency-Key which number the key's newest run has."""
+        recorded = {"annotations": {names.ANNOTATION_NEWEST_ATTEMPT: str(number)}}
+        await self._patch_if_exists(*first.key, {"metadata": recorded})
+
     async def discard(self, namespace: str, name: str) -> None:
         """Ask the operator to end a run, unless it has ended, and to delete it. A run that is gone is not an error."""
         discarded = {"metadata": {"annotations": {names.ANNOTATION_DISCARDED: "true"}}}

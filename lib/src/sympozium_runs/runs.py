@@ -10,6 +10,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
+from sympozium_runs import key_attempts
 from sympozium_runs.abandoned_runs import AbandonedRuns
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.background_writes import BackgroundWrites
@@ -153,16 +154,25 @@ class Runs:
         Raises KeyReused (same key, other body), CancelPending, QueueFull, ApiError (the API server refused the run),
         ApiUnavailable.
         """
-        began, attempt = asyncio.get_running_loop().time(), 0
-        while (handle := await self._attempt(instance, request, attempt)) is None:
-            attempt += 1
+        began, number, first = asyncio.get_running_loop().time(), 0, None
+        while isinstance(handle := await self._attempt(instance, request, number), AgentRun):
+            first = first or handle
+            request = key_attempts.following(request, first)
+            number = await self._next_attempt(first, number)
         if request.wait_seconds is not None:
             handle.expire_after(request.wait_seconds, since=began)
         return handle
 
-    async def _attempt(self, instance: SympoziumInstance, request: RunRequest, attempt: int) -> RunHandle | None:
-        """Create or find the run of an attempt. Return None if it was cancelled."""
-        name = run_name(instance, request.key_id, request.idempotency_key, attempt)
+    async def _next_attempt(self, first: AgentRun, cancelled: int) -> int:
+        """Return the number of the run to ask for after a cancelled one: the key's newest, or another one, which is recorded first."""
+        if (recorded := key_attempts.newest(first)) > cancelled:
+            return recorded
+        await self._store.record_attempt(first, cancelled + 1)
+        return cancelled + 1
+
+    async def _attempt(self, instance: SympoziumInstance, request: RunRequest, number: int) -> RunHandle | AgentRun:
+        """Create or find a run of the request. Return the run itself if it was cancelled."""
+        name = run_name(instance, request.key_id, request.idempotency_key, number)
         key = (instance.metadata.namespace, name)
         subscriber = self._broker.subscribe(  # first, because its pod may be quick
             key, is_caller=not request.background, keeps_history=request.is_resumable
@@ -179,7 +189,7 @@ class Runs:
         if not is_new and run.status.phase == "Cancelled":
             subscriber.close()
             self._queue.release(name)
-            return None
+            return run
         return RunHandle(run, subscriber, self, self._queue, is_new=is_new, may_return=request.may_return)
 
     async def _join(self, run: AgentRun, request: RunRequest) -> AgentRun:
