@@ -169,8 +169,13 @@ def calls_elsewhere(instance: SympoziumInstance, run: AgentRun) -> bool:
 
 def holds_api_keys(instance: SympoziumInstance, secret: str) -> bool:
     """Return true if a Secret holds API keys of callers, as far as its name and the instance show; no model may get them."""
+    return is_api_key_secret(secret) or secret in named_api_key_secrets(instance)
+
+
+def named_api_key_secrets(instance: SympoziumInstance) -> frozenset[str]:
+    """Return the Secrets that an instance names for its callers' API keys, by whichever field."""
     params = [ref.params.get("auth_secret_ref") for ref in instance.spec.skills]
-    return is_api_key_secret(secret) or secret in (instance.spec.web_endpoint.auth_secret_ref, *params)
+    return frozenset(filter(None, [instance.spec.web_endpoint.auth_secret_ref, *params]))
 
 
 def warm_pool(instance: SympoziumInstance) -> WarmPool | None:

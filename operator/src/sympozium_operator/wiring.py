@@ -15,6 +15,7 @@ from sympozium_operator.policy.placement import placement
 from sympozium_operator.policy.retention import Retention
 from sympozium_operator.policy.run_input import RunLimits
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
+from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
 from sympozium_operator.reconcile.dispatcher import Dispatcher
 from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
@@ -59,18 +60,21 @@ class _Base:
     events: EventRecorder
     fair_queue: FairQueue
     policies: NetworkPolicies
+    callers: CallerSecrets
 
 
 def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operator:
     """Return an operator that knows nothing of the cluster yet."""
+    metrics = OperatorMetrics()
     base = _Base(
         client=client,
         clock=clock,
         settings=settings,
-        metrics=OperatorMetrics(),
+        metrics=metrics,
         events=EventRecorder(client, clock),
         fair_queue=FairQueue(Capacity(settings.pending_pods, _placement(settings))),
         policies=NetworkPolicies(client, _egress(settings)),
+        callers=CallerSecrets(client, metrics.count_unreadable),
     )
     namespace, scopes = settings.namespace, settings.scopes
     count_unreadable = base.metrics.count_unreadable
@@ -130,6 +134,7 @@ def _runs(base: _Base, pools: PoolReconciler) -> RunReconciler:
         agent=_agent_pod(base.settings),
         limits=limits,
         pools=pools,
+        callers=base.callers,
     )
 
 
@@ -144,6 +149,7 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler, skills: 
         routes=RouteReconciler(client=base.client, namespace=namespace, scopes=scopes),
         skills=skills,
         pools=pools,
+        callers=base.callers,
         next_runs=runs.next_runs,
         forget=base.fair_queue.forget_instance,
     )
@@ -157,6 +163,7 @@ def _servers(base: _Base, api_keys: ApiKeySecrets) -> ServerRunReconciler:
         namespace=base.settings.namespace,
         pull_policy=base.settings.image_pull_policy,
         keys=api_keys,
+        callers=base.callers,
         policies=base.policies,
         template=base.settings.web_proxy_pod,
         queue_timeout=base.settings.queue_timeout,

@@ -3,11 +3,19 @@
 from typing import Any
 
 import pytest
-from tests.unit.operator.objects import NAMESPACE, instance, instance_object, run, run_object, secret_object
+from tests.unit.operator.objects import (
+    NAMESPACE,
+    instance,
+    instance_object,
+    pack_object,
+    run,
+    run_object,
+    secret_object,
+)
 from tests.unit.operator.operator_world import World
 
-from sympozium_api import effective, names
-from sympozium_api.resources import JOBS
+from sympozium_api import names
+from sympozium_api.resources import DEPLOYMENTS, INSTANCES, JOBS
 from sympozium_operator.policy import model_secret
 
 OWN: dict[str, Any] = {"authRefs": [{"provider": "openai", "secret": "provider-key"}]}
@@ -78,11 +86,82 @@ async def test_a_run_with_an_address_of_its_own_gets_no_idle_pod_whose_key_is_th
     ],
 )
 def test_an_instance_sends_no_api_keys_of_callers_to_its_model(spec: dict[str, Any]) -> None:
-    alice = instance(**OWN, **spec)
-    model = effective.model(alice)
-    update = model_secret.failure(alice, model, keyed("provider-key"))
+    update = model_secret.refused_refs(instance(**OWN, **spec), ())
     assert update is not None
-    assert (update.reason, update.message[:15]) == ("SecretNotAllowed", "spec.authRefs: ")
+    assert (update.reason, update.message[:18]) == ("SecretNotAllowed", "spec.authRefs[0]: ")
+
+
+KEYS_OF_BOB: list[dict[str, Any]] = [
+    {"webEndpoint": {"enabled": True, "authSecretRef": "bobs"}},
+    {"skills": [{"skillPackRef": "web-endpoint", "params": {"auth_secret_ref": "bobs"}}]},
+]
+THEFT: dict[str, Any] = {"authRefs": [{"provider": "openai", "secret": "bobs"}]}
+
+
+def bob(**spec: Any) -> dict[str, Any]:
+    return instance_object(name="bob", **spec)
+
+
+@pytest.mark.parametrize("keys", KEYS_OF_BOB)
+@pytest.mark.parametrize("labels", [{}, LABELLED])
+async def test_no_instance_has_the_api_keys_of_another_ones_callers(
+    keys: dict[str, Any], labels: dict[str, str]
+) -> None:
+    world = World(instance_object(**THEFT), bob(**keys), run_object(), keyed("bobs", **labels))
+    await world.reconcile("alice", "instance")
+    [ready] = [c for c in world.instance_status()["conditions"] if c["type"] == "ModelReady"]
+    assert (ready["status"], ready["reason"]) == ("False", "SecretNotAllowed")
+    assert ready["message"].startswith("spec.authRefs[0]: the Secret bobs holds API keys of callers")
+    await world.reconcile()
+    assert world.status()["error"]["type"] == "model_secret_refused"
+    assert world.cluster.names(JOBS) == []
+
+
+async def test_a_second_provider_of_an_instance_is_looked_at_too() -> None:
+    refs = [{"provider": "openai", "secret": "provider-key"}, {"provider": "other", "secret": "bobs"}]
+    world = World(instance_object(authRefs=refs), bob(**KEYS_OF_BOB[0]), keyed("provider-key"), keyed("bobs"))
+    world.ask("q1", model={"provider": "other"})
+    await world.reconcile("alice", "instance")
+    assert "spec.authRefs[1]: the Secret bobs" in str(world.instance_status()["conditions"])
+    await world.reconcile()
+    assert world.status()["error"]["type"] == "model_secret_refused"
+
+
+async def test_a_run_may_not_name_the_api_keys_of_another_instances_callers() -> None:
+    world = World(instance_object(), bob(**KEYS_OF_BOB[0]), keyed("bobs", **LABELLED))
+    world.ask("q1", model={"authSecretRef": "bobs", **ELSEWHERE})
+    await world.reconcile()
+    assert world.status()["error"]["message"].startswith(REFUSED + "bobs holds API keys")
+
+
+async def test_a_secret_is_a_models_again_when_no_instance_has_it_for_its_callers() -> None:
+    world = World(instance_object(**THEFT), bob(**KEYS_OF_BOB[0]), run_object(), keyed("bobs"))
+    await world.reconcile("alice", "instance")
+    world.cluster.remove(INSTANCES, "bob", NAMESPACE)
+    await world.reconcile("bob", "instance")
+    await world.reconcile("alice", "instance")
+    assert "SecretNotAllowed" not in str(world.instance_status()["conditions"])
+    await world.reconcile()
+    assert world.job()
+
+
+async def test_an_instance_that_takes_a_models_secret_for_its_callers_takes_it_from_the_others() -> None:
+    world = World(instance_object(**THEFT), bob(), run_object(), keyed("bobs"))
+    await world.reconcile("alice", "instance")
+    assert "SecretNotAllowed" not in str(world.instance_status()["conditions"])
+    world.cluster.put(bob(**KEYS_OF_BOB[0]))
+    await world.reconcile("bob", "instance")
+    await world.reconcile("alice", "instance")
+    assert "SecretNotAllowed" in str(world.instance_status()["conditions"])
+
+
+async def test_a_web_proxy_that_asks_for_embeddings_has_no_api_keys_of_other_instances_callers() -> None:
+    agents = {"default": {"model": "m", "embeddingModels": ["embed"], "baseURL": ELSEWHERE["baseURL"]}}
+    alice = instance_object(**THEFT, agents=agents, skills=[{"skillPackRef": "web-endpoint"}])
+    world = World(alice, bob(**KEYS_OF_BOB[0]), keyed("bobs"), pack_object())
+    await world.settle("alice", "instance")
+    [deployment] = world.cluster.names(DEPLOYMENTS)
+    assert "bobs" not in str(world.cluster.object(DEPLOYMENTS, deployment, NAMESPACE))
 
 
 def test_a_run_that_names_no_secret_is_not_refused() -> None:

@@ -31,6 +31,8 @@ class InstanceInput:
     instance: SympoziumInstance
     secret: Object | None = None
     """Secret of the model, if the instance names one and it exists."""
+    callers_secrets: frozenset[str] = frozenset()
+    """Secrets that other instances of the namespace name for their callers' API keys."""
     pack: WebEndpointPack = NO_PACK
     """SkillPacks ``web-endpoint`` for the instance's namespace."""
     auth_secret: Object | None = None
@@ -75,7 +77,11 @@ def decide(facts: InstanceInput) -> InstancePlan:
     """Return the plan for an instance."""
     endpoint, installed, accepted = _accepted(facts)
     model_spec = effective.model(facts.instance)
-    failure = _header_failure(facts.instance) or model_secret.failure(facts.instance, model_spec, facts.secret)
+    failure = (
+        _header_failure(facts.instance)
+        or model_secret.refused_refs(facts.instance, facts.callers_secrets)
+        or model_secret.failure(model_spec, facts.secret)
+    )
     model = failure or ConditionUpdate(
         "ModelReady", ok=True, reason="SecretFound" if model_spec.secret else "NoSecretNeeded"
     )

@@ -1,5 +1,7 @@
 """Secrets with a model's API key: which one a run may have, and whether it can be used (decision 0039)."""
 
+from collections.abc import Collection
+
 from sympozium_api import effective, names
 from sympozium_api.effective import EffectiveModel
 from sympozium_api.instance import SympoziumInstance
@@ -8,15 +10,30 @@ from sympozium_api.run import AgentRun
 from sympozium_operator.policy.conditions import ConditionUpdate
 
 
-def failure(instance: SympoziumInstance, model: EffectiveModel, secret: Object | None) -> ConditionUpdate | None:
+def refused_refs(instance: SympoziumInstance, callers: Collection[str]) -> ConditionUpdate | None:
+    """Return the reason why an instance may not have a Secret in its ``authRefs``; None if it may have all of them.
+
+    ``callers``: the Secrets that other instances of the namespace name for their callers' API keys.
+    """
+    for number, ref in enumerate(instance.spec.auth_refs):
+        if _holds_api_keys(instance, ref.secret, callers):
+            text = f"spec.authRefs[{number}]: the Secret {ref.secret} holds API keys of callers, which no model may get; use another"
+            return _not_ready("SecretNotAllowed", text)
+    return None
+
+
+def without_refused_refs(instance: SympoziumInstance, callers: Collection[str]) -> SympoziumInstance:
+    """Return the instance with those of its ``authRefs`` that it may have."""
+    refs = [ref for ref in instance.spec.auth_refs if not _holds_api_keys(instance, ref.secret, callers)]
+    if len(refs) == len(instance.spec.auth_refs):
+        return instance
+    return instance.model_copy(update={"spec": instance.spec.model_copy(update={"auth_refs": refs})})
+
+
+def failure(model: EffectiveModel, secret: Object | None) -> ConditionUpdate | None:
     """Return the reason why a model's Secret cannot be used; None if it can, or if the model needs none."""
     if model.secret is None:
         return None
-    if effective.holds_api_keys(instance, model.secret):
-        text = (
-            f"spec.authRefs: the Secret {model.secret} holds API keys of callers, which no model may get; use another"
-        )
-        return _not_ready("SecretNotAllowed", text)
     if secret is None:
         return _not_ready("SecretNotFound", f"there is no Secret {model.secret} with the model's API key")
     keys = effective.key_names(model.provider)
@@ -26,21 +43,29 @@ def failure(instance: SympoziumInstance, model: EffectiveModel, secret: Object |
     return None
 
 
-def refusal(instance: SympoziumInstance, run: AgentRun, secret: Object | None) -> str | None:
-    """Return the reason why a run may not have the Secret that it names; None if it may, names none, or the Secret is missing."""
-    name = run.spec.model.auth_secret_ref if run.spec.model else None
-    if name is None:
-        return None
-    field, label = "spec.model.authSecretRef", f'{names.LABEL_MODEL_KEY}: "true"'
-    if effective.holds_api_keys(instance, name):
+def refusal(
+    instance: SympoziumInstance, run: AgentRun, secret: Object | None, callers: Collection[str] = ()
+) -> str | None:
+    """Return the reason why a run may not have its Secret; None if it may, has none, or the Secret is missing.
+
+    ``callers``: the Secrets that other instances of the namespace name for their callers' API keys.
+    """
+    named = run.spec.model.auth_secret_ref if run.spec.model else None
+    name, label = effective.model(instance, run).secret, f'{names.LABEL_MODEL_KEY}: "true"'
+    field = "spec.model.authSecretRef" if named else "the instance's authRefs"
+    if name and _holds_api_keys(instance, name, callers):
         return f"{field}: the Secret {name} holds API keys of callers, which no model may get"
-    if secret is None or (secret["metadata"].get("labels") or {}).get(names.LABEL_MODEL_KEY) == "true":
+    if not named or secret is None or (secret["metadata"].get("labels") or {}).get(names.LABEL_MODEL_KEY) == "true":
         return None
     if effective.calls_elsewhere(instance, run):
         return f"{field}: the Secret {name} has no label {label}, which a run with a baseURL of its own needs"
     if name not in {ref.secret for ref in instance.spec.auth_refs}:
         return f"{field}: the Secret {name} is not among the instance's authRefs and has no label {label}"
     return None
+
+
+def _holds_api_keys(instance: SympoziumInstance, secret: str, callers: Collection[str]) -> bool:
+    return effective.holds_api_keys(instance, secret) or secret in callers
 
 
 def _not_ready(reason: str, message: str) -> ConditionUpdate:

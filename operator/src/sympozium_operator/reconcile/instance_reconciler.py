@@ -20,6 +20,7 @@ from sympozium_operator.policy import instance_plan as policy
 from sympozium_operator.policy import route_decision as route_policy
 from sympozium_operator.policy.conditions import merge_patch
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
+from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.route_reconciler import RouteReconciler
@@ -40,6 +41,7 @@ class InstanceReconciler:
     routes: RouteReconciler
     skills: SkillGatherer
     pools: PoolReconciler
+    callers: CallerSecrets
     next_runs: Callable[[tuple[str, str]], tuple[Key, ...]]
     """Runs of an instance whose turn has come, because its limit may have been raised."""
     forget: Callable[[tuple[str, str]], None]
@@ -50,6 +52,7 @@ class InstanceReconciler:
         raw = await self.client.find(INSTANCES, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self.skills.forget(key.namespace, key.name)
+            self.callers.forget(key.namespace, key.name)
             self.pools.forget(key.namespace, key.name)
             self.forget((key.namespace, key.name))
             return DONE  # Kubernetes deletes what it owns
@@ -71,9 +74,11 @@ class InstanceReconciler:
 
     async def _gather(self, instance: SympoziumInstance) -> policy.InstanceInput:
         namespace, name = instance.key
+        self.callers.remember(instance)
         wanted = effective.model(instance).secret
-        secret, pack, keys, server, sources = await asyncio.gather(
+        secret, callers, pack, keys, server, sources = await asyncio.gather(
             self.client.find(SECRETS, namespace, wanted) if wanted else _nothing(),
+            self.callers.of_others(instance) if instance.spec.auth_refs else _no_secrets(),
             web_endpoint_pack(self.client, namespace, self.namespace)
             if effective.web_endpoint_is_on(instance)
             else _no_pack(),
@@ -85,6 +90,7 @@ class InstanceReconciler:
             now=self.clock.now(),
             instance=instance,
             secret=secret,
+            callers_secrets=callers,
             pack=pack,
             auth_secret=keys,
             server=read(AgentRun, server) if server else None,
@@ -119,6 +125,10 @@ class InstanceReconciler:
 
 async def _nothing() -> None:
     return None
+
+
+async def _no_secrets() -> frozenset[str]:
+    return frozenset()
 
 
 async def _no_pack() -> WebEndpointPack:

@@ -21,6 +21,7 @@ from sympozium_operator.policy import event_messages, model_secret, pod_status, 
 from sympozium_operator.policy import run_decision as policy
 from sympozium_operator.policy.placement import placement
 from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
+from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.result import Key, Result, RetryLater
 from sympozium_operator.scheduling.capacity import RunKey
@@ -51,6 +52,7 @@ class RunReconciler:
     agent: agent_job.AgentPod
     limits: RunLimits
     pools: PoolReconciler
+    callers: CallerSecrets
 
     async def reconcile(self, run: AgentRun) -> Result:
         """Reconcile a run that was just read."""
@@ -136,9 +138,11 @@ class RunReconciler:
         model = effective.model(instance, facts.run)
         if model.secret is None:
             return facts
-        secret = await self.client.find(SECRETS, facts.run.metadata.namespace, model.secret)
-        failure = model_secret.failure(instance, model, secret)
-        refusal = model_secret.refusal(instance, facts.run, secret)
+        secret, callers = await asyncio.gather(
+            self.client.find(SECRETS, facts.run.metadata.namespace, model.secret), self.callers.of_others(instance)
+        )
+        failure = model_secret.failure(model, secret)
+        refusal = model_secret.refusal(instance, facts.run, secret, callers)
         return replace(facts, secret_failure=failure.message if failure else None, secret_refusal=refusal)
 
     async def _gather_pods(self, facts: RunInput, job: Object) -> RunInput:

@@ -15,10 +15,11 @@ from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.references import auth_secret, web_endpoint_pack
 from sympozium_operator.desired import rbac, scaling
 from sympozium_operator.desired import web_proxy as desired_server
-from sympozium_operator.policy import event_messages
+from sympozium_operator.policy import event_messages, model_secret
 from sympozium_operator.policy import server_plan as policy
 from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, write_refused
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
+from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.session_keys import keep_session_key
 from sympozium_operator.result import DONE, Result
@@ -35,6 +36,7 @@ class ServerRunReconciler:
     """Namespace of the operator, where built-in SkillPacks are."""
     pull_policy: str
     keys: ApiKeySecrets
+    callers: CallerSecrets
     policies: NetworkPolicies
     queue_timeout: int
     """Seconds that a run may wait for its start, unless its instance has another limit."""
@@ -76,10 +78,12 @@ class ServerRunReconciler:
         if raw is None:
             return policy.ServerInput(run, None)
         instance = read(SympoziumInstance, raw)
-        pack, keys = await asyncio.gather(
-            web_endpoint_pack(self.client, run.metadata.namespace, self.namespace), auth_secret(self.client, instance)
+        pack, keys, callers = await asyncio.gather(
+            web_endpoint_pack(self.client, run.metadata.namespace, self.namespace),
+            auth_secret(self.client, instance),
+            self.callers.of_others(instance) if instance.spec.agents.default.embedding_models else _no_secrets(),
         )
-        return policy.ServerInput(run, instance, pack, keys)
+        return policy.ServerInput(run, model_secret.without_refused_refs(instance, callers), pack, keys)
 
     async def _make(self, run: AgentRun, plan: policy.ServerPlan, auth_secret: Object | None) -> Object:
         """Converge all children; return the live Deployment."""
@@ -155,3 +159,7 @@ class ServerRunReconciler:
     async def _pods(self, run: AgentRun) -> list[Object]:
         selector = ",".join(f"{key}={value}" for key, value in desired_server.selector(run).items())
         return await self.client.list(PODS, run.metadata.namespace, labelSelector=selector)
+
+
+async def _no_secrets() -> frozenset[str]:
+    return frozenset()

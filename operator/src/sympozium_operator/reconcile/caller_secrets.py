@@ -1,0 +1,63 @@
+"""Secrets that instances name for their callers' API keys: no other instance may have one of them as a model's key."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from sympozium_api import effective
+from sympozium_api.client import Client
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.reading import read
+from sympozium_api.resources import INSTANCES
+from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
+
+_Named = dict[str, frozenset[str]]
+"""Secrets that the instances of a namespace name, by the instance."""
+
+
+@dataclass(frozen=True)
+class CallerSecrets:
+    """Index of these Secrets, by namespace.
+
+    A namespace's instances are listed once, when an instance of it has a model's key. From then on each reconcile of an
+    instance updates the index.
+    """
+
+    client: Client
+    count_unreadable: CountUnreadable
+    _named: dict[str, _Named] = field(default_factory=dict)
+    _listed: set[str] = field(default_factory=set)
+    _listing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def remember(self, instance: SympoziumInstance) -> None:
+        """Take over what an instance names now."""
+        self._set(*instance.key, effective.named_api_key_secrets(instance))
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Forget an instance that is gone."""
+        self._set(namespace, name, frozenset())
+
+    async def of_others(self, instance: SympoziumInstance) -> frozenset[str]:
+        """Return the Secrets with callers' API keys of the other instances of an instance's namespace.
+
+        Raises ApiError, ApiUnavailable.
+        """
+        namespace, own = instance.key
+        async with self._listing:
+            if namespace not in self._listed:
+                await self._list(namespace)
+        others = (secrets for name, secrets in self._named.get(namespace, {}).items() if name != own)
+        return frozenset().union(*others)
+
+    async def _list(self, namespace: str) -> None:
+        for item in await self.client.list(INSTANCES, namespace):
+            with guarded(self.count_unreadable, INSTANCES, item["metadata"]):
+                found = read(SympoziumInstance, item)
+                if found.metadata.name not in self._named.get(namespace, {}):
+                    self.remember(found)
+        self._listed.add(namespace)
+
+    def _set(self, namespace: str, name: str, secrets: frozenset[str]) -> None:
+        if secrets or self._listing.locked():  # an empty set is newer than what a list under way may show
+            self._named.setdefault(namespace, {})[name] = secrets
+        else:
+            self._named.get(namespace, {}).pop(name, None)
