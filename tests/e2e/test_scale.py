@@ -196,7 +196,7 @@ class TestWhatRolls:
     def test_models_and_limits_roll_nothing_and_replicas_only_add(self, narrow: Endpoint) -> None:
         before = uids(narrow)
         narrow.use_model("slow:1:1")
-        change(narrow, rateLimit={"requestsPerMinute": 7, "burstSize": 1})
+        change(narrow, rateLimit={"requestsPerMinute": 60, "burstSize": 7})
         until(lambda: narrow.chat(model="unknown").headers.get("x-ratelimit-limit-requests") == "7", within=15)
         change(narrow, rateLimit=PLENTY)
         change(narrow, replicas=2)

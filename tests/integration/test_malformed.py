@@ -12,6 +12,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -164,6 +165,9 @@ def test_the_openapi_says_what_is_checked_of_every_body() -> None:
         body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         assert "model" in body["properties"]
         assert "$ref" not in json.dumps(body)
+    assert document["info"]["version"] == version("sympozium")
+    assert document["security"] == [{"bearer": []}]
+    assert document["paths"]["/healthz"]["get"]["security"] == []
 
 
 def test_slow_senders_are_cut_off_and_leave_nothing(replica: Replica) -> None:

@@ -29,6 +29,8 @@ class TestBadInput:
             ({"messages": [{"role": "alien", "content": "x"}]}, "messages[0].role"),
             ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
             ({"messages": [{"role": "user", "content": ["x"]}]}, "messages[0].content"),
+            ({"messages": [*MESSAGES, {"role": "user"}]}, "messages[1].content"),
+            ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
             ({"messages": MESSAGES, "temperature": "hot"}, "temperature"),
             ({"messages": MESSAGES, "max_tokens": 0}, "max_tokens"),
             ({"messages": MESSAGES, "stream": "yes"}, "stream"),
@@ -81,11 +83,60 @@ class TestBadInput:
         assert response.status_code == 404
         assert response.json()["error"]["code"] == "unknown_url"
 
-    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}])
-    async def test_a_request_without_a_valid_key_creates_no_run(self, proxy: Proxy, headers: dict[str, str]) -> None:
+    @pytest.mark.parametrize(
+        ("method", "path", "hint"),
+        [
+            ("POST", "/chat/completions", "Did you mean /v1/chat/completions? The base URL"),
+            ("POST", "/v1/v1/chat/completions", "Did you mean /v1/chat/completions? The base URL"),
+            ("GET", "/models/demo", "Did you mean /v1/models/demo? The base URL"),
+            ("GET", "/", "GET /v1/models lists"),
+            ("GET", "/v1", "GET /v1/models lists"),
+            ("GET", "/v2/models", "GET /openapi.json lists the routes."),
+        ],
+    )
+    async def test_an_unknown_path_is_told_the_one_that_was_meant(
+        self, proxy: Proxy, method: str, path: str, hint: str
+    ) -> None:
+        response = await proxy.http.request(method, path)
+        assert response.status_code == 404
+        assert hint in response.json()["error"]["message"]
+
+    @pytest.mark.parametrize(
+        ("method", "path", "allowed"),
+        [
+            ("GET", "/v1/chat/completions", "POST"),
+            ("POST", "/v1/models", "GET"),
+            ("PUT", "/v1/responses/resp_x", "GET, DELETE"),
+        ],
+    )
+    async def test_a_wrong_method_is_told_the_right_ones(
+        self, proxy: Proxy, method: str, path: str, allowed: str
+    ) -> None:
+        response = await proxy.http.request(method, path)
+        error = response.json()["error"]
+        assert (response.status_code, error["code"]) == (405, "method_not_allowed")
+        assert response.headers["allow"] == allowed
+        assert f"{path} does not take {method}; use {allowed.replace(', ', ' or ')}" in error["message"]
+
+    @pytest.mark.parametrize(
+        ("headers", "cause"),
+        [
+            ({}, "No API key provided."),
+            ({"Authorization": "Bearer"}, "there is none after 'Bearer'"),
+            ({"Authorization": "Bearer wrong"}, "Incorrect API key provided: it is no key of the instance 'demo'."),
+            ({"Authorization": KEY}, "does not begin with 'Bearer'"),
+            ({"X-Api-Key": KEY}, "No API key is read from the header x-api-key."),
+            ({"api-key": KEY}, "No API key is read from the header api-key."),
+        ],
+    )
+    async def test_a_request_without_a_valid_key_is_told_why_and_creates_no_run(
+        self, proxy: Proxy, headers: dict[str, str], cause: str
+    ) -> None:
         response = await proxy.http.post("/v1/chat/completions", json={"messages": MESSAGES}, headers=headers)
         assert response.status_code == 401
         assert response.json()["error"]["code"] == "invalid_api_key"
+        assert cause in response.json()["error"]["message"]
+        assert "Authorization: Bearer <key>" in response.json()["error"]["message"]
         assert proxy.kubernetes.names(RUNS) == []
 
 
@@ -145,7 +196,8 @@ class TestWhenItCannotBeServed:
         await eventually(lambda: bool(proxy.context.instance_cache._served.instance.status.conditions))  # type: ignore[union-attr]
         response = await proxy.chat()
         assert response.status_code == 503
-        assert "Secret openai-key not found" in response.json()["error"]["message"]
+        assert "SecretNotFound" in response.json()["error"]["message"]
+        assert "openai-key" not in response.text
 
     async def test_an_endpoint_that_is_switched_off_refuses_requests_and_finishes_open_answers(
         self, proxy: Proxy
@@ -221,8 +273,9 @@ class TestRateLimit:
         refused = await proxy.chat()
         assert refused.status_code == 429
         assert refused.headers["retry-after"] == "1"
-        assert refused.headers["x-ratelimit-limit-requests"] == "60"
+        assert refused.headers["x-ratelimit-limit-requests"] == "1"
         assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+        assert "60 requests per minute, at most 1 at once. Try again in 1 s." in refused.json()["error"]["message"]
 
         other = asyncio.create_task(proxy.chat(key="sk-alice"))
         await (await proxy.pod(among=2)).answer("Hello")

@@ -16,6 +16,7 @@ from sympozium_http.access_log import AccessLog
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.lenient_routing import HeadAsGet, PlainPaths
 from sympozium_http.refusal import Refusal
+from sympozium_http.route_methods import wrong_method
 from sympozium_http.tracing import Tracing
 
 
@@ -50,10 +51,12 @@ def _refusal(request: Request, error: Exception) -> Refusal:
             return refusals.of_outage(error)
         case RequestValidationError():
             return refusals.bad_parameters(error.errors())
-        case HTTPException():  # the router's 404 and 405
-            message = f"{error.detail}: {request.method} {request.url.path}"
-            reason = "NotFound" if error.status_code == 404 else "MethodNotAllowed"
-            return Refusal(error.status_code, reason, message, headers=error.headers)
+        case HTTPException(status_code=405):
+            message, headers = wrong_method(request.method, request.url.path, request.app.routes)
+            return Refusal(405, "MethodNotAllowed", message, headers=headers)
+        case HTTPException(status_code=404):
+            message = f"There is no route {request.url.path}. GET /openapi.json lists the routes."
+            return Refusal(404, "NotFound", message)
     raise error
 
 

@@ -79,6 +79,7 @@ class TestWrongRequests:
         refused = await console.request("DELETE", "/api/v1/instances")
         assert error(refused, 405)["reason"] == "MethodNotAllowed"
         assert refused.headers["allow"] == "GET"
+        assert "use GET, or GET or PUT or PATCH or DELETE with a name at /api/v1/instances/..." in refused.text
 
 
 WORDS = st.sampled_from(["demo", "default", "w1", "", "..", "a/b", "7", "Pending", "x" * 300]) | st.text(max_size=8)

@@ -1,6 +1,7 @@
 """The web-proxy's ASGI application of port 8080."""
 
 from collections.abc import Callable
+from importlib.metadata import version
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,7 +18,7 @@ from sympozium_http.refusal import Refusal
 from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.origins import BrowserGuard, CrossOrigin
 from sympozium_webproxy.protocol.openai import bodies, errors
-from sympozium_webproxy.routes import health, oauth
+from sympozium_webproxy.routes import health, oauth, openapi, unknown_url
 from sympozium_webproxy.routes.mcp import forwarding, handlers, legacy_sse, message, streamable
 from sympozium_webproxy.routes.openai import chat, completions, embeddings, models, responses
 
@@ -28,8 +29,14 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 def create_app(context: WebProxyContext, *, mcp: handlers.CurrentServer | None = None) -> FastAPI:
     """Return the application of port 8080; ``mcp`` replaces the MCP server of the instance's own tools."""
     app = FastAPI(
-        title="Sympozium web endpoint", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY
+        title="Sympozium web endpoint",
+        version=version("sympozium"),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     app.state.context = context
     app.state.mcp = mcp or handlers.current_server(context.instance_cache)
     app.state.mcp_streams = legacy_sse.Streams()
@@ -69,11 +76,9 @@ async def _refused_message(_: Request, error: Exception) -> Response:
     return message.respond(error.response)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, _: Exception) -> Response:
     """Answer 404 and 405 of the router."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - what this handler is registered for
-    text = f"{error.detail}: {request.method} {request.url.path}"
-    return _openai(Refusal(error.status_code, "unknown_url", text))
+    return _openai(unknown_url.refusal(request))
 
 
 async def _query_error(_: Request, error: Exception) -> Response:

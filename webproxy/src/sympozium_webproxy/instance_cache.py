@@ -69,7 +69,11 @@ class InstanceCache:
             raise Refusal(503, "web_endpoint_off", "The instance's web endpoint is switched off.", retry_after=1)
         for condition in served.instance.status.conditions:
             if condition.type == "ModelReady" and condition.status == "False":
-                raise Refusal(503, "model_not_ready", condition.message, retry_after=10)
+                # Its message may name a Secret, which is no business of callers.
+                message = (
+                    f"The instance's model is not ready: {condition.reason}; its condition ModelReady has the details."
+                )
+                raise Refusal(503, "model_not_ready", message, retry_after=10)
         return served
 
     def _read(self) -> ServedInstance:

@@ -22,7 +22,11 @@ class Verdict:
 
     allowed: bool
     limit: int
+    """Number of requests that a full bucket lets through at once."""
     remaining: int
+    """Number of requests that it lets through now."""
+    per_minute: int
+    """Number of requests by which the bucket fills in a minute."""
     reset_seconds: float
     """Seconds until the bucket is full again."""
     retry_seconds: float
@@ -35,7 +39,12 @@ class Verdict:
             "x-ratelimit-remaining-requests": str(self.remaining),
             "x-ratelimit-reset-requests": f"{self.reset_seconds:.3f}s",
         }
-        return headers if self.allowed else headers | {"Retry-After": str(math.ceil(self.retry_seconds))}
+        return headers if self.allowed else headers | {"Retry-After": str(self.retry_after)}
+
+    @property
+    def retry_after(self) -> int:
+        """Return the whole seconds after which a request is allowed."""
+        return math.ceil(self.retry_seconds)
 
 
 @dataclass
@@ -61,8 +70,9 @@ class RateLimiter:
             bucket.tokens -= 1
         return Verdict(
             allowed=allowed,
-            limit=limit.requests_per_minute,
+            limit=size,
             remaining=max(0, int(bucket.tokens)),
+            per_minute=limit.requests_per_minute,
             reset_seconds=(size - bucket.tokens) / per_second,
             retry_seconds=max(0.0, (1 - bucket.tokens) / per_second),
         )

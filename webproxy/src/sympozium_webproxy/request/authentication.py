@@ -1,5 +1,6 @@
 """Authentication by API key or access token, then the key's rate limit (rule 9)."""
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from sympozium_http import request_state
@@ -13,6 +14,10 @@ from sympozium_webproxy.instance_cache import ServedInstance
 from sympozium_webproxy.limits import Verdict
 from sympozium_webproxy.request import held
 from sympozium_webproxy.request.external_url import base_url
+
+_HOW = "Send one of this endpoint's keys as 'Authorization: Bearer <key>'."
+_OTHER_HEADERS = ("api-key", "x-api-key", "x-goog-api-key")
+"""Headers in which clients of other APIs send a key."""
 
 
 async def authenticate(request: Request) -> str:
@@ -33,7 +38,7 @@ async def _token_caller(request: Request) -> str:
         return {"WWW-Authenticate": resource_metadata.challenge(oauth, base_url(request), request.url.path, error)}
 
     if oauth is None or token is None or token.count(".") != 2:  # no JWT
-        message = "Incorrect API key provided. Send a key of this endpoint as 'Authorization: Bearer <key>'."
+        message = _no_key(request.headers, parts.settings.instance)
         raise Refusal(401, "invalid_api_key", message, headers=challenge("invalid_token" if token else None))
     try:
         return await parts.tokens.caller(token, oauth)
@@ -48,6 +53,20 @@ async def _token_caller(request: Request) -> str:
         raise Refusal(503, "issuer_unavailable", message, retry_after=error.retry_after) from error
 
 
+def _no_key(headers: Headers, instance: str) -> str:
+    """Return the sentence for a request in which there is no valid key."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        wrong = f"Incorrect API key provided: it is no key of the instance '{instance}'."
+        return f"{wrong} {_HOW}" if key.strip() else f"No API key provided: there is none after 'Bearer'. {_HOW}"
+    if scheme:
+        return f"The header Authorization does not begin with 'Bearer'. {_HOW}"
+    for name in _OTHER_HEADERS:
+        if name in headers:
+            return f"No API key is read from the header {name}. {_HOW}"
+    return f"No API key provided. {_HOW}"
+
+
 async def authenticate_read(request: Request) -> str:
     """Return the id of the caller of a request that makes no run, within the limit of reads. Raises Refusal 401, 403, 429, 503."""
     key_id = await authenticate(request)
@@ -58,22 +77,24 @@ async def authenticate_read(request: Request) -> str:
 def limit_reads(request: Request, key_id: str) -> None:
     """Count a request that makes no run against its key's limit of reads. Raises Refusal 429 and 503."""
     parts = context.of(request)
-    _admit(request, parts.read_limiter.take(key_id, parts.instance_cache.rate_limit.reads))
+    _admit(request, parts.read_limiter.take(key_id, parts.instance_cache.rate_limit.reads), "requests that make no run")
 
 
 def limit(request: Request, key_id: str) -> tuple[ServedInstance, dict[str, str]]:
     """Return the instance that serves a request, and the rate-limit headers of its answer. Raises Refusal 429 and 503."""
     parts = context.of(request)
     served = parts.instance_cache.served()
-    return served, _admit(request, parts.limiter.take(key_id, served.rate_limit))
+    return served, _admit(request, parts.limiter.take(key_id, served.rate_limit), "requests")
 
 
-def _admit(request: Request, verdict: Verdict) -> dict[str, str]:
+def _admit(request: Request, verdict: Verdict, what: str) -> dict[str, str]:
     """Return the rate-limit headers of a request that may go on. Raises Refusal 429 and 503."""
     headers = verdict.headers()
     request_state.of(request).answer_headers = headers  # every answer carries them from here on
     if not verdict.allowed:
         context.of(request).metrics.refused.labels("rate_limit").inc()
-        raise Refusal(429, "rate_limit_exceeded", "Rate limit reached for this API key.", headers=headers)
+        limit = f"{verdict.per_minute} {what} per minute, at most {verdict.limit} at once"
+        message = f"Rate limit reached for this API key: {limit}. Try again in {verdict.retry_after} s."
+        raise Refusal(429, "rate_limit_exceeded", message, headers=headers)
     held.refuse_if_spent(request)
     return headers

@@ -4,6 +4,14 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_http.refusal import Refusal
 
 _DEFAULT = "default"
+"""Alias of each instance's own model."""
+
+
+def model_names(instance: SympoziumInstance) -> list[str]:
+    """Return the names that requests may use: the instance's own model, its two aliases, then the models that it allows besides."""
+    agent = instance.spec.agents.default
+    own = (agent.model, instance.metadata.name, _DEFAULT)
+    return list(dict.fromkeys((*own, *agent.allowed_models, *agent.embedding_models)))
 
 
 def chosen_model(instance: SympoziumInstance, name: str | None) -> str:

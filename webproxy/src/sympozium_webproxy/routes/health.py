@@ -4,18 +4,19 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from sympozium_webproxy import context
+from sympozium_webproxy.routes.openapi import PUBLIC
 
 router = APIRouter()
 
 
-@router.get("/health")
-@router.get("/healthz")
+@router.get("/health", openapi_extra=PUBLIC)
+@router.get("/healthz", openapi_extra=PUBLIC)
 async def alive() -> dict[str, str]:
     """Return 200 as long as the process answers."""
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", openapi_extra=PUBLIC)
 async def ready(request: Request) -> JSONResponse:
     """Return 200 if a request would be served, else 503 with the reason."""
     parts = context.of(request)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from sympozium_api.agent_protocol import Delta, Done
 from sympozium_webproxy.protocol.openai import bodies, leniency
@@ -20,11 +20,13 @@ class Message(Open):
     """One message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Any = None
+    content: Annotated[Any, Field(validate_default=True)] = None
 
     @field_validator("content")
     @classmethod
-    def _text_or_parts(cls, content: Any) -> Any:
+    def _text_or_parts(cls, content: Any, about: ValidationInfo) -> Any:
+        if content is None and about.data.get("role") == "user":
+            raise ValueError("a message of the user needs a content: a string or a list of content parts")
         parts = content if isinstance(content, list) else []
         if content is None or isinstance(content, str | list):
             for part in parts:

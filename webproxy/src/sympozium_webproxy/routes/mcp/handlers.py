@@ -1,6 +1,7 @@
 """Handlers of the SDK's server: each reads the instance or its runs, and a pure function of ``protocol.mcp`` makes the result."""
 
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 from mcp.server.lowlevel import Server
@@ -58,6 +59,7 @@ def _server(served: ServedInstance) -> Server[Any]:
     handlers = _Handlers(served)
     server: Server[Any] = Server(
         name,
+        version=version("sympozium"),
         title=served.instance.spec.title or name,
         instructions=served.instance.spec.description,
         get_tool_input_schema=lambda tool: tools.input_schema(tool, skills),

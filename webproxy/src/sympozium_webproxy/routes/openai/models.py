@@ -8,7 +8,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import models
 from sympozium_webproxy.request.authentication import authenticate_read
-from sympozium_webproxy.request.model_choice import chosen_model
+from sympozium_webproxy.request.model_choice import chosen_model, model_names
 
 router = APIRouter()
 
@@ -17,7 +17,7 @@ router = APIRouter()
 async def list_models(request: Request) -> dict[str, Any]:
     """Return the models that requests may name."""
     instance, created = await _instance(request)
-    return models.listing(instance, created=created)
+    return models.listing(model_names(instance), created=created)
 
 
 @router.get("/v1/models/{model:path}")
