@@ -2,6 +2,9 @@
 
 import asyncio
 import itertools
+import os
+import sys
+from asyncio.subprocess import DEVNULL, Process
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,15 +51,26 @@ class Pod:
         self.stop.set()
 
 
+@dataclass(eq=False)
+class ProcessPod(Pod):
+    """An agent in a process of its own."""
+
+    process: Process
+
+    def kill(self) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+
+    def terminate(self) -> None:
+        self.process.terminate()
+
+
 def started(
     job: str, folder: Path, issuer: TokenIssuer, addresses: tuple[str, ...], *, run: str | None = None, ttl: float = 600
 ) -> Pod:
     """A pod of this Job, that knows these runs surfaces; without a run it is an idle one."""
     name, stop = f"{job}-abcde", asyncio.Event()
-    own = folder / name
-    own.mkdir(parents=True)
-    (own / "token").write_text(issuer.token(name, "demo-agent"))
-    (own / "api-key").write_text(name)
+    own = _files(name, folder, issuer)
     settings = AgentSettings(
         run=run,
         addresses=addresses,
@@ -68,6 +82,24 @@ def started(
     )
     agent = Agent(settings, stop, environ={}, timeouts=_PATIENCE)
     return Pod(name, asyncio.create_task(agent.run()), own, stop)
+
+
+async def started_process(job: str, folder: Path, issuer: TokenIssuer, surface: str) -> ProcessPod:
+    """An idle pod of this Job in a process of its own."""
+    name = f"{job}-abcde"
+    own = _files(name, folder, issuer)
+    arguments = ("-m", "tests.fakes.agent_process", str(own), surface)
+    environ = {variable: value for variable, value in os.environ.items() if "proxy" not in variable.lower()}
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=environ, stderr=DEVNULL)
+    return ProcessPod(name, asyncio.create_task(process.wait()), own, asyncio.Event(), process)
+
+
+def _files(name: str, folder: Path, issuer: TokenIssuer) -> Path:
+    own = folder / name
+    own.mkdir(parents=True)
+    (own / "token").write_text(issuer.token(name, "demo-agent"))
+    (own / "api-key").write_text(name)
+    return own
 
 
 class Node:
@@ -87,11 +119,13 @@ class Node:
 
     def idle_pod(self) -> Pod:
         """A pod of the pool, which waits at the replicas' Service."""
-        job = names.idle_job("demo", GENERATION, f"{next(self._numbers):06x}")
-        instance = self._kubernetes.object(INSTANCES, "demo")
-        labels = {names.LABEL_INSTANCE: "demo", names.LABEL_WARM: names.IDLE}
-        self._kubernetes.put(_owned("batch/v1", "Job", job, by=instance, labels=labels))
-        return self._start(job, run=None, addresses=(self._surface,))
+        return self._start(self._idle_job(), run=None, addresses=(self._surface,))
+
+    async def idle_process(self) -> Pod:
+        """A pod of the pool in a process of its own."""
+        job = self._idle_job()
+        pod = self.pods[job] = await started_process(job, self._folder, self._issuer, self._surface)
+        return pod
 
     async def run(self) -> None:
         """Start the pods of new Jobs, report those that have ended, and kill those whose Job is gone; without end."""
@@ -120,6 +154,13 @@ class Node:
         for pod in self.pods.values():
             pod.kill()
         await asyncio.gather(*(pod.task for pod in self.pods.values()), return_exceptions=True)
+
+    def _idle_job(self) -> str:
+        job = names.idle_job("demo", GENERATION, f"{next(self._numbers):06x}")
+        instance = self._kubernetes.object(INSTANCES, "demo")
+        labels = {names.LABEL_INSTANCE: "demo", names.LABEL_WARM: names.IDLE}
+        self._kubernetes.put(_owned("batch/v1", "Job", job, by=instance, labels=labels))
+        return job
 
     def _start_cold(self, job: Object) -> None:
         run = self._kubernetes.object(RUNS, job["metadata"]["ownerReferences"][0]["name"])

@@ -20,11 +20,19 @@ class Service:
         """Number of answers so far."""
         self._losing = b""
         self._then: Callable[[], object] = lambda: None
+        self._gate: asyncio.Event | None = None
         self._relays: set[asyncio.Task[None]] = set()
 
     def lose(self, path: str, then: Callable[[], object] = lambda: None) -> None:
         """Cut the next connection over which a request with this in its target is answered, instead of handing the answer on."""
         self._losing, self._then = path.encode(), then
+
+    def hold(self, path: str, gate: asyncio.Event) -> asyncio.Event:
+        """Hold the answer to the next request with this in its target until the gate opens; the event returned says that it came."""
+        held = asyncio.Event()
+        self.lose(path, held.set)
+        self._gate = gate
+        return held
 
     def cut(self) -> None:
         """Cut all connections."""
@@ -70,7 +78,9 @@ class Service:
             if self._losing and self._losing in asked.partition(b"\r\n")[0]:
                 self._losing, self.lost = b"", self.lost + 1
                 self._then()
-                break
+                if self._gate is None:
+                    break
+                await self._gate.wait()
             writer.write(data)
             await writer.drain()
         raise _Ended

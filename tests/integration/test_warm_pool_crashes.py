@@ -112,6 +112,13 @@ async def scene(cluster: Cluster) -> Scene:
     return Scene(cluster, first, await cluster.replicas.start(), pod)
 
 
+@pytest.fixture
+async def leaving(cluster: Cluster) -> Scene:
+    """One replica, and an idle pod that is a process and gets signals."""
+    first = await cluster.replicas.start()
+    return Scene(cluster, first, first, await cluster.idle_process())
+
+
 class TestReplicaDies:
     """The pod polls, works and delivers at another replica, and a repeated request gets the same run's answer."""
 
@@ -230,6 +237,30 @@ class TestPodDies:
         scene.pod.terminate()
         await scene.is_answered_cold_and_once(await asking)
         assert await scene.pod.task == 0
+
+    @pytest.mark.parametrize("answer_comes", ["after the signal", "never"])
+    async def test_a_pod_that_is_to_go_while_its_task_is_on_its_way_leaves_the_run_to_another(
+        self, leaving: Scene, answer_comes: str
+    ) -> None:
+        """Its process closes the poll at once, and says as its last word that it has begun nothing."""
+        gate = asyncio.Event()
+        on_its_way = leaving.cluster.surface.hold("/instances/demo/task", gate)
+        asking = leaving.ask()
+        async with asyncio.timeout(5):
+            await on_its_way.wait()
+        leaving.pod.terminate()
+        if answer_comes == "after the signal":
+            gate.set()
+        assert await leaving.pod.task == 0
+        assert "unused" in leaving.pod.last_words
+        await leaving.is_answered_cold_and_once(await asking)
+
+    async def test_a_pod_that_is_to_go_closes_its_poll_and_is_given_no_run(self, leaving: Scene) -> None:
+        leaving.pod.terminate()
+        await leaving.cluster.idle(0)
+        answer = await leaving.ask()
+        assert "claim" not in leaving.cluster.run()["spec"]
+        await leaving.is_answered_cold_and_once(answer)
 
     async def test_a_pod_dies_while_it_is_idle(self, scene: Scene) -> None:
         scene.pod.kill()

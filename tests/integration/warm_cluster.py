@@ -67,6 +67,13 @@ class Cluster:
         await self.idle(count + 1)
         return pod
 
+    async def idle_process(self) -> Pod:
+        """Start a pod in a process of its own, and wait until a replica holds its poll."""
+        count = sum([await replica.idle() for replica in self.replicas.ready])
+        pod = await self.node.idle_process()
+        await self.idle(count + 1)
+        return pod
+
     def run(self) -> Object:
         """Return the only run."""
         [name] = self.kubernetes.names(RUNS)

@@ -86,11 +86,13 @@ class Agent:
         delivery = asyncio.create_task(records.deliver())
         try:
             driver = Driver(records, self._settings.key(), self._environ, self._transport)
-            finished = await _first(driver.run(task), stopping, delivery) if task else None
-            may_release = self._settings.run is None and not driver.has_called_model
-            if task and not finished and stopping.done() and may_release and await self._released():
+            work = None if self._stop.is_set() else task
+            finished = await _first(driver.run(work), stopping, delivery) if work else None
+            is_stopped = self._stop.is_set()
+            may_release = self._settings.run is None and not self._transport.may_have_sent
+            if task and not finished and is_stopped and may_release and await self._released():
                 return self._unused()
-            end = finished or _unfinished(stopped=stopping.done())
+            end = finished or _unfinished(stopped=is_stopped)
             if not delivery.done():
                 records.end(end)
                 await self._delivered(delivery, stopping, deadline + self._timeouts.delivery_grace - time())

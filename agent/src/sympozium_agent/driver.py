@@ -25,8 +25,6 @@ class Driver:
         self._key = key
         self._environ = environ
         self._transport = transport
-        self.has_called_model = False
-        """True once the model may have been asked."""
 
     async def run(self, task: Task) -> End:
         """Carry out the task and return its end record, whatever happens; only cancellation ends without one."""
@@ -65,7 +63,6 @@ class Driver:
     async def _call(self, provider: Provider, call: CallModel, run: str) -> CompletionAccumulator:
         completion = CompletionAccumulator(run, legacy_functions="functions" in call.request)
         log("model_called")
-        self.has_called_model = True
         async with aclosing(provider.stream(call.request)) as chunks:
             async for chunk in chunks:
                 if completion.is_empty:

@@ -4,12 +4,15 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.fakes.model import Model
+from tests.fakes.model import Model, Request
 from tests.unit.agent.conftest import QUICK, Pod, task_for
 from tests.unit.agent.surface import Reply, Surface, replica
 
 from sympozium_agent.agent import Agent
 from sympozium_agent.agent_settings import AgentSettings, Timeouts
+from sympozium_agent.runs_client import RunsClient
+from sympozium_agent.transport.http1 import OpenConnection
+from sympozium_api.agent_protocol import Task
 
 ASK_AGAIN = Reply(status=204)
 
@@ -98,6 +101,41 @@ def test_the_variables_of_an_idle_pod_name_its_instance_and_its_idle_ttl() -> No
     assert (found.run, found.instance, found.idle_ttl) == (None, "demo", 600.0)
     with pytest.raises(SystemExit, match="SYMPOZIUM_INSTANCE"):
         AgentSettings.of(environ | {"SYMPOZIUM_INSTANCE": ""})
+
+
+async def test_an_idle_pod_that_is_to_go_when_its_task_arrives_gives_the_run_back(
+    pod: Pod, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed_task = RunsClient.claimed_task
+
+    async def at_the_same_time(client: RunsClient, instance: str, ttl: float) -> Task:
+        task = await claimed_task(client, instance, ttl)
+        pod.stop.set()
+        return task
+
+    asked = list[Request]()
+    model.hear = asked.append
+    monkeypatch.setattr(RunsClient, "claimed_task", at_the_same_time)
+    async with replica(task_for(model)) as surface:
+        surface.releases = True
+        assert await idle(pod, surface) == 0
+    assert pod.termination_message == {"type": "unused"}
+    assert asked == []
+
+
+async def test_an_idle_pod_that_is_to_go_while_it_connects_to_its_model_gives_the_run_back(
+    pod: Pod, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*_: object) -> OpenConnection:
+        pod.stop.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr("sympozium_agent.transport.direct.connect", slow)
+    async with replica(task_for(model)) as surface:
+        surface.releases = True
+        assert await idle(pod, surface) == 0
+    assert pod.termination_message == {"type": "unused"}
 
 
 @pytest.mark.parametrize(("released", "code"), [(True, 0), (False, 1)])

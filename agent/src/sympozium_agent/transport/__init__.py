@@ -22,14 +22,17 @@ class ModelTransport:
 
     def __init__(self) -> None:
         self._preconnection = Preconnection()
+        self.may_have_sent = False
+        """True once the model server may have got a part of a request."""
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AbstractAsyncContextManager[UnreadResponse]:
         """Post a body to a URL. Raises TransportError for a header that HTTP cannot carry; entering the context raises it too."""
         if (name := find_unsendable(headers)) is not None:
             raise TransportError(f"the header {name} is not valid in HTTP: it must hold printable ASCII only")
         if _needs_httpx2(url):
+            self._on_send()
             return _proxied_post()(url, headers, body)
-        return direct.post(url, headers, body, self._preconnection)
+        return direct.post(url, headers, body, self._preconnection, self._on_send)
 
     async def prepare(self, url: str) -> None:
         """Prepare what a post to this URL needs, until cancelled."""
@@ -41,6 +44,9 @@ class ModelTransport:
     def close(self) -> None:
         """Close the connection that ``prepare`` opened, if no post has used it."""
         self._preconnection.close()
+
+    def _on_send(self) -> None:
+        self.may_have_sent = True
 
 
 def _needs_httpx2(url: str) -> bool:
