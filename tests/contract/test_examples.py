@@ -54,6 +54,7 @@ def test_the_examples_show_a_cloud_model_a_model_without_a_key_skills_a_run_and_
         "instance.yaml": ["SympoziumInstance"],
         "instance-with-skills.yaml": ["SympoziumInstance"],
         "instance-in-cluster-model.yaml": ["SympoziumInstance"],
+        "instance-demo-model.yaml": ["SympoziumInstance"],
         "run.yaml": ["AgentRun"],
         "skillpack.yaml": ["SkillPack", "ConfigMap"],
     }

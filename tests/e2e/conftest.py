@@ -81,6 +81,13 @@ class Namespace:
         found: Object = self.get(kind, name).get("status", {})
         return found
 
+    def kubeconfig(self, folder: Path) -> str:
+        """Write a kubeconfig whose current namespace is this one, for the commands of a guide, and return its path."""
+        path = folder / "kubeconfig"
+        path.write_text(self.kubectl("config", "view", "--minify", "--raw"))
+        self.kubectl("config", "set-context", "--current", f"--namespace={self.name}", f"--kubeconfig={path}")
+        return str(path)
+
     def run_ends(self, name: str, *, within: float = 60) -> Object:
         """The status of a run, once it is terminal."""
         return until(
