@@ -62,6 +62,7 @@ def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_the
         longest_run=1200,
         key_retention=86400,
         account="u",
+        session_key="u",
         pull_policy="Always",
     )
     [service] = [item for item in made if item["kind"] == "Service"]

@@ -96,9 +96,10 @@ def children(endpoint: Endpoint) -> list[str]:
 
 
 def deployment(endpoint: Endpoint) -> Object:
-    """The Deployment's spec, but for the ServiceAccount's UID, which is another one each time."""
+    """The Deployment's spec, but for the UIDs of ServiceAccount and session key, which are others each time."""
     spec: Object = endpoint.namespace.get("deployment", f"{endpoint.run}-server")["spec"]
-    del spec["template"]["metadata"]["annotations"]["sympozium.ai/service-account-uid"]
+    for name in ("service-account-uid", "session-key-uid"):
+        del spec["template"]["metadata"]["annotations"][f"sympozium.ai/{name}"]
     return spec
 
 

@@ -300,12 +300,12 @@ class FakeKubernetes(Client):
             raise api_error(404, "NotFound", "the server could not find the requested resource")
         for hook in self._hooks.pop((verb, kind.plural), []):
             hook()
-        if verb in ("get", "list"):
+        if verb in ("get", "get metadata", "list"):
             self.reads.append((verb, kind.plural, name))
         if waiting := self._refusals[verb, kind.plural]:
             refusal = waiting.pop(0)
             if isinstance(refusal, ApiError):
-                refusal.is_read = verb in ("get", "list")
+                refusal.is_read = verb in ("get", "get metadata", "list")
             raise refusal
 
     def _existing(self, kind: ResourceType, namespace: str, name: str) -> Object:

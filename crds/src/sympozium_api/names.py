@@ -41,6 +41,7 @@ ANNOTATION_NEWEST_ATTEMPT = f"{GROUP}/newest-attempt"
 """On the first run of an Idempotency-Key: number of the newest run that a web-proxy made for the key, because those before were
 cancelled."""
 ANNOTATION_ACCOUNT = f"{GROUP}/service-account-uid"
+ANNOTATION_SESSION_KEY = f"{GROUP}/session-key-uid"
 """On a web-proxy's pod: UID of the ServiceAccount of its token."""
 ANNOTATION_PLACEMENT = f"{GROUP}/placement"
 """On an agent's Job: placement of the pod template that the Job was made from. Pods of other templates show nothing of the next pod."""
@@ -100,6 +101,11 @@ def server(run: str) -> str:
 def run_of_child(name: str) -> str:
     """Return the server run of a child from the child's name, which nobody can edit."""
     return name.removesuffix(_SERVER)
+
+
+def instance_of_server(name: str) -> str:
+    """Return the instance whose web endpoint a Deployment, Service or HTTPRoute of this name belongs to."""
+    return run_of_child(name).removesuffix(f"-{WEB_ENDPOINT_SKILL}")
 
 
 def api_key_secret(run: str) -> str:

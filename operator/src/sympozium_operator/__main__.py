@@ -19,8 +19,9 @@ from sympozium_operator.cluster.lease import Lease, LeaseLost
 from sympozium_operator.operator_metrics import STALLED_AFTER, OperatorMetrics, served
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.scheduling.work_queue import WorkQueue
-from sympozium_operator.watches import gateway_api, kopf_handlers
+from sympozium_operator.watches import children, gateway_api, kopf_handlers
 from sympozium_operator.watches.resync import Resync
+from sympozium_operator.watches.watch_feed import WatchFeed
 from sympozium_operator.wiring import wire
 
 _CRD_POLL = 2.0
@@ -44,8 +45,8 @@ async def main(settings: OperatorSettings) -> None:
             queue=queue,
             fair_queue=operator.fair_queue,
             pruner=operator.pruner,
-            api_keys=operator.api_keys,
-            skills=operator.skills,
+            keys_and_skills=operator.keys_and_skills,
+            others=operator.others,
             count_unreadable=operator.metrics.count_unreadable,
             settings=settings,
         )
@@ -55,14 +56,7 @@ async def main(settings: OperatorSettings) -> None:
             try:
                 await _first(_crds_installed(client, settings), stop.wait())
                 if not stop.is_set():
-                    watches = partial(
-                        gateway_api.follow,
-                        client,
-                        queue.add,
-                        settings.namespace,
-                        settings.scopes,
-                        operator.metrics.count_unreadable,
-                    )
+                    watches = partial(_watch, WatchFeed(client, queue, operator.metrics.count_watch_failure), settings)
                     handlers = await kopf_handlers.spawn(
                         queue.add, identity=settings.identity, namespaces=settings.watch_namespaces
                     )
@@ -83,6 +77,12 @@ async def _lead(
     metrics.leader.set(1)
     # In this order: the resync opens the queue before the watches add their first key.
     await _first(lease.hold(), resync.run(), watches())
+
+
+async def _watch(feed: WatchFeed, settings: OperatorSettings) -> None:
+    """Feed the queue without end from the watches that only the leader has."""
+    gateways = gateway_api.watches(feed, settings.namespace, settings.scopes)
+    await asyncio.gather(*gateways, *children.watches(feed, settings.scopes))
 
 
 def _stop_on_signal() -> asyncio.Event:

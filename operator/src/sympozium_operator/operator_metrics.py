@@ -48,6 +48,12 @@ class OperatorMetrics:
             ["kind"],
             registry=self.registry,
         )
+        self.watch_failures = Counter(
+            f"{name}_watch_failures",
+            "Watches that failed for 30 s although the API server answers, and are opened again.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.runs = Counter(f"{name}_runs_ended", "Runs that ended.", ["phase", "error"], registry=self.registry)
         self.admitted = Counter(f"{name}_runs_admitted", "Runs whose Job was created.", registry=self.registry)
         self.queued = self._of_runs(f"{name}_run_queue_duration_seconds", "Seconds from a run's creation to its Job's.")
@@ -90,6 +96,10 @@ class OperatorMetrics:
     def count_unreadable(self, kind: str) -> None:
         """Count an attempt to read or act on an object that failed because of the object."""
         self.unreadable.labels(kind).inc()
+
+    def count_watch_failure(self, kind: str) -> None:
+        """Count a watch that keeps failing, by the kind of its objects."""
+        self.watch_failures.labels(kind).inc()
 
     def bind(self, queue: WorkQueue, fair_queue: FairQueue) -> None:
         """Read the queues' sizes whenever the metrics are scraped."""

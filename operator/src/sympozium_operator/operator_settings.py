@@ -81,7 +81,7 @@ class OperatorSettings:
     runs_kept_at_most: int
     """Most ended AgentRuns that are kept per instance, whatever the other settings say."""
     instance_resync: int
-    """Interval at which every instance is reconciled without an event, to repair what was missed while no replica watched."""
+    """Interval in which every instance is reconciled once without an event, although watches and polls show what changes."""
     run_resync: int
     """Interval at which every run that has not ended is reconciled without an event."""
     refill_rate: int
@@ -132,7 +132,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         shortest_retention=read("SYMPOZIUM_SHORTEST_RETENTION", "1h", duration),
         key_retention=read("SYMPOZIUM_KEY_RETENTION", "24h", duration),
         runs_kept_at_most=read("SYMPOZIUM_RUNS_KEPT_AT_MOST", "20000", whole_number(1, 1_000_000)),
-        instance_resync=read("SYMPOZIUM_INSTANCE_RESYNC", "30s", duration),
+        instance_resync=read("SYMPOZIUM_INSTANCE_RESYNC", "15m", duration),
         run_resync=read("SYMPOZIUM_RUN_RESYNC", "1m", duration),
         refill_rate=read("SYMPOZIUM_REFILL_RATE", "3", whole_number(1, 1000)),
         workers=read("SYMPOZIUM_WORKERS", "16", whole_number(1, 256)),

@@ -1,6 +1,7 @@
 """Wiring of the operator: every reconciler with what it needs. The process and its tests share it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sympozium_api.client import Client
@@ -25,16 +26,21 @@ from sympozium_operator.reconcile.route_reconciler import RouteReconciler
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
+from sympozium_operator.reconcile.session_keys import SessionKeys
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
 from sympozium_operator.reconcile.unreadable_objects import UnreadableObjects
+from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.scheduling.capacity import Capacity
 from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.pace import Pace
 from sympozium_operator.scheduling.pool_sizer import LaunchRate
 
+Sleep = Callable[[float], Awaitable[None]]
 POLLS_PER_SECOND = 100
-"""Most checks per second of the objects that the operator may not watch (decisions 0016 and 0028)."""
+"""Most checks per second of Secrets with API keys and of ConfigMaps with skills (decisions 0016 and 0028)."""
+OTHER_POLLS_PER_SECOND = 50
+"""Most checks per second of other objects that the operator may not watch (decision 0051)."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,10 @@ class Operator:
     dispatcher: Dispatcher
     fair_queue: FairQueue
     metrics: OperatorMetrics
-    api_keys: ApiKeySecrets
-    skills: SkillGatherer
+    keys_and_skills: VersionPoll
+    """Poll of the Secrets with API keys and of the ConfigMaps that instances name."""
+    others: VersionPoll
+    """Poll of the other objects that the operator may not watch."""
     pruner: RunPruner
 
 
@@ -61,11 +69,19 @@ class _Base:
     fair_queue: FairQueue
     policies: NetworkPolicies
     callers: CallerSecrets
+    keys_and_skills: VersionPoll
+    others: VersionPoll
 
 
-def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operator:
+def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sleep = asyncio.sleep) -> Operator:
     """Return an operator that knows nothing of the cluster yet."""
     metrics = OperatorMetrics()
+
+    def poll(per_second: float, *, one_by_one: bool) -> VersionPoll:
+        pace = Pace(per_second, now=clock.monotonic, sleep=sleep)
+        return VersionPoll(client, metrics.count_unreadable, pace, one_by_one)
+
+    others = poll(OTHER_POLLS_PER_SECOND, one_by_one=True)
     base = _Base(
         client=client,
         clock=clock,
@@ -73,14 +89,12 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operato
         metrics=metrics,
         events=EventRecorder(client, clock),
         fair_queue=FairQueue(Capacity(settings.pending_pods, _placement(settings))),
-        policies=NetworkPolicies(client, _egress(settings)),
         callers=CallerSecrets(client, metrics.count_unreadable),
+        policies=NetworkPolicies(client, _egress(settings), others),
+        keys_and_skills=poll(POLLS_PER_SECOND, one_by_one=False),
+        others=others,
     )
     namespace, scopes = settings.namespace, settings.scopes
-    count_unreadable = base.metrics.count_unreadable
-    polls = Pace(POLLS_PER_SECOND, now=clock.monotonic, sleep=asyncio.sleep)
-    api_keys = ApiKeySecrets(client, base.events, count_unreadable, polls)
-    skills = SkillGatherer(client, namespace, count_unreadable, polls)
     pools = _pools(base)
     runs = _runs(base, pools)
     dispatcher = Dispatcher(
@@ -88,9 +102,9 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operato
         metrics=base.metrics,
         events=base.events,
         unreadable_objects=UnreadableObjects(client, clock),
-        instances=_instances(base, runs, pools, skills),
+        instances=_instances(base, runs, pools),
         runs=runs,
-        servers=_servers(base, api_keys),
+        servers=_servers(base),
         skill_packs=SkillPackReconciler(client=client, namespace=namespace, scopes=scopes),
         configs=ConfigReconciler(client=client, clock=clock, events=base.events, namespace=namespace, scopes=scopes),
         pools=pools,
@@ -101,9 +115,9 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings) -> Operato
         metrics=base.metrics,
         scopes=scopes,
         retention=_retention(settings),
-        count_unreadable=count_unreadable,
+        count_unreadable=metrics.count_unreadable,
     )
-    return Operator(dispatcher, base.fair_queue, base.metrics, api_keys, skills, pruner)
+    return Operator(dispatcher, base.fair_queue, metrics, base.keys_and_skills, base.others, pruner)
 
 
 def _pools(base: _Base) -> PoolReconciler:
@@ -138,7 +152,7 @@ def _runs(base: _Base, pools: PoolReconciler) -> RunReconciler:
     )
 
 
-def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler, skills: SkillGatherer) -> InstanceReconciler:
+def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> InstanceReconciler:
     namespace, scopes = base.settings.namespace, base.settings.scopes
     return InstanceReconciler(
         client=base.client,
@@ -147,23 +161,25 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler, skills: 
         namespace=namespace,
         policies=base.policies,
         routes=RouteReconciler(client=base.client, namespace=namespace, scopes=scopes),
-        skills=skills,
+        skills=SkillGatherer(base.client, namespace, base.keys_and_skills),
         pools=pools,
         callers=base.callers,
+        poll=base.others,
         next_runs=runs.next_runs,
         forget=base.fair_queue.forget_instance,
     )
 
 
-def _servers(base: _Base, api_keys: ApiKeySecrets) -> ServerRunReconciler:
+def _servers(base: _Base) -> ServerRunReconciler:
     return ServerRunReconciler(
         client=base.client,
         clock=base.clock,
         events=base.events,
         namespace=base.settings.namespace,
         pull_policy=base.settings.image_pull_policy,
-        keys=api_keys,
         callers=base.callers,
+        keys=ApiKeySecrets(base.client, base.events, base.keys_and_skills),
+        session_keys=SessionKeys(base.client, base.others),
         policies=base.policies,
         template=base.settings.web_proxy_pod,
         queue_timeout=base.settings.queue_timeout,

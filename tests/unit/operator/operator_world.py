@@ -44,7 +44,8 @@ class World:
         settings = operator_settings(SYMPOZIUM_NETWORK_POLICIES=str(network_policies).lower(), **self.variables)
         self.operator = wire(client=self.cluster, clock=self.clock, settings=settings)
         self.dispatcher, self.fair_queue = self.operator.dispatcher, self.operator.fair_queue
-        self.metrics, self.keys, self.skills = self.operator.metrics, self.operator.api_keys, self.operator.skills
+        self.metrics = self.operator.metrics
+        self.keys_and_skills, self.others = self.operator.keys_and_skills, self.operator.others
 
     async def reconcile(self, name: str = "q1", kind: Any = "run", namespace: str = NAMESPACE) -> Result:
         return await self.dispatcher(Key(kind, namespace, name))

@@ -55,6 +55,7 @@ def served(**sidecar: Any) -> list[dict[str, Any]]:
         pull_policy="IfNotPresent",
         tracing=web_proxy.TraceExport("http://collector:4318", 0.25) if sidecar else None,
         account="uid-of-the-account",
+        session_key="uid-of-the-session-key",
     )
 
 
@@ -73,6 +74,7 @@ def test_metrics_stay_at_the_old_port_only_where_the_installation_says_so() -> N
             key_retention=86400,
             pull_policy="Always",
             account="uid",
+            session_key="uid",
             **settings,
         )
         environ: list[Any] = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -216,6 +218,7 @@ def test_the_models_key_is_mounted_only_where_embeddings_are_offered(models: lis
         key_retention=86400,
         pull_policy="Always",
         account="uid-of-the-account",
+        session_key="uid-of-the-session-key",
     )
     pod = deployment["spec"]["template"]["spec"]
     mounted = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
@@ -239,6 +242,7 @@ def test_rate_limits_are_not_in_the_deployment() -> None:
         key_retention=86400,
         pull_policy="Always",
         account="uid-of-the-account",
+        session_key="uid-of-the-session-key",
     )
     assert "777" not in json.dumps(made)
 
@@ -265,6 +269,7 @@ def test_what_the_installation_says_about_pods_is_in_them_and_takes_no_field_of_
         longest_run=1200,
         key_retention=86400,
         account="uid-of-the-account",
+        session_key="uid-of-the-session-key",
         pull_policy="Always",
         template=POD,
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import kopf
 import pytest
-from tests.unit.operator.objects import NAMESPACE, job_object, metadata, run_object, server_run_object
+from tests.unit.operator.objects import NAMESPACE, job_object, run_object, server_run_object
 
 from sympozium_operator.result import Key
 from sympozium_operator.watches import kopf_handlers
@@ -40,15 +40,6 @@ def test_nothing_but_these_kinds_is_watched() -> None:
         "skillpacks",
         "agentruns",
         "jobs",
-        "deployments",
-        "services",
-        "networkpolicies",
-        "poddisruptionbudgets",
-        "horizontalpodautoscalers",
-        "serviceaccounts",
-        "roles",
-        "rolebindings",
-        "configmaps",
     }
 
 
@@ -79,18 +70,6 @@ async def test_an_event_of_a_server_run_is_its_instances_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        ("alice-agent", Key("instance", NAMESPACE, "alice")),
-        ("alice-agent-own-model", Key("instance", NAMESPACE, "alice")),
-        ("alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
-    ],
-)
-async def test_an_event_of_a_network_policy_is_its_owners(name: str, key: Key) -> None:
-    assert await keys_of("networkpolicies", {"metadata": metadata(name)}, "DELETED") == [key]
-
-
-@pytest.mark.parametrize(
     ("status", "kind", "reconciled"),
     [
         ({"active": 1}, "ADDED", False),
@@ -103,27 +82,6 @@ async def test_an_event_of_a_network_policy_is_its_owners(name: str, key: Key) -
 async def test_of_a_jobs_events_only_its_end_matters(status: dict[str, Any], kind: str, *, reconciled: bool) -> None:
     found = await keys_of("jobs", job_object(status=status), kind)
     assert found == ([Key("run", NAMESPACE, "q1")] if reconciled else [])
-
-
-@pytest.mark.parametrize(
-    ("plural", "name", "key"),
-    [
-        ("deployments", "alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
-        ("services", "alice-web-endpoint-server", Key("run", NAMESPACE, "alice-web-endpoint")),
-        ("roles", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
-        ("rolebindings", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
-        ("serviceaccounts", "alice-web-endpoint", Key("run", NAMESPACE, "alice-web-endpoint")),
-        ("serviceaccounts", "alice-agent", Key("instance", NAMESPACE, "alice")),
-        ("configmaps", "alice-installed-skills", Key("instance", NAMESPACE, "alice")),
-        ("serviceaccounts", "odd-agent-agent", Key("instance", NAMESPACE, "odd-agent")),
-        ("serviceaccounts", "odd-agent-web-endpoint", Key("run", NAMESPACE, "odd-agent-web-endpoint")),
-    ],
-)
-@pytest.mark.parametrize("labels", [{}, {"sympozium.ai/run": "another", "sympozium.ai/instance": "another"}])
-async def test_a_child_is_known_by_its_name_whatever_its_labels_say(
-    plural: str, name: str, key: Key, labels: dict[str, str]
-) -> None:
-    assert await keys_of(plural, {"metadata": {"namespace": NAMESPACE, "name": name, "labels": labels}}) == [key]
 
 
 def test_kopf_writes_nothing_and_never_gives_up() -> None:

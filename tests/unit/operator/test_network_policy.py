@@ -57,6 +57,7 @@ def server_policies() -> list[Object]:
         longest_run=1200,
         key_retention=86400,
         account="u",
+        session_key="u",
         pull_policy="Always",
     )
     return [server_policy(server_run(), deployment)]

@@ -77,7 +77,7 @@ async def test_nothing_is_written_when_nothing_changed() -> None:
         await world.settle("alice", "instance")
     world.writes()
     await world.settle("alice", "instance")
-    assert [key async for key in world.skills.changed()] == []
+    assert [key async for key in world.keys_and_skills.changed()] == []
     assert world.writes() == []
 
 
@@ -85,17 +85,17 @@ async def test_a_config_map_that_changed_comes_or_goes_is_noticed_once() -> None
     world = World(asking(PACK, MAP), pack(), notes(style="Be kind."))
     await world.settle("alice", "instance")
     world.cluster.put(notes(style="Be brief."))
-    assert [key async for key in world.skills.changed()] == [ALICE]
-    assert [key async for key in world.skills.changed()] == []
+    assert [key async for key in world.keys_and_skills.changed()] == [ALICE]
+    assert [key async for key in world.keys_and_skills.changed()] == []
     await world.settle("alice", "instance")
     assert kept(world) == ["Count.", "Be brief."]
     world.cluster.remove(CONFIG_MAPS, "notes", NAMESPACE)
-    assert [key async for key in world.skills.changed()] == [ALICE]
+    assert [key async for key in world.keys_and_skills.changed()] == [ALICE]
     await world.settle("alice", "instance")
     assert accepted(world) == ("False", "ConfigMapNotFound")
     assert kept(world) == ["Count.", "Be brief."]
     world.cluster.put(notes(style="Be back."))
-    assert [key async for key in world.skills.changed()] == [ALICE]
+    assert [key async for key in world.keys_and_skills.changed()] == [ALICE]
     await world.settle("alice", "instance")
     assert accepted(world) == ("True", "Accepted")
     assert kept(world) == ["Count.", "Be back."]
@@ -108,13 +108,13 @@ async def test_config_maps_of_an_instance_that_is_gone_or_names_none_are_not_rea
     world.cluster.put(pack())
     await world.settle("alice", "instance")
     world.cluster.reads.clear()
-    [key async for key in world.skills.changed()]
+    [key async for key in world.keys_and_skills.changed()]
     world.cluster.put(asking(MAP))
     await world.settle("alice", "instance")
     world.cluster.remove(INSTANCES, "alice", NAMESPACE)
     await world.settle("alice", "instance")
     world.cluster.reads.clear()
-    assert [key async for key in world.skills.changed()] == []
+    assert [key async for key in world.keys_and_skills.changed()] == []
     assert world.cluster.reads == []
 
 

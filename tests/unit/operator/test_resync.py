@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.fakes.clock import FakeClock
-from tests.fakes.kubernetes import FakeKubernetes, api_error
+from tests.fakes.kubernetes import api_error
+from tests.fakes.virtual_time import rest
 from tests.unit.operator.objects import (
     NAMESPACE,
     instance_object,
@@ -12,8 +12,7 @@ from tests.unit.operator.objects import (
     run_object,
     server_run_object,
 )
-from tests.unit.operator.operator_world import operator_settings
-from tests.unit.operator.test_work_queue import ManualLoop, settle
+from tests.unit.operator.operator_leader import Leader
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
@@ -21,40 +20,25 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import JOBS, RUNS, SECRETS
 from sympozium_api.run import AgentRun
 from sympozium_operator.result import DONE, Key, Result
-from sympozium_operator.scheduling.work_queue import WorkQueue
-from sympozium_operator.watches.resync import Resync
-from sympozium_operator.wiring import wire
 
 
-class World:
+class World(Leader):
+    """A leader whose reconciles and pauses are only recorded."""
+
     def __init__(self, *objects: dict[str, Any], kept: int = 1000) -> None:
-        self.clock = FakeClock()
-        self.cluster = FakeKubernetes(self.clock.now)
-        for body in objects:
-            self.cluster.put(body)
         self.seen: list[Key] = []
-        self.loop = ManualLoop()
-        self.queue = WorkQueue(self.reconcile, workers=100, loop=self.loop)
-        self.queue.open()
-        settings = operator_settings(
-            SYMPOZIUM_RUN_RETENTION="1h", SYMPOZIUM_SHORTEST_RETENTION="1m", SYMPOZIUM_RUNS_KEPT=str(kept)
-        )
-        operator = wire(client=self.cluster, clock=self.clock, settings=settings)
-        self.fair_queue, self.pruner = operator.fair_queue, operator.pruner
-        self.metrics = operator.metrics
-        self.keys, self.skills = operator.api_keys, operator.skills
-        self.resync = Resync(
-            client=self.cluster,
-            queue=self.queue,
-            fair_queue=self.fair_queue,
-            pruner=self.pruner,
-            api_keys=self.keys,
-            skills=self.skills,
-            settings=settings,
-            count_unreadable=operator.metrics.count_unreadable,
-            sleep=self.sleep,
-        )
         self.slept: list[float] = []
+        super().__init__(
+            *objects,
+            reconcile=self.reconcile,
+            sleep=self.sleep,
+            SYMPOZIUM_RUN_RETENTION="1h",
+            SYMPOZIUM_SHORTEST_RETENTION="1m",
+            SYMPOZIUM_RUNS_KEPT=str(kept),
+            SYMPOZIUM_INSTANCE_RESYNC="100s",
+        )
+        self.fair_queue, self.pruner = self.operator.fair_queue, self.operator.pruner
+        self.keys = self.operator.dispatcher.servers.keys
 
     async def reconcile(self, key: Key) -> Result:
         self.seen.append(key)
@@ -63,37 +47,31 @@ class World:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
-    def unreadable(self, kind: str) -> float | None:
-        metric = "sympozium_operator_unreadable_objects_total"
-        return self.metrics.registry.get_sample_value(metric, {"kind": kind})
-
     def place(self, name: str) -> tuple[str, str, str]:
         return NAMESPACE, name, f"uid-of-{name}"
 
 
-async def test_everything_is_reconciled_once_in_the_beginning() -> None:
+async def test_everything_is_reconciled_once_in_the_beginning_a_server_run_with_its_instance() -> None:
     world = World(
         pack_object(), instance_object(), server_run_object(), run_object("new", created=5), run_object("old")
     )
     await world.resync.seed()
-    await settle()
+    await rest()
     assert [(key.kind, key.name) for key in world.seen] == [
         ("skillpack", "web-endpoint"),
         ("instance", "alice"),
         ("run", "old"),
         ("run", "new"),
-        ("run", "alice-web-endpoint"),
     ]
 
 
-async def test_thousands_of_instances_are_reconciled_again_one_after_the_other() -> None:
+async def test_instances_are_reconciled_again_spread_evenly_over_the_interval() -> None:
     world = World(*(instance_object(f"i{number}") for number in range(100)))
     await world.resync.instances_again()
-    await world.loop.advance(0.99)
-    assert len(world.seen) == 50
-    await world.loop.advance(1)
-    assert len(world.seen) == 100
-    assert world.slept == [2.0]
+    for passed in (50, 100):
+        await world.time.run(50)
+        assert len(world.seen) == passed
+    assert world.slept == [100.0]
 
 
 async def test_runs_with_jobs_have_their_places_before_any_other_run_asks() -> None:
@@ -112,7 +90,7 @@ async def test_ended_runs_are_reconciled_only_while_a_job_is_left_of_them() -> N
         job_object("b", status={"failed": 1}),
     )
     await world.resync.runs()
-    await settle()
+    await rest()
     assert world.seen == [Key("run", NAMESPACE, "b")]
 
 
@@ -122,7 +100,7 @@ async def test_a_place_of_a_run_that_is_gone_is_given_back() -> None:
         world.fair_queue.enqueue(world.place(name), (NAMESPACE, "alice"), "2026-01-01T00:00:00Z")
         world.fair_queue.bind_job(world.place(name), "a-job")
     await world.resync.runs()
-    await settle()
+    await rest()
     assert world.fair_queue.counts() == (1, 0)
 
 
@@ -142,12 +120,12 @@ async def test_a_server_run_whose_generated_key_is_gone_is_reconciled() -> None:
     run = AgentRun.model_validate(world.cluster.object(RUNS, "alice-web-endpoint", NAMESPACE))
     secret = await world.keys.generated(run, SympoziumInstance.model_validate(instance_object()))
     world.keys.remember(run, secret)
-    await world.resync.api_key_secrets()
-    await settle()
+    await world.resync.poll(world.operator.keys_and_skills)
+    await rest()
     assert world.seen == []
     world.cluster.remove(SECRETS, "alice-web-endpoint-web-api-key", NAMESPACE)
-    await world.resync.api_key_secrets()
-    await settle()
+    await world.resync.poll(world.operator.keys_and_skills)
+    await rest()
     assert world.seen == [Key("run", NAMESPACE, "alice-web-endpoint")]
 
 
@@ -168,7 +146,7 @@ def ended(
 
 async def test_a_run_is_deleted_when_its_time_since_its_end_is_over() -> None:
     world = World(ended("old"), ended("longrunning", completed="2026-01-01T00:30:00Z"), run_object("alive"))
-    world.clock.advance(3601)
+    world.time.advance(3601)
     await world.pruner.prune()
     assert world.cluster.names(RUNS) == ["longrunning", "alive"]
 
@@ -185,7 +163,7 @@ async def test_a_discarded_run_is_deleted_once_it_has_ended() -> None:
 async def test_no_more_than_so_many_ended_runs_are_kept_per_instance() -> None:
     runs = [ended(f"a{number}", created=number) for number in range(4)]
     world = World(*runs, ended("b1", label="bob"), run_object("alive"), server_run_object(), kept=2)
-    world.clock.advance(120)
+    world.time.advance(120)
     await world.pruner.prune()
     assert world.cluster.names(RUNS) == ["a2", "a3", "b1", "alive", "alice-web-endpoint"]
 
@@ -205,7 +183,7 @@ async def test_a_job_that_a_tenant_made_ends_no_leader_and_delays_nobody() -> No
     poison = foreign_job("poison", "mine", **{names.LABEL_RUN: "mine"})
     world = World(run_object("mine"), run_object("b"), poison, job_object("b"))
     await world.resync.seed()
-    await settle()
+    await rest()
     assert Key("run", NAMESPACE, "b") in world.seen
     assert world.fair_queue.counts() == (1, 0)
     assert world.unreadable("Job") == 1
@@ -239,8 +217,8 @@ async def test_a_secret_that_may_not_be_read_delays_no_other() -> None:
     for instance in ("alice", "bob"):
         run = AgentRun.model_validate(world.cluster.object(RUNS, f"{instance}-web-endpoint", NAMESPACE))
         world.keys.remember(run, {"metadata": {"name": f"keys-of-{instance}", "resourceVersion": "1"}})
-    world.cluster.refuse("get", SECRETS, api_error(403, "Forbidden"))
-    await world.resync.api_key_secrets()
-    await settle()
+    world.cluster.refuse("get metadata", SECRETS, api_error(403, "Forbidden"))
+    await world.resync.poll(world.operator.keys_and_skills)
+    await rest()
     assert world.seen == [Key("run", NAMESPACE, "bob-web-endpoint")]
     assert world.unreadable("Secret") == 1

@@ -1,11 +1,9 @@
 """The work queue: first without an event loop, then on one whose time is moved by hand."""
 
 import asyncio
-import heapq
-from collections.abc import Callable
-from itertools import count
 
 import pytest
+from tests.fakes.virtual_time import VirtualTime, rest
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_operator.result import DONE, Key, Result
@@ -97,46 +95,6 @@ def test_a_success_forgets_the_failures() -> None:
     assert keys.failures[A] == 1
 
 
-class ManualLoop:
-    """Planned calls that happen when a test moves the time."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._calls: list[tuple[float, int, _Call]] = []
-        self._order = count()
-
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, callback: Callable[[], None], /) -> "_Call":
-        call = _Call(callback)
-        heapq.heappush(self._calls, (when, next(self._order), call))
-        return call
-
-    async def advance(self, seconds: float) -> None:
-        self.now += seconds
-        while self._calls and self._calls[0][0] <= self.now:
-            heapq.heappop(self._calls)[2]()
-        await settle()
-
-
-class _Call:
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self._callback: Callable[[], None] | None = callback
-
-    def cancel(self) -> None:
-        self._callback = None
-
-    def __call__(self) -> None:
-        if self._callback:
-            self._callback()
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 class Work:
     """Reconciler that records its keys, and does what a test tells it."""
 
@@ -162,7 +120,7 @@ class Work:
         return result
 
 
-def queue(work: Work, loop: ManualLoop, workers: int = 4) -> WorkQueue:
+def queue(work: Work, loop: VirtualTime, workers: int = 4) -> WorkQueue:
     found = WorkQueue(work, workers=workers, loop=loop)
     found.schedule.jitter = lambda: 1.0
     found.open()
@@ -171,109 +129,109 @@ def queue(work: Work, loop: ManualLoop, workers: int = 4) -> WorkQueue:
 
 async def test_a_closed_queue_drops_what_is_added() -> None:
     work = Work()
-    keys = WorkQueue(work, workers=1, loop=ManualLoop())
+    keys = WorkQueue(work, workers=1, loop=VirtualTime())
     keys.add(A)
     keys.open()
-    await settle()
+    await rest()
     assert work.seen == []
     assert not keys.schedule.ready
 
 
 async def test_what_is_added_is_worked_on_at_once() -> None:
     work = Work()
-    queue(work, ManualLoop()).add(A, B)
-    await settle()
+    queue(work, VirtualTime()).add(A, B)
+    await rest()
     assert work.seen == [A, B]
 
 
 async def test_no_more_than_the_workers_work_and_never_two_on_one_key() -> None:
-    work, loop = Work(), ManualLoop()
+    work, loop = Work(), VirtualTime()
     work.blocked = asyncio.Event()
     keys = queue(work, loop, workers=2)
     keys.add(*(Key("run", "team", str(number)) for number in range(5)))
     keys.add(Key("run", "team", "0"))
-    await settle()
+    await rest()
     assert len(work.seen) == 2
     work.blocked.set()
-    await settle()
+    await rest()
     assert work.most == 2
     assert [key.name for key in work.seen] == ["0", "1", "2", "3", "4", "0"]
 
 
 async def test_an_outcome_brings_the_key_back_later_and_others_now() -> None:
-    work, loop = Work(), ManualLoop()
+    work, loop = Work(), VirtualTime()
     work.results = [Result(requeue_after=5, enqueue=(B,))]
     queue(work, loop).add(A)
-    await settle()
+    await rest()
     assert work.seen == [A, B]
-    await loop.advance(4.9)
+    await loop.run(4.9)
     assert work.seen == [A, B]
-    await loop.advance(0.1)
+    await loop.run(0.1)
     assert work.seen == [A, B, A]
 
 
 @pytest.mark.parametrize("error", [ApiUnavailable("away"), RuntimeError("bug")])
 async def test_an_exception_brings_the_key_back_with_backoff(error: Exception) -> None:
-    work, loop = Work(), ManualLoop()
+    work, loop = Work(), VirtualTime()
     work.results = [error, error]
     queue(work, loop).add(A)
-    await settle()
-    await loop.advance(0.5)
+    await rest()
+    await loop.run(0.5)
     assert len(work.seen) == 2
-    await loop.advance(0.9)
+    await loop.run(0.9)
     assert len(work.seen) == 2
-    await loop.advance(0.1)
+    await loop.run(0.1)
     assert len(work.seen) == 3
-    await loop.advance(1000)
+    await loop.run(1000)
     assert len(work.seen) == 3
 
 
 async def test_what_fails_because_its_namespace_goes_is_not_repeated() -> None:
-    work, loop = Work(), ManualLoop()
+    work, loop = Work(), VirtualTime()
     work.results = [ApiError(403, {"details": {"causes": [{"reason": "NamespaceTerminating"}]}})]
     queue(work, loop).add(A)
-    await settle()
-    await loop.advance(1000)
+    await rest()
+    await loop.run(1000)
     assert work.seen == [A]
 
 
 async def test_planned_looks_wait_for_a_free_worker() -> None:
-    work, loop = Work(), ManualLoop()
+    work, loop = Work(), VirtualTime()
     keys = queue(work, loop, workers=1)
     work.blocked = asyncio.Event()
     keys.add(A)
     keys.add(B, after=1)
-    await loop.advance(2)
+    await loop.run(2)
     assert work.seen == [A]
     work.blocked.set()
-    await settle()
+    await rest()
     assert work.seen == [A, B]
 
 
 async def test_a_queue_that_does_not_turn_is_reported_from_one_without_work() -> None:
-    work, loop = Work(), ManualLoop()
+    work, loop = Work(), VirtualTime()
     keys = queue(work, loop, workers=1)
-    await loop.advance(500)
+    await loop.run(500)
     assert keys.stalled() == 0
     work.blocked = asyncio.Event()
     keys.add(A, B)
-    await loop.advance(50)
+    await loop.run(50)
     assert keys.stalled() == 50
     work.blocked.set()
-    await settle()
+    await rest()
     assert keys.stalled() == 0
 
 
 async def test_a_queue_that_is_closed_stops_its_work_at_once() -> None:
-    work, loop = Work(), ManualLoop()
+    work, loop = Work(), VirtualTime()
     keys = queue(work, loop, workers=1)
     work.blocked = asyncio.Event()
     keys.add(A)
-    await settle()
+    await rest()
     await keys.close()
     assert work.active == 0
     assert work.seen == [A]
-    await loop.advance(1000)
+    await loop.run(1000)
     assert work.seen == [A]
 
 
@@ -289,10 +247,10 @@ async def test_a_run_does_not_wait_for_the_instances_before_it() -> None:
         await asyncio.Event().wait()
         return DONE
 
-    queue = WorkQueue(reconcile, workers=8, loop=ManualLoop())
+    queue = WorkQueue(reconcile, workers=8, loop=VirtualTime())
     queue.open()
     queue.add(*map(instance, range(2000)), A)
-    await settle()
+    await rest()
     assert began == [A, instance(0), instance(1)] or began == [instance(0), instance(1), A]
     await queue.close()
 
@@ -305,7 +263,7 @@ async def test_instances_do_not_wait_for_thousands_of_runs() -> None:
         await asyncio.sleep(0)
         return DONE
 
-    queue = WorkQueue(reconcile, workers=4, loop=ManualLoop())
+    queue = WorkQueue(reconcile, workers=4, loop=VirtualTime())
     queue.open()
     queue.add(*(Key("run", "team", f"r{number}") for number in range(2000)), instance(0))
     for _ in range(20):
@@ -321,12 +279,12 @@ async def test_the_instances_that_one_change_concerns_are_reconciled_one_after_t
         done.append(key)
         return Result(spread=tuple(map(instance, range(1000)))) if key.kind == "skillpack" else DONE
 
-    loop = ManualLoop()
+    loop = VirtualTime()
     queue = WorkQueue(reconcile, workers=4, loop=loop)
     queue.open()
     queue.add(Key("skillpack", "team", "p"))
-    await settle()
-    await loop.advance(0.995)
+    await rest()
+    await loop.run(0.995)
     for _ in range(300):
         await asyncio.sleep(0)
     assert len(done) == 1 + SPREAD_PER_SECOND

@@ -1,7 +1,7 @@
 """Convergence of the cluster to the desired objects, without a write where nothing differs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sympozium_api import resources as kinds
 from sympozium_api.base import Resource
@@ -32,13 +32,16 @@ _TYPES = {
 }
 
 
-async def converge(client: Client, desired: Sequence[Object]) -> list[Object]:
+async def converge(client: Client, desired: Sequence[Object], *, read: Iterable[Object | None] = ()) -> list[Object]:
     """Apply the objects that differ, in the order given; return all live objects afterwards.
+
+    Objects in ``read`` were read a moment ago and are not read again.
 
     Raises RetryLater for a live object that another owner has, or that the operator did not make.
     """
     applied = [with_applied_digest(body) for body in desired]
-    live = await asyncio.gather(*(client.find(*_address(body)) for body in applied))
+    known = {_name(body): body for body in read if body is not None}
+    live = await asyncio.gather(*(_live(client, known, body) for body in applied))
     return [await _converge(client, found_body, body) for found_body, body in zip(live, applied, strict=True)]
 
 
@@ -59,6 +62,10 @@ async def delete(client: Client, kind: ResourceType, body: Object) -> None:
     """Delete this very object, and no later one of the same name."""
     metadata = body["metadata"]
     await client.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+
+
+async def _live(client: Client, known: Mapping[tuple[str, str], Object], desired: Object) -> Object | None:
+    return known.get(_name(desired)) or await client.find(*_address(desired))
 
 
 async def _converge(client: Client, live: Object | None, desired: Object) -> Object:
@@ -87,6 +94,10 @@ def _was_made_here(live: Object) -> bool:
     metadata = live["metadata"]
     marked = (metadata.get("labels") or {}).get(MANAGED_BY) == FIELD_MANAGER
     return marked or ANNOTATION_APPLIED in (metadata.get("annotations") or {})
+
+
+def _name(body: Object) -> tuple[str, str]:
+    return body["kind"], body["metadata"]["name"]
 
 
 def _address(body: Object) -> tuple[ResourceType, str, str]:

@@ -48,6 +48,7 @@ def build(
     keys_version: str,
     pull_policy: str,
     account: str,
+    session_key: str,
     longest_run: int,
     key_retention: int,
     template: Object | None = None,
@@ -58,8 +59,9 @@ def build(
 
     ``keys_secret`` holds the API keys that callers may use. ``template`` has the installation's labels, annotations and scheduling
     fields, as a part of a pod template. ``account`` is the UID of the pods' ServiceAccount: a pod's token becomes invalid with its
-    account, so another account needs other pods. ``longest_run``: seconds that an accepted request may take, which the pods' grace
-    period covers. ``key_retention``: seconds for which an Idempotency-Key stands.
+    account, so another account needs other pods. ``session_key`` is the UID of the Secret with the session key: a kubelet never
+    reads an immutable Secret again, so another one needs other pods too. ``longest_run``: seconds that an accepted request may take,
+    which the pods' grace period covers. ``key_retention``: seconds for which an Idempotency-Key stands.
     """
     name = names.server(run.metadata.name)
     variables = [
@@ -88,7 +90,7 @@ def build(
             "template": pod_parts.template(
                 rbac.server_labels(run),
                 pod,
-                annotations={names.ANNOTATION_ACCOUNT: account},
+                annotations={names.ANNOTATION_ACCOUNT: account, names.ANNOTATION_SESSION_KEY: session_key},
                 installation=template or {},
             ),
         }

@@ -95,7 +95,7 @@ class Dispatcher:
     async def _run(self, key: Key) -> Result:
         raw = await self.client.find(RUNS, key.namespace, key.name)
         if raw is None:
-            self.servers.keys.forget(key)
+            self.servers.forget(key)
             return self.runs.gone(key)
         run = read(AgentRun, raw)
         return await (self.servers if run.spec.mode == "server" else self.runs).reconcile(run)

@@ -9,12 +9,13 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.reading import read
-from sympozium_api.resources import INSTANCES, RUNS, SECRETS
+from sympozium_api.resources import INSTANCES, RUNS, SECRETS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.references import auth_secret, web_endpoint_pack
-from sympozium_operator.desired.instance_children import agent_service_account, server_run
+from sympozium_operator.desired.instance_children import agent_service_account
+from sympozium_operator.desired.instance_children import server_run as desired_server_run
 from sympozium_operator.policy import event_messages
 from sympozium_operator.policy import instance_plan as policy
 from sympozium_operator.policy import route_decision as route_policy
@@ -25,6 +26,7 @@ from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.route_reconciler import RouteReconciler
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
+from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import DONE, Key, Result
 
 
@@ -42,6 +44,8 @@ class InstanceReconciler:
     skills: SkillGatherer
     pools: PoolReconciler
     callers: CallerSecrets
+    poll: VersionPoll
+    """Poll of the Secrets with models' keys."""
     next_runs: Callable[[tuple[str, str]], tuple[Key, ...]]
     """Runs of an instance whose turn has come, because its limit may have been raised."""
     forget: Callable[[tuple[str, str]], None]
@@ -49,18 +53,19 @@ class InstanceReconciler:
 
     async def reconcile(self, key: Key) -> Result:
         """Reconcile an instance."""
+        self.poll.forget(key)
         raw = await self.client.find(INSTANCES, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
-            self.skills.forget(key.namespace, key.name)
             self.callers.forget(key.namespace, key.name)
+            self.skills.poll.forget(key)
             self.pools.forget(key.namespace, key.name)
             self.forget((key.namespace, key.name))
             return DONE  # Kubernetes deletes what it owns
-        facts = await self._gather(read(SympoziumInstance, raw))
+        facts, server_run = await self._gather(read(SympoziumInstance, raw))
         facts = replace(facts, route=await self._route(facts))
         plan = policy.decide(facts)
         try:
-            await self._act(facts, plan)
+            await self._act(facts, plan, server_run)
         except ApiError as refusal:
             if refusal.final:
                 await self._report(facts.instance, policy.decide(replace(facts, refusal=refusal.message)))
@@ -72,7 +77,8 @@ class InstanceReconciler:
             also.append(Key("pool", key.namespace, key.name))
         return Result(requeue_after=plan.requeue_after, enqueue=(*also, *self.next_runs((key.namespace, key.name))))
 
-    async def _gather(self, instance: SympoziumInstance) -> policy.InstanceInput:
+    async def _gather(self, instance: SympoziumInstance) -> tuple[policy.InstanceInput, Object | None]:
+        """Return the plan's input, and the server run as it was read."""
         namespace, name = instance.key
         self.callers.remember(instance)
         wanted = effective.model(instance).secret
@@ -86,7 +92,9 @@ class InstanceReconciler:
             self.client.find(RUNS, namespace, names.web_endpoint_run(name)),
             self.skills.sources(instance),
         )
-        return policy.InstanceInput(
+        if wanted:
+            self.poll.remember(Key("instance", *instance.key), SECRETS, wanted, secret)
+        facts = policy.InstanceInput(
             now=self.clock.now(),
             instance=instance,
             secret=secret,
@@ -97,18 +105,19 @@ class InstanceReconciler:
             sources=sources,
             pool=self.pools.status(instance, secret),
         )
+        return facts, server
 
     async def _route(self, facts: policy.InstanceInput) -> route_policy.RouteState:
         if not effective.web_endpoint_is_on(facts.instance):
             return route_policy.NO_ROUTE  # an existing route goes with the server run
         return await self.routes.reconcile(facts.instance, facts.server)
 
-    async def _act(self, facts: policy.InstanceInput, plan: policy.InstancePlan) -> None:
+    async def _act(self, facts: policy.InstanceInput, plan: policy.InstancePlan, server_run: Object | None) -> None:
         instance, server = facts.instance, facts.server
         desired = [agent_service_account(instance)]
         if plan.server_wanted and not (server and server.ended):
-            desired.append(server_run(instance))
-        await converge(self.client, desired)
+            desired.append(desired_server_run(instance))
+        await converge(self.client, desired, read=[server_run])
         await self.policies.converge_agents(instance)
         if plan.skills is not None:
             await self.skills.keep(instance, plan.skills)

@@ -10,6 +10,8 @@ from sympozium_api.resources import NETWORK_POLICIES, SERVICES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge, remove
 from sympozium_operator.desired import network_policy
+from sympozium_operator.reconcile.version_poll import VersionPoll
+from sympozium_operator.result import Key
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class NetworkPolicies:
     client: Client
     egress: network_policy.Egress | None
     """Addresses that agents may reach; None: the installation wants no policies."""
+    poll: VersionPoll
+    """Poll of the Services behind those addresses."""
 
     async def converge_agents(self, instance: SympoziumInstance) -> None:
         """Converge the policies of an instance's agents."""
@@ -41,12 +45,13 @@ class NetworkPolicies:
         names_of_services = {
             a: name for a in network_policy.addresses(instance) if (name := a.service(instance.metadata.namespace))
         }
-        services = await asyncio.gather(*(self._service(*name) for name in names_of_services.values()))
+        key = Key("instance", *instance.key)
+        services = await asyncio.gather(*(self._service(key, *name) for name in names_of_services.values()))
         return {
             address: service for address, (exists, service) in zip(names_of_services, services, strict=True) if exists
         }
 
-    async def _service(self, namespace: str, name: str) -> tuple[bool, Object | None]:
+    async def _service(self, key: Key, namespace: str, name: str) -> tuple[bool, Object | None]:
         """Return whether such a Service exists, or may exist; and the Service, if the operator may read it."""
         try:
             service = await self.client.find(SERVICES, namespace, name)
@@ -54,4 +59,5 @@ class NetworkPolicies:
             if error.status != 403:
                 raise
             return True, None
+        self.poll.remember_in(key, SERVICES, namespace, name, service)
         return service is not None, service

@@ -21,8 +21,8 @@ from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, w
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
-from sympozium_operator.reconcile.session_keys import keep_session_key
-from sympozium_operator.result import DONE, Result
+from sympozium_operator.reconcile.session_keys import SessionKeys
+from sympozium_operator.result import DONE, Key, Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class ServerRunReconciler:
     pull_policy: str
     keys: ApiKeySecrets
     callers: CallerSecrets
+    session_keys: SessionKeys
     policies: NetworkPolicies
     queue_timeout: int
     """Seconds that a run may wait for its start, unless its instance has another limit."""
@@ -61,9 +62,10 @@ class ServerRunReconciler:
         if isinstance(decision, ConditionUpdate):
             return await self._refuse(run, decision)
         try:
-            if failure := await keep_session_key(self.client, run):
-                return await self._refuse(run, failure)
-            deployment = await self._make(run, decision, facts.auth_secret)
+            session_key = await self.session_keys.keep(run)
+            if isinstance(session_key, ConditionUpdate):
+                return await self._refuse(run, session_key)
+            deployment = await self._make(run, decision, facts.auth_secret, session_key)
         except ApiError as refusal:
             if refusal.final:
                 await self._refuse(run, write_refused(refusal.message))
@@ -72,6 +74,11 @@ class ServerRunReconciler:
         if policy.settled(deployment) and event_messages.was_unsettled(run):
             await self.events.emit(decision.instance, event_messages.settled(deployment))
         return outcome
+
+    def forget(self, key: Key) -> None:
+        """Forget a run that is gone."""
+        self.keys.poll.forget(key)
+        self.session_keys.poll.forget(key)
 
     async def _gather(self, run: AgentRun) -> policy.ServerInput:
         raw = await self.client.find(INSTANCES, run.metadata.namespace, run.spec.agent_ref)
@@ -85,8 +92,10 @@ class ServerRunReconciler:
         )
         return policy.ServerInput(run, model_secret.without_refused_refs(instance, callers), pack, keys)
 
-    async def _make(self, run: AgentRun, plan: policy.ServerPlan, auth_secret: Object | None) -> Object:
-        """Converge all children; return the live Deployment."""
+    async def _make(
+        self, run: AgentRun, plan: policy.ServerPlan, auth_secret: Object | None, session_key: str
+    ) -> Object:
+        """Converge all children; return the live Deployment. ``session_key`` is the UID of the Secret with the session key."""
         name = names.server(run.metadata.name)
         before = await self.client.find(DEPLOYMENTS, run.metadata.namespace, name)
         keys = auth_secret or await self.keys.generated(run, plan.instance)
@@ -104,6 +113,7 @@ class ServerRunReconciler:
             keys_version=version,
             pull_policy=self.pull_policy,
             account=account["metadata"]["uid"],
+            session_key=session_key,
             key_retention=self.key_retention,
             longest_run=effective.longest_wait(plan.instance, self.queue_timeout),
             template=self.template,
@@ -111,7 +121,7 @@ class ServerRunReconciler:
             metrics_on_http=self.metrics_on_http,
         )
         scaled = scaling.build(run, replicas=plan.replicas, autoscaling=plan.autoscaling)
-        live = await converge(self.client, [*children, *scaled])
+        live = await converge(self.client, [*children, *scaled], read=[before])
         for kind in scaling.KINDS:
             if kind.kind not in [body["kind"] for body in scaled]:
                 await remove(self.client, kind, run, name)

@@ -1,1 +1,1 @@
-"""Sources of keys for the work queue: kopf's handlers, the Gateway API's watches, the periodic resync."""
+"""Sources of keys for the work queue: kopf's handlers, the operator's own watches, polls, and the periodic resync."""

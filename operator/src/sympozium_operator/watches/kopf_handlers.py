@@ -8,34 +8,13 @@ from typing import Any, cast
 import kopf
 
 from sympozium_api import names
-from sympozium_api.resources import (
-    AUTOSCALERS,
-    CONFIG_MAPS,
-    DEPLOYMENTS,
-    DISRUPTION_BUDGETS,
-    INSTANCES,
-    JOBS,
-    NETWORK_POLICIES,
-    ROLE_BINDINGS,
-    ROLES,
-    RUNS,
-    SERVICE_ACCOUNTS,
-    SERVICES,
-    SKILL_PACKS,
-    ResourceType,
-)
+from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS, ResourceType
 from sympozium_api.run import NOT_ENDED
-from sympozium_operator.desired.rbac import AGENT_COMPONENT
 from sympozium_operator.policy.pod_status import job_ended
 from sympozium_operator.result import Key
+from sympozium_operator.watches.selectors import OF_AGENTS
 
 Add = Callable[..., None]
-
-OURS = f"app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
-OF_AGENTS = f"{OURS},app.kubernetes.io/component={AGENT_COMPONENT},{names.LABEL_INSTANCE}"
-"""Selector of the Jobs of runs and of warm pools."""
-CHILDREN = (DEPLOYMENTS, SERVICES, ROLES, ROLE_BINDINGS, DISRUPTION_BUDGETS, AUTOSCALERS)
-"""Kinds that belong to server runs, watched by the label OURS: an object that loses the label leaves the watch, which is an event too."""
 
 _LONGEST_BACKOFF = 20.0
 
@@ -60,21 +39,10 @@ def registry(add: Add) -> kopf.OperatorRegistry:
     async def job(namespace: str, labels: kopf.Labels, **_: Any) -> None:
         add(*_keys_of_job(namespace, labels))
 
-    async def child(namespace: str, name: str, **_: Any) -> None:
-        add(Key("run", namespace, names.run_of_child(name)))
-
-    async def of_agents_or_server(namespace: str, name: str, **_: Any) -> None:
-        agents = names.instance_of_agents(name)
-        add(Key("instance", namespace, agents) if agents else Key("run", namespace, names.run_of_child(name)))
-
     _on(handlers, INSTANCES)(instance)
     _on(handlers, SKILL_PACKS)(skill_pack)
     _on(handlers, RUNS, when=_run_matters)(run)
     _on(handlers, JOBS, when=_job_matters)(job)
-    for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS):
-        _on(handlers, kind)(of_agents_or_server)
-    for kind in CHILDREN:
-        _on(handlers, kind)(child)
     return handlers
 
 
@@ -87,8 +55,6 @@ def settings() -> kopf.OperatorSettings:
     watcher.queueing.idle_timeout = 0.05  # of each object's own task, of some 10 kB, after its last event
     watcher.watching.field_selectors[RUNS.group, RUNS.version, RUNS.plural] = NOT_ENDED
     watcher.watching.label_selectors[JOBS.group, JOBS.version, JOBS.plural] = OF_AGENTS
-    for kind in (SERVICE_ACCOUNTS, NETWORK_POLICIES, CONFIG_MAPS, *CHILDREN):
-        watcher.watching.label_selectors[kind.group, kind.version, kind.plural] = OURS
     return watcher
 
 

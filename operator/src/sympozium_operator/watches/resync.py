@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -13,23 +14,20 @@ from sympozium_api.run import NOT_ENDED
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.policy.pod_status import controller_uid, job_ended
-from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.run_pruner import RunPruner
-from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
+from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import Key, KeyKind
 from sympozium_operator.scheduling.capacity import RunKey
 from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.work_queue import WorkQueue
-from sympozium_operator.watches.kopf_handlers import OURS
+from sympozium_operator.watches.selectors import OURS
 
 PRUNE_EVERY = 300.0
 """Seconds between two prunings."""
-KEYS_EVERY = 5.0
-"""Seconds between checks of the Secrets with API keys, which the operator may not watch (decision 0016)."""
-SKILLS_EVERY = 5.0
-"""Seconds between checks of the ConfigMaps that instances name, which are among all others of the cluster (decision 0028)."""
-LOOKS_PER_SECOND = 50
-"""Instances per second, because each takes a few milliseconds, and thousands at once would delay runs."""
+KEYS_AND_SKILLS_EVERY = 5.0
+"""Seconds between checks of the Secrets with API keys and of the ConfigMaps that instances name (decisions 0016 and 0028)."""
+OTHERS_EVERY = 60.0
+"""Seconds between checks of what else the operator may not watch: models' Secrets, session keys, models' Services (decision 0051)."""
 FIRST_RETRY = 1.0
 LONGEST_RETRY = 10.0
 """Seconds between two attempts of a list that fails."""
@@ -45,8 +43,8 @@ class Resync:
     queue: WorkQueue
     fair_queue: FairQueue
     pruner: RunPruner
-    api_keys: ApiKeySecrets
-    skills: SkillGatherer
+    keys_and_skills: VersionPoll
+    others: VersionPoll
     settings: OperatorSettings
     count_unreadable: CountUnreadable
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -56,10 +54,10 @@ class Resync:
         self.queue.open()
         await self.until_done(self.seed)
         await asyncio.gather(
-            self._every(self.settings.instance_resync, self.instances_again),
+            self._forever(self.instances_again),
             self._every(self.settings.run_resync, self.runs),
-            self._every(KEYS_EVERY, self.api_key_secrets),
-            self._every(SKILLS_EVERY, self.config_maps),
+            self._every(KEYS_AND_SKILLS_EVERY, partial(self.poll, self.keys_and_skills)),
+            self._every(OTHERS_EVERY, partial(self.poll, self.others)),
             self._every(PRUNE_EVERY, self.pruner.prune),
         )
 
@@ -70,24 +68,22 @@ class Resync:
         await self.runs()
 
     async def instances_again(self) -> None:
-        """Add every instance, and by it its server run, spread over time."""
-        keys = await self._keys("instance", INSTANCES)
-        for number, key in enumerate(keys):
-            self.queue.add(key, after=number / LOOKS_PER_SECOND)
-        await self.sleep(len(keys) / LOOKS_PER_SECOND)
+        """Add every instance, and by it its server run, spread evenly over the interval, because thousands at once would delay runs."""
+        keys, interval = await self._keys("instance", INSTANCES), self.settings.instance_resync
+        for number, key in enumerate(keys, start=1):
+            self.queue.add(key, after=interval * number / len(keys))
+        await self.sleep(interval)
 
-    async def api_key_secrets(self) -> None:
-        """Add every server run whose Secret with API keys was deleted or edited."""
-        async for key in self.api_keys.changed():
-            self.queue.add(key)
-
-    async def config_maps(self) -> None:
-        """Add every instance whose ConfigMap with skills appeared, changed or went."""
-        async for key in self.skills.changed():
+    async def poll(self, poll: VersionPoll) -> None:
+        """Add every instance and server run of which a polled object appeared, changed or was deleted."""
+        async for key in poll.changed():
             self.queue.add(key)
 
     async def runs(self) -> None:
-        """Add every run that has not ended, oldest first, and every run whose Job has ended; rebuild the slots that runs hold."""
+        """Add every run that has not ended, oldest first, and every run whose Job has ended; rebuild the slots that runs hold.
+
+        Server runs are left out, because each comes with its instance.
+        """
         mark = self.fair_queue.mark()
         runs, jobs = [], []
         for scope in self.settings.scopes:
@@ -100,7 +96,8 @@ class Resync:
             with guarded(self.count_unreadable, JOBS, job["metadata"]):
                 self._recover(job, open_runs, key_ids)
         self.fair_queue.retain(open_runs.values(), before=mark)
-        self.queue.add(*(Key("run", run["namespace"], run["name"]) for run in runs))
+        keys = (Key("run", run["namespace"], run["name"]) for run in runs)
+        self.queue.add(*(key for key in keys if key.is_urgent))
 
     def _recover(self, job: Object, open_runs: dict[str, RunKey], key_ids: dict[str, str]) -> None:
         """Give an open run with a Job its slot; without an open run, reconcile the ended Job's."""
@@ -117,6 +114,10 @@ class Resync:
             item["metadata"] for scope in self.settings.scopes for item in await self.client.metadata(resource, scope)
         ]
         return [Key(kind, metadata["namespace"], metadata["name"]) for metadata in metadatas]
+
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self.until_done(step)
 
     async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -1,7 +1,7 @@
-"""Keys that a SympoziumConfig, a Gateway or a route brings into the work queue."""
+"""Keys that a SympoziumConfig, a Gateway, a route or a child brings into the work queue."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,12 +10,28 @@ from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.operator.objects import NAMESPACE, SYSTEM, config_object, metadata
 
 from sympozium_api import names
-from sympozium_api.resources import CONFIGS, GATEWAYS, HTTP_ROUTES
+from sympozium_api.resources import (
+    AUTOSCALERS,
+    CONFIG_MAPS,
+    CONFIGS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    GATEWAYS,
+    HTTP_ROUTES,
+    NETWORK_POLICIES,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    ResourceType,
+)
 from sympozium_operator.result import Key
-from sympozium_operator.watches import gateway_api
+from sympozium_operator.watches import children, gateway_api
+from sympozium_operator.watches.watch_feed import WatchFeed
 
 CONFIG = Key("config", SYSTEM, "default")
 ALICE = Key("instance", NAMESPACE, "alice")
+SERVER = Key("run", NAMESPACE, "alice-web-endpoint")
 
 
 def gateway() -> dict[str, Any]:
@@ -30,9 +46,16 @@ def route(**more: Any) -> dict[str, Any]:
 class Watched:
     def __init__(self, cluster: FakeKubernetes, scopes: tuple[str | None, ...]) -> None:
         self.keys: asyncio.Queue[Key] = asyncio.Queue()
-        self._task = asyncio.ensure_future(
-            gateway_api.follow(cluster, self.keys.put_nowait, SYSTEM, scopes, lambda _: None)
-        )
+        feed = WatchFeed(cluster, self, lambda _: None)
+        watches = [*gateway_api.watches(feed, SYSTEM, scopes), *children.watches(feed, scopes)]
+        self._tasks = [asyncio.ensure_future(watch) for watch in watches]
+
+    def add(self, *keys: Key) -> None:
+        for key in keys:
+            self.keys.put_nowait(key)
+
+    def add_spread(self, keys: Sequence[Key]) -> None:
+        self.add(*keys)
 
     async def next(self) -> Key:
         return await asyncio.wait_for(self.keys.get(), timeout=5)
@@ -45,7 +68,8 @@ class Watched:
             self.keys.get_nowait()
 
     def close(self) -> None:
-        self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
 
 
 @contextmanager
@@ -114,5 +138,50 @@ async def test_the_config_counts_where_its_namespace_is_not_served(cluster: Fake
     cluster.put(config_object("other", namespace="elsewhere"))
     with watching(cluster, (NAMESPACE,)) as watched:
         assert await watched.next() == CONFIG
+        await watched.settled()
+        assert watched.keys.empty()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "key"),
+    [
+        (DEPLOYMENTS, "alice-web-endpoint-server", SERVER),
+        (SERVICES, "alice-web-endpoint-server", SERVER),
+        (DISRUPTION_BUDGETS, "alice-web-endpoint-server", SERVER),
+        (AUTOSCALERS, "alice-web-endpoint-server", SERVER),
+        (ROLES, "alice-web-endpoint", SERVER),
+        (ROLE_BINDINGS, "alice-web-endpoint", SERVER),
+        (SERVICE_ACCOUNTS, "alice-web-endpoint", SERVER),
+        (SERVICE_ACCOUNTS, "alice-agent", ALICE),
+        (CONFIG_MAPS, "alice-installed-skills", ALICE),
+        (NETWORK_POLICIES, "alice-agent", ALICE),
+        (NETWORK_POLICIES, "alice-agent-own-model", ALICE),
+        (NETWORK_POLICIES, "alice-web-endpoint-server", SERVER),
+        (SERVICE_ACCOUNTS, "odd-agent-agent", Key("instance", NAMESPACE, "odd-agent")),
+        (SERVICE_ACCOUNTS, "odd-agent-web-endpoint", Key("run", NAMESPACE, "odd-agent-web-endpoint")),
+    ],
+)
+@pytest.mark.parametrize("labels", [{}, {names.LABEL_RUN: "another", names.LABEL_INSTANCE: "another"}])
+async def test_a_child_is_known_by_its_name_whatever_its_labels_say(
+    cluster: FakeKubernetes, kind: ResourceType, name: str, key: Key, labels: dict[str, str]
+) -> None:
+    ours = {names.MANAGED_BY: names.FIELD_MANAGER}
+    with watching(cluster) as watched:
+        await watched.settled()
+        cluster.put({"kind": kind.kind, "metadata": metadata(name, labels=ours | labels)})
+        assert await watched.next() == key
+        cluster.remove(kind, name, NAMESPACE)
+        assert await watched.next() == key
+
+
+async def test_of_what_did_not_change_while_nobody_watched_nothing_is_reconciled(cluster: FakeKubernetes) -> None:
+    cluster.put(route())
+    bob = metadata("bob-web-endpoint-server", labels=names.labels("web-proxy", instance="bob", run="bob-web-endpoint"))
+    cluster.put({"kind": "HTTPRoute", "metadata": bob})
+    with watching(cluster) as watched:
+        await watched.settled()
+        cluster.expire_watches()
+        cluster.remove(HTTP_ROUTES, "alice-web-endpoint-server", NAMESPACE)
+        assert await watched.next() == ALICE
         await watched.settled()
         assert watched.keys.empty()
