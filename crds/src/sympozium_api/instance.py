@@ -309,7 +309,8 @@ class InstanceStatus(ApiModel):
     """Summary of the conditions. Serving: the HTTP API answers. Running: the instance has no HTTP API, and AgentRuns may refer to it.
     Pending: not ready yet. Error: a condition says what to correct."""
     conditions: Conditions = []
-    """Accepted: the spec is valid and supported. ModelReady: the model's credentials exist. WebEndpointReady: the HTTP API answers."""
+    """Ready: the summary. Accepted: the spec is valid and supported. ModelReady: the model's credentials exist. WebEndpointReady: the
+    HTTP API answers."""
     observed_generation: int | None = None
     """Generation of the spec that this status describes."""
     web_endpoint: WebEndpointStatus | None = None

@@ -34,7 +34,7 @@ def metadata(name: str, *, namespace: str = NAMESPACE, created: float = 0, **mor
 def instance_object(
     name: str = "alice", *, status: Object | None = None, model: Object | None = None, **spec: Any
 ) -> Object:
-    agent = {"model": "gpt-x", "runTimeout": "10m"} | (model or {})
+    agent = {"model": "gpt-x", "baseURL": "http://model.example.com/v1", "runTimeout": "10m"} | (model or {})
     return {
         "apiVersion": names.API_VERSION,
         "kind": "SympoziumInstance",
@@ -115,8 +115,8 @@ def pack(namespace: str = SYSTEM, **sidecar: Any) -> SkillPack:
     return SkillPack.model_validate(pack_object(namespace, **sidecar))
 
 
-def secret_object(name: str, *keys: str) -> Object:
-    data = dict.fromkeys(keys, "c2VjcmV0")
+def secret_object(name: str, *keys: str, value: str = "c2VjcmV0") -> Object:
+    data = dict.fromkeys(keys, value)
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata(name), "data": data}
 
 

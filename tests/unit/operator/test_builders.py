@@ -287,7 +287,7 @@ def test_what_the_installation_says_about_pods_is_in_them_and_takes_no_field_of_
     [
         (None, None),
         ({"model": "other"}, None),
-        ({"baseURL": "https://api.openai.com/v1/"}, None),
+        ({"baseURL": "http://model.example.com/v1/"}, None),
         ({"baseURL": "http://elsewhere/v1"}, "own"),
     ],
 )

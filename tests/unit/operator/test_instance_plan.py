@@ -119,6 +119,7 @@ def test_a_skill_pack_that_is_no_server_is_refused() -> None:
     [
         (None, "False", "SecretNotFound"),
         (secret_object("keys", "password"), "False", "SecretKeyNotFound"),
+        (secret_object("keys", "OPENAI_API_KEY", value=""), "False", "SecretKeyEmpty"),
         (secret_object("keys", "OPENAI_API_KEY"), "True", "SecretFound"),
         (secret_object("keys", "api-key"), "True", "SecretFound"),
     ],
@@ -128,11 +129,43 @@ def test_the_models_secret_is_checked(secret: Any, status: str, why: str) -> Non
     assert reason(found, "ModelReady") == (status, why)
     assert found.requeue_after == (None if status == "True" else 5)
     assert found.status["phase"] == ("Running" if status == "True" else "Pending")
-    assert ("Secret keys" in condition(found, "ModelReady")["message"]) == (status == "False")
+    assert "Secret keys" in condition(found, "ModelReady")["message"]
 
 
 def test_a_model_without_a_secret_needs_none() -> None:
     assert reason(plan(), "ModelReady") == ("True", "NoSecretNeeded")
+
+
+@pytest.mark.parametrize("address", [None, "https://api.openai.com/v1", "https://api.openai.com/v1/"])
+def test_openais_own_address_needs_a_secret_or_headers(address: str | None) -> None:
+    agent: dict[str, Any] = {"model": "gpt-5-mini"} | ({"baseURL": address} if address else {})
+    found = plan(instance=instance(agents={"default": agent}))
+    assert reason(found, "ModelReady") == ("False", "SecretNeeded")
+    assert "spec.authRefs" in condition(found, "ModelReady")["message"]
+    keyed = agent | {"providerHeaders": {"Authorization": "Bearer sk"}}
+    assert reason(plan(instance=instance(agents={"default": keyed})), "ModelReady") == ("True", "NoSecretNeeded")
+
+
+@pytest.mark.parametrize(
+    ("made", "status", "why"),
+    [
+        (plan(), "True", "Running"),
+        (served(server=server_run(status={"phase": "Serving"})), "True", "Serving"),
+        (served(server=None), "False", "Starting"),
+        (plan(instance=instance(policyRef="strict")), "False", "InvalidSpec"),
+        (plan(instance=instance(**KEYED)), "False", "SecretNotFound"),
+    ],
+)
+def test_ready_sums_up_the_conditions(made: InstancePlan, status: str, why: str) -> None:
+    assert reason(made, "Ready") == (status, why)
+    failed = next((c for c in made.status["conditions"] if c["type"] != "Ready" and c["status"] == "False"), None)
+    assert condition(made, "Ready")["message"] == failed["message"] if failed else condition(made, "Ready")["message"]
+
+
+def test_every_condition_has_a_message() -> None:
+    found = served(server=server_run(status={"phase": "Serving"}))
+    assert {c["type"] for c in found.status["conditions"]} == {"Accepted", "ModelReady", "WebEndpointReady", "Ready"}
+    assert all(c["message"] for c in found.status["conditions"])
 
 
 def test_the_transition_time_moves_only_when_the_status_does() -> None:

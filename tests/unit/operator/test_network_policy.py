@@ -66,7 +66,7 @@ def server_policies() -> list[Object]:
 @pytest.mark.parametrize(
     ("scenario", "made"),
     [
-        ("network-of-agents", agent_policies(instance(), Egress("sympozium-system"), {})),
+        ("network-of-agents", agent_policies(instance(model={"baseURL": None}), Egress("sympozium-system"), {})),
         (
             "network-of-agents-with-everything",
             agent_policies(
@@ -105,7 +105,7 @@ def test_which_service_a_host_may_be(host: str, place: tuple[str, str] | None) -
 @pytest.mark.parametrize(
     ("agent", "found"),
     [
-        ({}, [("api.openai.com", 443)]),
+        ({"baseURL": None}, [("api.openai.com", 443)]),
         ({"baseURL": "http://VLLM.models.svc./v1"}, [("vllm.models.svc", 80)]),
         ({"baseURL": "http://[fd00::1]:8000/v1"}, [("fd00::1", 8000)]),
         ({"baseURL": "http://model:99999/v1"}, []),

@@ -41,7 +41,9 @@ KINDS = (
         "sympoziuminstances",
         "instance",
         (
+            ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status"),
             ("Phase", "string", ".status.phase"),
+            ("Reason", "string", ".status.conditions[?(@.type=='Ready')].reason"),
             ("Model", "string", ".spec.agents.default.model"),
             ("Idle", "integer", ".status.warmPool.idle"),
             ("URL", "string", ".status.webEndpoint.url"),

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from sympozium_api.base import Condition
 from sympozium_api.resources import Object
 
+READY = "Ready"
+"""Type of the condition that sums up the others, and has no Event of its own."""
+
 
 @dataclass(frozen=True)
 class ConditionUpdate:
@@ -81,6 +84,7 @@ def new_failures(old: Iterable[Condition], new: Iterable[Object]) -> list[Object
         condition
         for condition in new
         if condition["status"] == "False"
+        and condition["type"] != READY
         and condition["reason"] not in ("Starting", "Draining", "GatewayNotReady")
         and known.get(condition["type"]) != (condition["status"], condition["reason"])
     ]

@@ -11,7 +11,7 @@ from sympozium_api.config import SympoziumConfig
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.policy.conditions import find, new_failures
+from sympozium_operator.policy.conditions import READY, find, new_failures
 
 _QUOTES = ("model_error", "agent_error")
 """Errors whose message may quote the model: the run's status has it, the Event does not."""
@@ -41,7 +41,11 @@ def of_instance(instance: SympoziumInstance, status: Object) -> Iterator[EventMe
     yield from _warnings(instance.status.conditions, status)
     for condition in status["conditions"]:
         before = find(instance.status.conditions, condition["type"])
-        if condition["status"] == "True" and (before is None or before.status == "False"):
+        if (
+            condition["type"] != READY
+            and condition["status"] == "True"
+            and (before is None or before.status == "False")
+        ):
             yield from _good(instance, condition, status, first=before is None)
     was_on = instance.status.web_endpoint is not None and instance.status.web_endpoint.enabled
     if was_on and not status["webEndpoint"]["enabled"]:

@@ -1,7 +1,7 @@
 """Plan of a SympoziumInstance: its children and its status."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sympozium_api import effective, environment, names
@@ -13,7 +13,7 @@ from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import timestamp
 from sympozium_operator.policy import model_secret, skill_resolution
-from sympozium_operator.policy.conditions import ConditionUpdate, find, merged, write_refused
+from sympozium_operator.policy.conditions import READY, ConditionUpdate, find, merged, write_refused
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 
@@ -21,6 +21,7 @@ REQUEUE_SECONDS = 5.0
 """Seconds until a missing object that is not watched (a Secret) is read again."""
 
 WEB_ENDPOINT_READY = "WebEndpointReady"
+ACCEPTED = ConditionUpdate("Accepted", ok=True, reason="Accepted", message="the spec is valid and in force")
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,10 @@ def _header_failure(instance: SympoziumInstance) -> ConditionUpdate | None:
 def decide(facts: InstanceInput) -> InstancePlan:
     """Return the plan for an instance."""
     endpoint, installed, accepted = _accepted(facts)
-    model_spec = effective.model(facts.instance)
-    failure = (
+    model = (
         _header_failure(facts.instance)
         or model_secret.refused_refs(facts.instance, facts.callers_secrets)
-        or model_secret.failure(model_spec, facts.secret)
-    )
-    model = failure or ConditionUpdate(
-        "ModelReady", ok=True, reason="SecretFound" if model_spec.secret else "NoSecretNeeded"
+        or model_secret.state(facts.instance, facts.secret)
     )
     wanted = endpoint is not None if accepted.ok else None
     shown = effective.web_endpoint_is_on(facts.instance)
@@ -110,12 +107,14 @@ def _accepted(facts: InstanceInput) -> tuple[EffectiveWebEndpoint | None, list[I
             failure = auth_secret_failure(endpoint.auth_secret_ref, facts.auth_secret)
     if failure is None and facts.refusal is not None:
         failure = write_refused(facts.refusal)
-    return endpoint, installed, failure or ConditionUpdate("Accepted", ok=True, reason="Accepted")
+    return endpoint, installed, failure or ACCEPTED
 
 
 def has_api_key(secret: Object) -> bool:
     """Return whether a Secret holds at least one API key."""
-    return any(key.startswith(environment.API_KEY_PREFIX) for key in secret.get("data") or {})
+    return any(
+        key.startswith(environment.API_KEY_PREFIX) and value for key, value in (secret.get("data") or {}).items()
+    )
 
 
 def auth_secret_failure(name: str, secret: Object | None) -> ConditionUpdate | None:
@@ -124,7 +123,7 @@ def auth_secret_failure(name: str, secret: Object | None) -> ConditionUpdate | N
         text = f"there is no Secret {name} with API keys"
         return ConditionUpdate("Accepted", ok=False, reason="AuthSecretNotFound", message=text)
     if not has_api_key(secret):
-        text = f"the Secret {name} has no key whose name begins with {environment.API_KEY_PREFIX}"
+        text = f"the Secret {name} has no key, with a value, whose name begins with {environment.API_KEY_PREFIX}"
         return ConditionUpdate("Accepted", ok=False, reason="AuthSecretKeyNotFound", message=text)
     return None
 
@@ -135,7 +134,7 @@ def _web_endpoint(server: AgentRun | None) -> ConditionUpdate:
             WEB_ENDPOINT_READY, ok=False, reason="Starting", message="the server run is being created"
         )
     if server.status.phase == "Serving":
-        return ConditionUpdate(WEB_ENDPOINT_READY, ok=True, reason="Serving")
+        return ConditionUpdate(WEB_ENDPOINT_READY, ok=True, reason="Serving", message="the HTTP API answers")
     for kind in ("Accepted", "Started"):
         condition = find(server.status.conditions, kind)
         if condition is not None and condition.status == "False":
@@ -157,9 +156,10 @@ def _status(
     instance = facts.instance
     before = instance.status.model_dump(by_alias=True, exclude_none=True)
     leaving = not shown and facts.server is not None and owns(instance, facts.server)
-    route = facts.route.condition
+    route, phase = facts.route.condition, _phase(updates, shown=shown)
+    updates = [*updates, _ready(updates, phase)]
     status: Object = {
-        "phase": _phase(updates, shown=shown),
+        "phase": phase,
         "observedGeneration": instance.metadata.generation,
         "conditions": merged(
             instance.status.conditions,
@@ -177,6 +177,18 @@ def _status(
     if shown and made:  # the new spec cannot be carried out: the earlier web endpoint stays
         return status | {"webEndpoint": made | _reached(instance, facts.route)}
     return status | {"webEndpoint": {"enabled": False, "gatewayReady": False}}
+
+
+def _ready(updates: list[ConditionUpdate], phase: str) -> ConditionUpdate:
+    """Return the summary: the first failure, or the phase."""
+    failed = next((update for update in updates if not update.ok), None)
+    if failed is not None:
+        return replace(failed, type=READY)
+    if phase == "Serving":
+        return ConditionUpdate(READY, ok=True, reason="Serving", message="the HTTP API answers")
+    return ConditionUpdate(
+        READY, ok=True, reason="Running", message="AgentRuns may name the instance; it has no HTTP API"
+    )
 
 
 def _phase(updates: list[ConditionUpdate], *, shown: bool) -> str:

@@ -30,16 +30,34 @@ def without_refused_refs(instance: SympoziumInstance, callers: Collection[str]) 
     return instance.model_copy(update={"spec": instance.spec.model_copy(update={"auth_refs": refs})})
 
 
+def state(instance: SympoziumInstance, secret: Object | None) -> ConditionUpdate:
+    """Return the condition ModelReady of an instance whose Secret is this one."""
+    model = effective.model(instance)
+    if failed := failure(model, secret):
+        return failed
+    if model.secret:
+        text = f"the Secret {model.secret} has the model's API key, which was not tried"
+        return ConditionUpdate("ModelReady", ok=True, reason="SecretFound", message=text)
+    if model.base_url == effective.OPENAI_BASE_URL and not instance.spec.agents.default.provider_headers:
+        text = f"{model.base_url} needs an API key: name a Secret in spec.authRefs, or another model server in baseURL"
+        return _not_ready("SecretNeeded", text)
+    text = f"spec.authRefs names no Secret, so {model.base_url} is called without an API key"
+    return ConditionUpdate("ModelReady", ok=True, reason="NoSecretNeeded", message=text)
+
+
 def failure(model: EffectiveModel, secret: Object | None) -> ConditionUpdate | None:
-    """Return the reason why a model's Secret cannot be used; None if it can, or if the model needs none."""
+    """Return the reason why a model's Secret cannot be used; None if it can, or if the model has none."""
     if model.secret is None:
         return None
     if secret is None:
         return _not_ready("SecretNotFound", f"there is no Secret {model.secret} with the model's API key")
-    keys = effective.key_names(model.provider)
-    if not set(keys) & set(secret.get("data") or {}):
+    keys, data = effective.key_names(model.provider), secret.get("data") or {}
+    name = next((key for key in keys if key in data), None)
+    if name is None:
         text = f"the Secret {model.secret} has neither the key {keys[0]} nor {keys[1]}"
         return _not_ready("SecretKeyNotFound", text)
+    if not data[name]:
+        return _not_ready("SecretKeyEmpty", f"the Secret {model.secret} has an empty value under the key {name}")
     return None
 
 
