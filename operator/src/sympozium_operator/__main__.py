@@ -45,6 +45,7 @@ async def main(settings: OperatorSettings) -> None:
             queue=queue,
             fair_queue=operator.fair_queue,
             pruner=operator.pruner,
+            console_token=operator.console_token,
             keys_and_skills=operator.keys_and_skills,
             others=operator.others,
             count_unreadable=operator.metrics.count_unreadable,

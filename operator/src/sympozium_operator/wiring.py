@@ -18,6 +18,7 @@ from sympozium_operator.policy.run_input import RunLimits
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
+from sympozium_operator.reconcile.console_token import ConsoleToken
 from sympozium_operator.reconcile.dispatcher import Dispatcher
 from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
@@ -55,6 +56,7 @@ class Operator:
     others: VersionPoll
     """Poll of the other objects that the operator may not watch."""
     pruner: RunPruner
+    console_token: ConsoleToken
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         retention=_retention(settings),
         count_unreadable=metrics.count_unreadable,
     )
-    return Operator(dispatcher, base.fair_queue, metrics, base.keys_and_skills, base.others, pruner)
+    console_token = ConsoleToken(client, namespace, settings.console_token_secret)
+    return Operator(dispatcher, base.fair_queue, metrics, base.keys_and_skills, base.others, pruner, console_token)
 
 
 def _pools(base: _Base) -> PoolReconciler:

@@ -47,6 +47,7 @@ class Leader:
             queue=self.queue,
             fair_queue=self.operator.fair_queue,
             pruner=self.operator.pruner,
+            console_token=self.operator.console_token,
             keys_and_skills=self.operator.keys_and_skills,
             others=self.operator.others,
             settings=self.settings,

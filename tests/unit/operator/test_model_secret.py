@@ -150,8 +150,7 @@ async def test_an_instance_that_takes_a_models_secret_for_its_callers_takes_it_f
     await world.reconcile("alice", "instance")
     assert "SecretNotAllowed" not in str(world.instance_status()["conditions"])
     world.cluster.put(bob(**KEYS_OF_BOB[0]))
-    await world.reconcile("bob", "instance")
-    await world.reconcile("alice", "instance")
+    await world.settle("bob", "instance")
     assert "SecretNotAllowed" in str(world.instance_status()["conditions"])
 
 

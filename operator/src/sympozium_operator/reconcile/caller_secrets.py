@@ -9,14 +9,25 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.reading import read
 from sympozium_api.resources import INSTANCES
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
+from sympozium_operator.result import Key
 
-_Named = dict[str, frozenset[str]]
-"""Secrets that the instances of a namespace name, by the instance."""
+
+@dataclass(frozen=True)
+class _Named:
+    """Secrets that an instance names."""
+
+    callers: frozenset[str] = frozenset()
+    """For its callers' API keys."""
+    models: frozenset[str] = frozenset()
+    """For its models' keys."""
+
+
+_NOTHING = _Named()
 
 
 @dataclass(frozen=True)
 class CallerSecrets:
-    """Index of these Secrets, by namespace.
+    """Index of these Secrets, by namespace and instance.
 
     A namespace's instances are listed once, when an instance of it has a model's key. From then on each reconcile of an
     instance updates the index.
@@ -24,17 +35,18 @@ class CallerSecrets:
 
     client: Client
     count_unreadable: CountUnreadable
-    _named: dict[str, _Named] = field(default_factory=dict)
+    _named: dict[str, dict[str, _Named]] = field(default_factory=dict)
     _listed: set[str] = field(default_factory=set)
     _listing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def remember(self, instance: SympoziumInstance) -> None:
-        """Take over what an instance names now."""
-        self._set(*instance.key, effective.named_api_key_secrets(instance))
+    def remember(self, instance: SympoziumInstance) -> list[Key]:
+        """Take over what an instance names now; return the instances that have lost a model's key by it."""
+        models = frozenset(ref.secret for ref in instance.spec.auth_refs)
+        return self._set(*instance.key, _Named(effective.named_api_key_secrets(instance), models))
 
     def forget(self, namespace: str, name: str) -> None:
         """Forget an instance that is gone."""
-        self._set(namespace, name, frozenset())
+        self._set(namespace, name, _NOTHING)
 
     async def of_others(self, instance: SympoziumInstance) -> frozenset[str]:
         """Return the Secrets with callers' API keys of the other instances of an instance's namespace.
@@ -45,7 +57,7 @@ class CallerSecrets:
         async with self._listing:
             if namespace not in self._listed:
                 await self._list(namespace)
-        others = (secrets for name, secrets in self._named.get(namespace, {}).items() if name != own)
+        others = (named.callers for name, named in self._named.get(namespace, {}).items() if name != own)
         return frozenset().union(*others)
 
     async def _list(self, namespace: str) -> None:
@@ -56,8 +68,10 @@ class CallerSecrets:
                     self.remember(found)
         self._listed.add(namespace)
 
-    def _set(self, namespace: str, name: str, secrets: frozenset[str]) -> None:
-        if secrets or self._listing.locked():  # an empty set is newer than what a list under way may show
-            self._named.setdefault(namespace, {})[name] = secrets
-        else:
-            self._named.get(namespace, {}).pop(name, None)
+    def _set(self, namespace: str, name: str, named: _Named) -> list[Key]:
+        others = self._named.setdefault(namespace, {})
+        taken = named.callers - others.pop(name, _NOTHING).callers
+        losers = [Key("instance", namespace, other) for other, its in others.items() if its.models & taken]
+        if named != _NOTHING or self._listing.locked():  # the list under way may show an instance as it was
+            others[name] = named
+        return losers

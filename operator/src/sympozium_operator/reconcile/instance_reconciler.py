@@ -61,7 +61,9 @@ class InstanceReconciler:
             self.pools.forget(key.namespace, key.name)
             self.forget((key.namespace, key.name))
             return DONE  # Kubernetes deletes what it owns
-        facts, server_run = await self._gather(read(SympoziumInstance, raw))
+        instance = read(SympoziumInstance, raw)
+        losers = self.callers.remember(instance)
+        facts, server_run = await self._gather(instance)
         facts = replace(facts, route=await self._route(facts))
         plan = policy.decide(facts)
         try:
@@ -72,7 +74,7 @@ class InstanceReconciler:
             raise
         await self._report(facts.instance, plan)
         server = Key("run", key.namespace, names.web_endpoint_run(key.name))
-        also = [server] if plan.server_wanted or facts.server else []
+        also = [server, *losers] if plan.server_wanted or facts.server else losers
         if facts.pool or facts.instance.status.warm_pool:
             also.append(Key("pool", key.namespace, key.name))
         return Result(requeue_after=plan.requeue_after, enqueue=(*also, *self.next_runs((key.namespace, key.name))))
@@ -80,7 +82,6 @@ class InstanceReconciler:
     async def _gather(self, instance: SympoziumInstance) -> tuple[policy.InstanceInput, Object | None]:
         """Return the plan's input, and the server run as it was read."""
         namespace, name = instance.key
-        self.callers.remember(instance)
         wanted = effective.model(instance).secret
         secret, callers, pack, keys, server, sources = await asyncio.gather(
             self.client.find(SECRETS, namespace, wanted) if wanted else _nothing(),

@@ -14,6 +14,7 @@ from sympozium_api.run import NOT_ENDED
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.policy.pod_status import controller_uid, job_ended
+from sympozium_operator.reconcile.console_token import ConsoleToken
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import Key, KeyKind
@@ -28,6 +29,8 @@ KEYS_AND_SKILLS_EVERY = 5.0
 """Seconds between checks of the Secrets with API keys and of the ConfigMaps that instances name (decisions 0016 and 0028)."""
 OTHERS_EVERY = 60.0
 """Seconds between checks of what else the operator may not watch: models' Secrets, session keys, models' Services (decision 0051)."""
+CONSOLE_TOKEN_EVERY = 30.0
+"""Seconds between checks that the Secret with the console's token exists."""
 FIRST_RETRY = 1.0
 LONGEST_RETRY = 10.0
 """Seconds between two attempts of a list that fails."""
@@ -43,6 +46,7 @@ class Resync:
     queue: WorkQueue
     fair_queue: FairQueue
     pruner: RunPruner
+    console_token: ConsoleToken
     keys_and_skills: VersionPoll
     others: VersionPoll
     settings: OperatorSettings
@@ -59,6 +63,7 @@ class Resync:
             self._every(KEYS_AND_SKILLS_EVERY, partial(self.poll, self.keys_and_skills)),
             self._every(OTHERS_EVERY, partial(self.poll, self.others)),
             self._every(PRUNE_EVERY, self.pruner.prune),
+            self._forever(self.keep_console_token),
         )
 
     async def seed(self) -> None:
@@ -78,6 +83,11 @@ class Resync:
         """Add every instance and server run of which a polled object appeared, changed or was deleted."""
         async for key in poll.changed():
             self.queue.add(key)
+
+    async def keep_console_token(self) -> None:
+        """Generate the console's token if it is missing, and wait for the next check."""
+        await self.console_token.keep()
+        await self.sleep(CONSOLE_TOKEN_EVERY)
 
     async def runs(self) -> None:
         """Add every run that has not ended, oldest first, and every run whose Job has ended; rebuild the slots that runs hold.
