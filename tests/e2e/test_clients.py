@@ -172,8 +172,9 @@ def test_langchain_answers_streams_calls_tools_and_embeds(rich: Endpoint) -> Non
         pytest.param({"extra": [{"a": index} for index in range(50_000)]}, 200, id="many objects"),
         pytest.param({"extra": {str(index): index for index in range(30_000)}}, 200, id="many fields"),
         pytest.param({"messages": [{"role": "user", "content": "x"}] * 10_000}, 200, id="many messages"),
-        pytest.param({"extra": "<" * 1_000_000}, 413, id="what grows"),
-        pytest.param({"extra": 10**400}, 400, id="a number that is too large"),
+        pytest.param({"extra": "<" * 1_000_000}, 200, id="what grows"),
+        pytest.param({"extra": 10**400}, 200, id="a long number"),
+        pytest.param({"extra": 10**1000}, 400, id="a number that is too long"),
     ],
 )
 def test_whatever_the_body_holds_it_is_answered_or_refused_as_the_callers(

@@ -3,11 +3,13 @@
 The chart is that of the version before, frozen in tests/fixtures; the images are today's, which need today's rights.
 """
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ import httpx2
 import pytest
 import yaml
 from tests.contract.documents import ROOT
-from tests.e2e.conftest import Endpoint, Namespace, Object, helm, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, helm, instance, until
+
+from sympozium_api import names
 
 pytestmark = pytest.mark.dismantles
 
@@ -110,6 +114,49 @@ def release(namespace: Namespace) -> None:
 def phases(endpoint: Endpoint) -> list[str]:
     runs = endpoint.namespace.list("runs", "-l", "sympozium.ai/instance=busy")
     return sorted(run.get("status", {}).get("phase", "Pending") for run in runs if run["spec"]["mode"] == "task")
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+ASKED: Any = {"messages": [{"role": "user", "content": "hello"}], "temperature": 1.0}
+
+
+def answered_before(endpoint: Endpoint, key: str) -> str:
+    """Make a run with this Idempotency-Key as web-proxy and agent of 0.2.0 left it; return its name."""
+    uid = endpoint.namespace.get("instance", "busy")["metadata"]["uid"]
+    own = agent_run(names_of_key(uid, key), agentRef="busy", request=ASKED)
+    digest = hashlib.sha256(json.dumps(ASKED, sort_keys=True).encode()).hexdigest()
+    own["metadata"] |= {
+        "labels": names.labels("run", instance="busy"),
+        "annotations": {names.ANNOTATION_KEY_ID: "api-key", names.ANNOTATION_REQUEST_HASH: digest},
+    }
+    message = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    status = {
+        "phase": "Succeeded",
+        "completedAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "finishReason": "tool_calls",
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
+        "details": {"service_tier": "flex"},
+    }
+    endpoint.namespace.apply(own)
+    name: str = own["metadata"]["name"]
+    patch = json.dumps({"status": status})
+    endpoint.namespace.kubectl("patch", "run", name, "--subresource=status", "--type=merge", "-p", patch)
+    return name
+
+
+def names_of_key(uid: str, key: str) -> str:
+    seed = json.dumps([uid, "api-key", key])
+    return f"busy-{hashlib.sha256(seed.encode()).hexdigest()[:20]}"
+
+
+def test_a_key_of_the_version_before_gives_its_answer(busy: Endpoint, previous: Object) -> None:
+    run = answered_before(busy, "before")
+    upgrade(CHART, previous)
+    busy.serves()
+    answer = busy.http.post("/v1/chat/completions", json=ASKED, headers={"Idempotency-Key": "before"})
+    assert (answer.status_code, answer.headers["x-sympozium-run"]) == (200, run)
+    assert answer.json()["choices"][0]["message"]["tool_calls"] == [CALL]
+    assert answer.json()["service_tier"] == "flex"
 
 
 def test_what_is_answered_and_what_waits_outlives_an_upgrade(

@@ -44,6 +44,8 @@ WITH_STATUS = frozenset(
 )
 _REMEMBERED = 1000
 """Changes from which a watch can still be resumed; one that begins further back is expired."""
+_LARGEST_WHOLE = 1e21
+"""Smallest number that Go writes with an exponent."""
 _SELECTABLE = {
     "events": {
         "involvedObject.kind",
@@ -334,7 +336,7 @@ class FakeKubernetes(Client):
         version = str(next(self._versions))
         kept = (old or {"metadata": {}})["metadata"]
         given = body["metadata"]
-        body = copy.deepcopy(body)
+        body = _as_stored(body)
         body["metadata"] |= {
             "uid": kept.get("uid") or given.get("uid") or f"uid-{version}",
             "resourceVersion": version,
@@ -382,6 +384,19 @@ def _refuse_fields(kind: ResourceType, selectors: Mapping[str, str]) -> None:
     known = crd_admission.selectable_fields(kind.plural) or _SELECTABLE.get(kind.plural, set()) | {"metadata.name"}
     if unknown := fields(selectors) - known:
         raise api_error(400, "BadRequest", f"field label not supported: {min(unknown)}")
+
+
+def _as_stored(value: Any) -> Any:
+    """Return a copy as Go's maps and numbers leave it: keys are sorted, 1.0 is 1, and what exceeds 64 bits is rounded to a double."""
+    if isinstance(value, dict):
+        return {name: _as_stored(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_as_stored(part) for part in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_WHOLE:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
+        return float(value)
+    return value
 
 
 def _content(body: Object) -> Object:

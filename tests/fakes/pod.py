@@ -10,8 +10,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.fakes.kubernetes import FakeKubernetes
 
-from sympozium_api import names
+from sympozium_api import names, run_contents
 from sympozium_api.resources import RUNS, Object
+from sympozium_api.run import AgentRun
 
 ISSUER = "https://kubernetes.default.svc"
 
@@ -76,6 +77,11 @@ class FakePod:
 
     async def answer(self, *words: str) -> httpx2.Response:
         return await self.say({"type": "started"}, *map(delta, words), done("".join(words)))
+
+
+def request_of(run: Object) -> dict[str, Any]:
+    """The request that a run holds, as its agent is sent it but for model and system message."""
+    return run_contents.request(AgentRun.model_validate(run))
 
 
 def delta(text: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import openai
 from openai.types.responses import Response
+from tests.fakes import pod as fake_pod
 from tests.fakes.clock import FakeClock
 from tests.integration.conftest import KEY, Proxy, assembled
 
@@ -29,8 +30,7 @@ async def answered(proxy: Proxy, sdk: openai.AsyncOpenAI, *words: str, among: in
 
 def request_of(proxy: Proxy, response: Response) -> dict[str, Any]:
     """Return the request that the run of a response sends to its model."""
-    found: dict[str, Any] = proxy.kubernetes.object(RUNS, response.id.removeprefix("resp_"))["spec"]["request"]
-    return found
+    return fake_pod.request_of(proxy.kubernetes.object(RUNS, response.id.removeprefix("resp_")))
 
 
 @asynccontextmanager

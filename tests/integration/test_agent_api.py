@@ -290,7 +290,7 @@ class TestAtTheReplicaThatHoldsTheCaller:
     [
         {"type": "done", "choices": [{"message": "hello"}]},
         {"type": "done", "choices": 7, "usage": 7, "durationMs": "7"},
-        {"type": "done", "choices": [{"message": {"content": "Hi"}, "seed": 10**30}]},
+        {"type": "done", "choices": [{"message": {"content": "Hi"}, "seed": float("inf")}]},
         {"type": "error", "error": "no object"},
         {"type": "error", "error": {"type": [], "message": {}, "httpStatus": 10**30}, "durationMs": -1},
     ],

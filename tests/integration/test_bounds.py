@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.fakes.agents import Agents
+from tests.fakes.pod import request_of
 from tests.integration.conftest import KEY, Proxy, eventually
 
 from sympozium_api.instance import SympoziumInstance
@@ -157,7 +158,8 @@ async def test_of_referred_responses_only_the_named_items_are_held(
     grown = [after - before for before, after in itertools.pairwise(held)]
     assert len(grown) == 31
     assert all(1000 <= size < 10_000 for size in grown)
-    question = proxy.kubernetes.object(RUNS, made.json()["id"].removeprefix("resp_"))["spec"]["request"]["messages"]
+    run = proxy.kubernetes.object(RUNS, made.json()["id"].removeprefix("resp_"))
+    question = request_of(run)["messages"]
     assert question == [{"role": "user", "content": "a" * 1000}] * 32
     await eventually(lambda: proxy.context.budget.used == 0)
 

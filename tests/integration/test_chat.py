@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 from tests.fakes.kubernetes import api_error
-from tests.fakes.pod import created_run, delta, done, failed
+from tests.fakes.pod import created_run, delta, done, failed, request_of
 from tests.integration.conftest import KEY, Proxy, eventually
 
 from sympozium_api import names
@@ -297,7 +297,7 @@ async def test_what_a_run_holds_of_its_caller_is_the_request_and_the_keys_name(p
     asked = asyncio.create_task(proxy.chat(temperature=0.5))
     run = await created_run(proxy.kubernetes)
     asked.cancel()
-    assert run["spec"]["request"] == {"messages": MESSAGES, "temperature": 0.5}
+    assert request_of(run) == {"messages": MESSAGES, "temperature": 0.5}
     assert run["metadata"]["annotations"][names.ANNOTATION_KEY_ID] == "api-key"
     assert run["metadata"]["annotations"][names.ANNOTATION_REPLY_TO] == "http://127.0.0.1:8081"
     assert run["metadata"]["labels"][names.LABEL_SOURCE] == "web-proxy"

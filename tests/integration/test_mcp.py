@@ -9,7 +9,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 from tests.fakes.agents import Agents
-from tests.fakes.pod import delta, done, failed
+from tests.fakes.pod import delta, done, failed, request_of
 from tests.integration.conftest import KEY, Proxy, eventually, instance
 from tests.mcp_clients import ERAS, connected
 
@@ -63,7 +63,7 @@ async def test_the_agent_answers_a_task(proxy: Proxy, agents: Agents, era: str) 
     (name,) = proxy.kubernetes.names(RUNS)
     run = proxy.kubernetes.object(RUNS, name)
     assert run["metadata"]["labels"][names.LABEL_SOURCE] == "mcp"
-    assert run["spec"]["request"]["messages"] == [{"role": "user", "content": "Say hello\n\nContext:\nIt is morning"}]
+    assert request_of(run)["messages"] == [{"role": "user", "content": "Say hello\n\nContext:\nIt is morning"}]
     if not era.startswith("2024"):
         assert result.structured_content is not None
         assert result.structured_content["run"] == name

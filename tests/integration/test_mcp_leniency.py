@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.fakes.pod import delta, done
+from tests.fakes.pod import delta, done, request_of
 from tests.integration.conftest import KEY, Proxy
 from tests.integration.mcp_replicas import Json, ask, events, request
 
@@ -97,7 +97,7 @@ class TestArguments:
         assert message(answer)["result"]["content"][0]["text"] == "Hello"
         assert answer.headers.get("x-sympozium-ignored") == ignored
         [run] = proxy.kubernetes.names(RUNS)
-        assert proxy.kubernetes.object(RUNS, run)["spec"]["request"]["messages"][0]["content"] == "Say hello"
+        assert request_of(proxy.kubernetes.object(RUNS, run))["messages"][0]["content"] == "Say hello"
 
     async def test_null_for_a_needed_argument_is_an_error(self, proxy: Proxy) -> None:
         call = request("tools/call", {"name": "ask_agent", "arguments": {"task": None}}, 2)

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx2
 from tests.fakes.model import Model
 from tests.fakes.node import Pod
+from tests.fakes.pod import request_of
 from tests.integration.conftest import eventually, warm_instance
 from tests.integration.warm_cluster import Cluster, has_ended, running
 
@@ -180,7 +181,7 @@ class Race:
 
 
 def asked_by(run: Object) -> str:
-    text: str = run["spec"]["request"]["messages"][0]["content"]
+    text: str = request_of(run)["messages"][0]["content"]
     return text
 
 

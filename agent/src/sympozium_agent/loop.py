@@ -25,7 +25,8 @@ class ModelError(Exception):
 class CallModel:
     """The step of sending this chat completion request to the model and forwarding its deltas; its result is the completion."""
 
-    request: dict[str, Any]
+    request: dict[str, str]
+    """Members of the body, each value as JSON text."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Finish:
 Step = CallModel | Finish
 
 
-def converse(request: dict[str, Any]) -> Generator[Step, CompletionAccumulator, None]:
+def converse(request: dict[str, str]) -> Generator[Step, CompletionAccumulator, None]:
     """Yield the steps of one run: one call of the model, then the end. The caller, who gave the tools, executes calls of them."""
     completion = yield CallModel(request)
     yield Finish(completion.choices(), completion.usage, completion.extra_fields)

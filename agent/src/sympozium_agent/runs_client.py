@@ -11,7 +11,7 @@ from typing import cast
 from sympozium_agent.agent_settings import Timeouts
 from sympozium_agent.log import log
 from sympozium_agent.transport.http1 import HttpResponse, TransportError, open_request
-from sympozium_api.agent_protocol import Task, WarmupHints
+from sympozium_api.agent_protocol import Task, WarmupHints, read_task
 
 _UNWANTED = frozenset({401, 403, 410})
 """Statuses after which an idle pod need not poll again."""
@@ -60,7 +60,7 @@ class RunsClient:
         while True:
             response = await self._get(self.url(address, "task"))
             if response is not None and response.status == 200:
-                return cast(Task, json.loads(response.body))
+                return read_task(response.body.decode())
             if response is not None and is_final(response.status):
                 raise TaskRefused(response.status)
             if response is not None and response.status == 204:
@@ -92,7 +92,7 @@ class RunsClient:
         while monotonic() - started_at < ttl and monotonic() - answered_at < self.timeouts.idle:
             response = await self._get(f"{url}?lost=1" if lost else url)
             if response is not None and response.status == 200:
-                return self._bind(cast(Task, json.loads(response.body)))
+                return self._bind(read_task(response.body.decode()))
             if response is not None and response.status in _UNWANTED:
                 break
             lost = response is None or response.status != 204

@@ -38,8 +38,9 @@ class RunList(ApiModel):
     kind: Literal["AgentRunList"]
     metadata: ListMetadata
     items: list[AgentRun]
-    """Runs, ordered by namespace and name, without ``spec.request``, ``spec.response``, ``spec.task``, ``spec.systemPrompt``,
-    ``status.result``, ``status.choices`` and ``status.details``."""
+    """Runs, ordered by namespace and name, without questions (``spec.task``, ``spec.request``, ``spec.requestText``, ``spec.response``,
+    ``spec.responseText``, ``spec.systemPrompt``) and answers (``status.result``, ``status.answer``, ``status.choices``,
+    ``status.details``)."""
 
 
 class WebEndpointState(WebEndpointStatus):

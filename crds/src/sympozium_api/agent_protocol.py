@@ -7,8 +7,9 @@ Standard library only, because the agent imports this module.
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
+from sympozium_api.json_members import compact, join_members, member_texts, parse_members
 from sympozium_api.model_refusal import ModelRefusal
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
@@ -53,9 +54,11 @@ class Task(TypedDict):
     """The work of one pod."""
 
     run: str
-    request: dict[str, Any]
+    request: dict[str, str]
     """A complete OpenAI chat completion body: the model's name, and the system prompt first among the messages. Without
-    ``messages`` it is the body of a legacy completion with its ``prompt``; its answer's records are those of a chat."""
+    ``messages`` it is the body of a legacy completion with its ``prompt``; its answer's records are those of a chat.
+
+    Each member's value is JSON text, which the agent sends to the model as it is. On the wire the request is an object."""
     model: ModelTarget
     env: dict[str, str]
     timeoutSeconds: float
@@ -101,12 +104,9 @@ class Done(TypedDict):
     durationMs: int
 
 
-class RunErrorDetail(TypedDict):
-    """The reason why a run did not succeed; the same fields as ``status.error`` of an AgentRun."""
+class ModelWords(TypedDict):
+    """What the model server itself said of its error."""
 
-    type: str
-    message: str
-    httpStatus: int
     code: NotRequired[str]
     """The model server's own word for programs."""
     modelType: NotRequired[str]
@@ -115,6 +115,14 @@ class RunErrorDetail(TypedDict):
     """The field of the request that the model server refused."""
     retryAfterSeconds: NotRequired[int]
     """Seconds after which the model server may accept the same request."""
+
+
+class RunErrorDetail(ModelWords):
+    """The reason why a run did not succeed; the same fields as ``status.error`` of an AgentRun."""
+
+    type: str
+    message: str
+    httpStatus: int
 
 
 class Error(TypedDict):
@@ -129,11 +137,23 @@ Record = Started | Delta | Usage | Done | Error
 End = Done | Error
 
 
-def error(kind: str, message: str, http_status: int, duration_ms: int = 0) -> Error:
+def write_task(task: Task) -> str:
+    """Return a task as JSON, with the request's values as they are."""
+    members = {name: compact(value) for name, value in task.items()}
+    return join_members(members | {"request": join_members(task["request"])})
+
+
+def read_task(text: str) -> Task:
+    """Return the task that a text is. Raises ValueError."""
+    task = {name: member_texts(part) if name == "request" else value for name, value, part in parse_members(text)}
+    return cast(Task, task)
+
+
+def error(kind: str, message: str, http_status: int, duration_ms: int = 0, *, words: ModelWords | None = None) -> Error:
     """Return the end record of a run that failed; ``http_status`` is the model's own if the model answered with one."""
     return {
         "type": "error",
-        "error": {"type": kind, "message": message[:4096], "httpStatus": http_status},
+        "error": {"type": kind, "message": message[:4096], "httpStatus": http_status, **(words or {})},
         "durationMs": duration_ms,
     }
 
@@ -156,17 +176,22 @@ def find_unsendable(headers: Mapping[str, str]) -> str | None:
 
 def model_error(refusal: ModelRefusal, http_status: int) -> Error:
     """Return the end record of a run whose model server answered with an error."""
-    record = error("model_error", refusal.message, http_status)
-    detail = record["error"]
-    if refusal.code is not None:
-        detail["code"] = refusal.code
-    if refusal.type is not None:
-        detail["modelType"] = refusal.type
-    if refusal.param is not None:
-        detail["param"] = refusal.param
-    if refusal.retry_after is not None:
-        detail["retryAfterSeconds"] = refusal.retry_after
-    return record
+    words = model_words(refusal.code, refusal.type, refusal.param, refusal.retry_after)
+    return error("model_error", refusal.message, http_status, words=words)
+
+
+def model_words(code: str | None, type_: str | None, param: str | None, retry_after: int | None) -> ModelWords:
+    """Return the fields in which an error repeats what the model server said of it; None is left out."""
+    words: ModelWords = {}
+    if code is not None:
+        words["code"] = code
+    if type_ is not None:
+        words["modelType"] = type_
+    if param is not None:
+        words["param"] = param
+    if retry_after is not None:
+        words["retryAfterSeconds"] = retry_after
+    return words
 
 
 def leaf_url(base_url: str, leaf: str) -> str:

@@ -3,10 +3,12 @@
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field
+from pydantic.alias_generators import to_snake
 
 from sympozium_api import names
 from sympozium_api.base import ApiModel, Conditions, Duration, Name, OpenObject, Resource, rule, rules
 from sympozium_api.instance import SkillRef
+from sympozium_api.json_text import JsonText
 
 Phase = Literal["Pending", "Running", "Serving", "Succeeded", "Failed", "Cancelled"]
 
@@ -17,7 +19,10 @@ NOT_ENDED = ",".join(f"status.phase!={phase}" for phase in TERMINAL_PHASES)
 ENDED = ",".join(f"status.phase!={phase}" for phase in ("", *get_args(Phase)) if phase not in TERMINAL_PHASES)
 """Field selector of the runs that have ended."""
 
-_CONTENTS = {"spec": ("request", "task", "systemPrompt", "response"), "status": ("result", "choices", "details")}
+_CONTENTS = {
+    "spec": ("task", "request", "requestText", "response", "responseText", "systemPrompt"),
+    "status": ("result", "answer", "choices", "details"),
+}
 """Fields that hold questions and answers: up to 1.5 MB per run."""
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Annotation in which ``kubectl apply`` keeps a copy of the whole object."""
@@ -74,16 +79,18 @@ class RunSpec(ApiModel):
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "self.mode != 'task' || has(self.task) != has(self.request)",
-                "a run in mode task needs exactly one of task and request",
+                "self.mode != 'task' || (has(self.task) ? 1 : 0) + (has(self.request) ? 1 : 0)"
+                " + (has(self.requestText) ? 1 : 0) == 1",
+                "a run in mode task needs exactly one of task, request and requestText",
             ),
             rule(
-                "self.mode != 'server' || !(has(self.task) || has(self.request))",
-                "a run in mode server must have neither task nor request",
+                "self.mode != 'server' || !(has(self.task) || has(self.request) || has(self.requestText))",
+                "a run in mode server must have none of task, request and requestText",
             ),
+            rule("!(has(self.response) && has(self.responseText))", "response and responseText exclude each other"),
             _immutable(
-                *("agentRef", "mode", "task", "request", "response", "systemPrompt", "model"),
-                *("skills", "toolPolicy", "timeout", "sessionKey", "parent", "claim"),
+                *("agentRef", "mode", "task", "request", "requestText", "response", "responseText"),
+                *("systemPrompt", "model", "skills", "toolPolicy", "timeout", "sessionKey", "parent", "claim"),
             ),
             rule(
                 "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
@@ -99,8 +106,13 @@ class RunSpec(ApiModel):
     task: Annotated[str | None, Field(min_length=1, max_length=262144)] = None
     """Question to the agent, as plain text."""
     request: OpenObject | None = None
-    """Question to the agent, as the body of an OpenAI chat completion (messages, sampling, tools) or of a legacy completion (prompt)."""
+    """Question to the agent, as the body of an OpenAI chat completion (messages, sampling, tools) or of a legacy completion (prompt).
+    Kubernetes sorts its keys and rewrites its numbers; ``requestText`` keeps both."""
+    request_text: JsonText | None = None
+    """The same as ``request``, as JSON text that reaches the model as it is. Web-proxies write this field."""
     response: OpenObject | None = None
+    """As ``responseText``, in runs that web-proxies before 0.3.0 created."""
+    response_text: JsonText | None = None
     """For a response of OpenAI's Responses API: the caller's parameters beside the conversation, which the response repeats."""
     system_prompt: Annotated[str | None, Field(max_length=65536)] = None
     """System message that replaces the instance's."""
@@ -199,11 +211,13 @@ class RunStatus(ApiModel):
     """Text of the answer."""
     finish_reason: Annotated[str | None, Field(max_length=64)] = None
     """Reason why the model stopped: ``stop``, ``length``, ``tool_calls``, ``content_filter``."""
+    answer: JsonText | None = None
+    """The part of the answer that ``result``, ``finishReason`` and ``tokenUsage`` cannot hold, in OpenAI's form: ``choices`` if
+    there are tool calls or several choices, ``usage`` if it has more than three counts, and the other fields as ``about``."""
     choices: Annotated[list[OpenObject] | None, Field(max_length=128)] = None
-    """The answer's choices in OpenAI's form, if ``result`` cannot hold the whole answer: tool calls, or more than one choice."""
+    """As ``choices`` of ``answer``, in runs that ended before 0.3.0."""
     details: OpenObject | None = None
-    """Other fields of the model's answer, in OpenAI's form: ``usage`` if it has more than three counts, ``system_fingerprint``,
-    ``service_tier``."""
+    """As ``usage`` and ``about`` of ``answer``, in runs that ended before 0.3.0."""
     error: RunError | None = None
     """The reason why the run did not succeed."""
     token_usage: TokenUsage | None = None
@@ -236,12 +250,11 @@ class AgentRun(Resource):
     @property
     def has_contents(self) -> bool:
         """True if this is a run in mode task with its question; False after ``without_contents``."""
-        return self.spec.task is not None or self.spec.request is not None
+        return any(part is not None for part in (self.spec.task, self.spec.request, self.spec.request_text))
 
     def without_contents(self) -> Self:
         """Return the run without question and answer, as it can be kept for as long as the run takes."""
-        spec = dict.fromkeys(("task", "request", "response", "system_prompt"))
-        status = dict.fromkeys(("result", "choices", "details"))
+        spec, status = (dict.fromkeys(map(to_snake, fields)) for fields in _CONTENTS.values())
         annotations = {name: text for name, text in self.metadata.annotations.items() if name != _LAST_APPLIED}
         return self.model_copy(
             update={

@@ -3,7 +3,6 @@
 Pure. Nothing here trusts a record, because it comes from a pod: ``end_of`` makes a well-formed end record of anything.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -11,8 +10,11 @@ from datetime import datetime
 from typing import Any, cast
 
 from sympozium_api import agent_protocol
+from sympozium_api.json_members import compact
+from sympozium_api.json_text import TextError, json_text
 from sympozium_api.model_refusal import MAX_RETRY_SECONDS, MAX_WORD
 from sympozium_api.run import MAX_RESULT_BYTES, RunError, RunStatus, TokenUsage
+from sympozium_api.run_contents import json_object
 from sympozium_api.timestamps import timestamp
 
 Status = dict[str, Any]
@@ -30,7 +32,6 @@ _PLAIN_CHOICE = frozenset({"index", "message", "finish_reason"})
 _PLAIN_MESSAGE = frozenset({"role", "content"})
 _PLAIN_USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
 _LARGEST_COUNT = 2**53
-_INT64 = range(-(2**63), 2**63)
 _DEEPEST = 64
 """Levels of an answer's parts. JSON libraries and the API server refuse values that are much deeper."""
 _MOST_CHOICES = 128
@@ -94,42 +95,52 @@ def end_of(record: Mapping[str, Any]) -> agent_protocol.End:
 
 def as_stored(record: Mapping[str, Any]) -> agent_protocol.End:
     """Return an end record as it will be read from the status that it becomes."""
-    text = json.dumps(outcome(record), ensure_ascii=False).encode(errors="replace")  # as the client encodes a status
-    return record_of(RunStatus.model_validate(json.loads(text)))
+    status = outcome(record)
+    if isinstance(text := status.get("result"), str):
+        status["result"] = text.encode(errors="replace").decode()  # as the client encodes a status
+    return record_of(RunStatus.model_validate(status))
 
 
 def record_of(status: RunStatus) -> agent_protocol.End:
-    """Return the end record that a terminal status was written from, for a caller who repeats a request or asks another replica."""
+    """Return the end record that a terminal status was written from, for a caller who repeats a request or asks another replica.
+
+    An answer that cannot be read, because somebody else wrote it, is the error ``internal_error``.
+    """
     usage = status.token_usage or TokenUsage()
     if status.phase == "Succeeded":
-        message = {"role": "assistant", "content": status.result or ""}
-        choice = {"index": 0, "message": message, "finish_reason": status.finish_reason}
-        counts = dict(zip(_PLAIN_USAGE, (usage.input_tokens, usage.output_tokens, usage.total_tokens), strict=True))
-        extra = dict(status.details or {})
-        done: agent_protocol.Done = {
-            "type": "done",
-            "choices": status.choices or [choice],
-            "usage": extra.pop("usage", counts if status.token_usage else {}),
-            "durationMs": usage.duration_ms,
-        }
-        return {**done, "about": extra} if extra else done
+        try:
+            return _done(status, usage)
+        except TextError as error:
+            return agent_protocol.error("internal_error", f"the answer cannot be read: {error}", 502, usage.duration_ms)
     if status.error is None:
         return agent_protocol.error("cancelled", "the run was cancelled", 499)
     return _error_record(status.error, usage.duration_ms)
 
 
+def _done(status: RunStatus, usage: TokenUsage) -> agent_protocol.Done:
+    """Return the end record of a run that succeeded. Raises TextError."""
+    message = {"role": "assistant", "content": status.result or ""}
+    choice = {"index": 0, "message": message, "finish_reason": status.finish_reason}
+    counts = dict(zip(_PLAIN_USAGE, (usage.input_tokens, usage.output_tokens, usage.total_tokens), strict=True))
+    kept = {"choices": [choice], "usage": counts if status.token_usage else {}} | _kept(status)
+    end = end_of(kept | {"type": "done", "durationMs": usage.duration_ms})
+    if end["type"] == "error":
+        raise TextError("status.answer: it holds no choices, or values that are not JSON")
+    return end
+
+
+def _kept(status: RunStatus) -> dict[str, Any]:
+    """Return what a status keeps of an answer beside its text. Raises TextError."""
+    if status.answer is not None:
+        return json_object(status.answer.read("status.answer"), "status.answer")
+    about = dict(status.details or {})
+    kept = {"choices": status.choices, "usage": about.pop("usage", None), "about": about}
+    return {name: value for name, value in kept.items() if value}
+
+
 def _error_record(error: RunError, duration_ms: int) -> agent_protocol.Error:
-    record = agent_protocol.error(_error_type(error.type), error.message, error.http_status, duration_ms)
-    detail = record["error"]
-    if error.code is not None:
-        detail["code"] = error.code
-    if error.model_type is not None:
-        detail["modelType"] = error.model_type
-    if error.param is not None:
-        detail["param"] = error.param
-    if error.retry_after_seconds is not None:
-        detail["retryAfterSeconds"] = error.retry_after_seconds
-    return record
+    words = agent_protocol.model_words(error.code, error.model_type, error.param, error.retry_after_seconds)
+    return agent_protocol.error(_error_type(error.type), error.message, error.http_status, duration_ms, words=words)
 
 
 def _answer(record: agent_protocol.Done) -> Status:
@@ -139,11 +150,9 @@ def _answer(record: agent_protocol.Done) -> Status:
     message = choices[0].get("message") or {}
     content = message.get("content")
     text = content if isinstance(content, str) else ""
-    stored = None if _is_plain(choices) else choices
-    details = _details(record)
-    size = len(text.encode(errors="replace")) + sum(
-        len(json.dumps(part, ensure_ascii=False).encode(errors="replace")) for part in (stored, details) if part
-    )
+    kept = _beside_text(record)
+    beside = compact(kept) if kept else ""
+    size = len(text.encode(errors="replace")) + len(beside.encode())
     if size > MAX_RESULT_BYTES:
         sentence = f"the answer has {size} bytes; a run stores at most {MAX_RESULT_BYTES}"
         return _failure(agent_protocol.error("answer_too_large", sentence, 502)["error"])
@@ -152,15 +161,18 @@ def _answer(record: agent_protocol.Done) -> Status:
         "phase": "Succeeded",
         "result": text,
         "finishReason": reason[:64] if isinstance(reason, str) else None,
-        "choices": stored,
-        "details": details or None,
+        "answer": json_text(beside, plain_bytes=MAX_RESULT_BYTES) if beside else None,
     }
 
 
-def _details(record: agent_protocol.Done) -> dict[str, Any]:
-    """Return the answer's other fields, and the model's count if ``tokenUsage`` cannot hold all of it."""
-    usage, details = record["usage"], dict(record.get("about", {}))
-    return details if set(usage) <= set(_PLAIN_USAGE) else details | {"usage": usage}
+def _beside_text(record: agent_protocol.Done) -> dict[str, Any]:
+    """Return the part of an answer that the other fields of a status cannot hold."""
+    usage, about = record["usage"], record.get("about")
+    return {
+        **({} if _is_plain(record["choices"]) else {"choices": record["choices"]}),
+        **({} if set(usage) <= set(_PLAIN_USAGE) else {"usage": usage}),
+        **({"about": about} if about else {}),
+    }
 
 
 def _is_plain(choices: list[dict[str, Any]]) -> bool:
@@ -177,12 +189,9 @@ def _is_choice(value: Any) -> bool:
 
 
 def _is_storable(value: Any) -> bool:
-    """Return whether the API server stores a part of an answer unchanged."""
+    """Return whether a part of an answer is JSON that every reader can parse."""
     return all(
-        depth <= _DEEPEST
-        and not (type(part) is int and part not in _INT64)
-        and not (isinstance(part, float) and not math.isfinite(part))
-        for depth, part in _parts(value)
+        depth <= _DEEPEST and not (isinstance(part, float) and not math.isfinite(part)) for depth, part in _parts(value)
     )
 
 

@@ -19,6 +19,7 @@ from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, MAX_RECO
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.json_text import TextError
 from sympozium_api.run import AgentRun
 from sympozium_http import disconnect
 from sympozium_http.internal_error import InternalErrorAnswer
@@ -221,9 +222,13 @@ class AgentApi:
         except agent_task.NotSupported as failure:
             end = agent_protocol.error("unsupported_parameter", str(failure), 400)
             raise await self._fail(run, pod, end) from failure
+        except TextError as failure:
+            raise await self._fail(run, pod, agent_protocol.error("task_refused", str(failure), 400)) from failure
         self._broker.drop_question(run.key)
         task["model"]["headers"] = headers | task["model"]["headers"]  # the instance's own headers win
-        return JSONResponse(task | {"surface": surface} if surface else task)
+        if surface:
+            task["surface"] = surface
+        return Response(agent_protocol.write_task(task), media_type="application/json")
 
     async def _without_skills(self, run: AgentRun, pod: Pod, instance: SympoziumInstance) -> HTTPException:
         """Return the error for a pod whose skills are missing: 503 while the operator gathers them, else the run fails."""

@@ -1,12 +1,12 @@
 """The task of an agent pod, made of an AgentRun and its instance. Pure."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from sympozium_api import effective, installed_skills, logs
+from sympozium_api import effective, installed_skills, logs, run_contents
 from sympozium_api.agent_protocol import OPENAI_COMPAT, Task, WarmupHints, find_unsendable
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.json_members import compact
 from sympozium_api.run import AgentRun
 from sympozium_api.trace_context import TraceContext
 
@@ -21,7 +21,7 @@ class NotSupported(Exception):
 def build(
     run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill] = (), *, seconds_left: float
 ) -> Task:
-    """Return the task of a run in mode task; ``installed`` are the instance's skills. Raises NotSupported."""
+    """Return the task of a run in mode task; ``installed`` are the instance's skills. Raises NotSupported and TextError."""
     model = effective.model(instance, run)
     agent = instance.spec.agents.default
     headers = {} if effective.calls_elsewhere(instance, run) else agent.provider_headers  # they may hold a key
@@ -33,7 +33,7 @@ def build(
     trace = TraceContext.of_annotations(run.metadata.annotations)
     return {
         "run": run.metadata.name,
-        "request": _request(run, instance, installed) | {"model": model.name},
+        "request": _request(run, instance, installed) | {"model": compact(model.name)},
         "model": {
             "baseURL": model.base_url,
             "headers": headers | (trace.headers if trace else {}),
@@ -51,18 +51,23 @@ def warmup_hints(instance: SympoziumInstance) -> WarmupHints:
     return {"baseURL": effective.model(instance).base_url, "env": env, "provider": OPENAI_COMPAT}
 
 
-def _request(run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill]) -> dict[str, Any]:
-    body = run.spec.request or {"messages": [{"role": "user", "content": run.spec.task}]}
-    for_model = {name: value for name, value in body.items() if name not in _ANSWER_FIELDS}
+def _request(run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill]) -> dict[str, str]:
+    members = {name: text for name, text in run_contents.request_members(run).items() if name not in _ANSWER_FIELDS}
     prompt = _system_prompt(run.spec.system_prompt or instance.spec.memory.system_prompt, installed)
-    if "messages" not in body and "prompt" in body:
+    if "messages" not in members and "prompt" in members:
         if prompt:
             raise NotSupported("a completion of a prompt has no place for the system prompt")
-        return for_model
-    messages = list(body.get("messages", []))
-    if prompt:
-        messages.insert(0, {"role": "system", "content": prompt})
-    return for_model | {"messages": messages}
+        return members
+    messages = members.get("messages", "[]")
+    if not messages.startswith("["):
+        raise NotSupported("the request's messages are not a list")
+    return members | {"messages": _prefixed(prompt, messages) if prompt else messages}
+
+
+def _prefixed(prompt: str, messages: str) -> str:
+    """Return the text of a list of messages with a system message before them."""
+    message, rest = compact({"role": "system", "content": prompt}), messages[1:].lstrip(" \t\r\n")
+    return f"[{message}{'' if rest == ']' else ','}{rest}"
 
 
 def _system_prompt(prompt: str | None, installed: Sequence[InstalledSkill]) -> str:

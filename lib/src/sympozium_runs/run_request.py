@@ -12,11 +12,15 @@ from typing import Any
 from sympozium_api import names
 from sympozium_api.base import owner_reference, seconds
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.json_members import compact
+from sympozium_api.json_text import json_text
 from sympozium_api.timestamps import micro_timestamp, timestamp
 from sympozium_api.trace_context import TraceContext
 
 _LARGE_BYTES = 8192
-"""Parsed JSON may take twenty times the bytes of its text, so that hundreds of waiting runs still fit into the process."""
+"""Bytes of a body, so that hundreds of waiting runs still fit into the process."""
+_LARGE_RESPONSE_BYTES = 64 * 1024
+"""Bytes from which a response's fields are compressed, so that a conversation of 1 MiB fits into the object beside them."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,14 @@ class RunRequest:
     """A caller's request to an instance's agent."""
 
     body: dict[str, Any]
-    """An OpenAI chat completion body."""
+    """An OpenAI chat completion body, or a legacy completion's."""
     source: str
     """Interface that the request came through: ``web-proxy``, ``mcp``, ``api``."""
     key_id: str
     """Name of the caller's API key, never the key."""
     idempotency_key: str | None = None
+    body_text: str | None = None
+    """The body as the model is sent it; None: as compact JSON."""
     key_seconds: int = 0
     """Seconds for which the Idempotency-Key stands, if there is one."""
     key_expires: str | None = None
@@ -59,12 +65,14 @@ class RunRequest:
         return self.idempotency_key is not None or is_stored
 
     @cached_property
-    def is_large(self) -> bool:
-        """True for a body that is not kept until the agent asks for it, but read again from the AgentRun.
+    def text(self) -> str:
+        """The body as JSON text, which the run keeps. Made once, because encoding 1 MiB holds up the event loop."""
+        return compact(self.body) if self.body_text is None else self.body_text
 
-        Measured once, because encoding a body of 1 MiB holds up the event loop.
-        """
-        return len(json.dumps(self.body)) > _LARGE_BYTES
+    @property
+    def is_large(self) -> bool:
+        """True for a body that is not kept until the agent asks for it, but read again from the AgentRun."""
+        return len(self.text) > _LARGE_BYTES
 
     @property
     def may_return(self) -> bool:
@@ -102,11 +110,14 @@ class RunRequest:
             "spec": {
                 "agentRef": instance.metadata.name,
                 "mode": "task",
-                "request": self.body,
-                **({"response": self.response} if self.response else {}),
+                "requestText": json_text(self.text),
+                **({"responseText": self._response_text(self.response)} if self.response else {}),
                 **self._overrides(instance),
             },
         }
+
+    def _response_text(self, response: dict[str, Any]) -> dict[str, Any]:
+        return json_text(compact(response), plain_bytes=_LARGE_RESPONSE_BYTES)
 
     def _expires(self, now: datetime) -> str:
         return self.key_expires or timestamp(now + timedelta(seconds=self.key_seconds))

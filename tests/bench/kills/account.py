@@ -4,8 +4,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from sympozium_api import run_contents
 from sympozium_api.client import Client, Snapshot, watch
 from sympozium_api.resources import RUNS
+from sympozium_api.run import AgentRun
 
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
 Object = dict[str, Any]
@@ -115,8 +117,9 @@ def _wrong(request: Request, names: list[str], ends: dict[str, Object]) -> list[
 
 def _nonce(run: Object) -> str | None:
     """Return the message of a run, from its task or its request."""
-    spec = run["spec"]
-    messages = spec.get("request", {}).get("messages") or [{"content": spec.get("task")}]
+    messages = run_contents.request(AgentRun.model_validate(run)).get("messages") or [
+        {"content": run["spec"].get("task")}
+    ]
     content = messages[-1].get("content")
     return content if isinstance(content, str) else content[0]["text"] if content else None
 

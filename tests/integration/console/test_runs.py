@@ -42,6 +42,7 @@ class TestRuns:
         applied = {"kubectl.kubernetes.io/last-applied-configuration": "all of it", "kept": "yes"}
         made = run("w1", phase="Succeeded") | {"metadata": {"name": "w1", "annotations": applied}}
         made["spec"]["response"], made["status"]["details"] = {"asked": {"metadata": {}}}, {"service_tier": "flex"}
+        made["status"]["answer"] = {"json": "{}"}
         console.kubernetes.put(made)
         listed = (await console.request("GET", "/api/v1/runs?phase=Succeeded")).json()["items"][0]
         assert listed["metadata"]["annotations"] == {"kept": "yes"}
@@ -55,6 +56,16 @@ class TestRuns:
             made["status"]["details"],
         )
         assert "managedFields" not in one["metadata"]
+
+    async def test_a_list_omits_texts(self, console: Console) -> None:
+        made = run("w4", requestText={"json": "{}"})
+        del made["spec"]["request"]
+        console.kubernetes.put(made)
+        listed = (await console.request("GET", "/api/v1/runs")).json()["items"]
+        [found] = [item for item in listed if item["metadata"]["name"] == "w4"]
+        assert found["spec"] == {"agentRef": "demo", "mode": "task", "cancel": False}
+        one = (await console.request("GET", "/api/v1/runs/w4")).json()
+        assert one["spec"]["requestText"] == {"json": "{}"}
 
     async def test_a_run_is_deleted(self, console: Console) -> None:
         assert (await console.request("DELETE", "/api/v1/runs/w1")).status_code == 204

@@ -11,6 +11,7 @@ from tests.unit.agent.surface import Surface
 from sympozium_agent.agent import Agent
 from sympozium_agent.agent_settings import AgentSettings, Timeouts
 from sympozium_api.agent_protocol import Task
+from sympozium_api.json_members import compact
 
 QUICK = Timeouts(
     connect=1,
@@ -74,9 +75,10 @@ async def model() -> AsyncIterator[Model]:
 
 
 def task_for(model: Model | None, name: str = "instant", *, timeout: float = 5, **request: Any) -> Task:
+    body = {"model": name, "messages": [{"role": "user", "content": PROMPT}]} | request
     return {
         "run": "run-1",
-        "request": {"model": name, "messages": [{"role": "user", "content": PROMPT}]} | request,
+        "request": {name: compact(value) for name, value in body.items()},
         "model": {"baseURL": model.url if model else "http://127.0.0.1:9/v1", "headers": {}},
         "env": {},
         "timeoutSeconds": timeout,

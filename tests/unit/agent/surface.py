@@ -10,7 +10,7 @@ from typing import Any
 
 import h11
 
-from sympozium_api.agent_protocol import Task, WarmupHints
+from sympozium_api.agent_protocol import Task, WarmupHints, write_task
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,11 @@ class Surface:
             self.task_requests.append(headers)
             self.targets.append(request.target.decode())
             reply = _next_reply(self.tasks)
-            return reply if reply.status != 200 or reply.silent else Reply(body=json.dumps(self.task).encode())
+            return (
+                reply
+                if reply.status != 200 or reply.silent
+                else Reply(body=write_task(self.task).encode() if self.task else b"null")
+            )
         self.deliveries.append(Delivery(headers))
         reply = _next_reply(self._events)
         await self._read(self.deliveries[-1], reply.after, http, reader)

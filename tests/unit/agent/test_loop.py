@@ -3,8 +3,8 @@ from sympozium_agent.loop import CallModel, Finish, converse
 
 
 def test_a_run_asks_the_model_once_and_finishes_with_its_answer() -> None:
-    steps = converse({"model": "m", "messages": []})
-    assert next(steps) == CallModel({"model": "m", "messages": []})
+    steps = converse({"model": '"m"', "messages": "[]"})
+    assert next(steps) == CallModel({"model": '"m"', "messages": "[]"})
     answer = CompletionAccumulator()
     answer.add(
         {

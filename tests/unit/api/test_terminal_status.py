@@ -12,7 +12,7 @@ from tests.strategies.kubernetes_objects import end_records
 from sympozium_api import agent_protocol
 from sympozium_api.resources import RUNS
 from sympozium_api.run import MAX_RESULT_BYTES, RunStatus
-from sympozium_api.terminal_status import record_of, status_of
+from sympozium_api.terminal_status import as_stored, record_of, status_of
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 999, tzinfo=UTC)
 
@@ -29,6 +29,11 @@ def done(*choices: dict[str, Any], usage: Any = None) -> dict[str, Any]:
 
 def choice(content: Any = "Hi", **beside: Any) -> dict[str, Any]:
     return {"index": 0, "message": {"role": "assistant", "content": content} | beside, "finish_reason": "stop"}
+
+
+def answer_of(status: dict[str, Any]) -> Any:
+    """What the status keeps beside the text."""
+    return json.loads(status["answer"]["json"])
 
 
 def test_a_plain_answer_is_its_text_and_its_reason() -> None:
@@ -55,11 +60,11 @@ def test_a_plain_answer_is_its_text_and_its_reason() -> None:
     ],
 )
 def test_an_answer_that_is_more_than_text_is_kept_whole(answer: list[dict[str, Any]]) -> None:
-    assert ended(done(*answer))["choices"] == answer
+    assert answer_of(ended(done(*answer)))["choices"] == answer
 
 
 def test_null_and_empty_fields_beside_the_text_need_no_room() -> None:
-    assert "choices" not in ended(done(choice(refusal=None, annotations=[]) | {"logprobs": None}))
+    assert "answer" not in ended(done(choice(refusal=None, annotations=[]) | {"logprobs": None}))
 
 
 def test_an_answer_without_choices_is_an_error() -> None:
@@ -122,7 +127,7 @@ def test_what_the_model_said_beside_its_answer_is_kept_and_told_again() -> None:
         "prompt_tokens_details": {"cached_tokens": 1},
     }
     status = ended(done(choice(), usage=rich) | {"about": {"system_fingerprint": "fp"}})
-    assert status["details"] == {"system_fingerprint": "fp", "usage": rich}
+    assert answer_of(status) == {"usage": rich, "about": {"system_fingerprint": "fp"}}
     again: Any = record_of(RunStatus.model_validate(status))
     assert (again["usage"], again["about"]) == (rich, {"system_fingerprint": "fp"})
 
@@ -143,7 +148,6 @@ for _ in range(1000):
         done({"message": "hello"}),
         {"type": "done", "choices": 5},
         {"type": "done", "choices": {"message": {}}},
-        done(choice() | {"seed": 10**30}),
         done(choice() | {"logprobs": float("nan")}),
         done(choice() | {"logprobs": DEEP}),
         done(choice(), usage={"prompt_tokens": 1, "cost": float("inf")}),
@@ -153,6 +157,11 @@ for _ in range(1000):
 def test_an_answer_that_no_run_can_store_is_an_error(record: dict[str, Any]) -> None:
     status = ended(record)
     assert (status["phase"], status["error"]["type"]) == ("Failed", "model_error")
+
+
+def test_numbers_of_an_answer_stay_what_they_are() -> None:
+    record = done(choice() | {"seed": 10**30, "logprobs": {"b": 1.0, "a": -0.0}})
+    assert json.dumps(as_stored(record)["choices"]) == json.dumps(record["choices"])  # type: ignore[typeddict-item]
 
 
 def test_words_of_an_error_that_are_no_texts_are_left_out() -> None:

@@ -1,21 +1,25 @@
-"""JSON that an AgentRun can store unchanged: the API server's numbers and strings are narrower than Python's. Pure."""
+"""JSON that every part of the way can read, and no part changes: Python's numbers and strings are wider than others'. Pure."""
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from sympozium_api.json_members import parse_members
 
 Path = tuple[str | int, ...]
 
 _INT64 = range(-(2**63), 2**63)
 _LONGEST_INT = 20
 """Characters of the longest whole number of 64 bits, with its sign."""
+_MOST_DIGITS = 1000
+"""Characters of the longest whole number that passes through as text. Parsing takes the square of their number."""
 _LONGEST_NAME = 64
 """Characters of a field's name that an error repeats."""
 
 
 class NotStorable(Exception):
-    """A value that the API server would change or refuse; ``path`` is its place in the form that errors use."""
+    """A value that others would change or refuse; ``path`` is its place in the form that errors use."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(reason)
@@ -31,19 +35,43 @@ class _Unfit:
 
 
 def parse(text: str) -> Any:
-    """Return the value of a JSON text. Raises ValueError and RecursionError if it is not JSON, and NotStorable."""
+    """Return the value of a JSON text. Raises ValueError and RecursionError if it is not JSON, and NotStorable.
+
+    Whole numbers must fit into 64 bits, because the API server or a client's parser would change others.
+    """
     unfit: list[_Unfit] = []
-    value = json.loads(
-        text,
+    value = _decoder(unfit, _whole).decode(text)
+    _check(value, text, unfit)
+    return value
+
+
+def parse_texts(text: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the members of a JSON object: their values, and the texts of these.
+
+    Raises ValueError and RecursionError if it is not a JSON object, and NotStorable. Whole numbers may have 1000 digits, because the
+    run keeps the text.
+    """
+    unfit: list[_Unfit] = []
+    value, texts = {}, {}
+    for name, part, part_text in parse_members(text, _decoder(unfit, _long_whole)):
+        value[name], texts[name] = part, part_text
+    _check(value, text, unfit)
+    return value, texts
+
+
+def _decoder(unfit: list[_Unfit], whole: Callable[[str, list[_Unfit]], Any]) -> json.JSONDecoder:
+    return json.JSONDecoder(
         parse_constant=_refuse_constant,
-        parse_int=lambda digits: _whole(digits, unfit),
+        parse_int=lambda digits: whole(digits, unfit),
         parse_float=lambda digits: _real(digits, unfit),
     )
+
+
+def _check(value: Any, text: str, unfit: list[_Unfit]) -> None:
     if unfit:
         _refuse_unfit(value)
     if "\\u" in text:
         _refuse_half_characters(value)
-    return value
 
 
 def path_text(path: Path) -> str:
@@ -59,6 +87,13 @@ def _whole(digits: str, unfit: list[_Unfit]) -> int | _Unfit:
     if len(digits) <= _LONGEST_INT and (value := int(digits)) in _INT64:
         return value
     unfit.append(_Unfit("a whole number must fit into 64 bits"))
+    return unfit[-1]
+
+
+def _long_whole(digits: str, unfit: list[_Unfit]) -> int | _Unfit:
+    if len(digits) <= _MOST_DIGITS:
+        return int(digits)
+    unfit.append(_Unfit(f"a whole number must have at most {_MOST_DIGITS} digits"))
     return unfit[-1]
 
 

@@ -14,8 +14,9 @@ from sympozium_api.agent_protocol import OPENAI_COMPAT, ModelTarget
 class Provider(Protocol):
     """One model of one server, in its dialect."""
 
-    def stream(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Call the model with an OpenAI-shaped request; yield its answer as OpenAI-shaped chunks while they arrive.
+    def stream(self, request: dict[str, str]) -> AsyncGenerator[dict[str, Any], None]:
+        """Call the model with an OpenAI-shaped request, whose values are JSON texts; yield its answer as OpenAI-shaped chunks while
+        they arrive.
 
         Raises ModelError, also for an answer that was cut.
         """

@@ -11,6 +11,7 @@ from sympozium_agent.transport import ModelTransport
 from sympozium_agent.transport.content_encoding import DecodingError, decoder
 from sympozium_agent.transport.http1 import TransportError, UnreadResponse
 from sympozium_api.agent_protocol import ModelTarget, leaf_url
+from sympozium_api.json_members import compact, join_members
 from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, ModelRefusal, parse_refusal
 
 Chunk = dict[str, Any]
@@ -32,10 +33,10 @@ class OpenAICompatible:
             self._headers["authorization"] = f"Bearer {key}"
         self._headers |= {name.lower(): value for name, value in model["headers"].items()}
 
-    async def stream(self, request: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, request: dict[str, str]) -> AsyncGenerator[Chunk, None]:
         """Yield the chunks of the model's answer as they arrive. Raises ModelError, also for an answer that was cut."""
-        options = (request.get("stream_options") or {}) | {"include_usage": True}
-        body = json.dumps(request | {"stream": True, "stream_options": options}).encode()
+        options = (json.loads(request.get("stream_options", "null")) or {}) | {"include_usage": True}
+        body = join_members(request | {"stream": "true", "stream_options": compact(options)}).encode()
         url = leaf_url(self._base_url, "chat/completions" if "messages" in request else "completions")
         has_response = False
         try:

@@ -6,8 +6,9 @@ from typing import Any
 
 from mcp_types import ReadResourceResult, Resource, ResourceTemplate, TextResourceContents
 
-from sympozium_api import names
+from sympozium_api import names, run_contents
 from sympozium_api.base import Metadata
+from sympozium_api.json_text import TextError
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
 from sympozium_webproxy.protocol.mcp import results
@@ -65,7 +66,10 @@ def _asked(run: AgentRun) -> str:
     """Return the last text of the run's input."""
     if run.spec.task:
         return run.spec.task
-    messages = (run.spec.request or {}).get("messages")
+    try:
+        messages = run_contents.request(run).get("messages")
+    except TextError:  # whoever may create runs may write anything
+        return ""
     last = messages[-1] if isinstance(messages, list) and messages else {}
     content = last.get("content") if isinstance(last, dict) else None
     return content if isinstance(content, str) else ""

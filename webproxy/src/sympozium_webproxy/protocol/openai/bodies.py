@@ -1,15 +1,20 @@
 """Bodies of requests, parsed and checked: an error names the field that is wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sympozium_api.json_members import compact, join_members
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy import storable_json
 
 JsonObject = dict[str, Any]
 Checked = TypeVar("Checked", bound=BaseModel)
+
+_ABSENT = object()
 
 MAX_DEPTH = 64
 """Levels of objects and lists in a body; tools with deep schemas have about 20."""
@@ -29,19 +34,56 @@ class Closed(BaseModel):
 
 def json_object(content: bytes) -> JsonObject:
     """Return the object that a body holds. Raises Refusal 400."""
-    try:
+    with _refusals():
         body = storable_json.parse(content.decode("utf-8-sig"))
+    if not isinstance(body, dict):
+        raise Refusal(400, "invalid_json", "The body must be a JSON object.")
+    _refuse_too_deep(body)
+    return body
+
+
+@dataclass(frozen=True)
+class JsonBody:
+    """A JSON object, and the texts from which its members' values were parsed."""
+
+    value: JsonObject
+    texts: dict[str, str]
+
+    def text(self, changed: JsonObject) -> str:
+        """Return a changed object as JSON. Each member whose value is still the parsed one has the caller's text."""
+        return join_members(
+            {
+                name: self.texts[name] if self.value.get(name, _ABSENT) is value else compact(value)
+                for name, value in changed.items()
+            }
+        )
+
+
+def json_body(content: bytes) -> JsonBody:
+    """Return the object that a body holds, with its texts. Raises Refusal 400."""
+    with _refusals():
+        value, texts = storable_json.parse_texts(content.decode("utf-8-sig"))
+    _refuse_too_deep(value)
+    return JsonBody(value, texts)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise Refusal 400 for a body that is not JSON, or that cannot be kept."""
+    try:
+        yield
     except storable_json.NotStorable as error:
         raise invalid(error.path, error.reason) from error
     except (ValueError, RecursionError) as error:
-        raise Refusal(400, "invalid_json", f"The body is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise Refusal(400, "invalid_json", "The body must be a JSON object.")
+        raise Refusal(400, "invalid_json", f"The body is not a JSON object: {error}") from error
+
+
+def _refuse_too_deep(body: JsonObject) -> None:
     level: list[Any] = [body]
     for _ in range(MAX_DEPTH):
         level = [part for holder in level if isinstance(holder, dict | list) for part in _parts(holder)]
         if not level:
-            return body
+            return
     raise Refusal(400, "invalid_json", f"The body is nested more than {MAX_DEPTH} levels deep.")
 
 

@@ -82,21 +82,32 @@ class ChatRequest(Sampling):
     tools: list[JsonObject] | None = None
 
 
-def parse(content: bytes) -> tuple[ChatRequest, JsonObject, list[str]]:
-    """Return the checked fields, the body for the model, and the paths of what was left out.
+@dataclass(frozen=True)
+class ModelBody:
+    """A body for the model."""
 
-    Raises Refusal 400 that names the wrong field. ``store`` is honoured without the model: every run is stored.
+    value: JsonObject
+    text: str
+    """The body as JSON, in which each value that passes through is as its caller wrote it."""
+    ignored: list[str]
+    """Paths of what was left out."""
 
+
+def parse(content: bytes) -> tuple[ChatRequest, ModelBody]:
+    """Return the checked fields and the body for the model. Raises Refusal 400 that names the wrong field.
+
+    ``store`` is honoured without the model: every run is stored.
     """
     ignored: list[str] = []
-    body = without_stream_options(StreamOptions, bodies.json_object(content), ignored)
+    given = bodies.json_body(content)
+    body = without_stream_options(StreamOptions, given.value, ignored)
     params = bodies.checked(ChatRequest, body)
     for name, reason in _UNSUPPORTED.items():
         if body.get(name) not in (None, False):
             raise bodies.unsupported(name, reason)
     if params.store:
-        del body["store"]
-    return params, body, ignored
+        body = {name: value for name, value in body.items() if name != "store"}
+    return params, ModelBody(body, given.text(body), ignored)
 
 
 @dataclass(frozen=True)

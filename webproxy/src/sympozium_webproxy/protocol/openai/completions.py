@@ -10,6 +10,7 @@ from sympozium_webproxy.protocol.openai.bodies import JsonObject
 from sympozium_webproxy.protocol.openai.chat import (
     ChatChunks,
     CompletionHead,
+    ModelBody,
     Sampling,
     StreamOptions,
     without_stream_options,
@@ -28,18 +29,16 @@ class CompletionRequest(Sampling):
         return bodies.text_or_tokens(prompt)
 
 
-def parse(content: bytes) -> tuple[CompletionRequest, JsonObject, list[str]]:
-    """Return the checked fields, the body for the model, and the paths of what was left out.
-
-    Raises Refusal 400 that names the wrong field.
-    """
+def parse(content: bytes) -> tuple[CompletionRequest, ModelBody]:
+    """Return the checked fields and the body for the model. Raises Refusal 400 that names the wrong field."""
     ignored: list[str] = []
-    body = without_stream_options(StreamOptions, bodies.json_object(content), ignored)
+    given = bodies.json_body(content)
+    body = without_stream_options(StreamOptions, given.value, ignored)
     if "messages" in body:
         raise bodies.unsupported(
             "messages", "a completion continues a prompt; conversations go to /v1/chat/completions"
         )
-    return bodies.checked(CompletionRequest, body), body, ignored
+    return bodies.checked(CompletionRequest, body), ModelBody(body, given.text(body), ignored)
 
 
 def completion(head: CompletionHead, done: Done) -> JsonObject:

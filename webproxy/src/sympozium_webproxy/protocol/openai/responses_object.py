@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sympozium_api import names
+from sympozium_api import names, run_contents
 from sympozium_api.agent_protocol import Done, End
+from sympozium_api.json_text import TextError
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
 from sympozium_api.timestamps import parse_timestamp
@@ -189,8 +190,8 @@ class ResponseObject:
 
 def response(run: AgentRun) -> ResponseObject:
     """Return the response of a run that was created as one."""
-    kept, request = run.spec.response or {}, run.spec.request or {}
-    instructions = request["messages"][0]["content"] if kept.get("instructions") else None
+    kept = run_contents.response(run)
+    instructions = run_contents.request(run)["messages"][0]["content"] if kept.get("instructions") else None
     return ResponseObject(
         run=run.metadata.name,
         created=int(run.metadata.created.timestamp()),
@@ -202,7 +203,10 @@ def response(run: AgentRun) -> ResponseObject:
 
 def is_kept(run: AgentRun) -> bool:
     """Return True if a run is a response that its caller may fetch: one with ``store``."""
-    asked = (run.spec.response or {}).get("asked")
+    try:
+        asked = run_contents.response(run).get("asked")
+    except TextError:
+        return False
     return isinstance(asked, dict) and asked.get("store") is not False
 
 
@@ -249,7 +253,7 @@ def conversation(previous: str, run: AgentRun | None) -> list[JsonObject]:
     end = record_of(run.status)
     if end["type"] == "error":
         raise invalid(field, f"'{previous}' failed or was cancelled; only a completed response can be continued")
-    kept, request = run.spec.response or {}, run.spec.request or {}
+    kept, request = run_contents.response(run), run_contents.request(run)
     answer = assistant_message(first_choice(end).get("message"), run.metadata.name)
     return [*request["messages"][1 if kept.get("instructions") else 0 :], answer.message()]
 
@@ -264,7 +268,7 @@ def all_items(run: AgentRun) -> list[JsonObject]:
 
 def input_items(run: AgentRun) -> list[JsonObject]:
     """Return the items that the caller of a run gave, in their order."""
-    kept, request = run.spec.response or {}, run.spec.request or {}
+    kept, request = run_contents.response(run), run_contents.request(run)
     return items.items(request["messages"][kept["before"] :], run.metadata.name)
 
 

@@ -155,7 +155,7 @@ class ResponseParams:
 
 def parse(content: bytes) -> ResponseParams:
     """Return the checked parameters. Raises Refusal 400 that names the wrong field."""
-    body, ignored = _honoured(bodies.json_object(content))
+    body, ignored = _honoured(bodies.json_body(content).value)
     for name in (*_PLATFORM, *_OF_CHAT):
         if body.get(name) is not None:
             why = "it is served by OpenAI's platform only" if name in _PLATFORM else "it is a field of chat completions"

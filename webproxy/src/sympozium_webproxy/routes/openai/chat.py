@@ -23,12 +23,18 @@ async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation with one run in one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
-    params, body, ignored = chat.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
+    params, body = chat.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     served, headers = limit(request, key_id)
-    left_out.tell(request, ignored)
+    left_out.tell(request, body.ignored)
     model = chosen_model(served.instance, params.model)
     run = RunRequest(
-        body, "web-proxy", key_id, idempotency_key(request), model=model, wait_seconds=wait_seconds(request)
+        body.value,
+        "web-proxy",
+        key_id,
+        idempotency_key(request),
+        body.text,
+        model=model,
+        wait_seconds=wait_seconds(request),
     )
     handle = await start(request, served, run, streamed=bool(params.stream))
     head = chat.CompletionHead(handle.name, int(parts.clock.now().timestamp()), model)

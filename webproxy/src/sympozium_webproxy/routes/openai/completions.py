@@ -23,14 +23,20 @@ async def create_completion(request: Request) -> Response:
     """Continue a prompt with one run in one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
-    params, body, ignored = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
+    params, body = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     served, headers = limit(request, key_id)
-    left_out.tell(request, ignored)
+    left_out.tell(request, body.ignored)
     if served.instance.spec.memory.system_prompt or served.skills:
         raise bodies.unsupported("prompt", "a completion cannot carry this instance's system prompt and skills")
     model = chosen_model(served.instance, params.model)
     run = RunRequest(
-        body, "web-proxy", key_id, idempotency_key(request), model=model, wait_seconds=wait_seconds(request)
+        body.value,
+        "web-proxy",
+        key_id,
+        idempotency_key(request),
+        body.text,
+        model=model,
+        wait_seconds=wait_seconds(request),
     )
     handle = await start(request, served, run, streamed=bool(params.stream))
     head = chat.CompletionHead(handle.name, int(parts.clock.now().timestamp()), model)

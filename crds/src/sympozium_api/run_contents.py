@@ -1,0 +1,54 @@
+"""Question of a run, whichever field of its spec holds it, and what a response repeats of it. Pure.
+
+Whoever may create runs may write these fields, so nothing here trusts a text.
+"""
+
+import json
+from typing import Any
+
+from sympozium_api.json_members import compact, member_texts
+from sympozium_api.json_text import JsonText, TextError
+from sympozium_api.run import AgentRun
+
+
+def request_members(run: AgentRun) -> dict[str, str]:
+    """Return the members of a run's request, each value as JSON text. Raises TextError."""
+    spec = run.spec
+    if spec.request_text is not None:
+        field = "spec.requestText"
+        text = spec.request_text.read(field)
+        try:
+            return member_texts(text)
+        except (ValueError, RecursionError):
+            raise TextError(f"{field}: the text is not a JSON object") from None
+    request = spec.request or {"messages": [{"role": "user", "content": spec.task}]}
+    return {name: compact(value) for name, value in request.items()}
+
+
+def request(run: AgentRun) -> dict[str, Any]:
+    """Return a run's request; {} for a run that has none. Raises TextError."""
+    return _object(run.spec.request_text, "spec.requestText") or run.spec.request or {}
+
+
+def response(run: AgentRun) -> dict[str, Any]:
+    """Return what a run keeps for its response; {} for a run that is no response. Raises TextError."""
+    return _object(run.spec.response_text, "spec.responseText") or run.spec.response or {}
+
+
+def _object(text: JsonText | None, field: str) -> dict[str, Any] | None:
+    return None if text is None else json_object(text.read(field), field)
+
+
+def json_object(text: str, field: str) -> dict[str, Any]:
+    """Return the object that a text is. ``field`` is the path that the error names. Raises TextError."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise TextError(f"{field}: the text is not JSON") from None
+    if not isinstance(value, dict):
+        raise TextError(f"{field}: the text is not a JSON object")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)

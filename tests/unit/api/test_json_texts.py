@@ -1,0 +1,95 @@
+"""JSON as text: members with their texts, and texts as they rest in an object."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sympozium_api.agent_protocol import Task, read_task, write_task
+from sympozium_api.json_members import compact, join_members, member_texts, parse_members
+from sympozium_api.json_text import MAX_PLAIN_BYTES, JsonText, json_text
+
+SPACE = st.text(" \t\r\n", max_size=3)
+NUMBERS = st.sampled_from(["0", "-0", "1.0", "1e3", "1E-2", "1.50", "9" * 30, "-1e400"])
+STRINGS = st.text(max_size=8).map(json.dumps) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(
+    compact
+)
+
+
+def _spaced(parts: list[str], opening: str, closing: str, spaces: str) -> str:
+    return opening + spaces + f"{spaces},{spaces}".join(parts) + spaces + closing
+
+
+VALUES = st.recursive(
+    NUMBERS | STRINGS | st.sampled_from(["true", "false", "null"]),
+    lambda inner: (
+        st.builds(_spaced, st.lists(inner, max_size=3), st.just("["), st.just("]"), SPACE)
+        | st.builds(
+            _spaced, st.lists(st.builds("{}:{}".format, STRINGS, inner), max_size=3), st.just("{"), st.just("}"), SPACE
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(pairs=st.lists(st.tuples(STRINGS, VALUES), max_size=5), spaces=SPACE)
+def test_each_member_has_the_text_it_was_written_with(pairs: list[tuple[str, str]], spaces: str) -> None:
+    written = [f"{name}{spaces}:{spaces}{value}" for name, value in pairs]
+    text = spaces + _spaced(written, "{", "}", spaces) + spaces
+    found = list(parse_members(text))
+    assert [(name, part) for name, _, part in found] == [(json.loads(name), value) for name, value in pairs]
+    assert {name: value for name, value, _ in found} == json.loads(text)
+    assert member_texts(join_members(member_texts(text))) == member_texts(text)
+
+
+@given(text=st.text(max_size=20) | VALUES | VALUES.map(lambda text: text[:-1]) | VALUES.map(lambda text: text + ","))
+def test_what_is_no_object_for_json_is_none_here(text: str) -> None:
+    try:
+        is_object = isinstance(json.loads(text), dict)
+    except ValueError:
+        is_object = False
+    try:
+        list(parse_members(text))
+    except ValueError:
+        assert not is_object
+    else:
+        assert is_object
+
+
+@given(request=st.dictionaries(st.text(max_size=5), VALUES, max_size=4))
+def test_a_task_brings_its_request_as_it_is(request: dict[str, str]) -> None:
+    task: Task = {
+        "run": "r",
+        "request": request,
+        "model": {"baseURL": "http://m", "headers": {}},
+        "env": {"A": "ł"},
+        "timeoutSeconds": 5.0,
+    }
+    assert read_task(write_task(task)) == task
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=100), plain_bytes=st.integers(0, 100))
+def test_a_text_is_read_as_it_was_kept(text: str, plain_bytes: int) -> None:
+    kept = json_text(text, plain_bytes=plain_bytes)
+    assert JsonText.model_validate(kept).read("spec.requestText") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("x" * MAX_PLAIN_BYTES, "json"),
+        ("x" * (MAX_PLAIN_BYTES + 1), "gzip"),
+        ('"' * (MAX_PLAIN_BYTES // 2 + 1), "gzip"),
+        ("<" * (MAX_PLAIN_BYTES // 6 + 1), "gzip"),
+    ],
+)
+def test_a_text_is_plain_as_long_as_it_takes_little_where_it_is_stored(text: str, form: str) -> None:
+    assert set(json_text(text)) == {form, "bytes", "sha256"}
+
+
+def test_half_a_surrogate_pair_is_written_in_ascii() -> None:
+    value: Any = {"a": "\ud83d", "é": 1.0}
+    assert compact(value).isascii()
+    assert json.loads(compact(value)) == value
