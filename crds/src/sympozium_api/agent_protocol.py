@@ -5,11 +5,12 @@ The pod asks for its task (``GET /runs/{name}/task``) and answers with records, 
 Standard library only, because the agent imports this module.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
-from sympozium_api.json_members import compact, join_members, member_texts, parse_members
+from sympozium_api.json_members import compact, join_members, scan_members, scan_object, scan_text
 from sympozium_api.model_refusal import ModelRefusal
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
@@ -27,6 +28,7 @@ OPENAI_COMPAT = "openai_compat"
 """Provider of OpenAI-compatible model servers, also of a task that names none: replicas before 0.3.0 do not."""
 
 
+_DECODER = json.JSONDecoder()
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
 """Printable ASCII without blanks at its ends (RFC 9110, section 5.5). Other bytes have no encoding that peers agree on."""
@@ -139,14 +141,17 @@ End = Done | Error
 
 def write_task(task: Task) -> str:
     """Return a task as JSON, with the request's values as they are."""
-    members = {name: compact(value) for name, value in task.items()}
+    members = {name: compact(value) for name, value in task.items() if name != "request"}
     return join_members(members | {"request": join_members(task["request"])})
 
 
 def read_task(text: str) -> Task:
     """Return the task that a text is. Raises ValueError."""
-    task = {name: member_texts(part) if name == "request" else value for name, value, part in parse_members(text)}
-    return cast(Task, task)
+    return cast(Task, scan_members(text, _scan_task))
+
+
+def _scan_task(name: str, text: str, at: int) -> tuple[Any, int]:
+    return scan_object(text, at, scan_text) if name == "request" else _DECODER.raw_decode(text, at)
 
 
 def error(kind: str, message: str, http_status: int, duration_ms: int = 0, *, words: ModelWords | None = None) -> Error:

@@ -6,39 +6,51 @@ Standard library only, because the agent imports this module.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+ScanValue = Callable[[str, str, int], tuple[T, int]]
+"""Returns what is wanted of a member's value, and the place after it; takes the name, the whole text and the value's place."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
 
-def parse_members(text: str, decoder: json.JSONDecoder = _DECODER) -> Iterator[tuple[str, Any, str]]:
-    """Yield each member of a JSON object: its name, its value and the text of the value.
+def scan_members(text: str, scan_value: ScanValue[T]) -> dict[str, T]:
+    """Return the members of a JSON object; of those with the same name the last. Raises ValueError and RecursionError."""
+    members, end = scan_object(text, _after_space(text, 0), scan_value)
+    if (rest := _after_space(text, end)) != len(text):
+        raise json.JSONDecodeError("Extra data", text, rest)
+    return members
 
-    Raises ValueError and RecursionError if the text is not a JSON object.
-    """
-    at = _expect("{", text, _after_space(text, 0))
+
+def scan_object(text: str, at: int, scan_value: ScanValue[T]) -> tuple[dict[str, T], int]:
+    """Return the members of the JSON object at a place, and the place after it. Raises ValueError and RecursionError."""
+    members: dict[str, T] = {}
+    at = _after(text, at, "{")
     if text.startswith("}", at):
-        _expect_end(text, at + 1)
-        return
+        return members, at + 1
     while True:
         if not text.startswith('"', at):
             raise json.JSONDecodeError("Expecting a name in double quotes", text, at)
         name, at = _DECODER.raw_decode(text, at)
-        start = _expect(":", text, _after_space(text, at))
-        value, end = decoder.raw_decode(text, start)
-        yield name, value, text[start:end]
-        at = _after_space(text, end)
+        members[name], at = scan_value(name, text, _after(text, _after_space(text, at), ":"))
+        at = _after_space(text, at)
         if text.startswith("}", at):
-            _expect_end(text, at + 1)
-            return
-        at = _expect(",", text, at)
+            return members, at + 1
+        at = _after(text, at, ",")
+
+
+def scan_text(_: str, text: str, at: int) -> tuple[str, int]:
+    """Scan a value as its text."""
+    _, end = _DECODER.raw_decode(text, at)
+    return text[at:end], end
 
 
 def member_texts(text: str) -> dict[str, str]:
     """Return the members of a JSON object, each value as its text. Raises ValueError and RecursionError."""
-    return {name: part for name, _, part in parse_members(text)}
+    return scan_members(text, scan_text)
 
 
 def join_members(members: Mapping[str, str]) -> str:
@@ -61,13 +73,8 @@ def _after_space(text: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _expect(sign: str, text: str, at: int) -> int:
+def _after(text: str, at: int, sign: str) -> int:
     """Return the place of what follows a sign and the space after it. Raises ValueError if the sign is not there."""
     if not text.startswith(sign, at):
         raise json.JSONDecodeError(f"Expecting '{sign}'", text, at)
     return _after_space(text, at + 1)
-
-
-def _expect_end(text: str, at: int) -> None:
-    if (rest := _after_space(text, at)) != len(text):
-        raise json.JSONDecodeError("Extra data", text, rest)

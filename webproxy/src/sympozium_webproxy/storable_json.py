@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sympozium_api.json_members import parse_members
+from sympozium_api.json_members import scan_members
 
 Path = tuple[str | int, ...]
 
@@ -52,11 +52,16 @@ def parse_texts(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     run keeps the text.
     """
     unfit: list[_Unfit] = []
-    value, texts = {}, {}
-    for name, part, part_text in parse_members(text, _decoder(unfit, _long_whole)):
-        value[name], texts[name] = part, part_text
+    decoder = _decoder(unfit, _long_whole)
+
+    def scan(_: str, text: str, at: int) -> tuple[tuple[Any, str], int]:
+        part, end = decoder.raw_decode(text, at)
+        return (part, text[at:end]), end
+
+    members = scan_members(text, scan)
+    value = {name: part for name, (part, _) in members.items()}
     _check(value, text, unfit)
-    return value, texts
+    return value, {name: part_text for name, (_, part_text) in members.items()}
 
 
 def _decoder(unfit: list[_Unfit], whole: Callable[[str, list[_Unfit]], Any]) -> json.JSONDecoder:
