@@ -633,3 +633,23 @@ async def an_unknown_field_is_dropped_otherwise(api: ApiServer) -> object:
     body = await made(api, api.runs, run(api, nonsense=1))
     patched = await merged(api, api.runs, body, {"metadata": {"labels": {"a": "b"}}, "nonsense": 1})
     return "nonsense" in body["spec"], "nonsense" in patched
+
+
+@answers('{"a": 1000, "m": {"b": 1.5, "y": 1}, "n": 1.1805916207174113e+21, "z": 1}')
+async def an_object_without_a_schema_is_sorted_and_its_numbers_are_rewritten(api: ApiServer) -> object:
+    request = {"z": 1.0, "n": 2**70, "m": {"y": 1.0, "b": 1.5}, "a": 1e3}
+    own = run(api, request=request)
+    del own["spec"]["task"]
+    return json.dumps((await made(api, api.runs, own))["spec"]["request"])
+
+
+@answers((INVALID, INVALID, INVALID, INVALID, None))
+async def a_text_never_changes(api: ApiServer) -> object:
+    own = run(api, requestText={"json": "{}", "bytes": 2})
+    del own["spec"]["task"]
+    body = await made(api, api.runs, own)
+    changes = ({"json": "{ }"}, {"bytes": 3}, {"sha256": "0" * 64}, {"bytes": None})
+    return (
+        *[await refusal(merged(api, api.runs, body, {"spec": {"requestText": change}})) for change in changes],
+        await refusal(merged(api, api.runs, body, {"spec": {"cancel": True}})),
+    )

@@ -3,6 +3,7 @@
 Pure. Nothing here trusts a record, because it comes from a pod: ``end_of`` makes a well-formed end record of anything.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -95,10 +96,8 @@ def end_of(record: Mapping[str, Any]) -> agent_protocol.End:
 
 def as_stored(record: Mapping[str, Any]) -> agent_protocol.End:
     """Return an end record as it will be read from the status that it becomes."""
-    status = outcome(record)
-    if isinstance(text := status.get("result"), str):
-        status["result"] = text.encode(errors="replace").decode()  # as the client encodes a status
-    return record_of(RunStatus.model_validate(status))
+    text = json.dumps(outcome(record), ensure_ascii=False).encode(errors="replace")  # as the client encodes a status
+    return record_of(RunStatus.model_validate(json.loads(text)))
 
 
 def record_of(status: RunStatus) -> agent_protocol.End:

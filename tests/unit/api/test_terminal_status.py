@@ -159,6 +159,14 @@ def test_an_answer_that_no_run_can_store_is_an_error(record: dict[str, Any]) -> 
     assert (status["phase"], status["error"]["type"]) == ("Failed", "model_error")
 
 
+def test_half_a_surrogate_pair_anywhere_breaks_no_end() -> None:
+    half = "\ud83d"
+    answer = as_stored(done(choice(half) | {"finish_reason": half}, choice(half)))
+    assert [part["message"]["content"] for part in answer["choices"]] == [half, half]  # type: ignore[typeddict-item]
+    failure: Any = as_stored({"type": "error", "error": {"type": "model_error", "message": half, "code": half}})
+    assert (failure["error"]["message"], failure["error"]["code"]) == ("?", "?")
+
+
 def test_numbers_of_an_answer_stay_what_they_are() -> None:
     record = done(choice() | {"seed": 10**30, "logprobs": {"b": 1.0, "a": -0.0}})
     assert json.dumps(as_stored(record)["choices"]) == json.dumps(record["choices"])  # type: ignore[typeddict-item]
