@@ -122,7 +122,7 @@ def test_every_decision_is_in_the_index_with_its_title_status_and_date() -> None
         lines = file.read_text().splitlines()
         [status] = [line.removeprefix("Status: ") for line in lines if line.startswith("Status: ")]
         [date] = [line.removeprefix("Date: ") for line in lines if line.startswith("Date: ")]
-        assert re.fullmatch(r"accepted(, amended by \d{4})?|superseded by \d{4}", status), file.name
+        assert re.fullmatch(r"accepted(, amended by \d{4}( and \d{4})*)?|superseded by \d{4}", status), file.name
         assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", date), file.name
         expected.append((file.name[:4], file.name, lines[0].removeprefix(f"# {file.name[:4]} "), status, date))
     assert rows == expected
