@@ -46,6 +46,22 @@ def test_a_namespace_of_which_nothing_is_known_may_try_one_pod() -> None:
     assert capacity.room(CAROL) == UNLIMITED
 
 
+def test_a_namespace_starts_few_pods_until_one_shows_what_admission_made_of_its_placement() -> None:
+    capacity = Capacity(2, DEFAULT)
+    assert capacity.room(CAROL) == UNLIMITED  # nobody waits
+    capacity.started(run(BOB), BOB)
+    capacity.waits(run(BOB), BOB, GPU)
+    for room in (2, 1):
+        assert capacity.room(CAROL) == room
+        capacity.started(run(CAROL, room), CAROL)
+    assert capacity.room(CAROL) == 0
+    capacity.waits(run(CAROL, 2), CAROL, GPU)
+    assert capacity.room(CAROL) == 0  # two pods wait for the same nodes
+    capacity.placed(run(CAROL, 1), CAROL, DEFAULT, "later")
+    assert capacity.take_freed()
+    assert capacity.room(CAROL) == UNLIMITED
+
+
 def test_an_autoscaler_sees_a_bounded_number_of_waiting_pods() -> None:
     capacity = Capacity(3, DEFAULT)
     capacity.started(run(ALICE, 1), ALICE)

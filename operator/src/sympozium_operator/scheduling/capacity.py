@@ -56,9 +56,9 @@ class _Placements:
         """Return the number of runs of a placement."""
         return self._counts[placement]
 
-    def has_namespace(self, namespace: str) -> bool:
-        """Return whether a run of a namespace has a placement."""
-        return namespace in self._namespaces
+    def count_in(self, namespace: str) -> int:
+        """Return the number of runs of a namespace that have a placement."""
+        return self._namespaces[namespace]
 
 
 class Capacity:
@@ -144,14 +144,17 @@ class Capacity:
     def room(self, instance: InstanceKey) -> int:
         """Return the number of further runs of an instance that may start.
 
-        A namespace of which nothing is known may start one, while fewer than ``pending_pods`` such namespaces are trying it.
+        While pods wait, a namespace of which nothing is known starts ``pending_pods`` at most before the first of them shows where
+        its pods go. If pods wait where they would go without admission, it starts one, while fewer than ``pending_pods`` such
+        namespaces are trying it.
         """
-        placement = self._placement(instance)
+        placement, unplaced = self._placement(instance), self._unplaced.count_in(instance[0])
+        is_unknown = instance[0] not in self._learned
         if not self._waiting.count(placement):
-            return UNLIMITED
+            is_tried = not (is_unknown and self._waiting) or self._waiting.count_in(instance[0]) > 0
+            return UNLIMITED if is_tried else max(self._pending_pods - unplaced, 0)
         room = self._pending_pods - self._unplaced.count(placement)
-        unknown = instance[0] not in self._learned and not self._unplaced.has_namespace(instance[0])
-        return max(room, 1 if unknown and len(self._tries) < self._pending_pods else 0)
+        return max(room, 1 if is_unknown and not unplaced and len(self._tries) < self._pending_pods else 0)
 
     def is_short_for(self, instance: InstanceKey) -> bool:
         """Return whether a further pod of an instance would have to wait."""
