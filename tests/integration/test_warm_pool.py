@@ -365,4 +365,7 @@ async def test_a_run_that_waited_is_not_bound_to_an_idle_pod_because_its_timeout
     pool.put_run(name="young", creationTimestamp="2025-12-31T23:59:50Z")
     await eventually(lambda: pool.kubernetes.object(RUNS, "young").get("status", {}).get("phase") == "Succeeded")
     assert pool.kubernetes.object(RUNS, "young")["status"]["start"] == "warm"
+    assert (
+        pool.kubernetes.object(RUNS, "young")["status"]["startedAt"] >= "2026-01-01T00:00:00Z"
+    )  # its timeout counts from then
     assert "status" not in pool.kubernetes.object(RUNS, "old")

@@ -204,7 +204,7 @@ class RunStatus(ApiModel):
     service_name: Annotated[str | None, Field(max_length=63)] = None
     """Service of a run in mode server."""
     started_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
-    """Time at which the agent's pod began to run."""
+    """Time at which the agent's pod began to run, or an idle pod was bound to the run."""
     completed_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
     """Time at which the run ended."""
     result: Annotated[str | None, Field(max_length=MAX_RESULT_BYTES)] = None

@@ -15,8 +15,8 @@ from sympozium_runs.run_queue import RunQueue
 from sympozium_runs.run_store import RunStore
 
 _CLAIM_SECONDS = 30.0
-"""Seconds from its creation in which a run may get an idle pod: the timeout of a warm run counts from its creation, and the operator
-adds 35 s to it. An older run, which waited in the queue, starts cold, and its timeout counts from its pod's start."""
+"""Seconds from its creation in which a run may get an idle pod, because an operator of 0.2.0 counts the timeout of a warm run from
+its creation. An older run, which waited in the queue, starts cold."""
 
 
 class Claims:

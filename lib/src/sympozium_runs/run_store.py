@@ -116,13 +116,14 @@ class RunStore:
         await self._patch_if_exists(namespace, name, discarded | {"spec": {"cancel": True}})
 
     async def decide_start(self, run: AgentRun, start: Literal["warm", "cold"], claim: Claim | None = None) -> bool:
-        """Write how a run starts, and the pod that it is bound to where ``claim`` names one.
+        """Write how a run starts, and the pod that it is bound to from now on where ``claim`` names one.
 
         Both are written once. Return False if another start was written before, or the run is gone.
         """
         status: dict[str, str] = {"start": start}
         if claim is not None:
-            status |= {"jobName": claim.job_name, "podName": claim.pod_name}
+            now = timestamp(self._clock.now())
+            status |= {"jobName": claim.job_name, "podName": claim.pod_name, "startedAt": now}
         try:
             await self._client.patch(RUNS, *run.key, {"status": status}, subresource="status", metadata_only=True)
         except ApiError as error:

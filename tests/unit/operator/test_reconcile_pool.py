@@ -7,6 +7,7 @@ from tests.fakes.kubernetes import api_error
 from tests.unit.operator.objects import (
     NAMESPACE,
     WEB_ENDPOINT,
+    at,
     instance_object,
     pack_object,
     running,
@@ -261,6 +262,21 @@ class TestAClaimedRun:
         await world.reconcile()
         limit = world.cluster.object(JOBS, name, NAMESPACE)["spec"]["activeDeadlineSeconds"]
         assert 600 + 35 <= limit <= 600 + 35 + 10
+
+    async def test_has_its_timeout_from_the_moment_at_which_its_pod_was_bound(self, world: World) -> None:
+        [name, _] = await fill(world)
+        began = world.clock.seconds
+        world.ask("q1", timeout="1m")
+        bound = {"start": "warm", "jobName": name, "podName": f"{name}-abcde", "startedAt": at(began + 25)}
+        world.cluster.put(world.run() | {"status": bound})
+        pod_of(world, name, running(1))
+        for seconds, phase in ((30, "Running"), (88, "Running"), (4, "Failed")):
+            world.clock.advance(seconds)
+            await world.reconcile()
+            await world.reconcile()
+            assert world.status()["phase"] == phase
+        assert world.status()["startedAt"] == at(began + 25)
+        assert world.status()["error"]["type"] == "timeout"
 
     async def test_whose_pod_ended_unused_starts_cold(self, world: World) -> None:
         [name, _] = await fill(world)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sympozium_api import agent_protocol, effective
 from sympozium_api.base import seconds
@@ -19,6 +19,8 @@ GRACE = 35
 """Seconds after the timeout in which the agent may report the timeout itself, or deliver an answer that was just in time."""
 INSPECT_AFTER = 1
 """Seconds after which a Job's pod is inspected: most runs have ended by then, and cost nothing more."""
+LATEST_CLAIM = 60
+"""Seconds from its creation in which a run may get an idle pod; web-proxies claim in the first 30."""
 POLL = 2.5
 """Seconds between inspections of a pod that does not run yet."""
 INSTANCE_POLL = 5.0
@@ -126,10 +128,23 @@ def uses_claim(facts: RunInput, decision: Decision) -> bool:
     return acts and facts.job is not None and is_claimed(facts, facts.job)
 
 
+def claimed_at(run: AgentRun) -> datetime:
+    """Return the time at which an idle pod was bound to a run: at its creation, or while it waited for its start.
+
+    A time beyond that wait does not count, because other accounts may write statuses.
+    """
+    created, latest = run.metadata.created, run.metadata.created + timedelta(seconds=LATEST_CLAIM)
+    try:
+        started = parse_timestamp(run.status.started_at or "").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return created
+    return max(created, min(started, latest))
+
+
 def should_inspect_pods(run: AgentRun, job: Object, now: datetime) -> bool:
     """Return whether it is time to inspect a Job's pod. A claimed pod runs already: the time since it has its run counts."""
     if run.claimed_pod:  # timestamps are whole seconds: when two have passed, the run has had its pod for at least one
-        return pod_status.job_ended(job) or (now - run.metadata.created).total_seconds() >= 2 * INSPECT_AFTER
+        return pod_status.job_ended(job) or (now - claimed_at(run)).total_seconds() >= 2 * INSPECT_AFTER
     return pod_status.job_ended(job) or _age(job, now) >= INSPECT_AFTER
 
 
@@ -161,7 +176,7 @@ def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per r
     if (
         run.claimed_pod
         and not facts.slot.job_known
-        and (age := (facts.now - run.metadata.created).total_seconds()) < CLAIM_PATIENCE
+        and (age := (facts.now - claimed_at(run)).total_seconds()) < CLAIM_PATIENCE
     ):
         return Wait(CLAIM_PATIENCE - age)
     if facts.slot.job_known or run.claimed_pod or _names_a_job(run):
@@ -239,7 +254,7 @@ def _with_job(facts: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one 
         ):
             return Restart()
         return End(pod_status.ending(pod, job), pod)
-    since = facts.run.metadata.created if facts.run.claimed_pod else pod and pod_status.placed_at(pod)
+    since = claimed_at(facts.run) if facts.run.claimed_pod else pod and pod_status.placed_at(pod)
     left = _left(facts, since) if since else max(run_start.left(facts), INSPECT_AFTER)
     if left <= 0:
         return End(agent_protocol.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
@@ -267,7 +282,7 @@ def _not_running(facts: RunInput, job: Object, pod: Object | None, left: float) 
 
 def _running(run: AgentRun, job: Object, pod: Object, since: str, left: float) -> Report:
     named = {"jobName": job["metadata"]["name"], "podName": pod["metadata"]["name"]}
-    warm = {"start": "warm", "startedAt": timestamp(run.metadata.created)} if run.claimed_pod else {"startedAt": since}
+    warm = {"start": "warm", "startedAt": timestamp(claimed_at(run))} if run.claimed_pod else {"startedAt": since}
     return Report({"phase": "Running"} | warm | named, left)
 
 
