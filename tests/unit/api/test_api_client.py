@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.fakes.kubernetes import FakeKubernetes, api_error
 from tests.fakes.open_watches import WatchResponse
+from tests.fakes.unwatchable import UnwatchableKinds
 
 from sympozium_api.client import ApiError, ApiUnavailable, Change, Snapshot, watch, whole
 from sympozium_api.client.rest import Collection, parse_response
@@ -209,6 +210,19 @@ async def test_a_watch_that_keeps_failing_is_logged_unless_its_kind_is_not_insta
             await asyncio.sleep(0.01)
     assert [entry["kind"] for entry in logs] == ["Job"] * (2 * is_logged)
     waiting.cancel()
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_a_watch_that_is_refused_while_lists_are_allowed_gives_up_too() -> None:
+    kubernetes = UnwatchableKinds()
+    kubernetes.documents["/version"] = {}
+
+    async def follow() -> None:
+        async for event in watch(kubernetes, JOBS, "default", whole, 0.2):
+            assert isinstance(event, Snapshot)
+
+    with pytest.raises(ApiError, match="may not watch"):
+        await asyncio.wait_for(follow(), 5)
 
 
 class QuietWatches(FakeKubernetes):

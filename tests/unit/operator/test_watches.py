@@ -1,12 +1,13 @@
 """Keys that a SympoziumConfig, a Gateway, a route or a child brings into the work queue."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.unwatchable import UnwatchableKinds
 from tests.unit.operator.objects import NAMESPACE, SYSTEM, config_object, metadata
 
 from sympozium_api import names
@@ -26,7 +27,7 @@ from sympozium_api.resources import (
     ResourceType,
 )
 from sympozium_operator.result import Key
-from sympozium_operator.watches import children, gateway_api
+from sympozium_operator.watches import children, gateway_api, watch_feed
 from sympozium_operator.watches.watch_feed import WatchFeed
 
 CONFIG = Key("config", SYSTEM, "default")
@@ -44,9 +45,11 @@ def route(**more: Any) -> dict[str, Any]:
 
 
 class Watched:
-    def __init__(self, cluster: FakeKubernetes, scopes: tuple[str | None, ...]) -> None:
+    def __init__(
+        self, cluster: FakeKubernetes, scopes: tuple[str | None, ...], count_failure: Callable[[str], None]
+    ) -> None:
         self.keys: asyncio.Queue[Key] = asyncio.Queue()
-        feed = WatchFeed(cluster, self, lambda _: None)
+        feed = WatchFeed(cluster, self, count_failure)
         watches = [*gateway_api.watches(feed, SYSTEM, scopes), *children.watches(feed, scopes)]
         self._tasks = [asyncio.ensure_future(watch) for watch in watches]
 
@@ -73,8 +76,12 @@ class Watched:
 
 
 @contextmanager
-def watching(cluster: FakeKubernetes, scopes: tuple[str | None, ...] = (None,)) -> Iterator[Watched]:
-    found = Watched(cluster, scopes)
+def watching(
+    cluster: FakeKubernetes,
+    scopes: tuple[str | None, ...] = (None,),
+    count_failure: Callable[[str], None] = lambda _: None,
+) -> Iterator[Watched]:
+    found = Watched(cluster, scopes, count_failure)
     try:
         yield found
     finally:
@@ -185,3 +192,11 @@ async def test_of_what_did_not_change_while_nobody_watched_nothing_is_reconciled
         assert await watched.next() == ALICE
         await watched.settled()
         assert watched.keys.empty()
+
+
+async def test_a_watch_that_stays_refused_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_feed, "FAILING", 0.05)
+    cluster, counted = UnwatchableKinds(), asyncio.Queue[str]()
+    cluster.documents["/version"] = {}
+    with watching(cluster, count_failure=counted.put_nowait):
+        assert await asyncio.wait_for(counted.get(), timeout=5)

@@ -60,7 +60,7 @@ class _Retries:
         self.accepted()
 
     def accepted(self) -> None:
-        """Forget for how long all attempts have failed, because a list or a watch is accepted. It has not served yet."""
+        """Forget for how long all attempts have failed, because a watch is accepted. It has not served yet."""
         self._failing_since = None
 
     async def on_failure(self, failure: Exception) -> None:
@@ -103,7 +103,8 @@ async def watch(
     Each object is reduced by ``view`` as soon as it is read. Failures are retried: a watch that breaks off resumes from the
     last version that was seen, and the caller sees a Snapshot only if the API server has forgotten that version.
 
-    Raises the last failure if each list and each watch has failed for ``give_up_seconds``, although the API server answers.
+    Raises the last failure if no watch was accepted for ``give_up_seconds``, although the API server answers. Lists alone would show
+    changes too late.
     """
     retries, version, loop = _Retries(client, kind, give_up_seconds), "", asyncio.get_running_loop()
     while True:
@@ -111,7 +112,6 @@ async def watch(
         try:
             if not version:
                 listed = await _listed(client, kind, namespace, view, selectors)
-                retries.accepted()
                 yield Snapshot(listed.items)
                 version = listed.resource_version
             began = loop.time()
