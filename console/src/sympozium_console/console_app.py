@@ -11,6 +11,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_console import refusals
 from sympozium_console.console_context import ConsoleContext
 from sympozium_console.routes import instances, probes, runs, skill_packs
+from sympozium_console.routes.params import ObjectQuery
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
 from sympozium_http.internal_error import InternalErrorAnswer
@@ -46,7 +47,7 @@ def _refusal(request: Request, error: Exception) -> Refusal:
         case Refusal():
             return error
         case ApiError():
-            return refusals.of_api_error(error)
+            return refusals.of_api_error(error, _place(request) if error.not_found else "")
         case ApiUnavailable():
             return refusals.of_outage(error)
         case RequestValidationError():
@@ -58,6 +59,14 @@ def _refusal(request: Request, error: Exception) -> Refusal:
             message = f"There is no route {request.url.path}. GET /openapi.json lists the routes."
             return Refusal(404, "NotFound", message)
     raise error
+
+
+def _place(request: Request) -> str:
+    """Return the namespace in which the request looked for one object, as a part of a sentence."""
+    if "name" not in request.path_params:
+        return ""
+    namespace = request.query_params.get("namespace", ObjectQuery().namespace)
+    return f" in namespace {namespace}; the parameter namespace selects another one"
 
 
 def _internal_error(request: Request) -> JSONResponse:

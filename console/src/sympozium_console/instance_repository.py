@@ -3,6 +3,9 @@
 Instances pass through unchanged, because the API server validates them.
 """
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 from sympozium_api import effective
 from sympozium_api.client import ApiError, Client
 from sympozium_api.client.rest import Collection
@@ -13,7 +16,9 @@ from sympozium_console.object_pages import ObjectPages, without_managed_fields
 from sympozium_console.preconditions import Precondition
 
 _ATTEMPTS = 5
-"""Tries of a replacement without a version: the operator's status writes must not fail it."""
+"""Tries of a write that meets others."""
+
+Written = TypeVar("Written")
 
 
 class InstanceRepository:
@@ -39,19 +44,36 @@ class InstanceRepository:
         """
         manifest = _manifest(namespace, name, body)
         required = manifest["metadata"].get("resourceVersion")
-        attempt = 0
-        while True:
-            attempt += 1
-            stored = await self._client.find(INSTANCES, namespace, name)
+
+        async def write(stored: Object | None) -> tuple[Object, bool]:
             version = None if stored is None else stored["metadata"]["resourceVersion"]
-            precondition.check(version)
+            return await self._write(namespace, manifest, required or version, new=stored is None), stored is None
+
+        return await self._checked(namespace, name, precondition, write, retries=not required)
+
+    async def _checked(
+        self,
+        namespace: str,
+        name: str,
+        precondition: Precondition,
+        write: Callable[[Object | None], Awaitable[Written]],
+        *,
+        retries: bool = True,
+    ) -> Written:
+        """Return what ``write`` makes of the stored object if this meets the precondition. Raises Refusal 412.
+
+        A write that meets another one is repeated after another check: the operator's status reports must not fail it.
+        """
+        for _ in range(_ATTEMPTS if retries else 1):
+            stored = await self._client.find(INSTANCES, namespace, name)
+            precondition.check(stored)
             try:
-                instance = await self._write(namespace, manifest, required or version, new=stored is None)
+                return await write(stored)
             except ApiError as error:
-                if error.status != 409 or required or attempt == _ATTEMPTS:
+                if error.status != 409:
                     raise
-            else:
-                return instance, stored is None
+                failure = error
+        raise failure
 
     async def _write(self, namespace: str, manifest: Object, version: str | None, *, new: bool) -> Object:
         if not new:
@@ -62,42 +84,29 @@ class InstanceRepository:
         return without_managed_fields(await self._client.create(INSTANCES, namespace, manifest, strict=True))
 
     async def patch(self, namespace: str, name: str, fields: Object, precondition: Precondition) -> Object:
-        """Apply a JSON merge patch to the spec; ``resourceVersion`` in it names the version to change."""
-        spec = {key: value for key, value in fields.items() if key != "resourceVersion"}
-        version = fields.get("resourceVersion")
-        if version is not None and not isinstance(version, str):
-            raise refusals.bad_field("resourceVersion", "must be a string")
-        return await self._patch(namespace, name, spec, version, precondition)
+        """Apply a JSON merge patch to the spec, given as ``{"spec": ...}`` or as the fields of the spec alone."""
+        spec, required = _patch(namespace, name, fields)
 
-    async def _patch(
-        self, namespace: str, name: str, spec: Object, version: str | None, precondition: Precondition
-    ) -> Object:
-        checked = await self._checked_version(namespace, name, precondition)
-        body: Object = {"spec": spec}
-        if required := version or checked:
-            body["metadata"] = {"resourceVersion": required}
-        try:
+        async def write(stored: Object | None) -> Object:
+            version = stored["metadata"]["resourceVersion"] if stored and precondition.tags else None
+            body = {"spec": spec} | (
+                {"metadata": {"resourceVersion": required or version}} if required or version else {}
+            )
             return without_managed_fields(await self._client.patch(INSTANCES, namespace, name, body, strict=True))
-        except ApiError as error:
-            raise _as_failed_precondition(error, checked) from error
+
+        if not precondition.is_set:
+            return await write(None)
+        return await self._checked(namespace, name, precondition, write, retries=not required)
 
     async def delete(self, namespace: str, name: str, precondition: Precondition) -> None:
         """Delete an instance; Kubernetes deletes its dependents."""
-        checked = await self._checked_version(namespace, name, precondition)
-        stored = await self._client.get(INSTANCES, namespace, name)
-        try:
-            await self._client.delete(INSTANCES, namespace, name, uid=stored["metadata"]["uid"], version=checked)
-        except ApiError as error:
-            raise _as_failed_precondition(error, checked) from error
 
-    async def _checked_version(self, namespace: str, name: str, precondition: Precondition) -> str | None:
-        """Return the version that the write must still find, None for any; raise Refusal 412 if the precondition fails now."""
-        if not precondition.is_set:
-            return None
-        stored = await self._client.find(INSTANCES, namespace, name)
-        version = None if stored is None else stored["metadata"]["resourceVersion"]
-        precondition.check(version)
-        return version if precondition.versions else None
+        async def write(stored: Object | None) -> None:
+            metadata = (stored or await self._client.get(INSTANCES, namespace, name))["metadata"]
+            version = metadata["resourceVersion"] if precondition.tags else None
+            await self._client.delete(INSTANCES, namespace, name, uid=metadata["uid"], version=version)
+
+        await self._checked(namespace, name, precondition, write)
 
     async def web_endpoint(self, namespace: str, name: str) -> Object:
         """Return an instance's web endpoint: the spec's ``enabled`` and the status that the operator reports."""
@@ -112,13 +121,6 @@ class InstanceRepository:
         }
 
 
-def _as_failed_precondition(error: ApiError, checked: str | None) -> Exception:
-    """Return Refusal 412 for a conflict with the version that If-Match names, any other error as it is."""
-    if error.status == 409 and checked is not None:
-        return refusals.precondition_failed(f"If-Match: {error.message}")
-    return error
-
-
 def _manifest(namespace: str, name: str, body: Object) -> Object:
     """Return the manifest of a body; the body may omit what the path says, and must not contradict it."""
     metadata = body.get("metadata", {})
@@ -129,3 +131,26 @@ def _manifest(namespace: str, name: str, body: Object) -> Object:
             raise refusals.bad_field(f"metadata.{field}", f"must be {value}, as in the request's URL")
     identity = {"apiVersion": INSTANCES.api_version, "kind": INSTANCES.kind}
     return {**identity, **body, "metadata": {**metadata, "name": name, "namespace": namespace}}
+
+
+def _patch(namespace: str, name: str, body: Object) -> tuple[Object, str | None]:
+    """Return the spec's fields of a patch, and the resource version that they need; None for any."""
+    if "spec" not in body:
+        spec, version = (
+            {key: value for key, value in body.items() if key != "resourceVersion"},
+            body.get("resourceVersion"),
+        )
+        field = "resourceVersion"
+    else:
+        manifest = _manifest(namespace, name, body)
+        spec, metadata = manifest["spec"], manifest["metadata"]
+        version, field = metadata.get("resourceVersion"), "metadata.resourceVersion"
+        others = [key for key in body if key not in ("apiVersion", "kind", "metadata", "spec", "status")]
+        others += [f"metadata.{key}" for key in metadata if key not in ("name", "namespace", "resourceVersion")]
+        if others:
+            raise refusals.bad_field(others[0], "a patch changes the spec only; leave this out, or use PUT")
+        if not isinstance(spec, dict):
+            raise refusals.bad_field("spec", "must be an object")
+    if version is not None and not isinstance(version, str):
+        raise refusals.bad_field(field, "must be a string")
+    return spec, version

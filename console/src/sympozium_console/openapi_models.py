@@ -122,9 +122,15 @@ INSTANCE_BODY = body_of({"$ref": "#/components/schemas/SympoziumInstance"}, "app
 PATCH_BODY = body_of(
     {
         "type": "object",
-        "description": "A JSON merge patch (RFC 7386) of the instance's spec: null removes a field, a list is replaced as a whole.",
-        "example": {"webEndpoint": {"enabled": True}},
+        "description": "A JSON merge patch (RFC 7386): null removes a field, a list is replaced as a whole. The spec's fields may also "
+        "stand at the top, without ``spec`` and ``metadata``.",
+        "example": {"spec": {"webEndpoint": {"enabled": True}}},
         "properties": {
+            "spec": {"type": "object", "description": "Fields of the instance's spec."},
+            "metadata": {
+                "type": "object",
+                "description": "``resourceVersion``: version to change; 409 if the stored one differs.",
+            },
             "resourceVersion": {
                 "type": "string",
                 "description": "Version to change; 409 if the stored version differs.",

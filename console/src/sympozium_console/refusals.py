@@ -74,14 +74,14 @@ def conflict(message: str, *, reason: str = "Conflict") -> Refusal:
     return Refusal(409, reason, message)
 
 
-def of_api_error(error: ApiError) -> Refusal:
-    """Return the refusal of the API server in its own words."""
+def of_api_error(error: ApiError, place: str = "") -> Refusal:
+    """Return the refusal of the API server in its own words, followed by the place where it looked."""
     _, strict, unknown = error.message.partition(_STRICT)
     if strict:  # the API server's 422 for a patch quotes the whole object before it names the field
         fields = [(path, fault) for fault, path in _UNKNOWN_FIELD.findall(unknown)]
         return InvalidFields(400, "BadRequest", unknown, fields)
     fields = [(cause.field, cause.message) for cause in error.causes if cause.field not in ("", _ROOT)]
-    return InvalidFields(error.status, error.reason or "Refused", error.message, fields)
+    return InvalidFields(error.status, error.reason or "Refused", error.message + place, fields)
 
 
 def of_outage(error: ApiUnavailable) -> Refusal:

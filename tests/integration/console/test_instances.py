@@ -14,7 +14,7 @@ class TestReadingInstances:
         stored = console.instance()
         assert response.json()["spec"] == stored["spec"]
         assert "managedFields" not in response.text
-        assert response.headers["etag"] == f'"{stored["metadata"]["resourceVersion"]}"'
+        assert response.headers["etag"] == f'"{stored["metadata"]["generation"]}-{stored["metadata"]["uid"][:8]}"'
 
     async def test_pages_hold_every_instance_once_ordered_by_name(self, console: Console) -> None:
         for number in range(44):
@@ -43,7 +43,9 @@ class TestReadingInstances:
 
     async def test_an_absent_instance_is_not_found(self, console: Console) -> None:
         assert error(await console.request("GET", "/api/v1/instances/absent"), 404)["reason"] == "NotFound"
-        assert error(await console.request("GET", f"{DEMO}?namespace=other"), 404)["reason"] == "NotFound"
+        elsewhere = error(await console.request("GET", f"{DEMO}?namespace=other"), 404)
+        assert elsewhere["reason"] == "NotFound"
+        assert "in namespace other; the parameter namespace selects another one" in elsewhere["message"]
         assert error(await console.request("GET", f"{DEMO}/web-endpoint?namespace=other"), 404)["reason"] == "NotFound"
 
 
@@ -58,6 +60,23 @@ class TestChangingInstances:
         await console.request("PATCH", DEMO, json={"maxQueuedRuns": None, "skills": []})
         assert console.instance()["spec"]["maxQueuedRuns"] == 200  # the CRD's default
         assert console.instance()["spec"]["skills"] == []
+
+    async def test_a_patch_has_the_shape_of_a_put_or_the_fields_of_the_spec_alone(self, console: Console) -> None:
+        version = console.instance()["metadata"]["resourceVersion"]
+        metadata = {"name": "demo", "resourceVersion": version}
+        done = await console.request("PATCH", DEMO, json={"metadata": metadata, "spec": {"maxQueuedRuns": 4}})
+        assert (done.status_code, console.instance()["spec"]["maxQueuedRuns"]) == (200, 4)
+        stale = await console.request("PATCH", DEMO, json={"metadata": metadata, "spec": {"maxQueuedRuns": 5}})
+        assert error(stale, 409)["reason"] == "Conflict"
+        for other, named in (
+            ({"maxQueuedRuns": 6}, "maxQueuedRuns"),
+            ({"metadata": {"labels": {}}}, "metadata.labels"),
+            ({"metadata": {"name": "other"}}, "metadata.name"),
+            ({"spec": []}, "spec"),
+        ):
+            refused = error(await console.request("PATCH", DEMO, json={"spec": {}} | other), 400)
+            assert [field["field"] for field in refused["fields"]] == [named]
+        assert console.instance()["spec"]["maxQueuedRuns"] == 4
 
     async def test_put_creates_and_then_replaces(self, console: Console) -> None:
         made = await console.request("PUT", "/api/v1/instances/fresh?namespace=other", json={"spec": SPEC})
@@ -119,6 +138,20 @@ class TestOptimisticConcurrency:
         console.kubernetes.meanwhile(verb, INSTANCES, lambda: console.kubernetes.put(reported))
         request = {} if method == "DELETE" else {"json": {"spec": SPEC} if method == "PUT" else {"maxQueuedRuns": 6}}
         done = await console.request(method, DEMO, headers={"If-Match": "*"}, **request)
+        assert done.status_code < 300, done.text
+
+    @pytest.mark.parametrize(("method", "verb"), [("PUT", "replace"), ("PATCH", "patch"), ("DELETE", "delete")])
+    async def test_a_status_report_fails_no_precondition(self, console: Console, method: str, verb: str) -> None:
+        """Neither one before the check nor one between check and write."""
+        current = (await console.request("GET", DEMO)).headers["etag"]
+        for phase in ("Pending", "Running"):
+            reported = console.instance() | {"status": {"phase": phase}}
+            if phase == "Pending":
+                console.kubernetes.put(reported)
+            else:
+                console.kubernetes.meanwhile(verb, INSTANCES, lambda body=reported: console.kubernetes.put(body))  # type: ignore[misc]
+        request = {} if method == "DELETE" else {"json": {"spec": SPEC | {"maxQueuedRuns": 6}}}
+        done = await console.request(method, DEMO, headers={"If-Match": current}, **request)
         assert done.status_code < 300, done.text
 
     async def test_an_operators_status_write_never_fails_a_put_without_a_version(self, console: Console) -> None:

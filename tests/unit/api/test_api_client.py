@@ -250,3 +250,21 @@ async def test_a_watch_that_is_resumed_each_time_it_breaks_off_does_not_give_up(
             await asyncio.sleep(0.01)
     assert not waiting.done()
     waiting.cancel()
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (
+            'SympoziumInstance.sympozium.ai "x" is invalid: <nil>: Invalid value: "object": metadata.name must be short',
+            'SympoziumInstance.sympozium.ai "x" is invalid: metadata.name must be short',
+        ),
+        (
+            'spec.skills[0]: Invalid value: "object": exactly one of skillPackRef and configMapRef is needed',
+            "spec.skills[0]: exactly one of skillPackRef and configMapRef is needed",
+        ),
+        ("", "HTTP 422"),
+    ],
+)
+def test_the_message_of_a_rule_begins_with_our_words(sent: str, shown: str) -> None:
+    assert ApiError(422, {"message": sent}).message == shown

@@ -14,8 +14,7 @@ router = APIRouter(tags=["instances"], dependencies=[Depends(authenticate)], res
 
 
 def _with_entity_tag(instance: Object, status: int = 200) -> JSONResponse:
-    tag = preconditions.entity_tag(instance["metadata"]["resourceVersion"])
-    return JSONResponse(instance, status_code=status, headers={"ETag": tag})
+    return JSONResponse(instance, status_code=status, headers={"ETag": preconditions.entity_tag(instance)})
 
 
 @router.get("/api/v1/instances", response_model=openapi_models.InstanceList)
@@ -28,7 +27,7 @@ async def list_instances(request: Request, params: Annotated[PageQuery, Query()]
 
 @router.get("/api/v1/instances/{name}", response_model=SympoziumInstance)
 async def get_instance(request: Request, name: Name, params: ObjectParams) -> Response:
-    """Return an instance; its resource version is the entity tag."""
+    """Return an instance; the generation of its spec is the entity tag."""
     return _with_entity_tag(await console_context.of_request(request).instances.get(params.namespace, name))
 
 

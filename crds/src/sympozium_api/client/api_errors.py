@@ -1,5 +1,6 @@
 """Failures of calls of the API server."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,8 @@ from sympozium_api.resources import QUOTA_EXCEEDED
 
 _PASSING = (401, 408, 409, 410, 429)
 """Statuses below 500 after which the same write may be accepted."""
+_WHOLE_OBJECT = re.compile(r'(?:<nil>: )?Invalid value: "object": ')
+"""What the API server puts before the message of a CEL rule, which has no single value to quote."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class ApiError(Exception):
         self.status = status
         self.is_read = is_read
         self.reason: str = body.get("reason") or ""
-        self.message: str = body.get("message") or f"HTTP {status}"
+        self.message: str = _WHOLE_OBJECT.sub("", body.get("message") or "") or f"HTTP {status}"
         details = body.get("details") or {}
         self.causes = tuple(
             Cause(cause.get("reason") or "", cause.get("field") or "", cause.get("message") or "")
