@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, api_error
@@ -17,7 +18,7 @@ from sympozium_api.client.rest import Collection, Reading
 from sympozium_http import background_loop
 from sympozium_runs import run_watch
 from sympozium_webproxy import instance_cache
-from sympozium_webproxy.assembly import assemble
+from sympozium_webproxy.assembly import WebProxy, assemble
 from sympozium_webproxy.settings import WebProxySettings
 
 PLURALS = {"instance": "sympoziuminstances", "skills": "configmaps", "runs": "agentruns"}
@@ -48,30 +49,67 @@ class LostRights(FakeKubernetes):
             yield response
 
 
-@pytest.mark.parametrize("loop", PLURALS)
-async def test_a_watch_that_stays_refused_is_counted_and_ends_the_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: str
-) -> None:
+@pytest.fixture
+def losing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[WebProxy, LostRights]:
+    """A web-proxy that knows its runs, and its API server. A refused watch fails after 50 ms instead of 30 s."""
     monkeypatch.setattr(import_module("sympozium_api.client.watch"), "_LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(background_loop, "_FIRST_BACKOFF", 0.01)
-    monkeypatch.setattr(background_loop, "_GIVE_UP_SECONDS", 0.5)
     for module in (run_watch, instance_cache):
         monkeypatch.setattr(module, "FAILING_SECONDS", 0.05)
     (tmp_path / "api-key").write_text(KEY)
     kubernetes = LostRights()
     kubernetes.documents["/version"] = {}
     kubernetes.put(instance())
-    proxy = assemble(kubernetes, WebProxySettings("default", "demo", "127.0.0.1", api_keys=tmp_path), FakeClock())
-    watches = [asyncio.ensure_future(watch()) for watch in proxy.watches]
+    settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=tmp_path)
+    return assemble(kubernetes, settings, FakeClock()), kubernetes
+
+
+@asynccontextmanager
+async def watching(proxy: WebProxy) -> AsyncIterator[list[asyncio.Task[None]]]:
+    watches = [asyncio.create_task(watch()) for watch in proxy.watches]
     await eventually(proxy.context.runs_known)
+    try:
+        yield watches
+    finally:
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
 
-    kubernetes.refused = PLURALS[loop]
-    kubernetes.end_watches()
-    done, others = await asyncio.wait(watches, timeout=5, return_when=asyncio.FIRST_COMPLETED)
 
-    assert [type(watch.exception()) for watch in done] == [ApiError]
+@pytest.mark.parametrize("loop", PLURALS)
+async def test_a_watch_that_stays_refused_is_counted_and_ends_the_process(
+    losing: tuple[WebProxy, LostRights], monkeypatch: pytest.MonkeyPatch, loop: str
+) -> None:
+    monkeypatch.setattr(background_loop, "_GIVE_UP_SECONDS", 0.5)
+    proxy, kubernetes = losing
+    async with watching(proxy) as watches:
+        kubernetes.refused = PLURALS[loop]
+        kubernetes.end_watches()
+        done, _ = await asyncio.wait(watches, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        assert [type(watch.exception()) for watch in done] == [ApiError]
     failures = "sympozium_background_loop_failures_total"
     assert (proxy.context.metrics.registry.get_sample_value(failures, {"loop": loop}) or 0) > 0
-    for other in others:
-        other.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+
+
+@pytest.mark.parametrize("loop", PLURALS)
+async def test_a_replica_whose_watch_stays_refused_is_not_ready_until_it_sees_again(
+    losing: tuple[WebProxy, LostRights], loop: str
+) -> None:
+    proxy, kubernetes = losing
+    transport = httpx2.ASGITransport(app=proxy.app)
+    async with watching(proxy) as watches, httpx2.AsyncClient(transport=transport, base_url="http://proxy") as http:
+
+        async def readiness(status: int) -> httpx2.Response:
+            async with asyncio.timeout(5):
+                while (response := await http.get("/readyz")).status_code != status:
+                    await asyncio.sleep(0.01)
+            return response
+
+        await readiness(200)
+        kubernetes.refused = PLURALS[loop]
+        kubernetes.end_watches()
+        assert (await readiness(503)).json()["reason"] == f"watch fails: {loop}"
+        assert (await http.get("/healthz")).status_code == 200
+        kubernetes.refused = ""
+        await readiness(200)
+        assert not any(watch.done() for watch in watches)

@@ -1,6 +1,7 @@
 """Watch of an instance's runs, so that a run that ends elsewhere, or before its pod's first record, still reaches its caller."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -54,14 +55,17 @@ class RunWatch:
         runs: Runs,
         queue: RunQueue,
         unreadable: UnreadableObjects,
+        on_event: Callable[[], object] = lambda: None,
         on_new_run: NewRunCallback = _ignore,
     ) -> None:
+        """``on_event`` is called for each event of the watch."""
         self._client = client
         self._namespace = namespace
         self._selectors = {"fieldSelector": f"spec.agentRef={instance},{NOT_ENDED}"}
         self._store = store
         self._broker = broker
         self._runs = runs
+        self._on_event = on_event
         self._on_new_run = on_new_run
         self._queue = queue
         self._unreadable = unreadable
@@ -75,16 +79,17 @@ class RunWatch:
             async for event in watch(
                 self._client, RUNS, self._namespace, without_contents, FAILING_SECONDS, **self._selectors
             ):
+                self._on_event()
                 if isinstance(event, Snapshot):
                     self._on_snapshot(event.items)
                 else:
                     with self._unreadable.skipping(RUNS.kind, event.object):
-                        self._on_event(event)
+                        self._on_change(event)
         finally:
             for read in self._reads.values():
                 read.cancel()
 
-    def _on_event(self, event: Change) -> None:
+    def _on_change(self, event: Change) -> None:
         if event.deleted:
             self._on_closed(event.object["metadata"]["name"])
         else:

@@ -60,6 +60,8 @@ class _RunParts:
     runs: Runs
     instance_cache: InstanceCache
     agent_api_metrics: AgentApiMetrics
+    failing_watches: set[str]
+    """Names of the watches that have failed and shown nothing since."""
 
 
 def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: Tracing | None = None) -> WebProxy:
@@ -80,6 +82,7 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
         clock=clock,
         open_runs=lambda: len(parts.queue),
         runs_known=lambda: run_watch.synced,
+        failing_watches=parts.failing_watches,
         api_answers=client.answers,
         budget=budget,
         tracing=tracing,
@@ -107,7 +110,7 @@ def _run_parts(
     instance_cache = InstanceCache(idle.on_instance_change)
     queue = RunQueue(shared=lambda: len(keys.ids) > 1 or instance_cache.oauth() is not None)
     runs = Runs(store, broker, queue, clock, idle=idle, metrics=metrics, key_grace_seconds=settings.key_grace_seconds)
-    return _RunParts(store, broker, idle, queue, runs, instance_cache, metrics)
+    return _RunParts(store, broker, idle, queue, runs, instance_cache, metrics, set())
 
 
 def _run_watch(
@@ -123,6 +126,7 @@ def _run_watch(
         runs=parts.runs,
         queue=parts.queue,
         unreadable=parts.agent_api_metrics.unreadable,
+        on_event=partial(parts.failing_watches.discard, "runs"),
         on_new_run=usage.charge,
     )
 
@@ -158,12 +162,19 @@ def _watches(
         await cache.loaded.wait()  # because a run is charged by the instance's rate limit
         await run_watch.run()
 
+    def seen(loop: str) -> Callable[[], None]:
+        return partial(parts.failing_watches.discard, loop)
+
     loops = {
-        "instance": lambda: watch_instance(client, *name, cache, metrics.unreadable),
-        "skills": lambda: watch_skills(client, *name, cache, metrics.unreadable),
+        "instance": lambda: watch_instance(client, *name, cache, metrics.unreadable, on_event=seen("instance")),
+        "skills": lambda: watch_skills(client, *name, cache, metrics.unreadable, on_event=seen("skills")),
         "runs": watch_runs,
     }
+
+    def on_failure(loop: str) -> None:
+        parts.failing_watches.add(loop)
+        metrics.loop_failures.labels(loop).inc()
+
     return tuple(
-        partial(keep_running, loop, work, on_failure=metrics.loop_failures.labels(loop).inc)
-        for loop, work in loops.items()
+        partial(keep_running, loop, work, on_failure=partial(on_failure, loop)) for loop, work in loops.items()
     )

@@ -35,6 +35,8 @@ class WebProxyContext:
     """Number of the instance's runs that have not ended."""
     runs_known: Callable[[], bool]
     """True once the runs have been listed; until then the queue seems empty and every rate limit unused."""
+    failing_watches: set[str]
+    """Names of the watches of the API server that have failed for half a minute and have shown nothing since."""
     api_answers: Callable[[], Awaitable[bool]]
     """True if the API server answers."""
     budget: ByteBudget

@@ -104,14 +104,21 @@ class InstanceCache:
 
 
 async def watch_instance(
-    client: Client, namespace: str, name: str, cache: InstanceCache, unreadable: UnreadableObjects
+    client: Client,
+    namespace: str,
+    name: str,
+    cache: InstanceCache,
+    unreadable: UnreadableObjects,
+    *,
+    on_event: Callable[[], object],
 ) -> None:
     """Keep the cached instance up to date, without end. An instance that cannot be read leaves the previous one in force.
 
-    Raises the failure of a watch that stays refused.
+    ``on_event`` is called for each event. Raises the failure of a watch that stays refused.
     """
     where = f"metadata.name={name}"
     async for event in watch(client, INSTANCES, namespace, whole, FAILING_SECONDS, fieldSelector=where):
+        on_event()
         if isinstance(event, Change) and event.deleted:
             continue
         for item in event.items if isinstance(event, Snapshot) else [event.object]:
@@ -120,11 +127,21 @@ async def watch_instance(
 
 
 async def watch_skills(
-    client: Client, namespace: str, name: str, cache: InstanceCache, unreadable: UnreadableObjects
+    client: Client,
+    namespace: str,
+    name: str,
+    cache: InstanceCache,
+    unreadable: UnreadableObjects,
+    *,
+    on_event: Callable[[], object],
 ) -> None:
-    """Keep the cached skills up to date, without end. Raises the failure of a watch that stays refused."""
+    """Keep the cached skills up to date, without end; ``on_event`` is called for each event.
+
+    Raises the failure of a watch that stays refused.
+    """
     where = f"metadata.name={names.installed_skills(name)}"
     async for event in watch(client, CONFIG_MAPS, namespace, whole, FAILING_SECONDS, fieldSelector=where):
+        on_event()
         current = event.items if isinstance(event, Snapshot) else [event.object] * (not event.deleted)
         item = next(iter(current), None)
         with unreadable.skipping(CONFIG_MAPS.kind, item or {}):

@@ -26,6 +26,8 @@ async def ready(request: Request) -> JSONResponse:
         reason = "instance not read yet"
     elif not parts.runs_known():
         reason = "runs not read yet"
+    elif parts.failing_watches:
+        reason = f"watch fails: {min(parts.failing_watches)}"
     elif not await parts.api_answers():
         reason = "API server unreachable"
     else:
