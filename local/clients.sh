@@ -47,6 +47,16 @@ if ! installed javascript "$javascript"; then
     "@langchain/openai@$LANGCHAIN_JS" "@langchain/core@$LANGCHAIN_JS_CORE" "@openai/codex@$CODEX"
   echo "$javascript" >"$CLIENTS/javascript/.version"
 fi
+if ! installed prometheus debian; then # its package, unpacked: an installation would start a service
+  fresh prometheus
+  (
+    cd "$CLIENTS/prometheus"
+    apt-get download --quiet=2 prometheus
+    dpkg --extract prometheus_*.deb .
+    rm prometheus_*.deb
+  )
+  echo debian >"$CLIENTS/prometheus/.version"
+fi
 agents="$OPENAI_AGENTS $PYDANTIC_AI $LITELLM"
 if ! installed agents "$agents"; then
   fresh agents

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
 
 from sympozium_operator.operator_metrics import OperatorMetrics
@@ -120,6 +121,14 @@ def test_the_dashboard_asks_for_metrics_that_exist_as_what_they_are() -> None:
         "sympozium_instance"
     }
     assert found == samples
+
+
+def test_the_alerts_ask_for_metrics_that_exist_and_have_a_line_in_the_guide() -> None:
+    [group] = yaml.safe_load((ROOT / "charts/sympozium/files/rules.yaml").read_text())["groups"]
+    asked = {name for rule in group["rules"] for name in re.findall(r"\bsympozium_\w+", rule["expr"])}
+    assert asked - {"sympozium_instance"} <= set(metrics())
+    guide = (ROOT / "docs/guides/observability.md").read_text()
+    assert [rule["alert"] for rule in group["rules"] if f"`{rule['alert']}`" not in guide] == []
 
 
 def event_reasons() -> set[str]:

@@ -50,6 +50,7 @@ EVERYTHING: dict[str, Any] = {
         "onHttpPort": True,
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "10s"},
         "dashboard": {"enabled": True, "labels": {"team": "a"}},
+        "rules": {"enabled": True, "labels": {"release": "prometheus"}},
     },
     "networkPolicies": {"extraAgentEgress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 3000}]}]},
 }

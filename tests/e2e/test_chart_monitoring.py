@@ -20,7 +20,7 @@ def monitors(*values: str) -> dict[str, dict[str, Any]]:
 
 def test_a_cluster_without_prometheus_gets_nothing_for_it() -> None:
     kinds = {item["kind"] for item in rendered()}
-    assert not {"ServiceMonitor", "PodMonitor", "ConfigMap"} & kinds
+    assert not {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap"} & kinds
 
 
 @pytest.mark.parametrize("name", ["sympozium-operator", "sympozium-runs", "sympozium-console"])
@@ -111,6 +111,7 @@ def test_an_endpoint_reaches_web_proxies_by_the_operator_and_the_runs_server() -
         ("tracing.sampleRatio=2", "/tracing/sampleRatio"),
         ("metrics.serviceMonitor.interval=often", "/metrics/serviceMonitor/interval"),
         ("metrics.dashboard.enabled=maybe", "/metrics/dashboard/enabled"),
+        ("metrics.rules.enabled=maybe", "/metrics/rules/enabled"),
     ],
 )
 def test_a_value_that_means_nothing_is_refused_with_its_name(value: str, named: str) -> None:
