@@ -8,9 +8,12 @@ import pytest
 from tests.e2e.conftest import Endpoint, Namespace, Object, instance, until
 
 WITHIN = 10
+POLLED = 150
+"""Seconds for what the operator may not watch: it checks one object of each web endpoint a minute (decision 0051)."""
 RUN = "mended-web-endpoint"
 SERVER = f"{RUN}-server"
 KEYS = f"{RUN}-web-api-key"
+SESSION_KEY = f"{RUN}-session-key"
 
 CHILDREN = {
     "deployment": SERVER,
@@ -49,12 +52,14 @@ def found(site: Namespace, kind: str, name: str) -> Object | None:
     return None if body is None or "deletionTimestamp" in body["metadata"] else body
 
 
-def comes_back(site: Namespace, kind: str, name: str, right: Callable[[Object], object]) -> Object:
+def comes_back(
+    site: Namespace, kind: str, name: str, right: Callable[[Object], object], *, within: float = WITHIN
+) -> Object:
     def look() -> Object | None:
         body = found(site, kind, name)
         return body if body and right(body) else None
 
-    return until(look, within=WITHIN, why=lambda: site.kubectl("get", kind, name, "--ignore-not-found", "-o", "yaml"))
+    return until(look, within=within, why=lambda: site.kubectl("get", kind, name, "--ignore-not-found", "-o", "yaml"))
 
 
 @pytest.mark.parametrize(("kind", "name"), ALL)
@@ -165,6 +170,41 @@ class TestTheKey:
         site.patch("secret", KEYS, {"stringData": {"api-key": "sk-chosen"}, "metadata": {"labels": None}})
         after = self.data(comes_back(site, "secret", KEYS, lambda body: "labels" in body["metadata"]))
         assert after["api-key"] == "sk-chosen"
+
+
+class TestTheSessionKey:
+    """The key that signs MCP sessions, which only the operator may have chosen."""
+
+    def test_a_deleted_one_is_followed_by_a_new_one(self, site: Namespace) -> None:
+        before = site.get("secret", SESSION_KEY)
+        site.delete("secret", SESSION_KEY)
+        after = comes_back(site, "secret", SESSION_KEY, lambda _: True, within=POLLED)
+        assert after["data"] != before["data"]
+        assert after["immutable"] is True
+        assert [owner["name"] for owner in after["metadata"]["ownerReferences"]] == [RUN]
+
+    def test_its_labels_are_edited_away(self, site: Namespace) -> None:
+        before = site.get("secret", SESSION_KEY)
+        site.patch("secret", SESSION_KEY, {"metadata": {"labels": None}})
+
+        def right(body: Object) -> bool:
+            return bool(body["metadata"].get("labels") == before["metadata"]["labels"])
+
+        assert comes_back(site, "secret", SESSION_KEY, right, within=POLLED)["data"] == before["data"]
+
+    def test_one_without_its_owner_is_not_used(self, site: Namespace) -> None:
+        """Anybody may have chosen its value. Deleted, it is followed by a new one."""
+
+        def reasons() -> list[str]:
+            return [found["reason"] for found in site.status("run", RUN).get("conditions", [])]
+
+        site.patch("secret", SESSION_KEY, {"metadata": {"ownerReferences": None}})
+        until(lambda: "SessionKeyNotOwned" in reasons(), within=POLLED, why=reasons)
+        before = site.get("secret", SESSION_KEY)
+        site.delete("secret", SESSION_KEY)
+        after = comes_back(site, "secret", SESSION_KEY, lambda _: True, within=POLLED)
+        assert after["data"] != before["data"]
+        until(lambda: "SessionKeyNotOwned" not in reasons(), within=POLLED, why=reasons)
 
 
 @pytest.mark.alone

@@ -62,6 +62,25 @@ def test_without_the_operator_answers_go_on_and_a_deleted_instance_takes_all_alo
     assert namespace.run_ends("patient", within=90)["phase"] == "Succeeded"
 
 
+def test_the_kinds_and_their_objects_outlive_the_chart_of_the_kinds(chat: Endpoint, system: Namespace) -> None:
+    """Each CRD has the annotation `helm.sh/resource-policy: keep`."""
+
+    def uids() -> dict[str, str]:
+        crds = [crd["metadata"] for crd in system.list("crds") if crd["spec"]["group"] == "sympozium.ai"]
+        objects = [found["metadata"] for found in chat.namespace.list("instances")]
+        return {found["name"]: found["uid"] for found in [*crds, *objects]}
+
+    before = uids()
+    assert {"agentruns.sympozium.ai", "sympoziuminstances.sympozium.ai", chat.instance} <= set(before)
+    helm("uninstall", "sympozium-crds", "--wait")
+    try:
+        assert uids() == before
+        assert chat.chat().status_code == 200
+    finally:
+        helm("install", "sympozium-crds", "charts/sympozium-crds", "--take-ownership", "--force-conflicts", "--wait")
+    assert uids() == before
+
+
 def restored(body: Object) -> Object:
     """An object to be made again as it was."""
     kept = {
