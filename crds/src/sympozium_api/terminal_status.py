@@ -25,6 +25,7 @@ ERRORS = (
     *("cancelled", "lost", "terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error"),
     "caller_lost",
     "model_secret_refused",
+    "instance_missing",
 )
 """Types of error that this project's processes write; a pod could send others."""
 

@@ -144,8 +144,10 @@ async def test_the_cancelled_runs_job_goes_with_it(world: World) -> None:
 async def test_a_run_waits_for_its_instance() -> None:
     world = World(run_object())
     assert (await world.reconcile()).requeue_after == 5
+    text = "there is no SympoziumInstance alice in namespace team"
+    assert world.events() == [("Warning", "InstanceNotFound", text)]
     await world.reconcile()
-    assert world.writes() == [("patch", "agentruns/status")]
+    assert world.writes() == [("patch", "agentruns/status"), ("create", "events")]
     assert world.status()["phase"] == "Pending"
     world.cluster.put(instance_object())
     await world.reconcile()

@@ -119,9 +119,11 @@ def test_a_run_waits_for_its_instance_and_says_so_once() -> None:
     assert decide(seen(7, instance=None, run=run(status=decision.status))) == Wait(5)
 
 
-def test_a_run_whose_instance_never_comes_times_out() -> None:
-    assert error(decide(seen(601, instance=None))) == ("timeout", 504)
-    assert error(decide(seen(60, instance=None, limits=replace(LIMITS, queue_timeout=60)))) == ("timeout", 504)
+def test_a_run_whose_instance_never_comes_ends_with_that_reason() -> None:
+    decision = decide(seen(601, instance=None))
+    assert error(decision) == ("instance_missing", 404)
+    assert message(decision) == "there is no SympoziumInstance alice in namespace team"
+    assert error(decide(seen(60, instance=None, limits=replace(LIMITS, queue_timeout=60)))) == ("instance_missing", 404)
     assert isinstance(decide(seen(66, instance=None, run=run(timeout="1m"))), Report)
 
 

@@ -63,6 +63,7 @@ KINDS = (
             ("Start", "string", ".status.start"),
             ("Tokens", "integer", ".status.tokenUsage.totalTokens"),
             ("Error", "string", ".status.error.type"),
+            ("Reason", "string", ".status.conditions[?(@.status=='False')].reason"),
             _AGE,
         ),
         selectable=(".status.phase", ".spec.agentRef", ".spec.claim.jobName"),

@@ -102,6 +102,12 @@ def waiting(reason: str) -> EventMessage:
     return EventMessage("Normal", "WaitingForCapacity", f"The run waits for room: {reason}")
 
 
+def of_waiting_run(run: AgentRun, status: Object) -> Iterator[EventMessage]:
+    """Yield the Events for new reasons why a run cannot start."""
+    if "conditions" in status:
+        yield from _warnings(run.status.conditions, status)
+
+
 def of_run(run: AgentRun) -> EventMessage | None:
     """Return the Event for a run that has ended; None if it has none."""
     error = run.status.error

@@ -181,6 +181,8 @@ def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per r
         return Wait(CLAIM_PATIENCE - age)
     if facts.slot.job_known or run.claimed_pod or _names_a_job(run):
         return End(agent_protocol.error("lost", "the run's Job is gone, and a run is never started twice", 502))
+    if left <= 0 and facts.instance is None:
+        return End(agent_protocol.error("instance_missing", _no_instance(facts), 404))
     if left <= 0:
         return End(
             agent_protocol.error("timeout", f"the run could not start within {run_start.queue_timeout(facts)} s", 504)
@@ -188,16 +190,20 @@ def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per r
     if (unsupported := effective.unsupported(run)) is not None:
         return End(agent_protocol.error("unsupported_parameter", unsupported, 400))
     if facts.instance is None:
-        missing = (
-            facts.instance_failure
-            or f"there is no SympoziumInstance {run.spec.agent_ref} in namespace {run.metadata.namespace}"
-        )
-        return _report(facts, ConditionUpdate("Accepted", ok=False, reason="InstanceNotFound", message=missing), left)
+        update = ConditionUpdate("Accepted", ok=False, reason="InstanceNotFound", message=_no_instance(facts))
+        return _report(facts, update, left)
     if facts.secret_refusal is not None:
         return End(agent_protocol.error("model_secret_refused", facts.secret_refusal, 403))
     if facts.secret_failure is not None:
         return End(agent_protocol.error("model_secret_missing", facts.secret_failure, 503))
     return _to_start(facts, facts.instance, left)
+
+
+def _no_instance(facts: RunInput) -> str:
+    """Return why the run's instance cannot be used."""
+    run = facts.run
+    absent = f"there is no SympoziumInstance {run.spec.agent_ref} in namespace {run.metadata.namespace}"
+    return facts.instance_failure or absent
 
 
 def _names_a_job(run: AgentRun) -> bool:

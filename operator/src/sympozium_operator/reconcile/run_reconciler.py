@@ -206,6 +206,8 @@ class RunReconciler:
             case policy.Queue() | policy.Report():
                 if decision.status and not await self._write(facts.run, decision.status):
                     return READ_AGAIN
+                for message in event_messages.of_waiting_run(facts.run, decision.status or {}):
+                    await self.events.emit(facts.run, message)
                 if facts.slot.position is not None:
                     self.fair_queue.mark_shown(run_key(facts.run), facts.now.timestamp())
                 return Result(requeue_after=decision.requeue_after)
