@@ -387,7 +387,12 @@ def _refuse_fields(kind: ResourceType, selectors: Mapping[str, str]) -> None:
 
 
 def _as_stored(value: Any) -> Any:
-    """Return a copy as Go's maps and numbers leave it: keys are sorted, 1.0 is 1, and what exceeds 64 bits is rounded to a double."""
+    """Return a copy as our client and Go's maps and numbers leave it.
+
+    Half of a surrogate pair is "?", keys are sorted, 1.0 is 1, and what exceeds 64 bits is rounded to a double.
+    """
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
     if isinstance(value, dict):
         return {name: _as_stored(value[name]) for name in sorted(value)}
     if isinstance(value, list):

@@ -212,6 +212,26 @@ class TestAnswers:
         assert set(kept) == {"gzip", "bytes", "sha256"}
         assert (await post(proxy, "/v1/chat/completions", CHAT, **{"Idempotency-Key": "k"})).text == first
 
+    async def test_half_a_character_is_fetched_as_it_was_told(self, proxy: Proxy) -> None:
+        """A model that is cut may leave half of a surrogate pair, which UTF-8 cannot hold."""
+        calls = [CALLS[0] | {"function": {"name": "f", "arguments": "\ud83d"}}]
+        record = done("") | {"choices": [{"index": 0, "message": {"content": "\ud83d", "tool_calls": calls}}]}
+        asking = asyncio.create_task(post(proxy, "/v1/responses", '{"input": "hi"}'))
+        pod = await proxy.pod()
+        await pod.say({"type": "started"}, record)
+        told = (await asking).text
+        fetched = await proxy.http.get(f"/v1/responses/resp_{pod.run}", headers=HEADERS)
+        assert (fetched.status_code, fetched.text) == (200, told)
+
+    async def test_half_a_character_of_somebody_else_is_no_answer(self, proxy: Proxy) -> None:
+        made = names_of_key(proxy, "k")
+        text = '{"choices": [{"index": 0, "message": {"content": "\\ud83d", "tool_calls": []}}]}'
+        made["status"] = {"phase": "Succeeded", "answer": {"json": text}}
+        proxy.kubernetes.put(made)
+        body = '{"messages": [{"role": "user", "content": "hé"}], "temperature": 1.0, "stream_options": {"include_usage": true}}'
+        answer = await post(proxy, "/v1/chat/completions", body, **{"Idempotency-Key": "k"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "internal_error")
+
 
 def run(name: str, **spec: Any) -> Object:
     metadata = {"name": name, "namespace": "default", "creationTimestamp": "2026-01-01T00:00:00Z"}
@@ -251,6 +271,8 @@ UNREADABLE: dict[str, tuple[Object, str]] = {
     "two objects": ({"json": "{}{}"}, "spec.requestText: "),
     "cut JSON": ({"json": '{"messages": ['}, "spec.requestText: "),
     "nested": ({"json": '{"messages": ' + "[" * 100_000}, "spec.requestText: "),
+    "a number that is none": ({"json": '{"messages": [], "temperature": NaN}'}, "spec.requestText: "),
+    "messages that are null": ({"json": '{"messages": null}'}, "messages"),
     "messages that are none": ({"json": '{"messages": 7}'}, "messages"),
 }
 ACCEPTED: dict[str, Object] = {
@@ -306,8 +328,8 @@ class TestAppliedRuns:
         """As somebody with a right on statuses might write it."""
         made = names_of_key(proxy, "k")
         made["status"] = {"phase": "Succeeded", "answer": UNREADABLE[name][0]}
-        if name == "messages that are none":
-            made["status"]["answer"] = {"json": '{"choices": [1e999]}'}
+        if name.startswith("messages"):
+            made["status"]["answer"] = {"json": '{"usage": {"a": 1e999}}'}
         proxy.kubernetes.put(made)
         body = '{"messages": [{"role": "user", "content": "hé"}], "temperature": 1.0, "stream_options": {"include_usage": true}}'
         answer = await post(proxy, "/v1/chat/completions", body, **{"Idempotency-Key": "k"})

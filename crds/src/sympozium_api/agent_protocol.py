@@ -5,12 +5,11 @@ The pod asks for its task (``GET /runs/{name}/task``) and answers with records, 
 Standard library only, because the agent imports this module.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
-from sympozium_api.json_members import compact, join_members, scan_members, scan_object, scan_text
+from sympozium_api.json_members import DECODER, compact, join_members, scan_members, scan_object, scan_text
 from sympozium_api.model_refusal import ModelRefusal
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
@@ -28,7 +27,6 @@ OPENAI_COMPAT = "openai_compat"
 """Provider of OpenAI-compatible model servers, also of a task that names none: replicas before 0.3.0 do not."""
 
 
-_DECODER = json.JSONDecoder()
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
 """Printable ASCII without blanks at its ends (RFC 9110, section 5.5). Other bytes have no encoding that peers agree on."""
@@ -151,7 +149,7 @@ def read_task(text: str) -> Task:
 
 
 def _scan_task(name: str, text: str, at: int) -> tuple[Any, int]:
-    return scan_object(text, at, scan_text) if name == "request" else _DECODER.raw_decode(text, at)
+    return scan_object(text, at, scan_text) if name == "request" else DECODER.raw_decode(text, at)
 
 
 def error(kind: str, message: str, http_status: int, duration_ms: int = 0, *, words: ModelWords | None = None) -> Error:

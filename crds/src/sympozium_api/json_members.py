@@ -14,7 +14,14 @@ ScanValue = Callable[[str, str, int], tuple[T, int]]
 """Returns what is wanted of a member's value, and the place after it; takes the name, the whole text and the value's place."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder()
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+"""Decoder that refuses ``NaN`` and infinities, which are not JSON."""
 
 
 def scan_members(text: str, scan_value: ScanValue[T]) -> dict[str, T]:
@@ -34,7 +41,7 @@ def scan_object(text: str, at: int, scan_value: ScanValue[T]) -> tuple[dict[str,
     while True:
         if not text.startswith('"', at):
             raise json.JSONDecodeError("Expecting a name in double quotes", text, at)
-        name, at = _DECODER.raw_decode(text, at)
+        name, at = DECODER.raw_decode(text, at)
         members[name], at = scan_value(name, text, _after(text, _after_space(text, at), ":"))
         at = _after_space(text, at)
         if text.startswith("}", at):
@@ -44,7 +51,7 @@ def scan_object(text: str, at: int, scan_value: ScanValue[T]) -> tuple[dict[str,
 
 def scan_text(_: str, text: str, at: int) -> tuple[str, int]:
     """Scan a value as its text."""
-    _, end = _DECODER.raw_decode(text, at)
+    _, end = DECODER.raw_decode(text, at)
     return text[at:end], end
 
 

@@ -6,7 +6,7 @@ Whoever may create runs may write these fields, so nothing here trusts a text.
 import json
 from typing import Any
 
-from sympozium_api.json_members import compact, member_texts
+from sympozium_api.json_members import DECODER, compact, member_texts
 from sympozium_api.json_text import JsonText, TextError
 from sympozium_api.run import AgentRun
 
@@ -42,13 +42,11 @@ def _object(text: JsonText | None, field: str) -> dict[str, Any] | None:
 def json_object(text: str, field: str) -> dict[str, Any]:
     """Return the object that a text is. ``field`` is the path that the error names. Raises TextError."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = DECODER.decode(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair could be told to nobody
     except (ValueError, RecursionError):
-        raise TextError(f"{field}: the text is not JSON") from None
+        raise TextError(f"{field}: the text is not JSON in UTF-8") from None
     if not isinstance(value, dict):
         raise TextError(f"{field}: the text is not a JSON object")
     return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, cast
 
 from sympozium_api import agent_protocol
-from sympozium_api.json_members import compact
 from sympozium_api.json_text import TextError, json_text
 from sympozium_api.model_refusal import MAX_RETRY_SECONDS, MAX_WORD
 from sympozium_api.run import MAX_RESULT_BYTES, RunError, RunStatus, TokenUsage
@@ -151,7 +150,8 @@ def _answer(record: agent_protocol.Done) -> Status:
     content = message.get("content")
     text = content if isinstance(content, str) else ""
     kept = _beside_text(record)
-    beside = compact(kept) if kept else ""
+    beside = json.dumps(kept, ensure_ascii=False, separators=(",", ":")) if kept else ""
+    beside = beside.encode(errors="replace").decode()  # as the client encodes the text itself
     size = len(text.encode(errors="replace")) + len(beside.encode())
     if size > MAX_RESULT_BYTES:
         sentence = f"the answer has {size} bytes; a run stores at most {MAX_RESULT_BYTES}"

@@ -32,7 +32,7 @@ async def create_chat_completion(request: Request) -> Response:
         "web-proxy",
         key_id,
         idempotency_key(request),
-        body.text,
+        body_text=body.text,
         model=model,
         wait_seconds=wait_seconds(request),
     )

@@ -34,7 +34,7 @@ async def create_completion(request: Request) -> Response:
         "web-proxy",
         key_id,
         idempotency_key(request),
-        body.text,
+        body_text=body.text,
         model=model,
         wait_seconds=wait_seconds(request),
     )
