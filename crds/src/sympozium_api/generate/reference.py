@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sympozium_api.generate.crds import KINDS, Kind, definition
+from sympozium_api.generate.schema import default_sentence
 
 Schema = dict[str, Any]
 
@@ -94,7 +95,8 @@ def _text(field: Schema) -> str:
     limits += [f"each {text.format(inner[key])}" for key, text in _LIMITS.items() if key in inner]
     limits += [*_rules(field), *(f"each: {text}" for text in _rules(inner))]
     constraints = [f"({'; '.join(limits)})"] if limits else []
-    return " ".join([*field.get("description", "").split(), *constraints]).replace("|", "\\|")
+    description = field.get("description", "").removesuffix(default_sentence(field))  # it has a column of its own
+    return " ".join([*description.split(), *constraints]).replace("|", "\\|")
 
 
 def _rules(schema: Schema) -> list[str]:

@@ -13,11 +13,18 @@ def structural(model: type[ApiModel]) -> dict[str, Any]:
     return _plain(schema, schema.get("$defs", {}))
 
 
+def default_sentence(field: dict[str, Any]) -> str:
+    """Return what ``kubectl explain``, which shows no defaults, adds to a field's description; "" where it is false or empty."""
+    return f" Default: {field['default']}." if field.get("default") else ""
+
+
 def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     schema = _resolve(schema, definitions)
     plain = {key: value for key, value in schema.items() if key not in _DROPPED}
     if isinstance(default := schema.get("default"), bool | int | float | str):
         plain["default"] = default
+        if "description" in plain:
+            plain["description"] += default_sentence(plain)
     if "properties" in schema:
         plain["properties"] = {name: _plain(part, definitions) for name, part in schema["properties"].items()}
     if "items" in schema:
