@@ -70,6 +70,24 @@ def test_a_task_brings_its_request_as_it_is(request: dict[str, str]) -> None:
     assert read_task(write_task(task)) == task
 
 
+def test_agents_of_the_version_before_find_an_object_in_their_task() -> None:
+    task: Task = {
+        "run": "r",
+        "request": {"model": '"m"', "n": "1.0"},
+        "model": {"baseURL": "http://m", "headers": {}},
+        "env": {},
+        "timeoutSeconds": 5.0,
+    }
+    assert json.loads(write_task(task)) == {**task, "request": {"model": "m", "n": 1}}
+
+
+def test_an_agent_takes_the_task_of_a_replica_of_the_version_before() -> None:
+    told = {"run": "r", "request": {"model": "m", "messages": [{"role": "user", "content": "ł"}]}, "env": {"A": "b"}}
+    task = read_task(json.dumps(told))
+    assert {name: json.loads(text) for name, text in task["request"].items()} == told["request"]
+    assert (task["run"], task["env"]) == ("r", {"A": "b"})
+
+
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=100), plain_bytes=st.integers(0, 100))
 def test_a_text_is_read_as_it_was_kept(text: str, plain_bytes: int) -> None:
     kept = json_text(text, plain_bytes=plain_bytes)
