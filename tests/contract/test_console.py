@@ -90,7 +90,6 @@ def test_the_chart_mounts_the_tokens_where_they_are_read() -> None:
     template = (ROOT / "charts/sympozium/templates/console.yaml").read_text()
     assert f"mountPath: {environment.CONSOLE_TOKENS_DIR}\n" in template
     assert f"name: {environment.NAMESPACE}\n" in template
-    assert f"  {environment.CONSOLE_TOKEN_PREFIX}: " in template
 
 
 def test_the_console_starts_with_the_settings_of_the_chart_and_not_without() -> None:
