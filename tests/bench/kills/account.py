@@ -93,11 +93,14 @@ def settle(requests: list[Request], runs: Runs, asked: dict[str, int]) -> list[s
 
 
 def _wrong(request: Request, names: list[str], ends: dict[str, Object]) -> list[str]:
-    """Return what the caller was told wrongly."""
+    """Return what the caller was told wrongly.
+
+    Without a key, a refusal (503, the API server is away) may leave a run whose creation was in doubt; it is cancelled.
+    """
     found = []
     uncancelled = [name for name, end in ends.items() if end["phase"] != "Cancelled"]
-    if len(uncancelled) > 1 or (len(names) > 1 and not request.has_key):
-        found.append(f"one request made the runs {names}")
+    if len(uncancelled) > 1 or (len(names) > 1 and not request.has_key and not request.refused):
+        found.append(f"one request made the runs {[f'{name} {_short(ends.get(name, {}))}' for name in names]}")
     if not request.may_cancel and len(uncancelled) != len(ends):
         found.append("its run was cancelled, although its caller was there")
     if request.kind != "streamed" and not request.told and not request.may_cancel:

@@ -146,11 +146,30 @@ def test_openais_own_address_needs_a_secret_or_headers(address: str | None) -> N
     assert reason(plan(instance=instance(agents={"default": keyed})), "ModelReady") == ("True", "NoSecretNeeded")
 
 
+def answering(generation: int = 1, **refused: str) -> Any:
+    """A server run that answers, with the conditions of a generation of its instance; ``refused``: reasons of those that are False."""
+    conditions = [
+        {
+            "type": kind,
+            "status": "False" if kind in refused else "True",
+            "reason": refused.get(kind, "Available"),
+            "message": "as the server says",
+            "observedGeneration": generation,
+            "lastTransitionTime": at(0),
+        }
+        for kind in ("Accepted", "Started")
+    ]
+    return server_run(status={"phase": "Serving", "conditions": conditions})
+
+
 @pytest.mark.parametrize(
     ("made", "status", "why"),
     [
         (plan(), "True", "Running"),
-        (served(server=server_run(status={"phase": "Serving"})), "True", "Serving"),
+        (served(server=answering()), "True", "Serving"),
+        (served(server=answering(0)), "False", "Starting"),
+        (served(server=answering(Accepted="WriteRefused")), "False", "WriteRefused"),
+        (served(server=answering(Started="ImagePullBackOff")), "False", "ImagePullBackOff"),
         (served(server=None), "False", "Starting"),
         (plan(instance=instance(policyRef="strict")), "False", "InvalidSpec"),
         (plan(instance=instance(**KEYED)), "False", "SecretNotFound"),
@@ -159,7 +178,22 @@ def test_openais_own_address_needs_a_secret_or_headers(address: str | None) -> N
 def test_ready_sums_up_the_conditions(made: InstancePlan, status: str, why: str) -> None:
     assert reason(made, "Ready") == (status, why)
     failed = next((c for c in made.status["conditions"] if c["type"] != "Ready" and c["status"] == "False"), None)
-    assert condition(made, "Ready")["message"] == failed["message"] if failed else condition(made, "Ready")["message"]
+    assert condition(made, "Ready")["message"]
+    assert failed is None or condition(made, "Ready")["message"] == failed["message"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"policyRef": "strict"},
+        {"agents": {"default": {"model": "gpt-5-mini"}}},
+        {"model": {"providerHeaders": {"x-team": "Łódź"}}},
+    ],
+)
+def test_what_only_the_spec_can_repair_is_not_looked_for_again(broken: dict[str, Any]) -> None:
+    found = plan(instance=instance(**broken))
+    assert condition(found, "Ready")["status"] == "False"
+    assert found.requeue_after is None
 
 
 def test_every_condition_has_a_message() -> None:

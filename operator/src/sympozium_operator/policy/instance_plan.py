@@ -20,6 +20,9 @@ from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 REQUEUE_SECONDS = 5.0
 """Seconds until a missing object that is not watched (a Secret) is read again."""
 
+_OF_THE_SPEC = ("InvalidSpec", "InvalidHeader", "SecretNeeded")
+"""Reasons that only a change of the spec removes."""
+
 WEB_ENDPOINT_READY = "WebEndpointReady"
 ACCEPTED = ConditionUpdate("Accepted", ok=True, reason="Accepted", message="the spec is valid and in force")
 
@@ -89,8 +92,14 @@ def decide(facts: InstanceInput) -> InstancePlan:
         status=_status(facts, updates, endpoint, shown=shown),
         server_wanted=wanted,
         skills=installed if accepted.ok else None,
-        requeue_after=facts.route.requeue_after if accepted.ok and model.ok else REQUEUE_SECONDS,
+        requeue_after=min(filter(None, (facts.route.requeue_after, _look_again(accepted, model))), default=None),
     )
+
+
+def _look_again(*updates: ConditionUpdate) -> float | None:
+    """Return the seconds until what is missing is looked for again; None if only another spec, or nothing, can change the conditions."""
+    waits = any(not update.ok and update.reason not in _OF_THE_SPEC for update in updates)
+    return REQUEUE_SECONDS if waits else None
 
 
 def _accepted(facts: InstanceInput) -> tuple[EffectiveWebEndpoint | None, list[InstalledSkill], ConditionUpdate]:
@@ -157,7 +166,7 @@ def _status(
     before = instance.status.model_dump(by_alias=True, exclude_none=True)
     leaving = not shown and facts.server is not None and owns(instance, facts.server)
     route, phase = facts.route.condition, _phase(updates, shown=shown)
-    updates = [*updates, _ready(updates, phase)]
+    updates = [*updates, _ready(facts, updates, phase)]
     status: Object = {
         "phase": phase,
         "observedGeneration": instance.metadata.generation,
@@ -179,9 +188,11 @@ def _status(
     return status | {"webEndpoint": {"enabled": False, "gatewayReady": False}}
 
 
-def _ready(updates: list[ConditionUpdate], phase: str) -> ConditionUpdate:
-    """Return the summary: the first failure, or the phase."""
+def _ready(facts: InstanceInput, updates: list[ConditionUpdate], phase: str) -> ConditionUpdate:
+    """Return the summary: the first failure, a server that does not have this spec yet, or the phase."""
     failed = next((update for update in updates if not update.ok), None)
+    if failed is None and phase == "Serving" and facts.server is not None:
+        failed = _outdated(facts.server, facts.instance.metadata.generation)
     if failed is not None:
         return replace(failed, type=READY)
     if phase == "Serving":
@@ -189,6 +200,17 @@ def _ready(updates: list[ConditionUpdate], phase: str) -> ConditionUpdate:
     return ConditionUpdate(
         READY, ok=True, reason="Running", message="AgentRuns may name the instance; it has no HTTP API"
     )
+
+
+def _outdated(server: AgentRun, generation: int) -> ConditionUpdate | None:
+    """Return the reason why a server that answers was not made from the spec of this generation; None if it was."""
+    for kind in ("Accepted", "Started"):
+        condition = find(server.status.conditions, kind)
+        if condition is None or (condition.observed_generation or 0) < generation:
+            return ConditionUpdate(READY, ok=False, reason="Starting", message="the web-proxy is being updated")
+        if condition.status == "False":
+            return ConditionUpdate(READY, ok=False, reason=condition.reason, message=condition.message)
+    return None
 
 
 def _phase(updates: list[ConditionUpdate], *, shown: bool) -> str:

@@ -115,9 +115,19 @@ def settled(deployment: Object) -> bool:
 
 
 def status(
-    run: AgentRun, accepted: ConditionUpdate, deployment: Object | None, its_pods: Sequence[Object], now: datetime
+    run: AgentRun,
+    accepted: ConditionUpdate,
+    deployment: Object | None,
+    its_pods: Sequence[Object],
+    now: datetime,
+    *,
+    generation: int,
 ) -> Object:
-    """Return the whole status of a server run."""
+    """Return the whole status of a server run.
+
+    ``generation``: that of the instance whose spec the server was made from. The conditions observe it, because the run's own spec
+    never changes.
+    """
     before = find(run.status.conditions, "Started")
     started = _started(deployment, its_pods, now)
     if started.reason == "ErrImagePull" and before is not None and before.reason == "ImagePullBackOff":
@@ -125,7 +135,8 @@ def status(
             "Started", ok=False, reason=before.reason, message=before.message
         )  # the kubelet alternates between the two
     phase = "Serving" if available(deployment) else "Pending"
-    new: Object = {"phase": phase, "conditions": _conditions(run, [accepted, started], now)}
+    conditions = merged(run.status.conditions, [accepted, started], generation=generation, now=timestamp(now))
+    new: Object = {"phase": phase, "conditions": conditions}
     if deployment is not None:
         server = deployment["metadata"]["name"]
         new |= {"deploymentName": server, "serviceName": server}
@@ -136,11 +147,8 @@ def status_while_draining(run: AgentRun, its_pods: Sequence[Object], now: dateti
     """Return the whole status of a server run that is being removed, with the number of pods that still finish."""
     text = f"the web endpoint was disabled; {len(its_pods)} of its pods may still finish accepted requests"
     update = ConditionUpdate("Started", ok=False, reason="Draining", message=text)
-    return {"phase": "Pending", "conditions": _conditions(run, [update], now)}
-
-
-def _conditions(run: AgentRun, updates: list[ConditionUpdate], now: datetime) -> list[Object]:
-    return merged(run.status.conditions, updates, generation=run.metadata.generation, now=timestamp(now))
+    conditions = merged(run.status.conditions, [update], generation=run.metadata.generation, now=timestamp(now))
+    return {"phase": "Pending", "conditions": conditions}
 
 
 def _started(deployment: Object | None, its_pods: Sequence[Object], now: datetime) -> ConditionUpdate:

@@ -18,6 +18,7 @@ from sympozium_operator.desired import web_proxy as desired_server
 from sympozium_operator.policy import event_messages, model_secret
 from sympozium_operator.policy import server_plan as policy
 from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, write_refused
+from sympozium_operator.policy.instance_plan import ACCEPTED
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
@@ -60,17 +61,17 @@ class ServerRunReconciler:
         if isinstance(decision, policy.Drain):
             return await self._drain(run)
         if isinstance(decision, ConditionUpdate):
-            return await self._refuse(run, decision)
+            return await self._refuse(facts, decision)
         try:
             session_key = await self.session_keys.keep(run)
             if isinstance(session_key, ConditionUpdate):
-                return await self._refuse(run, session_key)
+                return await self._refuse(facts, session_key)
             deployment = await self._make(run, decision, facts.auth_secret, session_key)
         except ApiError as refusal:
             if refusal.final:
-                await self._refuse(run, write_refused(refusal.message))
+                await self._refuse(facts, write_refused(refusal.message))
             raise
-        outcome = await self._report(run, ConditionUpdate("Accepted", ok=True, reason="Accepted"), deployment)
+        outcome = await self._report(facts, ACCEPTED, deployment)
         if policy.settled(deployment) and event_messages.was_unsettled(run):
             await self.events.emit(decision.instance, event_messages.settled(deployment))
         return outcome
@@ -149,15 +150,17 @@ class ServerRunReconciler:
                 if not error.not_found:
                     raise
 
-    async def _refuse(self, run: AgentRun, failure: ConditionUpdate) -> Result:
+    async def _refuse(self, facts: policy.ServerInput, failure: ConditionUpdate) -> Result:
         """Report why the server stays as it is."""
-        deployment = await self.client.find(DEPLOYMENTS, run.metadata.namespace, names.server(run.metadata.name))
-        return await self._report(run, failure, deployment)
+        namespace, name = facts.run.key
+        return await self._report(facts, failure, await self.client.find(DEPLOYMENTS, namespace, names.server(name)))
 
-    async def _report(self, run: AgentRun, accepted: ConditionUpdate, deployment: Object | None) -> Result:
+    async def _report(self, facts: policy.ServerInput, accepted: ConditionUpdate, deployment: Object | None) -> Result:
+        run = facts.run
+        generation = (facts.instance or run).metadata.generation
         settled = deployment is not None and policy.settled(deployment)
         pods = [] if settled else await self._pods(run)
-        status = policy.status(run, accepted, deployment, pods, self.clock.now())
+        status = policy.status(run, accepted, deployment, pods, self.clock.now(), generation=generation)
         await self._write(run, status)
         return DONE if settled and accepted.ok else Result(requeue_after=policy.POLL)
 
