@@ -20,11 +20,14 @@ GAP = 0.05
 
 async def measure(*, instances: int = 5000, runs: int = 200) -> Figures:
     """Return the seconds from a new run's watch event to its Job, while all instances are reconciled."""
-    cluster, clock = FakeKubernetes(), SystemClock()
+    clock = SystemClock()
+    cluster = FakeKubernetes(clock.now)
     names = [f"i{number}" for number in range(instances)]
     for name in names:
         cluster.put(instance_object(name, maxConcurrentRuns=10_000))
     operator = wire(client=cluster, clock=clock, settings=operator_settings())
+    for name in names:  # their children exist, as those of instances that are looked at again
+        await operator.dispatcher(Key("instance", NAMESPACE, name))
     queue = WorkQueue(operator.dispatcher, workers=16, loop=asyncio.get_running_loop())
     queue.open()
     queue.add_spread([Key("instance", NAMESPACE, name) for name in names])  # as after a SkillPack's change

@@ -20,14 +20,12 @@ from tests.fakes import crd_admission
 from tests.fakes.field_managers import FieldManagers, merged
 from tests.fakes.open_watches import OpenWatch, StoredChange, WatchResponse
 from tests.fakes.selection import fields, is_selected
+from tests.fakes.stored_objects import Key, StoredObjects
 
 from sympozium_api import resources as kinds
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
 from sympozium_api.client.rest import Collection, CollectionTooLarge, Reading
 from sympozium_api.resources import Object
-
-Key = tuple[str, str, str]
-"""Plural, namespace, name."""
 
 WITH_STATUS = frozenset(
     {
@@ -71,7 +69,7 @@ class FakeKubernetes(Client):
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self.now = now
-        self.objects: dict[Key, Object] = {}
+        self.objects = StoredObjects()
         self.documents: dict[str, Object] = {}
         self.reads: list[tuple[str, str, str]] = []
         self.writes: list[tuple[str, str, str]] = []
@@ -104,7 +102,7 @@ class FakeKubernetes(Client):
 
     def names(self, kind: ResourceType) -> list[str]:
         """Names of all objects of a kind."""
-        return [name for plural, _, name in self.objects if plural == kind.plural]
+        return [name for _, _, name in self.objects.by_plural[kind.plural]]
 
     def refuse(self, verb: str, kind: ResourceType, *errors: Exception) -> None:
         """Let the next calls of this verb and kind fail."""
@@ -149,8 +147,8 @@ class FakeKubernetes(Client):
     def _selected(self, kind: ResourceType, namespace: str | None, selectors: Mapping[str, str]) -> list[Object]:
         found = [
             copy.deepcopy(body)
-            for (plural, space, _), body in self.objects.items()
-            if plural == kind.plural and namespace in (None, space) and is_selected(body, selectors)
+            for (_, space, _), body in self.objects.by_plural[kind.plural].items()
+            if namespace in (None, space) and is_selected(body, selectors)
         ]
         return sorted(found, key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"]))
 
