@@ -6,16 +6,20 @@ from dataclasses import dataclass
 
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.model import Model
 from tests.fakes.pod import FakePod, TokenIssuer, delta, done
 from tests.integration.conftest import Proxy, eventually, instance, listening
+from tests.strategies import kubernetes_objects as objects
+from tests.strategies.examples import FEW
 
 from sympozium_api import installed_skills, names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.clock import SystemClock
 from sympozium_api.installed_skills import InstalledSkill
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import INSTANCES, RUNS, Object
 from sympozium_api.skillpack import Parameter
 from sympozium_runs.agent_api import create_agent_api
 from sympozium_runs.broker import RunBroker
@@ -310,3 +314,23 @@ async def test_a_header_of_the_instance_that_cannot_be_sent_ends_its_runs_with_i
     world.kubernetes.put(instance(agents={"default": {"model": "smollm2", "providerHeaders": {"x-team": "blåa"}}}))
     assert (await world.pod().task()).status_code == 410
     assert "'x-team'" in str(world.status()["error"])
+
+
+@FEW
+@given(
+    objects.runs("default", "any"),
+    objects.instances("default", "any-instance"),
+    st.lists(objects.end_records, max_size=3),
+)
+async def test_no_run_and_no_record_of_any_shape_breaks_the_runs_server(
+    world: World, any_run: Object, any_instance: Object, records: list[Object]
+) -> None:
+    any_run["spec"]["agentRef"] = "any-instance"
+    for body in (any_run, any_instance):
+        world.kubernetes.put(body)
+    pod = world.pod("any")
+    statuses = [(await pod.task()).status_code, (await pod.say({"type": "started"}, *records)).status_code]
+    assert 500 not in statuses
+    assert (await world.pod("r2").task()).status_code == 200
+    world.kubernetes.remove(RUNS, "any")
+    world.kubernetes.remove(INSTANCES, "any-instance")

@@ -5,10 +5,11 @@ import itertools
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from tests.fakes.pod import FakePod
 from tests.integration.conftest import KEY, Proxy, eventually, instance
 from tests.strategies import kubernetes_objects as objects
+from tests.strategies.examples import FEW
 
 from sympozium_api import names
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, RUNS, Object
@@ -20,11 +21,6 @@ META = {
     "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}},
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
 }
-few = settings(
-    max_examples=15,
-    phases=(Phase.explicit, Phase.generate),  # an example takes a second; shrinking takes hundreds
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
 numbers = itertools.count()
 
 
@@ -51,7 +47,7 @@ async def post(proxy: Proxy, method: str, **params: Any) -> int:
     return 500 if response.status_code == 200 and error.get("code") == -32603 else response.status_code
 
 
-@few
+@FEW
 @given(objects.runs("default"), objects.runs("default"))
 async def test_runs_of_any_shape(proxy: Proxy, mine: Object, other: Object) -> None:
     mine, marker = of_caller(mine), f"m{next(numbers)}"
@@ -98,7 +94,7 @@ async def continued(proxy: Proxy, response: str) -> int:
     return (await proxy.http.post("/v1/responses", json=body, headers=HEADERS)).status_code
 
 
-@few
+@FEW
 @given(objects.instances("default", "demo"), objects.config_maps("default", names.installed_skills("demo")))
 async def test_instances_and_skills_of_any_shape(proxy: Proxy, served: Object, skills: Object) -> None:
     own = instance() | {"metadata": {"name": "demo", "namespace": "default"}}

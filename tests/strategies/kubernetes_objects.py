@@ -17,6 +17,7 @@ from sympozium_api import names
 from sympozium_api.resources import (
     CONFIG_MAPS,
     CONFIGS,
+    EVENTS,
     HTTP_ROUTES,
     INSTANCES,
     JOBS,
@@ -259,12 +260,32 @@ def http_routes(namespace: str = NAMESPACE, name: str | None = None) -> Strategy
     return _objects(HTTP_ROUTES, namespace, name, spec=spec, status=status)
 
 
+def events(namespace: str = NAMESPACE, name: str | None = None, about: str = "q1") -> Strategy:
+    """Return Events about the run ``about``, as any account that may write Events can make them."""
+    subject = {"kind": RUNS.kind, "name": about, "namespace": namespace}
+    optional = {
+        "type": st.sampled_from(["Normal", "Warning"]),
+        "reason": texts,
+        "message": texts,
+        "count": st.integers(0, 2**31 - 1),
+        "firstTimestamp": st.none() | st.just(CREATED),
+        "lastTimestamp": st.none() | st.just(CREATED),
+        "eventTime": st.none() | st.just("2026-01-01T00:00:00.000000Z"),
+        "series": st.none() | st.fixed_dictionaries({"count": st.integers(0, 9)}),
+    }
+    content = st.fixed_dictionaries({"involvedObject": st.just(subject)}, optional=optional)
+    return st.builds(lambda body, content: body | content, _objects(EVENTS, namespace, name), content)
+
+
 def anything(namespace: str = NAMESPACE) -> Strategy:
     """Return objects of every kind of this module."""
     return st.one_of(*(make(namespace) for make in _EVERY_KIND))
 
 
-_EVERY_KIND: tuple[Make, ...] = (instances, runs, skill_packs, configs, jobs, pods, secrets, config_maps, http_routes)
+_EVERY_KIND: tuple[Make, ...] = (
+    *(instances, runs, skill_packs, configs),
+    *(jobs, pods, secrets, config_maps, http_routes, events),
+)
 
 
 def address(body: Object) -> tuple[str, str, str]:

@@ -1,17 +1,18 @@
 """The objects that the property tests feed to our loops are what the API server would store."""
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.kubernetes import KINDS, FakeKubernetes
 from tests.strategies import kubernetes_objects as objects
+from tests.strategies.examples import FEW
 
 CUSTOM = (objects.instances, objects.runs, objects.skill_packs, objects.configs)
 
 
 @pytest.mark.parametrize("make", CUSTOM, ids=lambda make: make.__name__)
 @given(data=st.data())
-@settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
+@FEW
 async def test_custom_resources_are_what_the_crds_accept(make: objects.Make, data: st.DataObject) -> None:
     cluster = FakeKubernetes()
     body = data.draw(make())

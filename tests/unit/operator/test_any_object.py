@@ -3,11 +3,12 @@
 from functools import partial
 from typing import Any
 
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.kubernetes import KINDS
 from tests.fakes.virtual_time import rest
 from tests.strategies import kubernetes_objects as objects
+from tests.strategies.examples import MANY
 from tests.unit.operator.objects import NAMESPACE, instance_object, run_object
 from tests.unit.operator.operator_leader import Leader
 from tests.unit.operator.test_kopf_handlers import keys_of
@@ -18,7 +19,6 @@ from sympozium_operator.result import Key
 
 Object = dict[str, Any]
 WATCHED = ("Job", "AgentRun", "SympoziumInstance", "SkillPack")
-MANY = settings(max_examples=30, phases=[Phase.explicit, Phase.generate])
 
 
 async def _never(seconds: float) -> None:
