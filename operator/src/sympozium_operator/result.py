@@ -44,3 +44,7 @@ DONE = Result()
 
 class RetryLater(Exception):
     """Obstacle that will go away; the work queue retries the reconcile with backoff."""
+
+
+class NameTaken(RetryLater):
+    """Object of somebody else that has the name of one to make. It stays until its owner renames or deletes it; the text names it."""

@@ -9,8 +9,8 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.names import FIELD_MANAGER, MANAGED_BY
 from sympozium_api.resources import Object, ResourceType
 from sympozium_operator.desired.drift import ANNOTATION_APPLIED, has_drifted, with_applied_digest
-from sympozium_operator.policy.pod_status import controller_uid
-from sympozium_operator.result import RetryLater
+from sympozium_operator.policy.pod_status import controller, controller_uid
+from sympozium_operator.result import NameTaken, RetryLater
 
 _TYPES = {
     kind.kind: kind
@@ -37,7 +37,8 @@ async def converge(client: Client, desired: Sequence[Object], *, read: Iterable[
 
     Objects in ``read`` were read a moment ago and are not read again.
 
-    Raises RetryLater for a live object that another owner has, or that the operator did not make.
+    Raises NameTaken for a live object that another owner has, or that the operator did not make; RetryLater for one that belongs
+    to a former owner of the same name, because Kubernetes is about to delete it.
     """
     applied = [with_applied_digest(body) for body in desired]
     known = {_name(body): body for body in read if body is not None}
@@ -71,13 +72,7 @@ async def _live(client: Client, known: Mapping[tuple[str, str], Object], desired
 async def _converge(client: Client, live: Object | None, desired: Object) -> Object:
     kind, namespace, name = _address(desired)
     if live is not None:
-        owner = controller_uid(live)
-        if owner not in (None, controller_uid(desired)):
-            raise RetryLater(f"{kind.kind} {namespace}/{name} belongs to another owner ({owner})")
-        if owner is None and not _was_made_here(live):
-            raise RetryLater(
-                f"{kind.kind} {namespace}/{name} exists and was not created by Sympozium; rename or delete it"
-            )
+        _refuse_to_adopt(live, desired)
         if not has_drifted(live, desired):
             return live
     try:
@@ -87,6 +82,18 @@ async def _converge(client: Client, live: Object | None, desired: Object) -> Obj
             raise
         # Beside what another writer put there ours is invalid, e.g. as the second port of one name. A merge patch replaces whole lists.
         return await client.patch(kind, namespace, name, desired)
+
+
+def _refuse_to_adopt(live: Object, desired: Object) -> None:
+    """Raise NameTaken or RetryLater if the live object is not the operator's to change."""
+    owner, wanted = controller(live), controller(desired)
+    title = f"{desired['kind']} {desired['metadata']['name']}"
+    if owner and owner["uid"] != wanted.get("uid"):
+        if (owner["kind"], owner["name"]) == (wanted.get("kind"), wanted.get("name")):
+            raise RetryLater(f"{title} belongs to a former {owner['kind']} {owner['name']}; Kubernetes deletes it")
+        raise NameTaken(f"{title} belongs to {owner['kind']} {owner['name']}; rename or delete it")
+    if not owner and not _was_made_here(live):
+        raise NameTaken(f"{title} exists and was not created by Sympozium; rename or delete it")
 
 
 def _was_made_here(live: Object) -> bool:

@@ -25,6 +25,11 @@ def write_refused(message: str) -> ConditionUpdate:
     return ConditionUpdate("Accepted", ok=False, reason="WriteRefused", message=message)
 
 
+def name_taken(message: str) -> ConditionUpdate:
+    """Return the condition of an object one of whose children has the name of somebody else's object, which the message names."""
+    return ConditionUpdate("Accepted", ok=False, reason="NameTaken", message=message)
+
+
 def merged(
     old: Iterable[Condition],
     updates: Iterable[ConditionUpdate],

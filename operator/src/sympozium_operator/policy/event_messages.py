@@ -97,6 +97,11 @@ def write_refused(message: str) -> EventMessage:
     return EventMessage("Warning", "WriteRefused", message)
 
 
+def name_taken(message: str) -> EventMessage:
+    """Return the Event for an object that cannot be made, because somebody else's has its name."""
+    return EventMessage("Warning", "NameTaken", message)
+
+
 def waiting(reason: str) -> EventMessage:
     """Return the Event for a run that waits for a node or for its namespace's quota."""
     return EventMessage("Normal", "WaitingForCapacity", f"The run waits for room: {reason}")

@@ -13,7 +13,7 @@ from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import timestamp
 from sympozium_operator.policy import model_secret, skill_resolution
-from sympozium_operator.policy.conditions import READY, ConditionUpdate, find, merged, write_refused
+from sympozium_operator.policy.conditions import READY, ConditionUpdate, find, merged
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 
@@ -49,8 +49,8 @@ class InstanceInput:
     """SkillPacks and ConfigMaps that the instance's other skills name, by the field."""
     pool: Object | None = None
     """Status of the warm pool, if the instance has one."""
-    refusal: str | None = None
-    """The API server's reason for refusing a child for good; None: it has refused none."""
+    refusal: ConditionUpdate | None = None
+    """Reason why a child cannot be made: the API server refuses it for good, or its name is taken. None: there is none."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,7 @@ def _accepted(facts: InstanceInput) -> tuple[EffectiveWebEndpoint | None, list[I
         failure = failure or facts.pack.failure or facts.pack.refusal
         if failure is None and endpoint.auth_secret_ref:
             failure = auth_secret_failure(endpoint.auth_secret_ref, facts.auth_secret)
-    if failure is None and facts.refusal is not None:
-        failure = write_refused(facts.refusal)
-    return endpoint, installed, failure or ACCEPTED
+    return endpoint, installed, failure or facts.refusal or ACCEPTED
 
 
 def has_api_key(secret: Object) -> bool:

@@ -18,7 +18,7 @@ from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
 from sympozium_operator.reconcile.unreadable_objects import UnreadableObjects
-from sympozium_operator.result import Key, KeyKind, Result, RetryLater
+from sympozium_operator.result import Key, KeyKind, NameTaken, Result, RetryLater
 
 _KINDS: dict[KeyKind, ResourceType] = {
     "instance": INSTANCES,
@@ -57,6 +57,9 @@ class Dispatcher:
             self.metrics.count_unreadable(failure.kind)
             await self._show(key, event_messages.unreadable(str(failure)), failure)
             raise RetryLater(str(failure)) from failure
+        except NameTaken as failure:
+            await self._show(key, event_messages.name_taken(str(failure)))
+            raise
         except (ApiUnavailable, RetryLater, TimeoutError):
             raise
         except Exception as error:

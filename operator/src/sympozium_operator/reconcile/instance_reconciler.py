@@ -19,7 +19,7 @@ from sympozium_operator.desired.instance_children import server_run as desired_s
 from sympozium_operator.policy import event_messages
 from sympozium_operator.policy import instance_plan as policy
 from sympozium_operator.policy import route_decision as route_policy
-from sympozium_operator.policy.conditions import merge_patch
+from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, name_taken, write_refused
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
@@ -27,7 +27,7 @@ from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.route_reconciler import RouteReconciler
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.reconcile.version_poll import VersionPoll
-from sympozium_operator.result import DONE, Key, Result
+from sympozium_operator.result import DONE, Key, NameTaken, Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,10 @@ class InstanceReconciler:
             await self._act(facts, plan, server_run)
         except ApiError as refusal:
             if refusal.final:
-                await self._report(facts.instance, policy.decide(replace(facts, refusal=refusal.message)))
+                await self._refuse(facts, write_refused(refusal.message))
+            raise
+        except NameTaken as failure:
+            await self._refuse(facts, name_taken(str(failure)))
             raise
         await self._report(facts.instance, plan)
         server = Key("run", key.namespace, names.web_endpoint_run(key.name))
@@ -116,14 +119,19 @@ class InstanceReconciler:
     async def _act(self, facts: policy.InstanceInput, plan: policy.InstancePlan, server_run: Object | None) -> None:
         instance, server = facts.instance, facts.server
         desired = [agent_service_account(instance)]
-        if plan.server_wanted and not (server and server.ended):
+        ended = server is not None and server.ended and policy.owns(instance, server)
+        if plan.server_wanted and not ended:
             desired.append(desired_server_run(instance))
         await converge(self.client, desired, read=[server_run])
         await self.policies.converge_agents(instance)
         if plan.skills is not None:
             await self.skills.keep(instance, plan.skills)
-        if server is not None and server.ended and policy.owns(instance, server):
+        if server is not None and ended:
             await self.client.delete(RUNS, *server.key, uid=server.metadata.uid)
+
+    async def _refuse(self, facts: policy.InstanceInput, refusal: ConditionUpdate) -> None:
+        """Report why a child cannot be made."""
+        await self._report(facts.instance, policy.decide(replace(facts, refusal=refusal)))
 
     async def _report(self, instance: SympoziumInstance, plan: policy.InstancePlan) -> None:
         before = instance.status.model_dump(by_alias=True, exclude_none=True)

@@ -17,13 +17,13 @@ from sympozium_operator.desired import rbac, scaling
 from sympozium_operator.desired import web_proxy as desired_server
 from sympozium_operator.policy import event_messages, model_secret
 from sympozium_operator.policy import server_plan as policy
-from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, write_refused
+from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, name_taken, write_refused
 from sympozium_operator.policy.instance_plan import ACCEPTED
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.session_keys import SessionKeys
-from sympozium_operator.result import DONE, Key, Result
+from sympozium_operator.result import DONE, Key, NameTaken, Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,9 @@ class ServerRunReconciler:
         except ApiError as refusal:
             if refusal.final:
                 await self._refuse(facts, write_refused(refusal.message))
+            raise
+        except NameTaken as failure:
+            await self._refuse(facts, name_taken(str(failure)))
             raise
         outcome = await self._report(facts, ACCEPTED, deployment)
         if policy.settled(deployment) and event_messages.was_unsettled(run):
