@@ -114,6 +114,30 @@ async def test_an_unreachable_model_server_is_a_502(proxy: Proxy, offered: Model
     assert response.json()["error"]["message"].startswith("model unreachable: ")
 
 
+@pytest.mark.parametrize(
+    ("base", "way"),
+    [
+        ("http://user:s3cr3t-password@127.0.0.1:9/v1?key=s3cr3t-query", {}),
+        (
+            "https://user:s3cr3t-password@model.test/v1?key=s3cr3t-query",
+            {"HTTPS_PROXY": "http://user:s3cr3t-way@{proxy}"},
+        ),
+        ("https://model.test/v1?key=s3cr3t-query", {"HTTPS_PROXY": "http://user:s3cr3t-way@:99999/s3cr3t"}),
+        ("https://model.test/v1?key=s3cr3t-query", {"HTTPS_PROXY": "ftp://user:s3cr3t-way@127.0.0.1"}),
+    ],
+)
+async def test_an_unreachable_model_servers_address_tells_no_secret(
+    proxy: Proxy, offered: Model, base: str, way: dict[str, str]
+) -> None:
+    """The scripted model refuses a tunnel with 404, as a proxy might with 407."""
+    env = {name: value.format(proxy=offered.url.split("/")[2]) for name, value in way.items()}
+    await proxy.use_model(offered, "gone", agent={"embeddingModels": ["embed"], "baseURL": base, "env": env})
+    response = await embed(proxy)
+    assert response.status_code == 502
+    assert response.json()["error"]["message"].startswith("model unreachable: ")
+    assert "s3cr3t" not in response.text
+
+
 async def test_an_answer_that_breaks_off_is_not_taken_for_whole(proxy: Proxy, offered: Model) -> None:
     await proxy.use_model(offered, "broken", agent={"embeddingModels": ["cut"]})
     with pytest.raises(httpx2.RemoteProtocolError):

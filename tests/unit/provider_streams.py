@@ -32,10 +32,12 @@ FINISH = {
     "end_turn": None,
     "": None,
     None: None,
+    "OTHER": None,
     "length": "length",
     "MAX_TOKENS": "length",
     "content_filter": "content_filter",
     "SAFETY": "content_filter",
+    "LANGUAGE": "content_filter",
 }
 """Finish reasons of servers, with OpenAI's word for those that say that the answer was cut."""
 CALL_STYLES = (

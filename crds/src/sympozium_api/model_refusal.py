@@ -1,7 +1,8 @@
 """Errors of model servers, in each vendor's form. Pure; standard library only, because the agent imports this module.
 
 Forms: OpenAI's ``{"error": {"message", "type", "param", "code"}}``, Anthropic's ``{"type": "error", "error": {...}}``, Google's
-list ``[{"error": {"code", "message", "status", "details"}}]``, FastAPI's ``{"detail"}``, bare objects with a ``message``, text.
+list ``[{"error": {"code", "message", "status", "details"}}]``, FastAPI's ``{"detail"}``, MiniMax's ``{"base_resp": {"status_code",
+"status_msg"}}``, bare objects with a ``message``, text.
 """
 
 import json
@@ -39,6 +40,13 @@ _STATUSES = {
     "UNAVAILABLE": 503,
 }
 """HTTP statuses of the words by which an error says what it is, where it comes without a status of its own."""
+_BASE_STATUSES = {
+    **dict.fromkeys((1026, 1042, 2013), 400),
+    **dict.fromkeys((1004, 2049), 401),
+    1008: 402,
+    **dict.fromkeys((1002, 1039, 1041, 2045, 2056), 429),
+}
+"""HTTP statuses of MiniMax's codes, which come in a 200."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +83,20 @@ def refusal_of(body: Any) -> ModelRefusal:
         return refusal_of(body[0])
     if not isinstance(body, dict):
         return ModelRefusal(body if isinstance(body, str) else json.dumps(body))
-    detail = body.get("error") or _first(body.get("errors")) or body.get("fault") or body
+    detail = body.get("error") or _first(body.get("errors")) or body.get("fault") or base_failure(body) or body
     if isinstance(detail, str):
         outer = {key: value for key, value in body.items() if key != "error"}
         return replace(_of_object(outer), message=detail)
     return _of_object(detail) if isinstance(detail, dict) else ModelRefusal(_sentence(detail))
+
+
+def base_failure(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the error that MiniMax puts beside or instead of an answer, as ``message``, ``code``, ``status``; else None."""
+    base = body.get("base_resp")
+    if not isinstance(base, dict) or (code := base.get("status_code")) in (None, 0, "0"):
+        return None
+    status = _BASE_STATUSES.get(code) if isinstance(code, int) else None
+    return {"message": base.get("status_msg") or f"code {code}", "code": code} | ({"status": status} if status else {})
 
 
 def redacted(refusal: ModelRefusal, key: str | None, headers: Mapping[str, str]) -> ModelRefusal:

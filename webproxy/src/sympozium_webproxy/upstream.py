@@ -44,7 +44,21 @@ async def post(
                 raise await _refusal(response, key, agent.provider_headers)
             yield response
     except (aiohttp.ClientError, OSError, ValueError) as failure:
-        raise _failed(f"model unreachable: {failure or type(failure).__name__}", 502) from failure
+        raise _failed(f"model unreachable: {_reason(failure)}", 502) from failure
+
+
+def _reason(failure: Exception) -> str:
+    """Return why a call failed, without what an address may hold beside its host: user info, path and query."""
+    match failure:
+        case aiohttp.ClientConnectorError():
+            return str(failure)
+        case aiohttp.ClientResponseError(status=status):
+            return f"the proxy answered {status}"
+        case aiohttp.InvalidURL():
+            return "baseURL or the proxy's address is not valid"
+        case aiohttp.ServerDisconnectedError():
+            return "closed without an answer"
+    return type(failure).__name__
 
 
 def _key(files: Sequence[Path]) -> str | None:

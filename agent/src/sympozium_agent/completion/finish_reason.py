@@ -17,6 +17,7 @@ _CUT = {
     "blocklist": "content_filter",
     "prohibited_content": "content_filter",
     "spii": "content_filter",
+    "language": "content_filter",
     "image_safety": "content_filter",
     "image_recitation": "content_filter",
     "image_prohibited_content": "content_filter",
@@ -25,7 +26,7 @@ _CUT = {
 _FAILED = (
     *("error", "abort", "network_error", "insufficient_system_resource", "engine_overloaded"),
     *("server_error", "internal_error", "model_error", "timeout", "cancelled", "canceled", "failed"),
-    *("malformed_function_call", "unexpected_tool_call"),
+    *("malformed_function_call", "malformed_response", "unexpected_tool_call"),
 )
 """Reasons by which a server reports that it failed."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from sympozium_agent.completion.finish_reason import is_failure
 from sympozium_agent.loop import ModelError
 from sympozium_agent.transport.sse_parser import SseEvent, SseParser
-from sympozium_api.model_refusal import ModelRefusal, is_refusal, refusal_of
+from sympozium_api.model_refusal import ModelRefusal, base_failure, is_refusal, refusal_of
 
 Chunk = dict[str, Any]
 
@@ -96,7 +96,7 @@ class ChunkParser:
             return []
         if not isinstance(value, dict):
             raise ModelError("the model's answer is malformed: not an object")
-        if value.get("error") or value.get("type") == "error":
+        if value.get("error") or value.get("type") == "error" or base_failure(value):
             raise _reported(value)
         choices = value.get("choices")
         if isinstance(choices, dict):
