@@ -13,6 +13,7 @@ from sympozium_api import terminal_status
 from sympozium_api.resources import created_at
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import parse_timestamp
+from sympozium_http.listening import listening_sockets
 from sympozium_operator.result import Key
 from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.work_queue import WorkQueue
@@ -140,7 +141,8 @@ async def served(metrics: OperatorMetrics, port: int, alive: Callable[[], bool])
     app.add_routes([web.get("/metrics", show), web.get("/healthz", health)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, port=port).start()
+    for listening in listening_sockets(port):
+        await web.SockSite(runner, listening).start()
     try:
         yield
     finally:

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sympozium_http.serving import Listener, listening_sockets, serve
+from sympozium_http.listening import listening_sockets
+from sympozium_http.serving import Listener, serve
 
 
 def free_port() -> int:
