@@ -36,8 +36,8 @@ unit: setup ## the tests that need no cluster: seconds
 	@$(RUN)pytest tests/unit tests/contract tests/integration
 
 fuzz: setup ## 100,000 cuts of model servers' streams: the same answer; 100,000 malformed requests: no error of ours
-	@$(RUN)pytest tests/unit/test_joined_answers.py --hypothesis-profile=joined-100000
-	@$(RUN)pytest tests/integration/test_malformed.py --hypothesis-profile=malformed-100000 --log-cli-level=INFO
+	@$(RUN)pytest tests/unit/test_joined_answers.py --hypothesis-profile=joined-100000 --timeout 3600
+	@$(RUN)pytest tests/integration/test_malformed.py --hypothesis-profile=malformed-100000 --timeout 3600 --log-cli-level=INFO
 
 soak: setup ## the long forms of tests that have a short one: claims, idempotency keys, malformed requests
 	@SYMPOZIUM_TEST_CLAIMS=5000 $(RUN)pytest tests/integration/test_warm_pool_race.py

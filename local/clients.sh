@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
-# Install the clients that tests drive beside the Python SDKs: OpenAI's for Node, LangChain's, Vercel's AI SDK, OpenAI's Agents SDK,
-# Pydantic AI, LiteLLM, Codex CLI, and MCP's inspector and conformance suite. They are installed once, outside of the repository and before the tests, because tests may run without a network.
+# Install the clients that tests drive beside the Python SDKs: libraries and agents for Python, Node and Java, and MCP's inspector and
+# conformance suite. They are installed once, outside of the repository and before the tests, because tests may run without a network.
 set -euo pipefail
-OPENAI_NODE=7.57.0
-LANGCHAIN_OPENAI=1.7.3
+OPENAI_NODE=7.59.0
+LANGCHAIN_OPENAI=1.7.4
 AI_SDK=7.0.173 AI_SDK_OPENAI=4.0.118 AI_SDK_COMPATIBLE=3.0.92 LANGCHAIN_JS=1.6.0 LANGCHAIN_JS_CORE=1.4.0 ZOD=4.6.7
-OPENAI_AGENTS=0.24.0 PYDANTIC_AI=2.68.0 LITELLM=1.110.2
-CODEX=0.171.0
+OPENAI_AGENTS=0.24.0 PYDANTIC_AI=2.68.0 LITELLM=1.110.2 LLM=0.36
+CODEX=0.171.0 OPENCODE=1.18.33 QWEN_CODE=0.24.4 CONTINUE=1.5.47
+OPENAI_JAVA=4.101.0 LANGCHAIN4J=1.19.0 SPRING_AI=2.0.1 MCP_JAVA=2.1.0
+MCP_PYTHON_1=1.30.0 MCP_TYPESCRIPT_1=1.32.2 MCP_TYPESCRIPT_2=2.4.0
 MCP_CONFORMANCE=0.2.0-alpha.12
 MCP_INSPECTOR=2.12.0
 NODE_FOR_MCP=24.19.0 # the inspector, the suite and the AI SDK need a newer Node than distributions have
+MAVEN_DEPENDENCY_PLUGIN=3.9.0
+JACKSON_ANNOTATIONS=2.21 # Maven would choose the older one of its two versions of Jackson
 CLIENTS=${SYMPOZIUM_CACHE:-$HOME/.cache/sympozium}/clients
 
 # installed FOLDER VERSION: return true if that version is completely installed.
@@ -17,18 +21,63 @@ installed() { [ "$(cat "$CLIENTS/$1/.version" 2>/dev/null)" = "$2" ]; }
 
 fresh() { rm -rf "${CLIENTS:?}/$1" && mkdir -p "$CLIENTS/$1"; }
 
-command -v npm >/dev/null || { echo "Node.js with npm is needed: the tests drive OpenAI's client for it" >&2; exit 1; }
-if ! installed node "$OPENAI_NODE"; then
-  fresh node
-  npm install --silent --prefix "$CLIENTS/node" --ignore-scripts --no-audit --no-fund "openai@$OPENAI_NODE"
-  echo "$OPENAI_NODE" >"$CLIENTS/node/.version"
-fi
-if ! installed langchain "$LANGCHAIN_OPENAI"; then
-  fresh langchain
-  python3 -m venv "$CLIENTS/langchain"
-  "$CLIENTS/langchain/bin/pip" install --quiet --disable-pip-version-check "langchain-openai==$LANGCHAIN_OPENAI"
-  echo "$LANGCHAIN_OPENAI" >"$CLIENTS/langchain/.version"
-fi
+# python_clients FOLDER REQUIREMENT...: install Python packages into an environment of their own.
+python_clients() {
+  local folder=$1
+  shift
+  installed "$folder" "$*" && return
+  fresh "$folder"
+  python3 -m venv "$CLIENTS/$folder"
+  "$CLIENTS/$folder/bin/pip" install --quiet --disable-pip-version-check "$@"
+  echo "$*" >"$CLIENTS/$folder/.version"
+}
+
+# node_clients FOLDER PACKAGE...: install npm packages into a folder of their own. None of their scripts runs.
+node_clients() {
+  local folder=$1
+  shift
+  installed "$folder" "$*" && return
+  fresh "$folder"
+  npm install --silent --prefix "$CLIENTS/$folder" --ignore-scripts --no-audit --no-fund "$@"
+  echo "$*" >"$CLIENTS/$folder/.version"
+}
+
+# java_clients FOLDER GROUP:ARTIFACT:VERSION...: collect the jar files of Maven artifacts, and of what they need.
+java_clients() {
+  local folder=$1 artifact
+  shift
+  installed "$folder" "$*" && return
+  java_ready
+  fresh "$folder"
+  {
+    echo "<project><modelVersion>4.0.0</modelVersion><groupId>clients</groupId><artifactId>$folder</artifactId><version>1</version>"
+    echo "<dependencies>"
+    for artifact; do
+      IFS=: read -r group name version <<<"$artifact"
+      echo "<dependency><groupId>$group</groupId><artifactId>$name</artifactId><version>$version</version></dependency>"
+    done
+    echo "</dependencies></project>"
+  } >"$CLIENTS/$folder/pom.xml"
+  mvn --batch-mode --quiet --no-transfer-progress --file "$CLIENTS/$folder/pom.xml" "-Dmaven.repo.local=$CLIENTS/maven" \
+    "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN:copy-dependencies" -DoutputDirectory=lib
+  echo "$*" >"$CLIENTS/$folder/.version"
+}
+
+# java_ready: install a JDK (17 or later) and Maven from Debian's packages where the machine has none.
+java_ready() {
+  if command -v javac >/dev/null && command -v mvn >/dev/null; then return; fi
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "a JDK (17 or later) and Maven are needed: the tests drive clients for Java" >&2
+    exit 1
+  fi
+  apt-get -qq -o DPkg::Lock::Timeout=300 update
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --no-install-recommends \
+    default-jdk-headless maven >/dev/null
+}
+
+command -v npm >/dev/null || { echo "Node.js with npm is needed: the tests drive clients for it" >&2; exit 1; }
+node_clients node "openai@$OPENAI_NODE"
+python_clients langchain "langchain-openai==$LANGCHAIN_OPENAI"
 mcp="$MCP_CONFORMANCE $MCP_INSPECTOR $NODE_FOR_MCP"
 if ! installed mcp "$mcp"; then
   fresh mcp
@@ -38,14 +87,6 @@ if ! installed mcp "$mcp"; then
   PATH=$CLIENTS/mcp/bin:$PATH npm install --silent --prefix "$CLIENTS/mcp" --ignore-scripts --no-audit --no-fund \
     "@modelcontextprotocol/conformance@$MCP_CONFORMANCE" "@modelcontextprotocol/inspector@$MCP_INSPECTOR"
   echo "$mcp" >"$CLIENTS/mcp/.version"
-fi
-javascript="$AI_SDK $AI_SDK_OPENAI $AI_SDK_COMPATIBLE $LANGCHAIN_JS $LANGCHAIN_JS_CORE $ZOD $CODEX"
-if ! installed javascript "$javascript"; then
-  fresh javascript
-  npm install --silent --prefix "$CLIENTS/javascript" --ignore-scripts --no-audit --no-fund \
-    "ai@$AI_SDK" "@ai-sdk/openai@$AI_SDK_OPENAI" "@ai-sdk/openai-compatible@$AI_SDK_COMPATIBLE" "zod@$ZOD" \
-    "@langchain/openai@$LANGCHAIN_JS" "@langchain/core@$LANGCHAIN_JS_CORE" "@openai/codex@$CODEX"
-  echo "$javascript" >"$CLIENTS/javascript/.version"
 fi
 if ! installed prometheus debian; then # its package, unpacked: an installation would start a service
   fresh prometheus
@@ -57,11 +98,17 @@ if ! installed prometheus debian; then # its package, unpacked: an installation 
   )
   echo debian >"$CLIENTS/prometheus/.version"
 fi
-agents="$OPENAI_AGENTS $PYDANTIC_AI $LITELLM"
-if ! installed agents "$agents"; then
-  fresh agents
-  python3 -m venv "$CLIENTS/agents"
-  "$CLIENTS/agents/bin/pip" install --quiet --disable-pip-version-check \
-    "openai-agents==$OPENAI_AGENTS" "pydantic-ai-slim[openai]==$PYDANTIC_AI" "litellm==$LITELLM"
-  echo "$agents" >"$CLIENTS/agents/.version"
-fi
+node_clients javascript "ai@$AI_SDK" "@ai-sdk/openai@$AI_SDK_OPENAI" "@ai-sdk/openai-compatible@$AI_SDK_COMPATIBLE" "zod@$ZOD" \
+  "@langchain/openai@$LANGCHAIN_JS" "@langchain/core@$LANGCHAIN_JS_CORE" "@openai/codex@$CODEX"
+opencode=opencode-$(node -p 'process.platform + "-" + process.arch') # the package opencode-ai runs a script to find it
+node_clients coding-agents "$opencode@$OPENCODE" "@qwen-code/qwen-code@$QWEN_CODE" "@continuedev/cli@$CONTINUE"
+python_clients agents "openai-agents==$OPENAI_AGENTS" "pydantic-ai-slim[openai]==$PYDANTIC_AI" "litellm==$LITELLM" \
+  "llm==$LLM"
+python_clients mcp-python-1 "mcp==$MCP_PYTHON_1"
+node_clients mcp-typescript "@modelcontextprotocol/sdk@$MCP_TYPESCRIPT_1" "@modelcontextprotocol/client@$MCP_TYPESCRIPT_2" "zod@$ZOD"
+java_clients openai-java "com.openai:openai-java:$OPENAI_JAVA"
+java_clients langchain4j "dev.langchain4j:langchain4j:$LANGCHAIN4J" "dev.langchain4j:langchain4j-open-ai:$LANGCHAIN4J"
+java_clients spring-ai "org.springframework.ai:spring-ai-openai:$SPRING_AI" "org.springframework.ai:spring-ai-client-chat:$SPRING_AI" \
+  "com.fasterxml.jackson.core:jackson-annotations:$JACKSON_ANNOTATIONS"
+java_clients mcp-java "io.modelcontextprotocol.sdk:mcp:$MCP_JAVA"
+rm -rf "${CLIENTS:?}/maven" # what the jar files were collected from

@@ -13,6 +13,8 @@ The requested ``model`` name is the script, so that many tests share one server:
 ``badjson``        a token, then a frame that is not JSON
 ``errorframe``     a token, then an error object in a frame, as servers report a failure after streaming began
 ``tools``          two tool calls, their arguments in pieces; once their results are in the conversation, three tokens
+``calls``          the tool call that a user message names, as ``[[NAME {arguments}]]``, where the caller offers that tool; once its
+                   result is in the conversation, that result
 ``refusal``        a refusal in two pieces
 ``rich``           three tokens, with a fingerprint, a service tier and a count of tokens in detail
 ``half``           a character beyond the basic plane, half of it in each of two chunks, and then another half alone
@@ -30,11 +32,12 @@ import asyncio
 import base64
 import itertools
 import json
+import re
 import ssl
 import struct
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
@@ -57,6 +60,7 @@ RICH_USAGE = {
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 _ERROR_TYPES = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error"}
 _RETRY_LATER = (429, 503)
+_CALL = re.compile(r"\[\[(\w+) (\{.*?\})\]\]", re.DOTALL)
 
 
 class Dropped(Exception):
@@ -100,9 +104,28 @@ class Completion:
     @property
     def script(self) -> str:
         name = self.model.partition(":")[0]
-        if name == "tools" and any(message.get("role") == "tool" for message in self.body.get("messages", ())):
+        if name == "tools" and self.tool_results:
             return "instant"
         return name
+
+    @property
+    def messages(self) -> list[Object]:
+        return self.body.get("messages") or []
+
+    @property
+    def tool_results(self) -> list[str]:
+        return [_text(message) for message in self.messages if message.get("role") == "tool"]
+
+    @property
+    def tool_calls(self) -> Sequence[tuple[str, str, str]]:
+        """Identity, name and arguments of each call that the script makes."""
+        if self.script == "tools":
+            return TOOL_CALLS
+        if self.script != "calls" or self.tool_results:
+            return ()
+        offered = {tool["function"]["name"] for tool in self.body.get("tools") or ()}
+        asked = [_CALL.search(_text(message)) for message in self.messages if message.get("role") == "user"]
+        return [("call_1", call[1], call[2]) for call in asked if call and call[1] in offered][-1:]
 
     @property
     def last_message(self) -> str:
@@ -349,16 +372,18 @@ def _choice(asked: Completion, index: int, delta: Object, finish_reason: str | N
 
 async def _deltas(asked: Completion) -> AsyncIterator[Object]:
     """Give the deltas of a choice, each at its time."""
-    yield {"role": "assistant", "content": None if asked.script in ("tools", "refusal") else ""}
+    yield {"role": "assistant", "content": None if asked.tool_calls or asked.script == "refusal" else ""}
     match asked.script:
         case "slow":
             async for moment in _paced(*asked.arguments):
                 yield {"content": moment}
         case "echo":
             yield {"content": json.dumps({"headers": asked.headers, "body": asked.body})}
-        case "tools":
-            for delta in _tool_deltas():
+        case "tools" | "calls" if asked.tool_calls:
+            for delta in _tool_deltas(asked.tool_calls):
                 yield {"tool_calls": [delta]}
+        case "calls" if asked.tool_results:
+            yield {"content": asked.tool_results[-1]}
         case "refusal":
             for piece in REFUSAL:
                 yield {"refusal": piece}
@@ -375,9 +400,9 @@ async def _paced(count: int, milliseconds: int) -> AsyncIterator[str]:
         yield f"{time.time() * 1000:.3f} "
 
 
-def _tool_deltas() -> Iterator[Object]:
+def _tool_deltas(calls: Sequence[tuple[str, str, str]]) -> Iterator[Object]:
     """Id, type and name only in the first piece of a call, as OpenAI sends them."""
-    for index, (identity, name, arguments) in enumerate(TOOL_CALLS):
+    for index, (identity, name, arguments) in enumerate(calls):
         yield {"index": index, "id": identity, "type": "function", "function": {"name": name, "arguments": ""}}
         for start in range(0, len(arguments), 4):
             yield {"index": index, "function": {"arguments": arguments[start : start + 4]}}
@@ -386,15 +411,21 @@ def _tool_deltas() -> Iterator[Object]:
 async def _whole(asked: Completion) -> Object:
     content = "".join([delta.get("content") or "" async for delta in _deltas(asked)])
     message: Object = {"role": "assistant", "content": content or None}
-    if asked.script == "tools":
+    if asked.tool_calls:
         message["tool_calls"] = [
-            {"id": i, "type": "function", "function": {"name": n, "arguments": a}} for i, n, a in TOOL_CALLS
+            {"id": i, "type": "function", "function": {"name": n, "arguments": a}} for i, n, a in asked.tool_calls
         ]
     said: Object = {"text": content} if asked.legacy else {"message": message}
     choice = said | {"finish_reason": _finish_reason(asked)} | asked.logprobs(content)
     about = {"id": "chatcmpl-fake", "object": asked.kind, "created": asked.created, "model": asked.model}
     choices = [choice | {"index": index} for index in asked.choices]
     return about | _details(asked) | {"choices": choices, "usage": asked.usage}
+
+
+def _text(message: Object) -> str:
+    """The text of a message, whose content may be parts."""
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "".join(part.get("text") or "" for part in content)
 
 
 async def _embed(asked: Completion, connection: Connection) -> None:
@@ -416,7 +447,7 @@ def _vector(asked: Completion, size: int) -> Any:
 
 
 def _finish_reason(asked: Completion) -> str:
-    return "tool_calls" if asked.script == "tools" else "stop"
+    return "tool_calls" if asked.tool_calls else "stop"
 
 
 def _error(status: int, message: str) -> Object:

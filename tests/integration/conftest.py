@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import openai
@@ -24,12 +24,14 @@ from sympozium_api import names
 from sympozium_api.clock import Clock
 from sympozium_api.resources import Object
 from sympozium_http.metrics_endpoint import MetricsEndpoint
+from sympozium_http.request_limits import RequestLimits
 from sympozium_http.tracing import Tracing
 from sympozium_webproxy.assembly import assemble
 from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.settings import WebProxySettings
 
 KEY = "sk-test"
+HttpProtocol = Literal["auto"] | type[RequestLimits]
 
 
 @dataclass
@@ -97,10 +99,10 @@ def warm_instance(
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+async def listening(app: ASGIApp, port: int = 0, http: HttpProtocol = "auto") -> AsyncIterator[str]:
     """An application on a port of the loopback interface, a free one unless it is named."""
     with socket.create_server(("127.0.0.1", port)) as listener:
-        config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(app, http=http, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve([listener]))
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -115,15 +117,37 @@ def tracing() -> Tracing:
 
 
 @pytest.fixture
-async def proxy(tmp_path: Path, tracing: Tracing) -> AsyncIterator[Proxy]:
+def max_body_bytes() -> int:
+    """The largest body of a request; small, so that tests of the limit are fast."""
+    return 64 * 1024
+
+
+@pytest.fixture
+def http_protocol() -> HttpProtocol:
+    """How requests are parsed: by uvicorn itself."""
+    return "auto"
+
+
+@pytest.fixture
+async def proxy(
+    tmp_path: Path, tracing: Tracing, max_body_bytes: int, http_protocol: HttpProtocol
+) -> AsyncIterator[Proxy]:
     (tmp_path / "api-key").write_text(f"{KEY}\n")
     kubernetes, clock = FakeKubernetes(), FakeClock()
     issuer = TokenIssuer(kubernetes)
     kubernetes.put(instance())
     settings = WebProxySettings(
-        "default", "demo", "127.0.0.1", api_keys=tmp_path, session_key=session_key(tmp_path), max_body_bytes=64 * 1024
+        *("default", "demo", "127.0.0.1"),
+        api_keys=tmp_path,
+        session_key=session_key(tmp_path),
+        max_body_bytes=max_body_bytes,
     )
-    async with assembled(kubernetes, settings, clock, tracing) as (context, url, surface, http):
+    async with assembled(kubernetes, settings, clock, tracing, http_protocol=http_protocol) as (
+        context,
+        url,
+        surface,
+        http,
+    ):
         yield Proxy(url, surface, kubernetes, issuer, context, http, clock, tmp_path)
 
 
@@ -142,13 +166,14 @@ async def assembled(
     tracing: Tracing | None = None,
     *,
     port: int = 0,
+    http_protocol: HttpProtocol = "auto",
 ) -> AsyncIterator[tuple[WebProxyContext, str, str, httpx2.AsyncClient]]:
     """A web-proxy that is ready, with the addresses of its two ports and a client of the first."""
     made = assemble(kubernetes, settings, clock, tracing)
     watches = [asyncio.ensure_future(watch()) for watch in made.watches]
     async with (
         listening(made.agent_api) as surface,
-        listening(made.app, port) as url,
+        listening(made.app, port, http_protocol) as url,
         httpx2.AsyncClient(base_url=url, timeout=10) as http,
     ):
         await eventually(made.context.runs_known)
