@@ -41,7 +41,7 @@ async def main(settings: OperatorSettings) -> None:
         queue = WorkQueue(operator.dispatcher, workers=settings.workers, loop=asyncio.get_running_loop())
         operator.metrics.bind(queue, operator.fair_queue)
         resync = Resync(
-            client=client,
+            lists=operator.lists,
             queue=queue,
             fair_queue=operator.fair_queue,
             pruner=operator.pruner,
@@ -118,9 +118,9 @@ async def _crds_installed(client: Client, settings: OperatorSettings) -> None:
 
 
 async def _obstacle(client: Client, kind: ResourceType, settings: OperatorSettings) -> str:
-    """Return the reason why a kind cannot be read; empty if it can."""
+    """Return the reason why a kind cannot be read; empty if it can. Other namespaces than the operator's own may be gone."""
     try:
-        await client.page(kind, settings.scopes[0], limit=1, after="")
+        await client.page(kind, None if None in settings.scopes else settings.namespace, limit=1, after="")
     except ApiUnavailable:
         return "API server unreachable, waiting for it"
     except ApiError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.desired.agent_job import AgentPod
 from sympozium_operator.desired.network_policy import Egress
 from sympozium_operator.desired.web_proxy import TraceExport
@@ -56,6 +57,7 @@ class Operator:
     others: VersionPoll
     """Poll of the other objects that the operator may not watch."""
     pruner: RunPruner
+    lists: ScopedLists
     console_token: ConsoleToken
 
 
@@ -68,6 +70,7 @@ class _Base:
     settings: OperatorSettings
     metrics: OperatorMetrics
     events: EventRecorder
+    lists: ScopedLists
     fair_queue: FairQueue
     policies: NetworkPolicies
     callers: CallerSecrets
@@ -90,13 +93,14 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         settings=settings,
         metrics=metrics,
         events=EventRecorder(client, clock),
+        lists=ScopedLists(client, settings.scopes, metrics.count_unreadable),
         fair_queue=FairQueue(Capacity(settings.pending_pods, _placement(settings))),
         callers=CallerSecrets(client, metrics.count_unreadable),
         policies=NetworkPolicies(client, _egress(settings), others),
         keys_and_skills=poll(POLLS_PER_SECOND, one_by_one=False),
         others=others,
     )
-    namespace, scopes = settings.namespace, settings.scopes
+    namespace = settings.namespace
     pools = _pools(base)
     runs = _runs(base, pools)
     dispatcher = Dispatcher(
@@ -107,20 +111,22 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         instances=_instances(base, runs, pools),
         runs=runs,
         servers=_servers(base),
-        skill_packs=SkillPackReconciler(client=client, namespace=namespace, scopes=scopes),
-        configs=ConfigReconciler(client=client, clock=clock, events=base.events, namespace=namespace, scopes=scopes),
+        skill_packs=SkillPackReconciler(client=client, namespace=namespace, lists=base.lists),
+        configs=ConfigReconciler(client=client, clock=clock, events=base.events, namespace=namespace, lists=base.lists),
         pools=pools,
     )
     pruner = RunPruner(
         client=client,
         clock=clock,
         metrics=base.metrics,
-        scopes=scopes,
+        lists=base.lists,
         retention=_retention(settings),
         count_unreadable=metrics.count_unreadable,
     )
     console_token = ConsoleToken(client, namespace, settings.console_token_secret)
-    return Operator(dispatcher, base.fair_queue, metrics, base.keys_and_skills, base.others, pruner, console_token)
+    return Operator(
+        dispatcher, base.fair_queue, metrics, base.keys_and_skills, base.others, pruner, base.lists, console_token
+    )
 
 
 def _pools(base: _Base) -> PoolReconciler:
@@ -156,14 +162,14 @@ def _runs(base: _Base, pools: PoolReconciler) -> RunReconciler:
 
 
 def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> InstanceReconciler:
-    namespace, scopes = base.settings.namespace, base.settings.scopes
+    namespace = base.settings.namespace
     return InstanceReconciler(
         client=base.client,
         clock=base.clock,
         events=base.events,
         namespace=namespace,
         policies=base.policies,
-        routes=RouteReconciler(client=base.client, namespace=namespace, scopes=scopes),
+        routes=RouteReconciler(client=base.client, namespace=namespace, lists=base.lists),
         skills=SkillGatherer(base.client, namespace, base.keys_and_skills),
         pools=pools,
         callers=base.callers,

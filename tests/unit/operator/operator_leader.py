@@ -43,7 +43,7 @@ class Leader:
         self.queue = WorkQueue(reconcile or self.operator.dispatcher, workers=16, loop=self.time)
         self.queue.open()
         self.resync = Resync(
-            client=self.cluster,
+            lists=self.operator.lists,
             queue=self.queue,
             fair_queue=self.operator.fair_queue,
             pruner=self.operator.pruner,

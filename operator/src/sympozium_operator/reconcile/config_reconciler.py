@@ -9,6 +9,7 @@ from sympozium_api.reading import read
 from sympozium_api.resources import CONFIGS, GATEWAY_CLASSES, GATEWAYS, INSTANCES, Object
 from sympozium_operator.cluster.converge import converge, delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.desired import gateway
 from sympozium_operator.policy import config_plan as policy
 from sympozium_operator.policy import event_messages
@@ -20,13 +21,13 @@ class ConfigReconciler:
     """Reconciles SympoziumConfigs; ``namespace`` is the operator's own."""
 
     def __init__(
-        self, *, client: Client, clock: Clock, events: EventRecorder, namespace: str, scopes: tuple[str | None, ...]
+        self, *, client: Client, clock: Clock, events: EventRecorder, namespace: str, lists: ScopedLists
     ) -> None:
         self._client = client
         self._clock = clock
         self._events = events
         self._namespace = namespace
-        self._scopes = scopes
+        self._lists = lists
         self._reconciled_with: Object | None = None
         """Values with which all instances were last reconciled."""
 
@@ -83,7 +84,7 @@ class ConfigReconciler:
         """Return all instances, if a value that matters to them has changed."""
         if matters == self._reconciled_with:
             return ()
-        instances = [item for scope in self._scopes for item in await self._client.metadata(INSTANCES, scope)]
+        instances = await self._lists.metadata(INSTANCES)
         self._reconciled_with = matters
         oldest_first = sorted(instances, key=lambda item: str(item["metadata"]["creationTimestamp"]))
         return tuple(Key("instance", item["metadata"]["namespace"], item["metadata"]["name"]) for item in oldest_first)

@@ -9,9 +9,10 @@ from sympozium_api.config import SympoziumConfig
 from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.reading import read
-from sympozium_api.resources import CONFIGS, HTTP_ROUTES, Object
+from sympozium_api.resources import CONFIGS, HTTP_ROUTES
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge, remove_found
+from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.desired import http_route as desired
 from sympozium_operator.policy import route_decision as policy
 from sympozium_operator.policy.conditions import ConditionUpdate
@@ -24,7 +25,7 @@ class RouteReconciler:
     client: Client
     namespace: str
     """Namespace of the operator, where the SympoziumConfig is."""
-    scopes: tuple[str | None, ...]
+    lists: ScopedLists
     claims: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Lock from reading who has a host name until it is taken: of two that ask at once, one is first."""
 
@@ -67,15 +68,12 @@ class RouteReconciler:
             return policy.state(target, live, config)
         async with self.claims:
             mine = (body["metadata"]["namespace"], body["metadata"]["name"])
-            other = policy.rival(await self._routes(), mine, target)
+            other = policy.rival(await self.lists.objects(HTTP_ROUTES), mine, target)
             if other is None:
                 [live] = await converge(self.client, [body])
                 return policy.state(target, live, config)
         await self._remove(facts)
         return policy.taken(target, other)
-
-    async def _routes(self) -> list[Object]:
-        return [body for scope in self.scopes for body in await self.client.list(HTTP_ROUTES, scope)]
 
     async def _remove(self, facts: policy.RouteInput) -> None:
         """Delete the route if the server run owns it."""

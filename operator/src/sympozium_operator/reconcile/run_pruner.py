@@ -13,6 +13,7 @@ from sympozium_api.run import ENDED
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
+from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.policy.retention import Candidates, Retention, beyond_bound, groups
 
@@ -29,13 +30,13 @@ class RunPruner:
     client: Client
     clock: Clock
     metrics: OperatorMetrics
-    scopes: tuple[str | None, ...]
+    lists: ScopedLists
     retention: Retention
     count_unreadable: CountUnreadable
 
     async def prune(self) -> None:
         """Delete surplus runs once. Only metadata is listed, because ended runs may hold gigabytes."""
-        ended = [run for scope in self.scopes for run in await self.client.metadata(RUNS, scope, fieldSelector=ENDED)]
+        ended = await self.lists.metadata(RUNS, fieldSelector=ENDED)
         for run in filter(_is_discarded, ended):
             await self._delete(run)
         for instance, by_key in groups(run for run in ended if not _is_discarded(run)).items():

@@ -8,6 +8,7 @@ from sympozium_api.reading import read
 from sympozium_api.resources import INSTANCES, SKILL_PACKS
 from sympozium_api.skillpack import SkillPack
 from sympozium_operator.cluster.references import web_endpoint_pack
+from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.policy.conditions import merge_patch
 from sympozium_operator.policy.skill_resolution import pack_failure
 from sympozium_operator.result import Key, Result
@@ -20,7 +21,7 @@ class SkillPackReconciler:
     client: Client
     namespace: str
     """Namespace of the operator: all namespaces may use its SkillPacks."""
-    scopes: tuple[str | None, ...]
+    lists: ScopedLists
 
     async def reconcile(self, key: Key) -> Result:
         """Reconcile a SkillPack."""
@@ -43,6 +44,8 @@ class SkillPackReconciler:
         return packs.failure or packs.refusal
 
     async def _users(self, key: Key) -> tuple[Key, ...]:
-        scopes = self.scopes if key.namespace == self.namespace else (key.namespace,)
-        instances = [item for scope in scopes for item in await self.client.metadata(INSTANCES, scope)]
+        if key.namespace == self.namespace:
+            instances = await self.lists.metadata(INSTANCES)
+        else:
+            instances = await self.client.metadata(INSTANCES, key.namespace)
         return tuple(Key("instance", item["metadata"]["namespace"], item["metadata"]["name"]) for item in instances)

@@ -8,10 +8,11 @@ from functools import partial
 import structlog
 
 from sympozium_api import names
-from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS, Object, ResourceType
 from sympozium_api.run import NOT_ENDED
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
+from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.policy.pod_status import controller_uid, job_ended
 from sympozium_operator.reconcile.console_token import ConsoleToken
@@ -42,7 +43,7 @@ log = structlog.get_logger()
 class Resync:
     """Feeds the queue from lists, so that a missed event is made good."""
 
-    client: Client
+    lists: ScopedLists
     queue: WorkQueue
     fair_queue: FairQueue
     pruner: RunPruner
@@ -95,10 +96,8 @@ class Resync:
         Server runs are left out, because each comes with its instance.
         """
         mark = self.fair_queue.mark()
-        runs, jobs = [], []
-        for scope in self.settings.scopes:
-            runs += await self.client.metadata(RUNS, scope, fieldSelector=NOT_ENDED)
-            jobs += await self.client.list(JOBS, scope, labelSelector=f"{OURS},{names.LABEL_RUN}")
+        runs = await self.lists.metadata(RUNS, fieldSelector=NOT_ENDED)
+        jobs = await self.lists.objects(JOBS, labelSelector=f"{OURS},{names.LABEL_RUN}")
         runs = [run["metadata"] for run in sorted(runs, key=lambda run: str(run["metadata"]["creationTimestamp"]))]
         open_runs = {run["uid"]: (run["namespace"], run["name"], run["uid"]) for run in runs}
         key_ids = {run["uid"]: (run.get("annotations") or {}).get(names.ANNOTATION_KEY_ID, "") for run in runs}
@@ -120,9 +119,7 @@ class Resync:
             self.queue.add(Key("run", job["metadata"]["namespace"], labels[names.LABEL_RUN]))
 
     async def _keys(self, kind: KeyKind, resource: ResourceType) -> list[Key]:
-        metadatas = [
-            item["metadata"] for scope in self.settings.scopes for item in await self.client.metadata(resource, scope)
-        ]
+        metadatas = [item["metadata"] for item in await self.lists.metadata(resource)]
         return [Key(kind, metadata["namespace"], metadata["name"]) for metadata in metadatas]
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
