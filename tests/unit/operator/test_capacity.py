@@ -1,6 +1,7 @@
 """Room for pods: what is full is a set of nodes or a namespace's quota, never the cluster."""
 
 import time
+from typing import Any
 
 import pytest
 from tests.fakes.kubernetes import api_error
@@ -142,6 +143,39 @@ def test_no_more_namespaces_than_pods_may_wait_try_full_nodes_at_once() -> None:
     assert capacity.room(newcomers[2]) == 1
 
 
+def full_nodes(tries: int = 2) -> tuple[Capacity, list[tuple[str, str]]]:
+    """Nodes on which pods wait, and the instances whose namespaces try them."""
+    capacity = Capacity(tries, DEFAULT)
+    for number in range(tries):
+        capacity.waits(run(ALICE, number), ALICE, DEFAULT)
+    newcomers = [(f"n{number}", "i") for number in range(tries)]
+    for instance in newcomers:
+        capacity.started(run(instance), instance)
+    return capacity, newcomers
+
+
+def test_a_pod_that_shows_nothing_ends_its_namespaces_try_after_two_looks() -> None:
+    capacity, (first, second) = full_nodes()
+    capacity.take_freed()
+    for instance in (first, second, first, second):
+        capacity.inspects(run(instance))
+    assert capacity.room(CAROL) == 0
+    capacity.inspects(run(first))
+    assert capacity.take_freed()
+    assert capacity.room(CAROL) == 1
+    assert capacity.room(first) == 0, "its pod may still go to the full nodes"
+
+
+def test_a_gated_pod_ends_its_namespaces_try_at_once_and_is_not_without_a_node() -> None:
+    capacity, (first, _) = full_nodes()
+    capacity.gated(run(first))
+    assert capacity.take_freed()
+    assert capacity.room(CAROL) == 1
+    assert capacity.room(first) == 1
+    capacity.waits(run(first), first, GPU)
+    assert capacity.room(first) == 1
+
+
 def seconds_to_find_the_next_runs(namespaces: int) -> float:
     fair_queue, took = FairQueue(Capacity(5, DEFAULT)), []
     for namespace in (f"n{number}" for number in range(namespaces)):
@@ -226,6 +260,35 @@ async def test_one_tenants_unschedulable_pods_do_not_stop_another_tenants_runs()
     world.cluster.put(other)
     await world.reconcile("r1", namespace="other")
     assert len(world.cluster.names(JOBS)) == 2
+
+
+GATED = [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "non-empty gates"}]
+
+
+@pytest.mark.parametrize("conditions", [GATED, [], None], ids=["gated", "unseen by a scheduler", "no pod"])
+async def test_pods_that_no_scheduler_looks_at_do_not_stop_another_tenants_runs(conditions: Any) -> None:
+    world = World(instance_object(), run_object(), SYMPOZIUM_PENDING_PODS="1")
+    await world.reconcile()
+    waits_for_a_node(world, **world.job("q1")["spec"]["template"]["spec"])
+    world.clock.advance(2)
+    await world.reconcile()
+    for name in ("held", "other"):
+        for body in (instance_object(), run_object("r1")):
+            body["metadata"] |= {"namespace": name, "uid": f"{body['kind']}-{name}"}
+            world.cluster.put(body)
+        await world.reconcile("r1", namespace=name)
+    job = world.cluster.object(JOBS, names.job("r1", "AgentRun-held"), "held")
+    if conditions is not None:
+        pod = pod_object("r1", node=None, conditions=conditions)
+        pod["metadata"]["namespace"] = "held"
+        pod["metadata"]["ownerReferences"][0]["uid"] = job["metadata"]["uid"]
+        world.cluster.put(pod)
+    assert len(world.cluster.names(JOBS)) == 2
+    for _ in range(3):
+        world.clock.advance(2)
+        await world.reconcile("r1", namespace="held")
+        await world.reconcile("r1", namespace="other")
+    assert len(world.cluster.names(JOBS)) == 3
 
 
 async def test_a_repaired_template_has_effect_while_pods_of_the_old_one_wait() -> None:

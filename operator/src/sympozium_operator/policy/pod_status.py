@@ -103,6 +103,11 @@ def is_unschedulable(pod: Object) -> bool:
     return _condition(pod, "PodScheduled").get("reason") == "Unschedulable"
 
 
+def is_gated(pod: Object) -> bool:
+    """Return whether the pod is held back from the scheduler, e.g. by Kueue."""
+    return _condition(pod, "PodScheduled").get("reason") == "SchedulingGated"
+
+
 def unschedulable_reason(pod: Object) -> str:
     """Return the scheduler's message about a pod that it found no node for."""
     return str(_condition(pod, "PodScheduled").get("message", ""))

@@ -148,7 +148,8 @@ class RunReconciler:
     async def _gather_pods(self, facts: RunInput, job: Object) -> RunInput:
         if not policy.should_inspect_pods(facts.run, job, facts.now):
             return facts
-        namespace = facts.run.metadata.namespace
+        namespace, capacity = facts.run.metadata.namespace, self.fair_queue.capacity
+        capacity.inspects(run_key(facts.run))
         selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
         pods = tuple(await self.client.list(PODS, namespace, labelSelector=selector))
         pod = pod_status.job_pod(pods, job)
@@ -157,6 +158,8 @@ class RunReconciler:
         if pod is not None and (waits or pod_status.placed_at(pod)):
             made_at = job["metadata"]["creationTimestamp"] if agent_job.has_placement_of(job, self.agent) else None
             self.fair_queue.inspected(run_key(facts.run), placement(pod["spec"]), waits=waits, made_at=made_at)
+        elif pod is not None and pod_status.is_gated(pod):
+            capacity.gated(run_key(facts.run))
         if waits and policy.may_be_too_large(job, facts.now, facts.limits):
             facts = replace(facts, nodes=await self._nodes())
         if policy.should_read_warnings(pod, job, facts.now, facts.limits):

@@ -14,6 +14,8 @@ RunKey = tuple[str, str, str]
 """Namespace, name and uid."""
 
 UNLIMITED = sys.maxsize
+LOOKS = 2
+"""Looks at a pod after which it is not waited for any more to show where its namespace's pods go."""
 
 
 class _Placements:
@@ -79,8 +81,8 @@ class Capacity:
         """Placements of the runs whose pods have no node as far as is known."""
         self._waiting = _Placements()
         """Placements of the runs whose pods the scheduler finds no node for."""
-        self._tries: set[RunKey] = set()
-        """Runs whose Jobs no look at a pod has followed yet, in namespaces that nothing was known of when they were made."""
+        self._tries: dict[RunKey, int] = {}
+        """Number of looks at the pods of runs that shall show where their namespaces' pods go, and have not yet."""
         self._beyond_quota: dict[str, set[RunKey]] = defaultdict(set)
         """Runs of each namespace whose Job or pod exceeds a quota; no set is empty."""
         self._freed = False
@@ -94,8 +96,22 @@ class Capacity:
         """Record that a run's Job was made."""
         self._unplaced.set(run, self._placement(instance))
         if run[0] not in self._learned:
-            self._tries.add(run)
+            self._tries[run] = 0
         self._discard_quota(run)
+
+    def inspects(self, run: RunKey) -> None:
+        """Record that a look at a run's pod begins. After ``LOOKS`` of them that showed nothing, another namespace may try a pod."""
+        if run in self._tries:
+            self._tries[run] += 1
+            if self._tries[run] > LOOKS:
+                self._end_try(run)
+
+    def gated(self, run: RunKey) -> None:
+        """Record that a run's pod is held back from the scheduler, so that it is not one of the pods without a node."""
+        if self._unplaced.discard(run):
+            self._freed = True
+        self._waiting.discard(run)
+        self._end_try(run)
 
     def waits(self, run: RunKey, instance: InstanceKey, placement: str, made_at: str | None = "") -> None:
         """Record that the scheduler finds no node for a run's pod.
@@ -105,9 +121,7 @@ class Capacity:
         self._learn(instance, placement, made_at)
         for placements in (self._unplaced, self._waiting):
             placements.set(run, placement)
-        if run in self._tries:
-            self._tries.remove(run)
-            self._freed = True
+        self._end_try(run)
         self._discard_quota(run)
 
     def placed(self, run: RunKey, instance: InstanceKey, placement: str, made_at: str | None = "") -> None:
@@ -126,7 +140,7 @@ class Capacity:
         if self._unplaced.discard(run) or run in self.refused_by_quota(run[0]):
             self._freed = True
         self._waiting.discard(run)
-        self._tries.discard(run)
+        self._tries.pop(run, None)
         self._discard_quota(run)
 
     def forget_instance(self, instance: InstanceKey) -> None:
@@ -146,7 +160,7 @@ class Capacity:
 
         While pods wait, a namespace of which nothing is known starts ``pending_pods`` at most before the first of them shows where
         its pods go. If pods wait where they would go without admission, it starts one, while fewer than ``pending_pods`` such
-        namespaces are trying it.
+        namespaces are trying it. A try ends after ``LOOKS`` looks at its pod, whatever the pod shows.
         """
         placement, unplaced = self._placement(instance), self._unplaced.count_in(instance[0])
         is_unknown = instance[0] not in self._learned
@@ -167,6 +181,10 @@ class Capacity:
     def refused_by_quota(self, namespace: str) -> set[RunKey]:
         """Return the runs of a namespace that a quota refuses: while there are any, no other run starts there."""
         return self._beyond_quota.get(namespace, set())
+
+    def _end_try(self, run: RunKey) -> None:
+        if self._tries.pop(run, None) is not None:
+            self._freed = True
 
     def _placement(self, instance: InstanceKey) -> str:
         _, placement = self._learned.get(instance) or self._learned.get(instance[0], ("", self._default))
