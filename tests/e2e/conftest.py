@@ -83,9 +83,10 @@ class Namespace:
 
     def kubeconfig(self, folder: Path) -> str:
         """Write a kubeconfig whose current namespace is this one, for the commands of a guide, and return its path."""
+        config = json.loads(self.kubectl("config", "view", "--minify", "--raw", "-o", "json"))
+        config["contexts"][0]["context"]["namespace"] = self.name
         path = folder / "kubeconfig"
-        path.write_text(self.kubectl("config", "view", "--minify", "--raw"))
-        self.kubectl("config", "set-context", "--current", f"--namespace={self.name}", f"--kubeconfig={path}")
+        path.write_text(json.dumps(config))
         return str(path)
 
     def run_ends(self, name: str, *, within: float = 60) -> Object:
