@@ -88,8 +88,9 @@ if ! installed mcp "$mcp"; then
     "@modelcontextprotocol/conformance@$MCP_CONFORMANCE" "@modelcontextprotocol/inspector@$MCP_INSPECTOR"
   echo "$mcp" >"$CLIENTS/mcp/.version"
 fi
-if ! installed prometheus debian; then # its package, unpacked: an installation would start a service
+if ! installed prometheus debian && command -v apt-get >/dev/null; then # unpacked: an installation would start a service
   fresh prometheus
+  apt-get -qq -o DPkg::Lock::Timeout=300 update
   (
     cd "$CLIENTS/prometheus"
     apt-get download --quiet=2 prometheus

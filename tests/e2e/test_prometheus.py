@@ -23,7 +23,7 @@ PORT = 19090
 FAILURES = re.compile(r"refused_total|errors_total|unreadable_objects|watch_failures|loop_failures|error!~")
 """Counters by label that have no sample before something fails."""
 
-pytestmark = pytest.mark.skipif(not PROGRAMS.exists(), reason="local/clients.sh did not run")
+pytestmark = pytest.mark.skipif(not PROGRAMS.exists(), reason="local/clients.sh found no package of Prometheus")
 
 
 @dataclass(frozen=True)
