@@ -89,13 +89,17 @@ def test_a_model_that_cannot_be_reached_is_a_502_with_its_address(namespace: Nam
     assert "unreachable" in response.json()["error"]["message"]
 
 
-def test_a_missing_model_secret_is_told_by_name(namespace: Namespace, chat: Endpoint) -> None:
+def test_a_missing_model_secret_is_told_by_name_to_those_who_read_the_instance(
+    namespace: Namespace, chat: Endpoint
+) -> None:
     namespace.patch("instance", "chat", {"spec": {"authRefs": [{"provider": "openai", "secret": "no-such-secret"}]}})
     try:
         response = until(lambda: found if (found := chat.chat()).status_code == 503 else None, within=20)
-        assert "no-such-secret" in response.json()["error"]["message"]
+        assert "SecretNotFound" in response.json()["error"]["message"]
+        assert "no-such-secret" not in response.text
         [condition] = [c for c in namespace.status("instance", "chat")["conditions"] if c["type"] == "ModelReady"]
         assert (condition["status"], condition["reason"]) == ("False", "SecretNotFound")
+        assert "no-such-secret" in condition["message"]
     finally:
         namespace.patch("instance", "chat", {"spec": {"authRefs": None}})
     until(lambda: chat.chat().status_code == 200, within=30)

@@ -103,16 +103,21 @@ def deployment(endpoint: Endpoint) -> Object:
     return spec
 
 
+def conditions(console: Console) -> dict[str, str]:
+    listed = console.get(f"instances/{NAME}/web-endpoint")["conditions"]
+    return {condition["type"]: condition["status"] for condition in sorted(listed, key=lambda one: str(one["type"]))}
+
+
 def test_switched_on_it_serves_and_says_where(console: Console, managed: Endpoint) -> None:
     assert console.get(f"instances/{NAME}/web-endpoint")["enabled"] is False
     patched = console.asks("PATCH", f"instances/{NAME}", json={"webEndpoint": {"enabled": True}})
     assert patched.status_code == 200, patched.text
     assert console.get(f"instances/{NAME}/web-endpoint")["enabled"] is True
-    until(lambda: console.get(f"instances/{NAME}/web-endpoint")["phase"] == "Serving", within=120)
+    names = ("Accepted", "ModelReady", "Ready", "WebEndpointReady")
+    until(lambda: conditions(console) == dict.fromkeys(names, "True"), within=120, why=lambda: conditions(console))
 
     found = console.get(f"instances/{NAME}/web-endpoint")
-    conditions = {condition["type"]: condition["status"] for condition in found.pop("conditions")}
-    assert conditions == {"Accepted": "True", "ModelReady": "True", "WebEndpointReady": "True"}
+    del found["conditions"]
     assert found == {
         "enabled": True,
         "deploymentName": f"{NAME}-web-endpoint-server",

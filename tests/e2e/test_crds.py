@@ -56,7 +56,7 @@ def without_spec(field: str) -> Object:
         (agent_run("bad", requestText={"gzip": "AA=="}), "gzip needs bytes and sha256"),
         (agent_run("bad", requestText={"json": "{}", "sha256": "x"}), "spec.requestText.sha256"),
         (agent_run("bad", requestText={"json": "{}", "bytes": 2**21 + 1}), "spec.requestText.bytes"),
-        (agent_run("bad", mode="server", task="x"), "neither task nor request"),
+        (agent_run("bad", mode="server", task="x"), "none of task, request and requestText"),
         (agent_run("bad", mode="batch", task="x"), "spec.mode: Unsupported value"),
         (agent_run("bad.name", task="x"), "metadata.name must be"),
     ],
