@@ -4,11 +4,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sympozium_api.client import Client
+from sympozium_api.client import ApiUnavailable, Client
 from sympozium_api.resources import Object, ResourceType
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.result import Key
 from sympozium_operator.scheduling.pace import Pace
+
+
+class _CannotBeReadError(Exception):
+    """A failure to read one object, of an API server that answers: e.g. one whose content in etcd cannot be decrypted."""
 
 
 class _Reference(NamedTuple):
@@ -47,19 +51,31 @@ class VersionPoll:
     async def changed(self) -> AsyncIterator[Key]:
         """Check once, and yield the keys of which an object has changed: their next reconcile remembers the new version.
 
-        An object on which several keys depend is read once.
+        An object on which several keys depend is read once; one that cannot be read delays no other. Raises ApiUnavailable if the
+        API server does not answer; the next check begins with the keys that this one has not come to.
         """
         current = dict[_Reference, str | None]()
-        for key, versions in list(self._read.items()):
+        for key in list(self._read):
+            if (versions := self._read.pop(key, None)) is None:
+                continue
+            self._read[key] = versions  # last in the next check
             for reference, version in self._turn(versions):
                 with guarded(self.count_unreadable, reference.kind, reference._asdict()):
                     if reference not in current:
-                        await self.pace.step()
-                        current[reference] = _version(await self.client.find_metadata(*reference))
+                        current[reference] = await self._current(reference)
                     if version != current[reference]:
                         self.forget(key)
                         yield key
                         break
+
+    async def _current(self, reference: _Reference) -> str | None:
+        await self.pace.step()
+        try:
+            return _version(await self.client.find_metadata(*reference))
+        except ApiUnavailable as error:
+            if await self.client.answers():
+                raise _CannotBeReadError(str(error)) from error
+            raise
 
     def _turn(self, versions: dict[_Reference, str | None]) -> list[tuple[_Reference, str | None]]:
         """Return the objects of one key to check in this turn; those that were checked come last in the next."""
