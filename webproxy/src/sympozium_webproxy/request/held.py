@@ -1,5 +1,7 @@
 """Bytes that this process holds for a request, counted in its byte budget."""
 
+import re
+
 from starlette.requests import Request
 
 from sympozium_http import request_state
@@ -7,9 +9,18 @@ from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context
 
 _BYTES_PER_VALUE = 100
-"""Bytes that a value of parsed JSON takes beside its text."""
-_COPIES = 3
-"""Copies of a body while its run is created: as it came, parsed, and encoded for the API server."""
+"""Bytes that a value or a member's name of parsed JSON takes beside its text."""
+_ENCODED_COPIES = 2
+"""Copies of a body as UTF-8 while its run is created: as it came, and encoded for the API server."""
+_TEXT_COPIES = 2
+"""Copies of a body as Python's strings: parsed, and as the text that the run keeps."""
+_WIDTHS = (
+    (4, bytes(range(0xF0, 0xF5)), re.compile(rb"\\u[dD][89abAB]")),
+    (2, bytes(range(0xC4, 0xF0)), re.compile(rb"\\u(?!00)")),
+)
+"""Bytes that Python keeps for each character of a string, by the UTF-8 or the escapes that such a string holds; else 1."""
+_CONTINUATION = bytes(range(0x80, 0xC0))
+"""Bytes of UTF-8 that begin no character."""
 
 
 def refuse_if_spent(request: Request) -> None:
@@ -35,6 +46,16 @@ def keep(request: Request, size: int) -> None:
 
 
 def parsed_size(content: bytes) -> int:
-    """Return about how many bytes a JSON body takes while its run is created."""
-    values = sum(content.count(sign) for sign in (b",", b"[", b"{"))
-    return _COPIES * len(content) + _BYTES_PER_VALUE * values
+    """Return about how many bytes a JSON body takes while its run is created.
+
+    One character beyond Latin-1 makes Python keep 2 bytes for each character of its string, one emoji 4.
+    """
+    values = sum(content.count(sign) for sign in (b",", b"[", b"{", b":"))
+    characters = len(content) - _count(content, _CONTINUATION)
+    width = next((width for width, signs, escape in _WIDTHS if _count(content, signs) or escape.search(content)), 1)
+    return _ENCODED_COPIES * len(content) + _TEXT_COPIES * width * characters + _BYTES_PER_VALUE * values
+
+
+def _count(content: bytes, signs: bytes) -> int:
+    """Return how many bytes above ASCII are among these."""
+    return 0 if content.isascii() else len(content) - len(content.translate(None, signs))
