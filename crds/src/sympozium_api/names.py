@@ -98,14 +98,16 @@ def server(run: str) -> str:
     return f"{run}{_SERVER}"
 
 
-def run_of_child(name: str) -> str:
-    """Return the server run of a child from the child's name, which nobody can edit."""
-    return name.removesuffix(_SERVER)
+def run_of_child(name: str) -> str | None:
+    """Return the server run of a child from the child's name, which nobody can edit; None: no server run's."""
+    run = name.removesuffix(_SERVER)
+    return run if instance_of_run(run) else None
 
 
-def instance_of_server(name: str) -> str:
-    """Return the instance whose web endpoint a Deployment, Service or HTTPRoute of this name belongs to."""
-    return run_of_child(name).removesuffix(f"-{WEB_ENDPOINT_SKILL}")
+def instance_of_run(run: str) -> str | None:
+    """Return the instance whose server run has this name; None: no server run has it."""
+    suffix = f"-{WEB_ENDPOINT_SKILL}"
+    return run.removesuffix(suffix) if run.endswith(suffix) else None
 
 
 def api_key_secret(run: str) -> str:

@@ -130,8 +130,8 @@ def test_runs_that_are_gone_are_forgotten_but_not_those_that_came_since() -> Non
 
 def test_a_run_that_is_gone_is_released_by_its_name() -> None:
     fair_queue = waiting("a", "b")
-    fair_queue.release_named("team", "a")
-    fair_queue.release_named("team", "a")
+    assert fair_queue.release_named("team", "a")
+    assert not fair_queue.release_named("team", "a")
     assert fair_queue.counts() == (0, 1)
 
 
@@ -257,3 +257,11 @@ def test_nothing_is_left_of_instances_without_runs() -> None:
     fair_queue.release(run("b"))
     assert fair_queue.counts() == (0, 0)
     assert fair_queue.next(ALICE) == []
+
+
+def test_the_release_of_an_unknown_name_costs_the_same_however_many_runs_there_are() -> None:
+    fair_queue = waiting(*(f"r{number}" for number in range(5000)))
+    before = time.process_time()
+    for number in range(2000):
+        fair_queue.release_named("evil", f"x{number}")
+    assert time.process_time() - before < 0.1

@@ -200,3 +200,16 @@ async def test_a_watch_that_stays_refused_is_counted(monkeypatch: pytest.MonkeyP
     cluster.documents["/version"] = {}
     with watching(cluster, count_failure=counted.put_nowait):
         assert await asyncio.wait_for(counted.get(), timeout=5)
+
+
+@pytest.mark.parametrize("name", ["x", "x-server", "q1", "alice-web-endpoint-other"])
+@pytest.mark.parametrize("kind", ["ConfigMap", "HTTPRoute"])
+async def test_an_object_with_our_label_of_no_instance_brings_no_key(
+    cluster: FakeKubernetes, kind: str, name: str
+) -> None:
+    with watching(cluster) as watched:
+        await watched.settled()
+        cluster.put({"kind": kind, "metadata": metadata(name, labels={names.MANAGED_BY: names.FIELD_MANAGER})})
+        cluster.put(route())
+        assert await watched.next() == ALICE
+        assert watched.keys.empty()

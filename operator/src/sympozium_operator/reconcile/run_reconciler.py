@@ -23,7 +23,7 @@ from sympozium_operator.policy.placement import placement
 from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
-from sympozium_operator.result import Key, Result, RetryLater
+from sympozium_operator.result import DONE, Key, Result, RetryLater
 from sympozium_operator.scheduling.capacity import RunKey
 from sympozium_operator.scheduling.fair_queue import FairQueue
 
@@ -73,8 +73,8 @@ class RunReconciler:
     def gone(self, key: Key) -> Result:
         """Release the slot of a run that does not exist any more."""
         self.pools.release(key.namespace, key.name)
-        self.fair_queue.release_named(key.namespace, key.name)
-        return Result(enqueue=_keys(self.fair_queue.next_of_all()))
+        released = self.fair_queue.release_named(key.namespace, key.name)
+        return Result(enqueue=_keys(self.fair_queue.next_of_all())) if released else DONE
 
     def next_runs(self, instance: tuple[str, str]) -> tuple[Key, ...]:
         """Return the runs of an instance whose turn has come."""

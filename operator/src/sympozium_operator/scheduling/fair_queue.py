@@ -63,6 +63,8 @@ class FairQueue:
         self.capacity = capacity or Capacity()
         """Room for further pods, beyond which no run is admitted."""
         self._slots: dict[RunKey, _Slot] = {}
+        self._named: dict[tuple[str, str], set[RunKey]] = defaultdict(set)
+        """Runs with a slot by namespace and name; no set is empty."""
         self._active: dict[InstanceKey, set[RunKey]] = defaultdict(set)
         self._queues: dict[InstanceKey, dict[str, list[_Ticket]]] = defaultdict(dict)
         """Queued runs of each instance, one list per key; no list is empty."""
@@ -76,6 +78,7 @@ class FairQueue:
         if is_new:
             ticket = _Ticket(created, next(self._arrivals), run)
             self._slots[run] = _Slot(instance, key_id, ticket)
+            self._named[run[:2]].add(run)
             bisect.insort(self._queues[instance].setdefault(key_id, []), ticket)
         return is_new
 
@@ -186,6 +189,9 @@ class FairQueue:
         slot = self._slots.pop(run, None)
         if slot is None:
             return False
+        self._named[run[:2]].discard(run)
+        if not self._named[run[:2]]:
+            del self._named[run[:2]]
         self.capacity.forget(run)
         if slot.admitted:
             self._deactivate(slot)
@@ -196,10 +202,12 @@ class FairQueue:
             self.capacity.forget_instance(instance)  # the instance was gone before its last run
         return True
 
-    def release_named(self, namespace: str, name: str) -> None:
-        """Remove every run of this name, because none exists."""
-        for run in [run for run in self._slots if run[:2] == (namespace, name)]:
+    def release_named(self, namespace: str, name: str) -> bool:
+        """Remove every run of this name, because none exists; return whether one had a slot."""
+        runs = list(self._named.get((namespace, name), ()))
+        for run in runs:
             self.release(run)
+        return bool(runs)
 
     def next(self, instance: InstanceKey) -> list[RunKey]:
         """Return the first queued runs of an instance, as many as it has places free."""

@@ -40,7 +40,9 @@ def watches(feed: WatchFeed, scopes: Iterable[str | None]) -> Iterator[Coroutine
             yield feed.follow(kind, scope, owner, labelSelector=OURS)
 
 
-def owner(namespace: str, child: str) -> Key:
-    """Return the instance or the server run to reconcile for a child, from its name."""
-    agents = names.instance_of_agents(child)
-    return Key("instance", namespace, agents) if agents else Key("run", namespace, names.run_of_child(child))
+def owner(namespace: str, child: str) -> Key | None:
+    """Return the instance or the server run to reconcile for a child, from its name; None: anybody may set our label."""
+    if agents := names.instance_of_agents(child):
+        return Key("instance", namespace, agents)
+    run = names.run_of_child(child)
+    return Key("run", namespace, run) if run else None

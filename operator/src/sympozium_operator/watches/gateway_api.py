@@ -22,5 +22,7 @@ def watches(feed: WatchFeed, namespace: str, scopes: Iterable[str | None]) -> It
         yield feed.follow(HTTP_ROUTES, scope, _instance, labelSelector=OURS)
 
 
-def _instance(namespace: str, route: str) -> Key:
-    return Key("instance", namespace, names.instance_of_server(route))
+def _instance(namespace: str, route: str) -> Key | None:
+    run = names.run_of_child(route)
+    instance = names.instance_of_run(run) if run else None
+    return Key("instance", namespace, instance) if instance else None

@@ -11,8 +11,8 @@ from sympozium_api.client import ApiError, Change, Client, Snapshot, watch
 from sympozium_api.resources import Object, ResourceType
 from sympozium_operator.result import Key
 
-Find = Callable[[str, str], Key]
-"""Function that returns the key to reconcile for an object, from its namespace and its name, which nobody can edit."""
+Find = Callable[[str, str], Key | None]
+"""Function that returns the key to reconcile for an object, from its namespace and its name, which nobody can edit; None: nothing."""
 RETRY = 5.0
 """Seconds until a watch that failed is opened again."""
 FAILING = 30.0
@@ -68,10 +68,12 @@ class WatchFeed:
                     known.pop(address, None)
                 else:
                     known[address] = _version(event.object)
-                self.queue.add(find(*address))
+                if key := find(*address):
+                    self.queue.add(key)
             else:
                 changed = _replace(known, event)
-                self.queue.add_spread(list(dict.fromkeys(find(*address) for address in changed)))
+                keys = dict.fromkeys(find(*address) for address in changed)
+                self.queue.add_spread([key for key in keys if key])
 
 
 def _replace(known: dict[tuple[str, str], str], snapshot: Snapshot) -> list[tuple[str, str]]:
