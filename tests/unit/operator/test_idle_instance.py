@@ -18,11 +18,13 @@ from sympozium_api.resources import (
     NETWORK_POLICIES,
     ROLE_BINDINGS,
     ROLES,
+    RUNS,
     SECRETS,
     SERVICE_ACCOUNTS,
     SERVICES,
     ResourceType,
 )
+from sympozium_operator.result import Key
 
 Object = dict[str, Any]
 RUN = "alice-web-endpoint"
@@ -188,3 +190,21 @@ async def test_a_models_service_with_other_pods_is_followed_within_two_minutes(l
         leader.cluster.put(service | {"spec": service["spec"] | {"selector": {"app": "other"}}})
         await leader.time.run(130)
         assert "other" in str(leader.cluster.object(NETWORK_POLICIES, "alice-agent", NAMESPACE)["spec"]["egress"])
+
+
+async def test_a_server_run_whose_deletion_was_missed_comes_back_within_ten_seconds(leader: Leader) -> None:
+    with leader.leading():
+        await settled(leader)
+        await leader.time.run(INTERVAL)
+        deleted(leader, RUNS, RUN)  # nobody watches runs here, but Kubernetes deletes its children
+        await leader.time.run(10)
+        assert leader.cluster.object(RUNS, RUN, NAMESPACE)
+        assert leader.cluster.names(DEPLOYMENTS) == [SERVER]
+
+
+async def test_a_gone_run_without_a_slot_wakes_no_other_run(leader: Leader) -> None:
+    queued = leader.operator.fair_queue
+    queued.enqueue((NAMESPACE, "q1", "uid"), (NAMESPACE, "alice"), "2026-01-01T00:00:00Z")
+    assert (await leader.operator.dispatcher(Key("run", NAMESPACE, "x"))).enqueue == ()
+    queued.enqueue((NAMESPACE, "q2", "uid2"), (NAMESPACE, "alice"), "2026-01-01T00:00:01Z")
+    assert [key.name for key in (await leader.operator.dispatcher(Key("run", NAMESPACE, "q1"))).enqueue] == ["q2"]

@@ -1,7 +1,8 @@
 """Dispatch of keys to the reconciler of their kind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sympozium_api import names
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.reading import Unreadable, read
@@ -98,7 +99,14 @@ class Dispatcher:
     async def _run(self, key: Key) -> Result:
         raw = await self.client.find(RUNS, key.namespace, key.name)
         if raw is None:
-            self.servers.forget(key)
-            return self.runs.gone(key)
+            return self._gone(key)
         run = read(AgentRun, raw)
         return await (self.servers if run.spec.mode == "server" else self.runs).reconcile(run)
+
+    def _gone(self, key: Key) -> Result:
+        """Forget a run that does not exist. A server run's instance may need another one, because watches miss deletions."""
+        self.servers.forget(key)
+        result, instance = self.runs.gone(key), names.instance_of_run(key.name)
+        if instance is None:
+            return result
+        return replace(result, enqueue=(*result.enqueue, Key("instance", key.namespace, instance)))
