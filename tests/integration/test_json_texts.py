@@ -58,7 +58,8 @@ class TestRequests:
         assert (await post(proxy, "/v1/chat/completions", CHAT)).status_code == 200
         sent, asked = members(model.last["body"]), members(CHAT)
         assert {name: sent[name] for name in asked} == asked
-        assert list(sent)[: len(asked)] == list(asked)
+        others = [name for name in asked if name != "messages"]
+        assert list(sent)[: len(others)] == others
         assert sent["model"] == '"instant"'
 
     @pytest.mark.usefixtures("agents")

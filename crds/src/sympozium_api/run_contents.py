@@ -6,6 +6,7 @@ Whoever may create runs may write these fields, so nothing here trusts a text.
 import json
 from typing import Any
 
+from sympozium_api.controlled_members import find_misspelt
 from sympozium_api.json_members import DECODER, compact, member_texts
 from sympozium_api.json_text import JsonText, TextError
 from sympozium_api.run import AgentRun
@@ -16,13 +17,21 @@ def request_members(run: AgentRun) -> dict[str, str]:
     spec = run.spec
     if spec.request_text is not None:
         field = "spec.requestText"
-        text = spec.request_text.read(field)
-        try:
-            return member_texts(text)
-        except (ValueError, RecursionError):
-            raise TextError(f"{field}: the text is not a JSON object") from None
-    request = spec.request or {"messages": [{"role": "user", "content": spec.task}]}
-    return {name: compact(value) for name, value in request.items()}
+        members = _member_texts(spec.request_text.read(field), field)
+    else:
+        field = "spec.request"
+        request = spec.request or {"messages": [{"role": "user", "content": spec.task}]}
+        members = {name: compact(value) for name, value in request.items()}
+    if found := find_misspelt(members):
+        raise TextError(f"{field}: it has the name '{found[1]}' in another case, which some model servers take for it")
+    return members
+
+
+def _member_texts(text: str, field: str) -> dict[str, str]:
+    try:
+        return member_texts(text)
+    except (ValueError, RecursionError):
+        raise TextError(f"{field}: the text is not a JSON object") from None
 
 
 def request(run: AgentRun) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from sympozium_api.json_members import compact
 from sympozium_api.run import AgentRun
 from sympozium_api.trace_context import TraceContext
 
-_ANSWER_FIELDS = ("stream", "stream_options")
-"""Fields of a request that say how the caller is answered. The model is not sent them."""
+_SET_HERE = ("model", "stream", "stream_options")
+"""Fields of a request that say who answers and how. The model is sent others: the model's name here, the stream's by the agent."""
 
 
 class NotSupported(Exception):
@@ -52,13 +52,15 @@ def warmup_hints(instance: SympoziumInstance) -> WarmupHints:
 
 
 def _request(run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill]) -> dict[str, str]:
-    members = {name: text for name, text in run_contents.request_members(run).items() if name not in _ANSWER_FIELDS}
+    members = {name: text for name, text in run_contents.request_members(run).items() if name not in _SET_HERE}
     prompt = _system_prompt(run.spec.system_prompt or instance.spec.memory.system_prompt, installed)
     if "messages" not in members and "prompt" in members:
         if prompt:
             raise NotSupported("a completion of a prompt has no place for the system prompt")
         return members
-    messages = members.get("messages", "[]")
+    messages = members.pop(
+        "messages", "[]"
+    )  # written last: some servers take the last of several that they hold for equal
     if not messages.startswith("["):
         raise NotSupported("the request's messages are not a list")
     return members | {"messages": _prefixed(prompt, messages) if prompt else messages}

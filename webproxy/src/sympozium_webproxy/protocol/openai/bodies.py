@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sympozium_api.controlled_members import find_misspelt
 from sympozium_api.json_members import compact, join_members
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy import storable_json
@@ -38,6 +39,7 @@ def json_object(content: bytes) -> JsonObject:
         body = storable_json.parse(content.decode("utf-8-sig"))
     if not isinstance(body, dict):
         raise Refusal(400, "invalid_json", "The body must be a JSON object.")
+    _refuse_misspelt(body)
     _refuse_too_deep(body)
     return body
 
@@ -63,6 +65,7 @@ def json_body(content: bytes) -> JsonBody:
     """Return the object that a body holds, with its texts. Raises Refusal 400."""
     with _refusals():
         value, texts = storable_json.parse_texts(content.decode("utf-8-sig"))
+    _refuse_misspelt(value)
     _refuse_too_deep(value)
     return JsonBody(value, texts)
 
@@ -76,6 +79,12 @@ def _refusals() -> Iterator[None]:
         raise invalid(error.path, error.reason) from error
     except (ValueError, RecursionError) as error:
         raise Refusal(400, "invalid_json", f"The body is not a JSON object: {error}") from error
+
+
+def _refuse_misspelt(body: JsonObject) -> None:
+    if found := find_misspelt(body):
+        name, meant = found
+        raise unsupported(name, f"some model servers would take it for '{meant}', which is checked only as '{meant}'")
 
 
 def _refuse_too_deep(body: JsonObject) -> None:

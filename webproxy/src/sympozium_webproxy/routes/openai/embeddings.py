@@ -32,10 +32,11 @@ async def create_embeddings(request: Request) -> Response:
     params, body = embeddings.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
     served, headers = limit(request, key_id)
     model = chosen_embedding_model(served.instance, params.model)
+    others = {name: value for name, value in body.items() if name != "model"}
     longest = float(seconds(served.instance.spec.agents.default.run_timeout))
     timeout_seconds = min(wait_seconds(request) or longest, longest)
     return _ForwardedResponse(
-        request, served.instance, body | {"model": model}, headers, timeout_seconds=timeout_seconds
+        request, served.instance, {**others, "model": model}, headers, timeout_seconds=timeout_seconds
     )
 
 
