@@ -47,14 +47,15 @@ async def test_an_instance_that_cannot_be_read_names_the_field_and_keeps_what_it
     assert any(reason == "Unreadable" and "allowedOrigins[0]" in message for _, reason, message in world.events())
 
 
-async def test_a_run_of_an_instance_that_cannot_be_read_says_so_and_ends_by_its_timeout() -> None:
+async def test_a_run_of_an_instance_that_cannot_be_read_says_so_and_ends_with_that_reason() -> None:
     world = World(instance_object(), run_object())
     spoil(world, INSTANCES, NAMESPACE, "alice", maxConcurrentRuns="many")
     await world.reconcile()
     assert "spec.maxConcurrentRuns" in world.status()["conditions"][0]["message"]
     world.clock.advance(601)
     await world.reconcile()
-    assert (world.status()["phase"], world.status()["error"]["type"]) == ("Failed", "timeout")
+    assert (world.status()["phase"], world.status()["error"]["type"]) == ("Failed", "instance_missing")
+    assert "spec.maxConcurrentRuns" in world.status()["error"]["message"]
 
 
 async def test_a_skill_pack_and_a_config_that_cannot_be_read_say_so() -> None:
