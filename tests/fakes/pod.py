@@ -45,11 +45,13 @@ class TokenIssuer:
 
 
 class FakePod:
-    """A pod of one run's Job."""
+    """A pod of one run's Job, or of the ``job`` of an idle pod that the run claimed."""
 
-    def __init__(self, run: Object, issuer: TokenIssuer, url: str, suffix: str = "abcde") -> None:
+    def __init__(
+        self, run: Object, issuer: TokenIssuer, url: str, suffix: str = "abcde", *, job: str | None = None
+    ) -> None:
         self.run = run["metadata"]["name"]
-        self.name = f"{names.job(self.run, run['metadata']['uid'])}-{suffix}"
+        self.name = f"{job or names.job(self.run, run['metadata']['uid'])}-{suffix}"
         account = names.agent_service_account(run["spec"]["agentRef"])
         self._headers = {"Authorization": f"Bearer {issuer.token(self.name, account)}"}
         self._url = f"{url}/runs/{self.run}"
@@ -74,6 +76,11 @@ class FakePod:
         """Send lines in one open request."""
         async with httpx2.AsyncClient(timeout=timeout) as http:
             return await http.post(f"{self._url}/events", headers=self._headers, content=records)
+
+    async def release(self) -> httpx2.Response:
+        """Give the run back."""
+        async with httpx2.AsyncClient(timeout=10) as http:
+            return await http.post(f"{self._url}/release", headers=self._headers)
 
     async def answer(self, *words: str) -> httpx2.Response:
         return await self.say({"type": "started"}, *map(delta, words), done("".join(words)))

@@ -8,10 +8,11 @@ from typing import Any
 import openai
 import pytest
 from tests.fakes.kubernetes import api_error
-from tests.fakes.pod import delta, done, failed
+from tests.fakes.pod import FakePod, delta, done, failed
 from tests.integration.conftest import KEY, Proxy, eventually
 from tests.integration.responses_calls import other_replica
 
+from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import RUNS
 from sympozium_api.run import MAX_RESULT_BYTES
@@ -256,3 +257,30 @@ async def test_a_pods_error_whose_type_no_header_can_hold_is_an_internal_error(
         assert (answer.status_code, answer.headers["x-sympozium-error"]) == (429, "internal_error")
     assert '"code":"internal_error"' in answer.text
     assert proxy.kubernetes.object(RUNS, pod.run)["status"]["error"]["type"] == "internal_error"
+
+
+@pytest.mark.parametrize(
+    "end", [done("Hello"), failed("terminated", "the pod was terminated", 503)], ids=["answer", "error"]
+)
+async def test_a_callers_answer_is_not_the_end_that_a_pod_reports_after_it_gave_the_run_back(
+    proxy: Proxy, end: dict[str, Any]
+) -> None:
+    asked = asyncio.create_task(proxy.chat())
+    cold = await proxy.pod()
+    name = f"{names.idle_job('demo', '01234567', '012345')}-abcde"
+    run = proxy.kubernetes.object(RUNS, cold.run)
+    claim = {"jobName": names.job_of_pod(name), "podName": name}
+    proxy.kubernetes.put(run | {"spec": run["spec"] | {"claim": claim}})
+    idle = FakePod(run, proxy.issuer, proxy.surface, job=names.job_of_pod(name))
+    given_back = asyncio.Event()
+    speaking = asyncio.create_task(idle.say({"type": "started"}, given_back, end))
+    await eventually(lambda: proxy.context.runs._broker.has_records(("default", cold.run)))
+    assert (await idle.release()).status_code == 200
+    given_back.set()
+    assert (await speaking).status_code == 410
+    assert (await idle.release()).status_code == 403
+    await asyncio.sleep(1.2)  # longer than webProxy.storeWait
+    assert not asked.done()
+    assert (await cold.answer("Hi")).status_code == 200
+    assert (await asked).json()["choices"][0]["message"]["content"] == "Hi"
+    assert proxy.kubernetes.object(RUNS, cold.run)["status"]["phase"] == "Succeeded"

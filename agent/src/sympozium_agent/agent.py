@@ -90,7 +90,8 @@ class Agent:
             finished = await _first(driver.run(work), stopping, delivery) if work else None
             is_stopped = self._stop.is_set()
             may_release = self._settings.run is None and not self._transport.may_have_sent
-            if task and not finished and is_stopped and may_release and await self._released():
+            is_unasked = task is not None and not finished and is_stopped and may_release
+            if is_unasked and await self._client.release(self._timeouts.shutdown_grace / 2):
                 return self._unused()
             end = finished or _unfinished(stopped=is_stopped)
             if not delivery.done():
@@ -104,14 +105,6 @@ class Agent:
             self._settings.termination_file.write_text(termination_message(end))
         is_delivered = outcome is DeliveryOutcome.OVER or (outcome is DeliveryOutcome.STORED and finished)
         return DELIVERED if is_delivered else FAILED
-
-    async def _released(self) -> bool:
-        """Give back the run, within the shutdown grace, so that it starts cold instead of failing."""
-        try:
-            async with asyncio.timeout(self._timeouts.shutdown_grace / 2):
-                return await self._client.release()
-        except TimeoutError:
-            return False
 
     async def _delivered(
         self, delivery: asyncio.Task[DeliveryOutcome], stopping: asyncio.Task[Any], seconds: float

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import cycle
 from time import monotonic
 from typing import cast
@@ -101,13 +102,20 @@ class RunsClient:
             await asyncio.sleep(next(backoff))
         raise Unused
 
-    async def release(self) -> bool:
-        """Give the run back, whose model was not asked yet, so that it starts in another pod. Return False if it cannot."""
-        for address in self.addresses:
-            response = await self._request("POST", self.url(address, "release"))
-            if response is not None:
-                return response.status == 200
-        return False
+    async def release(self, seconds: float) -> bool:
+        """Give the run back, whose model was not asked yet, so that it starts in another pod. Return False if it is still this pod's.
+
+        Only 409 says so. Another refusal means that the run is not this pod's any more; after ``seconds`` without an answer that
+        says either, the run may have been given back.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for address, pause in zip(cycle(self.addresses), self.backoff(), strict=False):
+                    response = await self._request("POST", self.url(address, "release"))
+                    if response is not None and (response.status == 200 or is_final(response.status)):
+                        return response.status != 409
+                    await asyncio.sleep(pause)
+        return True
 
     def backoff(self) -> Iterator[float]:
         """Yield pauses between attempts: doubling, and jittered so that a dead replica's pods do not all return at once."""

@@ -31,7 +31,7 @@ from sympozium_runs.claims import bind_if_first
 from sympozium_runs.idle_pods import POLL_SECONDS, Binding, IdlePods, Poll, Unbound
 from sympozium_runs.pod_access_log import PodAccessLog
 from sympozium_runs.pod_identity import Forbidden, Pod, PodTokens, Unverified
-from sympozium_runs.run_store import RunStore, StoredEnd
+from sympozium_runs.run_store import OtherPodsRun, RunStore, StoredEnd
 
 InstanceReader = Callable[[str, str], Awaitable[SympoziumInstance]]
 """Reads an instance by namespace and name; may raise ApiError and ApiUnavailable."""
@@ -149,11 +149,15 @@ class AgentApi:
         """Store a run's end, and tell its callers what is stored (decision 0042).
 
         Where that takes longer than ``store_wait_seconds``, because the API server is away, callers are told before. An answer
-        that the API server refuses for good is told as an error. Raises ApiError, ApiUnavailable.
+        that the API server refuses for good is told as an error; of a run that is another pod's by now, nothing is told. Raises
+        OtherPodsRun, ApiError, ApiUnavailable.
         """
         publisher.publish_later(partial(terminal_status.as_stored, end), self._store_wait_seconds)
         try:
             stored = await self._store.end(run, pod.name, end, began=began)
+        except OtherPodsRun:
+            publisher.withdraw_end()
+            raise
         except ApiError as refusal:
             if refusal.final:
                 self._metrics.refused_writes.labels("end").inc()
@@ -297,6 +301,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
     match error:
         case HTTPException():
             status, message = error.status_code, error.detail
+        case OtherPodsRun():
+            status, message = 410, "the run is another pod's"
         case Forbidden():
             status, message = 401, str(error)
         case ApiError():
@@ -333,7 +339,9 @@ def create_agent_api(
     api = AgentApi(
         store, broker, tokens, clock, metrics=metrics, instance=reader, idle=idle, store_wait_seconds=store_wait_seconds
     )
-    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, Forbidden, Unverified, ApiError, ApiUnavailable), _refuse)
+    handlers: dict[Any, Any] = dict.fromkeys(
+        (HTTPException, OtherPodsRun, Forbidden, Unverified, ApiError, ApiUnavailable), _refuse
+    )
     layers = [
         Middleware(PodAccessLog, metrics=metrics, tracing=tracing or Tracing()),
         Middleware(InternalErrorAnswer, answer=_internal_error),

@@ -178,8 +178,14 @@ class Publisher:
             self._broker.publish(self._key, record, size)
 
     def publish_later(self, make_end: Callable[[], End], seconds: float) -> None:
-        """Make and publish an end record after ``seconds``, unless an end is published before."""
-        self._broker.publish_later(self._key, make_end, seconds)
+        """Make and publish an end record after ``seconds``, unless an end of the run is published before."""
+        if self._topic.end is None and self._topic.ending is None:
+            loop = asyncio.get_running_loop()
+            self._topic.ending = loop.call_later(seconds, lambda: self._broker.publish(self._key, make_end()))
+
+    def withdraw_end(self) -> None:
+        """Publish no end later, because the run is another pod's."""
+        self._topic.stop_timer()
 
     def close(self) -> None:
         """Detach from the topic when the request is over."""
@@ -311,12 +317,6 @@ class RunBroker:
                 topic.drop_history()
         for subscriber in topic.subscribers:
             subscriber.deliver(record, size)
-
-    def publish_later(self, key: Key, make_end: Callable[[], End], seconds: float) -> None:
-        """Make and publish an end record of a run after ``seconds``, unless an end of the run is published before."""
-        topic = self._topics.get(key)
-        if topic is not None and topic.end is None and topic.ending is None:
-            topic.ending = asyncio.get_running_loop().call_later(seconds, lambda: self.publish(key, make_end()))
 
     def is_ending(self, key: Key) -> bool:
         """Return whether a run's end has arrived here: it is published, or will be within moments."""

@@ -35,6 +35,10 @@ class StoredEnd:
     """True if the pod that just reported its end wrote it; False if the run had ended otherwise before."""
 
 
+class OtherPodsRun(Exception):
+    """The run is not the pod's any more: it was given back, and starts in another pod."""
+
+
 class RunStore:
     """The AgentRuns in the cluster. Every method may raise ApiError and ApiUnavailable."""
 
@@ -137,7 +141,7 @@ class RunStore:
 
         ``began`` is the time of the pod's first request, for a run that was never reported as running. A terminal status is
         written once: the API server refuses to change it, whoever tries. An answer that the API server cannot store ends the
-        run with an error instead.
+        run with an error instead. Raises OtherPodsRun.
         """
         try:
             return await self._write_end(run, pod, record, began)
@@ -160,8 +164,11 @@ class RunStore:
         except ApiError as error:
             if not error.invalid:
                 raise
-            current = (await self.get(*run.key)).status
+            found = await self.get(*run.key)
+            current = found.status
             if current.phase not in TERMINAL_PHASES:
+                if not found.is_assigned_to(pod):
+                    raise OtherPodsRun from error
                 raise
             is_own = current.pod_name == pod and current.phase == status["phase"]
             return StoredEnd(terminal_status.record_of(current), is_own)

@@ -57,8 +57,9 @@ class Surface:
         self.prospect: WarmupHints | None = None
         """What idle pods may prepare for; None: for nothing."""
         self.tasks = list(tasks) or [Reply()]
-        self.releases = False
-        """Whether a pod may give its run back."""
+        self.releases = Reply(status=409)
+        """The reply to a pod that gives its run back."""
+        self.release_requests = 0
         self._events = list(events) or [STORES]
         self._changed = asyncio.Event()
 
@@ -95,7 +96,8 @@ class Surface:
         self, request: h11.Request, headers: dict[str, str], http: h11.Connection, reader: asyncio.StreamReader
     ) -> Reply:
         if request.target.endswith(b"/release"):
-            return Reply(status=200 if self.releases else 409)
+            self.release_requests += 1
+            return self.releases
         if request.target.endswith(b"/prospect"):
             return Reply(body=json.dumps(self.prospect).encode()) if self.prospect else Reply(status=410)
         if request.method == b"GET":

@@ -117,7 +117,7 @@ async def test_an_idle_pod_that_is_to_go_when_its_task_arrives_gives_the_run_bac
     model.hear = asked.append
     monkeypatch.setattr(RunsClient, "claimed_task", at_the_same_time)
     async with replica(task_for(model)) as surface:
-        surface.releases = True
+        surface.releases = Reply()
         assert await idle(pod, surface) == 0
     assert pod.termination_message == {"type": "unused"}
     assert asked == []
@@ -133,23 +133,55 @@ async def test_an_idle_pod_that_is_to_go_while_it_connects_to_its_model_gives_th
 
     monkeypatch.setattr("sympozium_agent.transport.direct.connect", slow)
     async with replica(task_for(model)) as surface:
-        surface.releases = True
+        surface.releases = Reply()
         assert await idle(pod, surface) == 0
     assert pod.termination_message == {"type": "unused"}
 
 
-@pytest.mark.parametrize(("released", "code"), [(True, 0), (False, 1)])
-async def test_an_idle_pod_that_is_to_go_gives_back_a_run_whose_model_was_not_asked(
-    pod: Pod, model: Model, monkeypatch: pytest.MonkeyPatch, released: bool, code: int
+@pytest.mark.parametrize(
+    ("reply", "released"),
+    [
+        (Reply(), True),
+        (Reply(status=409), False),
+        (Reply(status=403), True),
+        (Reply(status=404), True),
+        (Reply(status=502), True),
+        (Reply(status=503), True),
+        (Reply(silent=True), True),
+        (Reply(status=None), True),
+    ],
+    ids=["released", "recorded as this pod's", "another pod's", "gone", "502", "503", "silence", "lost"],
+)
+async def test_an_idle_pod_that_is_to_go_tells_no_end_of_a_run_that_may_be_given_back(
+    pod: Pod, model: Model, monkeypatch: pytest.MonkeyPatch, reply: Reply, released: bool
 ) -> None:
+    _stop_before_the_model_is_asked(pod, monkeypatch)
+    async with replica(task_for(model)) as surface:
+        surface.releases = reply
+        assert await idle(pod, surface) == (0 if released else 1)
+    assert pod.termination_message == ({"type": "unused"} if released else None)
+    ends = [record["error"]["type"] for delivery in surface.deliveries for record in delivery.records[1:]]
+    assert ends == ([] if released else ["terminated"])
+
+
+@pytest.mark.parametrize("reply", [Reply(status=503), Reply(status=None)], ids=["503", "lost"])
+async def test_an_idle_pod_gives_its_run_back_at_another_replica_if_the_first_cannot_say(
+    pod: Pod, model: Model, monkeypatch: pytest.MonkeyPatch, reply: Reply
+) -> None:
+    _stop_before_the_model_is_asked(pod, monkeypatch)
+    async with replica(None) as callers:
+        callers.releases = reply
+        task = task_for(model)
+        task["surface"] = callers.url
+        async with replica(task) as service:
+            service.releases = Reply()
+            assert await idle(pod, service) == 0
+    assert (callers.release_requests, service.release_requests) == (1, 1)
+
+
+def _stop_before_the_model_is_asked(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     async def stopped(*_: object) -> None:
         pod.stop.set()
         await asyncio.Event().wait()
 
     monkeypatch.setattr("sympozium_agent.driver.Driver._finish", stopped)
-    async with replica(task_for(model)) as surface:
-        surface.releases = released
-        assert await idle(pod, surface) == code
-    assert pod.termination_message == ({"type": "unused"} if released else None)
-    ends = [record["error"]["type"] for delivery in surface.deliveries for record in delivery.records[1:]]
-    assert ends == ([] if released else ["terminated"])
