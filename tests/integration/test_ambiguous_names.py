@@ -5,9 +5,10 @@ import json
 import pytest
 from tests.fakes.model import Model
 from tests.fakes.pod import FakePod
-from tests.integration.conftest import Proxy
-from tests.integration.test_json_texts import members, post, run
+from tests.integration.conftest import Proxy, eventually, instance
+from tests.integration.test_json_texts import members, packed, post, run
 
+from sympozium_api.json_members import RefusedObject, scan_members
 from sympozium_api.resources import RUNS, Object
 
 MESSAGES = '[{"role": "user", "content": "hello"}]'
@@ -59,3 +60,42 @@ class TestNamesInAnotherCase:
         body = f'{{"model": "default", "messages": {MESSAGES}, "stream": false, "top_k": 1, "store_": 2}}'
         assert (await post(proxy, "/v1/chat/completions", body)).status_code == 200
         assert list(members(model.last["body"])) == ["top_k", "store_", "messages", "model", "stream", "stream_options"]
+
+
+MANY = "{" + '"":0,' * 400_000 + f'"messages": {MESSAGES}}}'
+
+
+class TestManyMembers:
+    """Each member costs time of the event loop, in which all other callers wait."""
+
+    @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
+    async def test_a_body_of_many_members_is_refused(self, proxy: Proxy, path: str) -> None:
+        answer = await post(proxy, path, "{" + '"":0,' * 1000 + f"{PATHS[path]}}}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+        assert "more than 1000 members" in answer.json()["error"]["message"]
+
+    async def test_a_run_of_many_members_fails_at_once(self, proxy: Proxy) -> None:
+        made = run("r1", requestText=packed(MANY.encode()))
+        assert "spec.requestText: it has more than 1000 members" in (await refused(proxy, made))["message"]
+
+    async def test_a_run_of_an_object_of_many_members_fails(self, proxy: Proxy) -> None:
+        made = run("r1", request=dict.fromkeys(map(str, range(1001)), 0))
+        assert "spec.request: it has more than 1000 members" in (await refused(proxy, made))["message"]
+
+    def test_nothing_after_the_last_member_allowed_is_scanned(self) -> None:
+        scanned: list[int] = []
+
+        def scan(_: str, text: str, at: int) -> tuple[None, int]:
+            scanned.append(at)
+            return None, at + 1
+
+        with pytest.raises(RefusedObject, match="more than 1000"):
+            scan_members(MANY, scan, most=1000)
+        assert len(scanned) == 1000
+
+    @pytest.mark.parametrize("path", PATHS)
+    async def test_a_request_beyond_the_limit_is_not_parsed(self, proxy: Proxy, path: str) -> None:
+        """What is no JSON would be 400."""
+        proxy.kubernetes.put(instance(webEndpoint={"rateLimit": {"requestsPerMinute": 1, "burstSize": 1}}))
+        await eventually(lambda: proxy.context.instance_cache.served().rate_limit.burst_size == 1)
+        assert [(await post(proxy, path, "{")).status_code for _ in range(2)] == [400, 429]

@@ -6,6 +6,7 @@ Standard library only, because the agent imports this module.
 
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -13,7 +14,14 @@ T = TypeVar("T")
 ScanValue = Callable[[str, str, int], tuple[T, int]]
 """Returns what is wanted of a member's value, and the place after it; takes the name, the whole text and the value's place."""
 
+MAX_MEMBERS = 1000
+"""Members of a request's object, repeated ones included. Each costs some microseconds of an event loop; clients send about 20."""
+
 _SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class RefusedObject(ValueError):
+    """A JSON object that is refused for the reason in the message, which holds at most a name of the text."""
 
 
 def _refuse_constant(name: str) -> None:
@@ -24,21 +32,24 @@ DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 """Decoder that refuses ``NaN`` and infinities, which are not JSON."""
 
 
-def scan_members(text: str, scan_value: ScanValue[T]) -> dict[str, T]:
+def scan_members(text: str, scan_value: ScanValue[T], *, most: int = sys.maxsize) -> dict[str, T]:
     """Return the members of a JSON object; of those with the same name the last. Raises ValueError and RecursionError."""
-    members, end = scan_object(text, _after_space(text, 0), scan_value)
+    members, end = scan_object(text, _after_space(text, 0), scan_value, most=most)
     if (rest := _after_space(text, end)) != len(text):
         raise json.JSONDecodeError("Extra data", text, rest)
     return members
 
 
-def scan_object(text: str, at: int, scan_value: ScanValue[T]) -> tuple[dict[str, T], int]:
-    """Return the members of the JSON object at a place, and the place after it. Raises ValueError and RecursionError."""
+def scan_object(text: str, at: int, scan_value: ScanValue[T], *, most: int = sys.maxsize) -> tuple[dict[str, T], int]:
+    """Return the members of the JSON object at a place, and the place after it.
+
+    Raises ValueError, RecursionError, and RefusedObject at the member after ``most`` others.
+    """
     members: dict[str, T] = {}
     at = _after(text, at, "{")
     if text.startswith("}", at):
         return members, at + 1
-    while True:
+    for _ in range(most):
         if not text.startswith('"', at):
             raise json.JSONDecodeError("Expecting a name in double quotes", text, at)
         name, at = DECODER.raw_decode(text, at)
@@ -47,6 +58,7 @@ def scan_object(text: str, at: int, scan_value: ScanValue[T]) -> tuple[dict[str,
         if text.startswith("}", at):
             return members, at + 1
         at = _after(text, at, ",")
+    raise RefusedObject(f"it has more than {most} members")
 
 
 def scan_text(_: str, text: str, at: int) -> tuple[str, int]:
@@ -56,8 +68,8 @@ def scan_text(_: str, text: str, at: int) -> tuple[str, int]:
 
 
 def member_texts(text: str) -> dict[str, str]:
-    """Return the members of a JSON object, each value as its text. Raises ValueError and RecursionError."""
-    return scan_members(text, scan_text)
+    """Return the members of a JSON object, each value as its text. Raises ValueError, RefusedObject and RecursionError."""
+    return scan_members(text, scan_text, most=MAX_MEMBERS)
 
 
 def join_members(members: Mapping[str, str]) -> str:

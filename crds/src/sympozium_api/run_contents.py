@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from sympozium_api.controlled_members import find_misspelt
-from sympozium_api.json_members import DECODER, compact, member_texts
+from sympozium_api.json_members import DECODER, MAX_MEMBERS, RefusedObject, compact, member_texts
 from sympozium_api.json_text import JsonText, TextError
 from sympozium_api.run import AgentRun
 
@@ -21,6 +21,8 @@ def request_members(run: AgentRun) -> dict[str, str]:
     else:
         field = "spec.request"
         request = spec.request or {"messages": [{"role": "user", "content": spec.task}]}
+        if len(request) > MAX_MEMBERS:
+            raise TextError(f"{field}: it has more than {MAX_MEMBERS} members")
         members = {name: compact(value) for name, value in request.items()}
     if found := find_misspelt(members):
         raise TextError(f"{field}: it has the name '{found[1]}' in another case, which some model servers take for it")
@@ -30,6 +32,8 @@ def request_members(run: AgentRun) -> dict[str, str]:
 def _member_texts(text: str, field: str) -> dict[str, str]:
     try:
         return member_texts(text)
+    except RefusedObject as error:
+        raise TextError(f"{field}: {error}") from None
     except (ValueError, RecursionError):
         raise TextError(f"{field}: the text is not a JSON object") from None
 

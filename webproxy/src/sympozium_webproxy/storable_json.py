@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sympozium_api.json_members import scan_members
+from sympozium_api.json_members import MAX_MEMBERS, scan_members
 
 Path = tuple[str | int, ...]
 
@@ -48,8 +48,8 @@ def parse(text: str) -> Any:
 def parse_texts(text: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the members of a JSON object: their values, and the texts of these.
 
-    Raises ValueError and RecursionError if it is not a JSON object, and NotStorable. Whole numbers may have 1000 digits, because the
-    run keeps the text.
+    Raises ValueError and RecursionError if it is not a JSON object, RefusedObject, and NotStorable. Whole numbers may have 1000
+    digits, because the run keeps the text.
     """
     unfit: list[_Unfit] = []
     decoder = _decoder(unfit, _long_whole)
@@ -58,7 +58,7 @@ def parse_texts(text: str) -> tuple[dict[str, Any], dict[str, str]]:
         part, end = decoder.raw_decode(text, at)
         return (part, text[at:end]), end
 
-    members = scan_members(text, scan)
+    members = scan_members(text, scan, most=MAX_MEMBERS)
     value = {name: part for name, (part, _) in members.items()}
     _check(value, text, unfit)
     return value, {name: part_text for name, (_, part_text) in members.items()}

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sympozium_api.controlled_members import find_misspelt
-from sympozium_api.json_members import compact, join_members
+from sympozium_api.json_members import RefusedObject, compact, join_members
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy import storable_json
 
@@ -77,6 +77,8 @@ def _refusals() -> Iterator[None]:
         yield
     except storable_json.NotStorable as error:
         raise invalid(error.path, error.reason) from error
+    except RefusedObject as error:
+        raise Refusal(400, "invalid_json", f"The body is refused: {error}.") from error
     except (ValueError, RecursionError) as error:
         raise Refusal(400, "invalid_json", f"The body is not a JSON object: {error}") from error
 

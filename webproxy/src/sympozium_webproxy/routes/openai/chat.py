@@ -23,8 +23,9 @@ async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation with one run in one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
-    params, body = chat.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
+    content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
     served, headers = limit(request, key_id)
+    params, body = chat.parse(content)
     left_out.tell(request, body.ignored)
     model = chosen_model(served.instance, params.model)
     run = RunRequest(

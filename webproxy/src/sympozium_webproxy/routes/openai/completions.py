@@ -23,8 +23,9 @@ async def create_completion(request: Request) -> Response:
     """Continue a prompt with one run in one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
-    params, body = completions.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
+    content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
     served, headers = limit(request, key_id)
+    params, body = completions.parse(content)
     left_out.tell(request, body.ignored)
     if served.instance.spec.memory.system_prompt or served.skills:
         raise bodies.unsupported("prompt", "a completion cannot carry this instance's system prompt and skills")

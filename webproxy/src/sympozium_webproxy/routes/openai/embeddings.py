@@ -29,8 +29,9 @@ async def create_embeddings(request: Request) -> Response:
     """Return vectors of texts from the instance's model server."""
     parts = context.of(request)
     key_id = await authenticate(request)
-    params, body = embeddings.parse(await read_json_bytes(request, limit=parts.settings.max_body_bytes))
+    content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
     served, headers = limit(request, key_id)
+    params, body = embeddings.parse(content)
     model = chosen_embedding_model(served.instance, params.model)
     others = {name: value for name, value in body.items() if name != "model"}
     longest = float(seconds(served.instance.spec.agents.default.run_timeout))

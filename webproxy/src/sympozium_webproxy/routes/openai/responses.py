@@ -41,8 +41,9 @@ async def create_response(request: Request) -> Response:
     parts = context.of(request)
     key_id = await authenticate(request)
     largest = parts.settings.max_body_bytes
-    params = responses_request.parse(await read_json_bytes(request, limit=largest))
+    content = await read_json_bytes(request, limit=largest)
     served, headers = limit(request, key_id)
+    params = responses_request.parse(content)
     left_out.tell(request, params.ignored)
     model, timeout_seconds = chosen_model(served.instance, params.fields.model), wait_seconds(request)
     earlier, find = await _earlier(request, params, limit=largest)
