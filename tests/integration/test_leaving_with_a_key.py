@@ -295,6 +295,20 @@ async def test_a_keys_later_runs_are_found_as_long_as_the_key_stands(world: Worl
     assert expires[0] == expires[1]
 
 
+async def test_a_run_that_follows_late_keeps_the_first_run_until_it_must_have_ended(world: World) -> None:
+    """Else a request after the first run's deletion would make a second run while the other one is open."""
+    world.ask(0)
+    first = await made_run(world)
+    world.cancel(first)
+    world.end_as_cancelled(first)
+    world.clock.advance(24 * 3600 - 60)
+    again = world.ask(1)
+    second = (await created_run(world.kubernetes, among=2))["metadata"]["name"]
+    expires = [world.kubernetes.object(RUNS, run)["metadata"]["annotations"][EXPIRES] for run in (first, second)]
+    assert expires == ["2026-01-02T00:19:00Z"] * 2, "ten minutes in the queue, and ten for the run"
+    again.cancel()
+
+
 async def test_a_recorded_run_that_was_never_made_is_made_by_the_next_caller(world: World) -> None:
     """A replica may die between the two writes."""
     world.ask(0)

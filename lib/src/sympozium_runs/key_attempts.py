@@ -1,12 +1,17 @@
 """The runs of one Idempotency-Key: the first, and those that followed because all before were cancelled. Pure."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
-from sympozium_api import names
+from sympozium_api import effective, names
+from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
+from sympozium_api.timestamps import timestamp
 from sympozium_runs.run_request import RunRequest
 
 _MOST_DIGITS = 9
+_QUEUE_SECONDS = 600
+"""Seconds in the queue where the instance says nothing: the default of ``runs.queueTimeout``, which is the operator's setting."""
 
 
 def newest(first: AgentRun) -> int:
@@ -15,9 +20,11 @@ def newest(first: AgentRun) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else 0
 
 
-def following(request: RunRequest, first: AgentRun) -> RunRequest:
-    """Return the request for a run that follows: its key stands as long as the first run says.
+def following(request: RunRequest, first: AgentRun, instance: SympoziumInstance, now: datetime) -> RunRequest:
+    """Return the request for a run that follows: its key stands as long as the first run says, and until this run must have ended.
 
-    So the first run, which leads to the others, is kept as long as they are.
+    So the first run, which leads to the others, is kept as long as they are, once the same time is written on it.
     """
-    return replace(request, key_expires=first.metadata.annotations.get(names.ANNOTATION_KEY_EXPIRES))
+    own = timestamp(now + timedelta(seconds=effective.longest_wait(instance, _QUEUE_SECONDS)))
+    expires = first.metadata.annotations.get(names.ANNOTATION_KEY_EXPIRES)
+    return replace(request, key_expires=max(expires or timestamp(now + timedelta(seconds=request.key_seconds)), own))

@@ -109,10 +109,10 @@ class RunStore:
         written = await self._client.patch(RUNS, *run.key, patch, metadata_only=True)
         return run.model_copy(update={"metadata": Metadata.model_validate(written["metadata"])})
 
-    async def record_attempt(self, first: AgentRun, number: int) -> None:
-        """Write on the first run of an Idempotency-Key which number the key's newest run has."""
-        recorded = {"annotations": {names.ANNOTATION_NEWEST_ATTEMPT: str(number)}}
-        await self._patch_if_exists(*first.key, {"metadata": recorded})
+    async def record_attempt(self, first: AgentRun, number: int, expires: str | None) -> None:
+        """Write on the first run of an Idempotency-Key which number the key's newest run has, and until when the key stands."""
+        recorded = {names.ANNOTATION_NEWEST_ATTEMPT: str(number), names.ANNOTATION_KEY_EXPIRES: expires}
+        await self._patch_if_exists(*first.key, {"metadata": {"annotations": recorded}})
 
     async def discard(self, namespace: str, name: str) -> None:
         """Ask the operator to end a run, unless it has ended, and to delete it. A run that is gone is not an error."""

@@ -157,17 +157,17 @@ class Runs:
         began, number, first = asyncio.get_running_loop().time(), 0, None
         while isinstance(handle := await self._attempt(instance, request, number), AgentRun):
             first = first or handle
-            request = key_attempts.following(request, first)
-            number = await self._next_attempt(first, number)
+            request = key_attempts.following(request, first, instance, self._clock.now())
+            number = await self._next_attempt(first, number, request.key_expires)
         if request.wait_seconds is not None:
             handle.expire_after(request.wait_seconds, since=began)
         return handle
 
-    async def _next_attempt(self, first: AgentRun, cancelled: int) -> int:
+    async def _next_attempt(self, first: AgentRun, cancelled: int, expires: str | None) -> int:
         """Return the number of the run to ask for after a cancelled one: the key's newest, or another one, which is recorded first."""
         if (recorded := key_attempts.newest(first)) > cancelled:
             return recorded
-        await self._store.record_attempt(first, cancelled + 1)
+        await self._store.record_attempt(first, cancelled + 1, expires)
         return cancelled + 1
 
     async def _attempt(self, instance: SympoziumInstance, request: RunRequest, number: int) -> RunHandle | AgentRun:

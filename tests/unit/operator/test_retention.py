@@ -69,6 +69,15 @@ async def test_a_run_stays_as_long_as_its_idempotency_key_stands() -> None:
     assert await world.pruned(25) == ["k3", "k4"]
 
 
+async def test_the_first_run_of_a_key_stays_while_a_run_that_followed_it_may_be_open() -> None:
+    keyed = [ended(f"k{number}", created=number, stands=at(25 * HOUR)) for number in range(3)]
+    keyed[0]["metadata"]["annotations"][names.ANNOTATION_NEWEST_ATTEMPT] = "1"
+    world = World(*keyed, ended("plain", created=5))
+    assert await world.pruned(24.5) == ["k0", "k2", "plain"]
+    world.cluster.put(ended("new1", created=24 * HOUR))
+    assert await world.pruned(26) == ["new1", "plain"]
+
+
 @pytest.mark.parametrize("text", ["9999-01-01T00:00:00Z", "9999-01-01T00:00:00"])
 async def test_nobody_lets_a_key_stand_longer_than_the_setting(text: str) -> None:
     world = World(*[ended(f"k{number}", created=number, stands=text) for number in range(3)])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sympozium_api.names import ANNOTATION_KEY_EXPIRES, LABEL_INSTANCE, LABEL_KEY
+from sympozium_api.names import ANNOTATION_KEY_EXPIRES, ANNOTATION_NEWEST_ATTEMPT, LABEL_INSTANCE, LABEL_KEY
 from sympozium_api.resources import Object, created_at
 from sympozium_api.timestamps import parse_timestamp
 
@@ -82,15 +82,20 @@ class Candidates:
         heapq.heappush(self._heap, (end, self._numbers, True, run))
 
     def _key_stands(self, run: Object) -> bool:
-        """Return whether the run's Idempotency-Key stands. A client could write any time, so the setting bounds it."""
-        text = (run["metadata"].get("annotations") or {}).get(ANNOTATION_KEY_EXPIRES)
+        """Return whether the run's Idempotency-Key stands. A client could write any time, so the settings bound it.
+
+        A run that others of its key followed leads to them, and is kept while the newest may be open (decision 0041).
+        """
+        annotations = run["metadata"].get("annotations") or {}
+        text = annotations.get(ANNOTATION_KEY_EXPIRES)
         if text is None:
             return False
         try:
             expires = parse_timestamp(text)
         except ValueError:
             return False
-        limit = created_at(run) + timedelta(seconds=self._retention.key)
+        longer = self._retention.longest if ANNOTATION_NEWEST_ATTEMPT in annotations else 0
+        limit = created_at(run) + timedelta(seconds=self._retention.key + longer)
         return self._now < (limit if expires.tzinfo is None else min(expires, limit))
 
 
