@@ -49,7 +49,7 @@ if [ -n "${everything:-}" ] && ! names_tests "$@"; then
   phase "without a cluster" "$PYTEST" tests/unit tests/contract tests/integration \
     --ignore tests/integration/clients --numprocesses "$PROCESSES" --dist loadfile "$@"
 fi
-for job in "${preparing[@]}"; do wait "$job"; done
+for job in "${preparing[@]}"; do wait "$job" || status=1; done # the tests that need it say so, and the others run
 preparing=()
 
 # shellcheck source=/dev/null
