@@ -58,7 +58,7 @@ java_clients() {
     done
     echo "</dependencies></project>"
   } >"$CLIENTS/$folder/pom.xml"
-  mvn --batch-mode --quiet --no-transfer-progress --file "$CLIENTS/$folder/pom.xml" "-Dmaven.repo.local=$CLIENTS/maven" \
+  mvn --batch-mode --quiet --no-transfer-progress -Dstyle.color=never --file "$CLIENTS/$folder/pom.xml" "-Dmaven.repo.local=$CLIENTS/maven" \
     "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN:copy-dependencies" -DoutputDirectory=lib
   echo "$*" >"$CLIENTS/$folder/.version"
 }
