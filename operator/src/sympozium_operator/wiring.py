@@ -40,7 +40,7 @@ from sympozium_operator.scheduling.pool_sizer import LaunchRate
 
 Sleep = Callable[[float], Awaitable[None]]
 POLLS_PER_SECOND = 100
-"""Most checks per second of Secrets with API keys and of ConfigMaps with skills (decisions 0016 and 0028)."""
+"""Most checks per second of Secrets with API keys, and as many of ConfigMaps with skills (decisions 0016 and 0028)."""
 OTHER_POLLS_PER_SECOND = 50
 """Most checks per second of other objects that the operator may not watch (decision 0051)."""
 
@@ -52,8 +52,10 @@ class Operator:
     dispatcher: Dispatcher
     fair_queue: FairQueue
     metrics: OperatorMetrics
-    keys_and_skills: VersionPoll
-    """Poll of the Secrets with API keys and of the ConfigMaps that instances name."""
+    api_keys: VersionPoll
+    """Poll of the Secrets with API keys, whole in each turn: a revoked key must be seen soon, whatever else an instance names."""
+    skills: VersionPoll
+    """Poll of the ConfigMaps that instances name."""
     others: VersionPoll
     """Poll of the other objects that the operator may not watch."""
     pruner: RunPruner
@@ -74,7 +76,8 @@ class _Base:
     fair_queue: FairQueue
     policies: NetworkPolicies
     callers: CallerSecrets
-    keys_and_skills: VersionPoll
+    api_keys: VersionPoll
+    skills: VersionPoll
     others: VersionPoll
 
 
@@ -97,7 +100,8 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         fair_queue=FairQueue(Capacity(settings.pending_pods, _placement(settings))),
         callers=CallerSecrets(client, metrics.count_unreadable),
         policies=NetworkPolicies(client, _egress(settings), others),
-        keys_and_skills=poll(POLLS_PER_SECOND, one_by_one=False),
+        api_keys=poll(POLLS_PER_SECOND, one_by_one=False),
+        skills=poll(POLLS_PER_SECOND, one_by_one=True),
         others=others,
     )
     namespace = settings.namespace
@@ -125,7 +129,15 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
     )
     console_token = ConsoleToken(client, namespace, settings.console_token_secret)
     return Operator(
-        dispatcher, base.fair_queue, metrics, base.keys_and_skills, base.others, pruner, base.lists, console_token
+        dispatcher=dispatcher,
+        fair_queue=base.fair_queue,
+        metrics=metrics,
+        api_keys=base.api_keys,
+        skills=base.skills,
+        others=base.others,
+        pruner=pruner,
+        console_token=console_token,
+        lists=base.lists,
     )
 
 
@@ -170,7 +182,7 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> Insta
         namespace=namespace,
         policies=base.policies,
         routes=RouteReconciler(client=base.client, namespace=namespace, lists=base.lists),
-        skills=SkillGatherer(base.client, namespace, base.keys_and_skills),
+        skills=SkillGatherer(base.client, namespace, base.skills),
         pools=pools,
         callers=base.callers,
         poll=base.others,
@@ -187,7 +199,7 @@ def _servers(base: _Base) -> ServerRunReconciler:
         namespace=base.settings.namespace,
         pull_policy=base.settings.image_pull_policy,
         callers=base.callers,
-        keys=ApiKeySecrets(base.client, base.events, base.keys_and_skills),
+        keys=ApiKeySecrets(base.client, base.events, base.api_keys),
         session_keys=SessionKeys(base.client, base.others),
         policies=base.policies,
         template=base.settings.web_proxy_pod,

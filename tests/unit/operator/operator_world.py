@@ -45,7 +45,7 @@ class World:
         self.operator = wire(client=self.cluster, clock=self.clock, settings=settings)
         self.dispatcher, self.fair_queue = self.operator.dispatcher, self.operator.fair_queue
         self.metrics = self.operator.metrics
-        self.keys_and_skills, self.others = self.operator.keys_and_skills, self.operator.others
+        self.api_keys, self.skills = self.operator.api_keys, self.operator.skills
 
     async def reconcile(self, name: str = "q1", kind: Any = "run", namespace: str = NAMESPACE) -> Result:
         return await self.dispatcher(Key(kind, namespace, name))

@@ -45,7 +45,7 @@ async def test_no_loop_ends_and_a_good_run_starts(bodies: list[Object]) -> None:
             leader.queue.add(Key("pool", NAMESPACE, body["metadata"]["name"]))
     for step in (resync.runs, resync.pruner.prune):
         await resync.until_done(step)
-    for poll in (resync.keys_and_skills, resync.others):
+    for poll in (resync.api_keys, resync.skills, resync.others):
         await resync.until_done(partial(resync.poll, poll))
     await leader.settle()
     await leader.queue.close()

@@ -244,18 +244,18 @@ class TestLooksAtApiKeys:
     async def test_one_that_is_as_it_was_left_costs_one_read_and_no_look(self, world: World) -> None:
         await world.settle("alice", "instance")
         world.cluster.reads.clear()
-        assert [key async for key in world.keys_and_skills.changed()] == []
+        assert [key async for key in world.api_keys.changed()] == []
         assert world.cluster.reads == [("get metadata", "secrets", KEY)]
 
     async def test_one_that_was_deleted_is_reported_once_and_looked_after_again(self, world: World) -> None:
         await world.settle("alice", "instance")
         world.cluster.remove(SECRETS, KEY, NAMESPACE)
-        assert [key async for key in world.keys_and_skills.changed()] == [Key("run", NAMESPACE, RUN)]
-        assert [key async for key in world.keys_and_skills.changed()] == []
+        assert [key async for key in world.api_keys.changed()] == [Key("run", NAMESPACE, RUN)]
+        assert [key async for key in world.api_keys.changed()] == []
         await world.reconcile(RUN)
-        assert [key async for key in world.keys_and_skills.changed()] == []
+        assert [key async for key in world.api_keys.changed()] == []
         world.cluster.put(world.cluster.object(SECRETS, KEY, NAMESPACE) | {"data": {}})
-        assert [key async for key in world.keys_and_skills.changed()] == [Key("run", NAMESPACE, RUN)]
+        assert [key async for key in world.api_keys.changed()] == [Key("run", NAMESPACE, RUN)]
 
     async def test_the_secret_that_an_instance_names_is_reconciled_instead_of_the_generated_one(
         self, world: World
@@ -265,10 +265,10 @@ class TestLooksAtApiKeys:
         world.cluster.put(secret_object("mine", "api-key"))
         await world.settle("alice", "instance")
         world.cluster.reads.clear()
-        assert [key async for key in world.keys_and_skills.changed()] == []
+        assert [key async for key in world.api_keys.changed()] == []
         assert world.cluster.reads == [("get metadata", "secrets", "mine")]
         world.cluster.put(secret_object("mine", "api-key", "api-key-alice"))
-        assert [key async for key in world.keys_and_skills.changed()] == [Key("run", NAMESPACE, RUN)]
+        assert [key async for key in world.api_keys.changed()] == [Key("run", NAMESPACE, RUN)]
 
     async def test_one_of_a_run_that_is_gone_is_forgotten(self, world: World) -> None:
         edit(world, INSTANCES, "alice", **OWN_KEYS)
@@ -277,7 +277,7 @@ class TestLooksAtApiKeys:
         world.cluster.remove(RUNS, RUN, NAMESPACE)
         await world.reconcile(RUN)
         world.cluster.reads.clear()
-        assert [key async for key in world.keys_and_skills.changed()] == []
+        assert [key async for key in world.api_keys.changed()] == []
         assert world.cluster.reads == []
 
 

@@ -77,7 +77,7 @@ async def test_nothing_is_written_when_nothing_changed() -> None:
         await world.settle("alice", "instance")
     world.writes()
     await world.settle("alice", "instance")
-    assert [key async for key in world.keys_and_skills.changed()] == []
+    assert [key async for key in world.skills.changed()] == []
     assert world.writes() == []
 
 
@@ -85,17 +85,17 @@ async def test_a_config_map_that_changed_comes_or_goes_is_noticed_once() -> None
     world = World(asking(PACK, MAP), pack(), notes(style="Be kind."))
     await world.settle("alice", "instance")
     world.cluster.put(notes(style="Be brief."))
-    assert [key async for key in world.keys_and_skills.changed()] == [ALICE]
-    assert [key async for key in world.keys_and_skills.changed()] == []
+    assert [key async for key in world.skills.changed()] == [ALICE]
+    assert [key async for key in world.skills.changed()] == []
     await world.settle("alice", "instance")
     assert kept(world) == ["Count.", "Be brief."]
     world.cluster.remove(CONFIG_MAPS, "notes", NAMESPACE)
-    assert [key async for key in world.keys_and_skills.changed()] == [ALICE]
+    assert [key async for key in world.skills.changed()] == [ALICE]
     await world.settle("alice", "instance")
     assert accepted(world) == ("False", "ConfigMapNotFound")
     assert kept(world) == ["Count.", "Be brief."]
     world.cluster.put(notes(style="Be back."))
-    assert [key async for key in world.keys_and_skills.changed()] == [ALICE]
+    assert [key async for key in world.skills.changed()] == [ALICE]
     await world.settle("alice", "instance")
     assert accepted(world) == ("True", "Accepted")
     assert kept(world) == ["Count.", "Be back."]
@@ -108,13 +108,13 @@ async def test_config_maps_of_an_instance_that_is_gone_or_names_none_are_not_rea
     world.cluster.put(pack())
     await world.settle("alice", "instance")
     world.cluster.reads.clear()
-    [key async for key in world.keys_and_skills.changed()]
+    [key async for key in world.skills.changed()]
     world.cluster.put(asking(MAP))
     await world.settle("alice", "instance")
     world.cluster.remove(INSTANCES, "alice", NAMESPACE)
     await world.settle("alice", "instance")
     world.cluster.reads.clear()
-    assert [key async for key in world.keys_and_skills.changed()] == []
+    assert [key async for key in world.skills.changed()] == []
     assert world.cluster.reads == []
 
 
@@ -167,3 +167,18 @@ async def test_a_packs_status_says_whether_instances_may_use_it(body: Object, ph
         "phase": phase,
         "skillCount": len(body["spec"]["skills"]),
     }
+
+
+async def test_config_maps_are_read_apart_from_api_keys_and_one_of_an_instance_in_each_turn() -> None:
+    skills = [notes(**{name: "Be kind."}) for name in ("a", "b", "c")]
+    for body, name in zip(skills, "abc", strict=True):
+        body["metadata"]["name"] = name
+    world = World(asking(*({"configMapRef": name} for name in "abc")), *skills)
+    await world.settle("alice", "instance")
+    world.cluster.reads.clear()
+    assert [key async for key in world.api_keys.changed()] == []
+    assert world.cluster.reads == []
+    for name in "abca":
+        assert [key async for key in world.skills.changed()] == []
+        assert world.cluster.reads.pop() == ("get metadata", "configmaps", name)
+        assert world.cluster.reads == []

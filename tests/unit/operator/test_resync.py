@@ -120,11 +120,11 @@ async def test_a_server_run_whose_generated_key_is_gone_is_reconciled() -> None:
     run = AgentRun.model_validate(world.cluster.object(RUNS, "alice-web-endpoint", NAMESPACE))
     secret = await world.keys.generated(run, SympoziumInstance.model_validate(instance_object()))
     world.keys.remember(run, secret)
-    await world.resync.poll(world.operator.keys_and_skills)
+    await world.resync.poll(world.operator.api_keys)
     await rest()
     assert world.seen == []
     world.cluster.remove(SECRETS, "alice-web-endpoint-web-api-key", NAMESPACE)
-    await world.resync.poll(world.operator.keys_and_skills)
+    await world.resync.poll(world.operator.api_keys)
     await rest()
     assert world.seen == [Key("run", NAMESPACE, "alice-web-endpoint")]
 
@@ -218,7 +218,7 @@ async def test_a_secret_that_may_not_be_read_delays_no_other() -> None:
         run = AgentRun.model_validate(world.cluster.object(RUNS, f"{instance}-web-endpoint", NAMESPACE))
         world.keys.remember(run, {"metadata": {"name": f"keys-of-{instance}", "resourceVersion": "1"}})
     world.cluster.refuse("get metadata", SECRETS, api_error(403, "Forbidden"))
-    await world.resync.poll(world.operator.keys_and_skills)
+    await world.resync.poll(world.operator.api_keys)
     await rest()
     assert world.seen == [Key("run", NAMESPACE, "bob-web-endpoint")]
     assert world.unreadable("Secret") == 1

@@ -26,8 +26,8 @@ from sympozium_operator.watches.selectors import OURS
 
 PRUNE_EVERY = 300.0
 """Seconds between two prunings."""
-KEYS_AND_SKILLS_EVERY = 5.0
-"""Seconds between checks of the Secrets with API keys and of the ConfigMaps that instances name (decisions 0016 and 0028)."""
+API_KEYS_EVERY = SKILLS_EVERY = 5.0
+"""Seconds between checks of the Secrets with API keys, and of one ConfigMap of each instance (decisions 0016 and 0028)."""
 OTHERS_EVERY = 60.0
 """Seconds between checks of what else the operator may not watch: models' Secrets, session keys, models' Services (decision 0051)."""
 CONSOLE_TOKEN_EVERY = 30.0
@@ -48,7 +48,8 @@ class Resync:
     fair_queue: FairQueue
     pruner: RunPruner
     console_token: ConsoleToken
-    keys_and_skills: VersionPoll
+    api_keys: VersionPoll
+    skills: VersionPoll
     others: VersionPoll
     settings: OperatorSettings
     count_unreadable: CountUnreadable
@@ -61,7 +62,8 @@ class Resync:
         await asyncio.gather(
             self._forever(self.instances_again),
             self._every(self.settings.run_resync, self.runs),
-            self._every(KEYS_AND_SKILLS_EVERY, partial(self.poll, self.keys_and_skills)),
+            self._every(API_KEYS_EVERY, partial(self.poll, self.api_keys)),
+            self._every(SKILLS_EVERY, partial(self.poll, self.skills)),
             self._every(OTHERS_EVERY, partial(self.poll, self.others)),
             self._every(PRUNE_EVERY, self.pruner.prune),
             self._forever(self.keep_console_token),
