@@ -122,7 +122,7 @@ class TestCreateSkillPack:
 
 class TestSympoziumConfig:
     def test_it_has_no_effect_outside_of_the_operators_namespace(self, bare: Namespace) -> None:
-        spec = {"gateway": {"enabled": True, "baseDomain": "attacker.example"}}
+        spec = {"gateway": {"enabled": True, "gatewayClassName": "any", "baseDomain": "attacker.example"}}
         body = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "SympoziumConfig", "metadata": {"name": "default"}}
         Tenant(bare, CREATE_CONFIGS).create(body | {"spec": spec})
         told = condition(bare, "sympoziumconfig", "default", "Accepted", "NoEffect")
