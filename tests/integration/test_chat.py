@@ -262,7 +262,7 @@ async def test_keys_rotate_without_a_restart(proxy: Proxy) -> None:
 
 
 async def test_models_are_listed(proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
-    assert [model.id async for model in await sdk.models.list()] == ["smollm2", "demo"]
+    assert [model.id async for model in await sdk.models.list()] == ["smollm2", "demo", "default"]
     assert (await sdk.models.retrieve("demo")).owned_by == "sympozium"
 
 

@@ -76,7 +76,7 @@ async def test_an_instance_that_names_no_embedding_models_has_none(proxy: Proxy)
 @pytest.mark.usefixtures("offered")
 async def test_another_model_is_not_found(proxy: Proxy, sdk: openai.AsyncOpenAI) -> None:
     assert (await embed(proxy, model="instant")).json()["error"]["code"] == "model_not_found"
-    assert [found.id async for found in await sdk.models.list()] == ["instant", "demo", *MODELS]
+    assert [found.id async for found in await sdk.models.list()] == ["instant", "demo", "default", *MODELS]
 
 
 @pytest.mark.usefixtures("offered")
