@@ -132,7 +132,7 @@ def test_only_a_web_proxy_that_offers_embeddings_holds_the_models_key(rich: Endp
 
 
 def test_another_model_that_the_instance_allows_is_called_with_the_key(rich: Endpoint, ask: Ask) -> None:
-    assert ask(rich, "models") == {"models": ["instant", "rich", "echo", "tools", "embed", "status:401"]}
+    assert ask(rich, "models") == {"models": ["instant", "rich", "default", "echo", "tools", "embed", "status:401"]}
     told = ask(rich, "whole", "echo")
     seen = json.loads(told["text"])
     assert (told["model"], seen["body"]["model"], seen["headers"]["authorization"]) == (
