@@ -33,7 +33,7 @@ async def test_a_model_that_the_instance_allows_is_called_by_its_name(
     answer = await sdk.chat.completions.create(model="echo", messages=MESSAGES)
     assert answer.model == "echo"
     assert json.loads(answer.choices[0].message.content or "")["body"]["model"] == "echo"
-    assert [found.id async for found in await sdk.models.list()] == ["instant", "demo", "echo", "rich"]
+    assert [found.id async for found in await sdk.models.list()] == ["instant", "demo", "default", "echo", "rich"]
     assert (await sdk.models.retrieve("rich")).id == "rich"
     with pytest.raises(openai.NotFoundError) as unknown:
         await sdk.chat.completions.create(model="tools", messages=MESSAGES)

@@ -66,7 +66,7 @@ async def test_a_caller_is_answered_by_an_agent_that_knows_them(proxy: Proxy, mo
     proxy.kubernetes.put(installed("Be kind."))
     await proxy.use_model(model, "echo", **SKILLS)
     assert (await proxy.chat()).status_code == 200
-    assert model.last["body"].startswith('{"messages": [{"role": "system", "content": "# Skill: s0')
+    assert model.last["body"].startswith('{"messages":[{"role":"system","content":"# Skill: s0')
 
 
 @pytest.mark.parametrize("stream", [False, True])
