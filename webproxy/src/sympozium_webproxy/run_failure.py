@@ -8,6 +8,16 @@ _CREDENTIALS = (401, 402, 403)
 """Statuses by which a model refuses the instance's key or account."""
 _CALLERS_FAULT = (400, 404, 409, 413, 415, 422, 429)
 """Statuses by which a model refuses the request itself: kept, because only the caller can correct it."""
+_OF_A_SECRET = {
+    "model_secret_missing": "The model's API key is missing; the run's status.error has the details.",
+    "model_secret_refused": "The run may not have its model's API key; the run's status.error has the details.",
+}
+"""Sentences in place of messages that name a Secret, which is no business of callers."""
+
+
+def message_of(error: RunErrorDetail) -> str:
+    """Return the message of a run's error as its caller gets it."""
+    return _OF_A_SECRET.get(error["type"], error["message"])
 
 
 def refusal_of(error: RunErrorDetail) -> Refusal:
@@ -18,7 +28,7 @@ def refusal_of(error: RunErrorDetail) -> Refusal:
     them, except for credentials, because a caller would take the code for one about its own key. Every other error has the
     status that the run ended with. The run's own type of error is in the header ``x-sympozium-error``.
     """
-    kind, status, message = error["type"], error["httpStatus"], error["message"]
+    kind, status, message = error["type"], error["httpStatus"], message_of(error)
     headers = {ERROR_HEADER: kind}
     if kind == "deadline_exceeded":
         return Refusal(status, kind, message, headers=headers | {"x-should-retry": "false"})  # read by OpenAI's SDKs

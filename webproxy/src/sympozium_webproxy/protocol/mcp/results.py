@@ -7,6 +7,7 @@ from mcp_types import CallToolResult, TextContent
 from sympozium_api.agent_protocol import Done, End
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
+from sympozium_webproxy.run_failure import message_of
 
 RUN_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -33,9 +34,9 @@ def of_end(run: str, end: End) -> CallToolResult:
         return _result(text, {"run": run, "status": "succeeded", "text": text} | details)
     error = end["error"]
     status = "cancelled" if error["type"] == "cancelled" else "failed"
-    reason = {"type": error["type"], "message": error["message"]}
+    reason = {"type": error["type"], "message": message_of(error)}
     return _result(
-        f"The run {run} {'was cancelled' if status == 'cancelled' else 'failed'}: {error['message']} ({error['type']})",
+        f"The run {run} {'was cancelled' if status == 'cancelled' else 'failed'}: {reason['message']} ({error['type']})",
         {"run": run, "status": status, "error": reason},
         is_error=True,
     )
