@@ -53,4 +53,4 @@ def test_a_pod_that_no_node_could_ever_hold(namespace: Namespace) -> None:
 def test_a_run_whose_instance_never_comes(namespace: Namespace) -> None:
     with installed_with("runs.queueTimeout=5s"):
         namespace.apply(agent_run("orphan", task="hello", agentRef="never"))
-        assert namespace.run_ends("orphan", within=30)["error"]["type"] == "timeout"
+        assert namespace.run_ends("orphan", within=30)["error"]["type"] == "instance_missing"
