@@ -105,7 +105,7 @@ class Done(TypedDict):
 
 
 class ModelWords(TypedDict):
-    """What the model server itself said of its error."""
+    """The model server's own fields of its error."""
 
     code: NotRequired[str]
     """The model server's own word for programs."""

@@ -9,7 +9,7 @@ from sympozium_api.resources import QUOTA_EXCEEDED
 _PASSING = (401, 408, 409, 410, 429)
 """Statuses below 500 after which the same write may be accepted."""
 _WHOLE_OBJECT = re.compile(r'(?:<nil>: )?Invalid value: "object": ')
-"""What the API server puts before the message of a CEL rule, which has no single value to quote."""
+"""Words of the API server before the message of a CEL rule, which has no single value to quote."""
 
 
 @dataclass(frozen=True)

@@ -75,3 +75,8 @@ class CallerSecrets:
         if named != _NOTHING or self._listing.locked():  # the list under way may show an instance as it was
             others[name] = named
         return losers
+
+
+async def no_secrets() -> frozenset[str]:
+    """Return nothing, in place of ``of_others`` for an instance that gives no Secret to a model."""
+    return frozenset()

@@ -21,7 +21,7 @@ from sympozium_operator.policy import instance_plan as policy
 from sympozium_operator.policy import route_decision as route_policy
 from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, name_taken, write_refused
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
-from sympozium_operator.reconcile.caller_secrets import CallerSecrets
+from sympozium_operator.reconcile.caller_secrets import CallerSecrets, no_secrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.route_reconciler import RouteReconciler
@@ -88,7 +88,7 @@ class InstanceReconciler:
         wanted = effective.model(instance).secret
         secret, callers, pack, keys, server, sources = await asyncio.gather(
             self.client.find(SECRETS, namespace, wanted) if wanted else _nothing(),
-            self.callers.of_others(instance) if instance.spec.auth_refs else _no_secrets(),
+            self.callers.of_others(instance) if instance.spec.auth_refs else no_secrets(),
             web_endpoint_pack(self.client, namespace, self.namespace)
             if effective.web_endpoint_is_on(instance)
             else _no_pack(),
@@ -143,10 +143,6 @@ class InstanceReconciler:
 
 async def _nothing() -> None:
     return None
-
-
-async def _no_secrets() -> frozenset[str]:
-    return frozenset()
 
 
 async def _no_pack() -> WebEndpointPack:

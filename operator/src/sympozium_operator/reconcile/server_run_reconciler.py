@@ -20,7 +20,7 @@ from sympozium_operator.policy import server_plan as policy
 from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, name_taken, write_refused
 from sympozium_operator.policy.instance_plan import ACCEPTED
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
-from sympozium_operator.reconcile.caller_secrets import CallerSecrets
+from sympozium_operator.reconcile.caller_secrets import CallerSecrets, no_secrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.session_keys import SessionKeys
 from sympozium_operator.result import DONE, Key, NameTaken, Result
@@ -92,7 +92,7 @@ class ServerRunReconciler:
         pack, keys, callers = await asyncio.gather(
             web_endpoint_pack(self.client, run.metadata.namespace, self.namespace),
             auth_secret(self.client, instance),
-            self.callers.of_others(instance) if instance.spec.agents.default.embedding_models else _no_secrets(),
+            self.callers.of_others(instance) if instance.spec.agents.default.embedding_models else no_secrets(),
         )
         return policy.ServerInput(run, model_secret.without_refused_refs(instance, callers), pack, keys)
 
@@ -175,7 +175,3 @@ class ServerRunReconciler:
     async def _pods(self, run: AgentRun) -> list[Object]:
         selector = ",".join(f"{key}={value}" for key, value in desired_server.selector(run).items())
         return await self.client.list(PODS, run.metadata.namespace, labelSelector=selector)
-
-
-async def _no_secrets() -> frozenset[str]:
-    return frozenset()
