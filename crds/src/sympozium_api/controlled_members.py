@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-_CONTROLLED = ("model", "messages", "prompt", "stream", "stream_options")
+_CONTROLLED = ("model", "messages", "prompt", "stream", "stream_options", "max_tokens", "max_completion_tokens")
 
 
 def find_misspelt(names: Iterable[str]) -> tuple[str, str] | None:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sympozium_api.base import NO_SPACE, ApiModel, Conditions, Duration, Name, Resource, StringMap, rule, rules
+from sympozium_api.header_name import HeaderName
+from sympozium_api.model_params import ModelParams
 
 ParamMap = Annotated[
     dict[str, Annotated[str, Field(max_length=1024)]],
@@ -13,40 +15,6 @@ ParamMap = Annotated[
 
 
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
-
-
-_OWN_HEADERS = [
-    "authorization",
-    "proxy-authorization",
-    "host",
-    "connection",
-    "transfer-encoding",
-    "content-length",
-    "content-type",
-    "accept",
-    "accept-encoding",
-    "idempotency-key",
-    "traceparent",
-    "tracestate",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-]
-HeaderName = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=128,
-        pattern=r"^[A-Za-z0-9_-]+$",
-        json_schema_extra=rules(
-            rule(
-                f"!(self.lowerAscii() in {_OWN_HEADERS})",
-                "headers that belong to the connection, the API key or the request itself cannot be forwarded",
-            )
-        ),
-    ),
-]
 
 
 class WarmPool(ApiModel):
@@ -67,6 +35,16 @@ class WarmPool(ApiModel):
 class AgentSpec(ApiModel):
     """The model behind an agent, and the start of its runs."""
 
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "!has(self.maxTokens) || !has(self.params) || ((!has(self.params.max_tokens) || self.params.max_tokens <= self.maxTokens)"
+                " && (!has(self.params.max_completion_tokens) || self.params.max_completion_tokens <= self.maxTokens))",
+                "params.max_tokens and params.max_completion_tokens must be at most maxTokens",
+            )
+        )
+    }
+
     model: ModelName
     """The model's name, as the model server knows it."""
     allowed_models: Annotated[list[ModelName], Field(max_length=64)] = []
@@ -76,6 +54,10 @@ class AgentSpec(ApiModel):
     Otherwise the web-proxy's own pod mounts the model's API key, because the web-proxy calls these models without an agent."""
     base_url: Annotated[str | None, Field(alias="baseURL", max_length=2048, pattern=r"^https?://")] = None
     """Base URL of an OpenAI-compatible API, including its version, e.g. ``http://vllm:8000/v1``. Default: OpenAI's API."""
+    params: ModelParams = ModelParams()
+    """Parameters for the model where a request sends none of its own. A change applies to runs that have not started yet."""
+    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    """Ceiling of the tokens of an answer. A request for more is lowered to it, and a request without a number gets it. Default: none."""
     run_timeout: Duration = "10m"
     """Longest duration of a run, from its start to its end: from the time at which its pod has a node."""
     queue_timeout: Duration | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sympozium_api import effective, installed_skills, logs, run_contents
+from sympozium_api import effective, installed_skills, logs, model_params, run_contents
 from sympozium_api.agent_protocol import OPENAI_COMPAT, Task, WarmupHints, find_unsendable
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
@@ -33,7 +33,7 @@ def build(
     trace = TraceContext.of_annotations(run.metadata.annotations)
     return {
         "run": run.metadata.name,
-        "request": _request(run, instance, installed) | {"model": compact(model.name)},
+        "request": _request(run, instance, installed, model.base_url) | {"model": compact(model.name)},
         "model": {
             "baseURL": model.base_url,
             "headers": headers | (trace.headers if trace else {}),
@@ -51,18 +51,21 @@ def warmup_hints(instance: SympoziumInstance) -> WarmupHints:
     return {"baseURL": effective.model(instance).base_url, "env": env, "provider": OPENAI_COMPAT}
 
 
-def _request(run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill]) -> dict[str, str]:
+def _request(
+    run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill], base_url: str
+) -> dict[str, str]:
     members = {name: text for name, text in run_contents.request_members(run).items() if name not in _SET_HERE}
     prompt = _system_prompt(run.spec.system_prompt or instance.spec.memory.system_prompt, installed)
-    if "messages" not in members and "prompt" in members:
-        if prompt:
-            raise NotSupported("a completion of a prompt has no place for the system prompt")
+    agent, chat = instance.spec.agents.default, "messages" in members or "prompt" not in members
+    if prompt and not chat:
+        raise NotSupported("a completion of a prompt has no place for the system prompt")
+    messages = members.pop("messages", "[]")
+    members = model_params.complete(members, agent.params, agent.max_tokens, chat=chat, base_url=base_url)
+    if not chat:
         return members
-    messages = members.pop(
-        "messages", "[]"
-    )  # written last: some servers take the last of several that they hold for equal
     if not messages.startswith("["):
         raise NotSupported("the request's messages are not a list")
+    # Written last, because some servers take the last of several names that they hold for equal.
     return members | {"messages": _prefixed(prompt, messages) if prompt else messages}
 
 

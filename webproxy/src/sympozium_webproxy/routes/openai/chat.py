@@ -26,7 +26,7 @@ async def create_chat_completion(request: Request) -> Response:
     content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
     served, headers = limit(request, key_id)
     params, body = chat.parse(content)
-    left_out.tell(request, body.ignored)
+    left_out.tell(request, [*body.ignored, *left_out.lowered(served.instance, body.value)])
     model = chosen_model(served.instance, params.model)
     run = RunRequest(
         body.value,

@@ -26,7 +26,7 @@ async def create_completion(request: Request) -> Response:
     content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
     served, headers = limit(request, key_id)
     params, body = completions.parse(content)
-    left_out.tell(request, body.ignored)
+    left_out.tell(request, [*body.ignored, *left_out.lowered(served.instance, body.value)])
     if served.instance.spec.memory.system_prompt or served.skills:
         raise bodies.unsupported("prompt", "a completion cannot carry this instance's system prompt and skills")
     model = chosen_model(served.instance, params.model)

@@ -44,7 +44,7 @@ async def create_response(request: Request) -> Response:
     content = await read_json_bytes(request, limit=largest)
     served, headers = limit(request, key_id)
     params = responses_request.parse(content)
-    left_out.tell(request, params.ignored)
+    left_out.tell(request, [*params.ignored, *left_out.lowered(served.instance, params.body)])
     model, timeout_seconds = chosen_model(served.instance, params.fields.model), wait_seconds(request)
     earlier, find = await _earlier(request, params, limit=largest)
     body, before = params.chat(earlier, find)

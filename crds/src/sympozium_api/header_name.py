@@ -1,0 +1,40 @@
+"""Names of the headers that a request's caller may send to the model."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sympozium_api.base import rule, rules
+
+_OWN_HEADERS = [
+    "authorization",
+    "proxy-authorization",
+    "host",
+    "connection",
+    "transfer-encoding",
+    "content-length",
+    "content-type",
+    "accept",
+    "accept-encoding",
+    "idempotency-key",
+    "traceparent",
+    "tracestate",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+]
+HeaderName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        json_schema_extra=rules(
+            rule(
+                f"!(self.lowerAscii() in {_OWN_HEADERS})",
+                "headers that belong to the connection, the API key or the request itself cannot be forwarded",
+            )
+        ),
+    ),
+]
