@@ -42,7 +42,8 @@ async def measure(*, instances: int = 5000, runs: int = 200) -> Figures:
         while not any(verb == "create" and plural == JOBS.plural for verb, plural, _ in cluster.writes):
             await asyncio.sleep(0)
         taken.append(time.monotonic() - began)
-        del cluster.objects["agentruns", NAMESPACE, f"r{number}"]  # else looks at runs without a pod would be most of the load
+        # else looks at runs without a pod would be most of the load
+        del cluster.objects["agentruns", NAMESPACE, f"r{number}"]
         await asyncio.sleep(GAP)
     await queue.close()
     return {"start_beside_instances_s": spread(taken), "start_beside_instances": instances}
