@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, until
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 
@@ -89,6 +89,12 @@ def test_a_model_that_cannot_be_reached_is_a_502_with_its_address(namespace: Nam
     assert "unreachable" in response.json()["error"]["message"]
 
 
+def model_not_ready(namespace: Namespace, instance: str) -> Object | None:
+    """Return the condition ModelReady once it is False. A run may fail before its instance is looked at."""
+    conditions = namespace.status("instance", instance)["conditions"]
+    return next((c for c in conditions if (c["type"], c["status"]) == ("ModelReady", "False")), None)
+
+
 def test_a_missing_model_secret_is_told_by_name_to_those_who_read_the_instance(
     namespace: Namespace, chat: Endpoint
 ) -> None:
@@ -100,8 +106,8 @@ def test_a_missing_model_secret_is_told_by_name_to_those_who_read_the_instance(
             "model_secret_missing",
         )  # the run's, or without one
         assert "no-such-secret" not in response.text
-        [condition] = [c for c in namespace.status("instance", "chat")["conditions"] if c["type"] == "ModelReady"]
-        assert (condition["status"], condition["reason"]) == ("False", "SecretNotFound")
+        condition = until(lambda: model_not_ready(namespace, "chat"), within=20)
+        assert condition["reason"] == "SecretNotFound"
         assert "no-such-secret" in condition["message"]
     finally:
         namespace.patch("instance", "chat", {"spec": {"authRefs": None}})
