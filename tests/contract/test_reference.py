@@ -68,13 +68,13 @@ def test_every_error_has_a_line_and_every_line_an_error() -> None:
 
 
 def reasons() -> set[str]:
-    """Reasons of conditions: what ConditionUpdate is given, and the functions and exceptions that make one."""
+    """Reasons of conditions: what ConditionUpdate and Probe are given, and the functions and exceptions that make one."""
     found: set[str | None] = set()
-    for call in calls("operator/src"):
+    for call in calls("operator/src", "webproxy/src/sympozium_webproxy/probing"):
         chosen = [
-            keyword.value for keyword in call.keywords if keyword.arg == "reason" and name_of(call) == "ConditionUpdate"
+            keyword.value for keyword in call.keywords if keyword.arg == "reason" and name_of(call) in ("ConditionUpdate", "Probe")
         ]
-        if name_of(call) in ("_refused", "_not_ready", "StartFailure", "Stalled"):
+        if name_of(call) in ("_refused", "_not_ready", "StartFailure", "Stalled", "ProbeFailure"):
             chosen += call.args[:1]
         found |= {text(node) for value in chosen for node in ast.walk(value) if isinstance(node, ast.expr)}
     return {reason for reason in found if reason and re.fullmatch("([A-Z]+[a-z]+)+", reason)}
@@ -155,6 +155,7 @@ def test_every_event_has_a_line_and_every_line_an_event() -> None:
         "webProxy.maxBody",
         "webProxy.keyGrace",
         "webProxy.storeWait",
+        "webProxy.probeInterval",
     ],
 )
 def test_a_value_of_the_chart_that_becomes_a_variable_stands_in_the_settings(name: str) -> None:

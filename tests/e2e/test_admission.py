@@ -196,6 +196,17 @@ class TestWebProxy:
         with pytest.raises(Refused, match="label"):
             accounts.patch(accounts.web_proxy, run, {"metadata": {"labels": {"sympozium.ai/instance": "other"}}})
 
+    def test_of_its_server_run_writes_only_the_results_of_checks(self, accounts: Accounts) -> None:
+        accounts.namespace.apply(agent_run("absent-web-endpoint", agentRef="absent", mode="server"))
+        result = {"target": "t", "reachable": True, "reason": "Answered", "message": "m"}
+        accounts.write_status(accounts.web_proxy, "absent-web-endpoint", probes={"model": result})
+        with pytest.raises(Refused, match=r"but for status\.probes"):
+            accounts.write_status(accounts.web_proxy, "absent-web-endpoint", phase="Serving")
+        with pytest.raises(Refused, match="of its own instance|is written only by"):
+            accounts.write_status(accounts.other, "absent-web-endpoint", probes={"issuer": result})
+        with pytest.raises(Refused, match="mode task"):
+            accounts.patch(accounts.web_proxy, "absent-web-endpoint", {"spec": {"cancel": True}})
+
     def test_of_another_namespace_writes_nothing(self, accounts: Accounts, run: str) -> None:
         with pytest.raises(Refused):
             accounts.patch("default:absent-web-endpoint", run, {"spec": {"cancel": True}})

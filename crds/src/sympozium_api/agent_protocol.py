@@ -197,6 +197,13 @@ def model_words(code: str | None, type_: str | None, param: str | None, retry_af
     return words
 
 
+def plain_url(base_url: str) -> str:
+    """Return a base URL as it is shown: without user info, query and fragment, which may hold a key."""
+    scheme, mark, rest = base_url.partition("#")[0].partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}".rstrip("/")
+
+
 def leaf_url(base_url: str, leaf: str) -> str:
     """Return the URL of a route below a model server's base URL, whose query stays at the end."""
     path, mark, query = base_url.partition("#")[0].partition("?")

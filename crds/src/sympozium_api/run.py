@@ -9,6 +9,7 @@ from sympozium_api import names
 from sympozium_api.base import ApiModel, Conditions, Duration, Name, OpenObject, Resource, rule, rules
 from sympozium_api.instance import SkillRef
 from sympozium_api.json_text import JsonText
+from sympozium_api.probes import Probes
 
 Phase = Literal["Pending", "Running", "Serving", "Succeeded", "Failed", "Cancelled"]
 
@@ -224,6 +225,8 @@ class RunStatus(ApiModel):
     """Consumption of the run."""
     conditions: Conditions = []
     """Accepted: the spec is valid and supported. Started: the run's pod could be started."""
+    probes: Probes | None = None
+    """Results of the web-proxy's latest checks of the model server and the issuer. Mode server only."""
 
 
 class AgentRun(Resource):

@@ -30,6 +30,7 @@ from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.identity.access_tokens import AccessTokens
 from sympozium_webproxy.instance_cache import InstanceCache, watch_instance, watch_skills
 from sympozium_webproxy.limits import RateLimiter
+from sympozium_webproxy.probing.prober import Prober
 from sympozium_webproxy.replica_usage import ReplicaUsage
 from sympozium_webproxy.settings import WebProxySettings
 
@@ -162,6 +163,9 @@ def _watches(
         await cache.loaded.wait()  # because a run is charged by the instance's rate limit
         await run_watch.run()
 
+    prober = Prober(client, *name, cache, interval_seconds=settings.probe_interval_seconds)
+    cache.on_change.append(prober.on_instance_change)
+
     def seen(loop: str) -> Callable[[], None]:
         return partial(parts.failing_watches.discard, loop)
 
@@ -169,6 +173,7 @@ def _watches(
         "instance": lambda: watch_instance(client, *name, cache, metrics.unreadable, on_event=seen("instance")),
         "skills": lambda: watch_skills(client, *name, cache, metrics.unreadable, on_event=seen("skills")),
         "runs": watch_runs,
+        **({"probes": prober.run} if settings.probe_interval_seconds else {}),
     }
 
     def on_failure(loop: str) -> None:

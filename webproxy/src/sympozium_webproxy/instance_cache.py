@@ -36,7 +36,7 @@ class InstanceCache:
 
     def __init__(self, on_change: Callable[[SympoziumInstance], None] = lambda _: None) -> None:
         """Create an empty cache; ``on_change`` is called with the instance whenever it changes."""
-        self._on_change = on_change
+        self.on_change = [on_change]
         self._served: ServedInstance | None = None
         self._skills: tuple[InstalledSkill, ...] = ()
         self._is_on = True
@@ -57,6 +57,11 @@ class InstanceCache:
     def instance(self) -> SympoziumInstance | None:
         """Return the instance, even if it cannot be served; None until it has been read."""
         return self._served.instance if self._served else None
+
+    @property
+    def snapshot(self) -> ServedInstance | None:
+        """Return the instance with its web endpoint and skills, even if it cannot be served; None until it has been read."""
+        return self._served
 
     def oauth(self) -> OAuth | None:
         """Return the authorization server whose tokens are accepted. Raises Refusal 503 until the instance has been read."""
@@ -92,8 +97,9 @@ class InstanceCache:
         except effective.InvalidSpec as error:
             log.warning("invalid web endpoint; previous limits and callers stay in force", reason=str(error))
         self._served = ServedInstance(instance, limit, self._skills, oauth)
-        self._on_change(instance)
         self.loaded.set()
+        for callback in self.on_change:
+            callback(instance)
 
     def update_skills(self, config_map: dict[str, Any] | None) -> None:
         """Store the skills of a ConfigMap, or none if it is gone; a ConfigMap that cannot be parsed changes nothing."""

@@ -39,6 +39,8 @@ class WebProxySettings:
     grace_seconds: int = 600
     """Seconds that open requests may still take after that: the longest wait for an answer. The pod's grace period is longer."""
 
+    probe_interval_seconds: float = 0.0
+    """Seconds between two checks of the model server and the issuer, give or take a fifth; 0: they are not checked."""
     metrics_on_http: bool = False
     """True if port 8080 has /metrics too, as before 0.3.0."""
 
@@ -78,5 +80,10 @@ def from_environment(environ: Mapping[str, str]) -> WebProxySettings:
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         trusted_proxies=parser.read(environment.TRUSTED_PROXIES, forwarded.PRIVATE, forwarded.networks),
         key_grace_seconds=float(parser.read(environment.KEY_GRACE, "30s", duration_between("1s", "1h"))),
+        probe_interval_seconds=float(parser.read(environment.PROBE_INTERVAL, "5m", _probe_interval)),
         store_wait_seconds=float(parser.read(environment.STORE_WAIT, "1s", duration_between("1s", "1m"))),
     )
+
+
+def _probe_interval(text: str) -> int:
+    return 0 if text == environment.PROBES_OFF else duration_between("10s", "24h")(text)

@@ -37,8 +37,8 @@ async def post(
     timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=_authorities(agent.env))) as http,
-            http.post(url, json=body, headers=headers, proxy=_proxy(url, agent.env), allow_redirects=False) as response,
+            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=authorities(agent.env))) as http,
+            http.post(url, json=body, headers=headers, proxy=proxy_of(url, agent.env), allow_redirects=False) as response,
         ):
             if response.status != 200:
                 raise await _refusal(response, key, agent.provider_headers)
@@ -66,12 +66,14 @@ def _key(files: Sequence[Path]) -> str | None:
     return file.read_text().strip() or None if file else None
 
 
-def _authorities(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
+def authorities(environ: Mapping[str, str]) -> ssl.SSLContext | bool:
+    """Return the certificate authorities that an agent's environment names, or True: the usual ones. Raises OSError."""
     file, folder = environ.get("SSL_CERT_FILE"), environ.get("SSL_CERT_DIR")
     return ssl.create_default_context(cafile=file, capath=folder) if file or folder else True
 
 
-def _proxy(url: str, environ: Mapping[str, str]) -> str | None:
+def proxy_of(url: str, environ: Mapping[str, str]) -> str | None:
+    """Return the proxy that an agent's environment names for a URL; None: there is none."""
     address = urlsplit(url)
     spared = [name.strip().lstrip(".") for name in (proxy_variable(environ, NO_PROXY) or "").split(",") if name.strip()]
     host = address.hostname or ""

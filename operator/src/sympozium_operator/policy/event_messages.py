@@ -11,6 +11,7 @@ from sympozium_api.config import SympoziumConfig
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
+from sympozium_operator.policy import probe_conditions
 from sympozium_operator.policy.conditions import READY, find, new_failures
 
 _QUOTES = ("model_error", "agent_error")
@@ -42,7 +43,7 @@ def of_instance(instance: SympoziumInstance, status: Object) -> Iterator[EventMe
     for condition in status["conditions"]:
         before = find(instance.status.conditions, condition["type"])
         if (
-            condition["type"] != READY
+            condition["type"] not in (READY, *probe_conditions.TYPES)
             and condition["status"] == "True"
             and (before is None or before.status == "False")
         ):

@@ -12,7 +12,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import timestamp
-from sympozium_operator.policy import model_secret, skill_resolution
+from sympozium_operator.policy import model_secret, probe_conditions, skill_resolution
 from sympozium_operator.policy.conditions import READY, ConditionUpdate, find, merged
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
@@ -165,15 +165,20 @@ def _status(
     leaving = not shown and facts.server is not None and owns(instance, facts.server)
     route, phase = facts.route.condition, _phase(updates, shown=shown)
     updates = [*updates, _ready(facts, updates, phase)]
+    probed = probe_conditions.of_server(instance, endpoint, facts.server if shown else None, facts.pack)
     status: Object = {
         "phase": phase,
         "observedGeneration": instance.metadata.generation,
         "conditions": merged(
             instance.status.conditions,
-            [*updates, *([_LEAVING] if leaving else []), *([route] if route else [])],
+            [*updates, *probed, *([_LEAVING] if leaving else []), *([route] if route else [])],
             generation=instance.metadata.generation,
             now=timestamp(facts.now),
-            without=(*(() if shown or leaving else (WEB_ENDPOINT_READY,)), *(() if route else (ROUTE_READY,))),
+            without=(
+                *(() if shown or leaving else (WEB_ENDPOINT_READY,)),
+                *(() if route else (ROUTE_READY,)),
+                *(kind for kind in probe_conditions.TYPES if kind not in [update.type for update in probed]),
+            ),
         ),
     }
     if facts.pool is not None and all(update.ok for update in updates[:2]):

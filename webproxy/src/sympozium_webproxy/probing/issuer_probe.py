@@ -1,0 +1,46 @@
+"""The check of the issuer of access tokens: its keys are fetched as for a token."""
+
+import json
+from urllib.parse import urlsplit
+
+import structlog
+
+from sympozium_api.instance import OAuth
+from sympozium_api.probes import Probe, issuer_target
+from sympozium_http.key_set import FetchFailed
+from sympozium_webproxy.identity import issuer
+from sympozium_webproxy.probing.probe_failure import ProbeFailure, failure_of
+
+log = structlog.get_logger()
+
+
+def target_of(oauth: OAuth) -> str:
+    """Return the digest of what ``probe`` checks."""
+    return issuer_target(oauth.issuer, oauth.jwks_uri, oauth.certificate_authority)
+
+
+async def probe(oauth: OAuth) -> Probe:
+    """Fetch the issuer's keys, and return what that shows."""
+    host = urlsplit(oauth.issuer).netloc.rpartition("@")[2]
+    try:
+        keys = await issuer.fetch_keys(oauth)
+    except FetchFailed as failed:
+        log.warning("issuer keys could not be fetched", issuer=oauth.issuer, reason=str(failed))
+        failure = _failure(failed)
+        text = f"cannot fetch the keys of the issuer {host}: {failure.words} (spec.webEndpoint.oauth)"
+        return Probe(target=target_of(oauth), reachable=False, reason=failure.reason, message=text[:1024])
+    if not keys:
+        text = f"the issuer {host} has no key that signs tokens"
+        return Probe(target=target_of(oauth), reachable=False, reason="NoKeys", message=text)
+    return Probe(
+        target=target_of(oauth), reachable=True, reason="KeysFetched", message=f"the issuer {host} has shown its keys"
+    )
+
+
+def _failure(failed: FetchFailed) -> ProbeFailure:
+    match failed.__cause__:
+        case issuer.Unusable() | json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
+            words = "its metadata or key set cannot be used; the web-proxy's log has the reason"
+            return ProbeFailure("InvalidAnswer", words)
+        case cause:
+            return failure_of(cause or failed)
