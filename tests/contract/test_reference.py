@@ -72,7 +72,9 @@ def reasons() -> set[str]:
     found: set[str | None] = set()
     for call in calls("operator/src", "webproxy/src/sympozium_webproxy/probing"):
         chosen = [
-            keyword.value for keyword in call.keywords if keyword.arg == "reason" and name_of(call) in ("ConditionUpdate", "Probe")
+            keyword.value
+            for keyword in call.keywords
+            if keyword.arg == "reason" and name_of(call) in ("ConditionUpdate", "Probe")
         ]
         if name_of(call) in ("_refused", "_not_ready", "StartFailure", "Stalled", "ProbeFailure"):
             chosen += call.args[:1]

@@ -202,7 +202,7 @@ class TestWebProxy:
         accounts.write_status(accounts.web_proxy, "absent-web-endpoint", probes={"model": result})
         with pytest.raises(Refused, match=r"but for status\.probes"):
             accounts.write_status(accounts.web_proxy, "absent-web-endpoint", phase="Serving")
-        with pytest.raises(Refused, match="of its own instance|is written only by"):
+        with pytest.raises(Refused, match=r"of its own instance|is written only by"):
             accounts.write_status(accounts.other, "absent-web-endpoint", probes={"issuer": result})
         with pytest.raises(Refused, match="mode task"):
             accounts.patch(accounts.web_proxy, "absent-web-endpoint", {"spec": {"cancel": True}})

@@ -24,7 +24,13 @@ def server(*, reachable: bool = False, base_url: str = "http://model.example.com
         message="m",
     )
     started = [
-        {"type": kind, "status": "True", "reason": "R", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        {
+            "type": kind,
+            "status": "True",
+            "reason": "R",
+            "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
         for kind in ("Accepted", "Started")
     ]
     probes = {"model": result.model_dump(by_alias=True)} | more
@@ -52,7 +58,12 @@ def test_the_result_for_an_earlier_address_is_no_condition() -> None:
 
 
 def with_condition(**spec: Any) -> SympoziumInstance:
-    old = {"type": "ModelReachable", "status": "False", "reason": "Timeout", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    old = {
+        "type": "ModelReachable",
+        "status": "False",
+        "reason": "Timeout",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
     return instance(status={"conditions": [old]}, **spec)
 
 

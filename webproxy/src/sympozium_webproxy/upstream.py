@@ -38,7 +38,9 @@ async def post(
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=authorities(agent.env))) as http,
-            http.post(url, json=body, headers=headers, proxy=proxy_of(url, agent.env), allow_redirects=False) as response,
+            http.post(
+                url, json=body, headers=headers, proxy=proxy_of(url, agent.env), allow_redirects=False
+            ) as response,
         ):
             if response.status != 200:
                 raise await _refusal(response, key, agent.provider_headers)
