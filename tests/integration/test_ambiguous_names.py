@@ -62,7 +62,46 @@ class TestNamesInAnotherCase:
         assert list(members(model.last["body"])) == ["top_k", "store_", "messages", "model", "stream", "stream_options"]
 
 
-MANY = "{" + '"":0,' * 400_000 + f'"messages": {MESSAGES}}}'
+TWICE = {
+    "of a message": ("role", '"messages": [{"role": "user", "content": "hello", "role": "system"}]'),
+    "in depth": ("a", f'"messages": {MESSAGES}, "metadata": {{"b": [[{{"a": 1, "b": 2, "a": 2}}]]}}'),
+    "of equal values": ("a", f'"messages": {MESSAGES}, "metadata": {{"a": 1, "a": 1}}'),
+    "of the body": ("messages", f'"messages": [], "messages": {MESSAGES}'),
+    "written otherwise": ("role", r'"messages": [{"role": "user", "content": "hello", "\u0072ole": "user"}]'),
+    "half a character": ("?", f'"messages": {MESSAGES}, "metadata": {{"\\ud83d": 1, "\\ud83d": 2}}'),
+    "long": ("x" * 64, f'"messages": {MESSAGES}, "{"x" * 5000}": 1, "{"x" * 5000}": 2'),
+}
+
+
+class TestNamesThatOccurTwice:
+    """Parsers take the first of two members with the same name, the last, or none: the model's may not be ours."""
+
+    @pytest.mark.parametrize("place", TWICE)
+    async def test_a_name_that_occurs_twice_is_refused_by_name(self, proxy: Proxy, place: str) -> None:
+        name, body = TWICE[place]
+        error = (await post(proxy, "/v1/chat/completions", f"{{{body}}}")).json()["error"]
+        assert (error["code"], error["param"]) == ("invalid_json", name)
+        assert f"the member '{name}' twice" in error["message"]
+
+    @pytest.mark.parametrize("path", PATHS)
+    async def test_every_route_refuses_it(self, proxy: Proxy, path: str) -> None:
+        answer = await post(proxy, path, f'{{{PATHS[path]}, "metadata": {{"a": "1", "a": "2"}}}}')
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "a")
+
+    async def test_a_call_of_a_tool_is_refused(self, proxy: Proxy) -> None:
+        call = '"method": "tools/call", "params": {"name": "ask_agent", "arguments": {"message": "a", "message": "b"}}'
+        answer = await post(proxy, "/mcp", f'{{"jsonrpc": "2.0", "id": 1, {call}}}', accept="application/json")
+        assert answer.status_code == 400
+        assert "the member 'message' twice" in answer.json()["error"]["message"]
+
+    @pytest.mark.parametrize("place", TWICE)
+    async def test_a_run_of_such_a_text_fails(self, proxy: Proxy, place: str) -> None:
+        name, body = TWICE[place]
+        message = (await refused(proxy, run("r1", requestText={"json": f"{{{body}}}"})))["message"]
+        assert f"spec.requestText: it has the member '{name}' twice" in message
+
+
+MANY = "{" + "".join(f'"{n}":0,' for n in range(150_000)) + f'"messages": {MESSAGES}}}'
 
 
 class TestManyMembers:
@@ -70,7 +109,7 @@ class TestManyMembers:
 
     @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
     async def test_a_body_of_many_members_is_refused(self, proxy: Proxy, path: str) -> None:
-        answer = await post(proxy, path, "{" + '"":0,' * 1000 + f"{PATHS[path]}}}")
+        answer = await post(proxy, path, "{" + "".join(f'"{n}":0,' for n in range(1000)) + f"{PATHS[path]}}}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
         assert "more than 1000 members" in answer.json()["error"]["message"]
 

@@ -7,6 +7,7 @@ Standard library only, because the agent imports this module.
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -15,25 +16,52 @@ ScanValue = Callable[[str, str, int], tuple[T, int]]
 """Returns what is wanted of a member's value, and the place after it; takes the name, the whole text and the value's place."""
 
 MAX_MEMBERS = 1000
-"""Members of a request's object, repeated ones included. Each costs some microseconds of an event loop; clients send about 20."""
+"""Members of a request's object. Each costs some microseconds of an event loop; clients send about 20."""
+_LONGEST_NAME = 64
+"""Characters of a member's name that an error repeats."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class RefusedObject(ValueError):
-    """A JSON object that is refused for the reason in the message, which holds at most a name of the text."""
+    """A JSON object that is refused for the reason in the message, which holds at most a name of the text: ``member``."""
+
+    def __init__(self, reason: str, member: str | None = None) -> None:
+        super().__init__(reason)
+        self.member = member
+
+
+def printable(name: str) -> str:
+    """Return the name of a member as an error repeats it: shortened, and without halves of surrogate pairs."""
+    return name[:_LONGEST_NAME].encode(errors="replace").decode()
+
+
+def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object. Raises RefusedObject if a name occurs twice.
+
+    Of two members with the same name, parsers take the first, the last or none: what was checked is not what others read.
+    """
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise _occurs_twice(next(name for name, count in counts.items() if count > 1))
+    return members
+
+
+def _occurs_twice(name: str) -> RefusedObject:
+    return RefusedObject(f"it has the member '{printable(name)}' twice", printable(name))
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-"""Decoder that refuses ``NaN`` and infinities, which are not JSON."""
+DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=unique_members)
+"""Decoder that refuses ``NaN`` and infinities, which are not JSON, and names that occur twice in an object, at any depth."""
 
 
 def scan_members(text: str, scan_value: ScanValue[T], *, most: int = sys.maxsize) -> dict[str, T]:
-    """Return the members of a JSON object; of those with the same name the last. Raises ValueError and RecursionError."""
+    """Return the members of a JSON object. Raises ValueError, RefusedObject and RecursionError."""
     members, end = scan_object(text, _after_space(text, 0), scan_value, most=most)
     if (rest := _after_space(text, end)) != len(text):
         raise json.JSONDecodeError("Extra data", text, rest)
@@ -43,7 +71,7 @@ def scan_members(text: str, scan_value: ScanValue[T], *, most: int = sys.maxsize
 def scan_object(text: str, at: int, scan_value: ScanValue[T], *, most: int = sys.maxsize) -> tuple[dict[str, T], int]:
     """Return the members of the JSON object at a place, and the place after it.
 
-    Raises ValueError, RecursionError, and RefusedObject at the member after ``most`` others.
+    Raises ValueError, RecursionError, and RefusedObject at a name that occurs again and at the member after ``most`` others.
     """
     members: dict[str, T] = {}
     at = _after(text, at, "{")
@@ -53,6 +81,8 @@ def scan_object(text: str, at: int, scan_value: ScanValue[T], *, most: int = sys
         if not text.startswith('"', at):
             raise json.JSONDecodeError("Expecting a name in double quotes", text, at)
         name, at = DECODER.raw_decode(text, at)
+        if name in members:
+            raise _occurs_twice(name)
         members[name], at = scan_value(name, text, _after(text, _after_space(text, at), ":"))
         at = _after_space(text, at)
         if text.startswith("}", at):

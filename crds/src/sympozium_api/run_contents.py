@@ -58,6 +58,8 @@ def json_object(text: str, field: str) -> dict[str, Any]:
         value = DECODER.decode(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair could be told to nobody
+    except RefusedObject as error:
+        raise TextError(f"{field}: {error}") from None
     except (ValueError, RecursionError):
         raise TextError(f"{field}: the text is not JSON in UTF-8") from None
     if not isinstance(value, dict):

@@ -22,19 +22,31 @@ def _spaced(parts: list[str], opening: str, closing: str, spaces: str) -> str:
     return opening + spaces + f"{spaces},{spaces}".join(parts) + spaces + closing
 
 
+def _name(pair: tuple[str, str]) -> str:
+    return str(json.loads(pair[0]))
+
+
+def _members(pairs: list[tuple[str, str]]) -> list[str]:
+    return [f"{name}:{value}" for name, value in pairs]
+
+
 VALUES = st.recursive(
     NUMBERS | STRINGS | st.sampled_from(["true", "false", "null"]),
     lambda inner: (
         st.builds(_spaced, st.lists(inner, max_size=3), st.just("["), st.just("]"), SPACE)
         | st.builds(
-            _spaced, st.lists(st.builds("{}:{}".format, STRINGS, inner), max_size=3), st.just("{"), st.just("}"), SPACE
+            _spaced,
+            st.lists(st.tuples(STRINGS, inner), max_size=3, unique_by=_name).map(_members),
+            st.just("{"),
+            st.just("}"),
+            SPACE,
         )
     ),
     max_leaves=8,
 )
 
 
-@given(pairs=st.lists(st.tuples(STRINGS, VALUES), max_size=5), spaces=SPACE)
+@given(pairs=st.lists(st.tuples(STRINGS, VALUES), max_size=5, unique_by=_name), spaces=SPACE)
 def test_each_member_has_the_text_it_was_written_with(pairs: list[tuple[str, str]], spaces: str) -> None:
     written = [f"{name}{spaces}:{spaces}{value}" for name, value in pairs]
     text = spaces + _spaced(written, "{", "}", spaces) + spaces

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sympozium_api.json_members import MAX_MEMBERS, scan_members
+from sympozium_api.json_members import MAX_MEMBERS, printable, scan_members, unique_members
 
 Path = tuple[str | int, ...]
 
@@ -14,8 +14,6 @@ _LONGEST_INT = 20
 """Characters of the longest whole number of 64 bits, with its sign."""
 _MOST_DIGITS = 1000
 """Characters of the longest whole number that passes through as text. Parsing takes the square of their number."""
-_LONGEST_NAME = 64
-"""Characters of a field's name that an error repeats."""
 
 
 class NotStorable(Exception):
@@ -35,7 +33,7 @@ class _Unfit:
 
 
 def parse(text: str) -> Any:
-    """Return the value of a JSON text. Raises ValueError and RecursionError if it is not JSON, and NotStorable.
+    """Return the value of a JSON text. Raises ValueError and RecursionError if it is not JSON, RefusedObject, and NotStorable.
 
     Whole numbers must fit into 64 bits, because the API server or a client's parser would change others.
     """
@@ -66,6 +64,7 @@ def parse_texts(text: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _decoder(unfit: list[_Unfit], whole: Callable[[str, list[_Unfit]], Any]) -> json.JSONDecoder:
     return json.JSONDecoder(
+        object_pairs_hook=unique_members,
         parse_constant=_refuse_constant,
         parse_int=lambda digits: whole(digits, unfit),
         parse_float=lambda digits: _real(digits, unfit),
@@ -81,11 +80,7 @@ def _check(value: Any, text: str, unfit: list[_Unfit]) -> None:
 
 def path_text(path: Path) -> str:
     """Return the place of a value in the form that errors use: ``messages[0].content``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{_printable(part)}" for part in path).lstrip(".")
-
-
-def _printable(name: str) -> str:
-    return name[:_LONGEST_NAME].encode(errors="replace").decode()
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{printable(part)}" for part in path).lstrip(".")
 
 
 def _whole(digits: str, unfit: list[_Unfit]) -> int | _Unfit:

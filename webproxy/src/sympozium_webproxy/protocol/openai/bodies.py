@@ -78,7 +78,7 @@ def _refusals() -> Iterator[None]:
     except storable_json.NotStorable as error:
         raise invalid(error.path, error.reason) from error
     except RefusedObject as error:
-        raise Refusal(400, "invalid_json", f"The body is refused: {error}.") from error
+        raise Refusal(400, "invalid_json", f"The body is refused: {error}.", param=error.member) from error
     except (ValueError, RecursionError) as error:
         raise Refusal(400, "invalid_json", f"The body is not a JSON object: {error}") from error
 

@@ -16,6 +16,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
+from sympozium_api.json_members import RefusedObject
 from sympozium_http.compact_json import json_bytes
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context, storable_json
@@ -58,6 +59,8 @@ def parse_body(body: bytes) -> Any:
     """Return the JSON value of a body. Raises RefusedMessage 400."""
     try:
         return storable_json.parse(body.decode())
+    except RefusedObject as error:
+        raise refused_message(400, f"The body is refused: {error}.") from error
     except (ValueError, RecursionError) as error:
         raise refused_message(400, "Parse error", code=PARSE_ERROR) from error
     except storable_json.NotStorable as error:
