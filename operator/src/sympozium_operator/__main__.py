@@ -49,6 +49,7 @@ async def main(settings: OperatorSettings) -> None:
             api_keys=operator.api_keys,
             skills=operator.skills,
             others=operator.others,
+            hostnames=operator.hostnames,
             count_unreadable=operator.metrics.count_unreadable,
             settings=settings,
         )

@@ -58,6 +58,8 @@ class Operator:
     """Poll of the ConfigMaps that instances name."""
     others: VersionPoll
     """Poll of the other objects that the operator may not watch."""
+    hostnames: VersionPoll
+    """Poll of the routes that have the host names for which instances wait."""
     pruner: RunPruner
     lists: ScopedLists
     console_token: ConsoleToken
@@ -79,6 +81,7 @@ class _Base:
     api_keys: VersionPoll
     skills: VersionPoll
     others: VersionPoll
+    hostnames: VersionPoll
 
 
 def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sleep = asyncio.sleep) -> Operator:
@@ -103,6 +106,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         api_keys=poll(POLLS_PER_SECOND, one_by_one=False),
         skills=poll(POLLS_PER_SECOND, one_by_one=True),
         others=others,
+        hostnames=poll(OTHER_POLLS_PER_SECOND, one_by_one=False),
     )
     namespace = settings.namespace
     pools = _pools(base)
@@ -135,6 +139,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         api_keys=base.api_keys,
         skills=base.skills,
         others=base.others,
+        hostnames=base.hostnames,
         pruner=pruner,
         console_token=console_token,
         lists=base.lists,
@@ -181,7 +186,7 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> Insta
         events=base.events,
         namespace=namespace,
         policies=base.policies,
-        routes=RouteReconciler(client=base.client, namespace=namespace, lists=base.lists),
+        routes=RouteReconciler(client=base.client, namespace=namespace, lists=base.lists, hostnames=base.hostnames),
         skills=SkillGatherer(base.client, namespace, base.skills),
         pools=pools,
         callers=base.callers,

@@ -51,6 +51,7 @@ class Leader:
             api_keys=self.operator.api_keys,
             skills=self.operator.skills,
             others=self.operator.others,
+            hostnames=self.operator.hostnames,
             settings=self.settings,
             count_unreadable=self.metrics.count_unreadable,
             sleep=sleep or self.time.sleep,

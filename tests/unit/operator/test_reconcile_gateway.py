@@ -276,7 +276,8 @@ class TestOneHostNameForTwo:
         assert (HTTP_ROUTES.plural, self.OTHER, ROUTE) not in two.cluster.objects
         assert (reason(two), reason(two, namespace=self.OTHER)) == ("Starting", "HostnameTaken")
         assert warnings(two) == ["HostnameTaken"]
-        assert (await two.reconcile("alice", "instance", self.OTHER)).requeue_after == 5
+        assert (await two.reconcile("alice", "instance", self.OTHER)).requeue_after is None
+        assert two.operator.hostnames.waiting() == {Key("instance", self.OTHER, "alice")}
 
     async def test_when_it_is_free_the_other_gets_it(self, two: World) -> None:
         await gateway_is_ready(two)

@@ -92,7 +92,7 @@ def decide(facts: InstanceInput) -> InstancePlan:
         status=_status(facts, updates, endpoint, shown=shown),
         server_wanted=wanted,
         skills=installed if accepted.ok else None,
-        requeue_after=min(filter(None, (facts.route.requeue_after, _look_again(accepted, model))), default=None),
+        requeue_after=_look_again(accepted, model),
     )
 
 

@@ -11,9 +11,6 @@ from sympozium_api.run import AgentRun
 from sympozium_operator.desired.http_route import RouteTarget
 from sympozium_operator.policy.conditions import ConditionUpdate, gateway_api_update
 
-REQUEUE_SECONDS = 5.0
-"""Seconds until a host name that is taken is tried again."""
-
 ROUTE_READY = "RouteReady"
 
 
@@ -39,8 +36,6 @@ class RouteState:
     """Condition RouteReady; None: no gateway is asked for."""
     url: str | None = None
     """Base URL for clients, while the gateway routes it."""
-    requeue_after: float | None = None
-    """Seconds until the route is worth another reconcile without an event."""
 
     @property
     def ready(self) -> bool:
@@ -110,7 +105,7 @@ def taken(target: RouteTarget, by: Object) -> RouteState:
     """Return the state of a route whose host name belongs to another route."""
     other = f"a route in namespace {by['metadata']['namespace']} already has this host name"
     text = f"{target.hostname}: {other}; set spec.webEndpoint.hostname"
-    return RouteState(_refused("HostnameTaken", text), requeue_after=REQUEUE_SECONDS)
+    return RouteState(_refused("HostnameTaken", text))
 
 
 def gateway_not_ready(config: SympoziumConfig) -> ConditionUpdate:

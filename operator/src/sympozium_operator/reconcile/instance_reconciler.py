@@ -54,6 +54,7 @@ class InstanceReconciler:
     async def reconcile(self, key: Key) -> Result:
         """Reconcile an instance."""
         self.poll.forget(key)
+        self.routes.hostnames.forget(key)
         raw = await self.client.find(INSTANCES, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self.callers.forget(key.namespace, key.name)

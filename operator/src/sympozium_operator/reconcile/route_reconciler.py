@@ -9,13 +9,18 @@ from sympozium_api.config import SympoziumConfig
 from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.reading import read
-from sympozium_api.resources import CONFIGS, HTTP_ROUTES
+from sympozium_api.resources import CONFIGS, HTTP_ROUTES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import converge, remove_found
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.desired import http_route as desired
 from sympozium_operator.policy import route_decision as policy
 from sympozium_operator.policy.conditions import ConditionUpdate
+from sympozium_operator.reconcile.version_poll import VersionPoll
+from sympozium_operator.result import Key
+
+_MOST_HOLDERS = 10_000
+"""Host names of which a holder is remembered; above it, all are forgotten and found again by a list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +31,12 @@ class RouteReconciler:
     namespace: str
     """Namespace of the operator, where the SympoziumConfig is."""
     lists: ScopedLists
+    hostnames: VersionPoll
+    """Poll of the routes that have the host names for which instances wait."""
     claims: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Lock from reading who has a host name until it is taken: of two that ask at once, one is first."""
+    _holders: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Route that was seen with a host name, so that all who wait for the name read one route instead of a list of all."""
 
     async def reconcile(self, instance: SympoziumInstance, server: AgentRun | None) -> policy.RouteState:
         """Reconcile the route of an instance whose web endpoint is enabled."""
@@ -67,18 +76,45 @@ class RouteReconciler:
             [live] = await converge(self.client, [body])
             return policy.state(target, live, config)
         async with self.claims:
-            mine = (body["metadata"]["namespace"], body["metadata"]["name"])
-            other = policy.rival(await self.lists.objects(HTTP_ROUTES), mine, target)
+            other = await self._rival(_address(body), target)
             if other is None:
                 [live] = await converge(self.client, [body])
                 return policy.state(target, live, config)
         await self._remove(facts)
+        self.hostnames.remember_in(Key("instance", *facts.instance.key), HTTP_ROUTES, *_address(other), other)
         return policy.taken(target, other)
+
+    async def _rival(self, mine: tuple[str, str], target: desired.RouteTarget) -> Object | None:
+        """Return another route that has the host name; a list is read only if the last one that had it has it no more."""
+        known = await self._holder(target.hostname)
+        other = policy.rival([known] if known else [], mine, target)
+        if other is None:
+            self._holders.pop(target.hostname, None)
+            other = policy.rival(await self.lists.objects(HTTP_ROUTES), mine, target)
+        if other is not None:
+            if len(self._holders) >= _MOST_HOLDERS:
+                self._holders.clear()
+            self._holders[target.hostname] = _address(other)
+        return other
+
+    async def _holder(self, hostname: str) -> Object | None:
+        """Read the route that was last seen with a host name; None if there is none, or if its namespace is gone."""
+        address = self._holders.get(hostname)
+        try:
+            return await self.client.find(HTTP_ROUTES, *address) if address else None
+        except ApiError as error:
+            if error.forbidden:
+                return None
+            raise
 
     async def _remove(self, facts: policy.RouteInput) -> None:
         """Delete the route if the server run owns it."""
         if facts.live is not None and facts.server is not None:
             await remove_found(self.client, HTTP_ROUTES, facts.server, facts.live)
+
+
+def _address(route: Object) -> tuple[str, str]:
+    return route["metadata"]["namespace"], route["metadata"]["name"]
 
 
 def _endpoint(instance: SympoziumInstance) -> EffectiveWebEndpoint | None:

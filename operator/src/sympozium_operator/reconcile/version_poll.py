@@ -1,4 +1,4 @@
-"""Poll of objects that the operator may not watch: Secrets, users' ConfigMaps, Services of others."""
+"""Poll of objects that the operator does not watch: Secrets, users' ConfigMaps, Services and HTTPRoutes of others."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -47,6 +47,10 @@ class VersionPoll:
     def forget(self, key: Key) -> None:
         """Forget a key that is gone, or about to be reconciled."""
         self._read.pop(key, None)
+
+    def waiting(self) -> frozenset[Key]:
+        """Return the keys that depend on an object."""
+        return frozenset(self._read)
 
     async def changed(self) -> AsyncIterator[Key]:
         """Check once, and yield the keys of which an object has changed: their next reconcile remembers the new version.

@@ -28,6 +28,8 @@ PRUNE_EVERY = 300.0
 """Seconds between two prunings."""
 API_KEYS_EVERY = SKILLS_EVERY = 5.0
 """Seconds between checks of the Secrets with API keys, and of one ConfigMap of each instance (decisions 0016 and 0028)."""
+HOSTNAMES_EVERY = 5.0
+"""Seconds between checks of the routes that have the host names for which instances wait (decision 0012)."""
 OTHERS_EVERY = 60.0
 """Seconds between checks of what else the operator may not watch: models' Secrets, session keys, models' Services (decision 0051)."""
 CONSOLE_TOKEN_EVERY = 30.0
@@ -51,6 +53,7 @@ class Resync:
     api_keys: VersionPoll
     skills: VersionPoll
     others: VersionPoll
+    hostnames: VersionPoll
     settings: OperatorSettings
     count_unreadable: CountUnreadable
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -65,6 +68,7 @@ class Resync:
             self._every(API_KEYS_EVERY, partial(self.poll, self.api_keys)),
             self._every(SKILLS_EVERY, partial(self.poll, self.skills)),
             self._every(OTHERS_EVERY, partial(self.poll, self.others)),
+            self._every(HOSTNAMES_EVERY, partial(self.poll, self.hostnames)),
             self._every(PRUNE_EVERY, self.pruner.prune),
             self._forever(self.keep_console_token),
         )
