@@ -122,6 +122,18 @@ def run(accounts: Accounts) -> str:
     return accounts.create(accounts.tenant)
 
 
+def server_run(accounts: Accounts) -> str:
+    """The server run of the instance that does not exist, with the conditions that the operator gives it."""
+    name = "absent-web-endpoint"
+    if not any(run["metadata"]["name"] == name for run in accounts.namespace.list("runs")):
+        spec = {"agentRef": "absent", "mode": "server"}
+        accounts.namespace.apply(
+            {"apiVersion": "sympozium.ai/v1alpha1", "kind": "AgentRun", "metadata": {"name": name}, "spec": spec}
+        )
+    until(lambda: "conditions" in accounts.namespace.status("run", name), within=30)
+    return name
+
+
 class TestAgentRuns:
     """A right on AgentRuns."""
 
@@ -197,7 +209,7 @@ class TestWebProxy:
             accounts.patch(accounts.web_proxy, run, {"metadata": {"labels": {"sympozium.ai/instance": "other"}}})
 
     def test_of_its_server_run_writes_only_the_results_of_checks(self, accounts: Accounts) -> None:
-        accounts.namespace.apply(agent_run("absent-web-endpoint", agentRef="absent", mode="server"))
+        server_run(accounts)
         result = {"target": "t", "reachable": True, "reason": "Answered", "message": "m"}
         accounts.write_status(accounts.web_proxy, "absent-web-endpoint", probes={"model": result})
         with pytest.raises(Refused, match=r"but for status\.probes"):
@@ -206,6 +218,16 @@ class TestWebProxy:
             accounts.write_status(accounts.other, "absent-web-endpoint", probes={"issuer": result})
         with pytest.raises(Refused, match="mode task"):
             accounts.patch(accounts.web_proxy, "absent-web-endpoint", {"spec": {"cancel": True}})
+
+    def test_writes_only_its_own_report_of_a_server_run(self, accounts: Accounts) -> None:
+        server = server_run(accounts)
+        usage = {"day": "2026-11-28", "tokens": {"api-key": 5}}
+        accounts.write_status(accounts.web_proxy, server, keyUsage=usage)
+        for status in ({"phase": "Failed"}, {"result": "x"}, {"keyUsage": usage, "conditions": None}):
+            with pytest.raises(Refused, match=r"but for status\.probes"):
+                accounts.write_status(accounts.web_proxy, server, **status)
+        with pytest.raises(Refused):
+            accounts.write_status(accounts.other, server, keyUsage=usage)
 
     def test_of_another_namespace_writes_nothing(self, accounts: Accounts, run: str) -> None:
         with pytest.raises(Refused):

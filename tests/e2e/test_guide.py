@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.e2e.conftest import Endpoint, until
 from tests.e2e.test_clients import CLIENTS, TEXT
@@ -63,19 +64,23 @@ def test_the_guide_of_the_responses_api_is_one_program(chat: Endpoint) -> None:
     assert told == f"{TEXT}\n{TEXT}\n{TEXT}"  # the last stream goes on after its end: nothing is told twice
 
 
-def test_the_guide_of_keys_adds_a_key_lists_its_runs_and_revokes_it(chat: Endpoint, tmp_path: Path) -> None:
+def test_the_guide_of_keys_adds_limits_lists_and_revokes_a_key(chat: Endpoint, tmp_path: Path) -> None:
     """And the guide of privacy deletes that key's runs."""
-    name, add, revoke, runs = [block for _, block in _blocks("api-keys.md")]
+    name, add, limit, budget, runs, used, revoke = [block for _, block in _blocks("api-keys.md")]
     delete_one, delete_all = [block for _, block in _blocks("privacy.md") if block.startswith("kubectl delete")]
     config = chat.namespace.kubeconfig(tmp_path)
 
     def shell(*blocks: str) -> str:
-        script = "\n".join((name.replace("assistant", chat.instance), *blocks))
+        script = "\n".join(block.replace("assistant", chat.instance) for block in (name, *blocks))
         environ = os.environ | {"KUBECONFIG": config}
         return subprocess.check_output(["bash", "-euo", "pipefail", "-c", script], env=environ, text=True)
 
     def status(key: str) -> int:
         return chat.http.get("/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code
+
+    def limits(key: str) -> httpx2.Headers:
+        body = {"messages": [{"role": "user", "content": "hello"}]}
+        return chat.http.post("/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {key}"}).headers
 
     key = shell(add).splitlines()[-1]
     until(lambda: status(key) == 200, within=90)
@@ -84,6 +89,11 @@ def test_the_guide_of_keys_adds_a_key_lists_its_runs_and_revokes_it(chat: Endpoi
     of_key = [line.split() for line in shell(runs).splitlines() if " api-key-alice " in line]
     assert {run for run, *_ in of_key} == {answer.headers["x-sympozium-run"] for answer in answers}
     assert all(int(tokens) > 0 for _, _, tokens in of_key)
+    shell(limit)
+    until(lambda: limits(key).get("x-ratelimit-limit-requests") == "50", within=90)
+    shell(budget)
+    until(lambda: limits(key).get("x-ratelimit-limit-tokens") == "100000", within=90)
+    until(lambda: '"api-key-alice":' in shell(used), within=90)
     shell(delete_one.replace("assistant-3f9c0d1e2b4a", of_key[0][0]), delete_all)
     assert " api-key-alice " not in shell(runs)
     shell(revoke)

@@ -9,6 +9,7 @@ from sympozium_api import names
 from sympozium_api.base import ApiModel, Conditions, Duration, Name, OpenObject, Resource, rule, rules
 from sympozium_api.instance import SkillRef
 from sympozium_api.json_text import JsonText
+from sympozium_api.key_usage import KeyUsage
 from sympozium_api.probes import Probes
 
 Phase = Literal["Pending", "Running", "Serving", "Succeeded", "Failed", "Cancelled"]
@@ -224,9 +225,12 @@ class RunStatus(ApiModel):
     token_usage: TokenUsage | None = None
     """Consumption of the run."""
     conditions: Conditions = []
-    """Accepted: the spec is valid and supported. Started: the run's pod could be started."""
+    """Accepted: the spec is valid and supported. Started: the run's pod could be started. KeyLimitsValid: the limits of API keys, in
+    mode server."""
     probes: Probes | None = None
     """Results of the web-proxy's latest checks of the model server and the issuer. Mode server only."""
+    key_usage: KeyUsage | None = None
+    """Tokens of today by API key. Web-proxies write it for keys with a budget, in mode server only."""
 
 
 class AgentRun(Resource):

@@ -13,11 +13,17 @@ from sympozium_runs.unreadable_objects import UnreadableObjects
 class AgentApiMetrics:
     """The instruments of one agent API, in a registry of its own.
 
-    ``keys`` returns the labels that callers may have; callers with other keys are counted under an empty label.
+    ``keys`` returns the labels that callers may have; callers with other keys are counted under an empty label. ``on_tokens``
+    is called with the id of a stored run's key and the number of its tokens.
     """
 
-    def __init__(self, keys: Callable[[], Collection[str]] = tuple) -> None:
+    def __init__(
+        self,
+        keys: Callable[[], Collection[str]] = tuple,
+        on_tokens: Callable[[str, int], object] = lambda _key_id, _tokens: None,
+    ) -> None:
         self._keys = keys
+        self._on_tokens = on_tokens
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "sympozium_pod_requests_total", "Requests of agent pods.", ["route", "status"], registry=self.registry
@@ -63,7 +69,9 @@ class AgentApiMetrics:
             return  # a repeated end record
         status = terminal_status.outcome(end)
         self.ends.labels(status["phase"]).inc()
-        key = names.key_label(run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""))
+        key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
+        key = names.key_label(key_id)
         if usage := status.get("tokenUsage"):
+            self._on_tokens(key_id, usage["inputTokens"] + usage["outputTokens"])
             for kind in ("input", "output"):
                 self.tokens.labels(key if key in self._keys() else "", kind).inc(usage[f"{kind}Tokens"])

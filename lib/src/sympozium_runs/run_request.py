@@ -40,6 +40,8 @@ class RunRequest:
     """Seconds for which the Idempotency-Key stands, if there is one."""
     key_expires: str | None = None
     """Time until which the Idempotency-Key stands, if an earlier run of the key says so (``timestamp``)."""
+    key_name: str | None = None
+    """Display name of the caller's API key; None: the caller has an access token."""
     request_id: str | None = None
     trace: TraceContext | None = None
     """Context of the span that the run's call of the model belongs below."""
@@ -99,6 +101,7 @@ class RunRequest:
                     names.ANNOTATION_ACCEPTED_AT: micro_timestamp(now),
                     names.ANNOTATION_REQUEST_HASH: self.digest,
                     names.ANNOTATION_KEY_ID: self.key_id,
+                    **({names.ANNOTATION_KEY_NAME: self.key_name} if self.key_name else {}),
                     **({names.ANNOTATION_KEY_EXPIRES: self._expires(now)} if self.idempotency_key is not None else {}),
                     **({names.ANNOTATION_REQUEST_ID: self.request_id} if self.request_id else {}),
                     **(self.trace.annotations if self.trace else {}),

@@ -57,8 +57,9 @@ class RunWatch:
         unreadable: UnreadableObjects,
         on_event: Callable[[], object] = lambda: None,
         on_new_run: NewRunCallback = _ignore,
+        on_server_run: Callable[[AgentRun], object] = lambda _: None,
     ) -> None:
-        """``on_event`` is called for each event of the watch."""
+        """``on_event`` is called for each event of the watch, ``on_server_run`` for each state of the instance's server run."""
         self._client = client
         self._namespace = namespace
         self._selectors = {"fieldSelector": f"spec.agentRef={instance},{NOT_ENDED}"}
@@ -67,6 +68,7 @@ class RunWatch:
         self._runs = runs
         self._on_event = on_event
         self._on_new_run = on_new_run
+        self._on_server_run = on_server_run
         self._queue = queue
         self._unreadable = unreadable
         self._reads: dict[Key, asyncio.Task[None]] = {}
@@ -109,7 +111,9 @@ class RunWatch:
         self.synced = True
 
     def _on_open(self, run: AgentRun) -> None:
-        if run.spec.mode == "task":
+        if run.spec.mode == "server":
+            self._on_server_run(run)
+        else:
             if run.metadata.name not in self._queue:
                 self._queue.add(run.metadata.name, run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""))
                 self._on_new_run(run, began_before=not self.synced)

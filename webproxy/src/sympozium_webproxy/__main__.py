@@ -44,6 +44,7 @@ async def main(settings: WebProxySettings) -> None:
             )
         finally:
             await proxy.context.runs.finish_writes()
+            await proxy.usage_reports.report()
     spans.close()
 
 

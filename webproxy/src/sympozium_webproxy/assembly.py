@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from sympozium_api import environment, names
+from sympozium_api import environment, key_limits, names
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -26,6 +26,9 @@ from sympozium_runs.run_store import RunStore
 from sympozium_runs.run_watch import RunWatch
 from sympozium_runs.runs import Runs
 from sympozium_webproxy.app import create_app
+from sympozium_webproxy.budgets.key_limit_files import KeyLimitFiles
+from sympozium_webproxy.budgets.token_budgets import TokenBudgets
+from sympozium_webproxy.budgets.usage_reports import UsageReports
 from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.identity.access_tokens import AccessTokens
 from sympozium_webproxy.instance_cache import InstanceCache, watch_instance, watch_skills
@@ -46,6 +49,7 @@ class WebProxy:
     """Port 8081."""
     idle: IdlePods
     """Idle pods that wait at this replica."""
+    usage_reports: UsageReports
     watches: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
     """Watches of the API server, without end."""
 
@@ -60,6 +64,8 @@ class _RunParts:
     queue: RunQueue
     runs: Runs
     instance_cache: InstanceCache
+    key_limits: KeyLimitFiles
+    budgets: TokenBudgets
     agent_api_metrics: AgentApiMetrics
     failing_watches: set[str]
     """Names of the watches that have failed and shown nothing since."""
@@ -77,6 +83,8 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
         instance_cache=parts.instance_cache,
         runs=parts.runs,
         keys=keys,
+        key_limits=parts.key_limits,
+        budgets=parts.budgets,
         tokens=AccessTokens(clock=clock.monotonic),
         limiter=limiter,
         read_limiter=RateLimiter(clock=clock.monotonic),
@@ -94,30 +102,38 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
         budget=budget,
         others=parts.agent_api_metrics.registry,
     )
+    context.metrics.keys.bind(
+        lambda: {key_id: key_limits.display_name(key_id, parts.key_limits.of(key_id)) for key_id in keys.ids},
+        parts.budgets.usage,
+    )
+    usage_reports = UsageReports(client, settings.namespace, settings.instance, parts.budgets)
     return WebProxy(
         context=context,
         app=create_app(context),
         agent_api=_agent_api(client, settings, clock, parts, tracing),
         idle=parts.idle,
-        watches=_watches(client, settings, parts, run_watch),
+        usage_reports=usage_reports,
+        watches=_watches(client, settings, parts, run_watch, usage_reports),
     )
 
 
 def _run_parts(
     client: Client, settings: WebProxySettings, clock: Clock, keys: BearerKeys, budget: ByteBudget
 ) -> _RunParts:
-    metrics = AgentApiMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS})
+    limit_files = KeyLimitFiles(settings.api_keys, clock=clock.monotonic)
+    budgets = TokenBudgets(limit_files.budgets, clock.now)
+    metrics = AgentApiMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS}, budgets.count)
     store, broker, idle = RunStore(client, clock), RunBroker(budget), IdlePods(settings.reply_to, metrics)
     instance_cache = InstanceCache(idle.on_instance_change)
     queue = RunQueue(shared=lambda: len(keys.ids) > 1 or instance_cache.oauth() is not None)
     runs = Runs(store, broker, queue, clock, idle=idle, metrics=metrics, key_grace_seconds=settings.key_grace_seconds)
-    return _RunParts(store, broker, idle, queue, runs, instance_cache, metrics, set())
+    return _RunParts(store, broker, idle, queue, runs, instance_cache, limit_files, budgets, metrics, set())
 
 
 def _run_watch(
     client: Client, settings: WebProxySettings, clock: Clock, parts: _RunParts, limiter: RateLimiter
 ) -> RunWatch:
-    usage = ReplicaUsage(limiter, parts.instance_cache, clock, settings.reply_to)
+    usage = ReplicaUsage(limiter, parts.instance_cache, parts.key_limits, clock, settings.reply_to)
     return RunWatch(
         client,
         settings.namespace,
@@ -129,6 +145,7 @@ def _run_watch(
         unreadable=parts.agent_api_metrics.unreadable,
         on_event=partial(parts.failing_watches.discard, "runs"),
         on_new_run=usage.charge,
+        on_server_run=parts.budgets.on_server_run,
     )
 
 
@@ -154,7 +171,7 @@ def _agent_api(
 
 
 def _watches(
-    client: Client, settings: WebProxySettings, parts: _RunParts, run_watch: RunWatch
+    client: Client, settings: WebProxySettings, parts: _RunParts, run_watch: RunWatch, usage_reports: UsageReports
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     cache, metrics = parts.instance_cache, parts.agent_api_metrics
     name = (settings.namespace, settings.instance)
@@ -174,6 +191,7 @@ def _watches(
         "skills": lambda: watch_skills(client, *name, cache, metrics.unreadable, on_event=seen("skills")),
         "runs": watch_runs,
         **({"probes": prober.run} if settings.probe_interval_seconds else {}),
+        "usage": usage_reports.run,
     }
 
     def on_failure(loop: str) -> None:

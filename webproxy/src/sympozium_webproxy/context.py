@@ -10,6 +10,8 @@ from sympozium_http.bearer_keys import BearerKeys
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_http.tracing import Tracing
 from sympozium_runs.runs import Runs
+from sympozium_webproxy.budgets.key_limit_files import KeyLimitFiles
+from sympozium_webproxy.budgets.token_budgets import TokenBudgets
 from sympozium_webproxy.identity.access_tokens import AccessTokens
 from sympozium_webproxy.instance_cache import InstanceCache
 from sympozium_webproxy.limits import RateLimiter
@@ -25,6 +27,9 @@ class WebProxyContext:
     instance_cache: InstanceCache
     runs: Runs
     keys: BearerKeys
+    key_limits: KeyLimitFiles
+    """Limits that single keys have."""
+    budgets: TokenBudgets
     tokens: AccessTokens
     limiter: RateLimiter
     """The limit of requests that make runs."""

@@ -51,6 +51,12 @@ class Verdict:
 class _Bucket:
     tokens: float
     filled_at: float
+    limit: RateLimit
+    """The key's limit when it was last asked for."""
+
+    def at(self, now: float) -> float:
+        """Return the tokens at a moment, without the bound of the bucket's size."""
+        return self.tokens + max(0.0, now - self.filled_at) * self.limit.requests_per_minute / 60
 
 
 class RateLimiter:
@@ -84,19 +90,17 @@ class RateLimiter:
     def _filled(self, key_id: str, limit: RateLimit, at: float) -> _Bucket:
         """Return a key's bucket, refilled up to a moment; the bucket of a new key is full."""
         if key_id not in self._buckets and len(self._buckets) >= self._swept_at:
-            self._sweep(limit)
-        bucket = self._buckets.setdefault(key_id, _Bucket(limit.burst_size, at))
-        flowed = max(0.0, at - bucket.filled_at) * limit.requests_per_minute / 60
-        bucket.tokens = min(limit.burst_size, bucket.tokens + flowed)
+            self._sweep()
+        bucket = self._buckets.setdefault(key_id, _Bucket(limit.burst_size, at, limit))
+        bucket.limit = limit
+        bucket.tokens = min(limit.burst_size, bucket.at(at))
         bucket.filled_at = max(at, bucket.filled_at)
         return bucket
 
-    def _sweep(self, limit: RateLimit) -> None:
+    def _sweep(self) -> None:
         """Drop full buckets, because access tokens bring any number of callers."""
-        now, per_second = self._clock(), limit.requests_per_minute / 60
+        now = self._clock()
         self._buckets = {
-            key_id: bucket
-            for key_id, bucket in self._buckets.items()
-            if bucket.tokens + (now - bucket.filled_at) * per_second < limit.burst_size
+            key_id: bucket for key_id, bucket in self._buckets.items() if bucket.at(now) < bucket.limit.burst_size
         }
         self._swept_at = max(_FEW, 2 * len(self._buckets))

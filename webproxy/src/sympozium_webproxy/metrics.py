@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_http.request_metrics import SECONDS, RequestMetrics
+from sympozium_webproxy.budgets.key_collector import KeyCollector
 
 
 class WebProxyMetrics(RequestMetrics):
@@ -42,6 +43,8 @@ class WebProxyMetrics(RequestMetrics):
             registry=self.registry,
         )
 
+        self.keys = KeyCollector()
+        self.registry.register(self.keys)
         self._held = Gauge(
             "sympozium_held_bytes",
             "Bytes of requests and answers that this process holds, as counted for its limit.",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sympozium_api import names
 from sympozium_api.clock import Clock
 from sympozium_api.run import AgentRun
+from sympozium_webproxy.budgets.key_limit_files import KeyLimitFiles
 from sympozium_webproxy.instance_cache import InstanceCache
 from sympozium_webproxy.limits import RateLimiter
 
@@ -15,6 +16,7 @@ class ReplicaUsage:
 
     limiter: RateLimiter
     instance_cache: InstanceCache
+    key_limits: KeyLimitFiles
     clock: Clock
     reply_to: str
     """Address that runs of this replica carry."""
@@ -31,4 +33,5 @@ class ReplicaUsage:
         if key_id is None or (annotations.get(names.ANNOTATION_REPLY_TO) == self.reply_to and not began_before):
             return
         age = (self.clock.now() - run.metadata.created).total_seconds() if began_before else 0.0
-        self.limiter.charge(key_id, self.instance_cache.rate_limit, seconds_ago=max(0.0, age))
+        limit = self.key_limits.of(key_id).rate_limit(self.instance_cache.rate_limit)
+        self.limiter.charge(key_id, limit, seconds_ago=max(0.0, age))

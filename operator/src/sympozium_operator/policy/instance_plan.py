@@ -14,6 +14,7 @@ from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import timestamp
 from sympozium_operator.policy import model_secret, probe_conditions, skill_resolution
 from sympozium_operator.policy.conditions import READY, ConditionUpdate, find, merged
+from sympozium_operator.policy.key_limits_condition import KEY_LIMITS_VALID
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 
@@ -149,6 +150,14 @@ def _web_endpoint(server: AgentRun | None) -> ConditionUpdate:
     return ConditionUpdate(WEB_ENDPOINT_READY, ok=False, reason="Starting", message="the web-proxy is starting")
 
 
+def _key_limits(server: AgentRun | None) -> ConditionUpdate | None:
+    """Return the server run's condition of the limits beside the API keys. The instance serves all the same if they are wrong."""
+    current = find(server.status.conditions, KEY_LIMITS_VALID) if server is not None else None
+    if current is None:
+        return None
+    return ConditionUpdate(current.type, ok=current.status == "True", reason=current.reason, message=current.message)
+
+
 _LEAVING = ConditionUpdate(
     WEB_ENDPOINT_READY,
     ok=False,
@@ -164,6 +173,7 @@ def _status(
     before = instance.status.model_dump(by_alias=True, exclude_none=True)
     leaving = not shown and facts.server is not None and owns(instance, facts.server)
     route, phase = facts.route.condition, _phase(updates, shown=shown)
+    limits = _key_limits(facts.server) if shown else None
     updates = [*updates, _ready(facts, updates, phase)]
     probed = probe_conditions.of_server(instance, endpoint, facts.server if shown else None, facts.pack)
     status: Object = {
@@ -171,13 +181,14 @@ def _status(
         "observedGeneration": instance.metadata.generation,
         "conditions": merged(
             instance.status.conditions,
-            [*updates, *probed, *([_LEAVING] if leaving else []), *([route] if route else [])],
+            [*updates, *probed, *([_LEAVING] if leaving else []), *filter(None, [route, limits])],
             generation=instance.metadata.generation,
             now=timestamp(facts.now),
             without=(
                 *(() if shown or leaving else (WEB_ENDPOINT_READY,)),
                 *(() if route else (ROUTE_READY,)),
                 *(kind for kind in probe_conditions.TYPES if kind not in [update.type for update in probed]),
+                *(() if limits else (KEY_LIMITS_VALID,)),
             ),
         ),
     }

@@ -14,6 +14,7 @@ from sympozium_api.timestamps import parse_timestamp, timestamp
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
 from sympozium_operator.policy.instance_plan import auth_secret_failure, owns
+from sympozium_operator.policy.key_limits_condition import KEY_LIMITS_VALID
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 
 _OVERDUE = timedelta(seconds=30)
@@ -122,11 +123,12 @@ def status(
     now: datetime,
     *,
     generation: int,
+    key_limits: ConditionUpdate | None = None,
 ) -> Object:
     """Return the whole status of a server run.
 
     ``generation``: that of the instance whose spec the server was made from. The conditions observe it, because the run's own spec
-    never changes.
+    never changes. ``key_limits``: the state of the limits beside the API keys; None: there are none, or they were not read.
     """
     before = find(run.status.conditions, "Started")
     started = _started(deployment, its_pods, now)
@@ -135,7 +137,9 @@ def status(
             "Started", ok=False, reason=before.reason, message=before.message
         )  # the kubelet alternates between the two
     phase = "Serving" if available(deployment) else "Pending"
-    conditions = merged(run.status.conditions, [accepted, started], generation=generation, now=timestamp(now))
+    updates = [accepted, started, *([key_limits] if key_limits else [])]
+    without = (KEY_LIMITS_VALID,) if accepted.ok and key_limits is None else ()
+    conditions = merged(run.status.conditions, updates, generation=generation, now=timestamp(now), without=without)
     new: Object = {"phase": phase, "conditions": conditions}
     if deployment is not None:
         server = deployment["metadata"]["name"]

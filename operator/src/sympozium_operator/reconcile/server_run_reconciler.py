@@ -15,7 +15,7 @@ from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.references import auth_secret, web_endpoint_pack
 from sympozium_operator.desired import rbac, scaling
 from sympozium_operator.desired import web_proxy as desired_server
-from sympozium_operator.policy import event_messages, model_secret
+from sympozium_operator.policy import event_messages, key_limits_condition, model_secret
 from sympozium_operator.policy import server_plan as policy
 from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, name_taken, write_refused
 from sympozium_operator.policy.instance_plan import ACCEPTED
@@ -66,7 +66,8 @@ class ServerRunReconciler:
             session_key = await self.session_keys.keep(run)
             if isinstance(session_key, ConditionUpdate):
                 return await self._refuse(facts, session_key)
-            deployment = await self._make(run, decision, facts.auth_secret, session_key)
+            keys = facts.auth_secret or await self.keys.generated(run, decision.instance)
+            deployment = await self._make(run, decision, keys, session_key)
         except ApiError as refusal:
             if refusal.final:
                 await self._refuse(facts, write_refused(refusal.message))
@@ -74,7 +75,7 @@ class ServerRunReconciler:
         except NameTaken as failure:
             await self._refuse(facts, name_taken(str(failure)))
             raise
-        outcome = await self._report(facts, ACCEPTED, deployment)
+        outcome = await self._report(facts, ACCEPTED, deployment, key_limits_condition.state(keys))
         if policy.settled(deployment) and event_messages.was_unsettled(run):
             await self.events.emit(decision.instance, event_messages.settled(deployment))
         return outcome
@@ -96,13 +97,13 @@ class ServerRunReconciler:
         )
         return policy.ServerInput(run, model_secret.without_refused_refs(instance, callers), pack, keys)
 
-    async def _make(
-        self, run: AgentRun, plan: policy.ServerPlan, auth_secret: Object | None, session_key: str
-    ) -> Object:
-        """Converge all children; return the live Deployment. ``session_key`` is the UID of the Secret with the session key."""
+    async def _make(self, run: AgentRun, plan: policy.ServerPlan, keys: Object, session_key: str) -> Object:
+        """Converge all children; return the live Deployment.
+
+        ``keys`` is the Secret with the API keys, ``session_key`` the UID of the Secret with the session key.
+        """
         name = names.server(run.metadata.name)
         before = await self.client.find(DEPLOYMENTS, run.metadata.namespace, name)
-        keys = auth_secret or await self.keys.generated(run, plan.instance)
         version: str = keys["metadata"]["resourceVersion"]
         if before is not None and policy.has_older_keys(before, version):
             await self._notify_pods_of_keys(run, version)
@@ -158,12 +159,20 @@ class ServerRunReconciler:
         namespace, name = facts.run.key
         return await self._report(facts, failure, await self.client.find(DEPLOYMENTS, namespace, names.server(name)))
 
-    async def _report(self, facts: policy.ServerInput, accepted: ConditionUpdate, deployment: Object | None) -> Result:
+    async def _report(
+        self,
+        facts: policy.ServerInput,
+        accepted: ConditionUpdate,
+        deployment: Object | None,
+        key_limits: ConditionUpdate | None = None,
+    ) -> Result:
         run = facts.run
         generation = (facts.instance or run).metadata.generation
         settled = deployment is not None and policy.settled(deployment)
         pods = [] if settled else await self._pods(run)
-        status = policy.status(run, accepted, deployment, pods, self.clock.now(), generation=generation)
+        status = policy.status(
+            run, accepted, deployment, pods, self.clock.now(), generation=generation, key_limits=key_limits
+        )
         await self._write(run, status)
         return DONE if settled and accepted.ok else Result(requeue_after=policy.POLL)
 

@@ -8,6 +8,7 @@ from sympozium_http.bearer_keys import bearer
 from sympozium_http.key_set import KeysUnavailable
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context
+from sympozium_webproxy.budgets.token_budgets import BudgetVerdict
 from sympozium_webproxy.identity import resource_metadata
 from sympozium_webproxy.identity.access_tokens import InsufficientScope, InvalidToken
 from sympozium_webproxy.instance_cache import ServedInstance
@@ -77,14 +78,39 @@ async def authenticate_read(request: Request) -> str:
 def limit_reads(request: Request, key_id: str) -> None:
     """Count a request that makes no run against its key's limit of reads. Raises Refusal 429 and 503."""
     parts = context.of(request)
-    _admit(request, parts.read_limiter.take(key_id, parts.instance_cache.rate_limit.reads), "requests that make no run")
+    limit = parts.key_limits.of(key_id).rate_limit(parts.instance_cache.rate_limit)
+    _admit(request, parts.read_limiter.take(key_id, limit.reads), "requests that make no run")
 
 
 def limit(request: Request, key_id: str) -> tuple[ServedInstance, dict[str, str]]:
     """Return the instance that serves a request, and the rate-limit headers of its answer. Raises Refusal 429 and 503."""
     parts = context.of(request)
     served = parts.instance_cache.served()
-    return served, _admit(request, parts.limiter.take(key_id, served.rate_limit), "requests")
+    rate_limit = parts.key_limits.of(key_id).rate_limit(served.rate_limit)
+    headers = _admit(request, parts.limiter.take(key_id, rate_limit), "requests")
+    if (budget := parts.budgets.verdict(key_id)) is not None:
+        headers |= budget.headers()
+        request_state.of(request).answer_headers = headers
+        if not budget.allowed:
+            parts.metrics.refused.labels("token_budget").inc()
+            raise _budget_spent(budget, headers)
+    return served, headers
+
+
+def _budget_spent(budget: BudgetVerdict, headers: dict[str, str]) -> Refusal:
+    """Return the refusal for a key without tokens. Its code is OpenAI's, and its headers keep SDKs from retrying for hours."""
+    message = (
+        f"The token budget of this API key is used up: {budget.limit} tokens per day."
+        f" The next one begins at {budget.reset_at}, in {budget.reset_seconds} s."
+    )
+    return Refusal(
+        429,
+        "insufficient_quota",
+        message,
+        kind="insufficient_quota",
+        headers=headers | {"x-should-retry": "false"},
+        retry_after=budget.reset_seconds,
+    )
 
 
 def _admit(request: Request, verdict: Verdict, what: str) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """POST /v1/embeddings: forwarded to the model server, without a run and without a pod."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -22,6 +24,10 @@ from sympozium_webproxy.request.model_choice import chosen_embedding_model
 log = structlog.get_logger()
 
 router = APIRouter()
+
+_USAGE_BYTES = 512
+"""Bytes at the end of an answer in which its usage stands."""
+_TOTAL_TOKENS = re.compile(rb'"total_tokens"\s*:\s*([0-9]{1,12})\b')
 
 
 @router.post("/v1/embeddings", openapi_extra=bodies.documented(embeddings.EmbeddingRequest))
@@ -56,6 +62,7 @@ class _ForwardedResponse(Response):
         super().__init__()
         self._began = request_state.of(request).started
         self._key_files = context.of(request).settings.provider_keys
+        self._count_tokens = partial(context.of(request).budgets.count, request_state.of(request).caller)
         self._instance = instance
         self._body = body
         self._own_headers = headers
@@ -88,8 +95,12 @@ class _ForwardedResponse(Response):
             }
             await raw_response.start(send, 200, headers)
             self._started = True
+            tail = b""
             async for piece in answer.content.iter_any():
                 await raw_response.send_piece(send, piece)
+                tail = (tail + piece)[-_USAGE_BYTES:]
+        if counts := _TOTAL_TOKENS.findall(tail):
+            self._count_tokens(int(counts[-1]))
         await raw_response.finish(send)
 
 

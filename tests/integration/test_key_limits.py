@@ -1,0 +1,178 @@
+"""Limits of single keys: entries ``limits.<key>`` beside the keys, budgets of tokens included, over all replicas."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.fakes.agents import Agents
+from tests.fakes.clock import FakeClock
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.pod import TokenIssuer
+from tests.integration.conftest import Proxy, assembled, eventually, instance, session_key
+
+from sympozium_api import names
+from sympozium_api.resources import RUNS, Object
+from sympozium_webproxy.budgets.usage_reports import UsageReports
+from sympozium_webproxy.settings import WebProxySettings
+
+ALICE = "sk-alice"
+SERVER_RUN = "demo-web-endpoint"
+TOKENS = 10
+"""Tokens of one answer of the scripted model."""
+
+
+@pytest.fixture
+async def alice(proxy: Proxy) -> Proxy:
+    (proxy.keys / "api-key-alice").write_text(ALICE)
+    proxy.kubernetes.put(server_run())
+    proxy.clock.advance(10)
+    return proxy
+
+
+def server_run(**status: object) -> Object:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "AgentRun",
+        "metadata": {"name": SERVER_RUN, "namespace": "default"},
+        "spec": {"agentRef": "demo", "mode": "server"},
+        "status": {"phase": "Serving"} | status,
+    }
+
+
+def limit(proxy: Proxy, text: str) -> None:
+    (proxy.keys / "limits.api-key-alice").write_text(text)
+    proxy.clock.advance(3)
+
+
+async def used(proxy: Proxy) -> int:
+    answer = await proxy.chat(key=ALICE)
+    return int(answer.headers["x-ratelimit-limit-tokens"]) - int(answer.headers["x-ratelimit-remaining-tokens"])
+
+
+async def test_a_key_has_limits_of_its_own_and_the_others_the_instances(alice: Proxy, agents: Agents) -> None:
+    limit(alice, "requestsPerMinute: 1\nburstSize: 2\n")
+    statuses = [(await alice.chat(key=ALICE)).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    other = await alice.chat()
+    assert other.status_code == 200
+    assert other.headers["x-ratelimit-limit-requests"] == "100"
+    assert "x-ratelimit-limit-tokens" not in other.headers
+
+
+async def test_reads_of_a_key_follow_its_own_limits(alice: Proxy) -> None:
+    limit(alice, "{requestsPerMinute: 1, burstSize: 1, readsPerMinute: 3}")
+    answer = await alice.http.get("/v1/models", headers={"Authorization": f"Bearer {ALICE}"})
+    assert answer.headers["x-ratelimit-limit-requests"] == "10"
+
+
+@pytest.mark.parametrize("text", ["requestsPerMinute: many", "rpm: 5", "fast", "\udcff"])
+async def test_a_key_with_malformed_limits_has_the_instances(alice: Proxy, agents: Agents, text: str) -> None:
+    (alice.keys / "limits.api-key-alice").write_bytes(text.encode(errors="surrogateescape"))
+    alice.clock.advance(3)
+    answer = await alice.chat(key=ALICE)
+    assert answer.status_code == 200
+    assert answer.headers["x-ratelimit-limit-requests"] == "100"
+
+
+async def test_an_entry_with_limits_is_no_key(alice: Proxy) -> None:
+    limit(alice, "name: Alice")
+    assert (await alice.chat(key="name: Alice")).status_code == 401
+
+
+async def test_a_keys_name_stands_on_its_runs_and_in_the_metrics(alice: Proxy, agents: Agents) -> None:
+    await alice.chat(key=ALICE)
+    limit(alice, "name: Alice L.")
+    await alice.chat(key=ALICE)
+    shown = [
+        alice.kubernetes.object(RUNS, run)["metadata"]["annotations"][names.ANNOTATION_KEY_NAME]
+        for run in alice.kubernetes.names(RUNS)
+        if run != SERVER_RUN
+    ]
+    assert sorted(shown) == ["Alice L.", "alice"]
+    assert 'sympozium_key_info{key="api-key-alice",name="Alice L."} 1.0' in await alice.metrics()
+
+
+async def test_a_spent_budget_is_429_with_the_time_of_its_reset(alice: Proxy, agents: Agents) -> None:
+    limit(alice, f"tokensPerDay: {TOKENS + 1}")
+    first, second = await alice.chat(key=ALICE), await alice.chat(key=ALICE)
+    assert (first.headers["x-ratelimit-limit-tokens"], first.headers["x-ratelimit-remaining-tokens"]) == (
+        str(TOKENS + 1),
+        str(TOKENS + 1),
+    )
+    assert second.headers["x-ratelimit-remaining-tokens"] == "1"
+    spent = await alice.chat(key=ALICE)
+    assert spent.status_code == 429
+    now = alice.clock.now()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    error = spent.json()["error"]
+    assert (error["code"], error["type"]) == ("insufficient_quota", "insufficient_quota")
+    assert f"{TOKENS + 1} tokens per day. The next one begins at {midnight:%Y-%m-%dT00:00:00Z}" in error["message"]
+    assert abs(int(spent.headers["retry-after"]) - (midnight - now).total_seconds()) <= 1
+    assert spent.headers["x-ratelimit-reset-tokens"] == f"{spent.headers['retry-after']}s"
+    assert spent.headers["x-should-retry"] == "false"
+    assert (await alice.chat()).status_code == 200  # other keys have no budget
+    shown = await alice.metrics()
+    assert f'sympozium_key_tokens_today{{key="api-key-alice"}} {2 * TOKENS}.0' in shown
+    assert f'sympozium_key_token_budget{{key="api-key-alice"}} {TOKENS + 1}.0' in shown
+    alice.clock.advance((midnight - now).total_seconds())
+    assert (await alice.chat(key=ALICE)).status_code == 200
+
+
+async def test_tokens_are_reported_once_and_add_up_over_replicas(alice: Proxy, agents: Agents) -> None:
+    limit(alice, "tokensPerDay: 1000")
+    today = alice.clock.now().date().isoformat()
+    reports = UsageReports(alice.kubernetes, "default", "demo", alice.context.budgets)
+    await reports.report()
+    assert (
+        "keyUsage" not in alice.kubernetes.object(RUNS, SERVER_RUN)["status"]
+    )  # nothing was used, so nothing is written
+    await alice.chat(key=ALICE)
+    await reports.report()
+    await reports.report()
+    assert alice.kubernetes.object(RUNS, SERVER_RUN)["status"] == {
+        "phase": "Serving",
+        "keyUsage": {"day": today, "tokens": {"api-key-alice": TOKENS}},
+    }
+    other = {"day": today, "tokens": {"api-key-alice": TOKENS + 100}}
+    alice.kubernetes.put(server_run(keyUsage=other))  # another replica's report
+    await eventually(lambda: alice.context.budgets.usage()["api-key-alice"] == (TOKENS + 100, 1000))
+    assert await used(alice) == TOKENS + 100
+    await reports.report()
+    stored = alice.kubernetes.object(RUNS, SERVER_RUN)["status"]["keyUsage"]
+    assert stored["tokens"] == {"api-key-alice": 2 * TOKENS + 100}
+
+
+async def test_a_new_day_forgets_the_last_one(alice: Proxy, agents: Agents) -> None:
+    limit(alice, "tokensPerDay: 1000")
+    alice.kubernetes.put(
+        server_run(keyUsage={"day": "2001-01-01", "tokens": {"api-key-alice": 999, "api-key-gone": 5}})
+    )
+    await alice.chat(key=ALICE)
+    await UsageReports(alice.kubernetes, "default", "demo", alice.context.budgets).report()
+    stored = alice.kubernetes.object(RUNS, SERVER_RUN)["status"]["keyUsage"]
+    assert stored == {"day": alice.clock.now().date().isoformat(), "tokens": {"api-key-alice": TOKENS}}
+
+
+async def test_reports_of_replicas_at_once_lose_nothing(alice: Proxy, agents: Agents) -> None:
+    limit(alice, "tokensPerDay: 1000")
+    reports = UsageReports(alice.kubernetes, "default", "demo", alice.context.budgets)
+    await alice.chat(key=ALICE)
+    await asyncio.gather(*(reports.report() for _ in range(3)))
+    await eventually(lambda: not alice.context.budgets.unreported())
+
+
+async def test_a_new_replica_knows_what_was_used_before(tmp_path: Path) -> None:
+    (tmp_path / "api-key-alice").write_text(ALICE)
+    (tmp_path / "limits.api-key-alice").write_text("tokensPerDay: 100")
+    clock = FakeClock()
+    kubernetes = FakeKubernetes(clock.now)
+    TokenIssuer(kubernetes)
+    kubernetes.put(instance())
+    usage = {"day": clock.now().date().isoformat(), "tokens": {"api-key-alice": 100}}
+    kubernetes.put(server_run(keyUsage=usage))
+    settings = WebProxySettings("default", "demo", "127.0.0.1", api_keys=tmp_path, session_key=session_key(tmp_path))
+    async with assembled(kubernetes, settings, clock) as (_, _, _, http):
+        body = {"messages": [{"role": "user", "content": "hello"}]}
+        answer = await http.post("/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {ALICE}"})
+    assert answer.json()["error"]["code"] == "insufficient_quota"
