@@ -40,6 +40,8 @@ def error_words() -> set[str]:
         if name_of(call) == "Refusal":
             found.add(text(call.args[1]) or "")
     for call in calls():
+        if name_of(call) == "model_error":
+            found |= {text(keyword.value) or "" for keyword in call.keywords if keyword.arg == "kind"}
         if name_of(call) == "error" and len(call.args) >= 3 and (kind := text(call.args[0])):
             found.add(kind)
     return found - {""}
@@ -70,13 +72,13 @@ def test_every_error_has_a_line_and_every_line_an_error() -> None:
 def reasons() -> set[str]:
     """Reasons of conditions: what ConditionUpdate and Probe are given, and the functions and exceptions that make one."""
     found: set[str | None] = set()
-    for call in calls("operator/src", "webproxy/src/sympozium_webproxy/probing"):
+    for call in calls("operator/src", "webproxy/src"):
         chosen = [
             keyword.value
             for keyword in call.keywords
             if keyword.arg == "reason" and name_of(call) in ("ConditionUpdate", "Probe")
         ]
-        if name_of(call) in ("_refused", "_not_ready", "StartFailure", "Stalled", "ProbeFailure"):
+        if name_of(call) in ("_refused", "_not_ready", "StartFailure", "Stalled", "NetworkFailure"):
             chosen += call.args[:1]
         found |= {text(node) for value in chosen for node in ast.walk(value) if isinstance(node, ast.expr)}
     return {reason for reason in found if reason and re.fullmatch("([A-Z]+[a-z]+)+", reason)}

@@ -1,6 +1,7 @@
 """A caller with the official SDK, the web endpoint of a real instance, a fresh pod per request."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -79,14 +80,27 @@ def test_a_models_failure_is_an_error(chat: Endpoint, script: str, status: int |
         assert chat.namespace.run_ends(run)["error"]["type"] == "model_error"
 
 
-def test_a_model_that_cannot_be_reached_is_a_502_with_its_address(namespace: Namespace, chat: Endpoint) -> None:
+def test_an_unreachable_models_address_stands_in_status_and_event_and_not_in_the_answer(
+    namespace: Namespace, chat: Endpoint
+) -> None:
     namespace.patch("instance", "chat", {"spec": {"agents": {"default": {"baseURL": "http://model:9/v1"}}}})
     try:
         response = until(lambda: found if (found := chat.chat()).status_code != 200 else None, within=20)
     finally:
         namespace.patch("instance", "chat", {"spec": {"agents": {"default": {"baseURL": "http://model:8080/v1"}}}})
     assert response.status_code == 502
-    assert "unreachable" in response.json()["error"]["message"]
+    error = response.json()["error"]
+    assert error["code"] == "model_unreachable"
+    assert re.fullmatch(
+        r"The model cannot be reached \((ConnectionRefused|ConnectionFailed|Timeout)\)\.", error["message"]
+    )
+    run = response.headers["x-sympozium-run"]
+    failure = chat.namespace.run_ends(run)["error"]
+    address = "cannot reach the model at http://model:9/v1: "
+    assert failure["type"] == "model_unreachable"
+    assert failure["message"].startswith(address)
+    assert failure["message"].endswith(" (spec.agents.default.baseURL)")
+    until(lambda: address in chat.namespace.kubectl("describe", "run", run), within=20)
 
 
 def model_not_ready(namespace: Namespace, instance: str) -> Object | None:

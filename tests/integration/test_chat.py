@@ -32,6 +32,23 @@ async def test_a_blocking_request_gets_the_answer_of_its_pod(proxy: Proxy, sdk: 
     assert answer.usage.total_tokens == 5
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_address_of_an_unreachable_model_stands_in_the_status_and_not_in_the_answer(
+    proxy: Proxy, stream: bool
+) -> None:
+    address = "cannot reach the model at http://vllm.models.svc:8000/v1: name not found (spec.agents.default.baseURL)"
+    record = failed("model_unreachable", address, 502)
+    record["error"]["code"] = "NameNotFound"
+    asked = asyncio.create_task(proxy.chat(stream=stream))
+    pod = await proxy.pod()
+    await pod.say({"type": "started"}, record)
+    response = await asked
+    assert (response.status_code, response.headers["x-sympozium-error"]) == (502, "model_unreachable")
+    error = response.json()["error"]
+    assert (error["code"], error["message"]) == ("model_unreachable", "The model cannot be reached (NameNotFound).")
+    assert proxy.kubernetes.object(RUNS, pod.run)["status"]["error"]["message"] == address
+
+
 async def test_the_terminal_status_is_stored_when_the_pod_is_acknowledged(proxy: Proxy) -> None:
     asked = asyncio.create_task(proxy.chat())
     pod = await proxy.pod()

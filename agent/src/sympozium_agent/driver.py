@@ -7,7 +7,7 @@ from typing import Any
 
 from sympozium_agent.completion import CompletionAccumulator, extra_fields
 from sympozium_agent.log import log, log_failure
-from sympozium_agent.loop import CallModel, Finish, ModelError, converse
+from sympozium_agent.loop import CallModel, Finish, ModelError, ModelUnreachable, converse
 from sympozium_agent.providers import Provider, provider_class
 from sympozium_agent.record_delivery import RecordDelivery
 from sympozium_agent.transport import ModelTransport
@@ -41,9 +41,10 @@ class Driver:
         except TimeoutError:
             return error("timeout", f"the run did not end within {task['timeoutSeconds']:g} s", 504)
         except ModelError as failure:
-            log("model_failed", status=failure.status)
             refusal = redacted(failure.refusal, self._key, task["model"]["headers"])
-            return model_error(refusal, failure.status)
+            unreachable = {"reason": refusal.message} if isinstance(failure, ModelUnreachable) else {}
+            log("model_failed", status=failure.status, **unreachable)
+            return model_error(refusal, failure.status, kind=failure.kind)
         except Exception as failure:  # noqa: BLE001 - without an end record the run would have to be found lost
             log_failure(failure)
             return error("agent_error", f"the agent failed: {type(failure).__name__}", 500)

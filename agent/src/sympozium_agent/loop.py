@@ -15,10 +15,19 @@ from sympozium_api.model_refusal import ModelRefusal
 class ModelError(Exception):
     """A call of the model that failed; ``status`` is the model's own if it answered with an error, else 502."""
 
+    kind = "model_error"
+    """Type of the run's error."""
+
     def __init__(self, refusal: ModelRefusal | str, status: int = 502) -> None:
         self.refusal = ModelRefusal(refusal) if isinstance(refusal, str) else refusal
         super().__init__(self.refusal.message)
         self.status = status
+
+
+class ModelUnreachable(ModelError):
+    """A call that the model server did not answer; the refusal's code is the reason, such as ``NameNotFound``."""
+
+    kind = "model_unreachable"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class ModelTarget(TypedDict):
     """Headers of each call, none of which ``find_unsendable`` returns."""
     provider: NotRequired[str]
     """Name of the dialect that the server speaks. Default: OPENAI_COMPAT."""
+    field: NotRequired[str]
+    """Field that sets the address, for messages: ``spec.agents.default.baseURL``, or the run's ``spec.model.baseURL``."""
 
 
 class WarmupHints(TypedDict):
@@ -177,10 +179,10 @@ def find_unsendable(headers: Mapping[str, str]) -> str | None:
     return next((name for name, sendable in fields if not sendable), None)
 
 
-def model_error(refusal: ModelRefusal, http_status: int) -> Error:
-    """Return the end record of a run whose model server answered with an error."""
+def model_error(refusal: ModelRefusal, http_status: int, *, kind: str = "model_error") -> Error:
+    """Return the end record of a run whose model server answered with an error or, ``model_unreachable``, did not answer."""
     words = model_words(refusal.code, refusal.type, refusal.param, refusal.retry_after)
-    return error("model_error", refusal.message, http_status, words=words)
+    return error(kind, refusal.message, http_status, words=words)
 
 
 def model_words(code: str | None, type_: str | None, param: str | None, retry_after: int | None) -> ModelWords:

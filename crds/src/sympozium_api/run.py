@@ -148,7 +148,8 @@ class RunError(ApiModel):
     http_status: Annotated[int, Field(ge=400, le=599)]
     """HTTP status of the model's answer if it had one, else the HTTP status that callers receive."""
     code: Annotated[str | None, Field(max_length=256)] = None
-    """The model server's own word for programs, e.g. ``context_length_exceeded``."""
+    """The model server's own word for programs, e.g. ``context_length_exceeded``. With ``model_unreachable`` the kind of failure,
+    e.g. ``NameNotFound``."""
     model_type: Annotated[str | None, Field(max_length=256)] = None
     """The model server's own type of error, e.g. ``invalid_request_error``."""
     param: Annotated[str | None, Field(max_length=256)] = None

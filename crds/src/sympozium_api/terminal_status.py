@@ -25,6 +25,7 @@ ERRORS = (
     "caller_lost",
     "model_secret_refused",
     "instance_missing",
+    "model_unreachable",
 )
 """Types of error that this project's processes write; a pod could send others."""
 

@@ -38,11 +38,17 @@ def build(
             "baseURL": model.base_url,
             "headers": headers | (trace.headers if trace else {}),
             "provider": OPENAI_COMPAT,
+            "field": _address_field(run),
         },
         "env": agent.env,
         "timeoutSeconds": seconds_left,
         "log": logs.run_fields(run),
     }
+
+
+def _address_field(run: AgentRun) -> str:
+    own = run.spec.model is not None and run.spec.model.base_url is not None
+    return "spec.model.baseURL of the run" if own else "spec.agents.default.baseURL"
 
 
 def warmup_hints(instance: SympoziumInstance) -> WarmupHints:

@@ -128,17 +128,36 @@ async def test_a_model_that_fails_in_another_way_is_a_502(pod: Pod, model: Model
     assert says in error["message"]
 
 
-async def test_a_model_that_cannot_be_reached_is_a_502(pod: Pod) -> None:
-    error = (await end_of(pod, task_for(None)))["error"]
-    assert (error["type"], error["httpStatus"]) == ("model_error", 502)
-    assert error["message"].startswith("model unreachable: ")
+async def test_a_model_that_cannot_be_reached_is_told_with_url_reason_and_field(
+    pod: Pod, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = task_for(None)
+    task["model"] |= {"baseURL": "http://user:secret@vllm.models.invalid:8000/v1?key=secret", "field": "spec.x"}
+    error = (await end_of(pod, task))["error"]
+    assert error == {
+        "type": "model_unreachable",
+        "httpStatus": 502,
+        "code": "NameNotFound",
+        "message": "cannot reach the model at http://vllm.models.invalid:8000/v1: name not found (spec.x)",
+    }
+    logged = "".join(capsys.readouterr())
+    assert "http://vllm.models.invalid:8000/v1: name not found" in logged
+    assert "secret" not in logged
+
+
+async def test_a_model_at_a_closed_port_is_told_as_refused(pod: Pod) -> None:
+    task = task_for(None)
+    task["model"]["baseURL"] = "http://127.0.0.1:9/v1"
+    error = (await end_of(pod, task))["error"]
+    assert (error["type"], error["code"]) == ("model_unreachable", "ConnectionRefused")
+    assert error["message"] == "cannot reach the model at http://127.0.0.1:9/v1: connection refused"
 
 
 async def test_a_base_url_that_is_none_is_a_502(pod: Pod) -> None:
     task = task_for(None)
     task["model"]["baseURL"] = "ollama:11434"
     error = (await end_of(pod, task))["error"]
-    assert (error["type"], error["httpStatus"]) == ("model_error", 502)
+    assert (error["type"], error["httpStatus"], error["code"]) == ("model_unreachable", 502, "InvalidAddress")
 
 
 @pytest.mark.parametrize("name", ["hang", "slow:500:10"])

@@ -49,7 +49,8 @@ class TestProxy:
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         error = (await end_of(pod, "instant", self.BEYOND))["error"]
         assert error["httpStatus"] == 502
-        assert error["message"].startswith("model unreachable: ")
+        assert error["type"] == "model_unreachable"
+        assert error["message"].startswith("cannot reach the model at http://model.beyond.example/v1: ")
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])

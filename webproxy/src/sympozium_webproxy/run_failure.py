@@ -17,6 +17,9 @@ _OF_A_SECRET = {
 
 def message_of(error: RunErrorDetail) -> str:
     """Return the message of a run's error as its caller gets it."""
+    if error["type"] == "model_unreachable":  # the address is the instance's business
+        reason = f" ({error['code']})" if "code" in error else ""
+        return f"The model cannot be reached{reason}."
     return _OF_A_SECRET.get(error["type"], error["message"])
 
 

@@ -9,13 +9,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import structlog
 
 from sympozium_api import agent_protocol, effective
 from sympozium_api.environment import NO_PROXY, proxy_variable
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, parse_refusal, redacted
+from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, ModelRefusal, parse_refusal, redacted
 from sympozium_http.refusal import Refusal
+from sympozium_webproxy.network_failure import failure_of
 from sympozium_webproxy.run_failure import refusal_of
+
+log = structlog.get_logger()
 
 _CONNECT_SECONDS = 10.0
 
@@ -46,21 +50,10 @@ async def post(
                 raise await _refusal(response, key, agent.provider_headers)
             yield response
     except (aiohttp.ClientError, OSError, ValueError) as failure:
-        raise _failed(f"model unreachable: {_reason(failure)}", 502) from failure
-
-
-def _reason(failure: Exception) -> str:
-    """Return why a call failed, without what an address may hold beside its host: user info, path and query."""
-    match failure:
-        case aiohttp.ClientConnectorError():
-            return str(failure)
-        case aiohttp.ClientResponseError(status=status):
-            return f"the proxy answered {status}"
-        case aiohttp.InvalidURL():
-            return "baseURL or the proxy's address is not valid"
-        case aiohttp.ServerDisconnectedError():
-            return "closed without an answer"
-    return type(failure).__name__
+        place, reason = agent_protocol.plain_url(effective.model(instance).base_url), failure_of(failure)
+        log.warning("model unreachable", url=place, reason=reason.words)
+        unreachable = ModelRefusal(f"cannot reach the model at {place}: {reason.words}", code=reason.reason)
+        raise refusal_of(agent_protocol.model_error(unreachable, 502, kind="model_unreachable")["error"]) from failure
 
 
 def _key(files: Sequence[Path]) -> str | None:
@@ -90,7 +83,3 @@ async def _refusal(response: aiohttp.ClientResponse, key: str | None, headers: M
     refusal = parse_refusal(body, response.headers.get("retry-after"))
     refusal = redacted(replace(refusal, message=refusal.message or f"the model answered {status}"), key, headers)
     return refusal_of(agent_protocol.model_error(refusal, status if status >= 400 else 502)["error"])
-
-
-def _failed(message: str, status: int) -> Refusal:
-    return refusal_of(agent_protocol.error("model_error", message, status)["error"])

@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from sympozium_agent.loop import ModelError
+from sympozium_agent.loop import ModelError, ModelUnreachable
 from sympozium_agent.providers.chunk_parser import ChunkParser
 from sympozium_agent.transport import ModelTransport
 from sympozium_agent.transport.content_encoding import DecodingError, decoder
 from sympozium_agent.transport.http1 import TransportError, UnreadResponse
-from sympozium_api.agent_protocol import ModelTarget, leaf_url
+from sympozium_api.agent_protocol import ModelTarget, leaf_url, plain_url
 from sympozium_api.json_members import compact, join_members
 from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, ModelRefusal, parse_refusal
 
@@ -22,7 +22,7 @@ class OpenAICompatible:
 
     def __init__(self, model: ModelTarget, key: str | None, transport: ModelTransport) -> None:
         self._transport = transport
-        self._base_url = model["baseURL"]
+        self._base_url, self._field = model["baseURL"], model.get("field")
         self._headers = {
             "content-type": "application/json",
             "accept": "text/event-stream, application/json",
@@ -47,8 +47,16 @@ class OpenAICompatible:
                 async for chunk in _chunks(response):
                     yield chunk
         except TransportError as failure:
-            problem = "the model's answer was cut" if has_response else "model unreachable"
-            raise ModelError(f"{problem}: {failure}") from failure
+            if has_response:
+                raise ModelError(f"the model's answer was cut: {failure}") from failure
+            raise self._unanswered(failure) from failure
+
+    def _unanswered(self, failure: TransportError) -> ModelError:
+        if failure.reason is None:
+            return ModelError(f"model unreachable: {failure}")
+        field = f" ({self._field})" if self._field else ""
+        text = f"cannot reach the model at {plain_url(self._base_url)}: {failure}{field}"
+        return ModelUnreachable(ModelRefusal(text, code=failure.reason))
 
 
 async def _chunks(response: UnreadResponse) -> AsyncIterator[Chunk]:

@@ -9,6 +9,7 @@ httpx2 without a reason: importing and setting up httpx2 takes 65 ms of a cold s
 import asyncio
 import select
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ _READ_BYTES = 65536
 
 class TransportError(Exception):
     """No connection, or a connection that ended before the whole response had arrived."""
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        """``reason``: without a connection, a stable word for it, as in the condition ModelReachable of an instance."""
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ async def connect(url: str, timeout: float) -> OpenConnection:  # noqa: ASYNC109
     """Connect to a URL's host within ``timeout`` seconds. Raises TransportError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
-        raise TransportError("the address is neither http:// nor https://")
+        raise TransportError("the address is neither http:// nor https://", "InvalidAddress")
     secure = parts.scheme == "https"
     try:
         async with asyncio.timeout(timeout):
@@ -158,9 +164,25 @@ async def connect(url: str, timeout: float) -> OpenConnection:  # noqa: ASYNC109
                 )
             )
     except (OSError, ValueError) as failure:  # ValueError: no port, or no name that can be looked up
-        raise TransportError(f"no connection: {failure or 'timed out'}") from failure
+        raise no_connection(failure) from failure
     _enable_keepalive(connection.writer.get_extra_info("socket"))
     return connection
+
+
+def no_connection(failure: OSError | ValueError) -> TransportError:
+    """Return the error of a connection that was not made."""
+    match failure:
+        case socket.gaierror() | UnicodeError():
+            return TransportError("name not found", "NameNotFound")
+        case ConnectionRefusedError():
+            return TransportError("connection refused", "ConnectionRefused")
+        case TimeoutError():
+            return TransportError("no connection: timed out", "Timeout")
+        case ssl.SSLError():
+            return TransportError(f"no TLS connection: {failure}", "TLSFailed")
+        case ValueError():
+            return TransportError(f"the address is not valid: {failure}", "InvalidAddress")
+    return TransportError(f"no connection: {failure}", "ConnectionFailed")
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from sympozium_api.instance import OAuth
 from sympozium_api.probes import Probe, issuer_target
 from sympozium_http.key_set import FetchFailed
 from sympozium_webproxy.identity import issuer
-from sympozium_webproxy.probing.probe_failure import ProbeFailure, failure_of
+from sympozium_webproxy.network_failure import NetworkFailure, failure_of
 
 log = structlog.get_logger()
 
@@ -37,10 +37,10 @@ async def probe(oauth: OAuth) -> Probe:
     )
 
 
-def _failure(failed: FetchFailed) -> ProbeFailure:
+def _failure(failed: FetchFailed) -> NetworkFailure:
     match failed.__cause__:
         case issuer.Unusable() | json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
             words = "its metadata or key set cannot be used; the web-proxy's log has the reason"
-            return ProbeFailure("InvalidAnswer", words)
+            return NetworkFailure("InvalidAnswer", words)
         case cause:
             return failure_of(cause or failed)

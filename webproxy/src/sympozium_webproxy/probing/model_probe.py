@@ -11,7 +11,7 @@ from sympozium_api import agent_protocol, effective
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.probes import Probe, model_target
 from sympozium_webproxy import upstream
-from sympozium_webproxy.probing.probe_failure import failure_of
+from sympozium_webproxy.network_failure import failure_of
 
 _SECONDS = 10.0
 _LARGEST_LIST = 1024 * 1024

@@ -8,28 +8,28 @@ import aiohttp
 
 
 @dataclass(frozen=True)
-class ProbeFailure:
+class NetworkFailure:
     """Stable reason, in CamelCase, and the words for people."""
 
     reason: str
     words: str
 
 
-def failure_of(error: BaseException) -> ProbeFailure:  # noqa: PLR0911 - one line per class
+def failure_of(error: BaseException) -> NetworkFailure:  # noqa: PLR0911 - one line per class
     """Return the class of an exception of aiohttp, or of the network below it."""
     match error:
         case aiohttp.InvalidURL():
-            return ProbeFailure("InvalidAddress", "the address is not valid")
+            return NetworkFailure("InvalidAddress", "the address is not valid")
         case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
-            return ProbeFailure("ProxyFailed", "the proxy cannot be reached, or refuses the connection")
+            return NetworkFailure("ProxyFailed", "the proxy cannot be reached, or refuses the connection")
         case aiohttp.ClientSSLError() | ssl.SSLError():
-            return ProbeFailure("TLSFailed", "no TLS connection, or a certificate that is not trusted")
+            return NetworkFailure("TLSFailed", "no TLS connection, or a certificate that is not trusted")
         case TimeoutError():
-            return ProbeFailure("Timeout", "no answer in time")
+            return NetworkFailure("Timeout", "no answer in time")
         case aiohttp.ClientConnectorDNSError() | socket.gaierror():
-            return ProbeFailure("NameNotFound", "name not found")
+            return NetworkFailure("NameNotFound", "name not found")
         case ConnectionRefusedError():
-            return ProbeFailure("ConnectionRefused", "connection refused")
+            return NetworkFailure("ConnectionRefused", "connection refused")
         case aiohttp.ClientConnectorError(os_error=cause) if cause is not error:
             return failure_of(cause)
-    return ProbeFailure("ConnectionFailed", "the connection cannot be made, or breaks")
+    return NetworkFailure("ConnectionFailed", "the connection cannot be made, or breaks")
