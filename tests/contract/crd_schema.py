@@ -51,6 +51,13 @@ def _in_object(value: dict[str, Any], schema: dict[str, Any], path: str) -> Iter
             yield f"{path}.{name}: unknown"
 
 
+def pattern_of(schema: dict[str, Any]) -> str | None:
+    """Return the pattern that a text has to match: the schema's own, or that of a CEL rule, which has words of its own."""
+    expressions = (rule["rule"] for rule in schema.get("x-kubernetes-validations", ()))
+    found = (re.fullmatch(r"self\.matches\(r'(.*)'\)", expression) for expression in expressions)
+    return schema.get("pattern") or next((match[1] for match in found if match), None)
+
+
 def matches_in_go(pattern: str, text: str) -> bool:
     """Return whether the API server finds a pattern in a text: its classes are ASCII, and ``$`` is the end of the text."""
     found = re.search(pattern, text, re.ASCII)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
-from tests.contract.crd_schema import matches_in_go
+from tests.contract.crd_schema import matches_in_go, pattern_of
 from tests.contract.documents import ROOT
 from tests.strategies.crd_schemas import TRAPS
 
@@ -43,8 +43,8 @@ _DIFFERING = r"\\[sSdDwWbBpPAzZ]|\(\?|\[:"
 
 def _patterns(schema: Any) -> Iterator[str]:
     if isinstance(schema, dict):
-        if isinstance(schema.get("pattern"), str):
-            yield schema["pattern"]
+        if isinstance(pattern := pattern_of(schema), str):
+            yield pattern
         for part in schema.values():
             yield from _patterns(part)
     elif isinstance(schema, list):

@@ -16,12 +16,14 @@ def without_spec(field: str) -> Object:
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        (instance("x" * 41), "metadata.name must be at most 40 characters"),
+        (instance("x" * 41), 'metadata.name: Invalid value: "object": metadata.name must be at most 40 characters'),
         (instance("1-digit"), "begin with a letter"),
         (without_spec("agents"), "spec.agents: Required value"),
-        (instance("bad", base_url="model:8080"), "spec.agents.default.baseURL"),
+        (instance("bad", base_url="model:8080"), "write a URL with http:// or https://"),
         (instance("bad", model=""), "spec.agents.default.model"),
-        (instance("bad", agent={"runTimeout": "soon"}), "spec.agents.default.runTimeout"),
+        (instance("bad", agent={"runTimeout": "soon"}), "write hours, minutes and seconds, such as 90s, 5m or 1h30m"),
+        (instance("bad", agent={"params": {"max_tokens": 9}, "maxTokens": 5}), "must be at most maxTokens"),
+        (instance("bad", agent={"params": {"max_tokens": 1, "max_completion_tokens": 1}}), "set max_tokens or"),
         (instance("bad", agent={"runTimeout": "48h"}), "must be from 1s to 24h"),
         (instance("bad", skills=[{}]), "set exactly one of skillPackRef and configMapRef"),
         (instance("bad", skills=[{"skillPackRef": "a", "configMapRef": "b"}]), "set exactly one of skillPackRef"),
@@ -38,7 +40,7 @@ def without_spec(field: str) -> Object:
         ),
         (
             instance("bad", webEndpoint={"oauth": {"issuer": "http://login", "audiences": ["a"]}}),
-            "webEndpoint.oauth.issuer",
+            "write an https:// URL",
         ),
         (instance("bad", webEndpoint={"oauth": {"issuer": "https://login"}}), "oauth.audiences: Required value"),
         (
@@ -46,7 +48,7 @@ def without_spec(field: str) -> Object:
             "webEndpoint.oauth.audiences",
         ),
         (instance("bad", webEndpoint={"allowedOrigins": ["*"]}), "spec.webEndpoint.allowedOrigins[0]"),
-        (instance("bad", webEndpoint={"allowedOrigins": ["https://chat/"]}), "spec.webEndpoint.allowedOrigins[0]"),
+        (instance("bad", webEndpoint={"allowedOrigins": ["https://chat/"]}), "write scheme and host in lower case"),
         (instance("bad", memory={"systemPrompt": "x" * 65537}), "may not be more than 65536|Too long"),
         (agent_run("bad"), "exactly one of task, request and requestText"),
         (agent_run("bad", task="x", request={"messages": []}), "exactly one of task, request and requestText"),

@@ -130,7 +130,7 @@ def broken_rules(value: Any, old: Any, schema: Object, path: str = "") -> Iterat
     for rule in schema.get(_RULES, ()):
         is_transition = "oldSelf" in rule["rule"]
         if (not is_transition or old is not None) and not _holds(rule["rule"], value, old):
-            yield path, rule["message"]
+            yield path + rule.get("fieldPath", ""), rule["message"]
     if isinstance(value, dict):
         fields, others = schema.get("properties", {}), schema.get("additionalProperties") or {}
         for name, part in value.items():

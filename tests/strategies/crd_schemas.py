@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.contract.crd_schema import matches_in_go
+from tests.contract.crd_schema import matches_in_go, pattern_of
 from tests.fakes import crd_admission
 
 from sympozium_api.generate.crds import KINDS, definition
@@ -96,7 +96,7 @@ def texts(schema: Object) -> Strategy:
     if schema.get("format") == "date-time":
         return timestamps
     least, most = schema.get("minLength", 0), schema.get("maxLength", _LONGEST)
-    if (pattern := schema.get("pattern")) is None:
+    if (pattern := pattern_of(schema)) is None:
         size = {"min_size": least, "max_size": max(least, min(most, _LONGEST))}
         return st.text(CHARACTERS, **size) | st.text(TRAPS, **size)
     if any("duration(self)" in rule["rule"] for rule in schema.get(_RULES, ())):

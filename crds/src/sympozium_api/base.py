@@ -22,9 +22,9 @@ class ApiModel(BaseModel):
     )
 
 
-def rule(expression: str, message: str) -> dict[str, str]:
-    """Return one CEL validation rule of a CRD schema."""
-    return {"rule": expression, "message": message}
+def rule(expression: str, message: str, *, field: str | None = None) -> dict[str, str]:
+    """Return one CEL validation rule of a CRD schema. ``field`` is the path of the field that a refusal names; None: the rule's own."""
+    return {"rule": expression, "message": message, **({"fieldPath": field} if field else {})}
 
 
 def rules(*validations: dict[str, str], **extra: Any) -> dict[str, Any]:
@@ -35,13 +35,29 @@ def rules(*validations: dict[str, str], **extra: Any) -> dict[str, Any]:
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 """Name of an object in the same namespace."""
 
+PATTERN_MESSAGE = "x-pattern-message"
+"""Key of a JSON schema: the sentence with which the API server refuses a text that its pattern does not match."""
+
+
+def matching(pattern: str, message: str, **constraints: Any) -> Any:
+    """Return the constraints of a text; ``message`` says what to write. Of a bare pattern the API server shows the expression."""
+    extra = constraints.pop("json_schema_extra", {})
+    return Field(pattern=pattern, json_schema_extra=extra | {PATTERN_MESSAGE: message}, **constraints)
+
+
+_DURATION = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 Duration = Annotated[
     str,
-    Field(
+    matching(
+        _DURATION,
+        "write hours, minutes and seconds, such as 90s, 5m or 1h30m",
         max_length=20,
-        pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$",
         json_schema_extra=rules(
-            rule("duration(self) >= duration('1s') && duration(self) <= duration('24h')", "must be from 1s to 24h")
+            rule(
+                f"!self.matches('{_DURATION}')"
+                " || (self != '' && duration(self) >= duration('1s') && duration(self) <= duration('24h'))",
+                "must be from 1s to 24h",
+            )
         ),
     ),
 ]
@@ -53,6 +69,9 @@ the API server's engine and Unicode for ours."""
 
 OpenObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 """An object without a schema, stored as it was sent."""
+
+HTTP_URL = matching("^https?://", "write a URL with http:// or https://, such as http://vllm.models.svc:8000/v1")
+"""Constraint of an address that is called over HTTP."""
 
 StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sympozium_api.base import seconds
-from sympozium_api.instance import MAX_RATE, Autoscaling, OAuth, RateLimit, SkillRef, SympoziumInstance, WarmPool
+from sympozium_api.instance import SkillRef, SympoziumInstance, WarmPool
 from sympozium_api.names import ANNOTATION_REPLY_TO, DNS_LABEL, WEB_ENDPOINT_SKILL, is_api_key_secret
 from sympozium_api.run import AgentRun
+from sympozium_api.web_endpoint import MAX_RATE, Autoscaling, OAuth, RateLimit
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 

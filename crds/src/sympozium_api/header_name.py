@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
-
-from sympozium_api.base import rule, rules
+from sympozium_api.base import matching, rule, rules
 
 _OWN_HEADERS = [
     "authorization",
@@ -26,10 +24,11 @@ _OWN_HEADERS = [
 ]
 HeaderName = Annotated[
     str,
-    Field(
+    matching(
+        "^[A-Za-z0-9_-]+$",
+        "write the name of a header: letters, digits, - and _",
         min_length=1,
         max_length=128,
-        pattern=r"^[A-Za-z0-9_-]+$",
         json_schema_extra=rules(
             rule(
                 f"!(self.lowerAscii() in {_OWN_HEADERS})",

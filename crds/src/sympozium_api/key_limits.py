@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from sympozium_api.base import ApiModel
-from sympozium_api.instance import MAX_RATE, RateLimit
+from sympozium_api.web_endpoint import MAX_RATE, RateLimit
 
 PREFIX = "limits."
 """Beginning of the entries' names. Every entry that begins with ``api-key`` is a valid key instead."""

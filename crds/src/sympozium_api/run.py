@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_snake
 
 from sympozium_api import names
-from sympozium_api.base import ApiModel, Conditions, Duration, Name, OpenObject, Resource, rule, rules
+from sympozium_api.base import HTTP_URL, ApiModel, Conditions, Duration, Name, OpenObject, Resource, rule, rules
 from sympozium_api.instance import SkillRef
 from sympozium_api.json_text import JsonText
 from sympozium_api.key_usage import KeyUsage
@@ -40,7 +40,7 @@ class RunModel(ApiModel):
     """Provider, which selects one of the instance's ``authRefs`` and the name of the key in its Secret."""
     model: Annotated[str | None, Field(max_length=256)] = None
     """Name of the model at the model server."""
-    base_url: Annotated[str | None, Field(alias="baseURL", max_length=2048, pattern=r"^https?://")] = None
+    base_url: Annotated[Annotated[str, Field(max_length=2048), HTTP_URL] | None, Field(alias="baseURL")] = None
     """Base URL of an OpenAI-compatible API. At another address than the instance's, a run has none of the instance's keys and
     ``providerHeaders``."""
     auth_secret_ref: Name | None = None
@@ -242,6 +242,7 @@ class AgentRun(Resource):
             rule(
                 f"self.metadata.name.matches('^{names.DNS_LABEL}$')",
                 "metadata.name must be at most 63 characters of a-z, 0-9 and -",
+                field=".metadata.name",
             ),
             rule("!has(oldSelf.status) || has(self.status)", "status cannot be removed"),
         )

@@ -263,6 +263,10 @@ async def test_a_watch_that_is_resumed_each_time_it_breaks_off_does_not_give_up(
             'spec.skills[0]: Invalid value: "object": exactly one of skillPackRef and configMapRef is needed',
             "spec.skills[0]: exactly one of skillPackRef and configMapRef is needed",
         ),
+        (
+            'spec.agents.default.runTimeout: Invalid value: "string": write hours, minutes and seconds, such as 5m',
+            "spec.agents.default.runTimeout: write hours, minutes and seconds, such as 5m",
+        ),
         ("", "HTTP 422"),
     ],
 )

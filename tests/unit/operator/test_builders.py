@@ -9,7 +9,7 @@ from tests.unit.operator.golden import matches
 from tests.unit.operator.objects import WEB_ENDPOINT, instance, pack, run, server_run
 
 from sympozium_api import environment, names
-from sympozium_api.instance import Autoscaling
+from sympozium_api.web_endpoint import Autoscaling
 from sympozium_operator.desired import agent_job, rbac, scaling, web_proxy
 from sympozium_operator.desired.instance_children import agent_service_account
 from sympozium_operator.desired.instance_children import server_run as build_server_run

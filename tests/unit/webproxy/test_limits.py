@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.clock import FakeClock
 
-from sympozium_api.instance import RateLimit
+from sympozium_api.web_endpoint import RateLimit
 from sympozium_webproxy.limits import RateLimiter
 
 LIMIT = RateLimit(requests_per_minute=60, burst_size=2)

@@ -10,8 +10,9 @@ import structlog
 from sympozium_api import effective, installed_skills, names
 from sympozium_api.client import Change, Client, Snapshot, watch, whole
 from sympozium_api.installed_skills import InstalledSkill
-from sympozium_api.instance import OAuth, RateLimit, SympoziumInstance
+from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES
+from sympozium_api.web_endpoint import OAuth, RateLimit
 from sympozium_http.background_loop import FAILING_SECONDS
 from sympozium_http.refusal import Refusal
 from sympozium_runs.unreadable_objects import UnreadableObjects

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sympozium_api.instance import RateLimit
+from sympozium_api.web_endpoint import RateLimit
 
 _FEW = 1000
 """Number of buckets from which on full buckets are dropped."""

@@ -8,8 +8,8 @@ from sympozium_api.resources import QUOTA_EXCEEDED
 
 _PASSING = (401, 408, 409, 410, 429)
 """Statuses below 500 after which the same write may be accepted."""
-_WHOLE_OBJECT = re.compile(r'(?:<nil>: )?Invalid value: "object": ')
-"""Words of the API server before the message of a CEL rule, which has no single value to quote."""
+_TYPE_OF_VALUE = re.compile(r'(?:<nil>: )?Invalid value: "(?:object|array|string|integer|number|boolean)": ')
+"""Words of the API server before the message of a CEL rule: the type of the value, instead of the value."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ApiError(Exception):
         self.status = status
         self.is_read = is_read
         self.reason: str = body.get("reason") or ""
-        self.message: str = _WHOLE_OBJECT.sub("", body.get("message") or "") or f"HTTP {status}"
+        self.message: str = _TYPE_OF_VALUE.sub("", body.get("message") or "") or f"HTTP {status}"
         details = body.get("details") or {}
         self.causes = tuple(
             Cause(cause.get("reason") or "", cause.get("field") or "", cause.get("message") or "")

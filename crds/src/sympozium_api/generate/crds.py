@@ -90,7 +90,7 @@ def definition(kind: Kind) -> dict[str, Any]:
     schema["properties"] |= {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
-        "metadata": {"type": "object"},
+        "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},  # as rules name it
     }
     names = {"kind": name, "listKind": f"{name}List", "plural": kind.plural, "singular": name.lower()}
     short = [kind.short, f"{kind.short}s"] if kind.short else []  # `kubectl get run` and `kubectl get runs`

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sympozium_api.base import ApiModel
+from sympozium_api.base import PATTERN_MESSAGE, ApiModel, rule
 
 _DROPPED = ("title", "default", "$defs", "$ref", "anyOf", "allOf", "additionalProperties")
 
@@ -31,6 +31,9 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
         plain["items"] = _plain(schema["items"], definitions)
     if isinstance(values := schema.get("additionalProperties"), dict):
         plain["additionalProperties"] = _plain(values, definitions)
+    if message := plain.pop(PATTERN_MESSAGE, None):
+        matches = rule(f"self.matches(r'{plain.pop('pattern')}')", message)
+        plain["x-kubernetes-validations"] = [matches, *plain.get("x-kubernetes-validations", [])]
     if "const" in plain:
         plain["enum"] = [plain.pop("const")]
     return plain

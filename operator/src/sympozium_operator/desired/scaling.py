@@ -1,9 +1,9 @@
 """Availability of a web-proxy with several replicas: a PodDisruptionBudget, and a HorizontalPodAutoscaler if the instance asks for one."""
 
 from sympozium_api import names
-from sympozium_api.instance import Autoscaling
 from sympozium_api.resources import AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, Object, ResourceType
 from sympozium_api.run import AgentRun
+from sympozium_api.web_endpoint import Autoscaling
 from sympozium_operator.desired import rbac, web_proxy
 
 KINDS: tuple[ResourceType, ...] = (DISRUPTION_BUDGETS, AUTOSCALERS)

@@ -5,9 +5,10 @@ Neither counts for the instance's phase or its condition Ready: the check may be
 
 from sympozium_api import effective, environment
 from sympozium_api.effective import EffectiveWebEndpoint
-from sympozium_api.instance import OAuth, SympoziumInstance
+from sympozium_api.instance import SympoziumInstance
 from sympozium_api.probes import Probe, issuer_target, model_target
 from sympozium_api.run import AgentRun
+from sympozium_api.web_endpoint import OAuth
 from sympozium_operator.policy.conditions import ConditionUpdate
 from sympozium_operator.policy.web_endpoint_pack import WebEndpointPack
 

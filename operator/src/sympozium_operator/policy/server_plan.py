@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 from sympozium_api import effective, names
 from sympozium_api.effective import InvalidSpec
-from sympozium_api.instance import Autoscaling, SympoziumInstance
+from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object, created_at
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Sidecar
 from sympozium_api.timestamps import parse_timestamp, timestamp
+from sympozium_api.web_endpoint import Autoscaling
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
 from sympozium_operator.policy.instance_plan import auth_secret_failure, owns

@@ -9,8 +9,8 @@ from typing import Any
 import jwt
 
 from sympozium_api import names
-from sympozium_api.instance import OAuth
 from sympozium_api.resources import Object
+from sympozium_api.web_endpoint import OAuth
 from sympozium_http.key_set import KeySet
 from sympozium_webproxy.identity import issuer
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from sympozium_api.instance import OAuth
 from sympozium_api.resources import Object
+from sympozium_api.web_endpoint import OAuth
 from sympozium_http.key_set import FetchFailed
 
 _FETCH_SECONDS = 5.0

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sympozium_api.instance import OAuth
+from sympozium_api.web_endpoint import OAuth
 
 METADATA_PATH = "/.well-known/oauth-protected-resource"
 RESOURCES = ("", "/mcp", "/sse")

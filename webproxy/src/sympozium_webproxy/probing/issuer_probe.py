@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from sympozium_api.instance import OAuth
 from sympozium_api.probes import Probe, issuer_target
+from sympozium_api.web_endpoint import OAuth
 from sympozium_http.key_set import FetchFailed
 from sympozium_webproxy.identity import issuer
 from sympozium_webproxy.network_failure import NetworkFailure, failure_of
