@@ -55,6 +55,12 @@ class OperatorMetrics:
             ["kind"],
             registry=self.registry,
         )
+        self.repairs_delayed = Counter(
+            f"{name}_repairs_delayed",
+            "Repairs that wait because the object was changed or deleted soon after the one before.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.runs = Counter(f"{name}_runs_ended", "Runs that ended.", ["phase", "error"], registry=self.registry)
         self.admitted = Counter(f"{name}_runs_admitted", "Runs whose Job was created.", registry=self.registry)
         self.queued = self._of_runs(f"{name}_run_queue_duration_seconds", "Seconds from a run's creation to its Job's.")
@@ -101,6 +107,10 @@ class OperatorMetrics:
     def count_watch_failure(self, kind: str) -> None:
         """Count a watch that keeps failing, by the kind of its objects."""
         self.watch_failures.labels(kind).inc()
+
+    def count_delayed_repair(self, kind: str) -> None:
+        """Count a repair that waits, by the kind of the object."""
+        self.repairs_delayed.labels(kind).inc()
 
     def bind(self, queue: WorkQueue, fair_queue: FairQueue) -> None:
         """Read the queues' sizes whenever the metrics are scraped."""

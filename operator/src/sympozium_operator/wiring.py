@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
+from sympozium_operator.cluster.converge import Converger
 from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.cluster.repairs import Repairs
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.desired.agent_job import AgentPod
 from sympozium_operator.desired.network_policy import Egress
@@ -70,6 +72,7 @@ class _Base:
     """Parts that most reconcilers share."""
 
     client: Client
+    converge: Converger
     clock: Clock
     settings: OperatorSettings
     metrics: OperatorMetrics
@@ -87,6 +90,8 @@ class _Base:
 def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sleep = asyncio.sleep) -> Operator:
     """Return an operator that knows nothing of the cluster yet."""
     metrics = OperatorMetrics()
+    repairs = Repairs(clock.monotonic, metrics.count_delayed_repair)
+    converge = Converger(client, repairs)
 
     def poll(per_second: float, *, one_by_one: bool) -> VersionPoll:
         pace = Pace(per_second, now=clock.monotonic, sleep=sleep)
@@ -95,6 +100,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
     others = poll(OTHER_POLLS_PER_SECOND, one_by_one=True)
     base = _Base(
         client=client,
+        converge=converge,
         clock=clock,
         settings=settings,
         metrics=metrics,
@@ -102,7 +108,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         lists=ScopedLists(client, settings.scopes, metrics.count_unreadable),
         fair_queue=FairQueue(Capacity(settings.pending_pods, _placement(settings))),
         callers=CallerSecrets(client, metrics.count_unreadable),
-        policies=NetworkPolicies(client, _egress(settings), others),
+        policies=NetworkPolicies(client, converge, _egress(settings), others),
         api_keys=poll(POLLS_PER_SECOND, one_by_one=False),
         skills=poll(POLLS_PER_SECOND, one_by_one=True),
         others=others,
@@ -115,12 +121,15 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         client=client,
         metrics=base.metrics,
         events=base.events,
+        repairs=repairs,
         unreadable_objects=UnreadableObjects(client, clock),
         instances=_instances(base, runs, pools),
         runs=runs,
         servers=_servers(base),
         skill_packs=SkillPackReconciler(client=client, namespace=namespace, lists=base.lists),
-        configs=ConfigReconciler(client=client, clock=clock, events=base.events, namespace=namespace, lists=base.lists),
+        configs=ConfigReconciler(
+            client=client, converge=converge, clock=clock, events=base.events, namespace=namespace, lists=base.lists
+        ),
         pools=pools,
     )
     pruner = RunPruner(
@@ -182,12 +191,15 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> Insta
     namespace = base.settings.namespace
     return InstanceReconciler(
         client=base.client,
+        converge=base.converge,
         clock=base.clock,
         events=base.events,
         namespace=namespace,
         policies=base.policies,
-        routes=RouteReconciler(client=base.client, namespace=namespace, lists=base.lists, hostnames=base.hostnames),
-        skills=SkillGatherer(base.client, namespace, base.skills),
+        routes=RouteReconciler(
+            client=base.client, converge=base.converge, namespace=namespace, lists=base.lists, hostnames=base.hostnames
+        ),
+        skills=SkillGatherer(base.client, base.converge, namespace, base.skills),
         pools=pools,
         callers=base.callers,
         poll=base.others,
@@ -199,13 +211,14 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> Insta
 def _servers(base: _Base) -> ServerRunReconciler:
     return ServerRunReconciler(
         client=base.client,
+        converge=base.converge,
         clock=base.clock,
         events=base.events,
         namespace=base.settings.namespace,
         pull_policy=base.settings.image_pull_policy,
         callers=base.callers,
-        keys=ApiKeySecrets(base.client, base.events, base.api_keys),
-        session_keys=SessionKeys(base.client, base.others),
+        keys=ApiKeySecrets(base.client, base.converge, base.events, base.api_keys),
+        session_keys=SessionKeys(base.client, base.converge, base.others),
         policies=base.policies,
         template=base.settings.web_proxy_pod,
         queue_timeout=base.settings.queue_timeout,

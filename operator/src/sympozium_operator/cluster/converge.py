@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
 
 from sympozium_api import resources as kinds
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, Client
 from sympozium_api.names import FIELD_MANAGER, MANAGED_BY
 from sympozium_api.resources import Object, ResourceType
+from sympozium_operator.cluster.repairs import Repairs
 from sympozium_operator.desired.drift import ANNOTATION_APPLIED, has_drifted, with_applied_digest
 from sympozium_operator.policy.pod_status import controller, controller_uid
 from sympozium_operator.result import NameTaken, RetryLater
+
+log = structlog.get_logger()
 
 _TYPES = {
     kind.kind: kind
@@ -32,18 +38,42 @@ _TYPES = {
 }
 
 
-async def converge(client: Client, desired: Sequence[Object], *, read: Iterable[Object | None] = ()) -> list[Object]:
-    """Apply the objects that differ, in the order given; return all live objects afterwards.
+@dataclass(frozen=True)
+class Converger:
+    """Writer of children."""
 
-    Objects in ``read`` were read a moment ago and are not read again.
+    client: Client
+    repairs: Repairs
 
-    Raises NameTaken for a live object that another owner has, or that the operator did not make; RetryLater for one that belongs
-    to a former owner of the same name, because Kubernetes is about to delete it.
-    """
-    applied = [with_applied_digest(body) for body in desired]
-    known = {_name(body): body for body in read if body is not None}
-    live = await asyncio.gather(*(_live(client, known, body) for body in applied))
-    return [await _converge(client, found_body, body) for found_body, body in zip(live, applied, strict=True)]
+    async def __call__(self, desired: Sequence[Object], *, read: Iterable[Object | None] = ()) -> list[Object]:
+        """Apply the objects that differ, in the order given; return all live objects afterwards.
+
+        Objects in ``read`` were read a moment ago and are not read again. An object that somebody else changes again and again
+        stays changed until its next repair, which its owner's key is due for.
+
+        Raises NameTaken for a live object that another owner has, or that the operator did not make; RetryLater for one that
+        belongs to a former owner of the same name, because Kubernetes is about to delete it, and for one that is deleted again
+        and again.
+        """
+        applied = [with_applied_digest(body) for body in desired]
+        known = {_name(body): body for body in read if body is not None}
+        live = await asyncio.gather(*(_live(self.client, known, body) for body in applied))
+        return [await self._converge(found_body, body) for found_body, body in zip(live, applied, strict=True)]
+
+    async def _converge(self, live: Object | None, desired: Object) -> Object:
+        if live is not None:
+            _refuse_to_adopt(live, desired)
+            if not has_drifted(live, desired):
+                return live
+        if seconds := self.repairs.wait(desired):
+            title = f"{desired['kind']} {desired['metadata']['name']}"
+            if live is None:
+                raise RetryLater(f"{title} is deleted again and again; the next one is created in {seconds:.1f} s")
+            log.warning("repair delayed: changed again and again", object=title, seconds=round(seconds, 1))
+            return live
+        body = await _apply(self.client, live, desired)
+        self.repairs.applied(desired)
+        return body
 
 
 async def remove(client: Client, kind: ResourceType, owner: Resource, name: str) -> None:
@@ -69,12 +99,8 @@ async def _live(client: Client, known: Mapping[tuple[str, str], Object], desired
     return known.get(_name(desired)) or await client.find(*_address(desired))
 
 
-async def _converge(client: Client, live: Object | None, desired: Object) -> Object:
+async def _apply(client: Client, live: Object | None, desired: Object) -> Object:
     kind, namespace, name = _address(desired)
-    if live is not None:
-        _refuse_to_adopt(live, desired)
-        if not has_drifted(live, desired):
-            return live
     try:
         return await client.apply(kind, namespace, desired, field_manager=FIELD_MANAGER)
     except ApiError as error:

@@ -38,6 +38,12 @@ def with_applied_digest(desired: Object) -> Object:
     return desired | {"metadata": desired["metadata"] | {"annotations": annotations}}
 
 
+def applied_digest(body: Object) -> str:
+    """Return the digest that ``with_applied_digest`` wrote."""
+    digest: str = body["metadata"]["annotations"][ANNOTATION_APPLIED]
+    return digest
+
+
 def has_drifted(live: Any, desired: Any, *, field: str = "") -> bool:
     """Return whether ``live`` lacks any of ``desired``. Other fields of ``live`` (defaults, other managers' fields) do not count."""
     if field in _EXACT:

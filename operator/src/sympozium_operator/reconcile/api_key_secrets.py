@@ -8,7 +8,7 @@ from sympozium_api.client import Client
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import SECRETS, Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.cluster.converge import converge
+from sympozium_operator.cluster.converge import Converger
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.desired import rbac
 from sympozium_operator.policy import event_messages
@@ -21,6 +21,7 @@ class ApiKeySecrets:
     """Secrets of all server runs."""
 
     client: Client
+    converge: Converger
     events: EventRecorder
     poll: VersionPoll
 
@@ -29,7 +30,7 @@ class ApiKeySecrets:
         namespace, name = run.metadata.namespace, names.api_key_secret(run.metadata.name)
         live = await self.client.find(SECRETS, namespace, name)
         if live is not None:
-            [live] = await converge(self.client, [rbac.api_key_head(run)], read=[live])
+            [live] = await self.converge([rbac.api_key_head(run)], read=[live])
             if environment.API_KEY_PREFIX in (live.get("data") or {}):
                 return live
         desired = rbac.api_key(run, lambda: secrets.token_hex(24))

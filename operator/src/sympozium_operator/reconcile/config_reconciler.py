@@ -7,7 +7,7 @@ from sympozium_api.clock import Clock
 from sympozium_api.config import SympoziumConfig
 from sympozium_api.reading import read
 from sympozium_api.resources import CONFIGS, GATEWAY_CLASSES, GATEWAYS, INSTANCES, Object
-from sympozium_operator.cluster.converge import converge, delete
+from sympozium_operator.cluster.converge import Converger, delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.desired import gateway
@@ -21,9 +21,17 @@ class ConfigReconciler:
     """Reconciles SympoziumConfigs; ``namespace`` is the operator's own."""
 
     def __init__(
-        self, *, client: Client, clock: Clock, events: EventRecorder, namespace: str, lists: ScopedLists
+        self,
+        *,
+        client: Client,
+        converge: Converger,
+        clock: Clock,
+        events: EventRecorder,
+        namespace: str,
+        lists: ScopedLists,
     ) -> None:
         self._client = client
+        self._converge = converge
         self._clock = clock
         self._events = events
         self._namespace = namespace
@@ -69,7 +77,7 @@ class ConfigReconciler:
 
     async def _act(self, facts: policy.ConfigInput, plan: policy.ConfigPlan) -> None:
         if plan.gateway_wanted:
-            await converge(self._client, [gateway.build(facts.config)])
+            await self._converge([gateway.build(facts.config)])
         for body in plan.surplus:
             await delete(self._client, GATEWAYS, body)
 

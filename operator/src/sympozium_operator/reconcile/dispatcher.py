@@ -9,6 +9,7 @@ from sympozium_api.reading import Unreadable, read
 from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS, ResourceType
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.event_recorder import EventRecorder
+from sympozium_operator.cluster.repairs import Repairs
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.policy import event_messages
 from sympozium_operator.policy.event_messages import EventMessage
@@ -38,6 +39,7 @@ class Dispatcher:
     client: Client
     metrics: OperatorMetrics
     events: EventRecorder
+    repairs: Repairs
     unreadable_objects: UnreadableObjects
     instances: InstanceReconciler
     runs: RunReconciler
@@ -49,7 +51,7 @@ class Dispatcher:
     async def __call__(self, key: Key) -> Result:
         """Reconcile the object that a key names."""
         try:
-            return await self._reconcile(key)
+            return self._with_repairs(key, await self._reconcile(key))
         except ApiError as refusal:
             if refusal.final:
                 await self._show(key, event_messages.write_refused(refusal.message))
@@ -67,6 +69,11 @@ class Dispatcher:
             self.metrics.count_unreadable(_KINDS[key.kind].kind)
             await self._show(key, event_messages.unreadable(f"the reconcile failed: {type(error).__name__}"))
             raise
+
+    def _with_repairs(self, key: Key, result: Result) -> Result:
+        """Return the result with another reconcile when a repair that waits is due."""
+        waits = [seconds for seconds in (result.requeue_after, self.repairs.next_in(key)) if seconds is not None]
+        return replace(result, requeue_after=min(waits, default=None))
 
     async def _show(self, key: Key, message: EventMessage, failure: Unreadable | None = None) -> None:
         """Emit an Event about what fails again and again, because the work queue only repeats it; and set the object's condition."""

@@ -11,7 +11,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.reading import read
 from sympozium_api.resources import INSTANCES, RUNS, SECRETS, Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.cluster.converge import converge
+from sympozium_operator.cluster.converge import Converger
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.references import auth_secret, web_endpoint_pack
 from sympozium_operator.desired.instance_children import agent_service_account
@@ -35,6 +35,7 @@ class InstanceReconciler:
     """Reconciles SympoziumInstances."""
 
     client: Client
+    converge: Converger
     clock: Clock
     events: EventRecorder
     namespace: str
@@ -123,7 +124,7 @@ class InstanceReconciler:
         ended = server is not None and server.ended and policy.owns(instance, server)
         if plan.server_wanted and not ended:
             desired.append(desired_server_run(instance))
-        await converge(self.client, desired, read=[server_run])
+        await self.converge(desired, read=[server_run])
         await self.policies.converge_agents(instance)
         if plan.skills is not None:
             await self.skills.keep(instance, plan.skills)

@@ -8,7 +8,7 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import NETWORK_POLICIES, SERVICES, Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.cluster.converge import converge, remove
+from sympozium_operator.cluster.converge import Converger, remove
 from sympozium_operator.desired import network_policy
 from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import Key
@@ -19,6 +19,7 @@ class NetworkPolicies:
     """NetworkPolicies, for the reconcilers of instances and of server runs."""
 
     client: Client
+    converge: Converger
     egress: network_policy.Egress | None
     """Addresses that agents may reach; None: the installation wants no policies."""
     poll: VersionPoll
@@ -31,14 +32,14 @@ class NetworkPolicies:
                 await remove(self.client, NETWORK_POLICIES, instance, name)
             return
         services = await self._services(instance)
-        await converge(self.client, network_policy.agent_policies(instance, self.egress, services))
+        await self.converge(network_policy.agent_policies(instance, self.egress, services))
 
     async def converge_server(self, run: AgentRun, deployment: Object) -> None:
         """Converge the policy of a web-proxy, made from its desired Deployment."""
         if self.egress is None:
             await remove(self.client, NETWORK_POLICIES, run, names.server(run.metadata.name))
             return
-        await converge(self.client, [network_policy.server_policy(run, deployment)])
+        await self.converge([network_policy.server_policy(run, deployment)])
 
     async def _services(self, instance: SympoziumInstance) -> network_policy.Services:
         """Return the Services behind the instance's addresses."""

@@ -11,7 +11,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.reading import read
 from sympozium_api.resources import CONFIGS, HTTP_ROUTES, Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.cluster.converge import converge, remove_found
+from sympozium_operator.cluster.converge import Converger, remove_found
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.desired import http_route as desired
 from sympozium_operator.policy import route_decision as policy
@@ -28,6 +28,7 @@ class RouteReconciler:
     """Makes, changes and removes routes, as a part of the instance's reconcile."""
 
     client: Client
+    converge: Converger
     namespace: str
     """Namespace of the operator, where the SympoziumConfig is."""
     lists: ScopedLists
@@ -73,12 +74,12 @@ class RouteReconciler:
     ) -> policy.RouteState:
         body = desired.build(server, target)
         if policy.claimed(facts.live, target):
-            [live] = await converge(self.client, [body])
+            [live] = await self.converge([body])
             return policy.state(target, live, config)
         async with self.claims:
             other = await self._rival(_address(body), target)
             if other is None:
-                [live] = await converge(self.client, [body])
+                [live] = await self.converge([body])
                 return policy.state(target, live, config)
         await self._remove(facts)
         self.hostnames.remember_in(Key("instance", *facts.instance.key), HTTP_ROUTES, *_address(other), other)

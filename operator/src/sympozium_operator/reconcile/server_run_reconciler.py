@@ -10,7 +10,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.reading import read
 from sympozium_api.resources import DEPLOYMENTS, INSTANCES, PODS, RUNS, Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.cluster.converge import converge, remove
+from sympozium_operator.cluster.converge import Converger, remove
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.references import auth_secret, web_endpoint_pack
 from sympozium_operator.desired import rbac, scaling
@@ -31,6 +31,7 @@ class ServerRunReconciler:
     """Reconciles runs in mode server."""
 
     client: Client
+    converge: Converger
     clock: Clock
     events: EventRecorder
     namespace: str
@@ -108,7 +109,7 @@ class ServerRunReconciler:
         if before is not None and policy.has_older_keys(before, version):
             await self._notify_pods_of_keys(run, version)
         self.keys.remember(run, keys)
-        account, *_ = await converge(self.client, rbac.server_access(run))
+        account, *_ = await self.converge(rbac.server_access(run))
         children = desired_server.build(
             run,
             plan.instance,
@@ -126,7 +127,7 @@ class ServerRunReconciler:
             metrics_on_http=self.metrics_on_http,
         )
         scaled = scaling.build(run, replicas=plan.replicas, autoscaling=plan.autoscaling)
-        live = await converge(self.client, [*children, *scaled], read=[before])
+        live = await self.converge([*children, *scaled], read=[before])
         for kind in scaling.KINDS:
             if kind.kind not in [body["kind"] for body in scaled]:
                 await remove(self.client, kind, run, name)

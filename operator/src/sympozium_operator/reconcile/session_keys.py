@@ -7,7 +7,7 @@ from sympozium_api import names
 from sympozium_api.client import Client
 from sympozium_api.resources import SECRETS, Object
 from sympozium_api.run import AgentRun
-from sympozium_operator.cluster.converge import converge
+from sympozium_operator.cluster.converge import Converger
 from sympozium_operator.desired import rbac
 from sympozium_operator.desired.drift import has_drifted, with_applied_digest
 from sympozium_operator.policy.conditions import ConditionUpdate
@@ -21,6 +21,7 @@ class SessionKeys:
     """Secrets of all server runs."""
 
     client: Client
+    converge: Converger
     poll: VersionPoll
 
     async def keep(self, run: AgentRun) -> str | ConditionUpdate:
@@ -47,5 +48,5 @@ class SessionKeys:
         if controller_uid(live) == run.metadata.uid and has_drifted(
             live["metadata"], with_applied_digest(head)["metadata"]
         ):
-            [live] = await converge(self.client, [head])
+            [live] = await self.converge([head])
         return live

@@ -8,7 +8,7 @@ from sympozium_api.client import Client
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SkillRef, SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS
-from sympozium_operator.cluster.converge import converge, remove
+from sympozium_operator.cluster.converge import Converger, remove
 from sympozium_operator.cluster.references import skill_pack
 from sympozium_operator.desired.instance_children import skills_config_map
 from sympozium_operator.policy.skill_resolution import Source
@@ -21,6 +21,7 @@ class SkillGatherer:
     """Skills of all instances, for their reconciler."""
 
     client: Client
+    converge: Converger
     namespace: str
     """Namespace of the operator, where built-in SkillPacks are."""
     poll: VersionPoll
@@ -36,7 +37,7 @@ class SkillGatherer:
     async def keep(self, instance: SympoziumInstance, installed: list[InstalledSkill]) -> None:
         """Write the skills into the instance's ConfigMap. An empty one shows that the named skills were read."""
         if effective.skill_refs(instance):
-            await converge(self.client, [skills_config_map(instance, installed)])
+            await self.converge([skills_config_map(instance, installed)])
         else:
             await remove(self.client, CONFIG_MAPS, instance, names.installed_skills(instance.metadata.name))
 
