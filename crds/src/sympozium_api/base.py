@@ -149,12 +149,16 @@ class Resource(ApiModel):
 
 
 def owner_reference(owner: Resource) -> dict[str, Any]:
-    """Return the controller owner reference of an object's children, which Kubernetes deletes with the object."""
+    """Return the controller owner reference of an object's children, which Kubernetes deletes with the object.
+
+    The children do not block the object's deletion, because that asks for a right on the owner's finalizers where the API server
+    has the admission plugin OwnerReferencesPermissionEnforcement (OpenShift).
+    """
     return {
         "apiVersion": owner.api_version,
         "kind": owner.kind,
         "name": owner.metadata.name,
         "uid": owner.metadata.uid,
         "controller": True,
-        "blockOwnerDeletion": True,
+        "blockOwnerDeletion": False,
     }

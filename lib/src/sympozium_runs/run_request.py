@@ -108,7 +108,7 @@ class RunRequest:
                     **({names.ANNOTATION_RESUMABLE: "true"} if self.is_resumable else {}),
                     **({names.ANNOTATION_FORWARDS: "true"} if self.forwarded else {}),
                 },
-                "ownerReferences": [owner_reference(instance) | {"controller": False, "blockOwnerDeletion": False}],
+                "ownerReferences": [owner_reference(instance) | {"controller": False}],
             },
             "spec": {
                 "agentRef": instance.metadata.name,

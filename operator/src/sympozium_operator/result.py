@@ -46,5 +46,9 @@ class RetryLater(Exception):
     """Obstacle that will go away; the work queue retries the reconcile with backoff."""
 
 
+class RepairDelayed(RetryLater):
+    """Object that is missing and may not be created yet, because it is deleted again and again. Its owner's key is due then."""
+
+
 class NameTaken(RetryLater):
     """Object of somebody else that has the name of one to make. It stays until its owner renames or deletes it; the text names it."""

@@ -14,7 +14,7 @@ from sympozium_api.resources import Object, ResourceType
 from sympozium_operator.cluster.repairs import Repairs
 from sympozium_operator.desired.drift import ANNOTATION_APPLIED, has_drifted, with_applied_digest
 from sympozium_operator.policy.pod_status import controller, controller_uid
-from sympozium_operator.result import NameTaken, RetryLater
+from sympozium_operator.result import NameTaken, RepairDelayed, RetryLater
 
 log = structlog.get_logger()
 
@@ -52,8 +52,8 @@ class Converger:
         stays changed until its next repair, which its owner's key is due for.
 
         Raises NameTaken for a live object that another owner has, or that the operator did not make; RetryLater for one that
-        belongs to a former owner of the same name, because Kubernetes is about to delete it, and for one that is deleted again
-        and again.
+        belongs to a former owner of the same name, because Kubernetes is about to delete it; RepairDelayed for one that is
+        deleted again and again.
         """
         applied = [with_applied_digest(body) for body in desired]
         known = {_name(body): body for body in read if body is not None}
@@ -67,9 +67,9 @@ class Converger:
                 return live
         if seconds := self.repairs.wait(desired):
             title = f"{desired['kind']} {desired['metadata']['name']}"
+            log.warning("repair delayed: changed or deleted again and again", object=title, seconds=round(seconds, 1))
             if live is None:
-                raise RetryLater(f"{title} is deleted again and again; the next one is created in {seconds:.1f} s")
-            log.warning("repair delayed: changed again and again", object=title, seconds=round(seconds, 1))
+                raise RepairDelayed(f"{title} is deleted again and again")
             return live
         body = await _apply(self.client, live, desired)
         self.repairs.applied(desired)

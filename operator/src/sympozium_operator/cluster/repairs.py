@@ -12,6 +12,8 @@ from sympozium_operator.result import Key, KeyKind
 FIRST_DISTANCE = 0.5
 LONGEST_DISTANCE = 60.0
 """Seconds between two repairs of one object; the distance doubles with each repair."""
+_RESOLUTION = 0.001
+"""Seconds below which a repair is due, because times are sums of floating-point numbers."""
 QUIET = 10.0
 """Seconds beyond twice its distance for which an object has to stay as it was applied, so that its distance begins again."""
 
@@ -29,7 +31,8 @@ class _Applied(NamedTuple):
 
     @property
     def distance(self) -> float:
-        return min(FIRST_DISTANCE * 2.0 ** (self.times - 1), LONGEST_DISTANCE)
+        """Seconds until the next repair; the first one waits for nothing."""
+        return min(FIRST_DISTANCE * 2.0 ** (self.times - 2), LONGEST_DISTANCE) if self.times > 1 else 0.0
 
     @property
     def quiet_at(self) -> float:
@@ -53,7 +56,7 @@ class Repairs:
         """Return the seconds until an object may be applied; 0: now. A repair that has to wait is counted, and due for its owner."""
         last = self._last(desired)
         seconds = last.at + last.distance - self.now() if last else 0.0
-        if seconds <= 0:
+        if seconds < _RESOLUTION:
             return 0.0
         self.count_delayed(desired["kind"])
         if (owner := _owner(desired)) is not None:

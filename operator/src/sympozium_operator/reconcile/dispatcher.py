@@ -20,7 +20,7 @@ from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
 from sympozium_operator.reconcile.unreadable_objects import UnreadableObjects
-from sympozium_operator.result import Key, KeyKind, NameTaken, Result, RetryLater
+from sympozium_operator.result import DONE, Key, KeyKind, NameTaken, RepairDelayed, Result, RetryLater
 
 _KINDS: dict[KeyKind, ResourceType] = {
     "instance": INSTANCES,
@@ -52,6 +52,8 @@ class Dispatcher:
         """Reconcile the object that a key names."""
         try:
             return self._with_repairs(key, await self._reconcile(key))
+        except RepairDelayed:
+            return self._with_repairs(key, DONE)
         except ApiError as refusal:
             if refusal.final:
                 await self._show(key, event_messages.write_refused(refusal.message))
