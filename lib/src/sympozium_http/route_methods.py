@@ -17,7 +17,7 @@ def wrong_method(method: str, path: str, routes: Collection[BaseRoute]) -> tuple
     """Return the sentence and the headers of the answer to a method that a path does not have; it has others."""
     here, below = methods_at(path, routes), methods_at(f"{path}/name", routes)
     hint = f", or {_either(below)} with a name at {path}/..." if below else ""
-    return f"{path} does not take {method}; use {_either(here)}{hint}.", {"Allow": ", ".join(here)}
+    return f"The route {path} does not take {method}; use {_either(here)}{hint}.", {"Allow": ", ".join(here)}
 
 
 def _either(methods: list[str]) -> str:
