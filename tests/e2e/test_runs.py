@@ -11,7 +11,11 @@ def test_a_run_is_answered_without_any_web_proxy(namespace: Namespace) -> None:
     status = namespace.run_ends("by-hand")
     assert (status["phase"], status["result"]) == ("Succeeded", "Hello from the fake model.")
     assert status["tokenUsage"]["outputTokens"] == 3
-    assert namespace.kubectl("get", "runs", "by-hand").split()[-6:-1] == ["quiet", "task", "Succeeded", "cold", "10"]
+    columns = namespace.kubectl("get", "runs", "by-hand").split()
+    assert columns[-8:-2] == ["task", "quiet", "Succeeded", "cold", "instant", "10"]
+    assert "by-hand" in namespace.kubectl("get", "runs", "--field-selector", "spec.mode=task")
+    for end in ("condition=Complete", "jsonpath={.status.completedAt}"):
+        namespace.kubectl("wait", "run/by-hand", f"--for={end}", "--timeout=5s")
 
 
 def test_a_whole_request_can_be_asked(namespace: Namespace) -> None:

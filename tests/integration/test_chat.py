@@ -32,6 +32,18 @@ async def test_a_blocking_request_gets_the_answer_of_its_pod(proxy: Proxy, sdk: 
     assert answer.usage.total_tokens == 5
 
 
+async def test_the_terminal_status_has_the_moments_the_duration_and_the_model(proxy: Proxy) -> None:
+    asked = asyncio.create_task(proxy.chat())
+    pod = await proxy.pod()
+    await pod.say({"type": "started"}, delta("Hel"), done("Hello"))
+    await asked
+    status = proxy.kubernetes.object(RUNS, pod.run)["status"]
+    assert sorted(status["times"]) == ["acceptedAt", "endedAt", "firstTokenAt"]
+    assert status["times"]["acceptedAt"] <= status["times"]["firstTokenAt"] <= status["times"]["endedAt"]
+    assert (status["model"], status["duration"][-1]) == ("smollm2", "s")
+    assert [(c["type"], c["status"]) for c in status["conditions"]] == [("Complete", "True")]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_address_of_an_unreachable_model_stands_in_the_status_and_not_in_the_answer(
     proxy: Proxy, stream: bool

@@ -11,6 +11,7 @@ from sympozium_api.instance import SkillRef
 from sympozium_api.json_text import JsonText
 from sympozium_api.key_usage import KeyUsage
 from sympozium_api.probes import Probes
+from sympozium_api.run_times import RunTimes
 
 Phase = Literal["Pending", "Running", "Serving", "Succeeded", "Failed", "Cancelled"]
 
@@ -210,6 +211,12 @@ class RunStatus(ApiModel):
     """Time at which the agent's pod began to run, or an idle pod was bound to the run."""
     completed_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
     """Time at which the run ended."""
+    duration: Annotated[str | None, Field(max_length=16)] = None
+    """Time from acceptance to end, as text: ``14ms``, ``1.4s``, ``2m05s``, ``1h02m``."""
+    times: RunTimes | None = None
+    """Moments of the run. Written with the terminal status, ``jobAt`` earlier if the run was reported as running."""
+    model: Annotated[str | None, Field(max_length=256)] = None
+    """Name of the model that was called."""
     result: Annotated[str | None, Field(max_length=MAX_RESULT_BYTES)] = None
     """Text of the answer."""
     finish_reason: Annotated[str | None, Field(max_length=64)] = None
@@ -226,8 +233,8 @@ class RunStatus(ApiModel):
     token_usage: TokenUsage | None = None
     """Consumption of the run."""
     conditions: Conditions = []
-    """Accepted: the spec is valid and supported. Started: the run's pod could be started. KeyLimitsValid: the limits of API keys, in
-    mode server."""
+    """Complete, Failed, Stalled: the end of a run in mode task. Accepted: the spec is valid and supported. Started: the server's pods
+    could be started. KeyLimitsValid: the limits of API keys, in mode server."""
     probes: Probes | None = None
     """Results of the web-proxy's latest checks of the model server and the issuer. Mode server only."""
     key_usage: KeyUsage | None = None

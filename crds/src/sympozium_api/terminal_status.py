@@ -15,7 +15,8 @@ from sympozium_api.json_text import TextError, json_text
 from sympozium_api.model_refusal import MAX_RETRY_SECONDS, MAX_WORD
 from sympozium_api.run import MAX_RESULT_BYTES, RunError, RunStatus, TokenUsage
 from sympozium_api.run_contents import json_object
-from sympozium_api.timestamps import timestamp
+from sympozium_api.run_times import duration_text, times
+from sympozium_api.timestamps import parse_timestamp, timestamp
 
 Status = dict[str, Any]
 
@@ -48,20 +49,43 @@ def status_of(
     started_at: str | None,
     now: datetime,
     start: str | None = None,
+    model: str | None = None,
+    generation: int | None = None,
+    accepted_at: str | None = None,
+    job_at: str | None = None,
+    first_token_at: datetime | None = None,
 ) -> Status:
     """Return the terminal ``status`` of a run that ended with this record, as a merge patch.
 
     ``done`` is Succeeded, unless the answer has no choices (``model_error``, 502) or is longer than a run can store
     (``answer_too_large``, 502). ``error`` is Failed, or Cancelled if its type is ``cancelled``. None is left out.
+    ``generation``: that of the run's spec. ``accepted_at`` and ``job_at``: timestamps.
     """
+    end = outcome(record)
     context = {
         "jobName": job_name,
         "podName": pod_name,
         "startedAt": started_at,
         "completedAt": timestamp(now),
         "start": start,
+        "model": model[:256] if model else None,
+        "duration": duration_text((now - parse_timestamp(accepted_at)).total_seconds()) if accepted_at else None,
+        "times": times(acceptedAt=accepted_at, jobAt=job_at, firstTokenAt=first_token_at, endedAt=now),
+        "conditions": _conditions(end, timestamp(now), generation),
     }
-    return {key: value for key, value in (outcome(record) | context).items() if value is not None}
+    return {key: value for key, value in (end | context).items() if value is not None}
+
+
+def _conditions(end: Status, now: str, generation: int | None) -> list[Status]:
+    """Return the conditions of an ended run, for ``kubectl wait`` and for tools that read them as kstatus does."""
+    if end["phase"] == "Succeeded":
+        reason, message, states = "Succeeded", "the run has an answer", {"Complete": "True"}
+    else:
+        reason = "".join(word.capitalize() for word in end["error"]["type"].split("_")) or "Failed"
+        message, states = "status.error has the message", {"Complete": "False", "Failed": "True", "Stalled": "True"}
+    common = {"reason": reason, "message": message, "lastTransitionTime": now}
+    observed = {} if generation is None else {"observedGeneration": generation}
+    return [{"type": kind, "status": state} | common | observed for kind, state in states.items()]
 
 
 def outcome(record: Mapping[str, Any]) -> Status:

@@ -1,12 +1,11 @@
 """The agent API, port 8081: an agent pod fetches its task here and sends its records. Any replica serves any run of its scope."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -15,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sympozium_api import agent_protocol, effective, names, terminal_status
-from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, MAX_RECORDS_BYTES, End, Record
+from sympozium_api.agent_protocol import END_RECORDS, End
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -31,6 +30,7 @@ from sympozium_runs.claims import bind_if_first
 from sympozium_runs.idle_pods import POLL_SECONDS, Binding, IdlePods, Poll, Unbound
 from sympozium_runs.pod_access_log import PodAccessLog
 from sympozium_runs.pod_identity import Forbidden, Pod, PodTokens, Unverified
+from sympozium_runs.pod_records import PodRecords
 from sympozium_runs.run_store import OtherPodsRun, RunStore, StoredEnd
 
 InstanceReader = Callable[[str, str], Awaitable[SympoziumInstance]]
@@ -110,7 +110,7 @@ class AgentApi:
 
     async def events(self, request: Request) -> Response:
         """POST /runs/{name}/events: the pod's records, one JSON object per line, in one open request."""
-        began = self._clock.now()
+        records = PodRecords(request, self._clock)
         run, pod = await self._authorize(request)
         run = run.without_contents()
         if run.status.pod_name not in (None, pod.name):
@@ -119,8 +119,8 @@ class AgentApi:
         if publisher is None:
             raise HTTPException(409, "another pod sends this run's records")
         try:
-            end = await self._publish_until_end(request, publisher)
-            stored = await self._store_and_publish(run, pod, end, began, publisher) if end else None
+            end = await self._publish_until_end(records, publisher)
+            stored = await self._store_and_publish(run, pod, end, records, publisher) if end else None
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it: the pod reconnects, here or elsewhere
         finally:
@@ -144,7 +144,7 @@ class AgentApi:
         return JSONResponse({"released": True})
 
     async def _store_and_publish(
-        self, run: AgentRun, pod: Pod, end: End, began: datetime, publisher: Publisher
+        self, run: AgentRun, pod: Pod, end: End, records: PodRecords, publisher: Publisher
     ) -> StoredEnd:
         """Store a run's end, and tell its callers what is stored (decision 0042).
 
@@ -154,7 +154,14 @@ class AgentApi:
         """
         publisher.publish_later(partial(terminal_status.as_stored, end), self._store_wait_seconds)
         try:
-            stored = await self._store.end(run, pod.name, end, began=began)
+            stored = await self._store.end(
+                run,
+                pod.name,
+                end,
+                began=records.began,
+                first_token_at=records.first_token_at,
+                model=await self._model(run),
+            )
         except OtherPodsRun:
             publisher.withdraw_end()
             raise
@@ -248,48 +255,25 @@ class AgentApi:
             self._metrics.count_end(run, stored.record)
         return HTTPException(410, end["error"]["message"])
 
-    async def _publish_until_end(self, request: Request, publisher: Publisher) -> End | None:
+    async def _model(self, run: AgentRun) -> str | None:
+        """Return the name of the run's model, from the instance; None if it cannot be read."""
+        try:
+            return effective.model(await self._instance(run.metadata.namespace, run.spec.agent_ref), run).name
+        except (ApiError, ApiUnavailable, ValidationError):
+            return None
+
+    async def _publish_until_end(self, records: PodRecords, publisher: Publisher) -> End | None:
         """Publish records as they arrive, and return the end record, or None when the request ends without one."""
         try:
             async with asyncio.timeout(None) as until_stopped:
                 with publisher.calling_on_stop(lambda: until_stopped.reschedule(0)):
-                    async for record, size in _records(request):
+                    async for record, size in records.read():
                         if record["type"] in END_RECORDS:
                             return cast(End, record)
                         publisher.publish(record, size)
         except TimeoutError as stopped:
             raise HTTPException(410, "the run is cancelled") from stopped
         return None
-
-
-async def _records(request: Request) -> AsyncIterator[tuple[Record, int]]:
-    """Yield each record with the length of its line in bytes."""
-    rest, total = b"", 0
-    async for chunk in request.stream():
-        total += len(chunk)
-        if total > MAX_RECORDS_BYTES:
-            raise HTTPException(413, f"the records are longer than {MAX_RECORDS_BYTES} bytes")
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > MAX_RECORD_BYTES:
-            raise HTTPException(413, f"a record is longer than {MAX_RECORD_BYTES} bytes")
-        for line in lines:
-            yield _record(line), len(line)
-    if rest.strip():
-        yield _record(rest), len(rest)
-
-
-def _record(line: bytes) -> Record:
-    try:
-        record: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(422, "a record is not JSON") from error
-    if not isinstance(record, dict) or not isinstance(record.get("type"), str):
-        raise HTTPException(422, "a record is not an object with a type")
-    if record["type"] in END_RECORDS:
-        return terminal_status.end_of(record)
-    if record["type"] == "delta" and not agent_protocol.is_delta(record):
-        raise HTTPException(422, "a delta has no list of choices")
-    return cast(Record, record)
 
 
 async def _health(_: Request) -> Response:

@@ -35,6 +35,15 @@ class StoredEnd:
     """True if the pod that just reported its end wrote it; False if the run had ended otherwise before."""
 
 
+@dataclass(frozen=True)
+class _EndFacts:
+    """Facts of a run that its end record does not hold."""
+
+    began: datetime
+    first_token_at: datetime | None
+    model: str | None
+
+
 class OtherPodsRun(Exception):
     """The run is not the pod's any more: it was given back, and starts in another pod."""
 
@@ -136,28 +145,43 @@ class RunStore:
             raise
         return True
 
-    async def end(self, run: AgentRun, pod: str, record: End, *, began: datetime) -> StoredEnd:
+    async def end(
+        self,
+        run: AgentRun,
+        pod: str,
+        record: End,
+        *,
+        began: datetime,
+        first_token_at: datetime | None = None,
+        model: str | None = None,
+    ) -> StoredEnd:
         """Write the terminal status of an end record, and return the end that stands.
 
-        ``began`` is the time of the pod's first request, for a run that was never reported as running. A terminal status is
+        ``began`` is the time of the pod's first request, for a run that was never reported as running; ``first_token_at`` that of
+        the answer's first piece, and ``model`` the model's name, where they are known. A terminal status is
         written once: the API server refuses to change it, whoever tries. An answer that the API server cannot store ends the
         run with an error instead. Raises OtherPodsRun.
         """
+        facts = _EndFacts(began, first_token_at, model)
         try:
-            return await self._write_end(run, pod, record, began)
+            return await self._write_end(run, pod, record, facts)
         except ApiError as refusal:
             if record["type"] == "error" or not (refusal.too_large or refusal.invalid or refusal.status == 400):
                 raise
-            return await self._write_end(run, pod, _not_storable(refusal, record["durationMs"]), began)
+            return await self._write_end(run, pod, _not_storable(refusal, record["durationMs"]), facts)
 
-    async def _write_end(self, run: AgentRun, pod: str, record: End, began: datetime) -> StoredEnd:
+    async def _write_end(self, run: AgentRun, pod: str, record: End, facts: _EndFacts) -> StoredEnd:
         status = terminal_status.status_of(
             record,
             job_name=run.job_name,
             pod_name=pod,
             start=run.start_kind,
-            started_at=run.status.started_at or timestamp(began),
+            started_at=run.status.started_at or timestamp(facts.began),
             now=self._clock.now(),
+            model=facts.model,
+            generation=run.metadata.generation or None,
+            accepted_at=run.accepted_at or None,
+            first_token_at=facts.first_token_at,
         )
         try:
             await self._client.patch(RUNS, *run.key, {"status": status}, subresource="status", metadata_only=True)

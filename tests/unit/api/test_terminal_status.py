@@ -12,6 +12,7 @@ from tests.strategies.kubernetes_objects import end_records
 from sympozium_api import agent_protocol
 from sympozium_api.resources import RUNS
 from sympozium_api.run import MAX_RESULT_BYTES, RunStatus
+from sympozium_api.run_times import duration_text
 from sympozium_api.terminal_status import as_stored, record_of, status_of
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 999, tzinfo=UTC)
@@ -45,6 +46,16 @@ def test_a_plain_answer_is_its_text_and_its_reason() -> None:
         "jobName": "r-1",
         "podName": "r-1-abcde",
         "completedAt": "2026-05-04T03:02:01Z",
+        "times": {"endedAt": "2026-05-04T03:02:01.000999Z"},
+        "conditions": [
+            {
+                "type": "Complete",
+                "status": "True",
+                "reason": "Succeeded",
+                "message": "the run has an answer",
+                "lastTransitionTime": "2026-05-04T03:02:01Z",
+            }
+        ],
         "tokenUsage": {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7, "toolCalls": 0, "durationMs": 7},
     }
 
@@ -200,3 +211,56 @@ async def test_whatever_a_pod_writes_becomes_a_terminal_status_that_the_api_serv
     stored = await cluster.patch(RUNS, "default", "r", {"status": status}, subresource="status", strict=False)
     assert stored["status"]["phase"] in ("Succeeded", "Failed", "Cancelled")
     assert record_of(RunStatus.model_validate(stored["status"]))["type"] in ("done", "error")
+
+
+def test_an_answer_completes_the_run_and_its_moments_and_duration_are_written() -> None:
+    status = status_of(
+        {"type": "done", "choices": [{"index": 0, "message": {"content": "Hi"}}], "usage": {}, "durationMs": 5},
+        job_name=None,
+        pod_name=None,
+        started_at=None,
+        now=datetime(2026, 1, 1, 0, 0, 1, 14_000, tzinfo=UTC),
+        model="gpt-x",
+        generation=2,
+        accepted_at="2026-01-01T00:00:01.000000Z",
+        first_token_at=datetime(2026, 1, 1, 0, 0, 1, 9_000, tzinfo=UTC),
+    )
+    assert status["times"] == {
+        "acceptedAt": "2026-01-01T00:00:01.000000Z",
+        "firstTokenAt": "2026-01-01T00:00:01.009000Z",
+        "endedAt": "2026-01-01T00:00:01.014000Z",
+    }
+    assert (status["duration"], status["model"]) == ("14ms", "gpt-x")
+    assert [(c["type"], c["status"], c["reason"], c["observedGeneration"]) for c in status["conditions"]] == [
+        ("Complete", "True", "Succeeded", 2)
+    ]
+    assert RunStatus.model_validate(status).times
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("model_error", "ModelError"), ("cancelled", "Cancelled"), ("_", "Failed")]
+)
+def test_any_other_end_fails_the_run(kind: str, reason: str) -> None:
+    record = {"type": "error", "error": {"type": kind, "message": "quotes the model", "httpStatus": 502}}
+    status = status_of(record, job_name=None, pod_name=None, started_at=None, now=NOW)
+    states = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
+    assert states == {"Complete": ("False", reason), "Failed": ("True", reason), "Stalled": ("True", reason)}
+    assert "quotes" not in str(status["conditions"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0ms"),
+        (0.0144, "14ms"),
+        (0.9994, "999ms"),
+        (1.36, "1.4s"),
+        (59.94, "59.9s"),
+        (59.96, "1m00s"),
+        (125.2, "2m05s"),
+        (3600, "1h00m"),
+        (86400, "24h00m"),
+    ],
+)
+def test_a_duration_is_a_text(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

@@ -192,6 +192,7 @@ def test_running_is_written_once() -> None:
             "jobName": job_object()["metadata"]["name"],
             "podName": pod["metadata"]["name"],
             "startedAt": at(1),
+            "times": {"jobAt": at(0).replace("Z", ".000000Z")},
         },
         requeue_after=633,
     )

@@ -9,6 +9,7 @@ from sympozium_api.base import seconds
 from sympozium_api.instance import AgentSpec, SympoziumInstance
 from sympozium_api.resources import Object, created_at
 from sympozium_api.run import AgentRun
+from sympozium_api.run_times import times
 from sympozium_api.timestamps import parse_timestamp, timestamp
 from sympozium_operator.policy import pod_status, run_start
 from sympozium_operator.policy.conditions import ConditionUpdate, merged
@@ -289,7 +290,8 @@ def _not_running(facts: RunInput, job: Object, pod: Object | None, left: float) 
 def _running(run: AgentRun, job: Object, pod: Object, since: str, left: float) -> Report:
     named = {"jobName": job["metadata"]["name"], "podName": pod["metadata"]["name"]}
     warm = {"start": "warm", "startedAt": timestamp(claimed_at(run))} if run.claimed_pod else {"startedAt": since}
-    return Report({"phase": "Running"} | warm | named, left)
+    made = {"times": times(jobAt=job["metadata"]["creationTimestamp"])}
+    return Report({"phase": "Running"} | made | warm | named, left)
 
 
 def _report(facts: RunInput, update: ConditionUpdate, left: float) -> Decision:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from sympozium_api import effective, logs, names, terminal_status
+from sympozium_api import effective, logs, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -17,7 +17,7 @@ from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.desired import agent_job
 from sympozium_operator.operator_metrics import OperatorMetrics
-from sympozium_operator.policy import event_messages, model_secret, pod_status, run_start
+from sympozium_operator.policy import event_messages, model_secret, pod_status, run_end, run_start
 from sympozium_operator.policy import run_decision as policy
 from sympozium_operator.policy.placement import placement
 from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
@@ -280,18 +280,10 @@ class RunReconciler:
         return READ_AGAIN
 
     async def _end(self, facts: RunInput, decision: policy.End) -> Result:
-        run, pod = facts.run, decision.pod
+        run = facts.run
         if await self._has_ended(run):
             return READ_AGAIN
-        job_name = facts.job["metadata"]["name"] if facts.job else run.status.job_name
-        status = terminal_status.status_of(
-            decision.record,
-            job_name=job_name,
-            pod_name=pod["metadata"]["name"] if pod else run.status.pod_name,
-            started_at=run.status.started_at or (pod_status.started_at(pod) if pod else None),
-            now=self.clock.now(),
-            start=run.status.start or (run.start_kind if facts.job or run.claimed_pod else None),
-        )
+        status = run_end.status(facts, decision.record, decision.pod, self.clock.now())
         if not await self._write(run, status):
             return READ_AGAIN
         if decision.delete_job and facts.job is not None:

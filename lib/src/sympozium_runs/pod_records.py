@@ -1,0 +1,67 @@
+"""Records of an agent pod as they arrive in one open request: one JSON object per line."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, cast
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from sympozium_api import agent_protocol, terminal_status
+from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, MAX_RECORDS_BYTES, Record
+from sympozium_api.clock import Clock
+
+
+class PodRecords:
+    """The records of one request, and the moment of the first piece of the answer among them."""
+
+    def __init__(self, request: Request, clock: Clock) -> None:
+        self._request = request
+        self._clock = clock
+        self._is_resumed = False
+        self.began = clock.now()
+        """Time of the request."""
+        self.first_token_at: datetime | None = None
+        """Time of the first delta; None without one, and where an earlier request may have carried it."""
+
+    async def read(self) -> AsyncIterator[tuple[Record, int]]:
+        """Yield each record with the length of its line in bytes. Raises HTTPException 413 and 422."""
+        async for line in self._lines():
+            record = _record(line)
+            self._note(record)
+            yield record, len(line)
+
+    def _note(self, record: Record) -> None:
+        if record["type"] == "started" and record.get("resumed"):
+            self._is_resumed = True
+        if record["type"] == "delta" and self.first_token_at is None and not self._is_resumed:
+            self.first_token_at = self._clock.now()
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        rest, total = b"", 0
+        async for chunk in self._request.stream():
+            total += len(chunk)
+            if total > MAX_RECORDS_BYTES:
+                raise HTTPException(413, f"the records are longer than {MAX_RECORDS_BYTES} bytes")
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > MAX_RECORD_BYTES:
+                raise HTTPException(413, f"a record is longer than {MAX_RECORD_BYTES} bytes")
+            for line in lines:
+                yield line
+        if rest.strip():
+            yield rest
+
+
+def _record(line: bytes) -> Record:
+    try:
+        record: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(422, "a record is not JSON") from error
+    if not isinstance(record, dict) or not isinstance(record.get("type"), str):
+        raise HTTPException(422, "a record is not an object with a type")
+    if record["type"] in END_RECORDS:
+        return terminal_status.end_of(record)
+    if record["type"] == "delta" and not agent_protocol.is_delta(record):
+        raise HTTPException(422, "a delta has no list of choices")
+    return cast(Record, record)
