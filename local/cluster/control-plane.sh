@@ -30,15 +30,15 @@ kubeadm_config() {
   cat <<Y
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: InitConfiguration
-localAPIEndpoint: {advertiseAddress: $NODE_IP, bindPort: 6443}
+localAPIEndpoint: {advertiseAddress: "${NODE_IPS[0]}", bindPort: 6443}
 nodeRegistration: {name: $NODE_NAME}
 ---
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
 kubernetesVersion: $KUBERNETES_VERSION
 certificatesDir: $PKI
-controlPlaneEndpoint: $NODE_IP:6443
-networking: {podSubnet: $POD_CIDR, serviceSubnet: $SERVICE_CIDR}
+controlPlaneEndpoint: "$NODE_HOST:6443"
+networking: {podSubnet: "$(joined "${POD_CIDRS[@]}")", serviceSubnet: "$(joined "${SERVICE_CIDRS[@]}")"}
 apiServer: {certSANs: [127.0.0.1, localhost]}
 dns: {imageTag: $COREDNS_VERSION}
 Y
@@ -84,7 +84,8 @@ apiserver_start() {
   audit_policy | config_write audit-policy.yaml
   daemon_start kube-apiserver "$BIN/kube-apiserver" \
     --etcd-servers=http://127.0.0.1:2379 \
-    --advertise-address="$NODE_IP" --secure-port=6443 --service-cluster-ip-range="$SERVICE_CIDR" \
+    --bind-address=:: --advertise-address="${NODE_IPS[0]}" --secure-port=6443 \
+    --service-cluster-ip-range="$(joined "${SERVICE_CIDRS[@]}")" \
     --client-ca-file="$PKI/ca.crt" \
     --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key" \
     --kubelet-client-certificate="$PKI/apiserver-kubelet-client.crt" --kubelet-client-key="$PKI/apiserver-kubelet-client.key" \
@@ -116,7 +117,8 @@ controllers_start() {
     local flags=(--kubeconfig="$kubeconfig" --authentication-kubeconfig="$kubeconfig" --authorization-kubeconfig="$kubeconfig" --leader-elect=false)
     [ -z "$API_QPS" ] || flags+=(--kube-api-qps="$API_QPS" --kube-api-burst="$((2 * API_QPS))")
     [ "$name" = kube-scheduler ] || flags+=(
-      --cluster-cidr="$POD_CIDR" --allocate-node-cidrs=true --service-cluster-ip-range="$SERVICE_CIDR"
+      --cluster-cidr="$(joined "${POD_CIDRS[@]}")" --allocate-node-cidrs=true
+      --service-cluster-ip-range="$(joined "${SERVICE_CIDRS[@]}")"
       --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key" --root-ca-file="$PKI/ca.crt"
       --service-account-private-key-file="$PKI/sa.key" --use-service-account-credentials=true)
     daemon_start "$name" "$BIN/$name" "${flags[@]}"

@@ -7,7 +7,7 @@ forward() {
   if ! daemon_alive "$name"; then
     [ -f "$record" ] && port=$(sed 's/.*://' "$record")
     rm -f "$record"
-    daemon_start "$name" "$BIN/forward" "127.0.0.1:$port" "$target" "$DNS_IP:53" "$record" 3</proc/self/ns/net
+    daemon_start "$name" "$BIN/forward" "127.0.0.1:$port" "$target" "$DNS_HOST:53" "$record" 3</proc/self/ns/net
     wait_until 5 "the forwarder of $target" test -s "$record" || fail "the forwarder of $target does not start: $(cat "$STATE/log/$name.log")"
   fi
   cat "$record"
@@ -17,6 +17,6 @@ forward() {
 kubeconfig_write() {
   local address
   address=$(forward api 6443 127.0.0.1:6443)
-  sed "s#https://$NODE_IP:6443#https://$address#" "$CONFIG/super-admin.conf" >"$STATE/kubeconfig.new"
+  sed "s#https://.*:6443#https://$address#" "$CONFIG/super-admin.conf" >"$STATE/kubeconfig.new"
   mv "$STATE/kubeconfig.new" "$STATE/kubeconfig"
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The first process of the node, already in its own namespaces: prepare them, then sleep as `pause` and reap orphans.
-#   machine-init.sh STATE NODE_IP PAUSE
+#   machine-init.sh STATE PAUSE NODE_IP...
 set -euo pipefail
-STATE=$1 NODE_IP=$2 PAUSE=$3
+STATE=$1 PAUSE=$2
+shift 2
 
 # /proc still shows the host's process numbers, which the record must hold (see machine_pid). This process keeps its pid over the
 # exec at the end.
@@ -34,10 +35,21 @@ SETTINGS
 ip link set lo up
 ip link add eth0 type veth peer name eth0-peer
 ip link set eth0-peer up
-ip addr add "$NODE_IP/24" dev eth0
 ip link set eth0 up
-ip route add default dev eth0
 sysctl -qw net.ipv4.ip_forward=1
+for address; do
+  case $address in
+    *:*)
+      sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.accept_dad=0   # else a pod's address is not usable for a second
+      ip addr add "$address/64" dev eth0 nodad
+      ip -6 route add default dev eth0
+      ;;
+    *)
+      ip addr add "$address/24" dev eth0
+      ip route add default dev eth0
+      ;;
+  esac
+done
 
 mkdir /run/daemons                            # its presence means that the node is ready
 exec "$PAUSE"

@@ -41,7 +41,7 @@ machine_create() {
   cgroups_create
   # "slave": network namespaces that the host unmounts later must vanish here as well, but no mount of ours reaches the host.
   setsid unshare --mount --net --pid --fork --propagation slave \
-    "$HERE/machine-init.sh" "$STATE" "$NODE_IP" "$BIN/pause" >"$STATE/log/machine.log" 2>&1 </dev/null 9>&- &
+    "$HERE/machine-init.sh" "$STATE" "$BIN/pause" "${NODE_IPS[@]}" >"$STATE/log/machine.log" 2>&1 </dev/null 9>&- &
   wait_until 10 "the node's namespaces" machine_ready || fail "the node's namespaces could not be made: $(tail -3 "$STATE/log/machine.log")"
 }
 

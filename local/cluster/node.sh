@@ -12,10 +12,10 @@ runtime_start() {
 node_finish() {
   wait_until 30 "containerd" node_ctr version || fail "containerd does not answer: $STATE/log/containerd.log"
   node_load_once "$PAUSE_IMAGE"
-  echo "nameserver $NODE_IP" | config_write resolv.conf   # no DNS server is there, because pods reach no network beyond the cluster
+  echo "nameserver ${NODE_IPS[0]}" | config_write resolv.conf   # no DNS server is there, because pods reach no network beyond the cluster
   kubelet_config | config_write kubelet.yaml
   daemon_start kubelet "$BIN/kubelet" --config="$CONFIG/kubelet.yaml" --kubeconfig="$CONFIG/kubelet.conf" \
-    --node-ip="$NODE_IP" --hostname-override="$NODE_NAME"
+    --node-ip="$(joined "${NODE_IPS[@]}")" --hostname-override="$NODE_NAME"
   kube_proxy_config | config_write kube-proxy.yaml
   daemon_start kube-proxy "$BIN/kube-proxy" --config="$CONFIG/kube-proxy.yaml" --hostname-override="$NODE_NAME"
   node_load_once "$COREDNS_IMAGE"
@@ -27,10 +27,15 @@ node_ctr() { in_machine ctr --namespace k8s.io "$@"; }
 node_has_image() { [ -n "$(node_ctr images list --quiet "name==$1")" ]; }
 
 pod_network_config() {
+  local ranges=() routes=() cidr
+  for cidr in "${POD_CIDRS[@]}"; do
+    ranges+=("[{\"subnet\": \"$cidr\"}]")
+    case $cidr in *:*) routes+=('{"dst": "::/0"}') ;; *) routes+=('{"dst": "0.0.0.0/0"}') ;; esac
+  done
   cat <<Y
 {"cniVersion": "1.0.0", "name": "local", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
-   "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": "$POD_CIDR"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+   "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [$(joined "${ranges[@]}")], "routes": [$(joined "${routes[@]}")]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 Y
 }
@@ -77,7 +82,7 @@ kube_proxy_config() {
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: nftables
-clusterCIDR: $POD_CIDR
+clusterCIDR: $(joined "${POD_CIDRS[@]}")
 clientConnection: {kubeconfig: $CONFIG/super-admin.conf}
 conntrack: {maxPerCore: 0}   # the limit belongs to the host
 Y

@@ -6,6 +6,7 @@ SmolLM2-135M-Instruct (Apache-2.0): its tokens are real and arrive one by one, b
 
 import importlib.util
 import signal
+import socket
 from pathlib import Path
 
 import xllamacpp
@@ -34,7 +35,7 @@ def parameters() -> xllamacpp.CommonParams:
     params = xllamacpp.CommonParams()
     params.model.path = str(model_file())
     params.model_alias = {ALIAS}
-    params.hostnames = ["0.0.0.0"]  # noqa: S104 - a container is reached from outside
+    params.hostnames = ["::" if socket.has_dualstack_ipv6() else "0.0.0.0"]  # noqa: S104 - a container is reached from outside
     params.port = PORT
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * CONTEXT_PER_SLOT

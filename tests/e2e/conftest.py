@@ -152,6 +152,11 @@ def responds(url: str) -> bool:
     return False
 
 
+def authority(address: str, port: int) -> str:
+    """Return what a URL names: an IPv6 address has brackets there."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """An instance with a web endpoint that answers."""
@@ -167,7 +172,7 @@ class Endpoint:
     def url(self) -> str:
         """By the Service's address: outside of pods nobody resolves its name."""
         service = self.namespace.get("service", f"{self.run}-server")
-        return f"http://{service['spec']['clusterIP']}:8080"
+        return f"http://{authority(service['spec']['clusterIP'], 8080)}"
 
     @property
     def metrics_url(self) -> str:
@@ -251,7 +256,7 @@ def scripted_server(name: str, script: Path, image: str) -> list[Object]:
     container = {
         "name": name,
         "image": image,
-        "command": ["python", "-u", f"/script/{script.name}", "--host", "0.0.0.0", "--port", "8080"],
+        "command": ["python", "-u", f"/script/{script.name}", "--host", "", "--port", "8080"],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
         "volumeMounts": [{"name": "script", "mountPath": "/script"}],
         "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
@@ -335,7 +340,10 @@ def namespace(webproxy_image: str) -> Iterator[Namespace]:
     found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": enforce}})
     found.apply(*model_server(webproxy_image), instance("quiet"))
     found.kubectl("rollout", "status", "deployment/model", "--timeout=90s")
-    until(lambda: responds(f"http://{found.get('service', 'model')['spec']['clusterIP']}:8080/healthz"), within=10)
+    until(
+        lambda: responds(f"http://{authority(found.get('service', 'model')['spec']['clusterIP'], 8080)}/healthz"),
+        within=10,
+    )
     yield found
     found.remove()
 

@@ -3,7 +3,7 @@
 import re
 
 import httpx2
-from tests.e2e.conftest import Namespace
+from tests.e2e.conftest import Namespace, authority
 
 
 def figure(url: str, name: str) -> float:
@@ -15,5 +15,5 @@ def figure(url: str, name: str) -> float:
 def operators(system: Namespace, name: str) -> dict[str, float]:
     """A metric of each of the operator's pods."""
     pods = system.list("pods", "-l", "app.kubernetes.io/component=operator")
-    addresses = {pod["metadata"]["name"]: f"http://{pod['status']['podIP']}:9090" for pod in pods}
+    addresses = {pod["metadata"]["name"]: f"http://{authority(pod['status']['podIP'], 9090)}" for pod in pods}
     return {pod: figure(address, name) for pod, address in addresses.items()}

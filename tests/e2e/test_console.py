@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, installed_with, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, authority, installed_with, instance, until
 
 NAME = "managed"
 CHILDREN = ("deployments", "services", "serviceaccounts", "roles", "rolebindings", "secrets")
@@ -24,7 +24,7 @@ class Console:
     def __init__(self, system: Namespace, namespace: str) -> None:
         service = system.get("service", "sympozium-console")
         self.namespace = namespace
-        self.url = f"http://{service['spec']['clusterIP']}:8080"
+        self.url = f"http://{authority(service['spec']['clusterIP'], 8080)}"
         self.http = httpx2.Client(base_url=self.url, timeout=30)
         self.use_token(system)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, authority, instance, until
 from tests.e2e.load import under_load
 
 REFRESH = 90
@@ -41,7 +41,7 @@ def keyed(namespace: Namespace) -> Iterator[Endpoint]:
 def pods(endpoint: Endpoint) -> dict[str, str]:
     """The uids of the web-proxy's pods that are ready, and their addresses."""
     return {
-        pod["metadata"]["uid"]: f"http://{pod['status']['podIP']}:8080"
+        pod["metadata"]["uid"]: f"http://{authority(pod['status']['podIP'], 8080)}"
         for pod in endpoint.namespace.list("pods", "-l", f"sympozium.ai/run={endpoint.run}")
         if {"type": "Ready", "status": "True"}.items()
         <= next((c for c in pod["status"].get("conditions", []) if c["type"] == "Ready"), {}).items()

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, installed_with, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, authority, installed_with, instance, until
 from tests.fakes import policy_engine
 
 CONNECT = (
     "import socket, sys\n"
     "for where in sys.argv[1:]:\n"
     "    host, port = where.rsplit(':', 1)\n"
-    "    try: socket.create_connection((host, int(port)), timeout=2).close(); print('open')\n"
+    "    try: socket.create_connection((host.strip('[]'), int(port)), timeout=2).close(); print('open')\n"
     "    except ConnectionRefusedError: print('refused')\n"
     "    except OSError: print('closed')\n"
 )
@@ -90,7 +90,12 @@ def test_an_agent_reaches_its_model_and_its_web_proxy_and_nothing_else(
     operator = pod_of(system, "app.kubernetes.io/component=operator")["status"]["podIP"]
     proxy = pod_of(namespace, f"sympozium.ai/run={chat.run}")["status"]["podIP"]
     allowed = ["model:8080", f"{chat.run}-server:8081", f"{proxy}:8081", "sympozium-runs.sympozium-system.svc:8081"]
-    others = [f"{operator}:9090", f"{chat.run}-server:8080", f"{model['status']['podIP']}:22", "1.1.1.1:443"]
+    others = [
+        authority(operator, 9090),
+        f"{chat.run}-server:8080",
+        authority(model["status"]["podIP"], 22),
+        "1.1.1.1:443",
+    ]
 
     assert ways(namespace, agent, *allowed, *others[:3]) == [*["open"] * 6, "refused"]
     with enforced(namespace):
@@ -110,7 +115,7 @@ def test_nobody_reaches_an_agent_and_only_agents_reach_the_port_for_agents(
 
 
 def test_requests_and_runs_of_kubectl_are_answered_behind_closed_ways(chat: Endpoint, namespace: Namespace) -> None:
-    elsewhere = f"http://{pod_of(namespace, 'app=model')['status']['podIP']}:8080/v1"
+    elsewhere = f"http://{authority(pod_of(namespace, 'app=model')['status']['podIP'], 8080)}/v1"
     with enforced(namespace):
         assert chat.chat().status_code == 200
         namespace.apply(

@@ -14,6 +14,7 @@ from tests.e2e.conftest import (
     Object,
     Refused,
     agent_run,
+    authority,
     installed_with,
     instance,
     scripted_server,
@@ -61,7 +62,7 @@ class TestTrace:
 def test_spans_of_all_parts_hang_below_the_callers(namespace: Namespace, chat: Endpoint, webproxy_image: str) -> None:
     namespace.apply(*scripted_server("collector", COLLECTOR, webproxy_image))
     namespace.kubectl("rollout", "status", "deployment/collector", "--timeout=60s")
-    collector = f"http://{namespace.get('service', 'collector')['spec']['clusterIP']}:8080"
+    collector = f"http://{authority(namespace.get('service', 'collector')['spec']['clusterIP'], 8080)}"
 
     def told(name: str, variable: str) -> bool:
         [container] = namespace.get("deployment", name)["spec"]["template"]["spec"]["containers"]
@@ -221,7 +222,7 @@ def test_the_systems_parts_count(namespace: Namespace, system: Namespace, compon
 
     def counted() -> bool:
         pods = system.list("pods", "-l", f"app.kubernetes.io/part-of=sympozium,app.kubernetes.io/component={component}")
-        texts = [httpx2.get(f"http://{pod['status']['podIP']}:9090/metrics").text for pod in pods]
+        texts = [httpx2.get(f"http://{authority(pod['status']['podIP'], 9090)}/metrics").text for pod in pods]
         families = [family for text in texts for family in text_string_to_metric_families(text)]
         return any(sample.value > 0 for family in families if family.name == metric for sample in family.samples)
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from tests.contract.documents import ROOT
 from tests.e2e.chart_rendering import pick, rendered
-from tests.e2e.conftest import Endpoint, Namespace, Object, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, authority, until
 from tests.e2e.test_clients import CLIENTS
 
 PROGRAMS = CLIENTS / "prometheus/usr/bin"
@@ -64,7 +64,9 @@ def addresses(namespace: Namespace, selector: str, labels: dict[str, str]) -> li
     pods = [pod for pod in namespace.list("pods", "-l", selector) if pod["status"].get("podIP")]
     assert pods, selector
     place = {"namespace": namespace.name}
-    return [(f"{pod['status']['podIP']}:9090", labels | place | {"pod": pod["metadata"]["name"]}) for pod in pods]
+    return [
+        (authority(pod["status"]["podIP"], 9090), labels | place | {"pod": pod["metadata"]["name"]}) for pod in pods
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, Refused, agent_run, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, Refused, agent_run, authority, instance, until
 from tests.e2e.load import under_load
 from tests.e2e.webproxies import PLENTY, gone, made, pods, settled
 
@@ -54,7 +54,7 @@ class TestOneLimitForAll:
 
     @pytest.mark.parametrize("fall", ["evenly", "all on one"])
     def test_three_admit_the_rate_of_one_however_the_requests_fall(self, limited: Endpoint, fall: str) -> None:
-        addresses = [f"http://{pod['status']['podIP']}:8080" for pod in pods(limited)]
+        addresses = [f"http://{authority(pod['status']['podIP'], 8080)}" for pod in pods(limited)]
         assert len(addresses) == 3
         before = self.runs(limited)
         seconds, asked = asyncio.run(self.offer(limited, addresses if fall == "evenly" else addresses[:1]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.e2e.conftest import Endpoint, Namespace, Object, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, authority, until
 
 PLENTY = {"requestsPerMinute": 60_000, "burstSize": 1000}
 
@@ -25,7 +25,7 @@ def pods(endpoint: Endpoint, *, going: bool = False) -> list[Object]:
 
 def addresses(endpoint: Endpoint) -> list[str]:
     """Return the address of each of the web-proxy's pods."""
-    return [f"http://{pod['status']['podIP']}:8080" for pod in pods(endpoint)]
+    return [f"http://{authority(pod['status']['podIP'], 8080)}" for pod in pods(endpoint)]
 
 
 def settled(endpoint: Endpoint) -> None:
