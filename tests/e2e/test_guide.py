@@ -100,8 +100,15 @@ def test_the_guide_of_keys_adds_limits_lists_and_revokes_a_key(chat: Endpoint, t
     until(lambda: status(key) == 401, within=90)
 
 
-@pytest.mark.parametrize("command", [("bash", "-c"), (sys.executable, "-c")], ids=["curl", "python"])
-def test_the_guide_of_mcp_calls_the_agent(chat: Endpoint, command: tuple[str, str]) -> None:
-    wanted = "curl " if command[0] == "bash" else "import "
-    [block] = [block for _, block in _blocks("mcp.md") if block.startswith(wanted)]
+@pytest.mark.parametrize(
+    ("command", "mark"),
+    [
+        (("bash", "-c"), "curl "),
+        ((sys.executable, "-c"), "import Client\n"),
+        ((str(CLIENTS / "mcp-python-1/bin/python"), "-c"), "import ClientSession\n"),
+    ],
+    ids=["curl", "python-2", "python-1"],
+)
+def test_the_guide_of_mcp_calls_the_agent(chat: Endpoint, command: tuple[str, str], mark: str) -> None:
+    [block] = [block for _, block in _blocks("mcp.md") if mark in block]
     assert TEXT in _run(chat, *command, block.replace("http://127.0.0.1:8080", chat.url))

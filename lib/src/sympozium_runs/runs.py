@@ -78,9 +78,7 @@ class RunHandle:
 
     def expire_after(self, seconds: float, *, since: float) -> None:
         """End the wait with an error of status 504 unless the run ends in time. ``since`` is a time of the event loop."""
-        end = agent_protocol.error(
-            "deadline_exceeded", f"there was no answer within the {seconds:g} s that the caller waits", 504
-        )
+        end = agent_protocol.error("deadline_exceeded", f"no answer within {seconds:g} s (x-request-timeout)", 504)
         self._timer = asyncio.get_running_loop().call_at(since + seconds, self._subscriber.expire, end)
 
     @property

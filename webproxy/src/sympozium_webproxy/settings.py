@@ -31,7 +31,7 @@ class WebProxySettings:
     trusted_proxies: tuple[forwarded.Network, ...] = forwarded.networks(forwarded.PRIVATE)
     """Networks of the proxies whose X-Forwarded headers count."""
     store_wait_seconds: float = 1.0
-    """Longest time that the end of an answer waits for being stored before its caller is told."""
+    """Longest time that the end of an answer waits for being stored before it is sent to its caller."""
     key_grace_seconds: float = 30.0
     """Seconds for which a run with an Idempotency-Key continues after its last caller has left."""
     linger_seconds: float = 8.0
