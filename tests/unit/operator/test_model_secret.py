@@ -145,6 +145,16 @@ async def test_a_secret_is_a_models_again_when_no_instance_has_it_for_its_caller
     assert world.job()
 
 
+async def test_nothing_is_remembered_of_a_namespace_without_instances() -> None:
+    world = World(instance_object(**THEFT), bob(**KEYS_OF_BOB[0]), keyed("bobs"))
+    callers = world.operator.dispatcher.instances.callers
+    for name in ("alice", "bob"):
+        await world.reconcile(name, "instance")
+        world.cluster.remove(INSTANCES, name, NAMESPACE)
+        await world.reconcile(name, "instance")
+    assert (callers._named, callers._listed, callers._being_listed) == ({}, set(), set())
+
+
 async def test_an_instance_that_takes_a_models_secret_for_its_callers_takes_it_from_the_others() -> None:
     world = World(instance_object(**THEFT), bob(), run_object(), keyed("bobs"))
     await world.reconcile("alice", "instance")

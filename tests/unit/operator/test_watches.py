@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.unwatchable import UnwatchableKinds
 from tests.unit.operator.objects import NAMESPACE, SYSTEM, config_object, metadata
@@ -200,6 +201,31 @@ async def test_a_watch_that_stays_refused_is_counted(monkeypatch: pytest.MonkeyP
     cluster.documents["/version"] = {}
     with watching(cluster, count_failure=counted.put_nowait):
         assert await asyncio.wait_for(counted.get(), timeout=5)
+
+
+async def test_a_watch_of_a_namespace_that_is_gone_is_one_line_at_growing_distances(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {"FAILING": 0.05, "RETRY": 100.0, "LONGEST_RETRY": 300.0}.items():
+        monkeypatch.setattr(watch_feed, name, value)
+    cluster, waits, sleep = UnwatchableKinds(), list[float](), asyncio.sleep
+    cluster.documents["/version"] = {}
+
+    async def passes(seconds: float) -> None:
+        waits.extend([seconds] if seconds >= watch_feed.RETRY else [])
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", passes)
+    with capture_logs() as logs, watching(cluster):
+        for _ in range(10_000):
+            if len(set(waits)) >= 3:
+                break
+            await sleep(0.001)
+    lines = [line for line in logs if line["event"] == "watch failed, retrying"]
+    assert set(waits) == {100.0, 200.0, 300.0}
+    assert not any(line.get("exc_info") for line in lines)
+    assert {line["log_level"] for line in lines} == {"warning"}
+    assert all("namespace" in line for line in lines)
 
 
 @pytest.mark.parametrize("name", ["x", "x-server", "q1", "alice-web-endpoint-other"])

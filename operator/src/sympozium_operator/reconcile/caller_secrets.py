@@ -37,6 +37,8 @@ class CallerSecrets:
     count_unreadable: CountUnreadable
     _named: dict[str, dict[str, _Named]] = field(default_factory=dict)
     _listed: set[str] = field(default_factory=set)
+    _being_listed: set[str] = field(default_factory=set)
+    """The namespace whose list is under way: the list may show an instance as it was, so what is gone is remembered till its end."""
     _listing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def remember(self, instance: SympoziumInstance) -> list[Key]:
@@ -45,8 +47,11 @@ class CallerSecrets:
         return self._set(*instance.key, _Named(effective.named_api_key_secrets(instance), models))
 
     def forget(self, namespace: str, name: str) -> None:
-        """Forget an instance that is gone."""
+        """Forget an instance that is gone, and its namespace with the last one that names a Secret."""
         self._set(namespace, name, _NOTHING)
+        if not self._named[namespace] and namespace not in self._being_listed:
+            del self._named[namespace]
+            self._listed.discard(namespace)
 
     async def of_others(self, instance: SympoziumInstance) -> frozenset[str]:
         """Return the Secrets with callers' API keys of the other instances of an instance's namespace.
@@ -61,18 +66,24 @@ class CallerSecrets:
         return frozenset().union(*others)
 
     async def _list(self, namespace: str) -> None:
-        for item in await self.client.list(INSTANCES, namespace):
-            with guarded(self.count_unreadable, INSTANCES, item["metadata"]):
-                found = read(SympoziumInstance, item)
-                if found.metadata.name not in self._named.get(namespace, {}):
-                    self.remember(found)
-        self._listed.add(namespace)
+        self._being_listed.add(namespace)
+        try:
+            for item in await self.client.list(INSTANCES, namespace):
+                with guarded(self.count_unreadable, INSTANCES, item["metadata"]):
+                    found = read(SympoziumInstance, item)
+                    if found.metadata.name not in self._named.get(namespace, {}):
+                        self.remember(found)
+            self._listed.add(namespace)
+        finally:
+            self._being_listed.remove(namespace)
+            others = self._named.get(namespace, {})
+            self._named[namespace] = {name: its for name, its in others.items() if its != _NOTHING}
 
     def _set(self, namespace: str, name: str, named: _Named) -> list[Key]:
         others = self._named.setdefault(namespace, {})
         taken = named.callers - others.pop(name, _NOTHING).callers
         losers = [Key("instance", namespace, other) for other, its in others.items() if its.models & taken]
-        if named != _NOTHING or self._listing.locked():  # the list under way may show an instance as it was
+        if named != _NOTHING or namespace in self._being_listed:
             others[name] = named
         return losers
 

@@ -7,14 +7,15 @@ from typing import Protocol
 
 import structlog
 
-from sympozium_api.client import ApiError, Change, Client, Snapshot, watch
+from sympozium_api.client import ApiError, ApiUnavailable, Change, Client, Snapshot, watch
 from sympozium_api.resources import Object, ResourceType
 from sympozium_operator.result import Key
 
 Find = Callable[[str, str], Key | None]
 """Function that returns the key to reconcile for an object, from its namespace and its name, which nobody can edit; None: nothing."""
 RETRY = 5.0
-"""Seconds until a watch that failed is opened again."""
+LONGEST_RETRY = 60.0
+"""Seconds until a watch that failed is opened again, twice as many after each failure: its namespace may be gone for good."""
 FAILING = 30.0
 """Seconds for which a watch may fail, although the API server answers, before that is counted."""
 
@@ -42,15 +43,30 @@ class WatchFeed:
 
     async def follow(self, kind: ResourceType, namespace: str | None, find: Find, **selectors: str) -> None:
         """Add the keys of all changes without end. A kind that is not installed is tried again every few seconds."""
-        known = dict[tuple[str, str], str]()
+        known, delay, loop = dict[tuple[str, str], str](), RETRY, asyncio.get_running_loop()
         while True:
+            began = loop.time()
             try:
                 await self._follow(kind, namespace, find, known, selectors)
-            except Exception as failure:
-                if not (isinstance(failure, ApiError) and failure.not_found):
-                    self.count_failure(kind.kind)
-                    log.exception("watch failed, retrying", kind=kind.kind)
-            await asyncio.sleep(RETRY)
+            except Exception as failure:  # noqa: BLE001 - whatever it is, the watch is needed
+                if loop.time() - began > 2 * FAILING:
+                    delay = RETRY  # the watch has served before it failed
+                self._report(kind, namespace, failure)
+                wait, delay = delay, min(2 * delay, LONGEST_RETRY)
+                if isinstance(failure, ApiError) and failure.not_found:
+                    wait = delay = RETRY  # the kind may be installed at any time
+            await asyncio.sleep(wait)
+
+    def _report(self, kind: ResourceType, namespace: str | None, failure: Exception) -> None:
+        """Count and log a failure, unless the kind is not installed: in one line if it is the API server's word."""
+        if isinstance(failure, ApiError) and failure.not_found:
+            return
+        self.count_failure(kind.kind)
+        scope = {"kind": kind.kind, "namespace": namespace}
+        if isinstance(failure, ApiError | ApiUnavailable):
+            log.warning("watch failed, retrying", **scope, error=str(failure)[:500])
+        else:
+            log.error("watch failed, retrying", **scope, exc_info=failure)
 
     async def _follow(
         self,
