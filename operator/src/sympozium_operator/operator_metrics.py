@@ -51,7 +51,7 @@ class OperatorMetrics:
         )
         self.watch_failures = Counter(
             f"{name}_watch_failures",
-            "Watches that failed for 30 s although the API server answers, and are opened again.",
+            "Watches that failed, or ended at once, for 30 s although the API server answers, and are opened again.",
             ["kind"],
             registry=self.registry,
         )

@@ -125,6 +125,20 @@ async def test_a_watch_that_breaks_off_at_once_is_resumed_with_growing_pauses(
     await events.aclose()
 
 
+@pytest.mark.usefixtures("_quick")
+async def test_a_watch_that_ends_at_once_each_time_gives_up_if_it_is_told_to() -> None:
+    """So that it counts as a watch that fails: it shows nothing."""
+    kubernetes = BreakingWatches("ends")
+    kubernetes.documents["/version"] = {}
+    events = watch(kubernetes, JOBS, "default", whole, 0.1)
+    assert isinstance(await anext(events), Snapshot)
+    with capture_logs() as logs, pytest.raises(ApiUnavailable, match="ends at once"):
+        async with asyncio.timeout(5):
+            while True:
+                await anext(events)
+    assert {line["reason"] for line in logs} == {"ApiUnavailable"}
+
+
 async def test_a_watch_from_a_version_that_never_works_lists_again() -> None:
     """For instance after etcd was restored from a backup: the version lies in the future."""
     kubernetes = BreakingWatches("403")

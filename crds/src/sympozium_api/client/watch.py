@@ -53,10 +53,12 @@ class _Retries:
         self._kind = kind
         self._give_up_seconds = give_up_seconds
         self._failing_since: float | None = None
+        self._ending_since: float | None = None
 
     def served(self) -> None:
         """Begin again with the shortest pause, because a watch has served."""
         self.failed = 0
+        self._ending_since = None
         self.accepted()
 
     def accepted(self) -> None:
@@ -68,10 +70,24 @@ class _Retries:
 
         The log has no message of the API server, which may quote objects.
         """
+        self._failing_since = await self._since(self._failing_since, failure)
+        self._log(failure)
+
+    async def on_early_end(self) -> None:
+        """Treat a watch that ends at once, without an event and without an error, as one that fails: it shows nothing."""
+        failure = ApiUnavailable(f"the watch of {self._kind.plural} ends at once")
+        self._ending_since = await self._since(self._ending_since, failure)
+        self._log(failure)
+
+    async def _since(self, since: float | None, failure: Exception) -> float:
+        """Return the time since which all attempts have failed. Raises the failure if it is time to give up."""
         now = asyncio.get_running_loop().time()
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        if now - self._failing_since >= self._give_up_seconds and await self._client.answers():
+        since = now if since is None else since
+        if now - since >= self._give_up_seconds and await self._client.answers():
             raise failure
+        return since
+
+    def _log(self, failure: Exception) -> None:
         is_absent = isinstance(failure, ApiError) and failure.not_found
         if self.failed % _ATTEMPTS == _ATTEMPTS - 1 and not is_absent:
             reason = failure.reason if isinstance(failure, ApiError) else type(failure).__name__
@@ -103,12 +119,12 @@ async def watch(
     Each object is reduced by ``view`` as soon as it is read. Failures are retried: a watch that breaks off resumes from the
     last version that was seen, and the caller sees a Snapshot only if the API server has forgotten that version.
 
-    Raises the last failure if no watch was accepted for ``give_up_seconds``, although the API server answers. Lists alone would show
-    changes too late.
+    Raises the last failure if no watch was accepted for ``give_up_seconds``, or each ended at once, although the API server answers.
+    Lists alone would show changes too late.
     """
     retries, version, loop = _Retries(client, kind, give_up_seconds), "", asyncio.get_running_loop()
     while True:
-        began = loop.time()
+        began, shown = loop.time(), False
         try:
             if not version:
                 listed = await _listed(client, kind, namespace, view, selectors)
@@ -118,6 +134,7 @@ async def watch(
             async for event in _events(client, kind, namespace, version, selectors, on_open=retries.accepted):
                 version = event["object"]["metadata"]["resourceVersion"]
                 retries.served()
+                shown = True
                 if event["type"] != "BOOKMARK":
                     yield Change(view(event["object"]), deleted=event["type"] == "DELETED")
         except (ApiError, ApiUnavailable, aiohttp.ClientError, OSError, ValueError, LookupError, TypeError) as error:
@@ -128,6 +145,8 @@ async def watch(
             if loop.time() - began >= _SHORT_SECONDS:  # the API server ends each watch after a while
                 retries.served()
                 continue
+            if not shown:
+                await retries.on_early_end()
         if retries.failed >= _ATTEMPTS:
             version = ""
         await retries.wait()
