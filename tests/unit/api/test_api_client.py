@@ -131,11 +131,13 @@ async def test_a_watch_that_ends_at_once_each_time_gives_up_if_it_is_told_to() -
     kubernetes = BreakingWatches("ends")
     kubernetes.documents["/version"] = {}
     events = watch(kubernetes, JOBS, "default", whole, 0.1)
-    assert isinstance(await anext(events), Snapshot)
+
+    async def drain() -> None:
+        async for event in events:
+            assert isinstance(event, Snapshot)
+
     with capture_logs() as logs, pytest.raises(ApiUnavailable, match="ends at once"):
-        async with asyncio.timeout(5):
-            while True:
-                await anext(events)
+        await asyncio.wait_for(drain(), 5)
     assert {line["reason"] for line in logs} == {"ApiUnavailable"}
 
 

@@ -73,8 +73,19 @@ class _Retries:
         self._failing_since = await self._since(self._failing_since, failure)
         self._log(failure)
 
-    async def on_early_end(self) -> None:
-        """Treat a watch that ends at once, without an event and without an error, as one that fails: it shows nothing."""
+    async def on_end(self, seconds: float, *, shown: bool) -> bool:
+        """Return whether a watch that ended without an error has served for long: an API server ends watches after minutes.
+
+        One that ends at once and has ``shown`` no event counts as a failure: it shows nothing.
+        """
+        if seconds >= _SHORT_SECONDS:
+            self.served()
+            return True
+        if not shown:
+            await self._on_early_end()
+        return False
+
+    async def _on_early_end(self) -> None:
         failure = ApiUnavailable(f"the watch of {self._kind.plural} ends at once")
         self._ending_since = await self._since(self._ending_since, failure)
         self._log(failure)
@@ -142,11 +153,8 @@ async def watch(
                 version = ""
             await retries.on_failure(error)
         else:
-            if loop.time() - began >= _SHORT_SECONDS:  # the API server ends each watch after a while
-                retries.served()
+            if await retries.on_end(loop.time() - began, shown=shown):
                 continue
-            if not shown:
-                await retries.on_early_end()
         if retries.failed >= _ATTEMPTS:
             version = ""
         await retries.wait()
