@@ -58,7 +58,7 @@ def test_a_kinds_page_has_a_line_for_every_field_and_a_word_on_every_rule(kind: 
             found += missing(part, f"{path}{name}.") + missing(part.get("items", {}), f"{path}{name}[].")
         return found
 
-    for part in ("spec", "status"):
+    for part in {"spec", "status"} & set(schema["properties"]):
         fields = missing(schema["properties"][part], f"{part}.")
         assert [field for field in fields if "conditions[]" not in field] == []
 

@@ -15,6 +15,9 @@ import httpx2
 import pytest
 from tests.e2e.conftest import Namespace, Object, Refused, agent_run, until
 
+from sympozium_api import run_part
+from sympozium_api.run import AgentRun
+
 OPERATOR = "sympozium-system:sympozium-operator"
 RUNS_SERVER = "sympozium-system:sympozium-runs"
 CONSOLE = "sympozium-system:sympozium-console"
@@ -26,7 +29,10 @@ ENDED = {"phase": "Failed", "error": {"type": "lost", "message": "x", "httpStatu
 def role(name: str) -> list[Object]:
     """A Role with all rights on AgentRuns, for the accounts of these tests."""
     rbac, accounts = "rbac.authorization.k8s.io", ("absent-web-endpoint", "other-web-endpoint", "tenant")
-    rules = [{"apiGroups": ["sympozium.ai"], "resources": ["agentruns", "agentruns/status"], "verbs": ["*"]}]
+    rules = [
+        {"apiGroups": ["sympozium.ai"], "resources": ["agentruns", "agentruns/status"], "verbs": ["*"]},
+        {"apiGroups": ["sympozium.ai"], "resources": ["agentrunparts"], "verbs": ["create"]},
+    ]
     subjects = [{"kind": "ServiceAccount", "name": account, "namespace": name} for account in accounts]
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
@@ -59,6 +65,14 @@ class Accounts:
         run["metadata"]["labels"] = {"sympozium.ai/instance": "absent"} if labels is None else labels
         self._as(account, "create", "-f-", stdin=json.dumps(run))
         return str(run["metadata"]["name"])
+
+    def create_part(self, account: str, run: str, *, label: str = "absent", **metadata: Any) -> str:
+        """Create a part of a run; return its name. Raises Refused."""
+        found = AgentRun.model_validate(self.namespace.get("run", run))
+        part = run_part.manifest(found, "request", secrets.token_hex(32), 0, "{}")
+        part["metadata"] |= {"labels": {"sympozium.ai/instance": label}} | metadata
+        self._as(account, "create", "-f-", stdin=json.dumps(part))
+        return str(part["metadata"]["name"])
 
     def patch(self, account: str, run: str, patch: Object) -> None:
         """Patch a run. Raises Refused."""
@@ -232,6 +246,33 @@ class TestWebProxy:
     def test_of_another_namespace_writes_nothing(self, accounts: Accounts, run: str) -> None:
         with pytest.raises(Refused):
             accounts.patch("default:absent-web-endpoint", run, {"spec": {"cancel": True}})
+
+
+class TestParts:
+    """AgentRunParts, which hold what a run cannot."""
+
+    def test_a_web_proxy_writes_those_of_its_own_instance(self, accounts: Accounts, run: str) -> None:
+        accounts.create_part(accounts.web_proxy, run)
+
+    def test_nobody_else_does(self, accounts: Accounts, run: str) -> None:
+        for account in (accounts.other, ADMIN, OPERATOR, RUNS_SERVER, CONSOLE):
+            with pytest.raises(Refused, match=r"only by the web-proxy of the instance|cannot create resource"):
+                accounts.create_part(account, run)
+
+    def test_a_name_of_another_instance_is_refused(self, accounts: Accounts, run: str) -> None:
+        with pytest.raises(Refused, match="begins with its instance"):
+            accounts.create_part(accounts.other, run, label="other")
+
+    def test_a_part_that_no_run_owns_is_refused(self, accounts: Accounts, run: str) -> None:
+        with pytest.raises(Refused, match="owned by one AgentRun"):
+            accounts.create_part(accounts.web_proxy, run, ownerReferences=[])
+
+    def test_a_part_is_immutable_and_goes_with_its_run(self, accounts: Accounts, run: str) -> None:
+        part = accounts.create_part(accounts.web_proxy, run)
+        with pytest.raises(Refused, match="immutable"):
+            accounts.namespace.patch("agentrunpart", part, {"spec": {"data": "y"}})
+        accounts.namespace.delete("run", run)
+        until(lambda: not accounts.namespace.kubectl("get", "agentrunpart", part, "--ignore-not-found"), within=30)
 
 
 class TestRunsServer:

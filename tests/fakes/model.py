@@ -5,6 +5,7 @@ The requested ``model`` name is the script, so that many tests share one server:
 =================  ==================================================================================================
 ``instant``        three tokens at once; so does any name that is not in this list
 ``echo``           the answer's text is JSON: the ``headers`` and the ``body`` that reached the model
+``digest``         the answer's text is JSON: length and SHA-256 of the text of the conversation's last message
 ``slow:N:MS``      N tokens, MS milliseconds apart, the first at once; each is the unix time in ms when it was sent
 ``held:MS``        numbers, MS milliseconds apart, until ``POST /release``; only for streams
 ``status:NNN``     an error answer with this status; 429 and 503 with Retry-After
@@ -30,6 +31,7 @@ asked for with each text as its last message.
 import argparse
 import asyncio
 import base64
+import hashlib
 import itertools
 import json
 import re
@@ -370,6 +372,14 @@ def _choice(asked: Completion, index: int, delta: Object, finish_reason: str | N
     return _chunk(asked, [{"index": index, **said, "finish_reason": finish_reason} | asked.logprobs(text)])
 
 
+def _echo(asked: Completion) -> Object:
+    """What reached the model, or the length and digest of the last message."""
+    if asked.script == "echo":
+        return {"headers": asked.headers, "body": asked.body}
+    text = asked.last_message.encode()
+    return {"bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+
+
 async def _deltas(asked: Completion) -> AsyncIterator[Object]:
     """Give the deltas of a choice, each at its time."""
     yield {"role": "assistant", "content": None if asked.tool_calls or asked.script == "refusal" else ""}
@@ -377,8 +387,8 @@ async def _deltas(asked: Completion) -> AsyncIterator[Object]:
         case "slow":
             async for moment in _paced(*asked.arguments):
                 yield {"content": moment}
-        case "echo":
-            yield {"content": json.dumps({"headers": asked.headers, "body": asked.body})}
+        case "echo" | "digest":
+            yield {"content": json.dumps(_echo(asked))}
         case "tools" | "calls" if asked.tool_calls:
             for delta in _tool_deltas(asked.tool_calls):
                 yield {"tool_calls": [delta]}

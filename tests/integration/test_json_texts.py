@@ -249,9 +249,9 @@ def packed(content: bytes, **changes: Any) -> Object:
 BODY = b'{"messages": [{"role": "user", "content": "hello"}], "z": 1.0, "a": 1e3}'
 BOMB = b" " * 50_000_000
 REFUSED: dict[str, tuple[Object, str]] = {
-    "neither": ({}, "exactly one of json and gzip"),
-    "both": (packed(BODY) | {"json": "{}"}, "exactly one of json and gzip"),
-    "no digest": ({"gzip": packed(BODY)["gzip"]}, "gzip needs bytes and sha256"),
+    "neither": ({}, "exactly one of json, gzip and parts"),
+    "both": (packed(BODY) | {"json": "{}"}, "exactly one of json, gzip and parts"),
+    "no digest": ({"gzip": packed(BODY)["gzip"]}, "gzip and parts need bytes and sha256"),
     "a text too long": (packed(BODY, bytes=2 * 1024 * 1024 + 1), "bytes"),
     "a digest that is none": (packed(BODY, sha256="x"), "sha256"),
 }

@@ -20,6 +20,12 @@ MAX_MEMBERS = 1000
 _LONGEST_NAME = 64
 """Characters of a member's name that an error repeats."""
 
+MAX_VALUES = 600_000
+"""Values and names of a request. Each takes about 100 bytes once it is parsed, and 100 ns of an event loop."""
+_COUNTED_CLOSELY = 1024 * 1024
+"""Bytes of a text above which signs in strings are not taken for JSON's own. Shorter texts cannot have too many values."""
+_SIGNS = (b",", b"[", b"{", b":")
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -115,6 +121,21 @@ def compact(value: Any) -> str:
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":"))
     return text
+
+
+def count_values(content: bytes) -> int:
+    """Return about how many values and names a JSON text has; of a long text with many signs, those outside of strings.
+
+    Of a text with more than MAX_VALUES strings, the number of its strings.
+    """
+    signs = sum(map(content.count, _SIGNS))
+    if len(content) <= _COUNTED_CLOSELY or signs <= MAX_VALUES:
+        return signs
+    bare = content.replace(b"\\\\", b"").replace(b'\\"', b"")
+    strings = bare.count(b'"') // 2
+    if strings > MAX_VALUES:
+        return strings
+    return sum(map(b"".join(bare.split(b'"')[::2]).count, _SIGNS))
 
 
 def _after_space(text: str, at: int) -> int:

@@ -155,6 +155,15 @@ def job(run: str, uid: str) -> str:
     return f"{run[:48].rstrip('-')}-{hashlib.sha256(uid.encode()).hexdigest()[:8]}"
 
 
+def run_part(instance: str, uid: str, sha256: str, index: int) -> str:
+    """Return the name of a part of the text with this digest, of the run with this UID.
+
+    Another text of the run, or a later run of the same name, has other parts. The name begins with the instance's, so that an
+    admission policy can bound a web-proxy to its own.
+    """
+    return f"{instance}-part-{hashlib.sha256(f'{uid}/{sha256}'.encode()).hexdigest()[:20]}-{index}"
+
+
 def is_pod_of_job(pod: str, job_name: str) -> bool:
     """Return true if the Job controller could have given this name to a pod of the Job."""
     return pod.startswith(f"{job_name}-") and len(pod) == len(job_name) + POD_NAME_SUFFIX

@@ -44,6 +44,7 @@ def created_at(body: Object) -> datetime:
 
 INSTANCES = ResourceType(GROUP, VERSION, "sympoziuminstances", "SympoziumInstance")
 RUNS = ResourceType(GROUP, VERSION, "agentruns", "AgentRun")
+RUN_PARTS = ResourceType(GROUP, VERSION, "agentrunparts", "AgentRunPart")
 SKILL_PACKS = ResourceType(GROUP, VERSION, "skillpacks", "SkillPack")
 CONFIGS = ResourceType(GROUP, VERSION, "sympoziumconfigs", "SympoziumConfig")
 JOBS = ResourceType("batch", "v1", "jobs", "Job")

@@ -268,6 +268,12 @@ class AgentRun(Resource):
         """True if this is a run in mode task with its question; False after ``without_contents``."""
         return any(part is not None for part in (self.spec.task, self.spec.request, self.spec.request_text))
 
+    @property
+    def has_parts(self) -> bool:
+        """True if a text of the question is in AgentRunParts that were not read, or are not there."""
+        texts = (self.spec.request_text, self.spec.response_text)
+        return any(text is not None and text.parts is not None and text.text is None for text in texts)
+
     def without_contents(self) -> Self:
         """Return the run without question and answer, as it can be kept for as long as the run takes."""
         spec, status = (dict.fromkeys(map(to_snake, fields)) for fields in _CONTENTS.values())

@@ -186,7 +186,7 @@ def _answer(record: agent_protocol.Done) -> Status:
         "phase": "Succeeded",
         "result": text,
         "finishReason": reason[:64] if isinstance(reason, str) else None,
-        "answer": json_text(beside, plain_bytes=MAX_RESULT_BYTES) if beside else None,
+        "answer": json_text(beside, plain_bytes=MAX_RESULT_BYTES).field if beside else None,
     }
 
 

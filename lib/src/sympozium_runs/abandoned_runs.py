@@ -78,7 +78,7 @@ class AbandonedRuns:
         if self._is_awaited(key):
             return
         try:
-            run = await self._store.get(*key)
+            run = await self._store.head(*key)
         except ApiError as error:
             if error.not_found:
                 return

@@ -28,6 +28,7 @@ from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import Publisher, RunBroker
 from sympozium_runs.claims import bind_if_first
 from sympozium_runs.idle_pods import POLL_SECONDS, Binding, IdlePods, Poll, Unbound
+from sympozium_runs.long_questions import LOST, LongQuestions, PartsLost, TaskResponse
 from sympozium_runs.pod_access_log import PodAccessLog
 from sympozium_runs.pod_identity import Forbidden, Pod, PodTokens, Unverified
 from sympozium_runs.pod_records import PodRecords
@@ -58,6 +59,7 @@ class AgentApi:
         store_wait_seconds: float,
     ) -> None:
         self._store = store
+        self._questions = LongQuestions(store, clock)
         self._instance = instance
         self._broker = broker
         self._tokens = tokens
@@ -179,7 +181,7 @@ class AgentApi:
         key = (pod.namespace, request.path_params["name"])
         run = self._broker.remembered(key)
         if run is None or not run.is_assigned_to(pod.name):  # the pod of a run may have changed since
-            run = await self._store.get(*key)
+            run = await self._store.head(*key)
             self._broker.remember(run.without_contents())
         pod_access_log.state_of(request).run = run.without_contents()
         account = names.agent_service_account(run.spec.agent_ref)
@@ -205,7 +207,7 @@ class AgentApi:
         key = await idle.run_of(poll.pod)
         if key is None:
             return False
-        run = await self._store.get(*key)
+        run = await self._store.head(*key)
         if run.claimed_pod != poll.pod or run.ended or run.spec.cancel:
             poll.discard()
         else:
@@ -223,23 +225,25 @@ class AgentApi:
                 "caller_lost", "the web-proxy that held the caller's headers for the model is gone", 502
             )
             raise await self._fail(run, pod, end)
-        if not run.has_contents:
-            run = await self._store.get(*run.key)
         skills = await self._store.skills(instance)
         if skills is None:
             raise await self._without_skills(run, pod, instance)
         try:
-            task = agent_task.build(run, instance, skills, seconds_left=float(effective.timeout(instance, run)))
+            async with self._questions.of(run) as (whole, on_sent):
+                timeout = float(effective.timeout(instance, run))
+                task = agent_task.build(whole, instance, skills, seconds_left=timeout)
+                self._broker.drop_question(run.key)
+                task["model"]["headers"] = headers | task["model"]["headers"]  # the instance's own headers win
+                if surface:
+                    task["surface"] = surface
+                return TaskResponse(agent_protocol.write_task(task), on_sent)
         except agent_task.NotSupported as failure:
             end = agent_protocol.error("unsupported_parameter", str(failure), 400)
             raise await self._fail(run, pod, end) from failure
         except TextError as failure:
             raise await self._fail(run, pod, agent_protocol.error("task_refused", str(failure), 400)) from failure
-        self._broker.drop_question(run.key)
-        task["model"]["headers"] = headers | task["model"]["headers"]  # the instance's own headers win
-        if surface:
-            task["surface"] = surface
-        return Response(agent_protocol.write_task(task), media_type="application/json")
+        except PartsLost as failure:
+            raise await self._fail(run, pod, LOST) from failure
 
     async def _without_skills(self, run: AgentRun, pod: Pod, instance: SympoziumInstance) -> HTTPException:
         """Return the error for a pod whose skills are missing: 503 while the operator gathers them, else the run fails."""

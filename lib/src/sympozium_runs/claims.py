@@ -12,6 +12,7 @@ from sympozium_api.run import AgentRun, Claim
 from sympozium_runs.background_writes import BackgroundWrites
 from sympozium_runs.idle_pods import IdlePods, Key, Poll
 from sympozium_runs.run_queue import RunQueue
+from sympozium_runs.run_request import RunRequest
 from sympozium_runs.run_store import RunStore
 
 _CLAIM_SECONDS = 30.0
@@ -31,17 +32,15 @@ class Claims:
         self._background_writes = background_writes
         self._clock = clock
 
-    async def create(
-        self, instance: SympoziumInstance, manifest: dict[str, Any], *, is_large: bool = False
-    ) -> AgentRun:
-        """Create a run: for an idle pod, which is bound to it at once, or for a pod that the operator creates."""
+    async def create(self, instance: SympoziumInstance, manifest: dict[str, Any], request: RunRequest) -> AgentRun:
+        """Create a request's run: for an idle pod, which is bound to it at once, or for a pod that the operator creates."""
         namespace = instance.metadata.namespace
         poll = self._claim(instance)
         if poll is None:
-            return await self._store.create(namespace, manifest, is_large=is_large)
+            return await self._store.create(namespace, manifest, request.stored_texts, is_large=request.is_large)
         try:
             manifest["spec"]["claim"] = poll.claim.model_dump(by_alias=True)
-            run = await self._store.create(namespace, manifest)
+            run = await self._store.create(namespace, manifest, request.stored_texts)
         except ApiError:
             poll.release()
             raise

@@ -1,5 +1,6 @@
 """A caller's request for a run, and the AgentRun that it becomes. Pure."""
 
+import asyncio
 import hashlib
 import json
 import math
@@ -7,20 +8,23 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from sympozium_api import names
 from sympozium_api.base import owner_reference, seconds
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.json_members import compact
-from sympozium_api.json_text import json_text
+from sympozium_api.json_text import StoredText, json_text
 from sympozium_api.timestamps import micro_timestamp, timestamp
 from sympozium_api.trace_context import TraceContext
 
 _LARGE_BYTES = 8192
 """Bytes of a body, so that hundreds of waiting runs still fit into the process."""
 _LARGE_RESPONSE_BYTES = 64 * 1024
-"""Bytes from which a response's fields are compressed, so that a conversation of 1 MiB fits into the object beside them."""
+"""Bytes from which a response's fields are compressed, or kept in parts, so that a conversation of 1 MiB fits into the object beside
+them."""
+_LARGEST_AT_ONCE = 1024 * 1024
+"""Bytes of a body above which its text and digest are made in a thread, because other callers would wait."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,21 @@ class RunRequest:
         """The body as JSON text, which the run keeps. Made once, because encoding 1 MiB holds up the event loop."""
         return compact(self.body) if self.body_text is None else self.body_text
 
+    @cached_property
+    def stored_texts(self) -> dict[str, StoredText]:
+        """The texts that the run keeps, by the name of their part (``request``, ``response``)."""
+        texts = {"request": json_text(self.text)}
+        if self.response:
+            packed = compact(self.response)
+            texts["response"] = json_text(packed, plain_bytes=_LARGE_RESPONSE_BYTES, packed_bytes=_LARGE_RESPONSE_BYTES)
+        return texts
+
+    async def prepared(self) -> Self:
+        """Return the request once what its manifest needs of a long body is made, in a thread."""
+        if len(self.text) > _LARGEST_AT_ONCE:
+            await asyncio.to_thread(lambda: (self.digest, self.stored_texts))
+        return self
+
     @property
     def is_large(self) -> bool:
         """True for a body that is not kept until the agent asks for it, but read again from the AgentRun."""
@@ -113,14 +132,10 @@ class RunRequest:
             "spec": {
                 "agentRef": instance.metadata.name,
                 "mode": "task",
-                "requestText": json_text(self.text),
-                **({"responseText": self._response_text(self.response)} if self.response else {}),
+                **{f"{name}Text": text.field for name, text in self.stored_texts.items()},
                 **self._overrides(instance),
             },
         }
-
-    def _response_text(self, response: dict[str, Any]) -> dict[str, Any]:
-        return json_text(compact(response), plain_bytes=_LARGE_RESPONSE_BYTES)
 
     def _expires(self, now: datetime) -> str:
         return self.key_expires or timestamp(now + timedelta(seconds=self.key_seconds))

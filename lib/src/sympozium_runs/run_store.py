@@ -18,6 +18,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, RUNS
 from sympozium_api.run import ENDED, TERMINAL_PHASES, AgentRun, Claim
 from sympozium_api.timestamps import timestamp
+from sympozium_runs.run_parts import RunParts, Texts, with_texts
 
 _READERS = 4
 """Whole runs that are read at the same time: each may hold 1.5 MB, and take many times that once it is parsed."""
@@ -48,26 +49,64 @@ class OtherPodsRun(Exception):
     """The run is not the pod's any more: it was given back, and starts in another pod."""
 
 
+class PartsNotStored(Exception):
+    """A run was created, and its request could not be stored whole."""
+
+    def __init__(self, cause: ApiError | ApiUnavailable) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class RunStore:
     """The AgentRuns in the cluster. Every method may raise ApiError and ApiUnavailable."""
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
+        self._parts = RunParts(client)
         self._readers = asyncio.Semaphore(_READERS)
 
-    async def create(self, namespace: str, manifest: dict[str, Any], *, is_large: bool = False) -> AgentRun:
-        """Create a run. Raises ApiError with ``already_exists`` when its name is taken.
+    async def create(
+        self, namespace: str, manifest: dict[str, Any], texts: Texts, *, is_large: bool = False
+    ) -> AgentRun:
+        """Create a run and then the parts of its texts, which it owns. Raises ApiError with ``already_exists`` if its name is taken.
 
-        Of a large run the API server's answer does not repeat the contents.
+        Raises PartsNotStored if the run is there and the parts are not. Of a large run the API server's answer does not repeat
+        the contents.
         """
         created = await self._client.create(RUNS, namespace, manifest, metadata_only=is_large)
-        return AgentRun.model_validate(manifest | {"metadata": created["metadata"]} if is_large else created)
+        run = AgentRun.model_validate(manifest | {"metadata": created["metadata"]} if is_large else created)
+        if not run.has_parts:
+            return run
+        try:
+            await self._parts.write(run, texts)
+        except (ApiError, ApiUnavailable) as error:
+            raise PartsNotStored(error) from error
+        return await asyncio.to_thread(with_texts, run, texts)
+
+    async def complete(self, run: AgentRun, texts: Texts) -> AgentRun:
+        """Return a run that was found, with its texts. The parts of an open run that are missing are written."""
+        if run.ended or not run.has_parts:
+            return run
+        await self._parts.complete(run, texts)
+        return await asyncio.to_thread(with_texts, run, texts)
 
     async def get(self, namespace: str, name: str) -> AgentRun:
-        """Read a run."""
+        """Read a run, with the texts that are in parts."""
+        async with self._turn():
+            return await self._parts.with_question(
+                AgentRun.model_validate(await self._client.get(RUNS, namespace, name))
+            )
+
+    async def head(self, namespace: str, name: str) -> AgentRun:
+        """Read a run as its object is. A question in parts stays there."""
         async with self._turn():
             return AgentRun.model_validate(await self._client.get(RUNS, namespace, name))
+
+    async def with_question(self, run: AgentRun) -> AgentRun:
+        """Return a run with the texts of its question that are in parts. A text of which a part is missing stays in parts."""
+        async with self._turn():
+            return await self._parts.with_question(run)
 
     async def ended(self, namespace: str, labels: str, *, limit: int, after: str) -> tuple[list[Metadata], str]:
         """Read a page of ended runs with these labels, without contents.

@@ -19,7 +19,7 @@ from sympozium_runs.claims import Claims
 from sympozium_runs.idle_pods import IdlePods
 from sympozium_runs.run_queue import QueueFull, RunQueue
 from sympozium_runs.run_request import RunRequest, run_name
-from sympozium_runs.run_store import RunStore
+from sympozium_runs.run_store import PartsNotStored, RunStore
 
 _CANCEL_SECONDS = 15.0
 """Seconds for which a request waits for the end of its key's cancelled run, which takes well below a second as a rule."""
@@ -303,8 +303,12 @@ class Runs:
         try:
             self._queue.reserve(name, request.key_id, slots)
             with self._broker.holding_headers((namespace, name), request.forwarded):
+                await request.prepared()
                 manifest = request.manifest(instance, name, reply_to=self._reply_to, now=self._clock.now())
-                created = await self._claims.create(instance, manifest, is_large=request.is_large)
+                created = await self._claims.create(instance, manifest, request)
+        except PartsNotStored as failure:
+            self._background_writes.spawn(self._cancel((namespace, name)))
+            raise failure.cause from failure
         except QueueFull as full:
             if request.idempotency_key is None:
                 raise
@@ -318,6 +322,7 @@ class Runs:
             return created, True
         if existing.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != request.digest:
             raise KeyReused
+        existing = await self._store.complete(existing, request.stored_texts)
         self.on_change(existing)
         return existing, False
 

@@ -1,6 +1,7 @@
 """JSON as text: members with their texts, and texts as they rest in an object."""
 
 import json
+import secrets
 from typing import Any
 
 import pytest
@@ -102,7 +103,7 @@ def test_an_agent_takes_the_task_of_a_replica_of_the_version_before() -> None:
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=100), plain_bytes=st.integers(0, 100))
 def test_a_text_is_read_as_it_was_kept(text: str, plain_bytes: int) -> None:
-    kept = json_text(text, plain_bytes=plain_bytes)
+    kept = json_text(text, plain_bytes=plain_bytes, packed_bytes=4096).field
     assert JsonText.model_validate(kept).read("spec.requestText") == text
 
 
@@ -113,10 +114,12 @@ def test_a_text_is_read_as_it_was_kept(text: str, plain_bytes: int) -> None:
         ("x" * (MAX_PLAIN_BYTES + 1), "gzip"),
         ('"' * (MAX_PLAIN_BYTES // 2 + 1), "gzip"),
         ("<" * (MAX_PLAIN_BYTES // 6 + 1), "gzip"),
+        (secrets.token_hex(MAX_PLAIN_BYTES), "parts"),
+        ("x" * (2 * 1024 * 1024 + 1), "parts"),
     ],
 )
 def test_a_text_is_plain_as_long_as_it_takes_little_where_it_is_stored(text: str, form: str) -> None:
-    assert set(json_text(text)) == {form, "bytes", "sha256"}
+    assert set(json_text(text).field) == {form, "bytes", "sha256"}
 
 
 def test_half_a_surrogate_pair_is_written_in_ascii() -> None:

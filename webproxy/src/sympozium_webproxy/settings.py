@@ -22,8 +22,8 @@ class WebProxySettings:
     """File with the key that signs MCP sessions, the same at all replicas of the instance."""
     provider_keys: tuple[Path, ...] = tuple(Path(name) for name in environment.PROVIDER_KEY_FILES)
     """Files with the model's API key, if the instance offers embeddings; the first that exists counts."""
-    max_body_bytes: int = 1024 * 1024
-    """Bytes of a request's body. With an answer of ``run.MAX_RESULT_BYTES`` a run stays below etcd's limit."""
+    max_body_bytes: int = 8 * 1024 * 1024
+    """Bytes of a request's body. What one object cannot hold is kept in AgentRunParts."""
     max_held_bytes: int = DEFAULT_LIMIT
     """Bytes of requests and answers that the process holds before it refuses new requests."""
     keep_alive_seconds: float = 15.0
@@ -71,8 +71,7 @@ def from_environment(environ: Mapping[str, str]) -> WebProxySettings:
         namespace=parser.required(environment.NAMESPACE),
         instance=parser.required(environment.INSTANCE),
         pod_ip=parser.required(environment.POD_IP),
-        # Kubernetes stores at most 1.5 MiB in an object unless etcd has another limit.
-        max_body_bytes=parser.read(environment.MAX_BODY, "1Mi", byte_count("1Ki", "2Mi")),
+        max_body_bytes=parser.read(environment.MAX_BODY, "8Mi", byte_count("1Ki", "8Mi")),
         max_held_bytes=parser.read(environment.MAX_HELD, "64Mi", byte_count("4Mi", "65536Mi")),
         key_retention_seconds=parser.read(environment.KEY_RETENTION, "24h", duration),
         grace_seconds=parser.read(environment.SHUTDOWN_GRACE, "10m", duration),

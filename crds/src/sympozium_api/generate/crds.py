@@ -16,6 +16,7 @@ from sympozium_api.generate.schema import structural
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import GROUP, VERSION
 from sympozium_api.run import AgentRun
+from sympozium_api.run_part import AgentRunPart
 from sympozium_api.skillpack import SkillPack
 
 _HEADER = "# Made by `make generate` from crds/src/sympozium_api. Do not edit.\n"
@@ -70,6 +71,17 @@ KINDS = (
         selectable=(".status.phase", ".spec.agentRef", ".spec.claim.jobName", ".spec.mode"),
     ),
     Kind(
+        AgentRunPart,
+        "agentrunparts",
+        "runpart",
+        (
+            ("Run", "string", ".spec.run"),
+            ("Text", "string", ".spec.text"),
+            ("Index", "integer", ".spec.index"),
+            _AGE,
+        ),
+    ),
+    Kind(
         SkillPack,
         "skillpacks",
         None,
@@ -108,7 +120,7 @@ def definition(kind: Kind) -> dict[str, Any]:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    **({"subresources": {"status": {}}} if "status" in schema["properties"] else {}),
                     "selectableFields": [{"jsonPath": path} for path in kind.selectable],
                     "additionalPrinterColumns": [
                         {"name": title, "type": kind_of, "jsonPath": path} for title, kind_of, path in kind.columns

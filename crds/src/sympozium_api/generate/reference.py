@@ -49,9 +49,11 @@ def page(kind: Kind) -> str:
         *_constraints(schema),
         "## Spec",
         *_part(schema, "spec"),
-        "## Status",
-        "Written by the system.",
-        *_part(schema, "status"),
+        *(
+            ["## Status", "Written by the system.", *_part(schema, "status")]
+            if "status" in schema["properties"]
+            else []
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -11,6 +11,7 @@ from sympozium_api.resources import (
     INSTANCES,
     ROLE_BINDINGS,
     ROLES,
+    RUN_PARTS,
     RUNS,
     SECRETS,
     SERVICE_ACCOUNTS,
@@ -81,6 +82,7 @@ def _rules(instance: str) -> list[Object]:
             "verbs": ["create", "get", "list", "watch", "patch"],
         },
         {"apiGroups": [names.GROUP], "resources": [f"{RUNS.plural}/status"], "verbs": ["patch"]},
+        {"apiGroups": [names.GROUP], "resources": [RUN_PARTS.plural], "verbs": ["create", "get"]},
         {
             "apiGroups": [names.GROUP],
             "resources": [INSTANCES.plural],

@@ -1,12 +1,21 @@
 """Bodies of requests, read within bounds."""
 
+import asyncio
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from starlette.requests import Request
 
+from sympozium_api.json_members import MAX_VALUES, count_values
 from sympozium_http import json_body
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy.request import held
+
+Parsed = TypeVar("Parsed")
+
+_LARGE_BYTES = 1024 * 1024
+"""Bytes of a body above which it takes tens of milliseconds to parse."""
 
 
 async def read_json_bytes(request: Request, *, limit: int) -> bytes:
@@ -21,5 +30,15 @@ async def read_json_bytes(request: Request, *, limit: int) -> bytes:
         raise Refusal(415, "unsupported_media_type", message) from error
     except json_body.TooLarge as error:
         raise Refusal(413, "body_too_large", f"The body is larger than {limit} bytes.") from error
-    held.hold(request, held.parsed_size(body) - len(body))
+    if len(body) <= _LARGE_BYTES:
+        held.hold(request, held.parsed_size(body) - len(body))
+        return body
+    if await asyncio.to_thread(count_values, body) > MAX_VALUES:
+        raise Refusal(413, "body_too_large", f"The body holds more than {MAX_VALUES} values.")
+    held.hold_long(request, await asyncio.to_thread(held.parsed_size, body))
     return body
+
+
+async def parse(parser: Callable[[bytes], Parsed], body: bytes) -> Parsed:
+    """Return what a parser makes of a body: of a large one in a thread, so that other callers are answered between its steps."""
+    return parser(body) if len(body) <= _LARGE_BYTES else await asyncio.to_thread(parser, body)

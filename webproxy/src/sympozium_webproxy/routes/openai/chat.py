@@ -9,7 +9,7 @@ from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import bodies, chat
 from sympozium_webproxy.request import left_out
 from sympozium_webproxy.request.authentication import authenticate, limit
-from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.request.body import parse, read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import idempotency_key, start
@@ -25,7 +25,7 @@ async def create_chat_completion(request: Request) -> Response:
     key_id = await authenticate(request)
     content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
     served, headers = limit(request, key_id)
-    params, body = chat.parse(content)
+    params, body = await parse(chat.parse, content)
     left_out.tell(request, [*body.ignored, *left_out.lowered(served.instance, body.value)])
     model = chosen_model(served.instance, params.model)
     run = RunRequest(

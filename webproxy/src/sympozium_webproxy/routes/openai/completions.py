@@ -9,7 +9,7 @@ from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import bodies, chat, completions
 from sympozium_webproxy.request import left_out
 from sympozium_webproxy.request.authentication import authenticate, limit
-from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.request.body import parse, read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import idempotency_key, start
@@ -25,7 +25,7 @@ async def create_completion(request: Request) -> Response:
     key_id = await authenticate(request)
     content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
     served, headers = limit(request, key_id)
-    params, body = completions.parse(content)
+    params, body = await parse(completions.parse, content)
     left_out.tell(request, [*body.ignored, *left_out.lowered(served.instance, body.value)])
     if served.instance.spec.memory.system_prompt or served.skills:
         raise bodies.unsupported("prompt", "a completion cannot carry this instance's system prompt and skills")

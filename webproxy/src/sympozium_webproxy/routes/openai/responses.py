@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from sympozium_api.agent_protocol import Done, Record
+from sympozium_api.json_text import PartsError
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state, sse
 from sympozium_http.compact_json import json_bytes
@@ -21,7 +22,7 @@ from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
 from sympozium_webproxy.request import held, left_out, owned_runs
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read, limit
-from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.request.body import parse, read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import api_away, idempotency_key, start
@@ -43,7 +44,7 @@ async def create_response(request: Request) -> Response:
     largest = parts.settings.max_body_bytes
     content = await read_json_bytes(request, limit=largest)
     served, headers = limit(request, key_id)
-    params = responses_request.parse(content)
+    params = await parse(responses_request.parse, content)
     left_out.tell(request, [*params.ignored, *left_out.lowered(served.instance, params.body)])
     model, timeout_seconds = chosen_model(served.instance, params.fields.model), wait_seconds(request)
     earlier, find = await _earlier(request, params, limit=largest)
@@ -275,6 +276,10 @@ def _written_here(response_id: str) -> Iterator[None]:
     """Raise Refusal 404 for a run with the fields of a response that no web-proxy wrote: whoever may create runs may fill them."""
     try:
         yield
+    except PartsError as error:
+        raise Refusal(
+            502, "response_unreadable", f"Response with id '{response_id}' cannot be read: {error}."
+        ) from error
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         log.warning("run is no response", response=response_id, reason=type(error).__name__)
         raise _not_found(response_id) from error
