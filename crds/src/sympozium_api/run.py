@@ -99,6 +99,10 @@ class RunSpec(ApiModel):
                 "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
                 "cancel cannot be set back to false",
             ),
+            rule(
+                "self.mode != 'server' || !(has(self.cancel) && self.cancel) || (has(oldSelf.cancel) && oldSelf.cancel)",
+                "a run in mode server cannot be cancelled; switch its instance's web endpoint off instead",
+            ),
         )
     }
 

@@ -1,8 +1,11 @@
 """When a run came, as lines are ordered by it."""
 
 import pytest
+from tests.fakes.kubernetes import FakeKubernetes
 
 from sympozium_api import names
+from sympozium_api.client import ApiError
+from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
 
 
@@ -26,3 +29,22 @@ def test_nobody_gets_before_or_behind_the_second_of_the_run_s_creation(accepted:
         < came("2026-01-01T00:00:01Z", accepted)
         < came("2026-01-01T00:00:02Z", None)
     )
+
+
+async def test_a_server_run_cannot_be_cancelled_and_says_what_helps() -> None:
+    cluster = FakeKubernetes()
+    head = {"apiVersion": names.API_VERSION, "kind": "AgentRun"}
+    for mode, task in (("server", {}), ("task", {"task": "hello"})):
+        spec = {"agentRef": "demo", "mode": mode} | task
+        cluster.put(head | {"metadata": {"name": mode, "namespace": "default"}, "spec": spec})
+    await cluster.patch(RUNS, "default", "task", {"spec": {"cancel": True}})
+    with pytest.raises(ApiError, match="switch its instance's web endpoint off instead"):
+        await cluster.patch(RUNS, "default", "server", {"spec": {"cancel": True}})
+
+
+async def test_a_server_run_that_0_2_0_let_be_cancelled_still_takes_a_status() -> None:
+    cluster = FakeKubernetes()
+    spec = {"agentRef": "demo", "mode": "server", "cancel": True}
+    metadata = {"name": "demo-web-endpoint", "namespace": "default"}
+    cluster.put({"apiVersion": names.API_VERSION, "kind": "AgentRun", "metadata": metadata, "spec": spec})
+    await cluster.patch(RUNS, "default", "demo-web-endpoint", {"status": {"phase": "Serving"}}, subresource="status")

@@ -8,6 +8,8 @@ from sympozium_api.resources import Object
 
 READY = "Ready"
 """Type of the condition that sums up the others, and has no Event of its own."""
+STALLED = "Stalled"
+"""Type of the condition, never False, of an object that only a change of its spec can make ready; kstatus reads it."""
 
 
 @dataclass(frozen=True)

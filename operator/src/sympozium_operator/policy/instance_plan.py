@@ -13,7 +13,7 @@ from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import timestamp
 from sympozium_operator.policy import model_secret, probe_conditions, skill_resolution
-from sympozium_operator.policy.conditions import READY, ConditionUpdate, find, merged
+from sympozium_operator.policy.conditions import READY, STALLED, ConditionUpdate, find, merged
 from sympozium_operator.policy.key_limits_condition import KEY_LIMITS_VALID
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
@@ -174,7 +174,9 @@ def _status(
     leaving = not shown and facts.server is not None and owns(instance, facts.server)
     route, phase = facts.route.condition, _phase(updates, shown=shown)
     limits = _key_limits(facts.server) if shown else None
-    updates = [*updates, _ready(facts, updates, phase)]
+    ready = _ready(facts, updates, phase)
+    stalled = replace(ready, type=STALLED, ok=True) if ready.reason in _OF_THE_SPEC else None
+    updates = [*updates, ready, *([stalled] if stalled else [])]
     probed = probe_conditions.of_server(instance, endpoint, facts.server if shown else None, facts.pack)
     status: Object = {
         "phase": phase,
@@ -187,6 +189,7 @@ def _status(
             without=(
                 *(() if shown or leaving else (WEB_ENDPOINT_READY,)),
                 *(() if route else (ROUTE_READY,)),
+                *(() if stalled else (STALLED,)),
                 *(kind for kind in probe_conditions.TYPES if kind not in [update.type for update in probed]),
                 *(() if limits else (KEY_LIMITS_VALID,)),
             ),
