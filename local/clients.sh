@@ -8,7 +8,7 @@ AI_SDK=7.0.173 AI_SDK_OPENAI=4.0.118 AI_SDK_COMPATIBLE=3.0.92 LANGCHAIN_JS=1.6.0
 OPENAI_AGENTS=0.24.0 PYDANTIC_AI=2.68.0 LITELLM=1.110.2 LLM=0.36
 CODEX=0.171.0 OPENCODE=1.18.33 QWEN_CODE=0.24.4 CONTINUE=1.5.47
 OPENAI_JAVA=4.101.0 LANGCHAIN4J=1.19.0 SPRING_AI=2.0.1 MCP_JAVA=2.1.0
-MCP_PYTHON_1=1.30.0 MCP_TYPESCRIPT_1=1.32.2 MCP_TYPESCRIPT_2=2.4.0
+MCP_PYTHON_1=1.30.0 LANGCHAIN_MCP=0.3.2 MCP_TYPESCRIPT_1=1.32.2 MCP_TYPESCRIPT_2=2.4.0
 MCP_CONFORMANCE=0.2.0-alpha.12
 MCP_INSPECTOR=2.12.0
 NODE_FOR_MCP=24.19.0 # the inspector, the suite and the AI SDK need a newer Node than distributions have
@@ -105,7 +105,7 @@ opencode=opencode-$(node -p 'process.platform + "-" + process.arch') # the packa
 node_clients coding-agents "$opencode@$OPENCODE" "@qwen-code/qwen-code@$QWEN_CODE" "@continuedev/cli@$CONTINUE"
 python_clients agents "openai-agents==$OPENAI_AGENTS" "pydantic-ai-slim[openai]==$PYDANTIC_AI" "litellm==$LITELLM" \
   "llm==$LLM"
-python_clients mcp-python-1 "mcp==$MCP_PYTHON_1"
+python_clients mcp-python-1 "mcp==$MCP_PYTHON_1" "langchain-mcp-adapters==$LANGCHAIN_MCP"
 node_clients mcp-typescript "@modelcontextprotocol/sdk@$MCP_TYPESCRIPT_1" "@modelcontextprotocol/client@$MCP_TYPESCRIPT_2" "zod@$ZOD"
 java_clients openai-java "com.openai:openai-java:$OPENAI_JAVA"
 java_clients langchain4j "dev.langchain4j:langchain4j:$LANGCHAIN4J" "dev.langchain4j:langchain4j-open-ai:$LANGCHAIN4J"

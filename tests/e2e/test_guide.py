@@ -106,8 +106,9 @@ def test_the_guide_of_keys_adds_limits_lists_and_revokes_a_key(chat: Endpoint, t
         (("bash", "-c"), "curl "),
         ((sys.executable, "-c"), "import Client\n"),
         ((str(CLIENTS / "mcp-python-1/bin/python"), "-c"), "import ClientSession\n"),
+        ((str(CLIENTS / "mcp-python-1/bin/python"), "-c"), "import MultiServerMCPClient\n"),
     ],
-    ids=["curl", "python-2", "python-1"],
+    ids=["curl", "python-2", "python-1", "langchain"],
 )
 def test_the_guide_of_mcp_calls_the_agent(chat: Endpoint, command: tuple[str, str], mark: str) -> None:
     [block] = [block for _, block in _blocks("mcp.md") if mark in block]
