@@ -131,4 +131,5 @@ class TestCors:
             assert answer.headers["access-control-allow-origin"] == CHAT_UI
             assert "www-authenticate" in answer.headers["access-control-expose-headers"]
             assert "x-sympozium-ignored" in answer.headers["access-control-expose-headers"]
+            assert "x-ratelimit-remaining-tokens" in answer.headers["access-control-expose-headers"]
             assert answer.headers["vary"] == "Origin"
