@@ -306,6 +306,8 @@ async def test_a_run_that_follows_late_keeps_the_first_run_until_it_must_have_en
     second = (await created_run(world.kubernetes, among=2))["metadata"]["name"]
     expires = [world.kubernetes.object(RUNS, run)["metadata"]["annotations"][EXPIRES] for run in (first, second)]
     assert expires == ["2026-01-02T00:19:00Z"] * 2, "ten minutes in the queue, and ten for the run"
+    followed = world.kubernetes.object(RUNS, second)["metadata"]["annotations"][names.ANNOTATION_FIRST_ATTEMPT]
+    assert followed == first, "the operator keeps the first run while this one is open"
     again.cancel()
 
 

@@ -37,6 +37,8 @@ seconds."""
 ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
 ANNOTATION_KEY_EXPIRES = f"{GROUP}/idempotency-expires"
 """On a run with an Idempotency-Key: time until which the key stands, and the operator keeps the run (``timestamp``)."""
+ANNOTATION_FIRST_ATTEMPT = f"{GROUP}/first-attempt"
+"""On a run that followed cancelled ones of its Idempotency-Key: name of the key's first run, which leads to this one."""
 ANNOTATION_NEWEST_ATTEMPT = f"{GROUP}/newest-attempt"
 """On the first run of an Idempotency-Key: number of the newest run that a web-proxy made for the key, because those before were
 cancelled."""

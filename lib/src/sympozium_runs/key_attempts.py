@@ -23,8 +23,10 @@ def newest(first: AgentRun) -> int:
 def following(request: RunRequest, first: AgentRun, instance: SympoziumInstance, now: datetime) -> RunRequest:
     """Return the request for a run that follows: its key stands as long as the first run says, and until this run must have ended.
 
-    So the first run, which leads to the others, is kept as long as they are, once the same time is written on it.
+    So the first run, which leads to the others, is kept as long as they are, once the same time is written on it. While this run is
+    open, the operator keeps the first one however long that takes.
     """
     own = timestamp(now + timedelta(seconds=effective.longest_wait(instance, _QUEUE_SECONDS)))
     expires = first.metadata.annotations.get(names.ANNOTATION_KEY_EXPIRES)
-    return replace(request, key_expires=max(expires or timestamp(now + timedelta(seconds=request.key_seconds)), own))
+    key_expires = max(expires or timestamp(now + timedelta(seconds=request.key_seconds)), own)
+    return replace(request, key_expires=key_expires, first_attempt=first.metadata.name)

@@ -61,6 +61,8 @@ class RunRequest:
     """True if the run continues after its caller leaves."""
     leaves_for_good: bool = False
     """True if a caller that disconnects cannot come back, although its run has an ``idempotency_key``."""
+    first_attempt: str | None = None
+    """Name of the Idempotency-Key's first run, if this request makes another one because those before were cancelled."""
     forwarded: dict[str, str] = field(default_factory=dict, repr=False)
     """Caller's headers to send to the model, with this run only. They are not stored anywhere."""
 
@@ -122,6 +124,7 @@ class RunRequest:
                     names.ANNOTATION_KEY_ID: self.key_id,
                     **({names.ANNOTATION_KEY_NAME: self.key_name} if self.key_name else {}),
                     **({names.ANNOTATION_KEY_EXPIRES: self._expires(now)} if self.idempotency_key is not None else {}),
+                    **({names.ANNOTATION_FIRST_ATTEMPT: self.first_attempt} if self.first_attempt else {}),
                     **({names.ANNOTATION_REQUEST_ID: self.request_id} if self.request_id else {}),
                     **(self.trace.annotations if self.trace else {}),
                     **({names.ANNOTATION_RESUMABLE: "true"} if self.is_resumable else {}),

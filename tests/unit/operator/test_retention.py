@@ -78,6 +78,19 @@ async def test_the_first_run_of_a_key_stays_while_a_run_that_followed_it_may_be_
     assert await world.pruned(26) == ["new1", "plain"]
 
 
+async def test_the_first_run_of_a_key_stays_while_its_newest_run_is_open_however_long() -> None:
+    first, other = (ended(name, stands=at(25 * HOUR)) for name in ("first", "other"))
+    first["metadata"]["annotations"][names.ANNOTATION_NEWEST_ATTEMPT] = "1"
+    newest = run_object("newest", created=24 * HOUR)
+    newest["metadata"]["annotations"] = {names.ANNOTATION_FIRST_ATTEMPT: "first"}
+    stranger = run_object("stranger", created=24 * HOUR)
+    stranger["metadata"]["annotations"] = {names.ANNOTATION_FIRST_ATTEMPT: "other"}  # it did not follow this run
+    world = World(first, other, newest, stranger)
+    assert await world.pruned(100) == ["first", "newest", "stranger"]
+    world.cluster.remove(RUNS, "newest", NAMESPACE)
+    assert await world.pruned(101) == ["stranger"]
+
+
 @pytest.mark.parametrize("text", ["9999-01-01T00:00:00Z", "9999-01-01T00:00:00"])
 async def test_nobody_lets_a_key_stand_longer_than_the_setting(text: str) -> None:
     world = World(*[ended(f"k{number}", created=number, stands=text) for number in range(3)])

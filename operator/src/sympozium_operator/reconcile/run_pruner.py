@@ -7,9 +7,9 @@ import structlog
 
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
-from sympozium_api.names import ANNOTATION_DISCARDED
+from sympozium_api.names import ANNOTATION_DISCARDED, ANNOTATION_FIRST_ATTEMPT, ANNOTATION_NEWEST_ATTEMPT
 from sympozium_api.resources import RUNS, Object, created_at
-from sympozium_api.run import ENDED
+from sympozium_api.run import ENDED, NOT_ENDED
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
@@ -36,7 +36,14 @@ class RunPruner:
 
     async def prune(self) -> None:
         """Delete surplus runs once. Only metadata is listed, because ended runs may hold gigabytes."""
-        ended = await self.lists.metadata(RUNS, fieldSelector=ENDED)
+        needed = {
+            (run["metadata"]["namespace"], first)
+            for run in await self.lists.metadata(RUNS, fieldSelector=NOT_ENDED)
+            if (first := (run["metadata"].get("annotations") or {}).get(ANNOTATION_FIRST_ATTEMPT))
+        }
+        ended = [
+            run for run in await self.lists.metadata(RUNS, fieldSelector=ENDED) if not _leads_to_open_run(run, needed)
+        ]
         for run in filter(_is_discarded, ended):
             await self._delete(run)
         for instance, by_key in groups(run for run in ended if not _is_discarded(run)).items():
@@ -88,6 +95,13 @@ def _end(run: Object) -> datetime:
         return parse_timestamp(run["status"]["completedAt"]).astimezone(UTC)
     except (KeyError, TypeError, ValueError, OverflowError):
         return created_at(run)
+
+
+def _leads_to_open_run(run: Object, needed: set[tuple[str, str]]) -> bool:
+    """Return whether a run is the first of an Idempotency-Key whose newest run is open: without it, a retry would make another run."""
+    metadata = run["metadata"]
+    followed = ANNOTATION_NEWEST_ATTEMPT in (metadata.get("annotations") or {})
+    return followed and (metadata["namespace"], metadata["name"]) in needed
 
 
 def _is_discarded(run: Object) -> bool:
