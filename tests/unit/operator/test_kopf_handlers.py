@@ -1,5 +1,7 @@
 """Handlers of kopf, tried with kopf's own registry and events."""
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -90,3 +92,11 @@ def test_kopf_writes_nothing_and_never_gives_up() -> None:
     assert found.scanning.disabled
     delays = iter(found.networking.error_backoffs)  # type: ignore[arg-type]
     assert all(0 < next(delays) <= 30 for _ in range(100))
+
+
+def test_only_kopfs_public_names_of_one_major_version_are_used() -> None:
+    root = Path(__file__).parents[3]
+    sources = [file.read_text() for file in (root / "operator/src").rglob("*.py")]
+    assert not any("kopf._" in source for source in sources)
+    requirements = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]["operator"]
+    assert any(text.startswith("kopf>=") and text.endswith(",<2") for text in requirements)
