@@ -156,6 +156,7 @@ def test_every_event_has_a_line_and_every_line_an_event() -> None:
         "runs.startTimeout",
         "runs.pendingPods",
         "webProxy.keepAlive",
+        "runs.storedBytes",
         "webProxy.maxBody",
         "webProxy.keyGrace",
         "webProxy.storeWait",

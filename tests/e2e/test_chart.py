@@ -94,6 +94,7 @@ def test_the_operator_accepts_what_the_chart_tells_it() -> None:
     assert (settings.start_timeout, settings.failed_job_retention, settings.run_retention) == (45, 600, 86400)
     assert (settings.queue_timeout, settings.pending_pods) == (600, 5)
     assert (settings.runs_kept, settings.runs_kept_at_most) == (1000, 20000)
+    assert settings.stored_bytes == 256 * 1024 * 1024
     assert (settings.shortest_retention, settings.key_retention) == (3600, 86400)
 
 

@@ -83,6 +83,11 @@ class OperatorMetrics:
             "Ended runs deleted before their retention, because their instance has too many.",
             registry=self.registry,
         )
+        self.pruned_for_bytes = Counter(
+            f"{name}_runs_pruned_for_bytes",
+            "Ended runs deleted before their retention, because their namespace stores too many bytes of long requests.",
+            registry=self.registry,
+        )
         self.idle = Gauge(f"{name}_idle_pods", "Idle pods of all warm pools.", registry=self.registry)
         self.refill = Histogram(
             f"{name}_refill_duration_seconds",

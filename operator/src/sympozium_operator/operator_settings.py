@@ -15,6 +15,7 @@ from sympozium_api.resources import Object
 from sympozium_api.settings_parser import (
     SettingsParser,
     boolean,
+    byte_count,
     duration,
     http_url,
     json_like,
@@ -80,6 +81,8 @@ class OperatorSettings:
     """Most ended AgentRuns that are kept per instance and API key beyond ``shortest_retention``."""
     runs_kept_at_most: int
     """Most ended AgentRuns that are kept per instance, whatever the other settings say."""
+    stored_bytes: int
+    """Most bytes of AgentRunParts per namespace; beyond it the oldest ended runs with parts are deleted."""
     instance_resync: int
     """Interval in which every instance is reconciled once without an event, although watches and polls show what changes."""
     run_resync: int
@@ -134,6 +137,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         shortest_retention=read("SYMPOZIUM_SHORTEST_RETENTION", "1h", duration),
         key_retention=read("SYMPOZIUM_KEY_RETENTION", "24h", duration),
         runs_kept_at_most=read("SYMPOZIUM_RUNS_KEPT_AT_MOST", "20000", whole_number(1, 1_000_000)),
+        stored_bytes=read("SYMPOZIUM_STORED_BYTES", "256Mi", byte_count("16Mi", "65536Mi")),
         instance_resync=read("SYMPOZIUM_INSTANCE_RESYNC", "15m", duration),
         run_resync=read("SYMPOZIUM_RUN_RESYNC", "1m", duration),
         refill_rate=read("SYMPOZIUM_REFILL_RATE", "3", whole_number(1, 1000)),

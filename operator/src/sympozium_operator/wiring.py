@@ -137,6 +137,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         clock=clock,
         metrics=base.metrics,
         lists=base.lists,
+        events=base.events,
         retention=_retention(settings),
         count_unreadable=metrics.count_unreadable,
     )
@@ -235,6 +236,7 @@ def _retention(settings: OperatorSettings) -> Retention:
         key=settings.key_retention,
         kept=settings.runs_kept,
         at_most=settings.runs_kept_at_most,
+        stored_bytes=settings.stored_bytes,
     )
 
 

@@ -8,8 +8,9 @@ from tests.fakes.kubernetes import FakeKubernetes, api_error
 from tests.unit.operator.objects import NAMESPACE, at, run_object
 from tests.unit.operator.operator_world import operator_settings
 
-from sympozium_api import names
-from sympozium_api.resources import RUNS
+from sympozium_api import names, run_part
+from sympozium_api.resources import EVENTS, RUN_PARTS, RUNS
+from sympozium_api.run import AgentRun
 from sympozium_operator.reconcile import run_pruner
 from sympozium_operator.wiring import Operator, wire
 
@@ -109,6 +110,48 @@ async def test_an_instance_cannot_fill_the_storage_and_the_key_with_the_most_run
     assert await world.pruned(0.1) == ["k3", "k4", "mine"]
     registry = world.operator.metrics.registry
     assert registry.get_sample_value("sympozium_operator_runs_pruned_early_total") == 3
+
+
+def with_parts(world: World, name: str, mebibytes: int) -> None:
+    """Let a run own as many parts."""
+    run = AgentRun.model_validate(world.cluster.object(RUNS, name, NAMESPACE))
+    for index in range(mebibytes):
+        part = run_part.manifest(run, "request", "0" * 64, index, "{}")
+        part["metadata"]["namespace"] = NAMESPACE
+        world.cluster.put(part)
+
+
+async def test_a_namespace_cannot_fill_the_storage_with_long_requests() -> None:
+    """Bytes come before the minimum hour and keys; the oldest ended runs go, and with them their parts."""
+    keyed = [ended(f"k{number}", created=number, stands=at(24 * HOUR)) for number in range(4)]
+    world = World(*keyed, ended("short"), run_object("open", created=0), SYMPOZIUM_STORED_BYTES="16Mi")
+    for name in ("k0", "k1", "k2", "k3", "open"):
+        with_parts(world, name, 4)
+    await world.operator.pruner.bound_bytes()
+    assert sorted(world.cluster.names(RUNS)) == ["k2", "k3", "open", "short"]
+    assert len(world.cluster.names(RUN_PARTS)) == 12
+    registry = world.operator.metrics.registry
+    assert registry.get_sample_value("sympozium_operator_runs_pruned_for_bytes_total") == 2
+    [event] = [world.cluster.object(EVENTS, name, NAMESPACE) for name in world.cluster.names(EVENTS)]
+    assert (event["reason"], event["involvedObject"]["name"]) == ("StoredBytesExceeded", "k1")
+    await world.operator.pruner.bound_bytes()
+    assert len(world.cluster.names(RUNS)) == 4
+
+
+async def test_open_runs_and_short_ones_stay_whatever_they_store() -> None:
+    world = World(ended("short"), run_object("open", created=0), SYMPOZIUM_STORED_BYTES="16Mi")
+    with_parts(world, "open", 20)
+    await world.operator.pruner.bound_bytes()
+    assert sorted(world.cluster.names(RUNS)) == ["open", "short"]
+
+
+async def test_parts_whose_run_is_gone_cost_no_other_run() -> None:
+    world = World(ended("old"), ended("new", created=5), SYMPOZIUM_STORED_BYTES="16Mi")
+    with_parts(world, "old", 12)
+    with_parts(world, "new", 12)
+    world.cluster.objects.pop((RUNS.plural, NAMESPACE, "old"))  # Kubernetes has not deleted its parts yet
+    await world.operator.pruner.bound_bytes()
+    assert world.cluster.names(RUNS) == ["new"]
 
 
 async def test_only_runs_that_may_be_next_are_read() -> None:

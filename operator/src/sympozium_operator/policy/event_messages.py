@@ -37,6 +37,12 @@ def unreadable(message: str) -> EventMessage:
     return EventMessage("Warning", "Unreadable", message)
 
 
+def stored_bytes_exceeded(runs: int, most: int) -> EventMessage:
+    """Return the Event of ended runs, this one the last of them, that were deleted because their namespace stores too many bytes."""
+    message = f"{runs} ended runs with long requests were deleted, because the namespace stores more than {most} bytes of them"
+    return EventMessage("Warning", "StoredBytesExceeded", message)
+
+
 def of_instance(instance: SympoziumInstance, status: Object) -> Iterator[EventMessage]:
     """Yield the Events for the changes between an instance's status and its new one."""
     yield from _warnings(instance.status.conditions, status)

@@ -2,10 +2,11 @@
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sympozium_api.json_text import MAX_PLAIN_BYTES
 from sympozium_api.names import ANNOTATION_KEY_EXPIRES, ANNOTATION_NEWEST_ATTEMPT, LABEL_INSTANCE, LABEL_KEY
 from sympozium_api.resources import Object, created_at
 from sympozium_api.timestamps import parse_timestamp
@@ -28,6 +29,35 @@ class Retention:
     """Most ended runs of one API key of an instance beyond ``shortest``, those whose Idempotency-Key stands not counted."""
     at_most: int
     """Most ended runs of an instance, whatever the other settings say."""
+    stored_bytes: int
+    """Most bytes of AgentRunParts of a namespace, whatever the other settings say."""
+
+
+def stored_bytes(parts: Iterable[Object]) -> dict[str, dict[str, int]]:
+    """Return the bytes of the parts of each run, by namespace and by the run's UID. A part counts as full, as most are."""
+    namespaces: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for part in parts:
+        for owner in part["metadata"].get("ownerReferences") or ():
+            namespaces[part["metadata"]["namespace"]][owner["uid"]] += MAX_PLAIN_BYTES
+    return namespaces
+
+
+def beyond_bytes(
+    of_run: Mapping[str, int], ended: Iterable[Object], open_runs: Iterable[Object], most: int
+) -> list[Object]:
+    """Return the oldest ended runs of a namespace that must go so that the parts of the others take at most ``most`` bytes.
+
+    Parts whose run is gone are not counted, because Kubernetes is about to delete them. Open runs stay.
+    """
+    held = [run for run in ended if run["metadata"]["uid"] in of_run]
+    total = sum(of_run.get(run["metadata"]["uid"], 0) for run in (*held, *open_runs))
+    gone = list[Object]()
+    for run in sorted(held, key=created_at):
+        if total <= most:
+            break
+        gone.append(run)
+        total -= of_run[run["metadata"]["uid"]]
+    return gone
 
 
 def groups(ended: Iterable[Object]) -> dict[tuple[str, str], dict[str, list[Object]]]:

@@ -1,5 +1,6 @@
 """Pruner of ended AgentRuns: after their retention, when an API key has too many, or when their caller discarded them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -7,15 +8,17 @@ import structlog
 
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
-from sympozium_api.names import ANNOTATION_DISCARDED, ANNOTATION_FIRST_ATTEMPT, ANNOTATION_NEWEST_ATTEMPT
-from sympozium_api.resources import RUNS, Object, created_at
-from sympozium_api.run import ENDED, NOT_ENDED
+from sympozium_api.names import ANNOTATION_DISCARDED, ANNOTATION_FIRST_ATTEMPT, ANNOTATION_NEWEST_ATTEMPT, API_VERSION
+from sympozium_api.resources import RUN_PARTS, RUNS, Object, created_at
+from sympozium_api.run import ENDED, NOT_ENDED, AgentRun
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_operator.cluster.converge import delete
+from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.operator_metrics import OperatorMetrics
-from sympozium_operator.policy.retention import Candidates, Retention, beyond_bound, groups
+from sympozium_operator.policy.event_messages import stored_bytes_exceeded
+from sympozium_operator.policy.retention import Candidates, Retention, beyond_bound, beyond_bytes, groups, stored_bytes
 
 READS_PER_KEY = 2000
 """Most runs of one API key that one pruning reads, so that the runs of other instances are soon pruned too."""
@@ -31,16 +34,13 @@ class RunPruner:
     clock: Clock
     metrics: OperatorMetrics
     lists: ScopedLists
+    events: EventRecorder
     retention: Retention
     count_unreadable: CountUnreadable
 
     async def prune(self) -> None:
         """Delete surplus runs once. Only metadata is listed, because ended runs may hold gigabytes."""
-        needed = {
-            (run["metadata"]["namespace"], first)
-            for run in await self.lists.metadata(RUNS, fieldSelector=NOT_ENDED)
-            if (first := (run["metadata"].get("annotations") or {}).get(ANNOTATION_FIRST_ATTEMPT))
-        }
+        needed = _needed(await self.lists.metadata(RUNS, fieldSelector=NOT_ENDED))
         ended = [
             run for run in await self.lists.metadata(RUNS, fieldSelector=ENDED) if not _leads_to_open_run(run, needed)
         ]
@@ -53,6 +53,31 @@ class RunPruner:
                     kept[key] = await self._prune_key(runs)
             with guarded(self.count_unreadable, RUNS, {"namespace": instance[0]}):
                 await self._bound(instance, kept)
+
+    async def bound_bytes(self) -> None:
+        """Delete the oldest ended runs of each namespace whose AgentRunParts take more bytes than a namespace may store."""
+        for namespace, of_run in stored_bytes(await self.lists.metadata(RUN_PARTS)).items():
+            if sum(of_run.values()) > self.retention.stored_bytes:
+                with guarded(self.count_unreadable, RUNS, {"namespace": namespace}):
+                    await self._bound_bytes(namespace, of_run)
+
+    async def _bound_bytes(self, namespace: str, of_run: Mapping[str, int]) -> None:
+        ended = await self.client.metadata(RUNS, namespace, fieldSelector=ENDED)
+        open_runs = await self.client.metadata(RUNS, namespace, fieldSelector=NOT_ENDED)
+        needed = _needed(open_runs)
+        may_go = [run for run in ended if not _leads_to_open_run(run, needed)]
+        surplus = beyond_bytes(of_run, may_go, open_runs, self.retention.stored_bytes)
+        for run in surplus:
+            await self._delete(run)
+        if surplus:
+            self.metrics.pruned_for_bytes.inc(len(surplus))
+            log.warning(
+                "runs deleted, because their namespace stores too many bytes", namespace=namespace, runs=len(surplus)
+            )
+            newest = AgentRun.model_validate(
+                surplus[-1] | {"apiVersion": API_VERSION, "kind": RUNS.kind, "spec": {"agentRef": "-"}}
+            )
+            await self.events.emit(newest, stored_bytes_exceeded(len(surplus), self.retention.stored_bytes))
 
     async def _prune_key(self, runs: list[Object]) -> list[Object]:
         """Delete the surplus runs of one API key; return the others."""
@@ -95,6 +120,12 @@ def _end(run: Object) -> datetime:
         return parse_timestamp(run["status"]["completedAt"]).astimezone(UTC)
     except (KeyError, TypeError, ValueError, OverflowError):
         return created_at(run)
+
+
+def _needed(open_runs: list[Object]) -> set[tuple[str, str]]:
+    """Return namespace and name of the first runs of the Idempotency-Keys to which open runs belong."""
+    found = ((run["metadata"]["namespace"], run["metadata"].get("annotations") or {}) for run in open_runs)
+    return {(space, first) for space, annotations in found if (first := annotations.get(ANNOTATION_FIRST_ATTEMPT))}
 
 
 def _leads_to_open_run(run: Object, needed: set[tuple[str, str]]) -> bool:

@@ -26,6 +26,8 @@ from sympozium_operator.watches.selectors import OURS
 
 PRUNE_EVERY = 300.0
 """Seconds between two prunings."""
+BOUND_BYTES_EVERY = 60.0
+"""Seconds between checks of the bytes that namespaces store in AgentRunParts."""
 API_KEYS_EVERY = SKILLS_EVERY = 5.0
 """Seconds between checks of the Secrets with API keys, and of one ConfigMap of each instance (decisions 0016 and 0028)."""
 HOSTNAMES_EVERY = 5.0
@@ -70,6 +72,7 @@ class Resync:
             self._every(OTHERS_EVERY, partial(self.poll, self.others)),
             self._every(HOSTNAMES_EVERY, partial(self.poll, self.hostnames)),
             self._every(PRUNE_EVERY, self.pruner.prune),
+            self._every(BOUND_BYTES_EVERY, self.pruner.bound_bytes),
             self._forever(self.keep_console_token),
         )
 
