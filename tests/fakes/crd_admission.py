@@ -127,6 +127,8 @@ def defaulted(value: Any, schema: Mapping[str, Any], *, top: bool = True) -> Any
 
 def broken_rules(value: Any, old: Any, schema: Object, path: str = "") -> Iterator[tuple[str, str]]:
     """Give path and message of each rule that a value breaks. Rules about ``oldSelf`` hold where there was a value before."""
+    if old is not None and value == old:
+        return  # what was wrong before may stay (ratcheting)
     for rule in schema.get(_RULES, ()):
         is_transition = "oldSelf" in rule["rule"]
         if (not is_transition or old is not None) and not _holds(rule["rule"], value, old):
