@@ -36,6 +36,12 @@ def test_helm_leaves_a_crd_as_it_is(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
+def test_bounds_are_written_as_kubernetes_reads_them(kind: Kind) -> None:
+    """Kubernetes takes JSON Schema of draft 4, where an exclusive bound is true or false."""
+    assert not re.search(r"exclusive(Minimum|Maximum): \d", rendered(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
 def test_a_crd_survives_yaml(kind: Kind) -> None:
     assert yaml.safe_load(rendered(kind)) == definition(kind)
 

@@ -21,7 +21,7 @@ class AgentRunPartSpec(ApiModel):
     """AgentRun in the same namespace that the text belongs to. It owns the part, which is deleted with it."""
     text: Literal["request", "response", "answer"]
     """Field of the run that names the text: ``spec.requestText``, ``spec.responseText`` or ``status.answer``."""
-    index: Annotated[int, Field(ge=0, lt=MAX_PARTS)]
+    index: Annotated[int, Field(ge=0, le=MAX_PARTS - 1)]
     """Position of the piece in the text, from 0."""
     data: Annotated[str, Field(max_length=MAX_PLAIN_BYTES)]
     """The piece: some of the text's characters."""
