@@ -446,7 +446,10 @@ async def _embed(asked: Completion, connection: Connection) -> None:
         for index, text in enumerate(inputs)
     ]
     usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
-    await connection.answer(200, {"object": "list", "data": data, "model": asked.model, "usage": usage})
+    answer = {"object": "list", "data": data, "model": asked.model, "usage": usage}
+    if asked.model == "usage-first":  # as llama.cpp does
+        answer = {"model": asked.model, "object": "list", "usage": usage, "data": data}
+    await connection.answer(200, answer)
 
 
 def _vector(asked: Completion, size: int) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.agents import Agents
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.model import Model
 from tests.fakes.pod import TokenIssuer
 from tests.integration.conftest import Proxy, assembled, eventually, instance, session_key
 
@@ -117,6 +118,18 @@ async def test_a_spent_budget_is_429_with_the_time_of_its_reset(alice: Proxy, ag
     assert f'sympozium_key_token_budget{{key="api-key-alice"}} {TOKENS + 1}.0' in shown
     alice.clock.advance((midnight - now).total_seconds())
     assert (await alice.chat(key=ALICE)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["embed", "usage-first"])
+async def test_tokens_of_embeddings_count_wherever_the_model_reports_them(
+    alice: Proxy, model: Model, agents: Agents, name: str
+) -> None:
+    await alice.use_model(model, "instant", agent={"embeddingModels": [name]})
+    limit(alice, "tokensPerDay: 1000")
+    body = {"model": name, "input": ["a text"] * 40}
+    answer = await alice.http.post("/v1/embeddings", json=body, headers={"Authorization": f"Bearer {ALICE}"})
+    assert (answer.status_code, len(answer.content) > 2000) == (200, True)
+    assert alice.context.budgets.usage() == {"api-key-alice": (40, 1000)}
 
 
 async def test_tokens_are_reported_once_and_add_up_over_replicas(alice: Proxy, agents: Agents) -> None:

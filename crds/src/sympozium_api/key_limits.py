@@ -15,7 +15,11 @@ MAX_TOKENS_PER_DAY = 1_000_000_000_000
 MAX_ENTRIES = 1000
 """Entries that count, in the order of their names: each budget takes room in the server run's status."""
 
-_MEMBER = re.compile(r"""\s*["']?([A-Za-z]+)["']?\s*:\s*(?:"([^"]*)"|'([^']*)'|([^"']*?))\s*""")
+MAX_TEXT = 4096
+"""Characters of an entry's text."""
+
+# The operator reads every tenant's entries in its event loop: nothing in this pattern may try a text in several ways.
+_MEMBER = re.compile(r"""["']?([A-Za-z]+)["']?\s*+:\s*+(?:"([^"]*)"|'([^']*)'|([^"']*))""")
 _KEY = "api-key-"
 
 Count = Annotated[int, Field(ge=1, le=MAX_RATE)]
@@ -55,6 +59,8 @@ def parse(text: str) -> KeyLimits:
 
     Raises InvalidLimits.
     """
+    if len(text) > MAX_TEXT:
+        raise InvalidLimits(f"write at most {MAX_TEXT} characters; {_FIELDS}")
     body = re.sub(r"(^|\s)#.*", "", text, flags=re.MULTILINE).strip()
     if body.startswith("{") and body.endswith("}"):
         body = body[1:-1]
@@ -62,10 +68,12 @@ def parse(text: str) -> KeyLimits:
     for part in re.split(r"[,\n]", body):
         if not part.strip():
             continue
-        member = _MEMBER.fullmatch(part)
+        member = _MEMBER.fullmatch(part.strip())
         if member is None:
             raise InvalidLimits(f"write one 'field: value' per line, such as requestsPerMinute: 600; {_FIELDS}")
         name, *values = member.groups()
+        if name in members:
+            raise InvalidLimits(f"{name} is there twice")
         members[name] = next(value for value in values if value is not None)
     try:
         return KeyLimits.model_validate(members)

@@ -1,6 +1,8 @@
 """The condition KeyLimitsValid: what is wrong with the limits beside the API keys, and what would be right."""
 
 import base64
+import contextlib
+import time
 
 import pytest
 from tests.unit.operator.objects import NAMESPACE, WEB_ENDPOINT, instance_object, pack_object, secret_object
@@ -58,6 +60,29 @@ def test_a_wrong_entry_is_named_with_what_would_be_right(entries: dict[str, str]
 def test_limits_are_yaml_or_json_of_one_level(text: str) -> None:
     limits = key_limits.parse(text)
     assert (limits.requests_per_minute, limits.name, limits.tokens_per_day) == (600, "Alice L.", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'name:{" " * 4000}"',
+        f"name:x{' ' * 4000}'",
+        f'{" " * 4000}name{" " * 4000}"',
+        f"{' #' * 2000}",
+        f"{'a' * 1_000_000}: 1",
+        "name: a\n" * 100_000,
+    ],
+)
+def test_no_text_holds_up_the_operator(text: str) -> None:
+    began = time.process_time()
+    with contextlib.suppress(key_limits.InvalidLimits):
+        key_limits.parse(text)
+    assert time.process_time() - began < 0.1
+
+
+def test_a_field_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(key_limits.InvalidLimits, match="tokensPerDay is there twice"):
+        key_limits.parse("tokensPerDay: 5\ntokensPerDay: 500000")
 
 
 async def test_an_instance_reports_wrong_limits_and_serves() -> None:

@@ -26,8 +26,8 @@ log = structlog.get_logger()
 router = APIRouter()
 
 _USAGE_BYTES = 512
-"""Bytes at the end of an answer in which its usage stands."""
-_TOTAL_TOKENS = re.compile(rb'"total_tokens"\s*:\s*([0-9]{1,12})\b')
+"""Bytes at the end of an answer, or at its beginning (llama.cpp), in which its usage stands."""
+_TOTAL_TOKENS = re.compile(rb'"total_tokens"\s*:\s*([0-9]{1,12})\s*[,}]')
 
 
 @router.post("/v1/embeddings", openapi_extra=bodies.documented(embeddings.EmbeddingRequest))
@@ -95,12 +95,15 @@ class _ForwardedResponse(Response):
             }
             await raw_response.start(send, 200, headers)
             self._started = True
-            tail = b""
-            async for piece in answer.content.iter_any():
-                await raw_response.send_piece(send, piece)
-                tail = (tail + piece)[-_USAGE_BYTES:]
-        if counts := _TOTAL_TOKENS.findall(tail):
-            self._count_tokens(int(counts[-1]))
+            head, tail = b"", b""
+            try:
+                async for piece in answer.content.iter_any():
+                    head += piece[: _USAGE_BYTES - len(head)]
+                    tail = (tail + piece)[-_USAGE_BYTES:]
+                    await raw_response.send_piece(send, piece)
+            finally:  # also for a client that leaves as soon as it has the vectors
+                if counts := _TOTAL_TOKENS.findall(tail) or _TOTAL_TOKENS.findall(head):
+                    self._count_tokens(int(counts[-1]))
         await raw_response.finish(send)
 
 
