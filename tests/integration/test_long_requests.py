@@ -150,6 +150,16 @@ class TestRequests:
             assert (fetched.status_code, fetched.json()["error"]["code"]) == (502, "response_unreadable")
             assert "spec.requestText" in fetched.json()["error"]["message"]
 
+    async def test_a_photo_beside_an_emoji_is_taken_although_it_exceeds_the_budget_alone(self, proxy: Proxy) -> None:
+        """Python keeps 4 bytes for each character of a text with one emoji."""
+        text = "\U0001f600" + "x" * (8 * 1024 * 1024 - 200)
+        body = json.dumps({"messages": [{"role": "user", "content": text}]}, ensure_ascii=False)
+        asking = asyncio.create_task(post(proxy, body))
+        pod = await proxy.pod()
+        assert (await pod.task()).json()["request"]["messages"][0]["content"] == text
+        await pod.answer("a cat")
+        assert (await asking).status_code == 200
+
     async def test_a_body_beyond_the_limit_is_refused(self, proxy: Proxy) -> None:
         answer = await post(proxy, json.dumps({"messages": [{"role": "user", "content": "x" * 8 * 1024 * 1024}]}))
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")

@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sympozium_http import request_state
 
 DEFAULT_LIMIT = 64 * 1024 * 1024
-"""Fits a container of 256 MiB: parsed JSON takes several times the bytes of its text, and the process itself about 75 MiB."""
+"""Fits a container of 384 MiB: parsed JSON takes several times the bytes of its text, and the process itself about 75 MiB."""
 
 
 class ByteBudget:

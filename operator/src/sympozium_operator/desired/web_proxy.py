@@ -17,7 +17,7 @@ DRAIN_SECONDS = 5
 STOP_MARGIN = 30
 """Seconds of the grace period beside the longest wait for an answer: draining, and the last writes."""
 
-_RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+_RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "384Mi"}}
 _SECRETS_DIR = "/etc/sympozium/skill"
 
 

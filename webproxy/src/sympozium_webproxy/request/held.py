@@ -31,8 +31,9 @@ _CONTINUATION = bytes(range(0x80, 0xC0))
 
 
 def refuse_if_spent(request: Request) -> None:
-    """Raise Refusal 503 if this process holds as many bytes of requests and answers as it may."""
-    if context.of(request).budget.is_spent:
+    """Raise Refusal 503 if this process holds as many bytes of other requests and of answers as it may."""
+    budget = context.of(request).budget
+    if budget.used - request_state.of(request).held_bytes >= budget.limit:
         refuse(request)
 
 
