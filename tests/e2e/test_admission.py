@@ -230,7 +230,7 @@ class TestWebProxy:
             accounts.write_status(accounts.web_proxy, "absent-web-endpoint", phase="Serving")
         with pytest.raises(Refused, match=r"of its own instance|is written only by"):
             accounts.write_status(accounts.other, "absent-web-endpoint", probes={"issuer": result})
-        with pytest.raises(Refused, match="mode task"):
+        with pytest.raises(Refused, match="cannot be cancelled"):
             accounts.patch(accounts.web_proxy, "absent-web-endpoint", {"spec": {"cancel": True}})
 
     def test_writes_only_its_own_report_of_a_server_run(self, accounts: Accounts) -> None:
