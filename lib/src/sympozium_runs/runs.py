@@ -229,9 +229,7 @@ class Runs:
     ) -> tuple[list[Metadata], str]:
         """Read a page of an instance's ended runs of one key, without contents.
 
-        Return it with the start of the next page, "" after the last one.
-
-        Raises ApiError (410 and 400: ``after`` is too old, or not a page), ApiUnavailable.
+        Return it with the start of the next page, "" after the last one. Raises ApiError (400, 410: a bad ``after``), ApiUnavailable.
         """
         labels = f"{names.LABEL_INSTANCE}={instance},{names.LABEL_KEY}={names.key_hash(key_id)}"
         return await self._store.ended(namespace, labels, limit=limit, after=after)
@@ -307,7 +305,8 @@ class Runs:
                 manifest = request.manifest(instance, name, reply_to=self._reply_to, now=self._clock.now())
                 created = await self._claims.create(instance, manifest, request)
         except PartsNotStored as failure:
-            self._background_writes.spawn(self._cancel((namespace, name)))
+            if isinstance(failure.cause, ApiError):  # after ApiUnavailable a retry may complete the run
+                self._background_writes.spawn(self._cancel((namespace, name)))
             raise failure.cause from failure
         except QueueFull as full:
             if request.idempotency_key is None:
@@ -320,6 +319,7 @@ class Runs:
         else:
             self._broker.remember_created(created.without_contents() if request.is_large else created)
             return created, True
+        await request.prepared()  # a full queue is noticed before
         if existing.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != request.digest:
             raise KeyReused
         existing = await self._store.complete(existing, request.stored_texts)
