@@ -156,6 +156,17 @@ async def test_tokens_are_reported_once_and_add_up_over_replicas(alice: Proxy, a
     assert stored["tokens"] == {"api-key-alice": 2 * TOKENS + 100}
 
 
+async def test_a_status_that_does_not_keep_the_tokens_gives_no_new_budget(alice: Proxy, agents: Agents) -> None:
+    """As with the CRD of 0.2.0, which prunes the field, or after a restore."""
+    limit(alice, "tokensPerDay: 1000")
+    reports = UsageReports(alice.kubernetes, "default", "demo", alice.context.budgets)
+    for count in (1, 2, 3):
+        await alice.chat(key=ALICE)
+        await reports.report()
+        assert alice.context.budgets.usage() == {"api-key-alice": (count * TOKENS, 1000)}
+        alice.kubernetes.put(server_run(keyUsage=None))
+
+
 async def test_a_new_day_forgets_the_last_one(alice: Proxy, agents: Agents) -> None:
     limit(alice, "tokensPerDay: 1000")
     alice.kubernetes.put(

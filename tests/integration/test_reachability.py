@@ -231,6 +231,28 @@ async def test_an_issuer_that_shows_its_keys_is_ready_and_what_is_no_key_set_is_
     assert "the web-proxy's log has the reason" in found["message"]
 
 
+@pytest.mark.parametrize("host", ["[", "[::1", "[x]y", "a:b", "b" * 1500])
+async def test_an_issuer_that_is_no_valid_address_leaves_the_models_result(
+    world: World, model: Model, host: str
+) -> None:
+    world.use(model.url, webEndpoint={"oauth": {"issuer": f"https://{host}/realms/house", "audiences": ["x"]}})
+    async with world.replicas():
+        await world.result("Answered")
+        assert not world.probes()["issuer"]["reachable"]
+
+
+async def test_a_server_that_is_not_verified_is_not_sent_what_may_be_a_key(world: World, tmp_path: Path) -> None:
+    certificate = tmp_path / "tls.pem"
+    certificate.write_bytes(Issuer("https://a", x509.IPAddress(ipaddress.ip_address("127.0.0.1"))).certificate)
+    server = Documents(("127.0.0.1", 0), {}, certificate)
+    address = f"user:secret@127.0.0.1:{server.server_port}/v1?key=secret"
+    world.use(f"https://{address}", agent={"env": {"SSL_CERT_FILE": "/only/in/the/agents/image.pem"}})
+    with server.running():
+        async with world.replicas():
+            await world.result("Answered")
+    assert set(server.asked) == {"/v1/models"}
+
+
 def test_replicas_that_see_different_things_do_not_write_against_each_other() -> None:
     ours = Probe(target="t", reachable=True, reason="Answered", message="")
     theirs = Probe(target="t", reachable=False, reason="Timeout", message="")

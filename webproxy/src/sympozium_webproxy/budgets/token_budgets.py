@@ -80,6 +80,12 @@ class TokenBudgets:
         self._begin_day()
         return dict(self._own)
 
+    @property
+    def reported(self) -> Mapping[str, int]:
+        """Tokens of today that the server run's status has shown, of all replicas."""
+        self._begin_day()
+        return self._reported
+
     def on_reported(self, own: Mapping[str, int], usage: KeyUsage) -> None:
         """Take over a report that was stored: ``own`` of it are this replica's."""
         if usage.day != self._day:

@@ -45,12 +45,20 @@ class UsageReports:
         try:
             for _ in range(_ATTEMPTS):
                 run = AgentRun.model_validate(await self._client.get(RUNS, *self._key))
-                usage = _sum(run.status.key_usage, self._budgets.today, own, self._budgets.usage())
+                usage = _sum(self._stored(run), own, self._budgets.usage())
                 if await self._is_written(run, usage):
                     self._budgets.on_reported(own, usage)
                     return
         except (ApiError, ApiUnavailable) as error:
             log.warning("tokens of keys not reported", reason=str(error))
+
+    def _stored(self, run: AgentRun) -> KeyUsage:
+        """Return today's tokens in the server run, and no fewer than were seen there before: the run may have been replaced."""
+        stored, today = run.status.key_usage, self._budgets.today
+        tokens = dict(self._budgets.reported)
+        for key, count in (stored.tokens if stored is not None and stored.day == today else {}).items():
+            tokens[key] = max(count, tokens.get(key, 0))
+        return KeyUsage(day=today, tokens=tokens)
 
     async def _is_written(self, run: AgentRun, usage: KeyUsage) -> bool:
         """Write the usage. Return False if the server run has changed since it was read."""
@@ -68,12 +76,12 @@ class UsageReports:
         return True
 
 
-def _sum(stored: KeyUsage | None, today: str, own: dict[str, int], current: Collection[str]) -> KeyUsage:
+def _sum(stored: KeyUsage, own: dict[str, int], current: Collection[str]) -> KeyUsage:
     """Return what is stored of today with a replica's own tokens added; of very many keys only those that have a budget now."""
-    tokens = dict(stored.tokens) if stored is not None and stored.day == today else {}
+    tokens = stored.tokens
     if len(tokens) >= MAX_ENTRIES:
         tokens = {key: count for key, count in tokens.items() if key in current}
-    return KeyUsage(day=today, tokens=tokens | {key: tokens.get(key, 0) + count for key, count in own.items()})
+    return KeyUsage(day=stored.day, tokens=tokens | {key: tokens.get(key, 0) + count for key, count in own.items()})
 
 
 def _merge_patch(before: Collection[str], tokens: dict[str, int]) -> dict[str, Any]:

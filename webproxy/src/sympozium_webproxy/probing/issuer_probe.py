@@ -1,7 +1,6 @@
 """The check of the issuer of access tokens: its keys are fetched as for a token."""
 
 import json
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -21,20 +20,21 @@ def target_of(oauth: OAuth) -> str:
 
 async def probe(oauth: OAuth) -> Probe:
     """Fetch the issuer's keys, and return what that shows."""
-    host = urlsplit(oauth.issuer).netloc.rpartition("@")[2]
+    host = oauth.issuer.partition("://")[2].partition("/")[0]  # not parsed, because a host may be no valid one
     try:
         keys = await issuer.fetch_keys(oauth)
     except FetchFailed as failed:
         log.warning("issuer keys could not be fetched", issuer=oauth.issuer, reason=str(failed))
         failure = _failure(failed)
         text = f"cannot fetch the keys of the issuer {host}: {failure.words} (spec.webEndpoint.oauth)"
-        return Probe(target=target_of(oauth), reachable=False, reason=failure.reason, message=text[:1024])
+        return _result(oauth, failure.reason, text)
     if not keys:
-        text = f"the issuer {host} has no key that signs tokens"
-        return Probe(target=target_of(oauth), reachable=False, reason="NoKeys", message=text)
-    return Probe(
-        target=target_of(oauth), reachable=True, reason="KeysFetched", message=f"the issuer {host} has shown its keys"
-    )
+        return _result(oauth, "NoKeys", f"the issuer {host} has no key that signs tokens")
+    return _result(oauth, "KeysFetched", f"the issuer {host} has shown its keys", reachable=True)
+
+
+def _result(oauth: OAuth, reason: str, text: str, *, reachable: bool = False) -> Probe:
+    return Probe(target=target_of(oauth), reachable=reachable, reason=reason, message=text[:1024])
 
 
 def _failure(failed: FetchFailed) -> NetworkFailure:

@@ -33,7 +33,7 @@ async def probe(instance: SympoziumInstance) -> Probe:
     place = agent_protocol.plain_url(model.base_url)
     try:
         async with asyncio.timeout(_SECONDS):
-            status, body = await _get(agent_protocol.leaf_url(model.base_url, "models"), instance)
+            status, body = await _get(model.base_url, instance)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         failure = failure_of(error)
         text = f"cannot reach the model at {place}: {failure.words} (spec.agents.default.baseURL)"
@@ -41,10 +41,13 @@ async def probe(instance: SympoziumInstance) -> Probe:
     return _answered(target_of(instance), place, model.name, status, body)
 
 
-async def _get(url: str, instance: SympoziumInstance) -> tuple[int, bytes]:
-    """Return status and body of a GET, and of the body at most _LARGEST_LIST bytes; redirects are not followed."""
+async def _get(base_url: str, instance: SympoziumInstance) -> tuple[int, bytes]:
+    """Return status and body of a GET of the list, and of the body at most _LARGEST_LIST bytes; redirects are not followed."""
     environ = instance.spec.agents.default.env
-    connector = aiohttp.TCPConnector(ssl=_authorities(environ))
+    authorities = _authorities(environ)
+    # A server whose certificate is not verified may be anybody's: it is not sent what may be a key in the address.
+    url = agent_protocol.leaf_url(agent_protocol.plain_url(base_url) if authorities is False else base_url, "models")
+    connector = aiohttp.TCPConnector(ssl=authorities)
     async with (
         aiohttp.ClientSession(connector=connector, auto_decompress=False) as http,
         http.get(url, headers=_HEADERS, proxy=upstream.proxy_of(url, environ), allow_redirects=False) as response,
