@@ -1,4 +1,4 @@
-"""Repeated long requests find their run, and hold up nobody."""
+"""Long requests hold up nobody, and find their run when they are repeated."""
 
 import asyncio
 import threading
@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from tests.integration.conftest import Proxy
-from tests.integration.test_long_requests import is_whole, post
+from tests.integration.test_long_requests import TestCrashes as Crashes
+from tests.integration.test_long_requests import is_whole, post, restarted, task_of
 
+from sympozium_api.agent_protocol import Task
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.json_text import StoredText, json_text
 from sympozium_api.resources import RUN_PARTS, RUNS, Object
-from sympozium_runs import run_request
+from sympozium_runs import agent_task, long_questions, run_request
 from sympozium_runs.run_queue import QueueFull
 
 KEY = {"Idempotency-Key": "k"}
@@ -63,3 +65,36 @@ async def test_a_retry_that_finds_the_queue_full_is_hashed_in_a_thread(
     assert (await post(proxy, **KEY)).status_code == 200
     assert threads
     assert threading.main_thread() not in threads
+
+
+async def test_the_task_of_a_long_request_is_made_in_a_thread(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second of an event loop is a second for all callers: a photo of 8 MiB beside one emoji takes about as long."""
+    build, threads = agent_task.build, list[threading.Thread]()
+
+    def watched(*words: Any, **options: Any) -> Task:
+        threads.append(threading.current_thread())
+        return build(*words, **options)
+
+    monkeypatch.setattr(agent_task, "build", watched)
+    asking = asyncio.create_task(post(proxy))
+    pod = await proxy.pod()
+    assert is_whole(await pod.task())
+    await pod.answer("a cat")
+    await asking
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+async def test_a_pod_whose_parts_are_missing_holds_up_no_other(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = await Crashes().crash(proxy, 2)
+    monkeypatch.setattr(long_questions, "_WAIT_SECONDS", 30.0)
+    async with restarted(proxy) as other:
+        waiting = asyncio.create_task(task_of(other, lost))
+        await asyncio.sleep(0.05)
+        asking = asyncio.create_task(post(other))
+        pod = await other.pod(among=2)
+        assert is_whole(await pod.task())
+        assert not waiting.done()
+        await pod.answer("a cat")
+        assert (await asking).status_code == 200
+        waiting.cancel()

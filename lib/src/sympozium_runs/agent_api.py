@@ -23,7 +23,7 @@ from sympozium_api.run import AgentRun
 from sympozium_http import disconnect
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.tracing import Tracing
-from sympozium_runs import agent_task, pod_access_log, run_store
+from sympozium_runs import agent_task, long_questions, pod_access_log, run_store
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import Publisher, RunBroker
 from sympozium_runs.claims import bind_if_first
@@ -230,13 +230,10 @@ class AgentApi:
             raise await self._without_skills(run, pod, instance)
         try:
             async with self._questions.of(run) as (whole, on_sent):
-                timeout = float(effective.timeout(instance, run))
-                task = agent_task.build(whole, instance, skills, seconds_left=timeout)
+                make = partial(agent_task.content, whole, instance, skills, headers=headers, surface=surface)
+                content = await long_questions.made(make, whole)
                 self._broker.drop_question(run.key)
-                task["model"]["headers"] = headers | task["model"]["headers"]  # the instance's own headers win
-                if surface:
-                    task["surface"] = surface
-                return TaskResponse(agent_protocol.write_task(task), on_sent)
+                return TaskResponse(content, on_sent)
         except agent_task.NotSupported as failure:
             end = agent_protocol.error("unsupported_parameter", str(failure), 400)
             raise await self._fail(run, pod, end) from failure

@@ -1,9 +1,9 @@
 """The task of an agent pod, made of an AgentRun and its instance. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sympozium_api import effective, installed_skills, logs, model_params, run_contents
-from sympozium_api.agent_protocol import OPENAI_COMPAT, Task, WarmupHints, find_unsendable
+from sympozium_api.agent_protocol import OPENAI_COMPAT, Task, WarmupHints, find_unsendable, write_task
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.json_members import compact
@@ -44,6 +44,25 @@ def build(
         "timeoutSeconds": seconds_left,
         "log": logs.run_fields(run),
     }
+
+
+def content(
+    run: AgentRun,
+    instance: SympoziumInstance,
+    installed: Sequence[InstalledSkill],
+    *,
+    headers: Mapping[str, str],
+    surface: str | None,
+) -> bytes:
+    """Return the task as a pod gets it, with the caller's headers for the model. Raises NotSupported and TextError.
+
+    ``surface``: URL of the agent API that an idle pod is to send its records to; None where the pod knows it.
+    """
+    task = build(run, instance, installed, seconds_left=float(effective.timeout(instance, run)))
+    task["model"]["headers"] = {**headers, **task["model"]["headers"]}  # the instance's own headers win
+    if surface:
+        task["surface"] = surface
+    return write_task(task).encode()
 
 
 def _address_field(run: AgentRun) -> str:

@@ -14,8 +14,11 @@ from sympozium_api.json_text import MAX_PLAIN_BYTES
 from sympozium_api.run import AgentRun
 from sympozium_runs.run_store import RunStore
 
-_AT_ONCE = 2
-"""Long tasks in memory at the same time: a text of 8 MiB is held about four times."""
+_AT_ONCE = 1
+"""Long tasks in memory at the same time: one of 8 MiB takes 160 MiB if it holds an emoji, because Python then keeps 4 bytes for each
+character."""
+_LARGEST_AT_ONCE = 256 * 1024
+"""Characters of a question from which its task is made in a thread."""
 _TURN_SECONDS = 10.0
 """Seconds for which a pod waits for its turn, before it is told to ask again."""
 _WAIT_SECONDS = 2.0
@@ -51,26 +54,37 @@ class LongQuestions:
         if not _is_long(run):
             yield run, lambda: None
             return
-        try:
-            async with asyncio.timeout(_TURN_SECONDS):
-                await self._turns.acquire()
-        except TimeoutError as error:
-            raise ApiUnavailable("other long questions are being sent") from error
-        try:
-            yield await self._joined(run), self._turns.release
-        except BaseException:
-            self._turns.release()
-            raise
-
-    async def _joined(self, run: AgentRun) -> AgentRun:
         until = asyncio.get_running_loop().time() + _WAIT_SECONDS
-        while (run := await self._store.with_question(run)).has_parts:
+        while True:
+            await self._turn()
+            try:
+                whole = await self._store.with_question(run)
+                if not whole.has_parts:
+                    yield whole, self._turns.release
+                    return
+            except BaseException:
+                self._turns.release()
+                raise
+            self._turns.release()  # others do not wait for missing parts
             if (self._clock.now() - run.metadata.created).total_seconds() > _WRITE_SECONDS:
                 raise PartsLost
             if asyncio.get_running_loop().time() > until:
                 raise ApiUnavailable("parts of the question are not there yet")
             await asyncio.sleep(_POLL_SECONDS)
-        return run
+
+    async def _turn(self) -> None:
+        try:
+            async with asyncio.timeout(_TURN_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise ApiUnavailable("other long questions are being sent") from error
+
+
+async def made(content: Callable[[], bytes], run: AgentRun) -> bytes:
+    """Return what is made of a run's whole question: of a long one in a thread, because all callers would wait for a second."""
+    text = run.spec.request_text
+    takes_long = text is not None and (text.gzip is not None or len(text.text or "") > _LARGEST_AT_ONCE)
+    return await asyncio.to_thread(content) if takes_long else content()
 
 
 class TaskResponse(Response):
@@ -78,7 +92,7 @@ class TaskResponse(Response):
 
     media_type = "application/json"
 
-    def __init__(self, content: str, on_sent: Callable[[], None]) -> None:
+    def __init__(self, content: bytes, on_sent: Callable[[], None]) -> None:
         super().__init__(content)
         self._on_sent = on_sent
 
