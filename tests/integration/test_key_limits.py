@@ -132,6 +132,20 @@ async def test_tokens_of_embeddings_count_wherever_the_model_reports_them(
     assert alice.context.budgets.usage() == {"api-key-alice": (40, 1000)}
 
 
+async def test_an_answer_that_its_caller_cuts_off_is_counted(alice: Proxy, model: Model, agents: Agents) -> None:
+    await alice.use_model(model, "slow:500:5")
+    limit(alice, "tokensPerDay: 1000")
+    body = {"messages": [{"role": "user", "content": "hello"}], "stream": True}
+    asked = alice.http.stream("POST", "/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {ALICE}"})
+    async with asked as answer:
+        pieces = 0
+        async for line in answer.aiter_lines():
+            pieces += line.startswith("data: ")
+            if pieces == 20:
+                break
+    await eventually(lambda: 18 <= alice.context.budgets.usage()["api-key-alice"][0] < 200)
+
+
 async def test_tokens_are_reported_once_and_add_up_over_replicas(alice: Proxy, agents: Agents) -> None:
     limit(alice, "tokensPerDay: 1000")
     today = alice.clock.now().date().isoformat()

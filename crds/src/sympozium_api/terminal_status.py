@@ -263,6 +263,12 @@ def _models_words(detail: Mapping[str, Any]) -> dict[str, Any]:
     return words | ({"retryAfterSeconds": seconds} if is_wait else {})
 
 
+def count_tokens(usage: Any) -> int:
+    """Return the tokens of a model's count, of prompt and answer together; 0 of what is no count."""
+    counts = _token_usage(usage, 0)
+    return counts["inputTokens"] + counts["outputTokens"] if counts else 0
+
+
 def _token_usage(usage: Any, duration_ms: int) -> Status | None:
     """Return the model's count, if there is one; ``toolCalls`` counts tools that the agent called itself, which is none so far."""
     if not isinstance(usage, Mapping):

@@ -121,7 +121,7 @@ class AgentApi:
         if publisher is None:
             raise HTTPException(409, "another pod sends this run's records")
         try:
-            end = await self._publish_until_end(records, publisher)
+            end = await self._publish_until_end(run, records, publisher)
             stored = await self._store_and_publish(run, pod, end, records, publisher) if end else None
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it: the pod reconnects, here or elsewhere
@@ -131,7 +131,7 @@ class AgentApi:
             return JSONResponse({"stored": False})
         if not stored.is_own:
             raise HTTPException(410, "the run had already ended otherwise")
-        self._metrics.count_end(run, stored.record)
+        self._metrics.count_end(run, stored.record, streamed=records.tokens)
         return JSONResponse({"stored": True})
 
     async def release(self, request: Request) -> Response:
@@ -263,7 +263,7 @@ class AgentApi:
         except (ApiError, ApiUnavailable, ValidationError):
             return None
 
-    async def _publish_until_end(self, records: PodRecords, publisher: Publisher) -> End | None:
+    async def _publish_until_end(self, run: AgentRun, records: PodRecords, publisher: Publisher) -> End | None:
         """Publish records as they arrive, and return the end record, or None when the request ends without one."""
         try:
             async with asyncio.timeout(None) as until_stopped:
@@ -273,6 +273,8 @@ class AgentApi:
                             return cast(End, record)
                         publisher.publish(record, size)
         except TimeoutError as stopped:
+            if not self._broker.is_ending(run.key):  # an end elsewhere is counted there
+                self._metrics.count_cut(run, records.tokens)
             raise HTTPException(410, "the run is cancelled") from stopped
         return None
 

@@ -14,7 +14,7 @@ class AgentApiMetrics:
     """The instruments of one agent API, in a registry of its own.
 
     ``keys`` returns the labels that callers may have; callers with other keys are counted under an empty label. ``on_tokens``
-    is called with the id of a stored run's key and the number of its tokens.
+    is called with the id of a run's key and the number of its tokens, once its end is stored or its answer cut off.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class AgentApiMetrics:
         )
         self.unreadable = UnreadableObjects(self.registry)
 
-    def count_end(self, run: AgentRun, end: End) -> None:
-        """Count a run whose terminal status was just stored, and the tokens in its end record."""
+    def count_end(self, run: AgentRun, end: End, *, streamed: int = 0) -> None:
+        """Count a run whose terminal status was just stored, and its tokens: those in its end record, else the ``streamed`` ones."""
         if run.ended:
             return  # a repeated end record
         status = terminal_status.outcome(end)
@@ -75,3 +75,9 @@ class AgentApiMetrics:
             self._on_tokens(key_id, usage["inputTokens"] + usage["outputTokens"])
             for kind in ("input", "output"):
                 self.tokens.labels(key if key in self._keys() else "", kind).inc(usage[f"{kind}Tokens"])
+        else:
+            self.count_cut(run, streamed)
+
+    def count_cut(self, run: AgentRun, tokens: int) -> None:
+        """Count the tokens of a run whose answer is cut off against its key's budget."""
+        self._on_tokens(run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""), tokens)

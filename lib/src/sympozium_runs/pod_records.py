@@ -14,7 +14,7 @@ from sympozium_api.clock import Clock
 
 
 class PodRecords:
-    """The records of one request, and the moment of the first piece of the answer among them."""
+    """The records of one request, the moment of the first piece of the answer among them, and their tokens."""
 
     def __init__(self, request: Request, clock: Clock) -> None:
         self._request = request
@@ -24,6 +24,9 @@ class PodRecords:
         """Time of the request."""
         self.first_token_at: datetime | None = None
         """Time of the first delta; None without one, and where an earlier request may have carried it."""
+        self.tokens = 0
+        """Tokens so far: the model's count of each call that it has finished, and one per piece of an answer that is not finished."""
+        self._pieces = 0
 
     async def read(self) -> AsyncIterator[tuple[Record, int]]:
         """Yield each record with the length of its line in bytes. Raises HTTPException 413 and 422."""
@@ -37,6 +40,11 @@ class PodRecords:
             self._is_resumed = True
         if record["type"] == "delta" and self.first_token_at is None and not self._is_resumed:
             self.first_token_at = self._clock.now()
+        if record["type"] == "delta":
+            self._pieces, self.tokens = self._pieces + 1, self.tokens + 1
+        elif record["type"] == "usage":
+            self.tokens += terminal_status.count_tokens(record.get("usage")) - self._pieces
+            self._pieces = 0
 
     async def _lines(self) -> AsyncIterator[bytes]:
         rest, total = b"", 0
