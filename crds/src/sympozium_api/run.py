@@ -12,6 +12,7 @@ from sympozium_api.json_text import JsonText
 from sympozium_api.key_usage import KeyUsage
 from sympozium_api.probes import Probes
 from sympozium_api.run_times import RunTimes
+from sympozium_api.timestamps import within_second
 
 Phase = Literal["Pending", "Running", "Serving", "Succeeded", "Failed", "Cancelled"]
 
@@ -302,9 +303,8 @@ class AgentRun(Resource):
     @property
     def accepted_at(self) -> str:
         """Time at which its web-proxy accepted the run, as text that sorts by time; never outside the second of its creation."""
-        created = self.metadata.creation_timestamp
         accepted = self.metadata.annotations.get(names.ANNOTATION_ACCEPTED_AT, "")
-        return max(created.replace("Z", ".000000Z"), min(accepted, created))  # "." sorts before "Z"
+        return within_second(accepted, self.metadata.creation_timestamp)
 
     @property
     def claimed_pod(self) -> str | None:

@@ -1,9 +1,11 @@
 """When a run came, as lines are ordered by it."""
 
+from datetime import UTC, datetime
+
 import pytest
 from tests.fakes.kubernetes import FakeKubernetes
 
-from sympozium_api import names
+from sympozium_api import names, terminal_status
 from sympozium_api.client import ApiError
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
@@ -29,6 +31,20 @@ def test_nobody_gets_before_or_behind_the_second_of_the_run_s_creation(accepted:
         < came("2026-01-01T00:00:01Z", accepted)
         < came("2026-01-01T00:00:02Z", None)
     )
+
+
+@pytest.mark.parametrize(
+    "end", [".zz", ".5", ".Z", ":005Z", ".5+14:00", ".5\u0660Z", ".5Z\n", ".", "0Z", "-99:00", ".123456789Z", ""]
+)
+def test_a_run_ends_whatever_time_of_acceptance_it_shows(end: str) -> None:
+    accepted = came("2026-01-01T00:00:01Z", f"2026-01-01T00:00:01{end}")
+    record = {"type": "error", "error": {"type": "lost", "message": "lost", "httpStatus": 502}}
+    now = datetime(2026, 1, 1, 0, 0, 4, tzinfo=UTC)
+    status = terminal_status.status_of(
+        record, job_name=None, pod_name=None, started_at=None, now=now, accepted_at=accepted
+    )
+    assert status["times"]["acceptedAt"].startswith("2026-01-01T00:00:01")
+    assert status["duration"] in ("2.9s", "3.0s")
 
 
 async def test_a_server_run_cannot_be_cancelled_and_says_what_helps() -> None:
