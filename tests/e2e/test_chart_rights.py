@@ -3,6 +3,7 @@
 import pytest
 from tests.e2e.chart_rendering import NAMESPACE, pick, pod_of, rendered, variables
 
+from sympozium_api.resources import RUN_PARTS, RUNS
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired.rbac import server_access
 from sympozium_operator.operator_settings import from_environment
@@ -16,6 +17,12 @@ def test_nobody_may_list_secrets_or_has_every_right() -> None:
             if "secrets" in rule.get("resources", []):
                 assert item["metadata"]["name"] == "sympozium-operator"
                 assert not {"list", "watch"} & set(rule["verbs"])
+
+
+def test_the_runs_server_reads_the_whole_question_of_a_run_whose_web_endpoint_was_removed() -> None:
+    rules = pick(rendered(), "ClusterRole", "sympozium-runs")["rules"]
+    readable = {name for rule in rules if "get" in rule["verbs"] for name in rule.get("resources", [])}
+    assert {RUNS.plural, RUN_PARTS.plural} <= readable
 
 
 class TestAListOfNamespaces:
