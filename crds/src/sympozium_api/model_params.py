@@ -99,12 +99,20 @@ def _limits(
 
     Servers that know only ``max_tokens`` get it beside the other name, which they ignore. OpenAI refuses both together.
     """
-    sent = {name: json.loads(request[name]) for name in _CEILED if request.get(name, "null") != "null"}
+    sent = {name: _value(request[name]) for name in _CEILED if request.get(name, "null") != "null"}
     limits = {name: ceiling for name, value in sent.items() if above(ceiling, value)}
     name = _name(params, base_url, chat=chat)
     if not sent or (name == MAX_TOKENS and MAX_TOKENS not in sent and not _is_openai(base_url)):
         limits[name] = min((sent | limits).values(), default=ceiling)
     return {name: compact(value) for name, value in limits.items()}
+
+
+def _value(text: str) -> Any:
+    """Return a member's value; its text, which is no number either, if Python cannot hold it: more digits or lists than it takes."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _name(params: ModelParams, base_url: str, *, chat: bool) -> str:

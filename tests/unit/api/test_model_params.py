@@ -33,6 +33,12 @@ def test_the_server_gets_the_name_that_it_knows(
     assert request == expected
 
 
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000 + "]" * 100_000, "-1", "1e999", '"x"', "true"])
+def test_a_value_that_is_no_number_below_the_ceiling_becomes_the_ceiling(text: str) -> None:
+    request = complete({"max_tokens": text}, ModelParams(), 9, chat=True, base_url=LOCAL)
+    assert request == {"max_tokens": "9"}
+
+
 def test_a_completion_of_a_prompt_is_not_sent_what_only_chats_have() -> None:
     params = ModelParams(max_completion_tokens=4, reasoning_effort="low", verbosity="low", seed=1)
     assert complete({}, params, None, chat=False, base_url=OPENAI) == {"max_tokens": "4", "seed": "1"}
