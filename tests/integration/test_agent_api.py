@@ -31,6 +31,7 @@ from sympozium_runs.run_store import RunStore
 class World:
     kubernetes: FakeKubernetes
     issuer: TokenIssuer
+    broker: RunBroker
     url: str
 
     def pod(self, name: str = "r1", suffix: str = "abcde") -> FakePod:
@@ -61,11 +62,9 @@ async def world() -> AsyncIterator[World]:
     kubernetes.put(instance(memory={"systemPrompt": "Be brief."}))
     kubernetes.put(run("r1"))
     kubernetes.put(run("r2"))
-    clock = SystemClock()
-    async with listening(
-        create_agent_api(RunStore(kubernetes, clock), RunBroker(), PodTokens(kubernetes), clock)
-    ) as url:
-        yield World(kubernetes, issuer, url)
+    clock, broker = SystemClock(), RunBroker()
+    async with listening(create_agent_api(RunStore(kubernetes, clock), broker, PodTokens(kubernetes), clock)) as url:
+        yield World(kubernetes, issuer, broker, url)
 
 
 async def test_a_pod_gets_the_task_of_its_run_with_the_system_prompt_first(world: World) -> None:
@@ -213,8 +212,9 @@ class TestAuthorization:
 
     async def test_a_second_pod_of_the_job_is_refused_while_the_first_one_sends_records(self, world: World) -> None:
         rest = asyncio.Event()
+        received = world.broker.subscribe(("default", "r1"))
         first = asyncio.create_task(world.pod().say({"type": "started"}, delta("a"), rest, done("a")))
-        await asyncio.sleep(0.1)
+        await received.next(within=5)
         assert (await world.pod(suffix="zzzzz").answer("b")).status_code == 409
         rest.set()
         assert (await first).json() == {"stored": True}

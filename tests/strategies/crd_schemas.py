@@ -74,6 +74,8 @@ def _unruled(schema: Object) -> Strategy:  # noqa: PLR0911 - one case per type
             return st.booleans()
         case "integer":
             return st.integers(schema.get("minimum", -_SAFE_INTEGER), schema.get("maximum", _SAFE_INTEGER))
+        case "number":
+            return st.floats(schema.get("minimum"), schema.get("maximum"), allow_nan=False, allow_infinity=False)
         case "string":
             return texts(schema)
         case "array":
