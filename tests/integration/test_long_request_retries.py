@@ -1,6 +1,7 @@
 """Long requests hold up nobody, and find their run when they are repeated."""
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -15,6 +16,7 @@ from sympozium_api.json_text import StoredText, json_text
 from sympozium_api.resources import RUN_PARTS, RUNS, Object
 from sympozium_runs import agent_task, long_questions, run_request
 from sympozium_runs.run_queue import QueueFull
+from sympozium_webproxy import storable_json
 
 KEY = {"Idempotency-Key": "k"}
 
@@ -98,3 +100,18 @@ async def test_a_pod_whose_parts_are_missing_holds_up_no_other(proxy: Proxy, mon
         await pod.answer("a cat")
         assert (await asking).status_code == 200
         waiting.cancel()
+
+
+async def test_a_long_message_of_mcp_is_parsed_in_a_thread(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two MiB of small values take 0.4 s."""
+    parsed, threads = storable_json.parse, list[threading.Thread]()
+
+    def watched(text: str) -> Any:
+        threads.append(threading.current_thread())
+        return parsed(text)
+
+    monkeypatch.setattr(storable_json, "parse", watched)
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": {"x": "x" * 2 * 1024 * 1024}}}
+    await post(proxy, json.dumps(message), "/mcp", Accept="application/json, text/event-stream")
+    assert threads
+    assert threading.main_thread() not in threads

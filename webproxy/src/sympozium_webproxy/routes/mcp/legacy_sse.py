@@ -19,7 +19,7 @@ from sympozium_webproxy import context
 from sympozium_webproxy.protocol.mcp import jsonrpc, sessions
 from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read
-from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.request.body import parse, read_json_bytes
 from sympozium_webproxy.request.external_url import prefix
 from sympozium_webproxy.routes.mcp import forwarding
 from sympozium_webproxy.routes.mcp.dispatch import Caller, dispatch
@@ -116,10 +116,11 @@ async def take_message(request: Request) -> Response:
     request_state.of(request).key_id = key_id
     if session.replica != context.of(request).settings.address:
         return await forwarding.forward(request, token, session, key, body)
+    message = parse_message(await parse(parse_body, body))
     stream = _streams(request).get(session.id)
     if stream is None or stream.is_ended:
         raise refused_message(404, "There is no such session.")
-    _take(request, Caller(request, key_id, session), stream, parse_message(parse_body(body)))
+    _take(request, Caller(request, key_id, session), stream, message)
     return Response("Accepted", status_code=202)
 
 

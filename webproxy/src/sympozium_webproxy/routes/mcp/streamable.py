@@ -37,7 +37,7 @@ from sympozium_webproxy.protocol.mcp.sessions import Session
 from sympozium_webproxy.protocol.mcp.stream_position import StreamPosition
 from sympozium_webproxy.request import owned_runs
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read
-from sympozium_webproxy.request.body import read_json_bytes
+from sympozium_webproxy.request.body import parse, read_json_bytes
 from sympozium_webproxy.routes.mcp.dispatch import Caller, Sink, dispatch
 from sympozium_webproxy.routes.mcp.mcp_response import McpResponse, Work
 from sympozium_webproxy.routes.mcp.message import (
@@ -68,7 +68,8 @@ async def post(request: Request) -> Response:
     """Answer one message."""
     key_id = await authenticate(request)
     accepted(request)
-    body = parse_body(await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes))
+    content = await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes)
+    body = await parse(parse_body, content)
     if _is_stateless(request, body):
         return _stateless(request, key_id, body)
     return await _in_session(request, key_id, body)
