@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.fakes.agents import Agents
 from tests.fakes.clock import FakeClock
@@ -168,6 +169,25 @@ async def test_tokens_are_reported_once_and_add_up_over_replicas(alice: Proxy, a
     await reports.report()
     stored = alice.kubernetes.object(RUNS, SERVER_RUN)["status"]["keyUsage"]
     assert stored["tokens"] == {"api-key-alice": 2 * TOKENS + 100}
+
+
+async def test_a_spent_budget_keeps_no_answer_from_the_retry_of_its_run(alice: Proxy, agents: Agents) -> None:
+    limit(alice, f"tokensPerDay: {TOKENS}")
+
+    async def ask(path: str, key: str, **fields: object) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {ALICE}", "Idempotency-Key": key}
+        return await alice.http.post(f"/v1/{path}", json=fields, headers=headers)
+
+    hello = [{"role": "user", "content": "hello"}]
+    first = await ask("chat/completions", "one", messages=hello)
+    again = await ask("chat/completions", "one", messages=hello)
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+    runs = len(alice.kubernetes.names(RUNS))
+    for path, fields in (("chat/completions", {"messages": hello}), ("responses", {"input": "hi"}), ("embeddings", {})):
+        spent = await ask(path, "two", **fields)
+        assert (spent.status_code, spent.json()["error"]["code"]) == (429, "insufficient_quota")
+        assert spent.headers["x-should-retry"] == "false"
+    assert len(alice.kubernetes.names(RUNS)) == runs
 
 
 async def test_a_status_that_does_not_keep_the_tokens_gives_no_new_budget(alice: Proxy, agents: Agents) -> None:

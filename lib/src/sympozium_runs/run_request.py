@@ -63,6 +63,8 @@ class RunRequest:
     """True if a caller that disconnects cannot come back, although its run has an ``idempotency_key``."""
     first_attempt: str | None = None
     """Name of the Idempotency-Key's first run, if this request makes another one because those before were cancelled."""
+    is_retry_only: bool = False
+    """True if the request find the run of its ``idempotency_key`` and there is no slot for another one."""
     forwarded: dict[str, str] = field(default_factory=dict, repr=False)
     """Caller's headers to send to the model, with this run only. They are not stored anywhere."""
 

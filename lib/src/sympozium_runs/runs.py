@@ -297,7 +297,7 @@ class Runs:
     ) -> tuple[AgentRun, bool]:
         """Return the run of this name, and whether it was created now."""
         namespace = instance.metadata.namespace
-        slots = instance.spec.max_concurrent_runs + instance.spec.max_queued_runs
+        slots = 0 if request.is_retry_only else instance.spec.max_concurrent_runs + instance.spec.max_queued_runs
         try:
             self._queue.reserve(name, request.key_id, slots)
             with self._broker.holding_headers((namespace, name), request.forwarded):

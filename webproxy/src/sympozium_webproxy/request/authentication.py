@@ -82,8 +82,11 @@ def limit_reads(request: Request, key_id: str) -> None:
     _admit(request, parts.read_limiter.take(key_id, limit.reads), "requests that make no run")
 
 
-def limit(request: Request, key_id: str) -> tuple[ServedInstance, dict[str, str]]:
-    """Return the instance that serves a request, and the rate-limit headers of its answer. Raises Refusal 429 and 503."""
+def limit(request: Request, key_id: str, *, finds_runs: bool = False) -> tuple[ServedInstance, dict[str, str]]:
+    """Return the instance that serves a request, and the rate-limit headers of its answer. Raises Refusal 429 and 503.
+
+    ``finds_runs``: ``start`` refuses a request with an Idempotency-Key whose budget is spent, unless it has a run already.
+    """
     parts = context.of(request)
     served = parts.instance_cache.served()
     rate_limit = parts.key_limits.of(key_id).rate_limit(served.rate_limit)
@@ -91,14 +94,14 @@ def limit(request: Request, key_id: str) -> tuple[ServedInstance, dict[str, str]
     if (budget := parts.budgets.verdict(key_id)) is not None:
         headers |= budget.headers()
         request_state.of(request).answer_headers = headers
-        if not budget.allowed:
-            parts.metrics.refused.labels("token_budget").inc()
-            raise _budget_spent(budget, headers)
+        if not budget.allowed and not (finds_runs and "idempotency-key" in request.headers):
+            raise budget_spent(request, budget)
     return served, headers
 
 
-def _budget_spent(budget: BudgetVerdict, headers: dict[str, str]) -> Refusal:
-    """Return the refusal for a key without tokens. Its code is OpenAI's, and its headers keep SDKs from retrying for hours."""
+def budget_spent(request: Request, budget: BudgetVerdict) -> Refusal:
+    """Count and return the refusal for a key without tokens. Its code is OpenAI's, and its headers keep SDKs from retrying for hours."""
+    context.of(request).metrics.refused.labels("token_budget").inc()
     message = (
         f"The token budget of this API key is used up: {budget.limit} tokens per day."
         f" The next one begins at {budget.reset_at}, in {budget.reset_seconds} s."
@@ -108,7 +111,7 @@ def _budget_spent(budget: BudgetVerdict, headers: dict[str, str]) -> Refusal:
         "insufficient_quota",
         message,
         kind="insufficient_quota",
-        headers=headers | {"x-should-retry": "false"},
+        headers={**request_state.of(request).answer_headers, "x-should-retry": "false"},
         retry_after=budget.reset_seconds,
     )
 

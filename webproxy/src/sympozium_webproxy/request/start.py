@@ -16,6 +16,7 @@ from sympozium_runs.run_tracing import RunFacts, RunSpan
 from sympozium_runs.runs import CancelPending, KeyReused, RunHandle
 from sympozium_webproxy import context
 from sympozium_webproxy.instance_cache import ServedInstance
+from sympozium_webproxy.request.authentication import budget_spent
 from sympozium_webproxy.run_metrics_observer import RunMetricsObserver
 
 
@@ -34,8 +35,10 @@ async def start(request: Request, served: ServedInstance, run: RunRequest, *, st
     observer = RunMetricsObserver(
         context.of(request).metrics, RunSpan(state.span, facts), began=state.started, streamed=streamed
     )
+    budget = context.of(request).budgets.verdict(run.key_id)
     traced = replace(
         run,
+        is_retry_only=budget is not None and not budget.allowed and run.idempotency_key is not None,
         key_name=context.of(request).key_limits.display_name(run.key_id),
         key_seconds=context.of(request).settings.key_retention_seconds,
         request_id=state.request_id,
@@ -74,6 +77,8 @@ async def _made(request: Request, served: ServedInstance, run: RunRequest) -> Ru
         message = "The run of this Idempotency-Key was cancelled and is about to end. Repeat the request."
         raise Refusal(409, "run_cancelling", message, param="Idempotency-Key", retry_after=1) from error
     except QueueFull as error:
+        if run.is_retry_only and (budget := context.of(request).budgets.verdict(run.key_id)):
+            raise budget_spent(request, budget) from error
         context.of(request).metrics.refused.labels("queue_full").inc()
         message = "The instance's queue has no room for another run of this API key."
         raise Refusal(429, "queue_full", message, retry_after=5) from error

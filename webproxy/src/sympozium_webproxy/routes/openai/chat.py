@@ -24,7 +24,7 @@ async def create_chat_completion(request: Request) -> Response:
     parts = context.of(request)
     key_id = await authenticate(request)
     content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
-    served, headers = limit(request, key_id)
+    served, headers = limit(request, key_id, finds_runs=True)
     params, body = await parse(chat.parse, content)
     left_out.tell(request, [*body.ignored, *left_out.lowered(served.instance, body.value)])
     model = chosen_model(served.instance, params.model)

@@ -24,7 +24,7 @@ async def create_completion(request: Request) -> Response:
     parts = context.of(request)
     key_id = await authenticate(request)
     content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
-    served, headers = limit(request, key_id)
+    served, headers = limit(request, key_id, finds_runs=True)
     params, body = await parse(completions.parse, content)
     left_out.tell(request, [*body.ignored, *left_out.lowered(served.instance, body.value)])
     if served.instance.spec.memory.system_prompt or served.skills:

@@ -43,7 +43,7 @@ async def create_response(request: Request) -> Response:
     key_id = await authenticate(request)
     largest = parts.settings.max_body_bytes
     content = await read_json_bytes(request, limit=largest)
-    served, headers = limit(request, key_id)
+    served, headers = limit(request, key_id, finds_runs=True)
     params = await parse(responses_request.parse, content)
     left_out.tell(request, [*params.ignored, *left_out.lowered(served.instance, params.body)])
     model, timeout_seconds = chosen_model(served.instance, params.fields.model), wait_seconds(request)
