@@ -80,6 +80,8 @@ def reasons() -> set[str]:
         ]
         if name_of(call) in ("_refused", "_not_ready", "StartFailure", "Stalled", "NetworkFailure"):
             chosen += call.args[:1]
+        if name_of(call) == "_result":  # of the issuer's check
+            chosen += call.args[1:2]
         found |= {text(node) for value in chosen for node in ast.walk(value) if isinstance(node, ast.expr)}
     return {reason for reason in found if reason and re.fullmatch("([A-Z]+[a-z]+)+", reason)}
 
