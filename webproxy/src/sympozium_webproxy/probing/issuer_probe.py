@@ -27,13 +27,13 @@ async def probe(oauth: OAuth) -> Probe:
         log.warning("issuer keys could not be fetched", issuer=oauth.issuer, reason=str(failed))
         failure = _failure(failed)
         text = f"cannot fetch the keys of the issuer {host}: {failure.words} (spec.webEndpoint.oauth)"
-        return _result(oauth, text, reason=failure.reason)
+        return _result(oauth, failure.reason, text)
     if not keys:
-        return _result(oauth, f"the issuer {host} has no key that signs tokens", reason="NoKeys")
-    return _result(oauth, f"the issuer {host} has shown its keys", reason="KeysFetched", reachable=True)
+        return _result(oauth, "NoKeys", f"the issuer {host} has no key that signs tokens")
+    return _result(oauth, "KeysFetched", f"the issuer {host} has shown its keys", reachable=True)
 
 
-def _result(oauth: OAuth, text: str, *, reason: str, reachable: bool = False) -> Probe:
+def _result(oauth: OAuth, reason: str, text: str, *, reachable: bool = False) -> Probe:
     return Probe(target=target_of(oauth), reachable=reachable, reason=reason, message=text[:1024])
 
 
