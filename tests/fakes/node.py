@@ -132,7 +132,10 @@ class Node:
         while True:
             jobs = set(self._kubernetes.names(JOBS))
             for name in jobs - set(self.pods):
-                self._start_cold(self._kubernetes.object(JOBS, name))
+                job = self._kubernetes.object(JOBS, name)
+                [owner, *_] = job["metadata"]["ownerReferences"]
+                if owner["kind"] == "AgentRun":  # an idle pod's process may still be starting
+                    self._start_cold(job, owner["name"])
             for name, pod in self.pods.items():
                 if name not in jobs:
                     pod.kill()
@@ -162,8 +165,8 @@ class Node:
         self._kubernetes.put(_owned("batch/v1", "Job", job, by=instance, labels=labels))
         return job
 
-    def _start_cold(self, job: Object) -> None:
-        run = self._kubernetes.object(RUNS, job["metadata"]["ownerReferences"][0]["name"])
+    def _start_cold(self, job: Object, name: str) -> None:
+        run = self._kubernetes.object(RUNS, name)
         reply_to = run["metadata"].get("annotations", {}).get(names.ANNOTATION_REPLY_TO, self._surface)
         self._start(job["metadata"]["name"], run["metadata"]["name"], (reply_to, self._surface))
 
