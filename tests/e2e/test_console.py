@@ -113,7 +113,7 @@ def test_switched_on_it_serves_and_says_where(console: Console, managed: Endpoin
     patched = console.asks("PATCH", f"instances/{NAME}", json={"webEndpoint": {"enabled": True}})
     assert patched.status_code == 200, patched.text
     assert console.get(f"instances/{NAME}/web-endpoint")["enabled"] is True
-    names = ("Accepted", "ModelReady", "Ready", "WebEndpointReady")
+    names = ("Accepted", "ModelReachable", "ModelReady", "Ready", "WebEndpointReady")
     until(lambda: conditions(console) == dict.fromkeys(names, "True"), within=120, why=lambda: conditions(console))
 
     found = console.get(f"instances/{NAME}/web-endpoint")

@@ -22,6 +22,7 @@ PROGRAMS = CLIENTS / "prometheus/usr/bin"
 PORT = 19090
 FAILURES = re.compile(
     r"refused_total|errors_total|unreadable_objects|watch_failures|loop_failures|error!~|key_tokens_today|key_token_budget"
+    "|repairs_delayed"
 )
 """Counters by label that have no sample before something fails."""
 
