@@ -59,8 +59,7 @@ def test_its_life(site: Endpoint) -> None:
     # Switched off, all of it goes.
     namespace.patch("instance", "site", {"spec": {"webEndpoint": {"enabled": False}}})
     until(lambda: namespace.status("instance", "site")["phase"] == "Running", within=30)
-    for kind, name in CHILDREN:
-        until(lambda kind=kind, name=name: not namespace.kubectl("get", kind, name, "--ignore-not-found"), within=30)  # type: ignore[misc]
+    until(lambda: not children(namespace), within=120, why=lambda: f"{children(namespace)}: {pods(site)}")  # pods drain
 
 
 CHILDREN = (
@@ -72,6 +71,11 @@ CHILDREN = (
     ("service", "site-web-endpoint-server"),
     ("run", "site-web-endpoint"),
 )
+
+
+def children(namespace: Namespace) -> list[str]:
+    """The children that there are."""
+    return [kind for kind, name in CHILDREN if namespace.kubectl("get", kind, name, "--ignore-not-found")]
 
 
 def test_a_param_that_cannot_be_read_is_a_condition_and_what_ran_goes_on(site: Endpoint) -> None:

@@ -47,7 +47,7 @@ class RetryLater(Exception):
 
 
 class RepairDelayed(RetryLater):
-    """Object that is missing and may not be created yet, because it is deleted again and again. Its owner's key is due then."""
+    """Object that is missing and may not be created yet, because it is deleted again and again."""
 
 
 class NameTaken(RetryLater):

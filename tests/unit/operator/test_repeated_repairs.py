@@ -6,15 +6,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.unit.operator.objects import NAMESPACE, instance_object, pack_object, secret_object
+from tests.unit.operator.objects import NAMESPACE, SYSTEM, instance_object, pack_object, secret_object
 from tests.unit.operator.operator_leader import Leader
 from tests.unit.operator.test_idle_instance import started
+from tests.unit.operator.test_taken_host_names import leader_of, open_gateway
 
-from sympozium_api.resources import DEPLOYMENTS, INSTANCES
+from sympozium_api.resources import CONFIGS, DEPLOYMENTS, HTTP_ROUTES, INSTANCES
 from sympozium_operator.result import Key
 
 Object = dict[str, Any]
 SERVER = "alice-web-endpoint-server"
+BARE = {"labels": None, "ownerReferences": None}
 
 
 def change(leader: Leader) -> None:
@@ -96,3 +98,43 @@ async def test_single_repairs_wait_for_nothing() -> None:
             await leader.time.run(0.2)
             assert leader.cluster.object(DEPLOYMENTS, SERVER, NAMESPACE)["spec"]["replicas"] == 1
         assert delayed(leader) == 0
+
+
+async def route_of(leader: Leader) -> Object:
+    """The route of the one instance that has the host name, once the gateway is ready."""
+    await open_gateway(leader)
+    [name] = leader.cluster.names(HTTP_ROUTES)
+    return leader.cluster.object(HTTP_ROUTES, name, NAMESPACE)
+
+
+async def test_a_route_that_is_changed_twice_is_repaired_twice() -> None:
+    leader = leader_of()
+    with leader.leading():
+        before = await route_of(leader)
+        leader.cluster.remove(HTTP_ROUTES, *address(before))
+        await leader.time.run(0.4)
+        live = leader.cluster.object(HTTP_ROUTES, *address(before))
+        leader.cluster.put(live | {"spec": before["spec"] | {"hostnames": ["x.test"]}})
+        await leader.time.run(0.4)
+        live = leader.cluster.object(HTTP_ROUTES, *address(before))
+        leader.cluster.put(live | {"metadata": live["metadata"] | BARE})
+        await leader.time.run(3)
+        live = leader.cluster.object(HTTP_ROUTES, *address(before))
+        assert live["spec"] == before["spec"]
+        assert live["metadata"]["labels"] == before["metadata"]["labels"]
+        assert live["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"]
+
+
+async def test_a_route_that_lost_its_owner_goes_with_the_gateway() -> None:
+    leader = leader_of()
+    with leader.leading():
+        route = await route_of(leader)
+        config = leader.cluster.object(CONFIGS, "default", SYSTEM)
+        leader.cluster.put(config | {"spec": {"gateway": {"enabled": False}}})
+        leader.cluster.put(route | {"metadata": route["metadata"] | BARE})
+        await leader.time.run(30)
+        assert leader.cluster.names(HTTP_ROUTES) == []
+
+
+def address(body: Object) -> tuple[str, str]:
+    return body["metadata"]["name"], body["metadata"]["namespace"]

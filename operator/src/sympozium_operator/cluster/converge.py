@@ -49,7 +49,7 @@ class Converger:
         """Apply the objects that differ, in the order given; return all live objects afterwards.
 
         Objects in ``read`` were read a moment ago and are not read again. An object that somebody else changes again and again
-        stays changed until its next repair, which its owner's key is due for.
+        stays changed until its next repair, for which this reconcile is repeated.
 
         Raises NameTaken for a live object that another owner has, or that the operator did not make; RetryLater for one that
         belongs to a former owner of the same name, because Kubernetes is about to delete it; RepairDelayed for one that is
@@ -77,15 +77,15 @@ class Converger:
 
 
 async def remove(client: Client, kind: ResourceType, owner: Resource, name: str) -> None:
-    """Delete an object that its owner should no longer have; an object with another controller owner stays."""
+    """Delete an object that its owner should no longer have; somebody else's object stays."""
     live = await client.find(kind, owner.metadata.namespace, name)
     if live is not None:
         await remove_found(client, kind, owner, live)
 
 
 async def remove_found(client: Client, kind: ResourceType, owner: Resource, live: Object) -> None:
-    """Delete an object that was just read, if ``owner`` is its controller owner."""
-    if controller_uid(live) == owner.metadata.uid:
+    """Delete an object that was just read, if ``owner`` is its controller owner, or if it lost its owner and the operator made it."""
+    if controller_uid(live) == owner.metadata.uid or (not controller(live) and _was_made_here(live)):
         await delete(client, kind, live)
 
 

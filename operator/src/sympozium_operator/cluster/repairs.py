@@ -1,13 +1,13 @@
 """Repairs of objects that somebody else changes again and again: each waits longer than the one before. No I/O."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, Object
+from sympozium_api.resources import Object
 from sympozium_operator.desired.drift import applied_digest
-from sympozium_operator.policy.pod_status import controller
-from sympozium_operator.result import Key, KeyKind
 
 FIRST_DISTANCE = 0.5
 LONGEST_DISTANCE = 60.0
@@ -17,7 +17,8 @@ _RESOLUTION = 0.001
 QUIET = 10.0
 """Seconds beyond twice its distance for which an object has to stay as it was applied, so that its distance begins again."""
 
-_OWNERS: dict[str, KeyKind] = {INSTANCES.kind: "instance", RUNS.kind: "run", CONFIGS.kind: "config"}
+_delays: ContextVar[list[float] | None] = ContextVar("delays", default=None)
+"""Seconds of the repairs that wait in this reconcile, whoever owns the objects: the route of a server run is an instance's work."""
 
 _Address = tuple[str, str, str]
 
@@ -49,18 +50,16 @@ class Repairs:
     """Counter of repairs that have to wait, by the kind of the object."""
     _applied: dict[_Address, _Applied] = field(default_factory=dict)
     """Writes by object, in the order of their time."""
-    _due: dict[Key, float] = field(default_factory=dict)
-    """Times at which keys have a repair that waits."""
 
     def wait(self, desired: Object) -> float:
-        """Return the seconds until an object may be applied; 0: now. A repair that has to wait is counted, and due for its owner."""
+        """Return the seconds until an object may be applied; 0: now. A repair that has to wait is counted, and told to ``delays``."""
         last = self._last(desired)
         seconds = last.at + last.distance - self.now() if last else 0.0
         if seconds < _RESOLUTION:
             return 0.0
         self.count_delayed(desired["kind"])
-        if (owner := _owner(desired)) is not None:
-            self._due[owner] = min(self._due.get(owner, float("inf")), self.now() + seconds)
+        if (delays := _delays.get()) is not None:
+            delays.append(seconds)
         return seconds
 
     def applied(self, desired: Object) -> None:
@@ -71,21 +70,20 @@ class Repairs:
         while now >= next(iter(self._applied.values())).at + 2 * LONGEST_DISTANCE + QUIET:
             del self._applied[next(iter(self._applied))]
 
-    def next_in(self, key: Key) -> float | None:
-        """Return the seconds until the earliest repair that waits of what a key owns, and forget it; None: none waits."""
-        due = self._due.pop(key, None)
-        return None if due is None else max(0.0, due - self.now())
+    @contextmanager
+    def delays(self) -> Iterator[list[float]]:
+        """Collect the seconds of the repairs that have to wait in the block, which is one reconcile."""
+        found: list[float] = []
+        token = _delays.set(found)
+        try:
+            yield found
+        finally:
+            _delays.reset(token)
 
     def _last(self, desired: Object) -> _Applied | None:
         """Return the last write of the same content, unless the object has stayed as it was applied."""
         last = self._applied.get(_address(desired))
         return last if last and last.digest == applied_digest(desired) and self.now() < last.quiet_at else None
-
-
-def _owner(desired: Object) -> Key | None:
-    owner = controller(desired)
-    kind = _OWNERS.get(owner.get("kind", ""))
-    return Key(kind, desired["metadata"]["namespace"], owner["name"]) if kind else None
 
 
 def _address(desired: Object) -> _Address:

@@ -51,9 +51,7 @@ class Dispatcher:
     async def __call__(self, key: Key) -> Result:
         """Reconcile the object that a key names."""
         try:
-            return self._with_repairs(key, await self._reconcile(key))
-        except RepairDelayed:
-            return self._with_repairs(key, DONE)
+            return await self._with_repairs(key)
         except ApiError as refusal:
             if refusal.final:
                 await self._show(key, event_messages.write_refused(refusal.message))
@@ -72,9 +70,14 @@ class Dispatcher:
             await self._show(key, event_messages.unreadable(f"the reconcile failed: {type(error).__name__}"))
             raise
 
-    def _with_repairs(self, key: Key, result: Result) -> Result:
-        """Return the result with another reconcile when a repair that waits is due."""
-        waits = [seconds for seconds in (result.requeue_after, self.repairs.next_in(key)) if seconds is not None]
+    async def _with_repairs(self, key: Key) -> Result:
+        """Reconcile, and ask for another reconcile when the earliest repair that has to wait is due."""
+        with self.repairs.delays() as delays:
+            try:
+                result = await self._reconcile(key)
+            except RepairDelayed:
+                result = DONE
+        waits = [*delays, *([] if result.requeue_after is None else [result.requeue_after])]
         return replace(result, requeue_after=min(waits, default=None))
 
     async def _show(self, key: Key, message: EventMessage, failure: Unreadable | None = None) -> None:
