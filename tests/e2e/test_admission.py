@@ -66,10 +66,12 @@ class Accounts:
         self._as(account, "create", "-f-", stdin=json.dumps(run))
         return str(run["metadata"]["name"])
 
-    def create_part(self, account: str, run: str, *, label: str = "absent", **metadata: Any) -> str:
+    def create_part(
+        self, account: str, run: str, *, label: str = "absent", text: str = "request", **metadata: Any
+    ) -> str:
         """Create a part of a run; return its name. Raises Refused."""
         found = AgentRun.model_validate(self.namespace.get("run", run))
-        part = run_part.manifest(found, "request", secrets.token_hex(32), 0, "{}")
+        part = run_part.manifest(found, text, secrets.token_hex(32), 0, "{}")
         part["metadata"] |= {"labels": {"sympozium.ai/instance": label}} | metadata
         self._as(account, "create", "-f-", stdin=json.dumps(part))
         return str(part["metadata"]["name"])
@@ -255,9 +257,14 @@ class TestParts:
         accounts.create_part(accounts.web_proxy, run)
 
     def test_nobody_else_does(self, accounts: Accounts, run: str) -> None:
-        for account in (accounts.other, ADMIN, OPERATOR, RUNS_SERVER, CONSOLE):
+        for account in (accounts.other, ADMIN, OPERATOR, CONSOLE):
             with pytest.raises(Refused, match=r"only by the web-proxy of the instance|cannot create resource"):
                 accounts.create_part(account, run)
+
+    def test_the_runs_server_writes_answers_only(self, accounts: Accounts, run: str) -> None:
+        accounts.create_part(RUNS_SERVER, run, text="answer")
+        with pytest.raises(Refused, match="only answers"):
+            accounts.create_part(RUNS_SERVER, run)
 
     def test_a_name_of_another_instance_is_refused(self, accounts: Accounts, run: str) -> None:
         with pytest.raises(Refused, match="begins with its instance"):

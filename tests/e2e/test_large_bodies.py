@@ -53,6 +53,21 @@ def test_a_repeated_key_finds_the_run_of_a_long_body(chat: Endpoint) -> None:
     assert ask(chat, f"{text}x", **key).status_code == 422
 
 
+def test_a_long_answer_is_whole_and_its_parts_go_with_its_run(chat: Endpoint) -> None:
+    chat.use_model("echo")
+    text, key = secrets.token_hex(2 * MIB), {"Idempotency-Key": secrets.token_hex(4)}
+    first, again = ask(chat, text, **key), ask(chat, text, **key)
+    assert text in first.json()["choices"][0]["message"]["content"]
+    assert again.json() == first.json()
+    run = first.headers["x-sympozium-run"]
+    stored = chat.namespace.get("run", run)
+    parts = stored["spec"]["requestText"]["parts"] + stored["status"]["answer"]["parts"]
+    selector = ("-l", f"sympozium.ai/run={run}")
+    assert len(chat.namespace.list("agentrunparts", *selector)) == parts
+    chat.namespace.delete("run", run)
+    until(lambda: not chat.namespace.list("agentrunparts", *selector), within=30)
+
+
 def test_a_longer_body_is_refused(chat: Endpoint) -> None:
     answer = ask(chat, "x" * 8 * MIB)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")

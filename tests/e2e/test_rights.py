@@ -24,8 +24,8 @@ GRANTED = {Right("sympozium.ai", "agentrunparts", verb) for verb in ("create", "
 """Rights that the operator has only because it grants them to web-proxies."""
 
 
-LONG = {Right("sympozium.ai", "agentrunparts", "get")}
-"""Rights that the runs server uses only for a long request that waits when its web endpoint is removed."""
+LONG = {Right("sympozium.ai", "agentrunparts", verb) for verb in ("create", "get")}
+"""Rights that the runs server uses only for a long request that waits when its web endpoint is removed, and for a long answer."""
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from tests.integration.conftest import KEY, Proxy, eventually
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
+from sympozium_runs.run_store import Hold
 
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 LARGE = "x" * 30_000
@@ -147,9 +148,9 @@ async def test_of_referred_responses_only_the_named_items_are_held(
     responses = await stored_responses(proxy, 32, ["a" * 1000, "b" * 30_000])
     held, get = list[int](), proxy.context.runs.get
 
-    async def counted(namespace: str, name: str) -> AgentRun:
+    async def counted(namespace: str, name: str, hold: Hold) -> AgentRun:
         held.append(proxy.context.budget.used)
-        return await get(namespace, name)
+        return await get(namespace, name, hold)
 
     monkeypatch.setattr(proxy.context.runs, "get", counted)
     body = referring([first for first, _ in responses])

@@ -14,8 +14,8 @@ from tests.integration.responses_calls import other_replica
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.resources import RUNS
-from sympozium_api.run import MAX_RESULT_BYTES
+from sympozium_api.json_text import MAX_TEXT_BYTES
+from sympozium_api.resources import RUN_PARTS, RUNS
 
 KEYED = {"Idempotency-Key": "k"}
 TOO_LARGE = api_error(500, "InternalError", "etcdserver: request is too large")
@@ -164,7 +164,7 @@ async def test_an_answer_that_is_too_large_is_the_same_error_at_first_and_by_its
 ) -> None:
     asked = asyncio.create_task(proxy.chat(headers=KEYED, stream=stream))
     pod = await proxy.pod()
-    assert (await pod.say({"type": "started"}, done("x" * (MAX_RESULT_BYTES + 1)))).json() == {"stored": True}
+    assert (await pod.say({"type": "started"}, done("x" * MAX_TEXT_BYTES))).json() == {"stored": True}
     first, again = await asked, await proxy.chat(headers=KEYED, stream=stream)
     assert (first.status_code, first.json()) == (again.status_code, again.json())
     assert (first.status_code, first.json()["error"]["code"]) == (502, "answer_too_large")
@@ -173,7 +173,7 @@ async def test_an_answer_that_is_too_large_is_the_same_error_at_first_and_by_its
 async def test_an_answer_that_is_too_large_ends_a_stream_that_has_begun_with_an_error(proxy: Proxy) -> None:
     asked = asyncio.create_task(proxy.chat(stream=True))
     pod = await proxy.pod()
-    await pod.say({"type": "started"}, delta("x"), done("x" * (MAX_RESULT_BYTES + 1)))
+    await pod.say({"type": "started"}, delta("x"), done("x" * MAX_TEXT_BYTES))
     *_, last = [line for line in (await asked).text.split("\n") if line]
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == "answer_too_large"
 
@@ -188,12 +188,25 @@ async def test_an_answer_that_the_api_server_refuses_ends_its_run_at_once(
     asked = asyncio.create_task(proxy.chat(headers=KEYED))
     pod = await proxy.pod()
     proxy.kubernetes.refuse("patch", RUNS, refusal)
+    if code == "answer_too_large":
+        proxy.kubernetes.refuse("create", RUN_PARTS, refusal)  # where it would be whole
     assert (await pod.answer("Hello")).json() == {"stored": True}
     first, again = await asked, await proxy.chat(headers=KEYED)
     assert (first.status_code, first.json()["error"]["code"]) == (502, code)
     assert (again.status_code, again.json()) == (first.status_code, first.json())
     assert "secret" not in first.text
     assert proxy.kubernetes.object(RUNS, pod.run)["status"]["phase"] == "Failed"
+
+
+async def test_an_answer_that_does_not_fit_beside_its_request_is_stored_in_parts(proxy: Proxy) -> None:
+    asked = asyncio.create_task(proxy.chat(headers=KEYED))
+    pod = await proxy.pod()
+    proxy.kubernetes.refuse("patch", RUNS, TOO_LARGE)
+    assert (await pod.answer("Hello")).json() == {"stored": True}
+    first, again = await asked, await proxy.chat(headers=KEYED)
+    assert (first.status_code, first.json()["choices"][0]["message"]["content"]) == (200, "Hello")
+    assert again.json() == first.json()
+    assert proxy.kubernetes.object(RUNS, pod.run)["status"]["answer"]["parts"] == 1
 
 
 async def test_what_a_caller_is_told_is_what_is_stored_if_the_run_ended_otherwise(proxy: Proxy) -> None:

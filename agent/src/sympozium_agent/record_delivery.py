@@ -137,5 +137,8 @@ def _says_stored(body: bytes) -> bool:
 
 
 def _line(record: Record) -> bytes:
-    """Return a record as one line. ASCII, so that half a surrogate pair, which a model may send in one chunk, passes."""
-    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    """Return a record as one line. With half a surrogate pair, which a model may send in one chunk, it is ASCII, so that it passes."""
+    try:
+        return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(record, separators=(",", ":")).encode() + b"\n"

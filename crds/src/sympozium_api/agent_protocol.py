@@ -12,8 +12,8 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 from sympozium_api.json_members import DECODER, compact, join_members, scan_members, scan_object, scan_text
 from sympozium_api.model_refusal import ModelRefusal
 
-MAX_RECORD_BYTES = 4 * 1024 * 1024
-"""Longest line that the agent API reads."""
+MAX_RECORD_BYTES = 8 * 1024 * 1024 + 128 * 1024
+"""Longest line that the agent API reads: the longest answer that a run stores, and what is around it."""
 
 MAX_RECORDS_BYTES = 256 * 1024 * 1024
 """Most bytes of one request with records: 100,000 tokens with their log probabilities."""

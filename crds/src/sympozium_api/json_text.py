@@ -132,15 +132,23 @@ def json_text(text: str, *, plain_bytes: int = MAX_PLAIN_BYTES, packed_bytes: in
     As ``json`` if that takes at most ``plain_bytes`` in its object, as ``gzip`` if that takes at most ``packed_bytes``, else in parts.
     """
     content = text.encode()
-    digest = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    if len(content) <= plain_bytes and _stored_bytes(content) <= plain_bytes:
-        return StoredText({"json": text} | digest)
+    if len(content) <= plain_bytes and stored_bytes(content) <= plain_bytes:
+        return StoredText({"json": text} | _digest(content))
     if len(content) <= MAX_PACKED_BYTES:
         packed = base64.b64encode(zlib.compress(content, 1, wbits=_GZIP)).decode()
         if len(packed) <= packed_bytes:
-            return StoredText({"gzip": packed} | digest)
+            return StoredText({"gzip": packed} | _digest(content))
+    return text_in_parts(content)
+
+
+def text_in_parts(content: bytes) -> StoredText:
+    """Return a JSON object's text, in UTF-8, as it rests in parts."""
     parts = tuple(_cut(content))
-    return StoredText({"parts": len(parts)} | digest, parts)
+    return StoredText({"parts": len(parts)} | _digest(content), parts)
+
+
+def _digest(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def _cut(content: bytes) -> Iterator[str]:
@@ -148,7 +156,7 @@ def _cut(content: bytes) -> Iterator[str]:
     at = 0
     while at < len(content):
         end = min(at + MAX_PLAIN_BYTES, len(content))
-        while _stored_bytes(content[at:end]) > MAX_PLAIN_BYTES:
+        while stored_bytes(content[at:end]) > MAX_PLAIN_BYTES:
             end = at + (end - at) // 2
         while end < len(content) and content[end] & 0xC0 == 0x80:  # not between the bytes of a character
             end -= 1
@@ -156,7 +164,7 @@ def _cut(content: bytes) -> Iterator[str]:
         at = end
 
 
-def _stored_bytes(content: bytes) -> int:
-    """Return the bytes that a text takes in its object."""
+def stored_bytes(content: bytes) -> int:
+    """Return the bytes that a text in UTF-8 takes in its object."""
     added = sum(added * (len(content) - len(content.translate(None, signs))) for signs, added in _ESCAPED)
     return len(content) + added + 3 * sum(map(content.count, _SEPARATORS))

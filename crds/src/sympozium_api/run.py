@@ -32,7 +32,7 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Annotation in which ``kubectl apply`` keeps a copy of the whole object."""
 
 MAX_RESULT_BYTES = 384 * 1024
-"""Longest answer that a run stores, in bytes of UTF-8. With a request of 1 MiB it stays below etcd's 1.5 MiB per object."""
+"""Most bytes that an answer takes within its run, which with a request of 1 MiB stays below etcd's 1.5 MiB per object."""
 
 
 class RunModel(ApiModel):
@@ -223,12 +223,13 @@ class RunStatus(ApiModel):
     model: Annotated[str | None, Field(max_length=256)] = None
     """Name of the model that was called."""
     result: Annotated[str | None, Field(max_length=MAX_RESULT_BYTES)] = None
-    """Text of the answer."""
+    """Text of the answer. Absent if the answer is in parts."""
     finish_reason: Annotated[str | None, Field(max_length=64)] = None
     """Reason why the model stopped: ``stop``, ``length``, ``tool_calls``, ``content_filter``."""
     answer: JsonText | None = None
     """The part of the answer that ``result``, ``finishReason`` and ``tokenUsage`` cannot hold, in OpenAI's form: ``choices`` if
-    there are tool calls or several choices, ``usage`` if it has more than three counts, and the other fields as ``about``."""
+    there are tool calls or several choices, ``usage`` if it has more than three counts, and the other fields as ``about``. An answer
+    that does not fit into the run is here as a whole, in ``parts``."""
     choices: Annotated[list[OpenObject] | None, Field(max_length=128)] = None
     """As ``choices`` of ``answer``, in runs that ended before 0.3.0."""
     details: OpenObject | None = None

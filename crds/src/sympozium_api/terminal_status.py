@@ -6,12 +6,14 @@ Pure. Nothing here trusts a record, because it comes from a pod: ``end_of`` make
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from sympozium_api import agent_protocol
-from sympozium_api.json_text import TextError, json_text
+from sympozium_api.json_text import MAX_TEXT_BYTES, StoredText, TextError, json_text, stored_bytes, text_in_parts
 from sympozium_api.model_refusal import MAX_RETRY_SECONDS, MAX_WORD
 from sympozium_api.run import MAX_RESULT_BYTES, RunError, RunStatus, TokenUsage
 from sympozium_api.run_contents import json_object
@@ -41,8 +43,22 @@ _MOST_CHOICES = 128
 _MODELS_WORDS = ("code", "modelType", "param")
 
 
+@dataclass(frozen=True)
+class Ending:
+    """An end record as it is stored."""
+
+    outcome: Status
+    """The part of the status that the record alone decides: phase, answer or error, token usage."""
+    record: agent_protocol.End
+    """The end record that will be read from the status that it becomes."""
+    answer: StoredText | None = None
+    """The answer's text if it is in parts: their data, and the field ``status.answer`` that names them."""
+    size: int | None = None
+    """Bytes of memory that the text of an answer in parts takes."""
+
+
 def status_of(
-    record: Mapping[str, Any],
+    end: Mapping[str, Any] | Ending,
     *,
     job_name: str | None,
     pod_name: str | None,
@@ -61,7 +77,7 @@ def status_of(
     (``answer_too_large``, 502). ``error`` is Failed, or Cancelled if its type is ``cancelled``. None is left out.
     ``generation``: that of the run's spec. ``accepted_at`` and ``job_at``: timestamps.
     """
-    end = outcome(record)
+    outcome = (end if isinstance(end, Ending) else ending_of(end)).outcome
     context = {
         "jobName": job_name,
         "podName": pod_name,
@@ -71,9 +87,9 @@ def status_of(
         "model": model[:256] if model else None,
         "duration": duration_text((now - parse_timestamp(accepted_at)).total_seconds()) if accepted_at else None,
         "times": times(acceptedAt=accepted_at, jobAt=job_at, firstTokenAt=first_token_at, endedAt=now),
-        "conditions": _conditions(end, timestamp(now), generation),
+        "conditions": _conditions(outcome, timestamp(now), generation),
     }
-    return {key: value for key, value in (end | context).items() if value is not None}
+    return {key: value for key, value in (outcome | context).items() if value is not None}
 
 
 def _conditions(end: Status, now: str, generation: int | None) -> list[Status]:
@@ -88,12 +104,57 @@ def _conditions(end: Status, now: str, generation: int | None) -> list[Status]:
     return [{"type": kind, "status": state} | common | observed for kind, state in states.items()]
 
 
-def outcome(record: Mapping[str, Any]) -> Status:
-    """Return the part of the status that the record alone decides: phase, answer or error, token usage."""
+def outline(record: Mapping[str, Any]) -> Status:
+    """Return the small fields of the status that the record alone decides: phase, finish reason, error, token usage."""
     end = end_of(record)
-    status = _answer(end) if end["type"] == "done" else _failure(end["error"])
-    status["tokenUsage"] = _token_usage(record.get("usage"), end["durationMs"])
+    usage = {"tokenUsage": _token_usage(record.get("usage"), end["durationMs"])}
+    if end["type"] == "error":
+        status = _failure(end["error"]) | usage
+    elif not end["choices"]:
+        status = _refusal("model_error", "the model answered without any choice") | usage
+    else:
+        reason = end["choices"][0].get("finish_reason")
+        status = {"phase": "Succeeded", "finishReason": reason[:64] if isinstance(reason, str) else None} | usage
     return {key: value for key, value in status.items() if value is not None}
+
+
+def ending_of(record: Mapping[str, Any], *, in_parts: bool = False) -> Ending:
+    """Return an end record as it is stored. An answer that does not fit into its run, or ``in_parts``, is kept whole in parts.
+
+    A long answer takes a tenth of a second, and three times its text.
+    """
+    status, end = outline(record), end_of(record)
+    if status["phase"] != "Succeeded" or end["type"] == "error":
+        return _small(status)
+    fields = None if in_parts else _fields(end)
+    return _small(status | fields) if fields is not None else _in_parts(status, end)
+
+
+def _small(outcome: Status) -> Ending:
+    return Ending(outcome, record_of(_as_read(outcome)))
+
+
+def _as_read(outcome: Status) -> RunStatus:
+    text = json.dumps(outcome, ensure_ascii=False).encode(errors="replace")  # as the client encodes a status
+    return RunStatus.model_validate(json.loads(text))
+
+
+def _in_parts(outcome: Status, end: agent_protocol.Done) -> Ending:
+    """Return an answer as it is stored in parts: its text is the whole record but for plain counts of tokens."""
+    kept: dict[str, Any] = {"choices": end["choices"]} | _beside_text(end)
+    text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+    try:
+        content, told = text.encode(), kept  # and not a second copy of it
+    except UnicodeEncodeError:
+        content = text.encode(errors="replace")  # as the client encodes a status
+        told = json.loads(content)
+    if len(content) > MAX_TEXT_BYTES:
+        sentence = f"the answer has {len(content)} bytes; a run stores at most {MAX_TEXT_BYTES}"
+        usage = {"tokenUsage": outcome["tokenUsage"]} if "tokenUsage" in outcome else {}
+        return _small(_refusal("answer_too_large", sentence) | usage)
+    answer = text_in_parts(content)
+    outcome = outcome | {"answer": answer.field}
+    return Ending(outcome, _done(_as_read(outcome), told), answer, sys.getsizeof(text))
 
 
 def end_of(record: Mapping[str, Any]) -> agent_protocol.End:
@@ -121,8 +182,7 @@ def end_of(record: Mapping[str, Any]) -> agent_protocol.End:
 
 def as_stored(record: Mapping[str, Any]) -> agent_protocol.End:
     """Return an end record as it will be read from the status that it becomes."""
-    text = json.dumps(outcome(record), ensure_ascii=False).encode(errors="replace")  # as the client encodes a status
-    return record_of(RunStatus.model_validate(json.loads(text)))
+    return ending_of(record).record
 
 
 def record_of(status: RunStatus) -> agent_protocol.End:
@@ -133,7 +193,7 @@ def record_of(status: RunStatus) -> agent_protocol.End:
     usage = status.token_usage or TokenUsage()
     if status.phase == "Succeeded":
         try:
-            return _done(status, usage)
+            return _done(status, _kept(status))
         except TextError as error:
             return agent_protocol.error("internal_error", f"the answer cannot be read: {error}", 502, usage.duration_ms)
     if status.error is None:
@@ -141,12 +201,13 @@ def record_of(status: RunStatus) -> agent_protocol.End:
     return _error_record(status.error, usage.duration_ms)
 
 
-def _done(status: RunStatus, usage: TokenUsage) -> agent_protocol.Done:
+def _done(status: RunStatus, beside_text: Mapping[str, Any]) -> agent_protocol.Done:
     """Return the end record of a run that succeeded. Raises TextError."""
+    usage = status.token_usage or TokenUsage()
     message = {"role": "assistant", "content": status.result or ""}
     choice = {"index": 0, "message": message, "finish_reason": status.finish_reason}
     counts = dict(zip(_PLAIN_USAGE, (usage.input_tokens, usage.output_tokens, usage.total_tokens), strict=True))
-    kept = {"choices": [choice], "usage": counts if status.token_usage else {}} | _kept(status)
+    kept = {"choices": [choice], "usage": counts if status.token_usage else {}, **beside_text}
     end = end_of(kept | {"type": "done", "durationMs": usage.duration_ms})
     if end["type"] == "error":
         raise TextError("status.answer: it holds no choices, or values that are not JSON")
@@ -167,27 +228,23 @@ def _error_record(error: RunError, duration_ms: int) -> agent_protocol.Error:
     return agent_protocol.error(_error_type(error.type), error.message, error.http_status, duration_ms, words=words)
 
 
-def _answer(record: agent_protocol.Done) -> Status:
-    choices = record["choices"]
-    if not choices:
-        return _failure(agent_protocol.error("model_error", "the model answered without any choice", 502)["error"])
-    message = choices[0].get("message") or {}
+def _fields(record: agent_protocol.Done) -> Status | None:
+    """Return the fields of a status that hold an answer; None if it takes more than ``MAX_RESULT_BYTES`` in its object."""
+    message = record["choices"][0].get("message") or {}
     content = message.get("content")
     text = content if isinstance(content, str) else ""
+    if len(text) > MAX_RESULT_BYTES:
+        return None
+    room = MAX_RESULT_BYTES - stored_bytes(text.encode(errors="replace"))
     kept = _beside_text(record)
     beside = json.dumps(kept, ensure_ascii=False, separators=(",", ":")) if kept else ""
     beside = beside.encode(errors="replace").decode()  # as the client encodes the text itself
-    size = len(text.encode(errors="replace")) + len(beside.encode())
-    if size > MAX_RESULT_BYTES:
-        sentence = f"the answer has {size} bytes; a run stores at most {MAX_RESULT_BYTES}"
-        return _failure(agent_protocol.error("answer_too_large", sentence, 502)["error"])
-    reason = choices[0].get("finish_reason")
-    return {
-        "phase": "Succeeded",
-        "result": text,
-        "finishReason": reason[:64] if isinstance(reason, str) else None,
-        "answer": json_text(beside, plain_bytes=MAX_RESULT_BYTES).field if beside else None,
-    }
+    if room < 0 or len(beside.encode()) > room:
+        return None
+    answer = json_text(beside, plain_bytes=room, packed_bytes=room) if beside else None
+    if answer is not None and answer.parts:
+        return None
+    return {"result": text} | ({"answer": answer.field} if answer else {})
 
 
 def _beside_text(record: agent_protocol.Done) -> dict[str, Any]:
@@ -228,6 +285,10 @@ def _parts(value: Any) -> Iterator[tuple[int, Any]]:
         yield depth, part
         inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
         waiting += [(depth + 1, item) for item in inner]
+
+
+def _refusal(kind: str, sentence: str) -> Status:
+    return _failure(agent_protocol.error(kind, sentence, 502)["error"])
 
 
 def _failure(detail: agent_protocol.RunErrorDetail) -> Status:

@@ -20,14 +20,16 @@ from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.json_text import TextError
 from sympozium_api.run import AgentRun
+from sympozium_api.terminal_status import Ending
 from sympozium_http import disconnect
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.tracing import Tracing
-from sympozium_runs import agent_task, long_questions, pod_access_log, run_store
+from sympozium_runs import agent_task, long_answers, long_questions, pod_access_log, run_store
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import Publisher, RunBroker
 from sympozium_runs.claims import bind_if_first
 from sympozium_runs.idle_pods import POLL_SECONDS, Binding, IdlePods, Poll, Unbound
+from sympozium_runs.long_answers import LongAnswers
 from sympozium_runs.long_questions import LOST, LongQuestions, PartsLost, TaskResponse
 from sympozium_runs.pod_access_log import PodAccessLog
 from sympozium_runs.pod_identity import Forbidden, Pod, PodTokens, Unverified
@@ -60,6 +62,7 @@ class AgentApi:
     ) -> None:
         self._store = store
         self._questions = LongQuestions(store, clock)
+        self._long_answers = LongAnswers(broker.budget)
         self._instance = instance
         self._broker = broker
         self._tokens = tokens
@@ -112,7 +115,8 @@ class AgentApi:
 
     async def events(self, request: Request) -> Response:
         """POST /runs/{name}/events: the pod's records, one JSON object per line, in one open request."""
-        records = PodRecords(request, self._clock)
+        turn = self._long_answers.turn()
+        records = PodRecords(request, self._clock, turn)
         run, pod = await self._authorize(request)
         run = run.without_contents()
         if run.status.pod_name not in (None, pod.name):
@@ -121,12 +125,14 @@ class AgentApi:
         if publisher is None:
             raise HTTPException(409, "another pod sends this run's records")
         try:
-            end = await self._publish_until_end(run, records, publisher)
-            stored = await self._store_and_publish(run, pod, end, records, publisher) if end else None
+            end, size = await self._publish_until_end(run, records, publisher)
+            ending = await long_answers.ending(end, size) if end else None
+            stored = await self._store_and_publish(run, pod, ending, records, publisher) if ending else None
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it: the pod reconnects, here or elsewhere
         finally:
             publisher.close()
+            turn.give_back()
         if stored is None:
             return JSONResponse({"stored": False})
         if not stored.is_own:
@@ -146,15 +152,16 @@ class AgentApi:
         return JSONResponse({"released": True})
 
     async def _store_and_publish(
-        self, run: AgentRun, pod: Pod, end: End, records: PodRecords, publisher: Publisher
+        self, run: AgentRun, pod: Pod, end: Ending, records: PodRecords, publisher: Publisher
     ) -> StoredEnd:
         """Store a run's end, and tell its callers what is stored (decision 0042).
 
-        Where that takes longer than ``store_wait_seconds``, because the API server is away, callers are told before. An answer
-        that the API server refuses for good is told as an error; of a run that is another pod's by now, nothing is told. Raises
-        OtherPodsRun, ApiError, ApiUnavailable.
+        Where that takes longer than ``store_wait_seconds`` for each write, because the API server is away, callers are told
+        before. An answer that the API server refuses for good is told as an error; of a run that is another pod's by now, nothing
+        is told. Raises OtherPodsRun, ApiError, ApiUnavailable.
         """
-        publisher.publish_later(partial(terminal_status.as_stored, end), self._store_wait_seconds)
+        writes = 1 + (len(end.answer.parts) if end.answer else 0)
+        publisher.publish_later(end.record, end.size, writes * self._store_wait_seconds)
         try:
             stored = await self._store.end(
                 run,
@@ -170,9 +177,9 @@ class AgentApi:
         except ApiError as refusal:
             if refusal.final:
                 self._metrics.refused_writes.labels("end").inc()
-                publisher.publish(run_store.refused_end(refusal, end))
+                publisher.publish(run_store.refused_end(refusal, end.record))
             raise
-        publisher.publish(stored.record)
+        publisher.publish(stored.record, stored.size)
         return stored
 
     async def _authorize(self, request: Request) -> tuple[AgentRun, Pod]:
@@ -251,7 +258,8 @@ class AgentApi:
 
     async def _fail(self, run: AgentRun, pod: Pod, end: agent_protocol.Error) -> HTTPException:
         """Store the failure of a run that no pod can work on, and return the error for the pod."""
-        stored = await self._store.end(run, pod.name, end, began=self._clock.now())
+        ending = terminal_status.ending_of(end)
+        stored = await self._store.end(run, pod.name, ending, began=self._clock.now())
         if stored.is_own:
             self._metrics.count_end(run, stored.record)
         return HTTPException(410, end["error"]["message"])
@@ -263,20 +271,22 @@ class AgentApi:
         except (ApiError, ApiUnavailable, ValidationError):
             return None
 
-    async def _publish_until_end(self, run: AgentRun, records: PodRecords, publisher: Publisher) -> End | None:
-        """Publish records as they arrive, and return the end record, or None when the request ends without one."""
+    async def _publish_until_end(
+        self, run: AgentRun, records: PodRecords, publisher: Publisher
+    ) -> tuple[End | None, int]:
+        """Publish records as they arrive. Return the end record and its bytes, or None when the request ends without one."""
         try:
             async with asyncio.timeout(None) as until_stopped:
                 with publisher.calling_on_stop(lambda: until_stopped.reschedule(0)):
                     async for record, size in records.read():
                         if record["type"] in END_RECORDS:
-                            return cast(End, record)
+                            return cast(End, record), size
                         publisher.publish(record, size)
         except TimeoutError as stopped:
             if not self._broker.is_ending(run.key):  # an end elsewhere is counted there
                 self._metrics.count_cut(run, records.tokens)
             raise HTTPException(410, "the run is cancelled") from stopped
-        return None
+        return None, 0
 
 
 async def _health(_: Request) -> Response:

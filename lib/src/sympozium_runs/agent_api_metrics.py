@@ -67,7 +67,7 @@ class AgentApiMetrics:
         """Count a run whose terminal status was just stored, and its tokens: those in its end record, else the ``streamed`` ones."""
         if run.ended:
             return  # a repeated end record
-        status = terminal_status.outcome(end)
+        status = terminal_status.outline(end)
         self.ends.labels(status["phase"]).inc()
         key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
         key = names.key_label(key_id)

@@ -177,11 +177,11 @@ class Publisher:
         if self._is_complete or record["type"] in END_RECORDS:
             self._broker.publish(self._key, record, size)
 
-    def publish_later(self, make_end: Callable[[], End], seconds: float) -> None:
-        """Make and publish an end record after ``seconds``, unless an end of the run is published before."""
+    def publish_later(self, end: End, size: int | None, seconds: float) -> None:
+        """Publish an end record after ``seconds``, unless an end of the run is published before."""
         if self._topic.end is None and self._topic.ending is None:
             loop = asyncio.get_running_loop()
-            self._topic.ending = loop.call_later(seconds, lambda: self._broker.publish(self._key, make_end()))
+            self._topic.ending = loop.call_later(seconds, self._broker.publish, self._key, end, size)
 
     def withdraw_end(self) -> None:
         """Publish no end later, because the run is another pod's."""
@@ -197,7 +197,7 @@ class RunBroker:
     """The topics of all runs that have a subscriber or a publisher in this process."""
 
     def __init__(self, budget: ByteBudget | None = None) -> None:
-        self._budget = budget or ByteBudget()
+        self.budget = budget or ByteBudget()
         self._topics: defaultdict[Key, _Topic] = defaultdict(_Topic)
         self._headers: dict[Key, dict[str, str]] = {}
 
@@ -244,8 +244,8 @@ class RunBroker:
         """Subscribe to a run's records. With ``keeps_history`` they are kept for subscribers that come later."""
         topic = self._topics[key]
         if keeps_history:
-            topic.keep_history(self._budget)
-        inbox = topic.history.duplicate() if topic.history else RecordBuffer(self._budget)
+            topic.keep_history(self.budget)
+        inbox = topic.history.duplicate() if topic.history else RecordBuffer(self.budget)
         only_end = topic.has_records and topic.history is None
         subscriber = Subscriber(key, self, inbox, is_caller=is_caller, only_end=only_end)
         if only_end and topic.end:
@@ -295,7 +295,7 @@ class RunBroker:
                 return None
             topic.restart()
         if keeps_history:
-            topic.keep_history(self._budget)
+            topic.keep_history(self.budget)
         topic.pod = pod
         return Publisher(key, topic, self)
 

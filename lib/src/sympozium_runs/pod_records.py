@@ -1,5 +1,6 @@
 """Records of an agent pod as they arrive in one open request: one JSON object per line."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -11,14 +12,17 @@ from starlette.requests import Request
 from sympozium_api import agent_protocol, terminal_status
 from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, MAX_RECORDS_BYTES, Record
 from sympozium_api.clock import Clock
+from sympozium_runs.long_answers import LONG_BYTES, Turn, is_long
 
 
 class PodRecords:
     """The records of one request, the moment of the first piece of the answer among them, and their tokens."""
 
-    def __init__(self, request: Request, clock: Clock) -> None:
+    def __init__(self, request: Request, clock: Clock, turn: Turn) -> None:
+        """``turn`` is taken for a long record, and kept beyond ``read`` if that is the end record."""
         self._request = request
         self._clock = clock
+        self._turn = turn
         self._is_resumed = False
         self.began = clock.now()
         """Time of the request."""
@@ -29,10 +33,12 @@ class PodRecords:
         self._pieces = 0
 
     async def read(self) -> AsyncIterator[tuple[Record, int]]:
-        """Yield each record with the length of its line in bytes. Raises HTTPException 413 and 422."""
+        """Yield each record with the length of its line in bytes. Raises HTTPException 413, 422 and 503."""
         async for line in self._lines():
-            record = _record(line)
+            record = await asyncio.to_thread(_record, line) if is_long(len(line)) else _record(line)
             self._note(record)
+            if record["type"] not in END_RECORDS:
+                self._turn.give_back()
             yield record, len(line)
 
     def _note(self, record: Record) -> None:
@@ -47,18 +53,34 @@ class PodRecords:
             self._pieces = 0
 
     async def _lines(self) -> AsyncIterator[bytes]:
-        rest, total = b"", 0
-        async for chunk in self._request.stream():
+        rest, total = bytearray(), 0
+        async for chunk in self._chunks():
             total += len(chunk)
             if total > MAX_RECORDS_BYTES:
                 raise HTTPException(413, f"the records are longer than {MAX_RECORDS_BYTES} bytes")
-            *lines, rest = (rest + chunk).split(b"\n")
+            first, *others = chunk.split(b"\n")
+            rest += first
+            for part in others:
+                line, rest = bytes(rest), bytearray(part)
+                yield line
             if len(rest) > MAX_RECORD_BYTES:
                 raise HTTPException(413, f"a record is longer than {MAX_RECORD_BYTES} bytes")
-            for line in lines:
-                yield line
+            if len(rest) > LONG_BYTES:
+                await self._turn.take()
         if rest.strip():
-            yield rest
+            yield bytes(rest)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        stream = self._request.stream()
+        while True:
+            try:
+                async with asyncio.timeout(self._turn.remaining_seconds()):
+                    chunk = await anext(stream)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise HTTPException(503, "the record came too slowly") from error
+            yield chunk
 
 
 def _record(line: bytes) -> Record:

@@ -1,16 +1,17 @@
 """Texts that are longer than an AgentRun holds, kept in AgentRunParts that the run owns (decision 0053)."""
 
 import asyncio
+import sys
 from collections.abc import Mapping
 
 from sympozium_api import names, run_part
 from sympozium_api.client import ApiError, Client
 from sympozium_api.json_text import JsonText, StoredText
 from sympozium_api.resources import RUN_PARTS
-from sympozium_api.run import AgentRun
+from sympozium_api.run import MAX_RESULT_BYTES, AgentRun, RunStatus
 
 Texts = Mapping[str, StoredText]
-"""Texts of a run by their name in an AgentRunPart: ``request``, ``response``."""
+"""Texts of a run by their name in an AgentRunPart: ``request``, ``response``, ``answer``."""
 
 _WRITES_AT_ONCE = 4
 """Parts that are written at the same time: each holds a megabyte, twice while it is encoded."""
@@ -51,6 +52,11 @@ class RunParts:
         }
         return run.model_copy(update={"spec": run.spec.model_copy(update=texts)})
 
+    async def with_answer(self, run: AgentRun, answer: JsonText) -> AgentRun:
+        """Return a run with its answer, which is in parts. An answer of which a part is missing stays in parts."""
+        read = await self._read(run, answer)
+        return run.model_copy(update={"status": run.status.model_copy(update={"answer": read})})
+
     async def _read(self, run: AgentRun, text: JsonText) -> JsonText:
         """Return a text that is in parts as ``json``. No more parts are read than ``bytes`` allows."""
         data, size = list[str](), 0
@@ -84,6 +90,18 @@ def with_texts(run: AgentRun, texts: Texts) -> AgentRun:
         if text.parts
     }
     return run.model_copy(update={"spec": spec.model_copy(update=parts)}) if parts else run
+
+
+def bytes_in_parts(run: AgentRun) -> int:
+    """Return the bytes of the texts, of question and answer, that are in parts."""
+    texts = (run.spec.request_text, run.spec.response_text, run.status.answer)
+    return sum(text.size or 0 for text in texts if text is not None and text.parts is not None)
+
+
+def answer_size(status: RunStatus) -> int | None:
+    """Return the bytes of memory that the text of a long answer takes, once it is read; None for another answer."""
+    text = status.answer.text if status.answer else None
+    return None if text is None or len(text) <= MAX_RESULT_BYTES else sys.getsizeof(text)
 
 
 def _name(run: AgentRun, sha256: str, index: int) -> str:

@@ -1,7 +1,7 @@
 """Reads and writes of AgentRuns, all of them on this side of the API server. The AgentRun is the truth (rule 1)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +16,23 @@ from sympozium_api.clock import Clock
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, RUNS
-from sympozium_api.run import ENDED, TERMINAL_PHASES, AgentRun, Claim
+from sympozium_api.run import ENDED, AgentRun, Claim
+from sympozium_api.terminal_status import Ending
 from sympozium_api.timestamps import timestamp
-from sympozium_runs.run_parts import RunParts, Texts, with_texts
+from sympozium_runs.run_parts import RunParts, Texts, answer_size, bytes_in_parts, with_texts
 
 _READERS = 4
 """Whole runs that are read at the same time: each may hold 1.5 MB, and take many times that once it is parsed."""
 _READ_SECONDS = 10.0
 """Seconds for which a read waits for its turn, as long as a call of the API server may take."""
+
+
+Hold = Callable[[int], object]
+"""Takes the bytes of texts that are about to be read from parts, and may raise where they are too many."""
+
+
+def hold_any(_: int) -> None:
+    """Take any number of bytes."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class StoredEnd:
     """The end record that the terminal status means to callers, now and later."""
     is_own: bool
     """True if the pod that just reported its end wrote it; False if the run had ended otherwise before."""
+    size: int | None = None
+    """Bytes that a long answer takes; None of another end."""
 
 
 @dataclass(frozen=True)
@@ -85,21 +96,23 @@ class RunStore:
         return await asyncio.to_thread(with_texts, run, texts)
 
     async def complete(self, run: AgentRun, texts: Texts) -> AgentRun:
-        """Return a run that was found, with its texts. The parts of an open run that are missing are written."""
-        if run.ended or not run.has_parts:
-            return run
-        await self._parts.complete(run, texts)
-        return await asyncio.to_thread(with_texts, run, texts)
+        """Return a run that was found, with its texts. The parts of an open run's question that are missing are written."""
+        if run.ended:
+            run = await self.with_answer(run)
+        elif run.has_parts:
+            await self._parts.complete(run, texts)
+        return await asyncio.to_thread(with_texts, run, texts) if run.has_parts else run
 
-    async def get(self, namespace: str, name: str) -> AgentRun:
-        """Read a run, with the texts that are in parts."""
-        async with self._turn():
-            return await self._parts.with_question(
-                AgentRun.model_validate(await self._client.get(RUNS, namespace, name))
-            )
+    async def get(self, namespace: str, name: str, hold: Hold = hold_any) -> AgentRun:
+        """Read a run, with the texts that are in parts. Before them ``hold`` is called with their bytes; what it raises passes."""
+        run = await self.head(namespace, name)
+        if size := bytes_in_parts(run):
+            hold(size)
+            run = await self.with_answer(await self.with_question(run))
+        return run
 
     async def head(self, namespace: str, name: str) -> AgentRun:
-        """Read a run as its object is. A question in parts stays there."""
+        """Read a run as its object is. Texts in parts stay there."""
         async with self._turn():
             return AgentRun.model_validate(await self._client.get(RUNS, namespace, name))
 
@@ -107,6 +120,14 @@ class RunStore:
         """Return a run with the texts of its question that are in parts. A text of which a part is missing stays in parts."""
         async with self._turn():
             return await self._parts.with_question(run)
+
+    async def with_answer(self, run: AgentRun) -> AgentRun:
+        """Return a run with its answer if that is in parts. An answer of which a part is missing stays in parts."""
+        answer = run.status.answer
+        if answer is None or answer.parts is None:
+            return run
+        async with self._turn():
+            return await self._parts.with_answer(run, answer)
 
     async def ended(self, namespace: str, labels: str, *, limit: int, after: str) -> tuple[list[Metadata], str]:
         """Read a page of ended runs with these labels, without contents.
@@ -188,30 +209,44 @@ class RunStore:
         self,
         run: AgentRun,
         pod: str,
-        record: End,
+        end: Ending,
         *,
         began: datetime,
         first_token_at: datetime | None = None,
         model: str | None = None,
     ) -> StoredEnd:
-        """Write the terminal status of an end record, and return the end that stands.
+        """Write the terminal status of an end record, and before it the parts of a long answer. Return the end that stands.
 
         ``began`` is the time of the pod's first request, for a run that was never reported as running; ``first_token_at`` that of
         the answer's first piece, and ``model`` the model's name, where they are known. A terminal status is
-        written once: the API server refuses to change it, whoever tries. An answer that the API server cannot store ends the
-        run with an error instead. Raises OtherPodsRun.
+        written once: the API server refuses to change it, whoever tries. An answer that does not fit beside its request is
+        written in parts; one that the API server cannot store ends the run with an error instead. Raises OtherPodsRun.
         """
         facts = _EndFacts(began, first_token_at, model)
         try:
-            return await self._write_end(run, pod, record, facts)
+            return await self._write_end(run, pod, end, facts)
         except ApiError as refusal:
-            if record["type"] == "error" or not (refusal.too_large or refusal.invalid or refusal.status == 400):
+            if end.record["type"] == "error" or not (refusal.too_large or refusal.invalid or refusal.status == 400):
                 raise
-            return await self._write_end(run, pod, _not_storable(refusal, record["durationMs"]), facts)
+            if refusal.too_large and end.answer is None:
+                in_parts = await asyncio.to_thread(terminal_status.ending_of, end.record, in_parts=True)
+                return await self.end(run, pod, in_parts, began=began, first_token_at=first_token_at, model=model)
+            error = _not_storable(refusal, end.record["durationMs"])
+            return await self._write_end(run, pod, terminal_status.ending_of(error), facts)
 
-    async def _write_end(self, run: AgentRun, pod: str, record: End, facts: _EndFacts) -> StoredEnd:
+    async def _write_end(self, run: AgentRun, pod: str, end: Ending, facts: _EndFacts) -> StoredEnd:
+        if end.answer is not None:
+            if stands := await self._standing_end(run, pod, end):  # an ended run gets no further parts
+                return stands
+            try:
+                await self._parts.write(run, {"answer": end.answer})
+            except ApiError as refusal:
+                if not refusal.final:
+                    raise
+                error = _not_storable(refusal, end.record["durationMs"])
+                return await self._write_end(run, pod, terminal_status.ending_of(error), facts)
         status = terminal_status.status_of(
-            record,
+            end,
             job_name=run.job_name,
             pod_name=pod,
             start=run.start_kind,
@@ -225,17 +260,21 @@ class RunStore:
         try:
             await self._client.patch(RUNS, *run.key, {"status": status}, subresource="status", metadata_only=True)
         except ApiError as error:
-            if not error.invalid:
-                raise
-            found = await self.get(*run.key)
-            current = found.status
-            if current.phase not in TERMINAL_PHASES:
-                if not found.is_assigned_to(pod):
-                    raise OtherPodsRun from error
-                raise
-            is_own = current.pod_name == pod and current.phase == status["phase"]
-            return StoredEnd(terminal_status.record_of(current), is_own)
-        return StoredEnd(terminal_status.as_stored(record), is_own=True)
+            if error.invalid and (stands := await self._standing_end(run, pod, end)):
+                return stands
+            raise
+        return StoredEnd(end.record, is_own=True, size=end.size)
+
+    async def _standing_end(self, run: AgentRun, pod: str, end: Ending) -> StoredEnd | None:
+        """Return the end of a run that has ended already; None if it is open. Raises OtherPodsRun."""
+        current = await self.head(*run.key)
+        if not current.ended:
+            if not current.is_assigned_to(pod):
+                raise OtherPodsRun
+            return None
+        is_own = current.status.pod_name == pod and current.status.phase == end.outcome["phase"]
+        status = (await self.with_answer(current)).status
+        return StoredEnd(terminal_status.record_of(status), is_own, size=answer_size(status))
 
     async def _patch_if_exists(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
         try:

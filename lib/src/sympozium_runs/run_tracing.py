@@ -76,7 +76,7 @@ class RunSpan:
         self._span.end()
 
     def _describe_end(self, end: End) -> None:
-        status = terminal_status.outcome(end)
+        status = terminal_status.outline(end)
         self._span.describe({"sympozium.run.phase": status["phase"]})
         if "error" in status:
             self._span.fail(status["error"]["type"])

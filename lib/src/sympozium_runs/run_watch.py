@@ -141,7 +141,7 @@ class RunWatch:
         while key in self._broker:
             try:
                 async with self._read_slots:
-                    run = await self._store.head(*key)
+                    run = await self._store.with_answer(await self._store.head(*key))
             except ApiUnavailable:
                 pass
             except ApiError as error:

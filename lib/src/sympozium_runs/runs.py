@@ -17,9 +17,10 @@ from sympozium_runs.background_writes import BackgroundWrites
 from sympozium_runs.broker import RunBroker, Subscriber
 from sympozium_runs.claims import Claims
 from sympozium_runs.idle_pods import IdlePods
+from sympozium_runs.run_parts import answer_size
 from sympozium_runs.run_queue import QueueFull, RunQueue
 from sympozium_runs.run_request import RunRequest, run_name
-from sympozium_runs.run_store import PartsNotStored, RunStore
+from sympozium_runs.run_store import Hold, PartsNotStored, RunStore, hold_any
 
 _CANCEL_SECONDS = 15.0
 """Seconds for which a request waits for the end of its key's cancelled run, which takes well below a second as a rule."""
@@ -171,10 +172,8 @@ class Runs:
     async def _attempt(self, instance: SympoziumInstance, request: RunRequest, number: int) -> RunHandle | AgentRun:
         """Create or find a run of the request. Return the run itself if it was cancelled."""
         name = run_name(instance, request.key_id, request.idempotency_key, number)
-        key = (instance.metadata.namespace, name)
-        subscriber = self._broker.subscribe(  # first, because its pod may be quick
-            key, is_caller=not request.background, keeps_history=request.is_resumable
-        )
+        key = (instance.metadata.namespace, name)  # subscribed first, because its pod may be quick
+        subscriber = self._broker.subscribe(key, is_caller=not request.background, keeps_history=request.is_resumable)
         try:
             run, is_new = await self._create_or_find(instance, request, name)
             run = run if is_new else await self._join(run, request)
@@ -206,18 +205,18 @@ class Runs:
             run = await self._store.get(*run.key)
         return run
 
-    async def get(self, namespace: str, name: str) -> AgentRun:
-        """Read a run. Raises ApiError, ApiUnavailable."""
-        return await self._store.get(namespace, name)
+    async def get(self, namespace: str, name: str, hold: Hold = hold_any) -> AgentRun:
+        """Read a run. Raises ApiError, ApiUnavailable, and what ``hold`` raises."""
+        return await self._store.get(namespace, name, hold)
 
-    async def follow(self, namespace: str, name: str) -> RunHandle:
-        """Subscribe to a run that was created earlier; the subscription does not keep it alive. Raises ApiError, ApiUnavailable.
+    async def follow(self, namespace: str, name: str, hold: Hold = hold_any) -> RunHandle:
+        """Subscribe to a run that was created earlier; the subscription does not keep it alive. Raises as ``get`` does.
 
         Where another replica receives the pod's records, only the end is seen here, when it is stored.
         """
         subscriber = self._broker.subscribe((namespace, name), is_caller=False)  # first: it may end during the read
         try:
-            run = await self._store.get(namespace, name)
+            run = await self._store.get(namespace, name, hold)
             self.on_change(run)
         except BaseException:
             subscriber.close()
@@ -250,7 +249,7 @@ class Runs:
         self._claims.on_run_change(run)
         if run.ended:
             self._broker.drop_headers(run.key)
-            self._broker.publish(run.key, terminal_status.record_of(run.status))
+            self._broker.publish(run.key, terminal_status.record_of(run.status), answer_size(run.status))
         if run.ended or run.spec.cancel:
             self._broker.stop(run.key)
 
@@ -315,7 +314,7 @@ class Runs:
         except ApiError as error:
             if not error.already_exists:
                 raise
-            existing = await self._store.get(namespace, name)
+            existing = await self._store.head(namespace, name)
         else:
             self._broker.remember_created(created.without_contents() if request.is_large else created)
             return created, True
@@ -329,7 +328,7 @@ class Runs:
     async def _find(self, namespace: str, name: str, *, instead: QueueFull) -> AgentRun:
         """Read a run that was created before: its answer needs no slot. Raises ``instead`` where there is none."""
         try:
-            return await self._store.get(namespace, name)
+            return await self._store.head(namespace, name)
         except ApiError as error:
             raise (instead if error.not_found else error) from None
 

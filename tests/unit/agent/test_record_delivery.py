@@ -9,6 +9,7 @@ from tests.unit.agent.conftest import KEY, PROMPT, QUICK, TOKEN, Pod, task_for
 from tests.unit.agent.surface import DIES_AT_ONCE, Reply, replica
 
 from sympozium_agent.agent_settings import Timeouts
+from sympozium_api.agent_protocol import MAX_RECORD_BYTES
 
 
 async def test_a_run_ends_with_the_whole_answer_and_exit_code_0(pod: Pod, model: Model) -> None:
@@ -192,7 +193,7 @@ async def test_an_agent_that_is_stopped_before_it_has_a_task_ends_the_run(pod: P
 
 
 async def test_an_answer_larger_than_a_record_may_be_is_an_error(pod: Pod, model: Model) -> None:
-    long = [{"role": "user", "content": "x" * (4 * 1024 * 1024)}]
+    long = [{"role": "user", "content": "x" * MAX_RECORD_BYTES}]
     async with replica(task_for(model, "echo", messages=long, timeout=60)) as surface:
         patient = dataclasses.replace(QUICK, task=20, acknowledgement=20, delivery_grace=30)  # so much takes its time
         assert await pod.run(surface, timeouts=patient) == 0

@@ -10,10 +10,11 @@ from tests.fakes.kubernetes import FakeKubernetes
 from tests.strategies.kubernetes_objects import end_records
 
 from sympozium_api import agent_protocol
+from sympozium_api.json_text import MAX_TEXT_BYTES
 from sympozium_api.resources import RUNS
 from sympozium_api.run import MAX_RESULT_BYTES, RunStatus
 from sympozium_api.run_times import duration_text
-from sympozium_api.terminal_status import as_stored, record_of, status_of
+from sympozium_api.terminal_status import as_stored, ending_of, record_of, status_of
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 999, tzinfo=UTC)
 
@@ -88,7 +89,7 @@ def test_an_answer_without_choices_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [choice("é" * (MAX_RESULT_BYTES // 2) + "!"), choice("x" * (MAX_RESULT_BYTES // 2), reasoning="y" * 200_000)],
+    [choice("é" * (MAX_TEXT_BYTES // 2) + "!"), choice("x" * (MAX_TEXT_BYTES // 2), reasoning="y" * MAX_TEXT_BYTES)],
 )
 def test_an_answer_that_a_run_cannot_store_is_an_error(answer: dict[str, Any]) -> None:
     status = ended(done(answer))
@@ -100,8 +101,45 @@ def test_an_answer_that_a_run_cannot_store_is_an_error(answer: dict[str, Any]) -
     assert "result" not in status
 
 
-def test_an_answer_of_the_longest_size_is_stored() -> None:
-    assert ended(done(choice("x" * MAX_RESULT_BYTES)))["phase"] == "Succeeded"
+def test_an_answer_that_fits_into_its_run_is_there() -> None:
+    assert ended(done(choice("x" * MAX_RESULT_BYTES)))["result"] == "x" * MAX_RESULT_BYTES
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        choice("x" * (MAX_RESULT_BYTES + 1)),
+        choice("é" * (MAX_RESULT_BYTES // 2) + "!"),
+        choice("<" * (MAX_RESULT_BYTES // 6 + 1)),  # which the API server escapes
+        choice("x" * (MAX_RESULT_BYTES // 2), reasoning="y" * 200_000),
+        choice("\U0001f600" * 2 * 1024 * 1024),
+        choice("x" * 8 * 1024 * 1024),
+    ],
+)
+def test_an_answer_that_does_not_fit_into_its_run_is_whole_in_parts(answer: dict[str, Any]) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    end = ending_of(done(answer, usage=usage) | {"about": {"citations": ["a"]}})
+    status = status_of(end, job_name="r-1", pod_name="r-1-abcde", started_at=None, now=NOW)
+    assert end.answer is not None
+    assert (status["phase"], status["answer"], "result" in status) == ("Succeeded", end.answer.field, False)
+    stored = RunStatus.model_validate(status)
+    assert stored.answer is not None
+    read = stored.model_copy(update={"answer": stored.answer.joined("".join(end.answer.parts))})
+    assert record_of(read) == end.record
+    assert (end.record["choices"], end.record["usage"]) == ([answer], usage)  # type: ignore[typeddict-item]
+
+
+def test_half_a_surrogate_pair_in_a_long_answer_is_told_as_it_is_stored() -> None:
+    end = ending_of(done(choice("x" * MAX_RESULT_BYTES + "\ud83d") | {"finish_reason": "\ud83d"}))
+    assert end.record["choices"][0]["message"]["content"] == "x" * MAX_RESULT_BYTES + "?"  # type: ignore[typeddict-item]
+
+
+def test_an_answer_whose_parts_are_missing_is_an_error_that_names_them() -> None:
+    end = ending_of(done(choice("x" * (MAX_RESULT_BYTES + 1))))
+    told = record_of(RunStatus.model_validate(end.outcome))
+    assert told["type"] == "error"
+    assert told["error"]["type"] == "internal_error"
+    assert "status.answer.parts" in told["error"]["message"]
 
 
 def test_an_error_keeps_the_models_status() -> None:
@@ -144,8 +182,13 @@ def test_what_the_model_said_beside_its_answer_is_kept_and_told_again() -> None:
 
 
 def test_an_answer_is_too_large_with_what_is_said_beside_it() -> None:
-    status = ended(done(choice("x" * (MAX_RESULT_BYTES - 100))) | {"about": {"citations": ["y" * 200]}})
+    status = ended(done(choice("x" * (MAX_TEXT_BYTES - 100))) | {"about": {"citations": ["y" * 200]}})
     assert (status["phase"], status["error"]["type"]) == ("Failed", "answer_too_large")
+
+
+def test_an_answer_that_fits_only_without_what_is_said_beside_it_is_in_parts() -> None:
+    status = ended(done(choice("x" * (MAX_RESULT_BYTES - 100))) | {"about": {"citations": ["y" * 200]}})
+    assert (status["phase"], status["answer"]["parts"]) == ("Succeeded", 1)
 
 
 DEEP: Any = None

@@ -18,6 +18,8 @@ _TEXT_COPIES = 2
 """Copies of a body as Python's strings: parsed, and as the text that the run keeps."""
 _WIDE_COPIES = 4
 """The same of a long body with wide characters, while it is parsed: its text, its values, its members, and what the run keeps."""
+_READ_COPIES = 3
+"""Copies of a text that is read from parts: the parts, the text, and its values."""
 _LONG_BYTES = 1024 * 1024
 _WIDTHS = (
     (4, bytes(range(0xF0, 0xF5)), re.compile(rb"\\u[dD][89abAB]")),
@@ -61,6 +63,11 @@ def hold_long(request: Request, size: int) -> None:
     if others + size > budget.limit and others > budget.limit // _LITTLE:
         refuse(request)
     keep(request, size)
+
+
+def hold_texts(request: Request, size: int) -> None:
+    """Count a run's texts that are about to be read from parts, which have this size, until the request ends. As ``hold_long``."""
+    hold_long(request, request_state.of(request).held_bytes + _READ_COPIES * size)
 
 
 def keep(request: Request, size: int) -> None:

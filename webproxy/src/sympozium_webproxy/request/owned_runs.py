@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from fastapi import Request
@@ -13,8 +14,10 @@ from sympozium_api.base import Metadata
 from sympozium_api.client import ApiError
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state
+from sympozium_runs.run_store import Hold
 from sympozium_runs.runs import RunHandle
 from sympozium_webproxy import context
+from sympozium_webproxy.request import held
 from sympozium_webproxy.request.start import api_away
 
 _CANCEL_SECONDS = 20.0
@@ -85,12 +88,12 @@ async def ended(request: Request, *, after: str) -> tuple[list[Metadata], str]:
     return [item for item in runs if _is_of_caller(request, item)], more
 
 
-async def _read(read: Callable[[str, str], Awaitable[Found]], request: Request, name: str) -> Found | None:
+async def _read(read: Callable[[str, str, Hold], Awaitable[Found]], request: Request, name: str) -> Found | None:
     if not re.fullmatch(names.DNS_LABEL, name):
         return None
     try:
         with api_away():
-            return await read(context.of(request).settings.namespace, name)
+            return await read(context.of(request).settings.namespace, name, partial(held.hold_texts, request))
     except ApiError as error:
         if error.not_found:
             return None
