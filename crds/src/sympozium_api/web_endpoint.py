@@ -100,6 +100,8 @@ class WebEndpoint(ApiModel):
     """Secret in the same namespace. Each of its keys that begins with ``api-key`` holds a valid API key. Default: a generated Secret."""
     rate_limit: RateLimit = RateLimit()
     """Rate limit of each API key."""
+    max_body_bytes: Annotated[int | None, Field(ge=1024, le=8 * 1024 * 1024)] = None
+    """Most bytes of a request's body. Beyond them it gets 413. Default, and the most that counts: the chart's ``webProxy.maxBody``."""
     replicas: Annotated[int, Field(ge=1, le=100)] = 1
     """Number of replicas of the web-proxy."""
     autoscaling: Autoscaling | None = None

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from sympozium_api.json_members import MAX_VALUES, count_values
 from sympozium_http import json_body
 from sympozium_http.refusal import Refusal
+from sympozium_webproxy import context
 from sympozium_webproxy.request import held
 
 Parsed = TypeVar("Parsed")
@@ -18,11 +19,19 @@ _LARGE_BYTES = 1024 * 1024
 """Bytes of a body above which it takes tens of milliseconds to parse."""
 
 
-async def read_json_bytes(request: Request, *, limit: int) -> bytes:
-    """Return the body of a JSON request. Raises Refusal 415, 413 as soon as it exceeds ``limit`` bytes, and 503.
+def max_bytes(request: Request) -> int:
+    """Return the most bytes of a body: those of the instance, but no more than this web-proxy is set to accept."""
+    parts = context.of(request)
+    instance, ceiling = parts.instance_cache.instance, parts.settings.max_body_bytes
+    return min((instance and instance.spec.web_endpoint.max_body_bytes) or ceiling, ceiling)
+
+
+async def read_json_bytes(request: Request) -> bytes:
+    """Return the body of a JSON request. Raises Refusal 415, 413 as soon as it exceeds ``max_bytes``, and 503.
 
     Until ``held.keep``, or the end of the request, the process counts what the body takes once it is parsed.
     """
+    limit = max_bytes(request)
     try:
         body = await json_body.read_json_bytes(request, limit=limit, on_bytes=partial(held.hold, request))
     except json_body.NotJson as error:

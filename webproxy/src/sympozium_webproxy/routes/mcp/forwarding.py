@@ -52,7 +52,7 @@ async def body(request: Request, token: str, key: bytes) -> bytes:
     digest = sessions.signed_digest(request.headers[HEADER], token, key, now=now)
     if digest is None:
         raise _no_session()
-    content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
+    content = await read_json_bytes(request)
     if not sessions.is_body_of(digest, content):
         raise _no_session()
     return content

@@ -112,7 +112,7 @@ async def take_message(request: Request) -> Response:
     if is_forwarded:
         body = await forwarding.body(request, token, key)
     else:
-        body = await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes)
+        body = await read_json_bytes(request)
     request_state.of(request).key_id = key_id
     if session.replica != context.of(request).settings.address:
         return await forwarding.forward(request, token, session, key, body)

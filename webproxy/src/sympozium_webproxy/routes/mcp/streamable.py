@@ -68,7 +68,7 @@ async def post(request: Request) -> Response:
     """Answer one message."""
     key_id = await authenticate(request)
     accepted(request)
-    content = await read_json_bytes(request, limit=context.of(request).settings.max_body_bytes)
+    content = await read_json_bytes(request)
     body = await parse(parse_body, content)
     if _is_stateless(request, body):
         return _stateless(request, key_id, body)

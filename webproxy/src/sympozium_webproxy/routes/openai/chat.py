@@ -23,7 +23,7 @@ async def create_chat_completion(request: Request) -> Response:
     """Answer a conversation with one run in one fresh pod."""
     parts = context.of(request)
     key_id = await authenticate(request)
-    content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
+    content = await read_json_bytes(request)
     served, headers = limit(request, key_id, finds_runs=True)
     params, body = await parse(chat.parse, content)
     left_out.tell(request, [*body.ignored, *left_out.lowered(served.instance, body.value)])

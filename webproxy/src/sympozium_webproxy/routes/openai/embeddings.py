@@ -33,9 +33,8 @@ _TOTAL_TOKENS = re.compile(rb'"total_tokens"\s*:\s*([0-9]{1,12})\s*[,}]')
 @router.post("/v1/embeddings", openapi_extra=bodies.documented(embeddings.EmbeddingRequest))
 async def create_embeddings(request: Request) -> Response:
     """Return vectors of texts from the instance's model server."""
-    parts = context.of(request)
     key_id = await authenticate(request)
-    content = await read_json_bytes(request, limit=parts.settings.max_body_bytes)
+    content = await read_json_bytes(request)
     served, headers = limit(request, key_id)
     params, body = embeddings.parse(content)
     model = chosen_embedding_model(served.instance, params.model)

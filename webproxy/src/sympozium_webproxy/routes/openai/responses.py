@@ -22,7 +22,7 @@ from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
 from sympozium_webproxy.request import held, left_out, owned_runs
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read, limit
-from sympozium_webproxy.request.body import parse, read_json_bytes
+from sympozium_webproxy.request.body import max_bytes, parse, read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import api_away, idempotency_key, start
@@ -39,10 +39,9 @@ _MOST_REFERRED = 32
 @router.post("/v1/responses", openapi_extra=bodies.documented(responses_request.ResponseRequest))
 async def create_response(request: Request) -> Response:
     """Answer an input with one run in one fresh pod."""
-    parts = context.of(request)
     key_id = await authenticate(request)
-    largest = parts.settings.max_body_bytes
-    content = await read_json_bytes(request, limit=largest)
+    largest = max_bytes(request)
+    content = await read_json_bytes(request)
     served, headers = limit(request, key_id, finds_runs=True)
     params = await parse(responses_request.parse, content)
     left_out.tell(request, [*params.ignored, *left_out.lowered(served.instance, params.body)])
