@@ -88,6 +88,11 @@ class RunRequest:
             texts["response"] = json_text(packed, plain_bytes=_LARGE_RESPONSE_BYTES, packed_bytes=_LARGE_RESPONSE_BYTES)
         return texts
 
+    @property
+    def has_parts(self) -> bool:
+        """True if a text of the request does not fit into its run."""
+        return any(text.parts for text in self.stored_texts.values())
+
     async def prepared(self) -> Self:
         """Return the request once what its manifest needs of a long body is made, in a thread."""
         if len(self.text) > _LARGEST_AT_ONCE:

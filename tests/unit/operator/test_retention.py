@@ -145,6 +145,35 @@ async def test_open_runs_and_short_ones_stay_whatever_they_store() -> None:
     assert sorted(world.cluster.names(RUNS)) == ["open", "short"]
 
 
+def server_run(name: str = "alice") -> Any:
+    body = run_object(names.web_endpoint_run(name), created=0)
+    body["metadata"]["labels"] = {names.LABEL_INSTANCE: name}
+    body["spec"] = {"agentRef": name, "mode": "server"}
+    return body
+
+
+def mark(world: World) -> Any:
+    labels = world.cluster.object(RUNS, names.web_endpoint_run("alice"), NAMESPACE)["metadata"]["labels"]
+    return labels.get(names.LABEL_STORAGE)
+
+
+async def test_a_namespace_that_only_open_runs_fill_is_marked_until_it_has_room() -> None:
+    world = World(ended("old"), run_object("open", created=0), server_run(), SYMPOZIUM_STORED_BYTES="16Mi")
+    with_parts(world, "old", 4)
+    with_parts(world, "open", 12)
+    await world.operator.pruner.bound_bytes()  # deletes the old run
+    assert (mark(world), len(world.cluster.names(RUN_PARTS))) == (None, 12)
+    with_parts(world, "open", 20)
+    await world.operator.pruner.bound_bytes()
+    assert mark(world) == "full"
+    writes = len(world.cluster.writes)
+    await world.operator.pruner.bound_bytes()
+    assert len(world.cluster.writes) == writes, "nothing changed"
+    world.cluster.remove(RUNS, "open", NAMESPACE)
+    await world.operator.pruner.bound_bytes()
+    assert mark(world) is None
+
+
 async def test_parts_whose_run_is_gone_cost_no_other_run() -> None:
     world = World(ended("old"), ended("new", created=5), SYMPOZIUM_STORED_BYTES="16Mi")
     with_parts(world, "old", 12)

@@ -12,6 +12,7 @@ from sympozium_api import environment, key_limits, names
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.run import AgentRun
 from sympozium_http.background_loop import keep_running
 from sympozium_http.bearer_keys import BearerKeys
 from sympozium_http.byte_budget import ByteBudget
@@ -36,6 +37,7 @@ from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.probing.prober import Prober
 from sympozium_webproxy.replica_usage import ReplicaUsage
 from sympozium_webproxy.settings import WebProxySettings
+from sympozium_webproxy.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,12 @@ class _RunParts:
     agent_api_metrics: AgentApiMetrics
     failing_watches: set[str]
     """Names of the watches that have failed and shown nothing since."""
+    storage: Storage
+
+    def on_server_run(self, run: AgentRun) -> None:
+        """Take a state of the instance's server run."""
+        self.budgets.on_server_run(run)
+        self.storage.on_server_run(run)
 
 
 def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: Tracing | None = None) -> WebProxy:
@@ -94,6 +102,7 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
         failing_watches=parts.failing_watches,
         api_answers=client.answers,
         budget=budget,
+        storage=parts.storage,
         tracing=tracing,
     )
     context.metrics.bind(
@@ -127,7 +136,7 @@ def _run_parts(
     instance_cache = InstanceCache(idle.on_instance_change)
     queue = RunQueue(shared=lambda: len(keys.ids) > 1 or instance_cache.oauth() is not None)
     runs = Runs(store, broker, queue, clock, idle=idle, metrics=metrics, key_grace_seconds=settings.key_grace_seconds)
-    return _RunParts(store, broker, idle, queue, runs, instance_cache, limit_files, budgets, metrics, set())
+    return _RunParts(store, broker, idle, queue, runs, instance_cache, limit_files, budgets, metrics, set(), Storage())
 
 
 def _run_watch(
@@ -145,7 +154,7 @@ def _run_watch(
         unreadable=parts.agent_api_metrics.unreadable,
         on_event=partial(parts.failing_watches.discard, "runs"),
         on_new_run=usage.charge,
-        on_server_run=parts.budgets.on_server_run,
+        on_server_run=parts.on_server_run,
     )
 
 

@@ -17,6 +17,7 @@ from sympozium_webproxy.instance_cache import InstanceCache
 from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.metrics import WebProxyMetrics
 from sympozium_webproxy.settings import WebProxySettings
+from sympozium_webproxy.storage import Storage
 
 
 @dataclass
@@ -47,6 +48,8 @@ class WebProxyContext:
     budget: ByteBudget
     """The bytes of requests and answers that this process holds."""
     metrics: WebProxyMetrics = field(default_factory=WebProxyMetrics)
+    storage: Storage = field(default_factory=Storage)
+    """Room of the namespace for long texts."""
     tracing: Tracing = field(default_factory=Tracing)
     draining: bool = False
     """True once this replica terminates: it is not ready, and still serves the requests that reach it."""

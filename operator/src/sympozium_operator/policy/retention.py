@@ -50,7 +50,7 @@ def beyond_bytes(
     Parts whose run is gone are not counted, because Kubernetes is about to delete them. Open runs stay.
     """
     held = [run for run in ended if run["metadata"]["uid"] in of_run]
-    total = sum(of_run.get(run["metadata"]["uid"], 0) for run in (*held, *open_runs))
+    total = bytes_of(of_run, (*held, *open_runs))
     gone = list[Object]()
     for run in sorted(held, key=created_at):
         if total <= most:
@@ -58,6 +58,11 @@ def beyond_bytes(
         gone.append(run)
         total -= of_run[run["metadata"]["uid"]]
     return gone
+
+
+def bytes_of(of_run: Mapping[str, int], runs: Iterable[Object]) -> int:
+    """Return the bytes of the parts of these runs."""
+    return sum(of_run.get(run["metadata"]["uid"], 0) for run in runs)
 
 
 def groups(ended: Iterable[Object]) -> dict[tuple[str, str], dict[str, list[Object]]]:

@@ -8,7 +8,16 @@ import structlog
 
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
-from sympozium_api.names import ANNOTATION_DISCARDED, ANNOTATION_FIRST_ATTEMPT, ANNOTATION_NEWEST_ATTEMPT, API_VERSION
+from sympozium_api.names import (
+    ANNOTATION_DISCARDED,
+    ANNOTATION_FIRST_ATTEMPT,
+    ANNOTATION_NEWEST_ATTEMPT,
+    API_VERSION,
+    LABEL_INSTANCE,
+    LABEL_STORAGE,
+    STORAGE_FULL,
+    web_endpoint_run,
+)
 from sympozium_api.resources import RUN_PARTS, RUNS, Object, created_at
 from sympozium_api.run import ENDED, NOT_ENDED, AgentRun
 from sympozium_api.timestamps import parse_timestamp
@@ -18,7 +27,15 @@ from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.policy.event_messages import stored_bytes_exceeded
-from sympozium_operator.policy.retention import Candidates, Retention, beyond_bound, beyond_bytes, groups, stored_bytes
+from sympozium_operator.policy.retention import (
+    Candidates,
+    Retention,
+    beyond_bound,
+    beyond_bytes,
+    bytes_of,
+    groups,
+    stored_bytes,
+)
 
 READS_PER_KEY = 2000
 """Most runs of one API key that one pruning reads, so that the runs of other instances are soon pruned too."""
@@ -55,11 +72,20 @@ class RunPruner:
                 await self._bound(instance, kept)
 
     async def bound_bytes(self) -> None:
-        """Delete the oldest ended runs of each namespace whose AgentRunParts take more bytes than a namespace may store."""
+        """Delete the oldest ended runs of each namespace whose AgentRunParts take more bytes than a namespace may store.
+
+        Where the others take as many, the namespace's server runs are marked, and their web-proxies refuse what needs parts.
+        """
+        marked = await self.lists.metadata(RUNS, labelSelector=f"{LABEL_STORAGE}={STORAGE_FULL}")
+        bounded = set[str]()
         for namespace, of_run in stored_bytes(await self.lists.metadata(RUN_PARTS)).items():
             if sum(of_run.values()) > self.retention.stored_bytes:
+                bounded.add(namespace)
                 with guarded(self.count_unreadable, RUNS, {"namespace": namespace}):
                     await self._bound_bytes(namespace, of_run)
+        for run in marked:
+            if run["metadata"]["namespace"] not in bounded:
+                await self._mark(run, is_full=False)
 
     async def _bound_bytes(self, namespace: str, of_run: Mapping[str, int]) -> None:
         ended = await self.client.metadata(RUNS, namespace, fieldSelector=ENDED)
@@ -69,6 +95,9 @@ class RunPruner:
         surplus = beyond_bytes(of_run, may_go, open_runs, self.retention.stored_bytes)
         for run in surplus:
             await self._delete(run)
+        is_full = bytes_of(of_run, (*ended, *open_runs)) - bytes_of(of_run, may_go) >= self.retention.stored_bytes
+        for run in filter(_is_server_run, open_runs):
+            await self._mark(run, is_full=is_full)
         if surplus:
             self.metrics.pruned_for_bytes.inc(len(surplus))
             log.warning(
@@ -78,6 +107,15 @@ class RunPruner:
                 surplus[-1] | {"apiVersion": API_VERSION, "kind": RUNS.kind, "spec": {"agentRef": "-"}}
             )
             await self.events.emit(newest, stored_bytes_exceeded(len(surplus), self.retention.stored_bytes))
+
+    async def _mark(self, run: Object, *, is_full: bool) -> None:
+        """Write on a server run whether its namespace has room for further parts, if that has changed."""
+        metadata = run["metadata"]
+        if (LABEL_STORAGE in (metadata.get("labels") or {})) != is_full:
+            with guarded(self.count_unreadable, RUNS, metadata):
+                label = {"labels": {LABEL_STORAGE: STORAGE_FULL if is_full else None}}
+                patch = {"metadata": label}
+                await self.client.patch(RUNS, metadata["namespace"], metadata["name"], patch, metadata_only=True)
 
     async def _prune_key(self, runs: list[Object]) -> list[Object]:
         """Delete the surplus runs of one API key; return the others."""
@@ -133,6 +171,11 @@ def _leads_to_open_run(run: Object, needed: set[tuple[str, str]]) -> bool:
     metadata = run["metadata"]
     followed = ANNOTATION_NEWEST_ATTEMPT in (metadata.get("annotations") or {})
     return followed and (metadata["namespace"], metadata["name"]) in needed
+
+
+def _is_server_run(run: Object) -> bool:
+    instance = (run["metadata"].get("labels") or {}).get(LABEL_INSTANCE, "")
+    return bool(run["metadata"]["name"] == web_endpoint_run(instance))
 
 
 def _is_discarded(run: Object) -> bool:

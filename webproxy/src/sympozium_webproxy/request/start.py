@@ -36,9 +36,11 @@ async def start(request: Request, served: ServedInstance, run: RunRequest, *, st
         context.of(request).metrics, RunSpan(state.span, facts), began=state.started, streamed=streamed
     )
     budget = context.of(request).budgets.verdict(run.key_id)
+    needs_room = context.of(request).storage.is_full and (await run.prepared()).has_parts
+    is_spent = budget is not None and not budget.allowed
     traced = replace(
         run,
-        is_retry_only=budget is not None and not budget.allowed and run.idempotency_key is not None,
+        is_retry_only=needs_room or (is_spent and run.idempotency_key is not None),
         key_name=context.of(request).key_limits.display_name(run.key_id),
         key_seconds=context.of(request).settings.key_retention_seconds,
         request_id=state.request_id,
@@ -46,7 +48,7 @@ async def start(request: Request, served: ServedInstance, run: RunRequest, *, st
         forwarded=_forwarded(request, served),
     )
     try:
-        handle = await _made(request, served, traced)
+        handle = await _made(request, served, traced, needs_room=needs_room)
     except BaseException:
         observer.close()
         raise
@@ -66,7 +68,7 @@ def _forwarded(request: Request, served: ServedInstance) -> dict[str, str]:
     return headers
 
 
-async def _made(request: Request, served: ServedInstance, run: RunRequest) -> RunHandle:
+async def _made(request: Request, served: ServedInstance, run: RunRequest, *, needs_room: bool) -> RunHandle:
     try:
         with api_away():
             return await context.of(request).runs.start(served.instance, run)
@@ -77,6 +79,10 @@ async def _made(request: Request, served: ServedInstance, run: RunRequest) -> Ru
         message = "The run of this Idempotency-Key was cancelled and is about to end. Repeat the request."
         raise Refusal(409, "run_cancelling", message, param="Idempotency-Key", retry_after=1) from error
     except QueueFull as error:
+        if needs_room:
+            context.of(request).metrics.refused.labels("storage_full").inc()
+            message = "The namespace stores as many bytes of long requests as it may. A shorter request is accepted."
+            raise Refusal(503, "storage_full", message, retry_after=60) from error
         if run.is_retry_only and (budget := context.of(request).budgets.verdict(run.key_id)):
             raise budget_spent(request, budget) from error
         context.of(request).metrics.refused.labels("queue_full").inc()
