@@ -11,6 +11,7 @@ from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import FakePod, delta, done, failed
 from tests.integration.conftest import KEY, Proxy, eventually
 from tests.integration.test_long_requests import Crash, parts_of, restarted
+from tests.mcp_clients import ERAS, connected
 
 from sympozium_api import names, terminal_status
 from sympozium_api.client import ApiUnavailable
@@ -132,6 +133,21 @@ class TestAnswers:
             pod = await proxy.pod()
             assert (await pod.say(STARTED, done(ANSWER))).json() == {"stored": True}
             assert content_of(await asked) == ANSWER
+
+    @pytest.mark.parametrize(("era", "size"), [*((era, 450_000) for era in ERAS), (ERAS[-1], len(ANSWER))])
+    async def test_a_tool_call_and_its_resource_are_whole_over_mcp(self, proxy: Proxy, era: str, size: int) -> None:
+        """The client reads server-sent events of at most 1 MiB, and a result has its text twice."""
+        answer = ANSWER[:size]
+        async with restarted(proxy) as other, connected(proxy.url, KEY, era) as client:
+            calling = asyncio.create_task(client.call_tool("ask_agent", {"task": "hello"}))
+            pod = await proxy.pod()
+            await pod.say(STARTED, done(answer))
+            content = (await calling).content[0]
+            async with connected(other.url, KEY, era) as elsewhere:
+                [read] = (await elsewhere.read_resource(f"sympozium://runs/{pod.run}")).contents
+        assert content.text == answer  # type: ignore[union-attr]
+        assert json.loads(read.text)["text"] == answer  # type: ignore[union-attr]
+        assert len(parts_of(proxy)) == (1 if size < len(ANSWER) else 9)
 
     async def test_tool_calls_logprobs_and_usage_of_a_long_answer_are_kept(self, proxy: Proxy) -> None:
         call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": json.dumps({"x": ANSWER})}}
