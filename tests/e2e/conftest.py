@@ -136,11 +136,15 @@ def nobody_old_leads() -> bool:
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
 
 
+PATIENCE = 3
+"""How many times as long as on a quick machine everything may take: a slow and busy one is no fault."""
+
+
 def until(look: Callable[[], T | None], *, within: float, why: Callable[[], object] = lambda: "it did not happen") -> T:
-    """Return what ``look`` finds, as soon as it finds anything."""
-    deadline = time.monotonic() + within
+    """Return what ``look`` finds, as soon as it finds anything; ``within`` are seconds on a quick machine."""
+    deadline = time.monotonic() + PATIENCE * within
     while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {within} s: {why()}"
+        assert time.monotonic() < deadline, f"not within {PATIENCE} times {within} s: {why()}"
         time.sleep(0.1)
     return found
 
