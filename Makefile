@@ -35,7 +35,7 @@ test: setup ## every test, the cluster's included (starts the cluster where ther
 unit: setup ## the tests that need no cluster: seconds
 	@$(RUN)pytest tests/unit tests/contract tests/integration
 
-fuzz: setup ## 100,000 cuts of model servers' streams: the same answer; 100,000 malformed requests: no error of ours
+fuzz: setup ## 100,000 cuts of model servers' streams, and 100,000 continued responses: the same answer; 100,000 malformed requests: no error of ours
 	@$(RUN)pytest tests/unit/test_joined_answers.py --hypothesis-profile=joined-100000 --timeout 3600
 	@$(RUN)pytest tests/integration/test_malformed.py --hypothesis-profile=malformed-100000 --timeout 3600 --log-cli-level=INFO
 
