@@ -2,18 +2,20 @@
 
 import asyncio
 import json
+import secrets
 import threading
 from typing import Any
 
 import pytest
-from tests.integration.conftest import Proxy
+from tests.fakes.clock import FakeClock
+from tests.integration.conftest import Proxy, eventually
+from tests.integration.test_long_requests import BODY, SMALL, is_whole, parts_of, post, restarted, task_of
 from tests.integration.test_long_requests import TestCrashes as Crashes
-from tests.integration.test_long_requests import is_whole, post, restarted, task_of
 
 from sympozium_api.agent_protocol import Task
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.json_text import StoredText, json_text
-from sympozium_api.resources import RUN_PARTS, RUNS, Object
+from sympozium_api.resources import RUN_PARTS, RUNS, Object, ResourceType
 from sympozium_runs import agent_task, long_questions, run_request
 from sympozium_runs.run_queue import QueueFull
 from sympozium_webproxy import storable_json
@@ -115,3 +117,75 @@ async def test_a_long_message_of_mcp_is_parsed_in_a_thread(proxy: Proxy, monkeyp
     await post(proxy, json.dumps(message), "/mcp", Accept="application/json, text/event-stream")
     assert threads
     assert threading.main_thread() not in threads
+
+
+OTHER_BYTES = BODY.replace('"z": 1.0, "a": 1e3', '"a": 1000.0, "z": 1.0')
+"""The same request, written by another client: its text is another one."""
+
+
+class TestOtherBytes:
+    """A retry with the same request in other bytes, which cannot complete the run."""
+
+    @pytest.mark.parametrize("step", [1, 3])
+    async def test_it_makes_another_run_instead_of_the_one_that_nobody_completes(self, proxy: Proxy, step: int) -> None:
+        run, clock = await Crashes().crash(proxy, step, **KEY), FakeClock()
+        clock.advance(21)
+        async with restarted(proxy, clock) as other:
+            asking = asyncio.create_task(post(other, OTHER_BYTES, **KEY))
+            await eventually(
+                lambda: proxy.kubernetes.object(RUNS, run["metadata"]["name"])["spec"].get("cancel", False)
+            )
+            await ended(proxy, run, phase="Cancelled")
+            pod = await other.pod(among=2)
+            assert '"a":1000.0' in (await pod.task()).text
+            await pod.answer("a cat")
+            assert (await asking).headers["x-sympozium-run"] == pod.run != run["metadata"]["name"]
+        assert len(parts_of(proxy)) == step - 1 + run["spec"]["requestText"]["parts"]
+
+    async def test_it_waits_for_the_replica_that_still_writes(self, proxy: Proxy) -> None:
+        create, may_write = proxy.kubernetes.create, asyncio.Event()
+
+        async def slow(kind: ResourceType, *words: Any, **options: Any) -> Object:
+            if kind == RUN_PARTS:
+                await may_write.wait()
+            return await create(kind, *words, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(proxy.kubernetes, "create", slow)
+            first = asyncio.create_task(post(proxy, **KEY))
+            await eventually(lambda: len(proxy.kubernetes.names(RUNS)) == 1)
+            async with restarted(proxy) as other:
+                again = asyncio.create_task(post(other, OTHER_BYTES, **KEY))
+                await asyncio.sleep(0.05)
+                may_write.set()
+                pod = await proxy.pod()
+                assert is_whole(await pod.task())
+                await pod.answer("a cat")
+                assert (await first).json()["choices"] == (await again).json()["choices"]
+        assert len(parts_of(proxy)) == proxy.kubernetes.object(RUNS, pod.run)["spec"]["requestText"]["parts"]
+
+    async def test_it_gets_the_answer_of_a_run_that_ended(self, proxy: Proxy) -> None:
+        first = asyncio.create_task(post(proxy, **KEY))
+        pod = await proxy.pod()
+        await pod.answer("a cat")
+        assert (await post(proxy, OTHER_BYTES, **KEY)).json() == (await first).json()
+
+
+async def ended(proxy: Proxy, run: Object, **status: str) -> None:
+    """End a run as the operator does."""
+    await proxy.kubernetes.patch(RUNS, "default", run["metadata"]["name"], {"status": status}, subresource="status")
+
+
+async def test_a_retry_does_not_read_a_long_answer_where_the_process_holds_too_much(proxy: Proxy) -> None:
+    asking = asyncio.create_task(post(proxy, SMALL, **KEY))
+    pod = await proxy.pod()
+    await pod.answer(secrets.token_hex(1024 * 1024))
+    assert (await asking).status_code == 200
+    async with restarted(proxy) as other:
+        budget = other.context.budget
+        budget.add(budget.limit - 4 * 1024 * 1024)
+        refused = await post(other, SMALL, **KEY)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+        budget.add(4 * 1024 * 1024 - budget.limit)
+        assert (await post(other, SMALL, **KEY)).json() == (await asking).json()
+        assert budget.used == 0

@@ -14,6 +14,14 @@ _QUEUE_SECONDS = 600
 """Seconds in the queue where the instance says nothing: the default of ``runs.queueTimeout``, which is the operator's setting."""
 
 
+class KeyReused(Exception):
+    """The Idempotency-Key was used before, with another request."""
+
+
+class CancelPending(Exception):
+    """The run of the Idempotency-Key is cancelled and has not ended yet."""
+
+
 def newest(first: AgentRun) -> int:
     """Return the number of the key's newest run, which may not exist yet, from its first one; 0 where none followed."""
     text = first.metadata.annotations.get(names.ANNOTATION_NEWEST_ATTEMPT, "")

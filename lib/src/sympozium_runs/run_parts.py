@@ -39,9 +39,14 @@ class RunParts:
         """Create those parts of a run's texts that are missing, because its web-proxy ended before it had written them."""
         for name, text in texts.items():
             for index, data in enumerate(text.parts):
-                part = _name(run, text.field["sha256"], index)
-                if await self._client.find_metadata(RUN_PARTS, run.metadata.namespace, part) is None:
+                if not await self._has_part(run, text.field["sha256"], index):
                     await self._create(run, name, text.field["sha256"], index, data)
+
+    async def has_question(self, run: AgentRun) -> bool:
+        """Return whether all parts of a run's question are there."""
+        texts = [text for text in (run.spec.request_text, run.spec.response_text) if text is not None]
+        parts = [(text.sha256 or "", index) for text in texts for index in range(text.parts or 0)]
+        return all([await self._has_part(run, sha256, index) for sha256, index in parts])
 
     async def with_question(self, run: AgentRun) -> AgentRun:
         """Return a run with the texts of its spec that are in parts. A text of which a part is missing stays in parts."""
@@ -71,6 +76,10 @@ class RunParts:
                 break
         return await asyncio.to_thread(text.joined, "".join(data))
 
+    async def _has_part(self, run: AgentRun, sha256: str, index: int) -> bool:
+        name = _name(run, sha256, index)
+        return await self._client.find_metadata(RUN_PARTS, run.metadata.namespace, name) is not None
+
     async def _create(self, run: AgentRun, text: str, sha256: str, index: int, data: str) -> None:
         async with self._writers:
             body = run_part.manifest(run, text, sha256, index, data)
@@ -79,6 +88,13 @@ class RunParts:
             except ApiError as error:
                 if not error.already_exists:
                     raise
+
+
+def has_texts(run: AgentRun, texts: Texts) -> bool:
+    """Return whether the texts of a run's question that are in parts are these, byte for byte."""
+    own = {"request": run.spec.request_text, "response": run.spec.response_text}
+    in_parts = {name: text.sha256 for name, text in own.items() if text is not None and text.parts is not None}
+    return in_parts == {name: text.field["sha256"] for name, text in texts.items() if text.parts}
 
 
 def with_texts(run: AgentRun, texts: Texts) -> AgentRun:
@@ -92,10 +108,18 @@ def with_texts(run: AgentRun, texts: Texts) -> AgentRun:
     return run.model_copy(update={"spec": spec.model_copy(update=parts)}) if parts else run
 
 
-def bytes_in_parts(run: AgentRun) -> int:
-    """Return the bytes of the texts, of question and answer, that are in parts."""
-    texts = (run.spec.request_text, run.spec.response_text, run.status.answer)
-    return sum(text.size or 0 for text in texts if text is not None and text.parts is not None)
+def question_bytes(run: AgentRun) -> int:
+    """Return the bytes of the texts of a run's question that are in parts."""
+    return _bytes_in_parts(run.spec.request_text) + _bytes_in_parts(run.spec.response_text)
+
+
+def answer_bytes(run: AgentRun) -> int:
+    """Return the bytes of the text of a run's answer if that is in parts, else 0."""
+    return _bytes_in_parts(run.status.answer)
+
+
+def _bytes_in_parts(text: JsonText | None) -> int:
+    return (text.size or 0) if text is not None and text.parts is not None else 0
 
 
 def answer_size(status: RunStatus) -> int | None:

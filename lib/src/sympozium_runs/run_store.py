@@ -19,12 +19,15 @@ from sympozium_api.resources import CONFIG_MAPS, INSTANCES, RUNS
 from sympozium_api.run import ENDED, AgentRun, Claim
 from sympozium_api.terminal_status import Ending
 from sympozium_api.timestamps import timestamp
-from sympozium_runs.run_parts import RunParts, Texts, answer_size, bytes_in_parts, with_texts
+from sympozium_runs.run_parts import RunParts, Texts, answer_bytes, answer_size, has_texts, question_bytes, with_texts
 
 _READERS = 4
 """Whole runs that are read at the same time: each may hold 1.5 MB, and take many times that once it is parsed."""
 _READ_SECONDS = 10.0
 """Seconds for which a read waits for its turn, as long as a call of the API server may take."""
+_WRITE_SECONDS = 20.0
+"""Seconds from a run's creation in which its web-proxy writes its parts: twice as long as a call of the API server may take."""
+_POLL_SECONDS = 0.5
 
 
 Hold = Callable[[int], object]
@@ -95,18 +98,39 @@ class RunStore:
             raise PartsNotStored(error) from error
         return await asyncio.to_thread(with_texts, run, texts)
 
-    async def complete(self, run: AgentRun, texts: Texts) -> AgentRun:
-        """Return a run that was found, with its texts. The parts of an open run's question that are missing are written."""
-        if run.ended:
-            run = await self.with_answer(run)
-        elif run.has_parts:
-            await self._parts.complete(run, texts)
-        return await asyncio.to_thread(with_texts, run, texts) if run.has_parts else run
+    async def complete(self, run: AgentRun, texts: Texts, hold: Hold = hold_any) -> AgentRun:
+        """Return a run that was found by a repeated request, with its texts. ``hold``: as for ``get``.
+
+        The parts of an open run's question that are missing are written. A request in other bytes cannot write them: if nobody
+        does, the run is cancelled, and returned so.
+        """
+        is_own = has_texts(run, texts)
+        if run.has_parts and not run.ended:
+            if is_own:
+                await self._parts.complete(run, texts)
+            else:
+                run = await self._written_by_others(run)
+        if size := answer_bytes(run) + (0 if is_own else question_bytes(run)):
+            hold(size)
+        run = await self.with_answer(run)
+        if not run.has_parts:
+            return run
+        return await (asyncio.to_thread(with_texts, run, texts) if is_own else self.with_question(run))
+
+    async def _written_by_others(self, run: AgentRun) -> AgentRun:
+        """Return a run once its question is there, or it has ended. Cancel it if nobody has written its question in time."""
+        while not (run.ended or run.spec.cancel or await self._parts.has_question(run)):
+            if (self._clock.now() - run.metadata.created).total_seconds() > _WRITE_SECONDS:
+                await self.cancel(*run.key)
+            else:
+                await asyncio.sleep(_POLL_SECONDS)
+            run = await self.head(*run.key)
+        return run
 
     async def get(self, namespace: str, name: str, hold: Hold = hold_any) -> AgentRun:
         """Read a run, with the texts that are in parts. Before them ``hold`` is called with their bytes; what it raises passes."""
         run = await self.head(namespace, name)
-        if size := bytes_in_parts(run):
+        if size := question_bytes(run) + answer_bytes(run):
             hold(size)
             run = await self.with_answer(await self.with_question(run))
         return run

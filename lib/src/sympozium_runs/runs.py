@@ -17,6 +17,7 @@ from sympozium_runs.background_writes import BackgroundWrites
 from sympozium_runs.broker import RunBroker, Subscriber
 from sympozium_runs.claims import Claims
 from sympozium_runs.idle_pods import IdlePods
+from sympozium_runs.key_attempts import CancelPending, KeyReused
 from sympozium_runs.run_parts import answer_size
 from sympozium_runs.run_queue import QueueFull, RunQueue
 from sympozium_runs.run_request import RunRequest, run_name
@@ -28,14 +29,6 @@ _IN_DOUBT_SECONDS = 2.0
 """Seconds in which the creation of a run may still take effect after the API server became unreachable."""
 _LAST_WRITES_SECONDS = 5.0
 """Seconds for which a process that ends waits for its writes. Its pod's grace period has room for them."""
-
-
-class KeyReused(Exception):
-    """The Idempotency-Key was used before, with another request."""
-
-
-class CancelPending(Exception):
-    """The run of the Idempotency-Key is cancelled and has not ended yet."""
 
 
 class RunObserver(Protocol):
@@ -146,15 +139,17 @@ class Runs:
         )
         self._claims = Claims(store, idle, queue, self._background_writes, clock)
 
-    async def start(self, instance: SympoziumInstance, request: RunRequest) -> RunHandle:
+    async def start(self, instance: SympoziumInstance, request: RunRequest, hold: Hold = hold_any) -> RunHandle:
         """Create the run of a request, or find the run that the same Idempotency-Key and body created before.
+
+        ``hold`` is called with the bytes of texts of a found run that are about to be read from parts; what it raises passes.
 
         A cancelled run of the key is followed by another one, whose name every replica finds in the same way (decision 0041).
         Raises KeyReused (same key, other body), CancelPending, QueueFull, ApiError (the API server refused the run),
         ApiUnavailable.
         """
         began, number, first = asyncio.get_running_loop().time(), 0, None
-        while isinstance(handle := await self._attempt(instance, request, number), AgentRun):
+        while isinstance(handle := await self._attempt(instance, request, number, hold), AgentRun):
             first = first or handle
             request = key_attempts.following(request, first, instance, self._clock.now())
             number = await self._next_attempt(first, number, request.key_expires)
@@ -169,14 +164,16 @@ class Runs:
         await self._store.record_attempt(first, cancelled + 1, expires)
         return cancelled + 1
 
-    async def _attempt(self, instance: SympoziumInstance, request: RunRequest, number: int) -> RunHandle | AgentRun:
+    async def _attempt(
+        self, instance: SympoziumInstance, request: RunRequest, number: int, hold: Hold
+    ) -> RunHandle | AgentRun:
         """Create or find a run of the request. Return the run itself if it was cancelled."""
         name = run_name(instance, request.key_id, request.idempotency_key, number)
         key = (instance.metadata.namespace, name)  # subscribed first, because its pod may be quick
         subscriber = self._broker.subscribe(key, is_caller=not request.background, keeps_history=request.is_resumable)
         try:
-            run, is_new = await self._create_or_find(instance, request, name)
-            run = run if is_new else await self._join(run, request)
+            run, is_new = await self._create_or_find(instance, request, name, hold)
+            run = run if is_new else await self._join(run, request, hold)
         except BaseException as failure:
             subscriber.close()
             self._queue.release(name)
@@ -189,7 +186,7 @@ class Runs:
             return run
         return RunHandle(run, subscriber, self, self._queue, is_new=is_new, may_return=request.may_return)
 
-    async def _join(self, run: AgentRun, request: RunRequest) -> AgentRun:
+    async def _join(self, run: AgentRun, request: RunRequest, hold: Hold) -> AgentRun:
         """Let a request wait for a run that was found, and return the run as it is then: a cancelled one has ended."""
         if request.may_return and not request.background:
             run = await self._abandoned.join(run)
@@ -202,7 +199,7 @@ class Runs:
                 raise CancelPending from failure
             finally:
                 ending.close()
-            run = await self._store.get(*run.key)
+            run = await self._store.get(*run.key, hold)
         return run
 
     async def get(self, namespace: str, name: str, hold: Hold = hold_any) -> AgentRun:
@@ -292,7 +289,7 @@ class Runs:
             self._background_writes.spawn(self._cancel(key))
 
     async def _create_or_find(
-        self, instance: SympoziumInstance, request: RunRequest, name: str
+        self, instance: SympoziumInstance, request: RunRequest, name: str, hold: Hold
     ) -> tuple[AgentRun, bool]:
         """Return the run of this name, and whether it was created now."""
         namespace = instance.metadata.namespace
@@ -321,7 +318,7 @@ class Runs:
         await request.prepared()  # a full queue is noticed before
         if existing.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != request.digest:
             raise KeyReused
-        existing = await self._store.complete(existing, request.stored_texts)
+        existing = await self._store.complete(existing, request.stored_texts, hold)
         self.on_change(existing)
         return existing, False
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from starlette.requests import Request
 
@@ -10,12 +11,14 @@ from sympozium_api.agent_protocol import find_unsendable
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_http import request_state
 from sympozium_http.refusal import Refusal
+from sympozium_runs.key_attempts import CancelPending, KeyReused
 from sympozium_runs.run_queue import QueueFull
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.run_tracing import RunFacts, RunSpan
-from sympozium_runs.runs import CancelPending, KeyReused, RunHandle
+from sympozium_runs.runs import RunHandle
 from sympozium_webproxy import context
 from sympozium_webproxy.instance_cache import ServedInstance
+from sympozium_webproxy.request import held
 from sympozium_webproxy.request.authentication import budget_spent
 from sympozium_webproxy.run_metrics_observer import RunMetricsObserver
 
@@ -71,7 +74,7 @@ def _forwarded(request: Request, served: ServedInstance) -> dict[str, str]:
 async def _made(request: Request, served: ServedInstance, run: RunRequest, *, needs_room: bool) -> RunHandle:
     try:
         with api_away():
-            return await context.of(request).runs.start(served.instance, run)
+            return await context.of(request).runs.start(served.instance, run, partial(held.hold_texts, request))
     except KeyReused as error:
         message = "This Idempotency-Key was used before with another request."
         raise Refusal(422, "idempotency_key_reused", message, param="Idempotency-Key") from error
