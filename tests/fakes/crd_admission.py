@@ -62,6 +62,17 @@ def stored(plural: str, body: Object) -> Object:
     return found
 
 
+def columns(plural: str, body: Object) -> Object:
+    """Return the values of a custom resource's columns by title, of those whose path has names only."""
+    found: Object = {}
+    for column in _version(plural)["additionalPrinterColumns"]:
+        value: Any = body
+        for name in column["jsonPath"].strip(".").split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        found[column["name"]] = value
+    return found
+
+
 def selectable_fields(plural: str) -> set[str] | None:
     """Return the fields by which a custom resource can be selected; None for a kind of Kubernetes itself."""
     if plural not in _kinds():

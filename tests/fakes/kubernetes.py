@@ -168,6 +168,10 @@ class FakeKubernetes(Client):
         found = (await self.collection(kind, namespace, **selectors)).items
         return [{"metadata": item["metadata"]} for item in found]
 
+    async def rows(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
+        found = (await self.collection(kind, namespace, **selectors)).items
+        return [{"metadata": item["metadata"], "columns": crd_admission.columns(kind.plural, item)} for item in found]
+
     async def create(
         self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False, metadata_only: bool = False
     ) -> Object:

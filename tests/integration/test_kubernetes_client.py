@@ -6,7 +6,7 @@ from aiohttp.test_utils import TestServer
 
 from sympozium_api.client import ApiUnavailable, Client
 from sympozium_api.client.auth import ApiConnection
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import RUNS, Object
 
 
 async def test_metadata_of_many_objects_comes_in_pages_and_without_what_nobody_reads() -> None:
@@ -27,6 +27,32 @@ async def test_metadata_of_many_objects_comes_in_pages_and_without_what_nobody_r
 
     assert found == [{"metadata": {"name": name}} for name in names]
     assert asked == ["status.phase=Failed"] * 3
+
+
+async def test_rows_are_metadata_with_the_columns_that_kubectl_shows() -> None:
+    """In the form that Kubernetes 1.34 answers."""
+
+    async def runs(request: web.Request) -> web.Response:
+        assert request.headers["Accept"] == "application/json;as=Table;g=meta.k8s.io;v=v1"
+        first = "continue" not in request.query
+        row: Object = {"name": "a" if first else "b", "managedFields": [{}]}
+        return web.json_response(
+            {
+                "metadata": {"continue": "1"} if first else {},
+                "columnDefinitions": [{"name": "Name"}, {"name": "Answer bytes"}] if first else None,
+                "rows": [{"cells": [row["name"], 5], "object": {"kind": "PartialObjectMetadata", "metadata": row}}],
+            }
+        )
+
+    app = web.Application()
+    app.router.add_get(RUNS.path("default"), runs)
+    async with TestServer(app) as server, Client.connect(ApiConnection(str(server.make_url("")), ssl=False)) as client:
+        found = await client.rows(RUNS, "default")
+
+    assert found == [
+        {"metadata": {"name": "a"}, "columns": {"Name": "a", "Answer bytes": 5}},
+        {"metadata": {"name": "b"}, "columns": {}},
+    ]
 
 
 async def test_a_write_whose_response_is_lost_is_not_sent_again() -> None:

@@ -35,6 +35,10 @@ MAX_RESULT_BYTES = 384 * 1024
 """Most bytes that an answer takes within its run, which with a request of 1 MiB stays below etcd's 1.5 MiB per object."""
 
 
+QUESTION_BYTES, ANSWER_BYTES, ENDED_AT = "Question bytes", "Answer bytes", "Ended"
+"""Columns of ``kubectl get runs -o wide``, by which the operator knows ended runs without their contents."""
+
+
 class RunModel(ApiModel):
     """A model other than the instance's."""
 
@@ -230,6 +234,8 @@ class RunStatus(ApiModel):
     """The part of the answer that ``result``, ``finishReason`` and ``tokenUsage`` cannot hold, in OpenAI's form: ``choices`` if
     there are tool calls or several choices, ``usage`` if it has more than three counts, and the other fields as ``about``. An answer
     that does not fit into the run is here as a whole, in ``parts``."""
+    answer_bytes: Annotated[int | None, Field(ge=0, le=MAX_RESULT_BYTES)] = None
+    """Bytes that ``result`` and ``answer`` take within the run. Absent below 4 KiB, and if the answer is in parts."""
     choices: Annotated[list[OpenObject] | None, Field(max_length=128)] = None
     """As ``choices`` of ``answer``, in runs that ended before 0.3.0."""
     details: OpenObject | None = None

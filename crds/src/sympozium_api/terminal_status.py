@@ -40,6 +40,8 @@ _LARGEST_COUNT = 2**53
 _DEEPEST = 64
 """Levels of an answer's parts. JSON libraries and the API server refuse values that are much deeper."""
 _MOST_CHOICES = 128
+_COUNTED_BYTES = 4096
+"""Bytes of an answer within its run from which the status says how many: a shorter one takes no more than the rest of its run."""
 _MODELS_WORDS = ("code", "modelType", "param")
 
 
@@ -244,7 +246,9 @@ def _fields(record: agent_protocol.Done) -> Status | None:
     answer = json_text(beside, plain_bytes=room, packed_bytes=room) if beside else None
     if answer is not None and answer.parts:
         return None
-    return {"result": text} | ({"answer": answer.field} if answer else {})
+    taken = MAX_RESULT_BYTES - room + len(beside.encode())
+    sizes = {"answerBytes": taken} if taken >= _COUNTED_BYTES else {}
+    return {"result": text} | ({"answer": answer.field} if answer else {}) | sizes
 
 
 def _beside_text(record: agent_protocol.Done) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class OperatorMetrics:
         )
         self.pruned_for_bytes = Counter(
             f"{name}_runs_pruned_for_bytes",
-            "Ended runs deleted before their retention, because their namespace stores too many bytes of long requests.",
+            "Ended runs deleted before their retention, because their namespace stores too many bytes of requests and answers.",
             registry=self.registry,
         )
         self.idle = Gauge(f"{name}_idle_pods", "Idle pods of all warm pools.", registry=self.registry)

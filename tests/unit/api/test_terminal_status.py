@@ -101,6 +101,11 @@ def test_an_answer_that_a_run_cannot_store_is_an_error(answer: dict[str, Any]) -
     assert "result" not in status
 
 
+@pytest.mark.parametrize(("length", "size"), [(4000, None), (4096, 4096), (300_000, 300_000)])
+def test_a_run_says_how_many_bytes_its_answer_takes_from_4_kib_on(length: int, size: int | None) -> None:
+    assert ended(done(choice("x" * length))).get("answerBytes") == size
+
+
 def test_an_answer_that_fits_into_its_run_is_there() -> None:
     assert ended(done(choice("x" * MAX_RESULT_BYTES)))["result"] == "x" * MAX_RESULT_BYTES
 

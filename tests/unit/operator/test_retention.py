@@ -138,6 +138,40 @@ async def test_a_namespace_cannot_fill_the_storage_with_long_requests() -> None:
     assert len(world.cluster.names(RUNS)) == 4
 
 
+def with_texts(run: Any, *, question: int = 0, answer: int = 0) -> Any:
+    """Let a run say that its texts, which are not in parts, have as many bytes."""
+    run["spec"]["requestText"] = {"json": "{}", "bytes": question}
+    run["status"]["answerBytes"] = answer
+    return run
+
+
+async def test_a_namespace_cannot_fill_the_storage_with_texts_that_fit_into_their_runs() -> None:
+    mib, third = 1024 * 1024, 384 * 1024
+    runs = [with_texts(ended(f"q{number}", created=number), question=mib) for number in range(12)]
+    runs += [with_texts(ended(f"a{number}", created=20 + number), answer=third) for number in range(16)]
+    world = World(*runs, ended("short"), SYMPOZIUM_STORED_BYTES="16Mi", SYMPOZIUM_RUNS_KEPT="1000")
+    assert sorted(await world.pruned(0.1)) == sorted(
+        [f"q{number}" for number in range(2, 12)] + [f"a{number}" for number in range(16)] + ["short"]
+    )
+    registry = world.operator.metrics.registry
+    assert registry.get_sample_value("sympozium_operator_runs_pruned_for_bytes_total") == 2
+
+
+async def test_a_packed_text_counts_no_more_than_fits_into_a_run() -> None:
+    runs = [with_texts(ended(f"q{number}", created=number), question=8 * 1024 * 1024) for number in range(11)]
+    world = World(*runs, SYMPOZIUM_STORED_BYTES="16Mi", SYMPOZIUM_RUNS_KEPT="1000")
+    assert len(await world.pruned(0.1)) == 11
+
+
+async def test_the_run_that_ended_first_goes_first_for_its_bytes() -> None:
+    """A background response may take an hour: its caller has had no time to get the answer."""
+    world = World(ended("long", end=HOUR), ended("quick", created=60), SYMPOZIUM_STORED_BYTES="16Mi")
+    for name in ("long", "quick"):
+        with_parts(world, name, 9)
+    await world.operator.pruner.bound_bytes()
+    assert world.cluster.names(RUNS) == ["long"]
+
+
 async def test_open_runs_and_short_ones_stay_whatever_they_store() -> None:
     world = World(ended("short"), run_object("open", created=0), SYMPOZIUM_STORED_BYTES="16Mi")
     with_parts(world, "open", 20)

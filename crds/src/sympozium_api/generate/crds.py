@@ -15,7 +15,7 @@ from sympozium_api.config import SympoziumConfig
 from sympozium_api.generate.schema import structural
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import GROUP, VERSION
-from sympozium_api.run import AgentRun
+from sympozium_api.run import ANSWER_BYTES, ENDED_AT, QUESTION_BYTES, AgentRun
 from sympozium_api.run_part import AgentRunPart
 from sympozium_api.skillpack import SkillPack
 
@@ -33,6 +33,8 @@ class Kind:
     plural: str
     short: str | None
     columns: tuple[tuple[str, str, str], ...]
+    wide_columns: tuple[tuple[str, str, str], ...] = ()
+    """Columns of ``kubectl get -o wide`` only."""
     selectable: tuple[str, ...] = ()
 
 
@@ -68,6 +70,11 @@ KINDS = (
             ("Duration", "string", ".status.duration"),
             _AGE,
         ),
+        wide_columns=(
+            (QUESTION_BYTES, "integer", ".spec.requestText.bytes"),
+            (ANSWER_BYTES, "integer", ".status.answerBytes"),
+            (ENDED_AT, "string", ".status.completedAt"),
+        ),
         selectable=(".status.phase", ".spec.agentRef", ".spec.claim.jobName", ".spec.mode"),
     ),
     Kind(
@@ -96,6 +103,10 @@ KINDS = (
 )
 
 
+def _columns(columns: tuple[tuple[str, str, str], ...], **priority: int) -> list[dict[str, Any]]:
+    return [{"name": title, "type": kind_of, "jsonPath": path} | priority for title, kind_of, path in columns]
+
+
 def definition(kind: Kind) -> dict[str, Any]:
     """Return the CustomResourceDefinition of a kind."""
     name = kind.model.__name__
@@ -122,9 +133,7 @@ def definition(kind: Kind) -> dict[str, Any]:
                     "storage": True,
                     **({"subresources": {"status": {}}} if "status" in schema["properties"] else {}),
                     "selectableFields": [{"jsonPath": path} for path in kind.selectable],
-                    "additionalPrinterColumns": [
-                        {"name": title, "type": kind_of, "jsonPath": path} for title, kind_of, path in kind.columns
-                    ],
+                    "additionalPrinterColumns": [*_columns(kind.columns), *_columns(kind.wide_columns, priority=1)],
                     "schema": {"openAPIV3Schema": schema},
                 }
             ],

@@ -37,7 +37,9 @@ def page(kind: Kind) -> str:
     [version] = crd["versions"]
     schema = version["schema"]["openAPIV3Schema"]
     words = [crd["names"]["singular"], crd["names"]["plural"], *crd["names"]["shortNames"]]
-    columns = ", ".join(column["name"] for column in version["additionalPrinterColumns"])
+    columns = _titles(version, priority=0)
+    if wide := _titles(version, priority=1):
+        columns += f",\nand with `-o wide` {wide}"
     selectable = [field["jsonPath"].removeprefix(".") for field in version["selectableFields"]]
     parts = [
         _HEADER,
@@ -103,6 +105,12 @@ def _text(field: Schema) -> str:
 
 def _rules(schema: Schema) -> list[str]:
     return [rule["message"] for rule in schema.get("x-kubernetes-validations", [])]
+
+
+def _titles(version: dict[str, Any], *, priority: int) -> str:
+    """Return the titles of the columns of a priority: 0, or 1 for those of ``-o wide`` only."""
+    columns = version["additionalPrinterColumns"]
+    return ", ".join(column["name"] for column in columns if column.get("priority", 0) == priority)
 
 
 def _code(words: list[str]) -> str:

@@ -25,6 +25,10 @@ class ScopedLists:
         """Return the metadata of all objects of a kind."""
         return await self._of_all(kind, lambda scope: self.client.metadata(kind, scope, **selectors))
 
+    async def rows(self, kind: ResourceType, **selectors: str) -> list[Object]:
+        """Return the metadata of all objects of a kind, with their columns."""
+        return await self._of_all(kind, lambda scope: self.client.rows(kind, scope, **selectors))
+
     async def objects(self, kind: ResourceType, **selectors: str) -> list[Object]:
         """Return all objects of a kind."""
         return await self._of_all(kind, lambda scope: self.client.list(kind, scope, **selectors))

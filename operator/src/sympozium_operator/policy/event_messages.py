@@ -39,7 +39,9 @@ def unreadable(message: str) -> EventMessage:
 
 def stored_bytes_exceeded(runs: int, most: int) -> EventMessage:
     """Return the Event of ended runs, this one the last of them, that were deleted because their namespace stores too many bytes."""
-    message = f"{runs} ended runs with long requests were deleted, because the namespace stores more than {most} bytes of them"
+    message = (
+        f"{runs} ended runs were deleted, because the namespace stores more than {most} bytes of requests and answers"
+    )
     return EventMessage("Warning", "StoredBytesExceeded", message)
 
 

@@ -4,13 +4,17 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sympozium_api.json_text import MAX_PLAIN_BYTES
 from sympozium_api.names import ANNOTATION_KEY_EXPIRES, ANNOTATION_NEWEST_ATTEMPT, LABEL_INSTANCE, LABEL_KEY
 from sympozium_api.resources import Object, created_at
+from sympozium_api.run import ANSWER_BYTES, ENDED_AT, MAX_RESULT_BYTES, QUESTION_BYTES
 from sympozium_api.timestamps import parse_timestamp
 
+_MOST_WITHIN = MAX_PLAIN_BYTES + MAX_RESULT_BYTES
+"""Most bytes that the texts within a run take. A packed text has more, before it is packed."""
 _CLOCK_SKEW = timedelta(minutes=5)
 """Time by which the clock that wrote an end may be ahead of the operator's."""
 
@@ -30,7 +34,7 @@ class Retention:
     at_most: int
     """Most ended runs of an instance, whatever the other settings say."""
     stored_bytes: int
-    """Most bytes of AgentRunParts of a namespace, whatever the other settings say."""
+    """Most bytes of texts and AgentRunParts of a namespace's runs, whatever the other settings say."""
 
 
 def stored_bytes(parts: Iterable[Object]) -> dict[str, dict[str, int]]:
@@ -42,17 +46,41 @@ def stored_bytes(parts: Iterable[Object]) -> dict[str, dict[str, int]]:
     return namespaces
 
 
+def with_texts(of_run: Mapping[str, int], runs: Iterable[Object]) -> dict[str, int]:
+    """Return the bytes of each run's parts, or of the texts within it if those are more. ``runs`` are rows, with ``columns``."""
+    sizes = dict(of_run)
+    for run in runs:
+        columns, uid = run.get("columns") or {}, run["metadata"]["uid"]
+        texts = sum(columns.get(title) or 0 for title in (QUESTION_BYTES, ANSWER_BYTES))
+        if texts:
+            sizes[uid] = max(sizes.get(uid, 0), min(texts, _MOST_WITHIN))
+    return sizes
+
+
+def ended_at(run: Object) -> datetime:
+    """Return the time of a run's end, given as a row; without a valid one, the time of its creation."""
+    return end_or_creation(run, (run.get("columns") or {}).get(ENDED_AT))
+
+
+def end_or_creation(run: Object, end: Any) -> datetime:
+    """Return the time of a run's end, given as text; without a valid one, the time of its creation."""
+    try:
+        return parse_timestamp(end).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        return created_at(run)
+
+
 def beyond_bytes(
     of_run: Mapping[str, int], ended: Iterable[Object], open_runs: Iterable[Object], most: int
 ) -> list[Object]:
-    """Return the oldest ended runs of a namespace that must go so that the parts of the others take at most ``most`` bytes.
+    """Return the ended runs of a namespace, rows, that must go so that the others take at most ``most`` bytes: oldest end first.
 
     Parts whose run is gone are not counted, because Kubernetes is about to delete them. Open runs stay.
     """
     held = [run for run in ended if run["metadata"]["uid"] in of_run]
     total = bytes_of(of_run, (*held, *open_runs))
     gone = list[Object]()
-    for run in sorted(held, key=created_at):
+    for run in sorted(held, key=ended_at):
         if total <= most:
             break
         gone.append(run)
@@ -61,7 +89,7 @@ def beyond_bytes(
 
 
 def bytes_of(of_run: Mapping[str, int], runs: Iterable[Object]) -> int:
-    """Return the bytes of the parts of these runs."""
+    """Return the bytes of these runs."""
     return sum(of_run.get(run["metadata"]["uid"], 0) for run in runs)
 
 

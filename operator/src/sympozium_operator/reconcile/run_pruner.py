@@ -1,8 +1,9 @@
 """Pruner of ended AgentRuns: after their retention, when an API key has too many, or when their caller discarded them."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
@@ -18,9 +19,8 @@ from sympozium_api.names import (
     STORAGE_FULL,
     web_endpoint_run,
 )
-from sympozium_api.resources import RUN_PARTS, RUNS, Object, created_at
+from sympozium_api.resources import RUN_PARTS, RUNS, Object
 from sympozium_api.run import ENDED, NOT_ENDED, AgentRun
-from sympozium_api.timestamps import parse_timestamp
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
@@ -33,8 +33,10 @@ from sympozium_operator.policy.retention import (
     beyond_bound,
     beyond_bytes,
     bytes_of,
+    end_or_creation,
     groups,
     stored_bytes,
+    with_texts,
 )
 
 READS_PER_KEY = 2000
@@ -56,11 +58,11 @@ class RunPruner:
     count_unreadable: CountUnreadable
 
     async def prune(self) -> None:
-        """Delete surplus runs once. Only metadata is listed, because ended runs may hold gigabytes."""
+        """Delete surplus runs once. Only metadata and columns are listed, because ended runs may hold gigabytes."""
         needed = _needed(await self.lists.metadata(RUNS, fieldSelector=NOT_ENDED))
-        ended = [
-            run for run in await self.lists.metadata(RUNS, fieldSelector=ENDED) if not _leads_to_open_run(run, needed)
-        ]
+        rows = await self.lists.rows(RUNS, fieldSelector=ENDED)
+        gone = await self._bound_texts(rows)
+        ended = [run for run in rows if run["metadata"]["uid"] not in gone and not _leads_to_open_run(run, needed)]
         for run in filter(_is_discarded, ended):
             await self._delete(run)
         for instance, by_key in groups(run for run in ended if not _is_discarded(run)).items():
@@ -74,7 +76,8 @@ class RunPruner:
     async def bound_bytes(self) -> None:
         """Delete the oldest ended runs of each namespace whose AgentRunParts take more bytes than a namespace may store.
 
-        Where the others take as many, the namespace's server runs are marked, and their web-proxies refuse what needs parts.
+        ``prune``, which lists ended runs anyway, counts the texts within them too. Where open runs take as many bytes, the namespace's
+        server runs are marked, and their web-proxies refuse what needs parts.
         """
         marked = await self.lists.metadata(RUNS, labelSelector=f"{LABEL_STORAGE}={STORAGE_FULL}")
         bounded = set[str]()
@@ -87,10 +90,25 @@ class RunPruner:
             if run["metadata"]["namespace"] not in bounded:
                 await self._mark(run, is_full=False)
 
-    async def _bound_bytes(self, namespace: str, of_run: Mapping[str, int]) -> None:
-        ended = await self.client.metadata(RUNS, namespace, fieldSelector=ENDED)
+    async def _bound_texts(self, ended: list[Object]) -> set[str]:
+        """Delete the oldest of these runs of each namespace whose texts and parts take too many bytes; return their UIDs."""
+        parts, of_namespace = stored_bytes(await self.lists.metadata(RUN_PARTS)), defaultdict[str, list[Object]](list)
+        for run in ended:
+            of_namespace[run["metadata"]["namespace"]].append(run)
+        gone = set[str]()
+        for namespace, rows in of_namespace.items():
+            of_run = with_texts(parts.get(namespace, {}), rows)
+            if sum(of_run.values()) > self.retention.stored_bytes:
+                with guarded(self.count_unreadable, RUNS, {"namespace": namespace}):
+                    gone |= await self._bound_bytes(namespace, of_run)
+        return gone
+
+    async def _bound_bytes(self, namespace: str, of_parts: Mapping[str, int]) -> set[str]:
+        """Delete the oldest ended runs of a namespace, so that the others take as many bytes as it may store; return their UIDs."""
+        ended = await self.client.rows(RUNS, namespace, fieldSelector=ENDED)
         open_runs = await self.client.metadata(RUNS, namespace, fieldSelector=NOT_ENDED)
         needed = _needed(open_runs)
+        of_run = with_texts(of_parts, ended)
         may_go = [run for run in ended if not _leads_to_open_run(run, needed)]
         surplus = beyond_bytes(of_run, may_go, open_runs, self.retention.stored_bytes)
         for run in surplus:
@@ -104,9 +122,15 @@ class RunPruner:
                 "runs deleted, because their namespace stores too many bytes", namespace=namespace, runs=len(surplus)
             )
             newest = AgentRun.model_validate(
-                surplus[-1] | {"apiVersion": API_VERSION, "kind": RUNS.kind, "spec": {"agentRef": "-"}}
+                {
+                    "metadata": surplus[-1]["metadata"],
+                    "apiVersion": API_VERSION,
+                    "kind": RUNS.kind,
+                    "spec": {"agentRef": "-"},
+                }
             )
             await self.events.emit(newest, stored_bytes_exceeded(len(surplus), self.retention.stored_bytes))
+        return {run["metadata"]["uid"] for run in surplus}
 
     async def _mark(self, run: Object, *, is_full: bool) -> None:
         """Write on a server run whether its namespace has room for further parts, if that has changed."""
@@ -154,10 +178,7 @@ class RunPruner:
 
 def _end(run: Object) -> datetime:
     """Return the time of a run's end; a status without a valid one counts from the run's creation."""
-    try:
-        return parse_timestamp(run["status"]["completedAt"]).astimezone(UTC)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return created_at(run)
+    return end_or_creation(run, (run.get("status") or {}).get("completedAt"))
 
 
 def _needed(open_runs: list[Object]) -> set[tuple[str, str]]:

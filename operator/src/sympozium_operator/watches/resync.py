@@ -25,7 +25,7 @@ from sympozium_operator.scheduling.work_queue import WorkQueue
 from sympozium_operator.watches.selectors import OURS
 
 PRUNE_EVERY = 300.0
-"""Seconds between two prunings."""
+"""Seconds between two prunings, which check the bytes of all texts."""
 BOUND_BYTES_EVERY = 60.0
 """Seconds between checks of the bytes that namespaces store in AgentRunParts."""
 API_KEYS_EVERY = SKILLS_EVERY = 5.0
