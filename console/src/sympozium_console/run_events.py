@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, Snapshot, watch
 from sympozium_api.resources import EVENTS, RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES
-from sympozium_http.compact_json import json_bytes
+from sympozium_http.sse import one_line
 
 _LINE_END = "\n"
 _HEADERS = {"Cache-Control": "no-cache"}
@@ -104,7 +104,7 @@ class _RunWatcher:
             self._send("event", {key: event.get(key) for key in _EVENT_FIELDS})
 
     def _send(self, event_type: str, data: Object) -> None:
-        self._emit(ServerSentEvent(json_bytes(data).decode(), event=event_type, sep=_LINE_END))
+        self._emit(ServerSentEvent(one_line(data).decode(), event=event_type, sep=_LINE_END))
 
     async def _versions(self, kind: ResourceType, selector: str) -> AsyncGenerator[Object | None, None]:
         """Yield each version of the selected objects; yield None for a deletion or an empty selection."""

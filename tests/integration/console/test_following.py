@@ -83,6 +83,13 @@ class TestEventStream:
             assert await stream.event() == ("status", {"phase": "Succeeded", "result": "Hello"})
             assert await stream.event() is None
 
+    async def test_a_client_that_ends_lines_where_unicode_does_reads_each_event(self, console: Console) -> None:
+        ended = run("w1", phase="Succeeded")
+        ended["status"]["result"] = "one\u2028two\u0085three\u2029"
+        console.kubernetes.put(ended)
+        async with self.followed(console) as stream:
+            assert await stream.event() == ("status", ended["status"])
+
     async def test_kubernetes_events_about_the_run_are_sent(self, console: Console) -> None:
         console.kubernetes.put(run("w1"))
         about = {"kind": "AgentRun", "name": "w1"}
