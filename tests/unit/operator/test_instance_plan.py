@@ -1,5 +1,6 @@
 """Plan of an instance: its children and its status."""
 
+import base64
 from datetime import timedelta
 from typing import Any
 
@@ -114,12 +115,21 @@ def test_a_skill_pack_that_is_no_server_is_refused() -> None:
     assert SYSTEM in condition(found, "Accepted")["message"]
 
 
+def secret_of(key: str) -> Any:
+    return secret_object("keys", "OPENAI_API_KEY", value=base64.b64encode(key.encode()).decode())
+
+
 @pytest.mark.parametrize(
     ("secret", "status", "why"),
     [
         (None, "False", "SecretNotFound"),
         (secret_object("keys", "password"), "False", "SecretKeyNotFound"),
         (secret_object("keys", "OPENAI_API_KEY", value=""), "False", "SecretKeyEmpty"),
+        (secret_of("  \t\n"), "False", "SecretKeyEmpty"),
+        (secret_of("sk-one\nsk-two"), "False", "SecretKeyInvalid"),
+        (secret_of("sk-\u00e9"), "False", "SecretKeyInvalid"),
+        (secret_of("sk-one\r\n"), "True", "SecretFound"),
+        (secret_object("keys", "OPENAI_API_KEY", value="/w=="), "False", "SecretKeyInvalid"),
         (secret_object("keys", "OPENAI_API_KEY"), "True", "SecretFound"),
         (secret_object("keys", "api-key"), "True", "SecretFound"),
     ],
@@ -130,6 +140,7 @@ def test_the_models_secret_is_checked(secret: Any, status: str, why: str) -> Non
     assert found.requeue_after == (None if status == "True" else 5)
     assert found.status["phase"] == ("Running" if status == "True" else "Pending")
     assert "Secret keys" in condition(found, "ModelReady")["message"]
+    assert "sk-" not in condition(found, "ModelReady")["message"]
 
 
 def test_a_model_without_a_secret_needs_none() -> None:

@@ -1,8 +1,10 @@
 """Secrets with a model's API key: which one a run may have, and whether it can be used (decision 0039)."""
 
+import base64
 from collections.abc import Collection
 
 from sympozium_api import effective, names
+from sympozium_api.agent_protocol import find_unsendable
 from sympozium_api.effective import EffectiveModel
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
@@ -56,9 +58,20 @@ def failure(model: EffectiveModel, secret: Object | None) -> ConditionUpdate | N
     if name is None:
         text = f"the Secret {model.secret} has neither the key {keys[0]} nor {keys[1]}"
         return _not_ready("SecretKeyNotFound", text)
-    if not data[name]:
+    if (value := _value(data[name])) == "":
         return _not_ready("SecretKeyEmpty", f"the Secret {model.secret} has an empty value under the key {name}")
+    if value is None or find_unsendable({"authorization": value}):
+        text = f"the Secret {model.secret} has a value under the key {name} that is not one line of printable ASCII"
+        return _not_ready("SecretKeyInvalid", text)
     return None
+
+
+def _value(encoded: str) -> str | None:
+    """Return an API key as agents read it, without blanks at its ends; None if it is not UTF-8."""
+    try:
+        return base64.b64decode(encoded).decode().strip()
+    except ValueError:
+        return None
 
 
 def refusal(
