@@ -51,6 +51,8 @@ def whole(finish: str | None = "stop", **message: Any) -> bytes:
 ROLE, DONE = delta(role="assistant", content=""), data("[DONE]")
 END = delta("stop") + data({"choices": [], "usage": USAGE}) + DONE
 HEL, LO = delta(content="Hel"), delta(content="lo")
+LARGE = json.dumps({"content": 'a line with "quotes", \\ and äöü\n' * 1300})
+"""Arguments of 58,000 characters."""
 THINKS = [{"type": "thinking", "thinking": [{"type": "text", "text": text}]} for text in ("I ", "think")]
 HELLO = ROLE + HEL + LO + END
 
@@ -64,6 +66,23 @@ STREAMS: dict[str, str] = {
     "empty-data": ROLE + HEL + "data:\n\n" + LO + "data: \n\n" + END,
     "keepalive-data": ROLE + HEL + data(": keepalive") + LO + END,
     "unknown-events": ROLE + HEL + "event: ping\ndata: {}\n\n" + data({"warning": "no usage"}) + LO + END,
+    "comments": ": PROCESSING\n\nretry: 3000\n\n" + ROLE + HEL + ":\n\n: ping\n" + LO + END,
+    "cr": HELLO.replace("\n", "\r"),
+    "crlf": HELLO.replace("\n", "\r\n"),
+    "no-space": HELLO.replace("data: ", "data:"),
+    "azure": data({"id": "", "model": "", "prompt_filter_results": [{"prompt_index": 0}], "choices": []})
+    + ROLE
+    + HEL
+    + data({"choices": [{"index": 0, "finish_reason": None, "content_filter_offsets": {"check_offset": 1}}]})
+    + LO
+    + END,
+    "usage-in-each": data({"id": "", "model": "", "choices": []})
+    + data({"choices": [{"index": 0, "delta": {"content": "Hel"}}], "usage": USAGE})
+    + data({"id": "", "choices": [{"delta": {"content": "lo"}, "finish_reason": "stop"}], "usage": USAGE})
+    + data({"choices": [], "cost": "0"})
+    + DONE,
+    "reasoning-content": delta(reasoning_content="I ") + delta(reasoning_content="think") + HEL + LO + END,
+    "parts-then-texts": delta(content=THINKS) + delta(content=[{"type": "text", "text": "Hel"}]) + LO + END,
     "unmarked": ROLE + HEL + delta("stop", content="lo"),
     "no-finish-reason": ROLE + HEL + LO + DONE,
     "odd-finish-reason": ROLE + HEL + LO + delta("eos") + DONE,
@@ -76,6 +95,17 @@ STREAMS: dict[str, str] = {
     + delta(tool_calls=[call("call_2", *WRITE, index=0)])
     + END,
     "objects": delta(tool_calls=[call("call_1", "read", {"a": 1}), call("call_2", "write", {"b": 2})]) + END,
+    "one-without-index": delta(tool_calls=[call("call_1", *READ)]) + delta("tool_calls") + DONE,
+    "without-id": delta(tool_calls=[call(None, *READ, index=0)]) + delta("tool_calls") + DONE,
+    "without-arguments": delta(tool_calls=[{"index": 0, "id": "call_1", "function": {"name": "read"}}])
+    + delta("tool_calls")
+    + DONE,
+    "large-arguments": delta(tool_calls=[call("call_1", "read", "", index=0)])
+    + "".join(
+        delta(tool_calls=[{"index": 0, "function": {"arguments": LARGE[at : at + 100]}}])
+        for at in range(0, len(LARGE), 100)
+    )
+    + END,
     "function-call": delta(function_call={"name": "read", "arguments": '{"a": '})
     + delta(function_call={"arguments": "1}"})
     + delta("function_call")
@@ -83,6 +113,7 @@ STREAMS: dict[str, str] = {
     "error-event": 'event: error\ndata: {"message": "slow down", "code": 429}\n\n',
     "error-first": data({"error": {"message": "too long", "type": "invalid_request_error", "code": "c_l_e"}}) + DONE,
     "error-late": ROLE + HEL + data({"error": {"message": "too long", "code": "c_l_e"}}) + DONE,
+    "error-as-text": ROLE + HEL + data({"error": "out of memory"}) + DONE,
     "bare-error-late": ROLE + HEL + data({"code": 500, "message": "out of memory"}) + DONE,
     "failed": ROLE + HEL + delta("error") + DONE,
 }
@@ -119,6 +150,7 @@ ANSWERS: dict[str, Answer] = {name: Answer(stream.encode()) for name, stream in 
     "gzip-json-cut": Answer(gzip.compress(whole(content="Hello"))[:-8], headers={"content-encoding": "gzip"}),
     "deflate": Answer(zlib.compress(HELLO.encode())[2:-4], headers={"content-encoding": "deflate"}),
     "brotli": Answer(b"\x0b", headers={"content-encoding": "br"}),
+    "error-as-answer": Answer(b'{"error": {"message": "overloaded", "type": "server_error", "code": "overloaded"}}'),
     "refused": Answer(json.dumps({"error": _ERROR}).encode(), 400),
     "limited": Answer(json.dumps(_GOOGLE).encode(), 429, {"retry-after": "17"}),
     "unauthorised": Answer(b'{"error": {"message": "bad key", "code": "invalid_api_key"}}', 401),

@@ -7,8 +7,9 @@ from typing import Any
 import openai
 import pytest
 from tests.fakes.agents import Agents
-from tests.fakes.odd_model import OddModel, odd_serving
-from tests.integration.conftest import Proxy
+from tests.fakes.odd_model import LARGE, OddModel, odd_serving
+from tests.integration.conftest import KEY, Proxy
+from tests.mcp_clients import connected
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 TOOL: Any = {"type": "function", "function": {"name": "read", "parameters": {"type": "object", "properties": {}}}}
@@ -23,9 +24,10 @@ TEXTS = (
         "json-untyped",
         "json-parts",
     ),
+    *("comments", "cr", "crlf", "no-space", "azure", "usage-in-each", "reasoning-content", "parts-then-texts"),
     *("events-as-json", "gzip", "gzip-members", "gzip-cut-after-its-end", "deflate"),
 )
-THINKING = ("magistral", "magistral-list", "reasoning", "json-parts")
+THINKING = ("magistral", "magistral-list", "reasoning", "json-parts", "reasoning-content", "parts-then-texts")
 CALLS = ("no-index", "restarting", "objects", "json-tools")
 
 
@@ -51,6 +53,10 @@ async def test_every_form_of_text_reaches_the_caller_whole(
     ) as stream:
         streamed = await stream.get_final_completion()
     response = await sdk.responses.create(model="default", input="hello")
+    async with connected(proxy.url, KEY) as client:
+        called = await client.call_tool("ask_agent", {"task": "hello"})
+    assert called.structured_content is not None
+    assert (called.structured_content["text"], called.structured_content["finishReason"]) == ("Hello", "stop")
     for completion in (whole, streamed):
         [choice] = completion.choices
         assert (choice.message.content, choice.finish_reason) == ("Hello", "stop")
@@ -82,6 +88,36 @@ async def test_every_form_of_tool_calls_reaches_the_caller_once(
         assert choice.finish_reason == "tool_calls"
     outputs: Any = response.output
     assert [(item.call_id, item.name) for item in outputs] == [("call_1", "read"), ("call_2", "write")]
+
+
+@pytest.mark.usefixtures("agents")
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("one-without-index", '{"a": 1}'),
+        ("without-id", '{"a": 1}'),
+        ("without-arguments", "{}"),
+        ("large-arguments", LARGE),
+    ],
+)
+async def test_every_form_of_one_tool_call_reaches_the_caller_whole(
+    proxy: Proxy, odd: OddModel, sdk: openai.AsyncOpenAI, name: str, arguments: str
+) -> None:
+    await use(proxy, odd, name)
+    whole = await sdk.chat.completions.create(model="default", messages=MESSAGES, tools=[TOOL])
+    async with sdk.chat.completions.stream(model="default", messages=MESSAGES, tools=[TOOL]) as stream:
+        streamed = await stream.get_final_completion()
+    outputs: Any = (await sdk.responses.create(model="default", input="hello")).output
+    for completion in (whole, streamed):
+        [choice] = completion.choices
+        calls: Any = choice.message.tool_calls
+        [call] = calls
+        assert (call.function.name, json.loads(call.function.arguments or "{}")) == ("read", json.loads(arguments))
+        assert call.id
+        assert choice.finish_reason == "tool_calls"
+    [item] = outputs
+    assert (item.name, json.loads(item.arguments or "{}")) == ("read", json.loads(arguments))
+    assert item.call_id
 
 
 @pytest.mark.usefixtures("agents")
@@ -118,12 +154,35 @@ async def test_the_models_own_error_reaches_the_caller_again_for_the_same_key(
 
 
 @pytest.mark.usefixtures("agents")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_models_own_error_reaches_the_caller_of_a_response(proxy: Proxy, odd: OddModel, stream: bool) -> None:
+    await use(proxy, odd, "refused")
+    response = await proxy.http.post(
+        "/v1/responses", json={"input": "hello", "stream": stream}, headers={"Authorization": f"Bearer {KEY}"}
+    )
+    error = response.json()["error"]
+    assert (response.status_code, response.headers["x-sympozium-error"]) == (400, "model_error")
+    assert (error["code"], error["param"], error["message"]) == ("context_length_exceeded", "messages", "too long")
+
+
+@pytest.mark.usefixtures("agents")
+async def test_the_models_own_words_reach_the_caller_of_a_tool(proxy: Proxy, odd: OddModel) -> None:
+    await use(proxy, odd, "refused")
+    async with connected(proxy.url, KEY) as client:
+        called = await client.call_tool("ask_agent", {"task": "hello"})
+    assert called.is_error
+    assert called.structured_content is not None
+    assert called.structured_content["error"] == {"type": "model_error", "message": "too long"}
+
+
+@pytest.mark.usefixtures("agents")
 @pytest.mark.parametrize(
     ("name", "status", "code", "message"),
     [
         ("limited", 429, "RESOURCE_EXHAUSTED", "quota"),
         ("unauthorised", 502, "model_error", "bad key"),
         ("error-first", 400, "c_l_e", "too long"),
+        ("error-as-answer", 502, "overloaded", "overloaded"),
         ("error-event", 429, "429", "slow down"),
         ("gzip-cut", 502, "model_error", "answer was cut: its compressed content was cut"),
         ("gzip-json-cut", 502, "model_error", "answer was cut: its compressed content was cut"),
@@ -145,7 +204,13 @@ async def test_an_error_in_any_form_has_its_status_and_its_words(
 
 @pytest.mark.usefixtures("agents")
 @pytest.mark.parametrize(
-    ("name", "words"), [("error-late", '"c_l_e"'), ("bare-error-late", "out of memory"), ("failed", "'error'")]
+    ("name", "words"),
+    [
+        ("error-late", '"c_l_e"'),
+        ("bare-error-late", "out of memory"),
+        ("error-as-text", "out of memory"),
+        ("failed", "'error'"),
+    ],
 )
 async def test_an_error_within_a_stream_is_never_a_success(proxy: Proxy, odd: OddModel, name: str, words: str) -> None:
     await use(proxy, odd, name)
