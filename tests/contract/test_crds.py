@@ -83,6 +83,36 @@ def test_every_field_of_a_spec_says_what_it_is_for() -> None:
         assert silent(properties["spec"], f"{kind.model.__name__}.spec") == []
 
 
+def test_every_default_stands_in_the_description_which_kubectl_explain_shows() -> None:
+    def untold(schema: dict[str, Any], path: str) -> list[str]:
+        found = []
+        for name, part in schema.get("properties", {}).items():
+            default = part.get("default")
+            if default not in (None, {}, [], False) and f"Default: {default}" not in part.get("description", ""):
+                found.append(f"{path}.{name}")
+            found += untold(part.get("items", part), f"{path}.{name}")
+        return found
+
+    for kind in KINDS:
+        properties = definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+        assert untold(properties["spec"], f"{kind.model.__name__}.spec") == []
+
+
+@pytest.mark.parametrize(
+    ("plural", "columns"),
+    [
+        ("sympoziuminstances", {"Ready": "Ready", "Reason": "Ready", "URL": ".status", "Model": ".spec"}),
+        ("agentruns", {"Reason": ".status", "Duration": ".status.duration", "Model": ".status", "Mode": ".spec.mode"}),
+    ],
+)
+def test_kubectl_get_has_the_columns_that_tell_objects_apart(plural: str, columns: dict[str, str]) -> None:
+    [crd] = [crd for crd in map(definition, KINDS) if crd["spec"]["names"]["plural"] == plural]
+    printed = {column["name"]: column for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]}
+    for name, source in columns.items():
+        assert source in printed[name]["jsonPath"]
+        assert not printed[name].get("priority"), "shown without -o wide"
+
+
 def test_no_reference_has_a_namespace() -> None:
     """Rule 12: whoever may write in one namespace must not reach into another."""
     for kind in KINDS:
