@@ -32,7 +32,7 @@ def text(node: ast.expr | None) -> str | None:
 
 def error_words() -> set[str]:
     """Values of ``error.code`` and of ``status.error.type``: the codes of the web-proxy's refusals, and
-    the types in end records and terminal statuses, which are made by functions named ``error`` or ``Failure``.
+    the types in end records and terminal statuses, which are made by functions named ``error``, ``error_of`` or ``Failure``.
     """
     found: set[str] = set()
     for call in calls("webproxy/src", "lib/src"):
@@ -42,7 +42,7 @@ def error_words() -> set[str]:
     for call in calls():
         if name_of(call) == "model_error":
             found |= {text(keyword.value) or "" for keyword in call.keywords if keyword.arg == "kind"}
-        if name_of(call) == "error" and len(call.args) >= 3 and (kind := text(call.args[0])):
+        if name_of(call) in ("error", "error_of") and len(call.args) >= 3 and (kind := text(call.args[0])):
             found.add(kind)
     return found - {""}
 

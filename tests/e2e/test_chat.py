@@ -96,10 +96,10 @@ def test_an_unreachable_models_address_stands_in_status_and_event_and_not_in_the
     )
     run = response.headers["x-sympozium-run"]
     failure = chat.namespace.run_ends(run)["error"]
-    address = "cannot reach the model at http://model:9/v1: "
+    address = "Cannot reach the model at http://model:9/v1: "
     assert failure["type"] == "model_unreachable"
     assert failure["message"].startswith(address)
-    assert failure["message"].endswith(" (spec.agents.default.baseURL)")
+    assert failure["message"].endswith(" (spec.agents.default.baseURL).")
     until(lambda: address in chat.namespace.kubectl("describe", "run", run), within=20)
 
 

@@ -117,7 +117,7 @@ def test_embeddings_come_without_a_run_and_with_the_models_key(rich: Endpoint, a
     refused = rich.http.post("/v1/embeddings", json={"input": "One", "model": "status:401"})
     assert (refused.status_code, refused.json()["error"]["message"]) == (
         502,
-        "the model answered 401: the model says 401",
+        "The model answered 401: the model says 401",
     )
 
 

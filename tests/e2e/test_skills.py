@@ -205,7 +205,7 @@ def test_runs_made_with_kubectl_have_the_skills_of_their_instance(namespace: Nam
     )
     ended = namespace.run_ends("too-early")
     assert ended["error"]["type"] == "skills_missing"
-    assert ended["error"]["message"] == "spec.skills[0].configMapRef: there is no ConfigMap manners"
+    assert ended["error"]["message"] == "spec.skills[0].configMapRef: there is no ConfigMap manners."
     namespace.apply(manners("Be kind."))
     until(lambda: namespace.status("instance", "studious").get("phase") == "Running", within=WITHIN)
     namespace.apply(

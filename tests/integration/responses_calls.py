@@ -17,7 +17,7 @@ TOOL: Any = {"type": "function", "name": "weather", "parameters": {"type": "obje
 
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
-CANCELLED = {"type": "cancelled", "message": "the run was cancelled", "httpStatus": 499}
+CANCELLED = {"type": "cancelled", "message": "The run was cancelled.", "httpStatus": 499}
 
 
 async def answered(proxy: Proxy, sdk: openai.AsyncOpenAI, *words: str, among: int = 1, **fields: Any) -> Response:

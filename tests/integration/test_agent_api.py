@@ -150,7 +150,7 @@ class TestSkills:
         assert (await world.pod().task()).status_code == 410
         assert world.status()["error"] == {
             "type": "skills_missing",
-            "message": "there is no SkillPack data",
+            "message": "There is no SkillPack data.",
             "httpStatus": 503,
         }
 

@@ -48,7 +48,7 @@ async def test_the_terminal_status_has_the_moments_the_duration_and_the_model(pr
 async def test_the_address_of_an_unreachable_model_stands_in_the_status_and_not_in_the_answer(
     proxy: Proxy, stream: bool
 ) -> None:
-    address = "cannot reach the model at http://vllm.models.svc:8000/v1: name not found (spec.agents.default.baseURL)"
+    address = "Cannot reach the model at http://vllm.models.svc:8000/v1: name not found (spec.agents.default.baseURL)."
     record = failed("model_unreachable", address, 502)
     record["error"]["code"] = "NameNotFound"
     asked = asyncio.create_task(proxy.chat(stream=stream))

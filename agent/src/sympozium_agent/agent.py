@@ -12,7 +12,7 @@ from sympozium_agent.record_delivery import DeliveryOutcome, RecordDelivery
 from sympozium_agent.runs_client import RunsClient, TaskRefused, Unused
 from sympozium_agent.termination import termination_message, unused_message
 from sympozium_agent.transport import ModelTransport
-from sympozium_api.agent_protocol import OPENAI_COMPAT, End, Task, error
+from sympozium_api.agent_protocol import OPENAI_COMPAT, End, Task, error, error_of
 
 DELIVERED = 0
 FAILED = 1
@@ -122,15 +122,15 @@ class Agent:
     def _refused(self, refusal: TaskRefused) -> int:
         log("task_refused", status=refusal.status)
         if refusal.status not in (409, 410):  # these say that the run's end is stored, or another pod's to report
-            end = error("task_refused", f"the agent's pod got no task: {refusal}", 502)
+            end = error_of("task_refused", f"the agent's pod got no task: {refusal}", 502)
             self._settings.termination_file.write_text(termination_message(end))
         return FAILED
 
 
 def _unfinished(*, stopped: bool) -> End:
     if stopped:
-        return error("terminated", "the agent's pod was terminated before the run had ended", 503)
-    return error("answer_not_delivered", "no replica of the agent API accepts this pod's records", 502)
+        return error("terminated", "The agent's pod was terminated before the run had ended.", 503)
+    return error("answer_not_delivered", "No replica of the agent API accepts this pod's records.", 502)
 
 
 async def _first(work: Coroutine[Any, Any, T], *others: asyncio.Task[Any]) -> T | None:

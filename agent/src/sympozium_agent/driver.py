@@ -39,7 +39,7 @@ class Driver:
             async with asyncio.timeout(task["timeoutSeconds"]):
                 finish = await self._finish(task)
         except TimeoutError:
-            return error("timeout", f"the run did not end within {task['timeoutSeconds']:g} s", 504)
+            return error("timeout", f"The run did not end within {task['timeoutSeconds']:g} s.", 504)
         except ModelError as failure:
             refusal = redacted(failure.refusal, self._key, task["model"]["headers"])
             unreachable = {"reason": refusal.message} if isinstance(failure, ModelUnreachable) else {}
@@ -47,7 +47,7 @@ class Driver:
             return model_error(refusal, failure.status, kind=failure.kind)
         except Exception as failure:  # noqa: BLE001 - without an end record the run would have to be found lost
             log_failure(failure)
-            return error("agent_error", f"the agent failed: {type(failure).__name__}", 500)
+            return error("agent_error", f"The agent failed: {type(failure).__name__}.", 500)
         done = Done(type="done", choices=finish.choices, usage=finish.usage, durationMs=0)
         return Done(**done, about=finish.extra_fields) if finish.extra_fields else done
 
@@ -70,7 +70,7 @@ class Driver:
                     log("model_answers")
                 self._push(completion.add(chunk))
         if completion.is_empty:
-            raise ModelError("the model answered without any choice")
+            raise ModelError("The model answered without any choice.")
         self._push(completion.close())
         if completion.usage:
             self._records.push(Usage(type="usage", usage=completion.usage))

@@ -53,7 +53,7 @@ class RecordDelivery:
         """Send the end record; ``deliver`` returns once it is stored."""
         line = _line(record)
         if len(line) > MAX_RECORD_BYTES:
-            line = _line(error("answer_too_large", f"the answer has {len(line)} bytes", 502, record["durationMs"]))
+            line = _line(error("answer_too_large", f"The answer has {len(line)} bytes.", 502, record["durationMs"]))
         self._end = line
         self._ended.set()
         if self._open is not None:

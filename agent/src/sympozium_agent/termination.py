@@ -24,7 +24,7 @@ def termination_message(end: End) -> str:
         return _compact(
             error(detail["type"], detail["message"][:_LONGEST_QUOTE], detail["httpStatus"], end["durationMs"])
         )
-    lost = "the model answered, but no replica acknowledged the answer, which is too long for a termination message"
+    lost = "The model answered, but no replica acknowledged the answer, which is too long for a termination message."
     return _compact(error("answer_not_delivered", lost, 502, end["durationMs"]))
 
 

@@ -155,12 +155,27 @@ def _scan_task(name: str, text: str, at: int) -> tuple[Any, int]:
 
 
 def error(kind: str, message: str, http_status: int, duration_ms: int = 0, *, words: ModelWords | None = None) -> Error:
-    """Return the end record of a run that failed; ``http_status`` is the model's own if the model answered with one."""
+    """Return the end record of a run that failed; ``http_status`` is the model's own if the model answered with one.
+
+    ``message``: a sentence, or the model's own words.
+    """
     return {
         "type": "error",
         "error": {"type": kind, "message": message[:4096], "httpStatus": http_status, **(words or {})},
         "durationMs": duration_ms,
     }
+
+
+def error_of(kind: str, reason: str, http_status: int, duration_ms: int = 0) -> Error:
+    """Return the end record of a run that failed for a reason with a text that is no sentence, such as a condition's."""
+    return error(kind, sentence(reason), http_status, duration_ms)
+
+
+def sentence(text: str) -> str:
+    """Return a text as a sentence: with a capital, unless its first word is a name such as ``spec.model``, and a full stop."""
+    text = text.rstrip()
+    begins = text[:1].upper() if text.partition(" ")[0].isalpha() else text[:1]
+    return begins + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
 def is_delta(record: dict[str, Any]) -> bool:

@@ -113,7 +113,7 @@ def outline(record: Mapping[str, Any]) -> Status:
     if end["type"] == "error":
         status = _failure(end["error"]) | usage
     elif not end["choices"]:
-        status = _refusal("model_error", "the model answered without any choice") | usage
+        status = _refusal("model_error", "The model answered without any choice.") | usage
     else:
         reason = end["choices"][0].get("finish_reason")
         status = {"phase": "Succeeded", "finishReason": reason[:64] if isinstance(reason, str) else None} | usage
@@ -151,7 +151,7 @@ def _in_parts(outcome: Status, end: agent_protocol.Done) -> Ending:
         content = text.encode(errors="replace")  # as the client encodes a status
         told = json.loads(content)
     if len(content) > MAX_TEXT_BYTES:
-        sentence = f"the answer has {len(content)} bytes; a run stores at most {MAX_TEXT_BYTES}"
+        sentence = f"The answer has {len(content)} bytes; a run stores at most {MAX_TEXT_BYTES}."
         usage = {"tokenUsage": outcome["tokenUsage"]} if "tokenUsage" in outcome else {}
         return _small(_refusal("answer_too_large", sentence) | usage)
     answer = text_in_parts(content)
@@ -170,9 +170,9 @@ def end_of(record: Mapping[str, Any]) -> agent_protocol.End:
         return {"type": "error", "error": _error_detail(record.get("error")), "durationMs": duration}
     choices, about, usage = record.get("choices"), record.get("about"), record.get("usage")
     if not (isinstance(choices, list) and len(choices) <= _MOST_CHOICES and all(map(_is_choice, choices))):
-        return agent_protocol.error("model_error", "the agent's answer is malformed", 502, duration)
+        return agent_protocol.error("model_error", "The agent's answer is malformed.", 502, duration)
     if not (_is_storable(choices) and _is_storable(about) and _is_storable(usage)):
-        return agent_protocol.error("model_error", "the answer holds a value that cannot be stored", 502, duration)
+        return agent_protocol.error("model_error", "The answer holds a value that cannot be stored.", 502, duration)
     done: agent_protocol.Done = {
         "type": "done",
         "choices": choices,
@@ -197,9 +197,11 @@ def record_of(status: RunStatus) -> agent_protocol.End:
         try:
             return _done(status, _kept(status))
         except TextError as error:
-            return agent_protocol.error("internal_error", f"the answer cannot be read: {error}", 502, usage.duration_ms)
+            return agent_protocol.error_of(
+                "internal_error", f"the answer cannot be read: {error}", 502, usage.duration_ms
+            )
     if status.error is None:
-        return agent_protocol.error("cancelled", "the run was cancelled", 499)
+        return agent_protocol.error("cancelled", "The run was cancelled.", 499)
     return _error_record(status.error, usage.duration_ms)
 
 
@@ -305,7 +307,7 @@ def _error_detail(detail: Any) -> agent_protocol.RunErrorDetail:
     status = detail.get("httpStatus")
     known = {
         "type": _error_type(detail.get("type")),
-        "message": _text(detail.get("message"), "the agent gave no reason")[:4096],
+        "message": _text(detail.get("message"), "The agent gave no reason.")[:4096],
         "httpStatus": status if type(status) is int and 400 <= status <= 599 else 502,
     }
     return cast("agent_protocol.RunErrorDetail", known | _models_words(detail))

@@ -225,11 +225,11 @@ class AgentApi:
         self, run: AgentRun, instance: SympoziumInstance, pod: Pod, *, surface: str | None = None
     ) -> Response:
         if (conflict := effective.claim_conflict(run)) is not None:
-            raise await self._fail(run, pod, agent_protocol.error("unsupported_parameter", conflict, 400))
+            raise await self._fail(run, pod, agent_protocol.error_of("unsupported_parameter", conflict, 400))
         headers = self._broker.headers(run.key) or {}
         if names.ANNOTATION_FORWARDS in run.metadata.annotations and not headers:
             end = agent_protocol.error(
-                "caller_lost", "the web-proxy that held the caller's headers for the model is gone", 502
+                "caller_lost", "The web-proxy that held the caller's headers for the model is gone.", 502
             )
             raise await self._fail(run, pod, end)
         skills = await self._store.skills(instance)
@@ -242,10 +242,10 @@ class AgentApi:
                 self._broker.drop_question(run.key)
                 return TaskResponse(content, on_sent)
         except agent_task.NotSupported as failure:
-            end = agent_protocol.error("unsupported_parameter", str(failure), 400)
+            end = agent_protocol.error_of("unsupported_parameter", str(failure), 400)
             raise await self._fail(run, pod, end) from failure
         except TextError as failure:
-            raise await self._fail(run, pod, agent_protocol.error("task_refused", str(failure), 400)) from failure
+            raise await self._fail(run, pod, agent_protocol.error_of("task_refused", str(failure), 400)) from failure
         except PartsLost as failure:
             raise await self._fail(run, pod, LOST) from failure
 
@@ -254,7 +254,7 @@ class AgentApi:
         refusal = next((c for c in instance.status.conditions if c.type == "Accepted" and c.status == "False"), None)
         if refusal is None:
             return HTTPException(503, "the instance's skills are being gathered")
-        return await self._fail(run, pod, agent_protocol.error("skills_missing", refusal.message, 503))
+        return await self._fail(run, pod, agent_protocol.error_of("skills_missing", refusal.message, 503))
 
     async def _fail(self, run: AgentRun, pod: Pod, end: agent_protocol.Error) -> HTTPException:
         """Store the failure of a run that no pod can work on, and return the error for the pod."""

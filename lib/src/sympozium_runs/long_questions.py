@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.1
 _WRITE_SECONDS = 60.0
 """Seconds from a run's creation in which its web-proxy, or the replica at which its request is repeated, may write the parts."""
 
-LOST = agent_protocol.error("cancelled", "the web-proxy ended before it had stored the whole request", 499)
+LOST = agent_protocol.error("cancelled", "The web-proxy ended before it had stored the whole request.", 499)
 """End of a run whose parts nobody writes any more: cancelled, so that a repeated Idempotency-Key makes another run."""
 
 

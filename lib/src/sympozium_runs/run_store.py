@@ -335,14 +335,14 @@ def refused_end(refusal: ApiError, record: End) -> End:
         return terminal_status.as_stored(record)
     duration_ms = record["durationMs"]
     if refusal.not_found:
-        return agent_protocol.error("lost", "the run was deleted", 502, duration_ms)
-    return agent_protocol.error("answer_not_storable", "the cluster refuses to store the answer", 502, duration_ms)
+        return agent_protocol.error("lost", "The run was deleted.", 502, duration_ms)
+    return agent_protocol.error("answer_not_storable", "The cluster refuses to store the answer.", 502, duration_ms)
 
 
 def _not_storable(refusal: ApiError, duration_ms: int) -> End:
     """Return the end of a run whose answer the API server refused, without the refusal's message, which may quote the answer."""
     if refusal.too_large:
-        sentence = "the answer and its request together are larger than the cluster can store in one object"
+        sentence = "The answer and its request together are larger than the cluster can store in one object."
         return agent_protocol.error("answer_too_large", sentence, 502, duration_ms)
-    sentence = "the answer has content that the cluster cannot store"
+    sentence = "The answer has content that the cluster cannot store."
     return agent_protocol.error("answer_not_storable", sentence, 502, duration_ms)

@@ -72,7 +72,7 @@ class RunHandle:
 
     def expire_after(self, seconds: float, *, since: float) -> None:
         """End the wait with an error of status 504 unless the run ends in time. ``since`` is a time of the event loop."""
-        end = agent_protocol.error("deadline_exceeded", f"no answer within {seconds:g} s (x-request-timeout)", 504)
+        end = agent_protocol.error("deadline_exceeded", f"No answer within {seconds:g} s (x-request-timeout).", 504)
         self._timer = asyncio.get_running_loop().call_at(since + seconds, self._subscriber.expire, end)
 
     @property
@@ -262,12 +262,12 @@ class Runs:
 
     def on_deleted(self, key: tuple[str, str]) -> None:
         """End the wait for a run that was deleted from the cluster."""
-        self._broker.publish(key, agent_protocol.error("lost", "the run was deleted", 502))
+        self._broker.publish(key, agent_protocol.error("lost", "The run was deleted.", 502))
         self._broker.stop(key)
 
     def on_unreadable(self, key: tuple[str, str]) -> None:
         """End the wait for a run that has ended with a status that cannot be read."""
-        self._broker.publish(key, agent_protocol.error("internal_error", "the run's status cannot be read", 502))
+        self._broker.publish(key, agent_protocol.error("internal_error", "The run's status cannot be read.", 502))
         self._broker.stop(key)
 
     def drain(self) -> None:

@@ -86,4 +86,4 @@ def test_other_objects_do_not_end_an_answer(value: Chunk) -> None:
 def test_a_finish_reason_that_says_that_the_server_failed_is_an_error(reason: str) -> None:
     with pytest.raises(ModelError) as failure:
         parsed(event(piece("", reason)), event("[DONE]"))
-    assert failure.value.refusal.message == f"the model reported an error: finish_reason '{reason}'"
+    assert failure.value.refusal.message == f"The model reported an error: finish_reason '{reason}'."

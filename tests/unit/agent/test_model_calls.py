@@ -138,7 +138,7 @@ async def test_a_model_that_cannot_be_reached_is_told_with_url_reason_and_field(
         "type": "model_unreachable",
         "httpStatus": 502,
         "code": "NameNotFound",
-        "message": "cannot reach the model at http://vllm.models.invalid:8000/v1: name not found (spec.x)",
+        "message": "Cannot reach the model at http://vllm.models.invalid:8000/v1: name not found (spec.x).",
     }
     logged = "".join(capsys.readouterr())
     assert "http://vllm.models.invalid:8000/v1: name not found" in logged
@@ -150,7 +150,7 @@ async def test_a_model_at_a_closed_port_is_told_as_refused(pod: Pod) -> None:
     task["model"]["baseURL"] = "http://127.0.0.1:9/v1"
     error = (await end_of(pod, task))["error"]
     assert (error["type"], error["code"]) == ("model_unreachable", "ConnectionRefused")
-    assert error["message"] == "cannot reach the model at http://127.0.0.1:9/v1: connection refused"
+    assert error["message"] == "Cannot reach the model at http://127.0.0.1:9/v1: connection refused."
 
 
 async def test_a_base_url_that_is_none_is_a_502(pod: Pod) -> None:

@@ -50,7 +50,7 @@ class TestProxy:
         error = (await end_of(pod, "instant", self.BEYOND))["error"]
         assert error["httpStatus"] == 502
         assert error["type"] == "model_unreachable"
-        assert error["message"].startswith("cannot reach the model at http://model.beyond.example/v1: ")
+        assert error["message"].startswith("Cannot reach the model at http://model.beyond.example/v1: ")
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])

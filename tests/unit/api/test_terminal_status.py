@@ -82,7 +82,7 @@ def test_null_and_empty_fields_beside_the_text_need_no_room() -> None:
 def test_an_answer_without_choices_is_an_error() -> None:
     assert ended(done())["error"] == {
         "type": "model_error",
-        "message": "the model answered without any choice",
+        "message": "The model answered without any choice.",
         "httpStatus": 502,
     }
 
@@ -233,7 +233,7 @@ def test_numbers_of_an_answer_stay_what_they_are() -> None:
 
 def test_words_of_an_error_that_are_no_texts_are_left_out() -> None:
     status = ended({"type": "error", "error": {"type": DEEP, "message": {"a": 1}, "httpStatus": 10**30}})
-    assert status["error"] == {"type": "internal_error", "message": "the agent gave no reason", "httpStatus": 502}
+    assert status["error"] == {"type": "internal_error", "message": "The agent gave no reason.", "httpStatus": 502}
 
 
 @pytest.mark.parametrize("kind", ["ошибка", "a\r\nset-cookie: b=c", "line\n", "made-up", "", "x" * 65, None])

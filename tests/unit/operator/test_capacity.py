@@ -377,7 +377,7 @@ async def test_a_job_that_violates_the_schema_fails_at_once() -> None:
     world = World(instance_object(), run_object())
     world.cluster.refuse("create", JOBS, api_error(422, "Invalid", "spec is wrong"))
     await world.reconcile()
-    assert world.status()["error"]["message"] == "the pod could not be started: JobRefused: spec is wrong"
+    assert world.status()["error"]["message"] == "The pod could not be started: JobRefused: spec is wrong."
 
 
 async def test_a_refused_run_holds_no_slot_between_its_attempts() -> None:

@@ -116,12 +116,12 @@ async def test_a_failure_that_the_agent_reported_is_reported_once_without_the_mo
 
 
 async def test_other_failures_say_why(world: World) -> None:
-    told = await told_of(world, agent_protocol.error("timeout", "the run did not end within 5 s", 504))
-    assert told == [("Warning", "RunFailed", "timeout: the run did not end within 5 s")]
+    told = await told_of(world, agent_protocol.error("timeout", "The run did not end within 5 s.", 504))
+    assert told == [("Warning", "RunFailed", "timeout: The run did not end within 5 s.")]
 
 
 async def test_a_cancelled_run_says_so(world: World) -> None:
-    [told] = await told_of(world, agent_protocol.error("cancelled", "the run was cancelled", 499))
+    [told] = await told_of(world, agent_protocol.error("cancelled", "The run was cancelled.", 499))
     assert told[:2] == ("Normal", "RunCancelled")
 
 

@@ -161,7 +161,7 @@ async def test_a_missing_model_secret_fails_the_run_and_is_reported() -> None:
     await world.reconcile()
     assert world.status()["error"] == {
         "type": "model_secret_missing",
-        "message": "there is no Secret keys with the model's API key",
+        "message": "There is no Secret keys with the model's API key.",
         "httpStatus": 503,
     }
     [event] = [body for (plural, _, _), body in world.cluster.objects.items() if plural == EVENTS.plural]
@@ -242,7 +242,7 @@ async def test_a_denied_pod_ends_the_run_with_kubernetes_reason(world: World) ->
     await world.reconcile()
     assert world.status()["error"] == {
         "type": "start_failed",
-        "message": "the pod could not be started: FailedCreate: exceeded quota",
+        "message": "The pod could not be started: FailedCreate: exceeded quota.",
         "httpStatus": 503,
     }
     assert world.cluster.names(JOBS) == []
@@ -370,4 +370,4 @@ async def test_a_pod_that_finds_no_room_is_waited_for_where_nodes_are_not_ours_t
     assert world.status().get("phase") != "Failed"
     world.clock.advance(600)
     await world.reconcile()
-    assert world.status()["error"]["message"] == "the pod could not be started: Unschedulable: full"
+    assert world.status()["error"]["message"] == "The pod could not be started: Unschedulable: full."

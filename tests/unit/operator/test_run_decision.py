@@ -122,7 +122,7 @@ def test_a_run_waits_for_its_instance_and_says_so_once() -> None:
 def test_a_run_whose_instance_never_comes_ends_with_that_reason() -> None:
     decision = decide(seen(601, instance=None))
     assert error(decision) == ("instance_missing", 404)
-    assert message(decision) == "there is no SympoziumInstance alice in namespace team"
+    assert message(decision) == "There is no SympoziumInstance alice in namespace team."
     assert error(decide(seen(60, instance=None, limits=replace(LIMITS, queue_timeout=60)))) == ("instance_missing", 404)
     assert isinstance(decide(seen(66, instance=None, run=run(timeout="1m"))), Report)
 
@@ -132,7 +132,7 @@ def test_a_run_waits_for_its_start_as_long_as_its_instance_says() -> None:
     assert isinstance(decide(seen(7199, instance=patient)), Start)
     decision = decide(seen(7200, instance=patient))
     assert error(decision) == ("timeout", 504)
-    assert message(decision) == "the run could not start within 7200 s"
+    assert message(decision) == "The run could not start within 7200 s."
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_run_that_waited_for_its_instance_is_accepted_when_it_starts() -> None
 def test_a_pod_that_can_never_start_ends_the_run_at_once(reason: str) -> None:
     decision = decide(with_job(1, pod=pod_object(state=waiting(reason, "no such thing"))))
     assert error(decision) == ("start_failed", 502)
-    assert message(decision) == f"the pod could not be started: {reason}: no such thing"
+    assert message(decision) == f"The pod could not be started: {reason}: no such thing."
     assert isinstance(decision, End)
     assert decision.delete_job
 

@@ -93,7 +93,7 @@ def test_no_caller_is_told_the_name_of_a_secret(kind: str, status: int) -> None:
 def test_a_models_refusal_of_our_credentials_is_not_the_callers_fault() -> None:
     refusal = refusal_of({"type": "model_error", "message": "bad key", "httpStatus": 401})
     assert refusal.status == 502
-    assert errors.render(refusal)["error"]["message"] == "the model answered 401: bad key"
+    assert errors.render(refusal)["error"]["message"] == "The model answered 401: bad key"
 
 
 def _delta(text: str) -> Delta:

@@ -399,7 +399,7 @@ def test_a_failure_is_the_last_event_wherever_its_caller_was() -> None:
         [*_, last] = told([*pieces(5)[:4], error], after=after)
         assert last["type"] == "response.failed"
         assert last["sequence_number"] > after
-        assert last["response"]["error"] == {"code": "model_error", "message": "the model answered 401: no"}
+        assert last["response"]["error"] == {"code": "model_error", "message": "The model answered 401: no"}
 
 
 def test_what_a_pod_says_is_not_trusted() -> None:

@@ -44,13 +44,19 @@ def _models_refusal(error: RunErrorDetail, headers: dict[str, str]) -> Refusal:
     kind, status, message = error["type"], error["httpStatus"], error["message"]
     is_callers = status in _CALLERS_FAULT
     if status in _CREDENTIALS:
-        return Refusal(502, kind, f"the model answered {status}: {message}", headers=headers)
+        return Refusal(502, kind, _with_status(status, message), headers=headers)
     return Refusal(
         status if is_callers else 502,
         error.get("code") or kind,
-        message if is_callers or status == 502 else f"the model answered {status}: {message}",
+        message if is_callers or status == 502 else _with_status(status, message),
         param=error.get("param"),
         kind=error.get("modelType"),
         headers=headers,
         retry_after=error.get("retryAfterSeconds", 1 if status == 429 else None),
     )
+
+
+def _with_status(status: int, message: str) -> str:
+    """Return the model's own words with its status, which the message of an answer without words has already."""
+    answered = f"The model answered {status}"
+    return message if message == f"{answered}." else f"{answered}: {message}"

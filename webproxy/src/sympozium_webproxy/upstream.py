@@ -52,7 +52,7 @@ async def post(
     except (aiohttp.ClientError, OSError, ValueError) as failure:
         place, reason = agent_protocol.plain_url(effective.model(instance).base_url), failure_of(failure)
         log.warning("model unreachable", url=place, reason=reason.words)
-        unreachable = ModelRefusal(f"cannot reach the model at {place}: {reason.words}", code=reason.reason)
+        unreachable = ModelRefusal(f"Cannot reach the model at {place}: {reason.words}.", code=reason.reason)
         raise refusal_of(agent_protocol.model_error(unreachable, 502, kind="model_unreachable")["error"]) from failure
 
 
@@ -81,5 +81,5 @@ async def _refusal(response: aiohttp.ClientResponse, key: str | None, headers: M
     status = response.status
     body = await response.content.read(MAX_REFUSAL_BYTES)
     refusal = parse_refusal(body, response.headers.get("retry-after"))
-    refusal = redacted(replace(refusal, message=refusal.message or f"the model answered {status}"), key, headers)
+    refusal = redacted(replace(refusal, message=refusal.message or f"The model answered {status}."), key, headers)
     return refusal_of(agent_protocol.model_error(refusal, status if status >= 400 else 502)["error"])

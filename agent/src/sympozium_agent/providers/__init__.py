@@ -35,4 +35,4 @@ def provider_class(name: str) -> ProviderFactory:
         from sympozium_agent.providers.openai_compat import OpenAICompatible  # noqa: PLC0415 - only what a task names
 
         return OpenAICompatible
-    raise ModelError(f"this agent has no model provider named {name!r}")
+    raise ModelError(f"This agent has no model provider named {name!r}.")

@@ -15,8 +15,8 @@ from sympozium_api.model_refusal import ModelRefusal, base_failure, is_refusal, 
 
 Chunk = dict[str, Any]
 
-_NOT_UTF8 = "the model's answer is malformed: not UTF-8"
-_CUT = "the model's answer was cut: its stream ended without a finish_reason"
+_NOT_UTF8 = "The model's answer is malformed: not UTF-8."
+_CUT = "The model's answer was cut: its stream ended without a finish_reason."
 
 
 class ChunkParser:
@@ -95,7 +95,7 @@ class ChunkParser:
         if value is None:
             return []
         if not isinstance(value, dict):
-            raise ModelError("the model's answer is malformed: not an object")
+            raise ModelError("The model's answer is malformed: not an object.")
         if value.get("error") or value.get("type") == "error" or base_failure(value):
             raise _reported(value)
         choices = value.get("choices")
@@ -110,12 +110,12 @@ class ChunkParser:
 
     def _check(self, choices: Any) -> None:
         if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-            raise ModelError("the model's answer is malformed: its choices are not objects")
+            raise ModelError("The model's answer is malformed: its choices are not objects.")
         for choice in choices:
             if choice.get("error"):
                 raise _reported(choice)
             if is_failure(reason := choice.get("finish_reason")):
-                raise ModelError(f"the model reported an error: finish_reason '{reason}'")
+                raise ModelError(f"The model reported an error: finish_reason '{reason}'.")
             index = choice.get("index")
             (self._finished if reason else self._begun).add(index if type(index) is int else 0)
 
@@ -130,7 +130,7 @@ def _parsed(data: str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as failure:
-        raise ModelError("the model's answer is malformed: not JSON") from failure
+        raise ModelError("The model's answer is malformed: not JSON.") from failure
 
 
 def _parsed_or_text(data: str) -> Any:
@@ -144,5 +144,5 @@ def _reported(value: Any) -> ModelError:
     """Return the error that an answer with a status of success holds."""
     refusal = refusal_of(value)
     return ModelError(
-        refusal if refusal.message else ModelRefusal("the model reported an error"), refusal.status or 502
+        refusal if refusal.message else ModelRefusal("The model reported an error."), refusal.status or 502
     )

@@ -10,7 +10,7 @@ from sympozium_agent.providers.chunk_parser import ChunkParser
 from sympozium_agent.transport import ModelTransport
 from sympozium_agent.transport.content_encoding import DecodingError, decoder
 from sympozium_agent.transport.http1 import TransportError, UnreadResponse
-from sympozium_api.agent_protocol import ModelTarget, leaf_url, plain_url
+from sympozium_api.agent_protocol import ModelTarget, leaf_url, plain_url, sentence
 from sympozium_api.json_members import compact, join_members
 from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, ModelRefusal, parse_refusal
 
@@ -48,14 +48,14 @@ class OpenAICompatible:
                     yield chunk
         except TransportError as failure:
             if has_response:
-                raise ModelError(f"the model's answer was cut: {failure}") from failure
+                raise ModelError(sentence(f"the model's answer was cut: {failure}")) from failure
             raise self._unanswered(failure) from failure
 
     def _unanswered(self, failure: TransportError) -> ModelError:
         if failure.reason is None:
-            return ModelError(f"model unreachable: {failure}")
+            return ModelError(sentence(f"the model is unreachable: {failure}"))
         field = f" ({self._field})" if self._field else ""
-        text = f"cannot reach the model at {plain_url(self._base_url)}: {failure}{field}"
+        text = sentence(f"cannot reach the model at {plain_url(self._base_url)}: {failure}{field}")
         return ModelUnreachable(ModelRefusal(text, code=failure.reason))
 
 
@@ -85,7 +85,7 @@ async def _content(response: UnreadResponse) -> AsyncIterator[bytes]:
             for content in decoding.decode(received):
                 yield content
     except DecodingError as failure:
-        raise ModelError(f"the model's answer is malformed: {failure}") from failure
+        raise ModelError(sentence(f"the model's answer is malformed: {failure}")) from failure
     try:
         decoding.close()
     except DecodingError as failure:
@@ -103,7 +103,7 @@ async def _refused(response: UnreadResponse, url: str) -> ModelError:
             break
     refusal = parse_refusal(body[:MAX_REFUSAL_BYTES], headers.get("retry-after"))
     if not refusal.message:
-        refusal = ModelRefusal(f"the model answered {status}", retry_after=refusal.retry_after)
+        refusal = ModelRefusal(f"The model answered {status}.", retry_after=refusal.retry_after)
     return ModelError(refusal, status if status >= 400 else 502)
 
 
@@ -111,4 +111,4 @@ def _redirect(status: int, url: str, location: str) -> str:
     """Return why a redirect is refused: the key and the request would go to a host that the instance does not name."""
     target = urlsplit(urljoin(url, location))
     address = f" to {target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}" if location else ""
-    return f"the model server redirects{address} ({status}); redirects are not followed, baseURL must name the final address"
+    return f"The model server redirects{address} ({status}); redirects are not followed, baseURL must name the final address."

@@ -33,7 +33,7 @@ class StartFailure:
     def record(self) -> agent_protocol.Error:
         """Return the end record of a run whose pod cannot run."""
         text = f"the pod could not be started: {self.reason}: {self.message}"
-        return agent_protocol.error("start_failed", text.strip(": "), self.http_status)
+        return agent_protocol.error_of("start_failed", text.strip(": "), self.http_status)
 
 
 def denied(warning: str) -> StartFailure:
@@ -155,8 +155,8 @@ def ending(pod: Object | None, job: Object) -> agent_protocol.End:
     )
     reasons = (given_up.get("reason"), status.get("reason"))
     if "DeadlineExceeded" in reasons:
-        return agent_protocol.error("timeout", "the run took longer than its timeout", 504)
-    return agent_protocol.error("lost", _what_happened(status, terminated, pod), 502)
+        return agent_protocol.error("timeout", "The run took longer than its timeout.", 504)
+    return agent_protocol.error_of("lost", _what_happened(status, terminated, pod), 502)
 
 
 def _what_happened(status: Object, terminated: Object, pod: Object | None) -> str:

@@ -115,11 +115,11 @@ def decide(facts: RunInput) -> Decision:
         return _clean_up(facts)
     if facts.run.spec.cancel:
         return End(
-            agent_protocol.error("cancelled", "the run was cancelled", 499),
+            agent_protocol.error("cancelled", "The run was cancelled.", 499),
             delete_job=facts.job is None or _has_job(facts),
         )
     if (conflict := effective.claim_conflict(facts.run)) is not None:
-        return End(agent_protocol.error("unsupported_parameter", conflict, 400))
+        return End(agent_protocol.error_of("unsupported_parameter", conflict, 400))
     return _without_job(facts) if facts.job is None else _with_job(facts, facts.job)
 
 
@@ -181,22 +181,22 @@ def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per r
     ):
         return Wait(CLAIM_PATIENCE - age)
     if facts.slot.job_known or run.claimed_pod or _names_a_job(run):
-        return End(agent_protocol.error("lost", "the run's Job is gone, and a run is never started twice", 502))
+        return End(agent_protocol.error("lost", "The run's Job is gone, and a run is never started twice.", 502))
     if left <= 0 and facts.instance is None:
-        return End(agent_protocol.error("instance_missing", _no_instance(facts), 404))
+        return End(agent_protocol.error_of("instance_missing", _no_instance(facts), 404))
     if left <= 0:
         return End(
-            agent_protocol.error("timeout", f"the run could not start within {run_start.queue_timeout(facts)} s", 504)
+            agent_protocol.error("timeout", f"The run could not start within {run_start.queue_timeout(facts)} s.", 504)
         )
     if (unsupported := effective.unsupported(run)) is not None:
-        return End(agent_protocol.error("unsupported_parameter", unsupported, 400))
+        return End(agent_protocol.error_of("unsupported_parameter", unsupported, 400))
     if facts.instance is None:
         update = ConditionUpdate("Accepted", ok=False, reason="InstanceNotFound", message=_no_instance(facts))
         return _report(facts, update, left)
     if facts.secret_refusal is not None:
-        return End(agent_protocol.error("model_secret_refused", facts.secret_refusal, 403))
+        return End(agent_protocol.error_of("model_secret_refused", facts.secret_refusal, 403))
     if facts.secret_failure is not None:
-        return End(agent_protocol.error("model_secret_missing", facts.secret_failure, 503))
+        return End(agent_protocol.error_of("model_secret_missing", facts.secret_failure, 503))
     return _to_start(facts, facts.instance, left)
 
 
@@ -250,7 +250,7 @@ def could_be_claimed(run: AgentRun, instance: SympoziumInstance) -> bool:
 
 def _with_job(facts: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count
     if not _has_job(facts):
-        return End(agent_protocol.error("lost", f"the Job {job['metadata']['name']} belongs to another owner", 502))
+        return End(agent_protocol.error("lost", f"The Job {job['metadata']['name']} belongs to another owner.", 502))
     pod = pod_status.job_pod(facts.pods or (), job)
     if pod_status.job_ended(job) or (pod is not None and pod_status.pod_ended(pod)):
         if (
@@ -264,7 +264,7 @@ def _with_job(facts: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one 
     since = claimed_at(facts.run) if facts.run.claimed_pod else pod and pod_status.placed_at(pod)
     left = _left(facts, since) if since else max(run_start.left(facts), INSPECT_AFTER)
     if left <= 0:
-        return End(agent_protocol.error("timeout", "the run took longer than its timeout", 504), pod, delete_job=True)
+        return End(agent_protocol.error("timeout", "The run took longer than its timeout.", 504), pod, delete_job=True)
     if facts.pods is None:
         return Wait(min(INSPECT_AFTER, left))
     if is_claimed(facts, job):

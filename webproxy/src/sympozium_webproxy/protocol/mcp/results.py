@@ -36,7 +36,7 @@ def of_end(run: str, end: End) -> CallToolResult:
     status = "cancelled" if error["type"] == "cancelled" else "failed"
     reason = {"type": error["type"], "message": message_of(error)}
     return _result(
-        f"The run {run} {'was cancelled' if status == 'cancelled' else 'failed'}: {reason['message']} ({error['type']})",
+        f"The run {run} {'was cancelled' if status == 'cancelled' else 'failed'} ({error['type']}): {reason['message']}",
         {"run": run, "status": status, "error": reason},
         is_error=True,
     )
