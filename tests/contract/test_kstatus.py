@@ -2,17 +2,23 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.crd_admission import stored
 from tests.unit.operator.objects import WEB_ENDPOINT, instance, run_object
 from tests.unit.operator.test_instance_plan import plan, served
+from tests.unit.operator.test_run_decision import FRESH
 
 from sympozium_api import agent_protocol, terminal_status
 from sympozium_api.agent_protocol import Done, End
+from sympozium_api.run import AgentRun
+from sympozium_operator.policy import run_decision
 from sympozium_operator.policy.instance_plan import InstancePlan
+from sympozium_operator.policy.run_decision import Report
 
 FOLDER = Path(__file__).with_name("kstatus")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,9 +30,27 @@ def instance_with(found: InstancePlan) -> dict[str, Any]:
     return body | {"status": found.status}
 
 
+def unseen(plural: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return an object as the API server shows it before anybody has written its status."""
+    return stored(plural, {name: part for name, part in body.items() if name != "status"})
+
+
+def run_with(**status: Any) -> dict[str, Any]:
+    """Return a run after a merge patch of its status."""
+    body = unseen("agentruns", run_object())
+    return body | {"status": body["status"] | status}
+
+
 def ended(record: End) -> dict[str, Any]:
-    status = terminal_status.status_of(record, job_name=None, pod_name=None, started_at=None, now=NOW, generation=1)
-    return run_object(status=status)
+    return run_with(
+        **terminal_status.status_of(record, job_name=None, pod_name=None, started_at=None, now=NOW, generation=1)
+    )
+
+
+def without_instance() -> dict[str, Any]:
+    decision = run_decision.decide(replace(FRESH, run=AgentRun.model_validate(run_with()), instance=None))
+    assert isinstance(decision, Report)
+    return run_with(**decision.status)
 
 
 def statuses(*objects: dict[str, Any]) -> list[str]:
@@ -43,10 +67,14 @@ def test_kstatus_reads_instances_and_runs_as_their_users_do() -> None:
     secret: dict[str, Any] = {"authRefs": [{"provider": "openai", "secret": "keys"}]}
     invalid: dict[str, Any] = {"skills": [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "fast"}}]}
     cases = {
+        "unseen": (unseen("sympoziuminstances", instance().model_dump(by_alias=True, exclude_none=True)), "InProgress"),
         "ready": (instance_with(plan()), "Current"),
         "starting": (instance_with(served(server=None)), "InProgress"),
         "waits for a Secret": (instance_with(plan(instance=instance(**secret))), "InProgress"),
         "invalid spec": (instance_with(served(instance=instance(**invalid))), "Failed"),
+        "new run": (run_with(), "InProgress"),
+        "running": (run_with(phase="Running"), "InProgress"),
+        "run without its instance": (without_instance(), "InProgress"),
         "succeeded": (ended(DONE), "Current"),
         "failed": (ended(agent_protocol.error("model_error", "no", 502)), "Failed"),
         "cancelled": (ended(agent_protocol.error("cancelled", "gone", 499)), "Failed"),

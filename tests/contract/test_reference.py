@@ -70,15 +70,17 @@ def test_every_error_has_a_line_and_every_line_an_error() -> None:
 
 
 def reasons() -> set[str]:
-    """Reasons of conditions: what ConditionUpdate and Probe are given, and the functions and exceptions that make one."""
+    """Reasons of conditions: what ConditionUpdate and Probe are given, the functions and exceptions that make one, and the defaults
+    of the CRDs.
+    """
     found: set[str | None] = set()
-    for call in calls("operator/src", "webproxy/src"):
+    for call in calls("operator/src", "webproxy/src", "crds/src"):
         chosen = [
             keyword.value
             for keyword in call.keywords
             if keyword.arg == "reason" and name_of(call) in ("ConditionUpdate", "Probe")
         ]
-        if name_of(call) in ("_refused", "_not_ready", "StartFailure", "Stalled", "NetworkFailure"):
+        if name_of(call) in ("_refused", "_not_ready", "StartFailure", "Stalled", "NetworkFailure", "in_progress"):
             chosen += call.args[:1]
         if name_of(call) == "_result":  # of the issuer's check
             chosen += call.args[1:2]

@@ -135,6 +135,19 @@ Conditions = Annotated[
 ]
 
 
+RECONCILING = "Reconciling"
+"""Type of the condition of an object that is on its way to another state; kstatus, and so Flux, reads it as in progress."""
+OBJECT_DEFAULT = "x-object-default"
+"""Key of a JSON schema: what the API server shows for an object that nobody has written yet."""
+
+
+def in_progress(reason: str, message: str) -> Any:
+    """Return the constraint of a status that the API server shows as in progress until its first writer replaces the condition."""
+    condition = {"type": RECONCILING, "status": "True", "reason": reason, "message": message}
+    never = {"lastTransitionTime": "1970-01-01T00:00:00Z"}  # as in the Gateway API's defaults
+    return Field(json_schema_extra={OBJECT_DEFAULT: {"conditions": [condition | never]}})
+
+
 class Resource(ApiModel):
     """The fields of every custom resource beside its spec and status."""
 

@@ -12,6 +12,7 @@ from sympozium_api.base import (
     Name,
     Resource,
     StringMap,
+    in_progress,
     matching,
     rule,
     rules,
@@ -213,8 +214,8 @@ class InstanceStatus(ApiModel):
     """Summary of the conditions. Serving: the HTTP API answers. Running: the instance has no HTTP API, and AgentRuns may refer to it.
     Pending: not ready yet. Error: a condition says what to correct."""
     conditions: Conditions = []
-    """Ready: the summary. Accepted: the spec is valid and supported. ModelReady: the model's credentials exist. WebEndpointReady: the
-    HTTP API answers."""
+    """Ready: the summary. Reconciling: the web endpoint starts or changes. Accepted: the spec is valid and supported. ModelReady: the
+    model's credentials exist. WebEndpointReady: the HTTP API answers."""
     observed_generation: int | None = None
     """Generation of the spec that this status describes."""
     web_endpoint: WebEndpointStatus | None = None
@@ -237,4 +238,4 @@ class SympoziumInstance(Resource):
     }
 
     spec: InstanceSpec
-    status: InstanceStatus = InstanceStatus()
+    status: Annotated[InstanceStatus, in_progress("NotObserved", "the operator has not seen it yet")] = InstanceStatus()

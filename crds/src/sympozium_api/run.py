@@ -6,7 +6,18 @@ from pydantic import Field
 from pydantic.alias_generators import to_snake
 
 from sympozium_api import names
-from sympozium_api.base import HTTP_URL, ApiModel, Conditions, Duration, Name, OpenObject, Resource, rule, rules
+from sympozium_api.base import (
+    HTTP_URL,
+    ApiModel,
+    Conditions,
+    Duration,
+    Name,
+    OpenObject,
+    Resource,
+    in_progress,
+    rule,
+    rules,
+)
 from sympozium_api.instance import SkillRef
 from sympozium_api.json_text import JsonText
 from sympozium_api.key_usage import KeyUsage
@@ -245,8 +256,8 @@ class RunStatus(ApiModel):
     token_usage: TokenUsage | None = None
     """Consumption of the run."""
     conditions: Conditions = []
-    """Complete, Failed, Stalled: the end of a run in mode task. Accepted: the spec is valid and supported. Started: the server's pods
-    could be started. KeyLimitsValid: the limits of API keys, in mode server."""
+    """Reconciling: the run has not ended. Complete, Failed, Stalled: the end of a run in mode task. Accepted: the spec is valid and
+    supported. Started: the server's pods could be started. KeyLimitsValid: the limits of API keys, in mode server."""
     probes: Probes | None = None
     """Results of the web-proxy's latest checks of the model server and the issuer. Mode server only."""
     key_usage: KeyUsage | None = None
@@ -268,7 +279,7 @@ class AgentRun(Resource):
     }
 
     spec: RunSpec
-    status: RunStatus = RunStatus()
+    status: Annotated[RunStatus, in_progress("NotEnded", "the run has not ended")] = RunStatus()
 
     @property
     def ended(self) -> bool:

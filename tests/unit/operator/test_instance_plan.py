@@ -194,6 +194,26 @@ def test_ready_sums_up_the_conditions(made: InstancePlan, status: str, why: str)
 
 
 @pytest.mark.parametrize(
+    ("made", "settled"),
+    [
+        (plan(), True),
+        (served(server=answering()), True),
+        (served(server=None), False),
+        (served(server=answering(0)), False),
+        (served(server=answering(Started="ImagePullBackOff")), True),
+        (plan(instance=instance(**KEYED)), True),
+        (plan(instance=instance(policyRef="strict")), True),
+    ],
+    ids=["runs", "serves", "no server", "updates", "no image", "no Secret", "invalid"],
+)
+def test_reconciling_is_false_once_nothing_starts_any_more(made: InstancePlan, *, settled: bool) -> None:
+    """So `kubectl wait --for=condition=Reconciling=False` ends at once when an instance is ready, or cannot become it."""
+    ready, reconciling = condition(made, "Ready"), condition(made, "Reconciling")
+    assert reconciling["status"] == ("False" if settled else "True")
+    assert (reconciling["reason"], reconciling["message"]) == (ready["reason"], ready["message"])
+
+
+@pytest.mark.parametrize(
     "broken",
     [
         {"policyRef": "strict"},
@@ -209,7 +229,8 @@ def test_what_only_the_spec_can_repair_is_not_looked_for_again(broken: dict[str,
 
 def test_every_condition_has_a_message() -> None:
     found = served(server=server_run(status={"phase": "Serving"}))
-    assert {c["type"] for c in found.status["conditions"]} == {"Accepted", "ModelReady", "WebEndpointReady", "Ready"}
+    types = {"Accepted", "ModelReady", "WebEndpointReady", "Ready", "Reconciling"}
+    assert {c["type"] for c in found.status["conditions"]} == types
     assert all(c["message"] for c in found.status["conditions"])
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.fakes.crd_admission import stored
 from tests.unit.operator.objects import (
     CREATED,
     at,
@@ -14,11 +15,13 @@ from tests.unit.operator.objects import (
     node_object,
     pod_object,
     run,
+    run_object,
     running,
     terminated,
     waiting,
 )
 
+from sympozium_api.run import AgentRun
 from sympozium_operator.policy.run_decision import (
     DeleteJob,
     End,
@@ -58,6 +61,13 @@ def message(decision: Any) -> str:
 
 def test_a_new_run_is_started() -> None:
     assert decide(FRESH) == Start(instance(), served=False, deadline=1235)
+
+
+def test_a_new_run_is_started_without_a_write_of_its_status() -> None:
+    body = {name: part for name, part in run_object().items() if name != "status"}
+    shown = AgentRun.model_validate(stored("agentruns", body))
+    assert [condition.type for condition in shown.status.conditions] == ["Reconciling"]
+    assert decide(replace(FRESH, run=shown)) == Start(instance(), served=False, deadline=1235)
 
 
 WEB: dict[str, Any] = {"webEndpoint": {"enabled": True}}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sympozium_api.base import PATTERN_MESSAGE, ApiModel, rule
+from sympozium_api.base import OBJECT_DEFAULT, PATTERN_MESSAGE, ApiModel, rule
 
 _DROPPED = ("title", "default", "$defs", "$ref", "anyOf", "allOf", "additionalProperties")
 
@@ -34,6 +34,8 @@ def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
     if message := plain.pop(PATTERN_MESSAGE, None):
         matches = rule(f"self.matches(r'{plain.pop('pattern')}')", message)
         plain["x-kubernetes-validations"] = [matches, *plain.get("x-kubernetes-validations", [])]
+    if default := plain.pop(OBJECT_DEFAULT, None):
+        plain["default"] = default
     if "const" in plain:
         plain["enum"] = [plain.pop("const")]
     return plain

@@ -3,13 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sympozium_api.base import Condition
+from sympozium_api.base import RECONCILING, Condition
 from sympozium_api.resources import Object
 
 READY = "Ready"
 """Type of the condition that sums up the others, and has no Event of its own."""
 STALLED = "Stalled"
 """Type of the condition, never False, of an object that only a change of its spec can make ready; kstatus reads it."""
+SUMMARIES = (READY, STALLED, RECONCILING)
+"""Types of the conditions that repeat what others say, and have no Events of their own."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def merged(
     for update in updates:
         before = known.get(update.type)
         status = "True" if update.ok else "False"
-        moved = before is None or before.status != status
+        moved = before is None or before.status != status or before.observed_generation is None  # the CRD's default
         rendered[update.type] = {
             "type": update.type,
             "status": status,
@@ -91,7 +93,7 @@ def new_failures(old: Iterable[Condition], new: Iterable[Object]) -> list[Object
         condition
         for condition in new
         if condition["status"] == "False"
-        and condition["type"] != READY
+        and condition["type"] not in SUMMARIES
         and condition["reason"] not in ("Starting", "Draining", "GatewayNotReady")
         and known.get(condition["type"]) != (condition["status"], condition["reason"])
     ]

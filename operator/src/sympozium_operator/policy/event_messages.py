@@ -12,7 +12,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.policy import probe_conditions
-from sympozium_operator.policy.conditions import READY, STALLED, find, new_failures
+from sympozium_operator.policy.conditions import SUMMARIES, find, new_failures
 
 _QUOTES = ("model_error", "agent_error")
 """Errors whose message may quote the model: the run's status has it, the Event does not."""
@@ -51,7 +51,7 @@ def of_instance(instance: SympoziumInstance, status: Object) -> Iterator[EventMe
     for condition in status["conditions"]:
         before = find(instance.status.conditions, condition["type"])
         if (
-            condition["type"] not in (READY, STALLED, *probe_conditions.TYPES)
+            condition["type"] not in (*SUMMARIES, *probe_conditions.TYPES)
             and condition["status"] == "True"
             and (before is None or before.status == "False")
         ):

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sympozium_api import effective, environment, names
 from sympozium_api.agent_protocol import find_unsendable
+from sympozium_api.base import RECONCILING
 from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
@@ -176,7 +177,8 @@ def _status(
     limits = _key_limits(facts.server) if shown else None
     ready = _ready(facts, updates, phase)
     stalled = replace(ready, type=STALLED, ok=True) if ready.reason in _OF_THE_SPEC else None
-    updates = [*updates, ready, *([stalled] if stalled else [])]
+    reconciling = replace(ready, type=RECONCILING, ok=not ready.ok and ready.reason == "Starting")
+    updates = [*updates, ready, reconciling, *([stalled] if stalled else [])]
     probed = probe_conditions.of_server(instance, endpoint, facts.server if shown else None, facts.pack)
     status: Object = {
         "phase": phase,

@@ -12,7 +12,7 @@ from sympozium_api.run import AgentRun
 from sympozium_api.run_times import times
 from sympozium_api.timestamps import parse_timestamp, timestamp
 from sympozium_operator.policy import pod_status, run_start
-from sympozium_operator.policy.conditions import ConditionUpdate, merged
+from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
 from sympozium_operator.policy.job_ownership import is_claimed, is_own
 from sympozium_operator.policy.run_input import RunInput, RunLimits
 
@@ -236,7 +236,7 @@ def _started(facts: RunInput, *, claimable: bool) -> Object | None:
     status: Object = {}
     if run.status.queue_position is not None:
         status["queuePosition"] = None
-    if run.status.conditions:
+    if find(run.status.conditions, "Accepted") is not None:
         status["conditions"] = _conditions(facts, ConditionUpdate("Accepted", ok=True, reason="Accepted"))
     if claimable:
         status["start"] = "cold"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sympozium_api import effective, names
+from sympozium_api.base import RECONCILING
 from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object, created_at
@@ -139,7 +140,10 @@ def status(
         )  # the kubelet alternates between the two
     phase = "Serving" if available(deployment) else "Pending"
     updates = [accepted, started, *([key_limits] if key_limits else [])]
-    without = (KEY_LIMITS_VALID,) if accepted.ok and key_limits is None else ()
+    without = (
+        *((KEY_LIMITS_VALID,) if accepted.ok and key_limits is None else ()),
+        *((RECONCILING,) if phase == "Serving" else ()),
+    )
     conditions = merged(run.status.conditions, updates, generation=generation, now=timestamp(now), without=without)
     new: Object = {"phase": phase, "conditions": conditions}
     if deployment is not None:
