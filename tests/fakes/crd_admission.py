@@ -73,6 +73,12 @@ def columns(plural: str, body: Object) -> Object:
     return found
 
 
+def unseen_status(plural: str) -> Object:
+    """Return the status that the API server shows of an object until somebody writes one."""
+    status: Object = stored(plural, {})["status"]
+    return status
+
+
 def selectable_fields(plural: str) -> set[str] | None:
     """Return the fields by which a custom resource can be selected; None for a kind of Kubernetes itself."""
     if plural not in _kinds():

@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import httpx2
+from tests.fakes.crd_admission import unseen_status
 from tests.integration.conftest import eventually
 from tests.integration.console.conftest import Console, error, run
 
 from sympozium_api.resources import RUNS, Object
+
+OPEN = unseen_status("agentruns")
 
 
 class Stream:
@@ -52,12 +55,12 @@ class TestEventStream:
     async def test_every_status_is_sent_until_the_run_has_ended(self, console: Console) -> None:
         console.kubernetes.put(run("w1"))
         async with self.followed(console) as stream:
-            assert await stream.event() == ("status", {})
+            assert await stream.event() == ("status", OPEN)
             console.kubernetes.put(run("w1", phase="Running"))
-            assert await stream.event() == ("status", {"phase": "Running", "result": "Hello"})
+            assert await stream.event() == ("status", {"phase": "Running", "result": "Hello"} | OPEN)
             console.kubernetes.put(run("w1", phase="Running", cancel=True))  # not a change of its status
             console.kubernetes.put(run("w1", phase="Cancelled"))
-            assert await stream.event() == ("status", {"phase": "Cancelled", "result": "Hello"})
+            assert await stream.event() == ("status", {"phase": "Cancelled", "result": "Hello"} | OPEN)
             assert await stream.event() is None
         await eventually(lambda: not list(self.watches(console)))
 
@@ -74,8 +77,10 @@ class TestEventStream:
                     if content.endswith(b": keep-alive\n\n"):
                         console.kubernetes.put(run("w1", phase="Failed"))
         assert content.count(b": keep-alive\n\n") >= 1
-        events = b'event: status\ndata: {}\n\nevent: status\ndata: {"phase":"Failed","result":"Hello"}\n\n'
-        assert content.replace(b": keep-alive\n\n", b"") == events
+        statuses = (OPEN, OPEN | {"phase": "Failed", "result": "Hello"})
+        data = [json.dumps(status, separators=(",", ":")) for status in statuses]
+        events = "".join(f"event: status\ndata: {text}\n\n" for text in data)
+        assert content.replace(b": keep-alive\n\n", b"").decode() == events
 
     async def test_the_status_of_an_ended_run_is_sent_at_once(self, console: Console) -> None:
         console.kubernetes.put(run("w1", phase="Succeeded"))
@@ -96,7 +101,7 @@ class TestEventStream:
         warning: Object = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "w1.1"}, "involvedObject": about}
         warning |= {"type": "Warning", "reason": "StartFailed", "message": "no room", "count": 1}
         async with self.followed(console) as stream:
-            assert await stream.event() == ("status", {})
+            assert await stream.event() == ("status", OPEN)
             await eventually(lambda: "events" in self.watches(console))
             console.kubernetes.put(warning | {"metadata": {"name": "x.1"}, "involvedObject": about | {"name": "x"}})
             console.kubernetes.put(warning)
@@ -117,7 +122,7 @@ class TestEventStream:
     async def test_comments_keep_a_stream_alive_and_a_deleted_run_ends_it(self, console: Console) -> None:
         console.kubernetes.put(run("w1"))
         async with self.followed(console) as stream:
-            assert await stream.next() == ("status", {})
+            assert await stream.next() == ("status", OPEN)
             assert await stream.next() == ("", {})
             console.kubernetes.remove(RUNS, "w1")
             assert await stream.event() == ("deleted", {"namespace": "default", "name": "w1"})
@@ -144,7 +149,7 @@ class TestEventStream:
             await eventually(lambda: "agentruns" in self.watches(console))
             console.kubernetes.expire_watches()
             console.kubernetes.put(run("w1", phase="Failed"))
-            assert await stream.event() == ("status", {"phase": "Failed", "result": "Hello"})
+            assert await stream.event() == ("status", {"phase": "Failed", "result": "Hello"} | OPEN)
 
     async def test_the_stream_of_an_absent_run_is_not_found(self, console: Console) -> None:
         assert error(await console.request("GET", "/api/v1/runs/absent/events"), 404)["reason"] == "NotFound"
