@@ -143,9 +143,9 @@ OBJECT_DEFAULT = "x-object-default"
 
 def in_progress(reason: str, message: str) -> Any:
     """Return the constraint of a status that the API server shows as in progress until its first writer replaces the condition."""
-    condition = {"type": RECONCILING, "status": "True", "reason": reason, "message": message}
-    never = {"lastTransitionTime": "1970-01-01T00:00:00Z"}  # as in the Gateway API's defaults
-    return Field(json_schema_extra={OBJECT_DEFAULT: {"conditions": [condition | never]}})
+    condition: dict[str, Any] = {"type": RECONCILING, "status": "True", "reason": reason, "message": message}
+    condition["lastTransitionTime"] = "1970-01-01T00:00:00Z"  # as in the Gateway API's defaults
+    return Field(json_schema_extra={OBJECT_DEFAULT: {"conditions": [condition]}})
 
 
 class Resource(ApiModel):
