@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -20,6 +20,10 @@ class ApiModel(BaseModel):
         frozen=True,
         hide_input_in_errors=True,  # errors are logged, and an object's content must not be
     )
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return the object itself, because it is frozen. pydantic would copy each default anew for every object that is read."""
+        return self
 
 
 def rule(expression: str, message: str, *, field: str | None = None) -> dict[str, str]:

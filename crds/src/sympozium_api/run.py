@@ -39,6 +39,8 @@ _CONTENTS = {
     "status": ("result", "answer", "choices", "details"),
 }
 """Fields that hold questions and answers: up to 1.5 MB per run."""
+_CONTENT_ATTRIBUTES = {part: tuple(map(to_snake, fields)) for part, fields in _CONTENTS.items()}
+"""The same fields by the names of their attributes."""
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Annotation in which ``kubectl apply`` keeps a copy of the whole object."""
 
@@ -299,15 +301,15 @@ class AgentRun(Resource):
 
     def without_contents(self) -> Self:
         """Return the run without question and answer, as it can be kept for as long as the run takes."""
-        spec, status = (dict.fromkeys(map(to_snake, fields)) for fields in _CONTENTS.values())
-        annotations = {name: text for name, text in self.metadata.annotations.items() if name != _LAST_APPLIED}
-        return self.model_copy(
-            update={
-                "metadata": self.metadata.model_copy(update={"annotations": annotations}),
-                "spec": self.spec.model_copy(update=spec),
-                "status": self.status.model_copy(update=status),
-            }
-        )
+        slim: dict[str, ApiModel] = {}
+        for part, contents in _CONTENT_ATTRIBUTES.items():
+            model: ApiModel = getattr(self, part)
+            if held := [name for name in contents if getattr(model, name) is not None]:
+                slim[part] = model.model_copy(update=dict.fromkeys(held))
+        if _LAST_APPLIED in self.metadata.annotations:
+            annotations = {name: text for name, text in self.metadata.annotations.items() if name != _LAST_APPLIED}
+            slim["metadata"] = self.metadata.model_copy(update={"annotations": annotations})
+        return self.model_copy(update=slim) if slim else self
 
     def with_question_of(self, other: "AgentRun") -> Self:
         """Return this state of a run with the question of another state: nothing else of a spec changes but ``cancel``."""

@@ -1,5 +1,6 @@
 """Identity of the agent API's callers: a pod's projected service-account token, verified offline (rule 5)."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from sympozium_api.names import RUNS_AUDIENCE
 from sympozium_http.key_set import FetchFailed, KeySet, KeysUnavailable
 from sympozium_runs import pod_access_log
 
+_REMEMBERED = 1000
+"""Verified tokens that are remembered, the latest ones: each takes a few hundred bytes."""
 _ALGORITHMS = ["RS256", "ES256", "ES384", "ES512", "PS256", "EdDSA"]
 
 
@@ -41,13 +44,27 @@ class _ClusterKey:
     issuer: str
 
 
+@dataclass(frozen=True)
+class _Verified:
+    """A token that was verified: it is valid until it expires, or until its key is withdrawn or fetched anew."""
+
+    pod: Pod
+    key_id: str
+    key: _ClusterKey
+    expires_at: float
+
+
 class PodTokens:
-    """Verifies tokens against the cluster's public keys (``/openid/v1/jwks``), which are fetched again as ``KeySet`` says."""
+    """Verifies tokens against the cluster's public keys (``/openid/v1/jwks``), which are fetched again as ``KeySet`` says.
+
+    A pod sends its token with two requests or more, and an idle pod with each poll, so verified tokens are remembered by their hashes.
+    """
 
     def __init__(self, client: Client, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
         self._keys = KeySet("cluster", self._fetch, clock=clock)
+        self._verified: dict[bytes, _Verified] = {}
 
     async def caller(self, request: Request) -> Pod:
         """Return the pod that sends a request, and add it to the request's state. Raises Forbidden and Unverified."""
@@ -60,8 +77,23 @@ class PodTokens:
 
     async def pod(self, token: str) -> Pod:
         """Return the pod that a token was issued to. Raises Forbidden, and Unverified if the token's key is not known yet."""
+        digest = hashlib.sha256(token.encode()).digest()
+        verified = self._verified.get(digest)
+        if (
+            verified is None
+            or await self._key(verified.key_id) is not verified.key
+            or time.time() >= verified.expires_at
+        ):
+            verified = await self._verify(token)
+            while len(self._verified) >= _REMEMBERED:
+                del self._verified[next(iter(self._verified))]
+            self._verified[digest] = verified
+        return verified.pod
+
+    async def _verify(self, token: str) -> _Verified:
         try:
-            found = await self._key(jwt.get_unverified_header(token).get("kid", ""))
+            key_id = jwt.get_unverified_header(token).get("kid", "")
+            found = await self._key(key_id)
             claims = jwt.decode(
                 token,
                 found.key,
@@ -72,7 +104,7 @@ class PodTokens:
             )
         except jwt.PyJWTError as error:
             raise Forbidden(f"token refused: {error}") from error
-        return _pod(claims)
+        return _Verified(_pod(claims), key_id, found, float(claims["exp"]))
 
     async def _key(self, key_id: str) -> _ClusterKey:
         asked_at = self._clock()

@@ -64,3 +64,14 @@ async def test_a_server_run_that_0_2_0_let_be_cancelled_still_takes_a_status() -
     metadata = {"name": "demo-web-endpoint", "namespace": "default"}
     cluster.put({"apiVersion": names.API_VERSION, "kind": "AgentRun", "metadata": metadata, "spec": spec})
     await cluster.patch(RUNS, "default", "demo-web-endpoint", {"status": {"phase": "Serving"}}, subresource="status")
+
+
+def test_a_run_without_contents_is_not_copied_again() -> None:
+    run = AgentRun.model_validate({"metadata": {}, "spec": {"agentRef": "alice", "task": "hello"}}).without_contents()
+    assert run.spec.task is None
+    assert run.without_contents() is run
+
+
+def test_what_a_run_leaves_out_is_not_copied_for_each_run_that_is_read() -> None:
+    first, second = (AgentRun.model_validate({"metadata": {}, "spec": {"agentRef": "alice"}}) for _ in range(2))
+    assert first.status is second.status

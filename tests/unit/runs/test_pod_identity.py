@@ -1,5 +1,8 @@
 """Keys of the cluster with which pods' tokens are verified: when they are fetched, and how long they are trusted."""
 
+import time
+
+import jwt
 import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
@@ -62,3 +65,26 @@ async def test_known_keys_outlast_an_api_server_that_is_away(world: World) -> No
     world.clock.advance(3600)
     with pytest.raises(Unverified):
         await world.tokens.pod(token)
+
+
+async def test_the_token_of_a_pod_is_verified_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = world.token()
+    assert await world.accepts(token)
+    monkeypatch.setattr(jwt, "decode", None)
+    assert await world.accepts(token)
+
+
+async def test_a_token_that_was_verified_is_refused_once_it_has_expired(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = world.token()
+    assert await world.accepts(token)
+    expires = jwt.decode(token, options={"verify_signature": False})["exp"]
+    monkeypatch.setattr(time, "time", lambda: float(expires))
+    monkeypatch.setattr(jwt, "decode", _expired)
+    with pytest.raises(Forbidden, match="expired"):
+        await world.tokens.pod(token)
+
+
+def _expired(*_: object, **__: object) -> None:
+    raise jwt.ExpiredSignatureError("Signature has expired")
