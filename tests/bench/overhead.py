@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tests.bench.report import Figures, spread
 from tests.bench.requests import BODY
 from tests.fakes.api_server import Stamps
-from tests.fakes.replica import KEY, Replica, running
+from tests.fakes.replica import KEY, running
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ _CONTENT = re.compile(rb'"content":"([0-9. ]+)"')
 async def measure(*, per_second: int = 200, requests: int = 10_000) -> Figures:
     """Time, processor and memory of that many requests."""
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as replica:
-        caller = _Caller(replica)
+        caller = Caller(replica.url)
         await caller.load(_WARM_UP, per_second)
         before, used, began = replica.resident_mb, replica.cpu_seconds, time.monotonic()
         found = await caller.load(requests, per_second)
@@ -50,12 +50,11 @@ class _Seen:
     overhead: float
 
 
-class _Caller:
+class Caller:
     """Streamed requests over connections that stay open, with as little work of our own as possible."""
 
-    def __init__(self, replica: Replica) -> None:
-        self._host = urlsplit(replica.url).hostname or ""
-        self._port = urlsplit(replica.url).port
+    def __init__(self, url: str) -> None:
+        self._host, self._port = urlsplit(url).hostname or "", urlsplit(url).port
         body = json.dumps(BODY).encode()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {KEY}\r\n"
         about = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"

@@ -127,6 +127,8 @@ class ApiServer:
             for objects in ("/apis/{group}/{version}", "/api/{version}")
             for route in self._of_objects(objects + "/namespaces/{namespace}/{plural}")
         ] + [
+            Route("/apis/{group}/{version}/{plural}", self.collection, methods=["GET"]),
+            Route("/api/{version}/{plural}", self.collection, methods=["GET"]),
             Route("/v1/embeddings", _embeddings, methods=["POST"]),
             Route("/{path:path}", self.document, methods=["GET"]),
         ]
@@ -135,7 +137,7 @@ class ApiServer:
     def _of_objects(self, path: str) -> list[Route]:
         return [
             Route(path, self.collection, methods=["GET", "POST"]),
-            Route(path + "/{name}", self.object, methods=["GET", "PATCH"]),
+            Route(path + "/{name}", self.object, methods=["GET", "PATCH", "PUT", "DELETE"]),
             Route(path + "/{name}/{subresource}", self.object, methods=["PATCH"]),
         ]
 
@@ -161,13 +163,23 @@ class ApiServer:
                 yield line
 
     async def object(self, request: Request) -> Response:
-        """Read or patch."""
+        """Read, write or delete."""
         (kind, namespace), name = _where(request), request.path_params["name"]
         if request.method == "GET":
             return JSONResponse(await self._kubernetes.get(kind, namespace, name))
         part = request.path_params.get("subresource")
         metadata_only = _METADATA in request.headers.get("accept", "")
         change = await request.json()
+        if request.method == "DELETE":
+            wanted = change["preconditions"]
+            version = wanted.get("resourceVersion")
+            await self._kubernetes.delete(kind, namespace, name, uid=wanted.get("uid"), version=version)
+            return JSONResponse({})
+        if request.method == "PUT":
+            return JSONResponse(await self._kubernetes.replace(kind, namespace, change))
+        if "apply-patch" in request.headers["content-type"]:
+            manager = request.query_params["fieldManager"]
+            return JSONResponse(await self._kubernetes.apply(kind, namespace, change, field_manager=manager))
         patched = await self._kubernetes.patch(
             kind, namespace, name, change, subresource=part, metadata_only=metadata_only
         )
@@ -185,9 +197,10 @@ async def _embeddings(_: Request) -> Response:
     )
 
 
-def _where(request: Request) -> tuple[ResourceType, str]:
+def _where(request: Request) -> tuple[ResourceType, Any]:
+    """Return the kind and the namespace in a path; None for all namespaces."""
     plural = request.path_params["plural"]
-    return next(kind for kind in KINDS if kind.plural == plural), request.path_params["namespace"]
+    return next(kind for kind in KINDS if kind.plural == plural), request.path_params.get("namespace")
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -33,14 +33,11 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
-class Replica:
-    """The process as it is seen from outside."""
+class Process:
+    """A server in a process of its own, as it is seen from outside."""
 
     url: str
-    surface: str
-    metrics_url: str
     pid: int
-    folder: Path
 
     @property
     def resident_mb(self) -> float:
@@ -58,6 +55,15 @@ class Replica:
         """Processor time since its start."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+@dataclass(frozen=True)
+class Replica(Process):
+    """A web-proxy's process."""
+
+    surface: str
+    metrics_url: str
+    folder: Path
 
     @property
     def descriptors(self) -> int:
@@ -92,9 +98,17 @@ def started(folder: Path, *, receive_seconds: float = RECEIVE_SECONDS) -> Iterat
     kubeconfig = {"KUBECONFIG": str(folder / "kubeconfig")}
     words = (str(keys), *map(str, ports), str(receive_seconds))
     with _process("tests.fakes.replica", *words, log=folder / "web-proxy.log", environ=kubeconfig) as process:
-        found = Replica(_address(ports[0]), _address(ports[1]), _address(ports[2]), process.pid, folder)
+        found = Replica(_address(ports[0]), process.pid, _address(ports[1]), _address(ports[2]), folder)
         _until(lambda: _is_ready(found.url))
         yield found
+
+
+@contextmanager
+def started_process(url: str, module: str, *words: str, log: Path) -> Iterator[Process]:
+    """Run a module that serves ``url``, and yield its process once it is ready."""
+    with _process(module, *words, log=log) as process:
+        _until(lambda: _is_ready(url))
+        yield Process(url, process.pid)
 
 
 @contextmanager
