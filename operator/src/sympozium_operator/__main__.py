@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+import uvloop
 
 from sympozium_api import logs
 from sympozium_api.client import ApiError, ApiUnavailable, Client, from_environment
@@ -19,7 +20,7 @@ from sympozium_operator.cluster.lease import Lease, LeaseLost
 from sympozium_operator.operator_metrics import STALLED_AFTER, OperatorMetrics, served
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.scheduling.work_queue import WorkQueue
-from sympozium_operator.watches import children, gateway_api, kopf_handlers
+from sympozium_operator.watches import agents, children, gateway_api, kopf_handlers
 from sympozium_operator.watches.resync import Resync
 from sympozium_operator.watches.watch_feed import WatchFeed
 from sympozium_operator.wiring import wire
@@ -85,7 +86,7 @@ async def _lead(
 async def _watch(feed: WatchFeed, settings: OperatorSettings) -> None:
     """Feed the queue without end from the watches that only the leader has."""
     gateways = gateway_api.watches(feed, settings.namespace, settings.scopes)
-    await asyncio.gather(*gateways, *children.watches(feed, settings.scopes))
+    await asyncio.gather(*agents.watches(feed, settings.scopes), *gateways, *children.watches(feed, settings.scopes))
 
 
 def _stop_on_signal() -> asyncio.Event:
@@ -139,7 +140,7 @@ def lead_until_stopped(settings: OperatorSettings) -> None:
     """
     while True:
         try:
-            return asyncio.run(main(settings))
+            return uvloop.run(main(settings))
         except LeaseLost as error:
             log.warning("leadership lost", reason=str(error))
 

@@ -12,7 +12,7 @@ from tests.unit.operator.operator_world import operator_settings
 
 from sympozium_operator.result import Key, Result
 from sympozium_operator.scheduling.work_queue import WorkQueue
-from sympozium_operator.watches import children, gateway_api
+from sympozium_operator.watches import agents, children, gateway_api
 from sympozium_operator.watches.resync import Resync
 from sympozium_operator.watches.watch_feed import WatchFeed
 from sympozium_operator.wiring import wire
@@ -66,7 +66,11 @@ class Leader:
         """Watch until the end of the block."""
         feed = WatchFeed(self.cluster, self.queue, self.metrics.count_watch_failure)
         scopes = self.settings.scopes
-        watches = [*children.watches(feed, scopes), *gateway_api.watches(feed, SYSTEM, scopes)]
+        watches = [
+            *agents.watches(feed, scopes),
+            *children.watches(feed, scopes),
+            *gateway_api.watches(feed, SYSTEM, scopes),
+        ]
         with _running(*watches) as tasks:
             yield tasks
 

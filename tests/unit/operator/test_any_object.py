@@ -5,10 +5,10 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fakes.kubernetes import KINDS
 from tests.fakes.virtual_time import rest
 from tests.strategies import kubernetes_objects as objects
 from tests.strategies.examples import MANY
+from tests.unit.operator import test_agent_watches as agent_watches
 from tests.unit.operator.objects import NAMESPACE, instance_object, run_object
 from tests.unit.operator.operator_leader import Leader
 from tests.unit.operator.test_kopf_handlers import keys_of
@@ -18,7 +18,7 @@ from sympozium_api.resources import JOBS
 from sympozium_operator.result import Key
 
 Object = dict[str, Any]
-WATCHED = ("Job", "AgentRun", "SympoziumInstance", "SkillPack")
+WATCHED = ("Job", "AgentRun", "SympoziumInstance")
 
 
 async def _never(seconds: float) -> None:
@@ -56,9 +56,10 @@ async def test_no_loop_ends_and_a_good_run_starts(bodies: list[Object]) -> None:
 @given(objects.anything())
 @MANY
 async def test_every_event_can_be_handled(body: Object) -> None:
-    [plural] = [kind.plural for kind in KINDS if kind.kind == body["kind"]]
+    if body["kind"] == "SkillPack":
+        await keys_of("skillpacks", body)
     if body["kind"] in WATCHED:
-        await keys_of(plural, body)
+        agent_watches.keys_of(body)
 
 
 @given(st.lists(objects.anything(), min_size=1, max_size=3))

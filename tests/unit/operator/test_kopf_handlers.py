@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import kopf
-import pytest
-from tests.unit.operator.objects import NAMESPACE, job_object, run_object, server_run_object
+from tests.unit.operator.objects import NAMESPACE, metadata
 
 from sympozium_operator.result import Key
 from sympozium_operator.watches import kopf_handlers
@@ -37,53 +36,11 @@ async def keys_of(plural: str, body: dict[str, Any], kind: str | None = "MODIFIE
 
 
 def test_nothing_but_these_kinds_is_watched() -> None:
-    assert set(watching(kopf_handlers.registry(lambda *_: None))) == {
-        "sympoziuminstances",
-        "skillpacks",
-        "agentruns",
-        "jobs",
-    }
+    assert set(watching(kopf_handlers.registry(lambda *_: None))) == {"skillpacks"}
 
 
-@pytest.mark.parametrize(
-    ("status", "cancel", "kind", "reconciled"),
-    [
-        ({}, False, "ADDED", True),
-        ({}, False, None, True),
-        ({"phase": "Pending"}, False, "MODIFIED", True),
-        ({"phase": "Running"}, False, "MODIFIED", False),
-        ({"phase": "Running"}, True, "MODIFIED", True),
-        ({"phase": "Succeeded"}, False, "DELETED", True),
-        ({"phase": "Running"}, False, "DELETED", True),
-    ],
-)
-async def test_an_event_of_a_run_is_a_key_unless_it_is_our_own_running(
-    status: dict[str, Any], kind: str | None, *, cancel: bool, reconciled: bool
-) -> None:
-    found = await keys_of("agentruns", run_object(status=status, cancel=cancel), kind)
-    assert found == ([Key("run", NAMESPACE, "q1")] if reconciled else [])
-
-
-async def test_an_event_of_a_server_run_is_its_instances_too() -> None:
-    assert await keys_of("agentruns", server_run_object(status={"phase": "Serving"})) == [
-        Key("run", NAMESPACE, "alice-web-endpoint"),
-        Key("instance", NAMESPACE, "alice"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("status", "kind", "reconciled"),
-    [
-        ({"active": 1}, "ADDED", False),
-        ({"active": 1, "ready": 1}, "MODIFIED", False),
-        ({"failed": 1}, "MODIFIED", True),
-        ({"conditions": [{"type": "FailureTarget", "status": "True"}]}, "MODIFIED", True),
-        ({"active": 1}, "DELETED", True),
-    ],
-)
-async def test_of_a_jobs_events_only_its_end_matters(status: dict[str, Any], kind: str, *, reconciled: bool) -> None:
-    found = await keys_of("jobs", job_object(status=status), kind)
-    assert found == ([Key("run", NAMESPACE, "q1")] if reconciled else [])
+async def test_an_event_of_a_skill_pack_is_a_key() -> None:
+    assert await keys_of("skillpacks", {"metadata": metadata("tools")}) == [Key("skillpack", NAMESPACE, "tools")]
 
 
 def test_kopf_writes_nothing_and_never_gives_up() -> None:

@@ -17,7 +17,7 @@ from sympozium_api.resources import (
 )
 from sympozium_operator.result import Key
 from sympozium_operator.watches.selectors import OURS
-from sympozium_operator.watches.watch_feed import WatchFeed
+from sympozium_operator.watches.watch_feed import WatchFeed, by_name
 
 CHILDREN = (
     SERVICE_ACCOUNTS,
@@ -37,7 +37,7 @@ def watches(feed: WatchFeed, scopes: Iterable[str | None]) -> Iterator[Coroutine
     """Yield the watches, ready to run without end."""
     for scope in scopes:
         for kind in CHILDREN:
-            yield feed.follow(kind, scope, owner, labelSelector=OURS)
+            yield feed.follow(kind, scope, by_name(owner), labelSelector=OURS)
 
 
 def owner(namespace: str, child: str) -> Key | None:
