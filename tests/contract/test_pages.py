@@ -65,6 +65,18 @@ def test_every_place_in_the_map_of_the_tree_exists() -> None:
     assert [place for place in places if not list(ROOT.glob(place))] == []
 
 
+PACKAGES = {"operator": "operator", "webproxy": "web-proxy", "agent": "agent", "console": "console"}
+"""Folders of processes, and the word with which their part of the drawing of the packages begins."""
+
+
+@pytest.mark.parametrize(("folder", "title"), PACKAGES.items())
+def test_the_drawing_of_the_packages_names_every_folder_of_a_process(folder: str, title: str) -> None:
+    drawing = (ROOT / "docs/architecture.md").read_text().split("```")[1]
+    [part] = re.findall(rf"^{title} +(.*?)(?=^\S|\Z)", drawing, re.DOTALL | re.MULTILINE)
+    folders = {file.parent.name for file in (ROOT / folder / "src").glob(f"sympozium_{folder}/*/*.py")}
+    assert folders - set(re.findall(r"[a-z_]+", part)) == set()
+
+
 def test_the_readme_applies_only_files_that_exist() -> None:
     text = (ROOT / "README.md").read_text()
     files = re.findall(r"kubectl (?:apply|create) -f ([\w./-]+)", text) + re.findall(
