@@ -1,5 +1,6 @@
 """The CRD files are what the typed models say, wherever they lie."""
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,13 @@ def test_kubectl_get_has_the_columns_that_tell_objects_apart(plural: str, column
     for name, source in columns.items():
         assert source in printed[name]["jsonPath"]
         assert not printed[name].get("priority"), "shown without -o wide"
+
+
+def test_kinds_that_people_write_have_short_names() -> None:
+    names = {kind.plural: kind.short for kind in KINDS if kind.plural != "sympoziumconfigs"}  # of which there is one
+    assert all(names.values())
+    assert names["skillpacks"] == ("sp",)
+    assert len(set(itertools.chain(*names.values()))) == sum(len(short) for short in names.values())
 
 
 def test_no_reference_has_a_namespace() -> None:

@@ -31,7 +31,7 @@ class Kind:
 
     model: type[Resource]
     plural: str
-    short: str | None
+    short: tuple[str, ...]
     columns: tuple[tuple[str, str, str], ...]
     wide_columns: tuple[tuple[str, str, str], ...] = ()
     """Columns of ``kubectl get -o wide`` only."""
@@ -42,7 +42,7 @@ KINDS = (
     Kind(
         SympoziumInstance,
         "sympoziuminstances",
-        "instance",
+        ("instance", "instances"),  # `kubectl get instance` and `kubectl get instances`
         (
             ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status"),
             ("Phase", "string", ".status.phase"),
@@ -57,7 +57,7 @@ KINDS = (
     Kind(
         AgentRun,
         "agentruns",
-        "run",
+        ("run", "runs"),  # `kubectl get run` and `kubectl get runs`
         (
             ("Mode", "string", ".spec.mode"),
             ("Instance", "string", ".spec.agentRef"),
@@ -80,7 +80,7 @@ KINDS = (
     Kind(
         AgentRunPart,
         "agentrunparts",
-        "runpart",
+        ("runpart", "runparts"),  # `kubectl get runpart` and `kubectl get runparts`
         (
             ("Run", "string", ".spec.run"),
             ("Text", "string", ".spec.text"),
@@ -91,13 +91,13 @@ KINDS = (
     Kind(
         SkillPack,
         "skillpacks",
-        None,
+        ("sp",),
         (("Phase", "string", ".status.phase"), ("Skills", "integer", ".status.skillCount"), _AGE),
     ),
     Kind(
         SympoziumConfig,
         "sympoziumconfigs",
-        None,
+        (),
         (("Phase", "string", ".status.phase"), ("Gateway", "boolean", ".status.gateway.ready"), _AGE),
     ),
 )
@@ -117,7 +117,6 @@ def definition(kind: Kind) -> dict[str, Any]:
         "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},  # as rules name it
     }
     names = {"kind": name, "listKind": f"{name}List", "plural": kind.plural, "singular": name.lower()}
-    short = [kind.short, f"{kind.short}s"] if kind.short else []  # `kubectl get run` and `kubectl get runs`
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -125,7 +124,7 @@ def definition(kind: Kind) -> dict[str, Any]:
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
-            "names": {**names, "shortNames": short, "categories": ["sympozium"]},
+            "names": {**names, "shortNames": list(kind.short), "categories": ["sympozium"]},
             "versions": [
                 {
                     "name": VERSION,
