@@ -50,6 +50,12 @@ def of_config_map(body: Mapping[str, Any] | None) -> list[InstalledSkill] | None
         return None  # edited by hand; the operator is about to restore it
 
 
+def used(content: str, parameters: list[Parameter]) -> list[Parameter]:
+    """Return the parameters that instructions have in double braces: those that somebody who calls the skill is asked for."""
+    placeholders = set(_PLACEHOLDER.findall(content))
+    return [parameter for parameter in parameters if parameter.name in placeholders]
+
+
 def instructions(skill: InstalledSkill, arguments: Mapping[str, str]) -> str:
     """Return a skill's instructions with these arguments, and with defaults for parameters that have none.
 

@@ -52,9 +52,25 @@ def test_the_web_endpoint_is_no_instruction() -> None:
     assert install() == []
 
 
+def test_a_skill_has_only_the_parameters_that_its_instructions_name() -> None:
+    """An MCP tool would ask for the others in vain."""
+    skills = [
+        SQL,
+        {"name": "tone", "content": "Be kind to {{ whom }}."},
+        {"name": "brief", "content": "Be {brief}, {{x}}."},
+    ]
+    found = install((PACK, pack(*skills, parameters=[{"name": "db"}, {"name": "whom", "default": "all"}])))
+    assert [[parameter["name"] for parameter in skill.get("parameters", [])] for skill in found] == [
+        ["db"],
+        ["whom"],
+        [],
+    ]
+
+
 def test_params_take_the_place_of_defaults() -> None:
     parameters = [{"name": "db", "default": "main", "description": "Which?"}, {"name": "table"}]
-    found = install((PACK | {"params": {"db": "logs"}}, pack(SQL, parameters=parameters)))
+    asks = SQL | {"content": "Ask {{db}}, above all {{table}}."}
+    found = install((PACK | {"params": {"db": "logs"}}, pack(asks, parameters=parameters)))
     assert found[0]["parameters"] == [{"name": "db", "default": "logs", "description": "Which?"}, {"name": "table"}]
 
 

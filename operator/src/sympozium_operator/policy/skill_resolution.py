@@ -89,7 +89,10 @@ def _of_pack(field: str, ref: SkillRef, pack: SkillPack) -> Iterator[InstalledSk
     ]
     for skill in pack.spec.skills:
         yield InstalledSkill(
-            name=skill.name, description=skill.description, content=skill.content, parameters=parameters
+            name=skill.name,
+            description=skill.description,
+            content=skill.content,
+            parameters=installed_skills.used(skill.content, parameters),
         )
 
 
