@@ -13,7 +13,7 @@ from tests.fakes.model import Model
 from tests.fakes.pod import TokenIssuer
 from tests.integration.conftest import Proxy, assembled, eventually, instance, session_key
 
-from sympozium_api import names
+from sympozium_api import key_limits, names
 from sympozium_api.resources import RUNS, Object
 from sympozium_webproxy.budgets.usage_reports import UsageReports
 from sympozium_webproxy.settings import WebProxySettings
@@ -68,13 +68,31 @@ async def test_reads_of_a_key_follow_its_own_limits(alice: Proxy) -> None:
     assert answer.headers["x-ratelimit-limit-requests"] == "10"
 
 
-@pytest.mark.parametrize("text", ["requestsPerMinute: many", "rpm: 5", "fast", "\udcff"])
-async def test_a_key_with_malformed_limits_has_the_instances(alice: Proxy, agents: Agents, text: str) -> None:
+@pytest.mark.parametrize("text", ["tokensPerDay: 100k", "requestsPerMinute: many", "rpm: 5", "fast", "\udcff"])
+async def test_a_key_whose_limits_cannot_be_read_makes_no_runs(alice: Proxy, agents: Agents, text: str) -> None:
+    """A typing error in a budget must not be no budget."""
     (alice.keys / "limits.api-key-alice").write_bytes(text.encode(errors="surrogateescape"))
     alice.clock.advance(3)
     answer = await alice.chat(key=ALICE)
-    assert answer.status_code == 200
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (403, "key_limits_invalid")
+    assert "limits.api-key-alice" in error["message"]
     assert answer.headers["x-ratelimit-limit-requests"] == "100"
+    models = await alice.http.get("/v1/models", headers={"Authorization": f"Bearer {ALICE}"})
+    assert (models.status_code, (await alice.chat()).status_code) == (200, 200), "reads, and other keys"
+    limit(alice, "tokensPerDay: 100000")
+    alice.clock.advance(3)
+    assert (await alice.chat(key=ALICE)).status_code == 200
+
+
+async def test_keys_whose_limits_are_one_too_many_make_no_runs(
+    alice: Proxy, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_limits, "MAX_ENTRIES", 1)
+    (alice.keys / "limits.api-key").write_text("tokensPerDay: 100000")
+    limit(alice, "tokensPerDay: 100000")
+    alice.clock.advance(3)
+    assert ((await alice.chat()).status_code, (await alice.chat(key=ALICE)).status_code) == (200, 403)
 
 
 async def test_an_entry_with_limits_is_no_key(alice: Proxy) -> None:

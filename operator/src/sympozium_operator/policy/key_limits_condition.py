@@ -10,6 +10,7 @@ from sympozium_api.resources import Object
 from sympozium_operator.policy.conditions import ConditionUpdate
 
 KEY_LIMITS_VALID = "KeyLimitsValid"
+_REFUSED = "Until it is corrected, its key makes no runs."
 
 
 def state(secret: Object) -> ConditionUpdate | None:
@@ -22,7 +23,7 @@ def state(secret: Object) -> ConditionUpdate | None:
     if failure is None:
         text = "all limits of API keys are in force"
         return ConditionUpdate(KEY_LIMITS_VALID, ok=True, reason="LimitsRead", message=text)
-    text = f"the Secret {secret['metadata']['name']}: the entry {failure}. Until then the instance's limits hold."
+    text = f"the Secret {secret['metadata']['name']}: the entry {failure}"
     return ConditionUpdate(KEY_LIMITS_VALID, ok=False, reason="InvalidLimits", message=text)
 
 
@@ -32,11 +33,12 @@ def _failures(data: dict[str, str], entries: list[str]) -> Iterator[str]:
         try:
             key_limits.parse(base64.b64decode(data[entry] or "").decode())
         except InvalidLimits as error:
-            yield f"{entry} is not valid: {error}"
+            yield f"{entry} is not valid: {error}. {_REFUSED}"
         except (binascii.Error, UnicodeDecodeError):
-            yield f"{entry} is not a text in UTF-8"
+            yield f"{entry} is not a text in UTF-8. {_REFUSED}"
         else:
             if key not in data:
-                yield f"{entry} belongs to no key: there is no entry {key}"
+                yield f"{entry} belongs to no key: there is no entry {key}."
     if len(entries) > key_limits.MAX_ENTRIES:
-        yield f"{entries[key_limits.MAX_ENTRIES]} and those after it do not count: {key_limits.MAX_ENTRIES} may have limits"
+        first = entries[key_limits.MAX_ENTRIES]
+        yield f"{first} and those after it do not count: {key_limits.MAX_ENTRIES} may have limits. Their keys make no runs."

@@ -1,5 +1,6 @@
 """Limits of API keys, from the mounted Secret that holds the keys; reread while the process runs, as the keys are."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ _REREAD_SECONDS = 2.0
 
 
 class KeyLimitFiles:
-    """The files of a folder whose names begin with ``limits.``. A key whose file cannot be read has the instance's limits."""
+    """The files of a folder whose names begin with ``limits.``. A key whose file cannot be read makes no runs."""
 
     def __init__(self, folder: Path, *, clock: Callable[[], float]) -> None:
         self._folder = folder
@@ -23,10 +24,16 @@ class KeyLimitFiles:
         self._read_at = float("-inf")
         self._texts: dict[str, bytes] = {}
         self._limits: dict[str, KeyLimits] = {}
+        self._unreadable: frozenset[str] = frozenset()
 
     def of(self, key_id: str) -> KeyLimits:
         """Return the limits of a key's own."""
         return self._current().get(key_id, NO_LIMITS)
+
+    def is_unreadable(self, key_id: str) -> bool:
+        """Return true if a key has limits that nobody can read, or that are beyond those that count: its budget is unknown."""
+        self._current()
+        return key_id in self._unreadable
 
     def display_name(self, key_id: str) -> str | None:
         """Return a key's name for people; None for a caller with an access token."""
@@ -41,10 +48,15 @@ class KeyLimitFiles:
         now = self._clock()
         if now - self._read_at >= _REREAD_SECONDS:
             self._read_at = now
-            files = sorted(self._folder.glob(f"{key_limits.PREFIX}*"))[: key_limits.MAX_ENTRIES]
-            texts = {file.name.removeprefix(key_limits.PREFIX): content(file) for file in files}
+            files = sorted(self._folder.glob(f"{key_limits.PREFIX}*"))
+            texts = {
+                file.name.removeprefix(key_limits.PREFIX): content(file) if number < key_limits.MAX_ENTRIES else b""
+                for number, file in enumerate(files)
+            }
             if texts != self._texts:
-                self._texts, self._limits = texts, dict(_parsed(texts))
+                counted = dict(itertools.islice(texts.items(), key_limits.MAX_ENTRIES))
+                self._texts, self._limits = texts, dict(_parsed(counted))
+                self._unreadable = frozenset(texts.keys() - self._limits.keys())
                 log.info("limits of keys changed", keys=sorted(self._limits))
         return self._limits
 

@@ -3,6 +3,7 @@
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from sympozium_api.key_limits import PREFIX
 from sympozium_http import request_state
 from sympozium_http.bearer_keys import bearer
 from sympozium_http.key_set import KeysUnavailable
@@ -83,7 +84,7 @@ def limit_reads(request: Request, key_id: str) -> None:
 
 
 def limit(request: Request, key_id: str, *, finds_runs: bool = False) -> tuple[ServedInstance, dict[str, str]]:
-    """Return the instance that serves a request, and the rate-limit headers of its answer. Raises Refusal 429 and 503.
+    """Return the instance that serves a request, and the rate-limit headers of its answer. Raises Refusal 403, 429 and 503.
 
     ``finds_runs``: ``start`` refuses a request with an Idempotency-Key whose budget is spent, unless it has a run already.
     """
@@ -91,6 +92,12 @@ def limit(request: Request, key_id: str, *, finds_runs: bool = False) -> tuple[S
     served = parts.instance_cache.served()
     rate_limit = parts.key_limits.of(key_id).rate_limit(served.rate_limit)
     headers = _admit(request, parts.limiter.take(key_id, rate_limit), "requests")
+    if parts.key_limits.is_unreadable(key_id):
+        message = (
+            "The limits of this API key cannot be read, so its budget is unknown."
+            f" Ask those who run this endpoint to correct the entry {PREFIX}{key_id} beside the key."
+        )
+        raise Refusal(403, "key_limits_invalid", message, headers=headers)
     if (budget := parts.budgets.verdict(key_id)) is not None:
         headers |= budget.headers()
         request_state.of(request).answer_headers = headers
