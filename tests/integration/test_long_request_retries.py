@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.fakes.clock import FakeClock
 from tests.integration.conftest import Proxy, eventually
+from tests.integration.test_any_stored_object import META, MODERN
 from tests.integration.test_long_requests import BODY, SMALL, is_whole, parts_of, post, restarted, task_of
 from tests.integration.test_long_requests import TestCrashes as Crashes
 
@@ -21,6 +22,7 @@ from sympozium_runs.run_queue import QueueFull
 from sympozium_webproxy import storable_json
 
 KEY = {"Idempotency-Key": "k"}
+MCP = MODERN | {"Mcp-Method": "tools/call", "Mcp-Name": "ask_agent"}
 
 
 @pytest.fixture
@@ -189,3 +191,32 @@ async def test_a_retry_does_not_read_a_long_answer_where_the_process_holds_too_m
         budget.add(4 * 1024 * 1024 - budget.limit)
         assert (await post(other, SMALL, **KEY)).json() == (await asking).json()
         assert budget.used == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/mcp"])
+async def test_a_long_input_is_written_as_json_in_threads(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A text of 8 MiB with an emoji takes 0.2 s each time that it is written."""
+    dumps, on_loop = json.dumps, list[int]()
+
+    def watched(value: Any, **options: Any) -> str:
+        text = dumps(value, **options)
+        if threading.current_thread() is threading.main_thread() and len(text) > 1024 * 1024 + 8192:
+            on_loop.append(len(text))
+        return text
+
+    text = "x" * 3 * 1024 * 1024 + "\U0001f600"
+    call = {"name": "ask_agent", "arguments": {"task": text}}
+    bodies = {
+        "/v1/responses": {"input": text},
+        "/mcp": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call | {"_meta": META}},
+    }
+    body = dumps(bodies[path], ensure_ascii=False)
+    monkeypatch.setattr(json, "dumps", watched)
+    asking = asyncio.create_task(post(proxy, body, path, Accept="application/json, text/event-stream", **MCP))
+    pod = await proxy.pod()
+    assert (await pod.task()).json()["request"]["messages"][-1]["content"] == text
+    await pod.answer("a cat")
+    assert (await asking).status_code == 200
+    assert on_loop == []

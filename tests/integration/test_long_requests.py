@@ -13,11 +13,13 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import FakePod
 from tests.integration.conftest import KEY, Proxy, assembled, eventually
+from tests.integration.warm_cluster import holding
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import RUN_PARTS, RUNS, Object, ResourceType
 from sympozium_runs import long_questions
+from sympozium_webproxy.request import held
 
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 PHOTO = "data:image/jpeg;base64," + secrets.token_urlsafe(3 * 1024 * 1024 - 10_000)  # 4 MiB that do not shrink
@@ -252,3 +254,32 @@ class TestCrashes:
         assert is_whole(await waiting)
         await pod.answer("a cat")
         assert (await asking).status_code == 200
+
+
+class TestManyAtOnce:
+    """Photos that arrive together: those that do not fit into the byte budget at once wait for the others."""
+
+    async def test_three_photos_at_once_are_all_taken(self, proxy: Proxy) -> None:
+        photo = "data:image/jpeg;base64," + "x" * (8 * 1024 * 1024 - 300)
+        body = json.dumps({"messages": [{"role": "user", "content": photo}]})
+        async with holding(proxy.kubernetes, "create", RUN_PARTS) as first:  # a slow API server
+            asking = [asyncio.create_task(post(proxy, body)) for _ in range(3)]
+            await first.comes()
+            await asyncio.sleep(0.5)
+            first.go()
+        await eventually(lambda: len(proxy.kubernetes.names(RUNS)) == 3)
+        for name in proxy.kubernetes.names(RUNS):
+            await FakePod(proxy.kubernetes.object(RUNS, name), proxy.issuer, proxy.surface).answer("a cat")
+        assert [(await task).status_code for task in asking] == [200] * 3
+        assert proxy.context.budget.waiting == 0
+
+    async def test_a_photo_that_finds_no_room_is_told_when_to_come_again(
+        self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(held, "_WAIT_SECONDS", 0.2)
+        budget = proxy.context.budget
+        budget.add(budget.limit - 8 * 1024 * 1024)
+        refused = await post(proxy)
+        budget.add(8 * 1024 * 1024 - budget.limit)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+        assert (budget.used, budget.waiting) == (0, 0)

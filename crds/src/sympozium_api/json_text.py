@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from sympozium_api.base import ApiModel, rule, rules
+from sympozium_api.json_members import count_signs
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024 + 64 * 1024
 """Longest text, in bytes of UTF-8: the longest body that a web-proxy can be set to accept, and what a translation adds."""
@@ -22,7 +23,7 @@ beside it."""
 MAX_PARTS = 128
 """Parts of a text. Most have 4 to 8; a text in which each character is escaped has the most."""
 
-_ESCAPED = ((b'"\\\n\t\r', 1), (b"<>&", 5))
+_ESCAPED = {b'"': 1, b"\\": 1, b"\n": 1, b"\t": 1, b"\r": 1, b"<": 5, b">": 5, b"&": 5}
 """Characters that the API server escapes where it stores a text, with the bytes that this adds to each."""
 _SEPARATORS = ("\u2028".encode(), "\u2029".encode())
 """Further ones, to each of which it adds 3 bytes."""
@@ -91,6 +92,10 @@ class JsonText(ApiModel):
             self._check(text.encode(), "")
         except TextError:
             return self.model_copy(update={"text": text})
+        return self.made_here(text)
+
+    def made_here(self, text: str) -> Self:
+        """Return this text, which is in parts, as ``json``. Its digest was just made of the same text."""
         return self.model_copy(update={"text": text, "parts": None, "size": None, "sha256": None})
 
     def _check(self, content: bytes, field: str) -> None:
@@ -166,5 +171,10 @@ def _cut(content: bytes) -> Iterator[str]:
 
 def stored_bytes(content: bytes) -> int:
     """Return the bytes that a text in UTF-8 takes in its object."""
-    added = sum(added * (len(content) - len(content.translate(None, signs))) for signs, added in _ESCAPED)
-    return len(content) + added + 3 * sum(map(content.count, _SEPARATORS))
+    counts = count_signs(content, tuple(_ESCAPED))
+    separators = 0 if content.isascii() else sum(map(content.count, _SEPARATORS))
+    return (
+        len(content)
+        + sum(count * added for count, added in zip(counts, _ESCAPED.values(), strict=True))
+        + 3 * separators
+    )

@@ -14,6 +14,8 @@ class ByteBudget:
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.limit = limit
         self.used = 0
+        self.waiting = 0
+        """The bytes among them of requests that wait for room."""
 
     @property
     def is_spent(self) -> bool:

@@ -101,7 +101,7 @@ def with_texts(run: AgentRun, texts: Texts) -> AgentRun:
     """Return a run with the texts that this process has just made, instead of those in parts."""
     spec = run.spec
     parts = {
-        f"{name}_text": JsonText.model_validate(text.field).joined("".join(text.parts))
+        f"{name}_text": JsonText.model_validate(text.field).made_here("".join(text.parts))
         for name, text in texts.items()
         if text.parts
     }

@@ -25,6 +25,8 @@ _LARGE_RESPONSE_BYTES = 64 * 1024
 them."""
 _LARGEST_AT_ONCE = 1024 * 1024
 """Bytes of a body above which its text and digest are made in a thread, because other callers would wait."""
+_MANY_VALUES = 10_000
+"""Values of a body above which the same is true."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class RunRequest:
 
     async def prepared(self) -> Self:
         """Return the request once what its manifest needs of a long body is made, in a thread."""
-        if len(self.text) > _LARGEST_AT_ONCE:
+        if _is_long(self.body) if self.body_text is None else len(self.body_text) > _LARGEST_AT_ONCE:
             await asyncio.to_thread(lambda: (self.digest, self.stored_texts))
         return self
 
@@ -161,6 +163,17 @@ class RunRequest:
                 f"{math.ceil(self.wait_seconds)}s"  # in case this replica, and its timer, are gone by then
             )
         return overrides
+
+
+def _is_long(body: Any) -> bool:
+    """Return whether a body may take long to write as JSON: by its texts' length, and by the number of its values."""
+    waiting, length, values = [body], 0, 0
+    while waiting and length <= _LARGEST_AT_ONCE and values <= _MANY_VALUES:
+        value = waiting.pop()
+        values += 1
+        length += len(value) if isinstance(value, str) else 0
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(waiting) or length > _LARGEST_AT_ONCE
 
 
 def run_name(instance: SympoziumInstance, key_id: str, idempotency_key: str | None, attempt: int = 0) -> str:

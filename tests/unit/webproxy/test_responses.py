@@ -193,7 +193,7 @@ class TestRefusals:
 
     def test_a_conversation_that_a_run_cannot_hold_is_refused(self) -> None:
         with pytest.raises(Refusal) as raised:
-            responses_request.refuse_too_large(chat(input="x" * 100), {}, limit=100)
+            responses_request.text_of(chat(input="x" * 100), {}, limit=100)
         assert raised.value.status == 413
 
 

@@ -74,7 +74,7 @@ def _decoder(unfit: list[_Unfit], whole: Callable[[str, list[_Unfit]], Any]) -> 
 def _check(value: Any, text: str, unfit: list[_Unfit]) -> None:
     if unfit:
         _refuse_unfit(value)
-    if "\\u" in text:
+    if "\\" in text and "\\u" in text:  # one sign is found many times faster than two
         _refuse_half_characters(value)
 
 

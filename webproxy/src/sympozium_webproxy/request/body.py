@@ -14,6 +14,7 @@ from sympozium_webproxy import context
 from sympozium_webproxy.request import held
 
 Parsed = TypeVar("Parsed")
+Made = TypeVar("Made")
 
 _LARGE_BYTES = 1024 * 1024
 """Bytes of a body above which it takes tens of milliseconds to parse."""
@@ -39,15 +40,25 @@ async def read_json_bytes(request: Request) -> bytes:
         raise Refusal(415, "unsupported_media_type", message) from error
     except json_body.TooLarge as error:
         raise Refusal(413, "body_too_large", f"The body is larger than {limit} bytes.") from error
-    if len(body) <= _LARGE_BYTES:
-        held.hold(request, held.parsed_size(body) - len(body))
+    if not is_large(body):
+        held.hold(request, held.parsed_size(body, count_values(body)) - len(body))
         return body
-    if await asyncio.to_thread(count_values, body) > MAX_VALUES:
+    if (values := await asyncio.to_thread(count_values, body)) > MAX_VALUES:
         raise Refusal(413, "body_too_large", f"The body holds more than {MAX_VALUES} values.")
-    held.hold_long(request, await asyncio.to_thread(held.parsed_size, body))
+    await held.hold_long(request, await asyncio.to_thread(held.parsed_size, body, values))
     return body
 
 
 async def parse(parser: Callable[[bytes], Parsed], body: bytes) -> Parsed:
     """Return what a parser makes of a body: of a large one in a thread, so that other callers are answered between its steps."""
-    return parser(body) if len(body) <= _LARGE_BYTES else await asyncio.to_thread(parser, body)
+    return await in_thread_if(is_large(body), partial(parser, body))
+
+
+def is_large(body: bytes) -> bool:
+    """Return whether a body takes so long that what is made of it is made in a thread."""
+    return len(body) > _LARGE_BYTES
+
+
+async def in_thread_if(takes_long: bool, work: Callable[[], Made]) -> Made:  # noqa: FBT001 - it reads as a condition
+    """Return what some work makes: in a thread if it takes long."""
+    return await asyncio.to_thread(work) if takes_long else work()

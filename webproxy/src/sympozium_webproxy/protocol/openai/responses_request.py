@@ -1,6 +1,5 @@
 """The body of POST /v1/responses: checked, and translated into the model's request and the fields that a run stores."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from sympozium_api.json_members import compact
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy.protocol.openai import bodies, leniency
 from sympozium_webproxy.protocol.openai import responses_items as items
@@ -170,11 +170,13 @@ def parse(content: bytes) -> ResponseParams:
     return params
 
 
-def refuse_too_large(chat: JsonObject, kept: JsonObject, *, limit: int) -> None:
-    """Raise Refusal 413 unless a run can store the conversation and the fields beside it."""
-    size = sum(len(json.dumps(part, ensure_ascii=False).encode()) for part in (chat, kept))
+def text_of(chat: JsonObject, kept: JsonObject, *, limit: int) -> str:
+    """Return the conversation as compact JSON. Raises Refusal 413 unless a run can store it and the fields beside it."""
+    text = compact(chat)
+    size = len(text.encode()) + len(compact(kept).encode())
     if size > limit:
         raise too_large(f"The conversation and the request's fields have {size} bytes", limit)
+    return text
 
 
 def too_large(text: str, limit: int) -> Refusal:

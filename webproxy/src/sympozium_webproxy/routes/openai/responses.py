@@ -1,7 +1,9 @@
 """The Responses API: POST /v1/responses, and all that a caller can do with a response later. A response is an AgentRun."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import structlog
@@ -12,7 +14,6 @@ from sympozium_api.agent_protocol import Done, Record
 from sympozium_api.json_text import PartsError
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state, sse
-from sympozium_http.compact_json import json_bytes
 from sympozium_http.refusal import Refusal
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import RunHandle
@@ -22,7 +23,7 @@ from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
 from sympozium_webproxy.request import held, left_out, owned_runs
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read, limit
-from sympozium_webproxy.request.body import max_bytes, parse, read_json_bytes
+from sympozium_webproxy.request.body import in_thread_if, is_large, max_bytes, parse, read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import api_away, idempotency_key, start
@@ -49,12 +50,14 @@ async def create_response(request: Request) -> Response:
     earlier, find = await _earlier(request, params, limit=largest)
     body, before = params.chat(earlier, find)
     kept = params.kept(model, before)
-    responses_request.refuse_too_large(body, kept, limit=largest)
+    is_long = is_large(content) or bool(earlier) or bool(params.referred)
+    text = await in_thread_if(is_long, partial(responses_request.text_of, body, kept, limit=largest))
     run = RunRequest(
         body,
         "web-proxy",
         key_id,
         idempotency_key(request),
+        body_text=text,
         original_body=params.body,
         response=kept,
         background=params.background,
@@ -62,7 +65,8 @@ async def create_response(request: Request) -> Response:
         wait_seconds=None if params.background else timeout_seconds,
     )
     handle = await start(request, served, run, streamed=params.stream)
-    held.keep(request, held.parsed_size(json_bytes({"kept": kept, "instructions": params.fields.instructions})))
+    stays = {"kept": kept, "instructions": params.fields.instructions}
+    held.keep(request, await in_thread_if(is_long, partial(held.size_once_parsed, stays)))
     headers |= run_headers(handle.run)
     if params.stream:
         return _stream(request, handle, headers, at_once=params.background)
@@ -199,7 +203,7 @@ async def _earlier(
     What is returned is counted for the request. Raises Refusal 413 as soon as the items cannot be part of one conversation.
     """
     conversation = await _conversation(request, params.fields.previous_response_id)
-    _hold(request, conversation)
+    await _hold(request, conversation)
     if len(params.referred) > _MOST_REFERRED:
         raise bodies.invalid("input", f"may refer to items of at most {_MOST_REFERRED} responses")
     stored: dict[str, dict[str, Any]] = {}
@@ -209,7 +213,7 @@ async def _earlier(
         size += least
         if size > limit:
             raise responses_request.too_large(f"The items that the input refers to have {size} bytes or more", limit)
-        _hold(request, list(named.values()))
+        await _hold(request, list(named.values()))
         stored |= named
     return conversation, stored.get
 
@@ -234,10 +238,10 @@ async def _named_items(
         return named, sum(references[id_] * responses_items.least_size(item) for id_, item in named.items())
 
 
-def _hold(request: Request, content: list[dict[str, Any]]) -> None:
+async def _hold(request: Request, content: list[dict[str, Any]]) -> None:
     """Count messages or items until the request's run is created. Raises Refusal 503."""
     if content:
-        held.hold(request, held.parsed_size(json_bytes({"content": content})))
+        held.hold(request, await asyncio.to_thread(held.size_once_parsed, {"content": content}))
 
 
 async def _follow(request: Request, response_id: str) -> RunHandle:
