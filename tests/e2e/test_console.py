@@ -114,7 +114,8 @@ def test_switched_on_it_serves_and_says_where(console: Console, managed: Endpoin
     assert patched.status_code == 200, patched.text
     assert console.get(f"instances/{NAME}/web-endpoint")["enabled"] is True
     names = ("Accepted", "ModelReachable", "ModelReady", "Ready", "WebEndpointReady")
-    until(lambda: conditions(console) == dict.fromkeys(names, "True"), within=120, why=lambda: conditions(console))
+    settled = dict.fromkeys(names, "True") | {"Reconciling": "False"}
+    until(lambda: conditions(console) == settled, within=120, why=lambda: conditions(console))
 
     found = console.get(f"instances/{NAME}/web-endpoint")
     del found["conditions"]

@@ -17,6 +17,7 @@ from tests.e2e.conftest import (
     nobody_old_leads,
     until,
 )
+from tests.fakes.crd_admission import unseen_status
 
 pytestmark = pytest.mark.alone
 
@@ -98,8 +99,8 @@ def served(namespace: Namespace) -> None:
 
 
 def left_alone(namespace: Namespace) -> None:
-    assert "status" not in namespace.get("instance", "local")
-    assert "status" not in namespace.get("run", "by-hand")
+    assert namespace.status("instance", "local") == unseen_status("sympoziuminstances")
+    assert namespace.status("run", "by-hand") == unseen_status("agentruns")
     assert not namespace.list("jobs")
     with pytest.raises(Refused, match="not found"):
         namespace.get("serviceaccount", "local-agent")

@@ -27,7 +27,7 @@ def test_a_whole_request_can_be_asked(namespace: Namespace) -> None:
 
 def test_it_waits_for_its_instance(namespace: Namespace) -> None:
     namespace.apply(agent_run("early", task="hello", agentRef="later", model={"baseURL": "http://model:8080/v1"}))
-    until(lambda: namespace.status("run", "early").get("conditions"), within=10)
+    until(lambda: "InstanceNotFound" in str(namespace.status("run", "early")), within=10)
     namespace.apply(instance("later"))
     assert namespace.run_ends("early")["phase"] == "Succeeded"
 

@@ -130,7 +130,7 @@ async def _instance(client: Client, namespace: str, number: int) -> None:
 async def _all_seen(namespace: Namespace) -> bool:
     await asyncio.sleep(5)  # a list of thousands is no small thing
     async with Client.connect(from_environment()) as client:
-        return all("status" in found for found in await client.list(INSTANCES, namespace.name))
+        return all("observedGeneration" in found["status"] for found in await client.list(INSTANCES, namespace.name))
 
 
 async def _run(client: Client, namespace: str, number: int) -> None:
