@@ -58,11 +58,14 @@ class Accounts:
         )
         self._tokens: dict[str, str] = {}
 
-    def create(self, account: str, *, labels: Object | None = None, **spec: Any) -> str:
+    def create(
+        self, account: str, *, labels: Object | None = None, annotations: Object | None = None, **spec: Any
+    ) -> str:
         """Create a run; return its name. Raises Refused."""
         run = agent_run(f"r{secrets.token_hex(4)}", **(RUN | spec))
         run["spec"] = {field: value for field, value in run["spec"].items() if value is not None}
         run["metadata"]["labels"] = {"sympozium.ai/instance": "absent"} if labels is None else labels
+        run["metadata"]["annotations"] = annotations or {}
         self._as(account, "create", "-f-", stdin=json.dumps(run))
         return str(run["metadata"]["name"])
 
@@ -146,7 +149,7 @@ def server_run(accounts: Accounts) -> str:
         accounts.namespace.apply(
             {"apiVersion": "sympozium.ai/v1alpha1", "kind": "AgentRun", "metadata": {"name": name}, "spec": spec}
         )
-    until(lambda: "conditions" in accounts.namespace.status("run", name), within=30)
+    until(lambda: "phase" in accounts.namespace.status("run", name), within=30)
     return name
 
 
@@ -160,6 +163,19 @@ class TestAgentRuns:
         for account in (accounts.tenant, accounts.other, CONSOLE, ADMIN):
             with pytest.raises(Refused):
                 accounts.create(account, claim=CLAIM)
+
+    def test_nobody_spends_the_budget_of_another_key(self, accounts: Accounts, run: str) -> None:
+        """Tokens, shares of the queue and stored responses are those of the key id."""
+        of_alice = {"sympozium.ai/key-id": "api-key-alice"}
+        for account in (accounts.tenant, accounts.other, ADMIN):
+            with pytest.raises(Refused, match=r"key-id is set and changed only|only runs of its own"):
+                accounts.create(account, annotations=of_alice)
+            with pytest.raises(Refused, match=r"key-id is set and changed only|only runs of its own"):
+                accounts.patch(account, run, {"metadata": {"annotations": of_alice}})
+        made = accounts.create(accounts.web_proxy, annotations=of_alice)
+        with pytest.raises(Refused, match="key-id is set and changed only"):
+            accounts.patch(accounts.tenant, made, {"metadata": {"annotations": {"sympozium.ai/key-id": None}}})
+        accounts.patch(accounts.tenant, made, {"metadata": {"annotations": {"team": "sales"}}})
 
     @pytest.mark.parametrize(
         "request_body",
