@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import httpx2
 import pytest
@@ -149,6 +150,39 @@ async def test_tokens_of_embeddings_count_wherever_the_model_reports_them(
     answer = await alice.http.post("/v1/embeddings", json=body, headers={"Authorization": f"Bearer {ALICE}"})
     assert (answer.status_code, len(answer.content) > 2000) == (200, True)
     assert alice.context.budgets.usage() == {"api-key-alice": (40, 1000)}
+
+
+class TestEmbeddingsWithoutAReader:
+    """What the model counted is counted, whatever the caller does with the answer."""
+
+    BODY: Object = {"model": "embed-late", "input": ["a text"] * 40}
+    HEADERS: ClassVar = {"Authorization": f"Bearer {ALICE}"}
+
+    @pytest.fixture(autouse=True)
+    async def offered(self, alice: Proxy, model: Model) -> None:
+        await alice.use_model(model, "instant", agent={"embeddingModels": ["embed-late", "embed"]})
+        limit(alice, "tokensPerDay: 100000")
+
+    def used(self, alice: Proxy) -> int:
+        return alice.context.budgets.usage()["api-key-alice"][0]
+
+    async def test_a_caller_that_leaves_before_the_answer(self, alice: Proxy) -> None:
+        with pytest.raises(httpx2.ReadTimeout):
+            await alice.http.post("/v1/embeddings", json=self.BODY, headers=self.HEADERS, timeout=0.2)
+        await eventually(lambda: self.used(alice) == 40)
+
+    async def test_a_caller_whose_deadline_comes_first(self, alice: Proxy) -> None:
+        headers = self.HEADERS | {"x-request-timeout": "0.2"}
+        answer = await alice.http.post("/v1/embeddings", json=self.BODY, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
+        await eventually(lambda: self.used(alice) == 40)
+
+    async def test_a_caller_that_reads_no_more_than_the_beginning(self, alice: Proxy) -> None:
+        body = {"model": "embed", "input": ["a"] * 2000}
+        async with alice.http.stream("POST", "/v1/embeddings", json=body, headers=self.HEADERS) as answer:
+            assert answer.status_code == 200
+            await anext(answer.aiter_raw())
+        await eventually(lambda: self.used(alice) == 2000)
 
 
 async def test_an_answer_that_its_caller_cuts_off_is_counted(alice: Proxy, model: Model, agents: Agents) -> None:

@@ -42,12 +42,20 @@ async def create_embeddings(request: Request) -> Response:
     longest = float(seconds(served.instance.spec.agents.default.run_timeout))
     timeout_seconds = min(wait_seconds(request) or longest, longest)
     return _ForwardedResponse(
-        request, served.instance, {**others, "model": model}, headers, timeout_seconds=timeout_seconds
+        request,
+        served.instance,
+        {**others, "model": model},
+        headers,
+        timeout_seconds=timeout_seconds,
+        longest_seconds=longest,
     )
 
 
 class _ForwardedResponse(Response):
-    """The model server's response, forwarded in pieces as they come. A client disconnect ends the call."""
+    """The model server's response, forwarded in pieces as they come.
+
+    A client disconnect ends the call, unless the key has a budget: its usage stands in the answer, whoever reads that.
+    """
 
     def __init__(
         self,
@@ -57,33 +65,59 @@ class _ForwardedResponse(Response):
         headers: Mapping[str, str],
         *,
         timeout_seconds: float,
+        longest_seconds: float,
     ) -> None:
+        """``timeout_seconds``: the caller's wait; ``longest_seconds``: the call's own bound."""
         super().__init__()
         self._began = request_state.of(request).started
         self._key_files = context.of(request).settings.provider_keys
-        self._count_tokens = partial(context.of(request).budgets.count, request_state.of(request).caller)
+        budgets, key_id = context.of(request).budgets, request_state.of(request).caller
+        self._is_budgeted = budgets.verdict(key_id) is not None
+        self._count_tokens = partial(budgets.count, key_id)
         self._instance = instance
         self._body = body
         self._own_headers = headers
         self._timeout_seconds = timeout_seconds
+        self._longest_seconds = longest_seconds
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Answer as an ASGI application."""
-        async with disconnect.cancels(receive):
-            await self._answer(send)
+        if not self._is_budgeted:
+            async with disconnect.cancels(receive):
+                await self._answer(send, self._timeout_seconds)
+            return
+        caller = disconnect.CallerSend(send)
+        with disconnect.calls(receive, caller.leave):
+            await self._answer_to_the_end(caller)
 
-    async def _answer(self, send: Send) -> None:
+    async def _answer_to_the_end(self, caller: disconnect.CallerSend) -> None:
+        """Read the model server's answer to its end, also after the caller's disconnect or deadline."""
+        call = asyncio.create_task(self._answer(caller, self._longest_seconds))
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            await asyncio.wait({call}, timeout=self._timeout_seconds)
+            if not call.done() and not self._started:
+                await self._refuse(caller, _too_late(self._timeout_seconds))
+            if not call.done():
+                caller.leave()
+            await call
+        finally:
+            call.cancel()
+
+    async def _answer(self, send: Send, timeout_seconds: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_seconds):
                 await self._forward(send)
         except (Refusal, TimeoutError) as failure:
             if self._started:
                 log.warning("embeddings cut off", reason=str(failure) or type(failure).__name__)
                 return  # the server closes the connection before the response's end, so that no caller takes it for complete
-            refusal = failure if isinstance(failure, Refusal) else _too_late(self._timeout_seconds)
-            headers = {**self._own_headers, **refusal.headers}
-            await raw_response.send_json(send, refusal.status, errors.render(refusal), headers)
+            await self._refuse(send, failure if isinstance(failure, Refusal) else _too_late(timeout_seconds))
+
+    async def _refuse(self, send: Send, refusal: Refusal) -> None:
+        self._started = True
+        headers = {**self._own_headers, **refusal.headers}
+        await raw_response.send_json(send, refusal.status, errors.render(refusal), headers)
 
     async def _forward(self, send: Send) -> None:
         async with upstream.post(self._instance, "embeddings", self._body, key_files=self._key_files) as answer:
@@ -92,8 +126,9 @@ class _ForwardedResponse(Response):
                 "content-type": answer.headers.get("content-type", "application/json"),
                 "openai-processing-ms": str(round((time.monotonic() - self._began) * 1000)),
             }
-            await raw_response.start(send, 200, headers)
-            self._started = True
+            if not self._started:  # else the caller has had its refusal
+                self._started = True
+                await raw_response.start(send, 200, headers)
             head, tail = b"", b""
             try:
                 async for piece in answer.content.iter_any():
