@@ -14,7 +14,7 @@ from tests.unit.operator.test_instance_plan import plan, served
 from tests.unit.operator.test_run_decision import FRESH
 
 from sympozium_api import agent_protocol, terminal_status
-from sympozium_api.agent_protocol import Done, End
+from sympozium_api.agent_records import Done, End
 from sympozium_api.run import AgentRun
 from sympozium_operator.policy import run_decision
 from sympozium_operator.policy.instance_plan import InstancePlan

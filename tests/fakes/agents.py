@@ -1,13 +1,14 @@
-"""Agents instead of pods: for every run that is made, the real agent runs in this process, against the real runs surface."""
+"""Agents instead of pods: for every run that is made, the real agent runs in a thread of this process, against the real runs surface."""
 
 import asyncio
 from pathlib import Path
 
+from tests.fakes import agent_thread
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.pod import TokenIssuer
 
-from sympozium_agent.agent import Agent
 from sympozium_agent.agent_settings import AgentSettings, Timeouts
+from sympozium_agent.waiting import Event
 from sympozium_api import names
 from sympozium_api.resources import RUNS, Object
 
@@ -52,4 +53,4 @@ class Agents:
             key_files=(folder / "api-key",),
             termination_file=folder / "termination-log",
         )
-        self.exit_codes[name] = await Agent(settings, asyncio.Event(), environ={}, timeouts=PATIENCE).run()
+        self.exit_codes[name] = await agent_thread.started(settings, Event(), environ={}, timeouts=PATIENCE)

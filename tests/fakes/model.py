@@ -44,6 +44,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 Object = dict[str, Any]
 
@@ -240,11 +241,13 @@ class Model:
         self.hear: Callable[[Request], object] = lambda _: None
         """Told of each POST as it comes."""
         self._released = asyncio.Event()
+        self._writers = WeakSet[asyncio.StreamWriter]()
         self.url = ""
         """The base URL of the API, with ``/v1``."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests."""
+        self._writers.add(writer)
         connection = Connection(reader, writer, self._released)
         try:
             async for request in connection.requests():
@@ -253,6 +256,13 @@ class Model:
             writer.transport.abort()
         finally:
             writer.close()
+
+    async def close(self) -> None:
+        """Close the connections whose callers have not left yet, and notice those who have."""
+        await asyncio.sleep(0.002)  # the kernel may have accepted further ones
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+        await asyncio.sleep(0.002)
 
     async def _route(self, request: Request, connection: Connection) -> None:
         if request.method == "POST":
@@ -480,6 +490,7 @@ async def serving(host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | 
         yield model
     finally:
         server.close()
+        await model.close()
 
 
 async def main() -> None:

@@ -1,4 +1,4 @@
-"""A node whose pods are real agents in this process: idle ones, and those of the Jobs that the operator makes for runs."""
+"""A node whose pods are real agents in threads of this process: idle ones, and those of the Jobs that the operator makes for runs."""
 
 import asyncio
 import itertools
@@ -8,11 +8,12 @@ from asyncio.subprocess import DEVNULL, Process
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fakes import agent_thread
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.pod import TokenIssuer
 
-from sympozium_agent.agent import Agent
 from sympozium_agent.agent_settings import AgentSettings, Timeouts
+from sympozium_agent.waiting import Event
 from sympozium_api import names
 from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, Object
 
@@ -27,9 +28,9 @@ class Pod:
     """An agent, with a name, a token and a key for its model of its own: the key is its name."""
 
     name: str
-    task: "asyncio.Task[int]"
+    task: "asyncio.Future[int]"
     folder: Path
-    stop: asyncio.Event
+    stop: Event
 
     @property
     def job(self) -> str:
@@ -69,7 +70,7 @@ def started(
     job: str, folder: Path, issuer: TokenIssuer, addresses: tuple[str, ...], *, run: str | None = None, ttl: float = 600
 ) -> Pod:
     """A pod of this Job, that knows these runs surfaces; without a run it is an idle one."""
-    name, stop = f"{job}-abcde", asyncio.Event()
+    name, stop = f"{job}-abcde", Event()
     own = _files(name, folder, issuer)
     settings = AgentSettings(
         run=run,
@@ -80,8 +81,7 @@ def started(
         instance="demo",
         idle_ttl=ttl,
     )
-    agent = Agent(settings, stop, environ={}, timeouts=_PATIENCE)
-    return Pod(name, asyncio.create_task(agent.run()), own, stop)
+    return Pod(name, agent_thread.started(settings, stop, environ={}, timeouts=_PATIENCE), own, stop)
 
 
 async def started_process(job: str, folder: Path, issuer: TokenIssuer, surface: str) -> ProcessPod:
@@ -91,7 +91,7 @@ async def started_process(job: str, folder: Path, issuer: TokenIssuer, surface: 
     arguments = ("-m", "tests.fakes.agent_process", str(own), surface)
     environ = {variable: value for variable, value in os.environ.items() if "proxy" not in variable.lower()}
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=environ, stderr=DEVNULL)
-    return ProcessPod(name, asyncio.create_task(process.wait()), own, asyncio.Event(), process)
+    return ProcessPod(name, asyncio.create_task(process.wait()), own, Event(), process)
 
 
 def _files(name: str, folder: Path, issuer: TokenIssuer) -> Path:

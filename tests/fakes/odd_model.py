@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fakes.closing_server import closing_server
 from tests.fakes.model import Connection, Object, Request
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
@@ -186,9 +187,6 @@ class OddModel:
 async def odd_serving() -> AsyncIterator[OddModel]:
     """A running model; its ``url`` is the base URL of its API."""
     model = OddModel()
-    server = await asyncio.start_server(model.serve, "127.0.0.1", 0)
-    model.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    try:
+    async with closing_server(model.serve) as port:
+        model.url = f"http://127.0.0.1:{port}/v1"
         yield model
-    finally:
-        server.close()

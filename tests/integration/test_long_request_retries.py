@@ -13,7 +13,7 @@ from tests.integration.test_any_stored_object import META, MODERN
 from tests.integration.test_long_requests import BODY, SMALL, is_whole, parts_of, post, restarted, task_of
 from tests.integration.test_long_requests import TestCrashes as Crashes
 
-from sympozium_api.agent_protocol import Task
+from sympozium_api.agent_records import Task
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.json_text import StoredText, json_text
 from sympozium_api.resources import RUN_PARTS, RUNS, Object, ResourceType

@@ -19,8 +19,9 @@ from tests.integration.conftest import eventually, warm_instance
 from tests.integration.warm_cluster import Cluster, holding, running
 
 from sympozium_agent.driver import Driver
+from sympozium_agent.waiting import Event, Scope
 from sympozium_api import installed_skills, names
-from sympozium_api.agent_protocol import End, Task
+from sympozium_api.agent_records import End, Task
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.resources import CONFIG_MAPS, JOBS, RUNS, Object
@@ -223,17 +224,17 @@ class TestPodDies:
     async def test_a_pod_that_is_to_go_before_it_asks_its_model_gives_the_run_back(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        run, has_task = Driver.run, asyncio.Event()
+        run, has_task = Driver.run, Event()
 
-        async def first_one_waits(driver: Driver, task: Task) -> End:
+        def first_one_waits(driver: Driver, task: Task, scope: Scope) -> End:
             if not has_task.is_set():
                 has_task.set()
-                await asyncio.Event().wait()
-            return await run(driver, task)
+                scope.sleep()
+            return run(driver, task, scope)
 
         monkeypatch.setattr(Driver, "run", first_one_waits)
         asking = scene.ask()
-        await has_task.wait()
+        await eventually(has_task.is_set)
         scene.pod.terminate()
         await scene.is_answered_cold_and_once(await asking)
         assert await scene.pod.task == 0

@@ -16,7 +16,7 @@ from tests.unit.provider_streams import Streamed, streams
 
 from sympozium_agent.completion import CompletionAccumulator, extra_fields
 from sympozium_agent.providers.chunk_parser import ChunkParser
-from sympozium_api.agent_protocol import Delta, Done
+from sympozium_api.agent_records import Delta, Done
 from sympozium_webproxy.protocol.mcp import results
 from sympozium_webproxy.protocol.openai import chat
 from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents

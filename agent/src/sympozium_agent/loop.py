@@ -1,15 +1,21 @@
 """The agent loop without I/O: decides the next step from the result of the last one.
 
 A driver runs ``converse``, carries out each step that it yields and sends the result back. Tools that the agent calls
-itself will be one more step here, ``CallTool``, and one more branch in the driver.
+itself will be one more step here, ``CallTool``, and one more branch in the driver, which calls several side by side, each in a
+``waiting.Background``.
 """
 
-from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
 
-from sympozium_agent.completion import CompletionAccumulator
 from sympozium_api.model_refusal import ModelRefusal
+from sympozium_api.values import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from sympozium_agent.completion import CompletionAccumulator
 
 
 class ModelError(Exception):
@@ -47,10 +53,7 @@ class Finish:
     extra_fields: dict[str, Any]
 
 
-Step = CallModel | Finish
-
-
-def converse(request: dict[str, str]) -> Generator[Step, CompletionAccumulator, None]:
+def converse(request: dict[str, str]) -> Generator[CallModel | Finish, CompletionAccumulator, None]:
     """Yield the steps of one run: one call of the model, then the end. The caller, who gave the tools, executes calls of them."""
     completion = yield CallModel(request)
     yield Finish(completion.choices(), completion.usage, completion.extra_fields)

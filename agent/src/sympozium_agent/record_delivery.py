@@ -1,16 +1,27 @@
 """Delivery of a run's records to the agent API: one open request after another, until the end record is stored."""
 
-import asyncio
+from __future__ import annotations
+
 import json
-from contextlib import suppress
+from collections import deque
 from enum import Enum
 from itertools import cycle
-from typing import Any
 
 from sympozium_agent.log import log
-from sympozium_agent.runs_client import RunsClient, is_final
-from sympozium_agent.transport.http1 import Http1Request, HttpResponse, TransportError, open_request
-from sympozium_api.agent_protocol import MAX_RECORD_BYTES, End, Record, Started, error
+from sympozium_agent.runs_client import is_final
+from sympozium_agent.transport.errors import TransportError
+from sympozium_agent.transport.http1 import HttpResponse, open_request
+from sympozium_agent.waiting import DeadlineExceeded, Event
+from sympozium_api.agent_protocol import MAX_RECORD_BYTES, error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sympozium_agent.runs_client import RunsClient
+    from sympozium_agent.transport.http1 import Http1Request
+    from sympozium_agent.waiting import Scope
+    from sympozium_api.agent_records import End, Record, Started
 
 
 class DeliveryOutcome(Enum):
@@ -27,27 +38,25 @@ class DeliveryOutcome(Enum):
 class RecordDelivery:
     """The records of one run on their way: when the request that carries them breaks, the next one continues.
 
-    ``push`` and ``end`` never wait; ``deliver`` is the task that holds the connection.
+    ``push`` and ``end`` are called by the thread that makes the records, and never wait; ``deliver`` has a thread of its own, which
+    alone touches the connection.
     """
 
     def __init__(self, client: RunsClient) -> None:
         self._client = client
-        self._unsent: list[bytes] = []
+        self._unsent: deque[bytes] = deque()
         self._end: bytes | None = None
-        self._ended = asyncio.Event()
-        self._open: Http1Request | None = None
+        self._changed = Event()
+        """Set when there is something to send."""
+        self._ended = Event()
         self._resumed = False
-        self._limit = asyncio.timeout(None)
 
     def push(self, record: Record) -> None:
         """Send a record at once, or as soon as a connection is open. A record longer than the agent API reads is dropped."""
         line = _line(record)
-        if len(line) > MAX_RECORD_BYTES:
-            return  # the end record reports it
-        if self._open is None:
+        if len(line) <= MAX_RECORD_BYTES:  # else the end record reports it
             self._unsent.append(line)
-        else:
-            self._open.send(line)
+            self._changed.set()
 
     def end(self, record: End) -> None:
         """Send the end record; ``deliver`` returns once it is stored."""
@@ -56,14 +65,13 @@ class RecordDelivery:
             line = _line(error("answer_too_large", f"The answer has {len(line)} bytes.", 502, record["durationMs"]))
         self._end = line
         self._ended.set()
-        if self._open is not None:
-            self._send_end(self._open, self._end)
+        self._changed.set()
 
-    async def deliver(self) -> DeliveryOutcome:
+    def deliver(self, scope: Scope) -> DeliveryOutcome:
         """Hold a request open at one address after another until the end record is stored or no longer wanted."""
         refused: set[str] = set()
         for address, pause in zip(cycle(self._client.addresses), self._client.backoff(), strict=False):
-            response = await self._attempt(address)
+            response = self._attempt(address, scope)
             outcome = outcome_of(response)
             if outcome is DeliveryOutcome.OVER or (outcome is DeliveryOutcome.STORED and self._end is not None):
                 return outcome
@@ -71,49 +79,50 @@ class RecordDelivery:
             refused = refused | {address} if outcome is DeliveryOutcome.REFUSED else refused - {address}
             if refused == set(self._client.addresses):
                 break
-            await self._pause(pause)
+            self._pause(pause, scope)
         return DeliveryOutcome.REFUSED
 
-    async def _attempt(self, address: str) -> HttpResponse | None:
+    def _attempt(self, address: str, scope: Scope) -> HttpResponse | None:
         url, headers = self._client.url(address, "events"), self._client.headers()
         headers |= {"content-type": "application/x-ndjson", "transfer-encoding": "chunked"}
         try:
-            async with (
-                open_request("POST", url, headers, connect_timeout=self._client.timeouts.connect) as request,
-                asyncio.timeout(None) as self._limit,
-            ):
-                self._begin(request)
-                return await request.response()
-        except (TransportError, TimeoutError):
+            with open_request("POST", url, headers, scope, connect_timeout=self._client.timeouts.connect) as request:
+                return self._send_records(request, scope)
+        except TransportError:
             return None
-        finally:
-            self._open = None
+        except DeadlineExceeded:
+            scope.check()
+            return None
 
-    def _begin(self, request: Http1Request) -> None:
-        """Send the end record alone if there is one, or else that the run continues and what is unsent."""
-        if self._end is not None and not self._unsent:
-            self._send_end(request, self._end)
-            return
-        started = Started(type="started", resumed=True) if self._resumed else Started(type="started")
-        request.send(b"".join([_line(started), *self._unsent]))
-        self._unsent.clear()
-        self._open, self._resumed = request, True
-        if self._end is not None:
-            self._send_end(request, self._end)
+    def _send_records(self, request: Http1Request, scope: Scope) -> HttpResponse:
+        """Send what there is and what comes, until the response has come; after the end record, wait a limited time for it."""
+        if self._end is None or self._unsent:
+            request.send(_line(self._started()))
+        while not request.is_answered:
+            self._changed.clear()
+            end = self._end  # read before the records, which all precede it
+            while self._unsent:
+                request.send(self._unsent.popleft())
+            if end is not None:
+                request.send(end)
+                request.finish()
+                break
+            request.wait(scope, self._changed)
+        return request.response(scope.within(self._client.timeouts.acknowledgement))
 
-    def _send_end(self, request: Http1Request, end: bytes) -> None:
-        self._open = None
-        request.send(end)
-        request.finish()
-        self._limit.reschedule(asyncio.get_running_loop().time() + self._client.timeouts.acknowledgement)
+    def _started(self) -> Started:
+        started: Started = {"type": "started"}
+        if self._resumed:
+            started["resumed"] = True
+        self._resumed = True
+        return started
 
-    async def _pause(self, seconds: float) -> None:
+    def _pause(self, seconds: float, scope: Scope) -> None:
         """Wait before the next attempt; an end record that comes meanwhile ends the wait."""
         if self._end is not None:
-            await asyncio.sleep(seconds)
+            scope.sleep(seconds)
         else:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), seconds)
+            scope.wait(self._ended, seconds=seconds)
 
 
 def outcome_of(response: HttpResponse | None) -> DeliveryOutcome | None:

@@ -1,18 +1,26 @@
 """Client of the agent API: fetches the pod's task and says where and how the records of its run are delivered."""
 
-import asyncio
+from __future__ import annotations
+
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from itertools import cycle
 from time import monotonic
-from typing import cast
 
-from sympozium_agent.agent_settings import Timeouts
 from sympozium_agent.log import log
-from sympozium_agent.transport.http1 import HttpResponse, TransportError, open_request
-from sympozium_api.agent_protocol import Task, WarmupHints, read_task
+from sympozium_agent.transport.errors import TransportError
+from sympozium_agent.transport.http1 import open_request
+from sympozium_agent.waiting import DeadlineExceeded
+from sympozium_api.agent_protocol import read_task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sympozium_agent.agent_settings import Timeouts
+    from sympozium_agent.transport.http1 import HttpResponse
+    from sympozium_agent.waiting import Scope
+    from sympozium_api.agent_records import Task, WarmupHints
 
 _UNWANTED = frozenset({401, 403, 410})
 """Statuses after which an idle pod need not poll again."""
@@ -35,7 +43,8 @@ class Unused(Exception):
 class RunsClient:
     """One run's client of the agent API, whose addresses all serve the same requests. ``token`` returns the pod's bearer token.
 
-    An idle pod's client has no run (None) until ``claimed_task`` returns.
+    An idle pod's client has no run (None) until ``claimed_task`` returns. All waiting is in a scope, whose Cancelled and
+    DeadlineExceeded the methods raise.
     """
 
     def __init__(
@@ -54,12 +63,12 @@ class RunsClient:
         """Return the headers that authenticate the pod."""
         return {"authorization": f"Bearer {self._token()}"}
 
-    async def task(self) -> Task:
+    def task(self, scope: Scope) -> Task:
         """Wait for the task of the pod's run. Raises TaskRefused."""
         addresses, backoff = cycle(self.addresses), self.backoff()
         address = next(addresses)
         while True:
-            response = await self._get(self.url(address, "task"))
+            response = self._get(self.url(address, "task"), scope)
             if response is not None and response.status == 200:
                 return read_task(response.body.decode())
             if response is not None and is_final(response.status):
@@ -69,20 +78,21 @@ class RunsClient:
             else:
                 log("task_not_reached", address=address, status=response.status if response else None)
                 address = next(addresses)
-            await asyncio.sleep(next(backoff))
+            scope.sleep(next(backoff))
 
-    async def warmup_hints(self, instance: str) -> WarmupHints | None:
+    def warmup_hints(self, instance: str, scope: Scope) -> WarmupHints | None:
         """Wait for what the instance's tasks have in common; None: the agent API has no hints for this pod."""
         for pause in self.backoff():
-            response = await self._get(f"{self.addresses[0]}/instances/{instance}/prospect")
+            response = self._get(f"{self.addresses[0]}/instances/{instance}/prospect", scope)
             if response is not None and response.status == 200:
-                return cast(WarmupHints, json.loads(response.body))
+                hints: WarmupHints = json.loads(response.body)
+                return hints
             if response is not None and is_final(response.status):
                 break
-            await asyncio.sleep(pause)
+            scope.sleep(pause)
         return None
 
-    async def claimed_task(self, instance: str, ttl: float) -> Task:
+    def claimed_task(self, instance: str, ttl: float, scope: Scope) -> Task:
         """Wait up to ``ttl`` seconds for a run of the instance that claims this pod, and return its task. Raises Unused.
 
         A replica that has answered 204 has bound this pod to no run. A replica whose answer was lost, or that could not build
@@ -91,7 +101,7 @@ class RunsClient:
         started_at = answered_at = monotonic()
         url, lost, backoff = f"{self.addresses[0]}/instances/{instance}/task", False, self.backoff()
         while monotonic() - started_at < ttl and monotonic() - answered_at < self.timeouts.idle:
-            response = await self._get(f"{url}?lost=1" if lost else url)
+            response = self._get(f"{url}?lost=1" if lost else url, scope)
             if response is not None and response.status == 200:
                 return self._bind(read_task(response.body.decode()))
             if response is not None and response.status in _UNWANTED:
@@ -99,22 +109,24 @@ class RunsClient:
             lost = response is None or response.status != 204
             if not lost:
                 answered_at, backoff = monotonic(), self.backoff()
-            await asyncio.sleep(next(backoff))
+            scope.sleep(next(backoff))
         raise Unused
 
-    async def release(self, seconds: float) -> bool:
+    def release(self, seconds: float, scope: Scope) -> bool:
         """Give the run back, whose model was not asked yet, so that it starts in another pod. Return False if it is still this pod's.
 
         Only 409 says so. Another refusal means that the run is not this pod's any more; after ``seconds`` without an answer that
         says either, the run may have been given back.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                for address, pause in zip(cycle(self.addresses), self.backoff(), strict=False):
-                    response = await self._request("POST", self.url(address, "release"))
-                    if response is not None and (response.status == 200 or is_final(response.status)):
-                        return response.status != 409
-                    await asyncio.sleep(pause)
+        limited = scope.within(seconds)
+        try:
+            for address, pause in zip(cycle(self.addresses), self.backoff(), strict=False):
+                response = self._request("POST", self.url(address, "release"), limited)
+                if response is not None and (response.status == 200 or is_final(response.status)):
+                    return response.status != 409
+                limited.sleep(pause)
+        except DeadlineExceeded:
+            scope.check()
         return True
 
     def backoff(self) -> Iterator[float]:
@@ -131,19 +143,21 @@ class RunsClient:
             self.addresses = [surface, *self.addresses]
         return task
 
-    async def _get(self, url: str) -> HttpResponse | None:
-        return await self._request("GET", url)
+    def _get(self, url: str, scope: Scope) -> HttpResponse | None:
+        return self._request("GET", url, scope)
 
-    async def _request(self, method: str, url: str) -> HttpResponse | None:
+    def _request(self, method: str, url: str, scope: Scope) -> HttpResponse | None:
+        """Return the response; None without one within the time for one."""
         headers = self.headers() | ({"content-length": "0"} if method == "POST" else {})
+        limited = scope.within(self.timeouts.task)
         try:
-            async with (
-                asyncio.timeout(self.timeouts.task),
-                open_request(method, url, headers, connect_timeout=self.timeouts.connect) as request,
-            ):
+            with open_request(method, url, headers, limited, connect_timeout=self.timeouts.connect) as request:
                 request.finish()
-                return await request.response()
-        except (TransportError, TimeoutError):
+                return request.response(limited)
+        except TransportError:
+            return None
+        except DeadlineExceeded:
+            scope.check()
             return None
 
 

@@ -1,9 +1,15 @@
 """The pod's termination message: the last resort for an end record that no replica of the agent API acknowledged. Pure."""
 
+from __future__ import annotations
+
 import json
 
-from sympozium_api.agent_protocol import UNUSED, End, error
+from sympozium_api.agent_protocol import UNUSED, error
 from sympozium_api.environment import TERMINATION_MESSAGE_BYTES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sympozium_api.agent_records import End
 
 _LONGEST_QUOTE = 512
 """Characters of an error's message that fit, however JSON escapes them."""

@@ -4,16 +4,21 @@ A value that is parsed and written again may be another text: ``1e3`` becomes ``
 Standard library only, because the agent imports this module.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
 
-T = TypeVar("T")
-ScanValue = Callable[[str, str, int], tuple[T, int]]
-"""Returns what is wanted of a member's value, and the place after it; takes the name, the whole text and the value's place."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+    ScanValue = Callable[[str, str, int], tuple[T, int]]
+    """Returns what is wanted of a member's value, and the place after it; takes the name, the whole text and the value's place."""
 
 MAX_MEMBERS = 1000
 """Members of a request's object. Each costs some microseconds of an event loop; clients send about 20."""

@@ -5,10 +5,16 @@ list ``[{"error": {"code", "message", "status", "details"}}]``, FastAPI's ``{"de
 "status_msg"}}``, bare objects with a ``message``, text.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+
+from sympozium_api.values import dataclass, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 MAX_REFUSAL_BYTES = 65536
 """Bytes of a model's error response that are read."""

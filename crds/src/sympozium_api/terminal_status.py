@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sympozium_api import agent_protocol
+from sympozium_api import agent_protocol, agent_records
 from sympozium_api.json_text import MAX_TEXT_BYTES, StoredText, TextError, json_text, stored_bytes, text_in_parts
 from sympozium_api.model_refusal import MAX_RETRY_SECONDS, MAX_WORD
 from sympozium_api.run import MAX_RESULT_BYTES, RunError, RunStatus, TokenUsage
@@ -51,7 +51,7 @@ class Ending:
 
     outcome: Status
     """The part of the status that the record alone decides: phase, answer or error, token usage."""
-    record: agent_protocol.End
+    record: agent_records.End
     """The end record that will be read from the status that it becomes."""
     answer: StoredText | None = None
     """The answer's text if it is in parts: their data, and the field ``status.answer`` that names them."""
@@ -141,7 +141,7 @@ def _as_read(outcome: Status) -> RunStatus:
     return RunStatus.model_validate(json.loads(text))
 
 
-def _in_parts(outcome: Status, end: agent_protocol.Done) -> Ending:
+def _in_parts(outcome: Status, end: agent_records.Done) -> Ending:
     """Return an answer as it is stored in parts: its text is the whole record but for plain counts of tokens."""
     kept: dict[str, Any] = {"choices": end["choices"]} | _beside_text(end)
     text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
@@ -159,7 +159,7 @@ def _in_parts(outcome: Status, end: agent_protocol.Done) -> Ending:
     return Ending(outcome, _done(_as_read(outcome), told), answer, sys.getsizeof(text))
 
 
-def end_of(record: Mapping[str, Any]) -> agent_protocol.End:
+def end_of(record: Mapping[str, Any]) -> agent_records.End:
     """Return the well-formed end record that a pod's record means, whatever its shape.
 
     ``done`` with choices that are no choices, or cannot be stored, becomes the error ``model_error``. Malformed fields beside them
@@ -173,7 +173,7 @@ def end_of(record: Mapping[str, Any]) -> agent_protocol.End:
         return agent_protocol.error("model_error", "The agent's answer is malformed.", 502, duration)
     if not (_is_storable(choices) and _is_storable(about) and _is_storable(usage)):
         return agent_protocol.error("model_error", "The answer holds a value that cannot be stored.", 502, duration)
-    done: agent_protocol.Done = {
+    done: agent_records.Done = {
         "type": "done",
         "choices": choices,
         "usage": dict(usage) if isinstance(usage, Mapping) else {},
@@ -182,12 +182,12 @@ def end_of(record: Mapping[str, Any]) -> agent_protocol.End:
     return {**done, "about": dict(about)} if isinstance(about, Mapping) and about else done
 
 
-def as_stored(record: Mapping[str, Any]) -> agent_protocol.End:
+def as_stored(record: Mapping[str, Any]) -> agent_records.End:
     """Return an end record as it will be read from the status that it becomes."""
     return ending_of(record).record
 
 
-def record_of(status: RunStatus) -> agent_protocol.End:
+def record_of(status: RunStatus) -> agent_records.End:
     """Return the end record that a terminal status was written from, for a caller who repeats a request or asks another replica.
 
     An answer that cannot be read, because somebody else wrote it, is the error ``internal_error``.
@@ -205,7 +205,7 @@ def record_of(status: RunStatus) -> agent_protocol.End:
     return _error_record(status.error, usage.duration_ms)
 
 
-def _done(status: RunStatus, beside_text: Mapping[str, Any]) -> agent_protocol.Done:
+def _done(status: RunStatus, beside_text: Mapping[str, Any]) -> agent_records.Done:
     """Return the end record of a run that succeeded. Raises TextError."""
     usage = status.token_usage or TokenUsage()
     message = {"role": "assistant", "content": status.result or ""}
@@ -227,12 +227,12 @@ def _kept(status: RunStatus) -> dict[str, Any]:
     return {name: value for name, value in kept.items() if value}
 
 
-def _error_record(error: RunError, duration_ms: int) -> agent_protocol.Error:
+def _error_record(error: RunError, duration_ms: int) -> agent_records.Error:
     words = agent_protocol.model_words(error.code, error.model_type, error.param, error.retry_after_seconds)
     return agent_protocol.error(_error_type(error.type), error.message, error.http_status, duration_ms, words=words)
 
 
-def _fields(record: agent_protocol.Done) -> Status | None:
+def _fields(record: agent_records.Done) -> Status | None:
     """Return the fields of a status that hold an answer; None if it takes more than ``MAX_RESULT_BYTES`` in its object."""
     message = record["choices"][0].get("message") or {}
     content = message.get("content")
@@ -253,7 +253,7 @@ def _fields(record: agent_protocol.Done) -> Status | None:
     return {"result": text} | ({"answer": answer.field} if answer else {}) | sizes
 
 
-def _beside_text(record: agent_protocol.Done) -> dict[str, Any]:
+def _beside_text(record: agent_records.Done) -> dict[str, Any]:
     """Return the part of an answer that the other fields of a status cannot hold."""
     usage, about = record["usage"], record.get("about")
     return {
@@ -297,12 +297,12 @@ def _refusal(kind: str, sentence: str) -> Status:
     return _failure(agent_protocol.error(kind, sentence, 502)["error"])
 
 
-def _failure(detail: agent_protocol.RunErrorDetail) -> Status:
+def _failure(detail: agent_records.RunErrorDetail) -> Status:
     phase = "Cancelled" if detail["type"] == "cancelled" else "Failed"
     return {"phase": phase, "error": dict(detail)}
 
 
-def _error_detail(detail: Any) -> agent_protocol.RunErrorDetail:
+def _error_detail(detail: Any) -> agent_records.RunErrorDetail:
     detail = detail if isinstance(detail, Mapping) else {}
     status = detail.get("httpStatus")
     known = {
@@ -310,7 +310,7 @@ def _error_detail(detail: Any) -> agent_protocol.RunErrorDetail:
         "message": _text(detail.get("message"), "The agent gave no reason.")[:4096],
         "httpStatus": status if type(status) is int and 400 <= status <= 599 else 502,
     }
-    return cast("agent_protocol.RunErrorDetail", known | _models_words(detail))
+    return cast("agent_records.RunErrorDetail", known | _models_words(detail))
 
 
 def _error_type(value: Any) -> str:

@@ -13,8 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sympozium_api import agent_protocol, effective, names, terminal_status
-from sympozium_api.agent_protocol import END_RECORDS, End
+from sympozium_api import agent_protocol, agent_records, effective, names, terminal_status
+from sympozium_api.agent_protocol import END_RECORDS
+from sympozium_api.agent_records import End
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -256,7 +257,7 @@ class AgentApi:
             return HTTPException(503, "the instance's skills are being gathered")
         return await self._fail(run, pod, agent_protocol.error_of("skills_missing", refusal.message, 503))
 
-    async def _fail(self, run: AgentRun, pod: Pod, end: agent_protocol.Error) -> HTTPException:
+    async def _fail(self, run: AgentRun, pod: Pod, end: agent_records.Error) -> HTTPException:
         """Store the failure of a run that no pod can work on, and return the error for the pod."""
         ending = terminal_status.ending_of(end)
         stored = await self._store.end(run, pod.name, ending, began=self._clock.now())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from sympozium_api import names, terminal_status
-from sympozium_api.agent_protocol import End
+from sympozium_api.agent_records import End
 from sympozium_api.run import AgentRun
 from sympozium_runs.unreadable_objects import UnreadableObjects
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from sympozium_api import effective, installed_skills, logs, model_params, run_contents
-from sympozium_api.agent_protocol import OPENAI_COMPAT, Task, WarmupHints, find_unsendable, write_task
+from sympozium_api.agent_protocol import OPENAI_COMPAT, find_unsendable, write_task
+from sympozium_api.agent_records import Task, WarmupHints
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.json_members import compact

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from sympozium_api.agent_protocol import END_RECORDS, End, Record
+from sympozium_api.agent_protocol import END_RECORDS
+from sympozium_api.agent_records import End, Record
 from sympozium_api.run import AgentRun
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_runs.record_buffer import RecordBuffer

@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from sympozium_api import agent_protocol, terminal_status
-from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, MAX_RECORDS_BYTES, Record
+from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, MAX_RECORDS_BYTES
+from sympozium_api.agent_records import Record
 from sympozium_api.clock import Clock
 from sympozium_runs.long_answers import LONG_BYTES, Turn, is_long
 

@@ -9,7 +9,7 @@ import json
 from collections import deque
 from typing import Any, Self, cast
 
-from sympozium_api.agent_protocol import Delta, Record
+from sympozium_api.agent_records import Delta, Record
 from sympozium_http.byte_budget import ByteBudget
 
 _RECENT = 64

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sympozium_api import agent_protocol, effective, installed_skills, names, terminal_status
-from sympozium_api.agent_protocol import End
+from sympozium_api.agent_records import End
 from sympozium_api.base import Metadata
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.client.rest import Reading

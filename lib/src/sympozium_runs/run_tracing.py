@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from sympozium_api import effective, logs, terminal_status
-from sympozium_api.agent_protocol import End, Record
+from sympozium_api.agent_records import End, Record
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_api.trace_context import TraceContext

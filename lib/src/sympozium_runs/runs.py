@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol
 
 from sympozium_api import agent_protocol, names, terminal_status
-from sympozium_api.agent_protocol import End, Record
+from sympozium_api.agent_records import End, Record
 from sympozium_api.base import Metadata
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock

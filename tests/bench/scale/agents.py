@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.fakes.agent_thread import in_thread
+
 from sympozium_agent.agent_settings import AgentSettings, Timeouts
 from sympozium_agent.record_delivery import DeliveryOutcome, RecordDelivery
 from sympozium_agent.runs_client import RunsClient, TaskRefused, Unused
 from sympozium_agent.termination import unused_message
-from sympozium_api.agent_protocol import Delta, Done
+from sympozium_agent.waiting import Scope
+from sympozium_api.agent_records import Delta, Done
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, Snapshot, from_environment, watch
 from sympozium_api.clock import SystemClock
 from sympozium_api.names import RUNS_AUDIENCE
@@ -84,8 +87,12 @@ class Agents:
         addresses = [await self._resolved(address) for address in settings.addresses]
         mailbox = RunsClient(settings.run, addresses, token=lambda: token, timeouts=_PATIENCE)
         try:
-            task = await (
-                mailbox.task() if settings.run else mailbox.claimed_task(settings.instance, settings.idle_ttl)
+            task = await in_thread(
+                lambda scope: (
+                    mailbox.task(scope)
+                    if settings.run
+                    else mailbox.claimed_task(settings.instance, settings.idle_ttl, scope)
+                )
             )
         except Unused:
             await self._end(pod, "unused", unused_message())
@@ -93,7 +100,7 @@ class Agents:
             await self._end(pod, str(refusal), code=1)
         else:
             self.tally.tasks[task["run"]].append(pod["metadata"]["name"])
-            outcome = await _answer(mailbox)
+            outcome = await in_thread(lambda scope: _answer(mailbox, scope))
             if settings.run is None:
                 await asyncio.sleep(_PATIENCE.idle_exit_delay)
             await self._end(pod, outcome.value, code=int(outcome is DeliveryOutcome.REFUSED))
@@ -130,13 +137,13 @@ class Agents:
             await _persistently(lambda: self._client.patch(PODS, *place, {"status": status}, subresource="status"))
 
 
-async def _answer(mailbox: RunsClient) -> DeliveryOutcome:
+def _answer(mailbox: RunsClient, scope: Scope) -> DeliveryOutcome:
     events = RecordDelivery(mailbox)
     message = {"role": "assistant", "content": ANSWER}
     events.push(Delta(type="delta", choices=[{"index": 0, "delta": message, "finish_reason": None}]))
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
     events.end(Done(type="done", choices=choices, usage={}, durationMs=0))
-    return await events.deliver()
+    return events.deliver(scope)
 
 
 async def _persistently(call: Callable[[], Awaitable[Object]]) -> Object:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes import agent_thread
 from tests.fakes.model import Model, serving
 from tests.unit.agent.surface import Surface
 
-from sympozium_agent.agent import Agent
 from sympozium_agent.agent_settings import AgentSettings, Timeouts
-from sympozium_api.agent_protocol import Task
+from sympozium_agent.waiting import Event
+from sympozium_api.agent_records import Task
 from sympozium_api.json_members import compact
 
 QUICK = Timeouts(
@@ -37,7 +38,7 @@ class Pod:
         self.key_file = directory / "api-key"
         self.token_file.write_text(TOKEN + "\n")
         self.key_file.write_text(KEY + "\n")
-        self.stop = asyncio.Event()
+        self.stop = Event()
         self.environ: dict[str, str] = {}
 
     def settings(self, *urls: str) -> AgentSettings:
@@ -53,7 +54,7 @@ class Pod:
         """The exit code of an agent that knows these replicas."""
         settings = self.settings(*(surface.url for surface in surfaces))
         async with asyncio.timeout(90):
-            return await Agent(settings, self.stop, environ=self.environ, timeouts=timeouts).run()
+            return await agent_thread.started(settings, self.stop, environ=self.environ, timeouts=timeouts)
 
     @property
     def termination_message(self) -> dict[str, Any] | None:

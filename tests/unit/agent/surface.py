@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import h11
+from tests.fakes.closing_server import closing_server
 
-from sympozium_api.agent_protocol import Task, WarmupHints, write_task
+from sympozium_api.agent_protocol import write_task
+from sympozium_api.agent_records import Task, WarmupHints
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,6 @@ async def replica(
 ) -> AsyncIterator[Surface]:
     """A running replica."""
     surface = Surface(task, tasks=tasks, events=events)
-    server = await asyncio.start_server(surface.serve, "127.0.0.1", 0)
-    surface.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with closing_server(surface.serve) as port:
+        surface.url = f"http://127.0.0.1:{port}"
         yield surface
-    finally:
-        server.close()

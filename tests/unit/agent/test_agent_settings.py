@@ -25,9 +25,10 @@ def test_a_variable_that_is_missing_is_named(missing: str, value: str | None) ->
 
 
 def test_the_token_is_read_again_each_time(tmp_path: Path) -> None:
-    settings = AgentSettings("r", ("http://web",), token_file=tmp_path / "token")
+    file = tmp_path / "token"
+    settings = AgentSettings("r", ("http://web",), token_file=file)
     for token in ("first", "second"):
-        settings.token_file.write_text(f"{token}\n")
+        file.write_text(f"{token}\n")
         assert settings.token() == token
 
 

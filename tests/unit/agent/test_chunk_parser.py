@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from sympozium_agent.loop import ModelError
-from sympozium_agent.providers.chunk_parser import Chunk, ChunkParser
+from sympozium_agent.providers.chunk_parser import ChunkParser
+
+Chunk = dict[str, Any]
 
 
 def event(value: Any) -> bytes:

@@ -1,18 +1,19 @@
 """An idle pod waits for any run of its instance, carries out one, and reports if it had none."""
 
-import asyncio
-from dataclasses import replace
-
 import pytest
+from tests.fakes import agent_thread
 from tests.fakes.model import Model, Request
 from tests.unit.agent.conftest import QUICK, Pod, task_for
 from tests.unit.agent.surface import Reply, Surface, replica
 
-from sympozium_agent.agent import Agent
 from sympozium_agent.agent_settings import AgentSettings, Timeouts
+from sympozium_agent.driver import Driver
 from sympozium_agent.runs_client import RunsClient
-from sympozium_agent.transport.http1 import OpenConnection
-from sympozium_api.agent_protocol import Task
+from sympozium_agent.transport.connection import Connection
+from sympozium_agent.transport.url import Url
+from sympozium_agent.waiting import Scope
+from sympozium_api.agent_records import Task
+from sympozium_api.values import replace
 
 ASK_AGAIN = Reply(status=204)
 
@@ -20,7 +21,7 @@ ASK_AGAIN = Reply(status=204)
 async def idle(pod: Pod, *surfaces: Surface, ttl: float = 60, timeouts: Timeouts = QUICK) -> int:
     """The exit code of an idle agent."""
     settings = replace(pod.settings(*(surface.url for surface in surfaces)), run=None, instance="demo", idle_ttl=ttl)
-    return await Agent(settings, pod.stop, environ=pod.environ, timeouts=timeouts).run()
+    return await agent_thread.started(settings, pod.stop, environ=pod.environ, timeouts=timeouts)
 
 
 async def test_an_idle_pod_polls_until_a_run_claims_it_and_carries_out_that_run(pod: Pod, model: Model) -> None:
@@ -108,8 +109,8 @@ async def test_an_idle_pod_that_is_to_go_when_its_task_arrives_gives_the_run_bac
 ) -> None:
     claimed_task = RunsClient.claimed_task
 
-    async def at_the_same_time(client: RunsClient, instance: str, ttl: float) -> Task:
-        task = await claimed_task(client, instance, ttl)
+    def at_the_same_time(client: RunsClient, instance: str, ttl: float, scope: Scope) -> Task:
+        task = claimed_task(client, instance, ttl, scope)
         pod.stop.set()
         return task
 
@@ -126,9 +127,9 @@ async def test_an_idle_pod_that_is_to_go_when_its_task_arrives_gives_the_run_bac
 async def test_an_idle_pod_that_is_to_go_while_it_connects_to_its_model_gives_the_run_back(
     pod: Pod, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def slow(*_: object) -> OpenConnection:
+    def slow(_: Url, __: float, scope: Scope) -> Connection:
         pod.stop.set()
-        await asyncio.Event().wait()
+        scope.sleep()
         raise AssertionError
 
     monkeypatch.setattr("sympozium_agent.transport.direct.connect", slow)
@@ -180,8 +181,8 @@ async def test_an_idle_pod_gives_its_run_back_at_another_replica_if_the_first_ca
 
 
 def _stop_before_the_model_is_asked(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def stopped(*_: object) -> None:
+    def stopped(_: Driver, __: Task, scope: Scope) -> None:
         pod.stop.set()
-        await asyncio.Event().wait()
+        scope.sleep()
 
     monkeypatch.setattr("sympozium_agent.driver.Driver._finish", stopped)

@@ -10,7 +10,7 @@ from tests.fakes.odd_model import KEY as QUOTED_KEY
 from tests.unit.agent.conftest import KEY, PROMPT, Pod, task_for
 from tests.unit.agent.surface import replica
 
-from sympozium_api.agent_protocol import Task
+from sympozium_api.agent_records import Task
 
 
 async def end_of(pod: Pod, task: Task) -> dict[str, Any]:

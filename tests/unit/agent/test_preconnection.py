@@ -4,18 +4,21 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes import agent_thread
+from tests.fakes.agent_thread import in_thread
 from tests.fakes.certificate import local, server_side
+from tests.fakes.closing_server import closing_server
 from tests.fakes.model import TOKENS, Model
 from tests.unit.agent.conftest import QUICK, Pod, task_for
 from tests.unit.agent.surface import Reply, Surface, replica
 
-from sympozium_agent.agent import Agent
-from sympozium_agent.transport.http1 import OpenConnection
+from sympozium_agent.transport.connection import Connection
 from sympozium_agent.transport.preconnected import Preconnection
+from sympozium_agent.transport.url import parse_url
+from sympozium_api.values import replace
 
 
 class Door:
@@ -42,12 +45,9 @@ class Door:
     @asynccontextmanager
     async def open(self, file: Path | None) -> AsyncIterator[None]:
         tls = server_side(file) if file else None
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=tls)
-        self.model.url = f"{'https' if file else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        try:
+        async with closing_server(self.serve, tls=tls) as port:
+            self.model.url = f"{'https' if file else 'http'}://127.0.0.1:{port}/v1"
             yield
-        finally:
-            server.close()
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def finished(pod: Pod, door: Door, file: Path, *, after: int) -> tuple[Sur
     async with door.open(file), replica(task_for(door.model), tasks=[Reply(status=204)]) as surface:
         surface.prospect = {"baseURL": door.model.url, "env": {}}
         settings = replace(pod.settings(surface.url), run=None, instance="demo", idle_ttl=60)
-        running = asyncio.create_task(Agent(settings, pod.stop, environ=pod.environ, timeouts=QUICK).run())
+        running = agent_thread.started(settings, pod.stop, environ=pod.environ, timeouts=QUICK)
         async with asyncio.timeout(5):
             while door.entered < after:
                 await asyncio.sleep(0.001)
@@ -101,7 +101,8 @@ async def test_a_model_that_closes_the_connection_after_it_was_asked_is_not_aske
 
 async def test_a_connection_whose_end_was_not_read_yet_is_known_to_be_closed() -> None:
     here, there = socket.socketpair()
-    connection = OpenConnection(*await asyncio.open_connection(sock=here))
+    here.settimeout(0)
+    connection = Connection(here)
     assert not connection.is_closed
     there.close()
     assert connection.is_closed
@@ -111,17 +112,17 @@ async def test_a_connection_whose_end_was_not_read_yet_is_known_to_be_closed() -
 async def test_a_model_without_tls_is_not_connected_in_advance() -> None:
     door = Door()
     async with door.open(None):
-        await Preconnection().maintain(door.model.url)
+        await in_thread(lambda scope: Preconnection().maintain(door.model.url, scope))
     assert door.entered == 0
 
 
 async def test_a_preconnection_to_another_host_is_not_used(trusted: Path) -> None:
     door, preconnection = Door(), Preconnection()
     async with door.open(trusted):
-        keeping = asyncio.create_task(preconnection.maintain(door.model.url))
+        keeping = in_thread(lambda scope: preconnection.maintain(door.model.url, scope))
         async with asyncio.timeout(5):
             while not door.entered:
                 await asyncio.sleep(0.001)
         keeping.cancel()
-        assert preconnection.acquire("https://another.example/v1/chat/completions") is None
-        assert preconnection.acquire(f"{door.model.url}/chat/completions") is None
+        assert preconnection.acquire(parse_url("https://another.example/v1/chat/completions")) is None
+        assert preconnection.acquire(parse_url(f"{door.model.url}/chat/completions")) is None

@@ -20,7 +20,27 @@ from sympozium_agent.agent_settings import AgentSettings
 url, directory = sys.argv[1], Path(sys.argv[2])
 sys.exit(process(AgentSettings("run-1", (url,), directory / "token", (directory / "api-key",), directory / "termination-log")))
 """
-HEAVY = {"httpx2", "anyio", "pydantic", "structlog", "aiohttp", "kubernetes", "yaml", "starlette", "fastapi", "openai"}
+HEAVY = {
+    "asyncio",
+    "dataclasses",
+    "h11",
+    "httpx2",
+    "inspect",
+    "logging",
+    "socket",
+    "ssl",
+    "typing",
+    "urllib",
+    "anyio",
+    "pydantic",
+    "structlog",
+    "aiohttp",
+    "kubernetes",
+    "yaml",
+    "starlette",
+    "fastapi",
+    "openai",
+}
 
 
 async def started(pod: Pod, surface: Surface) -> Process:

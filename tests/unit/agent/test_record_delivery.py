@@ -1,7 +1,6 @@
 """How records reach a runs surface, whatever becomes of its replicas. A real agent, model and surface over loopback."""
 
 import asyncio
-import dataclasses
 
 import pytest
 from tests.fakes.model import TOKENS, USAGE, Model
@@ -10,6 +9,7 @@ from tests.unit.agent.surface import DIES_AT_ONCE, Reply, replica
 
 from sympozium_agent.agent_settings import Timeouts
 from sympozium_api.agent_protocol import MAX_RECORD_BYTES
+from sympozium_api.values import replace
 
 
 async def test_a_run_ends_with_the_whole_answer_and_exit_code_0(pod: Pod, model: Model) -> None:
@@ -172,7 +172,7 @@ async def test_a_stopped_agent_says_that_it_was_terminated(pod: Pod, model: Mode
 
 
 async def test_a_stopped_agent_without_acknowledgement_exits_after_its_shutdown_grace(pod: Pod, model: Model) -> None:
-    patient = dataclasses.replace(QUICK, delivery_grace=60.0, shutdown_grace=0.05)
+    patient = replace(QUICK, delivery_grace=60.0, shutdown_grace=0.05)
     async with replica(task_for(model, "hang"), events=[Reply(silent=True)]) as surface:
         running = asyncio.create_task(pod.run(surface, timeouts=patient))
         await surface.until(records=1)
@@ -195,7 +195,7 @@ async def test_an_agent_that_is_stopped_before_it_has_a_task_ends_the_run(pod: P
 async def test_an_answer_larger_than_a_record_may_be_is_an_error(pod: Pod, model: Model) -> None:
     long = [{"role": "user", "content": "x" * MAX_RECORD_BYTES}]
     async with replica(task_for(model, "echo", messages=long, timeout=60)) as surface:
-        patient = dataclasses.replace(QUICK, task=20, acknowledgement=20, delivery_grace=30)  # so much takes its time
+        patient = replace(QUICK, task=20, acknowledgement=20, delivery_grace=30)  # so much takes its time
         assert await pod.run(surface, timeouts=patient) == 0
     assert surface.end["error"]["type"] == "answer_too_large"
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sympozium_agent.termination import termination_message
-from sympozium_api.agent_protocol import Done, End, error
+from sympozium_api.agent_protocol import error
+from sympozium_api.agent_records import Done, End
 from sympozium_api.environment import TERMINATION_MESSAGE_BYTES
 
 

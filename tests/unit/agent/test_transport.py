@@ -1,5 +1,6 @@
 """Transports to a model: direct over TLS, or through a proxy. All else about a model is in test_model_calls."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from tests.fakes.certificate import local, server_side
 from tests.fakes.model import TOKENS, Model, serving
 from tests.unit.agent.conftest import KEY, Pod, task_for
-from tests.unit.agent.surface import replica
+from tests.unit.agent.surface import Reply, replica
 
 
 @pytest.fixture(autouse=True)
@@ -17,8 +18,8 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-async def end_of(pod: Pod, name: str, base_url: str) -> dict[str, Any]:
-    task = task_for(None, name)
+async def end_of(pod: Pod, name: str, base_url: str, *, seconds: float = 5) -> dict[str, Any]:
+    task = task_for(None, name, timeout=seconds)
     task["model"]["baseURL"] = base_url
     async with replica(task) as surface:
         assert await pod.run(surface) == 0
@@ -44,6 +45,19 @@ class TestProxy:
     @pytest.mark.parametrize(("name", "status"), [("status:429", 429), ("cut", 502)])
     async def test_a_failure_behind_a_proxy_keeps_its_status(self, pod: Pod, name: str, status: int) -> None:
         assert (await end_of(pod, name, self.BEYOND))["error"]["httpStatus"] == status
+
+    async def test_a_run_behind_a_proxy_ends_at_its_deadline(self, pod: Pod) -> None:
+        error = (await end_of(pod, "slow:500:10", self.BEYOND, seconds=0.6))["error"]
+        assert (error["type"], error["httpStatus"]) == ("timeout", 504)
+
+    async def test_a_cancelled_run_closes_its_connection_to_the_proxy(self, pod: Pod, model: Model) -> None:
+        task = task_for(None, "slow:500:10", timeout=60)
+        task["model"]["baseURL"] = self.BEYOND
+        async with replica(task, events=[Reply(410, after=4)]) as surface:
+            assert await pod.run(surface) == 0
+        async with asyncio.timeout(2):
+            while not model.counts.abandoned:
+                await asyncio.sleep(0.01)
 
     async def test_a_proxy_that_is_not_there_is_a_502(self, pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")

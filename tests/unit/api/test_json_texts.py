@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sympozium_api.agent_protocol import Task, read_task, write_task
+from sympozium_api.agent_protocol import read_task, write_task
+from sympozium_api.agent_records import Task
 from sympozium_api.json_members import compact, join_members, member_texts
 from sympozium_api.json_text import MAX_PLAIN_BYTES, JsonText, json_text
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.strategies.kubernetes_objects import end_records
 
-from sympozium_api import agent_protocol
+from sympozium_api import agent_protocol, agent_records
 from sympozium_api.json_text import MAX_TEXT_BYTES
 from sympozium_api.resources import RUNS
 from sympozium_api.run import MAX_RESULT_BYTES, RunStatus
@@ -19,7 +19,7 @@ from sympozium_api.terminal_status import as_stored, ending_of, record_of, statu
 NOW = datetime(2026, 5, 4, 3, 2, 1, 999, tzinfo=UTC)
 
 
-def ended(record: dict[str, Any] | agent_protocol.Error) -> dict[str, Any]:
+def ended(record: dict[str, Any] | agent_records.Error) -> dict[str, Any]:
     status = status_of(record, job_name="r-1", pod_name="r-1-abcde", started_at=None, now=NOW)
     RunStatus.model_validate(status)
     return status

@@ -6,7 +6,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.operator.objects import NAMESPACE, SYSTEM, run_object
 
-from sympozium_api import agent_protocol, names, terminal_status
+from sympozium_api import agent_records, names, terminal_status
 from sympozium_api.resources import EVENTS, INSTANCES, JOBS, RUNS
 from sympozium_operator.operator_settings import OperatorSettings, from_environment
 from sympozium_operator.result import Key, Result
@@ -83,7 +83,7 @@ class World:
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         self.end(name, {"type": "done", "choices": [choice], "usage": {}, "durationMs": 1})
 
-    def end(self, name: str, record: agent_protocol.End) -> None:
+    def end(self, name: str, record: agent_records.End) -> None:
         status = terminal_status.status_of(record, job_name=None, pod_name=None, started_at=None, now=self.clock.now())
         self.cluster.put(self.run(name) | {"status": status})
 

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.operator.objects import NAMESPACE, WEB_ENDPOINT, instance_object, pack_object, run_object, secret_object
 from tests.unit.operator.operator_world import World
 
-from sympozium_api import agent_protocol
+from sympozium_api import agent_protocol, agent_records
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import DEPLOYMENTS, EVENTS, INSTANCES, SECRETS
 
@@ -95,7 +95,7 @@ def world() -> World:
     return World(instance_object(), run_object())
 
 
-async def told_of(world: World, end: agent_protocol.End) -> list[tuple[str, str, str]]:
+async def told_of(world: World, end: agent_records.End) -> list[tuple[str, str, str]]:
     await world.reconcile()
     world.end("q1", end)
     for _ in range(3):

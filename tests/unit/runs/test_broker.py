@@ -4,7 +4,8 @@ from functools import partial
 
 import pytest
 
-from sympozium_api.agent_protocol import Delta, error
+from sympozium_api.agent_protocol import error
+from sympozium_api.agent_records import Delta
 from sympozium_api.base import Metadata
 from sympozium_api.run import AgentRun, RunSpec
 from sympozium_http.byte_budget import ByteBudget

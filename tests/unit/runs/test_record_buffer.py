@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sympozium_api.agent_protocol import Delta, Record
+from sympozium_api.agent_records import Delta, Record
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_runs.broker import RunBroker
 from sympozium_runs.record_buffer import RecordBuffer

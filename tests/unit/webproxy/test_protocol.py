@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.pod import delta, done
 
-from sympozium_api.agent_protocol import Delta, Done, RunErrorDetail
+from sympozium_api.agent_records import Delta, Done, RunErrorDetail
 from sympozium_webproxy.protocol.mcp import results
 from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.protocol.openai.chat import ChatChunks, CompletionHead, completion

@@ -1,6 +1,6 @@
 """Refusals that tell a caller why its run, or its call of the model server, failed."""
 
-from sympozium_api.agent_protocol import RunErrorDetail
+from sympozium_api.agent_records import RunErrorDetail
 from sympozium_http.refusal import Refusal
 
 ERROR_HEADER = "x-sympozium-error"

@@ -2,7 +2,7 @@
 
 import time
 
-from sympozium_api.agent_protocol import Record
+from sympozium_api.agent_records import Record
 from sympozium_runs.run_tracing import RunSpan
 from sympozium_webproxy.metrics import WebProxyMetrics
 

@@ -1,12 +1,16 @@
 """The model's answer as far as its chunks have arrived, and the chunks that a caller is sent of it. Pure."""
 
-from typing import Any
+from __future__ import annotations
 
 from sympozium_agent.completion.finish_reason import finish_reason
 from sympozium_agent.completion.joining import joined, joined_objects
 from sympozium_agent.completion.message import MessageDeltas
 
-Object = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Object = dict[str, Any]
 
 _KNOWN_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage", "error"})
 """Fields of a chunk that the caller's answer takes from elsewhere."""
@@ -59,7 +63,7 @@ class CompletionAccumulator:
         """Return the choices of a chat completion, by index, after ``close``."""
         return [self._choices[index].whole() for index in sorted(self._choices)]
 
-    def _choice(self, choice: Object, position: int) -> "_Choice":
+    def _choice(self, choice: Object, position: int) -> _Choice:
         given = choice.get("index")
         index = given if type(given) is int else position
         if index not in self._choices:

@@ -1,8 +1,14 @@
 """Content and reasoning in each vendor's form, as texts. Pure."""
 
+from __future__ import annotations
+
 import json
-from dataclasses import dataclass, field
-from typing import Any
+
+from sympozium_api.values import dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
 """Fields of a delta in which vendors send the model's reasoning as text."""

@@ -1,6 +1,10 @@
 """Finish reasons: each vendor's word as OpenAI's, derived where a server gives none. Pure."""
 
-from typing import Any
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _CUT = {
     "length": "length",

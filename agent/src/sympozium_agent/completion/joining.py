@@ -1,9 +1,13 @@
 """Joining of the pieces of a value whose name is not known: its type decides. Pure."""
 
-from collections.abc import Iterable
-from typing import Any
+from __future__ import annotations
 
-Object = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    Object = dict[str, Any]
 
 CONSTANT = frozenset({"id", "type", "role", "name", "format"})
 """Strings that a delta holds whole; some servers repeat them in every chunk."""

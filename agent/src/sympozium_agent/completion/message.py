@@ -1,13 +1,17 @@
 """Deltas of one message in the form in which OpenAI sends them: what a caller is to be sent of each, at once or at the end. Pure."""
 
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
 from sympozium_agent.completion.content import REASONING, content_of, text_of
 from sympozium_agent.completion.joining import CONSTANT, joined
 from sympozium_agent.completion.tool_calls import ToolCalls
 
-Object = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Object = dict[str, Any]
 
 _OWN_RULES = frozenset({"content", "refusal", "tool_calls", "function_call", *REASONING})
 

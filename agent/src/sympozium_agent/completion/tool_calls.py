@@ -4,12 +4,18 @@ Callers get a call's index, id, type and name in its first piece, and only argum
 is held back until these are known: until its name came, and its id came or cannot be expected any more.
 """
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Self
+from __future__ import annotations
 
-Object = dict[str, Any]
+import json
+
+from sympozium_api.values import dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Self
+
+    Object = dict[str, Any]
 
 _INPUT = {"function": "arguments", "custom": "input"}
 """Types of tools, with the field of their input."""

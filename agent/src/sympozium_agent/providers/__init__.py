@@ -3,30 +3,14 @@
 A provider's module is imported when a task or a warm-up names it, because an import is latency in a cold pod.
 """
 
-from collections.abc import AsyncGenerator
-from typing import Any, Protocol
+from __future__ import annotations
 
 from sympozium_agent.loop import ModelError
-from sympozium_agent.transport import ModelTransport
-from sympozium_api.agent_protocol import OPENAI_COMPAT, ModelTarget
+from sympozium_api.agent_protocol import OPENAI_COMPAT
 
-
-class Provider(Protocol):
-    """One model of one server, in its dialect."""
-
-    def stream(self, request: dict[str, str]) -> AsyncGenerator[dict[str, Any], None]:
-        """Call the model with an OpenAI-shaped request, whose values are JSON texts; yield its answer as OpenAI-shaped chunks while
-        they arrive.
-
-        Raises ModelError, also for an answer that was cut.
-        """
-
-
-class ProviderFactory(Protocol):
-    """A provider's class."""
-
-    def __call__(self, model: ModelTarget, key: str | None, transport: ModelTransport) -> Provider:
-        """Return the provider of a model; ``key`` is the model's API key."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sympozium_agent.providers.provider import ProviderFactory
 
 
 def provider_class(name: str) -> ProviderFactory:

@@ -4,16 +4,23 @@ Servers mislabel their answers, so the first byte decides, not the content type:
 each line, and anything else a stream of server-sent events.
 """
 
+from __future__ import annotations
+
 import codecs
 import json
-from typing import Any
 
 from sympozium_agent.completion.finish_reason import is_failure
 from sympozium_agent.loop import ModelError
-from sympozium_agent.transport.sse_parser import SseEvent, SseParser
+from sympozium_agent.transport.sse_parser import SseParser
 from sympozium_api.model_refusal import ModelRefusal, base_failure, is_refusal, refusal_of
 
-Chunk = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sympozium_agent.transport.sse_parser import SseEvent
+
+    Chunk = dict[str, Any]
 
 _NOT_UTF8 = "The model's answer is malformed: not UTF-8."
 _CUT = "The model's answer was cut: its stream ended without a finish_reason."

@@ -1,20 +1,28 @@
 """OpenAI-compatible model servers: streamed chat completions, or legacy completions of a prompt."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 from sympozium_agent.loop import ModelError, ModelUnreachable
 from sympozium_agent.providers.chunk_parser import ChunkParser
-from sympozium_agent.transport import ModelTransport
 from sympozium_agent.transport.content_encoding import DecodingError, decoder
-from sympozium_agent.transport.http1 import TransportError, UnreadResponse
-from sympozium_api.agent_protocol import ModelTarget, leaf_url, plain_url, sentence
+from sympozium_agent.transport.errors import TransportError
+from sympozium_api.agent_protocol import leaf_url, plain_url, sentence
 from sympozium_api.json_members import compact, join_members
 from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, ModelRefusal, parse_refusal
 
-Chunk = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from typing import Any
+
+    from sympozium_agent.transport import ModelTransport
+    from sympozium_agent.transport.response import UnreadResponse
+    from sympozium_agent.waiting import Scope
+    from sympozium_api.agent_records import ModelTarget
+
+    Chunk = dict[str, Any]
 
 
 class OpenAICompatible:
@@ -33,19 +41,18 @@ class OpenAICompatible:
             self._headers["authorization"] = f"Bearer {key}"
         self._headers |= {name.lower(): value for name, value in model["headers"].items()}
 
-    async def stream(self, request: dict[str, str]) -> AsyncGenerator[Chunk, None]:
+    def stream(self, request: dict[str, str], scope: Scope) -> Generator[Chunk, None, None]:
         """Yield the chunks of the model's answer as they arrive. Raises ModelError, also for an answer that was cut."""
         options = (json.loads(request.get("stream_options", "null")) or {}) | {"include_usage": True}
         body = join_members(request | {"stream": "true", "stream_options": compact(options)}).encode()
         url = leaf_url(self._base_url, "chat/completions" if "messages" in request else "completions")
         has_response = False
         try:
-            async with self._transport.post(url, self._headers, body) as response:
+            with self._transport.post(url, self._headers, body, scope) as response:
                 has_response = True
                 if not 200 <= response.head.status < 300:
-                    raise await _refused(response, url)
-                async for chunk in _chunks(response):
-                    yield chunk
+                    raise _refused(response, url)
+                yield from _chunks(response)
         except TransportError as failure:
             if has_response:
                 raise ModelError(sentence(f"the model's answer was cut: {failure}")) from failure
@@ -59,12 +66,11 @@ class OpenAICompatible:
         return ModelUnreachable(ModelRefusal(text, code=failure.reason))
 
 
-async def _chunks(response: UnreadResponse) -> AsyncIterator[Chunk]:
+def _chunks(response: UnreadResponse) -> Iterator[Chunk]:
     parser = ChunkParser()
     try:
-        async for received in _content(response):
-            for chunk in parser.feed(received):
-                yield chunk
+        for received in _content(response):
+            yield from parser.feed(received)
             if parser.is_done:
                 return
     except TransportError as failure:
@@ -73,17 +79,15 @@ async def _chunks(response: UnreadResponse) -> AsyncIterator[Chunk]:
         except ModelError:
             raise failure from None
         return
-    for chunk in parser.close():
-        yield chunk
+    yield from parser.close()
 
 
-async def _content(response: UnreadResponse) -> AsyncIterator[bytes]:
+def _content(response: UnreadResponse) -> Iterator[bytes]:
     """Yield the body, decoded. Raises TransportError and ModelError."""
     try:
         decoding = decoder(response.head.headers.get("content-encoding", ""))
-        async for received in response.body_chunks():
-            for content in decoding.decode(received):
-                yield content
+        for received in response.body_chunks():
+            yield from decoding.decode(received)
     except DecodingError as failure:
         raise ModelError(sentence(f"the model's answer is malformed: {failure}")) from failure
     try:
@@ -92,12 +96,12 @@ async def _content(response: UnreadResponse) -> AsyncIterator[bytes]:
         raise TransportError(str(failure)) from failure  # as a connection that breaks: what has ended before is whole
 
 
-async def _refused(response: UnreadResponse, url: str) -> ModelError:
+def _refused(response: UnreadResponse, url: str) -> ModelError:
     status, headers = response.head.status, response.head.headers
     if 300 <= status < 400:
         return ModelError(_redirect(status, url, headers.get("location", "")))
     body = b""
-    async for received in _content(response):
+    for received in _content(response):
         body += received
         if len(body) >= MAX_REFUSAL_BYTES:
             break
@@ -109,6 +113,8 @@ async def _refused(response: UnreadResponse, url: str) -> ModelError:
 
 def _redirect(status: int, url: str, location: str) -> str:
     """Return why a redirect is refused: the key and the request would go to a host that the instance does not name."""
+    from urllib.parse import urljoin, urlsplit  # noqa: PLC0415 - an import is latency, and redirects are rare
+
     target = urlsplit(urljoin(url, location))
     address = f" to {target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}" if location else ""
     return f"The model server redirects{address} ({status}); redirects are not followed, baseURL must name the final address."

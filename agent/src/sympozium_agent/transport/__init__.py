@@ -3,18 +3,24 @@
 ``ModelTransport`` alone decides which way a request to the model server takes. Nothing here knows a run or a dialect.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from urllib.parse import urlsplit
 
 from sympozium_agent.transport import direct
-from sympozium_agent.transport.http1 import TransportError, UnreadResponse
+from sympozium_agent.transport.errors import TransportError
 from sympozium_agent.transport.preconnected import Preconnection
+from sympozium_agent.transport.url import authority_of
 from sympozium_api.agent_protocol import find_unsendable
 from sympozium_api.environment import PROXY_VARIABLES, proxy_variable
 
-Post = Callable[[str, Mapping[str, str], bytes], AbstractAsyncContextManager[UnreadResponse]]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+
+    from sympozium_agent.transport.response import Post, UnreadResponse
+    from sympozium_agent.waiting import Scope
 
 
 class ModelTransport:
@@ -25,21 +31,26 @@ class ModelTransport:
         self.may_have_sent = False
         """True once the model server may have got a part of a request."""
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AbstractAsyncContextManager[UnreadResponse]:
-        """Post a body to a URL. Raises TransportError for a header that HTTP cannot carry; entering the context raises it too."""
+    def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, scope: Scope
+    ) -> AbstractContextManager[UnreadResponse]:
+        """Post a body to a URL; all waiting is in ``scope``, and the connection is open within the context. Raises TransportError,
+        also for a header that HTTP cannot carry; entering the context may raise it too.
+        """
         if (name := find_unsendable(headers)) is not None:
             raise TransportError(f"the header {name} is not valid in HTTP: it must hold printable ASCII only")
         if _needs_httpx2(url):
+            scope.check()
             self._on_send()
-            return _proxied_post()(url, headers, body)
-        return direct.post(url, headers, body, self._preconnection, self._on_send)
+            return _proxied_post()(url, headers, body, scope)
+        return direct.post(url, headers, body, scope, preconnection=self._preconnection, on_send=self._on_send)
 
-    async def prepare(self, url: str) -> None:
-        """Prepare what a post to this URL needs, until cancelled."""
+    def prepare(self, url: str, scope: Scope) -> None:
+        """Prepare what a post to this URL needs, until the scope ends."""
         if _needs_httpx2(url):
             _proxied_post()
         else:
-            await self._preconnection.maintain(url)
+            self._preconnection.maintain(url, scope)
 
     def close(self) -> None:
         """Close the connection that ``prepare`` opened, if no post has used it."""
@@ -55,7 +66,7 @@ def _needs_httpx2(url: str) -> bool:
     urllib.request could name the proxies too, but its import is as slow as the rest of this package's.
     """
     proxied = any(proxy_variable(os.environ, name) for name in PROXY_VARIABLES)
-    return proxied or not url.isascii() or "@" in urlsplit(url).netloc
+    return proxied or not url.isascii() or "@" in authority_of(url)
 
 
 def _proxied_post() -> Post:

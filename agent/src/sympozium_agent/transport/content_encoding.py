@@ -1,7 +1,21 @@
 """Content codings of a response that a server chose although none was offered. Pure. Rules: RFC 9110, section 8.4.1."""
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Protocol
+
+    class Decoder(Protocol):
+        """Incremental decoder of one response."""
+
+        def decode(self, received: bytes) -> Iterator[bytes]:
+            """Yield the content that the next encoded bytes complete, in pieces. Raises DecodingError."""
+
+        def close(self) -> None:
+            """Raise DecodingError if the content was cut."""
+
 
 MAX_DECODED_BYTES = 64 * 1024 * 1024
 """Bytes that compressed content may have once it is decompressed."""
@@ -12,16 +26,6 @@ _CODINGS = ("gzip", "x-gzip", "deflate")
 
 class DecodingError(ValueError):
     """Content that is not encoded as its header says, or in a coding other than gzip and deflate."""
-
-
-class Decoder(Protocol):
-    """Incremental decoder of one response."""
-
-    def decode(self, received: bytes) -> Iterator[bytes]:
-        """Yield the content that the next encoded bytes complete, in pieces. Raises DecodingError."""
-
-    def close(self) -> None:
-        """Raise DecodingError if the content was cut."""
 
 
 def decoder(encoding: str) -> Decoder:

@@ -4,49 +4,82 @@ Only connections with TLS are held open. An open connection costs some model ser
 without TLS takes less than a millisecond within a cluster.
 """
 
-import asyncio
-from urllib.parse import urlsplit
+from __future__ import annotations
 
-from sympozium_agent.transport.http1 import CONNECT_SECONDS, OpenConnection, TransportError, connect
+from _thread import allocate_lock
+
+from sympozium_agent.transport.connection import connect
+from sympozium_agent.transport.direct import CONNECT_SECONDS
+from sympozium_agent.transport.errors import TransportError
+from sympozium_agent.transport.url import parse_url
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sympozium_agent.transport.connection import Connection
+    from sympozium_agent.transport.url import Url
+    from sympozium_agent.waiting import Scope
 
 _CHECK_SECONDS = 5.0
 
 
 class Preconnection:
-    """At most one open connection, to the host of one URL."""
+    """At most one open connection, to the host of one URL. One thread maintains it, another one acquires or closes it, once."""
 
     def __init__(self) -> None:
+        self._lock = allocate_lock()
+        self._is_over = False
+        """True once the connection was acquired or closed: what is opened after that is nobody's."""
         self._origin: tuple[str, str] | None = None
-        self._connection: OpenConnection | None = None
+        self._connection: Connection | None = None
 
-    async def maintain(self, url: str) -> None:
-        """Connect to this URL's host, and reconnect whenever the host closes the connection, until cancelled."""
-        self._origin = _origin(url)
+    def maintain(self, url: str, scope: Scope) -> None:
+        """Connect to this URL's host, and reconnect whenever the host closes the connection, until the scope ends."""
+        target = parse_url(url)
+        self._origin = _origin(target)
         pause = _CHECK_SECONDS
-        while self._origin[0] == "https":
-            if self._connection is None or self._connection.is_closed:
-                self.close()
+        while target.is_secure and not self._is_over:
+            if not self._holds_open_connection():
                 try:
-                    self._connection = await connect(url, CONNECT_SECONDS)
+                    self._hold(connect(target, CONNECT_SECONDS, scope))
                 except TransportError:
                     pause = min(2 * pause, 60.0)  # the run reports the error if it lasts
-            await asyncio.sleep(pause)
+            scope.sleep(pause)
 
-    def acquire(self, url: str) -> OpenConnection | None:
+    def acquire(self, target: Url) -> Connection | None:
         """Return the connection if it leads to this URL's host and is still open. The caller closes it."""
-        connection, self._connection = self._connection, None
-        if connection is None or (_origin(url) == self._origin and not connection.is_closed):
+        with self._lock:
+            self._is_over = True
+            connection, self._connection = self._connection, None
+        if connection is None or (_origin(target) == self._origin and not connection.is_closed):
             return connection
         connection.close()
         return None
 
     def close(self) -> None:
         """Close the connection, if there is one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with self._lock:
+            self._is_over = True
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _holds_open_connection(self) -> bool:
+        """Return True if there is an open connection; forget a closed one."""
+        with self._lock:
+            if self._connection is None:
+                return False
+            if self._connection.is_closed:
+                self._connection.close()
+                self._connection = None
+            return self._connection is not None
+
+    def _hold(self, connection: Connection) -> None:
+        with self._lock:
+            if not self._is_over:
+                self._connection = connection
+                return
+        connection.close()
 
 
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
+def _origin(target: Url) -> tuple[str, str]:
+    return target.scheme, target.authority

@@ -1,13 +1,17 @@
 """Parser of server-sent events that arrive as bytes in arbitrary pieces. Pure. Rules: WHATWG HTML, "Parsing an event stream"."""
 
+from __future__ import annotations
+
 import re
-from typing import NamedTuple
+
+from sympozium_api.values import dataclass
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class SseEvent(NamedTuple):
+@dataclass(frozen=True)
+class SseEvent:
     """A complete event with data."""
 
     name: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sympozium_api import agent_protocol, names, terminal_status
+from sympozium_api import agent_protocol, agent_records, names, terminal_status
 from sympozium_api.resources import Object
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_operator.desired.quantity import InvalidQuantity, quantity
@@ -30,7 +30,7 @@ class StartFailure:
     message: str
     http_status: int = 502
 
-    def record(self) -> agent_protocol.Error:
+    def record(self) -> agent_records.Error:
         """Return the end record of a run whose pod cannot run."""
         text = f"the pod could not be started: {self.reason}: {self.message}"
         return agent_protocol.error_of("start_failed", text.strip(": "), self.http_status)
@@ -144,7 +144,7 @@ def crash(pod: Object) -> StartFailure | None:
     return StartFailure("CrashLoopBackOff", words)
 
 
-def ending(pod: Object | None, job: Object) -> agent_protocol.End:
+def ending(pod: Object | None, job: Object) -> agent_records.End:
     """Return the end record of a run whose pod or Job has ended without a stored record."""
     status = (pod or {}).get("status") or {}
     terminated = (_container(pod).get("state") or {}).get("terminated") or {} if pod else {}
@@ -171,7 +171,7 @@ def _what_happened(status: Object, terminated: Object, pod: Object | None) -> st
     return "the agent's pod ended before its answer was stored" if pod else "the agent's pod is gone"
 
 
-def _last_words(message: str | None) -> agent_protocol.End | None:
+def _last_words(message: str | None) -> agent_records.End | None:
     """Return the end record in a termination message, if it holds one."""
     record = _message(message)
     if record is not None and record.get("type") in agent_protocol.END_RECORDS:

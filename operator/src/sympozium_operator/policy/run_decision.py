@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sympozium_api import agent_protocol, effective
+from sympozium_api import agent_protocol, agent_records, effective
 from sympozium_api.base import seconds
 from sympozium_api.instance import AgentSpec, SympoziumInstance
 from sympozium_api.resources import Object, created_at
@@ -96,7 +96,7 @@ class Restart:
 class End:
     """Write the terminal status that this record means."""
 
-    record: agent_protocol.End
+    record: agent_records.End
     pod: Object | None = None
     delete_job: bool = False
 

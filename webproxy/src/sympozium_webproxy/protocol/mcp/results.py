@@ -4,7 +4,7 @@ from typing import Any
 
 from mcp_types import CallToolResult, TextContent
 
-from sympozium_api.agent_protocol import Done, End
+from sympozium_api.agent_records import Done, End
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
 from sympozium_webproxy.run_failure import message_of

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from sympozium_api.agent_protocol import Delta, Done
+from sympozium_api.agent_records import Delta, Done
 from sympozium_webproxy.protocol.openai import bodies, leniency
 from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open
 from sympozium_webproxy.protocol.openai.delta_tracker import DeltaTracker

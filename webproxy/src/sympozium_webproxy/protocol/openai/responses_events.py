@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from sympozium_api.agent_protocol import Delta, End
+from sympozium_api.agent_records import Delta, End
 from sympozium_webproxy.protocol.openai import responses_object as answers
 from sympozium_webproxy.protocol.openai.bodies import JsonObject
 from sympozium_webproxy.protocol.openai.responses_object import AssistantMessage, ResponseObject

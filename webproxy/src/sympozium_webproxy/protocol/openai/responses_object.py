@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sympozium_api import names, run_contents
-from sympozium_api.agent_protocol import Done, End
+from sympozium_api.agent_records import Done, End
 from sympozium_api.json_text import TextError
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of

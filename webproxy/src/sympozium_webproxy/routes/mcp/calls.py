@@ -6,7 +6,7 @@ from mcp.server.session import ServerSession
 from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp_types import CallToolResult
 
-from sympozium_api.agent_protocol import End
+from sympozium_api.agent_records import End
 from sympozium_http.refusal import Refusal
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import RunHandle

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from fastapi import Request, Response
 
-from sympozium_api.agent_protocol import Delta, Done, Record
+from sympozium_api.agent_records import Delta, Done, Record
 from sympozium_http import request_state, sse
 from sympozium_runs.runs import RunHandle
 from sympozium_webproxy import context

@@ -10,7 +10,7 @@ import structlog
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from sympozium_api.agent_protocol import Done, Record
+from sympozium_api.agent_records import Done, Record
 from sympozium_api.json_text import PartsError
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state, sse

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sympozium_api import names
-from sympozium_api.agent_protocol import Done, Record
+from sympozium_api.agent_records import Done, Record
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_http import disconnect, raw_response, sse

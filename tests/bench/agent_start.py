@@ -1,0 +1,104 @@
+"""``python -m tests.bench.agent_start``: processor time and memory of the agent's process, beside a Python that does nothing.
+
+No cluster: the agent runs against a fake agent API and a fake model on this machine. The samples of all programs are taken in turn,
+so that a busy machine makes all of them slower. ``--python`` names other interpreters to compare, such as those of other versions.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from tests.fakes.model import Model, serving
+from tests.unit.agent.conftest import task_for
+from tests.unit.agent.surface import Reply, replica
+
+log = logging.getLogger(__name__)
+
+NOTHING = "pass"
+IMPORT = "import sympozium_agent.process"
+RUN = """
+import os, sys
+from sympozium_agent.agent_settings import AgentSettings
+from sympozium_agent.process import process
+from pathlib import Path
+own = Path(sys.argv[1])
+files = own / "token", (own / "api-key",), own / "termination-log"
+run, instance = ("run-1", "") if sys.argv[3] == "run" else (None, "demo")
+os._exit(process(AgentSettings(run, (sys.argv[2],), *files, instance=instance, idle_ttl=60)))
+"""
+REST = "import time; time.sleep(60)"
+IDLE_SECONDS = 1.0
+
+
+def processor_ms(python: str, script: str, *arguments: str) -> float:
+    """Run a script in a process of its own and return its processor time in ms."""
+    process = subprocess.Popen([python, "-I", "-c", script, *arguments], stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, f"{python} ended with {process.returncode}"
+    return (usage.ru_utime + usage.ru_stime) * 1000
+
+
+def resident_mb(python: str, script: str, *arguments: str) -> float:
+    """Return the resident memory in MB of a process that rests."""
+    process = subprocess.Popen([python, "-I", "-c", script, *arguments], stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(IDLE_SECONDS)
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    finally:
+        process.kill()
+        process.wait()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS:"))) / 1024
+
+
+async def measure(pythons: list[str], count: int, folder: Path, model: Model) -> None:
+    """Print a table of the samples of each program, as ratios to a Python that does nothing."""
+    samples = defaultdict[tuple[str, str], list[float]](list)
+    for sample in range(count + 1):
+        for python in pythons:
+            async with replica(task_for(model)) as surface:
+                measured = {
+                    "nothing": await asyncio.to_thread(processor_ms, python, NOTHING),
+                    "import": await asyncio.to_thread(processor_ms, python, IMPORT),
+                    "whole run": await asyncio.to_thread(processor_ms, python, RUN, str(folder), surface.url, "run"),
+                }
+            for program, figure in measured.items():
+                if sample:  # the first one compiled what was not compiled
+                    samples[python, program].append(figure)
+    for (python, program), figures in samples.items():
+        median = statistics.median(figures)
+        ratio = median / statistics.median(samples[python, "nothing"])
+        row = (python, program, median, min(figures), ratio, count)
+        log.info("%-40s %-10s %7.1f ms, at least %6.1f, %5.2f x nothing, n=%d", *row)
+    for python in pythons:
+        async with replica(None, tasks=[Reply(silent=True)]) as surface:
+            idle = await asyncio.to_thread(resident_mb, python, RUN, str(folder), surface.url, "idle")
+        resting = await asyncio.to_thread(resident_mb, python, REST)
+        log.info("%-40s idle pod   %7.1f MB, a Python that sleeps %.1f MB", python, idle, resting)
+
+
+async def main() -> None:
+    """Measure as the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--python", nargs="+", default=[sys.executable], help="interpreters (default: this one)")
+    parser.add_argument("--samples", type=int, default=20, help="samples of each program")
+    arguments = parser.parse_args()
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "token").write_text("token")
+        (folder / "api-key").write_text("key")
+        async with serving() as model:
+            await measure(arguments.python, arguments.samples, folder, model)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
