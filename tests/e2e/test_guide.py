@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Endpoint, until
+from tests.e2e.conftest import Endpoint, agent_run, instance, until
 from tests.e2e.test_clients import CLIENTS, TEXT
 
 GUIDES = Path(__file__).parents[2] / "docs/guides"
@@ -98,6 +98,29 @@ def test_the_guide_of_keys_adds_limits_lists_and_revokes_a_key(chat: Endpoint, t
     assert " api-key-alice " not in shell(runs)
     shell(revoke)
     until(lambda: status(key) == 401, within=90)
+
+
+def test_the_lines_that_wait_end_with_the_outcome(chat: Endpoint, tmp_path: Path) -> None:
+    """Of what fails they end at once, not with their timeout."""
+    of_run, of_instance = [block for _, block in _blocks("troubleshooting.md") if block.startswith("kubectl wait")]
+    environ = os.environ | {"KUBECONFIG": chat.namespace.kubeconfig(tmp_path)}
+
+    def succeeds(line: str) -> bool:
+        done = subprocess.run(
+            ["bash", "-c", line], env=environ, capture_output=True, text=True, check=False, timeout=60
+        )
+        return done.returncode == 0
+
+    asks = {"task": "hello", "agentRef": chat.instance}
+    chat.namespace.apply(agent_run("answered", **asks), agent_run("refused", **asks, model={"model": "status:500"}))
+    assert succeeds(of_run.replace("question", "answered"))
+    assert not succeeds(of_run.replace("question", "refused"))
+    secret = [{"provider": "openai", "secret": "nowhere"}]
+    chat.namespace.apply(instance("keyless", authRefs=secret), instance("fresh", webEndpoint={"enabled": True}))
+    assert not succeeds(of_instance.replace("assistant", "keyless"))
+    assert succeeds(of_instance.replace("assistant", "fresh"))
+    for name in ("keyless", "fresh"):
+        chat.namespace.delete("instance", name)
 
 
 @pytest.mark.parametrize(
