@@ -2,11 +2,12 @@
 
 import os
 import re
+import secrets
 import subprocess
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import Namespace, until
+from tests.e2e.conftest import Namespace, instance, until
 
 ROOT = Path(__file__).parents[2]
 FORWARDED = "until curl -s -o /dev/null http://127.0.0.1:18080/healthz; do sleep 0.2; done"
@@ -75,3 +76,14 @@ def test_what_was_backed_up_is_restored_with_its_keys(assistant: Shell, namespac
     assistant(step("kubectl apply -f instances.yaml", page))
     assert assistant(read) == key
     until(lambda: assistant.asks().endswith("data: [DONE]\n\n"), within=90)
+
+
+def test_a_namespace_goes_in_seconds_once_its_pods_are_gone() -> None:
+    """With a web-proxy's pod in it, Kubernetes would wait for half of that pod's grace period, ten minutes."""
+    name = f"e2e-{secrets.token_hex(3)}"
+    namespace = Namespace(name)
+    namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    namespace.apply(instance("leaving", webEndpoint={"enabled": True}))
+    until(lambda: namespace.status("instance", "leaving").get("phase") == "Serving", within=120)
+    block = step("kubectl delete instances --all").replace("team-a", name)
+    subprocess.run(["bash", "-euo", "pipefail", "-c", block], check=True, capture_output=True, timeout=90)
