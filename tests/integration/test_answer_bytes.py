@@ -71,6 +71,7 @@ async def test_an_idempotency_key_gives_the_same_bytes_at_every_replica(
     answer = await answered(world, post(first, path, body), first, extra=extra)
     assert answer.status_code == 200, answer.text
     for replica in world.replicas:
+        world.clock.advance(2)
         assert (await post(replica, path, body)).content == answer.content
 
 

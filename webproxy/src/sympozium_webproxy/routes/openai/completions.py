@@ -5,7 +5,6 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from sympozium_runs.run_request import RunRequest
-from sympozium_webproxy import context
 from sympozium_webproxy.protocol.openai import bodies, chat, completions
 from sympozium_webproxy.request import left_out
 from sympozium_webproxy.request.authentication import authenticate, limit
@@ -21,7 +20,6 @@ router = APIRouter()
 @router.post("/v1/completions", openapi_extra=bodies.documented(completions.CompletionRequest))
 async def create_completion(request: Request) -> Response:
     """Continue a prompt with one run in one fresh pod."""
-    parts = context.of(request)
     key_id = await authenticate(request)
     content = await read_json_bytes(request)
     served, headers = limit(request, key_id, finds_runs=True)
@@ -40,6 +38,6 @@ async def create_completion(request: Request) -> Response:
         wait_seconds=wait_seconds(request),
     )
     handle = await start(request, served, run, streamed=bool(params.stream))
-    head = chat.CompletionHead(handle.name, int(parts.clock.now().timestamp()), model)
+    head = chat.CompletionHead(handle.name, int(handle.run.metadata.created.timestamp()), model)
     chunks = completions.TextChunks(head, include_usage=params.include_usage) if params.stream else None
     return respond(request, handle, headers, whole=partial(completions.completion, head), chunks=chunks)
