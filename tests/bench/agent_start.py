@@ -80,6 +80,7 @@ async def measure(pythons: list[str], count: int, folder: Path, model: Model) ->
         log.info("%-40s %-10s %7.1f ms, at least %6.1f, %5.2f x nothing, n=%d", *row)
     for python in pythons:
         async with replica(None, tasks=[Reply(silent=True)]) as surface:
+            surface.prospect = {"baseURL": model.url, "env": {}}
             idle = await asyncio.to_thread(resident_mb, python, RUN, str(folder), surface.url, "idle")
         resting = await asyncio.to_thread(resident_mb, python, REST)
         log.info("%-40s idle pod   %7.1f MB, a Python that sleeps %.1f MB", python, idle, resting)
