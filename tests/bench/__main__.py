@@ -1,6 +1,7 @@
-"""``make bench``: the figures of the design, each beside a bare Job in the same run, against a scripted instant model.
+"""``make bench``: the figures of the design, each beside a yardstick of the same run, against a scripted instant model.
 
-Prints tables and writes ``.local/bench.json``. Run under ``$SYMPOZIUM_EXEC``, where pods and Services can be reached.
+Prints tables and writes ``.local/bench.json``; ``--write docs/benchmarks.md`` puts the tables into that page. Run under
+``$SYMPOZIUM_EXEC``, where pods and Services can be reached.
 """
 
 import argparse
@@ -11,14 +12,27 @@ import secrets
 import time
 from pathlib import Path
 
-from tests.bench import held_bytes, mcp, memory, overhead, report, starts, warm, waterfall
+from tests.bench import (
+    held_bytes,
+    machine,
+    mcp,
+    memory,
+    operator_cost,
+    operator_memory,
+    overhead,
+    report,
+    starts,
+    stream_cost,
+    warm,
+    waterfall,
+)
 from tests.bench.audit import AuditLog
 from tests.bench.barejob import BareJobs
 from tests.bench.requests import Requests
 from tests.e2e.conftest import Endpoint, Namespace, instance, model_server, until
 
 RESULTS = Path(".local/bench.json")
-PARTS = ("cold", "bursts", "memory", "warm", "overhead", "mcp", "starts", "held")
+PARTS = ("cold", "bursts", "memory", "warm", "overhead", "stream", "operator", "mcp", "starts", "held")
 CONCURRENCY = (10, 20)
 REST_SECONDS = 0.7
 """Between two samples: what the one before left to be cleaned up shall not be measured."""
@@ -36,10 +50,20 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000, help="requests to the web-proxy alone, 200 per second")
     parser.add_argument("--pool", type=int, default=40, help="idle pods of the warm pool")
     parser.add_argument("--sustained", type=int, default=120, help="warm requests with refill, 2 per second")
+    parser.add_argument("--quiet-seconds", type=float, default=120, help="longest wait for a quiet machine")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="page whose tables are replaced by these")
     asked = parser.parse_args()
-    figures: report.Figures = {"load_average": list(os.getloadavg())}
+    figures: report.Figures = {
+        "load_average": list(os.getloadavg()),
+        "machine": machine.wait_until_quiet(asked.quiet_seconds),
+    }
     if "overhead" in asked.parts:  # first: after the others the cluster has much to clear away
         figures |= asyncio.run(overhead.measure(requests=asked.requests))
+    if "stream" in asked.parts:
+        figures |= asyncio.run(stream_cost.measure())
+    if "operator" in asked.parts:
+        figures |= asyncio.run(operator_cost.measure())
+        figures |= asyncio.run(operator_memory.measure())
     if "mcp" in asked.parts:
         figures |= asyncio.run(mcp.measure())
     if "starts" in asked.parts:
@@ -51,6 +75,8 @@ def main() -> None:
     if "warm" in asked.parts:
         figures |= warm.measure(agent_image(), pool=asked.pool, sustained=asked.sustained)
     print(report.tables(figures))  # noqa: T201 - what the command is for
+    if asked.write:
+        asked.write.write_text(report.with_tables(asked.write.read_text(), figures))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -67,12 +93,12 @@ def on_the_cluster(asked: argparse.Namespace) -> report.Figures:
         endpoint = prepare(ours, image)
         requests = Requests(endpoint.url, endpoint.key)
         asyncio.run(requests.burst(3, concurrency=1))  # the first of anything is slower: caches, connections
+        yardsticks = BareJobs(bare, image, token=False), BareJobs(with_token, image, token=True)
         if "cold" in asked.parts:
-            yardsticks = BareJobs(bare, image, token=False), BareJobs(with_token, image, token=True)
             figures |= asyncio.run(cold(requests, ours, yardsticks, asked.sequential))
         if "bursts" in asked.parts:
             figures["bursts"] = {
-                str(number): asyncio.run(burst(requests, asked.burst, number)) for number in CONCURRENCY
+                str(number): asyncio.run(burst(requests, yardsticks, asked.burst, number)) for number in CONCURRENCY
             }
         if "memory" in asked.parts:
             figures["memory_mb"] = asyncio.run(held(requests, endpoint, system))
@@ -137,16 +163,32 @@ async def cold(
     }
 
 
-async def burst(requests: Requests, count: int, concurrency: int) -> report.Figures:
-    """Many requests at once; afterwards a rest."""
+async def burst(
+    requests: Requests, yardsticks: tuple[BareJobs, BareJobs], count: int, concurrency: int
+) -> report.Figures:
+    """Many requests at once, then as many bare Jobs of both kinds, each followed by a rest."""
+    before = machine.ProcessorTime.now()
     done = await requests.burst(count, concurrency=concurrency)
+    used = machine.ProcessorTime.now().since(before)
     await asyncio.sleep(SETTLE_SECONDS)
     return {
         "first_token_s": report.spread([stream.first_token for stream in done.streams]),
         "total_s": report.spread([stream.total for stream in done.streams]),
         "per_second": round(len(done.streams) / done.seconds, 2),
         "lost": count - len(done.streams),
+        "cpu_ms_per_run": {name: round(1000 * seconds / count, 1) for name, seconds in used.items()},
+        "jobs_per_second": await _jobs_per_second(yardsticks, count, concurrency),
     }
+
+
+async def _jobs_per_second(yardsticks: tuple[BareJobs, BareJobs], count: int, concurrency: int) -> dict[str, float]:
+    """Return the bare Jobs per second, without and with a token volume."""
+    rates = {}
+    for name, jobs in zip(("bare", "token"), yardsticks, strict=True):
+        first_lines, seconds = await jobs.burst(count, concurrency=concurrency)
+        rates[name] = round(len(first_lines) / seconds, 2)
+        await asyncio.to_thread(_removed, jobs.namespace)
+    return rates
 
 
 async def held(requests: Requests, endpoint: Endpoint, system: Namespace) -> dict[str, float]:

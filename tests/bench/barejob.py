@@ -8,7 +8,7 @@ import time
 
 from tests.e2e.conftest import Namespace
 
-from sympozium_api.client import Client, from_environment
+from sympozium_api.client import ApiError, ApiUnavailable, Client, from_environment
 from sympozium_api.resources import JOBS
 
 
@@ -33,12 +33,31 @@ class BareJobs:
 
         server = await asyncio.start_server(hear, "0.0.0.0", 0)
         port = server.sockets[0].getsockname()[1]
-        async with Client.connect(from_environment()) as client:
-            began = time.perf_counter()
-            await client.create(JOBS, self.namespace.name, self._job(f"{_own_address()}:{port}"))
-            ended: float = await asyncio.wait_for(said, 60)
-        server.close()
+        try:
+            async with Client.connect(from_environment()) as client:
+                began = time.perf_counter()
+                await client.create(JOBS, self.namespace.name, self._job(f"{_own_address()}:{port}"))
+                ended: float = await asyncio.wait_for(said, 60)
+        finally:
+            server.close()
         return ended - began
+
+    async def burst(self, count: int, *, concurrency: int) -> tuple[list[float], float]:
+        """Return the seconds of each of ``count`` Jobs, made by ``concurrency`` callers, and those of all together.
+
+        A Job that says nothing within a minute is left out.
+        """
+        began, slots = time.perf_counter(), asyncio.Semaphore(concurrency)
+
+        async def one() -> float | None:
+            async with slots:
+                try:
+                    return await self.first_line()
+                except (TimeoutError, ApiError, ApiUnavailable):
+                    return None
+
+        found = await asyncio.gather(*(one() for _ in range(count)))
+        return [seconds for seconds in found if seconds is not None], time.perf_counter() - began
 
     def _job(self, address: str) -> dict[str, object]:
         host, port = address.split(":")

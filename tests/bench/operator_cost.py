@@ -1,7 +1,7 @@
 """Processor time of the operator for a cold run: its process as its image starts it, in front of an API server in memory.
 
 A stand-in for node and web-proxy ends each run and its Job. ``python -m tests.bench.operator_cost`` prints milliseconds per run, the
-operator's API writes per run, and milliseconds of the same number of additions in a loop as the yardstick.
+operator's API writes per run, and as the yardstick milliseconds of a million additions in a loop.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.bench.machine import additions
 from tests.bench.report import Figures
 from tests.fakes.api_server import ApiServer, kubeconfig, listening
 from tests.fakes.kubernetes import KINDS, FakeKubernetes
@@ -28,11 +29,11 @@ from sympozium_api.resources import JOBS, RUNS, Object
 RUNS_MEASURED = 200
 PER_SECOND = 10.0
 _WARM_UP = 20
+_START_SECONDS = 180.0
 _AGENT_SECONDS = 0.3
 """Seconds from a Job's creation to its run's end, and from there to the end of the pod."""
 _LATE_SECONDS = 3.0
 """Seconds in which the operator cleans up after the last run."""
-_ADDITIONS = 1_000_000
 
 
 async def measure(*, runs: int = RUNS_MEASURED, per_second: float = PER_SECOND) -> Figures:
@@ -50,17 +51,9 @@ async def measure(*, runs: int = RUNS_MEASURED, per_second: float = PER_SECOND) 
                 "n": runs,
                 "ms_per_run": round(1000 * used / runs, 2),
                 "writes_per_run": round((len(cluster.writes) - writes) / runs, 2),
-                "million_additions_ms": round(1000 * additions(), 1),
+                "million_additions_ms": round(1000 * min(additions() for _ in range(5)), 1),
             }
         }
-
-
-def additions(count: int = _ADDITIONS) -> float:
-    """Return the processor seconds of a loop of additions: what the machine is worth in this run."""
-    began, total = time.process_time(), 0
-    for number in range(count):
-        total += number
-    return time.process_time() - began
 
 
 @asynccontextmanager
@@ -83,7 +76,7 @@ async def operator(cluster: FakeKubernetes) -> AsyncIterator[Process]:
                     sys.executable, "-m", "sympozium_operator", env=environ, stdout=output, stderr=output
                 )
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(_START_SECONDS):
                     while not any(plural == "serviceaccounts" for _, plural, _ in cluster.writes):
                         assert started.returncode is None, log.read_text()
                         await asyncio.sleep(0.1)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from tests.bench import rates
 from tests.bench.report import Figures, spread
 from tests.bench.requests import BODY
 from tests.fakes.api_server import Stamps
@@ -22,25 +23,40 @@ from tests.fakes.replica import KEY, running
 
 T = TypeVar("T")
 
-_WARM_UP = 1000
+_WARM_UP = 500
+_LONGEST_SECONDS = 30.0
+_PROBE_SECONDS = 5
+"""Seconds of a load that shows whether a rate is held, short because what is not held leaves a backlog."""
+_SECONDS_BELOW = 10
+"""Seconds of a load at a lower rate than the one that was asked for."""
 _CONTENT = re.compile(rb'"content":"([0-9. ]+)"')
 
 
 async def measure(*, per_second: int = 200, requests: int = 10_000) -> Figures:
-    """Time, processor and memory of that many requests."""
+    """Return time, processor time and memory of that many requests at that rate, or at the highest rate below it that is held."""
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as replica:
         caller = Caller(replica.url)
-        await caller.load(_WARM_UP, per_second)
-        before, used, began = replica.resident_mb, replica.cpu_seconds, time.monotonic()
-        found = await caller.load(requests, per_second)
-        lasted, used = time.monotonic() - began, replica.cpu_seconds - used
+        await caller.load(_WARM_UP, per_second / 2)
+
+        async def load(rate: float, count: int) -> rates.Attempt[_Load]:
+            before, used, began = replica.resident_mb, replica.cpu_seconds, time.monotonic()
+            found = await caller.load(count, rate)
+            lasted, used = time.monotonic() - began, replica.cpu_seconds - used
+            answered = len(found) / lasted
+            return rates.Attempt(rate, answered, count - len(found), _Load(found, used, lasted, before))
+
+        attempts = await rates.held(lambda rate: load(rate, round(_PROBE_SECONDS * rate)), per_second)
+        rate = attempts[-1].wanted
+        whole = await load(rate, requests if rate == per_second else round(_SECONDS_BELOW * rate))
+        last = whole.result
         return {
-            "overhead_s": spread([one.overhead for one in found]),
-            "overhead_total_s": spread([one.total for one in found]),
-            "overhead_per_second": round(len(found) / lasted, 1),
-            "overhead_cpu_cores": round(used / lasted, 2),
-            "overhead_cpu_ms_per_request": round(1000 * used / len(found), 2),
-            "overhead_memory_mb": {"before": round(before, 1), "after": round(replica.resident_mb, 1)},
+            "overhead_rate": rates.text([*attempts[:-1], whole]),
+            "overhead_s": spread([one.overhead for one in last.answered]),
+            "overhead_total_s": spread([one.total for one in last.answered]),
+            "overhead_per_second": round(whole.per_second, 1),
+            "overhead_cpu_cores": round(last.used / last.lasted, 2),
+            "overhead_cpu_ms_per_request": round(1000 * last.used / max(1, len(last.answered)), 2),
+            "overhead_memory_mb": {"before": round(last.memory_before, 1), "after": round(replica.resident_mb, 1)},
         }
 
 
@@ -48,6 +64,14 @@ async def measure(*, per_second: int = 200, requests: int = 10_000) -> Figures:
 class _Seen:
     total: float
     overhead: float
+
+
+@dataclass(frozen=True)
+class _Load:
+    answered: list[_Seen]
+    used: float
+    lasted: float
+    memory_before: float
 
 
 class Caller:
@@ -61,15 +85,27 @@ class Caller:
         self._request = (head + about).encode() + body
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def load(self, count: int, per_second: int) -> list[_Seen]:
-        """Return the times of ``count`` requests."""
-        return await at_rate(self._one, count, per_second)
+    async def load(self, count: int, per_second: float) -> list[_Seen]:
+        """Return the times of those of ``count`` requests that were answered in time."""
+        return [seen for seen in await at_rate(self._answered, count, per_second) if seen]
+
+    async def _answered(self) -> _Seen | None:
+        """Return the times of a request; None if it was refused, cut off, or not answered in time."""
+        try:
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                return await self._one()
+        except (TimeoutError, OSError, EOFError, AssertionError):
+            return None
 
     async def _one(self) -> _Seen:
         reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)
         began = time.monotonic()
         writer.write(self._request)
-        answer = await reader.readuntil(b"\r\n0\r\n\r\n")
+        try:
+            answer = await reader.readuntil(b"\r\n0\r\n\r\n")
+        except BaseException:
+            writer.close()  # so that the web-proxy cancels the run
+            raise
         total = time.monotonic() - began
         self._idle.append((reader, writer))
         content = _CONTENT.search(answer)

@@ -7,6 +7,8 @@ from typing import Any
 Figures = dict[str, Any]
 Row = tuple[str, str, str]
 """Figure, what was measured, goal."""
+BEGIN, END = "<!-- tables of make bench -->", "<!-- end of the tables of make bench -->"
+"""Marks of the place in a page where the tables stand."""
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -35,20 +37,51 @@ def tables(figures: Figures) -> str:
         "memory_mb": _memory,
         "warm_s": _warm,
         "overhead_s": _overhead,
+        "stream_cpu": _stream_cost,
+        "operator_run_cpu": _operator_cost,
+        "operator_memory": _operator_memory,
         "mcp_calls": _mcp,
         "start_beside_instances": _starts,
         "held_mb": _held,
     }
     rows = [row for key, part in parts.items() if key in figures for row in part(figures)]
-    load = ", ".join(f"{part:.1f}" for part in figures["load_average"])
-    lines = [f"load average before: {load}", "", *_table(("figure", "measured", "goal"), rows)]
+    lines = [_machine(figures), "", *_table(("figure", "measured", "goal"), rows)]
+    if "bursts" in figures:
+        lines += ["", *_processor_time(figures["bursts"])]
     if steps := figures.get("waterfall_s"):
         waterfall = [(name, f"{step['at'] * 1000:.0f}", f"{step['took'] * 1000:.0f}") for name, step in steps.items()]
         lines += ["", *_table(("cold run, p50", "ms since the request", "ms since the step before"), waterfall)]
     return "\n".join(lines)
 
 
-def _table(head: Row, rows: Sequence[Row]) -> list[str]:
+def with_tables(page: str, figures: Figures) -> str:
+    """Return a page with these tables between its two marks. Raises ValueError where a page has no marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the page has no marks {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{tables(figures)}\n\n{END}{after}"
+
+
+def _machine(figures: Figures) -> str:
+    """Return the sentence about the machine: what it is worth, and whether it was quiet."""
+    state = figures["machine"]
+    load = ", ".join(f"{part:.1f}" for part in figures["load_average"])
+    quiet = "quiet" if state["quiet"] else "**not quiet**, so only ratios can be compared"
+    waited = f"{state['busy_cores']} cores in use after a wait of {state['waited_s']} s, load average {load}"
+    return f"The machine was {quiet}: {waited}. A million additions took {state['million_additions_ms']} ms."
+
+
+def _processor_time(bursts: Figures) -> list[str]:
+    """Return the table of processor time per run by part."""
+    names = list(dict.fromkeys(name for burst in bursts.values() for name in burst["cpu_ms_per_run"]))
+    head = ("processor time of a cold run", *(f"ms at concurrency {concurrency}" for concurrency in bursts))
+    rows = [(name, *(f"{burst['cpu_ms_per_run'].get(name, 0):.0f}" for burst in bursts.values())) for name in names]
+    totals = (f"{sum(burst['cpu_ms_per_run'].values()):.0f}" for burst in bursts.values())
+    return _table(head, [*rows, ("all", *totals)])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
 
@@ -58,9 +91,9 @@ def _cold(figures: Figures) -> Iterator[Row]:
     )
     yield "bare Job: created to first line", _ms(job), "the yardstick"
     yield "Job with a token volume: created to first line", _ms(volume), ""
-    yield "cold run: request to first token", _ms(cold), "p50 <= 1.75 x bare Job, p95 <= 1.4 x p50"
-    yield "... p50 as a multiple of the bare Job's", f"{cold['p50'] / job['p50']:.2f} x", "<= 1.75 x"
-    yield "... of the Job's with a token volume", f"{cold['p50'] / volume['p50']:.2f} x", ""
+    yield "cold run: request to first token", _ms(cold), ""
+    yield "... p50 as a multiple of the bare Job's", f"{cold['p50'] / job['p50']:.2f} x", ""
+    yield "... of the Job's with a token volume", f"{cold['p50'] / volume['p50']:.2f} x", "<= 1.10 x"
     yield "... p95 as a multiple of p50", f"{cold['p95'] / cold['p50']:.2f} x", "<= 1.4 x"
     yield "cold run: request to end", _ms(figures["cold_total_s"]), ""
     yield "a token: model's send to caller's receipt", _ms(figures["chunk_delay_s"]), "<= 20 ms"
@@ -74,7 +107,12 @@ def _bursts(figures: Figures) -> Iterator[Row]:
         count = burst["total_s"]["n"] + burst["lost"]
         yield f"{count} requests at concurrency {concurrency}: to first token", _ms(burst["first_token_s"]), ""
         yield "... to end", _ms(burst["total_s"]), "p95 <= 2 x p50"
-        yield "... runs per second", f"{burst['per_second']}", ">= 2.5" if concurrency == "10" else ""
+        jobs = burst["jobs_per_second"]
+        yield "... runs per second", f"{burst['per_second']}", ""
+        yield "... Jobs with a token volume, bare Jobs per second", f"{jobs['token']}, {jobs['bare']}", ""
+        share = burst["per_second"] / jobs["token"] if jobs["token"] else 0.0
+        goal = ">= 0.92 x" if concurrency == "10" else ""
+        yield "... runs as a multiple of Jobs with a token volume", f"{share:.2f} x", goal
         yield "... lost", f"{burst['lost']}", "0"
 
 
@@ -84,17 +122,21 @@ def _memory(figures: Figures) -> Iterator[Row]:
 
 
 def _warm(figures: Figures) -> Iterator[Row]:
-    goals = ("p50 <= 15, p99 <= 60 ms", "p50 <= 50, p99 <= 230 ms", "p99 <= 300 ms")
+    goals = ("p50 <= 15, p99 <= 60 ms", "p50 <= 46, p99 <= 228 ms", "p99 <= 300 ms")
+    job = figures.get("token_job_first_line_s")
     for (name, values), goal in zip(figures["warm_s"].items(), goals, strict=True):
         yield f"warm: {name}, request to first token", _ms(values, 1), goal
+        if job and values["n"]:
+            yield "... p50 as a multiple of a Job's with a token volume", f"{values['p50'] / job['p50']:.3f} x", ""
     yield "... lost; started cold", f"{figures['warm_lost']}; {figures['warm_started_cold']}", "0; 0"
     yield f"... a pool of {figures['warm_pool']} is filled in", f"{figures['warm_filled_s']} s", ""
 
 
 def _overhead(figures: Figures) -> Iterator[Row]:
     rate, held = figures["overhead_per_second"], figures["overhead_memory_mb"]
+    yield "web-proxy alone: rate", figures["overhead_rate"], "200/s held"
     yield (
-        f"web-proxy alone, {rate:.0f} requests per second: overhead",
+        f"... {rate:.0f} requests per second: overhead",
         _ms(figures["overhead_s"], 1),
         "p50 < 2, p99 < 10 ms",
     )
@@ -106,6 +148,32 @@ def _overhead(figures: Figures) -> Iterator[Row]:
         f"{held['before']}, {held['after']} MB",
         "flat",
     )
+
+
+def _stream_cost(figures: Figures) -> Iterator[Row]:
+    cost = figures["stream_cpu"]
+    yield (
+        f"processor time of a streamed request (n={cost['n']}): web-proxy, bare route",
+        f"{cost['web_proxy']}, {cost['bare_route']} ms",
+        "",
+    )
+    yield "... as a multiple of the bare route's", f"{cost['ratio']:.1f} x", "<= 2.5 x"
+
+
+def _operator_cost(figures: Figures) -> Iterator[Row]:
+    cost = figures["operator_run_cpu"]
+    yield f"processor time of the operator for a cold run (n={cost['n']})", f"{cost['ms_per_run']} ms", "<= 20 ms"
+    ratio = cost["ms_per_run"] / cost["million_additions_ms"]
+    yield "... as a multiple of a million additions", f"{ratio:.2f} x", "<= 0.15 x"
+    yield "... API writes of the operator, without the run's deletion", f"{cost['writes_per_run']}", "2"
+
+
+def _operator_memory(figures: Figures) -> Iterator[Row]:
+    held = figures["operator_memory"]
+    count = held["instances"]
+    yield f"memory of the operator with 1, {count} instances", f"{held['mb_with_one']}, {held['mb']} MB", ""
+    yield "... of each instance", f"{held['kb_per_instance']} kB", "<= 9 kB"
+    yield "... with 20,000 instances, by that count", f"{held['mb_with_20000']} MB", "<= 250 MB"
 
 
 def _starts(figures: Figures) -> Iterator[Row]:
