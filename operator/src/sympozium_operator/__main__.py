@@ -79,8 +79,7 @@ async def _lead(
 ) -> None:
     await lease.acquire()
     metrics.leader.set(1)
-    # In this order: the resync opens the queue before the watches add their first key.
-    await _first(lease.hold(), resync.run(), watches())
+    await _first(lease.hold(), resync.run(watches))
 
 
 async def _watch(feed: WatchFeed, settings: OperatorSettings) -> None:

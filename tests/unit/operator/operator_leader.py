@@ -64,20 +64,25 @@ class Leader:
     @contextmanager
     def watching(self) -> Iterator[list["asyncio.Task[None]"]]:
         """Watch until the end of the block."""
+        with _running(*self._watches()) as tasks:
+            yield tasks
+
+    def _watches(self) -> list[Coroutine[Any, Any, None]]:
         feed = WatchFeed(self.cluster, self.queue, self.metrics.count_watch_failure)
         scopes = self.settings.scopes
-        watches = [
+        return [
             *agents.watches(feed, scopes),
             *children.watches(feed, scopes),
             *gateway_api.watches(feed, SYSTEM, scopes),
         ]
-        with _running(*watches) as tasks:
-            yield tasks
+
+    async def _watch(self) -> None:
+        await asyncio.gather(*self._watches())
 
     @contextmanager
     def leading(self) -> Iterator[None]:
         """Resync and watch until the end of the block."""
-        with _running(self.resync.run()), self.watching():
+        with _running(self.resync.run(self._watch)):
             yield
 
     async def settle(self) -> None:

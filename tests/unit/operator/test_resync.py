@@ -17,7 +17,7 @@ from tests.unit.operator.operator_leader import Leader
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.resources import JOBS, RUNS, SECRETS
+from sympozium_api.resources import JOBS, RUNS, SECRETS, SKILL_PACKS
 from sympozium_api.run import AgentRun
 from sympozium_operator.result import DONE, Key, Result
 
@@ -80,6 +80,18 @@ async def test_runs_with_jobs_have_their_places_before_any_other_run_asks() -> N
     slot = world.fair_queue.slot(world.place("b"), job=names.job("b", "uid-of-b"), limit=1, waited=0, now=0)
     assert slot.job_known
     assert world.fair_queue.counts() == (1, 0)
+
+
+async def test_a_new_leader_starts_no_run_before_it_knows_which_places_are_taken() -> None:
+    running = run_object("a", status={"phase": "Running", "startedAt": "2026-01-01T00:00:00Z"})
+    leader = Leader(instance_object(maxConcurrentRuns=1), running, job_object("a"), run_object("b", created=5))
+    leader.cluster.refuse("list", SKILL_PACKS, ApiUnavailable("away"))
+    with leader.leading():
+        await leader.settle()
+        await leader.time.run(5)
+        await leader.settle()
+    assert leader.cluster.names(JOBS) == [names.job("a", "uid-of-a")]
+    assert leader.operator.fair_queue.counts() == (1, 1)
 
 
 async def test_ended_runs_are_reconciled_only_while_a_job_is_left_of_them() -> None:

@@ -1,9 +1,10 @@
 """Resync: the leader begins with all objects of the cluster, and lists them again from time to time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -60,11 +61,12 @@ class Resync:
     count_unreadable: CountUnreadable
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def run(self) -> None:
-        """Resync for ever. The queue opens before the first list, so that no event is lost between list and watch."""
+    async def run(self, watches: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Resync and watch for ever. The watches begin once it is known which places are taken, with all that exists by then."""
         self.queue.open()
         await self.until_done(self.seed)
         await asyncio.gather(
+            watches(),
             self._forever(self.instances_again),
             self._every(self.settings.run_resync, self.runs),
             self._every(API_KEYS_EVERY, partial(self.poll, self.api_keys)),
