@@ -185,8 +185,11 @@ async def _operate(kubernetes: FakeKubernetes) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, model: Model, instance: Object) -> AsyncIterator[Cluster]:
-    """Run a cluster with this instance, whose model counts its calls; it begins without replicas and pods."""
+async def running(folder: Path, model: Model, instance: Object, *, operates: bool = True) -> AsyncIterator[Cluster]:
+    """Run a cluster with this instance, whose model counts its calls; it begins without replicas and pods.
+
+    ``operates``: False for a cluster whose operator is away.
+    """
     kubernetes = FakeKubernetes(SystemClock().now)
     kubernetes.put(instance)
     asked: Counter[tuple[str, str]] = Counter()
@@ -204,7 +207,7 @@ async def running(folder: Path, model: Model, instance: Object) -> AsyncIterator
         written.write_text(json.dumps(kubeconfig(api_server)))
         replicas = Replicas(folder, written, surface, http)
         node = Node(kubernetes, folder / "pods", surface.url)
-        tasks = [asyncio.create_task(work) for work in (node.run(), _operate(kubernetes))]
+        tasks = [asyncio.create_task(work) for work in (node.run(), *([_operate(kubernetes)] if operates else []))]
         try:
             yield Cluster(kubernetes, model, node, replicas, surface, http, asked)
         finally:

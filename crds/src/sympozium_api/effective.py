@@ -7,13 +7,21 @@ from typing import TypeVar
 
 from sympozium_api.base import seconds
 from sympozium_api.instance import SkillRef, SympoziumInstance, WarmPool
-from sympozium_api.names import ANNOTATION_REPLY_TO, DNS_LABEL, WEB_ENDPOINT_SKILL, is_api_key_secret
+from sympozium_api.names import (
+    ANNOTATION_AWAITS_IDLE_POD,
+    ANNOTATION_REPLY_TO,
+    DNS_LABEL,
+    WEB_ENDPOINT_SKILL,
+    is_api_key_secret,
+)
 from sympozium_api.run import AgentRun
 from sympozium_api.web_endpoint import MAX_RATE, Autoscaling, OAuth, RateLimit
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 _HOSTNAME = re.compile(rf"(?!.*\.[0-9]+$)(?!.{{254}}){DNS_LABEL}(\.{DNS_LABEL})*")
+
+_PLAUSIBLE_URL = re.compile(r"http://(\[[0-9a-fA-F:]{2,39}\]|[0-9A-Za-z.-]{1,253})(:[0-9]{1,5})?")
 
 
 class InvalidSpec(ValueError):
@@ -204,9 +212,23 @@ def claim_conflict(run: AgentRun) -> str | None:
 
 
 def is_claimable(run: AgentRun) -> bool:
-    """Return true if an idle pod may be bound to a run that no web-proxy created for an idle pod or for a caller of its own."""
-    is_free = run.spec.claim is None and ANNOTATION_REPLY_TO not in run.metadata.annotations
+    """Return true if an idle pod may be bound to a run that was created without one.
+
+    That is a run that no web-proxy created, and one that a web-proxy lets wait for an idle pod.
+    """
+    is_free = run.spec.claim is None and (awaits_idle_pod(run) or ANNOTATION_REPLY_TO not in run.metadata.annotations)
     return is_free and run.status.start is None and may_be_warm(run)
+
+
+def awaits_idle_pod(run: AgentRun) -> bool:
+    """Return true if a web-proxy lets a run wait for an idle pod."""
+    return ANNOTATION_AWAITS_IDLE_POD in run.metadata.annotations
+
+
+def reply_to(run: AgentRun) -> str | None:
+    """Return the base URL of the replica that holds a run's caller; None: there is none, or no URL."""
+    url = run.metadata.annotations.get(ANNOTATION_REPLY_TO, "").rstrip("/")
+    return url if _PLAUSIBLE_URL.fullmatch(url) else None
 
 
 def unsupported(run: AgentRun) -> str | None:

@@ -105,13 +105,14 @@ class AgentApi:
         if not isinstance(answer, Binding):
             return Response(status_code=204 if answer is Unbound.POLL_AGAIN else 410)
         pod_access_log.state_of(request).run = answer.run.without_contents()
-        return await self._task_response(answer.run, answer.instance, pod, surface=idle.address)
+        return await self._task_response(answer.run, answer.instance, pod, surface=answer.surface(idle.address))
 
     async def warmup_hints(self, request: Request) -> Response:
         """GET /instances/{name}/prospect: what an idle pod may prepare for. 410: the pod's generation is outdated."""
         pod, idle = await self._authorize_idle(request)
         if not idle.is_current(pod.name):
             raise HTTPException(410, "idle pods of this generation are outdated")
+        idle.on_start()
         return JSONResponse(agent_task.warmup_hints(await self._instance(pod.namespace, request.path_params["name"])))
 
     async def events(self, request: Request) -> Response:

@@ -46,7 +46,7 @@ class AgentApiMetrics:
         )
         self.missed = Counter(
             "sympozium_warm_pool_misses_total",
-            "Runs of an instance with a warm pool that found no idle pod waiting at this replica.",
+            "Runs of an instance with a warm pool that found no idle pod at this replica.",
             registry=self.registry,
         )
         self.refused_writes = Counter(

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
-from sympozium_api import effective
+from sympozium_api import effective, names
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -14,6 +14,7 @@ from sympozium_runs.idle_pods import IdlePods, Key, Poll
 from sympozium_runs.run_queue import RunQueue
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.run_store import RunStore
+from sympozium_runs.waiting_runs import WaitingRuns
 
 _CLAIM_SECONDS = 30.0
 """Seconds from its creation in which a run may get an idle pod, because an operator of 0.2.0 counts the timeout of a warm run from
@@ -21,7 +22,11 @@ its creation. An older run, which waited in the queue, starts cold."""
 
 
 class Claims:
-    """Claims and binds the idle pods of this replica."""
+    """Claims and binds the idle pods of this replica.
+
+    A run without a pod waits, as far as this replica is concerned, until its start is decided: by a replica that binds it to its next
+    idle pod, or by the operator, which knows the pods that start and lets the run start cold where that is sooner.
+    """
 
     def __init__(
         self, store: RunStore, idle: IdlePods, queue: RunQueue, background_writes: BackgroundWrites, clock: Clock
@@ -31,12 +36,16 @@ class Claims:
         self._queue = queue
         self._background_writes = background_writes
         self._clock = clock
+        self._waiting = WaitingRuns()
+        idle.on_idle = self._serve_waiting
 
     async def create(self, instance: SympoziumInstance, manifest: dict[str, Any], request: RunRequest) -> AgentRun:
-        """Create a request's run: for an idle pod, which is bound to it at once, or for a pod that the operator creates."""
+        """Create a request's run: for an idle pod, which is bound to it at once, or else for the next one or a pod of its own."""
         namespace = instance.metadata.namespace
         poll = self._claim(instance)
         if poll is None:
+            if self._idle.expects(instance) and self._has_slot(instance):
+                manifest["metadata"]["annotations"][names.ANNOTATION_AWAITS_IDLE_POD] = "true"
             return await self._store.create(namespace, manifest, request.stored_texts, is_large=request.is_large)
         try:
             manifest["spec"]["claim"] = poll.claim.model_dump(by_alias=True)
@@ -53,16 +62,18 @@ class Claims:
         return run
 
     def on_run_created(self, run: AgentRun) -> None:
-        """Claim an idle pod for a run that was just created without one, and that no caller at any replica waits for."""
-        can_start = run.status.job_name is None and not run.spec.cancel
-        if can_start and effective.is_claimable(run) and self._idle.any_claimable and self._is_young(run):
-            self._background_writes.spawn(self._unless_refused(self._claim_for(run)))
+        """Let a run that was created without an idle pod wait for one here."""
+        if self._may_wait(run) and self._is_young(run):
+            self._waiting.add(run.without_contents())
+            self._serve_waiting()
 
     def on_run_change(self, run: AgentRun) -> None:
         """Follow a run as the cluster has it; bind the pod that it names, where that pod waits here."""
         if run.ended:
-            self._idle.forget(run.key)
+            self.forget(run.key)
             return
+        if not self._may_wait(run):
+            self._waiting.discard(run.key)
         self._idle.on_run_change(run)
         is_named = run.spec.claim and run.status.start is None and effective.claim_conflict(run) is None
         if is_named and run.spec.claim and (poll := self._idle.claim_pod(run.spec.claim.pod_name)):
@@ -71,25 +82,50 @@ class Claims:
     def forget(self, key: Key) -> None:
         """Forget a run that is no longer open."""
         self._idle.forget(key)
+        self._waiting.forget(key)
+        self._serve_waiting()  # the run may have held a slot of its instance
 
     def _is_young(self, run: AgentRun) -> bool:
         return (self._clock.now() - run.metadata.created).total_seconds() < _CLAIM_SECONDS
 
+    def _may_wait(self, run: AgentRun) -> bool:
+        """Return whether an idle pod here may be bound to a run. Only the replica with its caller has a run's forwarded headers."""
+        annotations = run.metadata.annotations
+        is_elsewhere = annotations.get(names.ANNOTATION_REPLY_TO) != self._idle.address
+        needs_caller = names.ANNOTATION_FORWARDS in annotations and is_elsewhere
+        can_start = run.status.job_name is None and not run.spec.cancel and not needs_caller
+        return can_start and effective.is_claimable(run)
+
     def _claim(self, instance: SympoziumInstance) -> Poll | None:
         """Claim a pod for a run that already has its slot in the queue, unless the run would exceed ``maxConcurrentRuns``."""
-        return self._idle.claim(instance) if self._queue.used <= instance.spec.max_concurrent_runs else None
+        return self._idle.claim(instance) if self._has_slot(instance) else None
+
+    def _has_slot(self, instance: SympoziumInstance) -> bool:
+        """Return whether ``maxConcurrentRuns`` allows the newest run, which has its slot in the queue, to start at once."""
+        return self._queue.used <= instance.spec.max_concurrent_runs
+
+    def _waiting_has_slot(self, instance: SympoziumInstance) -> bool:
+        """Return whether ``maxConcurrentRuns`` allows one of the runs that wait to start."""
+        return self._queue.used - len(self._waiting) < instance.spec.max_concurrent_runs
+
+    def _serve_waiting(self) -> None:
+        """Bind idle pods to the runs that wait, the oldest run first."""
+        while len(self._waiting) and (claimed := self._idle.claim_for_waiting(self._waiting_has_slot)):
+            run = self._waiting.take()
+            if run is not None:
+                self._background_writes.spawn(self._unless_refused(self._bind_waiting(run, *claimed)))
 
     async def _unless_refused(self, binding: Coroutine[Any, Any, None]) -> None:
         with contextlib.suppress(ApiError, ApiUnavailable):  # the run then starts cold
             await binding
 
-    async def _claim_for(self, run: AgentRun) -> None:
-        """Claim a pod for a run that names none. The first writer of the run's start, a replica or the operator, wins."""
-        instance = await self._store.instance(run.metadata.namespace, run.spec.agent_ref)
-        poll = self._claim(instance)
-        if poll is None:
-            return
-        await self._bind_or_discard(run, instance, poll, poll.claim)
+    async def _bind_waiting(self, run: AgentRun, poll: Poll, instance: SympoziumInstance) -> None:
+        """Bind a run that waits to a claimed pod. The first writer of the run's start, a replica or the operator, wins."""
+        try:
+            await self._bind_or_discard(run, instance, poll, poll.claim)
+        except (ApiError, ApiUnavailable):
+            self._waiting.put_back(run)  # if the write took effect nevertheless, the next one is refused
+            raise
 
     async def _bind_named(self, run: AgentRun, poll: Poll) -> None:
         """Bind a run to the pod that it names and that waits here: the replica that named it has not noticed that the pod left."""

@@ -5,12 +5,12 @@ run the pod is bound to, and a run that names the pod needs no other lock.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
-from sympozium_api import names
+from sympozium_api import effective, names
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun, Claim
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
@@ -23,6 +23,9 @@ POLL_SECONDS = 25.0
 LOST_SECONDS = 2.0
 """Seconds for which a pod that lost its replica is not claimable, because a run that names it may still arrive here."""
 
+EXPECTED_SECONDS = 5.0
+"""Seconds since a pod of the pool was last seen to start in which another one is expected, because the pool is being refilled."""
+
 
 @dataclass(frozen=True)
 class Binding:
@@ -30,6 +33,10 @@ class Binding:
 
     run: AgentRun
     instance: SympoziumInstance
+
+    def surface(self, own: str) -> str:
+        """Return the agent API that the pod sends its records to: the caller's replica for a run that waited, else ``own``."""
+        return (effective.reply_to(self.run) if self.run.spec.claim is None else None) or own
 
 
 class Unbound(Enum):
@@ -103,6 +110,10 @@ class IdlePods:
         """The pod whose run each lookup waits for. A pod may look up again before its disconnect is noticed."""
         self._generation: str | None = None
         self._is_draining = False
+        self._instance: SympoziumInstance | None = None
+        self._started_at = float("-inf")
+        self.on_idle: Callable[[], None] = lambda: None
+        """Called when a pod becomes claimable."""
         metrics.idle.set_function(lambda: len(self._claimable))
 
     @contextmanager
@@ -121,6 +132,18 @@ class IdlePods:
         """True if a pod here can be claimed."""
         return bool(self._claimable)
 
+    def on_start(self) -> None:
+        """Remember that a pod of the pool has just started, and that others may follow."""
+        self._started_at = asyncio.get_running_loop().time()
+
+    def expects(self, instance: SympoziumInstance) -> bool:
+        """Return whether an idle pod may be here soon, or wait at another replica, for a run of the instance as it was read."""
+        pool = instance.status.warm_pool
+        if pool is None or not self._is_settled(instance):
+            return False
+        is_refilled = asyncio.get_running_loop().time() - self._started_at < EXPECTED_SECONDS
+        return is_refilled or (pool.idle > 0 and _has_replicas(instance))
+
     def drain(self) -> None:
         """Answer all polls because the replica shuts down: the pods poll again, and reach another replica."""
         self._is_draining = True
@@ -134,6 +157,7 @@ class IdlePods:
             poll.release()
         elif self.is_current(poll.pod):
             self._claimable[poll.pod] = poll
+            self.on_idle()
         else:
             poll.discard()
 
@@ -144,6 +168,7 @@ class IdlePods:
     def on_instance_change(self, instance: SympoziumInstance) -> None:
         """Take over the instance's generation of idle pods, and discard pods of others."""
         pool = instance.status.warm_pool
+        self._instance = instance
         self._generation = pool.generation if pool else None
         for pod, poll in list(self._claimable.items()):
             if not self.is_current(pod):
@@ -154,14 +179,30 @@ class IdlePods:
         """Claim a pod for a run of the instance as it was read. Return None if there is none, or the spec is newer than the pool."""
         if instance.status.warm_pool is None:
             return None
-        settled = instance.status.observed_generation == instance.metadata.generation
-        if settled and instance.status.warm_pool.generation == self._generation:
+        if self._is_settled(instance):
             while self._claimable:
                 if poll := self.claim_pod(next(iter(self._claimable))):
                     self._metrics.claimed.inc()
                     return poll
         self._metrics.missed.inc()
         return None
+
+    def claim_for_waiting(
+        self, may_claim: Callable[[SympoziumInstance], bool]
+    ) -> tuple[Poll, SympoziumInstance] | None:
+        """Claim a pod for a run that waits, if there is one and the instance allows it. Return the instance as it is known here."""
+        instance = self._instance
+        if instance is None or not self._claimable or not self._is_settled(instance) or not may_claim(instance):
+            return None
+        self.on_start()
+        poll = self.claim(instance)
+        return (poll, instance) if poll else None
+
+    def _is_settled(self, instance: SympoziumInstance) -> bool:
+        """Return whether the idle pods here are made from an instance as it was read."""
+        pool, status = instance.status.warm_pool, instance.status
+        is_settled = status.observed_generation == instance.metadata.generation
+        return pool is not None and is_settled and pool.generation == self._generation
 
     def claim_pod(self, pod: str) -> Poll | None:
         """Claim this pod, if it can be claimed here."""
@@ -200,3 +241,12 @@ class IdlePods:
             return None
         finally:
             del self._lookups[lookup]
+
+
+def _has_replicas(instance: SympoziumInstance) -> bool:
+    """Return whether idle pods may wait at other replicas of the web endpoint."""
+    try:
+        endpoint = effective.web_endpoint(instance)
+    except effective.InvalidSpec:
+        return False
+    return endpoint is not None and (endpoint.replicas > 1 or endpoint.autoscaling is not None)

@@ -38,7 +38,8 @@ from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.scheduling.capacity import Capacity
 from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.pace import Pace
-from sympozium_operator.scheduling.pool_sizer import LaunchRate
+from sympozium_operator.scheduling.pool_sizer import FIRST_REFILL, LaunchRate
+from sympozium_operator.scheduling.start_limit import StartLimit
 
 Sleep = Callable[[float], Awaitable[None]]
 POLLS_PER_SECOND = 100
@@ -164,6 +165,7 @@ def _pools(base: _Base) -> PoolReconciler:
         events=base.events,
         agent=_agent_pod(base.settings),
         launch_rate=LaunchRate(base.settings.refill_rate),
+        start_limit=StartLimit(FIRST_REFILL * base.settings.refill_rate),
         is_full=base.fair_queue.capacity.is_short_for,
         start_timeout=base.settings.start_timeout,
     )

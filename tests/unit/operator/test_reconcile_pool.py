@@ -506,6 +506,78 @@ class TestARunThatNobodyMadeForAPod:
         assert world.status() == taken
 
 
+class TestARunThatAwaitsAnIdlePod:
+    async def test_waits_for_a_pod_that_starts_and_another_one_is_made_for_the_pool(self, world: World) -> None:
+        await starting(world)
+        awaits(world, "q1")
+        world.writes()
+        first = await world.reconcile("q1")
+        assert first.requeue_after == pytest.approx(1.5)
+        assert Key("pool", NAMESPACE, "alice") in first.enqueue
+        world.clock.advance(1.5)  # the first runs of a burst go before the refill
+        await world.reconcile("alice", "pool")
+        assert world.writes() == [("create", "jobs")]
+        assert len(idle_names(world)) == 3, "two for the pool, one that the run uses up"
+
+    async def test_starts_cold_if_other_runs_wait_for_all_pods_that_start(self, world: World) -> None:
+        await starting(world)
+        for name in ("q1", "q2", "q3"):
+            awaits(world, name)
+            await world.reconcile(name)
+        assert world.status("q1") == world.status("q2") == {}
+        assert world.status("q3")["start"] == "cold"
+        assert world.job("q3")
+
+    async def test_gets_a_pod_of_its_own_once_the_pod_that_it_waited_for_is_gone(self, world: World) -> None:
+        await starting(world)
+        awaits(world, "q1")
+        await world.reconcile("q1")
+        for name in idle_names(world):
+            world.cluster.remove(JOBS, name, NAMESPACE)
+        world.cluster.put(pooled(size=0, max=1))
+        await world.reconcile("alice", "instance")
+        await world.reconcile("alice", "pool")
+        for name in idle_names(world):
+            becomes(world, world.cluster.object(JOBS, name, NAMESPACE), failed=1)
+        world.clock.advance(11)
+        await world.reconcile("q1")
+        assert world.status("q1")["start"] == "cold"
+
+    async def test_that_is_deleted_is_not_counted_any_longer(self, world: World) -> None:
+        await starting(world)
+        for name in ("q1", "q2"):
+            awaits(world, name)
+            await world.reconcile(name)
+        world.cluster.remove(RUNS, "q1", NAMESPACE)
+        await world.reconcile("q1")
+        awaits(world, "q3")
+        await world.reconcile("q3")
+        assert world.status("q3") == {}
+
+    async def test_waits_under_another_leader_too(self, world: World) -> None:
+        await starting(world)
+        awaits(world, "q1")
+        world.restart()
+        await world.reconcile("alice", "instance")
+        await world.reconcile("alice", "pool")
+        await world.reconcile("q1")
+        assert world.status("q1") == {}
+
+
+async def starting(world: World) -> None:
+    """Let the pool's two pods start."""
+    await world.reconcile("alice", "instance")
+    await world.reconcile("alice", "pool")
+    assert len(idle_names(world)) == 2
+    world.clock.advance(0.5)
+
+
+def awaits(world: World, name: str) -> None:
+    """A web-proxy makes a run that may wait for an idle pod."""
+    reply_to = {names.ANNOTATION_REPLY_TO: "http://10.0.0.1:8081"}
+    world.ask(name, annotations=reply_to | {names.ANNOTATION_AWAITS_IDLE_POD: "true"})
+
+
 async def test_a_pool_goes_with_its_instance(world: World) -> None:
     await fill(world)
     world.cluster.remove(INSTANCES, "alice", NAMESPACE)

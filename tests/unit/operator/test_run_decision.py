@@ -21,6 +21,7 @@ from tests.unit.operator.objects import (
     waiting,
 )
 
+from sympozium_api import names
 from sympozium_api.run import AgentRun
 from sympozium_operator.policy.run_decision import (
     DeleteJob,
@@ -73,6 +74,10 @@ def test_a_new_run_is_started_without_a_write_of_its_status() -> None:
 WEB: dict[str, Any] = {"webEndpoint": {"enabled": True}}
 WARM: dict[str, Any] = {"model": {"warmPool": {"size": 1}}}
 QUEUED_7: dict[str, Any] = {"status": {"phase": "Pending", "queuePosition": 7}}
+AWAITS: dict[str, Any] = {
+    "annotations": {names.ANNOTATION_REPLY_TO: "http://10.0.0.1:8081", names.ANNOTATION_AWAITS_IDLE_POD: "true"}
+}
+SOON = RunSlot(admitted=True, idle_pod_in=1.5)
 POSITION_7 = Queue(15, {"phase": "Pending", "queuePosition": 7})
 
 
@@ -92,6 +97,26 @@ POSITION_7 = Queue(15, {"phase": "Pending", "queuePosition": 7})
         pytest.param(RunSlot(), {}, WEB | WARM, Offer(), id="idle pods are asked before its turn"),
         pytest.param(RunSlot(admitted=True), {}, WEB | WARM, Offer(), id="and when its turn has come"),
         pytest.param(RunSlot(offered=True), {}, WEB | WARM, Queue(2), id="once only"),
+        pytest.param(SOON, AWAITS, WEB | WARM, Offer(1.5, waits=True), id="the next idle pod is waited for"),
+        pytest.param(
+            replace(SOON, idle_pod_in=0.0, offered=True), {}, WEB | WARM, Offer(waits=True), id="that is overdue too"
+        ),
+        pytest.param(replace(SOON, admitted=False), AWAITS, WEB | WARM, Queue(2), id="not before its turn"),
+        pytest.param(SOON, AWAITS, WEB, {"status": {"start": "cold"}}, id="not without a pool"),
+        pytest.param(
+            RunSlot(admitted=True),
+            AWAITS,
+            WEB | WARM,
+            {"status": {"start": "cold"}},
+            id="not if a cold start is sooner",
+        ),
+        pytest.param(
+            SOON,
+            {"annotations": {names.ANNOTATION_REPLY_TO: "http://10.0.0.1:8081"}},
+            WEB | WARM,
+            {"status": None},
+            id="nor by a run that its web-proxy does not let wait",
+        ),
         pytest.param(RunSlot(admitted=True), {}, {}, {"served": False}, id="its turn starts it"),
         pytest.param(RunSlot(admitted=True), {"timeout": "1m"}, {}, {"deadline": 693}, id="with its own timeout"),
         pytest.param(
@@ -415,3 +440,9 @@ def test_a_failed_runs_pod_that_does_not_end_is_stopped() -> None:
 def test_somebody_elses_job_is_not_deleted() -> None:
     ended = run(status={"phase": "Succeeded"})
     assert decide(seen(run=ended, job=job_object(owner="another"))) == Wait(None)
+
+
+def test_a_run_waits_for_an_idle_pod_no_longer_than_web_proxies_claim_one() -> None:
+    facts = seen(24, slot=SOON, run=run(**AWAITS), instance=instance(**(WEB | WARM)))
+    assert isinstance(decide(facts), Offer)
+    assert isinstance(decide(replace(facts, now=CREATED + timedelta(seconds=25))), Start)

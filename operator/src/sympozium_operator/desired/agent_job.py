@@ -5,7 +5,6 @@ The Job of a warm pool is the same, except that its pod does not know its run ye
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -19,7 +18,6 @@ from sympozium_operator.desired import pod_parts, rbac
 
 CONTAINER = "agent"
 
-_PLAUSIBLE_URL = re.compile(r"http://(\[[0-9a-fA-F:]{2,39}\]|[0-9A-Za-z.-]{1,253})(:[0-9]{1,5})?")
 _TOKEN_SECONDS = 3600
 _STOP_SECONDS = 5
 
@@ -134,10 +132,10 @@ def _job(head: Object, agent: AgentPod, template: Object, *, deadline: int) -> O
 
 def runs_urls(run: AgentRun, runs_url: str, *, served: bool) -> Sequence[str]:
     """Return the agent API's URLs for a pod: the caller's own replica first, then any replica, then the installation's."""
-    reply_to = run.metadata.annotations.get(names.ANNOTATION_REPLY_TO, "").rstrip("/")
+    reply_to = effective.reply_to(run)
     service = _service(run.spec.agent_ref)
     return [
-        *([reply_to] if _PLAUSIBLE_URL.fullmatch(reply_to) else []),
+        *([reply_to] if reply_to else []),
         *([f"http://{service}.{run.metadata.namespace}.svc:{names.RUNS_PORT}"] if served else []),
         runs_url,
     ]

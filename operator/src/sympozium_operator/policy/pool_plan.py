@@ -25,7 +25,9 @@ class PoolInput:
     target: int
     """Number of idle pods to have."""
     starting: int
-    """Most pods that may start at a time, so that a node that starts pods slowly gets fewer."""
+    """Most pods that may start at a time, so that the nodes are left to the pods of runs."""
+    waiting: int = 0
+    """Number of runs that wait for an idle pod, and will use up as many."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class PoolPlan:
     """Number of Jobs to make."""
     idle: int
     """Number of pods that wait for a run."""
+    current: tuple[Object, ...]
+    """Unclaimed Jobs of the current generation whose pod waits for a run, or starts."""
     ended: tuple[Object, ...]
     """Jobs that ended, to be deleted unless a run claims them."""
     unstarted: tuple[Object, ...]
@@ -49,11 +53,23 @@ def decide(facts: PoolInput) -> PoolPlan:
     current = [job for job in live if names.idle_job_generation(job["metadata"]["name"]) == facts.generation]
     ready = sum(map(is_ready, current))
     return PoolPlan(
-        missing=max(0, min(facts.target - len(current), facts.starting - (len(current) - ready))),
+        missing=max(0, min(facts.target + facts.waiting - len(current), facts.starting - (len(current) - ready))),
         idle=ready,
+        current=tuple(current),
         ended=tuple(job for job in unclaimed if job_ended(job)),
         unstarted=tuple(job for job in live if not is_ready(job) and _age(job, facts.now) >= INSPECT_AFTER),
     )
+
+
+def supply(plan: PoolPlan, now: datetime) -> tuple[dict[str, float], list[str]]:
+    """Return the Jobs that runs may wait for: the ages in seconds of those that start, by name, and the names of those that are ready."""
+    starting = {job["metadata"]["name"]: _age(job, now) for job in plan.current if not is_ready(job)}
+    return starting, [job["metadata"]["name"] for job in plan.current if is_ready(job)]
+
+
+def has_started(job: Object) -> bool:
+    """Return whether the Job's pod has started: it is ready, or has ended since."""
+    return is_ready(job) or job_ended(job)
 
 
 def is_ready(job: Object) -> bool:

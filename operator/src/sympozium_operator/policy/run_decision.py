@@ -20,6 +20,8 @@ GRACE = 35
 """Seconds after the timeout in which the agent may report the timeout itself, or deliver an answer that was just in time."""
 INSPECT_AFTER = 1
 """Seconds after which a Job's pod is inspected: most runs have ended by then, and cost nothing more."""
+LATEST_OFFER = 25
+"""Seconds from its creation in which a run may wait for an idle pod: web-proxies claim in the first 30."""
 LATEST_CLAIM = 60
 """Seconds from its creation in which a run may get an idle pod; web-proxies claim in the first 30."""
 POLL = 2.5
@@ -61,9 +63,11 @@ class Queue:
 
 @dataclass(frozen=True)
 class Offer:
-    """Wait briefly for an idle pod to claim the run."""
+    """Wait for an idle pod to claim the run: briefly, or until the next one is expected."""
 
     requeue_after: float = OFFER_SECONDS
+    waits: bool = False
+    """The run waits for a pod that starts, and uses it up."""
 
 
 @dataclass(frozen=True)
@@ -216,8 +220,8 @@ def _names_a_job(run: AgentRun) -> bool:
 def _to_start(facts: RunInput, instance: SympoziumInstance, left: float) -> Decision:
     run, slot = facts.run, facts.slot
     claimable = could_be_claimed(run, instance)
-    if claimable and effective.warm_pool(instance) and not slot.offered:
-        return Offer()
+    if claimable and effective.warm_pool(instance) and (offer := _offer(facts)):
+        return offer
     if not slot.admitted:
         moved = slot.position is not None and slot.position != run.status.queue_position
         status = {"phase": "Pending", "queuePosition": slot.position} if moved else None
@@ -241,6 +245,14 @@ def _started(facts: RunInput, *, claimable: bool) -> Object | None:
     if claimable:
         status["start"] = "cold"
     return status or None
+
+
+def _offer(facts: RunInput) -> Offer | None:
+    """Return the offer of a claimable run to idle pods; None: it has had the time, and no pod is expected sooner than a cold start."""
+    slot, age = facts.slot, (facts.now - facts.run.metadata.created).total_seconds()
+    if slot.admitted and slot.idle_pod_in is not None and age < LATEST_OFFER:
+        return Offer(max(slot.idle_pod_in, OFFER_SECONDS), waits=True)
+    return None if slot.offered or effective.awaits_idle_pod(facts.run) else Offer()
 
 
 def could_be_claimed(run: AgentRun, instance: SympoziumInstance) -> bool:

@@ -31,6 +31,8 @@ class RunSlot:
     """Seconds until the position is to be written."""
     offered: bool = False
     """Idle pods had the time to claim the run."""
+    idle_pod_in: float | None = None
+    """Seconds until an idle pod is expected for the run; None: none, or a cold start is sooner."""
     job_known: bool = False
     """This process knows that the run's Job was made."""
 

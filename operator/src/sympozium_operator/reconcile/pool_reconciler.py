@@ -25,7 +25,10 @@ from sympozium_operator.policy import pod_status as pod_policy
 from sympozium_operator.policy import pool_plan as policy
 from sympozium_operator.policy.job_ownership import is_of_pool
 from sympozium_operator.result import DONE, Key, Result
+from sympozium_operator.scheduling.capacity import RunKey
+from sympozium_operator.scheduling.pod_supply import PodSupply
 from sympozium_operator.scheduling.pool_sizer import FIRST_REFILL, RECONCILE_INTERVAL, LaunchRate, PoolSizer
+from sympozium_operator.scheduling.start_limit import StartLimit
 
 SHOW_AFTER = 10.0
 """Seconds for which the number of idle pods must differ from the status before it is written, because each run changes the number
@@ -43,6 +46,7 @@ class PoolReconciler:
     events: EventRecorder
     agent: desired_job.AgentPod
     launch_rate: LaunchRate
+    start_limit: StartLimit
     is_full: Callable[[tuple[str, str]], bool]
     """Callable that returns whether another pod of an instance would have to wait for room."""
     start_timeout: int
@@ -51,8 +55,10 @@ class PoolReconciler:
     """Demand of each instance that has a pool."""
     _claimed: dict[tuple[str, str], dict[str, tuple[str, str]]] = field(default_factory=lambda: defaultdict(dict))
     """Jobs, by namespace and name, that open runs claim; and ``claim_order`` of those runs, by name."""
-    _created_at: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Times at which Jobs were made whose pods are not ready yet."""
+    _supplies: dict[tuple[str, str], PodSupply] = field(default_factory=lambda: defaultdict(PodSupply))
+    """Pods and waiting runs of each instance that has a pool, or runs that wait."""
+    _created_at: dict[tuple[str, str], tuple[tuple[str, str], float]] = field(default_factory=dict)
+    """Pools and times of the Jobs that were made here and whose pods are not ready yet."""
     _idle: dict[tuple[str, str], int] = field(default_factory=dict)
     _reconciled_at: dict[tuple[str, str], float] = field(default_factory=dict)
     _differs_since: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -77,16 +83,18 @@ class PoolReconciler:
             self.forget(*pool_key)
             return DONE
         demand, now = self._demands.setdefault(pool_key, PoolSizer()), self.clock.monotonic()
+        self._measure(pool_key, jobs, demand)
         facts = policy.PoolInput(
             now=self.clock.now(),
             jobs=tuple(jobs),
             claimed=frozenset(name for namespace, name in self._claimed if namespace == key.namespace),
             generation=wanted.generation if wanted else "",
             target=demand.target(pool, now) if pool and wanted else 0,
-            starting=self.launch_rate.starting,
+            starting=self.start_limit.room(self._count_elsewhere(pool_key), now),
+            waiting=self._supplies[pool_key].waiting,
         )
         plan = policy.decide(facts)
-        self._measure(pool_key, jobs, demand)
+        self._supplies[pool_key].update(*policy.supply(plan, facts.now), now)
         claimants = [await self._clean_up(job, demand) for job in plan.ended]
         for job in plan.unstarted:
             await self._inspect(job, demand)
@@ -112,14 +120,39 @@ class PoolReconciler:
         """Return the number of arrivals that are remembered, for all pools."""
         return sum(demand.arrivals for demand in self._demands.values())
 
-    def started_cold(self) -> None:
+    def begin_cold(self, run: RunKey) -> None:
         """Record a Job that was made for a run."""
-        self.launch_rate.started_cold(self.clock.monotonic())
+        now = self.clock.monotonic()
+        self.launch_rate.started_cold(now)
+        self.start_limit.begin_cold(run, now)
+
+    def end_cold(self, run: RunKey) -> None:
+        """Record that the pod of a run that started cold works, or is gone."""
+        self.start_limit.end_cold(run)
+
+    def expected_in(self, run: AgentRun, *, with_ready: bool) -> float | None:
+        """Return the seconds until an idle pod is expected for a run; None: a cold start is sooner, or the instance has no pool."""
+        demand, supply = self._demands.get(_pool_of(run)), self._supplies.get(_pool_of(run))
+        if demand is None or supply is None:
+            return None
+        now = self.clock.monotonic()
+        return supply.expected_in(_order(run), now, usual=demand.usual, with_ready=with_ready)
+
+    def wait(self, run: AgentRun) -> bool:
+        """Let a run wait for an idle pod; return whether it did not wait before."""
+        return self._supplies[_pool_of(run)].wait(run.metadata.name, _order(run))
+
+    def stop_waiting(self, run: AgentRun) -> None:
+        """Forget that a run waits for an idle pod."""
+        if supply := self._supplies.get(_pool_of(run)):
+            supply.stop_waiting(run.metadata.name)
 
     def claim(self, run: AgentRun) -> bool:
         """Record the Job that a run claims, until it is gone; return whether the claim is new."""
         job_key = (run.metadata.namespace, run.job_name)
         known = job_key in self._claimed
+        if supply := self._supplies.get(_pool_of(run)):
+            supply.claim(run.job_name)
         self._claimed[job_key][run.metadata.name] = run.claim_order
         return not known
 
@@ -141,20 +174,37 @@ class PoolReconciler:
             if not self._claimed[job_key]:
                 del self._claimed[job_key]
 
+    def forget_run(self, namespace: str, run: str) -> None:
+        """Forget a run that does not exist any more."""
+        self.release(namespace, run)
+        for supply in [supply for pool_key, supply in self._supplies.items() if pool_key[0] == namespace]:
+            supply.stop_waiting(run)
+
     def forget(self, namespace: str, name: str) -> None:
         """Forget the pool of an instance that is gone, or has none any more."""
         pool_key = (namespace, name)
-        for known in (self._demands, self._idle, self._reconciled_at, self._differs_since):
+        for known in (self._demands, self._supplies, self._idle, self._reconciled_at, self._differs_since):
             known.pop(pool_key, None)
+        for job_key in [job_key for job_key, (pool, _) in self._created_at.items() if pool == pool_key]:
+            del self._created_at[job_key]
         self._count()
 
+    def _count_elsewhere(self, pool_key: tuple[str, str]) -> int:
+        """Return the number of pods of other pools that start."""
+        return sum(pool != pool_key for pool, _ in self._created_at.values())
+
     def _measure(self, pool_key: tuple[str, str], jobs: list[Object], demand: PoolSizer) -> None:
-        """Measure the refill of pods that became ready since the last reconcile."""
+        """Measure the refill of pods that became ready since the last reconcile, and forget those that are gone."""
         now, existing = self.clock.monotonic(), {(pool_key[0], job["metadata"]["name"]): job for job in jobs}
-        for made in [made for made in self._created_at if made in existing and policy.is_ready(existing[made])]:
-            took = now - self._created_at.pop(made)
-            demand.refilled(took)
-            self.metrics.refill.observe(took)
+        for made in [made for made, (pool, _) in self._created_at.items() if pool == pool_key]:
+            job, starting = existing.get(made), len(self._created_at) + self.start_limit.cold(now)
+            if job is not None and not policy.has_started(job):
+                continue
+            took = now - self._created_at.pop(made)[1]
+            if job is not None and not policy.has_failed(job):
+                demand.refilled(took)
+                self.start_limit.measure(took, starting)
+                self.metrics.refill.observe(took)
 
     async def _clean_up(self, job: Object, demand: PoolSizer) -> Key | None:
         """Delete a Job that ended, unless an open run claims it: then return that run, which reports how its pod ended."""
@@ -209,7 +259,9 @@ class PoolReconciler:
                 demand.failed(now)
                 await self.events.emit(instance, event_messages.write_refused(refusal.message))
                 return max(demand.not_before - now, FIRST_REFILL)
-            self._created_at[instance.metadata.namespace, body["metadata"]["name"]] = now
+            name = body["metadata"]["name"]
+            self._created_at[instance.metadata.namespace, name] = instance.key, now
+            self._supplies[instance.key].make(name, now)
         return None
 
     async def _secret(self, instance: SympoziumInstance) -> Object | None:
@@ -240,6 +292,15 @@ class PoolReconciler:
 
     def _count(self) -> None:
         self.metrics.idle.set(sum(self._idle.values()))
+
+
+def _pool_of(run: AgentRun) -> tuple[str, str]:
+    return run.metadata.namespace, run.spec.agent_ref
+
+
+def _order(run: AgentRun) -> tuple[str, str]:
+    """Return the order of a run among those that wait for an idle pod."""
+    return run.accepted_at, run.metadata.name
 
 
 def _made_from(pool: WarmPool, secret: Object | None) -> desired_job.IdlePodInput:

@@ -57,6 +57,10 @@ class RunReconciler:
     async def reconcile(self, run: AgentRun) -> Result:
         """Reconcile a run that was just read."""
         claims = self._announce(run)
+        if run.ended or run.status.phase == "Running":
+            self.pools.end_cold(run_key(run))
+        if run.ended or run.claimed_pod or run.status.start:
+            self.pools.stop_waiting(run)
         facts = await self._gather(run)
         decision = policy.decide(facts)
         if policy.uses_claim(facts, decision):
@@ -72,7 +76,7 @@ class RunReconciler:
 
     def gone(self, key: Key) -> Result:
         """Release the slot of a run that does not exist any more."""
-        self.pools.release(key.namespace, key.name)
+        self.pools.forget_run(key.namespace, key.name)
         released = self.fair_queue.release_named(key.namespace, key.name)
         return Result(enqueue=_keys(self.fair_queue.next_of_all())) if released else DONE
 
@@ -91,13 +95,14 @@ class RunReconciler:
         return run.claimed_pod is not None and self.pools.claim(run)
 
     def _slot(self, run: AgentRun, instance: SympoziumInstance | None, now: float) -> RunSlot:
-        return self.fair_queue.slot(
+        slot = self.fair_queue.slot(
             run_key(run),
             job=run.job_name,
             limit=instance.spec.max_concurrent_runs if instance else 0,
             waited=now - run.metadata.created.timestamp(),
             now=now,
         )
+        return replace(slot, idle_pod_in=self.pools.expected_in(run, with_ready=not slot.offered))
 
     async def _release(self, facts: RunInput, result: Result) -> Result:
         """Release an ended run's slot; on the first call, record metrics and emit its Event."""
@@ -225,12 +230,15 @@ class RunReconciler:
                 return await self._restart(facts)
             case policy.Offer():
                 self.fair_queue.mark_offered(run_key(facts.run))
-                return Result(requeue_after=decision.requeue_after)
+                is_new = decision.waits and self.pools.wait(facts.run)
+                pool = (Key("pool", *_instance(facts.run)),) if is_new else ()
+                return Result(requeue_after=decision.requeue_after, enqueue=pool)
             case policy.Wait():
                 await self._report_waiting(facts)
                 return Result(requeue_after=decision.requeue_after)
 
     async def _start(self, run: AgentRun, decision: policy.Start) -> Result:
+        self.pools.stop_waiting(run)
         self.fair_queue.admit(run_key(run))  # before the first await: no other run may find the place free
         body = agent_job.build(run, decision.instance, self.agent, served=decision.served, deadline=decision.deadline)
         if decision.status and not await self._write(run, decision.status):
@@ -245,7 +253,7 @@ class RunReconciler:
             return await self._refused(run, error)
         self.fair_queue.bind_job(run_key(run), run.job_name)
         self.metrics.started(run, self.clock.now())
-        self.pools.started_cold()
+        self.pools.begin_cold(run_key(run))
         return Result(requeue_after=policy.INSPECT_AFTER)
 
     async def _refused(self, run: AgentRun, error: ApiError) -> Result:

@@ -44,6 +44,11 @@ class PoolSizer:
         """Number of arrivals that are remembered."""
         return len(self._arrivals)
 
+    @property
+    def usual(self) -> float:
+        """Seconds that a refill took lately."""
+        return self._refill
+
     def refilled(self, seconds: float) -> None:
         """Record the seconds from a Job's creation until its pod was ready."""
         self._refill += (seconds - self._refill) / 5
@@ -74,11 +79,6 @@ class LaunchRate:
     def __init__(self, per_second: float) -> None:
         self._gap = 1 / per_second
         self._next = float("-inf")
-
-    @property
-    def starting(self) -> int:
-        """Return the most pods of a pool that may start at a time: those made in the two seconds until Kubernetes reports one ready."""
-        return math.ceil(2 / self._gap)
 
     def started_cold(self, now: float) -> None:
         """Count a pod that was made for a run. However many there are, a pool waits for two seconds at most."""
