@@ -89,7 +89,7 @@ async def fuzzed(proxy: Proxy, model: Model) -> AsyncIterator[Proxy]:
         while True:
             for name in proxy.kubernetes.names(RUNS):
                 run = proxy.kubernetes.object(RUNS, name)
-                if "status" not in run:
+                if "phase" not in run["status"]:
                     _is_what_an_api_server_keeps(run)
                     proxy.kubernetes.put(run | {"status": ended})
             await asyncio.sleep(0.001)
