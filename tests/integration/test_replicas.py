@@ -59,7 +59,11 @@ class Replicas:
             self.kubernetes.put({**self.kubernetes.object(RUNS, run), "status": ENDED})
 
     def open_runs(self) -> list[str]:
-        return [name for name in self.kubernetes.names(RUNS) if not self.kubernetes.object(RUNS, name).get("status")]
+        return [
+            name
+            for name in self.kubernetes.names(RUNS)
+            if not self.kubernetes.object(RUNS, name)["status"].get("phase")
+        ]
 
 
 @pytest.fixture
