@@ -106,10 +106,16 @@ def _conditions(end: Status, now: str, generation: int | None) -> list[Status]:
     return [{"type": kind, "status": state} | common | observed for kind, state in states.items()]
 
 
-def outline(record: Mapping[str, Any]) -> Status:
-    """Return the small fields of the status that the record alone decides: phase, finish reason, error, token usage."""
-    end = end_of(record)
-    usage = {"tokenUsage": _token_usage(record.get("usage"), end["durationMs"])}
+def outline(end: agent_records.End) -> Status:
+    """Return the small fields of the status that a well-formed end record decides: phase, finish reason, error, token usage.
+
+    The rest of the answer is not looked at, because a long one takes half a second.
+    """
+    return _outline(end, end.get("usage"))
+
+
+def _outline(end: agent_records.End, usage_told: Any) -> Status:
+    usage = {"tokenUsage": _token_usage(usage_told, end["durationMs"])}
     if end["type"] == "error":
         status = _failure(end["error"]) | usage
     elif not end["choices"]:
@@ -125,7 +131,8 @@ def ending_of(record: Mapping[str, Any], *, in_parts: bool = False) -> Ending:
 
     A long answer takes a tenth of a second, and three times its text.
     """
-    status, end = outline(record), end_of(record)
+    end = end_of(record)
+    status = _outline(end, record.get("usage"))
     if status["phase"] != "Succeeded" or end["type"] == "error":
         return _small(status)
     fields = None if in_parts else _fields(end)

@@ -7,8 +7,10 @@ from starlette.exceptions import HTTPException
 from sympozium_api import terminal_status
 from sympozium_api.agent_protocol import MAX_RECORD_BYTES
 from sympozium_api.agent_records import End
+from sympozium_api.run import RunStatus
 from sympozium_api.terminal_status import Ending
 from sympozium_http.byte_budget import ByteBudget
+from sympozium_runs.run_parts import answer_size
 
 LONG_BYTES = 1024 * 1024
 """Bytes of a record from which it is read in a turn: a few such records of many pods at once would end the container."""
@@ -75,3 +77,9 @@ async def ending(record: End, size: int) -> Ending:
     """Return an end record, whose line has ``size`` bytes, as it is stored."""
     make = terminal_status.ending_of
     return await asyncio.to_thread(make, record) if is_long(size) else make(record)
+
+
+async def record_of(status: RunStatus) -> End:
+    """Return the end record that a terminal status was written from; its long answer was read from parts."""
+    make = terminal_status.record_of
+    return await asyncio.to_thread(make, status) if answer_size(status) is not None else make(status)

@@ -19,6 +19,7 @@ from sympozium_api.resources import CONFIG_MAPS, INSTANCES, RUNS
 from sympozium_api.run import ENDED, AgentRun, Claim
 from sympozium_api.terminal_status import Ending
 from sympozium_api.timestamps import timestamp
+from sympozium_runs import long_answers
 from sympozium_runs.run_parts import RunParts, Texts, answer_bytes, answer_size, has_texts, question_bytes, with_texts
 
 _READERS = 4
@@ -298,7 +299,7 @@ class RunStore:
             return None
         is_own = current.status.pod_name == pod and current.status.phase == end.outcome["phase"]
         status = (await self.with_answer(current)).status
-        return StoredEnd(terminal_status.record_of(status), is_own, size=answer_size(status))
+        return StoredEnd(await long_answers.record_of(status), is_own, size=answer_size(status))
 
     async def _patch_if_exists(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
         try:

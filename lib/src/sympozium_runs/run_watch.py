@@ -154,7 +154,7 @@ class RunWatch:
                 self._runs.on_unreadable(key)
                 return
             else:
-                self._runs.on_change(run)
+                await self._runs.on_read(run)
                 return
             await asyncio.sleep(backoff)
             backoff = min(2 * backoff, _LONGEST_BACKOFF)

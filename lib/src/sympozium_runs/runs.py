@@ -10,7 +10,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
-from sympozium_runs import key_attempts
+from sympozium_runs import key_attempts, long_answers
 from sympozium_runs.abandoned_runs import AbandonedRuns
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.background_writes import BackgroundWrites
@@ -214,7 +214,7 @@ class Runs:
         subscriber = self._broker.subscribe((namespace, name), is_caller=False)  # first: it may end during the read
         try:
             run = await self._store.get(namespace, name, hold)
-            self.on_change(run)
+            await self.on_read(run)
         except BaseException:
             subscriber.close()
             raise
@@ -240,13 +240,17 @@ class Runs:
         await self._store.discard(*run.key)
         self._broker.stop(run.key)
 
-    def on_change(self, run: AgentRun) -> None:
+    async def on_read(self, run: AgentRun) -> None:
+        """Follow a run that was read with its texts, as ``on_change``. The end of a long answer is made in a thread."""
+        self.on_change(run, await long_answers.record_of(run.status) if run.ended else None)
+
+    def on_change(self, run: AgentRun, end: End | None = None) -> None:
         """Follow a run as the cluster has it: its end, or the wish to cancel it, whoever wrote them."""
         self._broker.remember(run)
         self._claims.on_run_change(run)
         if run.ended:
             self._broker.drop_headers(run.key)
-            self._broker.publish(run.key, terminal_status.record_of(run.status), answer_size(run.status))
+            self._broker.publish(run.key, end or terminal_status.record_of(run.status), answer_size(run.status))
         if run.ended or run.spec.cancel:
             self._broker.stop(run.key)
 
@@ -319,7 +323,7 @@ class Runs:
         if existing.metadata.annotations.get(names.ANNOTATION_REQUEST_HASH) != request.digest:
             raise KeyReused
         existing = await self._store.complete(existing, request.stored_texts, hold)
-        self.on_change(existing)
+        await self.on_read(existing)
         return existing, False
 
     async def _find(self, namespace: str, name: str, *, instead: QueueFull) -> AgentRun:
