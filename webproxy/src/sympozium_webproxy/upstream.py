@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from sympozium_api import agent_protocol, effective
 from sympozium_api.environment import NO_PROXY, proxy_variable
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, ModelRefusal, parse_refusal, redacted
+from sympozium_api.values import replace
 from sympozium_http.refusal import Refusal
 from sympozium_webproxy.network_failure import failure_of
 from sympozium_webproxy.run_failure import refusal_of
