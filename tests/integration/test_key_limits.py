@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from tests.fakes.agents import Agents
 from tests.fakes.clock import FakeClock
+from tests.fakes.closing_server import closing_server
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.model import Model
 from tests.fakes.pod import TokenIssuer
@@ -176,6 +177,31 @@ class TestEmbeddingsWithoutAReader:
         answer = await alice.http.post("/v1/embeddings", json=self.BODY, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
         await eventually(lambda: self.used(alice) == 40)
+
+    async def test_a_caller_whose_deadline_comes_amid_the_answer(self, alice: Proxy) -> None:
+        usage = b'"usage": {"total_tokens": 40}}'
+        head = b"HTTP/1.1 200 -\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (1 + len(usage))
+        began, may_end = asyncio.Event(), asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(head + b"{")
+            began.set()
+            await may_end.wait()
+            writer.write(usage)
+            writer.close()
+
+        late = Model()
+        async with closing_server(serve) as port:
+            late.url = f"http://127.0.0.1:{port}/v1"
+            await alice.use_model(late, "late", agent={"embeddingModels": ["embed-late"]})
+            headers = self.HEADERS | {"x-request-timeout": "0.5"}
+            asked = asyncio.create_task(alice.http.post("/v1/embeddings", json=self.BODY, headers=headers))
+            await began.wait()
+            with pytest.raises(httpx2.RemoteProtocolError):
+                await asyncio.wait_for(asked, 3)
+            may_end.set()
+            await eventually(lambda: self.used(alice) == 40)
 
     async def test_a_caller_that_reads_no_more_than_the_beginning(self, alice: Proxy) -> None:
         body = {"model": "embed", "input": ["a"] * 2000}

@@ -47,6 +47,8 @@ class CallerSend:
         sending, leaving = asyncio.ensure_future(self._sent(message)), asyncio.ensure_future(self._left.wait())
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
         finally:
             sending.cancel()
             leaving.cancel()

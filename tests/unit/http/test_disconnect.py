@@ -77,3 +77,25 @@ class TestCalls:
             pass
         await asyncio.sleep(0.01)
         assert not left.is_set()
+
+
+class TestCallerSend:
+    async def test_a_message_that_cannot_be_sent_is_an_error(self) -> None:
+        async def refuse(_: Message) -> None:
+            raise ValueError("no such header")
+
+        with pytest.raises(ValueError, match="no such header"):
+            await disconnect.CallerSend(refuse)({"type": "http.response.start"})
+
+    async def test_a_connection_that_is_gone_is_no_error(self) -> None:
+        sent = 0
+
+        async def gone(_: Message) -> None:
+            nonlocal sent
+            sent += 1
+            raise ConnectionResetError
+
+        send = disconnect.CallerSend(gone)
+        for _ in range(2):
+            await send({"type": "http.response.body"})
+        assert sent == 1

@@ -27,6 +27,8 @@ router = APIRouter()
 
 _USAGE_BYTES = 512
 """Bytes at the end of an answer, or at its beginning (llama.cpp), in which its usage stands."""
+_calls: set[asyncio.Task[None]] = set()
+"""Calls to model servers that may outlive their requests: the event loop itself holds no reference to them."""
 _TOTAL_TOKENS = re.compile(rb'"total_tokens"\s*:\s*([0-9]{1,12})\s*[,}]')
 
 
@@ -89,20 +91,27 @@ class _ForwardedResponse(Response):
             return
         caller = disconnect.CallerSend(send)
         with disconnect.calls(receive, caller.leave):
-            await self._answer_to_the_end(caller)
+            await self._answer_to_the_end(send, caller)
 
-    async def _answer_to_the_end(self, caller: disconnect.CallerSend) -> None:
-        """Read the model server's answer to its end, also after the caller's disconnect or deadline."""
+    async def _answer_to_the_end(self, send: Send, caller: disconnect.CallerSend) -> None:
+        """Read the model server's answer to its end, also after the caller's disconnect or deadline.
+
+        A deadline amid the answer closes the caller's connection, and the call goes on without a request.
+        """
         call = asyncio.create_task(self._answer(caller, self._longest_seconds))
+        _calls.add(call)
+        call.add_done_callback(_calls.discard)
         try:
             await asyncio.wait({call}, timeout=self._timeout_seconds)
-            if not call.done() and not self._started:
-                await self._refuse(caller, _too_late(self._timeout_seconds))
             if not call.done():
-                caller.leave()
+                caller.leave()  # before the refusal, so that no piece of the answer gets into it
+                if self._started:
+                    return
+                await self._refuse(disconnect.CallerSend(send), _too_late(self._timeout_seconds))
             await call
-        finally:
+        except BaseException:
             call.cancel()
+            raise
 
     async def _answer(self, send: Send, timeout_seconds: float) -> None:
         try:
