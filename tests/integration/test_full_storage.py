@@ -17,13 +17,16 @@ def max_body_bytes() -> int:
     return 8 * 1024 * 1024
 
 
-async def mark(proxy: Proxy, *, full: bool) -> None:
-    """Mark the server run, as the operator does."""
-    name = names.web_endpoint_run("demo")
-    labels = {names.LABEL_INSTANCE: "demo", names.LABEL_STORAGE: names.STORAGE_FULL if full else None}
+def put_server_run(proxy: Proxy, name: str, label: str | None) -> None:
+    labels = {names.LABEL_INSTANCE: "demo", names.LABEL_STORAGE: label}
     metadata = {"name": name, "namespace": "default", "labels": labels}
     spec = {"agentRef": "demo", "mode": "server"}
     proxy.kubernetes.put({"apiVersion": names.API_VERSION, "kind": "AgentRun", "metadata": metadata, "spec": spec})
+
+
+async def mark(proxy: Proxy, *, full: bool) -> None:
+    """Mark the server run, as the operator does."""
+    put_server_run(proxy, names.web_endpoint_run("demo"), names.STORAGE_FULL if full else None)
     await eventually(lambda: proxy.context.storage.is_full == full)
 
 
@@ -49,6 +52,13 @@ async def test_a_long_request_is_taken_again_once_there_is_room(proxy: Proxy) ->
     assert is_whole(await pod.task())
     await pod.answer("a cat")
     assert (await asked).status_code == 200
+
+
+async def test_a_server_run_that_somebody_else_made_makes_no_room(proxy: Proxy) -> None:
+    await mark(proxy, full=True)
+    put_server_run(proxy, "another", None)
+    await asyncio.sleep(0.2)
+    assert (await post(proxy)).status_code == 503
 
 
 async def test_a_retry_finds_its_run_whatever_is_stored(proxy: Proxy) -> None:

@@ -292,6 +292,7 @@ class TestCrashes:
         assert (await pod.say(STARTED, done(ANSWER))).json() == {"stored": True}
         first, again = await asked, await proxy.chat(headers=KEYED)
         assert (first.status_code, first.json()["error"]["code"]) == (502, "answer_not_storable")
+        assert first.json()["error"]["message"] == "The cluster refuses to store the answer."
         assert again.json() == first.json()
         assert "secret" not in first.text
 

@@ -334,10 +334,9 @@ def refused_end(refusal: ApiError, record: End) -> End:
     """
     if record["type"] == "error":
         return terminal_status.as_stored(record)
-    duration_ms = record["durationMs"]
     if refusal.not_found:
-        return agent_protocol.error("lost", "The run was deleted.", 502, duration_ms)
-    return agent_protocol.error("answer_not_storable", "The cluster refuses to store the answer.", 502, duration_ms)
+        return agent_protocol.error("lost", "The run was deleted.", 502, record["durationMs"])
+    return _not_storable(refusal, record["durationMs"])
 
 
 def _not_storable(refusal: ApiError, duration_ms: int) -> End:
@@ -345,5 +344,6 @@ def _not_storable(refusal: ApiError, duration_ms: int) -> End:
     if refusal.too_large:
         sentence = "The answer and its request together are larger than the cluster can store in one object."
         return agent_protocol.error("answer_too_large", sentence, 502, duration_ms)
-    sentence = "The answer has content that the cluster cannot store."
+    is_content = refusal.invalid or refusal.status == 400
+    sentence = f"The cluster {'cannot store the content of' if is_content else 'refuses to store'} the answer."
     return agent_protocol.error("answer_not_storable", sentence, 502, duration_ms)

@@ -63,6 +63,7 @@ class RunWatch:
         self._client = client
         self._namespace = namespace
         self._selectors = {"fieldSelector": f"spec.agentRef={instance},{NOT_ENDED}"}
+        self._server_run = names.web_endpoint_run(instance)
         self._store = store
         self._broker = broker
         self._runs = runs
@@ -112,7 +113,8 @@ class RunWatch:
 
     def _on_open(self, run: AgentRun) -> None:
         if run.spec.mode == "server":
-            self._on_server_run(run)
+            if run.metadata.name == self._server_run:  # anybody could make another one that names the instance
+                self._on_server_run(run)
         else:
             if run.metadata.name not in self._queue:
                 self._queue.add(run.metadata.name, run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""))
