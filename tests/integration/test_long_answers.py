@@ -3,8 +3,6 @@
 import asyncio
 import json
 import secrets
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -164,31 +162,6 @@ class TestAnswers:
             assert (await other.chat(headers=KEYED)).json() == first
         assert first["choices"][0]["message"]["tool_calls"] == [call]
         assert first["usage"] == end["usage"]
-
-    async def test_an_answer_of_many_values_is_checked_beside_the_event_loop(
-        self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        parts, walked = terminal_status._parts, 0
-
-        def counted(value: Any) -> Iterator[tuple[int, Any]]:
-            nonlocal walked
-            for part in parts(value):
-                walked += threading.current_thread() is threading.main_thread()
-                yield part
-
-        monkeypatch.setattr(terminal_status, "_parts", counted)
-        pieces = [{"token": "a", "logprob": -1.0, "bytes": [97], "top_logprobs": []}] * 10_000
-        end: Any = done("a" * 10_000)
-        end["choices"][0]["logprobs"] = {"content": pieces}
-        asked = asyncio.create_task(proxy.chat(headers=KEYED))
-        pod = await proxy.pod()
-        assert (await pod.say(STARTED, end)).json() == {"stored": True}
-        assert (await asked).json()["choices"][0]["logprobs"]["content"] == pieces
-        assert status_of(proxy, pod.run)["answer"]["parts"] >= 1
-        assert walked < 1000
-        async with restarted(proxy) as other:
-            assert (await other.chat(headers=KEYED)).status_code == 200
-        assert walked < 1000
 
     async def test_missing_parts_are_an_error_by_name(self, proxy: Proxy) -> None:
         asked = asyncio.create_task(proxy.chat(headers=KEYED))

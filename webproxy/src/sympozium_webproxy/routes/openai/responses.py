@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import structlog
 from fastapi import APIRouter, Query, Request, Response
@@ -15,6 +15,7 @@ from sympozium_api.json_text import PartsError
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state, sse
 from sympozium_http.refusal import Refusal
+from sympozium_runs.run_parts import answer_size
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import RunHandle
 from sympozium_webproxy import context
@@ -23,7 +24,7 @@ from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
 from sympozium_webproxy.request import held, left_out, owned_runs
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read, limit
-from sympozium_webproxy.request.body import in_thread_if, is_large, max_bytes, parse, read_json_bytes
+from sympozium_webproxy.request.body import Made, in_thread_if, is_large, max_bytes, parse, read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import api_away, idempotency_key, start
@@ -32,6 +33,8 @@ from sympozium_webproxy.routes.openai.run_response import StreamedResponse, Whol
 log = structlog.get_logger()
 
 router = APIRouter()
+
+Run = TypeVar("Run", AgentRun, AgentRun | None)
 
 _MOST_REFERRED = 32
 """Responses that the items of one input may refer to, because each costs a read from the API server."""
@@ -90,7 +93,7 @@ async def get_response(
     if not stream:
         run = await _own(request, response_id)
         with _written_here(response_id):
-            return JSONResponse(responses_object.as_it_is(run))
+            return JSONResponse(await _made_of(run, responses_object.as_it_is))
     handle = await _follow(request, response_id)
     try:
         with _written_here(response_id):
@@ -119,7 +122,7 @@ async def cancel_response(request: Request, response_id: str) -> JSONResponse:
         handle.close()
     run = await _own(request, response_id)
     with _written_here(response_id):
-        return JSONResponse(responses_object.as_it_is(run))
+        return JSONResponse(await _made_of(run, responses_object.as_it_is))
 
 
 @router.get("/v1/responses/{response_id}/input_items")
@@ -223,7 +226,7 @@ async def _conversation(request: Request, previous: str | None) -> list[dict[str
         return []
     run = await _readable(request, previous)
     with _written_here(previous):
-        return responses_object.conversation(previous, run)
+        return await _made_of(run, partial(responses_object.conversation, previous))
 
 
 async def _named_items(
@@ -234,7 +237,8 @@ async def _named_items(
     if run is None:
         return {}, 0
     with _written_here(response_id):
-        named = {item["id"]: item for item in responses_object.all_items(run) if item["id"] in references}
+        items = await _made_of(run, lambda run: list(responses_object.all_items(run)))
+        named = {item["id"]: item for item in items if item["id"] in references}
         return named, sum(references[id_] * responses_items.least_size(item) for id_, item in named.items())
 
 
@@ -272,6 +276,11 @@ async def _readable(request: Request, response_id: str) -> AgentRun | None:
     name = responses_object.run_of(response_id)
     run = await owned_runs.run(request, name) if name else None
     return run if run and responses_object.is_kept(run) else None
+
+
+async def _made_of(run: Run, make: Callable[[Run], Made]) -> Made:
+    """Return what is made of a run that was read: of one with a long answer in a thread."""
+    return await in_thread_if(run is not None and answer_size(run.status) is not None, partial(make, run))
 
 
 @contextmanager
