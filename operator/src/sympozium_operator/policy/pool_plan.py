@@ -36,6 +36,8 @@ class PoolPlan:
 
     missing: int
     """Number of Jobs to make."""
+    is_held_up: bool
+    """More Jobs are missing than may start now."""
     idle: int
     """Number of pods that wait for a run."""
     current: tuple[Object, ...]
@@ -52,8 +54,11 @@ def decide(facts: PoolInput) -> PoolPlan:
     live = [job for job in unclaimed if not job_ended(job) and not job["metadata"].get("deletionTimestamp")]
     current = [job for job in live if names.idle_job_generation(job["metadata"]["name"]) == facts.generation]
     ready = sum(map(is_ready, current))
+    wanted = facts.target + facts.waiting - len(current)
+    missing = max(0, min(wanted, facts.starting - (len(current) - ready)))
     return PoolPlan(
-        missing=max(0, min(facts.target + facts.waiting - len(current), facts.starting - (len(current) - ready))),
+        missing=missing,
+        is_held_up=missing < wanted,
         idle=ready,
         current=tuple(current),
         ended=tuple(job for job in unclaimed if job_ended(job)),

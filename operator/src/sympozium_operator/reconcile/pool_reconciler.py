@@ -26,7 +26,7 @@ from sympozium_operator.policy import pool_plan as policy
 from sympozium_operator.policy.job_ownership import is_of_pool
 from sympozium_operator.result import DONE, Key, Result
 from sympozium_operator.scheduling.capacity import RunKey
-from sympozium_operator.scheduling.pod_supply import PodSupply
+from sympozium_operator.scheduling.pod_supply import PodSupply, stuck_after
 from sympozium_operator.scheduling.pool_sizer import FIRST_REFILL, RECONCILE_INTERVAL, LaunchRate, PoolSizer
 from sympozium_operator.scheduling.start_limit import StartLimit
 
@@ -90,7 +90,7 @@ class PoolReconciler:
             claimed=frozenset(name for namespace, name in self._claimed if namespace == key.namespace),
             generation=wanted.generation if wanted else "",
             target=demand.target(pool, now) if pool and wanted else 0,
-            starting=self.start_limit.room(self._count_elsewhere(pool_key), now),
+            starting=self.start_limit.room(self._count_elsewhere(pool_key, now), now),
             waiting=self._supplies[pool_key].waiting,
         )
         plan = policy.decide(facts)
@@ -99,6 +99,8 @@ class PoolReconciler:
         for job in plan.unstarted:
             await self._inspect(job, demand)
         delay = await self._refill(instance, pool, plan.missing, demand) if pool and wanted else None
+        if plan.is_held_up:
+            delay = min(delay or FIRST_REFILL, FIRST_REFILL)  # no event tells this pool that others' pods have started
         return self._shown(pool_key, instance, plan.idle, delay, enqueue=tuple(filter(None, claimants)))
 
     def status(self, instance: SympoziumInstance, secret: Object | None) -> Object | None:
@@ -189,9 +191,10 @@ class PoolReconciler:
             del self._created_at[job_key]
         self._count()
 
-    def _count_elsewhere(self, pool_key: tuple[str, str]) -> int:
-        """Return the number of pods of other pools that start."""
-        return sum(pool != pool_key for pool, _ in self._created_at.values())
+    def _count_elsewhere(self, pool_key: tuple[str, str], now: float) -> int:
+        """Return the number of pods of other pools that start. One that is stuck keeps no node busy."""
+        ages = [(pool, now - made) for pool, made in self._created_at.values() if pool != pool_key]
+        return sum(age < stuck_after(self._demands[pool].usual if pool in self._demands else 0) for pool, age in ages)
 
     def _measure(self, pool_key: tuple[str, str], jobs: list[Object], demand: PoolSizer) -> None:
         """Measure the refill of pods that became ready since the last reconcile, and forget those that are gone."""

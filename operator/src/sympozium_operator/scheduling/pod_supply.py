@@ -8,6 +8,11 @@ STUCK_FACTOR = 3
 """Multiple of a start's usual duration after which a pod is not waited for any more."""
 
 
+def stuck_after(usual: float) -> float:
+    """Return the seconds after which a pod that still starts is stuck, where a start usually takes ``usual`` seconds."""
+    return max(STUCK_SECONDS, STUCK_FACTOR * usual)
+
+
 class PodSupply:
     """Idle pods of a pool that no run has claimed, and the runs that were told to wait for one.
 
@@ -57,7 +62,7 @@ class PodSupply:
         ``usual``: seconds that a start took lately. ``with_ready``: pods that wait already count as well, at other replicas than the
         run's own.
         """
-        stuck = max(STUCK_SECONDS, STUCK_FACTOR * usual)
+        stuck = stuck_after(usual)
         ages = sorted((now - made for made in self._starting.values() if now - made < stuck), reverse=True)
         supply = [0.0] * (len(self._ready) if with_ready else 0) + [max(0.0, usual - age) for age in ages]
         rank = sum(other < order for other in self._waiting.values())

@@ -51,7 +51,8 @@ class StartLimit:
 
     def measure(self, seconds: float, starting: int) -> None:
         """Record the seconds that an idle pod took to start, and the number of pods that started with it, itself included."""
+        if seconds <= 0:
+            return  # no pod starts in no time, and it would stay the shortest start for ever
         shortest = seconds if self._shortest is None else min(self._shortest * FORGETTING, seconds)
         self._shortest = shortest
-        if seconds > 0:
-            self._limit += (starting * shortest / seconds + HEADROOM - self._limit) / SMOOTHING
+        self._limit += (starting * shortest / seconds + HEADROOM - self._limit) / SMOOTHING
