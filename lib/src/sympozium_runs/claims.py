@@ -73,7 +73,7 @@ class Claims:
             self.forget(run.key)
             return
         if not self._may_wait(run):
-            self._waiting.discard(run.key)
+            self._waiting.forget(run.key)
         self._idle.on_run_change(run)
         is_named = run.spec.claim and run.status.start is None and effective.claim_conflict(run) is None
         if is_named and run.spec.claim and (poll := self._idle.claim_pod(run.spec.claim.pod_name)):
@@ -109,9 +109,10 @@ class Claims:
         return self._queue.used - len(self._waiting) < instance.spec.max_concurrent_runs
 
     def _serve_waiting(self) -> None:
-        """Bind idle pods to the runs that wait, the oldest run first."""
+        """Bind idle pods to the runs that wait and are still young enough."""
+        self._waiting.retain(self._is_young)
         while len(self._waiting) and (claimed := self._idle.claim_for_waiting(self._waiting_has_slot)):
-            run = self._waiting.take()
+            run = self._waiting.take(self._queue.open_by_key())
             if run is not None:
                 self._background_writes.spawn(self._unless_refused(self._bind_waiting(run, *claimed)))
 

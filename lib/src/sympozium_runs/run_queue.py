@@ -1,5 +1,6 @@
 """The open runs of an instance by API key, and whether it takes another one: bounded, and fair among keys. No I/O."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
 
@@ -35,6 +36,10 @@ class RunQueue:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._open)
+
+    def open_by_key(self) -> Counter[str]:
+        """Return the number of runs in the cluster of each key."""
+        return Counter(self._open.values())
 
     def add(self, run: str, key_id: str) -> None:
         """Add a run that is in the cluster and has not ended."""

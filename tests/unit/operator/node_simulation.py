@@ -7,7 +7,7 @@ that its pod is ready, and a web-proxy gives an idle pod to the run that has wai
 import heapq
 import itertools
 import math
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -253,7 +253,7 @@ class Simulation:
     def _serve(self, instance: str) -> None:
         """Bind idle pods to runs that wait, unless the operator has decided that they start cold."""
         for replica in self._replicas[instance]:
-            while replica.idle and (waiting := self._waiting[instance].take()):
+            while replica.idle and (waiting := self._waiting[instance].take(Counter())):
                 run = self.world.run(waiting.metadata.name)
                 if "start" in run.get("status", {}):
                     continue
