@@ -13,6 +13,7 @@ import pytest
 from tests.fakes.agent_thread import in_thread
 from tests.fakes.closing_server import closing_server
 
+from sympozium_agent.transport import connection
 from sympozium_agent.transport.connection import connect
 from sympozium_agent.transport.errors import TransportError
 from sympozium_agent.transport.http1 import Http1Request, HttpResponse, open_request
@@ -49,6 +50,22 @@ async def during(
             return work(request, scope)
 
     return await in_thread(run)
+
+
+async def test_an_address_of_a_family_that_the_node_does_not_have_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def answers(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with server(answers) as url:
+        port = int(url.rpartition(":")[2])
+        none = (socket.AF_APPLETALK, socket.SOCK_STREAM, 0, "", ("::1", port, 0, 0))
+        there = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))
+        monkeypatch.setattr(connection, "_addresses", lambda *_: [none, there])
+        response = await during(url, {}, lambda request, scope: request.response(scope), method="GET")
+    assert response.status == 200
 
 
 async def test_an_answer_is_read_while_the_body_is_still_open() -> None:

@@ -80,7 +80,11 @@ def connect(url: Url, timeout: float, scope: Scope) -> Connection:
 def _connected(url: Url, scope: Scope) -> Connection:
     failure: OSError | None = None
     for family, kind, protocol, _, address in _addresses(url, scope):
-        opened = _socket.socket(family, kind, protocol)
+        try:
+            opened = _socket.socket(family, kind, protocol)
+        except OSError as refusal:  # the node has no IPv6, but the name has such an address
+            failure = failure or refusal
+            continue
         try:
             _connect(opened, address, scope)
             return _secured(opened, url, scope) if url.is_secure else Connection(opened)
