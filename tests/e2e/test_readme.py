@@ -39,7 +39,7 @@ class Shell:
         script = "\n".join(("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", *blocks))
         command = ["bash", "-euo", "pipefail", "-c", script]
         done = subprocess.run(
-            command, cwd=self._folder, env=self._environ, text=True, capture_output=True, check=False, timeout=180
+            command, cwd=self._folder, env=self._environ, text=True, capture_output=True, check=False, timeout=500
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
