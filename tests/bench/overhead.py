@@ -10,6 +10,7 @@ import re
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +20,7 @@ from tests.bench import rates
 from tests.bench.report import Figures, spread
 from tests.bench.requests import BODY
 from tests.fakes.api_server import Stamps
-from tests.fakes.replica import KEY, running
+from tests.fakes.replica import KEY, Process, running
 
 T = TypeVar("T")
 
@@ -35,29 +36,33 @@ _CONTENT = re.compile(rb'"content":"([0-9. ]+)"')
 async def measure(*, per_second: int = 200, requests: int = 10_000) -> Figures:
     """Return time, processor time and memory of that many requests at that rate, or at the highest rate below it that is held."""
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as replica:
-        caller = Caller(replica.url)
-        await caller.load(_WARM_UP, per_second / 2)
+        async with aclosing(Caller(replica.url)) as caller:
+            return await _measured(caller, replica, per_second, requests)
 
-        async def load(rate: float, count: int) -> rates.Attempt[_Load]:
-            before, used, began = replica.resident_mb, replica.cpu_seconds, time.monotonic()
-            found = await caller.load(count, rate)
-            lasted, used = time.monotonic() - began, replica.cpu_seconds - used
-            answered = len(found) / lasted
-            return rates.Attempt(rate, answered, count - len(found), _Load(found, used, lasted, before))
 
-        attempts = await rates.held(lambda rate: load(rate, round(_PROBE_SECONDS * rate)), per_second)
-        rate = attempts[-1].wanted
-        whole = await load(rate, requests if rate == per_second else round(_SECONDS_BELOW * rate))
-        last = whole.result
-        return {
-            "overhead_rate": rates.text([*attempts[:-1], whole]),
-            "overhead_s": spread([one.overhead for one in last.answered]),
-            "overhead_total_s": spread([one.total for one in last.answered]),
-            "overhead_per_second": round(whole.per_second, 1),
-            "overhead_cpu_cores": round(last.used / last.lasted, 2),
-            "overhead_cpu_ms_per_request": round(1000 * last.used / max(1, len(last.answered)), 2),
-            "overhead_memory_mb": {"before": round(last.memory_before, 1), "after": round(replica.resident_mb, 1)},
-        }
+async def _measured(caller: "Caller", replica: Process, per_second: int, requests: int) -> Figures:
+    await caller.load(_WARM_UP, per_second / 2)
+
+    async def load(rate: float, count: int) -> rates.Attempt[_Load]:
+        before, used, began = replica.resident_mb, replica.cpu_seconds, time.monotonic()
+        found = await caller.load(count, rate)
+        lasted, used = time.monotonic() - began, replica.cpu_seconds - used
+        answered = len(found) / lasted
+        return rates.Attempt(rate, answered, count - len(found), _Load(found, used, lasted, before))
+
+    attempts = await rates.held(lambda rate: load(rate, round(_PROBE_SECONDS * rate)), per_second)
+    rate = attempts[-1].wanted
+    whole = await load(rate, requests if rate == per_second else round(_SECONDS_BELOW * rate))
+    last = whole.result
+    return {
+        "overhead_rate": rates.text([*attempts[:-1], whole]),
+        "overhead_s": spread([one.overhead for one in last.answered]),
+        "overhead_total_s": spread([one.total for one in last.answered]),
+        "overhead_per_second": round(whole.per_second, 1),
+        "overhead_cpu_cores": round(last.used / last.lasted, 2),
+        "overhead_cpu_ms_per_request": round(1000 * last.used / max(1, len(last.answered)), 2),
+        "overhead_memory_mb": {"before": round(last.memory_before, 1), "after": round(replica.resident_mb, 1)},
+    }
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class _Load:
 
 
 class Caller:
-    """Streamed requests over connections that stay open, with as little work of our own as possible."""
+    """Streamed requests over connections that stay open until ``aclose``, with as little work of our own as possible."""
 
     def __init__(self, url: str) -> None:
         self._host, self._port = urlsplit(url).hostname or "", urlsplit(url).port
@@ -84,6 +89,12 @@ class Caller:
         about = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         self._request = (head + about).encode() + body
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for _, writer in self._idle:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for _, writer in self._idle), return_exceptions=True)
 
     async def load(self, count: int, per_second: float) -> list[_Seen]:
         """Return the times of those of ``count`` requests that were answered in time."""

@@ -10,7 +10,7 @@ import asyncio
 import statistics
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from pathlib import Path
 
 from tests.bench.overhead import Caller
@@ -25,11 +25,16 @@ PER_SECOND = 50
 async def measure(*, rounds: int = ROUNDS, per_round: int = PER_ROUND, per_second: int = PER_SECOND) -> Figures:
     """Return milliseconds of processor time per request of both, the median of the rounds, and the ratio of the two."""
     costs: dict[str, list[float]] = {"web_proxy": [], "bare_route": []}
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as replica, bare_route(Path(folder)) as bare:
-        processes = {"web_proxy": replica, "bare_route": bare}
-        callers = {name: Caller(process.url) for name, process in processes.items()}
-        for caller in callers.values():
-            await caller.load(per_round, per_second)  # caches, connections
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        processes = {
+            "web_proxy": stack.enter_context(running(folder)),
+            "bare_route": stack.enter_context(bare_route(folder)),
+        }
+        callers: dict[str, Caller] = {}
+        for name, process in processes.items():
+            callers[name] = await stack.enter_async_context(aclosing(Caller(process.url)))
+            await callers[name].load(per_round, per_second)  # caches, connections
         for _ in range(rounds):
             for name, process in processes.items():
                 used = process.cpu_seconds
