@@ -157,6 +157,7 @@ ANSWERS: dict[str, Answer] = {name: Answer(stream.encode()) for name, stream in 
     "unauthorised": Answer(b'{"error": {"message": "bad key", "code": "invalid_api_key"}}', 401),
     "quoting": Answer(json.dumps({"error": _QUOTES}).encode(), 400),
     "moved": Answer(b"", 307, {"location": "/v2/chat/completions?key=secret"}),
+    "moved-nowhere": Answer(b"", 307, {"location": "http://[v2"}),
 }
 
 

@@ -188,6 +188,7 @@ async def test_the_models_own_words_reach_the_caller_of_a_tool(proxy: Proxy, odd
         ("gzip-json-cut", 502, "model_error", "answer was cut: its compressed content was cut"),
         ("brotli", 502, "model_error", "content encoding is 'br'"),
         ("moved", 502, "model_error", "/v2/chat/completions (307); redirects are not followed"),
+        ("moved-nowhere", 502, "model_error", "The model server redirects (307); redirects are not followed"),
     ],
 )
 async def test_an_error_in_any_form_has_its_status_and_its_words(

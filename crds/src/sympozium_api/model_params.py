@@ -125,4 +125,8 @@ def _name(params: ModelParams, base_url: str, *, chat: bool) -> str:
 
 
 def _is_openai(base_url: str) -> bool:
-    return f".{urlsplit(base_url).hostname or ''}".endswith(_OPENAI_HOSTS)
+    try:
+        host = urlsplit(base_url).hostname
+    except ValueError:  # no address: whoever calls it says so
+        return False
+    return f".{host or ''}".endswith(_OPENAI_HOSTS)

@@ -16,6 +16,7 @@ LOCAL = "http://ollama.models.svc:11434/v1"
         (AZURE, {}, {}, {"max_completion_tokens": "9"}),
         ("https://notopenai.com/v1", {}, {}, {"max_tokens": "9"}),
         (LOCAL, {}, {}, {"max_tokens": "9"}),
+        ("http://[v1", {}, {}, {"max_tokens": "9"}),
         (LOCAL, {}, {"max_tokens": "null"}, {"max_tokens": "9"}),
         (OPENAI, {}, {"max_tokens": "5"}, {"max_tokens": "5"}),
         (OPENAI, {}, {"max_completion_tokens": "99"}, {"max_completion_tokens": "9"}),

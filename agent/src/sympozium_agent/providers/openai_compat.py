@@ -115,6 +115,9 @@ def _redirect(status: int, url: str, location: str) -> str:
     """Return why a redirect is refused: the key and the request would go to a host that the instance does not name."""
     from urllib.parse import urljoin, urlsplit  # noqa: PLC0415 - an import is latency, and redirects are rare
 
-    target = urlsplit(urljoin(url, location))
+    try:
+        target = urlsplit(urljoin(url, location))
+    except ValueError:  # no address
+        location = ""
     address = f" to {target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}" if location else ""
     return f"The model server redirects{address} ({status}); redirects are not followed, baseURL must name the final address."

@@ -1,7 +1,6 @@
 """Repairs of objects that somebody else changes again and again: each waits longer than the one before. No I/O."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -70,15 +69,12 @@ class Repairs:
         while now >= next(iter(self._applied.values())).at + 2 * LONGEST_DISTANCE + QUIET:
             del self._applied[next(iter(self._applied))]
 
-    @contextmanager
-    def delays(self) -> Iterator[list[float]]:
-        """Collect the seconds of the repairs that have to wait in the block, which is one reconcile."""
+    @staticmethod
+    def delays() -> list[float]:
+        """Return the list to which this reconcile, which is a task of its own, adds the seconds of its repairs that have to wait."""
         found: list[float] = []
-        token = _delays.set(found)
-        try:
-            yield found
-        finally:
-            _delays.reset(token)
+        _delays.set(found)
+        return found
 
     def _last(self, desired: Object) -> _Applied | None:
         """Return the last write of the same content, unless the object has stayed as it was applied."""

@@ -72,11 +72,11 @@ class Dispatcher:
 
     async def _with_repairs(self, key: Key) -> Result:
         """Reconcile, and ask for another reconcile when the earliest repair that has to wait is due."""
-        with self.repairs.delays() as delays:
-            try:
-                result = await self._reconcile(key)
-            except RepairDelayed:
-                result = DONE
+        delays = self.repairs.delays()
+        try:
+            result = await self._reconcile(key)
+        except RepairDelayed:
+            result = DONE
         waits = [*delays, *([] if result.requeue_after is None else [result.requeue_after])]
         return replace(result, requeue_after=min(waits, default=None))
 

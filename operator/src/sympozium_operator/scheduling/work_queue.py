@@ -212,7 +212,6 @@ class WorkQueue:
             log.warning("reconcile failed", **key.log_fields, error=str(error), again=failed)
         except Exception:
             log.exception("reconcile failed", **key.log_fields, again=True)
-        finally:
-            self.schedule.finish(key, self._loop.time(), failed=failed, after=result.requeue_after)
+        self.schedule.finish(key, self._loop.time(), failed=failed, after=result.requeue_after)
         self.add(*result.enqueue)
         self.add_spread(result.spread)
