@@ -29,9 +29,16 @@ async def closing_server(handler: Handler, *, tls: ssl.SSLContext | None = None)
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        await asyncio.sleep(0.002)  # connections that the kernel has accepted already
-        for writer in writers:
-            writer.transport.abort()
+        for _ in range(2):
+            await _rest()  # connections that the kernel has accepted already
+            for writer in writers:
+                writer.transport.abort()
         if serving:
             await asyncio.wait(serving, timeout=1)
-        await asyncio.sleep(0.002)
+        await _rest()
+
+
+async def _rest() -> None:
+    """Let the loop accept, begin and end what is under way: each takes a few turns, which time alone does not give."""
+    for _ in range(10):
+        await asyncio.sleep(0.001)
