@@ -22,7 +22,7 @@ from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
 from sympozium_api import names
 from sympozium_api.clock import Clock
-from sympozium_api.resources import Object
+from sympozium_api.resources import RUN_PARTS, Object, ResourceType
 from sympozium_http.metrics_endpoint import MetricsEndpoint
 from sympozium_http.request_limits import RequestLimits
 from sympozium_http.tracing import Tracing
@@ -67,6 +67,19 @@ class Proxy:
     async def pod(self, *, among: int = 1) -> FakePod:
         """The pod of the newest run, once there are that many runs."""
         return FakePod(await created_run(self.kubernetes, among=among), self.issuer, self.surface)
+
+
+def hold_parts(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Hold back the writes of parts of long texts until the event that this returns is set."""
+    create, may_write = proxy.kubernetes.create, asyncio.Event()
+
+    async def slow(kind: ResourceType, *words: Any, **options: Any) -> Object:
+        if kind == RUN_PARTS:
+            await may_write.wait()
+        return await create(kind, *words, **options)
+
+    monkeypatch.setattr(proxy.kubernetes, "create", slow)
+    return may_write
 
 
 async def eventually(holds: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import FakePod, delta, done, failed
-from tests.integration.conftest import KEY, Proxy, eventually
+from tests.integration.conftest import KEY, Proxy, eventually, hold_parts
 from tests.integration.test_long_requests import Crash, parts_of, restarted
 from tests.mcp_clients import ERAS, connected
 
@@ -89,14 +89,7 @@ class TestAnswers:
     async def test_the_parts_are_stored_before_the_status_and_that_before_the_end_is_told(
         self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        create, may_write = proxy.kubernetes.create, asyncio.Event()
-
-        async def slow(kind: ResourceType, *words: Any, **options: Any) -> Object:
-            if kind == RUN_PARTS:
-                await may_write.wait()
-            return await create(kind, *words, **options)
-
-        monkeypatch.setattr(proxy.kubernetes, "create", slow)
+        may_write = hold_parts(proxy, monkeypatch)
         asked = asyncio.create_task(proxy.chat())
         pod = await proxy.pod()
         speaking = asyncio.create_task(pod.say(STARTED, done(ANSWER[: 2 * 1024 * 1024])))

@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import FakePod
-from tests.integration.conftest import KEY, Proxy, assembled, eventually
+from tests.integration.conftest import KEY, Proxy, assembled, eventually, hold_parts
 from tests.integration.warm_cluster import holding
 
 from sympozium_api import names
@@ -237,14 +237,7 @@ class TestCrashes:
         self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(long_questions, "_WAIT_SECONDS", 2.0)
-        create, may_write = proxy.kubernetes.create, asyncio.Event()
-
-        async def slow(kind: ResourceType, *words: Any, **options: Any) -> Object:
-            if kind == RUN_PARTS:
-                await may_write.wait()
-            return await create(kind, *words, **options)
-
-        monkeypatch.setattr(proxy.kubernetes, "create", slow)
+        may_write = hold_parts(proxy, monkeypatch)
         asking = asyncio.create_task(post(proxy))
         pod = await proxy.pod()
         waiting = asyncio.create_task(pod.task())

@@ -22,7 +22,7 @@ class ApiModel(BaseModel):
     )
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Return the object itself, because it is frozen. pydantic would copy each default anew for every object that is read."""
+        """Return the object itself, because it is frozen. pydantic would copy each default for every object that is read."""
         return self
 
 

@@ -114,8 +114,8 @@ def outline(end: agent_records.End) -> Status:
     return _outline(end, end.get("usage"))
 
 
-def _outline(end: agent_records.End, usage_told: Any) -> Status:
-    usage = {"tokenUsage": _token_usage(usage_told, end["durationMs"])}
+def _outline(end: agent_records.End, reported_usage: Any) -> Status:
+    usage = {"tokenUsage": _token_usage(reported_usage, end["durationMs"])}
     if end["type"] == "error":
         status = _failure(end["error"]) | usage
     elif not end["choices"]:
@@ -153,17 +153,17 @@ def _in_parts(outcome: Status, end: agent_records.Done) -> Ending:
     kept: dict[str, Any] = {"choices": end["choices"]} | _beside_text(end)
     text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
     try:
-        content, told = text.encode(), kept  # and not a second copy of it
+        content, stored = text.encode(), kept  # and not a second copy of it
     except UnicodeEncodeError:
         content = text.encode(errors="replace")  # as the client encodes a status
-        told = json.loads(content)
+        stored = json.loads(content)
     if len(content) > MAX_TEXT_BYTES:
         sentence = f"The answer has {len(content)} bytes; a run stores at most {MAX_TEXT_BYTES}."
         usage = {"tokenUsage": outcome["tokenUsage"]} if "tokenUsage" in outcome else {}
         return _small(_refusal("answer_too_large", sentence) | usage)
     answer = text_in_parts(content)
     outcome = outcome | {"answer": answer.field}
-    return Ending(outcome, _done(_as_read(outcome), told), answer, sys.getsizeof(text))
+    return Ending(outcome, _done(_as_read(outcome), stored), answer, sys.getsizeof(text))
 
 
 def end_of(record: Mapping[str, Any]) -> agent_records.End:

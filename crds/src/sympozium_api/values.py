@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 else:
 
     class _Factory:
-        """Default of a field that is made anew for each value."""
+        """Factory of a default: each value gets its own."""
 
         __slots__ = ("make",)
 

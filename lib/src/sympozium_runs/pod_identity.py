@@ -46,7 +46,7 @@ class _ClusterKey:
 
 @dataclass(frozen=True)
 class _Verified:
-    """A token that was verified: it is valid until it expires, or until its key is withdrawn or fetched anew."""
+    """A token that was verified: it is valid until it expires, or until its key is withdrawn or fetched again."""
 
     pod: Pod
     key_id: str

@@ -51,7 +51,7 @@ class Repairs:
     """Writes by object, in the order of their time."""
 
     def wait(self, desired: Object) -> float:
-        """Return the seconds until an object may be applied; 0: now. A repair that has to wait is counted, and told to ``delays``."""
+        """Return the seconds until an object may be applied; 0: now. A repair that has to wait is counted, and added to ``delays``."""
         last = self._last(desired)
         seconds = last.at + last.distance - self.now() if last else 0.0
         if seconds < _RESOLUTION:

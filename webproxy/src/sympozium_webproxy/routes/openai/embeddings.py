@@ -96,7 +96,7 @@ class _ForwardedResponse(Response):
     async def _answer_to_the_end(self, send: Send, caller: disconnect.CallerSend) -> None:
         """Read the model server's answer to its end, also after the caller's disconnect or deadline.
 
-        A deadline amid the answer closes the caller's connection, and the call goes on without a request.
+        A deadline that passes during the answer closes the caller's connection, and the call goes on without a request.
         """
         call = asyncio.create_task(self._answer(caller, self._longest_seconds))
         _calls.add(call)
