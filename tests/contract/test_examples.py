@@ -47,7 +47,7 @@ def test_an_example_asks_for_nothing_that_this_version_refuses(manifest: dict[st
     assert effective.web_endpoint(instance)
 
 
-def test_the_examples_show_a_cloud_model_a_model_without_a_key_skills_a_run_and_a_gateway() -> None:
+def test_the_examples_show_a_cloud_model_a_model_without_a_key_skills_tools_a_run_and_a_gateway() -> None:
     kinds = {file.name: [document["kind"] for document in yaml_documents(file)] for file in example_files()}
     assert kinds == {
         "gateway.yaml": ["SympoziumConfig"],
@@ -57,6 +57,7 @@ def test_the_examples_show_a_cloud_model_a_model_without_a_key_skills_a_run_and_
         "instance-demo-model.yaml": ["SympoziumInstance"],
         "run.yaml": ["AgentRun"],
         "skillpack.yaml": ["SkillPack", "ConfigMap"],
+        "tool.yaml": ["Tool", "ToolBinding", "Secret"],
     }
 
 

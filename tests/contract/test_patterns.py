@@ -34,7 +34,17 @@ _VALID = (
         "scope:read",
         "registry.io/a",
     ),
-    *("8Mi", "0.5", "100m", "v1.2.3", "example.com/key", "ghcr.io:443/a/b", f"sha256:{'0' * 64}", "Value_1"),
+    *(
+        "8Mi",
+        "0.5",
+        "100m",
+        "v1.2.3",
+        "example.com/key",
+        "ghcr.io:443/a/b",
+        f"sha256:{'0' * 64}",
+        "Value_1",
+        "10/minute",
+    ),
 )
 """Texts of which each pattern matches at least one."""
 _DIFFERING = r"\\[sSdDwWbBpPAzZ]|\(\?|\[:"

@@ -45,6 +45,19 @@ class WarmPool(ApiModel):
     """Longest time for which a pod stays idle. Then a new pod replaces it."""
 
 
+class AgentLimits(ApiModel):
+    """Limits of one run of an agent with tools. A run that reaches one ends with the error ``limit_exceeded``."""
+
+    iterations: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Most calls of the model."""
+    tool_calls: Annotated[int, Field(ge=0, le=10_000)] = 50
+    """Most calls of tools."""
+    input_tokens: Annotated[int | None, Field(ge=1)] = None
+    """Most tokens that all calls of the model together may read. Default: no limit."""
+    output_tokens: Annotated[int | None, Field(ge=1)] = None
+    """Most tokens that all calls of the model together may write. Default: no limit."""
+
+
 class AgentSpec(ApiModel):
     """The model behind an agent, and the start of its runs."""
 
@@ -85,6 +98,10 @@ class AgentSpec(ApiModel):
     ``authorization`` cannot be one of them, because it holds the caller's API key. Default: none."""
     warm_pool: WarmPool = WarmPool()
     """Idle pods that wait for requests."""
+    builtin_tools: Annotated[list[Literal["fetch_url"]], Field(max_length=16)] = []
+    """Built-in tools that the agent may call without a ToolBinding: fetch_url reads any public web page. Default: none."""
+    limits: AgentLimits = AgentLimits()
+    """Limits of one run."""
 
 
 class Agents(ApiModel):
@@ -222,6 +239,8 @@ class InstanceStatus(ApiModel):
     """Observed state of the instance's HTTP API."""
     warm_pool: WarmPoolStatus | None = None
     """Observed state of the instance's warm pool, if it has one."""
+    agent_document: Annotated[str | None, Field(max_length=64)] = None
+    """Digest of the document with the agent's tools, which changes with them. Absent: the agent has no tools, and there is no document."""
 
 
 class SympoziumInstance(Resource):

@@ -74,12 +74,23 @@ ANNOTATION_RESUMABLE = f"{GROUP}/resumable"
 ANNOTATION_DISCARDED = f"{GROUP}/discarded"
 """On a run of which the caller wants nothing stored: the operator deletes it once it has ended."""
 
+LABEL_TOOL_KEY = f"{GROUP}/tool-key"
+"""On a Secret, with the value ``true``: a Tool of the namespace may name it in ``spec.webhook.secretRef``."""
+
 RUNS_AUDIENCE = "sympozium-runs"
 """Audience of the projected service-account token with which an agent's pod calls port 8081."""
 
 HTTP_PORT = 8080
 RUNS_PORT = 8081
+EGRESS_PORT = 8082
 METRICS_PORT = 9090
+
+EGRESS = "sympozium-egress"
+"""Name of the egress guard's Deployment, Service and ServiceAccount in the operator's namespace, and of its Role in each other one."""
+TOOL_SECRETS = "tool-secrets"
+"""Secret of a namespace whose entries ToolBindings name in ``spec.secretKey``."""
+TOOLS_WRITE = "tools:write"
+"""Scope of a caller that ToolBindings with ``permissionScope: write`` ask for."""
 
 WEB_ENDPOINT_SKILL = "web-endpoint"
 

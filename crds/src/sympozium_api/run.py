@@ -76,6 +76,15 @@ class ToolPolicy(ApiModel):
     """Tools that the agent may not call."""
 
 
+class RunCaller(ApiModel):
+    """The caller for whom a run was created, as its door authenticated it."""
+
+    user: Annotated[str | None, Field(max_length=253)] = None
+    """Name of the caller."""
+    scopes: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=64)] = []
+    """Rights of the caller, e.g. ``tools:write``."""
+
+
 class Claim(ApiModel):
     """An idle pod of the instance's warm pool that is bound to a run."""
 
@@ -111,7 +120,17 @@ class RunSpec(ApiModel):
             rule("!(has(self.response) && has(self.responseText))", "response and responseText exclude each other"),
             _immutable(
                 *("agentRef", "mode", "task", "request", "requestText", "response", "responseText"),
-                *("systemPrompt", "model", "skills", "toolPolicy", "timeout", "sessionKey", "parent", "claim"),
+                *(
+                    "systemPrompt",
+                    "model",
+                    "skills",
+                    "toolPolicy",
+                    "timeout",
+                    "sessionKey",
+                    "parent",
+                    "claim",
+                    "caller",
+                ),
             ),
             rule(
                 "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
@@ -157,6 +176,8 @@ class RunSpec(ApiModel):
     """Key that the runs of one conversation share. This version stores it and does not read it."""
     parent: Name | None = None
     """Run that started this run. This version stores it and does not read it."""
+    caller: RunCaller | None = None
+    """Caller for whom the run was created. Absent: nobody's rights are checked beyond the agent's own."""
     claim: Claim | None = None
     """Idle pod that is bound to the run when the run is created. The web-proxy at which the pod waits sets it."""
 

@@ -18,6 +18,8 @@ from sympozium_api.names import GROUP, VERSION
 from sympozium_api.run import ANSWER_BYTES, ENDED_AT, QUESTION_BYTES, AgentRun
 from sympozium_api.run_part import AgentRunPart
 from sympozium_api.skillpack import SkillPack
+from sympozium_api.tool import Tool
+from sympozium_api.tool_binding import ToolBinding
 
 _HEADER = "# Made by `make generate` from crds/src/sympozium_api. Do not edit.\n"
 _KEEP = {"helm.sh/resource-policy": "keep"}
@@ -93,6 +95,34 @@ KINDS = (
         "skillpacks",
         ("sp",),
         (("Phase", "string", ".status.phase"), ("Skills", "integer", ".status.skillCount"), _AGE),
+    ),
+    Kind(
+        Tool,
+        "tools",
+        None,
+        (
+            ("InForce", "string", ".status.conditions[?(@.type=='InForce')].status"),
+            ("Reason", "string", ".status.conditions[?(@.type=='InForce')].reason"),
+            ("Function", "string", ".status.function"),
+            ("Title", "string", ".spec.title"),
+            ("Version", "string", ".spec.version"),
+            _AGE,
+        ),
+    ),
+    Kind(
+        ToolBinding,
+        "toolbindings",
+        None,
+        (
+            ("InForce", "string", ".status.conditions[?(@.type=='InForce')].status"),
+            ("Reason", "string", ".status.conditions[?(@.type=='InForce')].reason"),
+            ("Agent", "string", ".spec.agentRef"),
+            ("Tool", "string", ".spec.toolRef"),
+            ("Scope", "string", ".spec.permissionScope"),
+            ("Rate", "string", ".spec.rateLimit"),
+            _AGE,
+        ),
+        selectable=(".spec.agentRef", ".spec.toolRef"),
     ),
     Kind(
         SympoziumConfig,

@@ -1,0 +1,64 @@
+"""The document ``agent.json``: what an instance's agents may call and how much, gathered by the operator for all who make tasks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from sympozium_api.base import ApiModel
+
+DOCUMENT = "agent.json"
+"""Data key of the ConfigMap ``names.installed_skills`` that holds the document."""
+MAX_DOCUMENT_BYTES = 512 * 1024
+"""Longest document. The ConfigMap holds 1 MiB, together with the skills."""
+
+
+class OfferedTool(ApiModel):
+    """One tool of an agent, as the model is told it."""
+
+    function: str
+    """Name under which the model calls the tool."""
+    description: str = ""
+    """Purpose of the tool."""
+    parameters: str
+    """JSON text of the arguments' schema."""
+    base_url: str
+    """Base URL of the process that carries out the calls: ``POST {baseUrl}/runs/{run}/tools/{function}``."""
+    timeout_ms: int
+    """Milliseconds that the process may take for a call."""
+
+
+class AgentLimits(ApiModel):
+    """Limits of one run. None: no limit."""
+
+    iterations: int | None = None
+    """Most calls of the model."""
+    tool_calls: int | None = None
+    """Most calls of tools."""
+    input_tokens: int | None = None
+    """Most tokens that all calls of the model together may read."""
+    output_tokens: int | None = None
+    """Most tokens that all calls of the model together may write."""
+
+
+class AgentDocument(ApiModel):
+    """What the operator gathered for an instance's agents."""
+
+    tools: list[OfferedTool] = []
+    """Tools, in the order of their functions."""
+    limits: AgentLimits = AgentLimits()
+    """Limits of a run."""
+
+
+def render(document: AgentDocument) -> str:
+    """Return the document as JSON text."""
+    return document.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=False)
+
+
+def of_config_map(body: Mapping[str, Any] | None) -> AgentDocument | None:
+    """Return the document in the operator's ConfigMap; None: there is none, or it is not as the operator wrote it."""
+    text = ((body or {}).get("data") or {}).get(DOCUMENT)
+    try:
+        return None if text is None else AgentDocument.model_validate_json(text)
+    except ValidationError:
+        return None  # edited by hand; the operator is about to restore it

@@ -1,0 +1,62 @@
+"""Checks of Tools and ToolBindings that operator and egress guard share. Pure."""
+
+from dataclasses import dataclass
+
+from sympozium_api.tool import Tool, ToolSpec, Webhook
+from sympozium_api.tool_address import AddressError, host_of
+from sympozium_api.tool_binding import ToolBinding
+from sympozium_api.tool_schema import Parameters, SchemaError, parameters_text
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """The reason why a Tool or ToolBinding cannot hold: a stable word, and a sentence that begins with the field."""
+
+    reason: str
+    message: str
+
+
+def of_tool(tool: Tool) -> Flaw | None:
+    """Return the reason why no ToolBinding can grant a Tool; None if one can."""
+    spec = tool.spec
+    for field in ("command", "signed"):
+        if getattr(spec, field) is not None:
+            return Flaw("NotSupported", f"spec.{field}: this version does not support tools of this form")
+    if (spec.webhook is None) == (spec.builtin is None):
+        return Flaw("InvalidSpec", "spec: set exactly one of webhook, builtin, command and signed")
+    disabled = None if spec.enabled else Flaw("Disabled", "spec.enabled: the tool is switched off")
+    return _of_parameters(spec) or (_of_webhook(spec.webhook) if spec.webhook else None) or disabled
+
+
+def _of_parameters(spec: ToolSpec) -> Flaw | None:
+    try:
+        Parameters(parameters_text(spec))
+    except SchemaError as error:
+        field = "parameters" if spec.parameters_text is None else "parametersText"
+        return Flaw("InvalidParameters", f"spec.{field}: {error}")
+    return None
+
+
+def _of_webhook(webhook: Webhook) -> Flaw | None:
+    try:
+        host_of(webhook.url)
+    except AddressError as error:
+        return Flaw("InvalidAddress", f"spec.webhook.url: the URL {error}")
+    if webhook.auth == "oauth2" and webhook.secret_ref is None:
+        return Flaw("InvalidSpec", "spec.webhook: auth: oauth2 requires secretRef")
+    return None
+
+
+def of_binding(binding: ToolBinding, tool: Tool) -> Flaw | None:
+    """Return the reason why a ToolBinding cannot grant a Tool that holds by itself; None if it can."""
+    spec, webhook = binding.spec, tool.spec.webhook
+    if spec.secret_key is not None and (webhook is None or webhook.auth != "apiKey"):
+        return Flaw("InvalidSpec", "spec.secretKey: the Tool has no webhook with auth: apiKey, which alone uses a key")
+    if webhook is None:
+        return None
+    if webhook.auth == "apiKey" and spec.secret_key is None and webhook.secret_ref is None:
+        return Flaw("SecretNeeded", "spec.secretKey: required, because the Tool has auth: apiKey and no secretRef")
+    host = host_of(webhook.url)
+    if host not in spec.allowed_domains:
+        return Flaw("DomainNotAllowed", f"spec.allowedDomains: the Tool's host {host} is not among them")
+    return None
