@@ -2,10 +2,28 @@
 
 from dataclasses import dataclass
 
+from sympozium_api.agent_protocol import find_unsendable
 from sympozium_api.tool import Tool, ToolSpec, Webhook
 from sympozium_api.tool_address import AddressError, host_of
 from sympozium_api.tool_binding import ToolBinding
 from sympozium_api.tool_schema import Parameters, SchemaError, parameters_text
+
+_RESERVED_HEADERS = frozenset(
+    {
+        *("connection", "content-encoding", "content-length", "content-type", "expect", "host", "idempotency-key"),
+        *(
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "traceparent",
+            "tracestate",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+        ),
+    }
+)
+"""Headers that belong to the connection, or that the guard itself sets."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,12 @@ def _of_webhook(webhook: Webhook) -> Flaw | None:
         host_of(webhook.url)
     except AddressError as error:
         return Flaw("InvalidAddress", f"spec.webhook.url: the URL {error}")
+    if (name := find_unsendable(webhook.headers)) is not None:
+        return Flaw(
+            "InvalidHeader", f"spec.webhook.headers: {name!r} cannot be sent, because HTTP allows printable ASCII only"
+        )
+    if taken := sorted(name for name in webhook.headers if name.lower() in _RESERVED_HEADERS):
+        return Flaw("InvalidHeader", f"spec.webhook.headers: {taken[0]!r} is set by the egress guard")
     if webhook.auth == "oauth2" and webhook.secret_ref is None:
         return Flaw("InvalidSpec", "spec.webhook: auth: oauth2 requires secretRef")
     return None

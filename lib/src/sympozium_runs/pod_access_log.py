@@ -2,8 +2,10 @@
 
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
+from prometheus_client import Counter, Gauge
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,7 +13,6 @@ from sympozium_api import logs
 from sympozium_api.run import AgentRun
 from sympozium_http import request_state
 from sympozium_http.tracing import Tracing
-from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.run_tracing import record_pod_request
 
 log = structlog.get_logger()
@@ -19,6 +20,15 @@ log = structlog.get_logger()
 _UNLOGGED = ("/healthz", "/metrics")
 _CLIENT_DISCONNECTED = 499
 """Status in log and metrics of a request whose pod left before an answer began, as nginx counts it."""
+
+
+class PodRequestMetrics(Protocol):
+    """Metrics of pods' requests."""
+
+    requests: Counter
+    """Counter by route and status."""
+    in_flight: Gauge
+    """Number of requests that are being served."""
 
 
 @dataclass
@@ -41,7 +51,7 @@ def state_of(source: HTTPConnection | Scope) -> PodRequestState:
 class PodAccessLog:
     """ASGI layer around the routes, which fill in the request's ``PodRequestState``."""
 
-    def __init__(self, app: ASGIApp, metrics: AgentApiMetrics, tracing: Tracing) -> None:
+    def __init__(self, app: ASGIApp, metrics: PodRequestMetrics, tracing: Tracing) -> None:
         self._app = app
         self._metrics = metrics
         self._tracing = tracing

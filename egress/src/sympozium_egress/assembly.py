@@ -1,0 +1,63 @@
+"""Assembly of one egress guard from its parts."""
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+
+from sympozium_api.client import Client
+from sympozium_api.clock import Clock
+from sympozium_egress.call_rates import CallRates, storage_of
+from sympozium_egress.credentials import CredentialSource
+from sympozium_egress.egress_app import create_egress_app
+from sympozium_egress.egress_metrics import EgressMetrics
+from sympozium_egress.egress_settings import EgressSettings
+from sympozium_egress.forbidden_addresses import REFRESH_SECONDS, ForbiddenAddresses
+from sympozium_egress.grants import Grants
+from sympozium_egress.outgoing.attempts import Attempts
+from sympozium_egress.outgoing.http_client import HttpClient
+from sympozium_egress.tool_caller import ToolCaller
+from sympozium_egress.tool_calls import ToolCalls
+from sympozium_egress.tool_secrets import ToolSecrets
+from sympozium_http.tracing import Tracing
+from sympozium_runs.pod_identity import PodTokens
+from sympozium_runs.run_store import RunStore
+
+
+@dataclass(frozen=True)
+class EgressGuard:
+    """A guard that is ready to be served."""
+
+    app: Starlette
+    metrics: EgressMetrics
+    forbidden: ForbiddenAddresses
+
+    async def keep_forbidden(self) -> None:
+        """Look forbidden addresses up without end."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await self.forbidden.refresh()
+
+
+async def assemble(
+    client: Client,
+    settings: EgressSettings,
+    clock: Clock,
+    tracing: Tracing | None = None,
+    *,
+    http: HttpClient | None = None,
+) -> EgressGuard:
+    """Return a guard. ``http`` is the client of the world; None: the real one."""
+    metrics, http = EgressMetrics(), http or HttpClient(settings.max_response_bytes)
+    forbidden = ForbiddenAddresses(client, settings, http.resolve)
+    await forbidden.refresh()
+    caller = ToolCaller(
+        http=http,
+        credentials=CredentialSource(client, ToolSecrets(client), http, namespace=settings.namespace),
+        rates=CallRates(storage_of(settings.redis_url)),
+        attempts=Attempts(settings.retries),
+        metrics=metrics,
+        addresses=forbidden.policy,
+    )
+    calls = ToolCalls(RunStore(client, clock), PodTokens(client), Grants(client), caller)
+    return EgressGuard(create_egress_app(calls, client, metrics, tracing), metrics, forbidden)

@@ -1,0 +1,1 @@
+"""Calls that leave the cluster: names resolved and checked, addresses pinned, answers bounded."""

@@ -1,0 +1,97 @@
+"""Checks of a call that need no network, in their order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from sympozium_api import tool_check
+from sympozium_api.names import TOOLS_WRITE
+from sympozium_api.run import AgentRun, ToolPolicy
+from sympozium_api.tool import Tool
+from sympozium_api.tool_address import AddressError, host_of
+from sympozium_api.tool_binding import ToolBinding
+from sympozium_api.tool_schema import Parameters
+
+Outcome = Literal["ok", "failed", "unreachable", "timeout", "refused", "rate_limited", "invalid_arguments"]
+"""Outcome of a call, as metrics count it."""
+
+
+class CallRefused(Exception):
+    """A call that is not made. The message is for the model: it names the rule, and holds no content and no secret."""
+
+    def __init__(self, message: str, outcome: Outcome = "refused") -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What allows an agent to call a function: a ToolBinding with its Tool, or the instance's built-in tool."""
+
+    function: str
+    tool: Tool | None = None
+    binding: ToolBinding | None = None
+    builtin: str | None = None
+    """Name of the built-in tool, if the guard itself carries out the call."""
+    parameters: str = "{}"
+    """JSON text of the arguments' schema."""
+
+    @property
+    def allowed_domains(self) -> frozenset[str] | None:
+        """Hosts that a call may reach; None: any public one, because the instance itself allows the built-in tool."""
+        return frozenset(self.binding.spec.allowed_domains) if self.binding else None
+
+    @property
+    def timeout_seconds(self) -> float:
+        """Seconds that the call may take, retries included."""
+        if self.binding is None or self.tool is None:
+            return 10.0
+        return min(self.binding.spec.timeout_ms / 1000, float(self.tool.spec.timeout_seconds))
+
+
+def in_force(binding: ToolBinding, tool: Tool, function: str) -> None:
+    """Raise CallRefused unless a binding and its Tool hold: by the operator's word, and by what stands in them now."""
+    if not _operator_agrees(binding):
+        raise CallRefused("the tool is not in force for this agent")
+    if tool.status.function != function:
+        raise CallRefused("the tool has another function by now")
+    if flaw := tool_check.of_tool(tool) or tool_check.of_binding(binding, tool):
+        raise CallRefused(f"the tool is not in force: {flaw.reason}")
+
+
+def _operator_agrees(binding: ToolBinding) -> bool:
+    return any(condition.type == "InForce" and condition.status == "True" for condition in binding.status.conditions)
+
+
+def check(
+    grant: Grant, run: AgentRun, arguments: dict[str, Any], compiled: Callable[[str], Parameters] = Parameters
+) -> None:
+    """Raise CallRefused unless the run's rights and the arguments allow the call. ``compiled`` returns a schema, ready to use."""
+    if not allows(run.spec.tool_policy, grant.function):
+        raise CallRefused("the run's toolPolicy does not allow the tool")
+    binding, caller = grant.binding, run.spec.caller
+    if binding and binding.spec.permission_scope == "write" and caller and TOOLS_WRITE not in caller.scopes:
+        raise CallRefused(f"the caller lacks the scope {TOOLS_WRITE}, which this tool needs")
+    if failure := compiled(grant.parameters).failure(arguments):
+        raise CallRefused(failure, "invalid_arguments")
+
+
+def allowed_host(url: str, domains: frozenset[str] | None) -> str:
+    """Return the host of a URL. Raises CallRefused if the URL is never called, or its host is not among ``domains`` (None: any)."""
+    try:
+        host = host_of(url)
+    except AddressError as error:
+        raise CallRefused(f"the URL {error}") from None
+    if domains is not None and host not in domains:
+        raise CallRefused(f"the host {host} is not in allowedDomains of the tool's binding")
+    return host
+
+
+def allows(policy: ToolPolicy | None, function: str) -> bool:
+    """Return true if a run's policy allows a function: a pattern of ``deny`` wins, and an empty ``allow`` allows all."""
+    if policy is None:
+        return True
+    if any(fnmatchcase(function, pattern) for pattern in policy.deny):
+        return False
+    return not policy.allow or any(fnmatchcase(function, pattern) for pattern in policy.allow)

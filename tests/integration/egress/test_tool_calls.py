@@ -1,0 +1,467 @@
+"""Calls of tools through the egress guard: who may call, what leaves, what comes back."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from tests.fakes.webhook import PUBLIC, Received
+from tests.integration.conftest import instance
+from tests.integration.egress.conftest import KEY, RUN, Guard
+from tests.unit.api.tools import HOST
+
+from sympozium_api import names
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.resources import RUNS, SECRETS, TOOL_BINDINGS, TOOLS, ResourceType
+
+URL = f"http://{HOST}/v1/query"
+
+
+async def test_a_call_leaves_with_its_arguments_and_comes_back_as_text(guard: Guard) -> None:
+    text, is_error = await guard.told('{"city": "Oslo", "z": 1.50}', call_id="call_7")
+    assert (json.loads(text), is_error) == ({"ok": True}, False)
+    [request] = guard.world.received
+    assert (request.method, request.host, request.path) == ("POST", HOST, "/v1/query")
+    assert request.body == b'{"city": "Oslo", "z": 1.50}', "numbers and order stay"
+    uid = guard.kubernetes.object(RUNS, RUN)["metadata"]["uid"]
+    assert request.headers["idempotency-key"] == f"{uid}.call_7"
+    assert request.headers["traceparent"].startswith("00-0af7651916cd43dd8448eb211c80319c-")
+    assert "authorization" not in request.headers
+    assert guard.world.connected == [(HOST, (PUBLIC,))]
+    labels = {"namespace": "default", "tool": "weather", "outcome": "ok"}
+    assert guard.metric("sympozium_tool_calls_total", **labels) == 1
+
+
+@pytest.mark.parametrize("authorization", ["Bearer", "Basic eDp5", "Bearer x", "Bearer a.b.c"])
+async def test_a_call_without_the_pods_token_is_401(guard: Guard, authorization: str) -> None:
+    answer = await guard.http.post(f"/runs/{RUN}/tools/weather", headers={"Authorization": authorization}, json={})
+    assert answer.status_code == 401
+    assert list(answer.json()) == ["error"]
+
+
+async def test_another_runs_pod_is_403(guard: Guard) -> None:
+    guard.put_run("other")
+    assert (await guard.call(token=guard.token("other"))).status_code == 403
+    pod = f"{names.job(RUN, guard.kubernetes.object(RUNS, RUN)['metadata']['uid'])}-abcde"
+    assert (await guard.call(token=guard.issuer.token(pod, "other-agent"))).status_code == 403
+    assert not guard.world.received
+
+
+async def test_an_unknown_function_or_run_is_404(guard: Guard) -> None:
+    for function in ("nothing", "fetch_url", "Weather", "..%2f"):
+        assert (await guard.call(function=function)).status_code == 404
+    assert (await guard.call(run="none", token=guard.token())).status_code == 404
+
+
+@pytest.mark.parametrize("how", [{"status": {"phase": "Succeeded"}}, {"cancel": True}])
+async def test_a_run_that_has_ended_or_is_cancelled_is_410(guard: Guard, how: dict[str, Any]) -> None:
+    guard.put_run(**how)
+    assert (await guard.call()).status_code == 410
+    assert not guard.world.received
+
+
+async def test_a_body_above_the_limit_is_413(guard: Guard) -> None:
+    assert (await guard.call({"city": "x" * 262_144})).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"[]", b"{", b'{"id":"a"}', b'{"id":1,"arguments":{}}', b'{"id":"","arguments":{}}'),
+        *(b'{"id":"a","arguments":"["}', b'{"id":"a","arguments":"[]"}', b'{"id":"a","arguments":{"city":NaN}}'),
+        b'{"id":"a","arguments":' + b"[" * 100_000,
+    ],
+)
+async def test_another_body_is_400_and_says_what_is_wrong(guard: Guard, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {guard.token()}", "Content-Type": "application/json"}
+    answer = await guard.http.post(f"/runs/{RUN}/tools/weather", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+async def test_without_the_api_server_a_call_is_503(guard: Guard) -> None:
+    guard.kubernetes.refuse("get", RUNS, ApiUnavailable("away"))
+    assert (await guard.call()).status_code == 503
+    assert not guard.world.received
+
+
+async def test_arguments_that_break_the_schema_do_not_leave(guard: Guard) -> None:
+    text, is_error = await guard.told({"city": 4711})
+    assert is_error
+    assert "arguments.city" in text
+    assert "4711" not in text
+    assert not guard.world.received
+
+
+async def test_a_binding_that_is_removed_counts_at_once(guard: Guard) -> None:
+    await guard.told()
+    guard.kubernetes.remove(TOOL_BINDINGS, "demo-weather")
+    assert (await guard.call()).status_code == 404
+    assert len(guard.world.received) == 1
+
+
+async def test_a_tool_that_is_switched_off_counts_at_once(guard: Guard) -> None:
+    guard.put_tool(webhook={"url": URL}, enabled=False)
+    text, is_error = await guard.told()
+    assert is_error
+    assert "Disabled" in text
+    guard.kubernetes.remove(TOOLS, "weather")
+    assert (await guard.call()).status_code == 404
+
+
+async def test_a_write_needs_the_callers_scope_where_the_run_has_a_caller(guard: Guard) -> None:
+    guard.put_binding(permissionScope="write")
+    assert not (await guard.told())[1]
+    for number, (scopes, refused) in enumerate([([], True), (["tools:read"], True), (["tools:write"], False)]):
+        guard.put_run(f"run-{number}", caller={"user": "ann", "scopes": scopes})
+        text, is_error = await guard.told(run=f"run-{number}")
+        assert is_error is refused, text
+
+
+@pytest.mark.parametrize(
+    ("policy", "refused"),
+    [
+        ({"allow": ["weather"]}, False),
+        ({"allow": ["wea*"]}, False),
+        ({"allow": ["other"]}, True),
+        ({"deny": ["w*"]}, True),
+        ({"allow": ["weather"], "deny": ["*"]}, True),
+    ],
+)
+async def test_a_runs_tool_policy_holds_here_too(guard: Guard, policy: dict[str, Any], refused: bool) -> None:
+    guard.put_run("bounded", toolPolicy=policy)
+    assert (await guard.told(run="bounded"))[1] is refused
+
+
+async def test_a_rate_holds_over_three_runs_at_once(guard: Guard) -> None:
+    guard.put_binding(rateLimit="2/hour")
+    for number in range(3):
+        guard.put_run(f"run-{number}")
+    found = await asyncio.gather(*(guard.told(run=f"run-{number}") for number in range(3)))
+    assert sorted(is_error for _, is_error in found) == [False, False, True]
+    assert len(guard.world.received) == 2
+    assert any("2/hour" in text for text, is_error in found if is_error)
+
+
+async def test_a_host_outside_the_list_is_not_called(guard: Guard) -> None:
+    guard.put_binding(allowedDomains=["example.com"])
+    assert (await guard.told())[1]
+    assert not guard.world.connected
+
+
+async def test_a_name_with_one_private_address_is_not_called(guard: Guard) -> None:
+    guard.world.addresses[HOST] = [PUBLIC, "10.0.0.7"]
+    text, is_error = await guard.told()
+    assert is_error
+    assert "private" in text
+    assert not guard.world.connected
+
+
+async def test_the_secret_is_read_last_and_its_key_comes_back_redacted(guard: Guard) -> None:
+    async def echo(request: Received) -> Response:
+        return JSONResponse(request.headers)
+
+    guard.world.script = echo
+    guard.put_tool(webhook={"url": URL, "auth": "apiKey", "secretRef": "weather-key"})
+    text, is_error = await guard.told()
+    assert is_error
+    assert "there is no Secret weather-key" in text
+    guard.put_secret("weather-key", {"api-key": KEY}, labelled=False)
+    assert "lacks the label" in (await guard.told())[0]
+    assert not guard.world.received
+    guard.put_secret("weather-key", {"api-key": KEY})
+    text, is_error = await guard.told()
+    assert not is_error
+    assert guard.world.received[0].headers["x-api-key"] == KEY
+    assert KEY not in text
+    assert "[redacted]" in text
+    guard.kubernetes.reads.clear()
+    guard.world.addresses[HOST] = ["127.0.0.1"]
+    await guard.told()
+    assert not [read for read in guard.kubernetes.reads if read[1] == SECRETS.plural]
+
+
+@pytest.mark.parametrize("entry", ["WEATHER", "SECRET_WEATHER"])
+async def test_a_bindings_own_key_is_in_the_namespaces_secret(guard: Guard, entry: str) -> None:
+    guard.put_tool(webhook={"url": URL, "auth": "apiKey"})
+    guard.put_binding(secretKey="WEATHER")
+    assert "there is no Secret tool-secrets" in (await guard.told())[0]
+    guard.put_secret("tool-secrets", {"other": "x"}, labelled=False)
+    assert "WEATHER" in (await guard.told())[0]
+    guard.put_secret("tool-secrets", {entry: KEY}, labelled=False)
+    assert not (await guard.told())[1]
+    assert guard.world.received[-1].headers["x-api-key"] == KEY
+
+
+async def test_an_access_token_is_fetched_once_and_again_when_the_tool_refuses_it(guard: Guard) -> None:
+    tokens = 0
+    refused = False
+
+    async def script(request: Received) -> Response:
+        nonlocal tokens
+        if request.host == "auth.example.com":
+            tokens += 1
+            assert request.body == b"grant_type=client_credentials&scope=weather"
+            assert request.headers["authorization"].startswith("Basic ")
+            return JSONResponse({"access_token": f"token-{tokens}", "expires_in": 3600})
+        return Response(status_code=401 if refused else 200, content=request.headers["authorization"])
+
+    guard.world.script = script
+    guard.world.addresses["auth.example.com"] = [PUBLIC]
+    guard.put_tool(webhook={"url": URL, "auth": "oauth2", "secretRef": "weather-oauth"})
+    entries = {"token_url": "http://auth.example.com/token", "client_id": "me", "client_secret": "s3cr3t-value"}
+    guard.put_secret("weather-oauth", {"scope": "weather"} | entries)
+    assert await guard.told() == ("Bearer [redacted]", False)
+    await guard.told()
+    assert tokens == 1
+    refused = True
+    await guard.told()
+    refused = False
+    await guard.told()
+    assert tokens == 2
+    assert guard.world.received[-1].headers["authorization"] == "Bearer token-2"
+
+
+@pytest.mark.parametrize("answer", [b"{", b"[]", b"{}", b'{"access_token":1}', b'{"access_token":"a\\nb"}'])
+async def test_a_token_server_without_a_token_is_told_without_its_words(guard: Guard, answer: bytes) -> None:
+    async def script(request: Received) -> Response:
+        assert request.host == "auth.example.com"
+        return Response(answer)
+
+    guard.world.script = script
+    guard.world.addresses["auth.example.com"] = [PUBLIC]
+    guard.put_tool(webhook={"url": URL, "auth": "oauth2", "secretRef": "o"})
+    guard.put_secret("o", {"token_url": "http://auth.example.com/", "client_id": "a", "client_secret": "b"})
+    text, is_error = await guard.told()
+    assert is_error
+    assert "token server sent no access token" in text
+
+
+async def test_a_service_token_has_the_hosts_name_as_its_audience(guard: Guard) -> None:
+    asked: list[Any] = []
+
+    async def create(kind: ResourceType, namespace: str, body: Any, **_: Any) -> Any:
+        asked.append((kind.path(namespace), body["spec"]["audiences"]))
+        return {"status": {"token": "account-token", "expirationTimestamp": "2999-01-01T00:00:00Z"}}
+
+    guard.kubernetes.create = create  # type: ignore[method-assign]
+    guard.put_tool(webhook={"url": URL, "auth": "service"})
+    await guard.told()
+    await guard.told()
+    path = "/api/v1/namespaces/sympozium-system/serviceaccounts/sympozium-egress/token"
+    assert asked == [(path, [HOST])]
+    assert guard.world.received[0].headers["authorization"] == "Bearer account-token"
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+async def test_a_failure_that_may_pass_is_tried_again_with_the_same_key(guard: Guard, status: int) -> None:
+    async def script(_: Received) -> Response:
+        return Response(status_code=status if len(guard.world.received) < 3 else 200, content="sunny")
+
+    guard.world.script = script
+    assert await guard.told() == ("sunny", False)
+    assert len(guard.world.received) == 3
+    assert len({request.headers["idempotency-key"] for request in guard.world.received}) == 1
+
+
+async def test_after_two_retries_the_last_answer_is_told(guard: Guard) -> None:
+    async def script(_: Received) -> Response:
+        return PlainTextResponse("broken", status_code=500)
+
+    guard.world.script = script
+    assert await guard.told() == ("the tool answered 500: broken", True)
+    assert len(guard.world.received) == 3
+
+
+async def test_a_refusal_of_the_tool_is_final(guard: Guard) -> None:
+    async def script(_: Received) -> Response:
+        return JSONResponse({"error": "no such city"}, status_code=422)
+
+    guard.world.script = script
+    text, is_error = await guard.told()
+    assert is_error
+    assert "422" in text
+    assert "no such city" in text
+    assert len(guard.world.received) == 1
+
+
+async def test_a_host_that_refuses_connections_is_tried_again_and_told(guard: Guard) -> None:
+    guard.world.down.add(HOST)
+    text, is_error = await guard.told()
+    assert is_error
+    assert f"the connection to {HOST}" in text
+    assert len(guard.world.connected) == 3
+
+
+async def test_a_retry_after_longer_than_the_calls_time_is_not_waited_for(guard: Guard) -> None:
+    async def script(_: Received) -> Response:
+        return Response(status_code=429, headers={"Retry-After": "3600"})
+
+    guard.world.script = script
+    began = time.monotonic()
+    assert (await guard.told())[1]
+    assert time.monotonic() - began < 5
+    assert len(guard.world.received) == 1
+
+
+async def test_a_call_ends_with_its_time(guard: Guard) -> None:
+    async def script(_: Received) -> Response:
+        await asyncio.sleep(30)
+        return Response()
+
+    guard.world.script = script
+    guard.put_binding(timeoutMs=200)
+    began = time.monotonic()
+    text, is_error = await guard.told()
+    assert (text, is_error) == ("failed: no answer within 0.2 seconds", True)
+    assert time.monotonic() - began < 5
+
+
+async def test_an_endless_answer_is_cut(guard: Guard) -> None:
+    async def endless() -> Any:
+        while True:
+            yield b"x" * 65536
+
+    async def script(_: Received) -> Response:
+        return StreamingResponse(endless(), media_type="text/plain")
+
+    guard.world.script = script
+    text, is_error = await guard.told()
+    assert not is_error
+    assert text.startswith("x" * 1024 * 1024)
+    assert text.endswith("[cut: only the first 1048576 bytes were read]")
+
+
+async def test_a_slow_endless_answer_ends_with_the_calls_time(guard: Guard) -> None:
+    async def endless() -> Any:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    async def script(_: Received) -> Response:
+        return StreamingResponse(endless(), media_type="text/plain")
+
+    guard.world.script = script
+    guard.put_binding(timeoutMs=300)
+    assert (await guard.told())[0] == "failed: no answer within 0.3 seconds"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "told"),
+    [
+        ({"content-type": "image/png"}, b"\x89PNG\0", "[image/png, 5 bytes]"),
+        ({"content-type": "text/plain", "content-encoding": "gzip"}, b"\x1f\x8b", "[text/plain, gzip, 2 bytes]"),
+        ({"content-type": "text/plain; charset=iso-8859-1"}, b"\xe9t\xe9", "été"),
+        ({"content-type": "text/plain; charset=hex"}, b"ab", "ab"),
+        ({"content-type": "application/problem+json"}, b'{"a":1}', '{"a":1}'),
+        ({}, b"plain", "plain"),
+        ({}, b"\xff\0", "[unknown type, 2 bytes]"),
+        ({"content-type": "text/plain"}, b"", "(empty answer)"),
+        ({"content-type": "text/plain"}, b"\xff", "\ufffd"),
+    ],
+)
+async def test_text_is_told_and_the_rest_by_type_and_size(
+    guard: Guard, headers: dict[str, str], body: bytes, told: str
+) -> None:
+    async def script(_: Received) -> Response:
+        return Response(body, headers=headers)
+
+    guard.world.script = script
+    assert await guard.told() == (told, False)
+
+
+async def test_a_redirect_is_checked_again_and_takes_no_credential_elsewhere(guard: Guard) -> None:
+    async def script(request: Received) -> Response:
+        if request.host == HOST:
+            return RedirectResponse("http://other.example.com/x", status_code=307)
+        return PlainTextResponse(request.headers.get("x-api-key", "none"))
+
+    guard.world.script = script
+    guard.world.addresses["other.example.com"] = [PUBLIC]
+    guard.put_tool(webhook={"url": URL, "auth": "apiKey", "secretRef": "weather-key"})
+    guard.put_secret("weather-key", {"api-key": KEY})
+    text, is_error = await guard.told()
+    assert is_error
+    assert "other.example.com is not in allowedDomains" in text
+    guard.put_binding(allowedDomains=[HOST, "other.example.com"])
+    assert await guard.told() == ("none", False)
+    assert guard.world.received[-1].body == b'{"city":"Oslo"}'
+    guard.world.addresses["other.example.com"] = ["169.254.169.254"]
+    text, is_error = await guard.told()
+    assert is_error
+    assert "metadata" in text
+
+
+async def test_redirects_without_end_are_given_up(guard: Guard) -> None:
+    async def script(_: Received) -> Response:
+        return RedirectResponse(URL, status_code=308)
+
+    guard.world.script = script
+    assert "more than 5 redirects" in (await guard.told())[0]
+
+
+async def test_a_redirect_that_would_change_the_method_is_not_followed(guard: Guard) -> None:
+    async def script(_: Received) -> Response:
+        return RedirectResponse("/login", status_code=302)
+
+    guard.world.script = script
+    assert await guard.told() == ("the tool answered with a redirect (302), which is not followed", True)
+
+
+async def test_fetch_url_is_off_unless_named_and_reads_pages_as_text(guard: Guard) -> None:
+    page = "<html><head><title>T&amp;C</title><script>x</script></head><body><h1>Hi</h1><p>a  b</p></body></html>"
+
+    async def script(request: Received) -> Response:
+        if request.path == "/old":
+            return RedirectResponse("/new", status_code=301)
+        return Response(page, media_type="text/html")
+
+    guard.world.script = script
+    guard.world.addresses |= {"page.example.com": [PUBLIC], "inside.svc": ["10.1.2.3"]}
+    url = {"url": "http://page.example.com/old"}
+    assert (await guard.call(url, function="fetch_url")).status_code == 404
+    agent = {"model": "m", "baseURL": "http://model/v1", "builtinTools": ["fetch_url"]}
+    guard.kubernetes.put(instance(agents={"default": agent}))
+    assert await guard.told(url, function="fetch_url") == ("T&C\nHi\na b", False)
+    assert [request.method for request in guard.world.received] == ["GET", "GET"]
+    for bad in ("http://inside.svc/", "http://page.example.com:25/", "http://127.0.0.1/", "file:///etc/passwd"):
+        text, is_error = await guard.told({"url": bad}, function="fetch_url")
+        assert is_error, bad
+        assert text.startswith("refused: ")
+    assert len(guard.world.received) == 2
+
+
+async def test_nothing_secret_is_logged(guard: Guard, capsys: pytest.CaptureFixture[str]) -> None:
+    guard.put_tool(webhook={"url": URL, "auth": "apiKey", "secretRef": "weather-key"})
+    guard.put_secret("weather-key", {"api-key": KEY})
+    await guard.told({"city": "content-of-the-call"})
+    logged = capsys.readouterr()
+    assert "pod request" in logged.out
+    for secret in (KEY, "content-of-the-call", guard.token()):
+        assert secret not in logged.out + logged.err
+
+
+async def test_one_run_makes_a_bounded_number_of_calls_at_once(guard: Guard) -> None:
+    release = asyncio.Event()
+
+    async def script(_: Received) -> Response:
+        await release.wait()
+        return Response("x", media_type="text/plain")
+
+    guard.world.script = script
+    calls = [asyncio.create_task(guard.told(call_id=f"c{number}")) for number in range(20)]
+    while len(guard.world.received) < 16 or sum(call.done() for call in calls) < 4:
+        await asyncio.sleep(0.01)
+    release.set()
+    found = await asyncio.gather(*calls)
+    assert sum(is_error for _, is_error in found) == 4
+    assert (await guard.told())[1] is False
+
+
+async def test_health_and_readiness(guard: Guard) -> None:
+    assert (await guard.http.get("/healthz")).status_code == 200
+    assert (await guard.http.get("/readyz")).status_code == 200
+    del guard.kubernetes.documents["/version"]
+    assert (await guard.http.get("/readyz")).status_code == 503
