@@ -32,6 +32,8 @@ WITH_STATUS = frozenset(
         "sympoziuminstances",
         "agentruns",
         "skillpacks",
+        "tools",
+        "toolbindings",
         "sympoziumconfigs",
         "jobs",
         "deployments",

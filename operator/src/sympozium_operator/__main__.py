@@ -20,7 +20,7 @@ from sympozium_operator.cluster.lease import Lease, LeaseLost
 from sympozium_operator.operator_metrics import STALLED_AFTER, OperatorMetrics, served
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.scheduling.work_queue import WorkQueue
-from sympozium_operator.watches import agents, children, gateway_api, kopf_handlers
+from sympozium_operator.watches import agents, children, gateway_api, kopf_handlers, tools
 from sympozium_operator.watches.resync import Resync
 from sympozium_operator.watches.watch_feed import WatchFeed
 from sympozium_operator.wiring import wire
@@ -85,7 +85,10 @@ async def _lead(
 async def _watch(feed: WatchFeed, settings: OperatorSettings) -> None:
     """Feed the queue without end from the watches that only the leader has."""
     gateways = gateway_api.watches(feed, settings.namespace, settings.scopes)
-    await asyncio.gather(*agents.watches(feed, settings.scopes), *gateways, *children.watches(feed, settings.scopes))
+    scopes = settings.scopes
+    await asyncio.gather(
+        *agents.watches(feed, scopes), *gateways, *children.watches(feed, scopes), *tools.watches(feed, scopes)
+    )
 
 
 def _stop_on_signal() -> asyncio.Event:

@@ -63,6 +63,8 @@ class OperatorSettings:
     """NetworkPolicyEgressRules for what agents may reach besides their model and their web-proxy."""
     runs_url: str
     """URL of the agent API for runs whose instance has no web endpoint."""
+    egress_url: str
+    """Base URL of the egress guard, which carries out tool calls; empty: the installation has none."""
     start_timeout: int
     """Time in which the container of a pod with a node must be created, or its run fails."""
     queue_timeout: int
@@ -128,6 +130,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         network_policies=read("SYMPOZIUM_NETWORK_POLICIES", "true", boolean),
         extra_agent_egress=read("SYMPOZIUM_EXTRA_AGENT_EGRESS", "[]", _egress_rules),
         runs_url=read("SYMPOZIUM_RUNS_URL", runs_url, http_url),
+        egress_url=read("SYMPOZIUM_EGRESS_URL", "", optional(http_url)),
         start_timeout=read("SYMPOZIUM_START_TIMEOUT", "45s", duration),
         queue_timeout=read("SYMPOZIUM_QUEUE_TIMEOUT", "10m", duration),
         pending_pods=read("SYMPOZIUM_PENDING_PODS", "5", whole_number(1, 1000)),

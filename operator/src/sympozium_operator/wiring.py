@@ -33,6 +33,8 @@ from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconcil
 from sympozium_operator.reconcile.session_keys import SessionKeys
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
+from sympozium_operator.reconcile.tool_gatherer import ToolGatherer
+from sympozium_operator.reconcile.tool_reconciler import ToolReconciler
 from sympozium_operator.reconcile.unreadable_objects import UnreadableObjects
 from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.scheduling.capacity import Capacity
@@ -132,6 +134,9 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
             client=client, converge=converge, clock=clock, events=base.events, namespace=namespace, lists=base.lists
         ),
         pools=pools,
+        tools=ToolReconciler(
+            client=client, converge=converge, clock=clock, namespace=namespace, guard_url=settings.egress_url
+        ),
     )
     pruner = RunPruner(
         client=client,
@@ -202,6 +207,7 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> Insta
         routes=RouteReconciler(
             client=base.client, converge=base.converge, namespace=namespace, lists=base.lists, hostnames=base.hostnames
         ),
+        tools=ToolGatherer(base.client, base.settings.egress_url),
         skills=SkillGatherer(base.client, base.converge, namespace, base.skills),
         pools=pools,
         callers=base.callers,
@@ -260,7 +266,9 @@ def _placement(settings: OperatorSettings) -> str:
 
 
 def _egress(settings: OperatorSettings) -> Egress | None:
-    return Egress(settings.namespace, settings.extra_agent_egress) if settings.network_policies else None
+    if not settings.network_policies:
+        return None
+    return Egress(settings.namespace, settings.extra_agent_egress, has_guard=bool(settings.egress_url))
 
 
 def _trace_export(settings: OperatorSettings) -> TraceExport | None:

@@ -1,6 +1,7 @@
-"""Objects that belong to an instance: its agents' ServiceAccount, its server run, the ConfigMap with its skills."""
+"""Objects that belong to an instance: its agents' ServiceAccount, its server run, the ConfigMap with its skills and tools."""
 
-from sympozium_api import installed_skills, names
+from sympozium_api import agent_document, installed_skills, names
+from sympozium_api.agent_document import AgentDocument
 from sympozium_api.base import owner_reference
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
@@ -27,10 +28,16 @@ def server_run(instance: SympoziumInstance) -> Object:
     return run | {"spec": spec}
 
 
-def skills_config_map(instance: SympoziumInstance, installed: list[InstalledSkill]) -> Object:
-    """Return the ConfigMap with a copy of all skills, so that no reference crosses a namespace (rule 12)."""
+def gathered_config_map(
+    instance: SympoziumInstance, installed: list[InstalledSkill] | None, document: AgentDocument | None
+) -> Object:
+    """Return the ConfigMap with a copy of all skills, so that no reference crosses a namespace (rule 12), and with the agent's tools.
+
+    None: the instance names no skills, or has no tools.
+    """
     name = names.installed_skills(instance.metadata.name)
-    data = {installed_skills.DOCUMENT: installed_skills.render(installed)}
+    data = {} if installed is None else {installed_skills.DOCUMENT: installed_skills.render(installed)}
+    data |= {} if document is None else {agent_document.DOCUMENT: agent_document.render(document)}
     return _head(instance, CONFIG_MAPS, name, _SKILLS_COMPONENT) | {"data": data}
 
 

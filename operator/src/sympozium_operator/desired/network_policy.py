@@ -12,6 +12,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import NETWORK_POLICIES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import pod_parts, rbac, web_proxy
+from sympozium_operator.desired.egress_access import EGRESS_COMPONENT
 
 RUNS_COMPONENT = "runs"
 """Component label of Deployment sympozium-runs, which the chart sets."""
@@ -41,6 +42,8 @@ class Egress:
     """Namespace of Deployment sympozium-runs: the operator's own."""
     extra: tuple[Object, ...] = ()
     """NetworkPolicyEgressRules, as the user wrote them."""
+    has_guard: bool = False
+    """True if the egress guard is in that namespace too."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def agent_policies(instance: SympoziumInstance, egress: Egress, services: Servic
     namespace, name = instance.key
     labels = {"app.kubernetes.io/component": rbac.AGENT_COMPONENT, names.LABEL_INSTANCE: name}
     to_model = [rule for address in addresses(instance) for rule in _rules(address, namespace, services)]
-    rules = [*_to_ours(name, egress), *to_model, *map(_as_stored, egress.extra)]
+    to_guard = [_to_guard(egress)] if egress.has_guard else []
+    rules = [*_to_ours(name, egress), *to_guard, *to_model, *map(_as_stored, egress.extra)]
     own = labels | {names.LABEL_MODEL: names.OWN_MODEL}
     anywhere = [{"to": [{"namespaceSelector": {}}, *_ANYWHERE]}]
     policies = zip(names.agent_policies(name), (labels, own), (rules, anywhere), strict=True)
@@ -139,6 +143,16 @@ def _to_ours(instance: str, egress: Egress) -> Iterator[Object]:
         ],
         "ports": [_port(names.RUNS_PORT)],
     }
+
+
+def _to_guard(egress: Egress) -> Object:
+    """Return the rule to the egress guard."""
+    guard = {"app.kubernetes.io/name": "sympozium", "app.kubernetes.io/component": EGRESS_COMPONENT}
+    peer: Object = {
+        "namespaceSelector": {"matchLabels": {_NAMESPACE: egress.runs_namespace}},
+        "podSelector": {"matchLabels": guard},
+    }
+    return {"to": [peer], "ports": [_port(names.EGRESS_PORT)]}
 
 
 def _rules(address: Address, namespace: str, services: Services) -> list[Object]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sympozium_api import effective, environment, names
+from sympozium_api.agent_document import AgentDocument
 from sympozium_api.agent_protocol import find_unsendable
 from sympozium_api.base import RECONCILING
 from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
@@ -13,7 +14,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import timestamp
-from sympozium_operator.policy import model_secret, probe_conditions, skill_resolution
+from sympozium_operator.policy import agent_tools, model_secret, probe_conditions, skill_resolution
 from sympozium_operator.policy.conditions import READY, STALLED, ConditionUpdate, find, merged
 from sympozium_operator.policy.key_limits_condition import KEY_LIMITS_VALID
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
@@ -49,6 +50,8 @@ class InstanceInput:
     """State of the route from outside to the web endpoint."""
     sources: Mapping[str, skill_resolution.Source] = field(default_factory=dict)
     """SkillPacks and ConfigMaps that the instance's other skills name, by the field."""
+    document: AgentDocument | None = None
+    """What the agent may call; None: it has no tools."""
     pool: Object | None = None
     """Status of the warm pool, if the instance has one."""
     refusal: ConditionUpdate | None = None
@@ -197,6 +200,9 @@ def _status(
             ),
         ),
     }
+    shown_document = agent_tools.digest(facts.document) if updates[0].ok else instance.status.agent_document
+    if shown_document is not None:
+        status["agentDocument"] = shown_document
     if facts.pool is not None and all(update.ok for update in updates[:2]):
         status["warmPool"] = facts.pool
     made = before.get("webEndpoint", {})

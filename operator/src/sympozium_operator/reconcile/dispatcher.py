@@ -6,7 +6,7 @@ from sympozium_api import names
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.reading import Unreadable, read
-from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS, ResourceType
+from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS, TOOLS, ResourceType
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.repairs import Repairs
@@ -19,6 +19,7 @@ from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
+from sympozium_operator.reconcile.tool_reconciler import ToolReconciler
 from sympozium_operator.reconcile.unreadable_objects import UnreadableObjects
 from sympozium_operator.result import DONE, Key, KeyKind, NameTaken, RepairDelayed, Result, RetryLater
 
@@ -28,8 +29,9 @@ _KINDS: dict[KeyKind, ResourceType] = {
     "run": RUNS,
     "skillpack": SKILL_PACKS,
     "config": CONFIGS,
+    "tools": TOOLS,
 }
-"""Kind of the object of a key."""
+"""Kind of the object of a key. The key of a namespace's tools names no object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class Dispatcher:
     skill_packs: SkillPackReconciler
     configs: ConfigReconciler
     pools: PoolReconciler
+    tools: ToolReconciler
 
     async def __call__(self, key: Key) -> Result:
         """Reconcile the object that a key names."""
@@ -105,6 +108,8 @@ class Dispatcher:
                     return await self.pools.reconcile(key)
                 case "config":
                     return await self.configs.reconcile(key)
+                case "tools":
+                    return await self.tools.reconcile(key)
                 case "run":
                     return await self._run(key)
 

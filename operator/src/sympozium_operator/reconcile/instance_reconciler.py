@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sympozium_api import effective, names
+from sympozium_api.agent_document import AgentDocument
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -26,6 +27,8 @@ from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.route_reconciler import RouteReconciler
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
+from sympozium_operator.reconcile.tool_gatherer import ToolGatherer
+from sympozium_operator.reconcile.tool_reconciler import ALL
 from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import DONE, Key, NameTaken, Result
 
@@ -43,6 +46,7 @@ class InstanceReconciler:
     policies: NetworkPolicies
     routes: RouteReconciler
     skills: SkillGatherer
+    tools: ToolGatherer
     pools: PoolReconciler
     callers: CallerSecrets
     poll: VersionPoll
@@ -65,7 +69,8 @@ class InstanceReconciler:
             return DONE  # Kubernetes deletes what it owns
         instance = read(SympoziumInstance, raw)
         losers = self.callers.remember(instance)
-        facts, server_run = await self._gather(instance)
+        gathered = await self.tools.of(instance)
+        facts, server_run = await self._gather(instance, gathered.document)
         facts = replace(facts, route=await self._route(facts))
         plan = policy.decide(facts)
         try:
@@ -79,12 +84,16 @@ class InstanceReconciler:
             raise
         await self._report(facts.instance, plan)
         server = Key("run", key.namespace, names.web_endpoint_run(key.name))
-        also = [server, *losers] if plan.server_wanted or facts.server else losers
+        also = [server, *losers] if plan.server_wanted or facts.server else [*losers]
         if facts.pool or facts.instance.status.warm_pool:
             also.append(Key("pool", key.namespace, key.name))
+        if gathered.has_news:
+            also.append(Key("tools", key.namespace, ALL))
         return Result(requeue_after=plan.requeue_after, enqueue=(*also, *self.next_runs((key.namespace, key.name))))
 
-    async def _gather(self, instance: SympoziumInstance) -> tuple[policy.InstanceInput, Object | None]:
+    async def _gather(
+        self, instance: SympoziumInstance, document: AgentDocument | None
+    ) -> tuple[policy.InstanceInput, Object | None]:
         """Return the plan's input, and the server run as it was read."""
         namespace, name = instance.key
         wanted = effective.model(instance).secret
@@ -109,6 +118,7 @@ class InstanceReconciler:
             auth_secret=keys,
             server=read(AgentRun, server) if server else None,
             sources=sources,
+            document=document,
             pool=self.pools.status(instance, secret),
         )
         return facts, server
@@ -127,7 +137,7 @@ class InstanceReconciler:
         await self.converge(desired, read=[server_run])
         await self.policies.converge_agents(instance)
         if plan.skills is not None:
-            await self.skills.keep(instance, plan.skills)
+            await self.skills.keep(instance, plan.skills, facts.document)
         if server is not None and ended:
             await self.client.delete(RUNS, *server.key, uid=server.metadata.uid)
 

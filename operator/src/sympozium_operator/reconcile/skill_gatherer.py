@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import dataclass
 
 from sympozium_api import effective, names
+from sympozium_api.agent_document import AgentDocument
 from sympozium_api.client import Client
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SkillRef, SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS
 from sympozium_operator.cluster.converge import Converger, remove
 from sympozium_operator.cluster.references import skill_pack
-from sympozium_operator.desired.instance_children import skills_config_map
+from sympozium_operator.desired.instance_children import gathered_config_map
 from sympozium_operator.policy.skill_resolution import Source
 from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import Key
@@ -34,12 +35,15 @@ class SkillGatherer:
         sources = await asyncio.gather(*(self._source(instance, ref) for ref in refs.values()))
         return dict(zip(refs, sources, strict=True))
 
-    async def keep(self, instance: SympoziumInstance, installed: list[InstalledSkill]) -> None:
-        """Write the skills into the instance's ConfigMap. An empty one shows that the named skills were read."""
-        if effective.skill_refs(instance):
-            await self.converge([skills_config_map(instance, installed)])
-        else:
+    async def keep(
+        self, instance: SympoziumInstance, installed: list[InstalledSkill], document: AgentDocument | None
+    ) -> None:
+        """Write skills and tools into the instance's ConfigMap. Empty skills show that the named ones were read."""
+        named = installed if effective.skill_refs(instance) else None
+        if named is None and document is None:
             await remove(self.client, CONFIG_MAPS, instance, names.installed_skills(instance.metadata.name))
+        else:
+            await self.converge([gathered_config_map(instance, named, document)])
 
     async def _source(self, instance: SympoziumInstance, ref: SkillRef) -> Source:
         namespace = instance.metadata.namespace

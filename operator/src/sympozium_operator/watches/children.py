@@ -15,6 +15,7 @@ from sympozium_api.resources import (
     SERVICE_ACCOUNTS,
     SERVICES,
 )
+from sympozium_operator.reconcile.tool_reconciler import ALL
 from sympozium_operator.result import Key
 from sympozium_operator.watches.selectors import OURS
 from sympozium_operator.watches.watch_feed import WatchFeed, by_name
@@ -42,6 +43,8 @@ def watches(feed: WatchFeed, scopes: Iterable[str | None]) -> Iterator[Coroutine
 
 def owner(namespace: str, child: str) -> Key | None:
     """Return the instance or the server run to reconcile for a child, from its name; None: anybody may set our label."""
+    if child == names.EGRESS:
+        return Key("tools", namespace, ALL)
     if agents := names.instance_of_agents(child):
         return Key("instance", namespace, agents)
     run = names.run_of_child(child)

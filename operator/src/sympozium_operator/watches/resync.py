@@ -10,7 +10,7 @@ import structlog
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable
-from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS, Object, ResourceType
+from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS, TOOL_BINDINGS, TOOLS, Object, ResourceType
 from sympozium_api.run import NOT_ENDED
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.cluster.scoped_lists import ScopedLists
@@ -18,6 +18,7 @@ from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.policy.pod_status import controller_uid, job_ended
 from sympozium_operator.reconcile.console_token import ConsoleToken
 from sympozium_operator.reconcile.run_pruner import RunPruner
+from sympozium_operator.reconcile.tool_reconciler import ALL
 from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import Key, KeyKind
 from sympozium_operator.scheduling.capacity import RunKey
@@ -69,6 +70,7 @@ class Resync:
             watches(),
             self._forever(self.instances_again),
             self._every(self.settings.run_resync, self.runs),
+            self._every(self.settings.instance_resync, self.tools),
             self._every(API_KEYS_EVERY, partial(self.poll, self.api_keys)),
             self._every(SKILLS_EVERY, partial(self.poll, self.skills)),
             self._every(OTHERS_EVERY, partial(self.poll, self.others)),
@@ -81,6 +83,7 @@ class Resync:
     async def seed(self) -> None:
         """Add everything once: SkillPacks, instances, runs."""
         self.queue.add(*await self._keys("skillpack", SKILL_PACKS))
+        await self.tools()
         self.queue.add_spread(await self._keys("instance", INSTANCES))
         await self.runs()
 
@@ -90,6 +93,19 @@ class Resync:
         for number, key in enumerate(keys, start=1):
             self.queue.add(key, after=interval * number / len(keys))
         await self.sleep(interval)
+
+    async def tools(self) -> None:
+        """Add every namespace that has Tools or ToolBindings. On a cluster without their CRDs there are none."""
+        namespaces = dict[str, None]()
+        for kind in (TOOLS, TOOL_BINDINGS):
+            try:
+                items = await self.lists.metadata(kind)
+            except ApiError as error:
+                if not error.not_found:
+                    raise
+                continue
+            namespaces |= dict.fromkeys(item["metadata"]["namespace"] for item in items)
+        self.queue.add_spread([Key("tools", namespace, ALL) for namespace in namespaces])
 
     async def poll(self, poll: VersionPoll) -> None:
         """Add every instance and server run of which a polled object appeared, changed or was deleted."""

@@ -1,0 +1,74 @@
+"""The tools that an agent is offered, as the document ``agent.json`` holds them."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sympozium_api import agent_document
+from sympozium_api.agent_document import AgentDocument, AgentLimits, OfferedTool
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.tool import Tool
+from sympozium_api.tool_binding import ToolBinding
+from sympozium_api.tool_schema import builtin_parameters, parameters_text
+
+BUILTIN_TIMEOUT_MS = 10_000
+OTHER_BYTES = 4096
+"""Bytes of a document beside the tools of ToolBindings: built-in tools and limits."""
+_BUILTIN_DESCRIPTIONS = {"fetch_url": "Reads a web page and returns its text."}
+
+
+class Granted(NamedTuple):
+    """A ToolBinding that holds, with its Tool and the function under which the model calls it."""
+
+    binding: ToolBinding
+    tool: Tool
+    function: str
+
+
+def offered(granted: Granted, guard_url: str) -> OfferedTool:
+    """Return a tool as the model is told it."""
+    spec = granted.tool.spec
+    described = spec.description or (_BUILTIN_DESCRIPTIONS[spec.builtin.name] if spec.builtin else spec.title)
+    return OfferedTool(
+        function=granted.function,
+        description=described,
+        parameters=parameters_text(spec),
+        base_url=guard_url,
+        timeout_ms=min(granted.binding.spec.timeout_ms, spec.timeout_seconds * 1000),
+    )
+
+
+def document(instance: SympoziumInstance, granted: Iterable[Granted], guard_url: str) -> AgentDocument | None:
+    """Return the document of an instance; None if its agent has no tool, or there is no guard (``guard_url`` is empty)."""
+    if not guard_url:
+        return None
+    tools = {each.function: offered(each, guard_url) for each in granted}
+    for name in instance.spec.agents.default.builtin_tools:
+        tools.setdefault(name, _builtin(name, guard_url))
+    if not tools:
+        return None
+    limits = instance.spec.agents.default.limits
+    return AgentDocument(
+        tools=[tools[function] for function in sorted(tools)],
+        limits=AgentLimits(**limits.model_dump()),
+    )
+
+
+def size(granted: Granted, guard_url: str) -> int:
+    """Return the bytes that a tool takes in the document."""
+    return len(offered(granted, guard_url).model_dump_json(by_alias=True).encode()) + 1
+
+
+def digest(made: AgentDocument | None) -> str | None:
+    """Return the digest that an instance's status shows; None: there is no document."""
+    return hashlib.sha256(agent_document.render(made).encode()).hexdigest()[:16] if made else None
+
+
+def _builtin(name: str, guard_url: str) -> OfferedTool:
+    return OfferedTool(
+        function=name,
+        description=_BUILTIN_DESCRIPTIONS[name],
+        parameters=builtin_parameters(name),
+        base_url=guard_url,
+        timeout_ms=BUILTIN_TIMEOUT_MS,
+    )

@@ -1,0 +1,55 @@
+"""Gatherer of an instance's tools, for the instance's reconciler."""
+
+from dataclasses import dataclass
+
+from sympozium_api import tool_check
+from sympozium_api.agent_document import AgentDocument
+from sympozium_api.client import Client
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.tool_binding import ToolBinding
+from sympozium_operator.policy import agent_tools
+from sympozium_operator.policy.agent_tools import Granted
+from sympozium_operator.policy.conditions import find
+from sympozium_operator.policy.tool_plan import IN_FORCE
+from sympozium_operator.reconcile.tool_reader import bindings_of, tools_of
+
+
+@dataclass(frozen=True)
+class GatheredTools:
+    """Tools of one instance."""
+
+    document: AgentDocument | None
+    """What the agent is offered; None: it has no tools."""
+    has_news: bool = False
+    """True if a ToolBinding waited for this instance, so that the namespace's Tools must be reconciled."""
+
+
+@dataclass(frozen=True)
+class ToolGatherer:
+    """Tools of all instances."""
+
+    client: Client
+    guard_url: str
+
+    async def of(self, instance: SympoziumInstance) -> GatheredTools:
+        """Return an instance's tools: of its ToolBindings those that are in force, by their status."""
+        namespace, name = instance.key
+        bindings = await bindings_of(self.client, namespace, name)
+        held = [binding for binding in bindings if _holds(binding)]
+        tools = {tool.metadata.name: tool for tool in await tools_of(self.client, namespace)} if held else {}
+        granted = [
+            Granted(binding, tool, tool.status.function)
+            for binding in held
+            if (tool := tools.get(binding.spec.tool_ref)) and tool.status.function and not tool_check.of_tool(tool)
+        ]
+        has_news = any(not _is_owned(binding, instance) for binding in bindings)
+        return GatheredTools(agent_tools.document(instance, granted, self.guard_url), has_news)
+
+
+def _holds(binding: ToolBinding) -> bool:
+    condition = find(binding.status.conditions, IN_FORCE)
+    return condition is not None and condition.status == "True"
+
+
+def _is_owned(binding: ToolBinding, instance: SympoziumInstance) -> bool:
+    return any(owner.uid == instance.metadata.uid for owner in binding.metadata.owner_references)

@@ -1,0 +1,135 @@
+"""Reconciler of a namespace's Tools and ToolBindings: their conditions, their owners, and the egress guard's right to their Secrets."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sympozium_api.base import Condition, Resource, owner_reference
+from sympozium_api.client import ApiError, Client
+from sympozium_api.clock import Clock
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.names import EGRESS
+from sympozium_api.reading import Unreadable, read
+from sympozium_api.resources import INSTANCES, ROLES, TOOL_BINDINGS, TOOLS, Object, ResourceType
+from sympozium_api.timestamps import timestamp
+from sympozium_api.tool import Tool
+from sympozium_api.tool_binding import ToolBinding
+from sympozium_operator.cluster.converge import Converger
+from sympozium_operator.desired.egress_access import secret_access
+from sympozium_operator.policy import agent_tools, tool_plan
+from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, merged
+from sympozium_operator.policy.tool_plan import ToolInput, ToolPlan, Verdict
+from sympozium_operator.reconcile.tool_reader import bodies, readable
+from sympozium_operator.result import Key, Result
+
+R = TypeVar("R", bound=Resource)
+
+ALL = "all"
+"""Name in the key of a namespace's Tools and ToolBindings, which are reconciled together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolReconciler:
+    """Reconciles the Tools and ToolBindings of a namespace, all at once, because names and sizes are of all together."""
+
+    client: Client
+    converge: Converger
+    clock: Clock
+    namespace: str
+    """Namespace of the operator, where the egress guard is."""
+    guard_url: str
+    """Base URL of the egress guard; empty: the installation has none."""
+    _agents: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Agents that had ToolBindings at the last reconcile, by namespace: one that lost its last one must be told."""
+
+    async def reconcile(self, key: Key) -> Result:
+        """Reconcile a namespace's Tools and ToolBindings."""
+        tools, bindings = await asyncio.gather(
+            self._read(Tool, TOOLS, key.namespace), self._read(ToolBinding, TOOL_BINDINGS, key.namespace)
+        )
+        agents = await self._instances(key.namespace, {binding.spec.agent_ref for binding in bindings})
+        plan = tool_plan.decide(ToolInput(tools, bindings, agents, self.guard_url))
+        await self._keep_access(key.namespace, plan)
+        for binding in plan.deleted:
+            await self.client.delete(TOOL_BINDINGS, *binding.key, uid=binding.metadata.uid)
+        for tool in tools:
+            await self._report(TOOLS, tool, plan.tools[tool.metadata.name])
+        for binding in bindings:
+            if binding not in plan.deleted:
+                await self._own(binding, agents.get(binding.spec.agent_ref))
+                await self._report(TOOL_BINDINGS, binding, plan.bindings[binding.metadata.name])
+        return Result(enqueue=self._changed(key.namespace, agents, plan))
+
+    async def _instances(self, namespace: str, wanted: set[str]) -> dict[str, SympoziumInstance]:
+        found = await asyncio.gather(*(self.client.find(INSTANCES, namespace, name) for name in sorted(wanted)))
+        instances = {}
+        for body in found:
+            if body is not None and not body["metadata"].get("deletionTimestamp"):
+                try:
+                    instances[body["metadata"]["name"]] = read(SympoziumInstance, body)
+                except Unreadable:
+                    continue  # its own reconciler reports it
+        return instances
+
+    async def _read(self, model: type[R], kind: ResourceType, namespace: str) -> list[R]:
+        """Return the readable objects, and report the others."""
+        objects, failures = readable(model, await bodies(self.client, kind, namespace))
+        for body, failure in failures:
+            update = ConditionUpdate(tool_plan.IN_FORCE, ok=False, reason="InvalidSpec", message=failure.fields)
+            await self._write(kind, body, update, None)
+        return objects
+
+    async def _keep_access(self, namespace: str, plan: ToolPlan) -> None:
+        if plan.secrets or await self.client.find(ROLES, namespace, EGRESS) is not None:
+            await self.converge(secret_access(namespace, self.namespace, plan.secrets))
+
+    async def _own(self, binding: ToolBinding, instance: SympoziumInstance | None) -> None:
+        """Let the instance own a ToolBinding, alone: a second owner would keep it alive."""
+        if instance is None:
+            return
+        wanted = {**owner_reference(instance), "controller": False}
+        owners = [owner.uid for owner in binding.metadata.owner_references]
+        if owners != [instance.metadata.uid]:
+            await self.client.patch(TOOL_BINDINGS, *binding.key, {"metadata": {"ownerReferences": [wanted]}})
+
+    async def _report(self, kind: ResourceType, resource: Tool | ToolBinding, verdict: Verdict) -> None:
+        body = {
+            "metadata": _address(resource),
+            "status": resource.status.model_dump(by_alias=True, exclude_none=True),
+        }
+        await self._write(kind, body, verdict.condition, verdict.function)
+
+    async def _write(self, kind: ResourceType, body: Object, update: ConditionUpdate, function: str | None) -> None:
+        before = body.get("status") or {}
+        conditions = [Condition.model_validate(each) for each in before.get("conditions") or []]
+        generation = body["metadata"].get("generation", 0)
+        after: Object = {
+            "conditions": merged(conditions, [update], generation=generation, now=timestamp(self.clock.now()))
+        }
+        after |= {"function": function} if function else {}
+        if patch := merge_patch(before, after):
+            try:
+                metadata = body["metadata"]
+                await self.client.patch(
+                    kind, metadata["namespace"], metadata["name"], {"status": patch}, subresource="status"
+                )
+            except ApiError as error:
+                if not error.not_found:
+                    raise
+
+    def _changed(self, namespace: str, agents: dict[str, SympoziumInstance], plan: ToolPlan) -> tuple[Key, ...]:
+        """Return the instances whose document is not what their status shows, and those that lost their last ToolBinding."""
+        changed = {
+            name
+            for name, instance in agents.items()
+            if agent_tools.digest(agent_tools.document(instance, plan.granted.get(name, ()), self.guard_url))
+            != instance.status.agent_document
+        }
+        former = self._agents.get(namespace, frozenset())
+        self._agents[namespace] = frozenset(agents)
+        return tuple(Key("instance", namespace, name) for name in sorted(changed | (former - frozenset(agents))))
+
+
+def _address(resource: Resource) -> Object:
+    metadata = resource.metadata
+    return {"namespace": metadata.namespace, "name": metadata.name, "generation": metadata.generation}

@@ -1,0 +1,210 @@
+"""Tools and ToolBindings: their conditions, their owners, the agent's document, and what the egress guard may read."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.unit.api.tools import HOST, binding_manifest, tool_manifest
+from tests.unit.operator.objects import NAMESPACE, SYSTEM, instance_object
+from tests.unit.operator.operator_world import World
+
+from sympozium_api import names
+from sympozium_api.resources import CONFIG_MAPS, INSTANCES, ROLE_BINDINGS, ROLES, TOOL_BINDINGS, TOOLS, Object
+
+GUARD = "http://sympozium-egress.sympozium-system.svc:8082"
+
+
+def place(body: Object, **metadata: Any) -> Object:
+    return body | {"metadata": body["metadata"] | {"namespace": NAMESPACE} | metadata}
+
+
+def tool(name: str = "weather", **spec: Any) -> Object:
+    return place(tool_manifest(name, **spec))
+
+
+def binding(name: str = "alice-weather", **spec: Any) -> Object:
+    return place(binding_manifest(name, **{"agentRef": "alice"} | spec))
+
+
+def world(*objects: Object, guard: str = GUARD) -> World:
+    return World(instance_object(), *objects, **({"SYMPOZIUM_EGRESS_URL": guard} if guard else {}))
+
+
+async def settle(found: World) -> None:
+    await found.settle("all", "tools")
+
+
+def condition(found: World, kind: Any, name: str) -> tuple[str, str, str]:
+    [only] = found.cluster.object(kind, name, NAMESPACE)["status"]["conditions"]
+    assert only["type"] == "InForce"
+    return only["status"], only["reason"], only["message"]
+
+
+def document(found: World) -> Any:
+    config_map = found.cluster.object(CONFIG_MAPS, names.installed_skills("alice"), NAMESPACE)
+    return json.loads(config_map["data"]["agent.json"])
+
+
+async def test_a_bound_tool_is_in_force_and_the_agent_is_offered_it() -> None:
+    found = world(tool(description="Tells the weather."), binding(timeoutMs=5000))
+    await settle(found)
+    assert condition(found, TOOLS, "weather")[:2] == ("True", "InForce")
+    assert condition(found, TOOL_BINDINGS, "alice-weather") == ("True", "InForce", "the agent alice may call Weather")
+    assert document(found)["tools"] == [
+        {
+            "function": "Weather",
+            "description": "Tells the weather.",
+            "parameters": '{"type":"object","properties":{},"additionalProperties":false}',
+            "baseUrl": GUARD,
+            "timeoutMs": 5000,
+        }
+    ]
+    assert document(found)["limits"] == {"iterations": 20, "toolCalls": 50}
+    assert len(found.instance_status()["agentDocument"]) == 16
+    [owner] = found.cluster.object(TOOL_BINDINGS, "alice-weather", NAMESPACE)["metadata"]["ownerReferences"]
+    assert owner["kind"] == "SympoziumInstance"
+
+
+async def test_nothing_is_written_when_nothing_changed() -> None:
+    found = world(tool(), binding())
+    await settle(found)
+    await settle(found)
+    found.writes()
+    await settle(found)
+    await found.settle("alice", "instance")
+    assert [write for write in found.writes() if write[1] != "events"] == []
+
+
+async def test_an_instance_without_tools_has_no_document_and_costs_one_list() -> None:
+    found = world()
+    await found.settle("alice", "instance")
+    assert "agentDocument" not in found.instance_status()
+    assert names.installed_skills("alice") not in found.cluster.names(CONFIG_MAPS)
+    found.cluster.reads.clear()
+    await found.reconcile("alice", "instance")
+    assert not [read for read in found.cluster.reads if read[1] == TOOLS.plural]
+
+
+async def test_a_builtin_tool_of_the_instance_needs_no_binding() -> None:
+    alice = instance_object()
+    alice["spec"]["agents"]["default"]["builtinTools"] = ["fetch_url"]
+    found = World(alice, SYMPOZIUM_EGRESS_URL=GUARD)
+    await found.settle("alice", "instance")
+    assert [each["function"] for each in document(found)["tools"]] == ["fetch_url"]
+
+
+async def test_a_binding_that_is_removed_takes_the_document_along() -> None:
+    found = world(tool(), binding())
+    await settle(found)
+    found.cluster.remove(TOOL_BINDINGS, "alice-weather", NAMESPACE)
+    await settle(found)
+    assert "agentDocument" not in found.instance_status()
+    assert names.installed_skills("alice") not in found.cluster.names(CONFIG_MAPS)
+
+
+async def test_a_binding_whose_tool_is_gone_is_deleted_and_one_before_its_tool_waits() -> None:
+    found = world(binding())
+    await settle(found)
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[:2] == ("False", "ToolNotFound")
+    found.cluster.put(tool())
+    await settle(found)
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[0] == "True"
+    found.cluster.remove(TOOLS, "weather", NAMESPACE)
+    await settle(found)
+    assert found.cluster.names(TOOL_BINDINGS) == []
+
+
+async def test_a_binding_before_its_instance_waits_for_it() -> None:
+    found = World(tool(), binding(), SYMPOZIUM_EGRESS_URL=GUARD)
+    await settle(found)
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[:2] == ("False", "AgentNotFound")
+    found.cluster.put(instance_object())
+    await found.settle("alice", "instance")
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[0] == "True"
+    assert document(found)["tools"]
+
+
+@pytest.mark.parametrize(
+    ("tools", "bindings", "name", "reason", "field"),
+    [
+        ([{"enabled": False}], [{}], "alice-weather", "ToolNotInForce", "spec.toolRef"),
+        ([{"command": {}}], [{}], "alice-weather", "ToolNotInForce", "spec.toolRef"),
+        ([{}], [{"allowedDomains": []}], "alice-weather", "DomainNotAllowed", "spec.allowedDomains"),
+        ([{}], [{"secretKey": "K"}], "alice-weather", "InvalidSpec", "spec.secretKey"),
+        ([{}], [{}, {"name": "second"}], "second", "AlreadyBound", "spec.toolRef"),
+    ],
+)
+async def test_what_cannot_hold_says_so_with_the_field(
+    tools: list[Any], bindings: list[Any], name: str, reason: str, field: str
+) -> None:
+    found = world(*(tool(**spec) for spec in tools), *(binding(**spec) for spec in bindings))
+    await settle(found)
+    status, why, message = condition(found, TOOL_BINDINGS, name)
+    assert (status, why, message.partition(":")[0]) == ("False", reason, field)
+
+
+async def test_the_younger_tool_of_two_with_one_function_is_not_in_force() -> None:
+    found = world(tool(function="get"), tool("second", function="get", created="2026-02-01T00:00:00Z"))
+    await settle(found)
+    assert condition(found, TOOLS, "weather")[0] == "True"
+    assert condition(found, TOOLS, "second")[:2] == ("False", "FunctionTaken")
+
+
+async def test_while_the_guard_is_off_no_binding_is_in_force() -> None:
+    found = world(tool(webhook={"url": f"https://{HOST}/", "auth": "apiKey", "secretRef": "k"}), binding(), guard="")
+    await settle(found)
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[:2] == ("False", "GuardOff")
+    assert "agentDocument" not in found.instance_status()
+    assert found.cluster.names(ROLES) == []
+
+
+async def test_the_binding_with_which_the_document_would_be_too_large_says_so() -> None:
+    large = {"parametersText": json.dumps({"type": "object", "description": "x" * 30_000})}
+    tools = [tool(f"t{number:02}", title=f"T{number}", **large) for number in range(20)]
+    bindings = [binding(f"b{number:02}", toolRef=f"t{number:02}") for number in range(20)]
+    found = world(*tools, *bindings)
+    await settle(found)
+    reasons = [condition(found, TOOL_BINDINGS, f"b{number:02}")[1] for number in range(20)]
+    assert reasons.index("TooLarge") > 10
+    assert set(reasons) == {"InForce", "TooLarge"}
+    assert len(json.dumps(document(found))) < 540_000
+
+
+async def test_the_guard_may_read_exactly_the_secrets_that_are_named() -> None:
+    auth = {"url": f"https://{HOST}/", "auth": "apiKey", "secretRef": "weather-key"}
+    found = world(tool(webhook=auth), binding(secretKey="K"))
+    await settle(found)
+    [rule] = found.cluster.object(ROLES, names.EGRESS, NAMESPACE)["rules"]
+    assert rule == {
+        "apiGroups": [""],
+        "resources": ["secrets"],
+        "resourceNames": ["tool-secrets", "weather-key"],
+        "verbs": ["get"],
+    }
+    [subject] = found.cluster.object(ROLE_BINDINGS, names.EGRESS, NAMESPACE)["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": names.EGRESS, "namespace": SYSTEM}
+    found.cluster.remove(TOOLS, "weather", NAMESPACE)
+    await settle(found)
+    assert found.cluster.object(ROLES, names.EGRESS, NAMESPACE)["rules"] == []
+    assert not [
+        read for read in found.cluster.reads if read[1] == "secrets" and read[2] in ("weather-key", "tool-secrets")
+    ]
+
+
+async def test_a_tool_that_cannot_be_read_says_so_and_the_others_hold() -> None:
+    found = world(tool(), binding())
+    broken = tool("broken") | {"spec": {"title": 7, "webhook": []}}
+    found.cluster.objects["tools", NAMESPACE, "broken"] = broken | {
+        "metadata": broken["metadata"] | {"uid": "u", "resourceVersion": "1", "generation": 1}
+    }
+    await settle(found)
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[0] == "True"
+    assert condition(found, TOOLS, "broken")[:2] == ("False", "InvalidSpec")
+
+
+async def test_without_the_crds_instances_are_reconciled_as_before() -> None:
+    found = world()
+    found.cluster.absent |= {TOOLS, TOOL_BINDINGS}
+    await found.settle("alice", "instance")
+    await settle(found)
+    assert found.cluster.object(INSTANCES, "alice", NAMESPACE)["status"]["phase"]
