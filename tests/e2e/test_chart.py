@@ -45,6 +45,9 @@ EVERYTHING: dict[str, Any] = {
     "agent": SCHEDULING,
     "runs": {"retention": "1h", "kept": 10, "failedJobRetention": "1m", "queueTimeout": "20m", "startTimeout": "1m30s"},
     "console": {"replicas": 2} | SCHEDULING | ACCOUNT,
+    "egress": {"replicas": 2, "redisURL": "redis://valkey:6379", "privateNetworks": ["10.0.0.0/8", "fd00::/8"]}
+    | SCHEDULING
+    | ACCOUNT,
     "tracing": {"endpoint": "http://collector:4318", "sampleRatio": 0.1},
     "metrics": {
         "onHttpPort": True,
@@ -69,7 +72,9 @@ def test_helm_finds_nothing_to_complain_about(chart: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("deployment", ["sympozium-operator", "sympozium-runs", "sympozium-console"])
+@pytest.mark.parametrize(
+    "deployment", ["sympozium-operator", "sympozium-runs", "sympozium-console", "sympozium-egress"]
+)
 def test_pods_pass_pod_security_restricted_with_a_root_that_nobody_writes(deployment: str) -> None:
     pod = pod_of(rendered(), deployment)
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -190,6 +195,19 @@ def test_the_console_is_left_out_whole() -> None:
 @pytest.mark.parametrize("values", [{}, EVERYTHING])
 def test_the_chart_renders_the_same_each_time_without_a_cluster(values: dict[str, Any]) -> None:
     assert rendered(of=values) == rendered(of=values)
+
+
+def test_the_egress_guard_is_left_out_whole() -> None:
+    without = rendered("egress.enabled=false")
+    assert not [item for item in without if "egress" in item["metadata"]["name"]]
+    for documents, url in ((rendered(), f"http://sympozium-egress.{NAMESPACE}.svc:8082"), (without, "")):
+        assert from_environment(variables(pod_of(documents, "sympozium-operator"))).egress_url == url
+
+
+def test_several_guards_need_a_place_in_which_they_count_together() -> None:
+    done = helm("template", "x", str(ROOT / "charts/sympozium"), "--set", "egress.replicas=2")
+    assert done.returncode != 0
+    assert "egress.redisURL" in done.stderr + done.stdout
 
 
 def test_the_consoles_token_is_the_operators_to_generate_or_ones_own() -> None:

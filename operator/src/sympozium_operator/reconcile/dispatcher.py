@@ -85,6 +85,8 @@ class Dispatcher:
 
     async def _show(self, key: Key, message: EventMessage, failure: Unreadable | None = None) -> None:
         """Emit an Event about what fails again and again, because the work queue only repeats it; and set the object's condition."""
+        if key.kind == "tools":
+            return  # of all objects of a namespace none is at fault
         kind = _KINDS[key.kind]
         try:
             raw = await self.client.find(kind, key.namespace, key.name)
