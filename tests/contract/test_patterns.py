@@ -44,6 +44,7 @@ _VALID = (
         f"sha256:{'0' * 64}",
         "Value_1",
         "10/minute",
+        "10.0.0.0/8",
     ),
 )
 """Texts of which each pattern matches at least one."""

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
 
+from sympozium_egress.egress_metrics import EgressMetrics
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_webproxy.metrics import WebProxyMetrics
@@ -80,7 +81,15 @@ def reasons() -> set[str]:
             for keyword in call.keywords
             if keyword.arg == "reason" and name_of(call) in ("ConditionUpdate", "Probe")
         ]
-        if name_of(call) in ("_refused", "_not_ready", "StartFailure", "Stalled", "NetworkFailure", "in_progress"):
+        if name_of(call) in (
+            "_refused",
+            "_not_ready",
+            "StartFailure",
+            "Stalled",
+            "NetworkFailure",
+            "in_progress",
+            "Flaw",
+        ):
             chosen += call.args[:1]
         if name_of(call) == "_result":  # of the issuer's check
             chosen += call.args[1:2]
@@ -93,7 +102,7 @@ def test_every_reason_of_a_condition_has_a_line_and_every_line_a_reason() -> Non
 
 
 def test_every_route_has_a_line() -> None:
-    sources = "".join(file.read_text() for file in source_files("webproxy/src"))
+    sources = "".join(file.read_text() for file in source_files("webproxy/src", "egress/src"))
     paths = {route or internal for _, route, internal in ROUTE.findall(sources)}
     documented = page("http.md")
     assert len(paths) > 3
@@ -102,7 +111,7 @@ def test_every_route_has_a_line() -> None:
 
 def metrics() -> dict[str, str]:
     """Names and kinds of all metrics of all parts."""
-    registries = [made().registry for made in (OperatorMetrics, WebProxyMetrics, AgentApiMetrics)]
+    registries = [made().registry for made in (OperatorMetrics, WebProxyMetrics, AgentApiMetrics, EgressMetrics)]
     families = [family for registry in registries for family in registry.collect()]
     ours = [family for family in families if not family.name.startswith("process_")]
     return {f"{f.name}_total" if f.type == "counter" else f.name: f.type for f in ours}

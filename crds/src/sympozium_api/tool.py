@@ -97,7 +97,7 @@ class ToolSpec(ApiModel):
     """Name of the tool for people, in any script."""
     function: FunctionName | None = None
     """Name under which models call the tool, unique in the namespace. Default: made from ``title``; ``status.function`` shows it."""
-    description: Annotated[str, Field(max_length=4096)] = ""
+    description: Annotated[str | None, Field(max_length=4096)] = None
     """Purpose of the tool, for models."""
     parameters: OpenObject | None = None
     """JSON Schema of the arguments, with ``type: object``; at most 32 KiB. Kubernetes sorts its keys; ``parametersText`` keeps them.

@@ -23,7 +23,7 @@ class EgressMetrics:
         self._calls = Counter(
             "sympozium_tool_calls_total",
             "Calls of tools that agents have, by outcome.",
-            ["namespace", "tool", "outcome"],
+            ["tool_namespace", "tool", "outcome"],
             registry=self.registry,
         )
         self._duration = Histogram(

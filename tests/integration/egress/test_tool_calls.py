@@ -30,7 +30,7 @@ async def test_a_call_leaves_with_its_arguments_and_comes_back_as_text(guard: Gu
     assert request.headers["traceparent"].startswith("00-0af7651916cd43dd8448eb211c80319c-")
     assert "authorization" not in request.headers
     assert guard.world.connected == [(HOST, (PUBLIC,))]
-    labels = {"namespace": "default", "tool": "weather", "outcome": "ok"}
+    labels = {"tool_namespace": "default", "tool": "weather", "outcome": "ok"}
     assert guard.metric("sympozium_tool_calls_total", **labels) == 1
 
 

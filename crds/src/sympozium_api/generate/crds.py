@@ -99,7 +99,7 @@ KINDS = (
     Kind(
         Tool,
         "tools",
-        (),
+        ("tl",),
         (
             ("InForce", "string", ".status.conditions[?(@.type=='InForce')].status"),
             ("Reason", "string", ".status.conditions[?(@.type=='InForce')].reason"),
@@ -112,7 +112,7 @@ KINDS = (
     Kind(
         ToolBinding,
         "toolbindings",
-        (),
+        ("tb",),
         (
             ("InForce", "string", ".status.conditions[?(@.type=='InForce')].status"),
             ("Reason", "string", ".status.conditions[?(@.type=='InForce')].reason"),

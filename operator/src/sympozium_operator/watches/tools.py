@@ -1,9 +1,9 @@
-"""Watches of Tools and ToolBindings, and of the egress guard's rights. kopf does not watch them, because an upgrade may lack the CRDs."""
+"""Watches of Tools and ToolBindings. Where their CRDs are not installed, a watch waits for them."""
 
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
-from sympozium_api.resources import TOOL_BINDINGS, TOOLS
+from sympozium_api.resources import TOOL_BINDINGS, TOOLS, Object
 from sympozium_operator.reconcile.tool_reconciler import ALL
 from sympozium_operator.result import Key
 from sympozium_operator.watches.watch_feed import WatchFeed
@@ -13,4 +13,9 @@ def watches(feed: WatchFeed, scopes: Iterable[str | None]) -> Iterator[Coroutine
     """Yield the watches, ready to run without end."""
     for scope in scopes:
         for kind in (TOOLS, TOOL_BINDINGS):
-            yield feed.follow(kind, scope, lambda namespace, _: Key("tools", namespace, ALL))
+            yield feed.follow(kind, scope, keys_of_tools)
+
+
+def keys_of_tools(body: Object) -> Sequence[Key]:
+    """Return the key of all Tools and ToolBindings of an object's namespace."""
+    return (Key("tools", body["metadata"]["namespace"], ALL),)
