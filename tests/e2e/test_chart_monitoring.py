@@ -23,7 +23,7 @@ def test_a_cluster_without_prometheus_gets_nothing_for_it() -> None:
     assert not {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap"} & kinds
 
 
-@pytest.mark.parametrize("name", ["sympozium-operator", "sympozium-runs", "sympozium-console"])
+@pytest.mark.parametrize("name", ["sympozium-operator", "sympozium-runs", "sympozium-console", "sympozium-egress"])
 def test_a_service_monitor_finds_the_service_and_its_port(name: str) -> None:
     documents = rendered(*ALL)
     spec = monitors(*ALL)[name]["spec"]
@@ -39,12 +39,12 @@ def test_a_service_monitor_finds_the_service_and_its_port(name: str) -> None:
 
 
 def test_metrics_stay_at_the_old_ports_only_where_a_value_says_so() -> None:
-    parts = ("sympozium-operator", "sympozium-runs", "sympozium-console")
+    parts = ("sympozium-operator", "sympozium-runs", "sympozium-console", "sympozium-egress")
     for values, expected in (((), None), (("metrics.onHttpPort=true",), "true")):
         documents = rendered(*values)
         environs = [pod_of(documents, name)["containers"][0].get("env", []) for name in parts]
         found = [{v["name"]: v.get("value") for v in environ}.get(environment.METRICS_ON_HTTP) for environ in environs]
-        assert found == [expected] * 3
+        assert found == [expected] * len(parts)
 
 
 def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_them_with() -> None:
@@ -75,7 +75,7 @@ def test_web_proxies_are_found_in_all_namespaces_by_what_the_operator_labels_the
 
 def test_labels_and_interval_reach_every_monitor() -> None:
     found = monitors(*ALL, "metrics.serviceMonitor.labels.release=prom", "metrics.serviceMonitor.interval=10s")
-    assert len(found) == 4
+    assert len(found) == 5
     for monitor in found.values():
         assert monitor["metadata"]["labels"]["release"] == "prom"
         assert [endpoint["interval"] for endpoint in monitor["spec"]["endpoints"]] == ["10s"]

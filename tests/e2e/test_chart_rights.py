@@ -3,6 +3,7 @@
 import pytest
 from tests.e2e.chart_rendering import NAMESPACE, pick, pod_of, rendered, variables
 
+from sympozium_api import names
 from sympozium_api.resources import RUN_PARTS, RUNS
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired.rbac import server_access
@@ -23,6 +24,20 @@ def test_the_runs_server_reads_the_whole_question_of_a_run_whose_web_endpoint_wa
     rules = pick(rendered(), "ClusterRole", "sympozium-runs")["rules"]
     readable = {name for rule in rules if "get" in rule["verbs"] for name in rule.get("resources", [])}
     assert {RUNS.plural, RUN_PARTS.plural} <= readable
+
+
+def test_no_role_of_the_chart_has_the_name_of_those_that_the_operator_keeps_for_the_egress_guard() -> None:
+    for documents in (rendered(), rendered(TestAListOfNamespaces.LIST)):
+        roles = [item for item in documents if item["kind"] in ("Role", "RoleBinding")]
+        assert names.EGRESS not in [item["metadata"]["name"] for item in roles]
+
+
+def test_the_egress_guard_may_write_nothing_but_tokens_of_its_own_account() -> None:
+    roles = [item for item in rendered() if item["kind"].endswith("Role") and "egress" in item["metadata"]["name"]]
+    rules = [rule for role in roles for rule in role["rules"]]
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "create"}
+    [token] = [rule for rule in rules if "create" in rule["verbs"]]
+    assert (token["resources"], token["resourceNames"]) == (["serviceaccounts/token"], [names.EGRESS])
 
 
 class TestAListOfNamespaces:

@@ -87,6 +87,14 @@ def edited_and_removed(namespace: Namespace, endpoint: Endpoint) -> None:
     namespace.apply(pack)
     until(lambda: namespace.status("skillpack", "seen").get("phase") == "Ready", within=10)
     namespace.delete("skillpack", "seen")
+    tool = {"title": "Audited", "webhook": {"url": "https://tool.example.com/"}}
+    grant = {"agentRef": "read", "toolRef": "audited", "allowedDomains": ["tool.example.com"]}
+    for kind, spec in (("Tool", tool), ("ToolBinding", grant)):
+        head = {"apiVersion": "sympozium.ai/v1alpha1", "kind": kind, "metadata": {"name": "audited"}}
+        namespace.apply(head | {"spec": spec})
+    until(lambda: bool(namespace.status("instance", "read").get("agentDocument")), within=10)
+    namespace.delete("tool", "audited")
+    until(lambda: not namespace.kubectl("get", "toolbinding", "audited", "--ignore-not-found"), within=10)
     namespace.patch("instance", "audited", {"spec": {"webEndpoint": {"enabled": False}, "skills": []}})
     for kind, name in (("run", endpoint.run), ("configmap", "audited-installed-skills")):
         until(lambda kind=kind, name=name: not namespace.kubectl("get", kind, name, "--ignore-not-found"), within=30)  # type: ignore[misc]

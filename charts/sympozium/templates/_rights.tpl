@@ -7,7 +7,7 @@
 
 {{- /* Binds the service account .name to .rules in the served namespaces. If the whole cluster is served, it also binds
 .clusterRules, which name cluster-scoped objects. Takes (dict "root" $ "component" "operator" "name" "sympozium-operator" "rules"
-"..." "clusterRules" "..."). */}}
+"..." "clusterRules" "..."), and "account" where the roles have another name than the service account. */}}
 {{- define "sympozium.rights" -}}
 {{- $part := . }}
 {{- range $namespace := include "sympozium.namespaces" .root | fromJsonArray }}
@@ -43,6 +43,6 @@ roleRef:
   name: {{ .name }}
 subjects:
   - kind: ServiceAccount
-    name: {{ .name }}
+    name: {{ .account | default .name }}
     namespace: {{ .root.Release.Namespace }}
 {{- end }}
