@@ -16,6 +16,8 @@ The requested ``model`` name is the script, so that many tests share one server:
 ``tools``          two tool calls, their arguments in pieces; once their results are in the conversation, three tokens
 ``calls``          the tool call that a user message names, as ``[[NAME {arguments}]]``, where the caller offers that tool; once its
                    result is in the conversation, that result
+``turns``          the turns that the last user message lists as JSON, one per answer: ``{"content": ..., "calls": [[ID, NAME, ARGUMENTS]],
+                   "finish": ..., "usage": ...}``, of which all may be absent
 ``refusal``        a refusal in two pieces
 ``rich``           three tokens, with a fingerprint, a service tier and a count of tokens in detail
 ``half``           a character beyond the basic plane, half of it in each of two chunks, and then another half alone
@@ -124,11 +126,21 @@ class Completion:
         """Identity, name and arguments of each call that the script makes."""
         if self.script == "tools":
             return TOOL_CALLS
+        if self.script == "turns":
+            return [(call[0], call[1], call[2]) for call in self.turn.get("calls", ())]
         if self.script != "calls" or self.tool_results:
             return ()
         offered = {tool["function"]["name"] for tool in self.body.get("tools") or ()}
         asked = [_CALL.search(_text(message)) for message in self.messages if message.get("role") == "user"]
         return [("call_1", call[1], call[2]) for call in asked if call and call[1] in offered][-1:]
+
+    @property
+    def turn(self) -> Object:
+        """The turn of the script ``turns`` that this answer is."""
+        users = [number for number, message in enumerate(self.messages) if message.get("role") == "user"]
+        answered = sum(message.get("role") == "assistant" for message in self.messages[users[-1] :])
+        turn: Object = json.loads(_text(self.messages[users[-1]]))[answered]
+        return turn
 
     @property
     def last_message(self) -> str:
@@ -154,6 +166,9 @@ class Completion:
 
     @property
     def usage(self) -> Object:
+        if self.script == "turns":
+            usage: Object = self.turn.get("usage", USAGE)
+            return usage
         return RICH_USAGE if self.script == "rich" else USAGE
 
     @property
@@ -399,9 +414,9 @@ async def _deltas(asked: Completion) -> AsyncIterator[Object]:
                 yield {"content": moment}
         case "echo" | "digest":
             yield {"content": json.dumps(_echo(asked))}
-        case "tools" | "calls" if asked.tool_calls:
-            for delta in _tool_deltas(asked.tool_calls):
-                yield {"tool_calls": [delta]}
+        case "tools" | "calls" | "turns" if asked.tool_calls or asked.script == "turns":
+            for delta in _turn_deltas(asked):
+                yield delta
         case "calls" if asked.tool_results:
             yield {"content": asked.tool_results[-1]}
         case "refusal":
@@ -418,6 +433,12 @@ async def _paced(count: int, milliseconds: int) -> AsyncIterator[str]:
     for number in range(count):
         await asyncio.sleep(max(0.0, began + number * milliseconds / 1000 - time.monotonic()))
         yield f"{time.time() * 1000:.3f} "
+
+
+def _turn_deltas(asked: Completion) -> Iterator[Object]:
+    content = asked.turn.get("content") or "" if asked.script == "turns" else ""
+    yield from ({"content": line} for line in content.splitlines(keepends=True))
+    yield from ({"tool_calls": [delta]} for delta in _tool_deltas(asked.tool_calls))
 
 
 def _tool_deltas(calls: Sequence[tuple[str, str, str]]) -> Iterator[Object]:
@@ -472,6 +493,8 @@ def _vector(asked: Completion, size: int) -> Any:
 
 
 def _finish_reason(asked: Completion) -> str:
+    if asked.script == "turns" and "finish" in asked.turn:
+        return str(asked.turn["finish"])
     return "tool_calls" if asked.tool_calls else "stop"
 
 

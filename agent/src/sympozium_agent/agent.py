@@ -127,7 +127,8 @@ class Agent:
         """Return the run's end; None if the pod is to end, or nobody wants the records any more, before that."""
         from sympozium_agent.driver import Driver  # noqa: PLC0415 - see _warm_up
 
-        driver = Driver(records, self._settings.key(), self._environ, self._transport)
+        settings = self._settings
+        driver = Driver(records, settings.key(), self._environ, self._transport, settings.token)
         scope = self._scope.until(self._stop, delivery.ended)
         try:
             scope.check()

@@ -6,7 +6,16 @@ from time import monotonic
 
 from sympozium_agent.completion import CompletionAccumulator, extra_fields
 from sympozium_agent.log import log, log_failure
-from sympozium_agent.loop import CallModel, Finish, ModelError, ModelUnreachable, converse
+from sympozium_agent.loop import (
+    CallModel,
+    CallTools,
+    Finish,
+    Forward,
+    ModelError,
+    ModelUnreachable,
+    RunRefused,
+    converse,
+)
 from sympozium_agent.providers import provider_class
 from sympozium_agent.waiting import DeadlineExceeded
 from sympozium_api.agent_protocol import OPENAI_COMPAT, error, model_error
@@ -14,31 +23,45 @@ from sympozium_api.model_refusal import redacted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, Generator, MutableMapping
     from typing import Any
 
     from sympozium_agent.providers.provider import Provider
     from sympozium_agent.record_delivery import RecordDelivery
+    from sympozium_agent.tools.session import ToolSession
     from sympozium_agent.transport import ModelTransport
     from sympozium_agent.waiting import Scope
     from sympozium_api.agent_records import Delta, Done, End, Task
 
 
 class Driver:
-    """One task's driver: sends records to ``records`` and sets the task's variables in ``environ``; ``key`` is the model's API key."""
+    """One task's driver: sends records to ``records`` and sets the task's variables in ``environ``; ``key`` is the model's API key.
+
+    ``token`` returns the pod's bearer token, with which its tools are called.
+    """
 
     def __init__(
-        self, records: RecordDelivery, key: str | None, environ: MutableMapping[str, str], transport: ModelTransport
+        self,
+        records: RecordDelivery,
+        key: str | None,
+        environ: MutableMapping[str, str],
+        transport: ModelTransport,
+        token: Callable[[], str],
     ) -> None:
         self._records = records
         self._key = key
         self._environ = environ
         self._transport = transport
+        self._token = token
+        self._session: ToolSession | None = None
+        """The task's tools. None: the model is called once."""
 
     def run(self, task: Task, scope: Scope) -> End:
         """Carry out the task and return its end record, whatever happens. Raises Cancelled, when the scope is, and nothing else."""
         started_at = monotonic()
         end = self._end(task, scope.within(task["timeoutSeconds"]))
+        if self._session is not None:
+            self._session.complete(end)
         end["durationMs"] = round((monotonic() - started_at) * 1000)
         return end
 
@@ -52,6 +75,9 @@ class Driver:
             unreachable = {"reason": refusal.message} if isinstance(failure, ModelUnreachable) else {}
             log("model_failed", status=failure.status, **unreachable)
             return model_error(refusal, failure.status, kind=failure.kind)
+        except RunRefused as failure:
+            log("run_ended_by_rule", reason=failure.kind)
+            return error(failure.kind, str(failure), failure.status)
         except Exception as failure:  # noqa: BLE001 - without an end record the run would have to be found lost
             log_failure(failure)
             return error("agent_error", f"The agent failed: {type(failure).__name__}.", 500)
@@ -64,29 +90,53 @@ class Driver:
         self._environ.update(task["env"])  # before the model is called, because proxies and authorities are among them
         target = task["model"]
         provider = provider_class(target.get("provider", OPENAI_COMPAT))(target, self._key, self._transport)
-        steps = converse(task["request"])
+        steps = self._steps(task)
         step = next(steps)
-        while isinstance(step, CallModel):
-            step = steps.send(self._call(provider, step, task["run"], scope))
+        while not isinstance(step, Finish):
+            step = steps.send(self._result(provider, step, task["run"], scope))
         return step
 
+    def _steps(self, task: Task) -> Generator[CallModel | CallTools | Forward | Finish, Any, None]:
+        if task.get("tools"):
+            from sympozium_agent.tools.session import ToolSession  # noqa: PLC0415 - only for a run with tools
+
+            self._session = ToolSession.of(task, self._token, self._records.push)
+        return self._session.converse() if self._session else converse(task["request"])
+
+    def _result(self, provider: Provider, step: CallModel | CallTools | Forward, run: str, scope: Scope) -> Any:
+        """Carry out a step and return its result."""
+        match step, self._session:
+            case Forward(chunks), _:
+                self._push(chunks)
+            case CallModel(), session if session is not None:
+                return session.timed(lambda: self._call(provider, step, run, scope))
+            case CallModel(), _:
+                return self._call(provider, step, run, scope)
+            case CallTools(calls), session if session is not None:
+                return session.call(calls, scope)
+        return None
+
     def _call(self, provider: Provider, call: CallModel, run: str, scope: Scope) -> CompletionAccumulator:
-        completion = CompletionAccumulator(run, legacy_functions="functions" in call.request)
+        turn = f"{run}/{call.turn}" if call.turn else run
+        completion = CompletionAccumulator(turn, legacy_functions="functions" in call.request)
         log("model_called")
         chunks = provider.stream(call.request, scope)
         try:
             for chunk in chunks:
                 if completion.is_empty:
                     log("model_answers")
-                self._push(completion.add(chunk))
+                self._forward(call, completion.add(chunk))
         finally:
             chunks.close()
         if completion.is_empty:
             raise ModelError("The model answered without any choice.")
-        self._push(completion.close())
+        self._forward(call, completion.close())
         if completion.usage:
             self._records.push({"type": "usage", "usage": completion.usage})
         return completion
+
+    def _forward(self, call: CallModel, chunks: list[dict[str, Any]]) -> None:
+        self._push(chunks if call.edit is None else [piece for chunk in chunks for piece in call.edit(chunk)])
 
     def _push(self, chunks: list[dict[str, Any]]) -> None:
         for chunk in chunks:

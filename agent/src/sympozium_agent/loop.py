@@ -1,8 +1,7 @@
 """The agent loop without I/O: decides the next step from the result of the last one.
 
-A driver runs ``converse``, carries out each step that it yields and sends the result back. Tools that the agent calls
-itself will be one more step here, ``CallTool``, and one more branch in the driver, which calls several side by side, each in a
-``waiting.Background``.
+A driver runs ``converse``, carries out each step that it yields and sends the result back. The loop of a run whose agent calls
+tools itself is ``tool_loop.converse``, which only such a run imports.
 """
 
 from __future__ import annotations
@@ -12,10 +11,13 @@ from sympozium_api.values import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from typing import Any
 
     from sympozium_agent.completion import CompletionAccumulator
+    from sympozium_api.agent_records import OfferedTool
+
+    Object = dict[str, Any]
 
 
 class ModelError(Exception):
@@ -36,12 +38,61 @@ class ModelUnreachable(ModelError):
     kind = "model_unreachable"
 
 
+class RunRefused(Exception):
+    """The end of a run by a rule. The message is for the caller; ``kind`` is the error's type, ``status`` its HTTP status."""
+
+    kind = "agent_error"
+    status = 500
+
+
 @dataclass(frozen=True)
 class CallModel:
     """The step of sending this chat completion request to the model and forwarding its deltas; its result is the completion."""
 
     request: dict[str, str]
     """Members of the body, each value as JSON text."""
+    turn: int = 0
+    """Number of the call in its run, from 0."""
+    edit: Callable[[Object], list[Object]] | None = None
+    """Function that returns what the caller is to be sent of a chunk. None: the chunk as it is."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of one of the agent's own tools."""
+
+    id: str
+    """Id of the call, unique in its run."""
+    function: str
+    arguments: str
+    """JSON text of the arguments, as the model wrote it."""
+    tool: OfferedTool | None
+    """The tool; None if the agent has none of this name."""
+    fault: str | None = None
+    """The reason why the call is not sent, for the model. None: it is sent."""
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """The result of a call of a tool."""
+
+    text: str
+    is_error: bool = False
+    """True if the call failed or was refused; ``text`` says why."""
+
+
+@dataclass(frozen=True)
+class CallTools:
+    """The step of making these calls side by side; its result is a list of ToolResult in their order."""
+
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The step of sending the caller these chunks; without a result."""
+
+    chunks: list[Object]
 
 
 @dataclass(frozen=True)

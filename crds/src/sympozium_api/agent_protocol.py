@@ -1,7 +1,8 @@
 """The protocol between an agent's pod and the agent API (port 8081), as JSON objects.
 
 The pod asks for its task (``GET /runs/{name}/task``) and answers with records, one per line, in one open request
-(``POST /runs/{name}/events``): ``started``, any number of ``delta`` and ``usage``, then one end record, ``done`` or ``error``.
+(``POST /runs/{name}/events``): ``started``, any number of ``delta``, ``usage`` and ``tool``, then one end record, ``done`` or
+``error``.
 ``agent_records`` has their shapes. Standard library only, because the agent imports this module.
 """
 

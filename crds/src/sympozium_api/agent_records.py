@@ -27,6 +27,31 @@ class WarmupHints(TypedDict):
     provider: NotRequired[str]
 
 
+class OfferedTool(TypedDict):
+    """One tool that the agent may call, as ``agent_document.OfferedTool``."""
+
+    function: str
+    description: str
+    parameters: str
+    """JSON text of the arguments' schema."""
+    baseUrl: str
+    """Base URL of the process that carries out the calls: ``POST {baseUrl}/runs/{run}/tools/{function}``."""
+    timeoutMs: int
+
+
+class Limits(TypedDict):
+    """Limits of a run with tools. Absent: no limit."""
+
+    iterations: NotRequired[int]
+    """Most calls of the model."""
+    toolCalls: NotRequired[int]
+    """Most calls of tools."""
+    inputTokens: NotRequired[int]
+    """Most tokens that all calls of the model together may read."""
+    outputTokens: NotRequired[int]
+    """Most tokens that all calls of the model together may write."""
+
+
 class Task(TypedDict):
     """The work of one pod."""
 
@@ -44,6 +69,10 @@ class Task(TypedDict):
     """Base URL of the replica that holds the caller's connection, for a pod that was created before its run."""
     log: NotRequired[dict[str, str]]
     """Fields of every line that the agent logs, the same as in the other processes' lines about the run."""
+    tools: NotRequired[list[OfferedTool]]
+    """Tools that the agent itself calls. Absent: it calls the model once."""
+    limits: NotRequired[Limits]
+    """Limits of a run with ``tools``."""
 
 
 class Started(TypedDict):
@@ -69,7 +98,47 @@ class Usage(TypedDict):
     usage: dict[str, Any]
 
 
-class Done(TypedDict):
+class ToolRecord(TypedDict):
+    """The begin or the end of a call of one of the agent's own tools."""
+
+    type: Literal["tool"]
+    state: Literal["started", "ended"]
+    id: str
+    """Id of the call, unique in its run."""
+    function: str
+    isError: NotRequired[bool]
+    """Of a call that has ended: true if it failed or was refused."""
+
+
+class Step(TypedDict):
+    """One call of a run with tools, as ``status.steps`` of an AgentRun has it."""
+
+    kind: Literal["model", "tool"]
+    name: NotRequired[str]
+    """Function of a tool. Absent: the run's model."""
+    id: NotRequired[str]
+    """Id of a tool's call."""
+    args: NotRequired[str]
+    """Arguments of a tool's call, as the model wrote them, up to 8 KiB."""
+    startedAt: str
+    durationMs: int
+    inputTokens: NotRequired[int]
+    """Tokens of the prompt, if the model reported them."""
+    outputTokens: NotRequired[int]
+    """Tokens of the answer, if the model reported them."""
+    error: NotRequired[str]
+    """The reason why the call failed or was not made."""
+
+
+class Steps(TypedDict):
+    """The course of a run with tools, in its end record."""
+
+    steps: NotRequired[list[Step]]
+    toolCalls: NotRequired[int]
+    """Number of calls of the agent's own tools."""
+
+
+class Done(Steps):
     """The end of a run that succeeded: the whole answer, so that any replica can store it."""
 
     type: Literal["done"]
@@ -102,13 +171,15 @@ class RunErrorDetail(ModelWords):
     httpStatus: int
 
 
-class Error(TypedDict):
+class Error(Steps):
     """The end of a run that failed."""
 
     type: Literal["error"]
     error: RunErrorDetail
     durationMs: int
+    usage: NotRequired[dict[str, Any]]
+    """Sum of the model's counts of tokens, of a run with tools."""
 
 
-Record = Started | Delta | Usage | Done | Error
+Record = Started | Delta | Usage | ToolRecord | Done | Error
 End = Done | Error

@@ -98,3 +98,9 @@ def test_the_agent_imports_nothing_that_it_does_not_need() -> None:
     script = "import sys, sympozium_agent.process, sympozium_agent.agent_settings; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
     assert not HEAVY & set(found.stdout.split())
+
+
+def test_an_agent_without_tools_imports_nothing_of_their_loop() -> None:
+    script = "import sys, sympozium_agent.process, sympozium_agent.driver; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert not [name for name in found.stdout.split() if name.startswith("sympozium_agent.tool")]

@@ -1,0 +1,68 @@
+"""The tools of one run: its loop, the calls that it makes, and its steps for the end record."""
+
+from __future__ import annotations
+
+import time
+
+from sympozium_agent.tool_loop import converse, offer
+from sympozium_agent.tool_loop.limits import added
+from sympozium_agent.tools.guarded import GuardedTool
+from sympozium_agent.tools.side_by_side import SideBySide
+from sympozium_agent.tools.steps import StepLog
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from typing import Any, Self
+
+    from sympozium_agent.completion import CompletionAccumulator
+    from sympozium_agent.loop import ToolCall, ToolResult
+    from sympozium_agent.tool_loop.offer import Offer
+    from sympozium_agent.waiting import Scope
+    from sympozium_api.agent_records import End, Task, ToolRecord
+
+
+class ToolSession:
+    """A run with tools. ``on_record`` gets the records of its calls."""
+
+    def __init__(
+        self, task: Task, offered: Offer, token: Callable[[], str], on_record: Callable[[ToolRecord], object]
+    ) -> None:
+        self._task = task
+        self._offered = offered
+        self._steps = StepLog()
+        self._usage: dict[str, Any] = {}
+        self._calls = SideBySide(GuardedTool(task["run"], token), self._steps, on_record)
+
+    @classmethod
+    def of(cls, task: Task, token: Callable[[], str], on_record: Callable[[ToolRecord], object]) -> Self | None:
+        """Return the session of a task with tools; None if its request takes none of them."""
+        offered = offer(task["request"], task.get("tools", ()))
+        return cls(task, offered, token, on_record) if offered else None
+
+    def converse(self) -> Generator[Any, Any, None]:
+        """Yield the steps of the run. Raises LimitExceeded."""
+        return converse(self._offered, self._task.get("limits", {}), self._task["run"])
+
+    def timed(self, call_model: Callable[[], CompletionAccumulator]) -> CompletionAccumulator:
+        """Call the model and add the step. Raises what the call raises."""
+        started_at, began = time.time(), time.monotonic()
+        try:
+            completion = call_model()
+        except BaseException as failure:
+            self._steps.model(started_at, time.monotonic() - began, {}, error=type(failure).__name__)
+            raise
+        self._usage = added(self._usage, completion.usage)
+        self._steps.model(started_at, time.monotonic() - began, completion.usage)
+        return completion
+
+    def call(self, calls: Sequence[ToolCall], scope: Scope) -> list[ToolResult]:
+        """Make the calls of one answer side by side."""
+        return self._calls.call(calls, scope)
+
+    def complete(self, end: End) -> None:
+        """Add the steps to an end record, and to that of a failure the count of tokens."""
+        end["steps"] = self._steps.steps
+        end["toolCalls"] = self._steps.tool_calls
+        if self._usage:
+            end["usage"] = self._usage
