@@ -1,5 +1,6 @@
 """The document ``agent.json``: what an instance's agents may call and how much, gathered by the operator for all who make tasks."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,6 +54,11 @@ class AgentDocument(ApiModel):
 def render(document: AgentDocument) -> str:
     """Return the document as JSON text."""
     return document.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=False)
+
+
+def digest(document: AgentDocument) -> str:
+    """Return the digest that an instance's status shows of its document."""
+    return hashlib.sha256(render(document).encode()).hexdigest()[:16]
 
 
 def of_config_map(body: Mapping[str, Any] | None) -> AgentDocument | None:

@@ -52,7 +52,16 @@ class Limits(TypedDict):
     """Most tokens that all calls of the model together may write."""
 
 
-class Task(TypedDict):
+class Tools(TypedDict):
+    """The part of a task that an agent with tools gets."""
+
+    tools: NotRequired[list[OfferedTool]]
+    """Tools that the agent itself calls. Absent: it calls the model once."""
+    limits: NotRequired[Limits]
+    """Limits of a run with ``tools``."""
+
+
+class Task(Tools):
     """The work of one pod."""
 
     run: str
@@ -69,10 +78,6 @@ class Task(TypedDict):
     """Base URL of the replica that holds the caller's connection, for a pod that was created before its run."""
     log: NotRequired[dict[str, str]]
     """Fields of every line that the agent logs, the same as in the other processes' lines about the run."""
-    tools: NotRequired[list[OfferedTool]]
-    """Tools that the agent itself calls. Absent: it calls the model once."""
-    limits: NotRequired[Limits]
-    """Limits of a run with ``tools``."""
 
 
 class Started(TypedDict):

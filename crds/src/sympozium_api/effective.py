@@ -235,8 +235,6 @@ def unsupported(run: AgentRun) -> str | None:
     """Return the error of a run that uses a field that this version does not support; None: it uses none."""
     if run.spec.skills:
         return "spec.skills: not supported by this version; the run has the skills of its instance"
-    if run.spec.tool_policy is not None:
-        return "spec.toolPolicy: not supported by this version, whose agents have no tools of their own; remove it"
     return None
 
 

@@ -36,7 +36,7 @@ ENDED = ",".join(f"status.phase!={phase}" for phase in ("", *get_args(Phase)) if
 
 _CONTENTS = {
     "spec": ("task", "request", "requestText", "response", "responseText", "systemPrompt"),
-    "status": ("result", "answer", "choices", "details"),
+    "status": ("result", "answer", "choices", "details", "steps"),
 }
 """Fields that hold questions and answers: up to 1.5 MB per run."""
 _CONTENT_ATTRIBUTES = {part: tuple(map(to_snake, fields)) for part, fields in _CONTENTS.items()}
@@ -47,6 +47,11 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 MAX_RESULT_BYTES = 384 * 1024
 """Most bytes that an answer takes within its run, which with a request of 1 MiB stays below etcd's 1.5 MiB per object."""
 
+
+MAX_STEPS = 128
+"""Most steps that a run keeps."""
+MAX_STEP_ARGS = 8 * 1024
+"""Longest arguments of a step, in characters."""
 
 QUESTION_BYTES, ANSWER_BYTES, ENDED_AT = "Question bytes", "Answer bytes", "Ended"
 """Columns of ``kubectl get runs -o wide``, by which the operator knows ended runs without their contents."""
@@ -68,12 +73,12 @@ class RunModel(ApiModel):
 
 
 class ToolPolicy(ApiModel):
-    """Tools that the agent may call."""
+    """Tools that the agent may call in this run, of those that its instance has."""
 
     allow: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=128)] = []
-    """Tools that the agent may call. Empty: all."""
+    """Functions of tools that the agent may call, with ``*``, ``?`` and ``[...]`` as patterns. Empty: all."""
     deny: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=128)] = []
-    """Tools that the agent may not call."""
+    """Functions of tools that the agent may not call, with the same patterns. ``deny`` wins over ``allow``."""
 
 
 class RunCaller(ApiModel):
@@ -159,15 +164,14 @@ class RunSpec(ApiModel):
     response_text: JsonText | None = None
     """For a response of OpenAI's Responses API: the caller's parameters beside the conversation, which the response repeats."""
     system_prompt: Annotated[str | None, Field(max_length=65536)] = None
-    """System message that replaces the instance's."""
+    """System message that replaces the instance's. Empty: there is none."""
     model: RunModel | None = None
     """Model that replaces the instance's."""
     skills: Annotated[list[SkillRef], Field(max_length=32)] = []
     """Skills of this run. Not supported by this version: it refuses a run in mode task that sets them.
     A run has its instance's skills."""
     tool_policy: ToolPolicy | None = None
-    """Tools that the agent may call. Not supported by this version, whose agents call no tools:
-    it refuses a run in mode task that sets it."""
+    """Tools that the agent may call in this run, of those that its instance has. Absent: all of them."""
     timeout: Duration | None = None
     """Longest duration of the run, from the time at which its pod has a node to its end. Default: the instance's ``runTimeout``."""
     cancel: bool = False
@@ -205,16 +209,39 @@ class RunError(ApiModel):
 class TokenUsage(ApiModel):
     """Consumption of a run."""
 
-    input_tokens: int = 0
-    """Number of tokens of the prompt."""
-    output_tokens: int = 0
-    """Number of tokens of the answer."""
-    total_tokens: int = 0
-    """Number of tokens of prompt and answer together."""
+    input_tokens: int | None = None
+    """Number of tokens of the prompts of all calls of the model. Absent if no model reported it."""
+    output_tokens: int | None = None
+    """Number of tokens of the model's answers. Absent if no model reported it."""
+    total_tokens: int | None = None
+    """Number of tokens of prompts and answers together. Absent if no model reported one."""
     tool_calls: int = 0
-    """Number of tools that the agent itself called. Always 0 in this version."""
+    """Number of calls of the agent's own tools, also of those that were refused."""
     duration_ms: int = 0
     """Milliseconds from the start of the agent's work to its end record."""
+
+
+class RunStep(ApiModel):
+    """One call of the model or of a tool, in a run whose agent has tools."""
+
+    kind: Literal["model", "tool"]
+    """The kind of what was called."""
+    name: Annotated[str | None, Field(max_length=64)] = None
+    """Function of the tool. Absent: the run's model was called."""
+    id: Annotated[str | None, Field(max_length=256)] = None
+    """Id of the tool's call, unique in the run."""
+    args: Annotated[str | None, Field(max_length=MAX_STEP_ARGS)] = None
+    """Arguments of the tool's call as the model wrote them, cut after 8 KiB. Absent where the steps would take too much room."""
+    started_at: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    """Time at which the call began."""
+    duration_ms: Annotated[int, Field(ge=0)] = 0
+    """Milliseconds that the call took."""
+    input_tokens: Annotated[int | None, Field(ge=0)] = None
+    """Number of tokens of the prompt, if the model reported it."""
+    output_tokens: Annotated[int | None, Field(ge=0)] = None
+    """Number of tokens of the answer, if the model reported it."""
+    error: Annotated[str | None, Field(max_length=512)] = None
+    """The reason why the call failed or was not made."""
 
 
 class RunStatus(ApiModel):
@@ -274,6 +301,8 @@ class RunStatus(ApiModel):
     """As ``choices`` of ``answer``, in runs that ended before 0.3.0."""
     details: OpenObject | None = None
     """As ``usage`` and ``about`` of ``answer``, in runs that ended before 0.3.0."""
+    steps: Annotated[list[RunStep] | None, Field(max_length=MAX_STEPS)] = None
+    """Calls of the model and of tools, in the order in which they ended. Absent of an agent without tools."""
     error: RunError | None = None
     """The reason why the run did not succeed."""
     token_usage: TokenUsage | None = None

@@ -17,6 +17,7 @@ from sympozium_api.json_text import MAX_TEXT_BYTES, StoredText, TextError, json_
 from sympozium_api.model_refusal import MAX_RETRY_SECONDS, MAX_WORD
 from sympozium_api.run import MAX_RESULT_BYTES, RunError, RunStatus, TokenUsage
 from sympozium_api.run_contents import json_object
+from sympozium_api.run_steps import size_of, steps_of
 from sympozium_api.run_times import duration_text, times
 from sympozium_api.timestamps import parse_timestamp, timestamp
 
@@ -29,6 +30,7 @@ ERRORS = (
     "model_secret_refused",
     "instance_missing",
     "model_unreachable",
+    "limit_exceeded",
 )
 """Types of error that this project's processes write; a pod could send others."""
 
@@ -115,7 +117,7 @@ def outline(end: agent_records.End) -> Status:
 
 
 def _outline(end: agent_records.End, reported_usage: Any) -> Status:
-    usage = {"tokenUsage": _token_usage(reported_usage, end["durationMs"])}
+    usage = {"tokenUsage": _token_usage(reported_usage, end["durationMs"], _count(end.get("toolCalls")))}
     if end["type"] == "error":
         status = _failure(end["error"]) | usage
     elif not end["choices"]:
@@ -133,9 +135,11 @@ def ending_of(record: Mapping[str, Any], *, in_parts: bool = False) -> Ending:
     """
     end = end_of(record)
     status = _outline(end, record.get("usage"))
+    if steps := end.get("steps"):
+        status["steps"] = steps
     if status["phase"] != "Succeeded" or end["type"] == "error":
         return _small(status)
-    fields = None if in_parts else _fields(end)
+    fields = None if in_parts else _fields(end, MAX_RESULT_BYTES - size_of(status.get("steps")))
     return _small(status | fields) if fields is not None else _in_parts(status, end)
 
 
@@ -159,8 +163,8 @@ def _in_parts(outcome: Status, end: agent_records.Done) -> Ending:
         stored = json.loads(content)
     if len(content) > MAX_TEXT_BYTES:
         sentence = f"The answer has {len(content)} bytes; a run stores at most {MAX_TEXT_BYTES}."
-        usage = {"tokenUsage": outcome["tokenUsage"]} if "tokenUsage" in outcome else {}
-        return _small(_refusal("answer_too_large", sentence) | usage)
+        kept = {name: outcome[name] for name in ("tokenUsage", "steps") if name in outcome}
+        return _small(_refusal("answer_too_large", sentence) | kept)
     answer = text_in_parts(content)
     outcome = outcome | {"answer": answer.field}
     return Ending(outcome, _done(_as_read(outcome), stored), answer, sys.getsizeof(text))
@@ -172,10 +176,16 @@ def end_of(record: Mapping[str, Any]) -> agent_records.End:
     ``done`` with choices that are no choices, or cannot be stored, becomes the error ``model_error``. Malformed fields beside them
     are dropped.
     """
-    duration = _count(record.get("durationMs"))
-    if record.get("type") != "done":
-        return {"type": "error", "error": _error_detail(record.get("error")), "durationMs": duration}
+    duration, beside = _count(record.get("durationMs")), _steps(record)
     choices, about, usage = record.get("choices"), record.get("about"), record.get("usage")
+    if record.get("type") != "done":
+        failed: agent_records.Error = {
+            "type": "error",
+            "error": _error_detail(record.get("error")),
+            "durationMs": duration,
+        }
+        counted = {"usage": dict(usage)} if isinstance(usage, Mapping) and _is_storable(usage) else {}
+        return cast("agent_records.Error", {**failed, **beside, **counted})
     if not (isinstance(choices, list) and len(choices) <= _MOST_CHOICES and all(map(_is_choice, choices))):
         return agent_protocol.error("model_error", "The agent's answer is malformed.", 502, duration)
     if not (_is_storable(choices) and _is_storable(about) and _is_storable(usage)):
@@ -186,7 +196,14 @@ def end_of(record: Mapping[str, Any]) -> agent_records.End:
         "usage": dict(usage) if isinstance(usage, Mapping) else {},
         "durationMs": duration,
     }
-    return {**done, "about": dict(about)} if isinstance(about, Mapping) and about else done
+    details = {"about": dict(about)} if isinstance(about, Mapping) and about else {}
+    return cast("agent_records.Done", {**done, **details, **beside})
+
+
+def _steps(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an end record with the course of a run with tools; none of another one's."""
+    steps, calls = steps_of(record.get("steps")), _count(record.get("toolCalls"))
+    return ({} if steps is None else {"steps": steps}) | ({"toolCalls": calls} if calls else {})
 
 
 def as_stored(record: Mapping[str, Any]) -> agent_records.End:
@@ -218,7 +235,8 @@ def _done(status: RunStatus, beside_text: Mapping[str, Any]) -> agent_records.Do
     message = {"role": "assistant", "content": status.result or ""}
     choice = {"index": 0, "message": message, "finish_reason": status.finish_reason}
     counts = dict(zip(_PLAIN_USAGE, (usage.input_tokens, usage.output_tokens, usage.total_tokens), strict=True))
-    kept = {"choices": [choice], "usage": counts if status.token_usage else {}, **beside_text}
+    reported = {name: count for name, count in counts.items() if count is not None}
+    kept = {"choices": [choice], "usage": reported, **beside_text}
     end = end_of(kept | {"type": "done", "durationMs": usage.duration_ms})
     if end["type"] == "error":
         raise TextError("status.answer: it holds no choices, or values that are not JSON")
@@ -239,14 +257,14 @@ def _error_record(error: RunError, duration_ms: int) -> agent_records.Error:
     return agent_protocol.error(_error_type(error.type), error.message, error.http_status, duration_ms, words=words)
 
 
-def _fields(record: agent_records.Done) -> Status | None:
-    """Return the fields of a status that hold an answer; None if it takes more than ``MAX_RESULT_BYTES`` in its object."""
+def _fields(record: agent_records.Done, most: int) -> Status | None:
+    """Return the fields of a status that hold an answer; None if it takes more than ``most`` bytes in its object."""
     message = record["choices"][0].get("message") or {}
     content = message.get("content")
     text = content if isinstance(content, str) else ""
-    if len(text) > MAX_RESULT_BYTES:
+    if len(text) > most:
         return None
-    room = MAX_RESULT_BYTES - stored_bytes(text.encode(errors="replace"))
+    room = most - stored_bytes(text.encode(errors="replace"))
     kept = _beside_text(record)
     beside = json.dumps(kept, ensure_ascii=False, separators=(",", ":")) if kept else ""
     beside = beside.encode(errors="replace").decode()  # as the client encodes the text itself
@@ -255,7 +273,7 @@ def _fields(record: agent_records.Done) -> Status | None:
     answer = json_text(beside, plain_bytes=room, packed_bytes=room) if beside else None
     if answer is not None and answer.parts:
         return None
-    taken = MAX_RESULT_BYTES - room + len(beside.encode())
+    taken = most - room + len(beside.encode())
     sizes = {"answerBytes": taken} if taken >= _COUNTED_BYTES else {}
     return {"result": text} | ({"answer": answer.field} if answer else {}) | sizes
 
@@ -339,22 +357,21 @@ def _models_words(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 def count_tokens(usage: Any) -> int:
     """Return the tokens of a model's count, of prompt and answer together; 0 of what is no count."""
-    counts = _token_usage(usage, 0)
-    return counts["inputTokens"] + counts["outputTokens"] if counts else 0
+    counts = _token_usage(usage, 0) or {}
+    return int(counts.get("inputTokens", 0)) + int(counts.get("outputTokens", 0))
 
 
-def _token_usage(usage: Any, duration_ms: int) -> Status | None:
-    """Return the model's count, if there is one; ``toolCalls`` counts tools that the agent called itself, which is none so far."""
+def _token_usage(usage: Any, duration_ms: int, tool_calls: int = 0) -> Status | None:
+    """Return the consumption of a run, if its end record has a count. What no model reported is absent."""
     if not isinstance(usage, Mapping):
         return None
-    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    return {
-        "inputTokens": prompt,
-        "outputTokens": completion,
-        "totalTokens": _count(usage.get("total_tokens")) or prompt + completion,
-        "toolCalls": 0,
-        "durationMs": duration_ms,
-    }
+    reported = [usage.get(name) for name in _PLAIN_USAGE]
+    prompt, completion, total = (_count(value) if type(value) is int else None for value in reported)
+    if prompt is not None or completion is not None:
+        total = total or (prompt or 0) + (completion or 0)
+    counts = {"inputTokens": prompt, "outputTokens": completion, "totalTokens": total}
+    known = {name: count for name, count in counts.items() if count is not None}
+    return known | {"toolCalls": tool_calls, "durationMs": duration_ms}
 
 
 def _count(value: Any) -> int:

@@ -16,6 +16,11 @@ _ESCAPES = tuple((end.encode(), json.dumps(end)[1:-1].encode()) for end in ("\u0
 """Line ends of Unicode. Many clients split lines at them, as Python's ``splitlines`` does; SSE knows only CR and LF."""
 
 
+def comment(text: str) -> bytes:
+    """Return a comment, which clients skip; ``text`` is one line."""
+    return f": {text}\n\n".encode()
+
+
 def one_line(value: dict[str, Any]) -> bytes:
     """Return a JSON object as UTF-8 that any client takes for one line."""
     text = json_bytes(value)

@@ -237,9 +237,10 @@ class AgentApi:
         skills = await self._store.skills(instance)
         if skills is None:
             raise await self._without_skills(run, pod, instance)
+        document = await self._store.documents.of(instance)
         try:
             async with self._questions.of(run) as (whole, on_sent):
-                make = partial(agent_task.content, whole, instance, skills, headers=headers, surface=surface)
+                make = partial(agent_task.content, whole, instance, skills, document, headers=headers, surface=surface)
                 content = await long_questions.made(make, whole)
                 self._broker.drop_question(run.key)
                 return TaskResponse(content, on_sent)

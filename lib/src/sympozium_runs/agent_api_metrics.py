@@ -71,10 +71,12 @@ class AgentApiMetrics:
         self.ends.labels(status["phase"]).inc()
         key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
         key = names.key_label(key_id)
-        if usage := status.get("tokenUsage"):
-            self._on_tokens(key_id, usage["inputTokens"] + usage["outputTokens"])
-            for kind in ("input", "output"):
-                self.tokens.labels(key if key in self._keys() else "", kind).inc(usage[f"{kind}Tokens"])
+        usage = status.get("tokenUsage", {})
+        counts = {kind: usage[f"{kind}Tokens"] for kind in ("input", "output") if f"{kind}Tokens" in usage}
+        if counts:
+            self._on_tokens(key_id, sum(counts.values()))
+            for kind, count in counts.items():
+                self.tokens.labels(key if key in self._keys() else "", kind).inc(count)
         else:
             self.count_cut(run, streamed)
 

@@ -1,14 +1,17 @@
 """The task of an agent pod, made of an AgentRun and its instance. Pure."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from sympozium_api import effective, installed_skills, logs, model_params, run_contents
+from sympozium_api.agent_document import AgentDocument
 from sympozium_api.agent_protocol import OPENAI_COMPAT, find_unsendable, write_task
-from sympozium_api.agent_records import Task, WarmupHints
+from sympozium_api.agent_records import Limits, OfferedTool, Task, Tools, WarmupHints
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.json_members import compact
 from sympozium_api.run import AgentRun
+from sympozium_api.tool_policy import allows
 from sympozium_api.trace_context import TraceContext
 
 _SET_HERE = ("model", "stream", "stream_options")
@@ -20,9 +23,17 @@ class NotSupported(Exception):
 
 
 def build(
-    run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill] = (), *, seconds_left: float
+    run: AgentRun,
+    instance: SympoziumInstance,
+    installed: Sequence[InstalledSkill] = (),
+    document: AgentDocument | None = None,
+    *,
+    seconds_left: float,
 ) -> Task:
-    """Return the task of a run in mode task; ``installed`` are the instance's skills. Raises NotSupported and TextError."""
+    """Return the task of a run in mode task. Raises NotSupported and TextError.
+
+    ``installed`` are the instance's skills, ``document`` has its tools; None: it has none.
+    """
     model = effective.model(instance, run)
     agent = instance.spec.agents.default
     headers = {} if effective.calls_elsewhere(instance, run) else agent.provider_headers  # they may hold a key
@@ -32,7 +43,7 @@ def build(
             f"spec.agents.default.providerHeaders: {name!r} cannot be sent, because HTTP allows printable ASCII only"
         )
     trace = TraceContext.of_annotations(run.metadata.annotations)
-    return {
+    task: Task = {
         "run": run.metadata.name,
         "request": _request(run, instance, installed, model.base_url) | {"model": compact(model.name)},
         "model": {
@@ -45,12 +56,23 @@ def build(
         "timeoutSeconds": seconds_left,
         "log": logs.run_fields(run),
     }
+    return {**task, **_tools(run, document)} if document else task
+
+
+def _tools(run: AgentRun, document: AgentDocument) -> Tools:
+    """Return the tools that the run's policy allows, with the limits; nothing if it allows none."""
+    offered = [tool for tool in document.tools if allows(run.spec.tool_policy, tool.function)]
+    if not offered:
+        return {}
+    tools = [cast("OfferedTool", tool.model_dump(by_alias=True)) for tool in offered]
+    return {"tools": tools, "limits": cast("Limits", document.limits.model_dump(by_alias=True, exclude_none=True))}
 
 
 def content(
     run: AgentRun,
     instance: SympoziumInstance,
     installed: Sequence[InstalledSkill],
+    document: AgentDocument | None = None,
     *,
     headers: Mapping[str, str],
     surface: str | None,
@@ -59,7 +81,7 @@ def content(
 
     ``surface``: URL of the agent API that an idle pod is to send its records to; None where the pod knows it.
     """
-    task = build(run, instance, installed, seconds_left=float(effective.timeout(instance, run)))
+    task = build(run, instance, installed, document, seconds_left=float(effective.timeout(instance, run)))
     task["model"]["headers"] = {**headers, **task["model"]["headers"]}  # the instance's own headers win
     if surface:
         task["surface"] = surface
@@ -81,7 +103,8 @@ def _request(
     run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill], base_url: str
 ) -> dict[str, str]:
     members = {name: text for name, text in run_contents.request_members(run).items() if name not in _SET_HERE}
-    prompt = _system_prompt(run.spec.system_prompt or instance.spec.memory.system_prompt, installed)
+    own = run.spec.system_prompt  # "" means that the run has none
+    prompt = _system_prompt(instance.spec.memory.system_prompt if own is None else own, installed)
     agent, chat = instance.spec.agents.default, "messages" in members or "prompt" not in members
     if prompt and not chat:
         raise NotSupported("a completion of a prompt has no place for the system prompt")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, cast
@@ -14,6 +15,8 @@ from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, MAX_RECO
 from sympozium_api.agent_records import Record
 from sympozium_api.clock import Clock
 from sympozium_runs.long_answers import LONG_BYTES, Turn, is_long
+
+_FUNCTION = re.compile("[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 class PodRecords:
@@ -95,4 +98,13 @@ def _record(line: bytes) -> Record:
         return terminal_status.end_of(record)
     if record["type"] == "delta" and not agent_protocol.is_delta(record):
         raise HTTPException(422, "a delta has no list of choices")
+    if record["type"] == "tool" and not _is_tool(record):
+        raise HTTPException(422, "a record of a tool has no state, id or function")
     return cast(Record, record)
+
+
+def _is_tool(record: dict[str, Any]) -> bool:
+    """Return true for a record that callers may be told: its function is a name, because it becomes a line of their streams."""
+    call_id, function = record.get("id"), record.get("function")
+    is_named = isinstance(function, str) and _FUNCTION.fullmatch(function) and isinstance(call_id, str)
+    return bool(is_named) and record.get("state") in ("started", "ended")

@@ -20,6 +20,7 @@ from sympozium_api.run import ENDED, AgentRun, Claim
 from sympozium_api.terminal_status import Ending
 from sympozium_api.timestamps import timestamp
 from sympozium_runs import long_answers
+from sympozium_runs.agent_documents import AgentDocuments
 from sympozium_runs.run_parts import RunParts, Texts, answer_bytes, answer_size, has_texts, question_bytes, with_texts
 
 _READERS = 4
@@ -79,6 +80,7 @@ class RunStore:
         self._client = client
         self._clock = clock
         self._parts = RunParts(client)
+        self.documents = AgentDocuments(client)
         self._readers = asyncio.Semaphore(_READERS)
 
     async def create(

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import Self
 
 from sympozium_api import effective, logs, terminal_status
-from sympozium_api.agent_records import End, Record
+from sympozium_api.agent_records import End, Record, ToolRecord
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
 from sympozium_api.trace_context import TraceContext
 from sympozium_http.tracing import Span, Tracing, end_request
+
+_MOST_TOOLS = 64
+"""Calls of tools at the same time of which each gets a span."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class RunSpan:
         )
         self._start: Span | None = self._span.child("start")
         self._token_came = False
+        self._tools: dict[str, Span] = {}
         self.context = self._span.context
         """Context for the run's annotations: its call of the model belongs below it."""
 
@@ -63,6 +67,8 @@ class RunSpan:
         if record["type"] == "delta" and not self._token_came:
             self._token_came = True
             self._span.add_event("first_token")
+        if record["type"] == "tool":
+            self._on_tool(record)
         if record["type"] == "done" or record["type"] == "error":
             self._describe_end(record)
         elif self._start:
@@ -71,9 +77,20 @@ class RunSpan:
 
     def end(self) -> None:
         """End the span: the run has ended, or nobody waits for it any longer."""
-        if self._start:
-            self._start.end()
+        for span in (*self._tools.values(), *filter(None, [self._start])):
+            span.end()
         self._span.end()
+
+    def _on_tool(self, record: ToolRecord) -> None:
+        if record["state"] == "ended":
+            span = self._tools.pop(record["id"], None)
+            if span and record.get("isError"):
+                span.fail("tool_error")
+            if span:
+                span.end()
+        elif len(self._tools) < _MOST_TOOLS:
+            attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": record["function"]}
+            self._tools[record["id"]] = self._span.child(f"execute_tool {record['function']}", attributes=attributes)
 
     def _describe_end(self, end: End) -> None:
         status = terminal_status.outline(end)
@@ -82,12 +99,11 @@ class RunSpan:
             self._span.fail(status["error"]["type"])
         elif reason := status.get("finishReason"):
             self._span.describe({"gen_ai.response.finish_reasons": [reason]})
-        if usage := status.get("tokenUsage"):
-            tokens = {
-                "gen_ai.usage.input_tokens": usage["inputTokens"],
-                "gen_ai.usage.output_tokens": usage["outputTokens"],
-            }
-            self._span.describe(tokens)
+        usage = status.get("tokenUsage", {})
+        counts = {kind: usage.get(f"{kind}Tokens") for kind in ("input", "output")}
+        self._span.describe(
+            {f"gen_ai.usage.{kind}_tokens": count for kind, count in counts.items() if count is not None}
+        )
 
 
 def record_pod_request(tracing: Tracing, run: AgentRun, *, method: str, route: str, status: int, began_ns: int) -> None:

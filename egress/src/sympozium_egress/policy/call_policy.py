@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from sympozium_api import tool_check
 from sympozium_api.names import TOOLS_WRITE
-from sympozium_api.run import AgentRun, ToolPolicy
+from sympozium_api.run import AgentRun
 from sympozium_api.tool import Tool
 from sympozium_api.tool_address import AddressError, host_of
 from sympozium_api.tool_binding import ToolBinding
+from sympozium_api.tool_policy import allows
 from sympozium_api.tool_schema import Parameters
 
 Outcome = Literal["ok", "failed", "unreachable", "timeout", "refused", "rate_limited", "invalid_arguments"]
@@ -86,12 +86,3 @@ def allowed_host(url: str, domains: frozenset[str] | None) -> str:
     if domains is not None and host not in domains:
         raise CallRefused(f"the host {host} is not in allowedDomains of the tool's binding")
     return host
-
-
-def allows(policy: ToolPolicy | None, function: str) -> bool:
-    """Return true if a run's policy allows a function: a pattern of ``deny`` wins, and an empty ``allow`` allows all."""
-    if policy is None:
-        return True
-    if any(fnmatchcase(function, pattern) for pattern in policy.deny):
-        return False
-    return not policy.allow or any(fnmatchcase(function, pattern) for pattern in policy.allow)

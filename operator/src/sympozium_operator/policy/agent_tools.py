@@ -1,6 +1,5 @@
 """The tools that an agent is offered, as the document ``agent.json`` holds them."""
 
-import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -61,7 +60,7 @@ def size(granted: Granted, guard_url: str) -> int:
 
 def digest(made: AgentDocument | None) -> str | None:
     """Return the digest that an instance's status shows; None: there is no document."""
-    return hashlib.sha256(agent_document.render(made).encode()).hexdigest()[:16] if made else None
+    return agent_document.digest(made) if made else None
 
 
 def _builtin(name: str, guard_url: str) -> OfferedTool:

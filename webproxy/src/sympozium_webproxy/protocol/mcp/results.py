@@ -4,7 +4,7 @@ from typing import Any
 
 from mcp_types import CallToolResult, TextContent
 
-from sympozium_api.agent_records import Done, End
+from sympozium_api.agent_records import Done, End, Record
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
 from sympozium_webproxy.run_failure import message_of
@@ -68,6 +68,19 @@ def piece(choices: list[dict[str, Any]]) -> str:
     """Return the text that a piece of the model's stream adds to the answer."""
     texts = [(choice.get("delta") or {}).get("content") for choice in choices if not choice.get("index")]
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def progress(record: Record) -> tuple[str, int]:
+    """Return the message of a record, and how much it adds to the call's progress: the text's characters, and 1 for a tool's begin.
+
+    The message is empty where nothing is reported.
+    """
+    if record["type"] == "delta":
+        text = piece(record["choices"])
+        return text, len(text)
+    if record["type"] == "tool" and record["state"] == "started":
+        return f"tool {record['function']} started", 1
+    return "", 0
 
 
 def answer(end: Done) -> str:

@@ -57,7 +57,7 @@ async def ask(ctx: Ctx, served: ServedInstance, call: Ask, *, as_task: bool) -> 
 
 
 async def _report_progress(session: ServerSession, handle: RunHandle) -> End:
-    """Report a run's text as it comes, progress being the number of characters so far, and return the end record."""
+    """Report a run's text and tools as they come, with the progress of ``results.progress``, and return the end record."""
     sent = 0
     while True:
         record = await handle.next()
@@ -65,9 +65,10 @@ async def _report_progress(session: ServerSession, handle: RunHandle) -> End:
             continue
         if record["type"] == "done" or record["type"] == "error":
             return record
-        if record["type"] == "delta" and (text := results.piece(record["choices"])):
-            sent += len(text)
-            await session.report_progress(sent, message=text)
+        message, weight = results.progress(record)
+        if weight:
+            sent += weight
+            await session.report_progress(sent, message=message)
 
 
 async def get_run(caller: Caller, call: GetRun) -> CallToolResult:

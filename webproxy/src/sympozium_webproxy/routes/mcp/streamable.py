@@ -293,12 +293,12 @@ async def _rest(handle: RunHandle, session: Session, position: StreamPosition, s
             answer = results.of_end(handle.name, record).model_dump(mode="json", by_alias=True, exclude_none=True)
             result = methods.serialize_server_result("tools/call", session.version, answer)
             return JsonRpcResponse(jsonrpc.result(position.request_id, result))
-        if record["type"] == "delta" and position.progress_token is not None:
-            text = results.piece(record["choices"])
-            before, sent = sent, sent + len(text)
+        if position.progress_token is not None:
+            message, weight = results.progress(record)
+            before, sent = sent, sent + weight
             if sent > position.sent:
                 at = StreamPosition(position.request_id, position.progress_token, sent).event_id()
-                fresh = text[max(position.sent - before, 0) :]
+                fresh = message[max(position.sent - before, 0) :]
                 sink(jsonrpc.progress_message(position.progress_token, sent, fresh), at)
 
 

@@ -13,7 +13,7 @@ from sympozium_webproxy.protocol.openai import errors
 from sympozium_webproxy.protocol.openai.bodies import JsonObject
 from sympozium_webproxy.protocol.openai.chat import DONE
 from sympozium_webproxy.request import held
-from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse, run_headers
+from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse, run_headers, tool_comment
 from sympozium_webproxy.run_failure import refusal_of
 
 
@@ -41,6 +41,8 @@ class ChunkFrames:
         if record is None:
             return sse.KEEP_ALIVE
         match record["type"]:
+            case "tool":
+                return tool_comment(record)
             case "delta":
                 return sse.data(self._chunks.delta(record))
             case "done":

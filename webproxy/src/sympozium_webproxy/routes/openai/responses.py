@@ -28,7 +28,7 @@ from sympozium_webproxy.request.body import Made, in_thread_if, is_large, max_by
 from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import api_away, idempotency_key, start
-from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse, run_headers
+from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse, run_headers, tool_comment
 
 log = structlog.get_logger()
 
@@ -163,6 +163,8 @@ class ResponseFrames:
         match record["type"]:
             case "started" if self._begun:
                 return _frames(self._events.started())
+            case "tool":
+                return tool_comment(record)
             case "delta":
                 return _frames(self._events.delta(record))
             case "done" | "error":

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sympozium_api import names
-from sympozium_api.agent_records import Done, Record
+from sympozium_api.agent_records import Done, Record, ToolRecord
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_http import disconnect, raw_response, sse
@@ -91,6 +91,11 @@ class Frames(Protocol):
 
     def of(self, record: Record | None) -> bytes:
         """Return the frames of a record, or of silence."""
+
+
+def tool_comment(record: ToolRecord) -> bytes:
+    """Return the comment of a stream that says which tool the agent calls; nothing at the call's end."""
+    return sse.comment(f"tool {record['function']} started") if record["state"] == "started" else b""
 
 
 class StreamedResponse(RunResponse):
