@@ -30,6 +30,19 @@ class TestCallers:
         assert key_id.startswith("oauth-")
         assert "alice" not in json.dumps(run)
 
+    async def test_a_run_has_the_tokens_scopes_and_one_of_a_key_has_no_caller(self, world: World) -> None:
+        scopes = " ".join(["tools:write", "s" * 65, *(f"a{number}" for number in range(100))])
+        for key, expected in ((world.issuer.token(scope=scopes), True), (KEY, False)):
+            asked = asyncio.create_task(world.proxy.chat(key=key))
+            await (await world.proxy.pod(among=1 if expected else 2)).answer("Hello")
+            run = world.proxy.kubernetes.object(RUNS, (await asked).headers["x-sympozium-run"])
+            assert ("caller" in run["spec"]) == expected
+            if expected:
+                caller = run["spec"]["caller"]
+                assert caller["user"] == run["metadata"]["annotations"][names.ANNOTATION_KEY_ID]
+                assert caller["scopes"][0] == "tools:write"
+                assert len(caller["scopes"]) == 64
+
     async def test_all_tokens_of_a_subject_are_one_caller_and_another_subject_is_another(self, world: World) -> None:
         headers = {"Idempotency-Key": "once"}
         asked = asyncio.create_task(world.proxy.chat(key=world.issuer.token(), headers=headers))

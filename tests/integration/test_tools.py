@@ -167,7 +167,7 @@ async def test_a_stream_says_which_tool_is_called_and_sdks_skip_it(answering: To
     assert raw.text.index("Let me look.") < raw.text.index(": tool") < raw.text.index("It is sunny.")
     assert raw.text.count('"finish_reason":"stop"') == 1
     assert "tool_calls" not in raw.text
-    stream = await sdk.chat.completions.create(model="demo", **body)  # type: ignore[call-overload]
+    stream = await sdk.chat.completions.create(model="demo", **body)
     said = [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
     assert "".join(said) == "Let me look.\n\nIt is sunny."
 
@@ -184,7 +184,7 @@ async def test_a_response_stream_has_the_whole_text(answering: Tools, sdk: opena
 async def test_over_mcp_a_tool_is_a_progress_message(answering: Tools) -> None:
     told: list[tuple[float, str | None]] = []
 
-    async def on_progress(progress: float, _: float | None, message: str | None) -> None:
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         told.append((progress, message))
 
     async with connected(answering.proxy.url, KEY, "2025-11-25") as client:

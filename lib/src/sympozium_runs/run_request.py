@@ -28,6 +28,10 @@ _LARGEST_AT_ONCE = 1024 * 1024
 _MANY_VALUES = 10_000
 """Values of a body above which the same is true."""
 
+_LONGEST_SCOPE = 64
+_MOST_SCOPES = 64
+"""Bounds of ``spec.caller.scopes``."""
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -49,6 +53,8 @@ class RunRequest:
     key_name: str | None = None
     """Display name of the caller's API key; None: the caller has an access token."""
     request_id: str | None = None
+    scopes: tuple[str, ...] | None = None
+    """Scopes of the caller's access token; None: the caller has an API key, which has no scopes."""
     trace: TraceContext | None = None
     """Context of the span that the run's call of the model belongs below."""
     model: str | None = None
@@ -145,9 +151,18 @@ class RunRequest:
                 "agentRef": instance.metadata.name,
                 "mode": "task",
                 **{f"{name}Text": text.field for name, text in self.stored_texts.items()},
+                **self._caller(),
                 **self._overrides(instance),
             },
         }
+
+    def _caller(self) -> dict[str, Any]:
+        """Return the field with the caller's rights, by which tools that write are allowed. A key's caller has the agent's own."""
+        if self.scopes is None:
+            return {}
+        storable = [scope for scope in self.scopes if len(scope) <= _LONGEST_SCOPE]
+        ours_first = sorted(storable, key=lambda scope: scope != names.TOOLS_WRITE)
+        return {"caller": {"user": self.key_id, "scopes": ours_first[:_MOST_SCOPES]}}
 
     def _expires(self, now: datetime) -> str:
         return self.key_expires or timestamp(now + timedelta(seconds=self.key_seconds))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,16 @@ class InsufficientScope(Exception):
     """A valid token that lacks a scope."""
 
 
+@dataclass(frozen=True)
+class TokenCaller:
+    """The caller that a token is of."""
+
+    key_id: str
+    """Pseudonym of the token's subject."""
+    scopes: tuple[str, ...]
+    """Scopes of the token, sorted."""
+
+
 class AccessTokens:
     """Verifier of tokens, offline, with the keys of the instance's current issuer."""
 
@@ -36,8 +47,8 @@ class AccessTokens:
         self._source: tuple[str | None, ...] = ()
         self._keys: KeySet[Object] | None = None
 
-    async def caller(self, token: str, oauth: OAuth) -> str:
-        """Return the key id of the token's subject. Raises InvalidToken, InsufficientScope and KeysUnavailable."""
+    async def caller(self, token: str, oauth: OAuth) -> TokenCaller:
+        """Return the caller of a token. Raises InvalidToken, InsufficientScope and KeysUnavailable."""
         try:
             claims = await self._claims(token, oauth)
         except (jwt.PyJWKError, jwt.InvalidKeyError) as error:
@@ -46,9 +57,10 @@ class AccessTokens:
             raise InvalidToken(str(error)) from error
         except RecursionError as error:
             raise InvalidToken("The token cannot be parsed.") from error
-        if not set(oauth.required_scopes) <= _scopes(claims):
+        scopes = _scopes(claims)
+        if not set(oauth.required_scopes) <= scopes:
             raise InsufficientScope
-        return _key_id(oauth.issuer, claims["sub"])
+        return TokenCaller(_key_id(oauth.issuer, claims["sub"]), tuple(sorted(scopes)))
 
     async def _claims(self, token: str, oauth: OAuth) -> dict[str, Any]:
         header = jwt.get_unverified_header(token)

@@ -11,7 +11,7 @@ from sympozium_http.refusal import Refusal
 from sympozium_webproxy import context
 from sympozium_webproxy.budgets.token_budgets import BudgetVerdict
 from sympozium_webproxy.identity import resource_metadata
-from sympozium_webproxy.identity.access_tokens import InsufficientScope, InvalidToken
+from sympozium_webproxy.identity.access_tokens import InsufficientScope, InvalidToken, TokenCaller
 from sympozium_webproxy.instance_cache import ServedInstance
 from sympozium_webproxy.limits import Verdict
 from sympozium_webproxy.request import held
@@ -26,12 +26,13 @@ async def authenticate(request: Request) -> str:
     """Return the id of the caller's API key, or of its access token's subject. Raises Refusal 401, 403 and 503."""
     key_id = context.of(request).keys.identify(request.headers.get("authorization"))
     if key_id is None:
-        key_id = await _token_caller(request)
+        caller = await _token_caller(request)
+        key_id, request_state.of(request).scopes = caller.key_id, caller.scopes
     request_state.of(request).key_id = key_id
     return key_id
 
 
-async def _token_caller(request: Request) -> str:
+async def _token_caller(request: Request) -> TokenCaller:
     parts = context.of(request)
     oauth = parts.instance_cache.oauth()
     token = bearer(request.headers.get("authorization"))

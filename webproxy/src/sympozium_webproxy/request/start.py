@@ -47,6 +47,7 @@ async def start(request: Request, served: ServedInstance, run: RunRequest, *, st
         key_name=context.of(request).key_limits.display_name(run.key_id),
         key_seconds=context.of(request).settings.key_retention_seconds,
         request_id=state.request_id,
+        scopes=state.scopes,
         trace=observer.span.context,
         forwarded=_forwarded(request, served),
     )
