@@ -11,9 +11,9 @@ from sympozium_agent.loop import (
     CallTools,
     Finish,
     Forward,
+    LimitExceeded,
     ModelError,
     ModelUnreachable,
-    RunRefused,
     converse,
 )
 from sympozium_agent.providers import provider_class
@@ -75,9 +75,9 @@ class Driver:
             unreachable = {"reason": refusal.message} if isinstance(failure, ModelUnreachable) else {}
             log("model_failed", status=failure.status, **unreachable)
             return model_error(refusal, failure.status, kind=failure.kind)
-        except RunRefused as failure:
-            log("run_ended_by_rule", reason=failure.kind)
-            return error(failure.kind, str(failure), failure.status)
+        except LimitExceeded as failure:
+            log("limit_exceeded", limit=failure.limit)
+            return error("limit_exceeded", str(failure), 422)
         except Exception as failure:  # noqa: BLE001 - without an end record the run would have to be found lost
             log_failure(failure)
             return error("agent_error", f"The agent failed: {type(failure).__name__}.", 500)

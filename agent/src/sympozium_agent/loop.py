@@ -38,11 +38,12 @@ class ModelUnreachable(ModelError):
     kind = "model_unreachable"
 
 
-class RunRefused(Exception):
-    """The end of a run by a rule. The message is for the caller; ``kind`` is the error's type, ``status`` its HTTP status."""
+class LimitExceeded(Exception):
+    """The end of a run at a limit of its instance, a field of ``spec.agents.default.limits``, which allows ``value``."""
 
-    kind = "agent_error"
-    status = 500
+    def __init__(self, limit: str, value: int) -> None:
+        super().__init__(f"The run ended at its limit: spec.agents.default.limits.{limit} is {value}.")
+        self.limit = limit
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ A run without tools imports nothing of this package, because an import is latenc
 """
 
 from sympozium_agent.tool_loop.converse import converse
-from sympozium_agent.tool_loop.limits import LimitExceeded
 from sympozium_agent.tool_loop.offer import offer
 
-__all__ = ["LimitExceeded", "converse", "offer"]
+__all__ = ["converse", "offer"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sympozium_agent.loop import RunRefused
+from sympozium_agent.loop import LimitExceeded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,18 +14,6 @@ if TYPE_CHECKING:
 
 _COUNTS = (("inputTokens", "prompt_tokens"), ("outputTokens", "completion_tokens"))
 """Limits of tokens, with the model's name of their count."""
-
-
-class LimitExceeded(RunRefused):
-    """A limit of the instance ended the run. ``limit`` is its field, ``value`` what it allows."""
-
-    kind = "limit_exceeded"
-    status = 422
-
-    def __init__(self, limit: str, value: int) -> None:
-        super().__init__(f"The run ended at its limit: spec.agents.default.limits.{limit} is {value}.")
-        self.limit = limit
-        self.value = value
 
 
 class Spent:
