@@ -306,6 +306,23 @@ async def test_a_malformed_end_record_ends_its_run_as_failed(world: World, recor
     assert world.status()["phase"] == "Failed"
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"state": "running"},
+        {"function": "a\n\ndata: forged"},
+        {"function": "weather: sunny"},
+        {"function": 7},
+        {"id": None},
+    ],
+)
+async def test_a_malformed_record_of_a_tool_is_refused_for_good(world: World, fields: dict[str, object]) -> None:
+    record = {"type": "tool", "state": "started", "id": "call_1", "function": "weather"} | fields
+    status = (await world.pod().say(record, {"type": "error", "error": {}, "durationMs": 1})).status_code
+    assert status == (422 if fields else 200)
+
+
 @pytest.mark.parametrize("choices", [None, 7, ["hello"], [{"delta": "hello"}]])
 async def test_a_malformed_delta_is_refused_for_good(world: World, choices: object) -> None:
     assert (await world.pod().say({"type": "delta", "choices": choices})).status_code == 422

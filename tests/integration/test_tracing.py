@@ -129,6 +129,19 @@ class TestWithACollector:
         assert collector.resource["service.name"] == "sympozium-web-proxy"
         assert collector.resource["a"] == "b"
 
+    async def test_each_call_of_a_tool_is_a_span_below_the_runs(self, proxy: Proxy, collector: Collector) -> None:
+        asked = asyncio.create_task(proxy.chat(stream=True))
+        pod = await proxy.pod()
+        call = {"type": "tool", "id": "call_1", "function": "weather"}
+        ended = call | {"state": "ended", "isError": False}
+        unended = call | {"id": "call_2", "state": "started", "function": "time"}
+        await pod.say({"type": "started"}, call | {"state": "started"}, ended, unended, done("Hello"))
+        await asked
+        await eventually(lambda: {RUN, "execute_tool weather", "execute_tool time"} <= set(collector.spans))
+        span = collector.spans["execute_tool weather"]
+        assert span.parent_span_id == collector.spans[RUN].span_id
+        assert attributes(span.attributes) == {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "weather"}
+
     async def test_a_failure_is_an_error_without_the_models_words(self, proxy: Proxy, collector: Collector) -> None:
         asked = asyncio.create_task(proxy.chat())
         pod = await proxy.pod()

@@ -93,13 +93,15 @@ class Agent:
 
     def _warm_up(self, scope: Scope) -> None:
         """Prepare the call of the model before the task is there."""
-        import sympozium_agent.driver  # noqa: PLC0415, F401 - while the task is fetched, not before
+        import sympozium_agent.driver  # noqa: PLC0415 - while the task is fetched, not before
         from sympozium_agent.providers import provider_class  # noqa: PLC0415
 
         if self._settings.run is None and (hints := self._client.warmup_hints(self._settings.instance, scope)):
             scope.check()
             self._environ.update(hints["env"])
             provider_class(hints.get("provider", OPENAI_COMPAT))
+            if hints.get("tools"):
+                import sympozium_agent.tools.session  # noqa: PLC0415, F401 - only for a run with tools
             self._transport.prepare(hints["baseURL"], scope)
 
     def _serve(self, task: Task | None) -> int:

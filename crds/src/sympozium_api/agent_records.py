@@ -25,6 +25,8 @@ class WarmupHints(TypedDict):
     baseURL: str
     env: dict[str, str]
     provider: NotRequired[str]
+    tools: NotRequired[bool]
+    """True if the instance's agent has tools."""
 
 
 class OfferedTool(TypedDict):

@@ -96,7 +96,8 @@ def _address_field(run: AgentRun) -> str:
 def warmup_hints(instance: SympoziumInstance) -> WarmupHints:
     """Return what the tasks of all runs without a model of their own have in common."""
     env = instance.spec.agents.default.env
-    return {"baseURL": effective.model(instance).base_url, "env": env, "provider": OPENAI_COMPAT}
+    hints: WarmupHints = {"baseURL": effective.model(instance).base_url, "env": env, "provider": OPENAI_COMPAT}
+    return {**hints, "tools": True} if instance.status.agent_document else hints
 
 
 def _request(

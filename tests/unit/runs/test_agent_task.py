@@ -111,3 +111,8 @@ async def test_a_document_that_is_about_to_change_is_not_kept() -> None:
 async def test_a_document_that_is_not_there_yet_is_waited_for() -> None:
     with pytest.raises(ApiUnavailable):
         await AgentDocuments(FakeKubernetes()).of(instance(agentDocument="0123456789abcdef"))
+
+
+def test_idle_pods_of_an_agent_with_tools_prepare_for_them() -> None:
+    assert "tools" not in agent_task.warmup_hints(instance())
+    assert agent_task.warmup_hints(instance(agentDocument="0123456789abcdef"))["tools"] is True
