@@ -171,6 +171,43 @@ async def test_a_guard_that_is_away_is_asked_again_with_the_same_id(pod: Pod, mo
     assert "sunny" in told(model)[-1]["content"]
 
 
+async def test_a_guard_that_stays_away_is_asked_until_the_calls_time_is_over(
+    pod: Pod, model: Model, guard: ToolGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(_: Called) -> Answer:
+        return (503, {"error": "later"}) if len(guard.calls) < 9 else (200, {"result": "sunny", "isError": False})
+
+    monkeypatch.setattr("sympozium_agent.tools.guarded._PAUSES", (0.01, 0.02))
+    guard.script = script
+    await ran(pod, with_tools(model, guard, {"calls": [["call_1", "weather", OSLO]]}, {"content": "Ok"}))
+    assert len(guard.calls) == 9
+    assert "sunny" in told(model)[-1]["content"]
+
+
+async def test_a_call_whose_connection_breaks_is_sent_three_times(
+    pod: Pod, model: Model, guard: ToolGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(_: Called) -> Answer:
+        return None, {}
+
+    monkeypatch.setattr("sympozium_agent.tools.guarded._PAUSES", (0.01,))
+    guard.script = script
+    await ran(pod, with_tools(model, guard, {"calls": [["call_1", "weather", OSLO]]}, {"content": "Ok"}))
+    assert len(guard.calls) == 3
+    assert "cannot be reached" in told(model)[-1]["content"]
+
+
+async def test_a_guard_that_is_not_there_is_told(
+    pod: Pod, model: Model, guard: ToolGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sympozium_agent.tools.guarded._GRACE_SECONDS", -1.5)
+    task = with_tools(model, guard, {"calls": [["call_1", "weather", OSLO]]}, {"content": "Ok"})
+    for tool in task["tools"]:
+        tool["baseUrl"] = "http://127.0.0.1:9"
+    await ran(pod, task)
+    assert "cannot be reached" in told(model)[-1]["content"]
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "expected"),
     [

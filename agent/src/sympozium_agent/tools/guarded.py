@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain, repeat
 
 from sympozium_agent.log import log
 from sympozium_agent.loop import ToolResult
@@ -24,16 +25,22 @@ _CONNECT_SECONDS = 2.5
 _GRACE_SECONDS = 5.0
 """Time of a request beyond the tool's own, in which the guard says that it is over."""
 _PAUSES = (0.1, 0.3, 1.0, 2.0)
-"""Seconds between the attempts of a call: of a 503 nothing has left, and a broken one repeats its id."""
-_TOO_LARGE = 413
+"""Seconds between the attempts of a call, of which the last one is repeated while there is time: a guard that was killed comes back."""
+_MOST_BROKEN = 3
+"""Attempts whose connection breaks once the call is sent. Nothing of the others has left. All have the same id."""
+_UNAVAILABLE = 503
 _REASONS = {
     401: "the agent may not call tools",
     403: "the agent may not call tools of this run",
     404: "the agent has no such tool any more",
     410: "the run has ended or is cancelled",
-    _TOO_LARGE: "the arguments are too long",
-    503: "tools cannot be called at the moment",
+    413: "the arguments are too long",
+    _UNAVAILABLE: "tools cannot be called at the moment",
 }
+
+
+class _Broken(Exception):
+    """A connection that broke after the request was sent."""
 
 
 class GuardedTool:
@@ -58,28 +65,37 @@ class GuardedTool:
 
     def _answered(self, url: str, body: bytes, scope: Scope) -> HttpResponse | None:
         """Return the guard's answer; None if it cannot be reached."""
-        response = self._post(url, body, scope)
-        for pause in _PAUSES:
-            if response is not None and response.status != 503:
-                break
+        broken = 0
+        for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
+            try:
+                response = self._post(url, body, scope)
+            except _Broken:
+                response, broken = None, broken + 1
+            is_final = response is not None and response.status != _UNAVAILABLE
+            if is_final or broken == _MOST_BROKEN or scope.remaining() <= pause:
+                return response
             log("tool_call_repeated", status=response.status if response else None)
             scope.sleep(pause)
-            response = self._post(url, body, scope)
-        return response
+        return None
 
     def _post(self, url: str, body: bytes, scope: Scope) -> HttpResponse | None:
+        """Send the call; None if there is no connection. Raises _Broken."""
         headers = {
             "authorization": f"Bearer {self._token()}",
             "content-type": "application/json",
             "content-length": str(len(body)),
         }
         try:
-            with open_request("POST", url, headers, scope, connect_timeout=_CONNECT_SECONDS) as request:
+            request = open_request("POST", url, headers, scope, connect_timeout=_CONNECT_SECONDS)
+        except TransportError:
+            return None
+        try:
+            with request:
                 request.send(body)
                 request.finish()
                 return request.response(scope)
-        except TransportError:
-            return None
+        except TransportError as failure:
+            raise _Broken from failure
 
 
 def _result(response: HttpResponse | None) -> ToolResult:
