@@ -40,7 +40,7 @@ class RunList(ApiModel):
     items: list[AgentRun]
     """Runs, ordered by namespace and name, without questions (``spec.task``, ``spec.request``, ``spec.requestText``, ``spec.response``,
     ``spec.responseText``, ``spec.systemPrompt``) and answers (``status.result``, ``status.answer``, ``status.choices``,
-    ``status.details``)."""
+    ``status.details``, ``status.steps``)."""
 
 
 class WebEndpointState(WebEndpointStatus):
