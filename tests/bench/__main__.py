@@ -23,6 +23,7 @@ from tests.bench import (
     report,
     starts,
     stream_cost,
+    tools,
     warm,
     waterfall,
 )
@@ -32,7 +33,7 @@ from tests.bench.requests import Requests
 from tests.e2e.conftest import Endpoint, Namespace, instance, model_server, until
 
 RESULTS = Path(".local/bench.json")
-PARTS = ("cold", "bursts", "memory", "warm", "overhead", "stream", "operator", "mcp", "starts", "held")
+PARTS = ("cold", "bursts", "memory", "warm", "overhead", "stream", "operator", "mcp", "tools", "starts", "held")
 CONCURRENCY = (10, 20)
 REST_SECONDS = 0.7
 """Between two samples: what the one before left to be cleaned up shall not be measured."""
@@ -64,12 +65,9 @@ def main() -> None:
     if "operator" in asked.parts:
         figures |= asyncio.run(operator_cost.measure())
         figures |= asyncio.run(operator_memory.measure())
-    if "mcp" in asked.parts:
-        figures |= asyncio.run(mcp.measure())
-    if "starts" in asked.parts:
-        figures |= asyncio.run(starts.measure())
-    if "held" in asked.parts:
-        figures |= asyncio.run(held_bytes.measure())
+    alone = {"mcp": mcp.measure, "tools": tools.measure, "starts": starts.measure, "held": held_bytes.measure}
+    for part in [part for part in alone if part in asked.parts]:
+        figures |= asyncio.run(alone[part]())
     if {"cold", "bursts", "memory"} & set(asked.parts):
         figures |= on_the_cluster(asked)
     if "warm" in asked.parts:

@@ -41,6 +41,7 @@ def tables(figures: Figures) -> str:
         "operator_run_cpu": _operator_cost,
         "operator_memory": _operator_memory,
         "mcp_calls": _mcp,
+        "tool_call_own_s": _tools,
         "start_beside_instances": _starts,
         "held_mb": _held,
     }
@@ -194,6 +195,18 @@ def _mcp(figures: Figures) -> Iterator[Row]:
     yield "... per second of the web-proxy's processor time", f"{figures['mcp_calls_per_cpu_second']}", ""
     held = ", ".join(f"{after}: {megabytes} MB" for after, megabytes in figures["mcp_memory_mb"].items())
     yield "... its memory after MCP sessions", held, "flat"
+
+
+def _tools(figures: Figures) -> Iterator[Row]:
+    rate, held = figures["tool_calls_per_second"], figures["tool_memory_mb"]
+    yield (
+        f"egress guard's share of a call, at {rate} per second",
+        _ms(figures["tool_call_own_s"], 1),
+        "p50 <= 10, p99 <= 40 ms",
+    )
+    yield "... its processor time", f"{figures['tool_call_cpu_ms']} ms per call", ""
+    memory = f"{held['before']}, {held['after']} MB"
+    yield f"... its memory before and after {held['calls']} calls", memory, "flat"
 
 
 def _held(figures: Figures) -> Iterator[Row]:
