@@ -14,6 +14,7 @@ import pytest
 from starlette.responses import PlainTextResponse, Response
 from tests.fakes.agents import PROVIDER_KEY, Agents
 from tests.fakes.clock import FakeClock
+from tests.fakes.closing_server import closing_server
 from tests.fakes.model import Model
 from tests.fakes.pod import created_run
 from tests.fakes.webhook import PUBLIC, Received, World, world
@@ -217,6 +218,42 @@ async def test_a_refused_call_is_told_to_the_model_and_in_the_steps(answering: T
     assert answering.world.received == []
     [step] = [step for step in (await answering.run())["status"]["steps"] if step["kind"] == "tool"]
     assert "DomainNotAllowed" in step["error"]
+
+
+async def test_a_call_whose_connection_breaks_costs_no_run_and_repeats_its_key(answering: Tools) -> None:
+    outside, called, released = answering.world, asyncio.Event(), asyncio.Event()
+    connections: list[asyncio.StreamWriter] = []
+
+    async def held_at_first(_: Received) -> Response:
+        if len(outside.received) == 1:
+            called.set()
+            await released.wait()
+        return PlainTextResponse("sunny")
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        from_guard, to_guard = await asyncio.open_connection("127.0.0.1", guard_port)
+        await asyncio.gather(_piped(reader, to_guard), _piped(from_guard, writer), return_exceptions=True)
+
+    outside.script, guard_port = held_at_first, int(answering.guard_url.rpartition(":")[2])
+    async with closing_server(relay) as port:
+        answering.guard_url = f"http://127.0.0.1:{port}"
+        answering.put("weather")
+        await answering.until_put()
+        asked = asyncio.create_task(answering.proxy.chat(messages=question(LOOK, SUNNY)))
+        await asyncio.wait_for(called.wait(), 10)
+        connections[0].transport.abort()
+        answer = await asked
+        released.set()
+    assert answer.json()["choices"][0]["message"]["content"] == "Let me look.\n\nIt is sunny."
+    assert len({request.headers["idempotency-key"] for request in outside.received}) == 1
+    assert len(outside.received) == 2
+
+
+async def _piped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
 
 
 async def test_a_callers_own_tool_goes_back_to_the_caller(answering: Tools) -> None:
