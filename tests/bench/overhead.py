@@ -24,7 +24,6 @@ from tests.fakes.replica import KEY, Process, running
 
 T = TypeVar("T")
 
-_WARM_UP = 500
 _LONGEST_SECONDS = 30.0
 _PROBE_SECONDS = 5
 """Seconds of a load that shows whether a rate is held, short because what is not held leaves a backlog."""
@@ -36,33 +35,30 @@ _CONTENT = re.compile(rb'"content":"([0-9. ]+)"')
 async def measure(*, per_second: int = 200, requests: int = 10_000) -> Figures:
     """Return time, processor time and memory of that many requests at that rate, or at the highest rate below it that is held."""
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as replica:
-        async with aclosing(Caller(replica.url)) as caller:
-            return await _measured(caller, replica, per_second, requests)
+        attempts = await rates.held(lambda rate: _load(replica, rate, round(_PROBE_SECONDS * rate)), per_second)
+    rate = rates.highest(attempts)
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as replica:  # without a backlog of the attempts
+        await _load(replica, rate, round(_PROBE_SECONDS * rate))
+        whole = await _load(replica, rate, requests if rate == per_second else round(_SECONDS_BELOW * rate))
+        last = whole.result
+        return {
+            "overhead_rate": rates.text(attempts, per_second),
+            "overhead_s": spread([one.overhead for one in last.answered]),
+            "overhead_total_s": spread([one.total for one in last.answered]),
+            "overhead_per_second": round(whole.per_second, 1),
+            "overhead_cpu_cores": round(last.used / last.lasted, 2),
+            "overhead_cpu_ms_per_request": round(1000 * last.used / max(1, len(last.answered)), 2),
+            "overhead_memory_mb": {"before": round(last.memory_before, 1), "after": round(replica.resident_mb, 1)},
+        }
 
 
-async def _measured(caller: "Caller", replica: Process, per_second: int, requests: int) -> Figures:
-    await caller.load(_WARM_UP, per_second / 2)
-
-    async def load(rate: float, count: int) -> rates.Attempt[_Load]:
-        before, used, began = replica.resident_mb, replica.cpu_seconds, time.monotonic()
+async def _load(replica: Process, rate: float, count: int) -> rates.Attempt["_Load"]:
+    """Send requests to a web-proxy at a rate."""
+    before, used, began = replica.resident_mb, replica.cpu_seconds, time.monotonic()
+    async with aclosing(Caller(replica.url)) as caller:
         found = await caller.load(count, rate)
-        lasted, used = time.monotonic() - began, replica.cpu_seconds - used
-        answered = len(found) / lasted
-        return rates.Attempt(rate, answered, count - len(found), _Load(found, used, lasted, before))
-
-    attempts = await rates.held(lambda rate: load(rate, round(_PROBE_SECONDS * rate)), per_second)
-    rate = attempts[-1].wanted
-    whole = await load(rate, requests if rate == per_second else round(_SECONDS_BELOW * rate))
-    last = whole.result
-    return {
-        "overhead_rate": rates.text([*attempts[:-1], whole]),
-        "overhead_s": spread([one.overhead for one in last.answered]),
-        "overhead_total_s": spread([one.total for one in last.answered]),
-        "overhead_per_second": round(whole.per_second, 1),
-        "overhead_cpu_cores": round(last.used / last.lasted, 2),
-        "overhead_cpu_ms_per_request": round(1000 * last.used / max(1, len(last.answered)), 2),
-        "overhead_memory_mb": {"before": round(last.memory_before, 1), "after": round(replica.resident_mb, 1)},
-    }
+    lasted, used = time.monotonic() - began, replica.cpu_seconds - used
+    return rates.Attempt(rate, len(found) / lasted, count - len(found), _Load(found, used, lasted, before))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
-"""Rates that a machine holds: a load is stepped down until its requests are answered as fast as they come."""
+"""Rates that a machine holds: a load is doubled as long as its requests are answered as fast as they come."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -9,11 +8,7 @@ Result = TypeVar("Result")
 
 HELD = 0.95
 """Part of the requested rate above which it is held."""
-_STEP = 0.5
-_NEAR = 0.9
-_LOWEST = 5.0
-REST_SECONDS = 10.0
-"""Between two attempts: what the one before left shall not be measured."""
+_DOUBLINGS = 4
 
 
 @dataclass(frozen=True)
@@ -34,19 +29,23 @@ class Attempt(Generic[Result]):
 
 
 async def held(load: Callable[[float], Awaitable[Attempt[Result]]], rate: float) -> list[Attempt[Result]]:
-    """Return the attempts from ``rate`` down to the first rate that is held, which is the last of them."""
-    attempts = [await load(rate)]
-    while not attempts[-1].is_held and attempts[-1].wanted > _LOWEST:
-        await asyncio.sleep(REST_SECONDS)
-        attempts.append(await load(max(_LOWEST, min(_STEP * attempts[-1].wanted, _NEAR * attempts[-1].per_second))))
+    """Return the attempts, twice the rate each, up to ``rate`` or to the first that is not held: that one leaves a backlog."""
+    attempts = [await load(rate / 2**_DOUBLINGS)]
+    while attempts[-1].is_held and attempts[-1].wanted < rate:
+        attempts.append(await load(2 * attempts[-1].wanted))
     return attempts
 
 
-def text(attempts: list[Attempt[Result]]) -> str:
+def highest(attempts: list[Attempt[Result]]) -> float:
+    """Return the highest rate that was held; the lowest that was tried if none was."""
+    return max((attempt.wanted for attempt in attempts if attempt.is_held), default=attempts[0].wanted)
+
+
+def text(attempts: list[Attempt[Result]], rate: float) -> str:
     """Return the rate that was asked for as it is reported: held, or not, with what was reached and what is held."""
-    first, last = attempts[0], attempts[-1]
-    if first.is_held:
-        return f"{first.wanted:g}/s held"
-    lower = f"; {last.wanted:.0f}/s held" if last.is_held else ""
-    lost = f", {first.failed} failed" if first.failed else ""
-    return f"{first.wanted:g}/s not held, {first.per_second:.0f}/s{lost}{lower}"
+    last = attempts[-1]
+    if last.is_held:
+        return f"{rate:g}/s held"
+    lost = f", {last.failed} failed" if last.failed else ""
+    lower = f"{highest(attempts):g}/s held" if attempts[0].is_held else "no lower rate held"
+    return f"{rate:g}/s not held, {last.per_second:.0f}/s at {last.wanted:g}/s{lost}; {lower}"

@@ -12,29 +12,25 @@ async def load(rate: float) -> Attempt[None]:
     return Attempt(rate, min(rate, CAPACITY), int(rate > CAPACITY), None)
 
 
-@pytest.fixture(autouse=True)
-def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "REST_SECONDS", 0)
+async def test_a_rate_that_is_held() -> None:
+    attempts = await rates.held(load, 96)
+    assert [attempt.wanted for attempt in attempts] == [6, 12, 24, 48, 96]
+    assert rates.text(attempts, 96) == "96/s held"
 
 
-async def test_a_rate_that_is_held_is_tried_once() -> None:
-    attempts = await rates.held(load, 100)
-    assert rates.text(attempts) == "100/s held"
-
-
-async def test_a_load_is_stepped_down_to_what_is_held() -> None:
+async def test_a_load_is_stepped_up_to_what_is_held() -> None:
     attempts = await rates.held(load, 200)
-    assert [attempt.wanted for attempt in attempts] == [200, 100]
-    assert rates.text(attempts) == "200/s not held, 130/s, 1 failed; 100/s held"
+    assert rates.highest(attempts) == 100
+    assert rates.text(attempts, 200) == "200/s not held, 130/s at 200/s, 1 failed; 100/s held"
 
 
 async def test_a_machine_that_holds_nothing_ends_the_search() -> None:
     async def never(rate: float) -> Attempt[None]:
         return Attempt(rate, 0.0, int(rate), None)
 
-    attempts = await rates.held(never, 200)
-    assert attempts[-1].wanted == 5
-    assert rates.text(attempts) == "200/s not held, 0/s, 200 failed"
+    attempts = await rates.held(never, 160)
+    assert rates.highest(attempts) == 10
+    assert rates.text(attempts, 160) == "160/s not held, 0/s at 10/s, 10 failed; no lower rate held"
 
 
 def figures() -> report.Figures:
