@@ -12,6 +12,7 @@ from tests.fakes.kubernetes import FakeKubernetes
 
 from sympozium_api import environment
 from sympozium_api.settings_parser import InvalidSetting
+from sympozium_console import refusals
 from sympozium_console.console_app import create_app
 from sympozium_console.console_context import assemble
 from sympozium_console.console_settings import ConsoleSettings, from_environment
@@ -34,6 +35,11 @@ def description() -> Object:
 def section() -> str:
     assert SECTION
     return SECTION.group()
+
+
+def errors() -> str:
+    """Return the section of the page of errors that is about the console."""
+    return re.split(r"^## ", page("errors.md"), flags=re.MULTILINE)[-1]
 
 
 def operations(description: Object) -> dict[str, Object]:
@@ -62,7 +68,13 @@ def test_every_reason_of_a_refusal_has_a_line() -> None:
     sources = "".join(file.read_text() for file in source_files("console/src"))
     reasons = {word for words in REASON.findall(sources) for word in words if word[:1].isupper()}
     assert {"Unauthorized", "RunEnded", "NotFound"} <= reasons
-    assert reasons - {"Refused"} <= words_in_first_cells(section())
+    assert reasons - {"Refused"} <= words_in_first_cells(errors())
+
+
+def test_every_code_has_a_line_with_its_status() -> None:
+    rows = [[cell.strip() for cell in line.split("|")[2:4]] for line in errors().splitlines() if line.startswith("| `")]
+    documented = {int(status): code.strip("`") for code, status in rows}
+    assert documented == refusals.CODES
 
 
 def test_only_health_needs_no_token(description: Object) -> None:

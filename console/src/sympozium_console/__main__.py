@@ -10,6 +10,7 @@ from sympozium_api.clock import SystemClock
 from sympozium_console import console_settings
 from sympozium_console.console_app import create_app
 from sympozium_console.console_context import assemble
+from sympozium_console.console_limits import ConsoleLimits
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_http.metrics_endpoint import MetricsEndpoint
 from sympozium_http.serving import Listener, serve
@@ -21,7 +22,9 @@ async def main(settings: ConsoleSettings) -> None:
         context = assemble(client, settings, SystemClock())
         registry, app = context.metrics.registry, create_app(context)
         listeners = [
-            Listener(MetricsEndpoint(registry, app) if settings.metrics_on_http else app, names.HTTP_PORT),
+            Listener(
+                MetricsEndpoint(registry, app) if settings.metrics_on_http else app, names.HTTP_PORT, ConsoleLimits
+            ),
             Listener(MetricsEndpoint(registry), names.METRICS_PORT),
         ]
         await serve(listeners, drain=context.draining.set, grace_seconds=settings.grace_seconds)

@@ -8,6 +8,7 @@ from sympozium_api.base import ApiModel, Condition
 from sympozium_api.instance import InstanceSpec, SympoziumInstance, WebEndpointStatus
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Parameter
+from sympozium_console import refusals
 
 
 class ListMetadata(ApiModel):
@@ -89,6 +90,14 @@ class FieldError(ApiModel):
     message: str
 
 
+class FaultDetails(ApiModel):
+    """The first field or parameter at fault."""
+
+    field: str
+    reason: str
+    """Fault, as ``message`` of the same entry of ``fields`` has it."""
+
+
 class RefusalDetail(ApiModel):
     """Reason of a refusal."""
 
@@ -98,6 +107,10 @@ class RefusalDetail(ApiModel):
     """Sentence for people."""
     fields: list[FieldError]
     """Fields at fault, if they are known."""
+    code: str = Field(json_schema_extra={"enum": sorted(set(refusals.CODES.values()))})
+    """Class of the refusal, which follows the status."""
+    details: FaultDetails | None
+    """First of ``fields``; null if there is none."""
 
 
 class ErrorAnswer(ApiModel):

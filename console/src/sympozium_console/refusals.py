@@ -1,6 +1,6 @@
-"""Refusals of the console: their constructors, and their one shape ``{"error": {"reason", "message", "fields"}}``.
+"""Refusals of the console: their constructors, and their one shape ``{"error": {reason, message, fields, code, details}}``.
 
-A refusal by Kubernetes keeps the reason and the message of Kubernetes.
+A refusal by Kubernetes keeps the reason and the message of Kubernetes. ``code`` follows the status alone.
 """
 
 import re
@@ -16,6 +16,27 @@ _STRICT = "strict decoding error: "
 _UNKNOWN_FIELD = re.compile(r'(unknown field) "([^"]+)"')
 _ROOT = "<nil>"
 _RETRY_SECONDS = 1
+
+CODES = {
+    400: "INVALID_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
+    409: "CONFLICT",
+    410: "EXPIRED",
+    412: "PRECONDITION_FAILED",
+    413: "TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    422: "INVALID_REQUEST",
+    429: "RATE_LIMITED",
+    431: "TOO_LARGE",
+    500: "INTERNAL_ERROR",
+    503: "UNAVAILABLE",
+    504: "UNAVAILABLE",
+}
+"""Codes by status. Any other status below 500 has the code of 400, and from 500 on that of 500."""
 
 Field = tuple[str, str]
 """Path of a field or name of a parameter, and the fault in it."""
@@ -35,12 +56,20 @@ def render(refusal: Refusal) -> JSONResponse:
         fields: Sequence[Field] = refusal.fields
     else:
         fields = [(refusal.param, refusal.message)] if refusal.param else []
+    body = error_body(refusal.status, refusal.code, refusal.message, fields)
+    return JSONResponse(body, status_code=refusal.status, headers=refusal.headers)
+
+
+def error_body(status: int, reason: str, message: str, fields: Sequence[Field] = ()) -> dict[str, Any]:
+    """Return the body of a refusal; ``details`` is the first field at fault, or None if none is known."""
     error = {
-        "reason": refusal.code,
-        "message": refusal.message,
+        "reason": reason,
+        "message": message,
         "fields": [{"field": field, "message": fault} for field, fault in fields],
+        "code": CODES.get(status, CODES[400 if status < 500 else 500]),
+        "details": {"field": fields[0][0], "reason": fields[0][1]} if fields else None,
     }
-    return JSONResponse({"error": error}, status_code=refusal.status, headers=refusal.headers)
+    return {"error": error}
 
 
 def unauthorized() -> Refusal:

@@ -139,10 +139,15 @@ class HeaderLimits(HttpToolsProtocol):
         self._refused = True
         self._stop_clock()
         if self._is_idle() or not self.cycle.response_started:
-            self.transport.write(_answer(status, message, code))
+            self.transport.write(_answer(status, self.error_body(status, message, code)))
             self.transport.write_eof()
         # Input is dropped for a moment, because closing at once would answer it with a reset, which destroys the answer.
         self._deadline = self.loop.call_later(_LINGER_SECONDS, self._close)
+
+    @staticmethod
+    def error_body(status: int, message: str, code: str) -> dict[str, Any]:  # noqa: ARG004 - another shape may need the status
+        """Return the body of a refusal, in the shape of OpenAI; the server of another dialect has its own."""
+        return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
 
     def send_400_response(self, msg: str) -> None:
         """Answer input that is not HTTP, and give up the request under way."""
@@ -167,8 +172,7 @@ class RequestLimits(HeaderLimits):
         """Let the clock run until the body is complete."""
 
 
-def _answer(status: int, message: str, code: str) -> bytes:
-    error: dict[str, Any] = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    body = json.dumps({"error": error}).encode()
+def _answer(status: int, content: dict[str, Any]) -> bytes:
+    body = json.dumps(content).encode()
     head = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
     return STATUS_LINE[status] + head.encode() + body

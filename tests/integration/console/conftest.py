@@ -68,6 +68,8 @@ def run(name: str, *, instance: str = "demo", namespace: str = "default", phase:
 def error(response: httpx2.Response, status: int) -> dict[str, Any]:
     assert response.status_code == status, response.text
     refusal: dict[str, Any] = response.json()["error"]
-    assert refusal.keys() == {"reason", "message", "fields"}
+    assert refusal.keys() == {"reason", "message", "fields", "code", "details"}
     assert refusal["message"]
+    first = next(iter(refusal["fields"]), None)
+    assert refusal["details"] == (first and {"field": first["field"], "reason": first["message"]})
     return refusal

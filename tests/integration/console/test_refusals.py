@@ -2,14 +2,18 @@
 
 from urllib.parse import quote
 
+import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fakes.kubernetes import api_error
+from tests.integration.conftest import listening
 from tests.integration.console.conftest import DEMO, SPEC, Console, error, run
 
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import INSTANCES, RUNS, Object
+from sympozium_console.console_app import create_app
+from sympozium_console.console_limits import ConsoleLimits
 
 
 class TestWrongRequests:
@@ -108,6 +112,52 @@ async def test_no_request_causes_an_internal_error(console: Console, data: st.Da
     assert response.status_code < 500, response.text
     if response.status_code >= 400:
         error(response, response.status_code)
+
+
+class TestCodes:
+    @pytest.mark.parametrize(
+        ("method", "path", "options", "code"),
+        [
+            ("GET", f"{DEMO}?nonsense=1", {}, "INVALID_REQUEST"),
+            ("GET", DEMO, {"headers": {"Authorization": "Bearer wrong"}}, "UNAUTHORIZED"),
+            ("GET", "/api/v1/instances/absent", {}, "NOT_FOUND"),
+            ("DELETE", "/api/v1/instances", {}, "METHOD_NOT_ALLOWED"),
+            ("PUT", DEMO, {"json": {"metadata": {"resourceVersion": "99"}, "spec": SPEC}}, "CONFLICT"),
+            ("PATCH", DEMO, {"json": {}, "headers": {"If-None-Match": "*"}}, "PRECONDITION_FAILED"),
+            ("PATCH", DEMO, {"json": {"memory": {"systemPrompt": "x" * 70_000}}}, "TOO_LARGE"),
+            ("PATCH", DEMO, {"content": b"x"}, "UNSUPPORTED_MEDIA_TYPE"),
+            ("PATCH", DEMO, {"json": {"webEndpoint": {"replicas": 0}}}, "INVALID_REQUEST"),
+        ],
+    )
+    async def test_a_refusal_has_the_code_of_its_kind(
+        self, console: Console, method: str, path: str, options: Object, code: str
+    ) -> None:
+        response = await console.request(method, path, **options)
+        assert error(response, response.status_code)["code"] == code
+
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [
+            (403, "FORBIDDEN"),
+            (418, "INVALID_REQUEST"),
+            (429, "RATE_LIMITED"),
+            (500, "INTERNAL_ERROR"),
+            (504, "UNAVAILABLE"),
+        ],
+    )
+    async def test_a_refusal_by_kubernetes_has_the_code_of_its_status(
+        self, console: Console, status: int, code: str
+    ) -> None:
+        console.kubernetes.refuse("list", INSTANCES, api_error(status, "Any", "in its own words"))
+        assert error(await console.request("GET", "/api/v1/instances"), status)["code"] == code
+
+    async def test_a_request_with_an_endless_head_is_refused_in_the_same_shape(self, console: Console) -> None:
+        async with (
+            listening(create_app(console.context), http=ConsoleLimits) as url,
+            httpx2.AsyncClient(base_url=url) as http,
+        ):
+            refused = error(await http.get("/api/v1/runs", headers={"x-long": "x" * 70_000}), 431)
+        assert (refused["code"], refused["reason"]) == ("TOO_LARGE", "HeadersTooLarge")
 
 
 class TestRefusalsByKubernetes:
