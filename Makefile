@@ -36,7 +36,7 @@ unit: setup ## the tests that need no cluster: seconds
 	@$(RUN)pytest tests/unit tests/contract tests/integration
 
 fuzz: setup ## 100,000 cuts of model servers' streams, and 100,000 continued responses: the same answer; 100,000 malformed requests: no error of ours
-	@$(RUN)pytest tests/unit/test_joined_answers.py --hypothesis-profile=joined-100000 --timeout 3600
+	@$(RUN)pytest tests/unit/openai/test_joined_answers.py --hypothesis-profile=joined-100000 --timeout 3600
 	@$(RUN)pytest tests/integration/test_malformed.py --hypothesis-profile=malformed-100000 --timeout 3600 --log-cli-level=INFO
 
 soak: setup ## the long forms of tests that have a short one: claims, idempotency keys, malformed requests

@@ -17,9 +17,9 @@ from sympozium_api.agent_records import Task
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.json_text import StoredText, json_text
 from sympozium_api.resources import RUN_PARTS, RUNS, Object, ResourceType
+from sympozium_http import storable_json
 from sympozium_runs import agent_task, long_questions, run_request
 from sympozium_runs.run_queue import QueueFull
-from sympozium_webproxy import storable_json
 
 KEY = {"Idempotency-Key": "k"}
 MCP = MODERN | {"Mcp-Method": "tools/call", "Mcp-Name": "ask_agent"}

@@ -15,9 +15,9 @@ from sympozium_http.byte_budget import HeldBytes
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.lenient_routing import HeadAsGet, PlainPaths
 from sympozium_http.refusal import Refusal
+from sympozium_openai import bodies, errors
 from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.origins import BrowserGuard, CrossOrigin
-from sympozium_webproxy.protocol.openai import bodies, errors
 from sympozium_webproxy.routes import health, oauth, openapi, unknown_url
 from sympozium_webproxy.routes.mcp import forwarding, handlers, legacy_sse, message, streamable
 from sympozium_webproxy.routes.openai import chat, completions, embeddings, models, responses

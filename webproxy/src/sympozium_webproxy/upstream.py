@@ -16,8 +16,8 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, ModelRefusal, parse_refusal, redacted
 from sympozium_api.values import replace
 from sympozium_http.refusal import Refusal
+from sympozium_runs.run_failure import refusal_of
 from sympozium_webproxy.network_failure import failure_of
-from sympozium_webproxy.run_failure import refusal_of
 
 log = structlog.get_logger()
 

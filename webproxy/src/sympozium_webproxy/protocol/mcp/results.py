@@ -7,7 +7,7 @@ from mcp_types import CallToolResult, TextContent
 from sympozium_api.agent_records import Done, End, Record
 from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
-from sympozium_webproxy.run_failure import message_of
+from sympozium_runs.run_failure import message_of
 
 RUN_SCHEMA: dict[str, Any] = {
     "type": "object",

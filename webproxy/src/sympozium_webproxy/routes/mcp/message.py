@@ -17,9 +17,10 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from sympozium_api.json_members import RefusedObject
+from sympozium_http import storable_json
 from sympozium_http.compact_json import json_bytes
 from sympozium_http.refusal import Refusal
-from sympozium_webproxy import context, storable_json
+from sympozium_webproxy import context
 from sympozium_webproxy.identity import session_key
 from sympozium_webproxy.protocol.mcp import sessions
 from sympozium_webproxy.protocol.mcp.jsonrpc import JsonRpcResponse, RequestId, failure, render

@@ -4,8 +4,8 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
+from sympozium_openai import bodies, chat
 from sympozium_runs.run_request import RunRequest
-from sympozium_webproxy.protocol.openai import bodies, chat
 from sympozium_webproxy.request import left_out
 from sympozium_webproxy.request.authentication import authenticate, limit
 from sympozium_webproxy.request.body import parse, read_json_bytes

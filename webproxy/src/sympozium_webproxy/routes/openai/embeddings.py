@@ -14,8 +14,8 @@ from sympozium_api.base import seconds
 from sympozium_api.instance import SympoziumInstance
 from sympozium_http import disconnect, raw_response, request_state
 from sympozium_http.refusal import Refusal
+from sympozium_openai import bodies, embeddings, errors
 from sympozium_webproxy import context, upstream
-from sympozium_webproxy.protocol.openai import bodies, embeddings, errors
 from sympozium_webproxy.request.authentication import authenticate, limit
 from sympozium_webproxy.request.body import read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from sympozium_api.instance import SympoziumInstance
+from sympozium_openai import models
 from sympozium_webproxy import context
-from sympozium_webproxy.protocol.openai import models
 from sympozium_webproxy.request.authentication import authenticate_read
 from sympozium_webproxy.request.model_choice import chosen_model, model_names
 

@@ -10,25 +10,25 @@ import structlog
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from sympozium_api.agent_records import Done, Record
+from sympozium_api.agent_records import Done
 from sympozium_api.json_text import PartsError
 from sympozium_api.run import AgentRun
-from sympozium_http import request_state, sse
+from sympozium_http import request_state
 from sympozium_http.refusal import Refusal
+from sympozium_openai import bodies, responses_items, responses_object, responses_request
+from sympozium_openai.response_frames import ResponseFrames
+from sympozium_openai.responses_events import ResponseEvents
+from sympozium_openai.run_response import StreamedResponse, WholeResponse, run_headers
 from sympozium_runs.run_parts import answer_size
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import RunHandle
 from sympozium_webproxy import context
-from sympozium_webproxy.protocol.openai import bodies, responses_items, responses_object, responses_request
-from sympozium_webproxy.protocol.openai.chat import DONE
-from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
 from sympozium_webproxy.request import held, left_out, owned_runs
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read, limit
 from sympozium_webproxy.request.body import Made, in_thread_if, is_large, max_bytes, parse, read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
 from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import api_away, idempotency_key, start
-from sympozium_webproxy.routes.openai.run_response import StreamedResponse, WholeResponse, run_headers, tool_comment
 
 log = structlog.get_logger()
 
@@ -138,47 +138,6 @@ async def list_input_items(
     run = await _own(request, response_id)
     with _written_here(response_id):
         return responses_items.page(responses_object.input_items(run), limit=limit, order=order, after=after)
-
-
-class ResponseFrames:
-    """Frames of typed events."""
-
-    def __init__(self, events: ResponseEvents, *, at_once: bool, works: bool, ended_at: Callable[[], int]) -> None:
-        self._events = events
-        self._begun = at_once
-        self._works = works
-        self._ended_at = ended_at
-
-    def opening(self) -> bytes | None:
-        """Return the first events of a background response, whose id the caller needs at once; None for others."""
-        if not self._begun:
-            return None
-        return _frames(self._events.started() if self._works else self._events.begin())
-
-    def of(self, record: Record | None) -> bytes:
-        """Return the frames of a record, or of silence."""
-        if record is None:
-            self._begun = True
-            return _frames(self._events.begin()) + sse.KEEP_ALIVE
-        match record["type"]:
-            case "started" if self._begun:
-                return _frames(self._events.started())
-            case "tool":
-                return tool_comment(record)
-            case "delta":
-                return _frames(self._events.delta(record))
-            case "done" | "error":
-                return _frames(self._events.end(record, self._ended_at())) + DONE
-        return b""
-
-
-def frame(event: dict[str, Any]) -> bytes:
-    """Return an event as a frame."""
-    return sse.data(event, event=event["type"])
-
-
-def _frames(events: list[dict[str, Any]]) -> bytes:
-    return b"".join(map(frame, events))
 
 
 def _stream(

@@ -17,10 +17,10 @@ from tests.unit.provider_streams import Streamed, streams
 from sympozium_agent.completion import CompletionAccumulator, extra_fields
 from sympozium_agent.providers.chunk_parser import ChunkParser
 from sympozium_api.agent_records import Delta, Done
+from sympozium_openai import chat
+from sympozium_openai.responses_events import ResponseEvents
+from sympozium_openai.responses_object import ResponseObject, assistant_message
 from sympozium_webproxy.protocol.mcp import results
-from sympozium_webproxy.protocol.openai import chat
-from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
-from sympozium_webproxy.protocol.openai.responses_object import ResponseObject, assistant_message
 
 Object = dict[str, Any]
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from sympozium_api.agent_records import Delta, Done
-from sympozium_webproxy.protocol.openai import bodies
-from sympozium_webproxy.protocol.openai.bodies import JsonObject
-from sympozium_webproxy.protocol.openai.chat import (
+from sympozium_openai import bodies
+from sympozium_openai.bodies import JsonObject
+from sympozium_openai.chat import (
     ChatChunks,
     CompletionHead,
     ModelBody,

@@ -16,10 +16,10 @@ from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_http import disconnect, raw_response, sse
 from sympozium_http.refusal import Refusal
+from sympozium_openai import errors
 from sympozium_runs.broker import ClientDisconnected
+from sympozium_runs.run_failure import refusal_of
 from sympozium_runs.runs import RunHandle
-from sympozium_webproxy.protocol.openai import errors
-from sympozium_webproxy.run_failure import refusal_of
 
 
 def run_headers(run: AgentRun) -> dict[str, str]:

@@ -12,9 +12,9 @@ from sympozium_api.run import AgentRun
 from sympozium_api.terminal_status import record_of
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_http.refusal import Refusal
-from sympozium_webproxy.protocol.openai import responses_items as items
-from sympozium_webproxy.protocol.openai.bodies import JsonObject, invalid
-from sympozium_webproxy.run_failure import refusal_of
+from sympozium_openai import responses_items as items
+from sympozium_openai.bodies import JsonObject, invalid
+from sympozium_runs.run_failure import refusal_of
 
 _ID = re.compile(f"resp_({names.DNS_LABEL})")
 _CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sympozium_api.controlled_members import find_misspelt
 from sympozium_api.json_members import RefusedObject, compact, join_members
+from sympozium_http import storable_json
 from sympozium_http.refusal import Refusal
-from sympozium_webproxy import storable_json
 
 JsonObject = dict[str, Any]
 Checked = TypeVar("Checked", bound=BaseModel)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sympozium_webproxy.protocol.openai.bodies import JsonObject
+from sympozium_openai.bodies import JsonObject
 
 
 def known(model: type[BaseModel], given: Mapping[str, Any], at: str, ignored: list[str]) -> JsonObject:

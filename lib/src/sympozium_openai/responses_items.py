@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from sympozium_http.compact_json import json_bytes
-from sympozium_webproxy.protocol.openai.bodies import JsonObject, invalid, missing, unsupported
+from sympozium_openai.bodies import JsonObject, invalid, missing, unsupported
 
 MAX_ITEMS = 10_000
 _ROLES = ("system", "developer", "user", "assistant")

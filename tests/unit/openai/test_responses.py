@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.fakes.pod import done
 
 from sympozium_http.refusal import Refusal
-from sympozium_webproxy.protocol.openai import responses_items, responses_object, responses_request
-from sympozium_webproxy.protocol.openai.responses_events import ResponseEvents
-from sympozium_webproxy.protocol.openai.responses_object import ResponseObject
-from sympozium_webproxy.routes.openai.responses import frame
+from sympozium_openai import responses_items, responses_object, responses_request
+from sympozium_openai.response_frames import frame
+from sympozium_openai.responses_events import ResponseEvents
+from sympozium_openai.responses_object import ResponseObject
 
 RUN = "demo-1"
 RESPONSE = ResponseObject(run=RUN, created=1, model="m", instructions=None, params={})

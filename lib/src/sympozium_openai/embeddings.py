@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import field_validator
 
-from sympozium_webproxy.protocol.openai import bodies
-from sympozium_webproxy.protocol.openai.bodies import JsonObject, Open
+from sympozium_openai import bodies
+from sympozium_openai.bodies import JsonObject, Open
 
 
 class EmbeddingRequest(Open):

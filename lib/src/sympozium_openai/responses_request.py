@@ -9,10 +9,10 @@ from pydantic import Field
 
 from sympozium_api.json_members import compact
 from sympozium_http.refusal import Refusal
-from sympozium_webproxy.protocol.openai import bodies, leniency
-from sympozium_webproxy.protocol.openai import responses_items as items
-from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open, invalid, missing, unsupported
-from sympozium_webproxy.protocol.openai.chat import without_stream_options
+from sympozium_openai import bodies, leniency
+from sympozium_openai import responses_items as items
+from sympozium_openai.bodies import Closed, JsonObject, Open, invalid, missing, unsupported
+from sympozium_openai.chat import without_stream_options
 
 _PLATFORM = ("conversation", "image", "moderation", "prompt")
 """Fields that only OpenAI's own platform can honour, and without which the answer would be another one."""

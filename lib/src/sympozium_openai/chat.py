@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from sympozium_api.agent_records import Delta, Done
-from sympozium_webproxy.protocol.openai import bodies, leniency
-from sympozium_webproxy.protocol.openai.bodies import Closed, JsonObject, Open
-from sympozium_webproxy.protocol.openai.delta_tracker import DeltaTracker
+from sympozium_openai import bodies, leniency
+from sympozium_openai.bodies import Closed, JsonObject, Open
+from sympozium_openai.delta_tracker import DeltaTracker
 
 DONE = b"data: [DONE]\n\n"
 """The last frame of a stream."""
@@ -37,7 +37,7 @@ class Message(Open):
 
 
 class StreamOptions(Closed):
-    """Options of the stream, which the web-proxy sends. Others are left out: they change its form, never its text."""
+    """Options of the stream, which the server sends. Others are left out: they change its form, never its text."""
 
     include_usage: bool | None = False
     include_obfuscation: Literal[False] | None = None

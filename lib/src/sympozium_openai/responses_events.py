@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from sympozium_api.agent_records import Delta, End
-from sympozium_webproxy.protocol.openai import responses_object as answers
-from sympozium_webproxy.protocol.openai.bodies import JsonObject
-from sympozium_webproxy.protocol.openai.responses_object import AssistantMessage, ResponseObject
+from sympozium_openai import responses_object as answers
+from sympozium_openai.bodies import JsonObject
+from sympozium_openai.responses_object import AssistantMessage, ResponseObject
 
 _NOTHING = AssistantMessage("", "", "", ())
 _WORKS = "in_progress"

@@ -2,16 +2,12 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.pod import delta, done
 
-from sympozium_api.agent_records import Delta, Done, RunErrorDetail
-from sympozium_webproxy.protocol.mcp import results
-from sympozium_webproxy.protocol.openai import errors
-from sympozium_webproxy.protocol.openai.chat import ChatChunks, CompletionHead, completion
-from sympozium_webproxy.run_failure import refusal_of
+from sympozium_api.agent_records import Delta, Done
+from sympozium_openai.chat import ChatChunks, CompletionHead, completion
 
 HEAD = CompletionHead(run="demo-1", created=1, model="m")
 
@@ -79,21 +75,6 @@ def test_a_completion_has_usage_only_where_the_model_gave_it() -> None:
     record = _done("a")
     assert completion(HEAD, record)["usage"]["total_tokens"] == 5
     assert "usage" not in completion(HEAD, {**record, "usage": {}})
-
-
-@pytest.mark.parametrize(("kind", "status"), [("model_secret_missing", 503), ("model_secret_refused", 403)])
-def test_no_caller_is_told_the_name_of_a_secret(kind: str, status: int) -> None:
-    detail: RunErrorDetail = {"type": kind, "message": "there is no Secret openai-key", "httpStatus": status}
-    assert "openai-key" not in refusal_of(detail).message
-    result = results.of_end("demo-1", {"type": "error", "error": detail, "durationMs": 1})
-    assert "openai-key" not in result.model_dump_json()
-    assert kind in result.model_dump_json()
-
-
-def test_a_models_refusal_of_our_credentials_is_not_the_callers_fault() -> None:
-    refusal = refusal_of({"type": "model_error", "message": "bad key", "httpStatus": 401})
-    assert refusal.status == 502
-    assert errors.render(refusal)["error"]["message"] == "The model answered 401: bad key"
 
 
 def _delta(text: str) -> Delta:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sympozium_webproxy.protocol.openai.delta_tracker import DeltaTracker
+from sympozium_openai.delta_tracker import DeltaTracker
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"city": "Rome"}'}}
 WHOLE: dict[str, Any] = {
