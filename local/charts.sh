@@ -9,6 +9,7 @@ charts_install() {
   release sympozium \
     --set "images.operator.repository=sympozium/operator" --set "images.operator.tag=$OPERATOR_TAG" \
     --set "images.webproxy.repository=sympozium/webproxy" --set "images.webproxy.tag=$WEBPROXY_TAG" \
+    --set "images.console.repository=sympozium/console" --set "images.console.tag=$CONSOLE_TAG" \
     --set images.pullPolicy=IfNotPresent
 }
 

@@ -2,15 +2,20 @@
 # Our images. Each is tagged with the hash of what it is made of, so a change rolls its Deployment, and an unchanged image is
 # neither built nor loaded again.
 
-# image_inputs FOLDER: the paths in the folder that a build may see. Our .dockerignore files exclude all and name exceptions.
+# image_inputs FOLDER DOCKERFILE: the paths in the folder that the image is made of. Our .dockerignore files exclude all and name
+# exceptions, which several images share, so each image is made of those that its Dockerfile copies.
 image_inputs() {
-  if [ -f "$1/.dockerignore" ]; then sed -n 's/^!//p' "$1/.dockerignore"; else echo .; fi
+  [ -f "$1/.dockerignore" ] || { echo . && return; }
+  local path copied=" $(sed -n '/--from=/d; s/^COPY \(.*\) [^ ]*$/\1/p' "$2" | tr '\n' ' ') "
+  sed -n 's/^!//p' "$1/.dockerignore" | while read -r path; do
+    case $copied in *" $path "* | *" . "*) echo "$path" ;; esac
+  done
 }
 
 # image_tag FOLDER DOCKERFILE
 image_tag() (
   cd "$REPOSITORY/$1" || exit
-  mapfile -t inputs < <(image_inputs .)
+  mapfile -t inputs < <(image_inputs . "$REPOSITORY/$2")
   find "${inputs[@]}" "$REPOSITORY/$2" -type f ! -path '*/__pycache__/*' -print0 | LC_ALL=C sort --zero-terminated --unique |
     xargs -0 sha256sum | sed "s#$REPOSITORY/##" | sha256sum | sed 's/^\(.\{12\}\).*/dev-\1/'
 )
@@ -47,6 +52,7 @@ images_make() { images_each image_make; }
 images_each() {
   OPERATOR_TAG=$("$1" sympozium/operator . Dockerfile.operator)
   WEBPROXY_TAG=$("$1" sympozium/webproxy . Dockerfile.webproxy)
+  CONSOLE_TAG=$("$1" sympozium/console . Dockerfile.console)
   MODEL_TAG=$("$1" sympozium/local-model local/model local/model/Dockerfile)
 }
 
@@ -54,5 +60,6 @@ images_each() {
 images_prune() {
   engine_prune_images sympozium/operator "$OPERATOR_TAG"
   engine_prune_images sympozium/webproxy "$WEBPROXY_TAG"
+  engine_prune_images sympozium/console "$CONSOLE_TAG"
   engine_prune_images sympozium/local-model "$MODEL_TAG"
 }

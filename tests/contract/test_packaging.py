@@ -15,7 +15,7 @@ RUNTIME = [Requirement(line) for lines in EXTRAS.values() for line in lines]
 DEVELOPMENT = [Requirement(line) for line in PROJECT["dependency-groups"]["dev"]]
 BUILD = [Requirement(line) for line in PROJECT["build-system"]["requires"]]
 CONSTRAINTS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines()]
-IMAGES = {"operator": "sympozium_operator", "webproxy": "sympozium_webproxy"}
+IMAGES = {"operator": "sympozium_operator", "webproxy": "sympozium_webproxy", "console": "sympozium_console"}
 
 
 @pytest.mark.parametrize("requirement", [*RUNTIME, *DEVELOPMENT, *BUILD], ids=lambda requirement: requirement.name)
@@ -45,17 +45,35 @@ def test_the_constraints_hold_names_and_versions_only() -> None:
 def test_an_image_starts_a_module_that_exists(image: str, module: str) -> None:
     dockerfile = (ROOT / f"Dockerfile.{image}").read_text()
     assert f'ENTRYPOINT ["python", "-m", "{module}"]' in dockerfile
-    assert (ROOT / ("operator" if image == "operator" else "webproxy") / "src" / module / "__main__.py").exists()
+    assert (ROOT / image / "src" / module / "__main__.py").exists()
     assert "USER 65532:65532" in dockerfile
 
 
-@pytest.mark.parametrize("image", IMAGES)
-def test_an_image_is_built_from_files_that_the_build_may_see(image: str) -> None:
+def sources(image: str) -> set[str]:
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / f"Dockerfile.{image}").read_text(), re.MULTILINE)
-    sources = {source for line in copied for source in line.split()}
+    return {source for line in copied for source in line.split()}
+
+
+def test_images_are_built_from_files_that_a_build_may_see() -> None:
     visible = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert sources == visible
-    assert [source for source in sources if not (ROOT / source).exists()] == []
+    assert set.union(*map(sources, IMAGES)) == visible
+    assert [source for source in visible if not (ROOT / source).exists()] == []
+
+
+def test_the_agents_image_holds_neither_console_nor_guard_nor_their_libraries() -> None:
+    """Its size is a part of a cold start on a node that has not pulled it."""
+    assert not sources("webproxy") & {"console/src", "egress/src", "operator/src"}
+    extras = re.findall(r"\*e\['(\w+)'\]", (ROOT / "Dockerfile.webproxy").read_text())
+    assert extras == ["webproxy", "agent"]
+    libraries = {Requirement(line).name for extra in extras for line in EXTRAS[extra]}
+    assert not libraries & {"sqlalchemy", "asyncpg", "aiosqlite", "alembic", "jsonschema-rs", "limits", "redis"}
+
+
+def test_a_virtual_environment_has_the_libraries_of_every_process() -> None:
+    processes = set(EXTRAS) - {"kubeconfig"}
+    for file in ("local/python.sh", "CONTRIBUTING.md"):
+        [installed] = re.findall(r"'\.\[([\w,]+)\]'", (ROOT / file).read_text())
+        assert set(installed.split(",")) == processes
 
 
 def test_charts_and_package_have_one_version() -> None:

@@ -38,6 +38,7 @@ EVERYTHING: dict[str, Any] = {
         "pullSecrets": ["registry"],
         "operator": {"tag": "v2"},
         "webproxy": {"digest": DIGEST},
+        "console": {"tag": "v3"},
     },
     "operator": {"replicas": 2, "logLevel": "debug"} | SCHEDULING | ACCOUNT,
     "runsServer": {"replicas": 2} | SCHEDULING | ACCOUNT,
@@ -180,6 +181,9 @@ def test_all_of_one_image_is_one_image() -> None:
     image = "r.example.com/sympozium/webproxy:v2"
     assert pod_of(documents, "sympozium-runs")["containers"][0]["image"] == image
     assert pick(documents, "SkillPack", "web-endpoint")["spec"]["sidecar"]["image"] == image
+    for deployment in ("sympozium-console", "sympozium-egress"):
+        image = pod_of(documents, deployment)["containers"][0]["image"]
+        assert image == f"r.example.com/sympozium/console:{VERSION}"
     assert (
         pod_of(documents, "sympozium-operator")["containers"][0]["image"]
         == f"r.example.com/sympozium/operator:{VERSION}"

@@ -58,17 +58,31 @@ def todays_rights(system: Namespace) -> Iterator[None]:
             system.delete(item["kind"], item["metadata"]["name"])
 
 
-def upgrade(chart: Path, values: Object) -> None:
+def upgrade(chart: Path, values: Object, *words: str) -> None:
     subprocess.run(
         [
             *("helm", "--namespace", "sympozium-system", "upgrade", "sympozium", str(chart)),
-            *("--reset-values", "--values", "-", "--wait", "--timeout", "3m"),
+            *("--reset-values", "--values", "-", "--force-conflicts", "--timeout", "3m", *words),
         ],
         input=json.dumps(values),
         text=True,
         check=True,
         capture_output=True,
     )
+
+
+def install_previous(system: Namespace, values: Object) -> None:
+    """Install the chart before with today's images; there the console was in the web-proxy's."""
+    image = pod_image(system, "sympozium-console")
+    upgrade(PREVIOUS, known_then(values))
+    system.kubectl("set", "image", "deployment/sympozium-console", f"console={image}")
+    for deployment in ("sympozium-operator", "sympozium-runs", "sympozium-console"):
+        system.kubectl("rollout", "status", f"deployment/{deployment}", "--timeout=3m")
+
+
+def pod_image(system: Namespace, deployment: str) -> str:
+    image: str = system.get("deployment", deployment)["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
 
 
 def made_by_helm(system: Namespace, secret: str) -> None:
@@ -86,7 +100,7 @@ def previous(system: Namespace) -> Iterator[Object]:
     made_by_helm(system, "sympozium-console-token")
     with todays_rights(system):
         try:
-            upgrade(PREVIOUS, known_then(values))
+            install_previous(system, values)
             yield values
         finally:
             helm("rollback", "sympozium", str(before), "--wait")
@@ -159,7 +173,7 @@ def names_of_key(uid: str, key: str) -> str:
 
 def test_a_key_of_the_version_before_gives_its_answer(busy: Endpoint, previous: Object) -> None:
     run = answered_before(busy, "before")
-    upgrade(CHART, previous)
+    upgrade(CHART, previous, "--wait")
     busy.serves()
     answer = busy.http.post("/v1/chat/completions", json=ASKED, headers={"Idempotency-Key": "before"})
     busy.namespace.delete("run", run)  # the next test counts this instance's runs
@@ -181,7 +195,7 @@ def test_what_is_answered_and_what_waits_outlives_an_upgrade(
         answers.append(pool.submit(streamed, busy))
         until(lambda: phases(busy) == ["Pending", "Running"], within=30)
 
-        upgrade(CHART, previous)
+        upgrade(CHART, previous, "--wait")
 
         def new_proxy_serves() -> bool:
             new = [pod for pod in proxies(busy) if pod["metadata"]["uid"] != old["metadata"]["uid"]]

@@ -83,6 +83,18 @@ class TestTheTagOfAnImage:
         (repository / name).write_text("anything")
         assert self.tag(repository) == before
 
+    def test_does_not_follow_what_only_another_image_is_made_of(self, repository: Path) -> None:
+        (repository / "Dockerfile").write_text(
+            "FROM scratch AS made\nCOPY src out\nFROM scratch\nCOPY --from=made /out /\n"
+        )
+        (repository / ".dockerignore").write_text("*\n!src\n!other\n")
+        before = self.tag(repository)
+        (repository / "other").mkdir()
+        (repository / "other/main.py").write_text("print()")
+        assert self.tag(repository) == before
+        (repository / "src/main.py").write_text("print(1)")
+        assert self.tag(repository) != before
+
     def test_does_not_depend_on_where_the_repository_lies(self, repository: Path, tmp_path: Path) -> None:
         before = self.tag(repository)
         assert self.tag(repository.rename(tmp_path.with_name("elsewhere"))) == before
