@@ -97,11 +97,11 @@ def test_the_operator_accepts_what_the_chart_tells_it() -> None:
     assert settings.agent_image == f"sympozium/webproxy:{VERSION}"
     assert settings.runs_url == f"http://sympozium-runs.{NAMESPACE}.svc:8081"
     assert settings.agent_resources["limits"] == {"cpu": "1", "memory": "256Mi"}
-    assert (settings.start_timeout, settings.failed_job_retention, settings.run_retention) == (45, 600, 86400)
+    assert (settings.start_timeout, settings.failed_job_retention, settings.retention.longest) == (45, 600, 86400)
     assert (settings.queue_timeout, settings.pending_pods) == (600, 5)
-    assert (settings.runs_kept, settings.runs_kept_at_most) == (1000, 20000)
-    assert settings.stored_bytes == 256 * 1024 * 1024
-    assert (settings.shortest_retention, settings.key_retention) == (3600, 86400)
+    assert (settings.retention.kept, settings.retention.at_most) == (1000, 20000)
+    assert settings.retention.stored_bytes == 256 * 1024 * 1024
+    assert (settings.retention.shortest, settings.retention.key) == (3600, 86400)
 
 
 def test_values_reach_the_operator() -> None:
@@ -117,7 +117,7 @@ def test_values_reach_the_operator() -> None:
     settings = from_environment(variables(pod_of(documents, "sympozium-operator")))
     assert settings.agent_image == "registry.example.com:5000/team/sympozium/webproxy:v2"
     assert settings.image_pull_policy == "Always"
-    assert (settings.start_timeout, settings.runs_kept, settings.log_level) == (90, 5, "debug")
+    assert (settings.start_timeout, settings.retention.kept, settings.log_level) == (90, 5, "debug")
     assert settings.agent_resources["requests"]["cpu"] == "10m"
     assert variables(pod_of(documents, "sympozium-operator"))["SYMPOZIUM_NAMESPACE"] == "from-the-pod"
 

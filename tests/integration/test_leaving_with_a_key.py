@@ -280,7 +280,7 @@ async def test_a_retry_after_many_cancels_costs_as_much_as_after_one(world: Worl
 
 
 async def test_a_keys_later_runs_are_found_as_long_as_the_key_stands(world: World) -> None:
-    """The first run leads to them, so the operator must not delete it before (``policy.retention``)."""
+    """The first run leads to them, so the operator must not delete it before (``sympozium_api.retention``)."""
     world.ask(0)
     first = await made_run(world)
     world.cancel(first)

@@ -12,10 +12,11 @@ from sympozium_api import environment
 from sympozium_api.client.auth import SERVICE_ACCOUNT
 from sympozium_api.names import DNS_LABEL, RUNS_PORT
 from sympozium_api.resources import Object
+from sympozium_api.retention import Retention
+from sympozium_api.retention_settings import read_retention
 from sympozium_api.settings_parser import (
     SettingsParser,
     boolean,
-    byte_count,
     duration,
     http_url,
     json_like,
@@ -73,18 +74,8 @@ class OperatorSettings:
     """Most pods of one placement that wait for a node while more runs wait."""
     failed_job_retention: int
     """Time for which the Job of a failed run is kept for ``kubectl logs``."""
-    run_retention: int
-    """Time for which an AgentRun is kept after its end."""
-    shortest_retention: int
-    """Time for which an AgentRun is kept after its end, however many there are."""
-    key_retention: int
-    """Time for which an Idempotency-Key stands, from its run's creation."""
-    runs_kept: int
-    """Most ended AgentRuns that are kept per instance and API key beyond ``shortest_retention``."""
-    runs_kept_at_most: int
-    """Most ended AgentRuns that are kept per instance, whatever the other settings say."""
-    stored_bytes: int
-    """Most bytes of AgentRunParts per namespace; beyond it the oldest ended runs with parts are deleted."""
+    retention: Retention
+    """Bounds of the ended AgentRuns."""
     instance_resync: int
     """Interval in which every instance is reconciled once without an event, although watches and polls show what changes."""
     run_resync: int
@@ -135,12 +126,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         queue_timeout=read("SYMPOZIUM_QUEUE_TIMEOUT", "10m", duration),
         pending_pods=read("SYMPOZIUM_PENDING_PODS", "5", whole_number(1, 1000)),
         failed_job_retention=read("SYMPOZIUM_FAILED_JOB_RETENTION", "10m", duration),
-        run_retention=read("SYMPOZIUM_RUN_RETENTION", "24h", duration),
-        runs_kept=read("SYMPOZIUM_RUNS_KEPT", "1000", whole_number(1, 100_000)),
-        shortest_retention=read("SYMPOZIUM_SHORTEST_RETENTION", "1h", duration),
-        key_retention=read("SYMPOZIUM_KEY_RETENTION", "24h", duration),
-        runs_kept_at_most=read("SYMPOZIUM_RUNS_KEPT_AT_MOST", "20000", whole_number(1, 1_000_000)),
-        stored_bytes=read("SYMPOZIUM_STORED_BYTES", "256Mi", byte_count("16Mi", "65536Mi")),
+        retention=read_retention(parser),
         instance_resync=read("SYMPOZIUM_INSTANCE_RESYNC", "15m", duration),
         run_resync=read("SYMPOZIUM_RUN_RESYNC", "1m", duration),
         refill_rate=read("SYMPOZIUM_REFILL_RATE", "3", whole_number(1, 1000)),

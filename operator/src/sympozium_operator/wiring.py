@@ -16,7 +16,6 @@ from sympozium_operator.desired.web_proxy import TraceExport
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.policy.placement import placement
-from sympozium_operator.policy.retention import Retention
 from sympozium_operator.policy.run_input import RunLimits
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
@@ -144,7 +143,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         metrics=base.metrics,
         lists=base.lists,
         events=base.events,
-        retention=_retention(settings),
+        retention=settings.retention,
         count_unreadable=metrics.count_unreadable,
     )
     console_token = ConsoleToken(client, namespace, settings.console_token_secret)
@@ -231,20 +230,9 @@ def _servers(base: _Base) -> ServerRunReconciler:
         policies=base.policies,
         template=base.settings.web_proxy_pod,
         queue_timeout=base.settings.queue_timeout,
-        key_retention=base.settings.key_retention,
+        key_retention=base.settings.retention.key,
         tracing=_trace_export(base.settings),
         metrics_on_http=base.settings.metrics_on_http,
-    )
-
-
-def _retention(settings: OperatorSettings) -> Retention:
-    return Retention(
-        longest=settings.run_retention,
-        shortest=settings.shortest_retention,
-        key=settings.key_retention,
-        kept=settings.runs_kept,
-        at_most=settings.runs_kept_at_most,
-        stored_bytes=settings.stored_bytes,
     )
 
 

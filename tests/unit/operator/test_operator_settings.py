@@ -12,10 +12,10 @@ def test_the_image_is_all_that_must_be_set() -> None:
     found = from_environment(NEEDED)
     assert found.agent_image == "example.com/agent:1"
     assert found.runs_url == "http://sympozium-runs.sys.svc:8081"
-    assert (found.start_timeout, found.failed_job_retention, found.run_retention) == (45, 600, 86400)
+    assert (found.start_timeout, found.failed_job_retention, found.retention.longest) == (45, 600, 86400)
     assert (found.queue_timeout, found.pending_pods) == (600, 5)
-    assert (found.shortest_retention, found.key_retention, found.runs_kept_at_most) == (3600, 86400, 20_000)
-    assert found.stored_bytes == 256 * 1024 * 1024
+    assert (found.retention.shortest, found.retention.key, found.retention.at_most) == (3600, 86400, 20_000)
+    assert found.retention.stored_bytes == 256 * 1024 * 1024
     assert found.agent_resources["requests"] == {"cpu": "50m", "memory": "64Mi"}
     assert found.scopes == (None,)
     assert (found.agent_pod, found.web_proxy_pod) == ({}, {})

@@ -10,9 +10,6 @@ import structlog
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_api.names import (
-    ANNOTATION_DISCARDED,
-    ANNOTATION_FIRST_ATTEMPT,
-    ANNOTATION_NEWEST_ATTEMPT,
     API_VERSION,
     LABEL_INSTANCE,
     LABEL_STORAGE,
@@ -20,6 +17,20 @@ from sympozium_api.names import (
     web_endpoint_run,
 )
 from sympozium_api.resources import RUN_PARTS, RUNS, Object
+from sympozium_api.retention import (
+    Candidates,
+    Retention,
+    beyond_bound,
+    beyond_bytes,
+    bytes_of,
+    end_or_creation,
+    followed_attempts,
+    groups,
+    is_discarded,
+    leads_to_open_run,
+    stored_bytes,
+    with_texts,
+)
 from sympozium_api.run import ENDED, NOT_ENDED, AgentRun
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
@@ -27,17 +38,6 @@ from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.policy.event_messages import stored_bytes_exceeded
-from sympozium_operator.policy.retention import (
-    Candidates,
-    Retention,
-    beyond_bound,
-    beyond_bytes,
-    bytes_of,
-    end_or_creation,
-    groups,
-    stored_bytes,
-    with_texts,
-)
 
 READS_PER_KEY = 2000
 """Most runs of one API key that one pruning reads, so that the runs of other instances are soon pruned too."""
@@ -59,13 +59,13 @@ class RunPruner:
 
     async def prune(self) -> None:
         """Delete surplus runs once. Only metadata and columns are listed, because ended runs may hold gigabytes."""
-        needed = _needed(await self.lists.metadata(RUNS, fieldSelector=NOT_ENDED))
+        followed = followed_attempts(await self.lists.metadata(RUNS, fieldSelector=NOT_ENDED))
         rows = await self.lists.rows(RUNS, fieldSelector=ENDED)
         gone = await self._bound_texts(rows)
-        ended = [run for run in rows if run["metadata"]["uid"] not in gone and not _leads_to_open_run(run, needed)]
-        for run in filter(_is_discarded, ended):
+        ended = [run for run in rows if run["metadata"]["uid"] not in gone and not leads_to_open_run(run, followed)]
+        for run in filter(is_discarded, ended):
             await self._delete(run)
-        for instance, by_key in groups(run for run in ended if not _is_discarded(run)).items():
+        for instance, by_key in groups(run for run in ended if not is_discarded(run)).items():
             kept = dict(by_key)
             for key, runs in by_key.items():
                 with guarded(self.count_unreadable, RUNS, {"namespace": instance[0]}):
@@ -107,9 +107,9 @@ class RunPruner:
         """Delete the oldest ended runs of a namespace, so that the others take as many bytes as it may store; return their UIDs."""
         ended = await self.client.rows(RUNS, namespace, fieldSelector=ENDED)
         open_runs = await self.client.metadata(RUNS, namespace, fieldSelector=NOT_ENDED)
-        needed = _needed(open_runs)
+        followed = followed_attempts(open_runs)
         of_run = with_texts(of_parts, ended)
-        may_go = [run for run in ended if not _leads_to_open_run(run, needed)]
+        may_go = [run for run in ended if not leads_to_open_run(run, followed)]
         surplus = beyond_bytes(of_run, may_go, open_runs, self.retention.stored_bytes)
         for run in surplus:
             await self._delete(run)
@@ -181,23 +181,6 @@ def _end(run: Object) -> datetime:
     return end_or_creation(run, (run.get("status") or {}).get("completedAt"))
 
 
-def _needed(open_runs: list[Object]) -> set[tuple[str, str]]:
-    """Return namespace and name of the first runs of the Idempotency-Keys to which open runs belong."""
-    found = ((run["metadata"]["namespace"], run["metadata"].get("annotations") or {}) for run in open_runs)
-    return {(space, first) for space, annotations in found if (first := annotations.get(ANNOTATION_FIRST_ATTEMPT))}
-
-
-def _leads_to_open_run(run: Object, needed: set[tuple[str, str]]) -> bool:
-    """Return whether a run is the first of an Idempotency-Key whose newest run is open: without it, a retry would make another run."""
-    metadata = run["metadata"]
-    followed = ANNOTATION_NEWEST_ATTEMPT in (metadata.get("annotations") or {})
-    return followed and (metadata["namespace"], metadata["name"]) in needed
-
-
 def _is_server_run(run: Object) -> bool:
     instance = (run["metadata"].get("labels") or {}).get(LABEL_INSTANCE, "")
     return bool(run["metadata"]["name"] == web_endpoint_run(instance))
-
-
-def _is_discarded(run: Object) -> bool:
-    return ANNOTATION_DISCARDED in (run["metadata"].get("annotations") or {})

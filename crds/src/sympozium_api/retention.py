@@ -1,4 +1,7 @@
-"""Retention of ended runs: which may be deleted, judged by their metadata and, where that is not enough, by the time of their end. Pure."""
+"""Retention of ended runs: which may be deleted, judged by their metadata and, where that is not enough, by the time of their end. Pure.
+
+The operator deletes by this rule, or the archive's console where there is one. Runs are rows: ``metadata``, and ``columns`` by title.
+"""
 
 import heapq
 from collections import defaultdict
@@ -8,7 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sympozium_api.json_text import MAX_PLAIN_BYTES
-from sympozium_api.names import ANNOTATION_KEY_EXPIRES, ANNOTATION_NEWEST_ATTEMPT, LABEL_INSTANCE, LABEL_KEY
+from sympozium_api.names import (
+    ANNOTATION_DISCARDED,
+    ANNOTATION_FIRST_ATTEMPT,
+    ANNOTATION_KEY_EXPIRES,
+    ANNOTATION_NEWEST_ATTEMPT,
+    LABEL_INSTANCE,
+    LABEL_KEY,
+)
 from sympozium_api.resources import Object, created_at
 from sympozium_api.run import ANSWER_BYTES, ENDED_AT, MAX_RESULT_BYTES, QUESTION_BYTES
 from sympozium_api.timestamps import parse_timestamp
@@ -16,7 +26,7 @@ from sympozium_api.timestamps import parse_timestamp
 _MOST_WITHIN = MAX_PLAIN_BYTES + MAX_RESULT_BYTES
 """Most bytes that the texts within a run take. A packed text has more, before it is packed."""
 _CLOCK_SKEW = timedelta(minutes=5)
-"""Time by which the clock that wrote an end may be ahead of the operator's."""
+"""Time by which the clock that wrote an end may be ahead of this process's."""
 
 
 @dataclass(frozen=True)
@@ -167,3 +177,24 @@ def beyond_bound(by_key: dict[str, list[Object]], at_most: int) -> Iterator[Obje
     queues = {key: sorted(runs, key=created_at, reverse=True) for key, runs in by_key.items()}
     for _ in range(sum(map(len, queues.values())) - at_most):
         yield max(queues.values(), key=len).pop()
+
+
+def followed_attempts(open_runs: Iterable[Object]) -> set[tuple[str, str]]:
+    """Return namespace and name of the first runs of the Idempotency-Keys to which these open runs belong."""
+    attempts = ((run["metadata"]["namespace"], run["metadata"].get("annotations") or {}) for run in open_runs)
+    return {(space, first) for space, annotations in attempts if (first := annotations.get(ANNOTATION_FIRST_ATTEMPT))}
+
+
+def leads_to_open_run(run: Object, followed: set[tuple[str, str]]) -> bool:
+    """Return whether a run is the first of an Idempotency-Key whose newest run is open: without it, a retry would make another run.
+
+    ``followed``: the ``followed_attempts`` of all open runs.
+    """
+    metadata = run["metadata"]
+    was_followed = ANNOTATION_NEWEST_ATTEMPT in (metadata.get("annotations") or {})
+    return was_followed and (metadata["namespace"], metadata["name"]) in followed
+
+
+def is_discarded(run: Object) -> bool:
+    """Return whether a run's caller wants nothing of it stored."""
+    return ANNOTATION_DISCARDED in (run["metadata"].get("annotations") or {})
