@@ -5,8 +5,8 @@ The operator deletes by this rule, or the archive's console where there is one. 
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,10 @@ _MOST_WITHIN = MAX_PLAIN_BYTES + MAX_RESULT_BYTES
 """Most bytes that the texts within a run take. A packed text has more, before it is packed."""
 _CLOCK_SKEW = timedelta(minutes=5)
 """Time by which the clock that wrote an end may be ahead of this process's."""
+_CEILING_FACTOR = 10
+"""Ended runs of an instance that the operator leaves to the archive, in multiples of ``kept``."""
+_ARCHIVE_SHARE = 0.8
+"""Part of the operator's bounds at which the archive's console deletes, so that the operator need not."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,17 @@ class Retention:
     """Most ended runs of an instance, whatever the other settings say."""
     stored_bytes: int
     """Most bytes of texts and AgentRunParts of a namespace's runs, whatever the other settings say."""
+
+    @property
+    def ceiling(self) -> int:
+        """Most ended runs of an instance that the operator leaves to the archive."""
+        return _CEILING_FACTOR * self.kept
+
+    @property
+    def of_archive(self) -> "Retention":
+        """The retention by which the archive's console deletes what it has archived: it stays below the operator's bounds."""
+        at_most = min(self.at_most, int(_ARCHIVE_SHARE * self.ceiling))
+        return replace(self, at_most=at_most, stored_bytes=int(_ARCHIVE_SHARE * self.stored_bytes))
 
 
 def stored_bytes(parts: Iterable[Object]) -> dict[str, dict[str, int]]:
@@ -177,6 +192,15 @@ def beyond_bound(by_key: dict[str, list[Object]], at_most: int) -> Iterator[Obje
     queues = {key: sorted(runs, key=created_at, reverse=True) for key, runs in by_key.items()}
     for _ in range(sum(map(len, queues.values())) - at_most):
         yield max(queues.values(), key=len).pop()
+
+
+def beyond_ceiling(ended: Sequence[Object], ceiling: int) -> list[Object]:
+    """Return the runs of an instance beyond the ceiling, oldest end first.
+
+    Discarded runs come last: the archive learns from the run alone that it must hold nothing of it.
+    """
+    oldest = sorted(ended, key=lambda run: (is_discarded(run), ended_at(run)))
+    return oldest[: max(0, len(ended) - ceiling)]
 
 
 def followed_attempts(open_runs: Iterable[Object]) -> set[tuple[str, str]]:

@@ -88,6 +88,11 @@ class OperatorMetrics:
             "Ended runs deleted before their retention, because their namespace stores too many bytes of requests and answers.",
             registry=self.registry,
         )
+        self.deleted_unarchived = Counter(
+            "sympozium_runs_deleted_unarchived",
+            "Ended runs that the operator deleted to bound the cluster's storage although the archive had not pruned them.",
+            registry=self.registry,
+        )
         self.idle = Gauge(f"{name}_idle_pods", "Idle pods of all warm pools.", registry=self.registry)
         self.refill = Histogram(
             f"{name}_refill_duration_seconds",

@@ -76,6 +76,8 @@ class OperatorSettings:
     """Time for which the Job of a failed run is kept for ``kubectl logs``."""
     retention: Retention
     """Bounds of the ended AgentRuns."""
+    has_archive: bool
+    """True if the console archives ended AgentRuns and deletes them by ``retention``; the operator then keeps the cluster's bounds."""
     instance_resync: int
     """Interval in which every instance is reconciled once without an event, although watches and polls show what changes."""
     run_resync: int
@@ -127,6 +129,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         pending_pods=read("SYMPOZIUM_PENDING_PODS", "5", whole_number(1, 1000)),
         failed_job_retention=read("SYMPOZIUM_FAILED_JOB_RETENTION", "10m", duration),
         retention=read_retention(parser),
+        has_archive=read(environment.ARCHIVE_ENABLED, "false", boolean),
         instance_resync=read("SYMPOZIUM_INSTANCE_RESYNC", "15m", duration),
         run_resync=read("SYMPOZIUM_RUN_RESYNC", "1m", duration),
         refill_rate=read("SYMPOZIUM_REFILL_RATE", "3", whole_number(1, 1000)),

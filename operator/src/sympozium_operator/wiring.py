@@ -144,6 +144,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         lists=base.lists,
         events=base.events,
         retention=settings.retention,
+        has_archive=settings.has_archive,
         count_unreadable=metrics.count_unreadable,
     )
     console_token = ConsoleToken(client, namespace, settings.console_token_secret)

@@ -37,12 +37,23 @@ def unreadable(message: str) -> EventMessage:
     return EventMessage("Warning", "Unreadable", message)
 
 
-def stored_bytes_exceeded(runs: int, most: int) -> EventMessage:
+def stored_bytes_exceeded(runs: int, most: int, *, has_archive: bool) -> EventMessage:
     """Return the Event of ended runs, this one the last of them, that were deleted because their namespace stores too many bytes."""
     message = (
         f"{runs} ended runs were deleted, because the namespace stores more than {most} bytes of requests and answers"
     )
+    if has_archive:
+        message += "; the archive has not pruned them, and may not hold them"
     return EventMessage("Warning", "StoredBytesExceeded", message)
+
+
+def deleted_unarchived(runs: int, ceiling: int) -> EventMessage:
+    """Return the Event of an instance whose oldest ended runs were deleted although the archive has not pruned them."""
+    message = (
+        f"{runs} ended runs were deleted, because the instance has more than {ceiling} that the archive has not pruned;"
+        " the archive may not hold them"
+    )
+    return EventMessage("Warning", "DeletedUnarchived", message)
 
 
 def of_instance(instance: SympoziumInstance, status: Object) -> Iterator[EventMessage]:

@@ -1,4 +1,8 @@
-"""Pruner of ended AgentRuns: after their retention, when an API key has too many, or when their caller discarded them."""
+"""Pruner of ended AgentRuns: after their retention, when an API key has too many, or when their caller discarded them.
+
+Where the console archives runs, it prunes them, because only the console knows what is archived. The operator then keeps the bounds
+of the cluster's storage, and counts and reports what it deletes.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -7,21 +11,22 @@ from datetime import datetime
 
 import structlog
 
+from sympozium_api.base import Metadata, Resource
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_api.names import (
-    API_VERSION,
     LABEL_INSTANCE,
     LABEL_STORAGE,
     STORAGE_FULL,
     web_endpoint_run,
 )
-from sympozium_api.resources import RUN_PARTS, RUNS, Object
+from sympozium_api.resources import INSTANCES, RUN_PARTS, RUNS, Object, ResourceType
 from sympozium_api.retention import (
     Candidates,
     Retention,
     beyond_bound,
     beyond_bytes,
+    beyond_ceiling,
     bytes_of,
     end_or_creation,
     followed_attempts,
@@ -31,13 +36,13 @@ from sympozium_api.retention import (
     stored_bytes,
     with_texts,
 )
-from sympozium_api.run import ENDED, NOT_ENDED, AgentRun
+from sympozium_api.run import ENDED, NOT_ENDED
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.operator_metrics import OperatorMetrics
-from sympozium_operator.policy.event_messages import stored_bytes_exceeded
+from sympozium_operator.policy.event_messages import deleted_unarchived, stored_bytes_exceeded
 
 READS_PER_KEY = 2000
 """Most runs of one API key that one pruning reads, so that the runs of other instances are soon pruned too."""
@@ -55,6 +60,7 @@ class RunPruner:
     lists: ScopedLists
     events: EventRecorder
     retention: Retention
+    has_archive: bool
     count_unreadable: CountUnreadable
 
     async def prune(self) -> None:
@@ -63,6 +69,9 @@ class RunPruner:
         rows = await self.lists.rows(RUNS, fieldSelector=ENDED)
         gone = await self._bound_texts(rows)
         ended = [run for run in rows if run["metadata"]["uid"] not in gone and not leads_to_open_run(run, followed)]
+        if self.has_archive:
+            await self._keep_ceilings(ended)
+            return
         for run in filter(is_discarded, ended):
             await self._delete(run)
         for instance, by_key in groups(run for run in ended if not is_discarded(run)).items():
@@ -118,18 +127,12 @@ class RunPruner:
             await self._mark(run, is_full=is_full)
         if surplus:
             self.metrics.pruned_for_bytes.inc(len(surplus))
+            self.metrics.deleted_unarchived.inc(len(surplus) if self.has_archive else 0)
             log.warning(
                 "runs deleted, because their namespace stores too many bytes", namespace=namespace, runs=len(surplus)
             )
-            newest = AgentRun.model_validate(
-                {
-                    "metadata": surplus[-1]["metadata"],
-                    "apiVersion": API_VERSION,
-                    "kind": RUNS.kind,
-                    "spec": {"agentRef": "-"},
-                }
-            )
-            await self.events.emit(newest, stored_bytes_exceeded(len(surplus), self.retention.stored_bytes))
+            message = stored_bytes_exceeded(len(surplus), self.retention.stored_bytes, has_archive=self.has_archive)
+            await self.events.emit(_subject(RUNS, surplus[-1]), message)
         return {run["metadata"]["uid"] for run in surplus}
 
     async def _mark(self, run: Object, *, is_full: bool) -> None:
@@ -171,6 +174,22 @@ class RunPruner:
             namespace, name = instance
             log.warning("runs deleted before their retention", namespace=namespace, instance=name, runs=len(early))
 
+    async def _keep_ceilings(self, ended: list[Object]) -> None:
+        """Delete the oldest of these runs of each instance that has more than its ceiling, because nothing archives and prunes them."""
+        for (namespace, name), by_key in groups(ended).items():
+            with guarded(self.count_unreadable, RUNS, {"namespace": namespace}):
+                surplus = beyond_ceiling([run for runs in by_key.values() for run in runs], self.retention.ceiling)
+                for run in surplus:
+                    await self._delete(run)
+                if surplus:
+                    await self._report_unarchived(namespace, name, len(surplus))
+
+    async def _report_unarchived(self, namespace: str, name: str, runs: int) -> None:
+        self.metrics.deleted_unarchived.inc(runs)
+        log.warning("runs deleted that may not be archived", namespace=namespace, instance=name, runs=runs)
+        if instance := await self.client.find_metadata(INSTANCES, namespace, name):
+            await self.events.emit(_subject(INSTANCES, instance), deleted_unarchived(runs, self.retention.ceiling))
+
     async def _delete(self, run: Object) -> None:
         with guarded(self.count_unreadable, RUNS, run["metadata"]):
             await delete(self.client, RUNS, run)
@@ -179,6 +198,11 @@ class RunPruner:
 def _end(run: Object) -> datetime:
     """Return the time of a run's end; a status without a valid one counts from the run's creation."""
     return end_or_creation(run, (run.get("status") or {}).get("completedAt"))
+
+
+def _subject(kind: ResourceType, body: Object) -> Resource:
+    """Return an object as the subject of an Event."""
+    return Resource(api_version=kind.api_version, kind=kind.kind, metadata=Metadata.model_validate(body["metadata"]))
 
 
 def _is_server_run(run: Object) -> bool:
