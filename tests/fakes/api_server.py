@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from tests.fakes import tables
 from tests.fakes.kubernetes import KINDS, FakeKubernetes
 from tests.fakes.pod import TokenIssuer, delta, done
 
@@ -144,7 +145,8 @@ class ApiServer:
     async def collection(self, request: Request) -> Response:
         """List, watch or create."""
         came, (kind, namespace) = time.monotonic(), _where(request)
-        metadata_only = _METADATA in request.headers.get("accept", "")
+        accept = request.headers.get("accept", "")
+        metadata_only = _METADATA in accept
         if request.method == "POST":
             made = await self._kubernetes.create(kind, namespace, await request.json())
             if self._pods:
@@ -154,11 +156,16 @@ class ApiServer:
             return StreamingResponse(self._events(request), media_type="application/json")
         params = {name: value for name, value in request.query_params.items() if name != "resourceVersion"}
         found = await self._kubernetes.collection(kind, namespace, Reading(metadata_only=metadata_only), **params)
+        if tables.AS_TABLE in accept:
+            return JSONResponse(tables.of_collection(kind.plural, found))
         metadata = {"resourceVersion": found.resource_version, "continue": found.next_page}
         return JSONResponse({"items": found.items, "metadata": metadata})
 
     async def _events(self, request: Request) -> AsyncIterator[bytes]:
-        async with self._kubernetes.stream(request.url.path, request.query_params, silence=300) as response:
+        accept = request.headers.get("accept", "")
+        async with self._kubernetes.stream(
+            request.url.path, request.query_params, silence=300, accept=accept
+        ) as response:
             async for line in response.iter_any():
                 yield line
 

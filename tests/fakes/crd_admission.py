@@ -65,11 +65,17 @@ def stored(plural: str, body: Object) -> Object:
 def columns(plural: str, body: Object) -> Object:
     """Return the values of a custom resource's columns by title, of those whose path has names only."""
     found: Object = {}
-    for column in _version(plural)["additionalPrinterColumns"]:
+    for column in printer_columns(plural):
         value: Any = body
         for name in column["jsonPath"].strip(".").split("."):
             value = value.get(name) if isinstance(value, dict) else None
         found[column["name"]] = value
+    return found
+
+
+def printer_columns(plural: str) -> list[Object]:
+    """Return the definitions of a custom resource's columns."""
+    found: list[Object] = _version(plural)["additionalPrinterColumns"]
     return found
 
 

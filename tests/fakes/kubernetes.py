@@ -8,6 +8,7 @@ exist unasked, and what belongs to Kubernetes' own kinds is neither checked nor 
 """
 
 import copy
+import dataclasses
 import itertools
 import json
 from collections import defaultdict, deque
@@ -16,7 +17,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.fakes import crd_admission
+from tests.fakes import crd_admission, tables
 from tests.fakes.field_managers import FieldManagers, merged
 from tests.fakes.open_watches import OpenWatch, StoredChange, WatchResponse
 from tests.fakes.selection import fields, is_selected
@@ -25,6 +26,7 @@ from tests.fakes.stored_objects import Key, StoredObjects
 from sympozium_api import resources as kinds
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
 from sympozium_api.client.rest import Collection, CollectionTooLarge, Reading
+from sympozium_api.client.tables import TableReader
 from sympozium_api.resources import Object
 
 WITH_STATUS = frozenset(
@@ -128,6 +130,14 @@ class FakeKubernetes(Client):
         /,
         **selectors: str,
     ) -> Collection:
+        page = self._collection(kind, namespace, reading, selectors)
+        if reading.as_table:
+            return dataclasses.replace(page, items=TableReader().rows(tables.of_collection(kind.plural, page)))
+        return page
+
+    def _collection(
+        self, kind: ResourceType, namespace: str | None, reading: Reading, selectors: Mapping[str, str]
+    ) -> Collection:
         self._enter("list", kind, "")
         _refuse_fields(kind, selectors)
         version = str(next(self._versions))
@@ -171,8 +181,7 @@ class FakeKubernetes(Client):
         return [{"metadata": item["metadata"]} for item in found]
 
     async def rows(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
-        found = (await self.collection(kind, namespace, **selectors)).items
-        return [{"metadata": item["metadata"], "columns": crd_admission.columns(kind.plural, item)} for item in found]
+        return (await self.collection(kind, namespace, Reading(as_table=True), **selectors)).items
 
     async def create(
         self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False, metadata_only: bool = False
@@ -253,11 +262,14 @@ class FakeKubernetes(Client):
         return copy.deepcopy(self.documents[path])
 
     @asynccontextmanager
-    async def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> AsyncIterator[WatchResponse]:
+    async def stream(
+        self, path: str, params: Mapping[str, str], *, silence: float, accept: str = ""
+    ) -> AsyncIterator[WatchResponse]:
         assert silence > 0
         parts = path.split("/")
         namespace = parts[-2] if "namespaces" in parts else None
-        watch = OpenWatch(parts[-1], namespace, params, WatchResponse())
+        watched = tables.WatchedTables(parts[-1]) if tables.AS_TABLE in accept else None
+        watch = OpenWatch(parts[-1], namespace, params, WatchResponse(), watched)
         if self._begin(watch):
             self._watches.append(watch)
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.fakes.selection import is_selected
+from tests.fakes.tables import WatchedTables
 
 from sympozium_api.resources import Object
 
@@ -51,6 +52,8 @@ class OpenWatch(NamedTuple):
     namespace: str | None
     params: Mapping[str, str]
     response: WatchResponse
+    tables: WatchedTables | None = None
+    """Form of the events' objects; None: as they are stored."""
 
     def show(self, change: StoredChange) -> None:
         """Send a change if it concerns what is watched. An object that enters or leaves the selection is ADDED or DELETED."""
@@ -67,6 +70,8 @@ class OpenWatch(NamedTuple):
             self.send(event, shown)
 
     def send(self, event: str, body: Object) -> None:
+        if self.tables and event != "ERROR":
+            body = self.tables.table(body)
         self.response.lines.put_nowait(json.dumps({"type": event, "object": body}).encode() + b"\n")
 
     def expire(self) -> None:

@@ -51,7 +51,7 @@ async def test_rows_are_metadata_with_the_columns_that_kubectl_shows() -> None:
 
     assert found == [
         {"metadata": {"name": "a"}, "columns": {"Name": "a", "Answer bytes": 5}},
-        {"metadata": {"name": "b"}, "columns": {}},
+        {"metadata": {"name": "b"}, "columns": {"Name": "b", "Answer bytes": 5}},
     ]
 
 

@@ -42,8 +42,10 @@ class LostRights(FakeKubernetes):
         return await super().collection(kind, namespace, reading, **selectors)
 
     @asynccontextmanager
-    async def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> AsyncIterator[WatchResponse]:
-        async with super().stream(path, params, silence=silence) as response:
+    async def stream(
+        self, path: str, params: Mapping[str, str], *, silence: float, accept: str = ""
+    ) -> AsyncIterator[WatchResponse]:
+        async with super().stream(path, params, silence=silence, accept=accept) as response:
             if self.refused and self.refused in path:
                 response.status = 403
             yield response

@@ -85,9 +85,11 @@ class BreakingWatches(FakeKubernetes):
         self.versions: list[str] = []
 
     @asynccontextmanager
-    async def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> AsyncIterator[WatchResponse]:
+    async def stream(
+        self, path: str, params: Mapping[str, str], *, silence: float, accept: str = ""
+    ) -> AsyncIterator[WatchResponse]:
         self.versions.append(params["resourceVersion"])
-        async with super().stream(path, params, silence=silence) as response:
+        async with super().stream(path, params, silence=silence, accept=accept) as response:
             if self.how == "403":
                 response.status = 403
             elif self.how == "expired":
@@ -247,9 +249,11 @@ class QuietWatches(FakeKubernetes):
     opened = 0
 
     @asynccontextmanager
-    async def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> AsyncIterator[WatchResponse]:
+    async def stream(
+        self, path: str, params: Mapping[str, str], *, silence: float, accept: str = ""
+    ) -> AsyncIterator[WatchResponse]:
         self.opened += 1
-        async with super().stream(path, params, silence=silence) as response:
+        async with super().stream(path, params, silence=silence, accept=accept) as response:
             asyncio.get_running_loop().call_later(0.1, response.lines.put_nowait, b"<html>\n")
             yield response
 

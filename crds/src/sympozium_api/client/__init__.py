@@ -6,7 +6,7 @@ The official client takes more time per call and more memory per process (docs/d
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable, Cause
 from sympozium_api.client.auth import ApiConnection, from_environment
 from sympozium_api.client.rest import Client
-from sympozium_api.client.watch import Change, Snapshot, watch, whole
+from sympozium_api.client.watch import Change, RowPage, Snapshot, watch, watch_rows, whole
 from sympozium_api.resources import ResourceType
 
 __all__ = [
@@ -17,8 +17,10 @@ __all__ = [
     "Change",
     "Client",
     "ResourceType",
+    "RowPage",
     "Snapshot",
     "from_environment",
     "watch",
+    "watch_rows",
     "whole",
 ]

@@ -10,6 +10,7 @@ import aiohttp
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable
 from sympozium_api.client.auth import ApiConnection
+from sympozium_api.client.tables import TABLE, TableReader, metadata_of
 from sympozium_api.resources import Object, ResourceType
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -25,7 +26,6 @@ _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _ONE_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,15 @@ class Reading:
 
     metadata_only: bool = False
     """True: of each object its ``metadata`` alone is sent."""
+    as_table: bool = False
+    """True: of each object its ``metadata`` and its kind's columns are sent, as ``Client.rows`` returns them."""
     max_bytes: int | None = None
     """Bytes of an answer above which it is given up with CollectionTooLarge."""
+
+    @property
+    def media_type(self) -> str:
+        """Value of the request's Accept header."""
+        return TABLE if self.as_table else _METADATA_ONLY if self.metadata_only else _JSON
 
 
 _WHOLE = Reading()
@@ -101,19 +108,16 @@ class Client:
         ApiError 410 if the pages take so long that the API server no longer has the first one's version.
         """
         pages = self._each_page(kind, namespace, selectors, _METADATA_ONLY)
-        return [_metadata_of(item) async for page in pages for item in page["items"] or []]
+        return [metadata_of(item) async for page in pages for item in page["items"] or []]
 
     async def rows(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         """Read of all objects of a kind the ``metadata``, and as ``columns`` the values by title that ``kubectl get -o wide`` shows.
 
         In pages, as ``metadata`` does. A column that the cluster's CRD does not have is absent.
         """
-        rows = list[Object]()
-        async for page in self._each_page(kind, namespace, selectors, _TABLE):
-            titles = [column["name"] for column in page["columnDefinitions"] or []]
-            for row in page["rows"] or []:
-                rows.append(_metadata_of(row["object"]) | {"columns": dict(zip(titles, row["cells"], strict=False))})
-        return rows
+        tables = TableReader()
+        pages = self._each_page(kind, namespace, selectors, TABLE)
+        return [row async for page in pages for row in tables.rows(page)]
 
     async def _each_page(
         self, kind: ResourceType, namespace: str | None, selectors: Mapping[str, str], accept: str
@@ -144,13 +148,14 @@ class Client:
             "GET",
             kind.path(namespace),
             params=selectors,
-            accept=_METADATA_ONLY if reading.metadata_only else _JSON,
+            accept=reading.media_type,
             timeout=_LIST_TIMEOUT,
             max_bytes=reading.max_bytes,
         )
         type_fields = {"apiVersion": kind.api_version, "kind": kind.kind}  # a list's items come without them
+        items = TableReader().rows(page) if reading.as_table else [type_fields | item for item in page["items"] or []]
         return Collection(
-            items=[type_fields | item for item in page["items"] or []],
+            items=items,
             resource_version=page["metadata"]["resourceVersion"],
             next_page=page["metadata"].get("continue") or "",
             remaining=page["metadata"].get("remainingItemCount"),
@@ -260,12 +265,12 @@ class Client:
             return False
         return True
 
-    def stream(self, path: str, params: Mapping[str, str], *, silence: float) -> Any:
+    def stream(self, path: str, params: Mapping[str, str], *, silence: float, accept: str = _JSON) -> Any:
         """Open a GET whose lines are read as they arrive; reading fails after ``silence`` seconds without a byte."""
         return self._session.get(
             self._connection.url + path,
             params=params,
-            headers=self._connection.headers(),
+            headers=self._connection.headers() | {"Accept": accept},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence),
             server_hostname=self._connection.server_hostname,
         )
@@ -307,11 +312,6 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         if len(content) > max_bytes:
             raise CollectionTooLarge
     return bytes(content)
-
-
-def _metadata_of(item: Object) -> Object:
-    item["metadata"].pop("managedFields", None)
-    return {"metadata": item["metadata"]}
 
 
 def _validation(*, strict: bool) -> dict[str, str]:

@@ -5,13 +5,15 @@ import json
 import math
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 import aiohttp
 import structlog
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable
 from sympozium_api.client.rest import Client, Collection, CollectionTooLarge, Reading, parse_response
+from sympozium_api.client.tables import TableReader
 from sympozium_api.resources import Object, ResourceType
 
 log = structlog.get_logger()
@@ -25,6 +27,8 @@ _SHORT_SECONDS = 5.0
 _ATTEMPTS = 6
 """Watches from one version that may fail in a row before the collection is listed again, e.g. after etcd was restored."""
 _PAGE = 100
+_ROWS = 250
+"""Rows of a page: some kilobytes each, because a row has the object's metadata."""
 _PAGE_BYTES = 5 * 1024 * 1024
 """Bytes of a page above which smaller pages are read, because one object may hold 1.5 MB."""
 
@@ -42,6 +46,20 @@ class Change:
 
     object: Object
     deleted: bool
+
+
+@dataclass(frozen=True)
+class RowPage:
+    """A page of a collection that is listed as rows, in the order of namespace and name."""
+
+    rows: list[Object]
+    """As ``Client.rows`` returns them."""
+    is_first: bool
+    """True: a list begins. Pages of a list before it that did not reach its last page are void."""
+    is_last: bool
+    """True: the list is whole. A row in none of its pages does not exist any more, whatever events were missed."""
+    remaining: int | None
+    """Number of rows after this page, if the API server knows it."""
 
 
 class _Retries:
@@ -116,7 +134,7 @@ def whole(body: Object) -> Object:
     return body
 
 
-async def watch(
+def watch(
     client: Client,
     kind: ResourceType,
     namespace: str | None,
@@ -133,24 +151,134 @@ async def watch(
     Raises the last failure if no watch was accepted for ``give_up_seconds``, or each ended at once, although the API server answers.
     Lists alone would show changes too late.
     """
-    retries, version, loop = _Retries(client, kind, give_up_seconds), "", asyncio.get_running_loop()
+    source = _Source(client, kind, namespace, Reading(), selectors)
+
+    async def listed() -> AsyncGenerator[tuple[Snapshot, str], None]:
+        items, version = list[Object](), ""
+        async for page in source.pages(_PAGE):
+            items += map(view, page.items)
+            version = version or page.resource_version
+        yield Snapshot(items), version
+
+    return _changes(source, listed, view, _Retries(client, kind, give_up_seconds))
+
+
+def watch_rows(
+    client: Client, kind: ResourceType, namespace: str | None, give_up_seconds: float = math.inf, /, **selectors: str
+) -> AsyncGenerator[RowPage | Change, None]:
+    """Yield the pages of a list, then Changes, without end; after a gap the pages of another list. Objects are rows.
+
+    Resumes, retries and raises as ``watch`` does. No more than a page is held, however large the collection is.
+    """
+    source = _Source(client, kind, namespace, Reading(as_table=True), selectors)
+
+    async def listed() -> AsyncGenerator[tuple[RowPage, str], None]:
+        version = ""
+        async for page in source.pages(_ROWS):
+            is_first, is_last, version = not version, not page.next_page, version or page.resource_version
+            yield RowPage(page.items, is_first, is_last, page.remaining), version if is_last else ""
+
+    return _changes(source, listed, whole, _Retries(client, kind, give_up_seconds))
+
+
+class _Event(NamedTuple):
+    """An event of a watch. ``object`` is what it shows, None for a bookmark."""
+
+    type: str
+    object: Object | None
+    version: str
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A collection, and the form in which its objects are read."""
+
+    client: Client
+    kind: ResourceType
+    namespace: str | None
+    reading: Reading
+    selectors: dict[str, str]
+
+    async def pages(self, limit: int) -> AsyncIterator[Collection]:
+        """Yield the collection in pages, of as few objects as their sizes ask for."""
+        after = ""
+        while True:
+            reading = replace(self.reading, max_bytes=_PAGE_BYTES if limit > 1 else None)
+            try:
+                page = await self.client.page(
+                    self.kind, self.namespace, reading, limit=limit, after=after, **self.selectors
+                )
+            except CollectionTooLarge:
+                limit = max(1, limit // 5)
+                continue
+            yield page
+            if not (after := page.next_page):
+                return
+
+    async def events(self, version: str, on_open: Callable[[], None]) -> AsyncGenerator[_Event, None]:
+        """Yield the events of one watch request until the API server ends it. Raises an ERROR event (410: too old) as ApiError."""
+        params = self.selectors | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(_WATCH_SECONDS),
+            "resourceVersion": version,
+        }
+        path, tables = self.kind.path(self.namespace), TableReader() if self.reading.as_table else None
+        stream = self.client.stream(path, params, silence=_SILENCE_SECONDS, accept=self.reading.media_type)
+        async with stream as response:
+            if response.status >= 400:
+                parse_response(response.status, await response.read())
+            on_open()
+            rest = b""
+            async for (
+                chunk
+            ) in response.content.iter_any():  # not by line, because aiohttp's line reader refuses long lines
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield _event(json.loads(line), tables)
+
+
+def _event(event: Object, tables: TableReader | None) -> _Event:
+    """Return an event, of which a Table shows one row. Raises ApiError for one that is a Status."""
+    kind, shown = event["type"], event["object"]
+    if kind == "ERROR":
+        raise ApiError(shown.get("code", 500), shown)
+    version = shown["metadata"]["resourceVersion"]
+    rows = [shown] if tables is None else tables.rows(shown)
+    return _Event(kind, None if kind == "BOOKMARK" else rows[0], version)
+
+
+def _is_expired(failure: Exception) -> bool:
+    return isinstance(failure, ApiError) and failure.status == 410
+
+
+Listed = TypeVar("Listed")
+
+
+async def _changes(
+    source: _Source,
+    listed: Callable[[], AsyncGenerator[tuple[Listed, str], None]],
+    view: Callable[[Object], Object],
+    retries: _Retries,
+) -> AsyncGenerator[Listed | Change, None]:
+    """Yield what ``listed`` does, the last of it with the version to watch from, then Changes, without end."""
+    version, loop = "", asyncio.get_running_loop()
     while True:
         began, shown = loop.time(), False
         try:
             if not version:
-                listed = await _listed(client, kind, namespace, view, selectors)
-                yield Snapshot(listed.items)
-                version = listed.resource_version
+                async for message, listed_version in listed():
+                    yield message
+                    version = listed_version
             began = loop.time()
-            async for event in _events(client, kind, namespace, version, selectors, on_open=retries.accepted):
-                version = event["object"]["metadata"]["resourceVersion"]
+            async for event in source.events(version, retries.accepted):
+                version = event.version
                 retries.served()
                 shown = True
-                if event["type"] != "BOOKMARK":
-                    yield Change(view(event["object"]), deleted=event["type"] == "DELETED")
+                if event.object is not None:
+                    yield Change(view(event.object), deleted=event.type == "DELETED")
         except (ApiError, ApiUnavailable, aiohttp.ClientError, OSError, ValueError, LookupError, TypeError) as error:
-            if isinstance(error, ApiError) and error.status == 410:
-                version = ""
+            version = "" if _is_expired(error) else version
             await retries.on_failure(error)
         else:
             if await retries.on_end(loop.time() - began, shown=shown):
@@ -158,55 +286,3 @@ async def watch(
         if retries.failed >= _ATTEMPTS:
             version = ""
         await retries.wait()
-
-
-async def _listed(
-    client: Client,
-    kind: ResourceType,
-    namespace: str | None,
-    view: Callable[[Object], Object],
-    selectors: dict[str, str],
-) -> Collection:
-    """Read a collection in pages, as few objects at a time as their sizes ask for."""
-    items, version, after, limit = list[Object](), "", "", _PAGE
-    while True:
-        reading = Reading(max_bytes=_PAGE_BYTES if limit > 1 else None)
-        try:
-            page = await client.page(kind, namespace, reading, limit=limit, after=after, **selectors)
-        except CollectionTooLarge:
-            limit = max(1, limit // 5)
-            continue
-        items += map(view, page.items)
-        version, after = version or page.resource_version, page.next_page
-        if not after:
-            return Collection(items, version)
-
-
-async def _events(
-    client: Client,
-    kind: ResourceType,
-    namespace: str | None,
-    version: str,
-    selectors: dict[str, str],
-    *,
-    on_open: Callable[[], None],
-) -> AsyncIterator[Object]:
-    """Yield the events of one watch request until the API server ends it. Raises an ERROR event (410: too old) as ApiError."""
-    params = selectors | {
-        "watch": "true",
-        "allowWatchBookmarks": "true",
-        "timeoutSeconds": str(_WATCH_SECONDS),
-        "resourceVersion": version,
-    }
-    async with client.stream(kind.path(namespace), params, silence=_SILENCE_SECONDS) as response:
-        if response.status >= 400:
-            parse_response(response.status, await response.read())
-        on_open()
-        rest = b""
-        async for chunk in response.content.iter_any():  # not by line, because aiohttp's line reader refuses long lines
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                event: Object = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise ApiError(event["object"].get("code", 500), event["object"])
-                yield event

@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
+from sympozium_api import run_columns
 from sympozium_api.base import Resource
 from sympozium_api.config import SympoziumConfig
 from sympozium_api.generate.schema import structural
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import GROUP, VERSION
-from sympozium_api.run import ANSWER_BYTES, ENDED_AT, QUESTION_BYTES, AgentRun
+from sympozium_api.run import AgentRun
 from sympozium_api.run_part import AgentRunPart
 from sympozium_api.skillpack import SkillPack
 from sympozium_api.tool import Tool
@@ -60,23 +61,8 @@ KINDS = (
         AgentRun,
         "agentruns",
         ("run", "runs"),  # `kubectl get run` and `kubectl get runs`
-        (
-            ("Mode", "string", ".spec.mode"),
-            ("Instance", "string", ".spec.agentRef"),
-            ("Phase", "string", ".status.phase"),
-            ("Reason", "string", ".status.conditions[?(@.status=='False')].reason"),
-            ("Queue", "integer", ".status.queuePosition"),
-            ("Start", "string", ".status.start"),
-            ("Model", "string", ".status.model"),
-            ("Tokens", "integer", ".status.tokenUsage.totalTokens"),
-            ("Duration", "string", ".status.duration"),
-            _AGE,
-        ),
-        wide_columns=(
-            (QUESTION_BYTES, "integer", ".spec.requestText.bytes"),
-            (ANSWER_BYTES, "integer", ".status.answerBytes"),
-            (ENDED_AT, "string", ".status.completedAt"),
-        ),
+        run_columns.COLUMNS,
+        wide_columns=run_columns.WIDE_COLUMNS,
         selectable=(".status.phase", ".spec.agentRef", ".spec.claim.jobName", ".spec.mode"),
     ),
     Kind(

@@ -5,6 +5,7 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def page(kind: Kind) -> str:
     words = [crd["names"]["singular"], crd["names"]["plural"], *crd["names"]["shortNames"]]
     columns = _titles(version, priority=0)
     if wide := _titles(version, priority=1):
-        columns += f",\nand with `-o wide` {wide}"
+        columns += ",\n" + textwrap.fill(f"and with `-o wide` {wide}.", 120).removesuffix(".")
     selectable = [field["jsonPath"].removeprefix(".") for field in version["selectableFields"]]
     parts = [
         _HEADER,
