@@ -33,6 +33,7 @@ test: setup ## every test, the cluster's included (starts the cluster where ther
 	@local/test.sh $(PYTEST_ARGS)
 
 unit: setup ## the tests that need no cluster: seconds
+	@local/postgresql.sh
 	@$(RUN)pytest tests/unit tests/contract tests/integration
 
 fuzz: setup ## 100,000 cuts of model servers' streams, and 100,000 continued responses: the same answer; 100,000 malformed requests: no error of ours

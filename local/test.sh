@@ -43,6 +43,7 @@ else
   everything=1
 fi
 background local/clients.sh
+[ -z "${everything:-}" ] || local/postgresql.sh
 local/up.sh
 background local/gateway/install.sh
 if [ -n "${everything:-}" ] && ! names_tests "$@"; then

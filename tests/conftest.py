@@ -2,6 +2,9 @@
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.databases import database, database_settings, postgres_server, sqlite_template
+
+__all__ = ["database", "database_settings", "postgres_server", "sqlite_template"]  # fixtures of several folders
 
 # How long an example takes says how busy the machine is, and nothing about the property.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

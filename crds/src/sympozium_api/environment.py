@@ -88,6 +88,15 @@ CONSOLE_TOKENS_DIR = "/etc/sympozium/console-tokens"
 """The mounted Secret; every file whose name begins with ``token`` holds a valid bearer token."""
 CONSOLE_TOKEN_PREFIX = "token"  # noqa: S105 - the name of a file
 
+# The archive's database, of the console and of its migrations.
+DATABASE_URL = "DATABASE_URL"
+DATABASE_URL_FILE = "/etc/sympozium/database/url"
+"""The mounted Secret's entry, which is read where DATABASE_URL is not set."""
+DB_POOL_SIZE = "DB_POOL_SIZE"
+DB_MAX_OVERFLOW = "DB_MAX_OVERFLOW"
+DB_POOL_TIMEOUT_SECONDS = "DB_POOL_TIMEOUT_SECONDS"
+DB_POOL_RECYCLE_SECONDS = "DB_POOL_RECYCLE_SECONDS"
+
 
 def proxy_variable(environ: Mapping[str, str], name: str) -> str | None:
     """Return the value of one of PROXY_VARIABLES or NO_PROXY, whose lower-case form wins; None if it is empty or not set."""

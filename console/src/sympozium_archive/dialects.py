@@ -1,0 +1,103 @@
+"""What has to differ between SQLite and PostgreSQL: upserts, locks, triggers, a growing id, and how a connection begins."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, Insert, Integer, Table, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+Merge = Callable[[ReadOnlyColumnCollection[str, Any]], dict[str, ColumnElement[Any]]]
+"""What makes the merged values, by column, from the columns of the row to insert."""
+
+BigSerial = BigInteger().with_variant(Integer(), "sqlite")
+"""Type of an id that the database counts: SQLite counts an INTEGER only."""
+
+MIGRATION_LOCK = "migration"
+
+_PRAGMAS = (
+    "journal_mode = WAL",  # readers and the writer do not wait for one another
+    "synchronous = FULL",  # what is committed survives the node: its object in Kubernetes may go next
+    "foreign_keys = ON",
+    "busy_timeout = 10000",
+    "cache_size = -4096",
+    "journal_size_limit = 16777216",
+)
+
+_SQLITE_AUDIT_GUARD = (
+    """CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+       BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
+    """CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+       WHEN OLD.at >= coalesce((SELECT before FROM audit_horizon), 0)
+       BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",
+)
+_POSTGRESQL_AUDIT_GUARD = (
+    """CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN
+         IF TG_OP = 'DELETE' AND OLD.at < coalesce((SELECT before FROM audit_horizon), 0) THEN RETURN OLD; END IF;
+         RAISE EXCEPTION 'the audit is append-only' USING ERRCODE = 'restrict_violation';
+       END $$""",
+    "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_refuse()",
+    "CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
+)
+
+
+def partial(condition: str) -> dict[str, Any]:
+    """Return the arguments of an index that has the rows of a condition only."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+def create_audit_guard(connection: Connection) -> None:
+    """Create the triggers that refuse changes of the audit."""
+    statements = _SQLITE_AUDIT_GUARD if connection.dialect.name == "sqlite" else _POSTGRESQL_AUDIT_GUARD
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+def insert_or_nothing(table: Table, dialect: str) -> Insert:
+    """Return an INSERT that leaves rows alone which are there."""
+    if dialect == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def upsert(table: Table, dialect: str, key: str, merge: Merge) -> Insert:
+    """Return an INSERT that updates the row which has the key: ``merge`` makes the values from the inserted row's columns."""
+    if dialect == "sqlite":
+        lite = sqlite.insert(table)
+        return lite.on_conflict_do_update(index_elements=[key], set_=merge(lite.excluded))
+    postgres = postgresql.insert(table)
+    return postgres.on_conflict_do_update(index_elements=[key], set_=merge(postgres.excluded))
+
+
+def begin(connection: Connection, *, writing: bool) -> None:
+    """Begin a transaction on a connection. In SQLite a writer locks the file first: a reader that starts to write may be refused."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def prepare_sqlite(connection: DBAPIConnection, *pragmas: str) -> None:
+    """Prepare a new connection to a file. Python's driver must not begin transactions by itself, because DDL would end them."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (*_PRAGMAS, *pragmas):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def lock_key(name: str) -> int:
+    """Return the number of an advisory lock: 63 bits of the name's hash, so that other programs' locks are not met."""
+    return int.from_bytes(hashlib.sha256(f"sympozium.ai/{name}".encode()).digest()[:8], "big") >> 1
+
+
+def lock_transaction(connection: Connection, name: str) -> None:
+    """Wait until no other transaction has the lock. In SQLite a writing transaction is alone anyway."""
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock_key(name)})")
+
+
+def try_lock(connection: Connection, name: str) -> bool:
+    """Take a lock for the connection's life if nobody has it, and return whether the connection has it. PostgreSQL only."""
+    return bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({lock_key(name)})").scalar())
