@@ -170,7 +170,7 @@ class LocalObjectReference(ApiModel):
 class InstanceSpec(ApiModel):
     """Desired state of a SympoziumInstance."""
 
-    title: Annotated[str | None, Field(max_length=128)] = None
+    title: Annotated[str | None, Field(max_length=200)] = None
     """Name of the agent for people. MCP clients show it. Default: the instance's name."""
     description: Annotated[str | None, Field(max_length=2048)] = None
     """Purpose of the agent. MCP clients pass it to the models that may call the agent."""

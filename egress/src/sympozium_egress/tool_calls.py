@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse, Response
 
 from sympozium_api.client import ApiError
 from sympozium_api.run import AgentRun
+from sympozium_api.tool_output import MAX_SENT_BYTES, cut
 from sympozium_egress.grants import Grants, NoSuchTool, agent_account
 from sympozium_egress.policy.call_body import MAX_BODY_BYTES, BadBody, ToolCall, parse_call
 from sympozium_egress.policy.call_policy import CallRefused
@@ -68,7 +69,7 @@ class ToolCalls:
 
 
 def _rendered(result: ToolResult) -> dict[str, object]:
-    return {"result": result.text, "isError": result.is_error}
+    return {"result": cut(result.text, MAX_SENT_BYTES), "isError": result.is_error}
 
 
 async def _call(request: Request) -> ToolCall:

@@ -10,6 +10,8 @@ from tests.fakes.webhook import PUBLIC, Received
 from tests.integration.egress.conftest import KEY, Guard
 from tests.unit.api.tools import HOST
 
+from sympozium_api.tool_output import MAX_RESULT_BYTES, MAX_SENT_BYTES
+
 URL = f"http://{HOST}/v1/query"
 
 
@@ -77,7 +79,7 @@ async def test_a_call_ends_with_its_time(guard: Guard) -> None:
     assert time.monotonic() - began < 5
 
 
-async def test_an_endless_answer_is_cut(guard: Guard) -> None:
+async def test_an_endless_answer_is_cut_to_what_a_model_is_told(guard: Guard) -> None:
     async def endless() -> Any:
         while True:
             yield b"x" * 65536
@@ -91,8 +93,9 @@ async def test_an_endless_answer_is_cut(guard: Guard) -> None:
     guard.world.script = script
     text, is_error = await guard.told()
     assert not is_error
-    assert text.startswith("x" * 1024 * 1024)
-    assert text.endswith("[cut: only the first 1048576 bytes were read]")
+    assert text.startswith("x" * MAX_SENT_BYTES)
+    assert text.endswith("bytes]")
+    assert len(text) <= MAX_RESULT_BYTES
 
 
 async def test_a_slow_endless_answer_ends_with_the_calls_time(guard: Guard) -> None:

@@ -9,10 +9,11 @@ from sympozium_agent.loop import ToolCall, ToolResult
 from sympozium_agent.tool_loop.arguments import fault_of
 from sympozium_agent.tool_loop.limits import added
 from sympozium_agent.tool_loop.offer import appended, offer
-from sympozium_agent.tool_loop.results import MAX_RESULT_BYTES, cut, marked
+from sympozium_agent.tool_loop.results import marked
 from sympozium_agent.tool_loop.turns import Turns
 from sympozium_agent.tools.steps import MAX_ARGUMENT_BYTES, MAX_STEPS, StepLog
 from sympozium_api.agent_records import OfferedTool
+from sympozium_api.tool_output import MAX_RESULT_BYTES, MAX_SENT_BYTES, cut
 
 PARAMETERS = '{"type":"object","properties":{"b":{"type":"number"},"a":{"type":"string"}}}'
 WEATHER: OfferedTool = {
@@ -101,6 +102,11 @@ def test_a_long_result_is_cut_at_a_character_and_says_so() -> None:
     assert told.endswith(f"[cut: the first {MAX_RESULT_BYTES} of 80000 bytes]")
     assert len(told.encode()) < MAX_RESULT_BYTES + 100
     assert cut("x" * MAX_RESULT_BYTES) == "x" * MAX_RESULT_BYTES
+
+
+def test_a_result_that_the_guard_cut_is_not_cut_again() -> None:
+    sent = cut("x" * 2**24, MAX_SENT_BYTES)
+    assert cut(sent) == sent
 
 
 def test_a_result_cannot_end_its_own_mark() -> None:

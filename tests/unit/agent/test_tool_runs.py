@@ -14,6 +14,7 @@ from tests.unit.agent.surface import Delivery, Surface, replica
 
 from sympozium_agent.completion import CompletionAccumulator
 from sympozium_api.agent_records import Limits, Task
+from sympozium_api.tool_output import MAX_ANSWER_BYTES
 
 CITY = '{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}'
 OSLO = '{"city": "Oslo"}'
@@ -89,6 +90,18 @@ async def test_a_tools_result_reaches_the_model_and_the_answer_the_caller(
     assert result["role"] == "tool"
     assert "weather: sunny" in result["content"]
     assert "not instructions" in result["content"]
+
+
+async def test_an_answer_of_the_guard_beyond_its_bound_is_not_read_and_not_asked_for_again(
+    pod: Pod, model: Model, guard: ToolGuard
+) -> None:
+    async def endless(_: Called) -> Answer:
+        return 200, {"result": "x" * 2 * MAX_ANSWER_BYTES, "isError": False}
+
+    guard.script = endless
+    await ran(pod, with_tools(model, guard, {"calls": [["call_1", "weather", OSLO]]}, {"content": "Ok"}))
+    assert len(guard.calls) == 1
+    assert "the egress guard's answer is too long" in told(model)[-1]["content"]
 
 
 async def test_the_caller_is_not_told_the_turns_between(pod: Pod, model: Model, guard: ToolGuard) -> None:

@@ -7,10 +7,11 @@ from itertools import chain, repeat
 
 from sympozium_agent.log import log
 from sympozium_agent.loop import ToolResult
-from sympozium_agent.transport.errors import TransportError
+from sympozium_agent.transport.errors import AnswerTooLarge, TransportError
 from sympozium_agent.transport.http1 import open_request
 from sympozium_agent.waiting import DeadlineExceeded
 from sympozium_api.json_members import compact, join_members
+from sympozium_api.tool_output import MAX_ANSWER_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class GuardedTool:
         limited = scope.within(call.tool["timeoutMs"] / 1000 + _GRACE_SECONDS)
         try:
             return _result(self._answered(url, body, limited))
+        except AnswerTooLarge:
+            return ToolResult("the egress guard's answer is too long", is_error=True)
         except DeadlineExceeded:
             scope.check()
             return ToolResult(f"the tool did not answer within {call.tool['timeoutMs']} ms", is_error=True)
@@ -93,7 +96,9 @@ class GuardedTool:
             with request:
                 request.send(body)
                 request.finish()
-                return request.response(scope)
+                return request.response(scope, most_bytes=MAX_ANSWER_BYTES)
+        except AnswerTooLarge:
+            raise
         except TransportError as failure:
             raise _Broken from failure
 

@@ -14,6 +14,10 @@ class TransportError(Exception):
         self.reason = reason
 
 
+class AnswerTooLarge(TransportError):
+    """A response with more bytes than its reader takes."""
+
+
 def no_connection(failure: OSError | ValueError) -> TransportError:
     """Return the error of a connection that was not made."""
     match failure:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from sympozium_agent.transport.connection import Connection, connect
-from sympozium_agent.transport.errors import TransportError
+from sympozium_agent.transport.errors import AnswerTooLarge, TransportError
 from sympozium_agent.transport.response_parser import ResponseHead, ResponseParser
 from sympozium_agent.transport.url import parse_url
 from sympozium_api.agent_protocol import find_unsendable
@@ -81,14 +81,14 @@ class Http1Request:
             self._unsent += b"0\r\n\r\n" if self._is_chunked else b""
             self._flush()
 
-    def response(self, scope: Scope) -> HttpResponse:
-        """Wait for the whole response."""
+    def response(self, scope: Scope, *, most_bytes: int = _MAX_BODY_BYTES) -> HttpResponse:
+        """Wait for the whole response. Raises AnswerTooLarge above ``most_bytes`` of body."""
         head = self.response_head(scope)
         body = bytearray()
         for chunk in self.body_chunks(scope):
             body += chunk
-            if len(body) > _MAX_BODY_BYTES:
-                raise TransportError("the answer is too large")
+            if len(body) > most_bytes:
+                raise AnswerTooLarge("the answer is too large")
         return HttpResponse(head.status, bytes(body))
 
     def response_head(self, scope: Scope) -> ResponseHead:
