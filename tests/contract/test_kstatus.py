@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from tests.fakes.crd_admission import stored
+from tests.integration.egress.conftest import IN_FORCE
+from tests.unit.api.tools import binding_manifest, tool_manifest
 from tests.unit.operator.objects import WEB_ENDPOINT, instance, run_object
 from tests.unit.operator.test_instance_plan import plan, served
 from tests.unit.operator.test_run_decision import FRESH
@@ -68,6 +70,9 @@ def test_kstatus_reads_instances_and_runs_as_their_users_do() -> None:
     invalid: dict[str, Any] = {"skills": [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "fast"}}]}
     cases = {
         "unseen": (unseen("sympoziuminstances", instance().model_dump(by_alias=True, exclude_none=True)), "InProgress"),
+        "unseen Tool": (unseen("tools", tool_manifest()), "InProgress"),
+        "unseen ToolBinding": (unseen("toolbindings", binding_manifest()), "InProgress"),
+        "Tool in force": (tool_manifest() | {"status": {"conditions": IN_FORCE}}, "Current"),
         "ready": (instance_with(plan()), "Current"),
         "starting": (instance_with(served(server=None)), "InProgress"),
         "waits for a Secret": (instance_with(plan(instance=instance(**secret))), "InProgress"),

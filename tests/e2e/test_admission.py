@@ -177,6 +177,20 @@ class TestAgentRuns:
             accounts.patch(accounts.tenant, made, {"metadata": {"annotations": {"sympozium.ai/key-id": None}}})
         accounts.patch(accounts.tenant, made, {"metadata": {"annotations": {"team": "sales"}}})
 
+    def test_nobody_names_a_caller_and_no_web_proxy_another_one(self, accounts: Accounts) -> None:
+        """By a caller's scopes, tools that write are allowed."""
+        alice = {"user": "api-key-alice", "scopes": ["tools:write"]}
+        for account in (accounts.tenant, ADMIN):
+            with pytest.raises(Refused, match=r"spec\.caller is set only by the web-proxy"):
+                accounts.create(account, caller=alice)
+        of_bob = {"sympozium.ai/key-id": "api-key-bob"}
+        for annotations in (of_bob, {}):
+            with pytest.raises(Refused, match=r"spec\.caller\.user of a web-proxy's run is its key id"):
+                accounts.create(accounts.web_proxy, annotations=annotations, caller=alice)
+        made = accounts.create(accounts.web_proxy, annotations=of_bob, caller=alice | {"user": "api-key-bob"})
+        with pytest.raises(Refused, match="immutable"):
+            accounts.patch(accounts.web_proxy, made, {"spec": {"caller": {"scopes": ["tools:read"]}}})
+
     @pytest.mark.parametrize(
         "request_body",
         [

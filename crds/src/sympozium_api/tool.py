@@ -12,6 +12,7 @@ from sympozium_api.base import (
     OpenObject,
     Resource,
     StringMap,
+    in_progress,
     matching,
     rule,
     rules,
@@ -135,4 +136,4 @@ class Tool(Resource):
     """An action that agents may call once a ToolBinding grants it to them."""
 
     spec: ToolSpec
-    status: ToolStatus = ToolStatus()
+    status: Annotated[ToolStatus, in_progress("NotObserved", "the operator has not seen it yet")] = ToolStatus()

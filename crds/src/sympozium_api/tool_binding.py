@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sympozium_api.base import ApiModel, Conditions, Name, Resource, matching
+from sympozium_api.base import ApiModel, Conditions, Name, Resource, in_progress, matching
 
 HostName = Annotated[
     str,
@@ -70,4 +70,6 @@ class ToolBinding(Resource):
     """The grant of one Tool to one agent, with the limits of its calls."""
 
     spec: ToolBindingSpec
-    status: ToolBindingStatus = ToolBindingStatus()
+    status: Annotated[ToolBindingStatus, in_progress("NotObserved", "the operator has not seen it yet")] = (
+        ToolBindingStatus()
+    )

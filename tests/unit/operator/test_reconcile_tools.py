@@ -93,6 +93,20 @@ async def test_a_builtin_tool_of_the_instance_needs_no_binding() -> None:
     assert [each["function"] for each in document(found)["tools"]] == ["fetch_url"]
 
 
+async def test_builtin_tools_without_a_guard_say_so_and_the_instance_serves_all_the_same() -> None:
+    alice = instance_object()
+    alice["spec"]["agents"]["default"]["builtinTools"] = ["fetch_url"]
+    found = World(alice)
+    await found.settle("alice", "instance")
+    told = {each["type"]: each for each in found.instance_status()["conditions"]}
+    assert (told["ToolsReady"]["status"], told["ToolsReady"]["reason"]) == ("False", "GuardOff")
+    assert "builtinTools" in told["ToolsReady"]["message"]
+    assert told["Ready"]["status"] == "True"
+    found.cluster.put(instance_object(model={"builtinTools": []}))
+    await found.settle("alice", "instance")
+    assert "ToolsReady" not in {each["type"] for each in found.instance_status()["conditions"]}
+
+
 async def test_a_binding_that_is_removed_takes_the_document_along() -> None:
     found = world(tool(), binding())
     await settle(found)

@@ -9,7 +9,13 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.tool import Tool
 from sympozium_api.tool_binding import ToolBinding
 from sympozium_api.tool_schema import builtin_parameters, parameters_text
+from sympozium_operator.policy.conditions import ConditionUpdate
 
+TOOLS_READY = "ToolsReady"
+"""Type of the instance's condition of its built-in tools."""
+GUARD_OFF = "GuardOff"
+"""Reason of tools that cannot be called, because the installation has no egress guard."""
+GUARD_OFF_TEXT = "the egress guard is off in this installation (egress.enabled), so that no tool can be called"
 BUILTIN_TIMEOUT_MS = 10_000
 OTHER_BYTES = 4096
 """Bytes of a document beside the tools of ToolBindings: built-in tools and limits."""
@@ -51,6 +57,18 @@ def document(instance: SympoziumInstance, granted: Iterable[Granted], guard_url:
         tools=[tools[function] for function in sorted(tools)],
         limits=AgentLimits(**limits.model_dump()),
     )
+
+
+def builtin_condition(instance: SympoziumInstance, guard_url: str) -> ConditionUpdate | None:
+    """Return the condition of an instance's built-in tools; None: it names none."""
+    builtin = instance.spec.agents.default.builtin_tools
+    if not builtin:
+        return None
+    if not guard_url:
+        message = f"spec.agents.default.builtinTools: {GUARD_OFF_TEXT}"
+        return ConditionUpdate(TOOLS_READY, ok=False, reason=GUARD_OFF, message=message)
+    message = f"the agent may call {', '.join(sorted(set(builtin)))}"
+    return ConditionUpdate(TOOLS_READY, ok=True, reason="InForce", message=message)
 
 
 def size(granted: Granted, guard_url: str) -> int:

@@ -52,6 +52,8 @@ class InstanceInput:
     """SkillPacks and ConfigMaps that the instance's other skills name, by the field."""
     document: AgentDocument | None = None
     """What the agent may call; None: it has no tools."""
+    tools: ConditionUpdate | None = None
+    """Condition of the agent's built-in tools; None: the instance names none."""
     pool: Object | None = None
     """Status of the warm pool, if the instance has one."""
     refusal: ConditionUpdate | None = None
@@ -188,7 +190,7 @@ def _status(
         "observedGeneration": instance.metadata.generation,
         "conditions": merged(
             instance.status.conditions,
-            [*updates, *probed, *([_LEAVING] if leaving else []), *filter(None, [route, limits])],
+            [*updates, *probed, *([_LEAVING] if leaving else []), *filter(None, [route, limits, facts.tools])],
             generation=instance.metadata.generation,
             now=timestamp(facts.now),
             without=(
@@ -197,6 +199,7 @@ def _status(
                 *(() if stalled else (STALLED,)),
                 *(kind for kind in probe_conditions.TYPES if kind not in [update.type for update in probed]),
                 *(() if limits else (KEY_LIMITS_VALID,)),
+                *(() if facts.tools else (agent_tools.TOOLS_READY,)),
             ),
         ),
     }

@@ -14,9 +14,6 @@ from sympozium_operator.policy.agent_tools import Granted
 from sympozium_operator.policy.conditions import ConditionUpdate
 
 IN_FORCE = "InForce"
-_GUARD_OFF = Flaw(
-    "GuardOff", "the egress guard is off in this installation (egress.enabled), so that no tool can be called"
-)
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def _flaw_of_binding(
     facts: ToolInput, binding: ToolBinding, tool: Tool | None, verdicts: Mapping[str, Verdict]
 ) -> Flaw | None:
     if not facts.guard_url:
-        return _GUARD_OFF
+        return Flaw(agent_tools.GUARD_OFF, agent_tools.GUARD_OFF_TEXT)
     if tool is None:
         return Flaw("ToolNotFound", f"spec.toolRef: there is no Tool {binding.spec.tool_ref}")
     if binding.spec.agent_ref not in facts.agents:

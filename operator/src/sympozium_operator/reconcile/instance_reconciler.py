@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sympozium_api import effective, names
-from sympozium_api.agent_document import AgentDocument
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -27,7 +26,7 @@ from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.route_reconciler import RouteReconciler
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
-from sympozium_operator.reconcile.tool_gatherer import ToolGatherer
+from sympozium_operator.reconcile.tool_gatherer import GatheredTools, ToolGatherer
 from sympozium_operator.reconcile.tool_reconciler import ALL
 from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import DONE, Key, NameTaken, Result
@@ -70,7 +69,7 @@ class InstanceReconciler:
         instance = read(SympoziumInstance, raw)
         losers = self.callers.remember(instance)
         gathered = await self.tools.of(instance)
-        facts, server_run = await self._gather(instance, gathered.document)
+        facts, server_run = await self._gather(instance, gathered)
         facts = replace(facts, route=await self._route(facts))
         plan = policy.decide(facts)
         try:
@@ -92,7 +91,7 @@ class InstanceReconciler:
         return Result(requeue_after=plan.requeue_after, enqueue=(*also, *self.next_runs((key.namespace, key.name))))
 
     async def _gather(
-        self, instance: SympoziumInstance, document: AgentDocument | None
+        self, instance: SympoziumInstance, tools: GatheredTools
     ) -> tuple[policy.InstanceInput, Object | None]:
         """Return the plan's input, and the server run as it was read."""
         namespace, name = instance.key
@@ -118,7 +117,8 @@ class InstanceReconciler:
             auth_secret=keys,
             server=read(AgentRun, server) if server else None,
             sources=sources,
-            document=document,
+            document=tools.document,
+            tools=tools.condition,
             pool=self.pools.status(instance, secret),
         )
         return facts, server

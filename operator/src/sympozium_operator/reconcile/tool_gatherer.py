@@ -9,7 +9,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.tool_binding import ToolBinding
 from sympozium_operator.policy import agent_tools
 from sympozium_operator.policy.agent_tools import Granted
-from sympozium_operator.policy.conditions import find
+from sympozium_operator.policy.conditions import ConditionUpdate, find
 from sympozium_operator.policy.tool_plan import IN_FORCE
 from sympozium_operator.reconcile.tool_reader import bindings_of, tools_of
 
@@ -20,6 +20,8 @@ class GatheredTools:
 
     document: AgentDocument | None
     """What the agent is offered; None: it has no tools."""
+    condition: ConditionUpdate | None = None
+    """Condition of its built-in tools; None: it names none."""
     has_news: bool = False
     """True if a ToolBinding waited for this instance, so that the namespace's Tools must be reconciled."""
 
@@ -43,7 +45,11 @@ class ToolGatherer:
             if (tool := tools.get(binding.spec.tool_ref)) and tool.status.function and not tool_check.of_tool(tool)
         ]
         has_news = any(not _is_owned(binding, instance) for binding in bindings)
-        return GatheredTools(agent_tools.document(instance, granted, self.guard_url), has_news)
+        return GatheredTools(
+            agent_tools.document(instance, granted, self.guard_url),
+            agent_tools.builtin_condition(instance, self.guard_url),
+            has_news,
+        )
 
 
 def _holds(binding: ToolBinding) -> bool:

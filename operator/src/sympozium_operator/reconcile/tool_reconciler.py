@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sympozium_api.base import Condition, Resource, owner_reference
+from sympozium_api.base import RECONCILING, Condition, Resource, owner_reference
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -103,9 +103,9 @@ class ToolReconciler:
         before = body.get("status") or {}
         conditions = [Condition.model_validate(each) for each in before.get("conditions") or []]
         generation = body["metadata"].get("generation", 0)
-        after: Object = {
-            "conditions": merged(conditions, [update], generation=generation, now=timestamp(self.clock.now()))
-        }
+        now = timestamp(self.clock.now())
+        seen = (RECONCILING,)  # the CRD's default, until the operator has seen the object
+        after: Object = {"conditions": merged(conditions, [update], generation=generation, now=now, without=seen)}
         after |= {"function": function} if function else {}
         if patch := merge_patch(before, after):
             try:
