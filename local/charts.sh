@@ -10,7 +10,8 @@ charts_install() {
     --set "images.operator.repository=sympozium/operator" --set "images.operator.tag=$OPERATOR_TAG" \
     --set "images.webproxy.repository=sympozium/webproxy" --set "images.webproxy.tag=$WEBPROXY_TAG" \
     --set "images.console.repository=sympozium/console" --set "images.console.tag=$CONSOLE_TAG" \
-    --set images.pullPolicy=IfNotPresent
+    --set images.pullPolicy=IfNotPresent \
+    --set 'egress.privateNetworks={10.0.0.0/8,fd00::/8}'    # Services and pods of this cluster: webhooks in it are tools
 }
 
 # release NAME [HELM ARGUMENTS]: install or upgrade the chart charts/NAME. Helm takes over objects that were applied by hand. Helm

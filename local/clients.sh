@@ -42,6 +42,22 @@ node_clients() {
   echo "$*" >"$CLIENTS/$folder/.version"
 }
 
+# debian_programs FOLDER PACKAGE...: unpack Debian's packages, because an installation would start their services.
+debian_programs() {
+  local folder=$1
+  shift
+  if installed "$folder" "$*" || ! command -v apt-get >/dev/null; then return; fi
+  fresh "$folder"
+  apt-get -qq -o DPkg::Lock::Timeout=300 update
+  (
+    cd "$CLIENTS/$folder"
+    apt-get download --quiet=2 "$@"
+    for package in ./*.deb; do dpkg --extract "$package" .; done
+    rm ./*.deb
+  )
+  echo "$*" >"$CLIENTS/$folder/.version"
+}
+
 # java_clients FOLDER GROUP:ARTIFACT:VERSION...: collect the jar files of Maven artifacts, and of what they need.
 java_clients() {
   local folder=$1 artifact
@@ -88,17 +104,8 @@ if ! installed mcp "$mcp"; then
     "@modelcontextprotocol/conformance@$MCP_CONFORMANCE" "@modelcontextprotocol/inspector@$MCP_INSPECTOR"
   echo "$mcp" >"$CLIENTS/mcp/.version"
 fi
-if ! installed prometheus debian && command -v apt-get >/dev/null; then # unpacked: an installation would start a service
-  fresh prometheus
-  apt-get -qq -o DPkg::Lock::Timeout=300 update
-  (
-    cd "$CLIENTS/prometheus"
-    apt-get download --quiet=2 prometheus
-    dpkg --extract prometheus_*.deb .
-    rm prometheus_*.deb
-  )
-  echo debian >"$CLIENTS/prometheus/.version"
-fi
+debian_programs prometheus prometheus
+debian_programs redis redis-server redis-tools libjemalloc2 liblzf1
 node_clients javascript "ai@$AI_SDK" "@ai-sdk/openai@$AI_SDK_OPENAI" "@ai-sdk/openai-compatible@$AI_SDK_COMPATIBLE" "zod@$ZOD" \
   "@langchain/openai@$LANGCHAIN_JS" "@langchain/core@$LANGCHAIN_JS_CORE" "@openai/codex@$CODEX"
 opencode=opencode-$(node -p 'process.platform + "-" + process.arch') # the package opencode-ai runs a script to find it

@@ -30,6 +30,7 @@ engine_has_image() { cluster has-image "docker.io/$1"; }
 engine_has_built_image() { cluster has-built-image "docker.io/$1"; }
 engine_build_image() { cluster build-image "docker.io/$1" "$2" --file "$3"; }
 engine_load_image() { cluster load-image "docker.io/$1"; }
+engine_load_example_images() { engine_has_image library/python:3.13-slim || engine_load_image library/python:3.13-slim; }
 engine_prune_images() { cluster prune-images "$1" "$2"; }
 engine_forward() { cluster forward "$2" "${SYMPOZIUM_PORT:-8080}" "$2.$1.svc.cluster.local:$3"; }
 

@@ -17,6 +17,7 @@ hold_lock "$ENGINE_LOCK"
 steps_begin "$WORK/steps"
 engine_up images_build
 images_make
+engine_load_example_images
 timed "charts" charts_install
 timed "local model" model_deploy
 images_prune

@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, authority, installed_with, instance, until
+from tests.e2e.conftest import (
+    Endpoint,
+    Namespace,
+    Object,
+    agent_run,
+    authority,
+    installed_with,
+    instance,
+    until,
+)
+from tests.e2e.webhooks import Webhook, deployed
 from tests.fakes import policy_engine
 
 CONNECT = (
@@ -64,6 +74,11 @@ def pod_of(namespace: Namespace, *selector: str) -> Object:
     return pod
 
 
+@pytest.fixture(scope="module")
+def webhook(namespace: Namespace, webproxy_image: str) -> Webhook:
+    return deployed(namespace, webproxy_image)
+
+
 @pytest.fixture
 def held(chat: Endpoint) -> Iterator[Callable[..., str]]:
     """Makes runs whose agents are at work for as long as the test takes; gives the pod's name."""
@@ -82,24 +97,27 @@ def held(chat: Endpoint) -> Iterator[Callable[..., str]]:
 
 
 def test_an_agent_reaches_its_model_and_its_web_proxy_and_nothing_else(
-    chat: Endpoint, system: Namespace, held: Callable[..., str]
+    chat: Endpoint, system: Namespace, webhook: Webhook, held: Callable[..., str]
 ) -> None:
+    """The egress guard is reached, which calls tools; their webhooks are not."""
     namespace = chat.namespace
     agent = held("walled")
     model = pod_of(namespace, "app=model")
     operator = pod_of(system, "app.kubernetes.io/component=operator")["status"]["podIP"]
     proxy = pod_of(namespace, f"sympozium.ai/run={chat.run}")["status"]["podIP"]
     allowed = ["model:8080", f"{chat.run}-server:8081", f"{proxy}:8081", "sympozium-runs.sympozium-system.svc:8081"]
+    allowed.append("sympozium-egress.sympozium-system.svc:8082")
     others = [
         authority(operator, 9090),
         f"{chat.run}-server:8080",
+        f"{webhook.host}:8080",
         authority(model["status"]["podIP"], 22),
         "1.1.1.1:443",
     ]
 
-    assert ways(namespace, agent, *allowed, *others[:3]) == [*["open"] * 6, "refused"]
+    assert ways(namespace, agent, *allowed, *others[:4]) == [*["open"] * 8, "refused"]
     with enforced(namespace):
-        assert ways(namespace, agent, *allowed, *others) == [*["open"] * 4, *["closed"] * 4]
+        assert ways(namespace, agent, *allowed, *others) == [*["open"] * 5, *["closed"] * 5]
 
 
 def test_nobody_reaches_an_agent_and_only_agents_reach_the_port_for_agents(

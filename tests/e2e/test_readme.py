@@ -66,6 +66,18 @@ def test_the_readme_leads_to_an_answer(assistant: Shell) -> None:
     assert told.endswith("data: [DONE]\n\n")
 
 
+def test_a_tool_is_called_by_the_demos_model(assistant: Shell) -> None:
+    """The model is small, and is told to call it: its answer may be wrong, the call is not."""
+    try:
+        assert "True" in assistant(step("kubectl create namespace webhooks"))
+        told = assistant(step("kubectl port-forward service/assistant"), FORWARDED, step("curl -sN"))
+    finally:
+        Namespace("default").delete("namespace", "webhooks", "--wait=false")
+    assert ": tool Weather started" in told
+    assert "data: [DONE]" in told
+    assert "asked for {'city': " in told
+
+
 def test_what_was_backed_up_is_restored_with_its_keys(assistant: Shell, namespace: Namespace) -> None:
     page = "docs/guides/operations.md"
     assistant(step("kubectl get instances,skillpacks", page))

@@ -5,6 +5,7 @@ done, which is why these tests come last (marker ``audit``). Unused rights canno
 ``used`` makes every part use all that it has, so these tests mean the same when they run alone.
 """
 
+import json
 import secrets
 
 import pytest
@@ -13,6 +14,7 @@ from tests.e2e.conftest import Endpoint, Namespace, agent_run, installed_with, i
 
 OPERATOR = "sympozium-system:sympozium-operator"
 RUNS = "sympozium-system:sympozium-runs"
+GUARD = "sympozium-system:sympozium-egress"
 
 ANYBODY = {"selfsubjectaccessreviews", "selfsubjectreviews"}
 """Resources that Kubernetes itself lets every account request."""
@@ -37,13 +39,15 @@ def used(audit: AuditLog, namespace: Namespace, system: Namespace) -> set[tuple[
 
 def everything_happens(namespace: Namespace, system: Namespace) -> None:
     """Let each part do each thing that it can do, once."""
-    system.kubectl("rollout", "restart", "deployment/sympozium-runs")  # it reads the cluster's keys again
+    servers = ("deployment/sympozium-runs", "deployment/sympozium-egress")
+    system.kubectl("rollout", "restart", *servers)  # they read the cluster's keys again
     system.delete("lease", "sympozium-operator")
     huge = ("agent.resources.requests.cpu=1000", "agent.resources.limits.cpu=1000")
     with installed_with(*huge):  # another operator lists, watches and makes its Lease; no node holds the pod: nodes are
         namespace.apply(agent_run("room", task="hello"))  # listed, an Event is written
         assert namespace.run_ends("room")["phase"] == "Failed"
-    system.kubectl("rollout", "status", "deployment/sympozium-runs", "--timeout=90s")
+    for server in servers:
+        system.kubectl("rollout", "status", server, "--timeout=90s")
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}}
     namespace.apply(quota, agent_run("podless", task="hello"))  # Events about the Job are read
     assert namespace.run_ends("podless")["phase"] == "Failed"
@@ -51,7 +55,9 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     notes = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "audited"}, "data": {"style": "Be kind."}}
     known = [{"configMapRef": "audited"}]
     namespace.apply(
-        notes, instance("audited", webEndpoint={"enabled": True}, skills=known), instance("read", skills=known)
+        notes,
+        instance("audited", webEndpoint={"enabled": True}, skills=known),
+        instance("read", skills=known, agent={"builtinTools": ["fetch_url"]}),
     )
     endpoint = Endpoint(namespace, "audited").serves()
     assert endpoint.chat().status_code == 200
@@ -87,17 +93,34 @@ def edited_and_removed(namespace: Namespace, endpoint: Endpoint) -> None:
     namespace.apply(pack)
     until(lambda: namespace.status("skillpack", "seen").get("phase") == "Ready", within=10)
     namespace.delete("skillpack", "seen")
-    tool = {"title": "Audited", "webhook": {"url": "https://tool.example.com/"}}
-    grant = {"agentRef": "read", "toolRef": "audited", "allowedDomains": ["tool.example.com"]}
-    for kind, spec in (("Tool", tool), ("ToolBinding", grant)):
-        head = {"apiVersion": "sympozium.ai/v1alpha1", "kind": kind, "metadata": {"name": "audited"}}
-        namespace.apply(head | {"spec": spec})
-    until(lambda: bool(namespace.status("instance", "read").get("agentDocument")), within=10)
-    namespace.delete("tool", "audited")
-    until(lambda: not namespace.kubectl("get", "toolbinding", "audited", "--ignore-not-found"), within=10)
+    tools_are_called(namespace)
     namespace.patch("instance", "audited", {"spec": {"webEndpoint": {"enabled": False}, "skills": []}})
     for kind, name in (("run", endpoint.run), ("configmap", "audited-installed-skills")):
         until(lambda kind=kind, name=name: not namespace.kubectl("get", kind, name, "--ignore-not-found"), within=30)  # type: ignore[misc]
+
+
+def tools_are_called(namespace: Namespace) -> None:
+    """A key is read, a token of the guard's account is made, a built-in tool is looked up in its instance."""
+    url, host = f"http://model.{namespace.name}.svc:8080/", f"model.{namespace.name}.svc"
+    metadata = {"name": "audited-key", "labels": {"sympozium.ai/tool-key": "true"}}
+    namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"api-key": "k"}})
+    auths = {"audited": {"auth": "apiKey", "secretRef": "audited-key"}, "served": {"auth": "service"}}
+    for name, auth in auths.items():
+        head = {"apiVersion": "sympozium.ai/v1alpha1", "metadata": {"name": name}}
+        spec = {"title": name, "function": name, "webhook": {"url": url} | auth}
+        grant = {"agentRef": "read", "toolRef": name, "allowedDomains": [host]}
+        namespace.apply(head | {"kind": "Tool", "spec": spec}, head | {"kind": "ToolBinding", "spec": grant})
+        namespace.kubectl("wait", f"toolbinding/{name}", "--for=condition=InForce", "--timeout=60s")
+    document = ("-o", "jsonpath={.data.agent\\.json}")
+    until(lambda: "served" in namespace.kubectl("get", "configmap", "read-installed-skills", *document), within=10)
+    page = json.dumps({"url": "http://169.254.169.254/"})
+    calls = [["a", "audited", "{}"], ["b", "served", "{}"], ["c", "fetch_url", page]]
+    task = json.dumps([{"calls": calls}, {"content": "done"}])
+    namespace.apply(agent_run("audited-tools", agentRef="read", task=task, model={"model": "turns"}))
+    assert namespace.run_ends("audited-tools")["tokenUsage"]["toolCalls"] == 3
+    namespace.delete("tool", "audited")
+    until(lambda: not namespace.kubectl("get", "toolbinding", "audited", "--ignore-not-found"), within=10)
+    namespace.delete("tool", "served")
 
 
 def roles_of(system: Namespace, component: str) -> set[Right]:
@@ -121,6 +144,14 @@ def test_the_runs_server_uses_every_right_that_it_has(used: set[tuple[str, Right
 
 
 @pytest.mark.audit
+def test_the_egress_guard_uses_every_right_that_it_has(used: set[tuple[str, Right]], system: Namespace) -> None:
+    """That to Secrets is in a Role of each namespace, which the operator keeps."""
+    uses = {right for account, right in used if account == GUARD}
+    assert sorted(roles_of(system, "egress") - uses) == []
+    assert Right("", "secrets", "get") in uses
+
+
+@pytest.mark.audit
 def test_web_proxies_use_every_right_that_they_have(used: set[tuple[str, Right]], chat: Endpoint) -> None:
     """All of them have the same rules; what one of them did counts for all."""
     has = granted(chat.namespace.get("role", chat.run)["rules"])
@@ -136,13 +167,13 @@ def test_nobody_of_ours_asked_for_what_is_not_granted(used: set[tuple[str, Right
         for use in audit.uses()
         if not use.allowed
         and not use.too_late
-        and (use.account in (OPERATOR, RUNS) or use.account.endswith("-web-endpoint"))
+        and (use.account in (OPERATOR, RUNS, GUARD) or use.account.endswith("-web-endpoint"))
         if not use.account.endswith(":mended-web-endpoint")  # tests/e2e/test_repair.py takes its rights away
     }
     assert sorted((account, right) for account, right in refused if right.resource not in ANYBODY) == []
 
 
-@pytest.mark.parametrize("deployment", ["sympozium-operator", "sympozium-runs"])
+@pytest.mark.parametrize("deployment", ["sympozium-operator", "sympozium-runs", "sympozium-egress"])
 def test_it_runs_as_nobody_on_a_root_that_nobody_writes(system: Namespace, deployment: str) -> None:
     """Asked in the live container."""
     ask = (
