@@ -220,6 +220,15 @@ async def test_a_refused_call_is_told_to_the_model_and_in_the_steps(answering: T
     assert "DomainNotAllowed" in step["error"]
 
 
+async def test_calls_that_reach_no_tool_are_counted(answering: Tools) -> None:
+    wanted = {"calls": [["c1", "no_such_tool", "{}"], ["c2", "weather", '{"city": 5}'], ["c3", "weather", OSLO]]}
+    await answering.proxy.chat(messages=question(wanted, SUNNY))
+    await answering.run()
+    assert len(answering.world.received) == 1
+    metrics = answering.proxy.context.metrics.registry
+    assert metrics.get_sample_value("sympozium_tool_calls_not_made_total") == 2
+
+
 async def test_a_call_whose_connection_breaks_costs_no_run_and_repeats_its_key(answering: Tools) -> None:
     outside, called, released = answering.world, asyncio.Event(), asyncio.Event()
     connections: list[asyncio.StreamWriter] = []

@@ -83,6 +83,11 @@ class ToolCaller:
         )
         return result
 
+    def refuse(self, run: AgentRun, function: str, refusal: CallRefused) -> ToolResult:
+        """Return the result of a call that no grant in force allows, and count it. ``function`` is one that the agent had."""
+        self.metrics.count(run.metadata.namespace, function, refusal.outcome, seconds=0.0, outside=0.0)
+        return ToolResult(f"refused: {refusal}", is_error=True)
+
     async def _allowed(self, run: AgentRun, grant: Grant, call: ToolCall, progress: _Progress) -> ToolResult:
         call_policy.check(grant, run, call.arguments, self._schemas)
         if grant.binding is not None:

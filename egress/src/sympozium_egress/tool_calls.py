@@ -47,7 +47,7 @@ class ToolCalls:
         except NoSuchTool:
             raise HTTPException(404, "the agent has no such tool") from None
         except CallRefused as refusal:
-            return ToolResult(f"refused: {refusal}", is_error=True)
+            return self._caller.refuse(run, function, refusal)
         if run.ended or run.spec.cancel:
             raise HTTPException(410, "the run has ended or is cancelled")
         return await self._caller.call(run, grant, call)

@@ -21,6 +21,7 @@ from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.json_text import TextError
 from sympozium_api.run import AgentRun
+from sympozium_api.run_steps import steps_of
 from sympozium_api.terminal_status import Ending
 from sympozium_http import disconnect
 from sympozium_http.internal_error import InternalErrorAnswer
@@ -139,7 +140,7 @@ class AgentApi:
             return JSONResponse({"stored": False})
         if not stored.is_own:
             raise HTTPException(410, "the run had already ended otherwise")
-        self._metrics.count_end(run, stored.record, streamed=records.tokens)
+        self._metrics.count_end(run, stored.record, streamed=records.tokens, steps=steps_of(end and end.get("steps")))
         return JSONResponse({"stored": True})
 
     async def release(self, request: Request) -> Response:

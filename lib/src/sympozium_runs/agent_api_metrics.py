@@ -1,12 +1,14 @@
 """Metrics of the agent API. Few labels, none that a pod or a caller could choose."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from sympozium_api import names, terminal_status
 from sympozium_api.agent_records import End
 from sympozium_api.run import AgentRun
+from sympozium_api.run_steps import Step
+from sympozium_api.tool_output import NOT_MADE
 from sympozium_runs.unreadable_objects import UnreadableObjects
 
 
@@ -40,6 +42,11 @@ class AgentApiMetrics:
         self.tokens = Counter(
             "sympozium_tokens_total", "Tokens as counted by the models.", ["key", "type"], registry=self.registry
         )
+        self.tool_calls_not_made = Counter(
+            "sympozium_tool_calls_not_made_total",
+            "Calls of tools that a model asked for and that reached no tool.",
+            registry=self.registry,
+        )
         self.idle = Gauge("sympozium_idle_pods", "Idle pods waiting at this replica for a run.", registry=self.registry)
         self.claimed = Counter(
             "sympozium_idle_pods_claimed_total", "Idle pods claimed for a run.", registry=self.registry
@@ -63,12 +70,16 @@ class AgentApiMetrics:
         )
         self.unreadable = UnreadableObjects(self.registry)
 
-    def count_end(self, run: AgentRun, end: End, *, streamed: int = 0) -> None:
-        """Count a run whose terminal status was just stored, and its tokens: those in its end record, else the ``streamed`` ones."""
+    def count_end(self, run: AgentRun, end: End, *, streamed: int = 0, steps: Sequence[Step] | None = None) -> None:
+        """Count a run whose terminal status was just stored, and its tokens: those in its end record, else the ``streamed`` ones.
+
+        ``steps`` are those of the record that its pod sent.
+        """
         if run.ended:
             return  # a repeated end record
         status = terminal_status.outline(end)
         self.ends.labels(status["phase"]).inc()
+        self.tool_calls_not_made.inc(sum(step.get("error", "").startswith(NOT_MADE) for step in steps or ()))
         key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
         key = names.key_label(key_id)
         usage = status.get("tokenUsage", {})

@@ -33,6 +33,13 @@ async def test_a_call_leaves_with_its_arguments_and_comes_back_as_text(guard: Gu
     assert guard.metric("sympozium_tool_calls_total", **labels) == 1
 
 
+async def test_a_call_of_a_tool_that_is_not_in_force_is_counted_as_refused(guard: Guard) -> None:
+    guard.put_binding(allowedDomains=["other.example.com"])
+    assert (await guard.told())[1] is True
+    labels = {"tool_namespace": "default", "tool": "weather", "outcome": "refused"}
+    assert guard.metric("sympozium_tool_calls_total", **labels) == 1
+
+
 @pytest.mark.parametrize("authorization", ["Bearer", "Basic eDp5", "Bearer x", "Bearer a.b.c"])
 async def test_a_call_without_the_pods_token_is_401(guard: Guard, authorization: str) -> None:
     answer = await guard.http.post(f"/runs/{RUN}/tools/weather", headers={"Authorization": authorization}, json={})

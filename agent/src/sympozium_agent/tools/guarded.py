@@ -11,7 +11,7 @@ from sympozium_agent.transport.errors import AnswerTooLarge, TransportError
 from sympozium_agent.transport.http1 import open_request
 from sympozium_agent.waiting import DeadlineExceeded
 from sympozium_api.json_members import compact, join_members
-from sympozium_api.tool_output import MAX_ANSWER_BYTES
+from sympozium_api.tool_output import MAX_ANSWER_BYTES, NOT_MADE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _result(response: HttpResponse | None) -> ToolResult:
         return ToolResult("the egress guard, which calls tools, cannot be reached", is_error=True)
     if response.status != 200:
         reason = _REASONS.get(response.status, f"the egress guard answered {response.status}")
-        return ToolResult(f"the call was not made: {reason}", is_error=True)
+        return ToolResult(f"{NOT_MADE}{reason}", is_error=True)
     try:
         answer: Any = json.loads(response.body)
         text, is_error = answer["result"], answer["isError"]

@@ -7,6 +7,7 @@ import time
 from sympozium_agent.log import log, log_failure
 from sympozium_agent.loop import ToolResult
 from sympozium_agent.waiting import Background, Cancelled
+from sympozium_api.tool_output import NOT_MADE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class _Running:
     def result(self) -> ToolResult:
         """Return the call's result; of a call that is not sent or was cut off, the reason."""
         if self.background is None:
-            return ToolResult(f"the call was not made: {self.call.fault}", is_error=True)
+            return ToolResult(f"{NOT_MADE}{self.call.fault}", is_error=True)
         if not self.background.ended.is_set():
             return ToolResult("the run ended during the call", is_error=True)
         result: ToolResult | None = self.background.result()

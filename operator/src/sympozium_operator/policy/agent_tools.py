@@ -13,8 +13,6 @@ from sympozium_operator.policy.conditions import ConditionUpdate
 
 TOOLS_READY = "ToolsReady"
 """Type of the instance's condition of its built-in tools."""
-GUARD_OFF = "GuardOff"
-"""Reason of tools that cannot be called, because the installation has no egress guard."""
 GUARD_OFF_TEXT = "the egress guard is off in this installation (egress.enabled), so that no tool can be called"
 BUILTIN_TIMEOUT_MS = 10_000
 OTHER_BYTES = 4096
@@ -66,7 +64,7 @@ def builtin_condition(instance: SympoziumInstance, guard_url: str) -> ConditionU
         return None
     if not guard_url:
         message = f"spec.agents.default.builtinTools: {GUARD_OFF_TEXT}"
-        return ConditionUpdate(TOOLS_READY, ok=False, reason=GUARD_OFF, message=message)
+        return ConditionUpdate(TOOLS_READY, ok=False, reason="GuardOff", message=message)
     message = f"the agent may call {', '.join(sorted(set(builtin)))}"
     return ConditionUpdate(TOOLS_READY, ok=True, reason="InForce", message=message)
 

@@ -83,7 +83,7 @@ def _flaw_of_binding(
     facts: ToolInput, binding: ToolBinding, tool: Tool | None, verdicts: Mapping[str, Verdict]
 ) -> Flaw | None:
     if not facts.guard_url:
-        return Flaw(agent_tools.GUARD_OFF, agent_tools.GUARD_OFF_TEXT)
+        return Flaw("GuardOff", agent_tools.GUARD_OFF_TEXT)
     if tool is None:
         return Flaw("ToolNotFound", f"spec.toolRef: there is no Tool {binding.spec.tool_ref}")
     if binding.spec.agent_ref not in facts.agents:
