@@ -56,7 +56,7 @@ def scrape_config(targets: list[tuple[str, dict[str, str]]], rules: Path) -> str
 
 def targets(system: Namespace, chat: Endpoint) -> list[tuple[str, dict[str, str]]]:
     found = []
-    for component in ("operator", "runs", "console"):
+    for component in ("operator", "runs", "console", "egress"):
         found += addresses(system, f"app.kubernetes.io/component={component}", {})
     return found + addresses(chat.namespace, f"sympozium.ai/run={chat.run}", {"sympozium_instance": chat.instance})
 
