@@ -108,6 +108,10 @@ class FakeKubernetes(Client):
         """Names of all objects of a kind."""
         return [name for _, _, name in self.objects.by_plural[kind.plural]]
 
+    def watches_open(self, kind: ResourceType) -> int:
+        """Number of open watches of a kind."""
+        return sum(watch.plural == kind.plural for watch in self._watches)
+
     def refuse(self, verb: str, kind: ResourceType, *errors: Exception) -> None:
         """Let the next calls of this verb and kind fail."""
         self._refusals[verb, kind.plural].extend(errors)

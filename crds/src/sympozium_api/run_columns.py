@@ -11,8 +11,8 @@ MODE, INSTANCE, PHASE, START, MODEL = "Mode", "Instance", "Phase", "Start", "Mod
 USER, SESSION, ERROR = "User", "Session", "Error"
 INPUT_TOKENS, OUTPUT_TOKENS, TOOL_CALLS = "Input tokens", "Output tokens", "Tool calls"
 STARTED = "Started"
-ACCEPTED_AT, JOB_AT, FIRST_TOKEN_AT, EXACT_END = "Accepted at", "Job at", "First token at", "Ended at"
-"""Moments of ``status.times``, to the microsecond."""
+FIRST_TOKEN_AT, EXACT_END = "First token at", "Ended at"
+"""Moments of ``status.times``, to the microsecond. The time of acceptance is an annotation, which a row has anyway."""
 
 COLUMNS: tuple[Column, ...] = (
     (MODE, "string", ".spec.mode"),
@@ -37,8 +37,6 @@ WIDE_COLUMNS: tuple[Column, ...] = (
     (INPUT_TOKENS, "integer", ".status.tokenUsage.inputTokens"),
     (OUTPUT_TOKENS, "integer", ".status.tokenUsage.outputTokens"),
     (TOOL_CALLS, "integer", ".status.tokenUsage.toolCalls"),
-    (ACCEPTED_AT, "string", ".status.times.acceptedAt"),
-    (JOB_AT, "string", ".status.times.jobAt"),
     (FIRST_TOKEN_AT, "string", ".status.times.firstTokenAt"),
     (EXACT_END, "string", ".status.times.endedAt"),
 )

@@ -105,6 +105,7 @@ async def test_an_expired_watch_is_followed_by_the_pages_of_another_list() -> No
         kubernetes.remove(RUNS, "run-001")
         [page] = await listed(messages)
     assert [row["metadata"]["name"] for row in page.rows] == ["run-000"]
+    assert int(page.version) > int(page.rows[0]["metadata"]["resourceVersion"])
 
 
 @pytest.mark.parametrize("failure", [api_error(410, "Expired"), api_error(500, "InternalError")])

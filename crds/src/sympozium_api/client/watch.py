@@ -58,6 +58,8 @@ class RowPage:
     """True: a list begins. Pages of a list before it that did not reach its last page are void."""
     is_last: bool
     """True: the list is whole. A row in none of its pages does not exist any more, whatever events were missed."""
+    version: str
+    """Version of the whole list: of each object, it has the newest state up to this version."""
     remaining: int | None
     """Number of rows after this page, if the API server knows it."""
 
@@ -176,7 +178,7 @@ def watch_rows(
         version = ""
         async for page in source.pages(_ROWS):
             is_first, is_last, version = not version, not page.next_page, version or page.resource_version
-            yield RowPage(page.items, is_first, is_last, page.remaining), version if is_last else ""
+            yield RowPage(page.items, is_first, is_last, version, page.remaining), version if is_last else ""
 
     return _changes(source, listed, whole, _Retries(client, kind, give_up_seconds))
 

@@ -1,0 +1,156 @@
+"""Sums and percentiles of runs over time, the same for both databases."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from sqlalchemy import BigInteger, ColumnElement, cast, func, literal_column, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sympozium_archive.database import Database
+from sympozium_archive.run_queries import times
+from sympozium_archive.tables import runs
+
+Dimension = Literal["instance", "model", "key", "source", "error"]
+Measure = Literal["waiting_ms", "first_token_ms", "duration_ms"]
+
+MOST_GROUPS = 10_000
+"""Most groups of one answer."""
+_GROUPS: dict[Dimension, tuple[ColumnElement[Any], ...]] = {
+    "instance": (runs.c.namespace, runs.c.instance),
+    "model": (runs.c.model,),
+    "key": (runs.c.key_id,),
+    "source": (runs.c.source,),
+    "error": (runs.c.error,),
+}
+_PERCENTS = (50, 95)
+
+
+class TooManyGroups(ValueError):
+    """More groups than an answer may have."""
+
+
+@dataclass(frozen=True)
+class UsageFilter:
+    """The runs to sum up. Times are microseconds since 1970, of a run's acceptance: ``since`` <= time < ``until``."""
+
+    since: int
+    until: int
+    namespace: str | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Sums of one group of runs. A sum is None if no run of the group has the number."""
+
+    bucket: int | None
+    """Begin of the group's time, in microseconds since 1970; None if times are not grouped."""
+    group: tuple[str | None, ...]
+    """Values of the dimension, with ``instance`` namespace and name; empty if there is none."""
+    runs: int
+    ended: int
+    failed: int
+    warm: int
+    """Number of runs that an idle pod ran."""
+    started: int
+    """Number of runs of which it is known whether an idle pod ran them."""
+    input_tokens: int | None
+    output_tokens: int | None
+    percentiles: dict[Measure, tuple[int, int]] = field(default_factory=dict)
+    """p50 and p95 in milliseconds, of each measure that a run of the group has. Nearest rank: each is the value of some run."""
+
+
+class UsageQueries:
+    """Readers of sums over the table of runs. Every method may raise DatabaseUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def counts_since(self) -> int | None:
+        """Return the time of acceptance of the oldest run in the table; None if there is none."""
+        async with self._database.reading() as connection:
+            oldest: int | None = await connection.scalar(select(func.min(runs.c.created_at)))
+        return oldest
+
+    async def usage(
+        self, wanted: UsageFilter, *, by: Dimension | None = None, bucket: int | None = None
+    ) -> list[Usage]:
+        """Return the sums of each group, by time and by size; without dimension and bucket one group, of all runs.
+
+        ``bucket`` is in microseconds, and buckets are aligned to 1970. Raises TooManyGroups.
+        """
+        expressions = [*([_begin(bucket)] if bucket else []), *(_GROUPS[by] if by else ())]
+        keys = [key.label(f"key_{number}") for number, key in enumerate(expressions)]
+        where = [*times(wanted.since, wanted.until)]
+        if wanted.namespace is not None:
+            where.append(runs.c.namespace == wanted.namespace)
+        async with self._database.reading() as connection:
+            sums = await _sums(connection, keys, where, has_buckets=bucket is not None)
+            found = defaultdict[tuple[Any, ...], dict[Measure, tuple[int, int]]](dict)
+            for measure in get_args(Measure):
+                for key, values in (await _percentiles(connection, keys, where, measure)).items():
+                    found[key][measure] = values
+        usages = [replace(usage, percentiles=found.get(key, {})) for key, usage in sums.items()]
+        return sorted(usages, key=lambda usage: (usage.bucket or 0, -usage.runs, [part or "" for part in usage.group]))
+
+
+async def _sums(
+    connection: AsyncConnection, keys: list[Any], where: list[ColumnElement[bool]], *, has_buckets: bool
+) -> dict[tuple[Any, ...], Usage]:
+    statement = (
+        select(
+            *keys,
+            func.count(),
+            func.count(runs.c.ended_at),
+            _number(runs.c.phase == "Failed"),
+            _number(runs.c.start == "warm"),
+            func.count(runs.c.start),
+            func.sum(runs.c.input_tokens),
+            func.sum(runs.c.output_tokens),
+        )
+        .where(*where)
+        .group_by(*keys)
+        .limit(MOST_GROUPS + 1)
+    )
+    found = (await connection.execute(statement)).all()
+    if len(found) > MOST_GROUPS:
+        raise TooManyGroups
+    sums = {}
+    for row in found:
+        key, numbers = tuple(row[: len(keys)]), [None if value is None else int(value) for value in row[len(keys) :]]
+        begin, group = (int(key[0]), key[1:]) if has_buckets else (None, key)
+        sums[key] = Usage(begin, group, *numbers)  # type: ignore[arg-type] # counts are never NULL
+    return sums
+
+
+def _begin(bucket: int) -> ColumnElement[Any]:
+    """Return the begin of a run's bucket. Its size is part of the statement, because grouping by a parameter is not portable."""
+    size = literal_column(str(bucket), BigInteger())
+    return (cast(runs.c.created_at, BigInteger()) // size) * size
+
+
+def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Return the number of rows that meet a condition."""
+    return func.count().filter(condition)
+
+
+async def _percentiles(
+    connection: AsyncConnection, keys: list[Any], where: list[ColumnElement[bool]], measure: Measure
+) -> dict[tuple[Any, ...], tuple[int, int]]:
+    value = runs.c[measure]
+    ranked = (
+        select(
+            *keys,
+            value.label("value"),
+            func.row_number().over(partition_by=keys, order_by=value).label("rank"),
+            func.count().over(partition_by=keys).label("number"),
+        )
+        .where(*where, value.is_not(None))
+        .subquery()
+    )
+    p50, p95 = ((ranked.c.number * percent + 99) // 100 for percent in _PERCENTS)
+    chosen = select(ranked, p50.label("p50"), p95.label("p95")).where(or_(ranked.c.rank == p50, ranked.c.rank == p95))
+    values = defaultdict[tuple[Any, ...], list[int]](list)
+    for row in await connection.execute(chosen.order_by(ranked.c.rank)):
+        values[tuple(row[: len(keys)])].append(int(row.value))
+    return {key: (found[0], found[-1]) for key, found in values.items()}
