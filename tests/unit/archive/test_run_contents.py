@@ -1,0 +1,89 @@
+"""Contents of runs: stored as they are, whatever a tenant wrote, and never of a run that is private."""
+
+import asyncio
+import dataclasses
+from typing import Any
+
+import pytest
+
+from sympozium_archive.database import Database
+from sympozium_archive.run_contents import Contents
+from sympozium_archive.run_rows import RunRow, RunRows
+from sympozium_archive.tables import CONTENT_KEPT, CONTENT_NONE
+
+ROW = RunRow(uid="u1", namespace="team-a", name="run-1", created_at=1, phase="Succeeded")
+CONTENT = {"request": {"messages": [{"role": "user", "content": "Hi"}]}, "answer": "Hello"}
+
+
+async def state(database: Database) -> int:
+    return (await RunRows(database).committed(["u1"]))["u1"].content_state
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CONTENT,
+        {},
+        {"answer": "NUL \x00, half \ud83d, whole \U0001f600", "steps": [{"args": "\\u0000"}]},
+        {"answer": "ü" * 4_000_000, "number": 10**40, "float": 0.1},
+    ],
+    ids=["usual", "empty", "odd", "large"],
+)
+async def test_a_content_is_read_as_it_was_stored(database: Database, content: dict[str, Any]) -> None:
+    await RunRows(database).upsert([ROW])
+    contents = Contents(database)
+    assert await contents.get("u1") is None
+    assert await contents.put("u1", content)
+    assert await contents.get("u1") == content
+    assert await state(database) == CONTENT_KEPT
+    assert await contents.put("u1", CONTENT)
+    assert await contents.get("u1") == CONTENT
+
+
+async def test_a_run_without_a_row_has_no_content(database: Database) -> None:
+    assert not await Contents(database).put("unknown", CONTENT)
+
+
+async def test_a_private_run_never_gets_a_content(database: Database) -> None:
+    await RunRows(database).upsert([dataclasses.replace(ROW, is_private=True)])
+    assert not await Contents(database).put("u1", CONTENT)
+    assert await Contents(database).get("u1") is None
+    assert await state(database) == CONTENT_NONE
+
+
+async def test_a_later_discard_removes_the_content(database: Database) -> None:
+    rows, contents = RunRows(database), Contents(database)
+    await rows.upsert([ROW])
+    await contents.put("u1", CONTENT)
+    await rows.upsert([dataclasses.replace(ROW, is_private=True)])
+    assert await contents.get("u1") is None
+    assert not await contents.put("u1", CONTENT)
+    assert await state(database) == CONTENT_NONE
+
+
+async def test_a_discard_while_the_content_is_stored_wins(database: Database) -> None:
+    rows, contents = RunRows(database), Contents(database)
+    uids = [f"u{number}" for number in range(20)]
+    await rows.upsert(dataclasses.replace(ROW, uid=uid) for uid in uids)
+    private = [dataclasses.replace(ROW, uid=uid, is_private=True) for uid in uids]
+    await asyncio.gather(*(contents.put(uid, CONTENT) for uid in uids), *(rows.upsert([row]) for row in private))
+    assert [await contents.get(uid) for uid in uids] == [None] * 20
+
+
+async def test_a_removed_content_is_not_read_again(database: Database) -> None:
+    rows, contents = RunRows(database), Contents(database)
+    await rows.upsert([ROW])
+    assert await rows.missing_content(10) == [ROW]
+    await contents.remove("u1")
+    assert await rows.missing_content(10) == []
+    await contents.remove("unknown")
+
+
+async def test_an_upsert_keeps_what_is_known_of_the_content(database: Database) -> None:
+    rows, contents = RunRows(database), Contents(database)
+    await rows.upsert([ROW])
+    await contents.put("u1", CONTENT)
+    await rows.upsert([dataclasses.replace(ROW, resource_version="9")])
+    assert await state(database) == CONTENT_KEPT
+    await rows.remove(["u1"])
+    assert await contents.get("u1") is None
