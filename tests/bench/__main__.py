@@ -9,8 +9,13 @@ import asyncio
 import json
 import os
 import secrets
+import sys
 import time
+import traceback
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.bench import (
     held_bytes,
@@ -58,25 +63,41 @@ def main() -> None:
         "load_average": list(os.getloadavg()),
         "machine": machine.wait_until_quiet(asked.quiet_seconds),
     }
-    if "overhead" in asked.parts:  # first: after the others the cluster has much to clear away
-        figures |= asyncio.run(overhead.measure(requests=asked.requests))
-    if "stream" in asked.parts:
-        figures |= asyncio.run(stream_cost.measure())
-    if "operator" in asked.parts:
-        figures |= asyncio.run(operator_cost.measure())
-        figures |= asyncio.run(operator_memory.measure())
-    alone = {"mcp": mcp.measure, "tools": tools.measure, "starts": starts.measure, "held": held_bytes.measure}
-    for part in [part for part in alone if part in asked.parts]:
-        figures |= asyncio.run(alone[part]())
-    if {"cold", "bursts", "memory"} & set(asked.parts):
-        figures |= on_the_cluster(asked)
-    if "warm" in asked.parts:
-        figures |= warm.measure(agent_image(), pool=asked.pool, sustained=asked.sustained)
+    failed = False
+    for measure in measurements(asked):
+        try:
+            figures |= measure()
+        except Exception:  # noqa: BLE001 - hours of other figures shall not be lost
+            traceback.print_exc()
+            failed = True
     print(report.tables(figures))  # noqa: T201 - what the command is for
     if asked.write:
         asked.write.write_text(report.with_tables(asked.write.read_text(), figures))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
+
+    sys.exit(failed)
+
+
+def measurements(asked: argparse.Namespace) -> Iterator[Callable[[], report.Figures]]:
+    """What was asked for, in this order: after what uses the cluster there is much to clear away."""
+    alone: tuple[tuple[str, Callable[[], Coroutine[Any, Any, report.Figures]]], ...] = (
+        ("overhead", partial(overhead.measure, requests=asked.requests)),
+        ("stream", stream_cost.measure),
+        ("operator", operator_cost.measure),
+        ("operator", operator_memory.measure),
+        ("mcp", mcp.measure),
+        ("tools", tools.measure),
+        ("starts", starts.measure),
+        ("held", held_bytes.measure),
+    )
+    for part, measure in alone:
+        if part in asked.parts:
+            yield lambda measure=measure: asyncio.run(measure())  # type: ignore[misc]
+    if {"cold", "bursts", "memory"} & set(asked.parts):
+        yield partial(on_the_cluster, asked)
+    if "warm" in asked.parts:
+        yield lambda: warm.measure(agent_image(), pool=asked.pool, sustained=asked.sustained)
 
 
 def on_the_cluster(asked: argparse.Namespace) -> report.Figures:

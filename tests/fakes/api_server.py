@@ -243,11 +243,14 @@ async def listening(app: Starlette) -> AsyncIterator[str]:
     """Serve an application on a free port of the loopback interface, and yield its URL."""
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_keep_alive=600)
-        serving = asyncio.create_task(uvicorn.Server(config)._serve([listener]))
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server._serve([listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             serving.cancel()
+            for served in server.servers:  # the loop would take the next socket with this number for the one that it knows
+                served.close()
 
 
 def instance_at(url: str) -> Object:
