@@ -107,7 +107,7 @@ class RefusalDetail(ApiModel):
     """Sentence for people."""
     fields: list[FieldError]
     """Fields at fault, if they are known."""
-    code: str = Field(json_schema_extra={"enum": sorted(set(refusals.CODES.values()))})
+    code: str = Field(json_schema_extra={"enum": [*sorted(set(refusals.CODES.values()))]})
     """Class of the refusal, which follows the status."""
     details: FaultDetails | None
     """First of ``fields``; null if there is none."""
