@@ -249,7 +249,9 @@ async def listening(app: Starlette) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             serving.cancel()
-            for served in server.servers:  # the loop would take the next socket with this number for the one that it knows
+            for (
+                served
+            ) in server.servers:  # the loop would take the next socket with this number for the one that it knows
                 served.close()
 
 
