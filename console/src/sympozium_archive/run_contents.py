@@ -6,11 +6,11 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import literal, select, update
 
 from sympozium_api.clock import Clock, SystemClock
 from sympozium_archive.database import Database
-from sympozium_archive.tables import CONTENT_KEPT, CONTENT_NONE, run_contents, runs
+from sympozium_archive.tables import CONTENT_KEPT, CONTENT_NONE, CONTENT_UNREAD, run_contents, runs
 from sympozium_archive.times import microseconds
 
 _THREAD_BYTES = 64 * 1024
@@ -60,6 +60,15 @@ class Contents:
         async with self._database.writing() as connection:
             await connection.execute(run_contents.delete().where(run_contents.c.uid == uid))
             await connection.execute(update(runs).where(runs.c.uid == uid).values(content_state=CONTENT_NONE))
+
+    async def give_up_gone(self) -> int:
+        """Note that the unread contents of runs that are gone from Kubernetes are lost, and return their number.
+
+        Raises DatabaseUnavailable.
+        """
+        lost = (runs.c.content_state == literal(CONTENT_UNREAD, literal_execute=True), runs.c.deleted_at.is_not(None))
+        async with self._database.writing() as connection:
+            return (await connection.execute(update(runs).where(*lost).values(content_state=CONTENT_NONE))).rowcount
 
 
 def pack(content: Mapping[str, Any]) -> tuple[bytes, int]:

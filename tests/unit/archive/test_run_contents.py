@@ -87,3 +87,14 @@ async def test_an_upsert_keeps_what_is_known_of_the_content(database: Database) 
     assert await state(database) == CONTENT_KEPT
     await rows.remove(["u1"])
     assert await contents.get("u1") is None
+
+
+async def test_the_unread_contents_of_runs_that_are_gone_are_lost_once(database: Database) -> None:
+    rows, contents = RunRows(database), Contents(database)
+    await rows.upsert([dataclasses.replace(ROW, uid=uid) for uid in ("read", "unread", "here")])
+    await contents.put("read", {"answer": "A"})
+    await rows.gone(["read", "unread"], 5)
+    assert [await contents.give_up_gone() for _ in range(2)] == [1, 0]
+    assert await contents.get("read") == {"answer": "A"}
+    states = await rows.committed(["read", "unread", "here"])
+    assert [states[uid].content_state for uid in ("read", "unread", "here")] == [1, 2, 0]

@@ -12,6 +12,7 @@ _RUN_TEXTS = ("instance", "instance_uid", "source", "key_id", "user", "session",
 _RUN_TIMES = ("started_at", "first_token_at", "ended_at", "deleted_at")
 _RUN_COUNTS = ("input_tokens", "output_tokens", "tool_calls", "waiting_ms", "first_token_ms", "duration_ms")
 _UNREAD = "content_state = 0 AND deleted_at IS NULL"
+_LOST = "content_state = 0 AND deleted_at IS NOT NULL"
 _AUDIT_TEXTS = ("namespace", "actor", "user", "surface", "action", "kind", "resource")
 
 
@@ -33,6 +34,7 @@ def upgrade() -> None:
         op.create_index(f"runs_{column}", "runs", [column, "created_at"])
     op.create_index("runs_present", "runs", ["created_at", "uid"], **dialects.partial("deleted_at IS NULL"))
     op.create_index("runs_unread", "runs", ["created_at", "uid"], **dialects.partial(_UNREAD))
+    op.create_index("runs_lost", "runs", ["uid"], **dialects.partial(_LOST))
     op.create_table(
         "run_contents",
         sa.Column("uid", sa.Text(), sa.ForeignKey("runs.uid", ondelete="CASCADE"), primary_key=True),
