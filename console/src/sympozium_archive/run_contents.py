@@ -3,7 +3,8 @@
 import asyncio
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import literal, select, update
@@ -15,6 +16,16 @@ from sympozium_archive.times import microseconds
 
 _THREAD_BYTES = 64 * 1024
 """Bytes from which JSON is packed in a thread: below, a millisecond of the loop costs less than the way there."""
+
+
+@dataclass(frozen=True)
+class PackedContent:
+    """A run's content as it is stored: compressed JSON."""
+
+    uid: str
+    content: bytes
+    size: int
+    """Bytes of the JSON."""
 
 
 class Contents:
@@ -29,22 +40,35 @@ class Contents:
 
         A run that is private, or has no row, has no content: nothing is stored, and False returned. Raises DatabaseUnavailable.
         """
-        if _size(content) < _THREAD_BYTES:
-            packed, size = pack(content)
-        else:
-            packed, size = await asyncio.to_thread(pack, content)
+        return uid in await self.put_all([await packed(uid, content)])
+
+    async def put_all(self, contents: Collection[PackedContent]) -> set[str]:
+        """Store the contents of runs in one transaction, and return the UIDs of those that were stored.
+
+        A transaction costs several milliseconds, however many contents it stores. Raises DatabaseUnavailable.
+        """
+        by_uid = {content.uid: content for content in contents}
+        is_private = select(runs.c.uid, runs.c.is_private).where(runs.c.uid.in_(sorted(by_uid))).order_by(runs.c.uid)
         async with self._database.writing() as connection:
             # Locked, because a discard at the same time must find the content or forbid it.
-            row = await connection.execute(select(runs.c.is_private).where(runs.c.uid == uid).with_for_update())
-            if (is_private := row.scalar()) is None:
-                return False
-            await connection.execute(run_contents.delete().where(run_contents.c.uid == uid))
-            if not is_private:
-                values = {"content": packed, "bytes": size, "stored_at": microseconds(self._clock.now())}
-                await connection.execute(run_contents.insert().values(uid=uid, **values))
-            state = CONTENT_NONE if is_private else CONTENT_KEPT
-            await connection.execute(update(runs).where(runs.c.uid == uid).values(content_state=state))
-        return not is_private
+            locked = await connection.execute(is_private.with_for_update())
+            private: dict[str, bool] = {row.uid: row.is_private for row in locked}
+            stored = sorted(uid for uid, flag in private.items() if not flag)
+            await connection.execute(run_contents.delete().where(run_contents.c.uid.in_(sorted(private))))
+            if stored:
+                now = microseconds(self._clock.now())
+                values = [
+                    {"uid": uid, "content": by_uid[uid].content, "bytes": by_uid[uid].size, "stored_at": now}
+                    for uid in stored
+                ]
+                await connection.execute(run_contents.insert(), values)
+            for state, uids in (
+                (CONTENT_KEPT, stored),
+                (CONTENT_NONE, sorted(uid for uid, flag in private.items() if flag)),
+            ):
+                if uids:
+                    await connection.execute(update(runs).where(runs.c.uid.in_(uids)).values(content_state=state))
+        return set(stored)
 
     async def get(self, uid: str) -> dict[str, Any] | None:
         """Return a run's content; None if there is none. Raises DatabaseUnavailable."""
@@ -69,6 +93,13 @@ class Contents:
         lost = (runs.c.content_state == literal(CONTENT_UNREAD, literal_execute=True), runs.c.deleted_at.is_not(None))
         async with self._database.writing() as connection:
             return (await connection.execute(update(runs).where(*lost).values(content_state=CONTENT_NONE))).rowcount
+
+
+async def packed(uid: str, content: Mapping[str, Any]) -> PackedContent:
+    """Return a run's content as it is stored; a long one is packed in a thread."""
+    if _size(content) < _THREAD_BYTES:
+        return PackedContent(uid, *pack(content))
+    return PackedContent(uid, *await asyncio.to_thread(pack, content))
 
 
 def pack(content: Mapping[str, Any]) -> tuple[bytes, int]:

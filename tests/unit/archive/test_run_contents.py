@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sympozium_archive.database import Database
-from sympozium_archive.run_contents import Contents
+from sympozium_archive.run_contents import Contents, packed
 from sympozium_archive.run_rows import RunRow, RunRows
 from sympozium_archive.tables import CONTENT_KEPT, CONTENT_NONE
 
@@ -98,3 +98,18 @@ async def test_the_unread_contents_of_runs_that_are_gone_are_lost_once(database:
     assert await contents.get("read") == {"answer": "A"}
     states = await rows.committed(["read", "unread", "here"])
     assert [states[uid].content_state for uid in ("read", "unread", "here")] == [1, 2, 0]
+
+
+async def test_many_contents_are_stored_at_once_but_none_of_a_private_run(database: Database) -> None:
+    rows, contents = RunRows(database), Contents(database)
+    await rows.upsert([dataclasses.replace(ROW, uid=f"u{number}", is_private=number == 1) for number in range(60)])
+    given = [await packed(f"u{number}", {"answer": str(number)}) for number in range(61)]
+    assert len(await contents.put_all(given)) == 59
+    assert await contents.put_all(given[:1]) == {"u0"}
+    assert [await contents.get(f"u{number}") for number in (0, 1, 59, 60)] == [
+        {"answer": "0"},
+        None,
+        {"answer": "59"},
+        None,
+    ]
+    assert await contents.put_all([]) == set()
