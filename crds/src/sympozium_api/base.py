@@ -81,12 +81,12 @@ StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(m
 
 
 def seconds(duration: str) -> int:
-    """Return the seconds in a ``Duration``. Raises ValueError for any other text."""
-    found = re.fullmatch(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?", duration)
+    """Return the seconds in a ``Duration``, or in one with days, as settings may have it. Raises ValueError for any other text."""
+    found = re.fullmatch(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?", duration)
     if not duration or not found:
         raise ValueError(f"{duration!r} is not a duration such as 90s or 1h30m")
-    hours, minutes, rest = (int(group or 0) for group in found.groups())
-    return hours * 3600 + minutes * 60 + rest
+    days, hours, minutes, rest = (int(group or 0) for group in found.groups())
+    return days * 86_400 + hours * 3600 + minutes * 60 + rest
 
 
 class OwnerReference(ApiModel):

@@ -82,8 +82,8 @@ def number(least: float, most: float) -> Callable[[str], float]:
 
 
 def duration(text: str) -> int:
-    """Return the seconds of a duration longer than zero, such as ``90s`` or ``1h30m``."""
-    value = seconds(text) if re.fullmatch(r"[0-9hms]+", text) else 0
+    """Return the seconds of a duration longer than zero, such as ``90s``, ``1h30m`` or ``30d``."""
+    value = seconds(text) if re.fullmatch(r"[0-9dhms]+", text) else 0
     if not value:
         raise ValueError("is not a duration such as 90s or 1h30m")
     return value

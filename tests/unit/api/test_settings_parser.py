@@ -17,6 +17,7 @@ from sympozium_api.settings_parser import InvalidSetting, SettingsParser
         (settings.whole_number(1, 9), "9", 9),
         (settings.number(0, 1), "0.25", 0.25),
         (settings.duration, "1h30m", 5400),
+        (settings.duration, "1d12h", 129_600),
         (settings.duration_between("1s", "1h"), "60m", 3600),
         (settings.byte_count("1Ki", "2Mi"), "64Ki", 65536),
         (settings.http_url, "https://collector:4318/", "https://collector:4318"),
