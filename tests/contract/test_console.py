@@ -12,9 +12,12 @@ from tests.fakes.kubernetes import FakeKubernetes
 
 from sympozium_api import environment
 from sympozium_api.settings_parser import InvalidSetting
+from sympozium_archive.database import Database
+from sympozium_archive.database_settings import DatabaseSettings
 from sympozium_console import refusals
 from sympozium_console.console_app import create_app
 from sympozium_console.console_context import assemble
+from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings, from_environment
 
 Object = dict[str, Any]
@@ -27,9 +30,11 @@ REASON = re.compile(
 
 @pytest.fixture(scope="module")
 def description() -> Object:
-    return create_app(
-        assemble(FakeKubernetes(), ConsoleSettings("here", tokens=Path("/nowhere")), FakeClock())
-    ).openapi()
+    settings, database = (
+        ConsoleSettings("here", tokens=Path("/nowhere")),
+        Database.open(DatabaseSettings.of_file("/none")),
+    )
+    return create_app(assemble(FakeKubernetes(), settings, FakeClock(), database, ConsoleMetrics())).openapi()
 
 
 def section() -> str:

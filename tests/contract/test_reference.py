@@ -9,6 +9,7 @@ import pytest
 import yaml
 from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
 
+from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_egress.egress_metrics import EgressMetrics
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
@@ -112,7 +113,8 @@ def test_every_route_has_a_line() -> None:
 
 def metrics() -> dict[str, str]:
     """Names and kinds of all metrics of all parts."""
-    registries = [made().registry for made in (OperatorMetrics, WebProxyMetrics, AgentApiMetrics, EgressMetrics)]
+    kinds = (OperatorMetrics, WebProxyMetrics, AgentApiMetrics, ConsoleMetrics, EgressMetrics)
+    registries = [made().registry for made in kinds]
     families = [family for registry in registries for family in registry.collect()]
     ours = [family for family in families if not family.name.startswith("process_")]
     return {f"{f.name}_total" if f.type == "counter" else f.name: f.type for f in ours}

@@ -9,8 +9,11 @@ from sympozium_api.client import Client, from_environment
 from sympozium_api.clock import SystemClock
 from sympozium_console import console_settings
 from sympozium_console.console_app import create_app
-from sympozium_console.console_context import assemble
+from sympozium_console.console_context import ConsoleContext, assemble
+from sympozium_console.console_database import open_database
 from sympozium_console.console_limits import ConsoleLimits
+from sympozium_console.console_loops import supervised
+from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_http.metrics_endpoint import MetricsEndpoint
 from sympozium_http.serving import Listener, serve
@@ -18,16 +21,29 @@ from sympozium_http.serving import Listener, serve
 
 async def main(settings: ConsoleSettings) -> None:
     """Serve until SIGTERM."""
-    async with Client.connect(from_environment()) as client:
-        context = assemble(client, settings, SystemClock())
-        registry, app = context.metrics.registry, create_app(context)
-        listeners = [
-            Listener(
-                MetricsEndpoint(registry, app) if settings.metrics_on_http else app, names.HTTP_PORT, ConsoleLimits
-            ),
-            Listener(MetricsEndpoint(registry), names.METRICS_PORT),
-        ]
-        await serve(listeners, drain=context.draining.set, grace_seconds=settings.grace_seconds)
+    metrics = ConsoleMetrics()
+    database = await open_database(settings, metrics.observe_statement)
+    try:
+        async with Client.connect(from_environment()) as client:
+            await _serve(assemble(client, settings, SystemClock(), database, metrics))
+    finally:
+        await database.close()
+
+
+async def _serve(context: ConsoleContext) -> None:
+    registry, app = context.metrics.registry, create_app(context)
+    on_http = MetricsEndpoint(registry, app) if context.settings.metrics_on_http else app
+    listeners = [
+        Listener(on_http, names.HTTP_PORT, ConsoleLimits),
+        Listener(MetricsEndpoint(registry), names.METRICS_PORT),
+    ]
+    await serve(
+        listeners,
+        drain=context.draining.set,
+        grace_seconds=context.settings.grace_seconds,
+        beside=supervised(context),
+    )
+    await context.audit.flush()
 
 
 if __name__ == "__main__":

@@ -2,15 +2,17 @@
 
 from importlib.metadata import version
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from sympozium_api.client import ApiError, ApiUnavailable
-from sympozium_console import refusals
+from sympozium_archive.unavailable import DatabaseUnavailable
+from sympozium_console import console_context, refusals
 from sympozium_console.console_context import ConsoleContext
-from sympozium_console.routes import instances, probes, runs, skill_packs
+from sympozium_console.routes import audit, instances, probes, runs, skill_packs
+from sympozium_console.routes.audited import AuditedAnswers, audit_change
 from sympozium_console.routes.params import ObjectQuery
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
@@ -27,11 +29,14 @@ def create_app(context: ConsoleContext) -> FastAPI:
         title="Sympozium console", version=version("sympozium"), docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.context = context
-    for routes in (instances, runs, skill_packs, probes):
-        app.include_router(routes.router)
+    app.include_router(probes.router)
+    for routes in (instances, runs, skill_packs, audit):
+        app.include_router(routes.router, dependencies=[Depends(audit_change)])
     for error in (Refusal, ApiError, ApiUnavailable, RequestValidationError, HTTPException):
         app.add_exception_handler(error, _handle_refusal)
+    app.add_exception_handler(DatabaseUnavailable, _handle_database_outage)
     app.add_middleware(InternalErrorAnswer, answer=_internal_error)
+    app.add_middleware(AuditedAnswers, audit=context.audit)
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())
     app.add_middleware(PlainPaths)
@@ -40,6 +45,11 @@ def create_app(context: ConsoleContext) -> FastAPI:
 
 async def _handle_refusal(request: Request, error: Exception) -> JSONResponse:
     return refusals.render(_refusal(request, error))
+
+
+async def _handle_database_outage(request: Request, error: Exception) -> JSONResponse:
+    console_context.of_request(request).metrics.database_errors.inc()
+    return refusals.render(refusals.database_unavailable(str(error)))
 
 
 def _refusal(request: Request, error: Exception) -> Refusal:

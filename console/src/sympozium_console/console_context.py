@@ -1,20 +1,28 @@
 """The parts that the routes work with, injected once when the application is created."""
 
 import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.requests import Request
 
 from sympozium_api import environment
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
+from sympozium_archive.audit_log import AuditLog
+from sympozium_archive.database import Database
+from sympozium_console.audit.audit_trail import AuditTrail, ChangeAudit, ChangeLog
+from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_console.instance_repository import InstanceRepository
 from sympozium_console.object_pages import ObjectPages
 from sympozium_console.run_repository import RunRepository
 from sympozium_console.skill_catalog import SkillCatalog
 from sympozium_http.bearer_keys import BearerKeys
-from sympozium_http.request_metrics import RequestMetrics
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
+"""Function that runs without end beside the server, and is started again when it fails."""
 
 
 @dataclass(frozen=True)
@@ -23,25 +31,42 @@ class ConsoleContext:
 
     settings: ConsoleSettings
     client: Client
+    database: Database
+    """The archive, or an index of the runs that Kubernetes has."""
     tokens: BearerKeys
     instances: InstanceRepository
     runs: RunRepository
     skills: SkillCatalog
-    metrics: RequestMetrics = field(default_factory=RequestMetrics)
+    audit: ChangeAudit
+    metrics: ConsoleMetrics
+    loops: Mapping[str, Loop]
+    """Loops beside the server, by name."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Event set when the process begins to stop: it ends open event streams, which would outlast the grace period."""
 
 
-def assemble(client: Client, settings: ConsoleSettings, clock: Clock) -> ConsoleContext:
+def assemble(
+    client: Client, settings: ConsoleSettings, clock: Clock, database: Database, metrics: ConsoleMetrics
+) -> ConsoleContext:
     """Return the parts of a console that acts with the permissions of ``client``."""
     pages = ObjectPages(client)
+    metrics.bind(database)
+    loops: dict[str, Loop] = {}
+    audit: ChangeAudit = ChangeLog()
+    if settings.archive is not None:
+        audit = trail = AuditTrail(AuditLog(database), metrics)
+        loops["audit"] = trail.run
     return ConsoleContext(
         settings=settings,
         client=client,
+        database=database,
         tokens=BearerKeys(settings.tokens, prefix=environment.CONSOLE_TOKEN_PREFIX, clock=clock.monotonic),
         instances=InstanceRepository(client, pages),
         runs=RunRepository(client, pages),
         skills=SkillCatalog(pages, built_in=settings.namespace),
+        audit=audit,
+        metrics=metrics,
+        loops=loops,
     )
 
 

@@ -5,7 +5,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sympozium_api import environment
-from sympozium_api.settings_parser import SettingsParser, boolean
+from sympozium_api.retention import Retention
+from sympozium_api.retention_settings import read_retention
+from sympozium_api.settings_parser import SettingsParser, boolean, duration_between
+from sympozium_archive.database_settings import DatabaseSettings
+
+_RETENTIONS = duration_between("1h", "36500d")
+
+
+@dataclass(frozen=True)
+class ArchiveSettings:
+    """Settings of a console that archives runs."""
+
+    database: DatabaseSettings
+    pruning: Retention
+    """Ended runs that stay in Kubernetes after they are archived."""
+    content_retention_seconds: int = 30 * 86_400
+    """Seconds for which questions and answers are kept, from a run's end."""
+    retention_seconds: int = 400 * 86_400
+    """Seconds for which a run's row is kept, from its end."""
+    audit_retention_seconds: int = 400 * 86_400
+    """Seconds for which a change of the audit is kept."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "ArchiveSettings":
+        """Return the settings of this process. Raises InvalidSetting."""
+        read = SettingsParser(environ).read
+        return cls(
+            database=DatabaseSettings.from_environment(environ),
+            pruning=read_retention(SettingsParser(environ)),
+            content_retention_seconds=read(environment.ARCHIVE_CONTENT_RETENTION, "30d", _RETENTIONS),
+            retention_seconds=read(environment.ARCHIVE_RETENTION, "400d", _RETENTIONS),
+            audit_retention_seconds=read(environment.ARCHIVE_AUDIT_RETENTION, "400d", _RETENTIONS),
+        )
 
 
 @dataclass(frozen=True)
@@ -23,12 +55,19 @@ class ConsoleSettings:
     """True if port 8080 has /metrics too, as before 0.3.0."""
     grace_seconds: int = 20
     """Seconds for open requests after SIGTERM, below the pod's own grace period of 30 s."""
+    archive: ArchiveSettings | None = None
+    """Settings of the archive; None: the database is an index of what Kubernetes has, in ``scratch``."""
+    scratch: Path = Path("/tmp")  # noqa: S108 - the container's own folder
+    """Folder for files that need not outlive the container."""
 
 
 def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
     """Return the settings of this process. Raises InvalidSetting."""
     parser = SettingsParser(environ)
+    archives = parser.read(environment.ARCHIVE_ENABLED, "false", boolean)
     return ConsoleSettings(
         namespace=parser.required(environment.NAMESPACE),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
+        archive=ArchiveSettings.from_environment(environ) if archives else None,
+        scratch=parser.read(environment.SCRATCH_DIR, "/tmp", Path),  # noqa: S108 - the container's own folder
     )

@@ -16,6 +16,7 @@ _STRICT = "strict decoding error: "
 _UNKNOWN_FIELD = re.compile(r'(unknown field) "([^"]+)"')
 _ROOT = "<nil>"
 _RETRY_SECONDS = 1
+_DATABASE_RETRY_SECONDS = 5
 
 CODES = {
     400: "INVALID_REQUEST",
@@ -101,6 +102,25 @@ def precondition_failed(message: str) -> Refusal:
 def conflict(message: str, *, reason: str = "Conflict") -> Refusal:
     """Return 409: the object's state does not allow the request."""
     return Refusal(409, reason, message)
+
+
+def audit_unavailable(reason: str) -> Refusal:
+    """Return 503: the change was not made, because the audit cannot be written."""
+    message = f"Nothing was changed, because the audit cannot be written: {reason}"
+    return Refusal(503, "AuditUnavailable", message, retry_after=_DATABASE_RETRY_SECONDS)
+
+
+def database_unavailable(reason: str) -> Refusal:
+    """Return 503: the archive's database does not answer."""
+    return Refusal(
+        503, "DatabaseUnavailable", f"The archive cannot answer: {reason}", retry_after=_DATABASE_RETRY_SECONDS
+    )
+
+
+def archive_disabled() -> Refusal:
+    """Return 404: the installation keeps no history."""
+    message = "This installation keeps no history and no audit. The chart's value archive.enabled switches them on."
+    return Refusal(404, "ArchiveDisabled", message)
 
 
 def of_api_error(error: ApiError, place: str = "") -> Refusal:

@@ -87,6 +87,14 @@ OTEL_SAMPLER_BY_RATIO = "parentbased_traceidratio"
 CONSOLE_TOKENS_DIR = "/etc/sympozium/console-tokens"
 """The mounted Secret; every file whose name begins with ``token`` holds a valid bearer token."""
 CONSOLE_TOKEN_PREFIX = "token"  # noqa: S105 - the name of a file
+ARCHIVE_CONTENT_RETENTION = "ARCHIVE_CONTENT_RETENTION"
+"""Duration for which the archive keeps questions and answers, from a run's end."""
+ARCHIVE_RETENTION = "ARCHIVE_RETENTION"
+"""Duration for which the archive keeps a run's row, from its end."""
+ARCHIVE_AUDIT_RETENTION = "ARCHIVE_AUDIT_RETENTION"
+"""Duration for which the archive keeps a change of the audit."""
+SCRATCH_DIR = "SYMPOZIUM_SCRATCH_DIR"
+"""Folder of the console for files that need not outlive its container: the index of runs where there is no archive."""
 
 # The archive's database, of the console and of its migrations.
 DATABASE_URL = "DATABASE_URL"

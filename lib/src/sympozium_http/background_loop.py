@@ -20,9 +20,16 @@ _GIVE_UP_SECONDS = 300.0
 
 
 async def keep_running(
-    name: str, loop: Callable[[], Coroutine[Any, Any, None]], *, on_failure: Callable[[], None] = lambda: None
+    name: str,
+    loop: Callable[[], Coroutine[Any, Any, None]],
+    *,
+    on_failure: Callable[[], None] = lambda: None,
+    gives_up: bool = True,
 ) -> None:
-    """Run a loop without end, and again with backoff whenever it fails. Raises its failure once it has failed for five minutes."""
+    """Run a loop without end, and again with backoff whenever it fails. Raises its failure once it has failed for five minutes.
+
+    ``gives_up`` is False for a loop without which the server can serve most requests: it is started again without end.
+    """
     time = asyncio.get_running_loop().time
     backoff, last_stable = _FIRST_BACKOFF, time()
     while True:
@@ -37,7 +44,7 @@ async def keep_running(
             backoff, last_stable = _FIRST_BACKOFF, time()
         on_failure()
         log.error("background loop failed, starting it again", loop=name, exc_info=error)
-        if time() - last_stable > _GIVE_UP_SECONDS:
+        if gives_up and time() - last_stable > _GIVE_UP_SECONDS:
             raise error
         await asyncio.sleep(backoff)
         backoff = min(2 * backoff, _LONGEST_BACKOFF)

@@ -23,6 +23,8 @@ class RequestState:
     span: Span = field(default_factory=lambda: Span(None))
     key_id: str | None = None
     """Name of the caller's key, never the key; None until the caller is authenticated."""
+    refused_key_id: str | None = None
+    """Name of a key that was valid once and is not any more, of a caller that is refused."""
     scopes: tuple[str, ...] | None = None
     """Scopes of the caller's access token; None: the caller has a key, which has no scopes."""
     answer_headers: dict[str, str] = field(default_factory=dict)

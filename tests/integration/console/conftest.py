@@ -1,6 +1,8 @@
 """A console on a real socket, in front of an in-memory API server."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,16 @@ from tests.integration.conftest import instance, listening
 
 from sympozium_api import names
 from sympozium_api.resources import INSTANCES, Object
+from sympozium_api.retention import Retention
+from sympozium_archive.database import Database
 from sympozium_console.console_app import create_app
 from sympozium_console.console_context import ConsoleContext, assemble
-from sympozium_console.console_settings import ConsoleSettings
+from sympozium_console.console_loops import supervised
+from sympozium_console.console_metrics import ConsoleMetrics
+from sympozium_console.console_settings import ArchiveSettings, ConsoleSettings
 
 DEMO = "/api/v1/instances/demo"
+RETENTION = Retention(longest=86_400, shortest=3600, key=86_400, kept=1000, at_most=20_000, stored_bytes=2**28)
 SPEC = {"agents": {"default": {"model": "m"}}}
 
 
@@ -40,17 +47,42 @@ class Console:
 
 @pytest.fixture
 async def console(tmp_path: Path) -> AsyncIterator[Console]:
-    (tmp_path / "token").write_text("secret\n")
+    """A console without an archive."""
+    database = await Database.open_scratch(str(tmp_path / "index.db"))
+    async with serving(tmp_path, database) as console:
+        yield console
+    await database.close()
+
+
+@pytest.fixture
+async def archiving(tmp_path: Path, database: Database) -> AsyncIterator[Console]:
+    """A console with an archive, on each kind of database, with its loops."""
+    archive = ArchiveSettings(database.settings, RETENTION)
+    async with serving(tmp_path, database, archive) as console:
+        loops = [asyncio.create_task(loop()) for loop in supervised(console.context)]
+        yield console
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+
+
+@asynccontextmanager
+async def serving(folder: Path, database: Database, archive: ArchiveSettings | None = None) -> AsyncIterator[Console]:
+    tokens = folder / "tokens"
+    tokens.mkdir()
+    (tokens / "token").write_text("secret\n")
     kubernetes, clock = FakeKubernetes(), FakeClock()
     kubernetes.documents["/version"] = {"gitVersion": "fake"}
     kubernetes.put(instance())
-    settings = ConsoleSettings("sympozium-system", tokens=tmp_path, keep_alive_seconds=0.2, max_body_bytes=64 * 1024)
-    context = assemble(kubernetes, settings, clock)
+    settings = ConsoleSettings(
+        "sympozium-system", tokens=tokens, keep_alive_seconds=0.2, max_body_bytes=64 * 1024, archive=archive
+    )
+    context = assemble(kubernetes, settings, clock, database, ConsoleMetrics())
     async with (
         listening(create_app(context)) as url,
         httpx2.AsyncClient(base_url=url, timeout=10, headers={"Authorization": "Bearer secret"}) as http,
     ):
-        yield Console(kubernetes, http, context, clock, tmp_path)
+        yield Console(kubernetes, http, context, clock, tokens)
 
 
 def run(name: str, *, instance: str = "demo", namespace: str = "default", phase: str = "", **spec: object) -> Object:

@@ -43,3 +43,21 @@ async def test_a_loop_that_fails_for_good_ends_with_its_failure(monkeypatch: pyt
 
     with pytest.raises(ValueError, match="a bug"):
         await asyncio.wait_for(keep_running("runs", loop), 5)
+
+
+async def test_a_loop_that_the_server_can_spare_is_started_again_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_loop, "_GIVE_UP_SECONDS", 0)
+    starts, running = 0, asyncio.Event()
+
+    async def loop() -> None:
+        nonlocal starts
+        starts += 1
+        if starts < 5:
+            raise ValueError("away")
+        running.set()
+        await asyncio.Event().wait()
+
+    keeping = asyncio.create_task(keep_running("index", loop, gives_up=False))
+    await asyncio.wait_for(running.wait(), 5)
+    assert not keeping.done()
+    keeping.cancel()

@@ -1,15 +1,20 @@
 """The parts of a request: its token first, then its path and parameters, then its body. Unknown parts are refused."""
 
 import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Never
 
 from fastapi import Depends, Path, Query
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from sympozium_api.names import DNS_LABEL
 from sympozium_api.run import Phase
+from sympozium_api.timestamps import parse_timestamp
 from sympozium_console import console_context, openapi_models, refusals
 from sympozium_http import json_body, request_state
 from sympozium_http.refusal import Refusal
@@ -18,6 +23,22 @@ _SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
 Name = Annotated[str, Path(max_length=253, pattern=_SUBDOMAIN)]
 """Name of an object, as Kubernetes allows it, because it becomes part of a path of the API server."""
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _microseconds(text: str) -> int:
+    try:
+        if _TIME.fullmatch(text):
+            return (parse_timestamp(text.upper()) - _EPOCH) // timedelta(microseconds=1)
+    except ValueError:
+        pass
+    raise PydanticCustomError("time", "must be an RFC 3339 time such as 2026-11-29T10:00:00Z (encode a + as %2B)")
+
+
+Moment = Annotated[int, BeforeValidator(_microseconds, str), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""Time, as microseconds since 1970 UTC, as the archive has them."""
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": openapi_models.ErrorAnswer, "description": "Refused."},
@@ -33,10 +54,12 @@ def authenticate(
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> None:
     """Raise Refusal 401 unless the caller has a token of this console."""
-    key_id = console_context.of_request(request).tokens.identify(request.headers.get("authorization"))
-    if key_id is None:
+    tokens, authorization = console_context.of_request(request).tokens, request.headers.get("authorization")
+    state = request_state.of(request)
+    state.key_id = tokens.identify(authorization)
+    if state.key_id is None:
+        state.refused_key_id = tokens.identify_former(authorization)
         raise refusals.unauthorized()
-    request_state.of(request).key_id = key_id
 
 
 class _StrictQuery(BaseModel):
@@ -88,8 +111,22 @@ class RunPageQuery(PageQuery):
     ] = None
 
 
+@dataclass
+class _Body:
+    """Body of a request, once it is read."""
+
+    content: dict[str, Any] | None = None
+
+
 async def json_object(request: Request) -> dict[str, Any]:
-    """Return the body; raise Refusal 415, 413 or 400."""
+    """Return the body, which is read once; raise Refusal 415, 413 or 400."""
+    body = request_state.attached(request, _Body)
+    if body.content is None:
+        body.content = await _read_object(request)
+    return body.content
+
+
+async def _read_object(request: Request) -> dict[str, Any]:
     limit = console_context.of_request(request).settings.max_body_bytes
     try:
         content = await json_body.read_json_bytes(request, limit=limit)

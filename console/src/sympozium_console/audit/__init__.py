@@ -1,0 +1,1 @@
+"""The audit of changes: who changes what, written before a change is made and with its outcome after it. Knows no route."""

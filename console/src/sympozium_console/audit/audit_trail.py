@@ -1,0 +1,153 @@
+"""The audit in the archive: no change is made before it is written there."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+import structlog
+
+from sympozium_archive.audit_log import AuditEntry, AuditLog
+from sympozium_archive.unavailable import DatabaseUnavailable
+from sympozium_console import refusals
+from sympozium_console.console_metrics import ConsoleMetrics
+
+log = structlog.get_logger()
+
+WRITE_SECONDS = 2.0
+"""Seconds for which a change waits for the audit."""
+_MOST_QUEUED = 1000
+"""Entries that wait for the database; those beyond are dropped and counted."""
+_RETRY_SECONDS = 1.0
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class OpenChange:
+    """A change that may be made, because the audit has it."""
+
+    entry: AuditEntry
+    change_id: str = ""
+
+
+class ChangeAudit(Protocol):
+    """What records changes."""
+
+    async def begin(self, entry: AuditEntry) -> OpenChange:
+        """Record a change before it is made. Raises Refusal 503 if that fails, and then the change must not be made."""
+
+    async def end(self, change: OpenChange, status: int) -> None:
+        """Record the outcome of a change as the HTTP status of its answer."""
+
+    def refuse(self, entry: AuditEntry, status: int) -> None:
+        """Record a call that was refused for lack of a valid key or of a right, without waiting."""
+
+    async def flush(self) -> None:
+        """Finish what is not recorded yet, as the process ends."""
+
+
+class ChangeLog:
+    """The audit of a console without an archive: one line of the log for each change, and none for refused calls."""
+
+    async def begin(self, entry: AuditEntry) -> OpenChange:
+        """Return the change, which is logged once its outcome is known."""
+        return OpenChange(entry)
+
+    async def end(self, change: OpenChange, status: int) -> None:
+        """Log a change."""
+        entry = change.entry
+        log.info(
+            "change",
+            actor=entry.actor,
+            action=entry.action,
+            kind=entry.kind,
+            namespace=entry.namespace,
+            resource=entry.resource,
+            fields=list(entry.fields),
+            status=status,
+            trace_id=entry.trace_id,
+        )
+
+    def refuse(self, entry: AuditEntry, status: int) -> None:
+        """Do nothing, because the access log has refused calls."""
+
+    async def flush(self) -> None:
+        """Do nothing, because a line of the log does not wait."""
+
+
+class AuditTrail:
+    """The audit of a console with an archive. What need not be awaited is written by ``run``, from a bounded queue."""
+
+    def __init__(self, audit: AuditLog, metrics: ConsoleMetrics) -> None:
+        self._audit = audit
+        self._metrics = metrics
+        self._queue: asyncio.Queue[Callable[[], Awaitable[object]]] = asyncio.Queue(_MOST_QUEUED)
+        metrics.queue.labels("audit").set_function(self._queue.qsize)
+
+    async def begin(self, entry: AuditEntry) -> OpenChange:
+        """Write a change's first row. Raises Refusal 503 if it cannot be written within two seconds."""
+        try:
+            change_id = await self._write(lambda: self._audit.begin(entry))
+        except DatabaseUnavailable as error:
+            raise refusals.audit_unavailable(str(error)) from error
+        return OpenChange(entry, change_id)
+
+    async def end(self, change: OpenChange, status: int) -> None:
+        """Write a change's outcome, later if the database does not take it within two seconds: the change is made."""
+        write = partial(self._audit.outcome, change.change_id, status)
+        try:
+            await self._write(write)
+        except DatabaseUnavailable:
+            self._enqueue(write)
+
+    def refuse(self, entry: AuditEntry, status: int) -> None:
+        """Enqueue a refused call."""
+        self._enqueue(partial(self._audit.refused, entry, status))
+
+    async def run(self) -> None:
+        """Write what is queued, without end; an entry is repeated while the database is away."""
+        while True:
+            await self._write_at_last(await self._queue.get())
+
+    async def flush(self) -> None:
+        """Write what is queued as the process ends, within two seconds."""
+        with contextlib.suppress(asyncio.QueueEmpty, TimeoutError):
+            async with asyncio.timeout(WRITE_SECONDS):
+                while await self._is_written(self._queue.get_nowait()):
+                    pass
+
+    async def _write_at_last(self, write: Callable[[], Awaitable[object]]) -> None:
+        is_written = await self._is_written(write)
+        while not is_written:
+            await asyncio.sleep(_RETRY_SECONDS)
+            is_written = await self._is_written(write)
+
+    async def _is_written(self, write: Callable[[], Awaitable[object]]) -> bool:
+        try:
+            await self._write(write)
+        except DatabaseUnavailable:
+            return False
+        return True
+
+    async def _write(self, write: Callable[[], Awaitable[Result]]) -> Result:
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                result = await write()
+        except TimeoutError as error:
+            self._metrics.database_errors.inc()
+            raise DatabaseUnavailable("busy", "the audit waited two seconds") from error
+        except DatabaseUnavailable:
+            self._metrics.database_errors.inc()
+            raise
+        self._metrics.rows.labels("audit").inc()
+        return result
+
+    def _enqueue(self, write: Callable[[], Awaitable[object]]) -> None:
+        try:
+            self._queue.put_nowait(write)
+        except asyncio.QueueFull:
+            self._metrics.audit_dropped.inc()
+            log.warning("the audit's queue is full, an entry is dropped")

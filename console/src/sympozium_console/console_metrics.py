@@ -1,0 +1,80 @@
+"""Metrics of the console. Few labels, none with a value that a caller could choose."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from sympozium_archive.database import Database
+from sympozium_http.request_metrics import RequestMetrics
+
+SLOW_SECONDS = 2.0
+"""Seconds after which a statement counts as slow."""
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class ConsoleMetrics(RequestMetrics):
+    """The instruments of one console, in a registry of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        registry = self.registry
+        self.lag = Gauge(
+            "sympozium_archive_lag",
+            "Seconds since the oldest change of a run that the database does not have yet.",
+            registry=registry,
+        )
+        self.rows = Counter(
+            "sympozium_archive_rows_total", "Rows written to the database.", ["table"], registry=registry
+        )
+        self.batch_duration = Histogram(
+            "sympozium_archive_batch_duration_seconds",
+            "Seconds that the database took for one batch of rows.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.queue = Gauge(
+            "sympozium_archive_queue", "Entries waiting to be written to the database.", ["queue"], registry=registry
+        )
+        for table in ("runs", "contents", "audit"):
+            self.rows.labels(table)
+            self.queue.labels(table)
+        self.pool_in_use = Gauge(
+            "sympozium_archive_pool_in_use", "Connections to the database in use.", registry=registry
+        )
+        self.pool_size = Gauge(
+            "sympozium_archive_pool_size", "Connections to the database that stay open.", registry=registry
+        )
+        self.pool_limit = Gauge(
+            "sympozium_archive_pool_limit", "Connections to the database at most.", registry=registry
+        )
+        self.slow_statements = Counter(
+            "sympozium_archive_slow_statements_total",
+            "Statements that the database took more than two seconds for.",
+            registry=registry,
+        )
+        self.database_errors = Counter(
+            "sympozium_archive_errors_total",
+            "Uses of the database that failed because it cannot be reached or cannot write.",
+            registry=registry,
+        )
+        self.audit_dropped = Counter(
+            "sympozium_audit_dropped_total",
+            "Entries of the audit that were dropped because their queue was full.",
+            registry=registry,
+        )
+        self.loop_failures = Counter(
+            "sympozium_background_loop_failures_total",
+            "Failures of the loops beside the server.",
+            ["loop"],
+            registry=registry,
+        )
+
+    def observe_statement(self, seconds: float) -> None:
+        """Count a statement if it was slow."""
+        if seconds > SLOW_SECONDS:
+            self.slow_statements.inc()
+
+    def bind(self, database: Database) -> None:
+        """Let the gauges of connections follow a database."""
+        settings = database.settings
+        self.pool_in_use.set_function(lambda: database.pool_in_use)
+        self.pool_size.set(min(settings.pool_size, settings.max_connections))
+        self.pool_limit.set(settings.max_connections)

@@ -1,0 +1,36 @@
+"""The parts that the archive's routes share: their query, the archive, and their answers."""
+
+from typing import Annotated
+
+from fastapi import Request, Response
+from pydantic import Field
+
+from sympozium_api.base import ApiModel
+from sympozium_archive.database import Database
+from sympozium_console import console_context, refusals
+from sympozium_console.routes.params import ListQuery, Moment
+
+Text = Annotated[str | None, Field(min_length=1, max_length=253)]
+
+
+class ArchiveQuery(ListQuery):
+    """The query of one page of the archive, newest first."""
+
+    user: Annotated[Text, Field(description="Only those of this user.")] = None
+    from_: Annotated[Moment | None, Field(alias="from", description="Only those from this time on (RFC 3339).")] = None
+    to: Annotated[Moment | None, Field(description="Only those before this time (RFC 3339).")] = None
+    limit: Annotated[int, Field(ge=1, le=500, description="Maximum number of entries in the page.")] = 50
+    offset: Annotated[int, Field(ge=0, le=1_000_000, description="Number of newer entries to leave out.")] = 0
+
+
+def archive_of(request: Request) -> Database:
+    """Return the archive. Raises Refusal 404 at a console without one."""
+    context = console_context.of_request(request)
+    if context.settings.archive is None:
+        raise refusals.archive_disabled()
+    return context.database
+
+
+def answer(model: ApiModel) -> Response:
+    """Return a model as JSON."""
+    return Response(model.model_dump_json(by_alias=True), media_type="application/json")

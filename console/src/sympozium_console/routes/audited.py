@@ -1,0 +1,115 @@
+"""The way of every changing request through the audit: a dependency of all routes of /api/v1, and a layer that sees their answers."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sympozium_api.resources import INSTANCES, RUNS, SKILL_PACKS
+from sympozium_api.trace_context import TraceContext
+from sympozium_archive.audit_log import AuditEntry
+from sympozium_console import console_context
+from sympozium_console.audit.audit_trail import ChangeAudit, OpenChange
+from sympozium_console.audit.changed_fields import changed_fields
+from sympozium_console.routes.params import ObjectQuery, authenticate, json_object
+from sympozium_http import request_state
+
+CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_SURFACE = "api"
+_ACTIONS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get"}
+_KINDS = {"instances": INSTANCES.kind, "runs": RUNS.kind, "skills": SKILL_PACKS.kind}
+_REFUSED = (401, 403)
+_LONGEST = 253
+"""Characters of a name or an Idempotency-Key that are kept: names of objects have no more."""
+
+
+@dataclass
+class _AuditState:
+    """State of a request: the change that it may make."""
+
+    change: OpenChange | None = None
+
+
+async def audit_change(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
+    """Record a change before its route runs. Raises Refusal 503 if the audit cannot be written."""
+    if request.method in CHANGING_METHODS:
+        entry = _entry(request, await _fields(request))
+        change = await console_context.of_request(request).audit.begin(entry)
+        request_state.attached(request, _AuditState).change = change
+
+
+class AuditedAnswers:
+    """ASGI layer that records the outcome of each change before its answer is sent, and calls that are refused.
+
+    A change whose process dies, or whose caller leaves before an answer begins, keeps its first row and has no outcome.
+    """
+
+    def __init__(self, app: ASGIApp, audit: ChangeAudit) -> None:
+        self._app = app
+        self._audit = audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def send_audited(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._record(Request(scope), message["status"])
+            await send(message)
+
+        await self._app(scope, receive, send_audited)
+
+    async def _record(self, request: Request, status: int) -> None:
+        state = request_state.of(request)
+        change = request_state.attached(request, _AuditState).change
+        if change is not None:
+            await self._audit.end(change, status)
+        elif status in _REFUSED and (state.key_id or state.refused_key_id):
+            self._audit.refuse(_entry(request), status)
+
+
+async def _fields(request: Request) -> tuple[str, ...]:
+    """Return the names of the fields that a request sets; the routes that take a body say so in OpenAPI."""
+    route = request.scope["route"]
+    if "requestBody" not in (route.openapi_extra or {}):
+        return ()
+    return changed_fields(_kind(route.path), await json_object(request))
+
+
+def _entry(request: Request, fields: tuple[str, ...] = ()) -> AuditEntry:
+    """Return the audit's entry of a request to one of the routes."""
+    state, path = request_state.of(request), getattr(request.scope.get("route"), "path", "")
+    trace = state.span.context or TraceContext.of(request.headers.get("traceparent"))
+    name = next(iter(request.path_params.values()), None)
+    namespace = request.query_params.get("namespace", ObjectQuery().namespace if name else "")
+    return AuditEntry(
+        namespace=_bounded(namespace),
+        actor=state.key_id or state.refused_key_id,
+        user=None,
+        surface=_SURFACE,
+        action=_action(request.method, path),
+        kind=_kind(path),
+        resource=_bounded(name),
+        trace_id=trace.trace_id if trace else None,
+        idempotency_key=_bounded(request.headers.get("idempotency-key")),
+        fields=fields,
+    )
+
+
+def _action(method: str, path: str) -> str:
+    """Return the verb of a request: the last part of its path for a sub-resource such as ``cancel``, else Kubernetes' own."""
+    last = path.rpartition("/")[2]
+    if method == "POST" and "{" in path and "{" not in last:
+        return last
+    return "list" if method == "GET" and "{" not in path else _ACTIONS.get(method, method.lower())
+
+
+def _kind(path: str) -> str:
+    """Return the kind of the objects of a route, ``/api/v1/<plural>/...``; the plural itself where it is none of Kubernetes'."""
+    plural = path.split("/")[3] if path.count("/") > 2 else ""
+    return _KINDS.get(plural, plural)
+
+
+def _bounded(text: str | None) -> str | None:
+    return text[:_LONGEST] if text else None
