@@ -1,5 +1,6 @@
 {{- /* Parts shared by the pods of all Deployments: Pod Security level "restricted" and a read-only root file system.
-Take (dict "root" $ "component" "operator" "name" "sympozium-operator" "image" "operator" "values" .Values.operator). */}}
+Take (dict "root" $ "component" "operator" "name" "sympozium-operator" "image" "operator" "values" .Values.operator), and "fsGroup"
+where the pod writes to a volume, "annotations" for further ones of its own. */}}
 
 {{- define "sympozium.serviceAccount" -}}
 apiVersion: v1
@@ -15,7 +16,7 @@ metadata:
 {{- /* The chart's labels override the user's, because selectors need them. */}}
 {{- define "sympozium.podMetadata" -}}
 labels: {{- merge (include "sympozium.labels" . | fromYaml) .values.podLabels | toYaml | nindent 2 }}
-{{- with .values.podAnnotations }}
+{{- with merge (.annotations | default dict) .values.podAnnotations }}
 annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
@@ -42,6 +43,10 @@ securityContext:
   runAsNonRoot: true
   runAsUser: 65532
   runAsGroup: 65532
+  {{- with .fsGroup }}
+  fsGroup: {{ . }}
+  fsGroupChangePolicy: OnRootMismatch
+  {{- end }}
   seccompProfile:
     type: RuntimeDefault
 {{- end }}
