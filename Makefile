@@ -58,7 +58,7 @@ check: setup ## format, lint, types, import contracts, shell scripts, workflows,
 	@$(RUN)mypy
 	@$(RUN)lint-imports --no-cache
 	@command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends shellcheck; }
-	@shellcheck --external-sources local/*.sh local/cluster/*.sh local/gateway/*.sh .ci/run .ci/check-commits .ci/lint-workflows
+	@shellcheck --external-sources local/*.sh local/cluster/*.sh local/gateway/*.sh local/postgres/*.sh .ci/run .ci/check-commits .ci/lint-workflows
 	@.ci/lint-workflows
 	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.generate.crds $$made \
 	  && diff -r -x src $$made crds && diff -r -x NOTES.txt $$made charts/sympozium-crds/templates && rm -r $$made

@@ -6,7 +6,8 @@
 # exceptions, which several images share, so each image is made of those that its Dockerfile copies.
 image_inputs() {
   [ -f "$1/.dockerignore" ] || { echo . && return; }
-  local path copied=" $(sed -n '/--from=/d; s/^COPY \(.*\) [^ ]*$/\1/p' "$2" | tr '\n' ' ') "
+  local path copied
+  copied=" $(sed -n '/--from=/d; s/^COPY \(.*\) [^ ]*$/\1/p' "$2" | tr '\n' ' ') "
   sed -n 's/^!//p' "$1/.dockerignore" | while read -r path; do
     case $copied in *" $path "* | *" . "*) echo "$path" ;; esac
   done

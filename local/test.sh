@@ -46,6 +46,7 @@ background local/clients.sh
 [ -z "${everything:-}" ] || local/postgresql.sh
 local/up.sh
 background local/gateway/install.sh
+background local/postgres/install.sh
 if [ -n "${everything:-}" ] && ! names_tests "$@"; then
   phase "without a cluster" "$PYTEST" tests/unit tests/contract tests/integration \
     --ignore tests/integration/clients --numprocesses "$PROCESSES" --dist loadfile "$@"

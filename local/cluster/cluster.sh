@@ -62,7 +62,7 @@ start_afresh() {
 status() {
   machine_ready || return 1
   local name
-  for name in etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy forward-api; do
+  for name in etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy provisioner forward-api; do
     daemon_alive "$name" || return 1
   done
   machine_publish

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The parts of a Kubernetes node: containerd, the pod network, kubelet, kube-proxy and cluster DNS.
+# The parts of a Kubernetes node: containerd, the pod network, kubelet, kube-proxy, cluster DNS and the storage provisioner.
 
 runtime_start() {
   mkdir -p "$CONFIG/cni"
@@ -20,6 +20,8 @@ node_finish() {
   daemon_start kube-proxy "$BIN/kube-proxy" --config="$CONFIG/kube-proxy.yaml" --hostname-override="$NODE_NAME"
   node_load_once "$COREDNS_IMAGE"
   cluster_dns
+  config_write provisioner.sh <"$HERE/provisioner.sh"
+  daemon_start provisioner bash "$CONFIG/provisioner.sh" "$BIN/kubectl" "$CONFIG/super-admin.conf" "$NODE_NAME"
 }
 
 node_ctr() { in_machine ctr --namespace k8s.io "$@"; }
