@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -130,3 +131,11 @@ async def database(database_settings: DatabaseSettings) -> AsyncIterator[Databas
     opened = Database.open(database_settings)
     yield opened
     await opened.close()
+    await connections_ended()
+
+
+async def connections_ended() -> None:
+    """Wait until the threads of all connections to files have ended: one that was given up tells so to a loop that must not be closed."""
+    async with asyncio.timeout(30):
+        while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)

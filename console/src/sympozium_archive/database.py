@@ -15,8 +15,8 @@ from sympozium_archive.database_settings import DatabaseSettings
 from sympozium_archive.unavailable import DatabaseUnavailable, connecting, working
 
 CONNECT_SECONDS = 5
-STATEMENT_SECONDS = 60
-"""Longest statement on PostgreSQL; a migration has none."""
+STATEMENT_SECONDS = 60.0
+"""Seconds after which a statement on PostgreSQL is given up: its server may be gone without a word. A migration may take longer."""
 LOCK_RETRY_SECONDS = 2.0
 """Seconds between two attempts to get a lock."""
 _WRITING = "sympozium_writing"
@@ -43,15 +43,20 @@ class HeldLock:
 class Database:
     """A SQLite file or a PostgreSQL database. Opening it connects to nothing: it may be away while a process starts."""
 
-    def __init__(self, settings: DatabaseSettings, observe: StatementObserver, *, scratch: bool = False) -> None:
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        observe: StatementObserver = lambda _: None,
+        *,
+        statement_seconds: float | None = STATEMENT_SECONDS,
+        pragmas: tuple[str, ...] = (),
+    ) -> None:
         self.settings = settings
-        self._scratch = scratch
-        self._engine = _engine(settings)
+        self._engine = _engine(settings, statement_seconds)
         self._writer = asyncio.Semaphore(1 if settings.is_sqlite else settings.max_connections)
         _observe(self._engine, observe)
         event.listen(self._engine.sync_engine, "begin", _begin)
         if settings.is_sqlite:
-            pragmas = ("synchronous = OFF",) if scratch else ()
             event.listen(self._engine.sync_engine, "connect", lambda made, _: dialects.prepare_sqlite(made, *pragmas))
 
     @classmethod
@@ -64,7 +69,7 @@ class Database:
         """Return a new, empty SQLite database at a path, in place of what is there. It does not survive its node."""
         settings = DatabaseSettings.of_file(path)
         await asyncio.to_thread(schema.remove_file, path)
-        database = cls(settings, observe, scratch=True)
+        database = cls(settings, observe, pragmas=("synchronous = OFF",))
         async with database.writing() as connection:
             await connection.run_sync(schema.create)
         return database
@@ -124,7 +129,7 @@ class Database:
         if self.settings.is_sqlite:
             yield HeldLock(None)
             return
-        engine = _engine(self.settings, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        engine = _engine(self.settings, STATEMENT_SECONDS, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with connecting():
             connection = await engine.connect()
         try:
@@ -145,13 +150,13 @@ class Database:
             await connection.run_sync(schema.check)
 
 
-def _engine(settings: DatabaseSettings, **options: Any) -> AsyncEngine:
+def _engine(settings: DatabaseSettings, statement_seconds: float | None, **options: Any) -> AsyncEngine:
     if settings.is_sqlite:
         options |= {"pool_size": settings.max_connections, "max_overflow": 0}
     else:
         options["connect_args"] = {
             "timeout": CONNECT_SECONDS,
-            "command_timeout": STATEMENT_SECONDS,
+            "command_timeout": statement_seconds,
             "server_settings": {"application_name": "sympozium", **_KEEPALIVE},
         }
         if "poolclass" not in options:
@@ -180,6 +185,10 @@ def _observe(engine: AsyncEngine, observe: StatementObserver) -> None:
         began_at = getattr(error.execution_context, "began_at", None)
         if began_at is not None:
             observe(time.monotonic() - began_at)
+        if isinstance(
+            error.original_exception, TimeoutError
+        ):  # of the driver, which does not count it among its errors
+            raise DatabaseUnavailable("busy", "a statement took too long") from error.original_exception
 
     event.listen(engine.sync_engine, "before_cursor_execute", before)
     event.listen(engine.sync_engine, "after_cursor_execute", after)

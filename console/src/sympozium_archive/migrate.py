@@ -14,7 +14,7 @@ from sympozium_archive.database import Database
 from sympozium_archive.database_settings import DatabaseSettings
 from sympozium_archive.unavailable import DatabaseUnavailable
 
-WAIT_SECONDS = 300.0
+WAIT_SECONDS = 120.0
 """Seconds for which a migration waits for its database, which may start together with it."""
 RETRY_SECONDS = 2.0
 
@@ -26,7 +26,7 @@ async def migrate(settings: DatabaseSettings, wait_seconds: float = WAIT_SECONDS
 
     Raises WrongVersion if the database is newer, DatabaseUnavailable if it does not answer in time.
     """
-    database = Database.open(settings)
+    database = Database(settings, statement_seconds=None)
     deadline = time.monotonic() + wait_seconds
     try:
         while not await _upgraded(database, is_last=time.monotonic() >= deadline):  # noqa: ASYNC110 - a server tells nobody

@@ -188,6 +188,20 @@ async def test_a_pool_without_a_free_connection_says_so_in_time(mortal: Database
     assert await count(mortal) == 0
 
 
+async def test_a_statement_that_takes_too_long_is_given_up(postgres_server: PostgresServer) -> None:
+    async def sleep() -> None:
+        async with database.reading() as connection:
+            await connection.execute(text("SELECT pg_sleep(60)"))
+
+    database = Database(DatabaseSettings(postgres_server.url("postgres")), statement_seconds=0.1)
+    with pytest.raises(DatabaseUnavailable, match="a statement took too long") as busy:
+        await sleep()
+    assert busy.value.reason == "busy"
+    async with database.reading() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+    await database.close()
+
+
 async def test_a_wrong_user_is_refused(postgres_server: PostgresServer) -> None:
     url = postgres_server.url("postgres")
     for wrong in (url.set(username="nobody"), url.set(database="missing")):

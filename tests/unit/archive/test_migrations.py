@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,5 @@ def test_the_command_migrates_and_says_in_a_sentence_why_it_cannot(tmp_path: Pat
     assert f'"version": "{schema.VERSION}"' in done.stdout
     refused = command("postgresql+asyncpg://sympozium:s3cret@127.0.0.1:1/archive")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.splitlines() == [
-        "postgresql+asyncpg://sympozium:***@127.0.0.1:1/archive: the database is unreachable (ConnectionRefusedError)"
-    ]
+    sentence = r"postgresql\+asyncpg://sympozium:\*\*\*@127\.0\.0\.1:1/archive: the database is unreachable \(\w+\)\n"
+    assert re.fullmatch(sentence, refused.stderr)

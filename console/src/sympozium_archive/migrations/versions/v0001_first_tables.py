@@ -33,6 +33,9 @@ def upgrade() -> None:
     for column in ("namespace", "instance", "source", "key_id", "user", "phase"):
         op.create_index(f"runs_{column}", "runs", [column, "created_at"])
     op.create_index("runs_present", "runs", ["created_at", "uid"], **dialects.partial("deleted_at IS NULL"))
+    op.create_index(
+        "runs_counted", "runs", ["namespace", "instance", "phase"], **dialects.partial("deleted_at IS NULL")
+    )
     op.create_index("runs_unread", "runs", ["created_at", "uid"], **dialects.partial(_UNREAD))
     op.create_index("runs_lost", "runs", ["uid"], **dialects.partial(_LOST))
     op.create_table(
