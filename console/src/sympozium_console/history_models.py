@@ -1,14 +1,14 @@
 """Models of the answers of the archive's routes, and how they are made of its rows."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal, Self
 
 from sympozium_api.base import ApiModel
 from sympozium_archive.audit_log import AuditedChange
 from sympozium_archive.run_rows import RunRow
 from sympozium_archive.tables import CONTENT_KEPT, CONTENT_UNREAD
+from sympozium_archive.times import moment
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTENT_STATES = {CONTENT_UNREAD: "pending", CONTENT_KEPT: "kept"}
 
 
@@ -60,7 +60,7 @@ class ArchivedRun(ApiModel):
                 "key": row.key_id,
                 "status": row.phase,
                 "content_state": _CONTENT_STATES.get(row.content_state, "none"),
-                "created_at": _time(row.created_at),
+                "created_at": moment(row.created_at),
                 "started_at": _time(row.started_at),
                 "first_token_at": _time(row.first_token_at),
                 "ended_at": _time(row.ended_at),
@@ -141,7 +141,7 @@ class Change(ApiModel):
         entry = change.entry
         return cls(
             id=change.change_id,
-            at=_EPOCH + timedelta(microseconds=change.at),
+            at=moment(change.at),
             namespace=entry.namespace,
             actor=entry.actor,
             user=entry.user,
@@ -167,7 +167,7 @@ class Audit(ApiModel):
 
 
 def _time(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+    return None if microseconds is None else moment(microseconds)
 
 
 def _outcome(status: int | None) -> Literal["done", "refused", "failed", "unknown"]:

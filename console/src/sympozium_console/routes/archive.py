@@ -1,5 +1,6 @@
 """The parts that the archive's routes share: their query, the archive, and their answers."""
 
+import json
 from typing import Annotated
 
 from fastapi import Request, Response
@@ -32,5 +33,6 @@ def archive_of(request: Request) -> Database:
 
 
 def answer(model: ApiModel) -> Response:
-    """Return a model as JSON."""
-    return Response(model.model_dump_json(by_alias=True), media_type="application/json")
+    """Return a model as JSON in ASCII, because the content of a run may have halves of surrogate pairs."""
+    body = json.dumps(model.model_dump(mode="json", by_alias=True), separators=(",", ":"))
+    return Response(body, media_type="application/json")

@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Never
 
 from fastapi import Depends, Path, Query
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from sympozium_api.names import DNS_LABEL
 from sympozium_api.run import Phase
 from sympozium_api.timestamps import parse_timestamp
+from sympozium_archive.times import microseconds
 from sympozium_console import console_context, openapi_models, refusals
 from sympozium_http import json_body, request_state
 from sympozium_http.refusal import Refusal
@@ -25,13 +25,12 @@ Name = Annotated[str, Path(max_length=253, pattern=_SUBDOMAIN)]
 """Name of an object, as Kubernetes allows it, because it becomes part of a path of the API server."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _microseconds(text: str) -> int:
     try:
         if _TIME.fullmatch(text):
-            return (parse_timestamp(text.upper()) - _EPOCH) // timedelta(microseconds=1)
+            return microseconds(parse_timestamp(text.upper()))
     except ValueError:
         pass
     raise PydanticCustomError("time", "must be an RFC 3339 time such as 2026-11-29T10:00:00Z (encode a + as %2B)")
@@ -64,6 +63,10 @@ def authenticate(
 
 class _StrictQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class NoQuery(_StrictQuery):
+    """The query of a route without parameters."""
 
 
 class ObjectQuery(_StrictQuery):
