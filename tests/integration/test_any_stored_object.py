@@ -63,8 +63,8 @@ async def test_runs_of_any_shape(proxy: Proxy, mine: Object, other: Object) -> N
             "spec": {"agentRef": "demo", "task": "hello"},
         }
     )
-    queue = proxy.context.runs._queue
-    await eventually(lambda: marker in queue)  # the watch has seen what came before
+    queues = proxy.context.runs._queues
+    await eventually(lambda: ("default", marker) in queues)  # the watch has seen what came before
     response = f"/v1/responses/resp_{name}"
     statuses = [
         *[(await proxy.http.get(path, headers=HEADERS)).status_code for path in (response, f"{response}/input_items")],

@@ -19,7 +19,7 @@ from sympozium_api.json_text import StoredText, json_text
 from sympozium_api.resources import RUN_PARTS, RUNS, Object, ResourceType
 from sympozium_http import storable_json
 from sympozium_runs import agent_task, long_questions, run_request
-from sympozium_runs.run_queue import QueueFull
+from sympozium_runs.run_queue import QueueFull, RunQueue
 
 KEY = {"Idempotency-Key": "k"}
 MCP = MODERN | {"Mcp-Method": "tools/call", "Mcp-Name": "ask_agent"}
@@ -67,7 +67,7 @@ async def test_a_retry_that_finds_the_queue_full_is_hashed_in_a_thread(
         raise QueueFull
 
     monkeypatch.setattr(run_request, "json_text", watched)
-    monkeypatch.setattr(proxy.context.runs._queue, "reserve", full)
+    monkeypatch.setattr(RunQueue, "reserve", full)
     assert (await post(proxy, **KEY)).status_code == 200
     assert threads
     assert threading.main_thread() not in threads

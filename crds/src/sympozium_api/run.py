@@ -334,6 +334,11 @@ class AgentRun(Resource):
     status: Annotated[RunStatus, in_progress("NotEnded", "the run has not ended")] = RunStatus()
 
     @property
+    def instance_key(self) -> tuple[str, str]:
+        """Namespace and name of the run's instance."""
+        return self.metadata.namespace, self.spec.agent_ref
+
+    @property
     def ended(self) -> bool:
         """True if the run has its terminal status."""
         return self.status.phase in TERMINAL_PHASES

@@ -22,10 +22,10 @@ Write = Callable[[], Coroutine[Any, Any, object]]
 class BackgroundWrites:
     """Tasks that outlive the request that started them.
 
-    ``is_open`` tells of a run, by its name, that it has not ended. ``refused`` counts writes refused for good, by ``write``.
+    ``is_open`` tells of a run, by its namespace and name, that it has not ended. ``refused`` counts writes refused for good, by ``write``.
     """
 
-    def __init__(self, is_open: Callable[[str], bool], refused: Counter) -> None:
+    def __init__(self, is_open: Callable[[tuple[str, str]], bool], refused: Counter) -> None:
         self._is_open = is_open
         self._refused = refused
         self._tasks: set[asyncio.Task[None]] = set()
@@ -61,7 +61,7 @@ class BackgroundWrites:
             else:
                 return
             await asyncio.sleep(pause)
-            if asyncio.get_running_loop().time() - began > _SURE_SECONDS and not self._is_open(run[1]):
+            if asyncio.get_running_loop().time() - began > _SURE_SECONDS and not self._is_open(run):
                 break
         if not was_refused:
             log.error(

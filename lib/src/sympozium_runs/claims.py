@@ -10,8 +10,8 @@ from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun, Claim
 from sympozium_runs.background_writes import BackgroundWrites
-from sympozium_runs.idle_pods import IdlePods, Key, Poll
-from sympozium_runs.run_queue import RunQueue
+from sympozium_runs.idle_pods import IdlePods, Poll
+from sympozium_runs.run_queue import Key, RunQueues
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.run_store import RunStore
 from sympozium_runs.waiting_runs import WaitingRuns
@@ -22,18 +22,18 @@ its creation. An older run, which waited in the queue, starts cold."""
 
 
 class Claims:
-    """Claims and binds the idle pods of this replica.
+    """Claims and binds the idle pods of this replica, which are all of one instance; those of other instances poll elsewhere.
 
     A run without a pod waits, as far as this replica is concerned, until its start is decided: by a replica that binds it to its next
     idle pod, or by the operator, which knows the pods that start and lets the run start cold where that is sooner.
     """
 
     def __init__(
-        self, store: RunStore, idle: IdlePods, queue: RunQueue, background_writes: BackgroundWrites, clock: Clock
+        self, store: RunStore, idle: IdlePods, queues: RunQueues, background_writes: BackgroundWrites, clock: Clock
     ) -> None:
         self._store = store
         self._idle = idle
-        self._queue = queue
+        self._queues = queues
         self._background_writes = background_writes
         self._clock = clock
         self._waiting = WaitingRuns()
@@ -63,7 +63,7 @@ class Claims:
 
     def on_run_created(self, run: AgentRun) -> None:
         """Let a run that was created without an idle pod wait for one here."""
-        if self._may_wait(run) and self._is_young(run):
+        if self._idle.are_of(run.instance_key) and self._may_wait(run) and self._is_young(run):
             self._waiting.add(run.without_contents())
             self._serve_waiting()
 
@@ -71,6 +71,8 @@ class Claims:
         """Follow a run as the cluster has it; bind the pod that it names, where that pod waits here."""
         if run.ended:
             self.forget(run.key)
+            return
+        if not self._idle.are_of(run.instance_key):
             return
         if not self._may_wait(run):
             self._waiting.forget(run.key)
@@ -102,17 +104,17 @@ class Claims:
 
     def _has_slot(self, instance: SympoziumInstance) -> bool:
         """Return whether ``maxConcurrentRuns`` allows the newest run, which has its slot in the queue, to start at once."""
-        return self._queue.used <= instance.spec.max_concurrent_runs
+        return self._queues.of(instance.key).used <= instance.spec.max_concurrent_runs
 
     def _waiting_has_slot(self, instance: SympoziumInstance) -> bool:
         """Return whether ``maxConcurrentRuns`` allows one of the runs that wait to start."""
-        return self._queue.used - len(self._waiting) < instance.spec.max_concurrent_runs
+        return self._queues.of(instance.key).used - len(self._waiting) < instance.spec.max_concurrent_runs
 
     def _serve_waiting(self) -> None:
         """Bind idle pods to the runs that wait and are still young enough."""
         self._waiting.retain(self._is_young)
         while len(self._waiting) and (claimed := self._idle.claim_for_waiting(self._waiting_has_slot)):
-            run = self._waiting.take(self._queue.open_by_key())
+            run = self._waiting.take(self._queues.of(claimed[1].key).open_by_key())
             if run is not None:
                 self._background_writes.spawn(self._unless_refused(self._bind_waiting(run, *claimed)))
 

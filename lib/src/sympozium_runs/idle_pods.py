@@ -14,9 +14,7 @@ from sympozium_api import effective, names
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun, Claim
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
-
-Key = tuple[str, str]
-"""Namespace and name of a run."""
+from sympozium_runs.run_queue import InstanceKey, Key
 
 POLL_SECONDS = 25.0
 """Seconds for which a poll is held. Then the pod polls again, perhaps at another replica."""
@@ -96,7 +94,7 @@ class Poll:
 
 
 class IdlePods:
-    """All polls at this replica, and the pods that the instance's open runs name."""
+    """All polls at this replica, and the pods that the instance's open runs name. A process without an instance has none."""
 
     def __init__(self, address: str, metrics: AgentApiMetrics) -> None:
         self.address = address
@@ -126,6 +124,10 @@ class IdlePods:
             poll.disconnect()
             if self._claimable.get(pod) is poll:
                 del self._claimable[pod]
+
+    def are_of(self, instance: InstanceKey) -> bool:
+        """Return whether the pods here are an instance's."""
+        return self._instance is not None and self._instance.key == instance
 
     @property
     def any_claimable(self) -> bool:
@@ -177,7 +179,7 @@ class IdlePods:
 
     def claim(self, instance: SympoziumInstance) -> Poll | None:
         """Claim a pod for a run of the instance as it was read. Return None if there is none, or the spec is newer than the pool."""
-        if instance.status.warm_pool is None:
+        if instance.status.warm_pool is None or not self.are_of(instance.key):
             return None
         if self._is_settled(instance):
             while self._claimable:
@@ -202,7 +204,7 @@ class IdlePods:
         """Return whether the idle pods here are made from an instance as it was read."""
         pool, status = instance.status.warm_pool, instance.status
         is_settled = status.observed_generation == instance.metadata.generation
-        return pool is not None and is_settled and pool.generation == self._generation
+        return pool is not None and is_settled and self.are_of(instance.key) and pool.generation == self._generation
 
     def claim_pod(self, pod: str) -> Poll | None:
         """Claim this pod, if it can be claimed here."""

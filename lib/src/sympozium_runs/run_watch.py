@@ -1,7 +1,7 @@
-"""Watch of an instance's runs, so that a run that ends elsewhere, or before its pod's first record, still reaches its caller."""
+"""Watch of runs, so that a run that ends elsewhere, or before its pod's first record, still reaches its caller."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import structlog
@@ -13,7 +13,7 @@ from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import NOT_ENDED, AgentRun, without_contents
 from sympozium_http.background_loop import FAILING_SECONDS
 from sympozium_runs.broker import Key, RunBroker
-from sympozium_runs.run_queue import RunQueue
+from sympozium_runs.run_queue import RunQueues
 from sympozium_runs.run_store import RunStore
 from sympozium_runs.runs import Runs
 from sympozium_runs.unreadable_objects import UnreadableObjects
@@ -38,7 +38,7 @@ def _ignore(_: AgentRun, /, *, began_before: bool) -> None:
 
 
 class RunWatch:
-    """Follows the open AgentRuns of one instance without their contents, and keeps their queue.
+    """Follows the open AgentRuns of a scope without their contents, and keeps the queues of their instances.
 
     Ended runs are not watched, because they are many and each may hold a megabyte. A run that ends leaves the selection, and
     is read once more only if somebody still waits for it.
@@ -47,30 +47,34 @@ class RunWatch:
     def __init__(
         self,
         client: Client,
-        namespace: str,
-        instance: str,
+        namespace: str | None,
+        instance: str | None,
         *,
         store: RunStore,
         broker: RunBroker,
         runs: Runs,
-        queue: RunQueue,
+        queues: RunQueues,
         unreadable: UnreadableObjects,
         on_event: Callable[[], object] = lambda: None,
         on_new_run: NewRunCallback = _ignore,
         on_server_run: Callable[[AgentRun], object] = lambda _: None,
     ) -> None:
-        """``on_event`` is called for each event of the watch, ``on_server_run`` for each state of the instance's server run."""
+        """The scope is an ``instance``; None: all instances of the ``namespace``; None for both: all of the cluster.
+
+        Watches of several namespaces may share the ``queues``.
+
+        ``on_event`` is called for each event of the watch, ``on_server_run`` for each state of an instance's server run.
+        """
         self._client = client
         self._namespace = namespace
-        self._selectors = {"fieldSelector": f"spec.agentRef={instance},{NOT_ENDED}"}
-        self._server_run = names.web_endpoint_run(instance)
+        self._selectors = {"fieldSelector": NOT_ENDED if instance is None else f"spec.agentRef={instance},{NOT_ENDED}"}
         self._store = store
         self._broker = broker
         self._runs = runs
         self._on_event = on_event
         self._on_new_run = on_new_run
         self._on_server_run = on_server_run
-        self._queue = queue
+        self._queues = queues
         self._unreadable = unreadable
         self._reads: dict[Key, asyncio.Task[None]] = {}
         self._read_slots = asyncio.Semaphore(_READS_AT_ONCE)
@@ -94,38 +98,40 @@ class RunWatch:
 
     def _on_change(self, event: Change) -> None:
         if event.deleted:
-            self._on_closed(event.object["metadata"]["name"])
+            self._on_closed(_key(event.object))
         else:
             self._on_open(AgentRun.model_validate(event.object))
 
     def _on_snapshot(self, items: list[Object]) -> None:
         """Catch up after a gap: a run that is not listed may have ended or been deleted, or its creation may still be under way."""
-        listed = {(self._namespace, item["metadata"]["name"]) for item in items}
-        closed = {(self._namespace, name) for name in self._queue} - listed
-        for _, name in closed:
-            self._on_closed(name)
-        for key in set(self._broker.subscribed()) - listed - closed:
+        listed = set(map(_key, items))
+        closed = self._of_scope(self._queues) - listed
+        for key in closed:
+            self._on_closed(key)
+        for key in self._of_scope(self._broker.subscribed()) - listed - closed:
             self._read_soon(key, was_seen=False)
         for item in sorted(items, key=lambda item: str(item["metadata"]["creationTimestamp"])):
             with self._unreadable.skipping(RUNS.kind, item):
                 self._on_open(AgentRun.model_validate(item))
         self.synced = True
 
+    def _of_scope(self, runs: Iterable[Key]) -> set[Key]:
+        return {key for key in runs if self._namespace in (None, key[0])}
+
     def _on_open(self, run: AgentRun) -> None:
         if run.spec.mode == "server":
-            if run.metadata.name == self._server_run:  # anybody could make another one that names the instance
+            if run.metadata.name == names.web_endpoint_run(run.spec.agent_ref):  # anybody could make another one
                 self._on_server_run(run)
         else:
-            if run.metadata.name not in self._queue:
-                self._queue.add(run.metadata.name, run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""))
+            if run.key not in self._queues:
+                self._queues.add(run.key, run.instance_key, run.metadata.annotations.get(names.ANNOTATION_KEY_ID, ""))
                 self._on_new_run(run, began_before=not self.synced)
                 self._runs.on_created(run)
             self._runs.on_change(run)
 
-    def _on_closed(self, name: str) -> None:
-        """Take a run that has ended or was deleted out of the queue."""
-        key = (self._namespace, name)
-        self._queue.remove(name)
+    def _on_closed(self, key: Key) -> None:
+        """Take a run that has ended or was deleted out of its queue."""
+        self._queues.remove(key)
         self._runs.on_closed(key)
         if key in self._broker and not self._broker.is_ending(key):
             self._read_soon(key, was_seen=True)
@@ -160,3 +166,7 @@ class RunWatch:
                 return
             await asyncio.sleep(backoff)
             backoff = min(2 * backoff, _LONGEST_BACKOFF)
+
+
+def _key(item: Object) -> Key:
+    return item["metadata"]["namespace"], item["metadata"]["name"]

@@ -19,7 +19,7 @@ from sympozium_runs.claims import Claims
 from sympozium_runs.idle_pods import IdlePods
 from sympozium_runs.key_attempts import CancelPending, KeyReused
 from sympozium_runs.run_parts import answer_size
-from sympozium_runs.run_queue import QueueFull, RunQueue
+from sympozium_runs.run_queue import QueueFull, RunQueue, RunQueues
 from sympozium_runs.run_request import RunRequest, run_name
 from sympozium_runs.run_store import Hold, PartsNotStored, RunStore, hold_any
 
@@ -120,7 +120,7 @@ class Runs:
         self,
         store: RunStore,
         broker: RunBroker,
-        queue: RunQueue,
+        queues: RunQueues,
         clock: Clock,
         *,
         idle: IdlePods,
@@ -130,20 +130,19 @@ class Runs:
         """``key_grace_seconds``: time for which a run with an Idempotency-Key continues without a caller."""
         self._store = store
         self._broker = broker
-        self._queue = queue
+        self._queues = queues
         self._clock = clock
         self._reply_to = idle.address
-        self._background_writes = BackgroundWrites(lambda name: name in queue, metrics.refused_writes)
+        self._background_writes = BackgroundWrites(queues.__contains__, metrics.refused_writes)
         self._abandoned = AbandonedRuns(
             store, broker, self._background_writes, address=idle.address, grace_seconds=key_grace_seconds
         )
-        self._claims = Claims(store, idle, queue, self._background_writes, clock)
+        self._claims = Claims(store, idle, queues, self._background_writes, clock)
 
     async def start(self, instance: SympoziumInstance, request: RunRequest, hold: Hold = hold_any) -> RunHandle:
         """Create the run of a request, or find the run that the same Idempotency-Key and body created before.
 
         ``hold`` is called with the bytes of texts of a found run that are about to be read from parts; what it raises passes.
-
         A cancelled run of the key is followed by another one, whose name every replica finds in the same way (decision 0041).
         Raises KeyReused (same key, other body), CancelPending, QueueFull, ApiError (the API server refused the run),
         ApiUnavailable.
@@ -169,22 +168,23 @@ class Runs:
     ) -> RunHandle | AgentRun:
         """Create or find a run of the request. Return the run itself if it was cancelled."""
         name = run_name(instance, request.key_id, request.idempotency_key, number)
+        queue = self._queues.of(instance.key)
         key = (instance.metadata.namespace, name)  # subscribed first, because its pod may be quick
         subscriber = self._broker.subscribe(key, is_caller=not request.background, keeps_history=request.is_resumable)
         try:
-            run, is_new = await self._create_or_find(instance, request, name, hold)
+            run, is_new = await self._create_or_find(instance, request, name, queue, hold)
             run = run if is_new else await self._join(run, request, hold)
         except BaseException as failure:
             subscriber.close()
-            self._queue.release(name)
+            queue.release(name)
             if isinstance(failure, ApiUnavailable):
                 self._cancel_in_doubt(key, request)
             raise
         if not is_new and run.status.phase == "Cancelled":
             subscriber.close()
-            self._queue.release(name)
+            queue.release(name)
             return run
-        return RunHandle(run, subscriber, self, self._queue, is_new=is_new, may_return=request.may_return)
+        return RunHandle(run, subscriber, self, queue, is_new=is_new, may_return=request.may_return)
 
     async def _join(self, run: AgentRun, request: RunRequest, hold: Hold) -> AgentRun:
         """Let a request wait for a run that was found, and return the run as it is then: a cancelled one has ended."""
@@ -218,7 +218,7 @@ class Runs:
         except BaseException:
             subscriber.close()
             raise
-        return RunHandle(run, subscriber, self, self._queue)
+        return RunHandle(run, subscriber, self, self._queues.of(run.instance_key))
 
     async def ended_of(
         self, namespace: str, instance: str, key_id: str, *, limit: int, after: str
@@ -293,13 +293,13 @@ class Runs:
             self._background_writes.spawn(self._cancel(key))
 
     async def _create_or_find(
-        self, instance: SympoziumInstance, request: RunRequest, name: str, hold: Hold
+        self, instance: SympoziumInstance, request: RunRequest, name: str, queue: RunQueue, hold: Hold
     ) -> tuple[AgentRun, bool]:
         """Return the run of this name, and whether it was created now."""
         namespace = instance.metadata.namespace
         slots = 0 if request.is_retry_only else instance.spec.max_concurrent_runs + instance.spec.max_queued_runs
         try:
-            self._queue.reserve(name, request.key_id, slots)
+            queue.reserve(name, request.key_id, slots)
             with self._broker.holding_headers((namespace, name), request.forwarded):
                 await request.prepared()
                 manifest = request.manifest(instance, name, reply_to=self._reply_to, now=self._clock.now())

@@ -15,7 +15,7 @@ from sympozium_api.run import AgentRun
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import RunBroker
 from sympozium_runs.idle_pods import IdlePods
-from sympozium_runs.run_queue import RunQueue
+from sympozium_runs.run_queue import RunQueues
 from sympozium_runs.run_store import RunStore
 from sympozium_runs.run_watch import RunWatch
 from sympozium_runs.runs import Runs
@@ -38,20 +38,20 @@ class World:
     kubernetes: FakeKubernetes
     broker: RunBroker
     watch: RunWatch
-    queue: RunQueue
+    queues: RunQueues
     metrics: AgentApiMetrics
 
     async def has(self, open_runs: int) -> None:
         async with asyncio.timeout(5):
-            while not self.watch.synced or len(self.queue) != open_runs:
+            while not self.watch.synced or len(self.queues) != open_runs:
                 await asyncio.sleep(0.001)
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     kubernetes, broker = FakeKubernetes(), RunBroker()
-    store, queue, metrics = RunStore(kubernetes, FakeClock()), RunQueue(), AgentApiMetrics()
-    runs = Runs(store, broker, queue, FakeClock(), idle=IdlePods("http://here", metrics), metrics=metrics)
+    store, queues, metrics = RunStore(kubernetes, FakeClock()), RunQueues(), AgentApiMetrics()
+    runs = Runs(store, broker, queues, FakeClock(), idle=IdlePods("http://here", metrics), metrics=metrics)
     watch = RunWatch(
         kubernetes,
         "default",
@@ -59,11 +59,11 @@ async def world() -> AsyncIterator[World]:
         store=store,
         broker=broker,
         runs=runs,
-        queue=queue,
+        queues=queues,
         unreadable=metrics.unreadable,
     )
     watching = asyncio.create_task(watch.run())
-    yield World(kubernetes, broker, watch, queue, metrics)
+    yield World(kubernetes, broker, watch, queues, metrics)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
 
@@ -119,7 +119,7 @@ async def test_a_failed_read_is_repeated(world: World, failure: Exception) -> No
 
 
 async def test_each_new_run_is_reported_once_and_those_created_before_the_watch_oldest_first() -> None:
-    kubernetes, broker, queue = FakeKubernetes(), RunBroker(), RunQueue()
+    kubernetes, broker, queues = FakeKubernetes(), RunBroker(), RunQueues()
     store, reported, metrics = RunStore(kubernetes, FakeClock()), list[tuple[str, bool]](), AgentApiMetrics()
 
     def on_new_run(found: AgentRun, /, *, began_before: bool) -> None:
@@ -127,7 +127,7 @@ async def test_each_new_run_is_reported_once_and_those_created_before_the_watch_
 
     for name, created in (("a", "2026-01-01T00:00:02Z"), ("b", "2026-01-01T00:00:01Z")):
         kubernetes.put(run() | {"metadata": run()["metadata"] | {"name": name, "creationTimestamp": created}})
-    runs = Runs(store, broker, queue, FakeClock(), idle=IdlePods("http://here", metrics), metrics=metrics)
+    runs = Runs(store, broker, queues, FakeClock(), idle=IdlePods("http://here", metrics), metrics=metrics)
     watch = RunWatch(
         kubernetes,
         "default",
@@ -135,12 +135,12 @@ async def test_each_new_run_is_reported_once_and_those_created_before_the_watch_
         store=store,
         broker=broker,
         runs=runs,
-        queue=queue,
+        queues=queues,
         unreadable=metrics.unreadable,
         on_new_run=on_new_run,
     )
     watching = asyncio.create_task(watch.run())
-    world = World(kubernetes, broker, watch, queue, metrics)
+    world = World(kubernetes, broker, watch, queues, metrics)
     await world.has(open_runs=2)
     kubernetes.put(run())
     await world.has(open_runs=3)

@@ -19,7 +19,7 @@ from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.background_writes import BackgroundWrites
 from sympozium_runs.claims import Claims
 from sympozium_runs.idle_pods import IdlePods, Poll
-from sympozium_runs.run_queue import RunQueue
+from sympozium_runs.run_queue import RunQueues
 from sympozium_runs.run_store import RunStore
 from sympozium_runs.waiting_runs import WaitingRuns
 
@@ -31,32 +31,32 @@ class Replica:
         self.clock = FakeClock()
         self.cluster = FakeKubernetes(self.clock.now)
         metrics = AgentApiMetrics()
-        self.idle, self.queue = IdlePods("http://10.0.0.1:8081", metrics), RunQueue()
-        writes = BackgroundWrites(self.queue.__contains__, metrics.refused_writes)
-        self.claims = Claims(RunStore(self.cluster, self.clock), self.idle, self.queue, writes, self.clock)
+        self.idle, self.queues = IdlePods("http://10.0.0.1:8081", metrics), RunQueues()
+        writes = BackgroundWrites(self.queues.__contains__, metrics.refused_writes)
+        self.claims = Claims(RunStore(self.cluster, self.clock), self.idle, self.queues, writes, self.clock)
         status = {"observedGeneration": 1, "warmPool": {"generation": "01234567", "idle": 0}}
         metadata = {"name": "demo", "namespace": "default", "generation": 1}
         spec = {"maxConcurrentRuns": slots, "agents": {"default": {"model": "m"}}}
         instance = SympoziumInstance.model_validate({"metadata": metadata, "spec": spec, "status": status})
         self.idle.on_instance_change(instance)
 
-    def see(self, name: str, key_id: str = "", **status: Any) -> None:
+    def see(self, name: str, key_id: str = "", *, of: str = "demo", **status: Any) -> None:
         """See a run that somebody has made."""
         created = timestamp(self.clock.now())
         run = {
             "apiVersion": names.API_VERSION,
             "kind": "AgentRun",
             "metadata": {"name": name, "namespace": "default", "creationTimestamp": created},
-            "spec": {"agentRef": "demo", "task": "x"},
+            "spec": {"agentRef": of, "task": "x"},
             "status": status,
         }
         run["metadata"]["annotations"] = {names.ANNOTATION_KEY_ID: key_id} if key_id else {}  # type: ignore[index]
-        self.queue.add(name, key_id)
+        self.queues.add(("default", name), ("default", of), key_id)
         self.claims.on_run_created(AgentRun.model_validate(self.cluster.put(run)))
 
     def end(self, name: str) -> None:
         """See that a run has ended."""
-        self.queue.remove(name)
+        self.queues.remove(("default", name))
         self.claims.forget(("default", name))
 
     @asynccontextmanager
@@ -110,6 +110,17 @@ async def test_the_pod_goes_to_the_key_with_the_fewest_runs_at_work_as_in_the_op
         await rest()
         assert replica.pod_of("b1") == poll.pod
         assert replica.pod_of("a1") is None
+
+
+async def test_no_run_of_another_instance_gets_the_idle_pod(replica: Replica) -> None:
+    replica.see("waits", of="other")
+    replica.end("works")
+    async with replica.idle_pod() as poll:
+        await rest()
+        assert replica.pod_of("waits") is None
+        replica.see("own")
+        await rest()
+        assert replica.pod_of("own") == poll.pod
 
 
 def test_a_run_that_has_ended_while_its_binding_failed_waits_no_longer() -> None:

@@ -13,6 +13,7 @@ from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.run import AgentRun
+from sympozium_api.web_endpoint import RateLimit
 from sympozium_http.background_loop import keep_running
 from sympozium_http.bearer_keys import BearerKeys
 from sympozium_http.byte_budget import ByteBudget
@@ -22,7 +23,9 @@ from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import RunBroker
 from sympozium_runs.idle_pods import IdlePods
 from sympozium_runs.pod_identity import PodTokens
-from sympozium_runs.run_queue import RunQueue
+from sympozium_runs.rate_limits import Bucket, RateLimiter
+from sympozium_runs.replica_usage import ReplicaUsage
+from sympozium_runs.run_queue import RunQueues
 from sympozium_runs.run_store import RunStore
 from sympozium_runs.run_watch import RunWatch
 from sympozium_runs.runs import Runs
@@ -33,9 +36,7 @@ from sympozium_webproxy.budgets.usage_reports import UsageReports
 from sympozium_webproxy.context import WebProxyContext
 from sympozium_webproxy.identity.access_tokens import AccessTokens
 from sympozium_webproxy.instance_cache import InstanceCache, watch_instance, watch_skills
-from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.probing.prober import Prober
-from sympozium_webproxy.replica_usage import ReplicaUsage
 from sympozium_webproxy.settings import WebProxySettings
 from sympozium_webproxy.storage import Storage
 
@@ -63,7 +64,7 @@ class _RunParts:
     store: RunStore
     broker: RunBroker
     idle: IdlePods
-    queue: RunQueue
+    queues: RunQueues
     runs: Runs
     instance_cache: InstanceCache
     key_limits: KeyLimitFiles
@@ -97,7 +98,7 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
         limiter=limiter,
         read_limiter=RateLimiter(clock=clock.monotonic),
         clock=clock,
-        open_runs=lambda: len(parts.queue),
+        open_runs=lambda: len(parts.queues),
         runs_known=lambda: run_watch.synced,
         failing_watches=parts.failing_watches,
         api_answers=client.answers,
@@ -134,15 +135,18 @@ def _run_parts(
     metrics = AgentApiMetrics(lambda: {*keys.ids, names.OAUTH_CALLERS}, budgets.count)
     store, broker, idle = RunStore(client, clock), RunBroker(budget), IdlePods(settings.reply_to, metrics)
     instance_cache = InstanceCache(idle.on_instance_change)
-    queue = RunQueue(shared=lambda: len(keys.ids) > 1 or instance_cache.oauth() is not None)
-    runs = Runs(store, broker, queue, clock, idle=idle, metrics=metrics, key_grace_seconds=settings.key_grace_seconds)
-    return _RunParts(store, broker, idle, queue, runs, instance_cache, limit_files, budgets, metrics, set(), Storage())
+    queues = RunQueues(shared=lambda _: len(keys.ids) > 1 or instance_cache.oauth() is not None)
+    runs = Runs(store, broker, queues, clock, idle=idle, metrics=metrics, key_grace_seconds=settings.key_grace_seconds)
+    return _RunParts(store, broker, idle, queues, runs, instance_cache, limit_files, budgets, metrics, set(), Storage())
 
 
 def _run_watch(
     client: Client, settings: WebProxySettings, clock: Clock, parts: _RunParts, limiter: RateLimiter
 ) -> RunWatch:
-    usage = ReplicaUsage(limiter, parts.instance_cache, parts.key_limits, clock, settings.reply_to)
+    def limit(key: Bucket) -> RateLimit:
+        return parts.key_limits.of(key[2]).rate_limit(parts.instance_cache.rate_limit)
+
+    usage = ReplicaUsage(limiter, limit, clock, settings.reply_to)
     return RunWatch(
         client,
         settings.namespace,
@@ -150,7 +154,7 @@ def _run_watch(
         store=parts.store,
         broker=parts.broker,
         runs=parts.runs,
-        queue=parts.queue,
+        queues=parts.queues,
         unreadable=parts.agent_api_metrics.unreadable,
         on_event=partial(parts.failing_watches.discard, "runs"),
         on_new_run=usage.charge,
@@ -163,7 +167,7 @@ def _agent_api(
 ) -> Starlette:
     async def instance(namespace: str, name: str) -> SympoziumInstance:
         """Return the instance of a pod's task, from the cache if it is this web-proxy's own."""
-        is_own = (namespace, name) == (settings.namespace, settings.instance)
+        is_own = (namespace, name) == settings.instance_key
         return (parts.instance_cache.instance if is_own else None) or await parts.store.instance(namespace, name)
 
     return create_agent_api(
@@ -183,7 +187,7 @@ def _watches(
     client: Client, settings: WebProxySettings, parts: _RunParts, run_watch: RunWatch, usage_reports: UsageReports
 ) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
     cache, metrics = parts.instance_cache, parts.agent_api_metrics
-    name = (settings.namespace, settings.instance)
+    name = settings.instance_key
 
     async def watch_runs() -> None:
         await cache.loaded.wait()  # because a run is charged by the instance's rate limit

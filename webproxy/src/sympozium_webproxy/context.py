@@ -9,12 +9,12 @@ from sympozium_api.clock import Clock
 from sympozium_http.bearer_keys import BearerKeys
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_http.tracing import Tracing
+from sympozium_runs.rate_limits import RateLimiter
 from sympozium_runs.runs import Runs
 from sympozium_webproxy.budgets.key_limit_files import KeyLimitFiles
 from sympozium_webproxy.budgets.token_budgets import TokenBudgets
 from sympozium_webproxy.identity.access_tokens import AccessTokens
 from sympozium_webproxy.instance_cache import InstanceCache
-from sympozium_webproxy.limits import RateLimiter
 from sympozium_webproxy.metrics import WebProxyMetrics
 from sympozium_webproxy.settings import WebProxySettings
 from sympozium_webproxy.storage import Storage

@@ -55,6 +55,11 @@ class WebProxySettings:
         return f"{self._host}:{self.http_port}"
 
     @property
+    def instance_key(self) -> tuple[str, str]:
+        """Namespace and name of the instance."""
+        return self.namespace, self.instance
+
+    @property
     def reply_to(self) -> str:
         """Return the URL at which agent pods reach this replica's agent API."""
         return f"http://{self._host}:{names.RUNS_PORT}"

@@ -8,12 +8,12 @@ from sympozium_http import request_state
 from sympozium_http.bearer_keys import bearer
 from sympozium_http.key_set import KeysUnavailable
 from sympozium_http.refusal import Refusal
+from sympozium_runs.rate_limits import Bucket, Verdict
 from sympozium_webproxy import context
 from sympozium_webproxy.budgets.token_budgets import BudgetVerdict
 from sympozium_webproxy.identity import resource_metadata
 from sympozium_webproxy.identity.access_tokens import InsufficientScope, InvalidToken, TokenCaller
 from sympozium_webproxy.instance_cache import ServedInstance
-from sympozium_webproxy.limits import Verdict
 from sympozium_webproxy.request import held
 from sympozium_webproxy.request.external_url import base_url
 
@@ -81,7 +81,7 @@ def limit_reads(request: Request, key_id: str) -> None:
     """Count a request that makes no run against its key's limit of reads. Raises Refusal 429 and 503."""
     parts = context.of(request)
     limit = parts.key_limits.of(key_id).rate_limit(parts.instance_cache.rate_limit)
-    _admit(request, parts.read_limiter.take(key_id, limit.reads), "requests that make no run")
+    _admit(request, parts.read_limiter.take(_bucket(request, key_id), limit.reads), "requests that make no run")
 
 
 def limit(request: Request, key_id: str, *, finds_runs: bool = False) -> tuple[ServedInstance, dict[str, str]]:
@@ -92,7 +92,7 @@ def limit(request: Request, key_id: str, *, finds_runs: bool = False) -> tuple[S
     parts = context.of(request)
     served = parts.instance_cache.served()
     rate_limit = parts.key_limits.of(key_id).rate_limit(served.rate_limit)
-    headers = _admit(request, parts.limiter.take(key_id, rate_limit), "requests")
+    headers = _admit(request, parts.limiter.take(_bucket(request, key_id), rate_limit), "requests")
     if parts.key_limits.is_unreadable(key_id):
         message = (
             "The limits of this API key cannot be read, so its budget is unknown."
@@ -105,6 +105,10 @@ def limit(request: Request, key_id: str, *, finds_runs: bool = False) -> tuple[S
         if not budget.allowed and not (finds_runs and "idempotency-key" in request.headers):
             raise budget_spent(request, budget)
     return served, headers
+
+
+def _bucket(request: Request, key_id: str) -> Bucket:
+    return (*context.of(request).settings.instance_key, key_id)
 
 
 def budget_spent(request: Request, budget: BudgetVerdict) -> Refusal:

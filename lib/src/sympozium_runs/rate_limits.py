@@ -1,4 +1,4 @@
-"""Rate limits: one token bucket per API key, held whole by every replica.
+"""Rate limits: one token bucket per instance and API key, held whole by every replica.
 
 A replica takes a token for each request that it admits. It charges the same bucket for the requests that other replicas
 admit, as soon as it sees their runs. If several replicas admit at the same moment, the bucket goes below zero and all
@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sympozium_api.web_endpoint import RateLimit
+
+Bucket = tuple[str, str, str]
+"""Namespace and name of an instance, and the id of one of its keys."""
 
 _FEW = 1000
 """Number of buckets from which on full buckets are dropped."""
@@ -60,16 +63,16 @@ class _Bucket:
 
 
 class RateLimiter:
-    """Buckets of all keys. Each call passes the limit, so that a changed limit applies at once."""
+    """Buckets of all keys of all instances. Each call passes the limit, so that a changed limit applies at once."""
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[Bucket, _Bucket] = {}
         self._swept_at = _FEW
 
-    def take(self, key_id: str, limit: RateLimit) -> Verdict:
+    def take(self, key: Bucket, limit: RateLimit) -> Verdict:
         """Take one token for a request from a key's bucket, if it has one."""
-        bucket = self._filled(key_id, limit, self._clock())
+        bucket = self._filled(key, limit, self._clock())
         per_second, size = limit.requests_per_minute / 60, limit.burst_size
         allowed = bucket.tokens >= 1
         if allowed:
@@ -83,15 +86,15 @@ class RateLimiter:
             retry_seconds=max(0.0, (1 - bucket.tokens) / per_second),
         )
 
-    def charge(self, key_id: str, limit: RateLimit, *, seconds_ago: float = 0) -> None:
+    def charge(self, key: Bucket, limit: RateLimit, *, seconds_ago: float = 0) -> None:
         """Take the token of a request that another replica admitted, even if the bucket is empty."""
-        self._filled(key_id, limit, self._clock() - seconds_ago).tokens -= 1
+        self._filled(key, limit, self._clock() - seconds_ago).tokens -= 1
 
-    def _filled(self, key_id: str, limit: RateLimit, at: float) -> _Bucket:
+    def _filled(self, key: Bucket, limit: RateLimit, at: float) -> _Bucket:
         """Return a key's bucket, refilled up to a moment; the bucket of a new key is full."""
-        if key_id not in self._buckets and len(self._buckets) >= self._swept_at:
+        if key not in self._buckets and len(self._buckets) >= self._swept_at:
             self._sweep()
-        bucket = self._buckets.setdefault(key_id, _Bucket(limit.burst_size, at, limit))
+        bucket = self._buckets.setdefault(key, _Bucket(limit.burst_size, at, limit))
         bucket.limit = limit
         bucket.tokens = min(limit.burst_size, bucket.at(at))
         bucket.filled_at = max(at, bucket.filled_at)
@@ -101,6 +104,6 @@ class RateLimiter:
         """Drop full buckets, because access tokens bring any number of callers."""
         now = self._clock()
         self._buckets = {
-            key_id: bucket for key_id, bucket in self._buckets.items() if bucket.at(now) < bucket.limit.burst_size
+            key: bucket for key, bucket in self._buckets.items() if bucket.at(now) < bucket.limit.burst_size
         }
         self._swept_at = max(_FEW, 2 * len(self._buckets))

@@ -5,33 +5,34 @@ from hypothesis import strategies as st
 from tests.fakes.clock import FakeClock
 
 from sympozium_api.web_endpoint import RateLimit
-from sympozium_webproxy.limits import RateLimiter
+from sympozium_runs.rate_limits import RateLimiter
 
+KEY = ("default", "demo", "k")
 LIMIT = RateLimit(requests_per_minute=60, burst_size=2)
 
 
 def test_a_burst_passes_and_then_one_request_per_second() -> None:
     clock = FakeClock()
     limiter = RateLimiter(clock=clock.monotonic)
-    assert [limiter.take("k", LIMIT).allowed for _ in range(3)] == [True, True, False]
+    assert [limiter.take(KEY, LIMIT).allowed for _ in range(3)] == [True, True, False]
     clock.advance(1)
-    assert [limiter.take("k", LIMIT).allowed for _ in range(2)] == [True, False]
+    assert [limiter.take(KEY, LIMIT).allowed for _ in range(2)] == [True, False]
 
 
 def test_a_refusal_names_the_next_moment() -> None:
     limiter = RateLimiter(clock=FakeClock().monotonic)
     slow = RateLimit(requests_per_minute=6, burst_size=1)
-    limiter.take("k", slow)
-    refused = limiter.take("k", slow)
+    limiter.take(KEY, slow)
+    refused = limiter.take(KEY, slow)
     assert refused.headers()["Retry-After"] == "10"
     assert refused.headers()["x-ratelimit-remaining-requests"] == "0"
 
 
 def test_a_lowered_limit_applies_at_once() -> None:
     limiter = RateLimiter(clock=FakeClock().monotonic)
-    limiter.take("k", RateLimit(requests_per_minute=60, burst_size=100))
+    limiter.take(KEY, RateLimit(requests_per_minute=60, burst_size=100))
     one = RateLimit(requests_per_minute=60, burst_size=1)
-    assert [limiter.take("k", one).allowed for _ in range(2)] == [True, False]
+    assert [limiter.take(KEY, one).allowed for _ in range(2)] == [True, False]
 
 
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=50), st.integers(1, 600), st.integers(1, 20))
@@ -41,29 +42,29 @@ def test_no_pattern_of_requests_gets_more_than_the_rate_and_one_burst(gaps: list
     passed = 0
     for gap in gaps:
         clock.advance(gap)
-        passed += limiter.take("k", RateLimit(requests_per_minute=rpm, burst_size=burst)).allowed
+        passed += limiter.take(KEY, RateLimit(requests_per_minute=rpm, burst_size=burst)).allowed
     assert passed <= burst + clock.seconds * rpm / 60 + 1e-6
 
 
 def test_requests_that_other_replicas_admit_are_charged_and_an_overdraft_is_paid_back() -> None:
     clock = FakeClock()
     limiter = RateLimiter(clock=clock.monotonic)
-    limiter.charge("k", LIMIT)
-    assert limiter.take("k", LIMIT).allowed
+    limiter.charge(KEY, LIMIT)
+    assert limiter.take(KEY, LIMIT).allowed
     for _ in range(3):
-        limiter.charge("k", LIMIT)
-    refused = limiter.take("k", LIMIT)
+        limiter.charge(KEY, LIMIT)
+    refused = limiter.take(KEY, LIMIT)
     assert (refused.allowed, refused.remaining, refused.retry_seconds) == (False, 0, 4)
     clock.advance(4)
-    assert [limiter.take("k", LIMIT).allowed for _ in range(2)] == [True, False]
+    assert [limiter.take(KEY, LIMIT).allowed for _ in range(2)] == [True, False]
 
 
 def test_requests_admitted_before_the_start_are_charged_for_their_time() -> None:
     clock = FakeClock()
     limiter = RateLimiter(clock=clock.monotonic)
     for age in (100, 1, 0):
-        limiter.charge("k", LIMIT, seconds_ago=age)
-    assert [limiter.take("k", LIMIT).allowed for _ in range(2)] == [True, False]
+        limiter.charge(KEY, LIMIT, seconds_ago=age)
+    assert [limiter.take(KEY, LIMIT).allowed for _ in range(2)] == [True, False]
 
 
 @given(
@@ -79,23 +80,24 @@ def test_replicas_together_admit_what_one_would_but_for_one_moment(
     passed = in_one_moment = 0
     for gap, asked in moments:
         clock.advance(gap)
-        admitted = [replica for replica in asked if replicas[replica].take("k", limit).allowed]
+        admitted = [replica for replica in asked if replicas[replica].take(KEY, limit).allowed]
         for by in admitted:  # what each has admitted reaches the others only after the moment
             for other in {0, 1, 2} - {by}:
-                replicas[other].charge("k", limit)
+                replicas[other].charge(KEY, limit)
         passed, in_one_moment = passed + len(admitted), max(in_one_moment, len(admitted))
     assert passed <= burst + clock.seconds * rpm / 60 + in_one_moment + 1e-6
 
 
 def test_full_buckets_are_dropped_and_others_are_kept() -> None:
+    spent, owes = ("default", "demo", "spent"), ("default", "demo", "owes")
     clock = FakeClock()
     limiter = RateLimiter(clock=clock.monotonic)
-    limiter.take("spent", LIMIT)
+    limiter.take(spent, LIMIT)
     for _ in range(200):
-        limiter.charge("owes", LIMIT)
+        limiter.charge(owes, LIMIT)
     for number in range(10_000):
         clock.advance(0.01)
-        limiter.take(f"passing-{number}", LIMIT)
+        limiter.take(("default", "demo", f"passing-{number}"), LIMIT)
     assert len(limiter._buckets) < 3000
-    assert limiter.take("spent", LIMIT).remaining == 1
-    assert not limiter.take("owes", LIMIT).allowed
+    assert limiter.take(spent, LIMIT).remaining == 1
+    assert not limiter.take(owes, LIMIT).allowed

@@ -1,13 +1,13 @@
 """Requests that other replicas admit: each of their runs costs its key a token here too."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sympozium_api import names
 from sympozium_api.clock import Clock
 from sympozium_api.run import AgentRun
-from sympozium_webproxy.budgets.key_limit_files import KeyLimitFiles
-from sympozium_webproxy.instance_cache import InstanceCache
-from sympozium_webproxy.limits import RateLimiter
+from sympozium_api.web_endpoint import RateLimit
+from sympozium_runs.rate_limits import Bucket, RateLimiter
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class ReplicaUsage:
     """Charges this replica's rate limits for runs that other replicas admitted."""
 
     limiter: RateLimiter
-    instance_cache: InstanceCache
-    key_limits: KeyLimitFiles
+    limit: Callable[[Bucket], RateLimit]
+    """Function that returns the current limit of an instance's key."""
     clock: Clock
     reply_to: str
     """Address that runs of this replica carry."""
@@ -33,5 +33,5 @@ class ReplicaUsage:
         if key_id is None or (annotations.get(names.ANNOTATION_REPLY_TO) == self.reply_to and not began_before):
             return
         age = (self.clock.now() - run.metadata.created).total_seconds() if began_before else 0.0
-        limit = self.key_limits.of(key_id).rate_limit(self.instance_cache.rate_limit)
-        self.limiter.charge(key_id, limit, seconds_ago=max(0.0, age))
+        key = (*run.instance_key, key_id)
+        self.limiter.charge(key, self.limit(key), seconds_ago=max(0.0, age))
