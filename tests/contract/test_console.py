@@ -115,6 +115,21 @@ def test_the_console_starts_with_the_settings_of_the_chart_and_not_without() -> 
         from_environment({})
 
 
+def test_the_console_listens_at_the_host_itself_by_hand_and_at_the_pods_addresses_in_the_chart() -> None:
+    template = (ROOT / "charts/sympozium/templates/console.yaml").read_text()
+    assert from_environment({environment.NAMESPACE: "here"}).bind == "127.0.0.1"
+    assert f'- name: {environment.BIND}\n              value: "0.0.0.0"\n' in template
+    with pytest.raises(InvalidSetting, match=environment.BIND):
+        from_environment({environment.NAMESPACE: "here", environment.BIND: "localhost"})
+
+
+def test_the_time_for_bodies_is_a_setting_within_bounds() -> None:
+    default, longer = ({environment.NAMESPACE: "here"} | more for more in ({}, {environment.BODY_TIMEOUT: "2m"}))
+    assert (from_environment(default).body_seconds, from_environment(longer).body_seconds) == (15, 120)
+    with pytest.raises(InvalidSetting, match=environment.BODY_TIMEOUT):
+        from_environment(default | {environment.BODY_TIMEOUT: "2h"})
+
+
 def test_streams_end_within_the_pods_grace_period() -> None:
     template = (ROOT / "charts/sympozium/templates/console.yaml").read_text()
     [pause] = [yaml.safe_load(line)["seconds"] for line in template.splitlines() if line.strip().startswith("seconds:")]

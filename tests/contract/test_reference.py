@@ -177,6 +177,7 @@ def test_every_event_has_a_line_and_every_line_an_event() -> None:
         "webProxy.keyGrace",
         "webProxy.storeWait",
         "webProxy.probeInterval",
+        "console.bodyTimeout",
     ],
 )
 def test_a_value_of_the_chart_that_becomes_a_variable_stands_in_the_settings(name: str) -> None:

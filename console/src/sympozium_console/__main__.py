@@ -16,6 +16,7 @@ from sympozium_console.console_loops import supervised
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_http.metrics_endpoint import MetricsEndpoint
+from sympozium_http.request_limits import BodySeconds
 from sympozium_http.serving import Listener, serve
 
 
@@ -31,16 +32,16 @@ async def main(settings: ConsoleSettings) -> None:
 
 
 async def _serve(context: ConsoleContext) -> None:
-    registry, app = context.metrics.registry, create_app(context)
-    on_http = MetricsEndpoint(registry, app) if context.settings.metrics_on_http else app
+    registry, app, settings = context.metrics.registry, create_app(context), context.settings
+    on_http = MetricsEndpoint(registry, app) if settings.metrics_on_http else app
     listeners = [
-        Listener(on_http, names.HTTP_PORT, ConsoleLimits),
-        Listener(MetricsEndpoint(registry), names.METRICS_PORT),
+        Listener(on_http, names.HTTP_PORT, ConsoleLimits, BodySeconds(settings.body_seconds), settings.bind),
+        Listener(MetricsEndpoint(registry), names.METRICS_PORT, address=settings.bind),
     ]
     await serve(
         listeners,
         drain=context.draining.set,
-        grace_seconds=context.settings.grace_seconds,
+        grace_seconds=settings.grace_seconds,
         beside=supervised(context),
     )
     await context.audit.flush()

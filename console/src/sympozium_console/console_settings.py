@@ -9,6 +9,8 @@ from sympozium_api.retention import Retention
 from sympozium_api.retention_settings import read_retention
 from sympozium_api.settings_parser import SettingsParser, boolean, duration_between
 from sympozium_archive.database_settings import DatabaseSettings
+from sympozium_http.listening import bind_address
+from sympozium_http.request_limits import RECEIVE_SECONDS
 
 _RETENTIONS = duration_between("1h", "36500d")
 
@@ -46,6 +48,10 @@ class ConsoleSettings:
 
     namespace: str
     """The console's own namespace, which holds the built-in SkillPacks."""
+    bind: str = "127.0.0.1"
+    """IP address at which requests arrive; 0.0.0.0: all addresses of the host."""
+    body_seconds: float = RECEIVE_SECONDS
+    """Seconds from a request's first byte to the last byte of its body."""
     tokens: Path = Path(environment.CONSOLE_TOKENS_DIR)
     max_body_bytes: int = 1024 * 1024
     """The largest body accepted: the API server stores no larger object."""
@@ -67,6 +73,8 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
     archives = parser.read(environment.ARCHIVE_ENABLED, "false", boolean)
     return ConsoleSettings(
         namespace=parser.required(environment.NAMESPACE),
+        bind=parser.read(environment.BIND, ConsoleSettings.bind, bind_address),
+        body_seconds=parser.read(environment.BODY_TIMEOUT, f"{RECEIVE_SECONDS:g}s", duration_between("1s", "1h")),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         archive=ArchiveSettings.from_environment(environ) if archives else None,
         scratch=parser.read(environment.SCRATCH_DIR, "/tmp", Path),  # noqa: S108 - the container's own folder

@@ -73,6 +73,12 @@ SESSION_KEY_FILE = f"/etc/sympozium/session-key/{SESSION_KEY_ENTRY}"
 METRICS_ON_HTTP = "SYMPOZIUM_METRICS_ON_HTTP"
 """``true``: /metrics is also at the port where versions before 0.3.0 had it. Of the runs server and the console too."""
 
+# The console's pod.
+BIND = "SYMPOZIUM_BIND"
+"""IP address at which the console listens; 0.0.0.0: all addresses, IPv6 included."""
+BODY_TIMEOUT = "SYMPOZIUM_BODY_TIMEOUT"
+"""Duration in which a request has to arrive with its body. Its head has 15 s in any case."""
+
 # OpenTelemetry's own variables, as its specification names them; the operator sets them if the installation has a collector.
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 OTLP_ENDPOINTS = (OTLP_ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -9,11 +11,24 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from sympozium_http.request_parser import RequestParser, UntilClose
 
 RECEIVE_SECONDS = 15.0
-"""Seconds from a connection's start, or a later request's first byte, to the request's last byte."""
+"""Seconds from a connection's start, or a later request's first byte, to the end of its head, and by default to its last byte."""
 _LINGER_SECONDS = 1.0
 """Seconds for which input is dropped after a refusal, before the connection is closed."""
 LARGEST_HEAD = 64 * 1024
 """Most bytes of a request line and its headers together, and of a chunked body's trailers."""
+
+
+@dataclass(frozen=True)
+class BodySeconds:
+    """Seconds from a request's first byte to its last, in each of an application's routes."""
+
+    others: float = RECEIVE_SECONDS
+    uploads: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of the routes that take uploads, by their path, which includes all paths below it."""
+
+    def of(self, path: str) -> float:
+        """Return the seconds of a request's path."""
+        return next((time for route, time in self.uploads.items() if f"{path}/".startswith(f"{route}/")), self.others)
 
 
 class HeaderLimits(HttpToolsProtocol):
@@ -30,6 +45,10 @@ class HeaderLimits(HttpToolsProtocol):
     _head_bytes = 0
     """Bytes of a head, or those since the last piece of a body, which are trailers or the framing of chunks."""
     _deadline: asyncio.TimerHandle | None = None
+    _began_at = 0.0
+    """Time of the event loop at which the clock was started."""
+    _seconds = RECEIVE_SECONDS
+    """Seconds after which the clock ends."""
     _refused = False
     _surplus = False
 
@@ -116,7 +135,14 @@ class HeaderLimits(HttpToolsProtocol):
 
     def _start_clock(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(self.receive_seconds, self._too_slow)
+            self._began_at = self.loop.time()
+            self._set_clock(self.receive_seconds)
+
+    def _set_clock(self, seconds: float) -> None:
+        """Let the clock end so many seconds after its start."""
+        self._stop_clock()
+        self._seconds = seconds
+        self._deadline = self.loop.call_at(self._began_at + seconds, self._too_slow)
 
     def _stop_clock(self) -> None:
         if self._deadline is not None:
@@ -127,7 +153,7 @@ class HeaderLimits(HttpToolsProtocol):
         if self._stage == "idle":
             self.transport.close()  # no request has begun
         else:
-            text = f"The request did not arrive within {self.receive_seconds:g} seconds."
+            text = f"The request did not arrive within {self._seconds:g} seconds."
             self._refuse(408, text, code="request_timeout")
 
     def _refuse_head(self) -> None:
@@ -168,8 +194,20 @@ class HeaderLimits(HttpToolsProtocol):
 class RequestLimits(HeaderLimits):
     """Closes connections that send a request too slowly, its body included."""
 
+    body_seconds: BodySeconds | None = None
+    """Time for bodies; None: that of heads."""
+
     def _on_head(self) -> None:
-        """Let the clock run until the body is complete."""
+        """Let the clock run until the body is complete, for as long as bodies of the route may take."""
+        if self.body_seconds is not None and self._deadline is not None:
+            path = self.url.partition(b"?")[0].decode("latin-1")
+            if (seconds := self.body_seconds.of(path)) != self._seconds:
+                self._set_clock(seconds)
+
+
+def with_body_seconds(http: type[HeaderLimits], seconds: BodySeconds | None) -> type[HeaderLimits]:
+    """Return limits with another time for bodies; those that do not limit bodies as they are."""
+    return type(http.__name__, (http,), {"body_seconds": seconds}) if issubclass(http, RequestLimits) else http
 
 
 def _answer(status: int, content: dict[str, Any]) -> bytes:

@@ -11,8 +11,8 @@ import uvicorn
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sympozium_http.listening import listening_sockets
-from sympozium_http.request_limits import HeaderLimits, RequestLimits
+from sympozium_http.listening import ALL_ADDRESSES, listening_sockets
+from sympozium_http.request_limits import BodySeconds, HeaderLimits, RequestLimits, with_body_seconds
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s for which load balancers keep idle connections: they close first, so no request meets a closing connection."""
@@ -23,12 +23,16 @@ _FAILURE_GRACE_SECONDS = 5
 
 @dataclass(frozen=True)
 class Listener:
-    """An application and its port."""
+    """An application, its port, and how requests may arrive there."""
 
     app: ASGIApp
     port: int
     http: type[HeaderLimits] = RequestLimits
     """Limits on how requests arrive."""
+    body_seconds: BodySeconds | None = None
+    """Time for bodies, where ``http`` limits it; None: that of heads."""
+    address: str = ALL_ADDRESSES
+    """IP address of the host at which requests arrive."""
 
 
 class _Server(uvicorn.Server):
@@ -77,7 +81,7 @@ async def serve(
     stop = asyncio.Event()
     servers = [_server(_ConnectionClose(listener.app, stop), listener, grace_seconds) for listener in listeners]
     running = [
-        asyncio.create_task(server.serve(listening_sockets(listener.port)))
+        asyncio.create_task(server.serve(listening_sockets(listener.port, listener.address)))
         for server, listener in zip(servers, listeners, strict=True)
     ]
     loop = asyncio.get_running_loop()
@@ -107,7 +111,7 @@ def _server(app: ASGIApp, listener: Listener, grace_seconds: int) -> _Server:
         uvicorn.Config(
             app,
             loop="uvloop",
-            http=listener.http,
+            http=with_body_seconds(listener.http, listener.body_seconds),
             ws="none",
             lifespan="off",
             access_log=False,

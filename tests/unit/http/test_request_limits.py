@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sympozium_http.request_limits import LARGEST_HEAD, HeaderLimits, RequestLimits
+from sympozium_http.request_limits import LARGEST_HEAD, BodySeconds, HeaderLimits, RequestLimits, with_body_seconds
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -53,7 +53,7 @@ class Site:
     def __init__(self, answers_after: float = 0) -> None:
         self._answers_after = answers_after
         self.bodies: list[bytes | None] = []
-        self.app = Starlette(routes=[Route("/", self.take, methods=["GET", "POST"])])
+        self.app = Starlette(routes=[Route("/{path:path}", self.take, methods=["GET", "POST"])])
 
     async def take(self, request: Request) -> Response:
         try:
@@ -202,6 +202,33 @@ async def test_a_body_may_take_any_time_where_only_the_head_is_limited() -> None
             caller.writer.write(piece)
         assert await caller.one_answer() == b"taken"
     assert site.bodies == [b"a\nb\n"]
+
+
+async def slow_upload(http: type[HeaderLimits], path: bytes) -> bytes:
+    """A body that takes twice the time of a head."""
+    site = Site()
+    async with calling(site, http) as caller:
+        caller.writer.write(HEAD.replace(b"POST /", b"POST " + path))
+        for piece in (b"ab", b"cd"):
+            await asyncio.sleep(Quick.receive_seconds)
+            caller.writer.write(piece)
+        return await caller.reader.readline()
+
+
+async def test_a_listener_and_each_route_of_uploads_have_a_time_for_bodies_of_their_own() -> None:
+    patient = with_body_seconds(Quick, BodySeconds(2))
+    assert await slow_upload(patient, b"/") == b"HTTP/1.1 200 OK\r\n"
+    uploads = with_body_seconds(Quick, BodySeconds(Quick.receive_seconds, {"/files": 2}))
+    assert await slow_upload(uploads, b"/files/a?b=c") == b"HTTP/1.1 200 OK\r\n"
+    assert b"408" in await slow_upload(uploads, b"/")
+    assert b"408" in await slow_upload(uploads, b"/filesystem")
+
+
+async def test_a_head_has_no_more_time_where_bodies_have() -> None:
+    async with calling(Site(), with_body_seconds(Quick, BodySeconds(60))) as caller:
+        caller.writer.write(HEAD[:10])
+        status, _ = await caller.answer()
+    assert status == 408
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sympozium_http.listening import listening_sockets
+from sympozium_http.listening import bind_address, listening_sockets
 from sympozium_http.serving import Listener, serve
 
 
@@ -92,6 +92,22 @@ def test_a_host_without_one_family_is_served_on_the_other(
     [only] = listening_sockets(port)
     assert only.family != missing
     only.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "bound"), [("127.0.0.1", {"127.0.0.1"}), ("::1", {"::1"}), ("0.0.0.0", {"0.0.0.0", "::"})]
+)
+def test_a_server_listens_on_the_address_that_it_is_told(address: str, bound: set[str]) -> None:
+    sockets = listening_sockets(free_port(), address)
+    assert {one.getsockname()[0] for one in sockets} == bound
+    for one in sockets:
+        one.close()
+
+
+@pytest.mark.parametrize("text", ["localhost", "127.0.0.1:80", "[::1]", "10.0.0.0/8"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an IP address"):
+        bind_address(text)
 
 
 def test_a_port_that_is_taken_leaves_no_socket_open() -> None:
