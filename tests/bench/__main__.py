@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import (
+    archive,
     held_bytes,
     machine,
     mcp,
@@ -38,7 +39,20 @@ from tests.bench.requests import Requests
 from tests.e2e.conftest import Endpoint, Namespace, instance, model_server, until
 
 RESULTS = Path(".local/bench.json")
-PARTS = ("cold", "bursts", "memory", "warm", "overhead", "stream", "operator", "mcp", "tools", "starts", "held")
+PARTS = (
+    "cold",
+    "bursts",
+    "memory",
+    "warm",
+    "overhead",
+    "stream",
+    "operator",
+    "mcp",
+    "tools",
+    "starts",
+    "held",
+    "archive",
+)
 CONCURRENCY = (10, 20)
 REST_SECONDS = 0.7
 """Between two samples: what the one before left to be cleaned up shall not be measured."""
@@ -56,6 +70,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000, help="requests to the web-proxy alone, 200 per second")
     parser.add_argument("--pool", type=int, default=40, help="idle pods of the warm pool")
     parser.add_argument("--sustained", type=int, default=120, help="warm requests with refill, 2 per second")
+    parser.add_argument("--archive-rows", type=int, default=archive.ROWS, help="runs in the archive's table")
     parser.add_argument("--quiet-seconds", type=float, default=120, help="longest wait for a quiet machine")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="page whose tables are replaced by these")
     asked = parser.parse_args()
@@ -90,6 +105,7 @@ def measurements(asked: argparse.Namespace) -> Iterator[Callable[[], report.Figu
         ("tools", tools.measure),
         ("starts", starts.measure),
         ("held", held_bytes.measure),
+        ("archive", partial(archive.measure, asked.archive_rows)),
     )
     for part, measure in alone:
         if part in asked.parts:

@@ -44,6 +44,7 @@ def tables(figures: Figures) -> str:
         "tool_call_own_s": _tools,
         "start_beside_instances": _starts,
         "held_mb": _held,
+        "archive": _archive,
     }
     rows = [row for key, part in parts.items() if key in figures for row in part(figures)]
     lines = [_machine(figures), "", *_table(("figure", "measured", "goal"), rows)]
@@ -217,6 +218,20 @@ def _held(figures: Figures) -> Iterator[Row]:
         "at most 200 MB",
     )
     yield "... a replica that starts then", f"{held['start']} MB, peak {held['start_peak']} MB", "at most 200 MB"
+
+
+def _archive(figures: Figures) -> Iterator[Row]:
+    for database, found in figures["archive"].items():
+        index, rows = found["index"], f"{found['rows']:,} runs"
+        yield f"archive on {database}, {rows}: SELECT 1", _ms(found["select_1"]), "the yardstick"
+        yield "... page of the history, offset to 1,000, a filter", _ms(found["history_page"]), "p95 50 ms"
+        yield "... 20,000 runs: list of the newest", _ms(index["list"]), "p95 100 ms"
+        yield "... 20,000 runs: counts", _ms(index["counts"]), "p95 100 ms"
+        yield "... batch of 10 rows, five of them a second", _ms(found["upsert_of_10"]), ""
+        yield "... content of 4 KB", _ms(found["content_of_4_kb"]), ""
+        if "bytes_per_1000_runs" in found:
+            size = f"{found['bytes_per_1000_runs'] / 1e6:.2f} MB"
+            yield "... size of the file per 1,000 runs, without contents", size, ""
 
 
 def _ms(values: dict[str, float], digits: int = 0) -> str:
