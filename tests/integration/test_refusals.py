@@ -8,6 +8,7 @@ from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import created_run
 from tests.integration.conftest import KEY, Proxy, eventually, instance
 
+from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import RUNS
 
@@ -209,6 +210,20 @@ class TestWhenItCannotBeServed:
             while (refused := await proxy.chat(model="unknown")).status_code != 503:
                 await asyncio.sleep(0.01)
         assert refused.json()["error"]["code"] == "web_endpoint_off"
+        await pod.answer("Hello")
+        assert (await asked).status_code == 200
+
+    async def test_an_instance_that_is_being_deleted_refuses_requests_and_finishes_open_answers(
+        self, proxy: Proxy
+    ) -> None:
+        asked = asyncio.create_task(proxy.chat())
+        pod = await proxy.pod()
+        deleting = instance()
+        deleting["metadata"]["labels"] = {names.LABEL_DELETING: "1764380000"}
+        proxy.kubernetes.put(deleting)
+        await eventually(lambda: bool(proxy.context.instance_cache._served.instance.metadata.labels))  # type: ignore[union-attr]
+        refused = await proxy.chat()
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "instance_deleting")
         await pod.answer("Hello")
         assert (await asked).status_code == 200
 

@@ -73,6 +73,8 @@ class InstanceCache:
         served = self._read()
         if not self._is_on:
             raise Refusal(503, "web_endpoint_off", "The instance's web endpoint is switched off.", retry_after=1)
+        if names.LABEL_DELETING in served.instance.metadata.labels:
+            raise Refusal(503, "instance_deleting", "The instance is being deleted, and takes no new requests.")
         for condition in served.instance.status.conditions:
             if condition.type == "ModelReady" and condition.status == "False":
                 # Its message may name a Secret, which is no business of callers.
