@@ -12,6 +12,7 @@ from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_archive.audit_log import AuditLog
 from sympozium_archive.database import Database
+from sympozium_console.archiver.assembly import ArchiverParts, assemble_archiver
 from sympozium_console.audit.audit_trail import AuditTrail, ChangeAudit, ChangeLog
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
@@ -38,6 +39,8 @@ class ConsoleContext:
     runs: RunRepository
     skills: SkillCatalog
     audit: ChangeAudit
+    archiver: ArchiverParts | None
+    """Archiver of runs; None: the console has no archive."""
     metrics: ConsoleMetrics
     loops: Mapping[str, Loop]
     """Loops beside the server, by name."""
@@ -50,21 +53,28 @@ def assemble(
 ) -> ConsoleContext:
     """Return the parts of a console that acts with the permissions of ``client``."""
     pages = ObjectPages(client)
+    instances = InstanceRepository(client, pages)
     metrics.bind(database)
     loops: dict[str, Loop] = {}
     audit: ChangeAudit = ChangeLog()
+    archiver: ArchiverParts | None = None
     if settings.archive is not None:
         audit = trail = AuditTrail(AuditLog(database), metrics)
         loops["audit"] = trail.run
+        archiver = assemble_archiver(
+            client, settings.archive, instances, scopes=(None,), clock=clock, database=database, metrics=metrics
+        )
+        loops["archiver"] = archiver.archiver.run
     return ConsoleContext(
         settings=settings,
         client=client,
         database=database,
         tokens=BearerKeys(settings.tokens, prefix=environment.CONSOLE_TOKEN_PREFIX, clock=clock.monotonic),
-        instances=InstanceRepository(client, pages),
+        instances=instances,
         runs=RunRepository(client, pages),
         skills=SkillCatalog(pages, built_in=settings.namespace),
         audit=audit,
+        archiver=archiver,
         metrics=metrics,
         loops=loops,
     )

@@ -55,6 +55,11 @@ class ConsoleMetrics(RequestMetrics):
             "Uses of the database that failed because it cannot be reached or cannot write.",
             registry=registry,
         )
+        self.contents_lost = Counter(
+            "sympozium_archive_contents_lost_total",
+            "Runs whose content is not in the archive: they were deleted before it was read, or it cannot be read.",
+            registry=registry,
+        )
         self.audit_dropped = Counter(
             "sympozium_audit_dropped_total",
             "Entries of the audit that were dropped because their queue was full.",

@@ -12,6 +12,7 @@ from sympozium_api.client.rest import Collection
 from sympozium_api.instance import SympoziumInstance, WebEndpointStatus
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_console import refusals
+from sympozium_console.deletion_mark import deleting_since, marked
 from sympozium_console.object_pages import ObjectPages, without_managed_fields
 from sympozium_console.preconditions import Precondition
 
@@ -46,6 +47,8 @@ class InstanceRepository:
         required = manifest["metadata"].get("resourceVersion")
 
         async def write(stored: Object | None) -> tuple[Object, bool]:
+            if stored is not None and deleting_since(stored) is not None:
+                raise refusals.conflict("the instance is being deleted", reason="InstanceDeleting")
             version = None if stored is None else stored["metadata"]["resourceVersion"]
             return await self._write(namespace, manifest, required or version, new=stored is None), stored is None
 
@@ -107,6 +110,20 @@ class InstanceRepository:
             await self._client.delete(INSTANCES, namespace, name, uid=metadata["uid"], version=version)
 
         await self._checked(namespace, name, precondition, write)
+
+    async def mark_deleting(self, namespace: str, name: str, precondition: Precondition, now: float) -> Object:
+        """Mark an instance as one that is being deleted since ``now``, in seconds since 1970, unless it is marked; return it."""
+
+        async def write(stored: Object | None) -> Object:
+            instance = stored or await self._client.get(INSTANCES, namespace, name)
+            if deleting_since(instance) is not None:
+                return instance
+            patch = marked(now)
+            if precondition.tags:
+                patch["metadata"]["resourceVersion"] = instance["metadata"]["resourceVersion"]
+            return await self._client.patch(INSTANCES, namespace, name, patch)
+
+        return without_managed_fields(await self._checked(namespace, name, precondition, write))
 
     async def web_endpoint(self, namespace: str, name: str) -> Object:
         """Return an instance's web endpoint: the spec's ``enabled`` and the status that the operator reports."""

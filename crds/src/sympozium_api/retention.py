@@ -194,6 +194,36 @@ def beyond_bound(by_key: dict[str, list[Object]], at_most: int) -> Iterator[Obje
         yield max(queues.values(), key=len).pop()
 
 
+def surplus(
+    ended: Iterable[Object], followed: set[tuple[str, str]], retention: Retention, now: datetime
+) -> list[Object]:
+    """Return the ended runs that go: discarded ones, those beyond the retention of their API key, and those beyond their instance's
+    bound. ``followed``: the ``followed_attempts`` of all open runs.
+    """
+    may_go = [run for run in ended if not leads_to_open_run(run, followed)]
+    gone = [run for run in may_go if is_discarded(run)]
+    for by_key in groups(run for run in may_go if not is_discarded(run)).values():
+        kept = dict[str, list[Object]]()
+        for key, runs in by_key.items():
+            of_key = list(_beyond_retention(runs, retention, now))
+            uids = {run["metadata"]["uid"] for run in of_key}
+            kept[key] = [run for run in runs if run["metadata"]["uid"] not in uids]
+            gone += of_key
+        gone += beyond_bound(kept, retention.at_most)
+    return gone
+
+
+def _beyond_retention(runs: list[Object], retention: Retention, now: datetime) -> Iterator[Object]:
+    """Yield the runs of one API key that go, judged by the end in their columns."""
+    candidates = Candidates(runs, retention, now)
+    while found := candidates.next():
+        run, is_to_go = found
+        if is_to_go:
+            yield run
+        else:
+            candidates.ended_at(run, ended_at(run))
+
+
 def beyond_ceiling(ended: Sequence[Object], ceiling: int) -> list[Object]:
     """Return the runs of an instance beyond the ceiling, oldest end first.
 

@@ -3,6 +3,9 @@
 A column is (title, type, JSON path). The CRD of an older version lacks some of them: their values are absent.
 """
 
+from typing import Any
+
+from sympozium_api.resources import Object
 from sympozium_api.run import ANSWER_BYTES, ENDED_AT, QUESTION_BYTES
 
 Column = tuple[str, str, str]
@@ -41,3 +44,15 @@ WIDE_COLUMNS: tuple[Column, ...] = (
     (EXACT_END, "string", ".status.times.endedAt"),
 )
 """Columns of ``kubectl get runs -o wide`` only."""
+
+
+def columns_of(run: Object) -> Object:
+    """Return the values of a whole run by title, as a row of the run has them."""
+    found = {title: _value(run, path) for title, _, path in (*COLUMNS, *WIDE_COLUMNS) if "[" not in path}
+    return {title: value for title, value in found.items() if value is not None}
+
+
+def _value(body: Any, path: str) -> Any:
+    for key in path.strip(".").split("."):
+        body = body.get(key) if isinstance(body, dict) else None
+    return body

@@ -55,11 +55,20 @@ async def patch_instance(request: Request, name: Name, params: ObjectParams) -> 
     return _with_entity_tag(await instances.patch(params.namespace, name, fields, precondition))
 
 
-@router.delete("/api/v1/instances/{name}", status_code=204)
-async def delete_instance(request: Request, name: Name, params: ObjectParams) -> None:
-    """Delete an instance and everything that belongs to it."""
+@router.delete(
+    "/api/v1/instances/{name}",
+    status_code=204,
+    responses={202: {"model": SympoziumInstance, "description": "Its runs are archived first. Repeat the request."}},
+)
+async def delete_instance(request: Request, name: Name, params: ObjectParams) -> Response:
+    """Delete an instance and everything that belongs to it. With an archive its runs are archived first, which may take a minute."""
     precondition = preconditions.of_headers(request.headers)
-    await console_context.of_request(request).instances.delete(params.namespace, name, precondition)
+    context = console_context.of_request(request)
+    if context.archiver is None:
+        await context.instances.delete(params.namespace, name, precondition)
+        return Response(status_code=204)
+    instance = await context.archiver.instances.request(params.namespace, name, precondition)
+    return Response(status_code=204) if instance is None else _with_entity_tag(instance, 202)
 
 
 @router.get("/api/v1/instances/{name}/web-endpoint", response_model=openapi_models.WebEndpointState)

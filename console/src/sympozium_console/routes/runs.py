@@ -36,8 +36,9 @@ async def get_run(request: Request, name: Name, params: ObjectParams) -> Respons
 
 @router.delete("/api/v1/runs/{name}", status_code=204)
 async def delete_run(request: Request, name: Name, params: ObjectParams) -> None:
-    """Delete a run; Kubernetes deletes its pod too."""
-    await console_context.of_request(request).runs.delete(params.namespace, name)
+    """Delete a run; Kubernetes deletes its pod too. With an archive the run is archived first, as cancelled if it had not ended."""
+    context = console_context.of_request(request)
+    await (context.archiver or context).runs.delete(params.namespace, name)
 
 
 @router.post("/api/v1/runs/{name}/cancel", response_model=AgentRun, status_code=202)
