@@ -52,9 +52,15 @@ class TestWithoutAnArchive:
 
 
 class TestWithSQLite:
+    def test_the_other_strategy_is_helms_with_all_its_fields(self) -> None:
+        """Else Kubernetes keeps its defaults beside the type Recreate, and refuses them."""
+        for values in ((), POSTGRESQL):
+            strategy = pick(rendered(*values), "Deployment", CONSOLE)["spec"]["strategy"]
+            assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}
+
     def test_one_pod_at_a_time_migrates_and_writes_the_file(self) -> None:
         documents = rendered(ON)
-        assert pick(documents, "Deployment", CONSOLE)["spec"]["strategy"] == {"type": "Recreate", "rollingUpdate": None}
+        assert pick(documents, "Deployment", CONSOLE)["spec"]["strategy"] == {"type": "Recreate"}
         pod = pod_of(documents, CONSOLE)
         [migration] = pod["initContainers"]
         [console] = pod["containers"]
