@@ -40,5 +40,6 @@ images_prune() {
     store rmi "$tag" >/dev/null || true # a build elsewhere may be based on it; the next run removes it
   done
   # Layers without a tag are the cache of the next build, including its earlier stages. They are removed only when they are many.
-  if (($(store images --all --quiet | wc -l) > MOST_LAYERS)); then store rmi --prune >/dev/null; fi
+  # A build that was killed, or that another clone runs, keeps some of them: the next run removes them.
+  if (($(store images --all --quiet | wc -l) > MOST_LAYERS)); then store rmi --prune >/dev/null || true; fi
 }
