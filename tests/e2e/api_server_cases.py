@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sympozium_api.client import ApiError, Client
+from sympozium_api.client.rest import Reading
+from sympozium_api.client.tables import TABLE
 from sympozium_api.resources import CONFIG_MAPS, LEASES, Object, ResourceType
 
 MANAGER = "conformance"
@@ -413,6 +415,18 @@ async def a_list_of_metadata_has_nothing_else(api: ApiServer) -> object:
     return [set(item) for item in await api.client.metadata(CONFIG_MAPS, api.namespace, fieldSelector=where)]
 
 
+@answers(({"metadata", "columns"}, False, ("task", "absent", None, None)))
+async def a_list_as_a_table_has_metadata_and_columns(api: ApiServer) -> object:
+    where = f"metadata.name={(await made(api, api.runs, run(api)))['metadata']['name']}"
+    page = await api.client.page(
+        api.runs, api.namespace, Reading(as_table=True), limit=1, after="", fieldSelector=where
+    )
+    [row] = page.items
+    columns = row["columns"]
+    values = columns["Mode"], columns["Instance"], columns["Phase"], columns["Input tokens"]
+    return set(row), "managedFields" in row["metadata"], values
+
+
 async def five(api: ApiServer) -> str:
     """Make five ConfigMaps; return the selector that finds them."""
     ours = new_name("five")
@@ -458,9 +472,12 @@ async def a_page_that_is_unknown_or_too_old_is_refused(api: ApiServer) -> object
 # Watches.
 
 
-async def lines(api: ApiServer, kind: ResourceType, query: dict[str, str]) -> AsyncIterator[Object]:
+async def lines(
+    api: ApiServer, kind: ResourceType, query: dict[str, str], accept: str = "application/json"
+) -> AsyncIterator[Object]:
     """Give the events of one watch request until the API server ends it."""
-    async with api.client.stream(kind.path(api.namespace), {"watch": "true"} | query, silence=60) as response:
+    params = {"watch": "true"} | query
+    async with api.client.stream(kind.path(api.namespace), params, silence=60, accept=accept) as response:
         if response.status != 200:
             yield {"type": "ERROR", "object": {"code": response.status}}
             return
@@ -545,6 +562,28 @@ async def a_watch_that_ends_has_shown_a_bookmark_to_resume_from(api: ApiServer) 
         found = [event async for event in lines(api, CONFIG_MAPS, query | how)]
     kinds = [event["type"] for event in found]
     return kinds[-1:], set(found[-1]["object"]) - {"data"}, int(version(found[-1]["object"])) >= int(version(body))
+
+
+@answers((["ADDED", "MODIFIED", "BOOKMARK"], [True, False, False], ["task", "task", None], True, True))
+async def a_watch_of_tables_shows_one_row_each_and_the_titles_once(api: ApiServer) -> object:
+    before = (await api.client.collection(api.runs, api.namespace)).resource_version
+    ours = new_name("watched")
+    body = run(api)
+    body["metadata"]["labels"] = {"case": ours}
+    body = await made(api, api.runs, body)
+    changed = await with_status(api, body, phase="Running")
+    query = {"resourceVersion": before, "allowWatchBookmarks": "true", "labelSelector": f"case={ours}"}
+    async with asyncio.timeout(60), api.ends_watches() as how:
+        found = [event async for event in lines(api, api.runs, query | how, TABLE)]
+    tables = [event["object"] for event in (*found[:2], found[-1])]
+    versions = [version(table) for table in tables[:2]] == [version(body), version(changed)]
+    return (
+        [event["type"] for event in (*found[:2], found[-1])],
+        [bool(table["columnDefinitions"]) for table in tables],
+        [table["rows"][0]["cells"][1] for table in tables],
+        versions,
+        int(version(tables[-1])) >= int(version(changed)),
+    )
 
 
 @answers((["ERROR"], 410))

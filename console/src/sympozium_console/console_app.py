@@ -11,7 +11,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_console import console_context, refusals
 from sympozium_console.console_context import ConsoleContext
-from sympozium_console.routes import audit, history, instances, probes, runs, skill_packs
+from sympozium_console.routes import audit, history, instances, probes, runs, skill_packs, usage
 from sympozium_console.routes.audited import AuditedAnswers, audit_change
 from sympozium_console.routes.params import ObjectQuery
 from sympozium_http import request_state
@@ -30,7 +30,7 @@ def create_app(context: ConsoleContext) -> FastAPI:
     )
     app.state.context = context
     app.include_router(probes.router)
-    for routes in (instances, runs, skill_packs, history, audit):
+    for routes in (instances, runs, skill_packs, usage, history, audit):
         app.include_router(routes.router, dependencies=[Depends(audit_change)])
     for error in (Refusal, ApiError, ApiUnavailable, RequestValidationError, HTTPException):
         app.add_exception_handler(error, _handle_refusal)

@@ -12,12 +12,16 @@ from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_archive.audit_log import AuditLog
 from sympozium_archive.database import Database
+from sympozium_archive.run_queries import RunQueries
+from sympozium_archive.usage_queries import UsageQueries
 from sympozium_console.archiver.assembly import ArchiverParts, assemble_archiver
 from sympozium_console.audit.audit_trail import AuditTrail, ChangeAudit, ChangeLog
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_console.instance_repository import InstanceRepository
 from sympozium_console.object_pages import ObjectPages
+from sympozium_console.run_index.index_state import IndexState
+from sympozium_console.run_index.run_index import RunIndex
 from sympozium_console.run_repository import RunRepository
 from sympozium_console.skill_catalog import SkillCatalog
 from sympozium_http.bearer_keys import BearerKeys
@@ -32,8 +36,12 @@ class ConsoleContext:
 
     settings: ConsoleSettings
     client: Client
+    clock: Clock
     database: Database
     """The archive, or an index of the runs that Kubernetes has."""
+    index: IndexState
+    indexed_runs: RunQueries
+    usage: UsageQueries
     tokens: BearerKeys
     instances: InstanceRepository
     runs: RunRepository
@@ -55,6 +63,7 @@ def assemble(
     pages = ObjectPages(client)
     instances = InstanceRepository(client, pages)
     metrics.bind(database)
+    scopes = settings.watch_namespaces or (None,)
     loops: dict[str, Loop] = {}
     audit: ChangeAudit = ChangeLog()
     archiver: ArchiverParts | None = None
@@ -62,13 +71,28 @@ def assemble(
         audit = trail = AuditTrail(AuditLog(database), metrics)
         loops["audit"] = trail.run
         archiver = assemble_archiver(
-            client, settings.archive, instances, scopes=(None,), clock=clock, database=database, metrics=metrics
+            client, settings.archive, instances, scopes=scopes, clock=clock, database=database, metrics=metrics
         )
         loops["archiver"] = archiver.archiver.run
+    index = RunIndex(
+        client=client,
+        database=database,
+        clock=clock,
+        metrics=metrics,
+        state=IndexState(database, clock),
+        scopes=scopes,
+        keeps_gone=archiver is not None,
+        wake_archiver=archiver.contents.wake if archiver else lambda: None,
+    )
+    loops["index"] = index.run
     return ConsoleContext(
         settings=settings,
         client=client,
+        clock=clock,
         database=database,
+        index=index.state,
+        indexed_runs=RunQueries(database),
+        usage=UsageQueries(database),
         tokens=BearerKeys(settings.tokens, prefix=environment.CONSOLE_TOKEN_PREFIX, clock=clock.monotonic),
         instances=instances,
         runs=RunRepository(client, pages),

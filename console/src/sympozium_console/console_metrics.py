@@ -36,6 +36,11 @@ class ConsoleMetrics(RequestMetrics):
         for table in ("runs", "contents", "audit"):
             self.rows.labels(table)
             self.queue.labels(table)
+        self.unreadable_runs = Counter(
+            "sympozium_archive_unreadable_runs_total",
+            "Times that a run could not be read, so that no list of the newest runs has it.",
+            registry=registry,
+        )
         self.pool_in_use = Gauge(
             "sympozium_archive_pool_in_use", "Connections to the database in use.", registry=registry
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from sympozium_api import environment
 from sympozium_api.retention import Retention
 from sympozium_api.retention_settings import read_retention
-from sympozium_api.settings_parser import SettingsParser, boolean, duration_between
+from sympozium_api.settings_parser import SettingsParser, boolean, duration_between, namespaces
 from sympozium_archive.database_settings import DatabaseSettings
 from sympozium_http.listening import bind_address
 from sympozium_http.request_limits import RECEIVE_SECONDS
@@ -52,6 +52,8 @@ class ConsoleSettings:
     """IP address at which requests arrive; 0.0.0.0: all addresses of the host."""
     body_seconds: float = RECEIVE_SECONDS
     """Seconds from a request's first byte to the last byte of its body."""
+    watch_namespaces: tuple[str, ...] = ()
+    """Namespaces whose runs are indexed; empty: all."""
     tokens: Path = Path(environment.CONSOLE_TOKENS_DIR)
     max_body_bytes: int = 1024 * 1024
     """The largest body accepted: the API server stores no larger object."""
@@ -75,6 +77,7 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         namespace=parser.required(environment.NAMESPACE),
         bind=parser.read(environment.BIND, ConsoleSettings.bind, bind_address),
         body_seconds=parser.read(environment.BODY_TIMEOUT, f"{RECEIVE_SECONDS:g}s", duration_between("1s", "1h")),
+        watch_namespaces=parser.read(environment.WATCH_NAMESPACES, "", namespaces),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         archive=ArchiveSettings.from_environment(environ) if archives else None,
         scratch=parser.read(environment.SCRATCH_DIR, "/tmp", Path),  # noqa: S108 - the container's own folder

@@ -70,6 +70,8 @@ SESSION_KEY_ENTRY = "session-key"
 """Entry of the generated Secret. It is no API key, so its name does not begin with API_KEY_PREFIX (rule 4)."""
 SESSION_KEY_FILE = f"/etc/sympozium/session-key/{SESSION_KEY_ENTRY}"
 """The mounted Secret of all replicas, with which they sign MCP sessions and the messages that they forward."""
+WATCH_NAMESPACES = "SYMPOZIUM_WATCH_NAMESPACES"
+"""Comma-separated namespaces that the operator serves, and whose runs the console indexes; empty: all."""
 METRICS_ON_HTTP = "SYMPOZIUM_METRICS_ON_HTTP"
 """``true``: /metrics is also at the port where versions before 0.3.0 had it. Of the runs server and the console too."""
 

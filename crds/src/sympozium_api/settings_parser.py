@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from sympozium_api.base import seconds
+from sympozium_api.names import DNS_LABEL
 
 T = TypeVar("T")
 
@@ -99,6 +100,14 @@ def duration_between(least: str, most: str) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def namespaces(text: str) -> tuple[str, ...]:
+    """Return the names of a comma-separated list of namespaces."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not all(re.fullmatch(DNS_LABEL, name) for name in found):
+        raise ValueError("is not a comma-separated list of namespaces")
+    return found
 
 
 def byte_count(least: str, most: str) -> Callable[[str], int]:

@@ -20,6 +20,7 @@ from sympozium_api.settings_parser import (
     duration,
     http_url,
     json_like,
+    namespaces,
     number,
     one_of,
     optional,
@@ -114,7 +115,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
     return OperatorSettings(
         namespace=namespace,
         identity=variables.get(environment.POD_NAME) or f"{socket.gethostname()}-{os.getpid()}",
-        watch_namespaces=read("SYMPOZIUM_WATCH_NAMESPACES", "", _namespaces),
+        watch_namespaces=read(environment.WATCH_NAMESPACES, "", namespaces),
         agent_image=parser.required("SYMPOZIUM_AGENT_IMAGE"),
         image_pull_policy=read("SYMPOZIUM_IMAGE_PULL_POLICY", "IfNotPresent", one_of(*_PULL_POLICIES)),
         agent_resources=read("SYMPOZIUM_AGENT_RESOURCES", DEFAULT_AGENT_RESOURCES, _resources),
@@ -151,14 +152,6 @@ def _name(text: str) -> str:
     if not re.fullmatch(DNS_LABEL, text):
         raise ValueError("is not the name of a Secret")
     return text
-
-
-def _namespaces(text: str) -> tuple[str, ...]:
-    namespaces = tuple(part.strip() for part in text.split(",") if part.strip())
-    for name in namespaces:
-        if not re.fullmatch(DNS_LABEL, name):
-            raise ValueError("is not a comma-separated list of namespaces")
-    return namespaces
 
 
 def _resources(text: str) -> Object:

@@ -9,9 +9,7 @@ from pydantic import Field
 from sympozium_api.base import ApiModel
 from sympozium_archive.database import Database
 from sympozium_console import console_context, refusals
-from sympozium_console.routes.params import ListQuery, Moment
-
-Text = Annotated[str | None, Field(min_length=1, max_length=253)]
+from sympozium_console.routes.params import ListQuery, Moment, Text
 
 
 class ArchiveQuery(ListQuery):

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from sympozium_archive.audit_log import AuditFilter, AuditLog
 from sympozium_console.history_models import Audit, Change
-from sympozium_console.routes.archive import ArchiveQuery, Text, answer, archive_of
-from sympozium_console.routes.params import REFUSALS, authenticate
+from sympozium_console.routes.archive import ArchiveQuery, answer, archive_of
+from sympozium_console.routes.params import REFUSALS, Text, authenticate
 
 router = APIRouter(tags=["history"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 

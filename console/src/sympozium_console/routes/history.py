@@ -8,8 +8,8 @@ from pydantic import Field
 from sympozium_archive.run_contents import Contents
 from sympozium_archive.run_queries import RunFilter, RunQueries
 from sympozium_console.history_models import ArchivedRun, ArchivedRunWithContent, RunHistory
-from sympozium_console.routes.archive import ArchiveQuery, Text, answer, archive_of
-from sympozium_console.routes.params import REFUSALS, NoQuery, authenticate
+from sympozium_console.routes.archive import ArchiveQuery, answer, archive_of
+from sympozium_console.routes.params import REFUSALS, NoQuery, Text, authenticate
 from sympozium_http.refusal import Refusal
 
 router = APIRouter(tags=["history"], dependencies=[Depends(authenticate)], responses=REFUSALS)

@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Never
+from typing import Annotated, Any, Literal, Never
 
 from fastapi import Depends, Path, Query
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -38,6 +38,9 @@ def _microseconds(text: str) -> int:
 
 Moment = Annotated[int, BeforeValidator(_microseconds, str), WithJsonSchema({"type": "string", "format": "date-time"})]
 """Time, as microseconds since 1970 UTC, as the archive has them."""
+
+Text = Annotated[str | None, Field(min_length=1, max_length=253)]
+"""Text that a value must equal; None: any."""
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": openapi_models.ErrorAnswer, "description": "Refused."},
@@ -111,6 +114,26 @@ class RunPageQuery(PageQuery):
             pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
             description="Only runs created by this source: ``web-proxy``, ``mcp``, ``api`` or ``schedule``.",
         ),
+    ] = None
+    order: Annotated[
+        Literal["name", "newest"],
+        Field(
+            description="``name``: by namespace and name. ``newest``: those that were accepted last first, from the index."
+        ),
+    ] = "name"
+    before: Annotated[
+        str | None, Field(max_length=512, description="With ``newest``: ``metadata.before`` of the previous page.")
+    ] = None
+    start: Annotated[Literal["warm", "cold"] | None, Field(description="With ``newest``: only such starts.")] = None
+    error: Annotated[Text, Field(description="With ``newest``: only runs with this type of error.")] = None
+    key: Annotated[Text, Field(description="With ``newest``: only runs of the API key with this id.")] = None
+    session: Annotated[Text, Field(description="With ``newest``: only runs with this ``spec.sessionKey``.")] = None
+    user: Annotated[Text, Field(description="With ``newest``: only runs for this user.")] = None
+    since: Annotated[
+        Moment | None, Field(description="With ``newest``: only runs accepted at this time or later (RFC 3339).")
+    ] = None
+    until: Annotated[
+        Moment | None, Field(description="With ``newest``: only runs accepted before this time (RFC 3339).")
     ] = None
 
 

@@ -9,14 +9,19 @@ from sse_starlette import EventSourceResponse
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
 from sympozium_console import console_context, object_pages, openapi_models, run_events
+from sympozium_console.routes.newest_runs import check_order, newest_runs
 from sympozium_console.routes.params import REFUSALS, Name, ObjectParams, RunPageQuery, authenticate
+from sympozium_console.run_summaries import NewestRuns
 
 router = APIRouter(tags=["runs"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 
 
-@router.get("/api/v1/runs", response_model=openapi_models.RunList)
+@router.get("/api/v1/runs", response_model=openapi_models.RunList | NewestRuns)
 async def list_runs(request: Request, params: Annotated[RunPageQuery, Query()]) -> Response:
-    """Return one page of runs without questions and answers, ordered by namespace and name."""
+    """Return one page of runs without questions and answers, by name or the newest first."""
+    check_order(params)
+    if params.order == "newest":
+        return await newest_runs(console_context.of_request(request), params)
     page = await console_context.of_request(request).runs.page(
         params.namespace_or_all,
         limit=params.limit,

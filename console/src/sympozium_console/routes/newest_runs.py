@@ -1,0 +1,59 @@
+"""Lists of runs in the order of their acceptance, from the index."""
+
+from fastapi import Response
+
+from sympozium_archive.run_queries import InvalidCursor, RunFilter
+from sympozium_console import refusals
+from sympozium_console.console_context import ConsoleContext
+from sympozium_console.routes.params import RunPageQuery
+from sympozium_console.run_summaries import NewestRuns
+from sympozium_http.refusal import Refusal
+
+_OF_NEWEST = ("before", "start", "error", "key", "session", "user", "since", "until")
+"""Parameters that only lists of the newest runs have."""
+
+
+def check_order(params: RunPageQuery) -> None:
+    """Raise Refusal 400 for a parameter that lists of this order do not have."""
+    if params.order == "newest":
+        if params.continue_:
+            raise refusals.bad_field(
+                "continue", "with order=newest, send metadata.before of the previous page as before"
+            )
+        return
+    for name in _OF_NEWEST:
+        if getattr(params, name) is not None:
+            raise refusals.bad_field(name, "needs order=newest")
+
+
+async def newest_runs(context: ConsoleContext, params: RunPageQuery) -> Response:
+    """Return one page of the newest runs with the numbers of all that the parameters select."""
+    await require_whole_index(context)
+    wanted = RunFilter(
+        namespace=params.namespace_or_all,
+        instance=params.instance,
+        phase=params.phase,
+        source=params.source,
+        start=params.start,
+        error=params.error,
+        key=params.key,
+        session=params.session,
+        user=params.user,
+        since=params.since,
+        until=params.until,
+    )
+    try:
+        page = await context.indexed_runs.newest(wanted, limit=params.limit, before=params.before)
+    except InvalidCursor as error:
+        raise refusals.bad_field("before", "is not metadata.before of a page") from error
+    answer = NewestRuns.of(page, await context.indexed_runs.counts(wanted))
+    return Response(answer.model_dump_json(by_alias=True), media_type="application/json")
+
+
+async def require_whole_index(context: ConsoleContext) -> None:
+    """Raise Refusal 503 with the progress until the index has every run that Kubernetes has."""
+    unread = await context.index.unread()
+    if unread is not None:
+        expected = f"about {unread.expected}" if unread.expected is not None else "an unknown number"
+        message = f"The runs are being read: {unread.read} of {expected} so far."
+        raise Refusal(503, "Reading", message, retry_after=1)
