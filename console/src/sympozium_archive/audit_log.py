@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, insert, select
+from sqlalchemy import ColumnElement, Select, func, insert, select
 
 from sympozium_archive.database import Database
 from sympozium_archive.tables import audit
@@ -79,7 +79,7 @@ class AuditLog:
         return change_id
 
     async def outcome(self, change_id: str, status: int) -> None:
-        """Store the HTTP status of a change's answer."""
+        """Store the HTTP status of a change's answer. The first outcome of a change stands, if it is stored again."""
         await self._insert([_outcome(change_id, status, self._now())])
 
     async def refused(self, entry: AuditEntry, status: int) -> None:
@@ -124,10 +124,16 @@ def _query(conditions: AuditFilter) -> Select[Any]:
         wanted.append(columns.at >= conditions.since)
     if conditions.until is not None:
         wanted.append(columns.at < conditions.until)
-    belongs = (end.c.change_id == columns.change_id) & end.c.is_outcome.is_(True)
+    twice = audit.alias("outcomes")  # an outcome may be stored again, when nobody knows whether it was
+    first = (
+        select(func.min(twice.c.id))
+        .where(twice.c.change_id == columns.change_id, twice.c.is_outcome.is_(True))
+        .correlate(audit)
+        .scalar_subquery()
+    )
     return (
         select(audit, end.c.status.label("outcome_status"), end.c.at.label("ended_at"))
-        .select_from(audit.outerjoin(end, belongs))
+        .select_from(audit.outerjoin(end, end.c.id == first))
         .where(*wanted)
         .order_by(columns.at.desc(), columns.id.desc())
     )

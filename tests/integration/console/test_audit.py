@@ -1,6 +1,7 @@
 """The audit: no change without a row before it, its outcome after it, names and never values; on both databases."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -137,13 +138,28 @@ class TestDatabaseAway:
     async def test_a_change_does_not_wait_longer_than_its_bound(
         self, archiving: Console, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def hang(_: AuditLog, __: AuditEntry) -> str:
-            await asyncio.Event().wait()
-            return ""
+        monkeypatch.setattr(audit_trail, "WRITE_SECONDS", 0.2)
+        database = archiving.context.database
+        async with database.writing() as connection:  # in SQLite, the only writer
+            if not database.settings.is_sqlite:
+                await connection.exec_driver_sql("LOCK TABLE audit IN ACCESS EXCLUSIVE MODE")
+            assert error(await archiving.request("DELETE", DEMO), 503)["reason"] == "AuditUnavailable"
+        assert archiving.kubernetes.writes == []
 
+    async def test_a_write_that_cannot_be_given_up_holds_nobody_up(
+        self, archiving: Console, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def hang(_: AuditLog, __: AuditEntry) -> str:
+            while True:  # as a driver that closes its connection to a server which hangs
+                with contextlib.suppress(asyncio.CancelledError):
+                    await may_end.wait()
+                    return ""
+
+        may_end = asyncio.Event()
         monkeypatch.setattr(AuditLog, "begin", hang)
         monkeypatch.setattr(audit_trail, "WRITE_SECONDS", 0.05)
         assert error(await archiving.request("DELETE", DEMO), 503)["reason"] == "AuditUnavailable"
+        may_end.set()
         assert archiving.kubernetes.writes == []
 
     async def test_an_outcome_that_cannot_be_recorded_comes_later(

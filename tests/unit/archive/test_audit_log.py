@@ -1,11 +1,13 @@
 """The audit's table: two rows read as one, append-only, found by filters, on both databases."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
+from tests.contract.documents import source_files
 
 from sympozium_archive.audit_log import AuditedChange, AuditEntry, AuditFilter, AuditLog
 from sympozium_archive.database import Database
@@ -41,6 +43,15 @@ async def test_a_change_is_read_with_its_outcome(database: Database) -> None:
     assert await log.page(AuditFilter(), limit=5) == [AuditedChange(change_id, 1, ENTRY, None, None)]
     await log.outcome(change_id, 200)
     assert await log.page(AuditFilter(), limit=5) == [AuditedChange(change_id, 1, ENTRY, 200, 2)]
+
+
+async def test_a_change_whose_outcome_is_stored_again_is_one_change(database: Database) -> None:
+    log = AuditLog(database, Times())
+    change_id = await log.begin(ENTRY)
+    for status in (200, 500):
+        await log.outcome(change_id, status)
+    assert await log.page(AuditFilter(), limit=5) == [AuditedChange(change_id, 1, ENTRY, 200, 2)]
+    assert await log.page(AuditFilter(status=500), limit=5) == []
 
 
 async def test_what_is_not_known_stays_unknown(database: Database) -> None:
@@ -87,3 +98,11 @@ async def test_a_row_is_neither_changed_nor_deleted(database: Database, statemen
         async with database.writing() as connection:
             await connection.execute(statement)  # type: ignore[call-overload]
     assert len(await log.page(AuditFilter(), limit=5)) == 1
+
+
+def test_no_source_but_the_retention_changes_the_audit() -> None:
+    change = re.compile(
+        r"\b(?:update|delete)\((?:tables\.)?audit\b(?!_)|\baudit\.(?:update|delete)\(|(?:UPDATE|FROM) audit\b"
+    )
+    changing = {file.name for file in source_files("console/src") if change.search(file.read_text())}
+    assert changing <= {"retention.py"}

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -85,6 +85,7 @@ class AuditTrail:
         self._audit = audit
         self._metrics = metrics
         self._queue: asyncio.Queue[Callable[[], Awaitable[object]]] = asyncio.Queue(_MOST_QUEUED)
+        self._given_up: set[asyncio.Future[Any]] = set()
         metrics.queue.labels("audit").set_function(self._queue.qsize)
 
     async def begin(self, entry: AuditEntry) -> OpenChange:
@@ -133,17 +134,26 @@ class AuditTrail:
         return True
 
     async def _write(self, write: Callable[[], Awaitable[Result]]) -> Result:
-        try:
-            async with asyncio.timeout(WRITE_SECONDS):
-                result = await write()
-        except TimeoutError as error:
+        writing = asyncio.ensure_future(write())
+        done, _ = await asyncio.wait({writing}, timeout=WRITE_SECONDS)
+        if not done:
+            self._give_up(writing)
             self._metrics.database_errors.inc()
-            raise DatabaseUnavailable("busy", "the audit waited two seconds") from error
+            raise DatabaseUnavailable("busy", "the audit has waited long enough")
+        try:
+            result = writing.result()
         except DatabaseUnavailable:
             self._metrics.database_errors.inc()
             raise
         self._metrics.rows.labels("audit").inc()
         return result
+
+    def _give_up(self, writing: asyncio.Future[Any]) -> None:
+        """Cancel a write without waiting for its end: a connection whose server hangs takes seconds to be closed."""
+        writing.cancel()
+        self._given_up.add(writing)
+        writing.add_done_callback(self._given_up.discard)
+        writing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
     def _enqueue(self, write: Callable[[], Awaitable[object]]) -> None:
         try:
