@@ -1,16 +1,16 @@
 """Rows of runs: how they come into the table, whoever saw the run, in any order and any number of times."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, and_, bindparam, case, func, literal, not_, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sympozium_archive import dialects
-from sympozium_archive.column_types import Microseconds, ResourceVersion
+from sympozium_archive.column_types import Microseconds, ResourceVersion, storable
 from sympozium_archive.database import Database
-from sympozium_archive.tables import CONTENT_NONE, CONTENT_UNREAD, run_contents, runs
+from sympozium_archive.tables import CONTENT_NONE, CONTENT_UNREAD, run_contents, runs, stored_runs
 
 ENDED_PHASES = ("Succeeded", "Failed", "Cancelled")
 DELETED = "deleted"
@@ -60,9 +60,9 @@ class RunRow:
         return self.phase in ENDED_PHASES
 
 
-_OLDEST = literal("0", ResourceVersion())
 _UIDS_PER_QUERY = 500
 _COLUMNS = tuple(field.name for field in fields(RunRow))
+_STORABLE = tuple((name, storable(runs.c[name])) for name in _COLUMNS)
 _KEPT = ("uid", "namespace", "name", "created_at", "content_state")
 """Columns that an existing row keeps."""
 
@@ -93,7 +93,7 @@ class RunRows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._upsert = dialects.upsert(runs, database.dialect, "uid", _merged)
+        self._upsert = dialects.upsert(stored_runs, database.dialect, "uid", _merged)
 
     async def upsert(self, rows: Iterable[RunRow]) -> None:
         """Insert rows or merge them into existing ones, in one transaction.
@@ -177,7 +177,7 @@ class RunRows:
         """
         statement = select(runs.c.uid).where(
             runs.c.deleted_at.is_(None),
-            func.coalesce(runs.c.resource_version, _OLDEST) <= resource_version,
+            func.coalesce(runs.c.resource_version, literal("0", ResourceVersion())) <= resource_version,
             *([runs.c.namespace == namespace] if namespace is not None else []),
         )
         async with self._database.reading() as connection:
@@ -185,8 +185,12 @@ class RunRows:
 
 
 def _values(row: RunRow) -> dict[str, Any]:
-    values = dict(zip(_COLUMNS, astuple(row), strict=True))
-    return values | {"content_state": CONTENT_NONE if row.is_private else CONTENT_UNREAD}
+    values: dict[str, Any] = {}
+    for name, made_storable in _STORABLE:
+        value = getattr(row, name)
+        values[name] = None if value is None else made_storable(value)
+    values["content_state"] = CONTENT_NONE if row.is_private else CONTENT_UNREAD
+    return values
 
 
 def _rounds(rows: Iterable[RunRow]) -> list[list[RunRow]]:
@@ -203,15 +207,15 @@ def _rounds(rows: Iterable[RunRow]) -> list[list[RunRow]]:
 
 def _merged(new: Any) -> dict[str, ColumnElement[Any]]:
     """Return the values of a row that existed and of one that came, by column."""
-    old = runs.c
-    is_newer = func.coalesce(new.resource_version, _OLDEST) >= func.coalesce(old.resource_version, _OLDEST)
+    old = stored_runs.c
+    is_newer = func.coalesce(new.resource_version, 0) >= func.coalesce(old.resource_version, 0)
     wins = and_(is_newer, or_(has_ended(new.phase), not_(has_ended(old.phase))))
 
     def merged(column: Column[Any]) -> ColumnElement[Any]:
         came, had = new[column.name], old[column.name]
         return case((wins, func.coalesce(came, had)), else_=func.coalesce(had, came))
 
-    values = {column.name: merged(column) for column in runs.columns if column.name not in _KEPT}
+    values = {column.name: merged(column) for column in old if column.name not in _KEPT}
     replaces_deletion = and_(wins, old.error == DELETED, has_ended(new.phase))
     return values | {
         "error": case((replaces_deletion, new.error), else_=values["error"]),

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, LargeBinary, MetaData, SmallInteger, Table, false, text
 
-from sympozium_archive.column_types import Count, Microseconds, ResourceVersion, StorableText
+from sympozium_archive.column_types import Count, Microseconds, ResourceVersion, StorableText, stored_column
 from sympozium_archive.dialects import BigSerial, partial
 
 metadata = MetaData()
@@ -42,6 +42,9 @@ runs = Table(
     Column("content_state", SmallInteger(), nullable=False, server_default=text("0")),
 )
 """A row per run in mode task, from its first sight. ``deleted_at``: it is gone from Kubernetes. ``is_private``: no content, ever."""
+
+stored_runs = Table("runs", MetaData(), *(stored_column(column) for column in runs.columns))
+"""The same with plain types, for many rows at once: values pass ``storable`` before, which costs a twentieth of SQLAlchemy's way."""
 
 Index("runs_created", runs.c.created_at, runs.c.uid)
 for _column in ("namespace", "instance", "source", "key_id", "user", "phase"):
