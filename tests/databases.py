@@ -8,7 +8,6 @@ import asyncio
 import itertools
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -29,6 +28,10 @@ OPTIONS = ("fsync=off", "full_page_writes=off", "listen_addresses=", "max_connec
 _TEMPLATE = "migrated"
 
 
+_WITH_ITS_PARENT = ("sh", "-c", 'exec 3<&0; "$@" </dev/null & read -r _ <&3; kill -QUIT $!; wait', "sh")
+"""A shell that ends its command, as a crash does, when its own input ends: also if the tests are killed."""
+
+
 class PostgresServer:
     """A server. ``url("postgres")`` is a database that every server has."""
 
@@ -43,7 +46,14 @@ class PostgresServer:
         command = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder)]
         command += [argument for option in OPTIONS for argument in ("-c", option)]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, user=unprivileged(), group=unprivileged())
+            self._process = subprocess.Popen(
+                [*_WITH_ITS_PARENT, *command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                user=unprivileged(),
+                group=unprivileged(),
+            )
         ready = [str(self.programs / "pg_isready"), "-q", "-h", str(self.folder)]
         for _ in range(600):
             if not subprocess.run(ready, check=False).returncode:
@@ -55,7 +65,8 @@ class PostgresServer:
     def stop(self) -> None:
         """Stop at once, as a crash does."""
         assert self._process
-        self._process.send_signal(signal.SIGQUIT)
+        assert self._process.stdin
+        self._process.stdin.close()
         self._process.wait()
 
     def run(self, program: str, *arguments: str) -> None:
