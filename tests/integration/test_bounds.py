@@ -210,7 +210,8 @@ async def test_reads_have_a_limit_of_their_own_ten_times_that_of_runs(proxy: Pro
     assert [int(answer.headers["x-ratelimit-remaining-requests"]) for answer in answers[:10]] == [*range(9, -1, -1)]
     refused = answers[10]
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
-    assert proxy.context.limiter.take("api-key", proxy.context.instance_cache.rate_limit).allowed  # runs have theirs
+    key = (*proxy.context.settings.instance_key, "api-key")
+    assert proxy.context.limiter.take(key, proxy.context.instance_cache.rate_limit).allowed  # runs have theirs
 
 
 async def test_lists_over_mcp_are_limited_as_reads_and_list_no_contents(proxy: Proxy, agents: Agents) -> None:

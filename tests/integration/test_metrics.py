@@ -77,8 +77,9 @@ async def test_a_repeated_end_record_counts_once(proxy: Proxy) -> None:
 async def test_refusals_are_counted_by_reason_and_key(proxy: Proxy) -> None:
     (proxy.keys / "api-key-alice").write_text("sk-alice\n")
     proxy.clock.advance(10)
+    key = (*proxy.context.settings.instance_key, "api-key-alice")
     for _ in range(100):
-        proxy.context.limiter.take("api-key-alice", proxy.context.instance_cache.served().rate_limit)
+        proxy.context.limiter.take(key, proxy.context.instance_cache.served().rate_limit)
     assert (await proxy.chat(key="sk-alice")).status_code == 429
     assert (await proxy.chat(key="sk-unknown")).status_code == 401
     after = await scrape(proxy)
