@@ -23,9 +23,9 @@ class ArchiveSettings:
     pruning: Retention
     """Ended runs that stay in Kubernetes after they are archived."""
     content_retention_seconds: int = 30 * 86_400
-    """Seconds for which questions and answers are kept, from a run's end."""
+    """Seconds for which questions and answers are kept, from the time at which they are stored."""
     retention_seconds: int = 400 * 86_400
-    """Seconds for which a run's row is kept, from its end."""
+    """Seconds for which a run's row is kept, from its creation, unless Kubernetes still has the run."""
     audit_retention_seconds: int = 400 * 86_400
     """Seconds for which a change of the audit is kept."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -124,6 +125,24 @@ class TestAway:
             assert "s3cr3t" not in refused.text
         assert without_database.kubernetes.writes == []
         assert without_database.context.metrics.database_errors._value.get() == 2
+
+
+async def test_on_a_full_disk_changes_are_refused_and_reads_go_on(tmp_path: Path, sqlite_template: Path) -> None:
+    shutil.copy(sqlite_template, tmp_path / "archive.db")
+    settings = DatabaseSettings.of_file(tmp_path / "archive.db")
+    database = Database(settings, pragmas=("max_page_count = 1",))  # as many pages as the file has
+    async with serving(tmp_path, database, ArchiveSettings(settings, RETENTION)) as console:
+        made = 0
+        while (answer := await console.request("PATCH", DEMO, json={"maxQueuedRuns": made})).status_code == 200:
+            made += 1
+            assert made < 200
+        assert error(answer, 503)["reason"] == "AuditUnavailable"
+        assert "full" in answer.text
+        assert console.instance()["spec"]["maxQueuedRuns"] == made - 1
+        assert (await console.request("GET", "/api/v1/audit")).status_code == 200
+        assert (await console.request("GET", DEMO)).status_code == 200
+        assert console.context.metrics.database_errors._value.get() > 0
+    await database.close()
 
 
 async def test_a_loop_that_fails_is_counted_and_started_again(
