@@ -150,6 +150,36 @@ async def test_runs_that_nothing_ends_count_as_cancelled_after_a_minute(database
     assert world.cluster.names(INSTANCES) == []
 
 
+async def test_a_deletion_that_is_resumed_late_cancels_runs_and_waits_for_their_end(database: Database) -> None:
+    world = ArchiverWorld(database)
+    end_when_cancelled(world)
+    instance = deleting(world)
+    world.pass_hours(1)
+    world.cluster.put(owned(run_object("open")))
+    assert await world.deletions.begin(instance, wait_seconds=5)
+    assert (await world.row("open")).phase == "Cancelled"
+    assert world.slept <= 2
+
+
+async def test_a_mark_that_is_taken_away_gives_the_deletion_up(database: Database) -> None:
+    world = ArchiverWorld(database)
+
+    sleep = world.sleep
+
+    async def unmarked(seconds: float) -> None:
+        await sleep(seconds)
+        mark = {"metadata": {"labels": {names.LABEL_DELETING: None}}}
+        await world.cluster.patch(INSTANCES, NAMESPACE, "alice", mark)
+
+    world.sleep = unmarked  # type: ignore[method-assign,assignment]
+    world.restarted()
+    instance = deleting(world)
+    world.cluster.put(owned(run_object("open")))
+    assert not await world.deletions.begin(instance, wait_seconds=5)
+    assert (world.cluster.names(INSTANCES), world.left()) == (["alice"], ["open"])
+    assert await world.table() == []
+
+
 async def test_a_deletion_that_is_asked_for_twice_is_carried_out_once(database: Database) -> None:
     world = ArchiverWorld(database)
     instance = deleting(world)
@@ -187,7 +217,7 @@ async def test_an_instance_of_the_same_name_that_was_made_again_stays(database: 
     again = instance_object()
     again["metadata"]["uid"] = "another"
     world.cluster.put(again)
-    assert await world.deletions.begin(instance, wait_seconds=5)
+    assert await world.deletions.begin(instance, wait_seconds=5), "the one that was to be deleted is gone"
     assert world.cluster.names(INSTANCES) == ["alice"]
 
 

@@ -5,6 +5,7 @@ continues what another one began. There is no finalizer, so ``kubectl delete`` a
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -24,8 +25,8 @@ from sympozium_console.preconditions import Precondition
 
 CANCEL_SECONDS = 30.0
 """Seconds after the request after which runs that go on are cancelled."""
-_GIVE_UP_SECONDS = 60.0
-"""Seconds after the request after which runs that do not end count as cancelled, because nothing ends them."""
+_END_SECONDS = 30.0
+"""Seconds after their cancellation after which runs that do not end count as cancelled, because nothing ends them."""
 _POLL_SECONDS = 1.0
 _AT_ONCE = 500
 _ROUNDS = 20
@@ -49,15 +50,14 @@ class InstanceDeletions:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     wait_seconds: float = 5.0
     """Seconds for which a request waits for the end of its deletion."""
-    _tasks: dict[InstanceKey, asyncio.Task[None]] = field(default_factory=dict)
+    _tasks: dict[InstanceKey, asyncio.Task[bool]] = field(default_factory=dict)
 
     async def request(self, namespace: str, name: str, precondition: Precondition) -> Object | None:
         """Mark an instance and begin its deletion. Return None if the instance is gone a few seconds later, otherwise the instance.
 
         Raises Refusal 412, ApiError, ApiUnavailable and DatabaseUnavailable. A deletion that was begun continues.
         """
-        now = self.clock.now().timestamp()
-        instance = await self.instances.mark_deleting(namespace, name, precondition, now)
+        instance = await self.instances.mark_deleting(namespace, name, precondition, self._now())
         return None if await self.begin(instance, wait_seconds=self.wait_seconds) else instance
 
     async def begin(self, instance: Object, *, wait_seconds: float) -> bool:
@@ -69,8 +69,7 @@ class InstanceDeletions:
         await asyncio.wait({task}, timeout=wait_seconds)
         if not task.done():
             return False
-        task.result()
-        return True
+        return task.result()
 
     async def resume(self) -> None:
         """Carry out the deletions that a label names, because another process began them. Raises ApiError and ApiUnavailable."""
@@ -78,7 +77,7 @@ class InstanceDeletions:
             if deleting_since(instance) is not None:
                 self._carried_out(instance)
 
-    def _carried_out(self, instance: Object) -> asyncio.Task[None]:
+    def _carried_out(self, instance: Object) -> asyncio.Task[bool]:
         """Return the task that deletes an instance, begun now unless it is under way."""
         metadata = instance["metadata"]
         key = metadata["namespace"], metadata["name"], metadata["uid"]
@@ -89,35 +88,56 @@ class InstanceDeletions:
             task.add_done_callback(lambda done: self._ended(key, done))
         return task
 
-    def _ended(self, key: InstanceKey, task: asyncio.Task[None]) -> None:
+    def _ended(self, key: InstanceKey, task: asyncio.Task[bool]) -> None:
         del self._tasks[key]
         if not task.cancelled() and (error := task.exception()):
             known = isinstance(error, ApiError | ApiUnavailable | DatabaseUnavailable)
             log.warning("deletion waits", namespace=key[0], instance=key[1], error=str(error) if known else repr(error))
 
-    async def _delete(self, key: InstanceKey, asked_at: float) -> None:
+    async def _delete(self, key: InstanceKey, asked_at: float) -> bool:
+        """Delete an instance after its runs. Return False if its mark was taken away."""
         namespace, name, uid = key
-        await self._end_runs(namespace, name, asked_at)
+        await self._end_runs(key, asked_at)
         stored = dict[str, str | None]()
-        for _ in range(_ROUNDS):
+        for _ in range(_ROUNDS if await self._is_marked(key) else 0):
             unstored = await self._unstored(namespace, name, stored)
             if not unstored:
                 break
             for rows in chunks(unstored, _AT_ONCE):
                 stored |= await self._store(rows)
-        await self.client.delete(INSTANCES, namespace, name, uid=uid)
+        instance = await self._find(key)
+        if instance is not None and deleting_since(instance) is not None:
+            await self.client.delete(INSTANCES, namespace, name, uid=uid)
+            return True
+        return instance is None
 
-    async def _end_runs(self, namespace: str, name: str, asked_at: float) -> None:
-        """Return once no run of the instance goes on, or after a minute. Runs that go on for 30 s are cancelled."""
-        cancelled = set[str]()
-        while open_runs := await self.runs.of_instance(namespace, name, NOT_ENDED):
-            age = self.clock.now().timestamp() - asked_at
-            if age >= _GIVE_UP_SECONDS:
+    async def _is_marked(self, key: InstanceKey) -> bool:
+        """Return whether the instance is there still, and nobody has taken the mark away."""
+        instance = await self._find(key)
+        return instance is not None and deleting_since(instance) is not None
+
+    async def _find(self, key: InstanceKey) -> Object | None:
+        namespace, name, uid = key
+        instance = await self.client.find_metadata(INSTANCES, namespace, name)
+        return instance if instance is not None and instance["metadata"]["uid"] == uid else None
+
+    async def _end_runs(self, key: InstanceKey, asked_at: float) -> None:
+        """Return once no run of the instance goes on, or its mark is gone. Runs that go on 30 s after the request are cancelled."""
+        namespace, name, _ = key
+        cancelled, cancelled_at = set[str](), math.inf
+        cancel_at = min(asked_at, self._now()) + CANCEL_SECONDS
+        while await self._is_marked(key):
+            open_runs = await self.runs.of_instance(namespace, name, NOT_ENDED)
+            if not open_runs or self._now() >= cancelled_at + _END_SECONDS:
                 return
-            if age >= CANCEL_SECONDS:
+            if self._now() >= cancel_at:
                 for run in open_runs:
                     await self._cancel(run, cancelled)
+                cancelled_at = min(cancelled_at, self._now())
             await self.sleep(_POLL_SECONDS)
+
+    def _now(self) -> float:
+        return self.clock.now().timestamp()
 
     async def _cancel(self, run: Object, cancelled: set[str]) -> None:
         metadata = run["metadata"]
