@@ -116,7 +116,10 @@ async def load(database: Database, rows: int) -> None:
     async with database.writing() as connection:
         for index in runs.indexes:
             await connection.run_sync(index.create)
-        await connection.execute(text("ANALYZE"))
+        if (
+            database.dialect == "postgresql"
+        ):  # which analyses its tables by itself; SQLite does not, and nobody tells it to
+            await connection.execute(text("ANALYZE"))
 
 
 async def timed(number: int, call: Callable[[], Awaitable[Any]]) -> list[float]:
@@ -181,14 +184,14 @@ async def reads(database: Database, number: int) -> Figures:
 
 
 async def usage(database: Database) -> Figures:
-    """Measure the sums over the last day's runs and over all."""
+    """Measure the sums over eight days' runs, as many as Kubernetes has, and over all."""
     queries = UsageQueries(database)
     spans = {
         "usage_of_8_days": UsageFilter(BEGIN + SPAN - 8 * DAY, BEGIN + SPAN),
         "usage_of_all": UsageFilter(0, BEGIN + SPAN),
     }
     return {
-        name: spread(await timed(5, partial(queries.usage, wanted, by="instance"))) for name, wanted in spans.items()
+        name: spread(await timed(3, partial(queries.usage, wanted, by="instance"))) for name, wanted in spans.items()
     }
 
 
