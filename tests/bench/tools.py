@@ -36,7 +36,8 @@ _RATED = 1000
 """Calls at the fixed rate. The others, which only show whether memory grows, are made as fast as eight agents make them."""
 _WARM_UP = 100
 _AT_ONCE = 8
-_RUN = "bench-run"
+_RUNS = 8
+"""Runs whose agents call: the guard makes at most 16 calls of a run at once, which a slow machine reaches."""
 
 
 @dataclass
@@ -61,16 +62,18 @@ async def serve(told: "multiprocessing.connection.Connection[Any, Any]", port: i
     tool = tool_manifest(webhook={"url": f"http://{HOST}/"}, parameters=CITY)
     for manifest in (instance(), tool | {"status": status}, binding_manifest() | {"status": status}):
         kubernetes.put(manifest)
-    metadata = {"name": _RUN, "namespace": "default"}
-    spec = {"agentRef": "demo", "task": "hello"}
-    kubernetes.put({"apiVersion": names.API_VERSION, "kind": "AgentRun", "metadata": metadata, "spec": spec})
-    pod = FakePod(kubernetes.object(RUNS, _RUN), issuer, "")
-    token = issuer.token(pod.name, names.agent_service_account("demo"))
+    tokens = []
+    for number in range(_RUNS):
+        metadata = {"name": f"bench-run-{number}", "namespace": "default"}
+        spec = {"agentRef": "demo", "task": "hello"}
+        kubernetes.put({"apiVersion": names.API_VERSION, "kind": "AgentRun", "metadata": metadata, "spec": spec})
+        pod = FakePod(kubernetes.object(RUNS, metadata["name"]), issuer, "")
+        tokens.append(issuer.token(pod.name, names.agent_service_account("demo")))
     client = World(port, {HOST: [PUBLIC]}).client()
     settings = EgressSettings("sympozium-system", api_server="10.96.0.1")
     guard = await assemble(kubernetes, settings, FakeClock(), http=client)
     async with listening(guard.app) as url:
-        told.send((url, token))
+        told.send((url, tokens))
         await asyncio.Event().wait()
 
 
@@ -90,9 +93,9 @@ async def measure(*, calls: int = CALLS, rated: int = _RATED) -> Figures:
         process.start()
         try:
             assert process.pid is not None
-            url, token = await asyncio.to_thread(here.recv)
-            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
-                return await _Agents(http, url, webhook, outside).figures(process.pid, calls, rated)
+            url, tokens = await asyncio.to_thread(here.recv)
+            async with aiohttp.ClientSession() as http:
+                return await _Agents(http, url, tokens, webhook, outside).figures(process.pid, calls, rated)
         finally:
             process.terminate()
 
@@ -103,6 +106,8 @@ class _Agents:
 
     http: aiohttp.ClientSession
     url: str
+    tokens: list[str]
+    """Token of each run's pod."""
     webhook: _Webhook
     world: World
     _number: int = 0
@@ -143,7 +148,10 @@ class _Agents:
         self._number = number = self._number + 1
         body = {"id": f"call_{number}", "arguments": json.dumps({"city": "Oslo", "number": number})}
         began = time.monotonic()
-        async with self.http.post(f"{self.url}/runs/{_RUN}/tools/weather", json=body) as answer:
+        run = number % _RUNS
+        url = f"{self.url}/runs/bench-run-{run}/tools/weather"
+        headers = {"Authorization": f"Bearer {self.tokens[run]}"}
+        async with self.http.post(url, json=body, headers=headers) as answer:
             result = await answer.json()
         seconds = time.monotonic() - began
         assert result["isError"] is False, result
