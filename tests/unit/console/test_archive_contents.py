@@ -13,7 +13,8 @@ from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import RUNS
 from sympozium_archive.database import Database
 from sympozium_archive.tables import CONTENT_KEPT, CONTENT_NONE, CONTENT_UNREAD
-from sympozium_console.archiver import content_loop
+from sympozium_console.archiver import content_loop, run_archive
+from sympozium_console.run_index.indexed_rows import UnreadableRow
 
 
 async def archived(database: Database, *runs: dict[str, Any]) -> ArchiverWorld:
@@ -135,6 +136,26 @@ async def test_a_run_that_cannot_be_read_now_holds_up_no_other(
     assert sorted(states) == [CONTENT_UNREAD] + [CONTENT_KEPT] * 5
     await world.loop.archive_missing()
     assert {row.content_state for row in await world.table()} == {CONTENT_KEPT}
+
+
+async def test_a_run_that_has_no_row_holds_up_no_other(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ArchiverWorld(database)
+    for name in ("bad", "good"):
+        world.cluster.put(ended(name))
+    await world.indexed()
+    read = run_archive.indexed
+
+    def indexed(row: Any) -> Any:
+        if row["metadata"]["name"] == "bad":
+            raise UnreadableRow("team/bad")
+        return read(row)
+
+    monkeypatch.setattr(run_archive, "indexed", indexed)
+    await world.loop.archive_missing()
+    assert [row.content_state for row in await world.table()] == [CONTENT_UNREAD, CONTENT_KEPT]
+    world.pass_hours(50)
+    await world.pruner.prune()
+    assert world.left() == ["bad"]
 
 
 async def test_while_the_api_server_is_away_nothing_is_given_up(database: Database) -> None:

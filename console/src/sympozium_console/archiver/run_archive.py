@@ -122,7 +122,9 @@ class RunArchive:
         except (ApiError, ApiUnavailable) as error:
             reason = error.reason if isinstance(error, ApiError) else "Unavailable"
             log.warning("run not archived yet", namespace=run.namespace, run=run.name, reason=reason)
-            return None
+        except Exception as error:  # noqa: BLE001 - whatever the run is, others have their turn
+            log.warning("run not archived", namespace=run.namespace, run=run.name, error=type(error).__name__)
+        return None
 
     async def _read(self, run: KnownRun, *, as_cancelled: bool) -> ReadRun:
         async with self.reader.turn():
