@@ -3,10 +3,10 @@
 ``kubectl delete pod --force`` is not that: the kubelet sends SIGTERM all the same.
 """
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
 
 from tests.e2e.conftest import Namespace, Object
 
@@ -41,18 +41,18 @@ for step in steps:
 class Signals:
     """A pod that sees all processes of the node."""
 
-    POD: ClassVar[str] = "e2e-signals"
     default: Namespace
+    pod: str
 
     def send(self, program: str, mark: str, *steps: str) -> None:
         """To the processes with these words in their command and in their environment: signals, and seconds between them."""
-        told = self.default.kubectl("exec", self.POD, "--", "python", "-c", SEND, program, mark, *steps)
+        told = self.default.kubectl("exec", self.pod, "--", "python", "-c", SEND, program, mark, *steps)
         assert int(told.removeprefix("meant ")) > 0, f"no process has {program!r} and {mark!r}"
 
 
 @contextmanager
 def signals(image: str) -> Iterator[Signals]:
-    default, name = Namespace("default"), Signals.POD
+    default, name = Namespace("default"), f"e2e-signals-{secrets.token_hex(3)}"
     container = {
         "name": "signals",
         "image": image,
@@ -63,6 +63,6 @@ def signals(image: str) -> Iterator[Signals]:
     default.apply(pod | {"spec": {"hostPID": True, "terminationGracePeriodSeconds": 0, "containers": [container]}})
     default.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
     try:
-        yield Signals(default)
+        yield Signals(default, name)
     finally:
         default.delete("pod", name)

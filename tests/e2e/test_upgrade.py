@@ -18,6 +18,7 @@ import pytest
 import yaml
 from tests.contract.documents import ROOT
 from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, helm, instance, until
+from tests.e2e.test_console import Console
 
 from sympozium_api import names
 
@@ -171,9 +172,24 @@ def names_of_key(uid: str, key: str) -> str:
     return f"busy-{hashlib.sha256(seed.encode()).hexdigest()[:20]}"
 
 
-def test_a_key_of_the_version_before_gives_its_answer(busy: Endpoint, previous: Object) -> None:
+@pytest.fixture
+def with_archive(previous: Object, system: Namespace) -> Iterator[Object]:
+    """Values that switch the archive on, whose volume Helm would keep."""
+    yield previous | {"archive": {"enabled": True}}
+    system.delete("persistentvolumeclaim", "sympozium-archive", "--wait=false")
+
+
+def archived(system: Namespace, namespace: str) -> set[str]:
+    return {row["name"] for row in Console(system, namespace).get("history", instance="busy")["items"]}
+
+
+def test_a_key_of_the_version_before_gives_its_answer_and_its_run_is_archived(
+    previous: Object, with_archive: Object, busy: Endpoint, system: Namespace
+) -> None:
     run = answered_before(busy, "before")
     upgrade(CHART, previous, "--wait")
+    upgrade(CHART, with_archive, "--wait")  # SQLite takes a second upgrade: the guide of history says why
+    until(lambda: run in archived(system, busy.namespace.name), within=30)
     busy.serves()
     answer = busy.http.post("/v1/chat/completions", json=ASKED, headers={"Idempotency-Key": "before"})
     busy.namespace.delete("run", run)  # the next test counts this instance's runs

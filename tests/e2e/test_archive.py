@@ -1,0 +1,161 @@
+"""The archive on a cluster, on both databases: runs are found after Kubernetes has forgotten them, each once, and nothing is lost."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx2
+import pytest
+from tests.contract.documents import ROOT
+from tests.e2e.archives import Archive, installed_archive
+from tests.e2e.conftest import Namespace, Object, agent_run, instance, until
+from tests.e2e.signals import signals
+
+PRUNED = {"kept": 5, "shortestRetention": "1s", "keyRetention": "1s"}
+"""Values by which ended runs are deleted from Kubernetes at once, but for five of each agent."""
+KEPT = 5
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def archive(request: pytest.FixtureRequest, webproxy_image: str) -> Iterator[Archive]:
+    with installed_archive(request.param, webproxy_image, PRUNED) as archive:
+        yield archive
+
+
+def content(archive: Archive, run: Object) -> Any:
+    response = archive.http.get(f"/api/v1/history/{run['id']}")
+    assert response.status_code == 200, response.text
+    return response.json()["content"]
+
+
+GUIDE = (ROOT / "docs/guides/history.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
+
+
+def by_the_guide(archive: Archive, agent: str, mark: str, **variables: str) -> list[Any]:
+    """What the commands of the guide's block with this mark print, for another agent than the guide's."""
+    [function] = [line for line in GUIDE.splitlines() if line.startswith("console() ")]
+    [block] = [block for block in BLOCKS if mark in block]
+    commands = block.replace("helper", agent).replace("namespace=default", f"namespace={archive.namespace.name}")
+    environ = os.environ | {"CONSOLE": f"{archive.url}/api/v1", "TOKEN": archive.token} | variables
+    script = f"{function}\n{commands}"
+    printed = subprocess.check_output(["bash", "-euo", "pipefail", "-c", script], env=environ, text=True, timeout=60)
+    answers = [json.loads(line) for line in printed.splitlines() if line]
+    assert not [answer for answer in answers if isinstance(answer.get("error"), dict)]
+    return answers
+
+
+def test_history_and_audit_are_there_for_an_agent_that_is_gone(archive: Archive) -> None:
+    body = {"spec": instance("passing")["spec"]}
+    assert archive.asks("PUT", "instances/passing", json=body).status_code == 201
+    archive.namespace.apply(agent_run("question", agentRef="passing", task="What is kept?"))
+    answer = archive.namespace.run_ends("question")["result"]
+    newest, usage = by_the_guide(archive, "passing", "order=newest")
+    assert "question" in json.dumps(newest)
+    assert usage
+    by_the_guide(archive, "passing", "DELETE")
+    until(lambda: not archive.namespace.kubectl("get", "instance", "passing", "--ignore-not-found"), within=30)
+    archive.namespace.delete("run", "question")
+    assert "question" not in archive.runs()
+
+    run = until(lambda: archive.history(instance="passing").get("question"), within=10)
+    assert run["status"] == "Succeeded"
+    kept = json.dumps(content(archive, run))
+    assert "What is kept?" in kept
+    assert json.dumps(answer) in kept
+    assert "What is kept?" not in json.dumps(run)
+
+    history, of_failed = by_the_guide(archive, "passing", "status=Failed")
+    assert [row["name"] for row in history["items"]] == ["question"]
+    assert of_failed["items"] == []
+    [whole] = by_the_guide(archive, "passing", "$ID", ID=run["id"])
+    assert "What is kept?" in json.dumps(whole)
+    changes, deletions = by_the_guide(archive, "passing", "/audit")
+    assert [row["action"] for row in changes["items"]] == ["delete", "update"]
+    assert {(row["actor"], row["outcome"]) for row in changes["items"]} == {("token", "done")}
+    assert [row["status"] for row in deletions["items"]] in ([202], [204])
+
+
+def test_a_run_that_is_deleted_while_it_works_is_archived_as_cancelled(archive: Archive) -> None:
+    archive.namespace.apply(instance("slow", model="slow:300:100"))
+    archive.namespace.apply(agent_run("working", agentRef="slow", task="count"))
+    until(lambda: archive.namespace.status("run", "working").get("phase") == "Running", within=60)
+    assert archive.asks("DELETE", "runs/working").status_code in (202, 204)
+    until(lambda: "working" not in archive.runs(), within=30)
+    run = until(lambda: archive.history(instance="slow").get("working"), within=10)
+    assert run["status"] == "Cancelled"
+
+
+def test_content_goes_when_a_run_is_discarded_after_it_was_archived(archive: Archive) -> None:
+    archive.ends("discarded", agent="nobody-else")
+    run = until(lambda: archive.history().get("discarded"), within=20)
+    until(lambda: "asked discarded" in json.dumps(content(archive, run)), within=20)
+    archive.namespace.kubectl("annotate", "run", "discarded", "sympozium.ai/discarded=true")
+    until(lambda: "asked discarded" not in json.dumps(content(archive, run)), within=20)
+    assert archive.history()["discarded"]["status"] == "Failed"
+
+
+def test_a_console_that_is_killed_archives_each_run_once_before_it_is_pruned(
+    archive: Archive, webproxy_image: str
+) -> None:
+    first, second = [{f"killed-{batch}-{number}" for number in range(20)} for batch in range(2)]
+    names = first | second
+    with signals(webproxy_image) as to:
+
+        def kill() -> None:
+            to.send("sympozium_console", f"SYMPOZIUM_NAMESPACE={archive.namespace.name}", "KILL")
+
+        archive.ends(*first)
+        kill()  # while it reads, commits and deletes
+        archive.ends(*second)
+        until(lambda: not missing(archive, names), within=60, why=lambda: missing(archive, names))
+        kill()  # a console that starts prunes at once
+    until(lambda: len(archive.runs() & names) <= KEPT, within=60, why=archive.runs)
+    until(archive.is_ready, within=30)
+    assert not missing(archive, names)
+
+
+def missing(archive: Archive, names: set[str]) -> set[str]:
+    """The runs that the archive has not, or all of them while its console or its database is starting."""
+    with suppress(httpx2.TransportError):
+        response = archive.asks("GET", "history", query={"instance": "asked", "limit": 500})
+        if response.status_code != 503:
+            rows = [row["name"] for row in response.json()["items"]]
+            assert len(rows) == len(set(rows))
+            return names - set(rows)
+    return names
+
+
+def test_nothing_is_pruned_while_the_database_is_away_and_everything_is_archived_later(archive: Archive) -> None:
+    if archive.kind == "sqlite":
+        pytest.skip("a file is away with its console only")
+    names = {f"away-{number}" for number in range(40)}
+    with archive.database_away():
+        archive.ends(*names)
+        until(lambda: all(run_ended(archive.namespace, name) for name in ("away-0", "away-39")), within=60)
+        assert archive.is_ready()
+        for method, path in (("GET", "history"), ("DELETE", "runs/away-0")):
+            response = archive.asks(method, path)
+            assert response.status_code == 503, response.text
+            assert int(response.headers["retry-after"]) > 0
+        assert names <= archive.runs()
+    until(lambda: not missing(archive, names), within=60, why=lambda: missing(archive, names))
+    until(lambda: len(archive.runs() & names) <= KEPT, within=90, why=archive.runs)
+
+
+def run_ended(namespace: Namespace, name: str) -> bool:
+    return namespace.status("run", name).get("phase") == "Failed"
+
+
+def test_a_namespace_full_of_runs_goes_when_it_is_deleted(archive: Archive) -> None:
+    """The last test: nothing holds a run back, neither the archive nor its console, whose database goes too."""
+    if archive.kind == "sqlite":
+        pytest.skip("it takes a minute, in which Kubernetes waits for the pods of the namespace")
+    archive.ends(*(f"full-{number}" for number in range(100)))
+    archive.namespace.kubectl("delete", "instances", "--all", "--wait=false")
+    Namespace("default").kubectl("delete", "namespace", archive.namespace.name, "--wait=false")
+    until(lambda: not archive.runs(), within=60)
