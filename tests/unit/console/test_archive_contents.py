@@ -14,7 +14,7 @@ from sympozium_api.resources import RUNS
 from sympozium_archive.database import Database
 from sympozium_archive.tables import CONTENT_KEPT, CONTENT_NONE, CONTENT_UNREAD
 from sympozium_console.archiver import content_loop, run_archive
-from sympozium_console.run_index.indexed_rows import UnreadableRow
+from sympozium_console.run_index.indexed_rows import UnreadableRow, indexed
 
 
 async def archived(database: Database, *runs: dict[str, Any]) -> ArchiverWorld:
@@ -143,14 +143,13 @@ async def test_a_run_that_has_no_row_holds_up_no_other(database: Database, monke
     for name in ("bad", "good"):
         world.cluster.put(ended(name))
     await world.indexed()
-    read = run_archive.indexed
 
-    def indexed(row: Any) -> Any:
+    def read(row: Any) -> Any:
         if row["metadata"]["name"] == "bad":
             raise UnreadableRow("team/bad")
-        return read(row)
+        return indexed(row)
 
-    monkeypatch.setattr(run_archive, "indexed", indexed)
+    monkeypatch.setattr(run_archive, "indexed", read)
     await world.loop.archive_missing()
     assert [row.content_state for row in await world.table()] == [CONTENT_UNREAD, CONTENT_KEPT]
     world.pass_hours(50)

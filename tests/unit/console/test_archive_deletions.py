@@ -171,7 +171,7 @@ async def test_a_mark_that_is_taken_away_gives_the_deletion_up(database: Databas
         mark = {"metadata": {"labels": {names.LABEL_DELETING: None}}}
         await world.cluster.patch(INSTANCES, NAMESPACE, "alice", mark)
 
-    world.sleep = unmarked  # type: ignore[method-assign,assignment]
+    world.sleep = unmarked  # type: ignore[method-assign]
     world.restarted()
     instance = deleting(world)
     world.cluster.put(owned(run_object("open")))
