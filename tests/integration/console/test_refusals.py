@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.fakes.kubernetes import api_error
 from tests.integration.conftest import listening
 from tests.integration.console.conftest import DEMO, SPEC, Console, error, run
+from tests.integration.console.test_newest_runs import indexing
 
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import INSTANCES, RUNS, Object
@@ -93,7 +94,12 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 FIELDS = st.sampled_from(["webEndpoint", "skills", "agents", "memory", "resourceVersion", "maxQueuedRuns"]) | WORDS
-PARAMETERS = st.sampled_from(["namespace", "limit", "continue", "instance", "phase", "source"]) | WORDS
+PARAMETERS = (
+    st.sampled_from(
+        ["namespace", "limit", "continue", "instance", "phase", "source", "from", "to", "offset", "order", "before"]
+    )
+    | WORDS
+)
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -106,9 +112,11 @@ async def test_no_request_causes_an_internal_error(console: Console, data: st.Da
     method = data.draw(st.sampled_from(sorted(description["paths"][path])))
     fields = data.draw(st.dictionaries(FIELDS, VALUES, max_size=3))
     body = {"json": {"spec": fields} if method == "put" else fields} if method in ("put", "patch") else {}
-    address = path.replace("{name}", quote(data.draw(WORDS), safe=""))
+    name = quote(data.draw(WORDS), safe="")
+    address = path.replace("{name}", name).replace("{id}", name)
     query = data.draw(st.dictionaries(PARAMETERS, WORDS, max_size=2))
-    response = await console.request(method.upper(), address, params=query, **body)
+    async with indexing(console):
+        response = await console.request(method.upper(), address, params=query, **body)
     assert response.status_code < 500, response.text
     if response.status_code >= 400:
         error(response, response.status_code)

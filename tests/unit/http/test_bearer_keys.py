@@ -76,6 +76,22 @@ def test_a_key_may_be_any_bytes_and_harms_no_other_key(tmp_path: Path, clock: Fa
     assert keys.identify(b"Bearer \xff\xfe".decode("latin-1")) == "api-key-odd"
 
 
+def test_a_key_that_was_removed_or_replaced_is_still_known_by_name(tmp_path: Path, clock: FakeClock) -> None:
+    mount(tmp_path, "1", api_key="sk-one", api_key_two="sk-two")
+    keys = keys_of(tmp_path, clock)
+    assert keys.identify("Bearer sk-one") == "api-key"
+    assert keys.identify_former("Bearer sk-one") is None
+    (tmp_path / "api-key").unlink()
+    (tmp_path / "api-key-two").unlink()
+    (tmp_path / "api-key-two").write_text("sk-new")
+    clock.advance(2)
+    for former, name in (("sk-one", "api-key"), ("sk-two", "api-key-two")):
+        assert keys.identify(f"Bearer {former}") is None
+        assert keys.identify_former(f"Bearer {former}") == name
+    assert keys.identify_former("Bearer sk-new") is None
+    assert keys.identify_former("Bearer unknown") is None
+
+
 @pytest.mark.parametrize("folder", ["", "not-there"])
 def test_without_keys_every_caller_is_refused(tmp_path: Path, clock: FakeClock, folder: str) -> None:
     assert keys_of(tmp_path / folder, clock).identify("Bearer ") is None
