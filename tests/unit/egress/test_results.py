@@ -1,6 +1,7 @@
 """Small decisions of the egress guard: text of pages, results, retries, headers, settings."""
 
 import asyncio
+import encodings.aliases
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +18,7 @@ from sympozium_egress.outgoing.http_client import Unreachable
 from sympozium_egress.policy import retries
 from sympozium_egress.policy.html_text import page_text
 from sympozium_egress.policy.outgoing_headers import idempotency_key, webhook_headers
-from sympozium_egress.policy.tool_result import HttpAnswer, redacted
+from sympozium_egress.policy.tool_result import HttpAnswer, of_answer, redacted
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,28 @@ def test_a_page_of_a_mebibyte_takes_little_time_whatever_is_in_it(piece: str) ->
     began = time.process_time()
     page_text(piece * (1024 * 1024 // len(piece)))
     assert time.process_time() - began < 10, "quadratic time would take hours"
+
+
+@pytest.mark.parametrize("digits", ["1" * 5000, "x" + "f" * 5000])
+def test_a_character_reference_of_any_length_is_read(digits: str) -> None:
+    assert page_text(f"<p>a&#{digits};b") == "a\ufffdb"
+
+
+@pytest.mark.parametrize("charset", [*sorted(set(encodings.aliases.aliases.values())), "idna", "punycode", "undefined"])
+@pytest.mark.parametrize("body", [b"plain", bytes(range(256)), b"\xff\xfe\x00"])
+def test_no_charset_breaks_the_reading_of_an_answer(charset: str, body: bytes) -> None:
+    assert not of_answer(HttpAnswer(200, "text/plain", charset, "", body)).is_error
+
+
+def test_a_charset_cannot_make_an_answer_slow() -> None:
+    began = time.process_time()
+    assert of_answer(HttpAnswer(200, "text/plain", "punycode", "", b"a-" + b"a" * 100_000)).text.startswith("a-a")
+    assert time.process_time() - began < 0.5, "quadratic time would hold up all calls for minutes"
+
+
+def test_the_charsets_of_the_web_are_read() -> None:
+    for charset in ("ISO-8859-1", "windows-1251", "Shift_JIS", "EUC-KR", "GB18030", "Big5", "KOI8-R", "UTF-16"):
+        assert of_answer(HttpAnswer(200, "text/plain", charset, "", "Ω".encode(charset, "replace"))).text in ("Ω", "?")
 
 
 @pytest.mark.parametrize(

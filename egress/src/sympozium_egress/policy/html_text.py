@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 _MARKUP = re.compile(r"<[A-Za-z/!?]")
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]{0,40})")
+_LONG_REFERENCE = re.compile("&#(?:[0-9]{9,}|[xX][0-9A-Fa-f]{9,});?")
+"""Numbers beyond all characters. Python refuses to read the longest of them."""
 _RAW = frozenset({"script", "style", "textarea", "noscript", "template", "iframe", "svg", "object"})
 """Elements of which nobody sees the content. It is skipped up to the end tag, without being read as HTML."""
 _BLOCKS = frozenset(
@@ -61,4 +63,4 @@ def _found(position: int, page: str) -> int:
 
 def _plain(text: str) -> str:
     """Return a text without character references and line breaks, which mean nothing outside ``pre``."""
-    return html.unescape(text).replace("\n", " ")
+    return html.unescape(_LONG_REFERENCE.sub("\ufffd", text)).replace("\n", " ")

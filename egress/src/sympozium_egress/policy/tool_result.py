@@ -8,6 +8,10 @@ from dataclasses import dataclass
 _TEXT_TYPES = re.compile(
     r"text/.+|application/(.+\+)?(json|xml|yaml)|application/(x-ndjson|javascript|x-www-form-urlencoded)"
 )
+_CHARSETS = re.compile(
+    r"utf-(8|16|32)(-.+)?|ascii|iso8859-\d+|cp\d+|koi8-.|gb(2312|k|18030)|big5(hkscs)?|(euc|shift)_.+|iso2022_.+|mac-.+|tis-620"
+)
+"""Charsets that are read, as Python names them. Others of Python's are no charsets: some take quadratic time, some always fail."""
 _SHORTEST_SECRET = 4
 """Shortest secret that is blotted out. A shorter one would blot out half of every text, and protects nothing."""
 _REDACTED = "[redacted]"
@@ -97,7 +101,7 @@ def _is_utf8(body: bytes) -> bool:
 
 def _known(charset: str) -> str:
     try:
-        info = codecs.lookup(charset or "utf-8")
+        name = codecs.lookup(charset or "utf-8").name
     except (LookupError, ValueError):
         return "utf-8"
-    return info.name if info._is_text_encoding else "utf-8"  # noqa: SLF001 - Python has no other name for it
+    return name if _CHARSETS.fullmatch(name) else "utf-8"
