@@ -1,5 +1,6 @@
 """Checks of Tools and ToolBindings that operator and egress guard share. Pure."""
 
+import functools
 from dataclasses import dataclass
 
 from sympozium_api.agent_protocol import find_unsendable
@@ -47,11 +48,18 @@ def of_tool(tool: Tool) -> Flaw | None:
 
 
 def _of_parameters(spec: ToolSpec) -> Flaw | None:
+    reason = _flaw_of_schema(parameters_text(spec))
+    field = "parameters" if spec.parameters_text is None else "parametersText"
+    return Flaw("InvalidParameters", f"spec.{field}: {reason}") if reason else None
+
+
+@functools.lru_cache(256)
+def _flaw_of_schema(text: str) -> str | None:
+    """Return the reason why a schema cannot hold; kept, because it is asked before each call and a large schema takes a while."""
     try:
-        Parameters(parameters_text(spec))
+        Parameters(text)
     except SchemaError as error:
-        field = "parameters" if spec.parameters_text is None else "parametersText"
-        return Flaw("InvalidParameters", f"spec.{field}: {error}")
+        return str(error)
     return None
 
 

@@ -7,6 +7,7 @@ import jsonschema_rs
 
 from sympozium_api.json_members import compact
 from sympozium_api.tool import MAX_PARAMETERS_BYTES, ToolSpec
+from sympozium_api.tool_schema_weight import SchemaWeight, WeightUnknown
 
 NO_PARAMETERS = '{"type":"object","properties":{},"additionalProperties":false}'
 _FETCH_URL = (
@@ -16,6 +17,13 @@ _FETCH_URL = (
 _BUILTIN = {"fetch_url": _FETCH_URL}
 _REGEX_BYTES = 1024 * 1024
 """Most memory of a compiled pattern. The engine takes linear time, so that no argument can make a pattern slow."""
+_MOST_STEPS = 20_000_000
+"""Most work of a check, in bytes of the arguments times the weight of the schema: about half a second."""
+_MOST_WEIGHT = 100_000
+_FLAT = 4
+"""Levels of arguments for which a schema's weight must be below ``_MOST_WEIGHT``."""
+_DEEPEST = 32
+"""Most levels of arguments whose schema refers to itself."""
 
 
 class SchemaError(ValueError):
@@ -28,15 +36,30 @@ class Parameters:
     def __init__(self, text: str) -> None:
         """Parse a schema's JSON text. Raises SchemaError."""
         self.text = text
-        self._validator = _validator(_parsed(text))
+        schema = _parsed(text)
+        self._validator = _validator(schema)
+        self._weight = _weight(schema)
 
     def failure(self, arguments: dict[str, Any]) -> str | None:
         """Return the first reason why arguments break the schema, without their values; None if they keep it."""
-        error = next(iter(self._validator.iter_errors(arguments)), None)
-        if error is None:
-            return None
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
-        return f"arguments{place}: {error.message}"[:500]
+        if self._is_too_much(arguments):
+            return "arguments: too large, or nested too deeply, to be checked against the tool's schema"
+        try:
+            self._validator.validate(arguments)
+        except jsonschema_rs.ValidationError as error:
+            place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
+            return f"arguments{place}: {error.message}"[:500]
+        except ValueError:  # half a surrogate pair
+            return "arguments: not valid Unicode"
+        return None
+
+    def _is_too_much(self, arguments: dict[str, Any]) -> bool:
+        size = len(compact(arguments))
+        if size * self._weight.at(_DEEPEST) <= _MOST_STEPS:
+            return False
+        depth = _depth(arguments)
+        grows = depth > _DEEPEST and self._weight.at(_DEEPEST) > self._weight.at(_DEEPEST - 1)
+        return grows or size * self._weight.at(min(depth, _DEEPEST)) > _MOST_STEPS
 
 
 def parameters_text(spec: ToolSpec) -> str:
@@ -84,3 +107,29 @@ def _validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
         raise SchemaError(f"not a valid JSON Schema{f' at {place}' if place else ''}") from None
     except (ValueError, jsonschema_rs.ReferencingError):
         raise SchemaError("not a valid JSON Schema") from None
+
+
+def _weight(schema: dict[str, Any]) -> SchemaWeight:
+    weight = SchemaWeight(schema)
+    try:
+        if weight.at(_FLAT) > _MOST_WEIGHT:
+            raise SchemaError("its parts refer to one another too often")
+        weight.at(_DEEPEST)
+    except WeightUnknown as error:
+        raise SchemaError(str(error)) from None
+    return weight
+
+
+def _depth(arguments: dict[str, Any]) -> int:
+    """Return the number of levels below the arguments themselves."""
+    level: list[Any] = [arguments]
+    depth = -1
+    while level:
+        depth += 1
+        level = [
+            each
+            for value in level
+            for each in (value.values() if isinstance(value, dict) else value)
+            if isinstance(each, dict | list)
+        ]
+    return depth + 1

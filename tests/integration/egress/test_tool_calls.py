@@ -78,6 +78,10 @@ async def test_a_body_above_the_limit_is_413(guard: Guard) -> None:
         *(b"", b"[]", b"{", b'{"id":"a"}', b'{"id":1,"arguments":{}}', b'{"id":"","arguments":{}}'),
         *(b'{"id":"a","arguments":"["}', b'{"id":"a","arguments":"[]"}', b'{"id":"a","arguments":{"city":NaN}}'),
         b'{"id":"a","arguments":' + b"[" * 100_000,
+        *(
+            b'{"id":"a","arguments":{"city":"a","city":"b"}}',
+            b'{"id":"a","arguments":"{\\"city\\":1,\\"city\\":\\"b\\"}"}',
+        ),
     ],
 )
 async def test_another_body_is_400_and_says_what_is_wrong(guard: Guard, body: bytes) -> None:

@@ -92,7 +92,7 @@ def test_arguments_that_break_their_schema_are_not(schema: dict[str, Any], argum
     assert place in fault
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "NaN", '{"a": Infinity}', "", "{}{}", '{"a": 1'])
+@pytest.mark.parametrize("text", ["[" * 100_000, "NaN", '{"a": Infinity}', "", "{}{}", '{"a": 1', '{"a": 1, "a": 2}'])
 def test_what_is_no_json_object_is_not(text: str) -> None:
     assert fault_of(text, PARAMETERS) is not None
 

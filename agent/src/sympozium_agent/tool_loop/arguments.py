@@ -32,7 +32,9 @@ _SHOWN = 8
 def fault_of(text: str, schema_text: str) -> str | None:
     """Return the reason why arguments are not sent, for the model; None if they may be."""
     try:
-        arguments = json.loads(text, parse_constant=_refuse_constant)
+        arguments = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+    except _NameTwice:
+        return "the arguments have a name twice in one object"
     except (ValueError, RecursionError):
         return "the arguments are not JSON"
     if not isinstance(arguments, dict):
@@ -94,6 +96,17 @@ def _same(value: Any, other: Any) -> bool:
 
 def _first(faults: Any) -> str | None:
     return next((fault for fault in faults if fault), None)
+
+
+class _NameTwice(Exception):
+    """An object with two members of one name, which the egress guard refuses."""
+
+
+def _object(members: list[tuple[str, Any]]) -> Schema:
+    made = dict(members)
+    if len(made) < len(members):
+        raise _NameTwice
+    return made
 
 
 def _refuse_constant(name: str) -> None:

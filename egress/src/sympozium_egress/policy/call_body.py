@@ -43,7 +43,9 @@ def parse_call(body: bytes) -> ToolCall:
 
 def _object(text: bytes | str, place: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object_of)
+    except _NameTwice:
+        raise BadBody(f"{place}: a name appears twice in one object") from None
     except RecursionError:
         raise BadBody(f"{place}: nested too deeply") from None
     except ValueError:
@@ -51,6 +53,18 @@ def _object(text: bytes | str, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadBody(f"{place}: not a JSON object")
     return value
+
+
+class _NameTwice(Exception):
+    """An object with two members of one name."""
+
+
+def _object_of(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object. Raises _NameTwice: of two members the schema sees the last one, and a webhook may take the first."""
+    made = dict(members)
+    if len(made) < len(members):
+        raise _NameTwice
+    return made
 
 
 def _refuse_constant(name: str) -> None:
