@@ -55,6 +55,22 @@ async def test_rows_are_metadata_with_the_columns_that_kubectl_shows() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["?limit=9", "..", "../../other/agentruns/x", "%2e%2e", "a b\r\n#"])
+async def test_a_name_reaches_the_server_as_one_name(name: str) -> None:
+    asked = []
+
+    async def one(request: web.Request) -> web.Response:
+        asked.append((request.match_info["name"], request.query_string))
+        return web.json_response({"metadata": {}})
+
+    app = web.Application()
+    app.router.add_get("/apis/sympozium.ai/v1alpha1/namespaces/default/agentruns/{name:[^/]+|.*}", one)
+    async with TestServer(app) as server, Client.connect(ApiConnection(str(server.make_url("")), ssl=False)) as client:
+        await client.get(RUNS, "default", name)
+
+    assert asked == [(name, "")]
+
+
 async def test_a_write_whose_response_is_lost_is_not_sent_again() -> None:
     received = []
 

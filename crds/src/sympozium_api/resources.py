@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from sympozium_api.names import GROUP, VERSION
 from sympozium_api.timestamps import parse_timestamp
@@ -32,9 +33,17 @@ class ResourceType:
         """Return the URL path of the collection, of an object or of its subresource; namespace None: all namespaces."""
         parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
         if namespace is not None:
-            parts.append(f"namespaces/{namespace}")
-        parts += [part for part in (self.plural, name, subresource) if part is not None]
+            parts.append(f"namespaces/{_segment(namespace)}")
+        parts.append(self.plural)
+        parts += [] if name is None else [_segment(name)]
+        parts += [] if subresource is None else [subresource]
         return "/".join(parts)
+
+
+def _segment(name: str) -> str:
+    """Return a name as one segment of a path: it comes from callers too, and must lead to no other object and to no list."""
+    quoted = quote(name, safe=":", errors="replace")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
 
 def created_at(body: Object) -> datetime:

@@ -25,6 +25,22 @@ def test_a_resource_type_builds_the_paths_of_its_objects() -> None:
     assert LEASES.api_version == "coordination.k8s.io/v1"
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("?limit=9", "%3Flimit%3D9"),
+        ("../pods", "..%2Fpods"),
+        ("..", "%2E%2E"),
+        (".", "%2E"),
+        ("a#b%2F", "a%23b%252F"),
+        ("a:b.c", "a:b.c"),
+    ],
+)
+def test_a_name_is_one_part_of_a_path_whatever_is_in_it(name: str, written: str) -> None:
+    assert PODS.path("ns", name) == f"/api/v1/namespaces/ns/pods/{written}"
+    assert PODS.path(name) == f"/api/v1/namespaces/{written}/pods"
+
+
 @pytest.mark.parametrize("status", [401, 429, 500, 503, 504])
 def test_a_server_that_cannot_answer_now_is_unavailable(status: int) -> None:
     with pytest.raises(ApiUnavailable, match="later"):

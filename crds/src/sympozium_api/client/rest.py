@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable
 from sympozium_api.client.auth import ApiConnection
@@ -268,7 +269,7 @@ class Client:
     def stream(self, path: str, params: Mapping[str, str], *, silence: float, accept: str = _JSON) -> Any:
         """Open a GET whose lines are read as they arrive; reading fails after ``silence`` seconds without a byte."""
         return self._session.get(
-            self._connection.url + path,
+            URL(self._connection.url + path, encoded=True),
             params=params,
             headers=self._connection.headers() | {"Accept": accept},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence),
@@ -292,7 +293,7 @@ class Client:
         try:
             async with self._session.request(
                 method,
-                self._connection.url + path,
+                URL(self._connection.url + path, encoded=True),
                 params=params,
                 data=data,
                 headers=headers,
