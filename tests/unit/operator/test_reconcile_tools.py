@@ -216,6 +216,25 @@ async def test_a_tool_that_cannot_be_read_says_so_and_the_others_hold() -> None:
     assert condition(found, TOOLS, "broken")[:2] == ("False", "InvalidSpec")
 
 
+async def test_a_tool_that_cannot_be_read_any_more_keeps_its_bindings() -> None:
+    found = world(tool(), binding())
+    await settle(found)
+    body = found.cluster.objects["tools", NAMESPACE, "weather"]
+    found.cluster.objects["tools", NAMESPACE, "weather"] = body | {
+        "spec": {"title": "Weather", "builtin": {"name": "of_a_later_version"}}
+    }
+    await settle(found)
+    assert condition(found, TOOLS, "weather")[:2] == ("False", "InvalidSpec")
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[:2] == ("False", "ToolNotInForce")
+
+
+async def test_an_agent_ref_that_is_no_name_says_so_and_the_others_hold() -> None:
+    found = world(tool(), binding(), binding("odd", agentRef="../tools/x?limit=1"))
+    await settle(found)
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[0] == "True"
+    assert condition(found, TOOL_BINDINGS, "odd")[:2] == ("False", "AgentNotFound")
+
+
 async def test_without_the_crds_instances_are_reconciled_as_before() -> None:
     found = world()
     found.cluster.absent |= {TOOLS, TOOL_BINDINGS}

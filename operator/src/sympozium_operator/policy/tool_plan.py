@@ -1,6 +1,7 @@
 """Plan of a namespace's Tools and ToolBindings: what holds, what is deleted, and which Secrets the egress guard may read."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from sympozium_api import names, tool_check, tool_function
@@ -26,6 +27,8 @@ class ToolInput:
     """Instances that ToolBindings name, by name."""
     guard_url: str
     """Base URL of the egress guard; empty: the installation has none."""
+    unreadable: AbstractSet[str] = frozenset()
+    """Names of Tools that are there, and that this version cannot read."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def decide(facts: ToolInput) -> ToolPlan:
     functions = tool_function.assign(facts.tools)
     tools = {tool.metadata.name: tool for tool in facts.tools}
     verdicts = {name: _of_tool(tool, functions[name]) for name, tool in tools.items()}
-    deleted = [binding for binding in facts.bindings if _is_orphan(binding, tools)]
+    deleted = [binding for binding in facts.bindings if _is_orphan(binding, tools.keys() | facts.unreadable)]
     offers = _Offers(facts)
     bindings: dict[str, Verdict] = {}
     for binding in _oldest_first(facts.bindings):
@@ -84,6 +87,8 @@ def _flaw_of_binding(
 ) -> Flaw | None:
     if not facts.guard_url:
         return Flaw("GuardOff", agent_tools.GUARD_OFF_TEXT)
+    if binding.spec.tool_ref in facts.unreadable:
+        return Flaw("ToolNotInForce", f"spec.toolRef: the Tool {binding.spec.tool_ref} cannot be read")
     if tool is None:
         return Flaw("ToolNotFound", f"spec.toolRef: there is no Tool {binding.spec.tool_ref}")
     if binding.spec.agent_ref not in facts.agents:
@@ -127,7 +132,7 @@ def _condition(flaw: Flaw | None, message: str) -> ConditionUpdate:
     return ConditionUpdate(IN_FORCE, ok=True, reason="InForce", message=message)
 
 
-def _is_orphan(binding: ToolBinding, tools: Mapping[str, Tool]) -> bool:
+def _is_orphan(binding: ToolBinding, tools: AbstractSet[str]) -> bool:
     """Return true if a binding's Tool is gone. Before its Tool was ever there, a binding waits for it."""
     return binding.spec.tool_ref not in tools and binding.status.function is not None
 

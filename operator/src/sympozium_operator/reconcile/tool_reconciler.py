@@ -44,11 +44,11 @@ class ToolReconciler:
 
     async def reconcile(self, key: Key) -> Result:
         """Reconcile a namespace's Tools and ToolBindings."""
-        tools, bindings = await asyncio.gather(
+        (tools, unreadable), (bindings, _) = await asyncio.gather(
             self._read(Tool, TOOLS, key.namespace), self._read(ToolBinding, TOOL_BINDINGS, key.namespace)
         )
         agents = await self._instances(key.namespace, {binding.spec.agent_ref for binding in bindings})
-        plan = tool_plan.decide(ToolInput(tools, bindings, agents, self.guard_url))
+        plan = tool_plan.decide(ToolInput(tools, bindings, agents, self.guard_url, unreadable))
         await self._keep_access(key.namespace, plan)
         for binding in plan.deleted:
             await self.client.delete(TOOL_BINDINGS, *binding.key, uid=binding.metadata.uid)
@@ -71,13 +71,13 @@ class ToolReconciler:
                     continue  # its own reconciler reports it
         return instances
 
-    async def _read(self, model: type[R], kind: ResourceType, namespace: str) -> list[R]:
-        """Return the readable objects, and report the others."""
+    async def _read(self, model: type[R], kind: ResourceType, namespace: str) -> tuple[list[R], frozenset[str]]:
+        """Return the readable objects, and the names of the others, which are reported."""
         objects, failures = readable(model, await bodies(self.client, kind, namespace))
         for body, failure in failures:
             update = ConditionUpdate(tool_plan.IN_FORCE, ok=False, reason="InvalidSpec", message=failure.fields)
             await self._write(kind, body, update, None)
-        return objects
+        return objects, frozenset(body["metadata"]["name"] for body, _ in failures)
 
     async def _keep_access(self, namespace: str, plan: ToolPlan) -> None:
         if plan.secrets or await self.client.find(ROLES, namespace, EGRESS) is not None:
