@@ -8,7 +8,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,13 @@ OLD_CPU = "41m"
 
 
 def known_then(values: Object) -> Object:
-    """Of today's values those that the old chart has, and one that is another now."""
+    """Of today's values those that the old chart has, one that is another now, and what today's console needs of a chart."""
     images = values["images"]
     found = {name: {key: images[name][key] for key in ("repository", "tag")} for name in ("operator", "webproxy")}
     cpu = {"resources": {"requests": {"cpu": OLD_CPU}}}
-    return {"images": found | {"pullPolicy": images["pullPolicy"]}, "webProxy": cpu}
+    needed = {"SYMPOZIUM_SCRATCH_DIR": "/dev/shm", "SYMPOZIUM_BIND": "0.0.0.0"}
+    console = {"extraEnv": [{"name": name, "value": value} for name, value in needed.items()]}
+    return {"images": found | {"pullPolicy": images["pullPolicy"]}, "webProxy": cpu, "console": console}
 
 
 @contextmanager
@@ -180,7 +182,9 @@ def with_archive(previous: Object, system: Namespace) -> Iterator[Object]:
 
 
 def archived(system: Namespace, namespace: str) -> set[str]:
-    return {row["name"] for row in Console(system, namespace).get("history", instance="busy")["items"]}
+    console = Console(system, namespace)
+    with closing(console.http):
+        return {row["name"] for row in console.get("history", instance="busy")["items"]}
 
 
 def test_a_key_of_the_version_before_gives_its_answer_and_its_run_is_archived(
