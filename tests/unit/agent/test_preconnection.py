@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.fakes import agent_thread
@@ -16,8 +17,10 @@ from tests.unit.agent.conftest import QUICK, Pod, task_for
 from tests.unit.agent.surface import Reply, Surface, replica
 
 from sympozium_agent.transport.connection import Connection
+from sympozium_agent.transport.errors import TransportError
 from sympozium_agent.transport.preconnected import Preconnection
 from sympozium_agent.transport.url import parse_url
+from sympozium_agent.waiting import Scope
 from sympozium_api.values import replace
 
 
@@ -126,3 +129,39 @@ async def test_a_preconnection_to_another_host_is_not_used(trusted: Path) -> Non
         keeping.cancel()
         assert preconnection.acquire(parse_url("https://another.example/v1/chat/completions")) is None
         assert preconnection.acquire(parse_url(f"{door.model.url}/chat/completions")) is None
+
+
+class Pauses:
+    """A scope whose sleeps take no time, and end the preconnection after so many."""
+
+    def __init__(self, preconnection: Preconnection, *, most: int) -> None:
+        self.seconds: list[float] = []
+        self._preconnection = preconnection
+        self._most = most
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        if len(self.seconds) == self._most:
+            self._preconnection.close()
+
+
+def test_after_a_success_the_connection_is_checked_as_often_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    preconnection = Preconnection()
+    outcomes: list[TransportError | FreshConnection] = [TransportError(""), TransportError(""), FreshConnection()]
+    attempts, pauses = iter(outcomes), Pauses(preconnection, most=3)
+    monkeypatch.setattr("sympozium_agent.transport.preconnected.connect", lambda *_: raised_or(next(attempts)))
+    preconnection.maintain("https://model.example.com/v1", cast(Scope, pauses))
+    assert pauses.seconds == [10, 20, 5]
+
+
+class FreshConnection:
+    is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def raised_or(outcome: TransportError | FreshConnection) -> FreshConnection:
+    if isinstance(outcome, TransportError):
+        raise outcome
+    return outcome

@@ -41,6 +41,7 @@ class Preconnection:
             if not self._holds_open_connection():
                 try:
                     self._hold(connect(target, CONNECT_SECONDS, scope))
+                    pause = _CHECK_SECONDS
                 except TransportError:
                     pause = min(2 * pause, 60.0)  # the run reports the error if it lasts
             scope.sleep(pause)
