@@ -16,6 +16,7 @@ from sympozium_egress.forbidden_addresses import REFRESH_SECONDS, ForbiddenAddre
 from sympozium_egress.grants import Grants
 from sympozium_egress.outgoing.attempts import Attempts
 from sympozium_egress.outgoing.http_client import HttpClient
+from sympozium_egress.policy.held_bytes import HeldBytes
 from sympozium_egress.tool_caller import ToolCaller
 from sympozium_egress.tool_calls import ToolCalls
 from sympozium_egress.tool_secrets import ToolSecrets
@@ -31,6 +32,7 @@ class EgressGuard:
     app: Starlette
     metrics: EgressMetrics
     forbidden: ForbiddenAddresses
+    held: HeldBytes
 
     async def keep_forbidden(self) -> None:
         """Look forbidden addresses up without end."""
@@ -48,7 +50,7 @@ async def assemble(
     http: HttpClient | None = None,
 ) -> EgressGuard:
     """Return a guard. ``http`` is the client of the world; None: the real one."""
-    metrics, http = EgressMetrics(), http or HttpClient(settings.max_response_bytes)
+    metrics, http, held = EgressMetrics(), http or HttpClient(settings.max_response_bytes), HeldBytes()
     forbidden = ForbiddenAddresses(client, settings, http.resolve)
     await forbidden.refresh()
     caller = ToolCaller(
@@ -58,6 +60,7 @@ async def assemble(
         attempts=Attempts(settings.retries),
         metrics=metrics,
         addresses=forbidden.policy,
+        held=held,
     )
-    calls = ToolCalls(RunStore(client, clock), PodTokens(client), Grants(client), caller)
-    return EgressGuard(create_egress_app(calls, client, metrics, tracing), metrics, forbidden)
+    calls = ToolCalls(RunStore(client, clock), PodTokens(client), Grants(client), caller, held)
+    return EgressGuard(create_egress_app(calls, client, metrics, tracing), metrics, forbidden, held)

@@ -22,6 +22,7 @@ from sympozium_egress.policy import call_policy
 from sympozium_egress.policy.addresses import AddressPolicy
 from sympozium_egress.policy.call_body import ToolCall
 from sympozium_egress.policy.call_policy import CallRefused, Grant, Outcome
+from sympozium_egress.policy.held_bytes import HeldBytes
 from sympozium_egress.policy.outgoing_headers import webhook_headers
 from sympozium_egress.policy.tool_result import HttpAnswer, ToolResult, of_answer
 
@@ -52,6 +53,7 @@ class ToolCaller:
     metrics: EgressMetrics
     addresses: Callable[[], AddressPolicy]
     """Returns the policy at this moment, because the API server's addresses may change."""
+    held: HeldBytes
     _schemas: Callable[[str], Parameters] = field(
         default_factory=lambda: functools.lru_cache(_SCHEMAS)(Parameters), repr=False
     )
@@ -93,18 +95,18 @@ class ToolCaller:
         if grant.binding is not None:
             await self.rates.count(grant.binding)
         if grant.builtin is not None:
-            return await self._fetch(grant, call, progress)
+            return await self._fetch(run, grant, call, progress)
         if grant.tool is None or grant.tool.spec.webhook is None:
             raise CallRefused("this version cannot carry out the tool")
         return await self._webhook(run, grant, grant.tool.spec.webhook, call, progress)
 
-    async def _fetch(self, grant: Grant, call: ToolCall, progress: _Progress) -> ToolResult:
-        domains = grant.allowed_domains
+    async def _fetch(self, run: AgentRun, grant: Grant, call: ToolCall, progress: _Progress) -> ToolResult:
+        domains, held = grant.allowed_domains, functools.partial(self.held.part, run.metadata.namespace)
         addresses = self.addresses().without_private() if domains is None else self.addresses()
         progress.deadline = min(progress.deadline, time.monotonic() + fetch_url.FETCH_SECONDS)
 
         async def attempt() -> HttpAnswer:
-            return await fetch_url.fetch(self.http, call.arguments, addresses, domains)
+            return await fetch_url.fetch(self.http, call.arguments, addresses, domains, held)
 
         async with asyncio.timeout(fetch_url.FETCH_SECONDS):
             answer = await self._timed(attempt, progress)
@@ -123,6 +125,7 @@ class ToolCaller:
             grant.allowed_domains,
             webhook_headers(webhook.headers, run, call.id) | credentials.headers,
             call.text.encode(errors="replace"),
+            held=functools.partial(self.held.part, namespace),
         )
         answer = await self._timed(lambda: self.http.send(request), progress)
         if answer.status == 401:

@@ -10,6 +10,7 @@ from sympozium_api.tool_output import MAX_SENT_BYTES, cut
 from sympozium_egress.grants import Grants, NoSuchTool, agent_account
 from sympozium_egress.policy.call_body import MAX_BODY_BYTES, BadBody, ToolCall, parse_call
 from sympozium_egress.policy.call_policy import CallRefused
+from sympozium_egress.policy.held_bytes import HeldBytes, Hold, TooMuchHeld
 from sympozium_egress.policy.tool_result import ToolResult
 from sympozium_egress.tool_caller import ToolCaller
 from sympozium_http.compact_json import json_bytes
@@ -18,28 +19,32 @@ from sympozium_runs import pod_access_log
 from sympozium_runs.pod_identity import PodTokens
 from sympozium_runs.run_store import RunStore
 
+_PARSED_TIMES = 4
+"""Bytes of memory for each byte of a body, as text and parsed."""
+
 
 class ToolCalls:
     """Handler of tool calls.
 
     Errors: 400 no call, 401 and 403 for an unknown pod, 404 no such run or function, 410 the run has ended or is cancelled, 413 a body
-    above 256 KiB, 503 the API server is unreachable. A call that is refused or fails is a 200 with ``isError``, for the model.
+    above 256 KiB, 503 the API server is unreachable, or too much is held at the moment. A call that is refused or fails is a 200 with
+    ``isError``, for the model.
     """
 
-    def __init__(self, store: RunStore, tokens: PodTokens, grants: Grants, caller: ToolCaller) -> None:
+    def __init__(self, store: RunStore, tokens: PodTokens, grants: Grants, caller: ToolCaller, held: HeldBytes) -> None:
         self._store = store
         self._tokens = tokens
         self._grants = grants
         self._caller = caller
+        self._held = held
 
     async def call(self, request: Request) -> Response:
         """Carry out one call of a run's pod."""
         run = await self._authorize(request)
-        call = await _call(request)
-        return Response(
-            json_bytes(_rendered(await self._result(run, request.path_params["function"], call))),
-            media_type="application/json",
-        )
+        with self._held.part(run.metadata.namespace) as hold:
+            call = await _call(request, hold)
+            result = await self._result(run, request.path_params["function"], call)
+        return Response(json_bytes(_rendered(result)), media_type="application/json")
 
     async def _result(self, run: AgentRun, function: str, call: ToolCall) -> ToolResult:
         try:
@@ -72,9 +77,12 @@ def _rendered(result: ToolResult) -> dict[str, object]:
     return {"result": cut(result.text, MAX_SENT_BYTES), "isError": result.is_error}
 
 
-async def _call(request: Request) -> ToolCall:
+async def _call(request: Request, hold: Hold) -> ToolCall:
     try:
-        return parse_call(await read_json_bytes(request, limit=MAX_BODY_BYTES))
+        body = await read_json_bytes(request, limit=MAX_BODY_BYTES, on_bytes=lambda size: hold(_PARSED_TIMES * size))
+        return parse_call(body)
+    except TooMuchHeld:
+        raise HTTPException(503, "too many calls at the moment") from None
     except TooLarge:
         raise HTTPException(413, f"the body is longer than {MAX_BODY_BYTES} bytes") from None
     except NotJson:

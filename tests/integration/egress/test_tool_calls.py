@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from tests.fakes.webhook import PUBLIC, Received
 from tests.integration.conftest import instance
 from tests.integration.egress.conftest import KEY, RUN, Guard
@@ -312,6 +313,33 @@ async def test_one_run_makes_a_bounded_number_of_calls_at_once(guard: Guard) -> 
     release.set()
     found = await asyncio.gather(*calls)
     assert sum(is_error for _, is_error in found) == 4
+    assert (await guard.told())[1] is False
+
+
+async def test_slow_answers_of_one_namespace_are_held_up_to_a_bound(guard: Guard) -> None:
+    guard.made.held.limit = 4 * 100_000
+    release = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"x" * 60_000
+        await release.wait()
+
+    async def script(_: Received) -> Response:
+        return StreamingResponse(slow(), media_type="text/plain")
+
+    guard.world.script = script
+    calls = [asyncio.create_task(guard.told(call_id=f"c{number}")) for number in range(8)]
+    while sum(call.done() for call in calls) < 5:
+        await asyncio.sleep(0.01)
+    assert all("too many answers" in call.result()[0] for call in calls if call.done())
+    release.set()
+    assert sum(is_error for _, is_error in await asyncio.gather(*calls)) == 5
+    assert (await guard.told())[1] is False, "what is read no longer is not held"
+
+
+async def test_calls_beyond_what_is_held_are_told_to_come_again(guard: Guard) -> None:
+    guard.made.held.limit = 1000
+    assert (await guard.call({"city": "x" * 1000})).status_code == 503
     assert (await guard.told())[1] is False
 
 

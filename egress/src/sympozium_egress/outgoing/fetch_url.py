@@ -1,9 +1,12 @@
 """The built-in tool ``fetch_url``: a web page as text."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sympozium_egress.outgoing.http_client import HttpClient, HttpRequest
 from sympozium_egress.policy.addresses import AddressPolicy
+from sympozium_egress.policy.held_bytes import Hold, uncounted
 from sympozium_egress.policy.html_text import page_text
 from sympozium_egress.policy.outgoing_headers import USER_AGENT
 from sympozium_egress.policy.tool_result import HttpAnswer, ToolResult, cut_mark, of_answer, text_of
@@ -17,11 +20,15 @@ _ACCEPT = "text/html, text/plain;q=0.9, application/json;q=0.9, */*;q=0.1"
 
 
 async def fetch(
-    http: HttpClient, arguments: dict[str, Any], addresses: AddressPolicy, domains: frozenset[str] | None
+    http: HttpClient,
+    arguments: dict[str, Any],
+    addresses: AddressPolicy,
+    domains: frozenset[str] | None,
+    held: Callable[[], AbstractContextManager[Hold]] = uncounted,
 ) -> HttpAnswer:
     """Return the answer to a GET of the page. Raises CallRefused and Unreachable."""
     headers = {"accept": _ACCEPT, "accept-encoding": "identity", "user-agent": USER_AGENT}
-    request = HttpRequest("GET", str(arguments.get("url", "")), addresses, domains, headers, ports=_PORTS)
+    request = HttpRequest("GET", str(arguments.get("url", "")), addresses, domains, headers, ports=_PORTS, held=held)
     return await http.send(request, max_bytes=MAX_PAGE_BYTES)
 
 

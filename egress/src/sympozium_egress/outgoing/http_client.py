@@ -3,6 +3,7 @@
 import re
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from urllib.parse import urljoin
 
@@ -20,6 +21,7 @@ from sympozium_egress.outgoing.resolution import (
 )
 from sympozium_egress.policy.addresses import AddressPolicy
 from sympozium_egress.policy.call_policy import CallRefused, allowed_host
+from sympozium_egress.policy.held_bytes import Hold, TooMuchHeld, uncounted
 from sympozium_egress.policy.tool_result import HttpAnswer
 
 MOST_REDIRECTS = 5
@@ -52,6 +54,8 @@ class HttpRequest:
     body: bytes | None = None
     ports: frozenset[int] | None = None
     """Ports that may be reached; None: any."""
+    held: Callable[[], AbstractContextManager[Hold]] = uncounted
+    """Returns the counter of an answer's bytes while it is read."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +87,18 @@ class HttpClient:
         connector = aiohttp.TCPConnector(resolver=pinned, use_dns_cache=False, force_close=True, ssl=self.tls)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
         try:
-            async with (
-                aiohttp.ClientSession(
-                    connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout, auto_decompress=False
-                ) as session,
-                session.request(
-                    request.method, url, data=request.body, headers=request.headers, allow_redirects=False
-                ) as response,
-            ):
-                return await _bounded(response, max_bytes), response.headers.get("location")
+            with request.held() as hold:
+                async with (
+                    aiohttp.ClientSession(
+                        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout, auto_decompress=False
+                    ) as session,
+                    session.request(
+                        request.method, url, data=request.body, headers=request.headers, allow_redirects=False
+                    ) as response,
+                ):
+                    return await _bounded(response, max_bytes, hold), response.headers.get("location")
+        except TooMuchHeld:
+            raise Unreachable("the egress guard reads too many answers at the moment") from None
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             raise _unreachable(host, failure) from None  # a library's message may quote headers
 
@@ -128,10 +135,11 @@ def _public(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name in _FOR_EVERY_ORIGIN}
 
 
-async def _bounded(response: aiohttp.ClientResponse, max_bytes: int) -> HttpAnswer:
+async def _bounded(response: aiohttp.ClientResponse, max_bytes: int, hold: Hold) -> HttpAnswer:
     """Read an answer up to ``max_bytes``; the rest is never read, however long it is."""
     body = bytearray()
     while len(body) <= max_bytes and (chunk := await response.content.read(max_bytes + 1 - len(body))):
+        hold(len(chunk))
         body += chunk
     media_type, _, parameters = response.headers.get("content-type", "").partition(";")
     charset = re.search(r"charset\s*=\s*\"?([A-Za-z0-9._:-]{1,40})", parameters, re.IGNORECASE)
