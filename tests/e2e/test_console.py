@@ -249,11 +249,29 @@ def test_runs_are_listed_by_page_and_filter(console: Console, namespace: Namespa
     summary = next(item for item in console.get("runs")["items"] if item["metadata"]["name"] == by_hand)
     assert "task" not in summary["spec"]
     assert "result" not in summary["status"]
+    are_indexed(console, asked[0], by_hand)
     one = console.get(f"runs/{by_hand}")
     assert (one["spec"]["task"], one["status"]["result"]) == ("hello", "Hello from the fake model.")
     assert console.asks("DELETE", f"runs/{by_hand}").status_code == 204
     assert console.refuses(404, "GET", f"runs/{by_hand}")
     assert console.refuses(400, "GET", "runs", query={"continue": "nonsense"})["message"]
+
+
+def are_indexed(console: Console, asked: str, by_hand: str) -> None:
+    """Both runs are among the newest, with numbers and usage, and without contents; servers are not."""
+    newest = console.get("runs", order="newest", limit="500")
+    items = {item["name"]: item for item in newest["items"]}
+    assert list(items).index(by_hand) < list(items).index(asked)
+    assert {items[asked]["source"], items[asked]["phase"], items[by_hand]["phase"]} == {"web-proxy", "Succeeded"}
+    assert items[asked]["instanceUid"]
+    assert items[asked]["outputTokens"]
+    assert 0 < items[asked]["firstTokenMs"] <= items[asked]["durationMs"]
+    assert newest["counts"]["runs"] >= len(items)
+    assert not {item["phase"] for item in newest["items"]} & {"Serving"}
+    assert console.get("runs", order="newest", instance="quiet", limit="1")["items"][0]["name"] == by_hand
+    usage = {tuple(item["group"].values())[1]: item for item in console.get("usage", by="instance")["items"]}
+    assert usage["chat"]["runs"] >= 1
+    assert usage["chat"]["durationMs"]["p95"] > 0
 
 
 def test_a_run_is_followed_and_cancelled(console: Console, namespace: Namespace) -> None:
