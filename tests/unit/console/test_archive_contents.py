@@ -138,6 +138,21 @@ async def test_a_run_that_cannot_be_read_now_holds_up_no_other(
     assert {row.content_state for row in await world.table()} == {CONTENT_KEPT}
 
 
+async def test_a_page_of_runs_that_may_not_be_read_holds_up_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content_loop, "_PAGE", 2)
+    world = ArchiverWorld(database)
+    for number in range(5):
+        world.cluster.put(ended(f"q{number}", created=number))
+    await world.indexed()
+    world.cluster.documents["/version"] = {}
+    world.cluster.refuse("get", RUNS, *[api_error(403, "Forbidden")] * 2)  # of a namespace that the console has lost
+    await world.loop.archive_missing()
+    states = [row.content_state for row in await world.table()]
+    assert sorted(states) == [CONTENT_UNREAD] * 2 + [CONTENT_KEPT] * 3
+
+
 async def test_a_run_that_has_no_row_holds_up_no_other(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     world = ArchiverWorld(database)
     for name in ("bad", "good"):

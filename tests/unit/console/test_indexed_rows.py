@@ -166,3 +166,9 @@ def test_a_deleted_run_keeps_its_end_and_fails_if_it_had_none() -> None:
         BEGIN + 9 * SECOND,
         9000,
     )
+
+
+def test_a_row_holds_no_more_of_a_text_than_the_table_does() -> None:
+    found = indexed(row({run_columns.USER: "u" * 100_000}, annotations={names.ANNOTATION_KEY_ID: "k" * 200_000}))
+    assert found
+    assert (found.user, found.key_id) == ("u" * 256, "k" * 256)

@@ -174,6 +174,40 @@ async def test_a_database_that_is_away_gets_everything_later(
         await until(lambda: _has(scratch, everything))
 
 
+async def test_a_state_that_waited_for_the_database_brings_no_run_back_that_a_later_list_lacks(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_index, "_RETRY_SECONDS", 0.01)
+    kubernetes = FakeKubernetes()
+    kubernetes.put(run("stays", "Running"))
+    index = index_of(kubernetes, database, keeps_gone=True)
+    upsert, is_away, tries = index.rows.upsert, False, 0
+
+    async def away_for_a_while(rows: Any) -> None:
+        nonlocal tries
+        rows = list(rows)
+        if is_away and any(row.name == "short" for row in rows):
+            tries += 1
+            raise DatabaseUnavailable("unreachable", "test")
+        await upsert(rows)
+
+    monkeypatch.setattr(index.rows, "upsert", away_for_a_while)
+    async with running(index):
+        await until(lambda: is_whole(index))
+        await until(lambda: kubernetes.watches_open(RUNS))
+        is_away = True
+        kubernetes.put(run("short", "Running"))
+        await until(lambda: tries)
+        kubernetes.expire_watches()
+        kubernetes.remove(RUNS, "short")
+        await asyncio.sleep(0.5)  # the list is read again
+        is_away = False
+        kubernetes.put(run("later", "Running"))
+        await until(lambda: _has(database, {"stays": "Running", "later": "Running"}, absent="short"))
+        await asyncio.sleep(0.3)
+        assert set(await phases(database)) == {"stays", "later"}
+
+
 async def test_a_row_that_cannot_be_read_is_counted_and_stops_nothing(scratch: Database) -> None:
     kubernetes = FakeKubernetes()
     broken = run("broken")

@@ -42,8 +42,8 @@ class ContentLoop:
         while rows := await self._archive.rows.missing_content(_PAGE, last):
             self._archive.metrics.queue.labels("contents").set(len(rows))
             runs = [KnownRun(row.uid, row.namespace, row.name, row.resource_version) for row in rows]
-            if not await self._archive.store_all(runs):
-                return  # the API server is away
+            if not await self._archive.store_all(runs) and not await self._archive.reader.answers():
+                return
             last = rows[-1]
         self._archive.metrics.queue.labels("contents").set(0)
 

@@ -33,6 +33,10 @@ class RunReader:
         body = await self._client.find(RUNS, namespace, name)
         return body if body is not None and body["metadata"]["uid"] == uid else None
 
+    async def answers(self) -> bool:
+        """Return true if the API server answers."""
+        return await self._client.answers()
+
     @asynccontextmanager
     async def with_texts(self, run: AgentRun) -> AsyncIterator[AgentRun]:
         """Give a run with its texts. One of which a part is missing stays in parts. Raises ApiError and ApiUnavailable."""

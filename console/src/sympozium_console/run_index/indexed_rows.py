@@ -11,6 +11,7 @@ from sympozium_api import names, run_columns
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.run import ENDED_AT, TERMINAL_PHASES
 from sympozium_api.timestamps import parse_timestamp, within_second
+from sympozium_archive.column_types import MAX_TEXT
 from sympozium_archive.run_rows import DELETED, RunRow
 from sympozium_archive.times import microseconds
 
@@ -99,7 +100,8 @@ def _owner(metadata: Object, instance: str | None) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """Return a text, cut as the table cuts it: an annotation may have 256 KiB, and thousands of rows may wait for the database."""
+    return value[:MAX_TEXT] if isinstance(value, str) and value else None
 
 
 def _count(value: Any) -> int | None:

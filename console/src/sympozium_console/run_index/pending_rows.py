@@ -28,6 +28,7 @@ class PendingRows:
         self._in_flight: list[SeenRow] = []
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
+        self._written = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._in_flight)
@@ -35,8 +36,19 @@ class PendingRows:
     @property
     def lag_seconds(self) -> float:
         """Seconds since the oldest change was seen that is not in the table; 0 if there is none."""
-        oldest = next(iter(self._in_flight or self._rows.values()), None)
+        oldest = self._oldest
         return asyncio.get_running_loop().time() - oldest.seen_at if oldest else 0.0
+
+    @property
+    def _oldest(self) -> SeenRow | None:
+        return next(iter(self._in_flight or self._rows.values()), None)
+
+    async def settled(self) -> None:
+        """Wait until the table has every state that was put before now."""
+        now = asyncio.get_running_loop().time()
+        while (oldest := self._oldest) and oldest.seen_at <= now:
+            self._written.clear()
+            await self._written.wait()
 
     async def put(self, row: RunRow) -> None:
         """Add a run's state, in place of an older one."""
@@ -60,3 +72,4 @@ class PendingRows:
     def written(self) -> None:
         """Forget the changes that were taken, because the table has them."""
         self._in_flight = []
+        self._written.set()

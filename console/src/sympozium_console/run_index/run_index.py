@@ -186,6 +186,7 @@ class _ScopeWatch:
         await self.index.persist(lambda: self.index.rows.upsert(rows))
         self.progress.page(self.scope, page)
         if page.is_last:
+            await self.pending.settled()  # or states older than the list would bring back runs that it lacks
             await self.index.persist(lambda: self._reconcile(page.version))
             self.present.clear()
             self.progress.whole(self.scope)
