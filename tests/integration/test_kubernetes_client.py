@@ -29,6 +29,28 @@ async def test_metadata_of_many_objects_comes_in_pages_and_without_what_nobody_r
     assert asked == ["status.phase=Failed"] * 3
 
 
+async def test_pages_of_large_objects_are_smaller() -> None:
+    """Annotations have up to 256 KiB, so 500 objects could have more than a process may take."""
+    limits = []
+
+    async def runs(request: web.Request) -> web.Response:
+        first, limit = int(request.query.get("continue", "0")), int(request.query["limit"])
+        limits.append(limit)
+        numbers = range(first, min(first + limit, 60))
+        note = {"note": "x" * 200_000}
+        items = [{"metadata": {"name": f"run-{number}", "annotations": note}} for number in numbers]
+        after = str(first + limit) if first + limit < 60 else ""
+        return web.json_response({"metadata": {"continue": after}, "items": items})
+
+    app = web.Application()
+    app.router.add_get(RUNS.path("default"), runs)
+    async with TestServer(app) as server, Client.connect(ApiConnection(str(server.make_url("")), ssl=False)) as client:
+        found = await client.metadata(RUNS, "default")
+
+    assert [item["metadata"]["name"] for item in found] == [f"run-{number}" for number in range(60)]
+    assert limits == [500, 100, 20, 20, 20]
+
+
 async def test_rows_are_metadata_with_the_columns_that_kubectl_shows() -> None:
     """In the form that Kubernetes 1.34 answers."""
 

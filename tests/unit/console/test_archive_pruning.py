@@ -1,5 +1,6 @@
 """Pruning with an archive: by the operator's rule, only what is committed, and whole whatever ends the process."""
 
+import json
 from typing import Any
 
 import pytest
@@ -161,3 +162,25 @@ async def test_killed_at_any_step_each_run_is_in_the_table_once_and_none_is_lost
             content = await here.contents.get(row.uid)
             assert (content is None) == row.is_private
     assert step > 20
+
+
+async def test_no_page_of_runs_is_longer_than_the_console_takes_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [ended(f"q{number:02}", created=number) for number in range(40)]
+    for run in runs:
+        run["metadata"]["annotations"] = {"team/note": "x" * 200_000}
+    here = world(database, *runs)
+    collection, longest = here.cluster.collection, 0
+
+    async def measured(*args: Any, **selectors: str) -> Any:
+        nonlocal longest
+        page = await collection(*args, **selectors)
+        longest = max(longest, len(json.dumps(page.items)))
+        return page
+
+    monkeypatch.setattr(here.cluster, "collection", measured)
+    here.pass_hours(2)
+    await here.pruner.prune()
+    assert len(here.left()) == 2
+    assert 0 < longest <= 5 * 1024 * 1024

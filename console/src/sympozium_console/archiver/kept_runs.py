@@ -8,6 +8,7 @@ import structlog
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, Client
+from sympozium_api.client.pages import bounded_pages
 from sympozium_api.client.rest import Reading
 from sympozium_api.resources import INSTANCES, RUN_PARTS, RUNS, Object
 from sympozium_api.retention import stored_bytes
@@ -62,7 +63,7 @@ class KeptRuns:
     async def of_instance(self, namespace: str, instance: str, phases: str = "") -> list[Object]:
         """Return the runs of an instance as rows, without its web endpoint's; ``phases``: a further field selector."""
         selector = ",".join(filter(None, [f"spec.agentRef={instance}", phases]))
-        rows = await self.client.rows(RUNS, namespace, fieldSelector=selector)
+        rows = [row async for row in self._of_scope(namespace, Reading(as_table=True), selector)]
         return [row for row in rows if row["metadata"]["name"] != names.web_endpoint_run(instance)]
 
     async def _all(self, reading: Reading, selector: str) -> list[Object]:
@@ -73,13 +74,9 @@ class KeptRuns:
         return rows
 
     async def _of_scope(self, scope: str | None, reading: Reading, selector: str) -> AsyncIterator[Object]:
-        after = ""
-        while True:
-            page = await self.client.page(RUNS, scope, reading, limit=_PAGE, after=after, fieldSelector=selector)
+        async for page in bounded_pages(self.client, RUNS, scope, reading, limit=_PAGE, fieldSelector=selector):
             for row in page.items:
                 yield _slim(row)
-            if not (after := page.next_page):
-                return
 
 
 @contextmanager

@@ -20,8 +20,10 @@ _LIST_TIMEOUT = aiohttp.ClientTimeout(total=60)
 _UNAVAILABLE = (401, 429, 500, 502, 503, 504)
 """Statuses after which the same call may succeed. 401 is one of them, because it concerns this process's own token, which is about to
 be renewed, or whose pod was deleted and is about to end."""
-_PAGE = "500"
+_PAGE = 500
 """Number of objects whose metadata is read in one page."""
+PAGE_BYTES = 5 * 1024 * 1024
+"""Bytes of a page above which smaller pages are read: one object may hold 1.5 MB, and in its annotations alone 256 KiB."""
 _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
@@ -123,14 +125,20 @@ class Client:
     async def _each_page(
         self, kind: ResourceType, namespace: str | None, selectors: Mapping[str, str], accept: str
     ) -> AsyncIterator[Object]:
-        position = {"limit": _PAGE}
+        after, limit = dict[str, str](), _PAGE
         while True:
-            params = {**selectors, **position}
-            page = await self._call("GET", kind.path(namespace), params=params, accept=accept, timeout=_LIST_TIMEOUT)
+            params, most = {**selectors, "limit": str(limit), **after}, PAGE_BYTES if limit > 1 else None
+            try:
+                page = await self._call(
+                    "GET", kind.path(namespace), params=params, accept=accept, timeout=_LIST_TIMEOUT, max_bytes=most
+                )
+            except CollectionTooLarge:
+                limit = max(1, limit // 5)
+                continue
             yield page
-            if not (after := page["metadata"].get("continue")):
+            if not (token := page["metadata"].get("continue")):
                 return
-            position = {"limit": _PAGE, "continue": after}
+            after = {"continue": token}
 
     async def list(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
         """Read all objects of a kind, by ``labelSelector`` and ``fieldSelector``; namespace None: all namespaces."""

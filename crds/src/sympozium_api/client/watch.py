@@ -4,15 +4,16 @@ import asyncio
 import json
 import math
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import aiohttp
 import structlog
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable
-from sympozium_api.client.rest import Client, Collection, CollectionTooLarge, Reading, parse_response
+from sympozium_api.client.pages import bounded_pages
+from sympozium_api.client.rest import Client, Collection, Reading, parse_response
 from sympozium_api.client.tables import TableReader
 from sympozium_api.resources import Object, ResourceType
 
@@ -29,8 +30,6 @@ _ATTEMPTS = 6
 _PAGE = 100
 _ROWS = 250
 """Rows of a page: some kilobytes each, because a row has the object's metadata."""
-_PAGE_BYTES = 5 * 1024 * 1024
-"""Bytes of a page above which smaller pages are read, because one object may hold 1.5 MB."""
 
 
 @dataclass(frozen=True)
@@ -201,21 +200,9 @@ class _Source:
     reading: Reading
     selectors: dict[str, str]
 
-    async def pages(self, limit: int) -> AsyncIterator[Collection]:
+    def pages(self, limit: int) -> AsyncGenerator[Collection, None]:
         """Yield the collection in pages, of as few objects as their sizes ask for."""
-        after = ""
-        while True:
-            reading = replace(self.reading, max_bytes=_PAGE_BYTES if limit > 1 else None)
-            try:
-                page = await self.client.page(
-                    self.kind, self.namespace, reading, limit=limit, after=after, **self.selectors
-                )
-            except CollectionTooLarge:
-                limit = max(1, limit // 5)
-                continue
-            yield page
-            if not (after := page.next_page):
-                return
+        return bounded_pages(self.client, self.kind, self.namespace, self.reading, limit=limit, **self.selectors)
 
     async def events(self, version: str, on_open: Callable[[], None]) -> AsyncGenerator[_Event, None]:
         """Yield the events of one watch request until the API server ends it. Raises an ERROR event (410: too old) as ApiError."""
