@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import httpx2
 import openai
 import pytest
+from tests.e2e import direct_api
 from tests.e2e.audit import AuditLog
 
 Object = dict[str, Any]
@@ -33,7 +34,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Namespace:
-    """kubectl, in one namespace."""
+    """kubectl, in one namespace, and without a process of it what needs none."""
 
     name: str
 
@@ -46,6 +47,9 @@ class Namespace:
         return done.stdout
 
     def apply(self, *manifests: Object) -> None:
+        with suppress(direct_api.NeedsKubectl):
+            direct_api.apply(self.name, manifests)
+            return
         self.kubectl(
             "apply",
             "--server-side",
@@ -55,17 +59,28 @@ class Namespace:
         )
 
     def get(self, kind: str, name: str) -> Object:
+        with suppress(direct_api.NeedsKubectl):
+            return direct_api.get(self.name, kind, name)
         found: Object = json.loads(self.kubectl("get", kind, name, "-o", "json"))
         return found
 
     def list(self, kind: str, *selector: str) -> list[Object]:
+        with suppress(direct_api.NeedsKubectl):
+            return direct_api.items(self.name, kind, selector)
         items: list[Object] = json.loads(self.kubectl("get", kind, "-o", "json", *selector))["items"]
         return items
 
     def patch(self, kind: str, name: str, patch: Object) -> None:
+        with suppress(direct_api.NeedsKubectl):
+            direct_api.merge(self.name, kind, name, patch)
+            return
         self.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps(patch))
 
     def delete(self, kind: str, name: str, *words: str) -> None:
+        if words in ((), ("--wait=false",)):
+            with suppress(direct_api.NeedsKubectl):
+                direct_api.delete(self.name, kind, name, wait=not words)
+                return
         self.kubectl("delete", kind, name, "--ignore-not-found", *words)
 
     def remove(self) -> None:
