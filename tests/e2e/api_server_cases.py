@@ -574,7 +574,11 @@ async def a_watch_of_tables_shows_one_row_each_and_the_titles_once(api: ApiServe
     changed = await with_status(api, body, phase="Running")
     query = {"resourceVersion": before, "allowWatchBookmarks": "true", "labelSelector": f"case={ours}"}
     async with asyncio.timeout(60), api.ends_watches() as how:
-        found = [event async for event in lines(api, api.runs, query | how, TABLE)]
+        found = []
+        async for event in lines(api, api.runs, query | how, TABLE):
+            found.append(event)
+            if len(found) == 2:  # an API server sends no bookmark of the version that the watch has shown
+                await made(api, api.runs, run(api))
     tables = [event["object"] for event in (*found[:2], found[-1])]
     versions = [version(table) for table in tables[:2]] == [version(body), version(changed)]
     return (

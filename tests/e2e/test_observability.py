@@ -201,8 +201,12 @@ class TestEvents:
         )
         until(lambda: namespace.status("run", "told-cancelled").get("phase") == "Running", within=30)
         namespace.patch("run", "told-cancelled", {"spec": {"cancel": True}})
-        until(lambda: told(namespace, "run", "told-failed") == ["RunFailed"], within=30)
-        until(lambda: told(namespace, "run", "told-cancelled") == ["RunCancelled"], within=30)
+        for run, reason in (("told-failed", "RunFailed"), ("told-cancelled", "RunCancelled")):
+            until(
+                lambda run=run, reason=reason: told(namespace, "run", run) == [reason],  # type: ignore[misc]
+                within=30,
+                why=lambda run=run: namespace.kubectl("describe", "run", run),  # type: ignore[misc]
+            )
         namespace.run_ends("told-succeeded")
         assert told(namespace, "run", "told-succeeded") == []
 

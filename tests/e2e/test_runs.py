@@ -54,8 +54,8 @@ def test_a_missing_model_secret_fails_it_with_the_secrets_name(namespace: Namesp
 
 
 def test_its_models_error_keeps_its_status(namespace: Namespace) -> None:
-    namespace.apply(agent_run("refused", task="hello", model={"model": "status:429"}))
-    error = namespace.run_ends("refused")["error"]
+    namespace.apply(agent_run("refused-by-its-model", task="hello", model={"model": "status:429"}))
+    error = namespace.run_ends("refused-by-its-model")["error"]
     assert (error["type"], error["httpStatus"]) == ("model_error", 429)
 
 

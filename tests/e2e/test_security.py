@@ -135,7 +135,8 @@ class TestWebProxy:
 
 def test_the_system_is_hardened(system: Namespace) -> None:
     pods = system.list("pods", "-l", "app.kubernetes.io/part-of=sympozium")
-    assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods} == {"operator", "runs", "console"}
+    components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
+    assert components == {"operator", "runs", "console", "egress"}
     for pod in pods:
         hardened(pod)
 
