@@ -96,16 +96,21 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Return a transaction that is committed when its block ends. In SQLite there is one at a time. Raises DatabaseUnavailable."""
+        async with self.turn(self._writer), self._transaction(writing=True) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def turn(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Wait for one of these slots, no longer than for a connection. Raises DatabaseUnavailable."""
         try:
             async with asyncio.timeout(self.settings.pool_timeout_seconds):
-                await self._writer.acquire()
+                await slots.acquire()
         except TimeoutError as error:
-            raise DatabaseUnavailable("busy", "others write") from error
+            raise DatabaseUnavailable("busy", "others have their turn") from error
         try:
-            async with self._transaction(writing=True) as connection:
-                yield connection
+            yield
         finally:
-            self._writer.release()
+            slots.release()
 
     @asynccontextmanager
     async def _transaction(self, *, writing: bool) -> AsyncIterator[AsyncConnection]:

@@ -1,5 +1,6 @@
 """Sums and percentiles of runs over time, the same for both databases."""
 
+import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
@@ -61,10 +62,11 @@ class Usage:
 
 
 class UsageQueries:
-    """Readers of sums over the table of runs. Every method may raise DatabaseUnavailable."""
+    """Readers of sums over the table of runs, one at a time: over many runs they take long. Every method may raise DatabaseUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._slot = asyncio.Semaphore(1)
 
     async def counts_since(self) -> int | None:
         """Return the time of acceptance of the oldest run in the table; None if there is none."""
@@ -84,7 +86,7 @@ class UsageQueries:
         where = [*times(wanted.since, wanted.until)]
         if wanted.namespace is not None:
             where.append(runs.c.namespace == wanted.namespace)
-        async with self._database.reading() as connection:
+        async with self._database.turn(self._slot), self._database.reading() as connection:
             sums = await _sums(connection, keys, where, has_buckets=bucket is not None)
             found = defaultdict[tuple[Any, ...], dict[Measure, tuple[int, int]]](dict)
             for measure in get_args(Measure):

@@ -1,5 +1,6 @@
 """Sums and percentiles of runs, on both databases."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -105,3 +106,18 @@ async def test_too_many_groups_are_refused(database: Database, monkeypatch: pyte
 async def test_it_counts_since_the_oldest_run(database: Database) -> None:
     await RunRows(database).upsert([run(5), run(3), run(9)])
     assert await UsageQueries(database).counts_since() == BEGIN + 3 * SECOND
+
+
+async def test_one_is_read_at_a_time_however_many_ask(database: Database) -> None:
+    queries, most = UsageQueries(database), 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, database.pool_in_use)
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.gather(*(queries.usage(DAY) for _ in range(8)))
+    watching.cancel()
+    assert most == 1
