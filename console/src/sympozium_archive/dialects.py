@@ -1,4 +1,4 @@
-"""What has to differ between SQLite and PostgreSQL: upserts, locks, triggers, a growing id, and how a connection begins."""
+"""Differences between SQLite and PostgreSQL: upserts, locks, triggers, a growing id, and how a connection begins."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 Merge = Callable[[ReadOnlyColumnCollection[str, Any]], dict[str, ColumnElement[Any]]]
-"""What makes the merged values, by column, from the columns of the row to insert."""
+"""Function that makes the merged values, by column, from the columns of the row to insert."""
 
 BigSerial = BigInteger().with_variant(Integer(), "sqlite")
 """Type of an id that the database counts: SQLite counts an INTEGER only."""

@@ -69,7 +69,7 @@ _KEPT = ("uid", "namespace", "name", "created_at", "content_state")
 
 @dataclass(frozen=True)
 class Committed:
-    """What is on disk of a run: it may be deleted in Kubernetes at this version only."""
+    """State of a run on disk: it may be deleted in Kubernetes at this version only."""
 
     resource_version: str | None
     is_ended: bool

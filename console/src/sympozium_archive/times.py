@@ -17,3 +17,8 @@ def moment(microseconds: int) -> datetime:
         return _EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
+
+
+def moment_if_known(microseconds: int | None) -> datetime | None:
+    """Return the time of a number of microseconds; None where there is none."""
+    return None if microseconds is None else moment(microseconds)

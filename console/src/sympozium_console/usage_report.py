@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field
 
 from sympozium_api.base import ApiModel
-from sympozium_archive.times import moment
+from sympozium_archive.times import moment_if_known
 from sympozium_archive.usage_queries import Dimension, Measure, Usage
 
 _NAMES: dict[Dimension | None, tuple[str, ...]] = {
@@ -32,7 +32,7 @@ class UsageOfGroup(ApiModel):
     bucket: datetime | None
     """Begin of the time in which the runs were accepted; null without the parameter ``bucket``."""
     group: dict[str, str | None]
-    """What the runs have in common, e.g. ``{"namespace": "default", "instance": "demo"}``; empty without the parameter ``by``."""
+    """Values that the runs have in common, e.g. ``{"namespace": "default", "instance": "demo"}``; empty without the parameter ``by``."""
     runs: int
     ended: int
     """Number of the runs that have ended."""
@@ -58,7 +58,7 @@ class UsageOfGroup(ApiModel):
             return Percentiles(p50=found[0], p95=found[1]) if found else None
 
         return cls(
-            bucket=None if usage.bucket is None else moment(usage.bucket),
+            bucket=moment_if_known(usage.bucket),
             group=dict(zip(_NAMES[by], usage.group, strict=True)),
             runs=usage.runs,
             ended=usage.ended,

@@ -43,7 +43,7 @@ class AgentLimits(ApiModel):
 
 
 class AgentDocument(ApiModel):
-    """What the operator gathered for an instance's agents."""
+    """Tools and limits that the operator gathered for an instance's agents."""
 
     tools: list[OfferedTool] = []
     """Tools, in the order of their functions."""

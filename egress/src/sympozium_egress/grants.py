@@ -1,4 +1,4 @@
-"""Grants: what the cluster's objects allow an agent at this moment, read anew for each call."""
+"""Grants: what the cluster's objects allow an agent at this moment, read again for each call."""
 
 from sympozium_api import names
 from sympozium_api.client import Client

@@ -1,4 +1,4 @@
-"""Secrets of tools: read anew for each call, and held by nobody."""
+"""Secrets of tools: read again for each call, and held by nobody."""
 
 import base64
 import binascii

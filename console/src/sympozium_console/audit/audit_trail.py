@@ -34,7 +34,7 @@ class OpenChange:
 
 
 class ChangeAudit(Protocol):
-    """What records changes."""
+    """Recorder of changes."""
 
     async def begin(self, entry: AuditEntry) -> OpenChange:
         """Record a change before it is made. Raises Refusal 503 if that fails, and then the change must not be made."""

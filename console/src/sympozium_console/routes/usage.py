@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from sympozium_api.settings_parser import duration
-from sympozium_archive.times import microseconds, moment
+from sympozium_archive.times import microseconds, moment, moment_if_known
 from sympozium_archive.usage_queries import Dimension, TooManyGroups, UsageFilter
 from sympozium_console import console_context, refusals
 from sympozium_console.routes.newest_runs import require_whole_index
@@ -69,7 +69,7 @@ async def get_usage(request: Request, params: Annotated[UsageQuery, Query()]) ->
     report = UsageReport(
         from_=moment(since),
         to=moment(until),
-        counts_since=None if oldest is None else moment(oldest),
+        counts_since=moment_if_known(oldest),
         items=[UsageOfGroup.of(usage, params.by) for usage in usages],
     )
     return Response(report.model_dump_json(by_alias=True), media_type="application/json")

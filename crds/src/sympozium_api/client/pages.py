@@ -9,7 +9,7 @@ from sympozium_api.resources import ResourceType
 
 
 class Pages(Protocol):
-    """What reads a page: a ``Client``."""
+    """Reader of pages: a ``Client``."""
 
     async def page(
         self,

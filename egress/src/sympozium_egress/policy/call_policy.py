@@ -27,7 +27,7 @@ class CallRefused(Exception):
 
 @dataclass(frozen=True)
 class Grant:
-    """What allows an agent to call a function: a ToolBinding with its Tool, or the instance's built-in tool."""
+    """Permission of an agent to call a function: a ToolBinding with its Tool, or the instance's built-in tool."""
 
     function: str
     tool: Tool | None = None
