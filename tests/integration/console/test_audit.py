@@ -12,7 +12,7 @@ from tests.fakes.kubernetes import api_error
 from tests.integration.conftest import eventually
 from tests.integration.console.conftest import DEMO, SPEC, Console, error, run
 
-from sympozium_api.resources import INSTANCES, RUNS
+from sympozium_api.resources import INSTANCES, SKILL_PACKS
 from sympozium_archive.audit_log import AuditEntry, AuditLog
 from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_console.audit import audit_trail
@@ -187,8 +187,10 @@ class TestDatabaseAway:
 class TestRefusedCalls:
     async def test_a_removed_key_and_a_missing_right_are_recorded(self, archiving: Console) -> None:
         assert (await archiving.request("GET", DEMO)).status_code == 200
-        archiving.kubernetes.refuse("list", RUNS, api_error(403, "Forbidden", "no right"))
-        assert (await archiving.request("GET", "/api/v1/runs")).status_code == 403
+        archiving.kubernetes.refuse(
+            "list", SKILL_PACKS, api_error(403, "Forbidden", "no right")
+        )  # runs: the archiver's too
+        assert (await archiving.request("GET", "/api/v1/skills")).status_code == 403
         (archiving.tokens / "token-new").write_text("fresh")
         (archiving.tokens / "token").unlink()
         archiving.clock.advance(2)
@@ -199,7 +201,7 @@ class TestRefusedCalls:
                 await asyncio.sleep(0.01)
         assert [(c["actor"], c["action"], c["kind"], c["resource"], c["status"]) for c in stored] == [
             ("token", "delete", "SympoziumInstance", "demo", 401),
-            ("token", "list", "AgentRun", None, 403),
+            ("token", "list", "SkillPack", None, 403),
         ]
 
     async def test_refused_calls_beyond_the_queue_are_dropped_and_counted(
