@@ -103,9 +103,10 @@ def test_every_schema_reference_resolves(description: Object) -> None:
     assert named <= set(schemas)
 
 
-def test_the_chart_mounts_the_tokens_where_they_are_read() -> None:
+def test_the_chart_mounts_tokens_and_keys_where_they_are_read() -> None:
     template = (ROOT / "charts/sympozium/templates/console.yaml").read_text()
-    assert f"mountPath: {environment.CONSOLE_TOKENS_DIR}\n" in template
+    for folder in (environment.CONSOLE_TOKENS_DIR, environment.CONSOLE_KEYS_DIR):
+        assert f"mountPath: {folder}\n" in template
     assert f"name: {environment.NAMESPACE}\n" in template
 
 

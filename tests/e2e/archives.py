@@ -18,7 +18,7 @@ import httpx2
 from tests.e2e.conftest import Namespace, Object, agent_run, authority, helm, instance, model_server, responds, until
 
 CONSOLE = "sympozium-console"
-TOKENS = "console-tokens"
+SECRET = "console-secrets"
 RELEASE = "archive"
 POSTGRES = "postgres"
 PASSWORD = "of-a-test"
@@ -144,7 +144,7 @@ def release_values(namespace: Namespace, kind: str, runs: Object) -> Object:
         "operator": NOWHERE,
         "runsServer": NOWHERE,
         "egress": {"enabled": False},
-        "console": {"tokenSecret": TOKENS},
+        "console": {"tokenSecret": SECRET, "keysSecret": SECRET},
         "archive": {"enabled": True} | ({"url": URL} if kind == "postgresql" else {}),
         "runs": runs,
     }
@@ -163,10 +163,11 @@ def installed_archive(kind: str, image: str, runs: Object) -> Iterator[Archive]:
     enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name, "labels": enforce}})
     token = secrets.token_hex(16)
-    tokens = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": TOKENS}, "stringData": {"token": token}}
+    entries = {"token": token, "API_KEY_PEPPER": secrets.token_hex(32)}
+    own = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": entries}
     archive = Archive(namespace, kind, token)
     try:
-        namespace.apply(tokens, *model_server(image), instance("asked"))
+        namespace.apply(own, *model_server(image), instance("asked"))
         if kind == "postgresql":
             namespace.apply(*postgres_server())
         upgrade_release(namespace, release_values(namespace, kind, runs))

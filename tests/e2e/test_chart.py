@@ -222,14 +222,19 @@ def test_several_guards_need_a_place_in_which_they_count_together() -> None:
     assert "egress.redisURL" in done.stderr + done.stdout
 
 
-def test_the_consoles_token_is_the_operators_to_generate_or_ones_own() -> None:
-    made, own = rendered(), rendered("console.tokenSecret=own")
-    mounted = pod_of(made, "sympozium-console")["volumes"][0]["secret"]["secretName"]
-    assert from_environment(variables(pod_of(made, "sympozium-operator"))).console_token_secret == mounted
+def test_the_consoles_secrets_are_the_operators_to_generate_or_ones_own() -> None:
+    made, own = rendered(), rendered("console.tokenSecret=own", "console.keysSecret=own-keys")
+    mounted = [volume["secret"]["secretName"] for volume in pod_of(made, "sympozium-console")["volumes"][:2]]
+    settings = from_environment(variables(pod_of(made, "sympozium-operator")))
+    assert [settings.console_token_secret, settings.console_keys_secret] == mounted
     for documents in (own, rendered("console.enabled=false")):
-        assert from_environment(variables(pod_of(documents, "sympozium-operator"))).console_token_secret == ""
+        settings = from_environment(variables(pod_of(documents, "sympozium-operator")))
+        assert (settings.console_token_secret, settings.console_keys_secret) == ("", "")
     assert not [item for item in made + own if item["kind"] == "Secret"]
-    assert pod_of(own, "sympozium-console")["volumes"][0] == {"name": "tokens", "secret": {"secretName": "own"}}
+    assert pod_of(own, "sympozium-console")["volumes"][:2] == [
+        {"name": "tokens", "secret": {"secretName": "own"}},
+        {"name": "keys", "secret": {"secretName": "own-keys"}},
+    ]
 
 
 def test_the_built_in_skill_is_a_server_that_its_crd_takes() -> None:

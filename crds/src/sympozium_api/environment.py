@@ -95,6 +95,12 @@ OTEL_SAMPLER_BY_RATIO = "parentbased_traceidratio"
 CONSOLE_TOKENS_DIR = "/etc/sympozium/console-tokens"
 """The mounted Secret; every file whose name begins with ``token`` holds a valid bearer token."""
 CONSOLE_TOKEN_PREFIX = "token"  # noqa: S105 - the name of a file
+CONSOLE_KEYS_DIR = "/etc/sympozium/keys"
+"""The mounted Secret of the keys that only the console uses."""
+API_KEY_PEPPER = "API_KEY_PEPPER"
+"""File with the pepper of API keys; every file whose name begins with it holds a pepper that verifies."""
+COOKIE_KEYS = ("COOKIE_KEY_1", "COOKIE_KEY_2")
+"""Files with the keys of cookies, in Fernet's form: the first encrypts, both decrypt."""
 ARCHIVE_CONTENT_RETENTION = "ARCHIVE_CONTENT_RETENTION"
 """Duration for which the archive keeps questions and answers, from the time at which they are stored."""
 ARCHIVE_RETENTION = "ARCHIVE_RETENTION"

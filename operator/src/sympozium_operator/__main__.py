@@ -46,7 +46,7 @@ async def main(settings: OperatorSettings) -> None:
             queue=queue,
             fair_queue=operator.fair_queue,
             pruner=operator.pruner,
-            console_token=operator.console_token,
+            console_secrets=operator.console_secrets,
             api_keys=operator.api_keys,
             skills=operator.skills,
             others=operator.others,

@@ -93,6 +93,8 @@ class OperatorSettings:
     """True if web-proxies have /metrics at port 8080 too, as before 0.3.0."""
     console_token_secret: str
     """Secret of the console's token, which the operator generates; empty: the token comes from elsewhere."""
+    console_keys_secret: str
+    """Secret of the console's own keys, which the operator generates; empty: they come from elsewhere."""
     tracing_endpoint: str
     """OTLP/HTTP endpoint to which web-proxies export spans; empty: none."""
     tracing_sample_ratio: float
@@ -138,6 +140,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         metrics_port=read("SYMPOZIUM_METRICS_PORT", "9090", whole_number(1, 65535)),
         metrics_on_http=read(environment.METRICS_ON_HTTP, "false", boolean),
         console_token_secret=read("SYMPOZIUM_CONSOLE_TOKEN_SECRET", "", optional(_name)),
+        console_keys_secret=read("SYMPOZIUM_CONSOLE_KEYS_SECRET", "", optional(_name)),
         tracing_endpoint=read("SYMPOZIUM_TRACING_ENDPOINT", "", optional(http_url)),
         tracing_sample_ratio=read("SYMPOZIUM_TRACING_SAMPLE_RATIO", "1", number(0, 1)),
         log_level=read("SYMPOZIUM_LOG_LEVEL", "info", one_of("debug", "info", "warning", "error")),

@@ -20,7 +20,7 @@ from sympozium_operator.policy.run_input import RunLimits
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
-from sympozium_operator.reconcile.console_token import ConsoleToken
+from sympozium_operator.reconcile.console_secrets import ConsoleSecrets
 from sympozium_operator.reconcile.dispatcher import Dispatcher
 from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
@@ -66,7 +66,7 @@ class Operator:
     """Poll of the routes that have the host names for which instances wait."""
     pruner: RunPruner
     lists: ScopedLists
-    console_token: ConsoleToken
+    console_secrets: ConsoleSecrets
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,9 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         has_archive=settings.has_archive,
         count_unreadable=metrics.count_unreadable,
     )
-    console_token = ConsoleToken(client, namespace, settings.console_token_secret)
+    console_secrets = ConsoleSecrets(
+        client, namespace, token=settings.console_token_secret, keys=settings.console_keys_secret
+    )
     return Operator(
         dispatcher=dispatcher,
         fair_queue=base.fair_queue,
@@ -157,7 +159,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         others=base.others,
         hostnames=base.hostnames,
         pruner=pruner,
-        console_token=console_token,
+        console_secrets=console_secrets,
         lists=base.lists,
     )
 

@@ -47,7 +47,7 @@ class Leader:
             queue=self.queue,
             fair_queue=self.operator.fair_queue,
             pruner=self.operator.pruner,
-            console_token=self.operator.console_token,
+            console_secrets=self.operator.console_secrets,
             api_keys=self.operator.api_keys,
             skills=self.operator.skills,
             others=self.operator.others,

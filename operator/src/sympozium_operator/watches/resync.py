@@ -16,7 +16,7 @@ from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.policy.pod_status import controller_uid, job_ended
-from sympozium_operator.reconcile.console_token import ConsoleToken
+from sympozium_operator.reconcile.console_secrets import ConsoleSecrets
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.tool_reconciler import ALL
 from sympozium_operator.reconcile.version_poll import VersionPoll
@@ -36,8 +36,8 @@ HOSTNAMES_EVERY = 5.0
 """Seconds between checks of the routes that have the host names for which instances wait (decision 0012)."""
 OTHERS_EVERY = 60.0
 """Seconds between checks of what else the operator may not watch: models' Secrets, session keys, models' Services (decision 0051)."""
-CONSOLE_TOKEN_EVERY = 30.0
-"""Seconds between checks that the Secret with the console's token exists."""
+CONSOLE_SECRETS_EVERY = 30.0
+"""Seconds between checks that the console's Secrets exist."""
 FIRST_RETRY = 1.0
 LONGEST_RETRY = 10.0
 """Seconds between two attempts of a list that fails."""
@@ -53,7 +53,7 @@ class Resync:
     queue: WorkQueue
     fair_queue: FairQueue
     pruner: RunPruner
-    console_token: ConsoleToken
+    console_secrets: ConsoleSecrets
     api_keys: VersionPoll
     skills: VersionPoll
     others: VersionPoll
@@ -77,7 +77,7 @@ class Resync:
             self._every(HOSTNAMES_EVERY, partial(self.poll, self.hostnames)),
             self._every(PRUNE_EVERY, self.pruner.prune),
             self._every(BOUND_BYTES_EVERY, self.pruner.bound_bytes),
-            self._forever(self.keep_console_token),
+            self._forever(self.keep_console_secrets),
         )
 
     async def seed(self) -> None:
@@ -112,10 +112,10 @@ class Resync:
         async for key in poll.changed():
             self.queue.add(key)
 
-    async def keep_console_token(self) -> None:
-        """Generate the console's token if it is missing, and wait for the next check."""
-        await self.console_token.keep()
-        await self.sleep(CONSOLE_TOKEN_EVERY)
+    async def keep_console_secrets(self) -> None:
+        """Generate the console's Secrets that are missing, and wait for the next check."""
+        await self.console_secrets.keep()
+        await self.sleep(CONSOLE_SECRETS_EVERY)
 
     async def runs(self) -> None:
         """Add every run that has not ended, oldest first, and every run whose Job has ended; rebuild the slots that runs hold.
