@@ -60,6 +60,15 @@ def test_images_are_built_from_files_that_a_build_may_see() -> None:
     assert [source for source in visible if not (ROOT / source).exists()] == []
 
 
+@pytest.mark.parametrize("image", IMAGES)
+def test_only_another_list_of_libraries_installs_them_again(image: str) -> None:
+    """The layers with libraries are kept while other tables of pyproject.toml change: they are made from the list and the versions."""
+    stages = re.split(r"^FROM .+ AS (\w+)$", (ROOT / f"Dockerfile.{image}").read_text(), flags=re.MULTILINE)
+    stage = dict(zip(stages[1::2], stages[2::2], strict=True))["dependencies"]
+    copied = re.findall(r"^COPY (.+) \S+$", stage, re.MULTILINE)
+    assert copied == ["constraints.txt", "--from=extras /build/extras.txt"]
+
+
 def test_the_agents_image_holds_neither_console_nor_guard_nor_their_libraries() -> None:
     """Its size is a part of a cold start on a node that has not pulled it."""
     assert not sources("webproxy") & {"console/src", "egress/src", "operator/src"}
