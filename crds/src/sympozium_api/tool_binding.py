@@ -57,6 +57,12 @@ class ToolBindingSpec(ApiModel):
     instead of the one in the Tool's Secret."""
 
 
+IN_FORCE = "InForce"
+"""Type of the condition of a Tool or ToolBinding that holds."""
+GATHERING = "Gathering"
+"""Reason of a granted ToolBinding that is not in force yet: the operator has not written the agent's document with the tool."""
+
+
 class ToolBindingStatus(ApiModel):
     """Observed state of a ToolBinding, written by the operator."""
 
@@ -64,6 +70,12 @@ class ToolBindingStatus(ApiModel):
     """Name under which the agent's model calls the tool."""
     conditions: Conditions = []
     """InForce: the agent's next run is offered the tool."""
+
+    @property
+    def is_granted(self) -> bool:
+        """True if the agent may call the tool: its next run is offered it, or the operator is adding it to what runs are offered."""
+        found = next((condition for condition in self.conditions if condition.type == IN_FORCE), None)
+        return found is not None and (found.status == "True" or found.reason == GATHERING)
 
 
 class ToolBinding(Resource):

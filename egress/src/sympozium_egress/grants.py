@@ -42,7 +42,7 @@ class Grants:
         bound = [binding for binding in await self.bindings(namespace, agent) if binding.status.function == function]
         if not bound:
             return await self._builtin(namespace, agent, function)
-        binding = next((binding for binding in bound if _holds(binding)), bound[0])
+        binding = next((binding for binding in bound if binding.status.is_granted), bound[0])
         body = await self._client.find(TOOLS, namespace, binding.spec.tool_ref)
         if body is None or body["metadata"].get("deletionTimestamp"):
             raise NoSuchTool(function)
@@ -65,10 +65,6 @@ class Grants:
         if instance is None or function not in instance.spec.agents.default.builtin_tools:
             raise NoSuchTool(function)
         return Grant(function, builtin=function, parameters=builtin_parameters(function))
-
-
-def _holds(binding: ToolBinding) -> bool:
-    return any(condition.type == "InForce" and condition.status == "True" for condition in binding.status.conditions)
 
 
 def agent_account(run: AgentRun) -> str:

@@ -107,6 +107,38 @@ async def test_builtin_tools_without_a_guard_say_so_and_the_instance_serves_all_
     assert "ToolsReady" not in {each["type"] for each in found.instance_status()["conditions"]}
 
 
+async def test_a_binding_is_in_force_only_once_the_instance_shows_the_document_with_its_tool() -> None:
+    found = world(tool(), binding())
+    await found.reconcile("all", "tools")
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[:2] == ("False", "Gathering")
+    await found.reconcile("alice", "instance")
+    assert document(found)["tools"]
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[:2] == ("False", "Gathering")
+    await found.reconcile("all", "tools")
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[:2] == ("True", "InForce")
+
+
+async def test_a_binding_in_force_stays_so_while_another_one_is_gathered() -> None:
+    found = world(tool(), binding())
+    await settle(found)
+    found.cluster.put(tool("news"))
+    found.cluster.put(binding("alice-news", toolRef="news"))
+    await found.reconcile("all", "tools")
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[0] == "True"
+    assert condition(found, TOOL_BINDINGS, "alice-news")[:2] == ("False", "Gathering")
+
+
+async def test_a_binding_waits_for_an_instance_that_is_not_accepted_without_end_of_work() -> None:
+    alice = instance_object()
+    alice["spec"]["skills"] = [{"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "many"}}]
+    found = World(alice, tool(), binding(), SYMPOZIUM_EGRESS_URL=GUARD)
+    await settle(found)
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[:2] == ("False", "Gathering")
+    found.cluster.object(INSTANCES, "alice", NAMESPACE)["spec"]["skills"] = []
+    await found.settle("alice", "instance")
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[0] == "True"
+
+
 async def test_a_binding_that_is_removed_takes_the_document_along() -> None:
     found = world(tool(), binding())
     await settle(found)

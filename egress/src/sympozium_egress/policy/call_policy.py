@@ -52,16 +52,12 @@ class Grant:
 
 def in_force(binding: ToolBinding, tool: Tool, function: str) -> None:
     """Raise CallRefused unless a binding and its Tool hold: by the operator's word, and by what stands in them now."""
-    if not _operator_agrees(binding):
+    if not binding.status.is_granted:
         raise CallRefused("the tool is not in force for this agent")
     if tool.status.function != function:
         raise CallRefused("the tool has another function by now")
     if flaw := tool_check.of_tool(tool) or tool_check.of_binding(binding, tool):
         raise CallRefused(f"the tool is not in force: {flaw.reason}")
-
-
-def _operator_agrees(binding: ToolBinding) -> bool:
-    return any(condition.type == "InForce" and condition.status == "True" for condition in binding.status.conditions)
 
 
 def check(

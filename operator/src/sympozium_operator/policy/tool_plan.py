@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sympozium_api import names, tool_check, tool_function
 from sympozium_api.agent_document import MAX_DOCUMENT_BYTES
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.tool import Tool
-from sympozium_api.tool_binding import ToolBinding
+from sympozium_api.tool_binding import GATHERING, IN_FORCE, ToolBinding
 from sympozium_api.tool_check import Flaw
 from sympozium_operator.policy import agent_tools
 from sympozium_operator.policy.agent_tools import Granted
-from sympozium_operator.policy.conditions import ConditionUpdate
-
-IN_FORCE = "InForce"
+from sympozium_operator.policy.conditions import ConditionUpdate, find
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ class ToolPlan:
     """ToolBindings whose Tool is gone."""
     secrets: Sequence[str]
     """Secrets that the egress guard may read, in order."""
-    granted: Mapping[str, Sequence[Granted]] = field(default_factory=dict)
-    """What each agent is offered, by the instance's name."""
+    stale: AbstractSet[str]
+    """Agents whose document is not what their instance's status shows, by the instance's name."""
 
 
 def decide(facts: ToolInput) -> ToolPlan:
@@ -62,17 +60,25 @@ def decide(facts: ToolInput) -> ToolPlan:
     verdicts = {name: _of_tool(tool, functions[name]) for name, tool in tools.items()}
     deleted = [binding for binding in facts.bindings if _is_orphan(binding, tools.keys() | facts.unreadable)]
     offers = _Offers(facts)
-    bindings: dict[str, Verdict] = {}
-    for binding in _oldest_first(facts.bindings):
-        if binding not in deleted:
-            tool = tools.get(binding.spec.tool_ref)
-            function = functions.get(binding.spec.tool_ref)
-            flaw = _flaw_of_binding(facts, binding, tool, verdicts)
-            if flaw is None and tool is not None and function is not None:
-                flaw = offers.add(Granted(binding, tool, function))
-            message = f"the agent {binding.spec.agent_ref} may call {function}"
-            bindings[binding.metadata.name] = Verdict(function, _condition(flaw, message))
-    return ToolPlan(verdicts, bindings, deleted, _secrets(facts, deleted), offers.granted)
+    flaws: dict[str, Flaw | None] = {}
+    kept = [binding for binding in _oldest_first(facts.bindings) if binding not in deleted]
+    for binding in kept:
+        tool = tools.get(binding.spec.tool_ref)
+        function = functions.get(binding.spec.tool_ref)
+        flaw = _flaw_of_binding(facts, binding, tool, verdicts)
+        if flaw is None and tool is not None and function is not None:
+            flaw = offers.add(Granted(binding, tool, function))
+        flaws[binding.metadata.name] = flaw
+    stale = frozenset(
+        name for name, agent in facts.agents.items() if offers.digest(name, agent) != agent.status.agent_document
+    )
+    bindings = {
+        binding.metadata.name: _of_binding(
+            binding, flaws[binding.metadata.name], functions.get(binding.spec.tool_ref), stale
+        )
+        for binding in kept
+    }
+    return ToolPlan(verdicts, bindings, deleted, _secrets(facts, deleted), stale)
 
 
 def _of_tool(tool: Tool, function: str | None) -> Verdict:
@@ -80,6 +86,17 @@ def _of_tool(tool: Tool, function: str | None) -> Verdict:
     if flaw is None and function is None:
         flaw = Flaw("FunctionTaken", "spec.function: another Tool, or a built-in one, has this name")
     return Verdict(function, _condition(flaw, f"a ToolBinding can grant it; models call {function}"))
+
+
+def _of_binding(binding: ToolBinding, flaw: Flaw | None, function: str | None, stale: AbstractSet[str]) -> Verdict:
+    """Return the state of a ToolBinding. One that holds stays so while the agent's document is written anew."""
+    agent = binding.spec.agent_ref
+    before = find(binding.status.conditions, IN_FORCE)
+    if flaw is None and agent in stale and not (before and before.status == "True"):
+        flaw = Flaw(
+            GATHERING, f"the agent {agent} is offered {function} as soon as its SympoziumInstance is reconciled"
+        )
+    return Verdict(function, _condition(flaw, f"the agent {agent} may call {function}"))
 
 
 def _flaw_of_binding(
@@ -107,12 +124,16 @@ class _Offers:
     def __init__(self, facts: ToolInput) -> None:
         self._guard_url = facts.guard_url
         self._bytes: dict[str, int] = {}
-        self.granted: dict[str, list[Granted]] = {}
+        self._granted: dict[str, list[Granted]] = {}
+
+    def digest(self, name: str, agent: SympoziumInstance) -> str | None:
+        """Return the digest of an agent's document; None: it has no tools."""
+        return agent_tools.digest(agent_tools.document(agent, self._granted.get(name, ()), self._guard_url))
 
     def add(self, new: Granted) -> Flaw | None:
         """Add what a binding grants; return the reason why it cannot hold beside the older ones of its agent."""
         agent = new.binding.spec.agent_ref
-        others = self.granted.setdefault(agent, [])
+        others = self._granted.setdefault(agent, [])
         twin = next((each.binding for each in others if each.tool is new.tool), None)
         if twin is not None:
             text = f"spec.toolRef: the ToolBinding {twin.metadata.name} grants this Tool to the agent already"

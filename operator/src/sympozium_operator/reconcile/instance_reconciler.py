@@ -19,6 +19,7 @@ from sympozium_operator.desired.instance_children import server_run as desired_s
 from sympozium_operator.policy import event_messages
 from sympozium_operator.policy import instance_plan as policy
 from sympozium_operator.policy import route_decision as route_policy
+from sympozium_operator.policy.agent_tools import digest
 from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, name_taken, write_refused
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets, no_secrets
@@ -86,7 +87,7 @@ class InstanceReconciler:
         also = [server, *losers] if plan.server_wanted or facts.server else [*losers]
         if facts.pool or facts.instance.status.warm_pool:
             also.append(Key("pool", key.namespace, key.name))
-        if gathered.has_news:
+        if gathered.has_news or (gathered.is_awaited and plan.status.get("agentDocument") == digest(gathered.document)):
             also.append(Key("tools", key.namespace, ALL))
         return Result(requeue_after=plan.requeue_after, enqueue=(*also, *self.next_runs((key.namespace, key.name))))
 

@@ -13,10 +13,10 @@ from sympozium_api.reading import Unreadable, read
 from sympozium_api.resources import INSTANCES, ROLES, TOOL_BINDINGS, TOOLS, Object, ResourceType
 from sympozium_api.timestamps import timestamp
 from sympozium_api.tool import Tool
-from sympozium_api.tool_binding import ToolBinding
+from sympozium_api.tool_binding import IN_FORCE, ToolBinding
 from sympozium_operator.cluster.converge import Converger
 from sympozium_operator.desired.egress_access import secret_access
-from sympozium_operator.policy import agent_tools, tool_plan
+from sympozium_operator.policy import tool_plan
 from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, merged
 from sympozium_operator.policy.tool_plan import ToolInput, ToolPlan, Verdict
 from sympozium_operator.reconcile.tool_reader import bodies, readable
@@ -58,7 +58,7 @@ class ToolReconciler:
             if binding not in plan.deleted:
                 await self._own(binding, agents.get(binding.spec.agent_ref))
                 await self._report(TOOL_BINDINGS, binding, plan.bindings[binding.metadata.name])
-        return Result(enqueue=self._changed(key.namespace, agents, plan))
+        return Result(enqueue=self._changed(key.namespace, frozenset(agents), plan))
 
     async def _instances(self, namespace: str, wanted: set[str]) -> dict[str, SympoziumInstance]:
         found = await asyncio.gather(*(self.client.find(INSTANCES, namespace, name) for name in sorted(wanted)))
@@ -75,7 +75,7 @@ class ToolReconciler:
         """Return the readable objects, and the names of the others, which are reported."""
         objects, failures = readable(model, await bodies(self.client, kind, namespace))
         for body, failure in failures:
-            update = ConditionUpdate(tool_plan.IN_FORCE, ok=False, reason="InvalidSpec", message=failure.fields)
+            update = ConditionUpdate(IN_FORCE, ok=False, reason="InvalidSpec", message=failure.fields)
             await self._write(kind, body, update, None)
         return objects, frozenset(body["metadata"]["name"] for body, _ in failures)
 
@@ -117,17 +117,11 @@ class ToolReconciler:
                 if not error.not_found:
                     raise
 
-    def _changed(self, namespace: str, agents: dict[str, SympoziumInstance], plan: ToolPlan) -> tuple[Key, ...]:
-        """Return the instances whose document is not what their status shows, and those that lost their last ToolBinding."""
-        changed = {
-            name
-            for name, instance in agents.items()
-            if agent_tools.digest(agent_tools.document(instance, plan.granted.get(name, ()), self.guard_url))
-            != instance.status.agent_document
-        }
+    def _changed(self, namespace: str, agents: frozenset[str], plan: ToolPlan) -> tuple[Key, ...]:
+        """Return the instances whose document is stale, and those that lost their last ToolBinding."""
         former = self._agents.get(namespace, frozenset())
-        self._agents[namespace] = frozenset(agents)
-        return tuple(Key("instance", namespace, name) for name in sorted(changed | (former - frozenset(agents))))
+        self._agents[namespace] = agents
+        return tuple(Key("instance", namespace, name) for name in sorted(plan.stale | (former - agents)))
 
 
 def _address(resource: Resource) -> Object:
