@@ -187,9 +187,9 @@ class Endpoint:
     def run(self) -> str:
         return f"{self.instance}-web-endpoint"
 
-    @cached_property
+    @property
     def url(self) -> str:
-        """By the Service's address: outside of pods nobody resolves its name."""
+        """By the Service's address, which another Service of this name has not: outside of pods nobody resolves the name."""
         service = self.namespace.get("service", f"{self.run}-server")
         return f"http://{authority(service['spec']['clusterIP'], 8080)}"
 
