@@ -214,14 +214,14 @@ def claim_conflict(run: AgentRun) -> str | None:
 def is_claimable(run: AgentRun) -> bool:
     """Return true if an idle pod may be bound to a run that was created without one.
 
-    That is a run that no web-proxy created, and one that a web-proxy lets wait for an idle pod.
+    That is a run that nobody waits for at an agent API, and one whose web-proxy or console lets it wait for an idle pod.
     """
     is_free = run.spec.claim is None and (awaits_idle_pod(run) or ANNOTATION_REPLY_TO not in run.metadata.annotations)
     return is_free and run.status.start is None and may_be_warm(run)
 
 
 def awaits_idle_pod(run: AgentRun) -> bool:
-    """Return true if a web-proxy lets a run wait for an idle pod."""
+    """Return true if the web-proxy or console that created a run lets it wait for an idle pod."""
     return ANNOTATION_AWAITS_IDLE_POD in run.metadata.annotations
 
 

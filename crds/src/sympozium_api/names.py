@@ -68,8 +68,8 @@ ANNOTATION_TRACESTATE = f"{GROUP}/tracestate"
 ANNOTATION_FORWARDS = f"{GROUP}/forwards-headers"
 """On a run whose caller's headers go to the model: only the replica that has the headers may hand out the task."""
 ANNOTATION_AWAITS_IDLE_POD = f"{GROUP}/awaits-idle-pod"
-"""On a run whose web-proxy found no idle pod but expects one: any replica may bind the run to an idle pod until its start is
-decided."""
+"""On a run whose web-proxy found no idle pod but expects one, or that the console started for an instance with a warm pool: any
+web-proxy of the instance may bind the run to an idle pod until its start is decided."""
 ANNOTATION_WAITING_AT = f"{GROUP}/waiting-at"
 """On a run that callers of several replicas came for: the base URLs of the replicas whose callers wait, comma-separated."""
 ANNOTATION_RESUMABLE = f"{GROUP}/resumable"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from sympozium_api import effective, names
-from sympozium_api.instance import SympoziumInstance
+from sympozium_api.instance import SympoziumInstance, WarmPoolStatus
 from sympozium_api.run import AgentRun, Claim
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.run_queue import InstanceKey, Key
@@ -94,11 +94,13 @@ class Poll:
 
 
 class IdlePods:
-    """All polls at this replica, and the pods that the instance's open runs name. A process without an instance has none."""
+    """All polls at this replica, and the pods that the instance's open runs name."""
 
-    def __init__(self, address: str, metrics: AgentApiMetrics) -> None:
+    def __init__(self, address: str, metrics: AgentApiMetrics, *, of_instance: bool = True) -> None:
+        """``of_instance``: False for a process of all instances, whose idle pods all poll the instances' web-proxies."""
         self.address = address
         """Base URL of this replica's agent API."""
+        self._of_instance = of_instance
         self._metrics = metrics
         self._claimable: dict[str, Poll] = {}
         """By pod; the one that has waited longest comes first."""
@@ -140,6 +142,8 @@ class IdlePods:
 
     def expects(self, instance: SympoziumInstance) -> bool:
         """Return whether an idle pod may be here soon, or wait at another replica, for a run of the instance as it was read."""
+        if not self._of_instance:
+            return _observed_pool(instance) is not None and effective.warm_pool(instance) is not None
         pool = instance.status.warm_pool
         if pool is None or not self._is_settled(instance):
             return False
@@ -202,9 +206,8 @@ class IdlePods:
 
     def _is_settled(self, instance: SympoziumInstance) -> bool:
         """Return whether the idle pods here are made from an instance as it was read."""
-        pool, status = instance.status.warm_pool, instance.status
-        is_settled = status.observed_generation == instance.metadata.generation
-        return pool is not None and is_settled and self.are_of(instance.key) and pool.generation == self._generation
+        pool = _observed_pool(instance)
+        return pool is not None and self.are_of(instance.key) and pool.generation == self._generation
 
     def claim_pod(self, pod: str) -> Poll | None:
         """Claim this pod, if it can be claimed here."""
@@ -243,6 +246,12 @@ class IdlePods:
             return None
         finally:
             del self._lookups[lookup]
+
+
+def _observed_pool(instance: SympoziumInstance) -> WarmPoolStatus | None:
+    """Return the pool that the operator made of an instance as it was read; None: it has none, or has another spec by now."""
+    status = instance.status
+    return status.warm_pool if status.observed_generation == instance.metadata.generation else None
 
 
 def _has_replicas(instance: SympoziumInstance) -> bool:
