@@ -8,4 +8,4 @@ if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then # Debian packages the
 fi
 [ -x "$1/bin/pip" ] || python3 -m venv "$1"
 "$1/bin/pip" install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' # the first with --group
-"$1/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable '.[operator,webproxy,agent,console,egress]'
+"$1/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable '.[operator,webproxy,agent,console,egress,cli]'

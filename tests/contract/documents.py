@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("crds/src", "lib/src", "operator/src", "webproxy/src", "agent/src", "console/src", "egress/src")
+SOURCES = ("crds/src", "lib/src", "operator/src", "webproxy/src", "agent/src", "console/src", "egress/src", "cli/src")
 
 
 def yaml_documents(path: Path) -> list[dict[str, Any]]:

@@ -78,6 +78,14 @@ def test_the_agents_image_holds_neither_console_nor_guard_nor_their_libraries() 
     assert not libraries & {"sqlalchemy", "asyncpg", "aiosqlite", "alembic", "jsonschema-rs", "limits", "redis"}
 
 
+@pytest.mark.parametrize("image", IMAGES)
+def test_no_image_holds_kubectls_plugin(image: str) -> None:
+    dockerfile = (ROOT / f"Dockerfile.{image}").read_text()
+    assert "cli/src" not in sources(image)
+    assert "&& rm -r /ours/bin " in dockerfile
+    assert "cli" not in re.findall(r"\*e\['(\w+)'\]", dockerfile)
+
+
 def test_a_virtual_environment_has_the_libraries_of_every_process() -> None:
     processes = set(EXTRAS) - {"kubeconfig"}
     for file in ("local/python.sh", "CONTRIBUTING.md"):

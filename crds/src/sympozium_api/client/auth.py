@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TOKEN_REREAD_SECONDS = 30.0
 """Interval at which a token file is read again: the kubelet replaces a projected token well before it expires."""
@@ -24,11 +26,19 @@ class ApiConnection:
     """URL of the HTTP proxy."""
     server_hostname: str | None = None
     """Name in the API server's certificate. Default: the host of ``url``."""
+    unix_socket: str | None = None
+    """Path of the socket of a ``kubectl proxy``. Default: TCP."""
 
     def headers(self) -> dict[str, str]:
         """Return the headers that authenticate the next request."""
         value = self.authorization()
         return {"Authorization": value} if value else {}
+
+    def connector(self) -> aiohttp.BaseConnector:
+        """Open a pool of connections."""
+        if self.unix_socket:
+            return aiohttp.UnixConnector(self.unix_socket, limit=100, keepalive_timeout=60)
+        return aiohttp.TCPConnector(ssl=self.ssl, limit=100, keepalive_timeout=60)
 
 
 class TokenFile:

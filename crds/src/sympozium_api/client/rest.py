@@ -78,8 +78,7 @@ class Client:
     @asynccontextmanager
     async def connect(cls, connection: ApiConnection) -> AsyncIterator["Client"]:
         """Open a client with a connection pool of its own."""
-        connector = aiohttp.TCPConnector(ssl=connection.ssl, limit=100, keepalive_timeout=60)
-        async with aiohttp.ClientSession(connector=connector, proxy=connection.proxy) as session:
+        async with aiohttp.ClientSession(connector=connection.connector(), proxy=connection.proxy) as session:
             yield cls(connection, session)
 
     async def get(self, kind: ResourceType, namespace: str, name: str) -> Object:

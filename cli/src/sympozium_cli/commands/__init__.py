@@ -1,0 +1,1 @@
+"""Commands, one module each: imported when the command runs, because --help must be quick."""
