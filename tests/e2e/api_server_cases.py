@@ -196,6 +196,18 @@ async def a_patch_may_be_bound_to_a_version(api: ApiServer) -> object:
     )
 
 
+@answers((None, INVALID, INVALID))
+async def a_patch_may_be_bound_to_a_uid(api: ApiServer) -> object:
+    body = await made(api, api.runs, run(api))
+    right, wrong = ({"uid": uid, "labels": {"a": uid[:1]}} for uid in (body["metadata"]["uid"], "another"))
+    status = {"metadata": {"uid": "another"}, "status": {"phase": "Running"}}
+    return (
+        await refusal(merged(api, api.runs, body, {"metadata": right})),
+        await refusal(merged(api, api.runs, body, {"metadata": wrong})),
+        await refusal(merged(api, api.runs, body, status, subresource="status")),
+    )
+
+
 # The status subresource.
 
 

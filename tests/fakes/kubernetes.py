@@ -222,7 +222,10 @@ class FakeKubernetes(Client):
         self._enter("patch", kind, name)
         old = self._existing(kind, namespace, name)
         key = (kind.plural, namespace, name)
-        _same_version(old, body.get("metadata", {}).get("resourceVersion"))
+        named = body.get("metadata", {})
+        _same_version(old, named.get("resourceVersion"))
+        if named.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
+            raise api_error(422, "Invalid", "metadata.uid: field is immutable")
         part = {"status": body.get("status", {})} if subresource == "status" else _without_status(key, body)
         written = self._write("patch", key, merged(old, part), subresource, strict=strict)
         return _answer(written, metadata_only=metadata_only)

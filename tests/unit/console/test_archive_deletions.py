@@ -257,3 +257,35 @@ async def test_killed_at_any_step_a_deletion_is_continued_and_no_run_is_lost(dat
         rows = {row.uid: row for row in await world.table()}
         assert [rows[uid].content_state for uid in uids] == [CONTENT_KEPT] * 2, step
     assert step > 10
+
+
+async def test_a_run_of_the_same_name_that_came_meanwhile_is_not_cancelled(database: Database) -> None:
+    world = ArchiverWorld(database)
+    world.cluster.put(run_object("q1"))
+
+    def another() -> None:
+        world.cluster.remove(RUNS, "q1", NAMESPACE)
+        world.cluster.put(run_object("q1") | {"metadata": run_object("q1")["metadata"] | {"uid": "another"}})
+
+    world.cluster.meanwhile("patch", RUNS, another)
+    await world.deletion.delete(NAMESPACE, "q1")
+    assert world.left() == ["q1"]
+    assert not world.cluster.object(RUNS, "q1", NAMESPACE)["spec"]["cancel"]
+
+
+async def test_a_deleted_instance_cancels_no_run_that_has_the_name_of_its_own(database: Database) -> None:
+    world = ArchiverWorld(database)
+    end_when_cancelled(world)
+    instance = deleting(world)
+    world.cluster.put(owned(run_object("q1")))
+
+    def another() -> None:
+        world.cluster.remove(RUNS, "q1", NAMESPACE)
+        other = run_object("q1")
+        world.cluster.put(
+            other | {"metadata": other["metadata"] | {"uid": "another"}, "spec": other["spec"] | {"agentRef": "bob"}}
+        )
+
+    world.cluster.meanwhile("patch", RUNS, another)
+    await world.deletions.begin(instance, wait_seconds=60)
+    assert not world.cluster.object(RUNS, "q1", NAMESPACE)["spec"]["cancel"]

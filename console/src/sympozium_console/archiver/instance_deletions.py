@@ -14,11 +14,12 @@ import structlog
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.clock import Clock
 from sympozium_api.names import LABEL_DELETING
-from sympozium_api.resources import INSTANCES, RUNS, Object
+from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.run import NOT_ENDED
 from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_console.archiver.kept_runs import KeptRuns
 from sympozium_console.archiver.run_archive import RunArchive, chunks
+from sympozium_console.archiver.run_cancellation import cancel_run
 from sympozium_console.deletion_mark import deleting_since
 from sympozium_console.instance_repository import InstanceRepository
 from sympozium_console.preconditions import Precondition
@@ -132,24 +133,14 @@ class InstanceDeletions:
                 return
             if self._now() >= cancel_at:
                 for run in open_runs:
-                    await self._cancel(run, cancelled)
+                    if run["metadata"]["uid"] not in cancelled:
+                        await cancel_run(self.client, run)
+                        cancelled.add(run["metadata"]["uid"])
                 cancelled_at = min(cancelled_at, self._now())
             await self.sleep(_POLL_SECONDS)
 
     def _now(self) -> float:
         return self.clock.now().timestamp()
-
-    async def _cancel(self, run: Object, cancelled: set[str]) -> None:
-        metadata = run["metadata"]
-        if metadata["uid"] in cancelled:
-            return
-        patch = {"spec": {"cancel": True}}
-        try:
-            await self.client.patch(RUNS, metadata["namespace"], metadata["name"], patch, metadata_only=True)
-        except ApiError as error:
-            if not error.not_found:
-                raise
-        cancelled.add(metadata["uid"])
 
     async def _unstored(self, namespace: str, name: str, stored: Mapping[str, str | None]) -> list[Object]:
         """Return the runs of the instance whose newest version this deletion has not stored."""

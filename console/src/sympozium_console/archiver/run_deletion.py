@@ -8,6 +8,7 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES
 from sympozium_console.archiver.run_archive import KnownRun, RunArchive
+from sympozium_console.archiver.run_cancellation import cancel_run
 
 _END_SECONDS = 5.0
 """Seconds for which a deletion waits for the end of the run that it cancelled: the operator takes one or two."""
@@ -38,12 +39,7 @@ class RunDeletion:
         """Cancel a run, and wait for its end. From here on ``cancelled`` is true of the run, whatever happens to this process."""
         metadata = run["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
-        try:
-            await self.client.patch(RUNS, namespace, name, {"spec": {"cancel": True}}, metadata_only=True)
-        except ApiError as error:
-            if error.not_found:
-                return
-            raise
+        await cancel_run(self.client, run)
         for _ in range(int(_END_SECONDS / _POLL_SECONDS)):
             live = await self.client.find(RUNS, namespace, name)
             if live is None or live["metadata"]["uid"] != metadata["uid"] or _has_ended(live):
