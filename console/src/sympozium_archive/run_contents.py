@@ -79,18 +79,26 @@ class Contents:
             return None
         return unpack(row.content) if row.bytes < _THREAD_BYTES else await asyncio.to_thread(unpack, row.content)
 
-    async def remove(self, uid: str) -> None:
-        """Remove a run's content, if there is one; it is not read again. Raises DatabaseUnavailable."""
-        async with self._database.writing() as connection:
-            await connection.execute(run_contents.delete().where(run_contents.c.uid == uid))
-            await connection.execute(update(runs).where(runs.c.uid == uid).values(content_state=CONTENT_NONE))
-
-    async def give_up_gone(self) -> int:
-        """Note that the unread contents of runs that are gone from Kubernetes are lost, and return their number.
+    async def remove(self, uid: str) -> bool:
+        """Remove a run's content, if there is one; it is not read again. Return False if that was so before.
 
         Raises DatabaseUnavailable.
         """
-        lost = (runs.c.content_state == literal(CONTENT_UNREAD, literal_execute=True), runs.c.deleted_at.is_not(None))
+        mark = update(runs).where(runs.c.uid == uid, runs.c.content_state != CONTENT_NONE)
+        async with self._database.writing() as connection:
+            await connection.execute(run_contents.delete().where(run_contents.c.uid == uid))
+            return bool((await connection.execute(mark.values(content_state=CONTENT_NONE))).rowcount)
+
+    async def give_up_gone(self, until: int) -> int:
+        """Note that the unread contents of runs that are gone from Kubernetes since ``until`` or before are lost.
+
+        Return their number. Raises DatabaseUnavailable.
+        """
+        lost = (
+            runs.c.content_state == literal(CONTENT_UNREAD, literal_execute=True),
+            runs.c.deleted_at.is_not(None),  # by this part the index is used
+            runs.c.deleted_at <= until,
+        )
         async with self._database.writing() as connection:
             return (await connection.execute(update(runs).where(*lost).values(content_state=CONTENT_NONE))).rowcount
 

@@ -4,13 +4,27 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, and_, bindparam, case, func, literal, not_, or_, select, tuple_, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sympozium_archive import dialects
 from sympozium_archive.column_types import Microseconds, ResourceVersion, storable
 from sympozium_archive.database import Database
-from sympozium_archive.tables import CONTENT_NONE, CONTENT_UNREAD, run_contents, runs, stored_runs
+from sympozium_archive.tables import CONTENT_KEPT, CONTENT_NONE, CONTENT_UNREAD, run_contents, runs, stored_runs
 
 ENDED_PHASES = ("Succeeded", "Failed", "Cancelled")
 DELETED = "deleted"
@@ -95,16 +109,19 @@ class RunRows:
         self._database = database
         self._upsert = dialects.upsert(stored_runs, database.dialect, "uid", _merged)
 
-    async def upsert(self, rows: Iterable[RunRow]) -> None:
+    async def upsert(self, rows: Iterable[RunRow], *, list_version: str | None = None) -> None:
         """Insert rows or merge them into existing ones, in one transaction.
 
         The newer resource version wins, an ended run is not opened again, and None never replaces what is known. ``content_state``
-        is not taken over. Raises DatabaseUnavailable.
+        is not taken over. ``list_version``: the resource version of a list that shows these runs, so Kubernetes has them, even if
+        they were noted as gone before: their namespace is watched again. Raises DatabaseUnavailable.
         """
         rounds = _rounds(rows)
         if not rounds:
             return
         async with self._database.writing() as connection:
+            if list_version is not None:
+                await connection.execute(_found_again([row.uid for row in rounds[0]], list_version))
             for batch in rounds:
                 await connection.execute(self._upsert, [_values(row) for row in batch])
             await _remove_contents(connection, [row.uid for batch in rounds for row in batch if row.is_private])
@@ -168,6 +185,12 @@ class RunRows:
         async with self._database.reading() as connection:
             return [run_row(row) for row in (await connection.execute(statement)).mappings()]
 
+    async def uids_outside(self, namespaces: Collection[str]) -> list[str]:
+        """Return the runs of other namespaces than these whose rows say that they are in Kubernetes. Raises DatabaseUnavailable."""
+        statement = select(runs.c.uid).where(runs.c.deleted_at.is_(None), runs.c.namespace.not_in(sorted(namespaces)))
+        async with self._database.reading() as connection:
+            return list((await connection.execute(statement)).scalars())
+
     async def uids_not_in(
         self, present: Collection[str], resource_version: str, namespace: str | None = None
     ) -> list[str]:
@@ -182,6 +205,28 @@ class RunRows:
         )
         async with self._database.reading() as connection:
             return sorted(set((await connection.execute(statement)).scalars()).difference(present))
+
+
+def _found_again(uids: Sequence[str], list_version: str) -> Update:
+    """Return the statement that takes back what ``gone`` noted, of rows in no newer state than the list."""
+    was_open = runs.c.error == DELETED
+    is_known = or_(runs.c.is_private, runs.c.content_state == CONTENT_KEPT)
+    return (
+        update(runs)
+        .where(
+            runs.c.uid.in_(uids),
+            runs.c.deleted_at.is_not(None),
+            func.coalesce(runs.c.resource_version, literal("0", ResourceVersion())) <= list_version,
+        )
+        .values(
+            deleted_at=None,
+            content_state=case((is_known, runs.c.content_state), else_=CONTENT_UNREAD),
+            **{
+                name: case((was_open, None), else_=runs.c[name])
+                for name in ("phase", "error", "ended_at", "duration_ms")
+            },
+        )
+    )
 
 
 def _values(row: RunRow) -> dict[str, Any]:

@@ -74,9 +74,10 @@ async def test_a_removed_content_is_not_read_again(database: Database) -> None:
     rows, contents = RunRows(database), Contents(database)
     await rows.upsert([ROW])
     assert await rows.missing_content(10) == [ROW]
-    await contents.remove("u1")
+    assert await contents.remove("u1")
     assert await rows.missing_content(10) == []
-    await contents.remove("unknown")
+    assert not await contents.remove("u1")
+    assert not await contents.remove("unknown")
 
 
 async def test_an_upsert_keeps_what_is_known_of_the_content(database: Database) -> None:
@@ -94,7 +95,7 @@ async def test_the_unread_contents_of_runs_that_are_gone_are_lost_once(database:
     await rows.upsert([dataclasses.replace(ROW, uid=uid) for uid in ("read", "unread", "here")])
     await contents.put("read", {"answer": "A"})
     await rows.gone(["read", "unread"], 5)
-    assert [await contents.give_up_gone() for _ in range(2)] == [1, 0]
+    assert [await contents.give_up_gone(until) for until in (4, 5, 6)] == [0, 1, 0]
     assert await contents.get("read") == {"answer": "A"}
     states = await rows.committed(["read", "unread", "here"])
     assert [states[uid].content_state for uid in ("read", "unread", "here")] == [1, 2, 0]

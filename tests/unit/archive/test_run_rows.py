@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from sympozium_archive.database import Database
+from sympozium_archive.run_contents import Contents
 from sympozium_archive.run_rows import Committed, RunRow, RunRows, run_row
-from sympozium_archive.tables import CONTENT_NONE, CONTENT_UNREAD, runs
+from sympozium_archive.tables import CONTENT_KEPT, CONTENT_NONE, CONTENT_UNREAD, runs
 
 SECOND = 1_000_000
 
@@ -173,3 +174,29 @@ async def test_two_writers_at_once_lose_nothing(database: Database) -> None:
     }
     await asyncio.gather(*(rows.upsert(batch) for batch in [*states.values(), states["running"]]))
     assert await stored(database) == [dataclasses.replace(ENDED, uid=uid) for uid in uids]
+
+
+async def test_a_list_brings_back_what_was_taken_for_gone_but_not_what_was_deleted_since(database: Database) -> None:
+    rows, contents = RunRows(database), Contents(database)
+    private = dataclasses.replace(ENDED, uid="u3", is_private=True)
+    shown = [RUNNING, dataclasses.replace(ENDED, uid="u2"), private, dataclasses.replace(ENDED, uid="u4")]
+    await rows.upsert(shown)
+    await contents.put("u4", {"answer": "A"})
+    await rows.gone([row.uid for row in shown], at=30 * SECOND)
+    await contents.give_up_gone(30 * SECOND)
+    await rows.upsert(shown, list_version="99")
+    assert [row.deleted_at for row in await stored(database)] == [None] + [30 * SECOND] * 3
+    await rows.upsert(shown, list_version="100")
+    assert await stored(database) == [
+        *shown[:2],
+        dataclasses.replace(private, content_state=CONTENT_NONE),
+        dataclasses.replace(shown[3], content_state=CONTENT_KEPT),
+    ]
+    assert [row.uid for row in await rows.missing_content(9)] == ["u2"]
+
+
+async def test_runs_of_other_namespaces_are_told(database: Database) -> None:
+    rows = RunRows(database)
+    await rows.upsert(dataclasses.replace(CREATED, uid=uid, namespace=uid) for uid in ("a", "b", "c"))
+    await rows.gone(["c"], at=30 * SECOND)
+    assert await rows.uids_outside(["a"]) == ["b"]

@@ -100,6 +100,9 @@ async def test_the_content_of_a_run_that_was_deleted_unread_is_lost_and_counted(
     await world.loop.archive_missing()
     await world.indexed()
     await world.loop.count_lost()
+    assert world.lost() == 0
+    world.clock.advance(60)
+    await world.loop.count_lost()
     assert (await world.row("q1")).deleted_at
     assert (await world.row("q1")).phase == "Succeeded"
     row = await world.row("open")
@@ -190,3 +193,49 @@ async def test_a_run_that_no_model_of_ours_reads_keeps_its_numbers(database: Dat
     assert ((await world.row("q1")).content_state, (await world.row("q1")).input_tokens) == (CONTENT_NONE, 7)
     assert (await world.row("q2")).content_state == CONTENT_KEPT
     assert world.lost() == 1
+
+
+async def test_a_content_that_is_on_its_way_while_its_run_is_deleted_is_not_counted_as_lost(database: Database) -> None:
+    world = ArchiverWorld(database)
+    world.cluster.put(ended("q1"))
+    await world.indexed()
+    put_all = world.contents.put_all
+
+    async def put_after_the_deletion(contents: Any) -> set[str]:
+        world.cluster.remove(RUNS, "q1", NAMESPACE)
+        await world.indexed()
+        await world.loop.count_lost()
+        return await put_all(contents)
+
+    world.contents.put_all = put_after_the_deletion  # type: ignore[method-assign]
+    await world.loop.archive_missing()
+    world.clock.advance(60)
+    await world.loop.count_lost()
+    assert ((await world.row("q1")).content_state, world.lost()) == (CONTENT_KEPT, 0)
+
+
+async def test_an_unreadable_content_is_lost_once_however_often_its_run_changes(database: Database) -> None:
+    broken = ended("q1")
+    broken["spec"]["timeout"] = {"not": "a duration"}
+    world = await archived(database, broken)
+    await world.cluster.patch(RUNS, NAMESPACE, "q1", {"metadata": {"labels": {"another": "version"}}})
+    world.pass_hours(50)
+    await world.pruner.prune()
+    assert (world.left(), world.lost()) == ([], 1)
+
+
+async def test_a_run_that_is_never_readable_is_tried_less_and_less_often(database: Database) -> None:
+    world = ArchiverWorld(database)
+    world.cluster.put(ended("q1"))
+    await world.indexed()
+    world.cluster.documents["/version"] = {}
+    world.cluster.refuse("get", RUNS, *[api_error(403, "Forbidden")] * 30)
+    for _ in range(180):
+        await world.loop.archive_missing()
+        world.clock.advance(10)
+    attempts = world.cluster.reads.count(("get", "agentruns", "q1"))
+    assert 10 <= attempts <= 15
+    for _ in range(30):
+        await world.loop.archive_missing()
+        world.clock.advance(10)
+    assert world.cluster.reads.count(("get", "agentruns", "q1")) == attempts + 1

@@ -142,6 +142,29 @@ async def test_with_an_archive_a_run_that_is_gone_stays_as_history(database: Dat
     }
 
 
+async def test_runs_of_a_namespace_are_gone_while_it_is_not_watched(database: Database) -> None:
+    kubernetes, queries = FakeKubernetes(), RunQueries(database)
+    for name, namespace in (("stays", "one"), ("open", "two"), ("ended", "two"), ("vanishes", "two")):
+        kubernetes.put(run(name, "Succeeded" if name == "ended" else "Running", namespace=namespace))
+    for scopes, expected in (
+        (("one", "two"), {"stays": "Running", "open": "Running", "ended": "Succeeded", "vanishes": "Running"}),
+        (("one",), {"stays": "Running"}),
+        ((None,), {"stays": "Running", "open": "Running", "ended": "Succeeded"}),
+    ):
+        index = index_of(kubernetes, database, keeps_gone=True, scopes=scopes)
+        async with running(index):
+            await until(lambda index=index: is_whole(index))
+
+            async def is_as_expected(expected: dict[str, str] = expected) -> bool:
+                return await phases(database) == expected
+
+            await until(is_as_expected)
+        if scopes == ("one",):
+            kubernetes.remove(RUNS, "vanishes", "two")
+    gone = {row.name: row.error for row in await queries.history(RunFilter(), limit=9, offset=0) if row.deleted_at}
+    assert gone == {"vanishes": "deleted"}
+
+
 @pytest.mark.parametrize("moment", ["list", "watch"])
 async def test_a_database_that_is_away_gets_everything_later(
     scratch: Database, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -152,10 +175,10 @@ async def test_a_database_that_is_away_gets_everything_later(
     index = index_of(kubernetes, scratch)
     upsert, is_away = index.rows.upsert, moment == "list"
 
-    async def away_for_a_while(rows: Any) -> None:
+    async def away_for_a_while(rows: Any, **how: Any) -> None:
         if is_away:
             raise DatabaseUnavailable("unreachable", "test")
-        await upsert(rows)
+        await upsert(rows, **how)
 
     monkeypatch.setattr(index.rows, "upsert", away_for_a_while)
     async with running(index):
@@ -183,13 +206,13 @@ async def test_a_state_that_waited_for_the_database_brings_no_run_back_that_a_la
     index = index_of(kubernetes, database, keeps_gone=True)
     upsert, is_away, tries = index.rows.upsert, False, 0
 
-    async def away_for_a_while(rows: Any) -> None:
+    async def away_for_a_while(rows: Any, **how: Any) -> None:
         nonlocal tries
         rows = list(rows)
         if is_away and any(row.name == "short" for row in rows):
             tries += 1
             raise DatabaseUnavailable("unreachable", "test")
-        await upsert(rows)
+        await upsert(rows, **how)
 
     monkeypatch.setattr(index.rows, "upsert", away_for_a_while)
     async with running(index):

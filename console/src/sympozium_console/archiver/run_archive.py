@@ -162,8 +162,7 @@ class RunArchive:
         await self.rows.upsert([run.row for run in runs if run.row])
         await self.rows.gone([run.uid for run in runs if run.version is None], microseconds(self.clock.now()))
         for run in runs:
-            if run.is_unreadable:
-                await self.contents.remove(run.uid)
+            if run.is_unreadable and await self.contents.remove(run.uid):
                 self.metrics.contents_lost.inc()
         if contents := [run.content for run in runs if run.content]:
             self.metrics.rows.labels("contents").inc(len(await self.contents.put_all(contents)))

@@ -76,6 +76,7 @@ class RunIndex:
         async with asyncio.TaskGroup() as tasks:
             for scope in self.scopes:
                 tasks.create_task(_ScopeWatch(self, scope, progress, pending).follow())
+            tasks.create_task(self.persist(self._forget_unwatched))
             tasks.create_task(self._write_changes(pending))
             tasks.create_task(self._confirm(lock))
 
@@ -127,6 +128,12 @@ class RunIndex:
             await self.rows.gone(uids, microseconds(self.clock.now()))
         else:
             await self.rows.remove(uids)
+
+    async def _forget_unwatched(self) -> None:
+        """Take the runs of namespaces that are not watched any more for gone. A list shows them if they are watched again."""
+        watched = [scope for scope in self.scopes if scope is not None]
+        if len(watched) == len(self.scopes):
+            await self.forget(await self.rows.uids_outside(watched))
 
     def read(self, row: Object) -> RunRow | None:
         """Return the table's row of a row; None for a server run, and for a row that cannot be read, which is counted."""
@@ -183,7 +190,7 @@ class _ScopeWatch:
             self.present.clear()
         self.present.update(filter(None, map(indexed_rows.uid_of, page.rows)))
         rows = [row for row in map(self.index.read, page.rows) if row is not None]
-        await self.index.persist(lambda: self.index.rows.upsert(rows))
+        await self.index.persist(lambda: self.index.rows.upsert(rows, list_version=page.version))
         self.progress.page(self.scope, page)
         if page.is_last:
             await self.pending.settled()  # or states older than the list would bring back runs that it lacks
