@@ -150,7 +150,7 @@ class Database:
             await connection.close()
 
     async def check_version(self) -> None:
-        """Raise WrongVersion, with both versions, if the schema is not this code's. Raises DatabaseUnavailable."""
+        """Raise WrongVersion, with both versions, if the schema is not this code's. Raises WrongEncoding and DatabaseUnavailable."""
         async with self.reading() as connection:
             await connection.run_sync(schema.check)
 

@@ -16,6 +16,8 @@ BigSerial = BigInteger().with_variant(Integer(), "sqlite")
 """Type of an id that the database counts: SQLite counts an INTEGER only."""
 
 MIGRATION_LOCK = "migration"
+UTF8 = "UTF8"
+"""PostgreSQL's name of the encoding that has every character."""
 
 _PRAGMAS = (
     "journal_mode = WAL",  # readers and the writer do not wait for one another
@@ -85,6 +87,13 @@ def prepare_sqlite(connection: DBAPIConnection, *pragmas: str) -> None:
     for pragma in (*_PRAGMAS, *pragmas):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def encoding(connection: Connection) -> str:
+    """Return the encoding of a database's texts. A SQLite file has one of Unicode's always."""
+    if connection.dialect.name == "sqlite":
+        return UTF8
+    return str(connection.exec_driver_sql("SHOW server_encoding").scalar())
 
 
 def lock_key(name: str) -> int:

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 async def migrate(settings: DatabaseSettings, wait_seconds: float = WAIT_SECONDS) -> None:
     """Bring the schema to this code's version, in one transaction; a second migration at the same time waits, and finds it done.
 
-    Raises WrongVersion if the database is newer, DatabaseUnavailable if it does not answer in time.
+    Raises WrongVersion if the database is newer, WrongEncoding, and DatabaseUnavailable if it does not answer in time.
     """
     database = Database(settings, statement_seconds=None)
     deadline = time.monotonic() + wait_seconds
@@ -49,6 +49,7 @@ async def _upgraded(database: Database, *, is_last: bool) -> bool:
 
 
 def _upgrade(connection: Connection) -> None:
+    schema.check_encoding(connection)
     dialects.lock_transaction(connection, dialects.MIGRATION_LOCK)
     found = schema.version(connection)
     if found is not None and found > schema.VERSION:

@@ -16,7 +16,19 @@ alembic_version = Table(
 """Alembic's own table, with one row."""
 
 
-class WrongVersion(Exception):
+class UnusableDatabase(Exception):
+    """The database cannot hold this code's archive. Its start must end: waiting would not help."""
+
+
+class WrongEncoding(UnusableDatabase):
+    """The database has no encoding for all characters, so that some question or answer would stop the archive."""
+
+    def __init__(self, found: str) -> None:
+        advice = f"create one with ENCODING '{dialects.UTF8}' TEMPLATE template0"
+        super().__init__(f"the database has the encoding {found}, the archive needs {dialects.UTF8}: {advice}")
+
+
+class WrongVersion(UnusableDatabase):
     """The database's schema is another one than this code's. Its start must end: it would damage what it does not know."""
 
     def __init__(self, found: str | None) -> None:
@@ -36,8 +48,15 @@ def version(connection: Connection) -> str | None:
     return connection.execute(alembic_version.select()).scalars().first()
 
 
+def check_encoding(connection: Connection) -> None:
+    """Raise WrongEncoding if the database cannot store every character."""
+    if (found := dialects.encoding(connection)) != dialects.UTF8:
+        raise WrongEncoding(found)
+
+
 def check(connection: Connection) -> None:
-    """Raise WrongVersion if the schema is not this code's."""
+    """Raise WrongVersion if the schema is not this code's, WrongEncoding if the database cannot store every character."""
+    check_encoding(connection)
     found = version(connection)
     if found != VERSION:
         raise WrongVersion(found)

@@ -6,7 +6,7 @@ import structlog
 
 from sympozium_api import environment
 from sympozium_archive.database import Database, StatementObserver
-from sympozium_archive.schema import WrongVersion
+from sympozium_archive.schema import UnusableDatabase
 from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_console.console_settings import ConsoleSettings
 
@@ -20,7 +20,8 @@ RETRY_SECONDS = 5.0
 async def open_database(settings: ConsoleSettings, observe: StatementObserver) -> Database:
     """Return the archive's database, which may be away, or an empty index in the scratch folder.
 
-    Raises SystemExit if the archive has another schema than this code's, and names both versions; or if its URL is wrong.
+    Raises SystemExit if the archive has another schema than this code's, and names both versions; if its encoding is not UTF8; or
+    if its URL is wrong.
     """
     if settings.archive is None:
         path = settings.scratch / _INDEX_FILE
@@ -37,7 +38,7 @@ async def open_database(settings: ConsoleSettings, observe: StatementObserver) -
         log.warning(
             "the archive cannot be reached, starting without it", database=str(database.settings), reason=str(error)
         )
-    except WrongVersion as error:
+    except UnusableDatabase as error:
         raise await _refusal(database, error) from error
     return database
 
@@ -48,7 +49,7 @@ async def _refusal(database: Database, error: Exception) -> SystemExit:
 
 
 async def watch_version(database: Database) -> None:
-    """Check the version of a database as soon as it can be reached, then wait without end. Raises WrongVersion."""
+    """Check the version of a database as soon as it can be reached, then wait without end. Raises UnusableDatabase."""
     while True:
         try:
             await database.check_version()

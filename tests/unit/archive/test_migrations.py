@@ -133,3 +133,18 @@ def test_the_command_migrates_and_says_in_a_sentence_why_it_cannot(tmp_path: Pat
     assert (refused.returncode, refused.stdout) == (1, "")
     sentence = r"postgresql\+asyncpg://sympozium:\*\*\*@127\.0\.0\.1:1/archive: the database is unreachable \(\w+\)\n"
     assert re.fullmatch(sentence, refused.stderr)
+
+
+async def test_a_database_of_another_encoding_is_refused_with_what_to_do(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    name = f"latin_{tmp_path.name.lower().replace('-', '_')}"
+    postgres_server.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    settings = DatabaseSettings(postgres_server.url(name))
+    message = "has the encoding LATIN1, the archive needs UTF8: create one with ENCODING"
+    with pytest.raises(schema.WrongEncoding, match=message):
+        await migrate(settings)
+    database = Database.open(settings)
+    with pytest.raises(schema.WrongEncoding, match=message):
+        await database.check_version()
+    await database.close()
