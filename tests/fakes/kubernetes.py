@@ -15,6 +15,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 from tests.fakes import crd_admission, tables
@@ -276,7 +277,8 @@ class FakeKubernetes(Client):
         parts = path.split("/")
         namespace = parts[-2] if "namespaces" in parts else None
         watched = tables.WatchedTables(parts[-1]) if tables.AS_TABLE in accept else None
-        watch = OpenWatch(parts[-1], namespace, params, WatchResponse(), watched)
+        response = WatchResponse(headers={"Date": format_datetime(self.now(), usegmt=True)})
+        watch = OpenWatch(parts[-1], namespace, params, response, watched)
         if self._begin(watch):
             self._watches.append(watch)
         try:

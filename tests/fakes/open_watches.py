@@ -18,6 +18,7 @@ class WatchResponse:
 
     lines: "asyncio.Queue[bytes | None]" = field(default_factory=asyncio.Queue)
     status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def content(self) -> "WatchResponse":

@@ -12,7 +12,7 @@ from sympozium_archive.unavailable import DatabaseUnavailable
 
 
 def main() -> None:
-    """Run the command. A database that is newer, has another encoding than UTF8, or does not answer, ends it with status 1 and a sentence."""
+    """Run the command. A database that is unusable, or does not answer, ends it with status 1 and a sentence."""
     parser = argparse.ArgumentParser(prog="python -m sympozium_archive", description="Manage the archive's database.")
     parser.add_argument("command", choices=["migrate"], help="bring the schema to this version")
     parser.add_argument("--wait", type=float, default=WAIT_SECONDS, help="seconds to wait for the database")

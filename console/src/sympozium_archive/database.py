@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy import Connection, NullPool, QueuePool, event
@@ -148,6 +149,12 @@ class Database:
         finally:
             await connection.invalidate()
             await connection.close()
+
+    async def time(self) -> datetime:
+        """Return the time of day by the clock of the PostgreSQL server. Raises DatabaseUnavailable."""
+        async with self.reading() as connection:
+            now: datetime = (await connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()
+        return now
 
     async def check_version(self) -> None:
         """Raise WrongVersion, with both versions, if the schema is not this code's. Raises WrongEncoding and DatabaseUnavailable."""

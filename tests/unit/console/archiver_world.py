@@ -25,6 +25,7 @@ from sympozium_console.archiver.pruner import ArchivePruner
 from sympozium_console.archiver.run_archive import RunArchive
 from sympozium_console.archiver.run_deletion import RunDeletion
 from sympozium_console.archiver.run_reader import RunReader
+from sympozium_console.archiver.witnessed_clock import WitnessedClock
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.instance_repository import InstanceRepository
 from sympozium_console.object_pages import ObjectPages
@@ -111,9 +112,10 @@ class ArchiverWorld:
             reader=RunReader(client), rows=self.rows, contents=self.contents, clock=self.clock, metrics=self.metrics
         )
         kept = KeptRuns(client, (None,))
+        self.witnessed = WitnessedClock(self.clock)
         self.loop = ContentLoop(self.archive)
         self.pruner = ArchivePruner(
-            client=client, runs=kept, archive=self.archive, retention=self.retention, clock=self.clock
+            client=client, runs=kept, archive=self.archive, retention=self.retention, clock=self.witnessed
         )
         self.deletion = RunDeletion(client=client, archive=self.archive, sleep=self.sleep)
         self.deletions = InstanceDeletions(

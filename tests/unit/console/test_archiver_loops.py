@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 from tests.unit.console.archiver_world import ArchiverWorld, ended
+from tests.unit.operator.objects import NAMESPACE
 
 from sympozium_api.client import ApiUnavailable
+from sympozium_api.client.server_time import server_time
 from sympozium_api.resources import RUNS
 from sympozium_archive.database import Database
 from sympozium_archive.retention import AgeLimits
@@ -15,6 +20,7 @@ from sympozium_archive.tables import CONTENT_KEPT, CONTENT_NONE
 from sympozium_console.archiver import archiver as loops
 from sympozium_console.archiver.archiver import Archiver
 from sympozium_console.archiver.retention_timer import RetentionTimer
+from sympozium_console.archiver.witnessed_clock import WitnessedClock
 
 DAY = 86_400
 
@@ -27,7 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def archiver(world: ArchiverWorld) -> Archiver:
-    timer = RetentionTimer(world.database, AgeLimits(30 * DAY, 400 * DAY, 400 * DAY), world.clock)
+    timer = RetentionTimer(world.database, AgeLimits(30 * DAY, 400 * DAY, 400 * DAY), world.witnessed)
     return Archiver(
         database=world.database,
         contents=world.loop,
@@ -118,3 +124,44 @@ async def test_contents_expire_before_numbers_by_the_injected_clock(database: Da
     world.pass_hours(400 * 24)
     await timer.expire()
     assert await world.table() == []
+
+
+async def test_a_clock_that_is_years_ahead_removes_nothing_that_others_think_is_new(database: Database) -> None:
+    world = ArchiverWorld(database)
+    right = world.clock.now()
+    world.cluster.now = lambda: right
+    world.witnessed = WitnessedClock(world.clock, [partial(server_time, world.cluster)])
+    world.pruner = replace(world.pruner, clock=world.witnessed)
+    world.cluster.put(ended("q0"))
+    world.cluster.put(ended("q1"))
+    await world.indexed()
+    await world.loop.archive_missing()
+    world.cluster.remove(RUNS, "q0", NAMESPACE)
+    await world.indexed()
+    world.pass_hours(10 * 365 * 24)
+    with capture_logs() as lines:
+        await archiver(world).retention.expire()
+        await world.pruner.prune()
+    assert world.left() == ["q1"]
+    assert {row.name: row.content_state for row in await world.table()} == {"q0": CONTENT_KEPT, "q1": CONTENT_KEPT}
+    assert {line["event"] for line in lines} == {"clocks differ, the earliest counts"}
+    world.cluster.now = world.clock.now
+    await archiver(world).retention.expire()
+    await world.pruner.prune()
+    assert world.left() == []
+    assert [row.content_state for row in await world.table()] == [CONTENT_NONE]
+
+
+async def test_nothing_is_removed_while_no_other_clock_can_be_asked(database: Database) -> None:
+    async def away() -> datetime:
+        raise ApiUnavailable("away")
+
+    world = ArchiverWorld(database)
+    world.witnessed = WitnessedClock(world.clock, [away])
+    with pytest.raises(ApiUnavailable):
+        await archiver(world).retention.expire()
+
+
+async def test_the_server_of_a_database_has_a_clock(database: Database) -> None:
+    if not database.settings.is_sqlite:
+        assert abs(await database.time() - datetime.now(UTC)) < timedelta(minutes=1)

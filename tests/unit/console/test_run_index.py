@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,10 @@ async def test_with_an_archive_a_run_that_is_gone_stays_as_history(database: Dat
     }
 
 
+async def _is(database: Database, expected: dict[str, str]) -> bool:
+    return await phases(database) == expected
+
+
 async def test_runs_of_a_namespace_are_gone_while_it_is_not_watched(database: Database) -> None:
     kubernetes, queries = FakeKubernetes(), RunQueries(database)
     for name, namespace in (("stays", "one"), ("open", "two"), ("ended", "two"), ("vanishes", "two")):
@@ -153,12 +158,8 @@ async def test_runs_of_a_namespace_are_gone_while_it_is_not_watched(database: Da
     ):
         index = index_of(kubernetes, database, keeps_gone=True, scopes=scopes)
         async with running(index):
-            await until(lambda index=index: is_whole(index))
-
-            async def is_as_expected(expected: dict[str, str] = expected) -> bool:
-                return await phases(database) == expected
-
-            await until(is_as_expected)
+            await until(partial(is_whole, index))
+            await until(partial(_is, database, expected))
         if scopes == ("one",):
             kubernetes.remove(RUNS, "vanishes", "two")
     gone = {row.name: row.error for row in await queries.history(RunFilter(), limit=9, offset=0) if row.deleted_at}

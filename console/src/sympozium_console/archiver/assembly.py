@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sympozium_api.client import Client
+from sympozium_api.client.server_time import server_time
 from sympozium_api.clock import Clock
 from sympozium_archive.database import Database
 from sympozium_archive.retention import AgeLimits
@@ -18,6 +20,7 @@ from sympozium_console.archiver.retention_timer import RetentionTimer
 from sympozium_console.archiver.run_archive import RunArchive
 from sympozium_console.archiver.run_deletion import RunDeletion
 from sympozium_console.archiver.run_reader import RunReader
+from sympozium_console.archiver.witnessed_clock import Witness, WitnessedClock
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ArchiveSettings
 from sympozium_console.instance_repository import InstanceRepository
@@ -45,6 +48,10 @@ def assemble_archiver(
 ) -> ArchiverParts:
     """Return an archiver of the runs in ``scopes``: namespaces, or None for all at once."""
     kept = KeptRuns(client, scopes)
+    witnesses: list[Witness] = [partial(server_time, client)]
+    if not database.settings.is_sqlite:
+        witnesses.append(database.time)
+    witnessed = WitnessedClock(clock, witnesses)
     archive = RunArchive(
         reader=RunReader(client),
         rows=RunRows(database),
@@ -58,7 +65,7 @@ def assemble_archiver(
     archiver = Archiver(
         database=database,
         contents=contents,
-        pruner=ArchivePruner(client=client, runs=kept, archive=archive, retention=retention, clock=clock),
+        pruner=ArchivePruner(client=client, runs=kept, archive=archive, retention=retention, clock=witnessed),
         deletions=deletions,
         retention=RetentionTimer(
             database,
@@ -67,7 +74,7 @@ def assemble_archiver(
                 runs=settings.retention_seconds,
                 audit=settings.audit_retention_seconds,
             ),
-            clock,
+            witnessed,
         ),
     )
     return ArchiverParts(archiver, contents, RunDeletion(client=client, archive=archive), deletions)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import structlog
 
 from sympozium_api.client import ApiError, Client
-from sympozium_api.clock import Clock
 from sympozium_api.resources import RUNS, Object
 from sympozium_api.retention import Retention, beyond_bytes, followed_attempts, leads_to_open_run, surplus, with_texts
 from sympozium_console.archiver.concurrently import all_of
 from sympozium_console.archiver.kept_runs import KeptRuns
 from sympozium_console.archiver.run_archive import RunArchive, chunks
+from sympozium_console.archiver.witnessed_clock import WitnessedClock
 
 _AT_ONCE = 500
 """Runs whose rows are asked for at a time."""
@@ -30,14 +30,14 @@ class ArchivePruner:
     runs: KeptRuns
     archive: RunArchive
     retention: Retention
-    clock: Clock
+    clock: WitnessedClock
 
     async def prune(self) -> None:
         """Archive and delete surplus runs once. Raises ApiError, ApiUnavailable, and DatabaseUnavailable: then nothing is deleted."""
         open_runs = await self.runs.open()
         followed = followed_attempts(open_runs)
         ended = await self.runs.ended()
-        gone = surplus(ended, followed, self.retention, self.clock.now())
+        gone = surplus(ended, followed, self.retention, await self.clock.now())
         uids = {run["metadata"]["uid"] for run in gone}
         left = [run for run in ended if run["metadata"]["uid"] not in uids and not leads_to_open_run(run, followed)]
         gone += await self._beyond_bytes(left, open_runs)

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 
 import structlog
 
-from sympozium_api.clock import Clock
 from sympozium_archive.database import Database
 from sympozium_archive.retention import AgeLimits, remove_expired
+from sympozium_console.archiver.witnessed_clock import WitnessedClock
 
 log = structlog.get_logger()
 
@@ -17,10 +17,10 @@ class RetentionTimer:
 
     database: Database
     limits: AgeLimits
-    clock: Clock
+    clock: WitnessedClock
 
     async def expire(self) -> None:
-        """Remove what is too old now. Raises DatabaseUnavailable."""
-        removed = asdict(await remove_expired(self.database, self.limits, self.clock.now()))
+        """Remove what is too old now. Raises ApiUnavailable and DatabaseUnavailable."""
+        removed = asdict(await remove_expired(self.database, self.limits, await self.clock.now()))
         if any(removed.values()):
             log.info("archive entries expired", **removed)
