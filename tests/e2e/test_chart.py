@@ -8,8 +8,11 @@ from tests.contract.documents import ROOT
 from tests.e2e.chart_rendering import NAMESPACE, VERSION, helm, pick, pod_of, rendered, variables
 from tests.unit.operator.golden import matches
 
+from sympozium_api import environment
 from sympozium_api.generate.crds import KINDS, definition
+from sympozium_api.rate_limit import CallRate
 from sympozium_api.skillpack import SkillPack
+from sympozium_console.console_settings import CallerRates
 from sympozium_operator.operator_settings import from_environment
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
@@ -45,7 +48,13 @@ EVERYTHING: dict[str, Any] = {
     "webProxy": SCHEDULING,
     "agent": SCHEDULING,
     "runs": {"retention": "1h", "kept": 10, "failedJobRetention": "1m", "queueTimeout": "20m", "startTimeout": "1m30s"},
-    "console": {"replicas": 2} | SCHEDULING | ACCOUNT,
+    "console": {
+        "replicas": 2,
+        "limits": {"requests": "600/minute", "runs": "60/minute", "failedSignIns": "20/minute"},
+        "redis": {"url": "redis://:password@valkey:6379"},
+    }
+    | SCHEDULING
+    | ACCOUNT,
     "archive": {
         "enabled": True,
         "url": "postgresql+asyncpg://user:password@postgres:5432/archive",
@@ -220,6 +229,39 @@ def test_several_guards_need_a_place_in_which_they_count_together() -> None:
     done = helm("template", "x", str(ROOT / "charts/sympozium"), "--set", "egress.replicas=2")
     assert done.returncode != 0
     assert "egress.redisURL" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            ("console.replicas=2", "console.limits.runs=9/minute"),
+            "needs console.redis.url or console.redis.existingSecret",
+        ),
+        (("console.redis.url=http://u:hidden@h",), "console.redis.url must begin with redis://"),
+        (("console.redis.url=redis://:hidden@h", "console.redis.existingSecret=own"), "not both"),
+        (("console.limits.runs=many",), "/console/limits/runs"),
+    ],
+)
+def test_limits_of_callers_that_cannot_hold_are_refused(values: tuple[str, ...], message: str) -> None:
+    done = helm("template", "x", str(ROOT / "charts/sympozium"), *(f"--set={value}" for value in values))
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "hidden" not in done.stderr
+
+
+def test_limits_of_callers_and_the_place_in_which_they_are_counted_reach_the_console() -> None:
+    pod = pod_of(rendered(of=EVERYTHING), "sympozium-console")
+    rates = CallerRates.from_environment(variables(pod))
+    assert (rates.requests, rates.runs, rates.failed_sign_ins) == (
+        CallRate(600, 60),
+        CallRate(60, 60),
+        CallRate(20, 60),
+    )
+    assert "password" not in str(pod)
+    [mount] = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "redis"]
+    assert f"{mount['mountPath']}/url" == environment.REDIS_URL_FILE
+    assert not [volume for volume in pod_of(rendered(), "sympozium-console")["volumes"] if volume["name"] == "redis"]
 
 
 def test_the_consoles_secrets_are_the_operators_to_generate_or_ones_own() -> None:

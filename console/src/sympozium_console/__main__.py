@@ -45,6 +45,7 @@ async def _serve(context: ConsoleContext) -> None:
         beside=supervised(context),
     )
     await context.audit.flush()
+    await context.limits.windows.close()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from sympozium_console import console_context, refusals
 from sympozium_console.console_context import ConsoleContext
 from sympozium_console.routes import audit, history, instances, probes, runs, skill_packs, usage
 from sympozium_console.routes.audited import AuditedAnswers, audit_change
+from sympozium_console.routes.limited import limit_caller, limit_failures
 from sympozium_console.routes.params import ObjectQuery
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
@@ -31,7 +32,7 @@ def create_app(context: ConsoleContext) -> FastAPI:
     app.state.context = context
     app.include_router(probes.router)
     for routes in (instances, runs, skill_packs, usage, history, audit):
-        app.include_router(routes.router, dependencies=[Depends(audit_change)])
+        app.include_router(routes.router, dependencies=[Depends(limit_caller), Depends(audit_change)])
     for error in (Refusal, ApiError, ApiUnavailable, RequestValidationError, HTTPException):
         app.add_exception_handler(error, _handle_refusal)
     app.add_exception_handler(DatabaseUnavailable, _handle_database_outage)
@@ -44,7 +45,19 @@ def create_app(context: ConsoleContext) -> FastAPI:
 
 
 async def _handle_refusal(request: Request, error: Exception) -> JSONResponse:
-    return refusals.render(_refusal(request, error))
+    refusal = _refusal(request, error)
+    if refusal.status == 401:
+        refusal = await _over_limit(request) or refusal
+    return refusals.render(refusal)
+
+
+async def _over_limit(request: Request) -> Refusal | None:
+    """Count a request without a valid token, and return the refusal of an address that has sent too many."""
+    try:
+        await limit_failures(request)
+    except Refusal as refusal:
+        return refusal
+    return None
 
 
 async def _handle_database_outage(request: Request, error: Exception) -> JSONResponse:

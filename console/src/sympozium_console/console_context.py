@@ -16,6 +16,7 @@ from sympozium_archive.run_queries import RunQueries
 from sympozium_archive.usage_queries import UsageQueries
 from sympozium_console.archiver.assembly import ArchiverParts, assemble_archiver
 from sympozium_console.audit.audit_trail import AuditTrail, ChangeAudit, ChangeLog
+from sympozium_console.caller_limits import CallerLimits
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_console.instance_repository import InstanceRepository
@@ -43,6 +44,7 @@ class ConsoleContext:
     indexed_runs: RunQueries
     usage: UsageQueries
     tokens: BearerKeys
+    limits: CallerLimits
     instances: InstanceRepository
     runs: RunRepository
     skills: SkillCatalog
@@ -94,6 +96,7 @@ def assemble(
         indexed_runs=RunQueries(database),
         usage=UsageQueries(database),
         tokens=BearerKeys(settings.tokens, prefix=environment.CONSOLE_TOKEN_PREFIX, clock=clock.monotonic),
+        limits=CallerLimits.of(settings, clock, metrics),
         instances=instances,
         runs=RunRepository(client, pages),
         skills=SkillCatalog(pages, built_in=settings.namespace),

@@ -70,6 +70,19 @@ class ConsoleMetrics(RequestMetrics):
             "Entries of the audit that were dropped because their queue was full.",
             registry=registry,
         )
+        self.rate_limited = Counter(
+            "sympozium_rate_limited_total",
+            "Requests of the management API over a limit of its callers.",
+            ["limit"],
+            registry=registry,
+        )
+        for limit in ("requests", "runs", "failed_sign_ins"):
+            self.rate_limited.labels(limit)
+        self.rates_unshared = Counter(
+            "sympozium_rates_unshared_total",
+            "Requests that this replica counted alone, because Valkey or Redis did not answer.",
+            registry=registry,
+        )
         self.loop_failures = Counter(
             "sympozium_background_loop_failures_total",
             "Failures of the loops beside the server.",

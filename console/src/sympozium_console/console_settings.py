@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sympozium_api import environment
+from sympozium_api.rate_limit import CallRate, parse_rate
+from sympozium_api.redis_setting import read_redis_url
 from sympozium_api.retention import Retention
 from sympozium_api.retention_settings import read_retention
 from sympozium_api.settings_parser import SettingsParser, boolean, duration_between, namespaces
@@ -43,6 +45,24 @@ class ArchiveSettings:
 
 
 @dataclass(frozen=True)
+class CallerRates:
+    """Limits of the callers of the management API. None: no limit."""
+
+    requests: CallRate | None = None
+    """Requests of one caller."""
+    runs: CallRate | None = None
+    """Runs that one caller starts."""
+    failed_sign_ins: CallRate | None = None
+    """Requests without a valid token from one address."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "CallerRates":
+        """Return the limits of this process. Raises InvalidSetting."""
+        names = (environment.LIMIT_REQUESTS, environment.LIMIT_RUNS, environment.LIMIT_FAILED_SIGN_INS)
+        return cls(*(SettingsParser(environ).read(name, "", _rate) for name in names))
+
+
+@dataclass(frozen=True)
 class ConsoleSettings:
     """The settings of one console."""
 
@@ -59,6 +79,9 @@ class ConsoleSettings:
     """The largest body accepted: the API server stores no larger object."""
     keep_alive_seconds: float = 15.0
     """Seconds between a stream's keep-alive comments, well below the 60 s after which proxies cut idle connections."""
+    rates: CallerRates = CallerRates()
+    redis_url: str = ""
+    """URL of the Valkey or Redis in which replicas count requests together; empty: each counts for itself."""
     metrics_on_http: bool = False
     """True if port 8080 has /metrics too, as before 0.3.0."""
     grace_seconds: int = 20
@@ -78,7 +101,13 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         bind=parser.read(environment.BIND, ConsoleSettings.bind, bind_address),
         body_seconds=parser.read(environment.BODY_TIMEOUT, f"{RECEIVE_SECONDS:g}s", duration_between("1s", "1h")),
         watch_namespaces=parser.read(environment.WATCH_NAMESPACES, "", namespaces),
+        rates=CallerRates.from_environment(environ),
+        redis_url=read_redis_url(environ, environment.REDIS_URL, environment.REDIS_URL_FILE),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         archive=ArchiveSettings.from_environment(environ) if archives else None,
         scratch=parser.read(environment.SCRATCH_DIR, "/tmp", Path),  # noqa: S108 - the container's own folder
     )
+
+
+def _rate(text: str) -> CallRate | None:
+    return parse_rate(text) if text else None

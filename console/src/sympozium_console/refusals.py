@@ -79,6 +79,11 @@ def unauthorized() -> Refusal:
     return Refusal(401, "Unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
 
 
+def too_many(message: str, retry_after: int, headers: Mapping[str, str]) -> Refusal:
+    """Return 429: a limit of the caller is reached."""
+    return Refusal(429, "TooManyRequests", message, headers=headers, retry_after=retry_after)
+
+
 def bad_field(field: str, fault: str) -> Refusal:
     """Return 400: one field, parameter or header is wrong."""
     return InvalidFields(400, "BadRequest", f"{field}: {fault}", [(field, fault)])

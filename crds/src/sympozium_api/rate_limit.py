@@ -1,4 +1,4 @@
-"""Rate limits of tools, such as ``10/minute``. Pure."""
+"""Rates of calls and requests, such as ``10/minute``. Pure."""
 
 import re
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
-from sympozium_egress.call_rates import CallRates, storage_of
+from sympozium_egress.call_rates import CallRates, windows_of
 from sympozium_egress.credentials import CredentialSource
 from sympozium_egress.egress_app import create_egress_app
 from sympozium_egress.egress_metrics import EgressMetrics
@@ -56,7 +56,7 @@ async def assemble(
     caller = ToolCaller(
         http=http,
         credentials=CredentialSource(client, ToolSecrets(client), http, namespace=settings.namespace),
-        rates=CallRates(storage_of(settings.redis_url)),
+        rates=CallRates(windows_of(settings.redis_url)),
         attempts=Attempts(settings.retries),
         metrics=metrics,
         addresses=forbidden.policy,

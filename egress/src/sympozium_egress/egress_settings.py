@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sympozium_api import environment
-from sympozium_api.settings_parser import SettingsParser, boolean, byte_count, optional, whole_number
+from sympozium_api.redis_setting import read_redis_url
+from sympozium_api.settings_parser import SettingsParser, boolean, byte_count, whole_number
 from sympozium_egress.policy.addresses import Network
 
 
@@ -36,7 +37,7 @@ def from_environment(environ: Mapping[str, str]) -> EgressSettings:
         namespace=parser.required(environment.NAMESPACE),
         private_networks=parser.read("SYMPOZIUM_EGRESS_PRIVATE_NETWORKS", "", networks),
         max_response_bytes=parser.read("SYMPOZIUM_EGRESS_MAX_RESPONSE", "1Mi", byte_count("1Ki", "16Mi")),
-        redis_url=parser.read("SYMPOZIUM_EGRESS_REDIS_URL", "", optional(redis_url)),
+        redis_url=read_redis_url(environ, "SYMPOZIUM_EGRESS_REDIS_URL"),
         retries=parser.read("TOOL_RETRY_ATTEMPTS", "2", whole_number(0, 10)),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         api_server=environ.get("KUBERNETES_SERVICE_HOST", ""),
@@ -49,10 +50,3 @@ def networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError:
         raise ValueError("is not a comma-separated list of CIDRs such as 10.0.0.0/8") from None
-
-
-def redis_url(text: str) -> str:
-    """Return the URL of a Valkey or Redis. Raises ValueError, whose text does not repeat a password."""
-    if text.partition("://")[0] not in ("redis", "rediss", "valkey", "valkeys"):
-        raise ValueError("is not a URL such as redis://valkey:6379")
-    return text

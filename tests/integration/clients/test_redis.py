@@ -1,75 +1,36 @@
 """Rate limits of tools that replicas of the egress guard count together, in a real Redis as Debian packages it."""
 
 import asyncio
-import os
-import socket
-import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.integration.clients.conftest import CLIENTS
+from tests.integration.clients.redis_server import Redis, needs_redis, running_redis
 from tests.unit.api.tools import binding_manifest
 
 from sympozium_api.tool_binding import ToolBinding
-from sympozium_egress.call_rates import CallRates, storage_of
+from sympozium_egress.call_rates import CallRates, windows_of
 from sympozium_egress.policy.call_policy import CallRefused
 
-SERVER = CLIENTS / "redis/usr/bin/redis-server"
-ENVIRON = os.environ | {"LD_LIBRARY_PATH": ":".join(map(str, (CLIENTS / "redis/usr/lib").glob("*-linux-gnu")))}
-
-
-def runs() -> bool:
-    """True if the program is installed, and finds its libraries on this machine."""
-    if not SERVER.exists():
-        return False
-    return subprocess.run([SERVER, "--version"], env=ENVIRON, capture_output=True, check=False).returncode == 0
-
-
-pytestmark = pytest.mark.skipif(not runs(), reason="no redis-server of Debian: local/clients.sh has not run")
-
-
-@dataclass(frozen=True)
-class Redis:
-    """A server with a password."""
-
-    url: str
-    process: asyncio.subprocess.Process
+pytestmark = needs_redis
 
 
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    options = ("--port", str(port), "--bind", "127.0.0.1", "--requirepass", "secret", "--save", "", "--dir", tmp_path)
-    null = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(SERVER, *options, env=ENVIRON, stdout=null, stderr=null)
-    try:
-        async with asyncio.timeout(10):
-            while True:
-                with suppress(OSError):
-                    (await asyncio.open_connection("127.0.0.1", port))[1].close()
-                    break
-                await asyncio.sleep(0.02)
-        yield Redis(f"redis://:secret@127.0.0.1:{port}", process)
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    async with running_redis(tmp_path) as server:
+        yield server
 
 
 @asynccontextmanager
 async def replicas(url: str, count: int = 1) -> AsyncIterator[list[CallRates]]:
     """The counters of so many processes."""
-    storages: list[Any] = [storage_of(url) for _ in range(count)]
+    windows = [windows_of(url) for _ in range(count)]
     try:
-        yield [CallRates(storage) for storage in storages]
+        yield [CallRates(own) for own in windows]
     finally:
-        for storage in storages:
-            await storage.bridge.storage.aclose()
+        for own in windows:
+            await own.close()
 
 
 def binding(rate: str) -> ToolBinding:
@@ -106,7 +67,6 @@ async def test_a_limit_that_cannot_be_counted_refuses_the_call(redis: Redis) -> 
         await rates.count(binding("9/hour"))
         with pytest.raises(CallRefused, match="cannot be checked at the moment"):
             await locked_out.count(binding("9/hour"))
-        redis.process.kill()
-        await redis.process.wait()
+        await redis.kill()
         with pytest.raises(CallRefused, match="cannot be checked at the moment"):
             await rates.count(binding("9/hour"))

@@ -67,7 +67,10 @@ async def archiving(tmp_path: Path, database: Database) -> AsyncIterator[Console
 
 
 @asynccontextmanager
-async def serving(folder: Path, database: Database, archive: ArchiveSettings | None = None) -> AsyncIterator[Console]:
+async def serving(
+    folder: Path, database: Database, archive: ArchiveSettings | None = None, **others: Any
+) -> AsyncIterator[Console]:
+    """A console whose settings may have ``others`` than these."""
     tokens = folder / "tokens"
     tokens.mkdir()
     (tokens / "token").write_text("secret\n")
@@ -75,7 +78,7 @@ async def serving(folder: Path, database: Database, archive: ArchiveSettings | N
     kubernetes.documents["/version"] = {"gitVersion": "fake"}
     kubernetes.put(instance())
     settings = ConsoleSettings(
-        "sympozium-system", tokens=tokens, keep_alive_seconds=0.2, max_body_bytes=64 * 1024, archive=archive
+        "sympozium-system", tokens=tokens, keep_alive_seconds=0.2, max_body_bytes=64 * 1024, archive=archive, **others
     )
     context = assemble(kubernetes, settings, clock, database, ConsoleMetrics())
     async with (

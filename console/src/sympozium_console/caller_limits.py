@@ -1,0 +1,81 @@
+"""Limits of callers of the management API: its rules and headers. ``sympozium_http.moving_windows`` counts."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from sympozium_api.clock import Clock
+from sympozium_api.rate_limit import CallRate
+from sympozium_console import refusals
+from sympozium_console.console_metrics import ConsoleMetrics
+from sympozium_console.console_settings import CallerRates, ConsoleSettings
+from sympozium_http.moving_windows import LenientWindows, MovingWindows, Verdict, Windows
+from sympozium_http.refusal import Refusal
+
+_PREFIX = "sympozium-console"
+_NETWORK_BITS = 64
+"""Bits of an IPv6 address that name a network: its hosts choose the rest."""
+
+
+@dataclass(frozen=True)
+class CallerLimits:
+    """Limits of one console."""
+
+    rates: CallerRates
+    windows: Windows
+    metrics: ConsoleMetrics
+
+    @classmethod
+    def of(cls, settings: ConsoleSettings, clock: Clock, metrics: ConsoleMetrics) -> "CallerLimits":
+        """Return the limits of a console that begins. Replicas without a server count each for itself while it is away."""
+        windows: Windows = MovingWindows(settings.redis_url, _PREFIX)
+        if settings.redis_url:
+            windows = LenientWindows(windows, on_failure=metrics.rates_unshared.inc, clock=clock.monotonic)
+        return cls(settings.rates, windows, metrics)
+
+    async def take_request(self, caller: str, *, starts_run: bool) -> dict[str, str]:
+        """Count a request of a caller, and return the headers of its answer. Raises Refusal 429."""
+        headers = await self._take("requests", self.rates.requests, caller)
+        return headers | (await self._take("runs", self.rates.runs, caller) if starts_run else {})
+
+    async def take_failure(self, address: str) -> None:
+        """Count a request without a valid token from an address. Raises Refusal 429.
+
+        Valid tokens are never refused for such requests of others, because they are not counted before a token is found wrong.
+        """
+        await self._take("failed_sign_ins", self.rates.failed_sign_ins, network(address))
+
+    async def _take(self, name: str, rate: CallRate | None, key: str) -> dict[str, str]:
+        if rate is None:
+            return {}
+        verdict = await self.windows.take(rate, name, key)
+        if not verdict.allowed:
+            self.metrics.rate_limited.labels(name).inc()
+            raise _refusal(name, verdict)
+        return _headers(verdict)
+
+
+def network(address: str) -> str:
+    """Return the network of an IPv6 address, and any other address as it is."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, _NETWORK_BITS), strict=False).network_address)
+
+
+def _headers(verdict: Verdict) -> dict[str, str]:
+    return {
+        "x-ratelimit-limit-requests": str(verdict.rate.calls),
+        "x-ratelimit-remaining-requests": str(verdict.remaining),
+        "x-ratelimit-reset-requests": f"{verdict.reset_seconds:.3f}s",
+    }
+
+
+def _refusal(name: str, verdict: Verdict) -> Refusal:
+    what = {"requests": "requests of a caller", "runs": "runs of a caller", "failed_sign_ins": "failed sign-ins"}[name]
+    rate = f"{verdict.rate.calls} in {verdict.rate.seconds} s"
+    return refusals.too_many(f"The limit of {what} is reached: {rate}.", verdict.retry_after, _headers(verdict))

@@ -1,0 +1,25 @@
+"""Limits of callers, as a dependency of all routes of /api/v1."""
+
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from sympozium_console import console_context
+from sympozium_console.routes.params import authenticate
+from sympozium_http import request_state
+
+_STARTS_RUN = ("POST", "/api/v1/runs")
+
+
+async def limit_caller(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
+    """Count a request of an authenticated caller. Raises Refusal 429."""
+    state, route = request_state.of(request), request.scope["route"]
+    starts_run = (request.method, route.path) == _STARTS_RUN
+    limits = console_context.of_request(request).limits
+    state.answer_headers |= await limits.take_request(state.caller, starts_run=starts_run)
+
+
+async def limit_failures(request: Request) -> None:
+    """Count a request without a valid token. Raises Refusal 429."""
+    await console_context.of_request(request).limits.take_failure(request.client.host if request.client else "")
