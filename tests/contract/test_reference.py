@@ -179,6 +179,7 @@ def test_every_event_has_a_line_and_every_line_an_event() -> None:
         "webProxy.storeWait",
         "webProxy.probeInterval",
         "console.bodyTimeout",
+        "console.shutdownGrace",
     ],
 )
 def test_a_value_of_the_chart_that_becomes_a_variable_stands_in_the_settings(name: str) -> None:

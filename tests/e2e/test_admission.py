@@ -334,8 +334,25 @@ class TestConsole:
                 accounts.patch(CONSOLE, run, {"metadata": metadata})
         accounts.patch(CONSOLE, run, {"spec": {"cancel": True}})
 
-    def test_creates_no_run_and_writes_no_status(self, accounts: Accounts, run: str) -> None:
+    def test_creates_runs_that_name_neither_a_pod_nor_a_model_server_nor_a_key_of_a_web_endpoint(
+        self, accounts: Accounts
+    ) -> None:
+        accounts.create(CONSOLE, model={"model": "m"}, annotations={"sympozium.ai/key-id": "token-ci"})
+        for field in ({"provider": "x"}, {"baseURL": "http://example.com"}, {"authSecretRef": "a-secret"}):
+            with pytest.raises(Refused, match=r"only spec\.model\.model"):
+                accounts.create(CONSOLE, model={"model": "m"} | field)
+        with pytest.raises(Refused, match=r"spec\.claim"):
+            accounts.create(CONSOLE, claim=CLAIM)
         with pytest.raises(Refused):
-            accounts.create(CONSOLE)
+            accounts.create(CONSOLE, mode="server", request=None)
+        with pytest.raises(Refused, match="key-id"):
+            accounts.create(CONSOLE, annotations={"sympozium.ai/key-id": "api-key"})
+
+    def test_records_the_newest_attempt_of_an_idempotency_key(self, accounts: Accounts, run: str) -> None:
+        accounts.patch(CONSOLE, run, {"metadata": {"annotations": {"sympozium.ai/newest-attempt": "1"}}})
+        with pytest.raises(Refused, match=r"only spec\.cancel"):
+            accounts.patch(CONSOLE, run, {"metadata": {"annotations": {"sympozium.ai/reply-to": "http://x"}}})
+
+    def test_writes_no_status(self, accounts: Accounts, run: str) -> None:
         with pytest.raises(Refused):
             accounts.write_status(CONSOLE, run, **ENDED)

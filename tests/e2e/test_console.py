@@ -108,6 +108,17 @@ def conditions(console: Console) -> dict[str, str]:
     return {condition["type"]: condition["status"] for condition in sorted(listed, key=lambda one: str(one["type"]))}
 
 
+def test_it_starts_runs_of_an_instance_without_a_web_endpoint(console: Console, managed: Endpoint) -> None:
+    task = {"agentRef": NAME, "task": "say hello"}
+    key = {"Idempotency-Key": secrets.token_hex(8), "Prefer": "wait=25"}
+    ended = console.asks("POST", "runs", json=task, headers=key)
+    assert ended.status_code == 200, ended.text
+    assert ended.json()["status"]["phase"] == "Succeeded", ended.text
+    again = console.asks("POST", "runs", json=task, headers=key)
+    assert again.json()["metadata"]["uid"] == ended.json()["metadata"]["uid"]
+    assert console.refuses(404, "POST", "runs", json=task | {"agentRef": "absent"})["reason"] == "NotFound"
+
+
 def test_switched_on_it_serves_and_says_where(console: Console, managed: Endpoint) -> None:
     assert console.get(f"instances/{NAME}/web-endpoint")["enabled"] is False
     patched = console.asks("PATCH", f"instances/{NAME}", json={"webEndpoint": {"enabled": True}})

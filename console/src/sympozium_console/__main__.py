@@ -1,4 +1,4 @@
-"""``python -m sympozium_console``: one replica of the management API, ports 8080 and 9090 (metrics)."""
+"""``python -m sympozium_console``: one replica of the management API, ports 8080 (callers), 8081 (agent pods), 9090 (metrics)."""
 
 import os
 
@@ -16,7 +16,7 @@ from sympozium_console.console_loops import supervised
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_http.metrics_endpoint import MetricsEndpoint
-from sympozium_http.request_limits import BodySeconds
+from sympozium_http.request_limits import BodySeconds, HeaderLimits
 from sympozium_http.serving import Listener, serve
 
 
@@ -38,14 +38,19 @@ async def _serve(context: ConsoleContext) -> None:
         Listener(on_http, names.HTTP_PORT, ConsoleLimits, BodySeconds(settings.body_seconds), settings.bind),
         Listener(MetricsEndpoint(registry), names.METRICS_PORT, address=settings.bind),
     ]
-    await serve(
-        listeners,
-        drain=context.draining.set,
-        grace_seconds=settings.grace_seconds,
-        beside=supervised(context),
-    )
-    await context.audit.flush()
-    await context.limits.windows.close()
+    if (agent_api := context.instance_runs.agent_api()) is not None:
+        listeners.insert(1, Listener(agent_api, names.RUNS_PORT, HeaderLimits, address=settings.bind))
+
+    def drain() -> None:
+        context.draining.set()
+        context.instance_runs.drain()
+
+    try:
+        await serve(listeners, drain=drain, grace_seconds=settings.grace_seconds, beside=supervised(context))
+    finally:
+        await context.instance_runs.finish_writes()
+        await context.audit.flush()
+        await context.limits.windows.close()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from sympozium_console.run_index.index_state import IndexState
 from sympozium_console.run_index.run_index import RunIndex
 from sympozium_console.run_repository import RunRepository
 from sympozium_console.skill_catalog import SkillCatalog
+from sympozium_domain.instance_runs import InstanceRuns
 from sympozium_http.bearer_keys import BearerKeys
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
@@ -47,6 +48,7 @@ class ConsoleContext:
     limits: CallerLimits
     instances: InstanceRepository
     runs: RunRepository
+    instance_runs: InstanceRuns
     skills: SkillCatalog
     audit: ChangeAudit
     archiver: ArchiverParts | None
@@ -64,7 +66,8 @@ def assemble(
     """Return the parts of a console that acts with the permissions of ``client``."""
     pages = ObjectPages(client)
     instances = InstanceRepository(client, pages)
-    metrics.bind(database)
+    tokens = BearerKeys(settings.tokens, prefix=environment.CONSOLE_TOKEN_PREFIX, clock=clock.monotonic)
+    metrics.bind(database, lambda: tokens.ids)
     scopes = settings.watch_namespaces or (None,)
     loops: dict[str, Loop] = {}
     audit: ChangeAudit = ChangeLog()
@@ -87,6 +90,10 @@ def assemble(
         wake_archiver=archiver.contents.wake if archiver else lambda: None,
     )
     loops["index"] = index.run
+    instance_runs = InstanceRuns(client, clock, metrics.runs, pod_ip=settings.pod_ip, namespaces=scopes)
+    loops |= {
+        f"open runs of {scope}" if scope else "open runs": watch.run for scope, watch in instance_runs.watches.items()
+    }
     return ConsoleContext(
         settings=settings,
         client=client,
@@ -95,10 +102,11 @@ def assemble(
         index=index.state,
         indexed_runs=RunQueries(database),
         usage=UsageQueries(database),
-        tokens=BearerKeys(settings.tokens, prefix=environment.CONSOLE_TOKEN_PREFIX, clock=clock.monotonic),
+        tokens=tokens,
         limits=CallerLimits.of(settings, clock, metrics),
         instances=instances,
         runs=RunRepository(client, pages),
+        instance_runs=instance_runs,
         skills=SkillCatalog(pages, built_in=settings.namespace),
         audit=audit,
         archiver=archiver,

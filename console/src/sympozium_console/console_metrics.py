@@ -1,9 +1,12 @@
 """Metrics of the console. Few labels, none with a value that a caller could choose."""
 
+from collections.abc import Callable, Collection
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from sympozium_archive.database import Database
 from sympozium_http.request_metrics import RequestMetrics
+from sympozium_runs.agent_api_metrics import AgentApiMetrics
 
 SLOW_SECONDS = 2.0
 """Seconds after which a statement counts as slow."""
@@ -15,6 +18,8 @@ class ConsoleMetrics(RequestMetrics):
 
     def __init__(self) -> None:
         super().__init__()
+        self.key_ids: Callable[[], Collection[str]] = tuple
+        """Function that returns the labels that callers may have."""
         registry = self.registry
         self.lag = Gauge(
             "sympozium_archive_lag",
@@ -83,20 +88,19 @@ class ConsoleMetrics(RequestMetrics):
             "Requests that this replica counted alone, because Valkey or Redis did not answer.",
             registry=registry,
         )
-        self.loop_failures = Counter(
-            "sympozium_background_loop_failures_total",
-            "Failures of the loops beside the server.",
-            ["loop"],
-            registry=registry,
-        )
+        self.runs = AgentApiMetrics(lambda: self.key_ids())  # noqa: PLW0108 - which is set later
+        """Instruments of the runs that this console starts and whose records come to it."""
+        self.loop_failures = self.runs.loop_failures
+        registry.register(self.runs.registry)
 
     def observe_statement(self, seconds: float) -> None:
         """Count a statement if it was slow."""
         if seconds > SLOW_SECONDS:
             self.slow_statements.inc()
 
-    def bind(self, database: Database) -> None:
-        """Let the gauges of connections follow a database."""
+    def bind(self, database: Database, key_ids: Callable[[], Collection[str]]) -> None:
+        """Let the gauges of connections follow a database. ``key_ids`` returns the labels that callers may have."""
+        self.key_ids = key_ids
         settings = database.settings
         self.pool_in_use.set_function(lambda: database.pool_in_use)
         self.pool_size.set(min(settings.pool_size, settings.max_connections))

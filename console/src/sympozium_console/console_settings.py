@@ -9,7 +9,7 @@ from sympozium_api.rate_limit import CallRate, parse_rate
 from sympozium_api.redis_setting import read_redis_url
 from sympozium_api.retention import Retention
 from sympozium_api.retention_settings import read_retention
-from sympozium_api.settings_parser import SettingsParser, boolean, duration_between, namespaces
+from sympozium_api.settings_parser import SettingsParser, boolean, duration, duration_between, namespaces
 from sympozium_archive.database_settings import DatabaseSettings
 from sympozium_http.listening import bind_address
 from sympozium_http.request_limits import RECEIVE_SECONDS
@@ -68,12 +68,16 @@ class ConsoleSettings:
 
     namespace: str
     """The console's own namespace, which holds the built-in SkillPacks."""
+    pod_ip: str = ""
+    """IP address at which agent pods reach this replica; empty: they do not, and port 8081 is not served."""
     bind: str = "127.0.0.1"
     """IP address at which requests arrive; 0.0.0.0: all addresses of the host."""
     body_seconds: float = RECEIVE_SECONDS
     """Seconds from a request's first byte to the last byte of its body."""
     watch_namespaces: tuple[str, ...] = ()
     """Namespaces whose runs are indexed; empty: all."""
+    key_seconds: int = 24 * 3600
+    """Seconds for which an Idempotency-Key stands, from its run's creation."""
     tokens: Path = Path(environment.CONSOLE_TOKENS_DIR)
     max_body_bytes: int = 1024 * 1024
     """The largest body accepted: the API server stores no larger object."""
@@ -85,7 +89,7 @@ class ConsoleSettings:
     metrics_on_http: bool = False
     """True if port 8080 has /metrics too, as before 0.3.0."""
     grace_seconds: int = 20
-    """Seconds for open requests after SIGTERM, below the pod's own grace period of 30 s."""
+    """Seconds that open requests may still take after SIGTERM. The pod's own grace period is longer."""
     archive: ArchiveSettings | None = None
     """Settings of the archive; None: the database is an index of what Kubernetes has, in ``scratch``."""
     scratch: Path = Path("/tmp")  # noqa: S108 - the container's own folder
@@ -98,11 +102,14 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
     archives = parser.read(environment.ARCHIVE_ENABLED, "false", boolean)
     return ConsoleSettings(
         namespace=parser.required(environment.NAMESPACE),
+        pod_ip=environ.get(environment.POD_IP, ""),
+        grace_seconds=parser.read(environment.SHUTDOWN_GRACE, "20s", duration),
         bind=parser.read(environment.BIND, ConsoleSettings.bind, bind_address),
         body_seconds=parser.read(environment.BODY_TIMEOUT, f"{RECEIVE_SECONDS:g}s", duration_between("1s", "1h")),
         watch_namespaces=parser.read(environment.WATCH_NAMESPACES, "", namespaces),
         rates=CallerRates.from_environment(environ),
         redis_url=read_redis_url(environ, environment.REDIS_URL, environment.REDIS_URL_FILE),
+        key_seconds=parser.read(environment.KEY_RETENTION, "24h", duration),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         archive=ArchiveSettings.from_environment(environ) if archives else None,
         scratch=parser.read(environment.SCRATCH_DIR, "/tmp", Path),  # noqa: S108 - the container's own folder

@@ -9,6 +9,8 @@ from sympozium_api.instance import InstanceSpec, SympoziumInstance, WebEndpointS
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Parameter
 from sympozium_console import refusals
+from sympozium_console.new_run_body import NewRunBody
+from sympozium_openai import bodies
 
 
 class ListMetadata(ApiModel):
@@ -131,9 +133,7 @@ def body_of(schema: dict[str, Any], *media_types: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {name: {"schema": schema} for name in media_types}}}
 
 
-OBJECT_TYPES = ("application/json", "application/yaml")
-"""Media types of objects, in requests and in answers."""
-INSTANCE_BODY = body_of({"$ref": "#/components/schemas/SympoziumInstance"}, *OBJECT_TYPES)
+INSTANCE_BODY = body_of({"$ref": "#/components/schemas/SympoziumInstance"}, "application/json")
 PATCH_BODY = body_of(
     {
         "type": "object",
@@ -153,6 +153,22 @@ PATCH_BODY = body_of(
             **{field.alias: {"description": field.description} for field in InstanceSpec.model_fields.values()},
         },
     },
-    *OBJECT_TYPES,
+    "application/json",
     "application/merge-patch+json",
 )
+NEW_RUN = bodies.documented(NewRunBody) | {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "description": "The same key and body again get the same run.",
+        },
+        {
+            "name": "Prefer",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "``wait=N``: answer once the run has ended, or after N seconds, at most 600.",
+        },
+    ]
+}

@@ -1,32 +1,47 @@
-"""The events of one run: its status at each change, and the Kubernetes events about it, as server-sent events."""
+"""The events of one run as server-sent events: its status at each change, the Kubernetes events about it, and its answer as it comes."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, Snapshot, watch
 from sympozium_api.resources import EVENTS, RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES
+from sympozium_console.run_answer import RunAnswer
+from sympozium_domain.instance_runs import InstanceRuns
 from sympozium_http.sse import one_line
 
 _LINE_END = "\n"
 _HEADERS = {"Cache-Control": "no-cache"}
 _EVENT_FIELDS = ("type", "reason", "message", "count", "lastTimestamp")
+_LAST_STATUS_SECONDS = 5.0
+"""Seconds for which a console that drains waits for the terminal status of a run whose answer is complete."""
+
+
+@dataclass(frozen=True)
+class FollowedRun:
+    """A run whose events a caller follows."""
+
+    namespace: str
+    name: str
+    after: int | None = None
+    """Characters of the answer that the caller has; None: it asks for none, and gets those that come to this replica."""
 
 
 def stream(
-    client: Client, namespace: str, name: str, *, keep_alive_seconds: float, stop: asyncio.Event
+    client: Client, runs: InstanceRuns, run: FollowedRun, *, keep_alive_seconds: float, stop: asyncio.Event
 ) -> EventSourceResponse:
     """Return the response that streams a run's events, with a comment every ``keep_alive_seconds``.
 
     The stream ends when the run has ended or is deleted, when the caller disconnects, or when ``stop`` is set, which the
-    serving layer does as it begins to drain.
+    serving layer does as it begins to drain. An answer that comes to this replica is streamed to its end even then.
     """
     return EventSourceResponse(
-        follow(client, namespace, name, stop=stop),
+        follow(client, runs, run, stop=stop),
         headers=_HEADERS,
         sep=_LINE_END,
         ping=keep_alive_seconds,
@@ -35,35 +50,57 @@ def stream(
 
 
 async def follow(
-    client: Client, namespace: str, name: str, *, stop: asyncio.Event
+    client: Client, runs: InstanceRuns, run: FollowedRun, *, stop: asyncio.Event
 ) -> AsyncGenerator[ServerSentEvent, None]:
     """Yield events until the run has ended or is deleted, or ``stop`` is set; end the watches when closed."""
     queue: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue()
-    watcher = _RunWatcher(client, namespace, name, queue.put_nowait)
-    statuses = asyncio.create_task(watcher.watch_status())
-    events = asyncio.create_task(watcher.watch_events())
-    stopped = asyncio.create_task(stop.wait())
-    for last in (statuses, stopped):
-        last.add_done_callback(lambda _: queue.put_nowait(None))
-    try:
-        while (event := await queue.get()) is not None:
-            yield event
-        if statuses.done():
-            statuses.result()
-    finally:
-        for task in (statuses, events, stopped):
-            task.cancel()
-        await asyncio.gather(statuses, events, stopped, return_exceptions=True)
+
+    def send(event_type: str, data: Object, event_id: str | None = None) -> None:
+        queue.put_nowait(ServerSentEvent(one_line(data).decode(), event=event_type, id=event_id, sep=_LINE_END))
+
+    async with RunAnswer.followed(runs, run.namespace, run.name, run.after, send) as answer:
+        watcher = _RunWatcher(client, run.namespace, run.name, send, answer.finish)
+        statuses = asyncio.create_task(watcher.watch_status())
+        events = asyncio.create_task(watcher.watch_events())
+        stopped = asyncio.create_task(_stopped(stop, answer, statuses))
+        for last in (statuses, stopped):
+            last.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            if statuses.done():
+                statuses.result()
+        finally:
+            for task in (statuses, events, stopped):
+                task.cancel()
+            await asyncio.gather(statuses, events, stopped, return_exceptions=True)
+
+
+async def _stopped(stop: asyncio.Event, answer: RunAnswer, statuses: asyncio.Task[None]) -> None:
+    """Return once ``stop`` is set, and then, where an answer comes to this replica, once it has come."""
+    await stop.wait()
+    if answer.is_streaming:
+        await answer.complete()
+        await asyncio.wait({statuses}, timeout=_LAST_STATUS_SECONDS)
 
 
 class _RunWatcher:
     """Watches of one run and of the Kubernetes events about it, each change emitted as a server-sent event."""
 
-    def __init__(self, client: Client, namespace: str, name: str, emit: Callable[[ServerSentEvent], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        name: str,
+        send: Callable[[str, Object], None],
+        on_ended: Callable[[Object], Awaitable[None]],
+    ) -> None:
+        """``send`` takes the type and the data of an event; ``on_ended`` is awaited before the terminal status is sent."""
         self._client = client
         self._namespace = namespace
         self._name = name
-        self._emit = emit
+        self._send = send
+        self._on_ended = on_ended
         self._selector = f"involvedObject.kind={RUNS.kind},involvedObject.name={name}"
         self._emitted: set[str] = set()
 
@@ -79,6 +116,7 @@ class _RunWatcher:
                 ended = status.get("phase") in TERMINAL_PHASES
                 if ended:
                     await self._emit_remaining_events()
+                    await self._on_ended(run)
                 if status != last:
                     self._send("status", status)
                 last = status
@@ -102,9 +140,6 @@ class _RunWatcher:
         if version not in self._emitted:
             self._emitted.add(version)
             self._send("event", {key: event.get(key) for key in _EVENT_FIELDS})
-
-    def _send(self, event_type: str, data: Object) -> None:
-        self._emit(ServerSentEvent(one_line(data).decode(), event=event_type, sep=_LINE_END))
 
     async def _versions(self, kind: ResourceType, selector: str) -> AsyncGenerator[Object | None, None]:
         """Yield each version of the selected objects; yield None for a deletion or an empty selection."""

@@ -80,9 +80,6 @@ ANNOTATION_DISCARDED = f"{GROUP}/discarded"
 LABEL_TOOL_KEY = f"{GROUP}/tool-key"
 """On a Secret, with the value ``true``: a Tool of the namespace may name it in ``spec.webhook.secretRef``."""
 
-LABEL_CREDENTIALS = f"{GROUP}/credentials"
-"""On a Secret with credentials that a caller of the console has sent, and on the ConfigMap that owns it, with the value ``true``."""
-
 RUNS_AUDIENCE = "sympozium-runs"
 """Audience of the projected service-account token with which an agent's pod calls port 8081."""
 
@@ -192,6 +189,11 @@ def run_part(instance: str, uid: str, sha256: str, index: int) -> str:
 def is_pod_of_job(pod: str, job_name: str) -> bool:
     """Return true if the Job controller could have given this name to a pod of the Job."""
     return pod.startswith(f"{job_name}-") and len(pod) == len(job_name) + POD_NAME_SUFFIX
+
+
+def agent_api_url(ip: str) -> str:
+    """Return the base URL of the agent API of the pod with this IP address."""
+    return f"http://[{ip}]:{RUNS_PORT}" if ":" in ip else f"http://{ip}:{RUNS_PORT}"
 
 
 def key_label(key_id: str) -> str:

@@ -1,6 +1,7 @@
 """W3C Trace Context (https://www.w3.org/TR/trace-context/), passed on from a caller to the model. Knows no OpenTelemetry."""
 
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -35,6 +36,11 @@ class TraceContext:
     def of_annotations(cls, annotations: Mapping[str, str]) -> Self | None:
         """Parse the annotations of an AgentRun."""
         return cls.of(annotations.get(names.ANNOTATION_TRACEPARENT), annotations.get(names.ANNOTATION_TRACESTATE))
+
+    @classmethod
+    def minted(cls) -> Self:
+        """Return the context of a trace that begins here, and whose first span nobody records."""
+        return cls(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00")
 
     @property
     def trace_id(self) -> str:

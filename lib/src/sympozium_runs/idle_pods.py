@@ -99,7 +99,7 @@ class IdlePods:
     def __init__(self, address: str, metrics: AgentApiMetrics, *, of_instance: bool = True) -> None:
         """``of_instance``: False for a process of all instances, whose idle pods all poll the instances' web-proxies."""
         self.address = address
-        """Base URL of this replica's agent API."""
+        """Base URL of this replica's agent API; empty: it has none."""
         self._of_instance = of_instance
         self._metrics = metrics
         self._claimable: dict[str, Poll] = {}

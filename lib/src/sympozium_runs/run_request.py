@@ -53,20 +53,26 @@ class RunRequest:
     key_name: str | None = None
     """Display name of the caller's API key; None: the caller has an access token."""
     request_id: str | None = None
+    user: str | None = None
+    """Name of the caller; None: the key's id is its name."""
     scopes: tuple[str, ...] | None = None
-    """Scopes of the caller's access token; None: the caller has an API key, which has no scopes."""
+    """Rights of the caller, such as its access token's; None: the caller has a key of a web endpoint, which has no scopes."""
     trace: TraceContext | None = None
     """Context of the span that the run's call of the model belongs below."""
     model: str | None = None
     """Model to use; None: the instance's own."""
     wait_seconds: float | None = None
     """Seconds that the caller waits. Then it gets an error, and a run that no other caller waits for is cancelled."""
+    timeout: str | None = None
+    """Duration after which the run ends; None: the instance's own."""
     original_body: dict[str, Any] | None = None
     """Body that the caller sent, where ``body`` was made from it. An Idempotency-Key belongs to this body."""
     response: dict[str, Any] | None = None
     """Fields that the run keeps for its caller beside the conversation."""
     background: bool = False
     """True if the run continues after its caller leaves."""
+    can_be_joined: bool = False
+    """True if callers may follow the run's stream whenever they like."""
     leaves_for_good: bool = False
     """True if a caller that disconnects cannot come back, although its run has an ``idempotency_key``."""
     first_attempt: str | None = None
@@ -78,9 +84,9 @@ class RunRequest:
 
     @property
     def is_resumable(self) -> bool:
-        """True if a caller may join the run's stream after its beginning: by its Idempotency-Key, or as a stored response."""
+        """True if a caller may join the run's stream after its beginning: by its Idempotency-Key, as a stored response, or by its name."""
         is_stored = self.response is not None and self.response["asked"].get("store") is not False
-        return self.idempotency_key is not None or is_stored
+        return self.idempotency_key is not None or is_stored or self.can_be_joined
 
     @cached_property
     def text(self) -> str:
@@ -123,8 +129,10 @@ class RunRequest:
         body = json.dumps(self.original_body or self.body, sort_keys=True)
         return hashlib.sha256(body.encode()).hexdigest()
 
-    def manifest(self, instance: SympoziumInstance, name: str, *, reply_to: str, now: datetime) -> dict[str, Any]:
-        """Return the AgentRun of this name. ``reply_to``: base URL of the agent API of the replica that has the caller."""
+    def manifest(
+        self, instance: SympoziumInstance, name: str, *, reply_to: str | None, now: datetime
+    ) -> dict[str, Any]:
+        """Return the AgentRun of this name. ``reply_to``: base URL of the agent API of the replica that has the caller, if any."""
         return {
             "apiVersion": names.API_VERSION,
             "kind": "AgentRun",
@@ -133,7 +141,7 @@ class RunRequest:
                 "labels": names.labels("run", instance=instance.metadata.name)
                 | {names.LABEL_SOURCE: self.source, names.LABEL_KEY: names.key_hash(self.key_id)},
                 "annotations": {
-                    names.ANNOTATION_REPLY_TO: reply_to,
+                    **({names.ANNOTATION_REPLY_TO: reply_to} if reply_to else {}),
                     names.ANNOTATION_ACCEPTED_AT: micro_timestamp(now),
                     names.ANNOTATION_REQUEST_HASH: self.digest,
                     names.ANNOTATION_KEY_ID: self.key_id,
@@ -162,7 +170,7 @@ class RunRequest:
             return {}
         storable = [scope for scope in self.scopes if len(scope) <= _LONGEST_SCOPE]
         ours_first = sorted(storable, key=lambda scope: scope != names.TOOLS_WRITE)
-        return {"caller": {"user": self.key_id, "scopes": ours_first[:_MOST_SCOPES]}}
+        return {"caller": {"user": self.user or self.key_id, "scopes": ours_first[:_MOST_SCOPES]}}
 
     def _expires(self, now: datetime) -> str:
         return self.key_expires or timestamp(now + timedelta(seconds=self.key_seconds))
@@ -172,6 +180,8 @@ class RunRequest:
         agent, overrides = instance.spec.agents.default, dict[str, Any]()
         if self.model not in (None, agent.model):
             overrides["model"] = {"model": self.model}
+        if self.timeout is not None:
+            overrides["timeout"] = self.timeout
         is_only_caller = self.idempotency_key is None
         if self.wait_seconds is not None and is_only_caller and self.wait_seconds < seconds(agent.run_timeout):
             overrides["timeout"] = (

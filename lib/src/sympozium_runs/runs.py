@@ -132,7 +132,7 @@ class Runs:
         self._broker = broker
         self._queues = queues
         self._clock = clock
-        self._reply_to = idle.address
+        self._reply_to = idle.address or None
         self._background_writes = BackgroundWrites(queues.__contains__, metrics.refused_writes)
         self._abandoned = AbandonedRuns(
             store, broker, self._background_writes, address=idle.address, grace_seconds=key_grace_seconds

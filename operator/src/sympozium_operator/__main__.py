@@ -47,7 +47,6 @@ async def main(settings: OperatorSettings) -> None:
             fair_queue=operator.fair_queue,
             pruner=operator.pruner,
             console_secrets=operator.console_secrets,
-            credentials=operator.credentials,
             api_keys=operator.api_keys,
             skills=operator.skills,
             others=operator.others,

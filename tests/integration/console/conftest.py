@@ -11,7 +11,8 @@ import httpx2
 import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.integration.conftest import instance, listening
+from tests.fakes.pod import FakePod, TokenIssuer, created_run
+from tests.integration.conftest import eventually, instance, listening
 
 from sympozium_api import names
 from sympozium_api.resources import INSTANCES, Object
@@ -37,6 +38,13 @@ class Console:
     context: ConsoleContext
     clock: FakeClock
     tokens: Path
+    surface: str
+    """Base URL of the agent API."""
+    issuer: TokenIssuer
+
+    async def pod(self, *, among: int = 1) -> FakePod:
+        """The pod of the newest run, once there are that many runs."""
+        return FakePod(await created_run(self.kubernetes, among=among), self.issuer, self.surface)
 
     async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         return await self.http.request(method, path, **options)
@@ -55,15 +63,29 @@ async def console(tmp_path: Path) -> AsyncIterator[Console]:
 
 
 @pytest.fixture
+async def watching(console: Console) -> AsyncIterator[None]:
+    """The console watches the open runs, as it has to before it starts one."""
+    watches = console.context.instance_runs.watches.values()
+    running = [asyncio.create_task(watch.run()) for watch in watches]
+    await eventually(lambda: all(watch.synced for watch in watches))
+    yield
+    await _cancelled(running)
+
+
+@pytest.fixture
 async def archiving(tmp_path: Path, database: Database) -> AsyncIterator[Console]:
     """A console with an archive, on each kind of database, with its loops."""
     archive = ArchiveSettings(database.settings, RETENTION)
     async with serving(tmp_path, database, archive) as console:
         loops = [asyncio.create_task(loop()) for loop in supervised(console.context)]
         yield console
-        for loop in loops:
-            loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        await _cancelled(loops)
+
+
+async def _cancelled(loops: list[asyncio.Task[None]]) -> None:
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -75,17 +97,26 @@ async def serving(
     tokens.mkdir()
     (tokens / "token").write_text("secret\n")
     kubernetes, clock = FakeKubernetes(), FakeClock()
-    kubernetes.documents["/version"] = {"gitVersion": "fake"}
+    issuer = TokenIssuer(kubernetes)
     kubernetes.put(instance())
     settings = ConsoleSettings(
-        "sympozium-system", tokens=tokens, keep_alive_seconds=0.2, max_body_bytes=64 * 1024, archive=archive, **others
+        "sympozium-system",
+        pod_ip="127.0.0.1",
+        tokens=tokens,
+        keep_alive_seconds=0.2,
+        max_body_bytes=64 * 1024,
+        archive=archive,
+        **others,
     )
     context = assemble(kubernetes, settings, clock, database, ConsoleMetrics())
+    agent_api = context.instance_runs.agent_api()
+    assert agent_api is not None
     async with (
+        listening(agent_api) as surface,
         listening(create_app(context)) as url,
         httpx2.AsyncClient(base_url=url, timeout=10, headers={"Authorization": "Bearer secret"}) as http,
     ):
-        yield Console(kubernetes, http, context, clock, tokens)
+        yield Console(kubernetes, http, context, clock, tokens, surface, issuer)
 
 
 def run(name: str, *, instance: str = "demo", namespace: str = "default", phase: str = "", **spec: object) -> Object:

@@ -66,7 +66,8 @@ async def test_the_stream_of_a_run_of_any_shape_ends_with_it(
     ended, told = any_run["status"].get("phase") in TERMINAL_PHASES, []
 
     async def follow() -> None:
-        async with aclosing(run_events.follow(console.kubernetes, "default", "any", stop=asyncio.Event())) as stream:
+        runs, followed = console.context.instance_runs, run_events.FollowedRun("default", "any", after=0)
+        async with aclosing(run_events.follow(console.kubernetes, runs, followed, stop=asyncio.Event())) as stream:
             async for event in stream:
                 told.append(event.event)
                 if not ended and "any" in console.kubernetes.names(RUNS):

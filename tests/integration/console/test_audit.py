@@ -100,11 +100,12 @@ class TestChanges:
         ]
 
     async def test_every_changing_route_is_audited(self, archiving: Console) -> None:
-        """Every route with a changing method, also one that is written later."""
+        """Every route with a changing method, also one that is written later, but the one whose change is a run that says who made it."""
         routes = list(iter_route_contexts(create_app(archiving.context).routes))
         changing = [
             (method, str(route.path)) for route in routes for method in CHANGING_METHODS & set(route.methods or ())
         ]
+        changing.remove(("POST", "/api/v1/runs"))
         assert len(changing) >= 5
         for method, path in changing:
             address = path.replace("{name}", "absent").replace("{id}", "absent")
@@ -112,6 +113,23 @@ class TestChanges:
             answer = await archiving.request(method, address, **body)
             [newest, *_] = await changes(archiving, limit=1)
             assert (newest["resource"], newest["status"]) == ("absent", answer.status_code), (method, path)
+
+    async def test_a_run_that_is_started_has_no_row_and_a_refused_caller_has_one(self, archiving: Console) -> None:
+        await eventually(lambda: all(watch.synced for watch in archiving.context.instance_runs.watches.values()))
+        task = {"agentRef": "demo", "task": "hello"}
+        assert (await archiving.request("POST", "/api/v1/runs", json=task)).status_code == 201
+        assert await changes(archiving) == []
+        (archiving.tokens / "token-new").write_text("fresh")
+        (archiving.tokens / "token").unlink()
+        archiving.clock.advance(2)
+        assert (await archiving.request("POST", "/api/v1/runs", json=task)).status_code == 401
+        archiving.http.headers["Authorization"] = "Bearer fresh"
+        async with asyncio.timeout(5):
+            while not (stored := await changes(archiving)):
+                await asyncio.sleep(0.01)
+        assert [(c["actor"], c["action"], c["kind"], c["status"]) for c in stored] == [
+            ("token", "create", "AgentRun", 401)
+        ]
 
     async def test_reads_and_requests_that_are_no_change_have_no_row(self, archiving: Console) -> None:
         await archiving.request("GET", DEMO)

@@ -34,6 +34,13 @@ class Stream:
         fields = dict(line.split(": ", 1) for line in frame)
         return (fields["event"], json.loads(fields["data"])) if "event" in fields else ("", {})
 
+    async def until(self, event_type: str) -> Object:
+        """Return the data of the next event of a type."""
+        while (event := await self.event()) is not None and event[0] != event_type:
+            pass
+        assert event is not None, f"no {event_type}"
+        return event[1]
+
     async def event(self) -> tuple[str, Object] | None:
         """Return the next event that is not a comment."""
         while (event := await self.next()) == ("", {}):

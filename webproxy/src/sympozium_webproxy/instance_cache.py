@@ -15,6 +15,7 @@ from sympozium_api.resources import CONFIG_MAPS, INSTANCES
 from sympozium_api.web_endpoint import OAuth, RateLimit
 from sympozium_http.background_loop import FAILING_SECONDS
 from sympozium_http.refusal import Refusal
+from sympozium_runs.model_choice import refuse_unready
 from sympozium_runs.unreadable_objects import UnreadableObjects
 
 log = structlog.get_logger()
@@ -75,13 +76,7 @@ class InstanceCache:
             raise Refusal(503, "web_endpoint_off", "The instance's web endpoint is switched off.", retry_after=1)
         if names.LABEL_DELETING in served.instance.metadata.labels:
             raise Refusal(503, "instance_deleting", "The instance is being deleted, and takes no new requests.")
-        for condition in served.instance.status.conditions:
-            if condition.type == "ModelReady" and condition.status == "False":
-                # Its message may name a Secret, which is no business of callers.
-                message = (
-                    f"The instance's model is not ready: {condition.reason}; its condition ModelReady has the details."
-                )
-                raise Refusal(503, "model_not_ready", message, retry_after=10)
+        refuse_unready(served.instance)
         return served
 
     def _read(self) -> ServedInstance:

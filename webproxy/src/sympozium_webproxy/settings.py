@@ -62,7 +62,7 @@ class WebProxySettings:
     @property
     def reply_to(self) -> str:
         """Return the URL at which agent pods reach this replica's agent API."""
-        return f"http://{self._host}:{names.RUNS_PORT}"
+        return names.agent_api_url(self.pod_ip)
 
     @property
     def _host(self) -> str:

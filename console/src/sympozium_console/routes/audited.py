@@ -20,9 +20,9 @@ CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SURFACE = "api"
 _ACTIONS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get"}
 _KINDS = {"instances": INSTANCES.kind, "runs": RUNS.kind, "skills": SKILL_PACKS.kind}
-_WEB_ENDPOINT = "/web-endpoint"
-"""End of the route whose body is a part of the spec."""
 _REFUSED = (401, 403)
+_RECORDED_ELSEWHERE = {("POST", "/api/v1/runs")}
+"""Changes without a row, because the run itself says who started it, and the archive keeps the run."""
 _LONGEST = 253
 """Characters of a name or an Idempotency-Key that are kept: names of objects have no more."""
 
@@ -36,10 +36,15 @@ class _AuditState:
 
 async def audit_change(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
     """Record a change before its route runs. Raises Refusal 503 if the audit cannot be written."""
-    if request.method in CHANGING_METHODS and "dryRun" not in request.query_params:
+    if is_audited(request.method, request.scope["route"].path):
         entry = _entry(request, await _fields(request))
         change = await console_context.of_request(request).audit.begin(entry)
         request_state.attached(request, _AuditState).change = change
+
+
+def is_audited(method: str, path: str) -> bool:
+    """Return whether requests to a route have a row each. Refused calls of all routes have one."""
+    return method in CHANGING_METHODS and (method, path) not in _RECORDED_ELSEWHERE
 
 
 class AuditedAnswers:
@@ -76,9 +81,7 @@ async def _fields(request: Request) -> tuple[str, ...]:
     route = request.scope["route"]
     if "requestBody" not in (route.openapi_extra or {}):
         return ()
-    body = await json_object(request)
-    is_part = route.path.endswith(_WEB_ENDPOINT)
-    return changed_fields(_kind(route.path), {"spec": {"webEndpoint": body}} if is_part else body)
+    return changed_fields(_kind(route.path), await json_object(request))
 
 
 def _entry(request: Request, fields: tuple[str, ...] = ()) -> AuditEntry:

@@ -42,6 +42,9 @@ Moment = Annotated[int, BeforeValidator(_microseconds, str), WithJsonSchema({"ty
 Text = Annotated[str | None, Field(min_length=1, max_length=253)]
 """Text that a value must equal; None: any."""
 
+_MOST_DIGITS = 9
+"""Digits of a number of characters: an answer has at most eight million."""
+
 REFUSALS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": openapi_models.ErrorAnswer, "description": "Refused."},
     503: {
@@ -81,21 +84,23 @@ class ObjectQuery(_StrictQuery):
 ObjectParams = Annotated[ObjectQuery, Query()]
 
 
-class WriteQuery(ObjectQuery):
-    """The query of a change of one object."""
+class FollowQuery(ObjectQuery):
+    """The query of a run's event stream."""
 
-    dry_run: Annotated[
-        Literal["All"] | None,
-        Field(alias="dryRun", description="``All``: nothing is changed; the answer is that of the change."),
+    after: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            description="Characters of the answer that the caller has: ``after`` of its last ``delta`` event. With it the stream has "
+            "the rest of the answer in any case. The header ``Last-Event-ID`` does the same.",
+        ),
     ] = None
 
-    @property
-    def is_dry_run(self) -> bool:
-        """Return True if the change is only tried."""
-        return self.dry_run is not None
-
-
-WriteParams = Annotated[WriteQuery, Query()]
+    def position(self, last_event_id: str | None) -> int | None:
+        """Return the characters that the caller has, as ``after`` or the header ``Last-Event-ID`` say, whichever are more."""
+        text = last_event_id or ""
+        known = [int(text)] if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else []
+        return max([*known, *([] if self.after is None else [self.after])], default=None)
 
 
 class ListQuery(_StrictQuery):
@@ -156,28 +161,40 @@ class RunPageQuery(PageQuery):
 
 @dataclass
 class _Body:
-    """Body of a request, once it is read."""
+    """Body of a request, once it is read and parsed."""
 
+    raw: bytes | None = None
     content: dict[str, Any] | None = None
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """Return the body, which is read once; raise Refusal 415, 413 or 400."""
+    """Return the body, which is parsed once; raise Refusal 415, 413 or 400."""
     body = request_state.attached(request, _Body)
     if body.content is None:
-        body.content = await _read_object(request)
+        body.content = _parse_object(await json_bytes(request))
     return body.content
 
 
-async def _read_object(request: Request) -> dict[str, Any]:
+async def json_bytes(request: Request) -> bytes:
+    """Return the bytes of a JSON body, which is read once; raise Refusal 415 or 413."""
+    body = request_state.attached(request, _Body)
+    if body.raw is None:
+        body.raw = await _read_bytes(request)
+    return body.raw
+
+
+async def _read_bytes(request: Request) -> bytes:
     limit = console_context.of_request(request).settings.max_body_bytes
     try:
-        content = await json_body.read_json_bytes(request, limit=limit)
+        return await json_body.read_json_bytes(request, limit=limit)
     except json_body.NotJson as error:
-        message = "Send the body as 'Content-Type: application/json' or 'application/yaml'."
+        message = "Send the body as 'Content-Type: application/json'."
         raise Refusal(415, "UnsupportedMediaType", message) from error
     except json_body.TooLarge as error:
         raise Refusal(413, "RequestEntityTooLarge", f"The body is larger than {limit} bytes.") from error
+
+
+def _parse_object(content: bytes) -> dict[str, Any]:
     try:
         body = json.loads(content, parse_constant=_refuse_constant)
         json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair is JSON that cannot be stored

@@ -10,7 +10,7 @@ from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
 from sympozium_console import console_context, object_pages, openapi_models, run_events
 from sympozium_console.routes.newest_runs import check_order, newest_runs
-from sympozium_console.routes.params import REFUSALS, Name, ObjectParams, RunPageQuery, authenticate
+from sympozium_console.routes.params import REFUSALS, FollowQuery, Name, ObjectParams, RunPageQuery, authenticate
 from sympozium_console.run_summaries import NewestRuns
 
 router = APIRouter(tags=["runs"], dependencies=[Depends(authenticate)], responses=REFUSALS)
@@ -57,17 +57,20 @@ async def cancel_run(request: Request, name: Name, params: ObjectParams) -> Resp
     "/api/v1/runs/{name}/events",
     response_class=EventSourceResponse,
     responses={
-        200: {"content": {"text/event-stream": {}}, "description": "``status``, ``event`` and ``deleted`` events."}
+        200: {
+            "content": {"text/event-stream": {}},
+            "description": "``status``, ``event``, ``delta``, ``tool`` and ``deleted`` events.",
+        }
     },
 )
-async def follow_run(request: Request, name: Name, params: ObjectParams) -> Response:
-    """Stream a run's events until the run has ended."""
+async def follow_run(request: Request, name: Name, params: Annotated[FollowQuery, Query()]) -> Response:
+    """Stream a run's events until the run has ended, with its answer as far as it comes to this replica."""
     context = console_context.of_request(request)
     await context.runs.get(params.namespace, name)  # answers 404 for an absent run, before the stream begins
     return run_events.stream(
         context.client,
-        params.namespace,
-        name,
+        context.instance_runs,
+        run_events.FollowedRun(params.namespace, name, after=params.position(request.headers.get("last-event-id"))),
         keep_alive_seconds=context.settings.keep_alive_seconds,
         stop=context.draining,
     )

@@ -14,8 +14,8 @@ from sympozium_api.run import AgentRun
 from sympozium_operator.desired import pod_parts, rbac, web_proxy
 from sympozium_operator.desired.egress_access import EGRESS_COMPONENT
 
-RUNS_COMPONENT = "runs"
-"""Component label of Deployment sympozium-runs, which the chart sets."""
+_RUNS_COMPONENTS = ["console", "runs"]
+"""Component labels of Deployments sympozium-console and sympozium-runs, which the chart sets: pods of both serve the agent API."""
 
 _NAMESPACE = "kubernetes.io/metadata.name"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -39,7 +39,7 @@ class Egress:
     """Addresses that an installation lets agents reach besides their model and their web-proxy."""
 
     runs_namespace: str
-    """Namespace of Deployment sympozium-runs: the operator's own."""
+    """Namespace of Deployments sympozium-runs and sympozium-console: the operator's own."""
     extra: tuple[Object, ...] = ()
     """NetworkPolicyEgressRules, as the user wrote them."""
     has_guard: bool = False
@@ -129,16 +129,17 @@ def _agent_policy(instance: SympoziumInstance, name: str, selector: dict[str, st
 
 
 def _to_ours(instance: str, egress: Egress) -> Iterator[Object]:
-    """Yield the rules to DNS, the instance's web-proxy and Deployment sympozium-runs."""
+    """Yield the rules to DNS, and to the agent API of the instance's web-proxy, of the runs server and of the console."""
     proxy = {"app.kubernetes.io/component": rbac.SERVER_COMPONENT, names.LABEL_INSTANCE: instance}
-    runs = {"app.kubernetes.io/name": "sympozium", "app.kubernetes.io/component": RUNS_COMPONENT}
+    is_ours = {"app.kubernetes.io/name": "sympozium"}
+    serves_runs = {"key": "app.kubernetes.io/component", "operator": "In", "values": _RUNS_COMPONENTS}
     yield {"to": _DNS, "ports": [_port(53, "UDP"), _port(53)]}
     yield {
         "to": [
             {"podSelector": {"matchLabels": proxy}},
             {
                 "namespaceSelector": {"matchLabels": {_NAMESPACE: egress.runs_namespace}},
-                "podSelector": {"matchLabels": runs},
+                "podSelector": {"matchLabels": is_ours, "matchExpressions": [serves_runs]},
             },
         ],
         "ports": [_port(names.RUNS_PORT)],

@@ -8,6 +8,7 @@ from mcp_types import CallToolResult
 
 from sympozium_api.agent_records import End
 from sympozium_http.refusal import Refusal
+from sympozium_runs.model_choice import chosen_model
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import RunHandle
 from sympozium_webproxy.instance_cache import ServedInstance
@@ -16,7 +17,6 @@ from sympozium_webproxy.protocol.mcp.stream_position import run_key
 from sympozium_webproxy.protocol.mcp.tools import Ask, CancelRun, GetRun
 from sympozium_webproxy.request import owned_runs
 from sympozium_webproxy.request.deadline import wait_seconds
-from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import idempotency_key, start
 from sympozium_webproxy.routes.mcp.dispatch import Caller, Ctx
 from sympozium_webproxy.routes.mcp.dispatch import caller as caller_of

@@ -5,12 +5,12 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from sympozium_openai import bodies, chat
+from sympozium_runs.model_choice import chosen_model
 from sympozium_runs.run_request import RunRequest
 from sympozium_webproxy.request import left_out
 from sympozium_webproxy.request.authentication import authenticate, limit
 from sympozium_webproxy.request.body import parse, read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
-from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import idempotency_key, start
 from sympozium_webproxy.routes.openai.chunked_response import respond
 

@@ -15,11 +15,11 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_http import disconnect, raw_response, request_state
 from sympozium_http.refusal import Refusal
 from sympozium_openai import bodies, embeddings, errors
+from sympozium_runs.model_choice import chosen_embedding_model
 from sympozium_webproxy import context, upstream
 from sympozium_webproxy.request.authentication import authenticate, limit
 from sympozium_webproxy.request.body import read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
-from sympozium_webproxy.request.model_choice import chosen_embedding_model
 
 log = structlog.get_logger()
 

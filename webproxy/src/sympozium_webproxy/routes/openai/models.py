@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 
 from sympozium_api.instance import SympoziumInstance
 from sympozium_openai import models
+from sympozium_runs.model_choice import chosen_model, model_names
 from sympozium_webproxy import context
 from sympozium_webproxy.request.authentication import authenticate_read
-from sympozium_webproxy.request.model_choice import chosen_model, model_names
 
 router = APIRouter()
 

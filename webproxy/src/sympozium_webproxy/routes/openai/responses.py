@@ -19,6 +19,7 @@ from sympozium_openai import bodies, responses_items, responses_object, response
 from sympozium_openai.response_frames import ResponseFrames
 from sympozium_openai.responses_events import ResponseEvents
 from sympozium_openai.run_response import StreamedResponse, WholeResponse, run_headers
+from sympozium_runs.model_choice import chosen_model
 from sympozium_runs.run_parts import answer_size
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.runs import RunHandle
@@ -27,7 +28,6 @@ from sympozium_webproxy.request import held, left_out, owned_runs
 from sympozium_webproxy.request.authentication import authenticate, authenticate_read, limit
 from sympozium_webproxy.request.body import Made, in_thread_if, is_large, max_bytes, parse, read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
-from sympozium_webproxy.request.model_choice import chosen_model
 from sympozium_webproxy.request.start import api_away, idempotency_key, start
 
 log = structlog.get_logger()

@@ -25,6 +25,17 @@ def chosen_model(instance: SympoziumInstance, name: str | None) -> str:
     raise Refusal(404, "model_not_found", message, param="model")
 
 
+def refuse_unready(instance: SympoziumInstance) -> None:
+    """Raise Refusal 503 if the instance's model cannot answer, as the operator reports."""
+    for condition in instance.status.conditions:
+        if condition.type == "ModelReady" and condition.status == "False":
+            # Its message may name a Secret, which is no business of callers.
+            message = (
+                f"The instance's model is not ready: {condition.reason}; its condition ModelReady has the details."
+            )
+            raise Refusal(503, "model_not_ready", message, retry_after=10)
+
+
 def chosen_embedding_model(instance: SympoziumInstance, name: str | None) -> str:
     """Return the embedding model that a request names; None and ``default`` stand for the first. Raises Refusal 404."""
     models = instance.spec.agents.default.embedding_models

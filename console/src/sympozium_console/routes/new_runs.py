@@ -1,0 +1,103 @@
+"""The route that starts a run of any instance."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from sympozium_api import names
+from sympozium_api.run import TERMINAL_PHASES, AgentRun
+from sympozium_api.trace_context import TraceContext
+from sympozium_console import console_context, new_run_body, new_run_refusals, openapi_models, refusals
+from sympozium_console.new_run_body import ParsedRun
+from sympozium_console.routes.params import REFUSALS, ObjectParams, authenticate, json_bytes
+from sympozium_domain.instance_runs import NewRun
+from sympozium_http import disconnect, request_state
+from sympozium_runs.runs import RunHandle
+
+router = APIRouter(tags=["runs"], dependencies=[Depends(authenticate)], responses=REFUSALS)
+
+_LONGEST_WAIT = 600
+_WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])', re.IGNORECASE)
+_ADMIN_SCOPES = (names.TOOLS_WRITE,)
+"""Rights of the holder of a token of the console, who may start runs in any other way too."""
+
+
+@router.post(
+    "/api/v1/runs",
+    response_model=AgentRun,
+    status_code=201,
+    responses={200: {"model": AgentRun, "description": "The run has ended."}},
+    openapi_extra=openapi_models.NEW_RUN,
+)
+async def start_run(request: Request, params: ObjectParams) -> Response:
+    """Start a run of an instance, or find the run of the same ``Idempotency-Key``; ``Prefer: wait=N`` waits for its end."""
+    seconds = _wait_seconds(request.headers)
+    idempotency_key = _idempotency_key(request.headers)
+    body = new_run_body.parse(await json_bytes(request))
+    context = console_context.of_request(request)
+    new = _new_run(request, params.namespace, body, idempotency_key)
+    with new_run_refusals.raised(new):
+        handle = await context.instance_runs.start(new)
+    request_state.of(request).log_fields["run"] = handle.name
+    try:
+        await _wait(request, handle, seconds)
+    finally:
+        handle.close()
+    run = await context.runs.get(params.namespace, handle.name)
+    headers = {"Location": f"/api/v1/runs/{handle.name}?namespace={params.namespace}"}
+    applied = {"Preference-Applied": f"wait={seconds}"} if seconds else {}
+    has_ended = run.get("status", {}).get("phase") in TERMINAL_PHASES
+    return JSONResponse(run, status_code=200 if has_ended else 201, headers=headers | applied)
+
+
+def _new_run(request: Request, namespace: str, body: ParsedRun, idempotency_key: str | None) -> NewRun:
+    state = request_state.of(request)
+    return NewRun(
+        namespace,
+        body.instance,
+        body.chat,
+        key_id=state.caller,
+        user=state.caller,
+        scopes=_ADMIN_SCOPES,
+        source="api",
+        body_text=body.chat_text,
+        timeout=body.timeout,
+        idempotency_key=idempotency_key,
+        key_seconds=console_context.of_request(request).settings.key_seconds,
+        request_id=state.request_id,
+        trace=state.span.context or TraceContext.of(request.headers.get("traceparent")),
+    )
+
+
+async def _wait(request: Request, handle: RunHandle, seconds: int) -> None:
+    """Wait for a run's end, but no longer than the caller and this process do."""
+    if not seconds:
+        return
+    end = asyncio.create_task(handle.end())
+    stop = asyncio.create_task(console_context.of_request(request).draining.wait())
+    try:
+        with disconnect.calls(request.receive, handle.disconnect):
+            await asyncio.wait({end, stop}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (end, stop):
+            task.cancel()
+        await asyncio.gather(end, stop, return_exceptions=True)
+
+
+def _wait_seconds(headers: Mapping[str, str]) -> int:
+    """Return the seconds of ``Prefer: wait=N`` (RFC 7240). Raises Refusal 400 above 600; other preferences are ignored."""
+    found = _WAIT.search(headers.get("prefer", ""))
+    seconds = int(found[1]) if found else 0
+    if seconds > _LONGEST_WAIT:
+        raise refusals.bad_field("Prefer", f"wait must be at most {_LONGEST_WAIT} seconds")
+    return seconds
+
+
+def _idempotency_key(headers: Mapping[str, str]) -> str | None:
+    key = headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= 255:
+        raise refusals.bad_field("Idempotency-Key", "must have 1 to 255 characters")
+    return key

@@ -1,0 +1,99 @@
+"""The answer of a run that a caller follows: ``delta`` and ``tool`` events, made from the records that come to this replica."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from sympozium_api.agent_records import Record
+from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_api.resources import Object
+from sympozium_domain.answer_pieces import AnswerPieces, Piece
+from sympozium_domain.instance_runs import InstanceRuns
+from sympozium_runs.runs import RunHandle
+
+_TOOL_FIELDS = ("id", "function", "state", "isError")
+
+
+class Send(Protocol):
+    """Function that takes an event of a stream."""
+
+    def __call__(self, event_type: str, data: Object, event_id: str | None = None, /) -> None:
+        """Send an event; ``event_id`` is the caller's place in the stream."""
+
+
+class RunAnswer:
+    """Events of a run's answer.
+
+    A caller that names the characters that it has gets all others, at the run's end at the latest. Any other caller gets
+    what comes to this replica, and the rest once the run has ended if there was a beginning.
+    """
+
+    def __init__(self, runs: InstanceRuns, key: tuple[str, str], after: int | None, send: Send) -> None:
+        self._runs = runs
+        self._key = key
+        self._send = send
+        self._pieces = AnswerPieces(after or 0)
+        self._is_wanted = after is not None
+        self._reading: asyncio.Task[None] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def followed(
+        cls, runs: InstanceRuns, namespace: str, name: str, after: int | None, send: Send
+    ) -> "AsyncIterator[RunAnswer]":
+        """Send the events of a run's answer while the body of this context runs. A run that cannot be read has none."""
+        answer, handle = cls(runs, (namespace, name), after, send), None
+        with contextlib.suppress(ApiError, ApiUnavailable, ValidationError):
+            handle = await runs.follow(namespace, name)
+        if handle is None:
+            yield answer
+            return
+        answer._reading = asyncio.create_task(answer._read(handle))
+        try:
+            yield answer
+        finally:
+            answer._reading.cancel()
+            await asyncio.gather(answer._reading, return_exceptions=True)
+            handle.close()
+
+    @property
+    def is_streaming(self) -> bool:
+        """True while the answer comes to this replica."""
+        return self._reading is not None and self._runs.is_streaming(*self._key)
+
+    async def complete(self) -> None:
+        """Wait until all events have been sent."""
+        if self._reading is not None:
+            await asyncio.wait({self._reading})
+
+    async def finish(self, run: Object) -> None:
+        """Send what the caller lacks of the answer of a run that has ended."""
+        if self._reading is not None:
+            with contextlib.suppress(ApiError, ApiUnavailable):  # the terminal status matters more
+                await self._runs.on_ended(run)
+                await self.complete()
+
+    async def _read(self, handle: RunHandle) -> None:
+        while (record := await handle.next()) is not None:
+            self._send_record(record)
+            if record["type"] == "done" or record["type"] == "error":
+                return
+
+    def _send_record(self, record: Record) -> None:
+        match record["type"]:
+            case "delta":
+                self._send_pieces(self._pieces.of_delta(record))
+            case "done" if self._is_wanted:
+                self._send_pieces(self._pieces.rest(record))
+            case "tool":
+                data: Object = dict(record)
+                self._send("tool", {name: data[name] for name in _TOOL_FIELDS if name in data})
+
+    def _send_pieces(self, pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
+            self._is_wanted = True
+            self._send("delta", {piece.part: piece.text, "after": piece.after}, str(piece.after))
