@@ -126,6 +126,15 @@ class HeaderLimits(HttpToolsProtocol):
         if not self._refused:
             super().on_message_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand a connection over to its WebSocket, without a clock, unless the request was refused or came too early."""
+        self._stage = "idle"
+        if not self._refused and not self._surplus:
+            self._stop_clock()
+            parser: RequestParser = self.parser  # type: ignore[assignment]
+            super().handle_websocket_upgrade()
+            parser.close()
+
     def _on_head(self) -> None:
         self._stop_clock()
 

@@ -8,6 +8,7 @@ _OFFERS = (b"upgrade", b"http2-settings")
 """Headers of an offer to continue in another protocol. The application never sees an offer."""
 _FRAMING = (b"content-length", b"transfer-encoding", b"connection")
 """Headers that decide where a request ends, and whether its connection stays open."""
+_WEBSOCKET = b"websocket"
 
 
 class RequestParser:
@@ -15,6 +16,7 @@ class RequestParser:
 
     httptools takes the offer for accepted: it stops after the headers, and the body is lost. A second parser therefore gets the
     headers that frame the request, without the offer, and reads on. curl --http2 and Java's HttpClient send such offers.
+    An offer of WebSocket passes as it is, where the server has a protocol for it and the request no body.
     Trailers after a chunked body are dropped, because uvicorn would add them to the request's headers.
     """
 
@@ -23,11 +25,13 @@ class RequestParser:
         self._parser = self._fresh()
         self._framing: list[tuple[bytes, bytes]] = []
         self._has_offer = False
+        self._offer = b""
+        """Value of the header Upgrade."""
         self._resumes = False
         self._in_body = False
 
     def feed_data(self, data: bytes) -> None:
-        """Parse input. Raises httptools.HttpParserError, and HttpParserUpgrade for CONNECT only."""
+        """Parse input. Raises httptools.HttpParserError, and HttpParserUpgrade for CONNECT and where WebSocket passes."""
         rest = memoryview(data)
         while rest:
             try:
@@ -57,7 +61,7 @@ class RequestParser:
         return self._parser.should_keep_alive()
 
     def should_upgrade(self) -> bool:
-        """Return True for CONNECT only."""
+        """Return True for CONNECT, and for WebSocket where it passes."""
         return self._parser.should_upgrade() and not self._has_offer
 
     # What httptools calls.
@@ -66,7 +70,7 @@ class RequestParser:
         """Report the beginning of a request, once."""
         if self._resumes:
             return
-        self._framing, self._has_offer, self._in_body = [], False, False
+        self._framing, self._has_offer, self._offer, self._in_body = [], False, b"", False
         self._protocol.on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -83,10 +87,15 @@ class RequestParser:
             self._framing.append((lower, value))
         if lower not in _OFFERS:
             self._protocol.on_header(name, value)
+        elif lower == b"upgrade":
+            self._offer = value
 
     def on_headers_complete(self) -> None:
         """Report the end of the headers, unless an offer stops this parser here."""
-        self._has_offer = self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT"
+        upgrades = self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT"
+        self._has_offer = upgrades and not self._passes_websocket()
+        if upgrades and not self._has_offer:
+            self._protocol.on_header(b"upgrade", self._offer)
         if not self._has_offer:
             self._resumes, self._in_body = False, True
             self._protocol.on_headers_complete()
@@ -99,6 +108,12 @@ class RequestParser:
         """Report the end of a request, unless an offer has stopped this parser."""
         if not self._has_offer:
             self._protocol.on_message_complete()
+
+    def _passes_websocket(self) -> bool:
+        """Return whether an offer is one of WebSocket that the server takes: with GET, HTTP/1.1 and without a body."""
+        takes = self._protocol.ws_protocol_class is not None and self._offer.strip().lower() == _WEBSOCKET
+        request = (self._parser.get_method(), self._parser.get_http_version())
+        return takes and request == (b"GET", "1.1") and not any(name != b"connection" for name, _ in self._framing)
 
     def _resume(self) -> None:
         """Let a second parser continue after the headers."""

@@ -33,6 +33,8 @@ class Listener:
     """Time for bodies, where ``http`` limits it; None: that of heads."""
     address: str = ALL_ADDRESSES
     """IP address of the host at which requests arrive."""
+    websocket: type[asyncio.Protocol] | None = None
+    """uvicorn's protocol of connections that are upgraded to WebSocket; None: an offer to upgrade is ignored."""
 
 
 class _Server(uvicorn.Server):
@@ -112,7 +114,7 @@ def _server(app: ASGIApp, listener: Listener, grace_seconds: int) -> _Server:
             app,
             loop="uvloop",
             http=with_body_seconds(listener.http, listener.body_seconds),
-            ws="none",
+            ws=listener.websocket or "none",
             lifespan="off",
             access_log=False,
             log_config=None,
