@@ -9,6 +9,7 @@ import pytest
 import yaml
 from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
 
+from sympozium_api.terminal_status import OLDEST_LEFT_OUT
 from sympozium_api.tool_binding import GATHERING
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_egress.egress_metrics import EgressMetrics
@@ -77,7 +78,7 @@ def reasons() -> set[str]:
     """Reasons of conditions: what ConditionUpdate and Probe are given, the functions and exceptions that make one, and the defaults
     of the CRDs.
     """
-    found: set[str | None] = {GATHERING}
+    found: set[str | None] = {GATHERING, OLDEST_LEFT_OUT}
     for call in calls("operator/src", "webproxy/src", "crds/src"):
         chosen = [
             keyword.value

@@ -348,6 +348,15 @@ class TestConsole:
         with pytest.raises(Refused, match="key-id"):
             accounts.create(CONSOLE, annotations={"sympozium.ai/key-id": "api-key"})
 
+    def test_alone_makes_turns_of_sessions(self, accounts: Accounts, run: str) -> None:
+        turn = {"sympozium.ai/instance": "absent", "sympozium.ai/session": "0" * 32}
+        accounts.create(CONSOLE, labels=turn)
+        for account in (accounts.web_proxy, accounts.tenant):
+            with pytest.raises(Refused, match=r"sympozium\.ai/session is set only by the console"):
+                accounts.create(account, labels=turn)
+        with pytest.raises(Refused, match=r"sympozium\.ai/session is set only by the console"):
+            accounts.patch(accounts.tenant, run, {"metadata": {"labels": turn}})
+
     def test_records_the_newest_attempt_of_an_idempotency_key(self, accounts: Accounts, run: str) -> None:
         accounts.patch(CONSOLE, run, {"metadata": {"annotations": {"sympozium.ai/newest-attempt": "1"}}})
         with pytest.raises(Refused, match=r"only spec\.cancel"):

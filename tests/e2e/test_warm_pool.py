@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, instance, until
+from tests.e2e.test_console import Console
 
 IDLE = ("-l", "sympozium.ai/instance=pooled,sympozium.ai/warm=idle")
 SIZE = 3
@@ -98,6 +99,17 @@ def test_a_request_takes_a_pod_that_waited_and_the_pool_is_filled_again(pooled: 
     assert before - {run["status"]["podName"]} <= idle_pods(pooled)
     shown = pooled.namespace.kubectl("get", "run", run["metadata"]["name"])
     assert "warm" in shown
+
+
+def test_a_run_that_the_console_starts_takes_a_pod_that_waited(pooled: Endpoint, system: Namespace) -> None:
+    before, console = idle_pods(pooled), Console(system, pooled.namespace.name)
+    body = {"agentRef": "pooled", "task": "hello"}
+    started = console.asks("POST", "runs", json=body, headers={"Prefer": "wait=25"})
+    console.http.close()
+    assert started.status_code == 200, started.text
+    status = started.json()["status"]
+    assert (status["phase"], status["start"]) == ("Succeeded", "warm")
+    assert status["podName"] in before
 
 
 def test_more_than_wait_are_all_answered_each_by_a_pod_of_its_own(pooled: Endpoint) -> None:

@@ -90,7 +90,14 @@ def assemble(
         wake_archiver=archiver.contents.wake if archiver else lambda: None,
     )
     loops["index"] = index.run
-    instance_runs = InstanceRuns(client, clock, metrics.runs, pod_ip=settings.pod_ip, namespaces=scopes)
+    instance_runs = InstanceRuns(
+        client,
+        clock,
+        metrics.runs,
+        pod_ip=settings.pod_ip,
+        namespaces=scopes,
+        session_tokens=settings.session_tokens,
+    )
     loops |= {
         f"open runs of {scope}" if scope else "open runs": watch.run for scope, watch in instance_runs.watches.items()
     }

@@ -9,8 +9,9 @@ from sympozium_api.rate_limit import CallRate, parse_rate
 from sympozium_api.redis_setting import read_redis_url
 from sympozium_api.retention import Retention
 from sympozium_api.retention_settings import read_retention
-from sympozium_api.settings_parser import SettingsParser, boolean, duration, duration_between, namespaces
+from sympozium_api.settings_parser import SettingsParser, boolean, duration, duration_between, namespaces, whole_number
 from sympozium_archive.database_settings import DatabaseSettings
+from sympozium_domain.instance_runs import SESSION_TOKENS
 from sympozium_http.listening import bind_address
 from sympozium_http.request_limits import RECEIVE_SECONDS
 
@@ -78,6 +79,8 @@ class ConsoleSettings:
     """Namespaces whose runs are indexed; empty: all."""
     key_seconds: int = 24 * 3600
     """Seconds for which an Idempotency-Key stands, from its run's creation."""
+    session_tokens: int = SESSION_TOKENS
+    """Bound of the history of a session's turn, in tokens as they are estimated."""
     tokens: Path = Path(environment.CONSOLE_TOKENS_DIR)
     max_body_bytes: int = 1024 * 1024
     """The largest body accepted: the API server stores no larger object."""
@@ -110,6 +113,7 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         rates=CallerRates.from_environment(environ),
         redis_url=read_redis_url(environ, environment.REDIS_URL, environment.REDIS_URL_FILE),
         key_seconds=parser.read(environment.KEY_RETENTION, "24h", duration),
+        session_tokens=parser.read(environment.SESSION_TOKENS, str(SESSION_TOKENS), whole_number(100, 10_000_000)),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         archive=ArchiveSettings.from_environment(environ) if archives else None,
         scratch=parser.read(environment.SCRATCH_DIR, "/tmp", Path),  # noqa: S108 - the container's own folder

@@ -24,6 +24,15 @@ class NewRunBody(Closed):
         dict[str, Any] | None,
         Field(description="Instead of ``task``: a chat completion's body, with ``messages``, tools and sampling."),
     ] = None
+    session_key: Annotated[
+        str | None,
+        Field(
+            alias="sessionKey",
+            min_length=1,
+            max_length=253,
+            description="Key of a session, which the caller chooses: the run continues the last one of the same key.",
+        ),
+    ] = None
     timeout: Annotated[
         Duration | None, Field(description="Longest duration of the run. Omitted: the instance's ``runTimeout``.")
     ] = None
@@ -39,6 +48,7 @@ class ParsedRun:
     chat_text: str | None
     """The same as the caller wrote it; None: it gave a task."""
     timeout: str | None
+    session_key: str | None
 
 
 def parse(content: bytes) -> ParsedRun:
@@ -52,12 +62,12 @@ def parse(content: bytes) -> ParsedRun:
         raise refusals.bad_field("task", "give either task or request")
     if fields.task is not None:
         question = {"messages": [{"role": "user", "content": fields.task}]}
-        return ParsedRun(fields.agent_ref, question, None, fields.timeout)
+        return ParsedRun(fields.agent_ref, question, None, fields.timeout, fields.session_key)
     try:
         _, body = chat.parse(given.texts["request"].encode())
     except Refusal as refusal:
         raise _of_dialect(refusal, "request") from refusal
-    return ParsedRun(fields.agent_ref, body.value, body.text, fields.timeout)
+    return ParsedRun(fields.agent_ref, body.value, body.text, fields.timeout, fields.session_key)
 
 
 def _of_dialect(refusal: Refusal, at: str) -> Refusal:

@@ -14,6 +14,8 @@ from sympozium_domain.instance_runs import (
     TooLong,
     UnreadableInstance,
 )
+from sympozium_domain.sessions.patience import GivenUp, SessionBusy
+from sympozium_domain.sessions.turns import NameTaken
 from sympozium_http.refusal import Refusal
 from sympozium_runs.key_attempts import CancelPending, KeyReused
 from sympozium_runs.run_queue import QueueFull
@@ -40,6 +42,17 @@ _REFUSALS: Mapping[type[Exception], partial[Refusal]] = {
         "This Idempotency-Key was used before with another request.",
         param=_KEY,
     ),
+    SessionBusy: partial(
+        Refusal,
+        409,
+        "SessionBusy",
+        "The session's turns before this one have not ended, or too many wait. Repeat the request.",
+        param="sessionKey",
+        retry_after=5,
+    ),
+    GivenUp: partial(
+        Refusal, 503, "Stopping", "This replica stops, and the session's turn before has not ended.", retry_after=1
+    ),
     CancelPending: partial(
         Refusal,
         409,
@@ -61,6 +74,9 @@ def raised(new: NewRun) -> Iterator[None]:
         raise refusal from error
     except UnreadableInstance as error:
         raise refusals.conflict(f"The instance cannot be read: {error}.", reason="InstanceUnreadable") from error
+    except NameTaken as error:
+        message = f"The AgentRun {error} has the name of the session's next turn, and is none. Delete it."
+        raise refusals.conflict(message, reason="TurnNameTaken") from error
     except Refusal as refusal:
         raise _of_model(refusal, new) from refusal
     except ApiError as error:

@@ -1,5 +1,6 @@
 """Runs of any instance, started and followed by one process."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.trace_context import TraceContext
+from sympozium_domain.sessions.patience import Patience
+from sympozium_domain.sessions.session import Session
+from sympozium_domain.sessions.turns import TURN_SECONDS, Turns
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_runs.agent_api import create_agent_api
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
@@ -26,6 +30,9 @@ from sympozium_runs.run_request import RunRequest
 from sympozium_runs.run_store import RunStore
 from sympozium_runs.run_watch import RunWatch
 from sympozium_runs.runs import RunHandle, Runs
+
+SESSION_TOKENS = 32_000
+"""Bound of a session's history where the installation sets none."""
 
 
 class StillReading(Exception):
@@ -68,6 +75,10 @@ class NewRun:
     """The body as the model is sent it; None: as compact JSON."""
     timeout: str | None = None
     """Duration after which the run ends; None: the instance's own."""
+    session_key: str | None = None
+    """The caller's key for the session that the run continues; None: the run is of no session."""
+    session_scope: str = ""
+    """Text that tells the sessions of this dialect and caller from those of others."""
     idempotency_key: str | None = None
     key_seconds: int = 0
     """Seconds for which the Idempotency-Key stands, if there is one."""
@@ -91,9 +102,13 @@ class InstanceRuns:
         *,
         pod_ip: str = "",
         namespaces: Sequence[str | None] = (None,),
+        session_tokens: int = SESSION_TOKENS,
         budget: ByteBudget | None = None,
     ) -> None:
-        """``pod_ip``: IP address at which agent pods reach this process; empty: they do not, and send their records elsewhere."""
+        """``pod_ip``: IP address at which agent pods reach this process; empty: they do not, and send their records elsewhere.
+
+        ``session_tokens``: bound of the history of a session's turn, as it is estimated.
+        """
         self._client, self._clock, self._metrics = client, clock, metrics
         self.budget = budget or ByteBudget()
         """Bytes of records that are held."""
@@ -101,6 +116,7 @@ class InstanceRuns:
         self._idle = IdlePods(names.agent_api_url(pod_ip) if pod_ip else "", metrics, of_instance=False)
         queues = RunQueues(shared=lambda _: True)
         self._runs = Runs(self._store, self._broker, queues, clock, idle=self._idle, metrics=metrics)
+        self._turns = Turns(client, self._runs, most_tokens=session_tokens)
         self.watches = {
             namespace: RunWatch(
                 client,
@@ -122,12 +138,13 @@ class InstanceRuns:
             return None
         return create_agent_api(self._store, self._broker, PodTokens(self._client), self._clock, metrics=self._metrics)
 
-    async def start(self, new: NewRun) -> RunHandle:
+    async def start(self, new: NewRun, *given_up: asyncio.Event) -> RunHandle:
         """Create a run, or find the run that the same caller's Idempotency-Key and body created before.
 
+        A run with a session key is the session's next turn, and waits for the one before, until an event ``given_up`` is set.
         Raises StillReading, Overloaded, UnreadableInstance, InstanceDeleting, TooLong, Refusal 404 (no such model) and 503
         (model not ready), and as ``Runs.start`` does KeyReused, CancelPending, QueueFull, ApiError (404: no such
-        instance), ApiUnavailable.
+        instance), ApiUnavailable; with a session key also as ``Turns.start`` does SessionBusy, GivenUp and NameTaken.
         """
         watch = self.watches.get(None) or self.watches.get(new.namespace)
         if watch is not None and not watch.synced:
@@ -153,7 +170,10 @@ class InstanceRuns:
         )
         if (await request.prepared()).has_parts:
             raise TooLong
-        return await self._runs.start(instance, request)
+        if new.session_key is None:
+            return await self._runs.start(instance, request)
+        session = Session.of(instance, new.session_scope, new.session_key)
+        return await self._turns.start(instance, session, request, Patience(TURN_SECONDS, *given_up))
 
     async def follow(self, namespace: str, name: str) -> RunHandle:
         """Subscribe to a run's records, as far as they come to this replica, and to its end. Raises as ``Runs.follow`` does.

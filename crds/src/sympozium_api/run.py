@@ -177,7 +177,7 @@ class RunSpec(ApiModel):
     cancel: bool = False
     """True ends the run. It cannot be set back to false."""
     session_key: Annotated[str | None, Field(max_length=253)] = None
-    """Key that the runs of one conversation share. This version stores it and does not read it."""
+    """Key that the runs of one conversation share. The console sets it: each of its runs with a key continues the one before."""
     parent: Name | None = None
     """Run that started this run. This version stores it and does not read it."""
     caller: RunCaller | None = None

@@ -34,6 +34,9 @@ ERRORS = (
 )
 """Types of error that this project's processes write; a pod could send others."""
 
+OLDEST_LEFT_OUT = "OldestLeftOut"
+"""Reason of the condition of a run whose session is longer than its bound."""
+
 _ERROR_TYPE = re.compile("[a-z0-9_]{1,64}")
 _PLAIN_CHOICE = frozenset({"index", "message", "finish_reason"})
 _PLAIN_MESSAGE = frozenset({"role", "content"})
@@ -74,12 +77,14 @@ def status_of(
     accepted_at: str | None = None,
     job_at: str | None = None,
     first_token_at: datetime | None = None,
+    left_out: int = 0,
 ) -> Status:
     """Return the terminal ``status`` of a run that ended with this record, as a merge patch.
 
     ``done`` is Succeeded, unless the answer has no choices (``model_error``, 502) or is longer than a run can store
     (``answer_too_large``, 502). ``error`` is Failed, or Cancelled if its type is ``cancelled``. None is left out.
-    ``generation``: that of the run's spec. ``accepted_at`` and ``job_at``: timestamps.
+    ``generation``: that of the run's spec. ``accepted_at`` and ``job_at``: timestamps. ``left_out``: messages of the run's session
+    that its request does not have.
     """
     outcome = (end if isinstance(end, Ending) else ending_of(end)).outcome
     context = {
@@ -91,21 +96,27 @@ def status_of(
         "model": model[:256] if model else None,
         "duration": duration_text((now - parse_timestamp(accepted_at)).total_seconds()) if accepted_at else None,
         "times": times(acceptedAt=accepted_at, jobAt=job_at, firstTokenAt=first_token_at, endedAt=now),
-        "conditions": _conditions(outcome, timestamp(now), generation),
+        "conditions": _conditions(outcome, timestamp(now), generation, left_out),
     }
     return {key: value for key, value in (outcome | context).items() if value is not None}
 
 
-def _conditions(end: Status, now: str, generation: int | None) -> list[Status]:
+def _conditions(end: Status, now: str, generation: int | None, left_out: int) -> list[Status]:
     """Return the conditions of an ended run, for ``kubectl wait`` and for tools that read them as kstatus does."""
     if end["phase"] == "Succeeded":
         reason, message, states = "Succeeded", "the run has an answer", {"Complete": "True"}
     else:
         reason = "".join(word.capitalize() for word in end["error"]["type"].split("_")) or "Failed"
         message, states = "status.error has the message", {"Complete": "False", "Failed": "True", "Stalled": "True"}
-    common = {"reason": reason, "message": message, "lastTransitionTime": now}
-    observed = {} if generation is None else {"observedGeneration": generation}
-    return [{"type": kind, "status": state} | common | observed for kind, state in states.items()]
+    observed = {"lastTransitionTime": now} | ({} if generation is None else {"observedGeneration": generation})
+    ended = {"reason": reason, "message": message} | observed
+    conditions: list[Status] = [{"type": kind, "status": state} | ended for kind, state in states.items()]
+    if left_out:
+        message = f"the session's {left_out} oldest messages were left out of the request"
+        conditions.append(
+            {"type": "HistoryComplete", "status": "False", "reason": OLDEST_LEFT_OUT, "message": message} | observed
+        )
+    return conditions
 
 
 def outline(end: agent_records.End) -> Status:

@@ -22,6 +22,10 @@ class CancelPending(Exception):
     """The run of the Idempotency-Key is cancelled and has not ended yet."""
 
 
+class TurnCancelled(Exception):
+    """The run of the session's turn was cancelled. Another turn follows it, whose name only the session knows."""
+
+
 def newest(first: AgentRun) -> int:
     """Return the number of the key's newest run, which may not exist yet, from its first one; 0 where none followed."""
     text = first.metadata.annotations.get(names.ANNOTATION_NEWEST_ATTEMPT, "")
@@ -32,8 +36,10 @@ def following(request: RunRequest, first: AgentRun, instance: SympoziumInstance,
     """Return the request for a run that follows: its key stands as long as the first run says, and until this run must have ended.
 
     So the first run, which leads to the others, is kept as long as they are, once the same time is written on it. While this run is
-    open, the operator keeps the first one however long that takes.
+    open, the operator keeps the first one however long that takes. Raises TurnCancelled for a turn of a session.
     """
+    if request.turn is not None:
+        raise TurnCancelled
     own = timestamp(now + timedelta(seconds=effective.longest_wait(instance, _QUEUE_SECONDS)))
     expires = first.metadata.annotations.get(names.ANNOTATION_KEY_EXPIRES)
     key_expires = max(expires or timestamp(now + timedelta(seconds=request.key_seconds)), own)

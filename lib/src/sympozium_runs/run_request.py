@@ -34,6 +34,41 @@ _MOST_SCOPES = 64
 
 
 @dataclass(frozen=True)
+class SessionTurn:
+    """The place of a run in a session, which gives the run its name."""
+
+    run: str
+    """Name of the run."""
+    session: str
+    """Value of ``names.LABEL_SESSION``."""
+    session_key: str
+    """The caller's key for the session."""
+    identity: str
+    """Text by which a repeated request for the same turn is known: two requests with other ones are two turns."""
+    idempotency: str | None = None
+    """Value of ``names.LABEL_IDEMPOTENCY``; None: the request has no Idempotency-Key."""
+    history: int = 0
+    """Number of messages of earlier turns in the request."""
+    left_out: int = 0
+    """Number of messages of earlier turns that the request does not have."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of the run."""
+        key = {names.LABEL_IDEMPOTENCY: self.idempotency} if self.idempotency else {}
+        return {names.LABEL_SESSION: self.session} | key
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Annotations of the run."""
+        counts = {
+            names.ANNOTATION_SESSION_HISTORY: self.history,
+            names.ANNOTATION_SESSION_LEFT_OUT: self.left_out,
+        }
+        return {name: str(count) for name, count in counts.items() if count}
+
+
+@dataclass(frozen=True)
 class RunRequest:
     """A caller's request to an instance's agent."""
 
@@ -79,6 +114,8 @@ class RunRequest:
     """Name of the Idempotency-Key's first run, if this request makes another one because those before were cancelled."""
     is_retry_only: bool = False
     """True if the request find the run of its ``idempotency_key`` and there is no slot for another one."""
+    turn: SessionTurn | None = None
+    """The session's turn that the run is; None: the run is of no session."""
     forwarded: dict[str, str] = field(default_factory=dict, repr=False)
     """Caller's headers to send to the model, with this run only. They are not stored anywhere."""
 
@@ -126,7 +163,7 @@ class RunRequest:
     @cached_property
     def digest(self) -> str:
         """Hash of the body: two requests with the same Idempotency-Key are the same request if it is equal."""
-        body = json.dumps(self.original_body or self.body, sort_keys=True)
+        body = json.dumps(self.original_body or self.body, sort_keys=True) + (self.turn.identity if self.turn else "")
         return hashlib.sha256(body.encode()).hexdigest()
 
     def manifest(
@@ -139,14 +176,16 @@ class RunRequest:
             "metadata": {
                 "name": name,
                 "labels": names.labels("run", instance=instance.metadata.name)
-                | {names.LABEL_SOURCE: self.source, names.LABEL_KEY: names.key_hash(self.key_id)},
+                | {names.LABEL_SOURCE: self.source, names.LABEL_KEY: names.key_hash(self.key_id)}
+                | (self.turn.labels if self.turn else {}),
                 "annotations": {
                     **({names.ANNOTATION_REPLY_TO: reply_to} if reply_to else {}),
                     names.ANNOTATION_ACCEPTED_AT: micro_timestamp(now),
                     names.ANNOTATION_REQUEST_HASH: self.digest,
                     names.ANNOTATION_KEY_ID: self.key_id,
                     **({names.ANNOTATION_KEY_NAME: self.key_name} if self.key_name else {}),
-                    **({names.ANNOTATION_KEY_EXPIRES: self._expires(now)} if self.idempotency_key is not None else {}),
+                    **({names.ANNOTATION_KEY_EXPIRES: self._expires(now)} if self._is_kept else {}),
+                    **(self.turn.annotations if self.turn else {}),
                     **({names.ANNOTATION_FIRST_ATTEMPT: self.first_attempt} if self.first_attempt else {}),
                     **({names.ANNOTATION_REQUEST_ID: self.request_id} if self.request_id else {}),
                     **(self.trace.annotations if self.trace else {}),
@@ -159,10 +198,16 @@ class RunRequest:
                 "agentRef": instance.metadata.name,
                 "mode": "task",
                 **{f"{name}Text": text.field for name, text in self.stored_texts.items()},
+                **({"sessionKey": self.turn.session_key} if self.turn else {}),
                 **self._caller(),
                 **self._overrides(instance),
             },
         }
+
+    @property
+    def _is_kept(self) -> bool:
+        """True if the run is kept as long as an Idempotency-Key stands: for its key, or for the next turn of its session."""
+        return self.idempotency_key is not None or self.turn is not None
 
     def _caller(self) -> dict[str, Any]:
         """Return the field with the caller's rights, by which tools that write are allowed. A key's caller has the agent's own."""
@@ -199,6 +244,11 @@ def _is_long(body: Any) -> bool:
         length += len(value) if isinstance(value, str) else 0
         waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return bool(waiting) or length > _LARGEST_AT_ONCE
+
+
+def name_of(request: RunRequest, instance: SympoziumInstance, attempt: int = 0) -> str:
+    """Return the name of a request's run: a turn's own, or that of ``run_name``."""
+    return request.turn.run if request.turn else run_name(instance, request.key_id, request.idempotency_key, attempt)
 
 
 def run_name(instance: SympoziumInstance, key_id: str, idempotency_key: str | None, attempt: int = 0) -> str:

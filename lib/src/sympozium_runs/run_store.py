@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sympozium_api import agent_protocol, effective, installed_skills, names, terminal_status
+from sympozium_api import agent_protocol, effective, installed_skills, names, session_annotations, terminal_status
 from sympozium_api.agent_records import End
 from sympozium_api.base import Metadata
 from sympozium_api.client import ApiError, ApiUnavailable, Client
@@ -283,6 +283,7 @@ class RunStore:
             generation=run.metadata.generation or None,
             accepted_at=run.accepted_at or None,
             first_token_at=facts.first_token_at,
+            left_out=session_annotations.left_out(run.metadata.annotations),
         )
         try:
             await self._client.patch(RUNS, *run.key, {"status": status}, subresource="status", metadata_only=True)

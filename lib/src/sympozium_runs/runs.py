@@ -20,7 +20,7 @@ from sympozium_runs.idle_pods import IdlePods
 from sympozium_runs.key_attempts import CancelPending, KeyReused
 from sympozium_runs.run_parts import answer_size
 from sympozium_runs.run_queue import QueueFull, RunQueue, RunQueues
-from sympozium_runs.run_request import RunRequest, run_name
+from sympozium_runs.run_request import RunRequest, name_of
 from sympozium_runs.run_store import Hold, PartsNotStored, RunStore, hold_any
 
 _CANCEL_SECONDS = 15.0
@@ -144,8 +144,8 @@ class Runs:
 
         ``hold`` is called with the bytes of texts of a found run that are about to be read from parts; what it raises passes.
         A cancelled run of the key is followed by another one, whose name every replica finds in the same way (decision 0041).
-        Raises KeyReused (same key, other body), CancelPending, QueueFull, ApiError (the API server refused the run),
-        ApiUnavailable.
+        Raises KeyReused (same key, other body), TurnCancelled, CancelPending, QueueFull, ApiError (the API server refused the
+        run), ApiUnavailable.
         """
         began, number, first = asyncio.get_running_loop().time(), 0, None
         while isinstance(handle := await self._attempt(instance, request, number, hold), AgentRun):
@@ -167,7 +167,7 @@ class Runs:
         self, instance: SympoziumInstance, request: RunRequest, number: int, hold: Hold
     ) -> RunHandle | AgentRun:
         """Create or find a run of the request. Return the run itself if it was cancelled."""
-        name = run_name(instance, request.key_id, request.idempotency_key, number)
+        name = name_of(request, instance, number)
         queue = self._queues.of(instance.key)
         key = (instance.metadata.namespace, name)  # subscribed first, because its pod may be quick
         subscriber = self._broker.subscribe(key, is_caller=not request.background, keeps_history=request.is_resumable)

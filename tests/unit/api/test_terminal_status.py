@@ -297,6 +297,18 @@ def test_any_other_end_fails_the_run(kind: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "record", [done(choice()), agent_protocol.error("timeout", "Late.", 504)], ids=["done", "error"]
+)
+def test_a_turn_whose_session_is_beyond_its_bound_says_how_many_messages_it_does_not_have(record: Any) -> None:
+    common: Any = {"job_name": "j", "pod_name": "p", "started_at": None, "now": NOW}
+    conditions = status_of(record, **common, left_out=12)["conditions"]
+    [told] = [condition for condition in conditions if condition["type"] == "HistoryComplete"]
+    assert (told["status"], told["reason"]) == ("False", "OldestLeftOut")
+    assert "12 oldest messages" in told["message"]
+    assert conditions[:-1] == status_of(record, **common)["conditions"]
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [
         (-1, "0ms"),

@@ -39,8 +39,9 @@ async def start_run(request: Request, params: ObjectParams) -> Response:
     body = new_run_body.parse(await json_bytes(request))
     context = console_context.of_request(request)
     new = _new_run(request, params.namespace, body, idempotency_key)
-    with new_run_refusals.raised(new):
-        handle = await context.instance_runs.start(new)
+    caller_left = asyncio.Event()
+    with new_run_refusals.raised(new), disconnect.calls(request.receive, caller_left.set):
+        handle = await context.instance_runs.start(new, caller_left, context.draining)
     request_state.of(request).log_fields["run"] = handle.name
     try:
         await _wait(request, handle, seconds)
@@ -65,6 +66,8 @@ def _new_run(request: Request, namespace: str, body: ParsedRun, idempotency_key:
         source="api",
         body_text=body.chat_text,
         timeout=body.timeout,
+        session_key=body.session_key,
+        session_scope=f"api/{state.caller}",
         idempotency_key=idempotency_key,
         key_seconds=console_context.of_request(request).settings.key_seconds,
         request_id=state.request_id,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sympozium_api import effective, terminal_status
+from sympozium_api import effective, session_annotations, terminal_status
 from sympozium_api.resources import Object
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.run_input import RunInput
@@ -24,4 +24,5 @@ def status(facts: RunInput, record: Mapping[str, Any], pod: Object | None, now: 
         generation=run.metadata.generation,
         accepted_at=run.accepted_at,
         job_at=job.get("creationTimestamp") if job else None,
+        left_out=session_annotations.left_out(run.metadata.annotations),
     )
