@@ -17,6 +17,7 @@ from sympozium_api.run import AgentRun
 from sympozium_domain.sessions.patience import Patience
 from sympozium_domain.sessions.session import Session
 from sympozium_domain.sessions.turns import Turns
+from sympozium_http.byte_budget import ByteBudget
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import RunBroker
 from sympozium_runs.idle_pods import IdlePods
@@ -80,7 +81,8 @@ class Replica:
         self.store = RunStore(kubernetes, clock)
         idle = IdlePods("http://10.0.0.1:8081", metrics, of_instance=False)
         self.runs = Runs(self.store, broker, queues, clock, idle=idle, metrics=metrics)
-        self.turns = Turns(kubernetes, self.runs, most_tokens=most_tokens)
+        self.budget = ByteBudget()
+        self.turns = Turns(kubernetes, self.runs, self.budget, most_tokens=most_tokens)
         watch = RunWatch(
             kubernetes,
             None,

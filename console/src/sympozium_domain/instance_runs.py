@@ -116,7 +116,7 @@ class InstanceRuns:
         self._idle = IdlePods(names.agent_api_url(pod_ip) if pod_ip else "", metrics, of_instance=False)
         queues = RunQueues(shared=lambda _: True)
         self._runs = Runs(self._store, self._broker, queues, clock, idle=self._idle, metrics=metrics)
-        self._turns = Turns(client, self._runs, most_tokens=session_tokens)
+        self._turns = Turns(client, self._runs, self.budget, most_tokens=session_tokens)
         self.watches = {
             namespace: RunWatch(
                 client,

@@ -188,8 +188,24 @@ class TestTwoReplicas:
         are_one_conversation(turns_of(kubernetes))
         await second.die()
 
+    async def test_take_the_same_words_without_a_key_for_two_turns(
+        self, replicas: tuple[Replica, Replica], kubernetes: SlowKubernetes
+    ) -> None:
+        async with answering(kubernetes):
+            await asyncio.gather(*(replica.say("yes") for replica in replicas for _ in range(2)))
+        assert numbers(turns_of(kubernetes)) == [1, 2, 3, 4]
+
 
 class TestAnIdempotencyKey:
+    async def test_with_two_bodies_at_once_is_of_one_of_them(
+        self, replicas: tuple[Replica, Replica], kubernetes: SlowKubernetes
+    ) -> None:
+        async with answering(kubernetes):
+            said = [replica.say(f"at {index}", key="k") for index, replica in enumerate(replicas)]
+            outcomes = await asyncio.gather(*said, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes].count(KeyReused) == 1
+        assert numbers(turns_of(kubernetes)) == [1]
+
     async def test_finds_its_turn_again_at_any_replica_after_later_turns(
         self, replicas: tuple[Replica, Replica], kubernetes: SlowKubernetes
     ) -> None:

@@ -1,5 +1,7 @@
 """Requests that wait for their turn of a session: until they are too late, too many, or unwanted."""
 
+import asyncio
+
 import pytest
 from tests.fakes.session_world import Replica, SlowKubernetes, end, numbers, quiet, turns_of
 
@@ -34,6 +36,18 @@ class TestARequestThatWaits:
         with pytest.raises(SessionBusy):
             await replica.say("one too many", seconds=600)
         assert not any(task.done() for task in waiting)
+
+    async def test_beside_too_many_bytes_of_any_session_is_refused_at_once(self, replica: Replica) -> None:
+        await replica.say("one")
+        waiting = [replica.says("x" * 7_000_000) for _ in range(2)]
+        await quiet()
+        with pytest.raises(SessionBusy):
+            await replica.say("y" * 7_000_000, session="s2", seconds=600)
+        assert replica.budget.used > 14_000_000
+        await replica.say("short", session="s2")
+        replica.given_up.set()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert replica.budget.used == 0
 
     async def test_is_given_up_when_its_caller_leaves(self, replica: Replica, kubernetes: SlowKubernetes) -> None:
         await replica.say("one")

@@ -19,6 +19,7 @@ from sympozium_domain.sessions.history import History, bounded, continued, histo
 from sympozium_domain.sessions.patience import Patience
 from sympozium_domain.sessions.session import Session
 from sympozium_domain.sessions.waiting_line import WaitingLines
+from sympozium_http.byte_budget import ByteBudget
 from sympozium_runs.key_attempts import KeyReused, TurnCancelled
 from sympozium_runs.run_queue import QueueFull
 from sympozium_runs.run_request import RunRequest, SessionTurn
@@ -72,12 +73,12 @@ class _Request:
 class Turns:
     """Starts the turns of sessions with any instance."""
 
-    def __init__(self, client: Client, runs: Runs, *, most_tokens: int) -> None:
-        """``most_tokens``: bound of the history that a turn begins with, as it is estimated."""
+    def __init__(self, client: Client, runs: Runs, budget: ByteBudget, *, most_tokens: int) -> None:
+        """``budget``: that of the process. ``most_tokens``: bound of the history that a turn begins with, as it is estimated."""
         self._client = client
         self._runs = runs
         self._most_tokens = most_tokens
-        self._lines = WaitingLines()
+        self._lines = WaitingLines(budget)
 
     async def start(
         self, instance: SympoziumInstance, session: Session, request: RunRequest, patience: Patience
@@ -90,7 +91,7 @@ class Turns:
         ApiUnavailable.
         """
         wanted = _wanted(instance, session, request)
-        async with self._lines.head(session.label, patience):
+        async with self._lines.head(session.label, len(request.text), patience):
             turns = await self._turns(wanted, **_FROM_CACHE)
             if handle := await self._repeated(wanted, turns):
                 return handle
