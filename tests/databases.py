@@ -6,6 +6,7 @@ folder. Without the package the cases on PostgreSQL are skipped.
 
 import asyncio
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL
@@ -21,6 +23,7 @@ from sqlalchemy import URL
 from sympozium_archive.database import Database
 from sympozium_archive.database_settings import POSTGRESQL, DatabaseSettings
 from sympozium_archive.migrate import migrate
+from sympozium_archive.run_contents import Contents
 
 UNPRIVILEGED = 65534
 """The user ``nobody``: PostgreSQL does not run as root."""
@@ -143,6 +146,16 @@ async def database(database_settings: DatabaseSettings) -> AsyncIterator[Databas
     yield opened
     await opened.close()
     await connections_ended()
+
+
+async def content_of(database: Database, uid: str) -> Any:
+    """The stored content of a run; None if there is none."""
+    content = await Contents(database).open(uid)
+    if content is None:
+        return None
+    found = b"".join([piece async for piece in content.pieces])
+    assert len(found) == content.size
+    return json.loads(found)
 
 
 async def connections_ended() -> None:

@@ -41,6 +41,7 @@ class NoOp(FakeKubernetes):
         body: Object,
         *,
         strict: bool = False,  # noqa: ARG002
+        dry_run: bool = False,  # noqa: ARG002
         metadata_only: bool = False,  # noqa: ARG002
     ) -> Object:
         made = {"name": body["metadata"]["name"], "namespace": namespace, "uid": "u", "annotations": {}}

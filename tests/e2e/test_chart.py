@@ -52,6 +52,7 @@ EVERYTHING: dict[str, Any] = {
         "replicas": 2,
         "limits": {"requests": "600/minute", "runs": "60/minute", "failedSignIns": "20/minute"},
         "redis": {"url": "redis://:password@valkey:6379"},
+        "credentials": True,
     }
     | SCHEDULING
     | ACCOUNT,
@@ -209,7 +210,7 @@ def test_all_of_one_image_is_one_image() -> None:
 
 def test_the_console_is_left_out_whole() -> None:
     there = [item["kind"] for item in rendered() if item["metadata"]["name"].startswith("sympozium-console")]
-    assert len(there) == 8
+    assert len(there) == 12
     assert not [item for item in rendered("console.enabled=false") if "console" in item["metadata"]["name"]]
 
 

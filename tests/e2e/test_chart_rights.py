@@ -77,7 +77,7 @@ POLICIES = "ValidatingAdmissionPolicy"
 
 
 @pytest.mark.parametrize(
-    ("values", "number"), [((), 5), (("admissionPolicies.enabled=false",), 0), (("namespaces={team-a}",), 0)]
+    ("values", "number"), [((), 7), (("admissionPolicies.enabled=false",), 0), (("namespaces={team-a}",), 0)]
 )
 def test_each_admission_policy_is_bound_and_none_is_where_nothing_may_be_cluster_wide(
     values: tuple[str, ...], number: int

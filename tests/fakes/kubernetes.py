@@ -189,14 +189,21 @@ class FakeKubernetes(Client):
         return (await self.collection(kind, namespace, Reading(as_table=True), **selectors)).items
 
     async def create(
-        self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False, metadata_only: bool = False
+        self,
+        kind: ResourceType,
+        namespace: str,
+        body: Object,
+        *,
+        strict: bool = False,
+        dry_run: bool = False,
+        metadata_only: bool = False,
     ) -> Object:
         self._enter("create", kind, body["metadata"]["name"])
         key = (kind.plural, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise api_error(409, "AlreadyExists")
         created = _without_status(key, body) | _identity(kind, namespace, body)
-        return _answer(self._write("create", key, created, strict=strict), metadata_only=metadata_only)
+        return _answer(self._write("create", key, created, strict=strict, dry_run=dry_run), metadata_only=metadata_only)
 
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
         self._enter("apply", kind, body["metadata"]["name"])
@@ -218,6 +225,7 @@ class FakeKubernetes(Client):
         *,
         subresource: str | None = None,
         strict: bool = False,
+        dry_run: bool = False,
         metadata_only: bool = False,
     ) -> Object:
         self._enter("patch", kind, name)
@@ -228,10 +236,12 @@ class FakeKubernetes(Client):
         if named.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
             raise api_error(422, "Invalid", "metadata.uid: field is immutable")
         part = {"status": body.get("status", {})} if subresource == "status" else _without_status(key, body)
-        written = self._write("patch", key, merged(old, part), subresource, strict=strict)
+        written = self._write("patch", key, merged(old, part), subresource, strict=strict, dry_run=dry_run)
         return _answer(written, metadata_only=metadata_only)
 
-    async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
+    async def replace(
+        self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False, dry_run: bool = False
+    ) -> Object:
         self._enter("replace", kind, body["metadata"]["name"])
         old = self._existing(kind, namespace, body["metadata"]["name"])
         _same_version(old, body["metadata"].get("resourceVersion"))
@@ -241,15 +251,24 @@ class FakeKubernetes(Client):
             raise api_error(422, "Invalid", "metadata.resourceVersion: must be specified for an update")
         if body["metadata"].get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
             raise api_error(409, "Conflict", "the UID in the precondition is another one")
-        return self._write("replace", key, _without_status(key, body) | status, strict=strict)
+        return self._write("replace", key, _without_status(key, body) | status, strict=strict, dry_run=dry_run)
 
     async def delete(
-        self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None, version: str | None = None
+        self,
+        kind: ResourceType,
+        namespace: str,
+        name: str,
+        *,
+        uid: str | None = None,
+        version: str | None = None,
+        dry_run: bool = False,
     ) -> None:
         self._enter("delete", kind, name)
         body = self.objects.get((kind.plural, namespace, name))
         if body is not None and uid in (None, body["metadata"]["uid"]):
             _same_version(body, version)
+            if dry_run:
+                return
             self.writes.append(("delete", kind.plural, name))
             self.remove(kind, name, namespace)
 
@@ -342,7 +361,14 @@ class FakeKubernetes(Client):
             raise api_error(404, "NotFound", f'{kind.plural} "{name}" not found') from None
 
     def _write(
-        self, verb: str, key: Key, body: Object, subresource: str | None = None, *, strict: bool = False
+        self,
+        verb: str,
+        key: Key,
+        body: Object,
+        subresource: str | None = None,
+        *,
+        strict: bool = False,
+        dry_run: bool = False,
     ) -> Object:
         old = self.objects.get(key)
         if old is not None and _content(old) == _content(body):
@@ -351,12 +377,28 @@ class FakeKubernetes(Client):
             body = crd_admission.admitted(key[0], key[2], body, old, strict=strict, is_patch=verb == "patch")
             if old is not None and _content(old) == _content(body):
                 return copy.deepcopy(old)
+        if dry_run:
+            return self._tried(key, body)
         if verb != "apply" and key in self._managers:
             self._managers[key].written(old or {}, body)
         self.writes.append((verb, f"{key[0]}/{subresource}" if subresource else key[0], key[2]))
         return copy.deepcopy(self._store(key, body))
 
     def _store(self, key: Key, body: Object) -> Object:
+        old = self.objects.get(key)
+        body = self._identified(key, body)
+        self.objects[key] = body
+        self._tell("MODIFIED" if old else "ADDED", key[0], key[1], body, old)
+        return body
+
+    def _tried(self, key: Key, body: Object) -> Object:
+        """Return what a dry run answers: the object as it would be, of the version that is stored."""
+        tried, old = self._identified(key, body), self.objects.get(key)
+        tried["metadata"].pop("resourceVersion")
+        return tried | {"metadata": tried["metadata"] | _version_of(old)}
+
+    def _identified(self, key: Key, body: Object) -> Object:
+        """Return an object as it is stored, with the next version."""
         old = self.objects.get(key)
         version = str(next(self._versions))
         kept = (old or {"metadata": {}})["metadata"]
@@ -370,8 +412,6 @@ class FakeKubernetes(Client):
             or self.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             "generation": kept.get("generation", 0) + ((old or {}).get("spec") != body.get("spec") or old is None),
         }
-        self.objects[key] = body
-        self._tell("MODIFIED" if old else "ADDED", key[0], key[1], body, old)
         return body
 
     def _tell(self, event: str, plural: str, namespace: str, body: Object, old: Object | None) -> None:
@@ -381,6 +421,10 @@ class FakeKubernetes(Client):
         self._changes.append(change)
         for watch in self._watches:
             watch.show(change)
+
+
+def _version_of(body: Object | None) -> dict[str, str]:
+    return {} if body is None else {"resourceVersion": body["metadata"]["resourceVersion"]}
 
 
 def _answer(body: Object, *, metadata_only: bool) -> Object:

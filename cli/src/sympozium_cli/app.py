@@ -1,13 +1,26 @@
 """The commands' words and options. What a command does is in ``commands``, imported when it runs."""
 
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sympozium_cli.command_line import with_options
+from sympozium_cli.command_line import close_stdout, connected, with_options
 from sympozium_cli.options import KubectlOptions
+from sympozium_cli.output import Format
+
+if TYPE_CHECKING:
+    from sympozium_cli.cluster import Cluster
 
 PROGRAM = "kubectl sympozium"
+
+Phase = Literal["Pending", "Running", "Serving", "Succeeded", "Failed", "Cancelled"]
+"""As ``sympozium_api.run`` has it, which takes long to import."""
+Instance = Annotated[str, typer.Argument(metavar="INSTANCE", show_default=False)]
+Run = Annotated[str, typer.Argument(metavar="RUN", show_default=False)]
+Output = Annotated[Format, typer.Option("--output", "-o", help="Form of the result.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it is done.")]
 
 app = typer.Typer(
     name=PROGRAM,
@@ -20,12 +33,18 @@ app = typer.Typer(
 
 
 def run(words: Sequence[str]) -> int:
-    """Run a command line, and return its exit code."""
+    """Run a command line, and return its exit code. A reader of the output that leaves early is no error."""
+    code, stdout = 0, sys.stdout
     try:
         app(list(words), prog_name=PROGRAM)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+        code = end.code if isinstance(end.code, int) else 0
+    try:
+        stdout.flush()
+    except BrokenPipeError:
+        close_stdout(stdout)
+        return 0
+    return code if sys.stdout is stdout else 0  # Typer replaces an output whose reader has left
 
 
 @app.callback(invoke_without_command=True)
@@ -36,8 +55,114 @@ def plugin(_options: KubectlOptions) -> int | None:
 
 
 @app.command()
-def version() -> None:
-    """Print the version of this command."""
-    from importlib.metadata import version
+@connected
+async def enable(
+    cluster: "Cluster",
+    name: Instance,
+    *,
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="Rate limit of each API key.")] = None,
+    burst: Annotated[int | None, typer.Option(min=1, help="Requests that a key may send at once.")] = None,
+    hostname: Annotated[str | None, typer.Option(help="Host name at the gateway.", show_default=False)] = None,
+    wait: Wait = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Switch an agent's web endpoint on, or change its limits."""
+    from sympozium_cli.commands import switch
 
-    print(version("sympozium"))
+    rate: dict[str, Any] = {"requestsPerMinute": requests_per_minute, "burstSize": burst}
+    rate = {field: value for field, value in rate.items() if value is not None}
+    values = ({"rateLimit": rate} if rate else {}) | ({} if hostname is None else {"hostname": hostname or None})
+    await switch.run(cluster, name, output, enabled=True, values=values, wait=wait)
+
+
+@app.command()
+@connected
+async def disable(cluster: "Cluster", name: Instance, *, wait: Wait = False, output: Output = Format.TABLE) -> None:
+    """Switch an agent's web endpoint off. Open requests are finished."""
+    from sympozium_cli.commands import switch
+
+    await switch.run(cluster, name, output, enabled=False, wait=wait)
+
+
+@app.command()
+@connected
+async def runs(
+    cluster: "Cluster",
+    *,
+    instance: Annotated[str | None, typer.Option("--instance", "-i", help="Runs of this instance.")] = None,
+    phase: Annotated[Phase | None, typer.Option(help="Runs in this phase.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DURATION", help="Runs of the last 90s, 1h30m, 2d ...")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Print changes too, until Ctrl+C.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """List runs, the newest first."""
+    from sympozium_cli.commands import runs
+
+    await runs.run(cluster, output, runs.Filters(instance, phase, since), follow=watch)
+
+
+@app.command()
+@connected
+async def logs(
+    cluster: "Cluster",
+    name: Run,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print what comes, until the pod ends.")] = False,
+    tail: Annotated[int | None, typer.Option(min=0, help="Last lines only.", show_default=False)] = None,
+) -> None:
+    """Print the log of a run's pod."""
+    from sympozium_cli.commands import logs
+
+    await logs.run(cluster, name, follow=follow, tail=tail)
+
+
+@app.command()
+@connected
+async def cancel(cluster: "Cluster", name: Run, *, output: Output = Format.TABLE) -> None:
+    """End a run."""
+    from sympozium_cli.commands import run_actions
+
+    await run_actions.cancel(cluster, name, output)
+
+
+@app.command()
+@connected
+async def repeat(cluster: "Cluster", name: Run, *, output: Output = Format.TABLE) -> None:
+    """Start a run with the question of another one."""
+    from sympozium_cli.commands import run_actions
+
+    await run_actions.repeat(cluster, name, output)
+
+
+@app.command()
+@connected
+async def key(
+    cluster: "Cluster",
+    name: Instance,
+    *,
+    entry: Annotated[
+        str | None,
+        typer.Option(help="Entry of the Secret, e.g. api-key-alice. Default: the first.", show_default=False),
+    ] = None,
+) -> None:
+    """Print an API key of an agent's web endpoint."""
+    from sympozium_cli.commands import endpoint
+
+    await endpoint.key(cluster, name, entry)
+
+
+@app.command()
+@connected
+async def url(cluster: "Cluster", name: Instance) -> None:
+    """Print the base URL of an agent's web endpoint."""
+    from sympozium_cli.commands import endpoint
+
+    await endpoint.url(cluster, name)
+
+
+@app.command()
+def version(output: Output = Format.TABLE) -> None:
+    """Print the version of this command."""
+    from sympozium_cli.commands import version
+
+    version.run(output)

@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -82,7 +82,9 @@ async def _run(options: KubectlOptions, command: "Callable[[Cluster], Coroutine[
     from sympozium_api.client import ApiError, ApiUnavailable
     from sympozium_cli.api_failures import failure_of
     from sympozium_cli.cluster import connect
+    from sympozium_cli.warnings_of_watches import configure
 
+    configure()
     async with connect(options, on_message=say) as cluster:
         try:
             return await command(cluster)
@@ -99,7 +101,7 @@ def _exit_code(command: Callable[[], int | None]) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         return INTERRUPTED
     except BrokenPipeError:
-        close_stdout()
+        close_stdout(sys.stdout)
         return 0
 
 
@@ -110,6 +112,6 @@ def say(text: str) -> None:
     print(*plain_lines(text), sep="\n", file=sys.stderr, flush=True)
 
 
-def close_stdout() -> None:
-    """Lead what is still buffered for a closed standard output to nowhere, so that nothing fails at the end of the process."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def close_stdout(stdout: TextIO) -> None:
+    """Lead what is still buffered for a standard output that is closed to nowhere, so that nothing fails at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())

@@ -3,19 +3,24 @@
 import asyncio
 import json
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import literal, select, update
+from sqlalchemy import LargeBinary, func, literal, select, update
 
 from sympozium_api.clock import Clock, SystemClock
 from sympozium_archive.database import Database
 from sympozium_archive.tables import CONTENT_KEPT, CONTENT_NONE, CONTENT_UNREAD, run_contents, runs
 from sympozium_archive.times import microseconds
+from sympozium_archive.unavailable import DatabaseUnavailable
 
 _THREAD_BYTES = 64 * 1024
 """Bytes from which JSON is packed in a thread: below, a millisecond of the loop costs less than the way there."""
+PART_BYTES = 256 * 1024
+"""Compressed bytes that a reader of a content holds at most."""
+PIECE_BYTES = 64 * 1024
+"""Bytes of a content's JSON that a reader gets at a time."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,15 @@ class PackedContent:
     content: bytes
     size: int
     """Bytes of the JSON."""
+
+
+@dataclass(frozen=True)
+class StoredContent:
+    """A run's content, JSON in ASCII, which is read in pieces: a few may have 16 MiB, and many callers read at once."""
+
+    size: int
+    """Bytes of the JSON."""
+    pieces: AsyncIterator[bytes]
 
 
 class Contents:
@@ -70,14 +84,31 @@ class Contents:
                     await connection.execute(update(runs).where(runs.c.uid.in_(uids)).values(content_state=state))
         return set(stored)
 
-    async def get(self, uid: str) -> dict[str, Any] | None:
-        """Return a run's content; None if there is none. Raises DatabaseUnavailable."""
-        statement = select(run_contents.c.content, run_contents.c.bytes).where(run_contents.c.uid == uid)
+    async def open(self, uid: str) -> StoredContent | None:
+        """Return a run's content; None if there is none. Raises DatabaseUnavailable, and so does reading its pieces."""
+        first = await self._part(uid, 0)
+        return None if first is None else StoredContent(first.bytes, self._pieces(uid, first))
+
+    async def _pieces(self, uid: str, part: Any) -> AsyncIterator[bytes]:
+        unpacking, stored_at, read = zlib.decompressobj(), part.stored_at, 0
+        while True:
+            for piece in _unpacked(unpacking, part.part):
+                yield piece
+            read += len(part.part)
+            if read >= part.length:
+                return
+            part = await self._part(uid, read)
+            if part is None or part.stored_at != stored_at:
+                raise DatabaseUnavailable("busy", "the content was replaced while it was read")
+
+    async def _part(self, uid: str, start: int) -> Any:
+        columns = run_contents.c
+        part = func.substr(columns.content, start + 1, PART_BYTES, type_=LargeBinary())
+        statement = select(
+            part.label("part"), func.length(columns.content).label("length"), columns.bytes, columns.stored_at
+        )
         async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).first()
-        if row is None:
-            return None
-        return unpack(row.content) if row.bytes < _THREAD_BYTES else await asyncio.to_thread(unpack, row.content)
+            return (await connection.execute(statement.where(columns.uid == uid))).first()
 
     async def remove(self, uid: str) -> bool:
         """Remove a run's content, if there is one; it is not read again. Return False if that was so before.
@@ -118,10 +149,14 @@ def pack(content: Mapping[str, Any]) -> tuple[bytes, int]:
     return zlib.compress(text), len(text)
 
 
-def unpack(packed: bytes) -> dict[str, Any]:
-    """Return the content that was packed."""
-    content: dict[str, Any] = json.loads(zlib.decompress(packed))
-    return content
+def _unpacked(unpacking: Any, packed: bytes) -> Iterator[bytes]:
+    """Yield what compressed bytes stand for, in pieces."""
+    while packed:
+        if piece := unpacking.decompress(packed, PIECE_BYTES):
+            yield piece
+        packed = unpacking.unconsumed_tail
+    if piece := unpacking.flush():
+        yield piece
 
 
 def _size(value: Any) -> int:

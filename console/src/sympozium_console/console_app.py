@@ -1,5 +1,6 @@
 """The console's ASGI application."""
 
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI, Request
@@ -11,10 +12,21 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_console import console_context, refusals
 from sympozium_console.console_context import ConsoleContext
-from sympozium_console.routes import audit, history, instances, new_runs, probes, runs, skill_packs, usage
+from sympozium_console.routes import (
+    audit,
+    history,
+    instances,
+    new_runs,
+    probes,
+    runs,
+    skill_packs,
+    usage,
+    web_endpoints,
+)
 from sympozium_console.routes.audited import AuditedAnswers, audit_change
 from sympozium_console.routes.limited import limit_caller, limit_failures
 from sympozium_console.routes.params import ObjectQuery
+from sympozium_console.yaml_bodies import YamlBodies, described_in_yaml
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
 from sympozium_http.internal_error import InternalErrorAnswer
@@ -22,6 +34,18 @@ from sympozium_http.lenient_routing import HeadAsGet, PlainPaths
 from sympozium_http.refusal import Refusal
 from sympozium_http.route_methods import wrong_method
 from sympozium_http.tracing import Tracing
+
+_ROUTES = (
+    instances,
+    web_endpoints,
+    runs,
+    new_runs,
+    skill_packs,
+    usage,
+    history,
+    audit,
+)
+"""Modules with the routes of /api/v1."""
 
 
 def create_app(context: ConsoleContext) -> FastAPI:
@@ -31,16 +55,18 @@ def create_app(context: ConsoleContext) -> FastAPI:
     )
     app.state.context = context
     app.include_router(probes.router)
-    for routes in (instances, runs, new_runs, skill_packs, usage, history, audit):
+    for routes in _ROUTES:
         app.include_router(routes.router, dependencies=[Depends(limit_caller), Depends(audit_change)])
     for error in (Refusal, ApiError, ApiUnavailable, RequestValidationError, HTTPException):
         app.add_exception_handler(error, _handle_refusal)
     app.add_exception_handler(DatabaseUnavailable, _handle_database_outage)
     app.add_middleware(InternalErrorAnswer, answer=_internal_error)
+    app.add_middleware(YamlBodies, limit=context.settings.max_body_bytes)
     app.add_middleware(AuditedAnswers, audit=context.audit)
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())
     app.add_middleware(PlainPaths)
+    app.openapi = partial(described_in_yaml, app.openapi)  # type: ignore[method-assign] # FastAPI's own way to extend it
     return app
 
 

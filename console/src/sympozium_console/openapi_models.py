@@ -133,7 +133,9 @@ def body_of(schema: dict[str, Any], *media_types: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {name: {"schema": schema} for name in media_types}}}
 
 
-INSTANCE_BODY = body_of({"$ref": "#/components/schemas/SympoziumInstance"}, "application/json")
+OBJECT_TYPES = ("application/json", "application/yaml")
+"""Media types of objects, in requests and in answers."""
+INSTANCE_BODY = body_of({"$ref": "#/components/schemas/SympoziumInstance"}, *OBJECT_TYPES)
 PATCH_BODY = body_of(
     {
         "type": "object",
@@ -153,7 +155,7 @@ PATCH_BODY = body_of(
             **{field.alias: {"description": field.description} for field in InstanceSpec.model_fields.values()},
         },
     },
-    "application/json",
+    *OBJECT_TYPES,
     "application/merge-patch+json",
 )
 NEW_RUN = bodies.documented(NewRunBody) | {

@@ -95,8 +95,18 @@ def bad_parameters(errors: Sequence[Mapping[str, Any]]) -> Refusal:
     return InvalidFields(400, "BadRequest", "; ".join(f"{name}: {fault}" for name, fault in fields), fields)
 
 
-def _fault(error: Mapping[str, Any]) -> str:
-    return "unknown parameter" if error["type"] == "extra_forbidden" else str(error["msg"])
+def bad_fields(errors: Sequence[Mapping[str, Any]]) -> Refusal:
+    """Return 400 for the faults that a model found in a body; each is named by its path, such as ``rateLimit.burstSize``."""
+    fields = [(_path(error["loc"]), _fault(error, "unknown field")) for error in errors]
+    return InvalidFields(400, "BadRequest", "; ".join(f"{name}: {fault}" for name, fault in fields), fields)
+
+
+def _path(parts: Iterable[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+
+
+def _fault(error: Mapping[str, Any], unknown: str = "unknown parameter") -> str:
+    return unknown if error["type"] == "extra_forbidden" else str(error["msg"])
 
 
 def precondition_failed(message: str) -> Refusal:

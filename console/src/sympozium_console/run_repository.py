@@ -1,12 +1,11 @@
 """AgentRuns in the API server: reads, cancellations and deletions. ``sympozium_domain`` creates them."""
 
-from typing import get_args
-
 from sympozium_api import names
 from sympozium_api.client import Client
 from sympozium_api.client.rest import Collection
 from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES, Phase, without_contents
+from sympozium_api.run_selection import run_fields
 from sympozium_console import refusals
 from sympozium_console.object_pages import ObjectPages, without_managed_fields
 
@@ -29,12 +28,7 @@ class RunRepository:
         source: str | None,
     ) -> Collection:
         """Return one page of runs without questions and answers, ordered by namespace and name."""
-        fields = [f"spec.agentRef={instance}"] if instance else []
-        if phase == "Pending":  # includes runs without a phase, which the operator has not reconciled yet
-            fields += [f"status.phase!={other}" for other in get_args(Phase) if other != phase]
-        elif phase:
-            fields.append(f"status.phase={phase}")
-        selectors = {"fieldSelector": ",".join(fields)} if fields else {}
+        selectors = run_fields(instance, phase)
         if source:
             selectors["labelSelector"] = f"{names.LABEL_SOURCE}={source}"
         return await self._pages.page(RUNS, namespace, limit=limit, after=after, view=without_contents, **selectors)

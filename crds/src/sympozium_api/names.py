@@ -88,6 +88,9 @@ ANNOTATION_DISCARDED = f"{GROUP}/discarded"
 LABEL_TOOL_KEY = f"{GROUP}/tool-key"
 """On a Secret, with the value ``true``: a Tool of the namespace may name it in ``spec.webhook.secretRef``."""
 
+LABEL_CREDENTIALS = f"{GROUP}/credentials"
+"""On a Secret with credentials that a caller of the console has sent, and on the ConfigMap that owns it, with the value ``true``."""
+
 RUNS_AUDIENCE = "sympozium-runs"
 """Audience of the projected service-account token with which an agent's pod calls port 8081."""
 

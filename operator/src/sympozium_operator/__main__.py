@@ -47,6 +47,7 @@ async def main(settings: OperatorSettings) -> None:
             fair_queue=operator.fair_queue,
             pruner=operator.pruner,
             console_secrets=operator.console_secrets,
+            credentials=operator.credentials,
             api_keys=operator.api_keys,
             skills=operator.skills,
             others=operator.others,

@@ -34,6 +34,7 @@ from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
 from sympozium_operator.reconcile.tool_gatherer import ToolGatherer
 from sympozium_operator.reconcile.tool_reconciler import ToolReconciler
+from sympozium_operator.reconcile.unnamed_credentials import UnnamedCredentials
 from sympozium_operator.reconcile.unreadable_objects import UnreadableObjects
 from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.scheduling.capacity import Capacity
@@ -67,6 +68,7 @@ class Operator:
     pruner: RunPruner
     lists: ScopedLists
     console_secrets: ConsoleSecrets
+    credentials: UnnamedCredentials
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,9 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
     console_secrets = ConsoleSecrets(
         client, namespace, token=settings.console_token_secret, keys=settings.console_keys_secret
     )
+    credentials = UnnamedCredentials(
+        client=client, clock=clock, lists=base.lists, count_unreadable=metrics.count_unreadable
+    )
     return Operator(
         dispatcher=dispatcher,
         fair_queue=base.fair_queue,
@@ -160,6 +165,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         hostnames=base.hostnames,
         pruner=pruner,
         console_secrets=console_secrets,
+        credentials=credentials,
         lists=base.lists,
     )
 

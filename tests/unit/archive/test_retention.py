@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
+from tests.databases import content_of
 from tests.fakes.clock import FakeClock
 
 import sympozium_archive
@@ -54,7 +55,7 @@ async def test_contents_go_before_their_runs(database: Database) -> None:
     await contents.put("u1", {"answer": "Hello"})
     assert await remove_expired(database, LIMITS, START + 30 * DAY) == Removed(0, 0, 0)
     assert await remove_expired(database, LIMITS, START + 31 * DAY) == Removed(1, 0, 0)
-    assert await contents.get("u1") is None
+    assert await content_of(database, "u1") is None
     assert await rows.missing_content(10) == []
     assert await uids(database) == ["u1"]
 
@@ -68,7 +69,7 @@ async def test_a_run_goes_with_its_content_unless_kubernetes_has_it(database: Da
     await contents.put("gone", {"answer": "Hello"})
     assert await remove_expired(database, LIMITS, START + 401 * DAY) == Removed(0, 1, 0)
     assert await uids(database) == ["present", "recent"]
-    assert await contents.get("gone") is None
+    assert await content_of(database, "gone") is None
 
 
 async def test_everything_goes_in_batches(database: Database) -> None:

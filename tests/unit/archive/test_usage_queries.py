@@ -1,6 +1,7 @@
 """Sums and percentiles of runs, on both databases."""
 
 import asyncio
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +61,29 @@ async def test_percentiles_are_values_of_runs(database: Database, values: list[i
     await RunRows(database).upsert([*rows, run(999, first_token_ms=4)])
     [usage] = await UsageQueries(database).usage(DAY)
     assert usage.percentiles == {"waiting_ms": expected, "first_token_ms": (4, 4)}
+
+
+async def test_percentiles_of_many_runs_are_rounded_down_by_less_than_their_bound(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_queries, "EXACT_RUNS", 0)
+    chance = random.Random(1)
+    values = [0, 1, 511, 512, 513, 10**10, *(int(2 ** chance.uniform(0, 33)) for _ in range(300))]
+    await RunRows(database).upsert(
+        [run(number, model=f"m{number}", duration_ms=value) for number, value in enumerate(values)]
+    )
+    for usage in await UsageQueries(database).usage(DAY, by="model"):
+        [model] = usage.group
+        value = values[int(str(model)[1:])]
+        p50, p95 = usage.percentiles["duration_ms"]
+        assert p50 == p95
+        assert value * (1 - 1 / 256) < p50 <= value or p50 == value == 0
+        assert value > 512 or p50 == value
+    [usage] = await UsageQueries(database).usage(DAY)
+    values.sort()
+    for found, percent in zip(usage.percentiles["duration_ms"], (50, 95), strict=True):
+        exact = values[(len(values) * percent + 99) // 100 - 1]
+        assert exact * (1 - 1 / 256) < found <= exact
 
 
 async def test_groups_are_by_dimension_and_time(database: Database) -> None:

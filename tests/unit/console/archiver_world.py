@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.databases import content_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.operator.objects import NAMESPACE, at, run_object
@@ -151,7 +152,7 @@ class ArchiverWorld:
         return row
 
     async def content(self, name: str) -> Any:
-        return await Contents(self.database).get((await self.row(name)).uid)
+        return await content_of(self.database, (await self.row(name)).uid)
 
     def left(self) -> list[str]:
         return sorted(self.cluster.names(RUNS))

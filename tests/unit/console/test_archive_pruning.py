@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.databases import content_of
 from tests.unit.console.archiver_world import ArchiverWorld, Killed, Killer, ended
 from tests.unit.operator.objects import NAMESPACE, run_object
 from tests.unit.operator.test_retention import with_parts, with_texts
@@ -159,7 +160,7 @@ async def test_killed_at_any_step_each_run_is_in_the_table_once_and_none_is_lost
             (f"{prefix}2", "Succeeded", False),
         ]
         for row in mine:
-            content = await here.contents.get(row.uid)
+            content = await content_of(here.database, row.uid)
             assert (content is None) == row.is_private
     assert step > 20
 

@@ -48,6 +48,7 @@ class Leader:
             fair_queue=self.operator.fair_queue,
             pruner=self.operator.pruner,
             console_secrets=self.operator.console_secrets,
+            credentials=self.operator.credentials,
             api_keys=self.operator.api_keys,
             skills=self.operator.skills,
             others=self.operator.others,

@@ -1,13 +1,16 @@
 """The parts that the archive's routes share: their query, the archive, and their answers."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Request, Response
 from pydantic import Field
+from starlette.responses import StreamingResponse
 
 from sympozium_api.base import ApiModel
 from sympozium_archive.database import Database
+from sympozium_archive.run_contents import StoredContent
 from sympozium_console import console_context, refusals
 from sympozium_console.routes.params import ListQuery, Moment, Text
 
@@ -32,5 +35,22 @@ def archive_of(request: Request) -> Database:
 
 def answer(model: ApiModel) -> Response:
     """Return a model as JSON in ASCII, because the content of a run may have halves of surrogate pairs."""
-    body = json.dumps(model.model_dump(mode="json", by_alias=True), separators=(",", ":"))
-    return Response(body, media_type="application/json")
+    return Response(_json_of(model), media_type="application/json")
+
+
+def answer_with(model: ApiModel, name: str, content: StoredContent) -> Response:
+    """Return a model, which has the field ``name`` not yet, as JSON with a content, which is sent piece by piece."""
+    head = f"{_json_of(model)[:-1]},{json.dumps(name)}:".encode("ascii")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield head
+        async for piece in content.pieces:
+            yield piece
+        yield b"}"
+
+    length = {"content-length": str(len(head) + content.size + 1)}
+    return StreamingResponse(pieces(), headers=length, media_type="application/json")
+
+
+def _json_of(model: ApiModel) -> str:
+    return json.dumps(model.model_dump(mode="json", by_alias=True), separators=(",", ":"))

@@ -20,6 +20,8 @@ CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SURFACE = "api"
 _ACTIONS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get"}
 _KINDS = {"instances": INSTANCES.kind, "runs": RUNS.kind, "skills": SKILL_PACKS.kind}
+_WEB_ENDPOINT = "/web-endpoint"
+"""End of the route whose body is a part of the spec."""
 _REFUSED = (401, 403)
 _RECORDED_ELSEWHERE = {("POST", "/api/v1/runs")}
 """Changes without a row, because the run itself says who started it, and the archive keeps the run."""
@@ -36,7 +38,7 @@ class _AuditState:
 
 async def audit_change(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
     """Record a change before its route runs. Raises Refusal 503 if the audit cannot be written."""
-    if is_audited(request.method, request.scope["route"].path):
+    if is_audited(request.method, request.scope["route"].path) and "dryRun" not in request.query_params:
         entry = _entry(request, await _fields(request))
         change = await console_context.of_request(request).audit.begin(entry)
         request_state.attached(request, _AuditState).change = change
@@ -81,7 +83,9 @@ async def _fields(request: Request) -> tuple[str, ...]:
     route = request.scope["route"]
     if "requestBody" not in (route.openapi_extra or {}):
         return ()
-    return changed_fields(_kind(route.path), await json_object(request))
+    body = await json_object(request)
+    is_part = route.path.endswith(_WEB_ENDPOINT)
+    return changed_fields(_kind(route.path), {"spec": {"webEndpoint": body}} if is_part else body)
 
 
 def _entry(request: Request, fields: tuple[str, ...] = ()) -> AuditEntry:

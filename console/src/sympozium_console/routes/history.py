@@ -8,7 +8,7 @@ from pydantic import Field
 from sympozium_archive.run_contents import Contents
 from sympozium_archive.run_queries import RunFilter, RunQueries
 from sympozium_console.history_models import ArchivedRun, ArchivedRunWithContent, RunHistory
-from sympozium_console.routes.archive import ArchiveQuery, answer, archive_of
+from sympozium_console.routes.archive import ArchiveQuery, answer, answer_with, archive_of
 from sympozium_console.routes.params import REFUSALS, NoQuery, Text, authenticate
 from sympozium_http.refusal import Refusal
 
@@ -61,4 +61,7 @@ async def get_history(request: Request, run_id: RunId, _: Annotated[NoQuery, Que
     row = await RunQueries(database).run(run_id)
     if row is None:
         raise Refusal(404, "NotFound", f"The archive has no run {run_id}.")
-    return answer(ArchivedRunWithContent.of_row(row, content=await Contents(database).get(run_id)))
+    content = await Contents(database).open(run_id)
+    if content is None:
+        return answer(ArchivedRunWithContent.of_row(row, content=None))
+    return answer_with(ArchivedRun.of_row(row), "content", content)

@@ -8,7 +8,15 @@ from fastapi.responses import JSONResponse
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_console import console_context, object_pages, openapi_models, preconditions
-from sympozium_console.routes.params import REFUSALS, Name, ObjectParams, PageQuery, authenticate, json_object
+from sympozium_console.routes.params import (
+    REFUSALS,
+    Name,
+    ObjectParams,
+    PageQuery,
+    WriteParams,
+    authenticate,
+    json_object,
+)
 
 router = APIRouter(tags=["instances"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 
@@ -37,22 +45,23 @@ async def get_instance(request: Request, name: Name, params: ObjectParams) -> Re
     responses={201: {"model": SympoziumInstance, "description": "Created."}},
     openapi_extra=openapi_models.INSTANCE_BODY,
 )
-async def put_instance(request: Request, name: Name, params: ObjectParams) -> Response:
+async def put_instance(request: Request, name: Name, params: WriteParams) -> Response:
     """Create or replace an instance."""
     precondition = preconditions.of_headers(request.headers)
     body = await json_object(request)
     instances = console_context.of_request(request).instances
-    instance, new = await instances.put(params.namespace, name, body, precondition)
+    instance, new = await instances.put(params.namespace, name, body, precondition, dry_run=params.is_dry_run)
     return _with_entity_tag(instance, 201 if new else 200)
 
 
 @router.patch("/api/v1/instances/{name}", response_model=SympoziumInstance, openapi_extra=openapi_models.PATCH_BODY)
-async def patch_instance(request: Request, name: Name, params: ObjectParams) -> Response:
+async def patch_instance(request: Request, name: Name, params: WriteParams) -> Response:
     """Change fields of an instance's spec."""
     precondition = preconditions.of_headers(request.headers)
     fields = await json_object(request)
     instances = console_context.of_request(request).instances
-    return _with_entity_tag(await instances.patch(params.namespace, name, fields, precondition))
+    instance = await instances.patch(params.namespace, name, fields, precondition, dry_run=params.is_dry_run)
+    return _with_entity_tag(instance)
 
 
 @router.delete(
@@ -60,18 +69,12 @@ async def patch_instance(request: Request, name: Name, params: ObjectParams) -> 
     status_code=204,
     responses={202: {"model": SympoziumInstance, "description": "Its runs are archived first. Repeat the request."}},
 )
-async def delete_instance(request: Request, name: Name, params: ObjectParams) -> Response:
+async def delete_instance(request: Request, name: Name, params: WriteParams) -> Response:
     """Delete an instance and everything that belongs to it. With an archive its runs are archived first, which may take a minute."""
     precondition = preconditions.of_headers(request.headers)
     context = console_context.of_request(request)
-    if context.archiver is None:
-        await context.instances.delete(params.namespace, name, precondition)
+    if context.archiver is None or params.is_dry_run:
+        await context.instances.delete(params.namespace, name, precondition, dry_run=params.is_dry_run)
         return Response(status_code=204)
     instance = await context.archiver.instances.request(params.namespace, name, precondition)
     return Response(status_code=204) if instance is None else _with_entity_tag(instance, 202)
-
-
-@router.get("/api/v1/instances/{name}/web-endpoint", response_model=openapi_models.WebEndpointState)
-async def get_web_endpoint(request: Request, name: Name, params: ObjectParams) -> Response:
-    """Return the state of an instance's web endpoint."""
-    return JSONResponse(await console_context.of_request(request).instances.web_endpoint(params.namespace, name))

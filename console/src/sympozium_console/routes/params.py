@@ -84,6 +84,23 @@ class ObjectQuery(_StrictQuery):
 ObjectParams = Annotated[ObjectQuery, Query()]
 
 
+class WriteQuery(ObjectQuery):
+    """The query of a change of one object."""
+
+    dry_run: Annotated[
+        Literal["All"] | None,
+        Field(alias="dryRun", description="``All``: nothing is changed; the answer is that of the change."),
+    ] = None
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Return True if the change is only tried."""
+        return self.dry_run is not None
+
+
+WriteParams = Annotated[WriteQuery, Query()]
+
+
 class FollowQuery(ObjectQuery):
     """The query of a run's event stream."""
 
@@ -188,7 +205,7 @@ async def _read_bytes(request: Request) -> bytes:
     try:
         return await json_body.read_json_bytes(request, limit=limit)
     except json_body.NotJson as error:
-        message = "Send the body as 'Content-Type: application/json'."
+        message = "Send the body as 'Content-Type: application/json' or 'application/yaml'."
         raise Refusal(415, "UnsupportedMediaType", message) from error
     except json_body.TooLarge as error:
         raise Refusal(413, "RequestEntityTooLarge", f"The body is larger than {limit} bytes.") from error

@@ -11,15 +11,13 @@ from yarl import URL
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable
 from sympozium_api.client.auth import ApiConnection
+from sympozium_api.client.responses import parse_response
 from sympozium_api.client.tables import TABLE, TableReader, metadata_of
 from sympozium_api.resources import Object, ResourceType
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 """Calls take milliseconds; a longer wait is for a server that hangs, while a caller waits for this process."""
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=60)
-_UNAVAILABLE = (401, 429, 500, 502, 503, 504)
-"""Statuses after which the same call may succeed. 401 is one of them, because it concerns this process's own token, which is about to
-be renewed, or whose pod was deleted and is about to end."""
 _PAGE = 500
 """Number of objects whose metadata is read in one page."""
 PAGE_BYTES = 5 * 1024 * 1024
@@ -188,9 +186,16 @@ class Client:
         return await self.collection(kind, namespace, reading, **position, **selectors)
 
     async def create(
-        self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False, metadata_only: bool = False
+        self,
+        kind: ResourceType,
+        namespace: str,
+        body: Object,
+        *,
+        strict: bool = False,
+        dry_run: bool = False,
+        metadata_only: bool = False,
     ) -> Object:
-        """Create an object and return it, or its ``metadata`` alone.
+        """Create an object, or with ``dry_run`` only try it, and return it, or its ``metadata`` alone.
 
         Raises ApiError.already_exists if its name is taken, and 400 for an unknown field if ``strict``.
         """
@@ -198,7 +203,7 @@ class Client:
             "POST",
             kind.path(namespace),
             body=body,
-            params=_validation(strict=strict),
+            params=_write_options(strict=strict, dry_run=dry_run),
             accept=_ONE_METADATA if metadata_only else _JSON,
         )
 
@@ -221,34 +226,45 @@ class Client:
         *,
         subresource: str | None = None,
         strict: bool = False,
+        dry_run: bool = False,
         metadata_only: bool = False,
     ) -> Object:
         """Apply a JSON merge patch (RFC 7386) to an object or its subresource, and return the object, or its ``metadata`` alone.
 
-        Raises ApiError 400 for an unknown field if ``strict``.
+        With ``dry_run`` the patch is only tried. Raises ApiError 400 for an unknown field if ``strict``.
         """
         return await self._call(
             "PATCH",
             kind.path(namespace, name, subresource),
             body=body,
             content_type=_MERGE_PATCH,
-            params=_validation(strict=strict),
+            params=_write_options(strict=strict, dry_run=dry_run),
             accept=_ONE_METADATA if metadata_only else _JSON,
         )
 
-    async def replace(self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False) -> Object:
-        """Replace the version of an object from which ``body`` was made. Raises ApiError 409 if the object has changed, and 400
-        for an unknown field if ``strict``.
+    async def replace(
+        self, kind: ResourceType, namespace: str, body: Object, *, strict: bool = False, dry_run: bool = False
+    ) -> Object:
+        """Replace the version of an object from which ``body`` was made, or with ``dry_run`` only try it.
+
+        Raises ApiError 409 if the object has changed, and 400 for an unknown field if ``strict``.
         """
         path = kind.path(namespace, body["metadata"]["name"])
-        return await self._call("PUT", path, body=body, params=_validation(strict=strict))
+        return await self._call("PUT", path, body=body, params=_write_options(strict=strict, dry_run=dry_run))
 
     async def delete(
-        self, kind: ResourceType, namespace: str, name: str, *, uid: str | None = None, version: str | None = None
+        self,
+        kind: ResourceType,
+        namespace: str,
+        name: str,
+        *,
+        uid: str | None = None,
+        version: str | None = None,
+        dry_run: bool = False,
     ) -> None:
         """Delete an object, and its children in the background. An object that does not exist, or not with this ``uid``, is no error.
 
-        Raises ApiError 409 if the object is no longer of resource version ``version``.
+        With ``dry_run`` the deletion is only tried. Raises ApiError 409 if the object is no longer of resource version ``version``.
         """
         conditions = {"uid": uid, "resourceVersion": version}
         options: Object = {
@@ -256,7 +272,7 @@ class Client:
             "preconditions": {key: value for key, value in conditions.items() if value is not None},
         }
         try:
-            await self._call("DELETE", kind.path(namespace, name), body=options)
+            await self._call("DELETE", kind.path(namespace, name), body=options, params=_write_options(dry_run=dry_run))
         except ApiError as error:
             if not error.not_found and not (uid is not None and version is None and error.status == 409):
                 raise
@@ -322,27 +338,10 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     return bytes(content)
 
 
-def _validation(*, strict: bool) -> dict[str, str]:
-    return {"fieldValidation": "Strict"} if strict else {}
+def _write_options(*, strict: bool = False, dry_run: bool = False) -> dict[str, str]:
+    return ({"fieldValidation": "Strict"} if strict else {}) | ({"dryRun": "All"} if dry_run else {})
 
 
 def _encoded(body: Object) -> bytes:
     """Encode an object. Half a surrogate pair, which a model may write, has no encoding in UTF-8: it becomes a question mark."""
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
-
-
-def parse_response(status: int, content: bytes, *, is_read: bool = False) -> Object:
-    """Return the object in a response of the API server. Raises ApiError or ApiUnavailable by its status."""
-    if status < 400:
-        parsed: Object = json.loads(content)
-        return parsed
-    try:
-        body = json.loads(content)
-    except ValueError:
-        body = {"message": content[:500].decode(errors="replace")}
-    if not isinstance(body, dict):
-        body = {"message": str(body)[:500]}
-    refusal = ApiError(status, body, is_read=is_read)
-    if status in _UNAVAILABLE and not refusal.too_large:
-        raise ApiUnavailable(str(refusal)) from refusal
-    raise refusal

@@ -19,6 +19,7 @@ from sympozium_operator.policy.pod_status import controller_uid, job_ended
 from sympozium_operator.reconcile.console_secrets import ConsoleSecrets
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.tool_reconciler import ALL
+from sympozium_operator.reconcile.unnamed_credentials import UnnamedCredentials
 from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import Key, KeyKind
 from sympozium_operator.scheduling.capacity import RunKey
@@ -38,6 +39,8 @@ OTHERS_EVERY = 60.0
 """Seconds between checks of what else the operator may not watch: models' Secrets, session keys, models' Services (decision 0051)."""
 CONSOLE_SECRETS_EVERY = 30.0
 """Seconds between checks that the console's Secrets exist."""
+CREDENTIALS_EVERY = 60.0
+"""Seconds between checks whether objects name the credentials that callers of the console have sent."""
 FIRST_RETRY = 1.0
 LONGEST_RETRY = 10.0
 """Seconds between two attempts of a list that fails."""
@@ -54,6 +57,7 @@ class Resync:
     fair_queue: FairQueue
     pruner: RunPruner
     console_secrets: ConsoleSecrets
+    credentials: UnnamedCredentials
     api_keys: VersionPoll
     skills: VersionPoll
     others: VersionPoll
@@ -77,6 +81,7 @@ class Resync:
             self._every(HOSTNAMES_EVERY, partial(self.poll, self.hostnames)),
             self._every(PRUNE_EVERY, self.pruner.prune),
             self._every(BOUND_BYTES_EVERY, self.pruner.bound_bytes),
+            self._every(CREDENTIALS_EVERY, self.credentials.remove),
             self._forever(self.keep_console_secrets),
         )
 
