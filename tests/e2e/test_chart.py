@@ -53,6 +53,13 @@ EVERYTHING: dict[str, Any] = {
         "limits": {"requests": "600/minute", "runs": "60/minute", "failedSignIns": "20/minute"},
         "redis": {"url": "redis://:password@valkey:6379"},
         "credentials": True,
+        "oidc": {
+            "issuer": "https://login.example.com/realms/house",
+            "audiences": ["sympozium", "agents"],
+            "usernameClaim": "email",
+            "groupsClaim": "roles",
+            "certificateAuthority": "-----BEGIN CERTIFICATE-----",
+        },
     }
     | SCHEDULING
     | ACCOUNT,

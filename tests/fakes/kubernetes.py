@@ -79,6 +79,10 @@ class FakeKubernetes(Client):
         self.reads: list[tuple[str, str, str]] = []
         self.writes: list[tuple[str, str, str]] = []
         """Verb, plural (with its subresource) and name of every write that was accepted and changed something."""
+        self.grants: set[tuple[str, str, str, str]] = set()
+        """Rights of users and groups, for LocalSubjectAccessReviews: user or group, verb, plural and namespace."""
+        self.reviews: list[tuple[str, str, str, str]] = []
+        """User, verb, plural and namespace of every LocalSubjectAccessReview."""
         self.absent: set[ResourceType] = set()
         """Kinds whose CRD is not installed."""
         self._refusals: dict[tuple[str, str], list[Exception]] = defaultdict(list)
@@ -176,9 +180,11 @@ class FakeKubernetes(Client):
             raise api_error(410, "Expired", "The provided continue parameter is too old")
         return self._pages[token]
 
-    async def find_metadata(self, kind: ResourceType, namespace: str, name: str) -> Object | None:
+    async def find_metadata(self, kind: ResourceType, namespace: str | None, name: str) -> Object | None:
         self._enter("get metadata", kind, name)
-        body = self.objects.get((kind.plural, namespace, name))
+        body = self.objects.get(
+            (kind.plural, namespace or "default", name)
+        )  # where ``put`` keeps what has no namespace
         return None if body is None else {"metadata": copy.deepcopy(body["metadata"])}
 
     async def metadata(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
@@ -198,12 +204,22 @@ class FakeKubernetes(Client):
         dry_run: bool = False,
         metadata_only: bool = False,
     ) -> Object:
+        if kind is kinds.LOCAL_ACCESS_REVIEWS:
+            self._enter("create", kind, "")
+            return self._review(body)
         self._enter("create", kind, body["metadata"]["name"])
         key = (kind.plural, namespace, body["metadata"]["name"])
         if key in self.objects:
             raise api_error(409, "AlreadyExists")
         created = _without_status(key, body) | _identity(kind, namespace, body)
         return _answer(self._write("create", key, created, strict=strict, dry_run=dry_run), metadata_only=metadata_only)
+
+    def _review(self, body: Object) -> Object:
+        spec, asked = body["spec"], body["spec"]["resourceAttributes"]
+        right = (asked["verb"], asked["resource"], asked["namespace"])
+        self.reviews.append((spec["user"], *right))
+        allowed = any((who, *right) in self.grants for who in (spec["user"], *spec["groups"]))
+        return body | {"status": {"allowed": allowed}}
 
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
         self._enter("apply", kind, body["metadata"]["name"])

@@ -55,6 +55,8 @@ class AuditFilter:
     """Conditions on changes, all of which must hold. ``since`` is the first microsecond, ``until`` the one after the last."""
 
     namespace: str | None = None
+    namespaces: tuple[str, ...] | None = None
+    """Namespaces of which the change's is one; None: any, and changes without one."""
     actor: str | None = None
     user: str | None = None
     action: str | None = None
@@ -120,6 +122,8 @@ def _query(conditions: AuditFilter) -> Select[Any]:
     equal = {columns[name]: getattr(conditions, name) for name in names} | {end.c.status: conditions.status}
     wanted: list[ColumnElement[bool]] = [columns.is_outcome.is_(False)]
     wanted += [column == value for column, value in equal.items() if value is not None]
+    if conditions.namespaces is not None:
+        wanted.append(columns.namespace.in_(conditions.namespaces))
     if conditions.since is not None:
         wanted.append(columns.at >= conditions.since)
     if conditions.until is not None:

@@ -23,6 +23,8 @@ class RunFilter:
     """Conditions on runs; None: any. Times are microseconds since 1970, of a run's acceptance: ``since`` <= time < ``until``."""
 
     namespace: str | None = None
+    namespaces: tuple[str, ...] | None = None
+    """Namespaces of which the run's is one; None: any."""
     instance: str | None = None
     phase: str | None = None
     source: str | None = None
@@ -113,7 +115,12 @@ class RunQueries:
 def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
     """Return the conditions of a filter, for which the indexes of its columns are used."""
     texts = [column == getattr(wanted, name) for name, column in _FILTERED.items() if getattr(wanted, name) is not None]
-    return [*texts, *times(wanted.since, wanted.until)]
+    return [*texts, *within(wanted.namespaces), *times(wanted.since, wanted.until)]
+
+
+def within(namespaces: Sequence[str] | None) -> list[ColumnElement[bool]]:
+    """Return the conditions that a run's namespace is one of these; None: any."""
+    return [] if namespaces is None else [runs.c.namespace.in_(namespaces)]
 
 
 def times(since: int | None, until: int | None) -> list[ColumnElement[bool]]:
@@ -137,6 +144,8 @@ def _present(wanted: RunFilter) -> Sequence[ColumnElement[bool]]:
         for name, text in texts.items()
         if text is not None
     ]
+    if wanted.namespaces is not None:
+        chosen.append(func.coalesce(runs.c.namespace, "", type_=runs.c.namespace.type).in_(wanted.namespaces))
     return [runs.c.deleted_at.is_(None), *chosen, *times(wanted.since, wanted.until)]
 
 

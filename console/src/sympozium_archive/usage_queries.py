@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -9,7 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, case, cast, func, literal_colu
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sympozium_archive.database import Database
-from sympozium_archive.run_queries import times
+from sympozium_archive.run_queries import times, within
 from sympozium_archive.tables import runs
 
 Dimension = Literal["instance", "model", "key", "source", "error"]
@@ -40,6 +41,8 @@ class UsageFilter:
     since: int
     until: int
     namespace: str | None = None
+    namespaces: tuple[str, ...] | None = None
+    """Namespaces of which the runs' is one; None: any."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ class UsageQueries:
         self._database = database
         self._slot = asyncio.Semaphore(1)
 
-    async def counts_since(self) -> int | None:
-        """Return the time of acceptance of the oldest run in the table; None if there is none."""
+    async def counts_since(self, namespaces: Sequence[str] | None = None) -> int | None:
+        """Return the time of acceptance of the oldest run in the table, or in some namespaces; None if there is none."""
+        statement = select(func.min(runs.c.created_at)).where(*within(namespaces))
         async with self._database.reading() as connection:
-            oldest: int | None = await connection.scalar(select(func.min(runs.c.created_at)))
+            oldest: int | None = await connection.scalar(statement)
         return oldest
 
     async def usage(
@@ -86,7 +90,7 @@ class UsageQueries:
         """
         expressions = [*([_begin(bucket)] if bucket else []), *(_GROUPS[by] if by else ())]
         keys = [key.label(f"key_{number}") for number, key in enumerate(expressions)]
-        where = [*times(wanted.since, wanted.until)]
+        where = [*times(wanted.since, wanted.until), *within(wanted.namespaces)]
         if wanted.namespace is not None:
             where.append(runs.c.namespace == wanted.namespace)
         async with self._database.turn(self._slot), self._database.reading() as connection:

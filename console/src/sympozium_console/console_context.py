@@ -25,6 +25,11 @@ from sympozium_console.run_index.index_state import IndexState
 from sympozium_console.run_index.run_index import RunIndex
 from sympozium_console.run_repository import RunRepository
 from sympozium_console.skill_catalog import SkillCatalog
+from sympozium_domain.callers.authenticator import Authenticator
+from sympozium_domain.callers.issuer_users import IssuerUsers
+from sympozium_domain.callers.namespaces import Namespaces
+from sympozium_domain.callers.rights import Rights
+from sympozium_domain.callers.service_accounts import ServiceAccountTokens
 from sympozium_domain.instance_runs import InstanceRuns
 from sympozium_http.bearer_keys import BearerKeys
 
@@ -44,7 +49,8 @@ class ConsoleContext:
     index: IndexState
     indexed_runs: RunQueries
     usage: UsageQueries
-    tokens: BearerKeys
+    authenticator: Authenticator
+    rights: Rights
     limits: CallerLimits
     instances: InstanceRepository
     runs: RunRepository
@@ -109,7 +115,8 @@ def assemble(
         index=index.state,
         indexed_runs=RunQueries(database),
         usage=UsageQueries(database),
-        tokens=tokens,
+        authenticator=_authenticator(client, settings, clock, tokens),
+        rights=Rights(client, clock, Namespaces(client, clock, settings.watch_namespaces)),
         limits=CallerLimits.of(settings, clock, metrics),
         instances=instances,
         runs=RunRepository(client, pages),
@@ -119,6 +126,15 @@ def assemble(
         archiver=archiver,
         metrics=metrics,
         loops=loops,
+    )
+
+
+def _authenticator(client: Client, settings: ConsoleSettings, clock: Clock, tokens: BearerKeys) -> Authenticator:
+    return Authenticator(
+        tokens=tokens,
+        service_accounts=ServiceAccountTokens(client, clock),
+        issuer_users=IssuerUsers(settings.issuer, clock) if settings.issuer else None,
+        auth_token=settings.auth_token,
     )
 
 

@@ -1,16 +1,28 @@
 """Settings of the console, read once from the environment that the chart gives its pod."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from sympozium_api import environment
 from sympozium_api.rate_limit import CallRate, parse_rate
 from sympozium_api.redis_setting import read_redis_url
 from sympozium_api.retention import Retention
 from sympozium_api.retention_settings import read_retention
-from sympozium_api.settings_parser import SettingsParser, boolean, duration, duration_between, namespaces, whole_number
+from sympozium_api.settings_parser import (
+    InvalidSetting,
+    SettingsParser,
+    boolean,
+    duration,
+    duration_between,
+    namespaces,
+    whole_number,
+)
+from sympozium_api.web_endpoint import OAuth
 from sympozium_archive.database_settings import DatabaseSettings
+from sympozium_domain.callers.issuer_users import IssuerSettings
 from sympozium_domain.instance_runs import SESSION_TOKENS
 from sympozium_http.listening import bind_address
 from sympozium_http.request_limits import RECEIVE_SECONDS
@@ -82,6 +94,10 @@ class ConsoleSettings:
     session_tokens: int = SESSION_TOKENS
     """Bound of the history of a session's turn, in tokens as they are estimated."""
     tokens: Path = Path(environment.CONSOLE_TOKENS_DIR)
+    auth_token: str = field(default="", repr=False)
+    """A further token of the installation; empty: none."""
+    issuer: IssuerSettings | None = None
+    """Issuer of users' tokens; None: there is none."""
     max_body_bytes: int = 1024 * 1024
     """The largest body accepted: the API server stores no larger object."""
     keep_alive_seconds: float = 15.0
@@ -114,6 +130,8 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         redis_url=read_redis_url(environ, environment.REDIS_URL, environment.REDIS_URL_FILE),
         key_seconds=parser.read(environment.KEY_RETENTION, "24h", duration),
         session_tokens=parser.read(environment.SESSION_TOKENS, str(SESSION_TOKENS), whole_number(100, 10_000_000)),
+        auth_token=parser.read(environment.API_AUTH_TOKEN, "", str.strip),
+        issuer=_issuer(environ),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         archive=ArchiveSettings.from_environment(environ) if archives else None,
         scratch=parser.read(environment.SCRATCH_DIR, "/tmp", Path),  # noqa: S108 - the container's own folder
@@ -122,3 +140,26 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
 
 def _rate(text: str) -> CallRate | None:
     return parse_rate(text) if text else None
+
+
+def _issuer(environ: Mapping[str, str]) -> IssuerSettings | None:
+    """Return the settings of the issuer, if there is one. Raises InvalidSetting."""
+    issuer = environ.get(environment.OIDC_ISSUER)
+    if not issuer:
+        return None
+    audiences = [part.strip() for part in environ.get(environment.OIDC_AUDIENCES, "").split(",") if part.strip()]
+    try:
+        oauth = OAuth(
+            issuer=issuer,
+            audiences=audiences,
+            certificate_authority=environ.get(environment.OIDC_CERTIFICATE_AUTHORITY) or None,
+        )
+    except ValidationError as error:
+        [first, *_] = error.errors()
+        field_name = str(first["loc"][0]) if first["loc"] else "issuer"
+        raise InvalidSetting(f"SYMPOZIUM_OIDC_*: {field_name}: {first['msg']}") from error
+    return IssuerSettings(
+        oauth,
+        username_claim=environ.get(environment.OIDC_USERNAME_CLAIM) or IssuerSettings.username_claim,
+        groups_claim=environ.get(environment.OIDC_GROUPS_CLAIM) or IssuerSettings.groups_claim,
+    )

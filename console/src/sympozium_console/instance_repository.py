@@ -24,6 +24,10 @@ class InstanceRepository(ObjectRepository):
         """Return one page of instances, ordered by namespace and name."""
         return await self._pages.page(INSTANCES, namespace, limit=limit, after=after, view=without_managed_fields)
 
+    async def page_in(self, namespace: str, limit: int, after: str) -> Collection:
+        """Return one page of a namespace's instances, as ``page`` does."""
+        return await self.page(namespace, limit=limit, after=after)
+
     def refuse_write(self, stored: Object | None) -> None:
         """Raise Refusal 409 for an instance that is being deleted."""
         if stored is not None and deleting_since(stored) is not None:

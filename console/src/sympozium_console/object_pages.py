@@ -1,7 +1,8 @@
 """Pages of objects, read in small pieces: one object may hold more than a megabyte, and a page hundreds of objects."""
 
 import asyncio
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Sequence
 
 from sympozium_api.client import Client, ResourceType
 from sympozium_api.client.rest import Collection
@@ -13,6 +14,9 @@ _READERS = 2
 """Concurrent readers, which bounds memory for any number of callers: 30 MB if every object has 1.5 MB, and four times that
 during parsing.
 """
+
+_CURSOR = "/"
+"""End of the namespace in a cursor of several namespaces."""
 
 
 class ObjectPages:
@@ -42,6 +46,28 @@ class ObjectPages:
             after = piece.next_page
             if not after or len(items) >= limit:
                 return Collection(items, piece.resource_version, after, piece.remaining)
+
+
+PageReader = Callable[[str, int, str], Awaitable[Collection]]
+"""Function that reads a page of one namespace: from the namespace, the number of objects at most, and the cursor of the page."""
+
+
+async def page_of_namespaces(namespaces: Sequence[str], read: PageReader, *, limit: int, after: str = "") -> Collection:
+    """Return at most ``limit`` objects of some namespaces, which are sorted. A cursor has the namespace in which the next page begins.
+
+    No other namespace is read, so the cost is bounded by what the caller may see.
+    """
+    begin, _, cursor = after.partition(_CURSOR)
+    items: list[Object] = []
+    version = ""
+    for namespace in namespaces[bisect_left(namespaces, begin) :]:
+        if len(items) >= limit:
+            return Collection(items, version, f"{namespace}{_CURSOR}")
+        page = await read(namespace, limit - len(items), cursor if namespace == begin else "")
+        items, version = items + page.items, page.resource_version
+        if page.next_page:
+            return Collection(items, version, f"{namespace}{_CURSOR}{page.next_page}")
+    return Collection(items, version)
 
 
 def list_body(kind: ResourceType, page: Collection) -> Object:

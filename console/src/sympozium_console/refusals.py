@@ -73,10 +73,21 @@ def error_body(status: int, reason: str, message: str, fields: Sequence[Field] =
     return {"error": error}
 
 
-def unauthorized() -> Refusal:
-    """Return 401: the request has no valid token."""
+def unauthorized(reason: str = "") -> Refusal:
+    """Return 401: the request has no valid token. ``reason`` says why a token that could be read is refused."""
     message = "Send a token of this console as 'Authorization: Bearer <token>'."
-    return Refusal(401, "Unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
+    challenge = 'Bearer error="invalid_token"' if reason else "Bearer"
+    return Refusal(401, "Unauthorized", reason or message, headers={"WWW-Authenticate": challenge})
+
+
+def not_judged(reason: str, retry_after: int) -> Refusal:
+    """Return 503: the caller's token may be valid, and cannot be verified now."""
+    return Refusal(503, "NotVerified", f"The token cannot be verified now: {reason}", retry_after=retry_after)
+
+
+def forbidden(message: str) -> Refusal:
+    """Return 403: the caller lacks a right."""
+    return Refusal(403, "Forbidden", message)
 
 
 def too_many(message: str, retry_after: int, headers: Mapping[str, str]) -> Refusal:

@@ -33,15 +33,23 @@ class FollowedRun:
 
 
 def stream(
-    client: Client, runs: InstanceRuns, run: FollowedRun, *, keep_alive_seconds: float, stop: asyncio.Event
+    client: Client,
+    runs: InstanceRuns,
+    run: FollowedRun,
+    *,
+    keep_alive_seconds: float,
+    stop: asyncio.Event,
+    with_events: bool = True,
 ) -> EventSourceResponse:
     """Return the response that streams a run's events, with a comment every ``keep_alive_seconds``.
+
+    ``with_events`` is False for a caller that may not see Kubernetes' Events.
 
     The stream ends when the run has ended or is deleted, when the caller disconnects, or when ``stop`` is set, which the
     serving layer does as it begins to drain. An answer that comes to this replica is streamed to its end even then.
     """
     return EventSourceResponse(
-        follow(client, runs, run, stop=stop),
+        follow(client, runs, run, stop=stop, with_events=with_events),
         headers=_HEADERS,
         sep=_LINE_END,
         ping=keep_alive_seconds,
@@ -50,7 +58,7 @@ def stream(
 
 
 async def follow(
-    client: Client, runs: InstanceRuns, run: FollowedRun, *, stop: asyncio.Event
+    client: Client, runs: InstanceRuns, run: FollowedRun, *, stop: asyncio.Event, with_events: bool = True
 ) -> AsyncGenerator[ServerSentEvent, None]:
     """Yield events until the run has ended or is deleted, or ``stop`` is set; end the watches when closed."""
     queue: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue()
@@ -59,10 +67,10 @@ async def follow(
         queue.put_nowait(ServerSentEvent(one_line(data).decode(), event=event_type, id=event_id, sep=_LINE_END))
 
     async with RunAnswer.followed(runs, run.namespace, run.name, run.after, send) as answer:
-        watcher = _RunWatcher(client, run.namespace, run.name, send, answer.finish)
+        watcher = _RunWatcher(client, run.namespace, run.name, send, answer.finish, with_events=with_events)
         statuses = asyncio.create_task(watcher.watch_status())
-        events = asyncio.create_task(watcher.watch_events())
         stopped = asyncio.create_task(_stopped(stop, answer, statuses))
+        beside = [stopped, *([asyncio.create_task(watcher.watch_events())] if with_events else [])]
         for last in (statuses, stopped):
             last.add_done_callback(lambda _: queue.put_nowait(None))
         try:
@@ -71,9 +79,9 @@ async def follow(
             if statuses.done():
                 statuses.result()
         finally:
-            for task in (statuses, events, stopped):
+            for task in (statuses, *beside):
                 task.cancel()
-            await asyncio.gather(statuses, events, stopped, return_exceptions=True)
+            await asyncio.gather(statuses, *beside, return_exceptions=True)
 
 
 async def _stopped(stop: asyncio.Event, answer: RunAnswer, statuses: asyncio.Task[None]) -> None:
@@ -94,6 +102,8 @@ class _RunWatcher:
         name: str,
         send: Callable[[str, Object], None],
         on_ended: Callable[[Object], Awaitable[None]],
+        *,
+        with_events: bool,
     ) -> None:
         """``send`` takes the type and the data of an event; ``on_ended`` is awaited before the terminal status is sent."""
         self._client = client
@@ -102,6 +112,7 @@ class _RunWatcher:
         self._send = send
         self._on_ended = on_ended
         self._selector = f"involvedObject.kind={RUNS.kind},involvedObject.name={name}"
+        self._with_events = with_events
         self._emitted: set[str] = set()
 
     async def watch_status(self) -> None:
@@ -114,7 +125,7 @@ class _RunWatcher:
                     return
                 status = run.get("status", {})
                 ended = status.get("phase") in TERMINAL_PHASES
-                if ended:
+                if ended and self._with_events:
                     await self._emit_remaining_events()
                     await self._on_ended(run)
                 if status != last:

@@ -1,5 +1,7 @@
 """AgentRuns in the API server: reads, cancellations and deletions. ``sympozium_domain`` creates them."""
 
+from dataclasses import dataclass
+
 from sympozium_api import names
 from sympozium_api.client import Client
 from sympozium_api.client.rest import Collection
@@ -10,6 +12,15 @@ from sympozium_console import refusals
 from sympozium_console.object_pages import ObjectPages, without_managed_fields
 
 
+@dataclass(frozen=True)
+class RunSelection:
+    """Conditions on the runs of a list; None: any."""
+
+    instance: str | None = None
+    phase: Phase | None = None
+    source: str | None = None
+
+
 class RunRepository:
     """The runs of a cluster. Every method may raise ApiError, ApiUnavailable and Refusal."""
 
@@ -17,20 +28,11 @@ class RunRepository:
         self._client = client
         self._pages = pages
 
-    async def page(
-        self,
-        namespace: str | None,
-        *,
-        limit: int,
-        after: str,
-        instance: str | None,
-        phase: Phase | None,
-        source: str | None,
-    ) -> Collection:
+    async def page(self, namespace: str | None, limit: int, after: str, *, chosen: RunSelection) -> Collection:
         """Return one page of runs without questions and answers, ordered by namespace and name."""
-        selectors = run_fields(instance, phase)
-        if source:
-            selectors["labelSelector"] = f"{names.LABEL_SOURCE}={source}"
+        selectors = run_fields(chosen.instance, chosen.phase)
+        if chosen.source:
+            selectors["labelSelector"] = f"{names.LABEL_SOURCE}={chosen.source}"
         return await self._pages.page(RUNS, namespace, limit=limit, after=after, view=without_contents, **selectors)
 
     async def get(self, namespace: str, name: str) -> Object:

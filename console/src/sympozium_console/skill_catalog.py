@@ -1,6 +1,7 @@
 """The SkillPacks that instances may name, with the parameters that an instance may set."""
 
 import sys
+from collections.abc import Sequence
 
 from sympozium_api.resources import SKILL_PACKS, Object
 from sympozium_api.skillpack import SkillPack
@@ -14,8 +15,14 @@ class SkillCatalog:
         self._pages = pages
         self._built_in = built_in
 
-    async def packs(self, namespace: str | None) -> list[Object]:
-        """Return all packs, or those that a namespace's instances may name; its own hide built-in packs of the same name."""
+    async def packs(self, namespace: str | None, namespaces: Sequence[str] | None = None) -> list[Object]:
+        """Return all packs, or those that a namespace's instances may name; its own hide built-in packs of the same name.
+
+        ``namespaces``: only those that a caller may see, and the built-in ones, which every instance may name.
+        """
+        if namespaces is not None:
+            seen = sorted({*namespaces, self._built_in}) if namespaces else ()
+            return [pack for one in seen for pack in await self._packs_in(one)]
         packs = await self._packs_in(namespace)
         if namespace not in (None, self._built_in):
             own = {pack["name"] for pack in packs}

@@ -83,6 +83,17 @@ SESSION_TOKENS = "SYMPOZIUM_SESSION_TOKENS"
 BODY_TIMEOUT = "SYMPOZIUM_BODY_TIMEOUT"
 """Duration in which a request has to arrive with its body. Its head has 15 s in any case."""
 
+API_AUTH_TOKEN = "API_AUTH_TOKEN"  # noqa: S105 - the name of a variable
+"""A bearer token that is valid beside those in CONSOLE_TOKENS_DIR."""
+OIDC_ISSUER = "SYMPOZIUM_OIDC_ISSUER"
+"""Issuer URL (https) whose tokens open the management API, with the rights of RBAC."""
+OIDC_AUDIENCES = "SYMPOZIUM_OIDC_AUDIENCES"
+"""Comma-separated audiences, one of which a token must have."""
+OIDC_USERNAME_CLAIM = "SYMPOZIUM_OIDC_USERNAME_CLAIM"
+OIDC_GROUPS_CLAIM = "SYMPOZIUM_OIDC_GROUPS_CLAIM"
+OIDC_CERTIFICATE_AUTHORITY = "SYMPOZIUM_OIDC_CERTIFICATE_AUTHORITY"
+"""Certificate authorities in PEM that verify the issuer's certificate."""
+
 # OpenTelemetry's own variables, as its specification names them; the operator sets them if the installation has a collector.
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 OTLP_ENDPOINTS = (OTLP_ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

@@ -66,6 +66,21 @@ ANNOTATION_KEY_NAME = f"{GROUP}/key-name"
 """On a run: display name of the API key."""
 OAUTH_CALLERS = "oauth"
 """Prefix of the key id of a caller with an access token; ``-`` and a digest of the caller's identity follow."""
+OIDC_CALLERS = "oidc"
+"""The same for the users of the console's issuer."""
+ACCOUNT_CALLERS = "system:serviceaccount"
+"""Prefix of the key id of a service account; ``:``, its namespace and its name follow."""
+API_KEY_CALLERS = "apikey"
+"""Label of callers with an APIKey, whose key ids are UUIDs."""
+STATIC_KEY_CALLERS = "AUTH_API_KEYS"
+"""Prefix of the key id of a caller with a key of this variable; ``/`` and its user follow."""
+_MANY_CALLERS = {
+    f"{OAUTH_CALLERS}-": OAUTH_CALLERS,
+    f"{OIDC_CALLERS}-": OIDC_CALLERS,
+    f"{ACCOUNT_CALLERS}:": ACCOUNT_CALLERS,
+    f"{STATIC_KEY_CALLERS}/": STATIC_KEY_CALLERS,
+}
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ANNOTATION_KEYS_VERSION = f"{GROUP}/keys-version"
 """On a web-proxy's Deployment and pods: the version of the Secret with API keys that the operator last gave them."""
 ANNOTATION_REQUEST_ID = f"{GROUP}/request-id"
@@ -93,6 +108,13 @@ LABEL_CREDENTIALS = f"{GROUP}/credentials"
 
 RUNS_AUDIENCE = "sympozium-runs"
 """Audience of the projected service-account token with which an agent's pod calls port 8081."""
+
+CONSOLE_AUDIENCE = "sympozium-console"
+"""Audience of the service-account tokens that open the management API."""
+LABEL_ID = f"{GROUP}/id"
+"""On an object that a dialect of the console created: its id (a UUID), which a restore keeps."""
+LABEL_TENANT_ID = f"{GROUP}/tenant-id"
+"""On a namespace: its id as a tenant; without it the namespace's UID is that."""
 
 HTTP_PORT = 8080
 RUNS_PORT = 8081
@@ -208,8 +230,10 @@ def agent_api_url(ip: str) -> str:
 
 
 def key_label(key_id: str) -> str:
-    """Return a key id as a metric's label. Callers with access tokens share one label, because their number is not bounded."""
-    return OAUTH_CALLERS if key_id.startswith(f"{OAUTH_CALLERS}-") else key_id
+    """Return a key id as a metric's label. Callers of a kind whose number is not bounded share one label."""
+    if _UUID.fullmatch(key_id):
+        return API_KEY_CALLERS
+    return next((label for prefix, label in _MANY_CALLERS.items() if key_id.startswith(prefix)), key_id)
 
 
 def key_hash(key_id: str) -> str:

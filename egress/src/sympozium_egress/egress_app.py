@@ -15,8 +15,8 @@ from sympozium_egress.tool_calls import ToolCalls, refuse
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.tracing import Tracing
 from sympozium_runs import pod_access_log
+from sympozium_runs.cluster_tokens import Forbidden, Unverified
 from sympozium_runs.pod_access_log import PodAccessLog
-from sympozium_runs.pod_identity import Forbidden, Unverified
 
 
 def create_egress_app(

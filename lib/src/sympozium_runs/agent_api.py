@@ -30,11 +30,12 @@ from sympozium_runs import agent_task, long_answers, long_questions, pod_access_
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import Publisher, RunBroker
 from sympozium_runs.claims import bind_if_first
+from sympozium_runs.cluster_tokens import Forbidden, Unverified
 from sympozium_runs.idle_pods import POLL_SECONDS, Binding, IdlePods, Poll, Unbound
 from sympozium_runs.long_answers import LongAnswers
 from sympozium_runs.long_questions import LOST, LongQuestions, PartsLost, TaskResponse
 from sympozium_runs.pod_access_log import PodAccessLog
-from sympozium_runs.pod_identity import Forbidden, Pod, PodTokens, Unverified
+from sympozium_runs.pod_identity import Pod, PodTokens
 from sympozium_runs.pod_records import PodRecords
 from sympozium_runs.run_store import OtherPodsRun, RunStore, StoredEnd
 

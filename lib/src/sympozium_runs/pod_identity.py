@@ -1,22 +1,15 @@
 """Identity of the agent API's callers: a pod's projected service-account token, verified offline (rule 5)."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import jwt
 from starlette.requests import Request
 
-from sympozium_api.client import ApiError, ApiUnavailable, Client
+from sympozium_api.client import Client
 from sympozium_api.names import RUNS_AUDIENCE
-from sympozium_http.key_set import FetchFailed, KeySet, KeysUnavailable
 from sympozium_runs import pod_access_log
-
-_REMEMBERED = 1000
-"""Verified tokens that are remembered, the latest ones: each takes a few hundred bytes."""
-_ALGORITHMS = ["RS256", "ES256", "ES384", "ES512", "PS256", "EdDSA"]
+from sympozium_runs.cluster_tokens import Claims, ClusterTokens, Forbidden
 
 
 @dataclass(frozen=True)
@@ -28,43 +21,11 @@ class Pod:
     service_account: str
 
 
-class Forbidden(Exception):
-    """The token is missing, forged, expired, for another audience or of no pod; the message says which."""
-
-
-class Unverified(Exception):
-    """The token cannot be judged yet, because the cluster's current keys are not known; the message says why."""
-
-
-@dataclass(frozen=True)
-class _ClusterKey:
-    """A public key of the cluster, and the issuer that its tokens must name."""
-
-    key: jwt.PyJWK
-    issuer: str
-
-
-@dataclass(frozen=True)
-class _Verified:
-    """A token that was verified: it is valid until it expires, or until its key is withdrawn or fetched again."""
-
-    pod: Pod
-    key_id: str
-    key: _ClusterKey
-    expires_at: float
-
-
 class PodTokens:
-    """Verifies tokens against the cluster's public keys (``/openid/v1/jwks``), which are fetched again as ``KeySet`` says.
-
-    A pod sends its token with two requests or more, and an idle pod with each poll, so verified tokens are remembered by their hashes.
-    """
+    """Verifier of the tokens of agents' pods."""
 
     def __init__(self, client: Client, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client = client
-        self._clock = clock
-        self._keys = KeySet("cluster", self._fetch, clock=clock)
-        self._verified: dict[bytes, _Verified] = {}
+        self._tokens = ClusterTokens(client, audience=RUNS_AUDIENCE, clock=clock)
 
     async def caller(self, request: Request) -> Pod:
         """Return the pod that sends a request, and add it to the request's state. Raises Forbidden and Unverified."""
@@ -77,57 +38,10 @@ class PodTokens:
 
     async def pod(self, token: str) -> Pod:
         """Return the pod that a token was issued to. Raises Forbidden, and Unverified if the token's key is not known yet."""
-        digest = hashlib.sha256(token.encode()).digest()
-        verified = self._verified.get(digest)
-        if (
-            verified is None
-            or await self._key(verified.key_id) is not verified.key
-            or time.time() >= verified.expires_at
-        ):
-            verified = await self._verify(token)
-            while len(self._verified) >= _REMEMBERED:
-                del self._verified[next(iter(self._verified))]
-            self._verified[digest] = verified
-        return verified.pod
-
-    async def _verify(self, token: str) -> _Verified:
-        try:
-            key_id = jwt.get_unverified_header(token).get("kid", "")
-            found = await self._key(key_id)
-            claims = jwt.decode(
-                token,
-                found.key,
-                algorithms=_ALGORITHMS,
-                audience=RUNS_AUDIENCE,
-                issuer=found.issuer,
-                options={"require": ["exp"]},
-            )
-        except jwt.PyJWTError as error:
-            raise Forbidden(f"token refused: {error}") from error
-        return _Verified(_pod(claims), key_id, found, float(claims["exp"]))
-
-    async def _key(self, key_id: str) -> _ClusterKey:
-        asked_at = self._clock()
-        try:
-            found = await self._keys.find(key_id)
-        except KeysUnavailable as error:
-            raise Unverified("the cluster's keys cannot be fetched") from error
-        if found is None and self._keys.tried_at < asked_at:  # the key may be newer than the last fetch
-            raise Unverified("the token's key is unknown, and the cluster's keys were fetched a moment ago")
-        if found is None:
-            raise Forbidden("token refused: it is signed with a key that the cluster does not know")
-        return found
-
-    async def _fetch(self) -> dict[str, _ClusterKey]:
-        try:
-            key_set = await self._client.raw("/openid/v1/jwks")
-            issuer = (await self._client.raw("/.well-known/openid-configuration"))["issuer"]
-            return {key["kid"]: _ClusterKey(jwt.PyJWK(key), issuer) for key in key_set["keys"]}
-        except (ApiError, ApiUnavailable, KeyError, TypeError, jwt.PyJWTError) as failure:
-            raise FetchFailed(str(failure) or type(failure).__name__) from failure
+        return _pod(await self._tokens.claims(token))
 
 
-def _pod(claims: dict[str, Any]) -> Pod:
+def _pod(claims: Claims) -> Pod:
     kubernetes = claims.get("kubernetes.io", {})
     try:
         return Pod(kubernetes["namespace"], kubernetes["pod"]["name"], kubernetes["serviceaccount"]["name"])

@@ -8,7 +8,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.pod import TokenIssuer
 
-from sympozium_runs.pod_identity import Forbidden, PodTokens, Unverified
+from sympozium_runs.cluster_tokens import Forbidden, Unverified
+from sympozium_runs.pod_identity import PodTokens
 
 
 class World:

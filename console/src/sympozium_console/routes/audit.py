@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sympozium_archive.audit_log import AuditFilter, AuditLog
 from sympozium_console.history_models import Audit, Change
+from sympozium_console.routes.access import visible
 from sympozium_console.routes.archive import ArchiveQuery, answer, archive_of
 from sympozium_console.routes.params import REFUSALS, Text, authenticate
 
@@ -25,8 +26,10 @@ class AuditQuery(ArchiveQuery):
 @router.get("/api/v1/audit", response_model=Audit)
 async def list_audit(request: Request, params: Annotated[AuditQuery, Query()]) -> Response:
     """Return one page of changes and of refused calls, newest first."""
+    seen = visible(request)
     conditions = AuditFilter(
-        namespace=params.namespace_or_all,
+        namespace=seen.namespace,
+        namespaces=seen.namespaces,
         actor=params.actor,
         user=params.user,
         action=params.action,

@@ -7,19 +7,21 @@ from fastapi import Depends
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sympozium_api.resources import INSTANCES, RUNS, SKILL_PACKS
+from sympozium_api.resources import API_KEYS, INSTANCES, RUNS, SKILL_PACKS
 from sympozium_api.trace_context import TraceContext
 from sympozium_archive.audit_log import AuditEntry
 from sympozium_console import console_context
 from sympozium_console.audit.audit_trail import ChangeAudit, OpenChange
 from sympozium_console.audit.changed_fields import changed_fields
-from sympozium_console.routes.params import ObjectQuery, authenticate, json_object
+from sympozium_console.routes.access import authorize
+from sympozium_console.routes.params import ObjectQuery, json_object
+from sympozium_domain.callers.caller import Caller
 from sympozium_http import request_state
 
 CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SURFACE = "api"
 _ACTIONS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get"}
-_KINDS = {"instances": INSTANCES.kind, "runs": RUNS.kind, "skills": SKILL_PACKS.kind}
+_KINDS = {"instances": INSTANCES.kind, "runs": RUNS.kind, "skills": SKILL_PACKS.kind, "api-keys": API_KEYS.kind}
 _WEB_ENDPOINT = "/web-endpoint"
 """End of the route whose body is a part of the spec."""
 _REFUSED = (401, 403)
@@ -36,7 +38,7 @@ class _AuditState:
     change: OpenChange | None = None
 
 
-async def audit_change(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
+async def audit_change(request: Request, _: Annotated[None, Depends(authorize)]) -> None:
     """Record a change before its route runs. Raises Refusal 503 if the audit cannot be written."""
     if is_audited(request.method, request.scope["route"].path) and "dryRun" not in request.query_params:
         entry = _entry(request, await _fields(request))
@@ -97,7 +99,7 @@ def _entry(request: Request, fields: tuple[str, ...] = ()) -> AuditEntry:
     return AuditEntry(
         namespace=_bounded(namespace),
         actor=state.key_id or state.refused_key_id,
-        user=None,
+        user=_user(request),
         surface=_SURFACE,
         action=_action(request.method, path),
         kind=_kind(path),
@@ -106,6 +108,12 @@ def _entry(request: Request, fields: tuple[str, ...] = ()) -> AuditEntry:
         idempotency_key=_bounded(request.headers.get("idempotency-key")),
         fields=fields,
     )
+
+
+def _user(request: Request) -> str | None:
+    """Return the user whom the request is made for; None for the installation's own tokens, and for callers that are not known."""
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return None if caller is None or caller.is_admin else caller.user
 
 
 def _action(method: str, path: str) -> str:

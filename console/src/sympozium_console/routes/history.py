@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 
+from sympozium_api.resources import RUNS
 from sympozium_archive.run_contents import Contents
 from sympozium_archive.run_queries import RunFilter, RunQueries
 from sympozium_console.history_models import ArchivedRun, ArchivedRunWithContent, RunHistory
+from sympozium_console.routes.access import may_see, visible
 from sympozium_console.routes.archive import ArchiveQuery, answer, answer_with, archive_of
 from sympozium_console.routes.params import REFUSALS, NoQuery, Text, authenticate
 from sympozium_http.refusal import Refusal
@@ -39,8 +41,10 @@ class HistoryQuery(ArchiveQuery):
 @router.get("/api/v1/history", response_model=RunHistory)
 async def list_history(request: Request, params: Annotated[HistoryQuery, Query()]) -> Response:
     """Return one page of runs without their content, newest first, also of those that Kubernetes does not have any more."""
+    seen = visible(request)
     conditions = RunFilter(
-        namespace=params.namespace_or_all,
+        namespace=seen.namespace,
+        namespaces=seen.namespaces,
         instance=params.instance,
         phase=params.status,
         source=params.source,
@@ -59,7 +63,7 @@ async def get_history(request: Request, run_id: RunId, _: Annotated[NoQuery, Que
     """Return a run with its question, its answer and its steps."""
     database = archive_of(request)
     row = await RunQueries(database).run(run_id)
-    if row is None:
+    if row is None or not await may_see(request, "get", RUNS, row.namespace):
         raise Refusal(404, "NotFound", f"The archive has no run {run_id}.")
     content = await Contents(database).open(run_id)
     if content is None:

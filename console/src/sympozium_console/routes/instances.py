@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_console import console_context, object_pages, openapi_models, preconditions
+from sympozium_console.routes.access import visible
 from sympozium_console.routes.params import (
     REFUSALS,
     Name,
@@ -28,8 +29,13 @@ def _with_entity_tag(instance: Object, status: int = 200) -> JSONResponse:
 @router.get("/api/v1/instances", response_model=openapi_models.InstanceList)
 async def list_instances(request: Request, params: Annotated[PageQuery, Query()]) -> Response:
     """Return one page of instances, ordered by namespace and name."""
-    instances = console_context.of_request(request).instances
-    page = await instances.page(params.namespace_or_all, limit=params.limit, after=params.continue_)
+    instances, seen = console_context.of_request(request).instances, visible(request)
+    if seen.namespaces is None:
+        page = await instances.page(seen.namespace, limit=params.limit, after=params.continue_)
+    else:
+        page = await object_pages.page_of_namespaces(
+            seen.namespaces, instances.page_in, limit=params.limit, after=params.continue_
+        )
     return JSONResponse(object_pages.list_body(INSTANCES, page))
 
 

@@ -12,7 +12,7 @@ from sympozium_api.run import TERMINAL_PHASES, AgentRun
 from sympozium_api.trace_context import TraceContext
 from sympozium_console import console_context, new_run_body, new_run_refusals, openapi_models, refusals
 from sympozium_console.new_run_body import ParsedRun
-from sympozium_console.routes.params import REFUSALS, ObjectParams, authenticate, json_bytes
+from sympozium_console.routes.params import REFUSALS, ObjectParams, authenticate, caller_of, json_bytes
 from sympozium_domain.instance_runs import NewRun
 from sympozium_http import disconnect, request_state
 from sympozium_runs.runs import RunHandle
@@ -21,8 +21,8 @@ router = APIRouter(tags=["runs"], dependencies=[Depends(authenticate)], response
 
 _LONGEST_WAIT = 600
 _WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])', re.IGNORECASE)
-_ADMIN_SCOPES = (names.TOOLS_WRITE,)
-"""Rights of the holder of a token of the console, who may start runs in any other way too."""
+_SCOPES_IN_RUNS = (names.TOOLS_WRITE,)
+"""Scopes that count while a run goes on. Callers without an API key have them, because they may start runs in any other way too."""
 
 
 @router.post(
@@ -55,14 +55,14 @@ async def start_run(request: Request, params: ObjectParams) -> Response:
 
 
 def _new_run(request: Request, namespace: str, body: ParsedRun, idempotency_key: str | None) -> NewRun:
-    state = request_state.of(request)
+    state, caller = request_state.of(request), caller_of(request)
     return NewRun(
         namespace,
         body.instance,
         body.chat,
         key_id=state.caller,
-        user=state.caller,
-        scopes=_ADMIN_SCOPES,
+        user=caller.user,
+        scopes=tuple(sorted(scope for scope in caller.scopes if scope in _SCOPES_IN_RUNS)),
         source="api",
         body_text=body.chat_text,
         timeout=body.timeout,

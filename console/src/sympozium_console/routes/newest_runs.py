@@ -1,11 +1,11 @@
 """Lists of runs in the order of their acceptance, from the index."""
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from sympozium_archive.run_queries import InvalidCursor, RunFilter
-from sympozium_console import refusals
-from sympozium_console.console_context import ConsoleContext
-from sympozium_console.routes.params import RunPageQuery
+from sympozium_console import console_context, refusals
+from sympozium_console.routes.access import visible
+from sympozium_console.routes.params import RunPageQuery, caller_of
 from sympozium_console.run_summaries import NewestRuns
 from sympozium_http.refusal import Refusal
 
@@ -26,11 +26,13 @@ def check_order(params: RunPageQuery) -> None:
             raise refusals.bad_field(name, "needs order=newest")
 
 
-async def newest_runs(context: ConsoleContext, params: RunPageQuery) -> Response:
+async def newest_runs(request: Request, params: RunPageQuery) -> Response:
     """Return one page of the newest runs with the numbers of all that the parameters select."""
-    await require_whole_index(context)
+    context, seen = console_context.of_request(request), visible(request)
+    await require_whole_index(request)
     wanted = RunFilter(
-        namespace=params.namespace_or_all,
+        namespace=seen.namespace,
+        namespaces=seen.namespaces,
         instance=params.instance,
         phase=params.phase,
         source=params.source,
@@ -50,9 +52,11 @@ async def newest_runs(context: ConsoleContext, params: RunPageQuery) -> Response
     return Response(answer.model_dump_json(by_alias=True), media_type="application/json")
 
 
-async def require_whole_index(context: ConsoleContext) -> None:
-    """Raise Refusal 503 with the progress until the index has every run that Kubernetes has."""
-    unread = await context.index.unread()
+async def require_whole_index(request: Request) -> None:
+    """Raise Refusal 503 until the index has every run that Kubernetes has; the progress is for those who may see all runs."""
+    unread = await console_context.of_request(request).index.unread()
+    if unread is not None and not caller_of(request).is_admin:
+        raise Refusal(503, "Reading", "The runs are being read.", retry_after=1)
     if unread is not None:
         expected = f"about {unread.expected}" if unread.expected is not None else "an unknown number"
         message = f"The runs are being read: {unread.read} of {expected} so far."

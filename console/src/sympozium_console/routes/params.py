@@ -16,6 +16,8 @@ from sympozium_api.run import Phase
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_archive.times import microseconds
 from sympozium_console import console_context, openapi_models, refusals
+from sympozium_domain.callers.caller import Caller
+from sympozium_domain.callers.credentials import NotJudged, Unauthenticated
 from sympozium_http import json_body, request_state
 from sympozium_http.refusal import Refusal
 
@@ -54,17 +56,27 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def authenticate(
+async def authenticate(
     request: Request,
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> None:
-    """Raise Refusal 401 unless the caller has a token of this console."""
-    tokens, authorization = console_context.of_request(request).tokens, request.headers.get("authorization")
+    """Find out the caller, ``request.state.caller``. Raises Refusal 401, and 503 while its credentials cannot be judged."""
     state = request_state.of(request)
-    state.key_id = tokens.identify(authorization)
-    if state.key_id is None:
-        state.refused_key_id = tokens.identify_former(authorization)
-        raise refusals.unauthorized()
+    try:
+        caller = await console_context.of_request(request).authenticator.caller(request.headers.get("authorization"))
+    except Unauthenticated as error:
+        state.refused_key_id = error.key_id
+        raise refusals.unauthorized(str(error)) from error
+    except NotJudged as error:
+        raise refusals.not_judged(str(error), error.retry_after) from error
+    state.key_id = caller.key_id
+    request.state.caller = caller
+
+
+def caller_of(request: Request) -> Caller:
+    """Return the caller, once it is authenticated."""
+    caller: Caller = request.state.caller
+    return caller
 
 
 class _StrictQuery(BaseModel):

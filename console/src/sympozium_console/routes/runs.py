@@ -1,5 +1,6 @@
 """Routes of runs and of their event streams."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -9,8 +10,10 @@ from sse_starlette import EventSourceResponse
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
 from sympozium_console import console_context, object_pages, openapi_models, run_events
+from sympozium_console.routes.access import may_see_events, visible
 from sympozium_console.routes.newest_runs import check_order, newest_runs
 from sympozium_console.routes.params import REFUSALS, FollowQuery, Name, ObjectParams, RunPageQuery, authenticate
+from sympozium_console.run_repository import RunSelection
 from sympozium_console.run_summaries import NewestRuns
 
 router = APIRouter(tags=["runs"], dependencies=[Depends(authenticate)], responses=REFUSALS)
@@ -21,15 +24,15 @@ async def list_runs(request: Request, params: Annotated[RunPageQuery, Query()]) 
     """Return one page of runs without questions and answers, by name or the newest first."""
     check_order(params)
     if params.order == "newest":
-        return await newest_runs(console_context.of_request(request), params)
-    page = await console_context.of_request(request).runs.page(
-        params.namespace_or_all,
-        limit=params.limit,
-        after=params.continue_,
-        instance=params.instance,
-        phase=params.phase,
-        source=params.source,
-    )
+        return await newest_runs(request, params)
+    runs, seen = console_context.of_request(request).runs, visible(request)
+    chosen = RunSelection(params.instance, params.phase, params.source)
+    if seen.namespaces is None:
+        page = await runs.page(seen.namespace, params.limit, params.continue_, chosen=chosen)
+    else:
+        page = await object_pages.page_of_namespaces(
+            seen.namespaces, partial(runs.page, chosen=chosen), limit=params.limit, after=params.continue_
+        )
     return JSONResponse(object_pages.list_body(RUNS, page))
 
 
@@ -73,4 +76,5 @@ async def follow_run(request: Request, name: Name, params: Annotated[FollowQuery
         run_events.FollowedRun(params.namespace, name, after=params.position(request.headers.get("last-event-id"))),
         keep_alive_seconds=context.settings.keep_alive_seconds,
         stop=context.draining,
+        with_events=await may_see_events(request, params.namespace),
     )

@@ -11,8 +11,9 @@ from sympozium_api.settings_parser import duration
 from sympozium_archive.times import microseconds, moment, moment_if_known
 from sympozium_archive.usage_queries import Dimension, TooManyGroups, UsageFilter
 from sympozium_console import console_context, refusals
+from sympozium_console.routes.access import Visible, visible
 from sympozium_console.routes.newest_runs import require_whole_index
-from sympozium_console.routes.params import REFUSALS, ListQuery, Moment, authenticate
+from sympozium_console.routes.params import REFUSALS, ListQuery, Moment, authenticate, caller_of
 from sympozium_console.usage_report import UsageOfGroup, UsageReport
 
 router = APIRouter(tags=["usage"], dependencies=[Depends(authenticate)], responses=REFUSALS)
@@ -57,15 +58,16 @@ async def get_usage(request: Request, params: Annotated[UsageQuery, Query()]) ->
     until = params.to if params.to is not None else microseconds(context.clock.now())
     since = params.from_ if params.from_ is not None else max(0, until - int(_DEFAULT.total_seconds()) * _MICRO)
     _check(since, until, params.bucket)
-    await require_whole_index(context)
-    wanted = UsageFilter(since, until, params.namespace_or_all)
+    await require_whole_index(request)
+    seen = visible(request)
+    wanted = UsageFilter(since, until, seen.namespace, seen.namespaces)
     try:
         usages = await context.usage.usage(wanted, by=params.by, bucket=params.bucket)
     except TooManyGroups as error:
         raise refusals.bad_field(
             "bucket" if params.bucket else "by", "too many groups; choose a shorter time"
         ) from error
-    oldest = await context.usage.counts_since()
+    oldest = await context.usage.counts_since(_own(seen) if not caller_of(request).is_admin else None)
     report = UsageReport(
         from_=moment(since),
         to=moment(until),
@@ -73,6 +75,11 @@ async def get_usage(request: Request, params: Annotated[UsageQuery, Query()]) ->
         items=[UsageOfGroup.of(usage, params.by) for usage in usages],
     )
     return Response(report.model_dump_json(by_alias=True), media_type="application/json")
+
+
+def _own(seen: Visible) -> tuple[str, ...]:
+    """Return the namespaces that a caller may see, of whose runs alone it is told anything."""
+    return (seen.namespace,) if seen.namespace else seen.namespaces or ()
 
 
 def _check(since: int, until: int, bucket: int | None) -> None:

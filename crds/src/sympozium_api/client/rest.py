@@ -92,8 +92,11 @@ class Client:
                 return None
             raise
 
-    async def find_metadata(self, kind: ResourceType, namespace: str, name: str) -> Object | None:
-        """Read only the ``metadata`` of an object, whose content this process need not know; None if it does not exist."""
+    async def find_metadata(self, kind: ResourceType, namespace: str | None, name: str) -> Object | None:
+        """Read only the ``metadata`` of an object, whose content this process need not know; None if it does not exist.
+
+        ``namespace`` is None for an object of the cluster.
+        """
         try:
             return await self._call("GET", kind.path(namespace, name), accept=_ONE_METADATA)
         except ApiError as error:

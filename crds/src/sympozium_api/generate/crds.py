@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from sympozium_api import run_columns
+from sympozium_api.api_key import APIKey
 from sympozium_api.base import Resource
 from sympozium_api.config import SympoziumConfig
 from sympozium_api.generate.schema import structural
@@ -109,6 +110,21 @@ KINDS = (
             _AGE,
         ),
         selectable=(".spec.agentRef", ".spec.toolRef"),
+    ),
+    Kind(
+        APIKey,
+        "apikeys",
+        ("ak",),
+        (
+            ("Title", "string", ".spec.name"),
+            ("Prefix", "string", ".spec.prefix"),
+            ("User", "string", ".spec.user"),
+            ("Scopes", "string", ".spec.scopes"),
+            ("Expires", "string", ".spec.expiresAt"),
+            ("Revoked", "boolean", ".spec.revoked"),
+            _AGE,
+        ),
+        wide_columns=(("CreatedBy", "string", ".spec.createdBy"),),
     ),
     Kind(
         SympoziumConfig,

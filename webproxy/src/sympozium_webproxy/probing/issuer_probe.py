@@ -6,8 +6,8 @@ import structlog
 
 from sympozium_api.probes import Probe, issuer_target
 from sympozium_api.web_endpoint import OAuth
+from sympozium_http import issuer_keys
 from sympozium_http.key_set import FetchFailed
-from sympozium_webproxy.identity import issuer
 from sympozium_webproxy.network_failure import NetworkFailure, failure_of
 
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ async def probe(oauth: OAuth) -> Probe:
     """Fetch the issuer's keys, and return what that shows."""
     host = oauth.issuer.partition("://")[2].partition("/")[0]  # not parsed, because a host may be no valid one
     try:
-        keys = await issuer.fetch_keys(oauth)
+        keys = await issuer_keys.fetch_keys(oauth)
     except FetchFailed as failed:
         log.warning("issuer keys could not be fetched", issuer=oauth.issuer, reason=str(failed))
         failure = _failure(failed)
@@ -39,7 +39,7 @@ def _result(oauth: OAuth, reason: str, text: str, *, reachable: bool = False) ->
 
 def _failure(failed: FetchFailed) -> NetworkFailure:
     match failed.__cause__:
-        case issuer.Unusable() | json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
+        case issuer_keys.Unusable() | json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
             words = "its metadata or key set cannot be used; the web-proxy's log has the reason"
             return NetworkFailure("InvalidAnswer", words)
         case cause:

@@ -6,13 +6,14 @@ from starlette.requests import Request
 from sympozium_api.key_limits import PREFIX
 from sympozium_http import request_state
 from sympozium_http.bearer_keys import bearer
+from sympozium_http.issuer_tokens import InvalidToken
 from sympozium_http.key_set import KeysUnavailable
 from sympozium_http.refusal import Refusal
 from sympozium_runs.rate_limits import Bucket, Verdict
 from sympozium_webproxy import context
 from sympozium_webproxy.budgets.token_budgets import BudgetVerdict
 from sympozium_webproxy.identity import resource_metadata
-from sympozium_webproxy.identity.access_tokens import InsufficientScope, InvalidToken, TokenCaller
+from sympozium_webproxy.identity.access_tokens import InsufficientScope, TokenCaller
 from sympozium_webproxy.instance_cache import ServedInstance
 from sympozium_webproxy.request import held
 from sympozium_webproxy.request.external_url import base_url

@@ -58,7 +58,7 @@ async def _discovered(http: aiohttp.ClientSession, issuer: str) -> str:
 
 
 async def _document(http: aiohttp.ClientSession, url: str) -> Object:
-    headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "sympozium-web-proxy"}
+    headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "sympozium"}
     body = bytearray()
     async with http.get(url, headers=headers, allow_redirects=False) as response:
         if response.status != 200:

@@ -1,0 +1,136 @@
+"""Access to the routes: the right that each of them takes, in one table, and the check before a route runs.
+
+A route that the table does not have is for callers with a token of the installation only.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from sympozium_api import names
+from sympozium_api.resources import API_KEYS, EVENTS, INSTANCES, RUNS, SKILL_PACKS, ResourceType
+from sympozium_console import console_context, refusals
+from sympozium_console.routes.params import ObjectQuery, authenticate, caller_of
+from sympozium_http import request_state
+from sympozium_http.refusal import Refusal
+
+AUDITS = ResourceType(names.GROUP, names.VERSION, "audits", "Audit")
+"""Kind of the audit's entries, as RBAC names it. No object is of it."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """The right that a route takes: a verb on a kind, in the namespace that the request names."""
+
+    verb: str
+    """Verb of RBAC. ``put``: create and update, or the one of them that the request's preconditions leave."""
+    kind: ResourceType
+    of: Literal["object", "list", "entry"] = "object"
+    """``object``: one namespace, ``default`` if the request names none. ``list``: the namespace of the request, else all in which the
+    caller has the right. ``entry``: the route finds out the namespace, and calls ``may_see``."""
+
+
+NEEDS: dict[tuple[str, str], Need] = {
+    ("GET", "/api/v1/instances"): Need("list", INSTANCES, "list"),
+    ("GET", "/api/v1/instances/{name}"): Need("get", INSTANCES),
+    ("PUT", "/api/v1/instances/{name}"): Need("put", INSTANCES),
+    ("PATCH", "/api/v1/instances/{name}"): Need("patch", INSTANCES),
+    ("DELETE", "/api/v1/instances/{name}"): Need("delete", INSTANCES),
+    ("GET", "/api/v1/instances/{name}/web-endpoint"): Need("get", INSTANCES),
+    ("PUT", "/api/v1/instances/{name}/web-endpoint"): Need("patch", INSTANCES),
+    ("GET", "/api/v1/runs"): Need("list", RUNS, "list"),
+    ("POST", "/api/v1/runs"): Need("create", RUNS),
+    ("GET", "/api/v1/runs/{name}"): Need("get", RUNS),
+    ("DELETE", "/api/v1/runs/{name}"): Need("delete", RUNS),
+    ("POST", "/api/v1/runs/{name}/cancel"): Need("patch", RUNS),
+    ("GET", "/api/v1/runs/{name}/events"): Need("watch", RUNS),
+    ("GET", "/api/v1/skills"): Need("list", SKILL_PACKS, "list"),
+    ("GET", "/api/v1/usage"): Need("list", RUNS, "list"),
+    ("GET", "/api/v1/history"): Need("list", RUNS, "list"),
+    ("GET", "/api/v1/history/{id}"): Need("get", RUNS, "entry"),
+    ("GET", "/api/v1/audit"): Need("list", AUDITS, "list"),
+    ("GET", "/api/v1/api-keys"): Need("list", API_KEYS, "list"),
+    ("POST", "/api/v1/api-keys"): Need("create", API_KEYS),
+    ("DELETE", "/api/v1/api-keys/{id}"): Need("delete", API_KEYS),
+}
+"""Needs by method and path. docs/guides/callers.md has the same table for readers."""
+
+
+@dataclass
+class Visible:
+    """What a caller may see of a list: one namespace, or several; both None: all."""
+
+    namespace: str | None = None
+    namespaces: tuple[str, ...] | None = None
+
+
+async def authorize(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
+    """Raise Refusal 403 unless the caller has the right that the route takes."""
+    caller = caller_of(request)
+    need = NEEDS.get((request.method, request.scope["route"].path))
+    namespace = _namespace(request)
+    if caller.is_admin:
+        request_state.attached(request, Visible).namespace = namespace
+    elif need is None:
+        raise refusals.forbidden("This route takes a token of the installation.")
+    elif need.of == "list" and namespace is None and caller.namespace is None:
+        rights = console_context.of_request(request).rights
+        seen = await rights.namespaces(caller, need.verb, need.kind)
+        request_state.attached(request, Visible).namespaces = seen
+    elif need.of != "entry":
+        where = namespace or caller.namespace if need.of == "list" else namespace or ObjectQuery().namespace
+        request_state.attached(request, Visible).namespace = where
+        for verb in _verbs(need, request):
+            await require(request, verb, need.kind, where or "")
+
+
+def visible(request: Request) -> Visible:
+    """Return what the caller may see of the list that the request asks for."""
+    return request_state.attached(request, Visible)
+
+
+async def may_see(request: Request, verb: str, kind: ResourceType, namespace: str) -> bool:
+    """Return True if the caller may do this with objects of a kind in a namespace."""
+    rights = console_context.of_request(request).rights
+    return await rights.may(caller_of(request), verb, kind, namespace)
+
+
+async def may_see_events(request: Request, namespace: str) -> bool:
+    """Return True if the caller may see Kubernetes' Events in a namespace."""
+    return await may_see(request, "list", EVENTS, namespace)
+
+
+async def require(request: Request, verb: str, kind: ResourceType, namespace: str) -> None:
+    """Raise Refusal 403, which names the right, unless the caller has it."""
+    if not await may_see(request, verb, kind, namespace):
+        resource = f"{kind.plural}.{kind.group}" if kind.group else kind.plural
+        raise refusals.forbidden(
+            f"{caller_of(request).user} may not {verb} {kind.kind} in namespace {namespace}:"
+            f" this takes the right to {verb} {resource} there."
+        )
+
+
+def _verbs(need: Need, request: Request) -> tuple[str, ...]:
+    if need.verb != "put":
+        return (need.verb,)
+    if request.headers.get("if-none-match"):
+        return ("create",)
+    return ("update",) if request.headers.get("if-match") else ("create", "update")
+
+
+def _namespace(request: Request) -> str | None:
+    """Return the namespace that a request names. Raises Refusal 400 for several, of which another reader might take the other."""
+    given = request.query_params.getlist("namespace")
+    if len(given) > 1:
+        raise refusals.bad_field("namespace", "is given twice")
+    namespace = given[0] if given else ""
+    if namespace and not re.fullmatch(names.DNS_LABEL, namespace):
+        raise _not_a_namespace()
+    return namespace or None
+
+
+def _not_a_namespace() -> Refusal:
+    return refusals.bad_field("namespace", "is not the name of a namespace")
