@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sympozium_cli.command_line import close_stdout, connected, with_options
+from sympozium_cli.command_line import close_stdout, connected, run_connected, with_options
 from sympozium_cli.options import KubectlOptions
 from sympozium_cli.output import Format
 
@@ -82,6 +82,41 @@ async def disable(cluster: "Cluster", name: Instance, *, wait: Wait = False, out
     from sympozium_cli.commands import switch
 
     await switch.run(cluster, name, output, enabled=False, wait=wait)
+
+
+@app.command()
+@with_options
+def chat(
+    options: KubectlOptions,
+    name: Instance,
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="[TEXT|-]", help="Question; - reads it. Default: a conversation.", show_default=False),
+    ] = None,
+) -> int | None:
+    """Ask an agent, and print its answer as it comes."""
+    from sympozium_cli.commands import chat
+
+    question = chat.question_of(text, sys.stdin)
+    if question is None:
+        return chat.converse(options, name)
+    return run_connected(options, lambda cluster: chat.once(cluster, name, question))
+
+
+@app.command("run")
+@connected
+async def run_task(
+    cluster: "Cluster",
+    name: Instance,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Question; - reads it.", show_default=False)],
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer, and print it.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Start a run of an agent."""
+    from sympozium_cli.commands import run_task
+
+    await run_task.run(cluster, name, sys.stdin.read() if task == "-" else task, output, wait=wait)
 
 
 @app.command()

@@ -46,6 +46,7 @@ class Kubectl:
         self._messages: deque[str] = deque(maxlen=5)
         self._on_message = on_message
         self._reading = asyncio.create_task(self._read_messages())
+        self._draining: asyncio.Task[bytes] | None = None
 
     @property
     def message(self) -> str:
@@ -70,6 +71,7 @@ class Kubectl:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._reading), _STOP_SECONDS)
             raise ClusterAway(self.message or "kubectl ended without a word")
+        self._draining = asyncio.create_task(self._stdout.read())  # a port-forward says each connection
         return line.decode(errors="replace").strip()
 
     async def wait(self) -> None:
@@ -86,6 +88,8 @@ class Kubectl:
                 os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
         await self._reading
+        if self._draining:
+            await self._draining
 
 
 @asynccontextmanager

@@ -96,3 +96,16 @@ def error_of(run: Object) -> str:
     if error:
         return f"{error.get('type')}: {error.get('message')}"
     return "it was cancelled" if phase_of(run) == "Cancelled" else ""
+
+
+def waiting_for(run: Object) -> str:
+    """Return what a run waits for, as a sentence; empty: not known."""
+    status = run.get("status") or {}
+    if phase_of(run) == "Running":
+        return "the agent works"
+    if place := status.get("queuePosition"):
+        return f"place {place} in the queue"
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Reconciling" and condition.get("reason") != "NotEnded":
+            return str(condition.get("message") or "")
+    return ""
