@@ -20,6 +20,7 @@ Phase = Literal["Pending", "Running", "Serving", "Succeeded", "Failed", "Cancell
 Instance = Annotated[str, typer.Argument(metavar="INSTANCE", show_default=False)]
 Run = Annotated[str, typer.Argument(metavar="RUN", show_default=False)]
 Output = Annotated[Format, typer.Option("--output", "-o", help="Form of the result.")]
+OperatorNamespace = Annotated[str, typer.Option(metavar="NAMESPACE", help="Namespace of the operator.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until it is done.")]
 
 app = typer.Typer(
@@ -193,6 +194,41 @@ async def url(cluster: "Cluster", name: Instance) -> None:
     from sympozium_cli.commands import endpoint
 
     await endpoint.url(cluster, name)
+
+
+@app.command("open")
+@connected
+async def open_console(
+    cluster: "Cluster",
+    page: Annotated[str, typer.Argument(metavar="[PAGE]", help="Path of the page.", show_default=False)] = "",
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    operator_namespace: OperatorNamespace = "sympozium-system",
+) -> None:
+    """Open the console in a browser, until Ctrl+C."""
+    from sympozium_cli.commands import open_console
+
+    await open_console.run(cluster, page, operator_namespace, port=port, browser=browser)
+
+
+@app.command()
+@connected
+async def doctor(
+    cluster: "Cluster", *, operator_namespace: OperatorNamespace = "sympozium-system", output: Output = Format.TABLE
+) -> int:
+    """Say what is wrong with the installation, and what helps."""
+    from sympozium_cli.commands import doctor
+
+    return await doctor.run(cluster, operator_namespace, output)
+
+
+@app.command()
+def completion(shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(show_default=False)]) -> None:
+    """Print a script that completes kubectl-sympozium. For kubectl sympozium, kubectl's own is enough."""
+    from sympozium_cli.commands import completion
+
+    completion.run(shell)
 
 
 @app.command()

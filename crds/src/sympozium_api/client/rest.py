@@ -210,6 +210,10 @@ class Client:
             accept=_ONE_METADATA if metadata_only else _JSON,
         )
 
+    async def review(self, kind: ResourceType, body: Object) -> Object:
+        """Ask the API server with an object that nothing stores, and return it with the answer."""
+        return await self._call("POST", kind.path(None), body=body)
+
     async def apply(self, kind: ResourceType, namespace: str, body: Object, *, field_manager: str) -> Object:
         """Apply (server-side): create the object, or set the fields of ``body`` on it, even if other managers own them."""
         return await self._call(
@@ -315,13 +319,12 @@ class Client:
         max_bytes: int | None = None,
     ) -> Object:
         headers = self._connection.headers() | {"Content-Type": content_type, "Accept": accept}
-        data = None if body is None else _encoded(body)
         try:
             async with self._session.request(
                 method,
                 URL(self._connection.url + path, encoded=True),
                 params=params,
-                data=data,
+                data=None if body is None else _encoded(body),
                 headers=headers,
                 timeout=timeout,
                 server_hostname=self._connection.server_hostname,
