@@ -50,6 +50,7 @@ EVERYTHING: dict[str, Any] = {
     "runs": {"retention": "1h", "kept": 10, "failedJobRetention": "1m", "queueTimeout": "20m", "startTimeout": "1m30s"},
     "console": {
         "replicas": 2,
+        "management": {"hostname": "console.agents.example.com"},
         "limits": {"requests": "600/minute", "runs": "60/minute", "failedSignIns": "20/minute"},
         "redis": {"url": "redis://:password@valkey:6379"},
         "credentials": True,
@@ -239,6 +240,35 @@ def test_several_guards_need_a_place_in_which_they_count_together() -> None:
     assert "egress.redisURL" in done.stderr + done.stdout
 
 
+def ports_of_the_console(documents: list[dict[str, Any]]) -> list[set[str]]:
+    """Names of the ports of the pod, the Service and the NetworkPolicy."""
+    [rule] = pick(documents, "NetworkPolicy", "sympozium-console")["spec"]["ingress"]
+    container = pod_of(documents, "sympozium-console")["containers"][0]
+    service = pick(documents, "Service", "sympozium-console")["spec"]
+    return [
+        {port["name"] for port in container["ports"]},
+        {port["name"] for port in service["ports"]},
+        {port["port"] for port in rule["ports"]},
+    ]
+
+
+def test_an_api_that_is_off_has_no_port() -> None:
+    assert ports_of_the_console(rendered()) == [{"http", "runs", "metrics"}] * 3
+    off = rendered("console.management.enabled=false", "console.management.hostname=console.example.com")
+    assert ports_of_the_console(off) == [{"runs", "metrics"}] * 3
+    assert variables(pod_of(off, "sympozium-console"))[environment.MANAGEMENT] == "false"
+    assert from_environment(variables(pod_of(off, "sympozium-operator"))).surfaces == ()
+
+
+def test_the_operator_routes_the_consoles_host_name() -> None:
+    documents = rendered(of=EVERYTHING)
+    [surface] = from_environment(variables(pod_of(documents, "sympozium-operator"))).surfaces
+    service = pick(documents, "Service", surface.service)["spec"]
+    assert surface.hostname == "console.agents.example.com"
+    assert surface.port in [port["port"] for port in service["ports"]]
+    assert from_environment(variables(pod_of(rendered(), "sympozium-operator"))).surfaces == ()
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -249,6 +279,7 @@ def test_several_guards_need_a_place_in_which_they_count_together() -> None:
         (("console.redis.url=http://u:hidden@h",), "console.redis.url must begin with redis://"),
         (("console.redis.url=redis://:hidden@h", "console.redis.existingSecret=own"), "not both"),
         (("console.limits.runs=many",), "/console/limits/runs"),
+        (("console.management.hostname=not a name",), "/console/management/hostname"),
     ],
 )
 def test_limits_of_callers_that_cannot_hold_are_refused(values: tuple[str, ...], message: str) -> None:

@@ -1,4 +1,4 @@
-{{- /* Values of the console that cannot hold together, and the Secret of its Valkey or Redis. Templates take the root. */}}
+{{- /* The console's APIs, values that cannot hold together, and the Secret of its Valkey or Redis. Templates take the root. */}}
 
 {{- /* The name of the Secret whose entry REDIS_URL is the server's address; nothing without one. */}}
 {{- define "sympozium.console.redis" -}}
@@ -15,4 +15,24 @@
 {{- end }}
 {{- if .redis.url }}sympozium-console-redis{{ else }}{{ .redis.existingSecret }}{{ end }}
 {{- end }}
+{{- end }}
+
+{{- /* The console's APIs that are on, as JSON: port, its name, the Service, and the host name outside, if there is one. */}}
+{{- define "sympozium.console.surfaces" -}}
+{{- $surfaces := list }}
+{{- with .Values.console }}
+{{- if and .enabled .management.enabled }}
+{{- $surfaces = append $surfaces (dict "name" "http" "port" 8080 "service" "sympozium-console" "hostname" .management.hostname) }}
+{{- end }}
+{{- end }}
+{{- toJson $surfaces }}
+{{- end }}
+
+{{- /* Those that have a host name, as the operator's setting. */}}
+{{- define "sympozium.console.routes" -}}
+{{- $routes := list }}
+{{- range include "sympozium.console.surfaces" . | fromJsonArray }}
+{{- if .hostname }}{{ $routes = append $routes (pick . "service" "port" "hostname") }}{{ end }}
+{{- end }}
+{{- if $routes }}{{ toJson $routes }}{{ end }}
 {{- end }}

@@ -49,7 +49,7 @@ _ROUTES = (
 
 
 def create_app(context: ConsoleContext) -> FastAPI:
-    """Return the application of port 8080."""
+    """Return the application of the management API, port 8080."""
     app = FastAPI(
         title="Sympozium console", version=version("sympozium"), docs_url=None, redoc_url=None, redirect_slashes=False
     )
@@ -67,6 +67,14 @@ def create_app(context: ConsoleContext) -> FastAPI:
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())
     app.add_middleware(PlainPaths)
     app.openapi = partial(described_in_yaml, app.openapi)  # type: ignore[method-assign] # FastAPI's own way to extend it
+    return app
+
+
+def create_probes(context: ConsoleContext) -> FastAPI:
+    """Return the application of the probes alone, for a port that is there whichever surfaces are on."""
+    app = FastAPI(openapi_url=None)
+    app.state.context = context
+    app.include_router(probes.router)
     return app
 
 

@@ -85,6 +85,8 @@ class ConsoleSettings:
     """IP address at which agent pods reach this replica; empty: they do not, and port 8081 is not served."""
     bind: str = "127.0.0.1"
     """IP address at which requests arrive; 0.0.0.0: all addresses of the host."""
+    management: bool = True
+    """True if the console serves the management API at port 8080."""
     body_seconds: float = RECEIVE_SECONDS
     """Seconds from a request's first byte to the last byte of its body."""
     watch_namespaces: tuple[str, ...] = ()
@@ -124,6 +126,7 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         pod_ip=environ.get(environment.POD_IP, ""),
         grace_seconds=parser.read(environment.SHUTDOWN_GRACE, "20s", duration),
         bind=parser.read(environment.BIND, ConsoleSettings.bind, bind_address),
+        management=parser.read(environment.MANAGEMENT, "true", boolean),
         body_seconds=parser.read(environment.BODY_TIMEOUT, f"{RECEIVE_SECONDS:g}s", duration_between("1s", "1h")),
         watch_namespaces=parser.read(environment.WATCH_NAMESPACES, "", namespaces),
         rates=CallerRates.from_environment(environ),

@@ -120,7 +120,8 @@ class ConfigStatus(ApiModel):
     phase: Literal["Pending", "Ready", "Error"] | None = None
     """Ready: the settings are in effect. Pending: not yet. Error: a condition says what to correct."""
     conditions: Conditions = []
-    """Accepted: the settings are valid. GatewayReady: the gateway and all its listeners route."""
+    """Accepted: the settings are valid. GatewayReady: the gateway and all its listeners route. RoutesReady: the gateway
+    routes the host names of the installation's own APIs."""
     gateway: GatewayStatus | None = None
     """Observed state of the gateway."""
 

@@ -80,6 +80,8 @@ BIND = "SYMPOZIUM_BIND"
 """IP address at which the console listens; 0.0.0.0: all addresses, IPv6 included."""
 SESSION_TOKENS = "SYMPOZIUM_SESSION_TOKENS"
 """Most tokens of earlier turns with which a session's turn begins, as the console estimates them."""
+MANAGEMENT = "SYMPOZIUM_MANAGEMENT"
+"""``false``: the console serves no management API, port 8080."""
 BODY_TIMEOUT = "SYMPOZIUM_BODY_TIMEOUT"
 """Duration in which a request has to arrive with its body. Its head has 15 s in any case."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sympozium_api import environment
 from sympozium_api.client.auth import SERVICE_ACCOUNT
+from sympozium_api.effective import InvalidSpec, refuse_bad_hostname
 from sympozium_api.names import DNS_LABEL, RUNS_PORT
 from sympozium_api.resources import Object
 from sympozium_api.retention import Retention
@@ -27,6 +28,7 @@ from sympozium_api.settings_parser import (
     whole_number,
 )
 from sympozium_operator.desired.quantity import InvalidQuantity, quantity
+from sympozium_operator.desired.surface_route import Surface
 
 DEFAULT_NAMESPACE = "sympozium-system"
 _POD_TEMPLATE = {
@@ -95,6 +97,8 @@ class OperatorSettings:
     """Secret of the console's token, which the operator generates; empty: the token comes from elsewhere."""
     console_keys_secret: str
     """Secret of the console's own keys, which the operator generates; empty: they come from elsewhere."""
+    surfaces: tuple[Surface, ...]
+    """APIs of the installation that have a host name at the SympoziumConfig's gateway."""
     tracing_endpoint: str
     """OTLP/HTTP endpoint to which web-proxies export spans; empty: none."""
     tracing_sample_ratio: float
@@ -141,6 +145,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         metrics_on_http=read(environment.METRICS_ON_HTTP, "false", boolean),
         console_token_secret=read("SYMPOZIUM_CONSOLE_TOKEN_SECRET", "", optional(_name)),
         console_keys_secret=read("SYMPOZIUM_CONSOLE_KEYS_SECRET", "", optional(_name)),
+        surfaces=read("SYMPOZIUM_SURFACES", "[]", _surfaces),
         tracing_endpoint=read("SYMPOZIUM_TRACING_ENDPOINT", "", optional(http_url)),
         tracing_sample_ratio=read("SYMPOZIUM_TRACING_SAMPLE_RATIO", "1", number(0, 1)),
         log_level=read("SYMPOZIUM_LOG_LEVEL", "info", one_of("debug", "info", "warning", "error")),
@@ -149,6 +154,17 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
 
 def _own_namespace(file: Path = SERVICE_ACCOUNT / "namespace") -> str:
     return file.read_text().strip() if file.exists() else DEFAULT_NAMESPACE
+
+
+def _surfaces(text: str) -> tuple[Surface, ...]:
+    example = '[{"service":"sympozium-console","port":8080,"hostname":"console.example.com"}]'
+    try:
+        surfaces = tuple(Surface(**surface) for surface in json_like(example, list)(text))
+        for surface in surfaces:
+            refuse_bad_hostname("hostname", surface.hostname)
+    except (TypeError, InvalidSpec) as error:
+        raise ValueError(f"is not JSON such as {example}") from error
+    return surfaces
 
 
 def _name(text: str) -> str:

@@ -32,6 +32,7 @@ from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconcil
 from sympozium_operator.reconcile.session_keys import SessionKeys
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
+from sympozium_operator.reconcile.surface_routes import SurfaceRoutes
 from sympozium_operator.reconcile.tool_gatherer import ToolGatherer
 from sympozium_operator.reconcile.tool_reconciler import ToolReconciler
 from sympozium_operator.reconcile.unnamed_credentials import UnnamedCredentials
@@ -89,6 +90,8 @@ class _Base:
     skills: VersionPoll
     others: VersionPoll
     hostnames: VersionPoll
+    claims: asyncio.Lock
+    """Lock of the host names that routes take."""
 
 
 def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sleep = asyncio.sleep) -> Operator:
@@ -117,6 +120,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         skills=poll(POLLS_PER_SECOND, one_by_one=True),
         others=others,
         hostnames=poll(OTHER_POLLS_PER_SECOND, one_by_one=False),
+        claims=asyncio.Lock(),
     )
     namespace = settings.namespace
     pools = _pools(base)
@@ -131,9 +135,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         runs=runs,
         servers=_servers(base),
         skill_packs=SkillPackReconciler(client=client, namespace=namespace, lists=base.lists),
-        configs=ConfigReconciler(
-            client=client, converge=converge, clock=clock, events=base.events, namespace=namespace, lists=base.lists
-        ),
+        configs=_configs(base),
         pools=pools,
         tools=ToolReconciler(
             client=client, converge=converge, clock=clock, namespace=namespace, guard_url=settings.egress_url
@@ -167,6 +169,24 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         console_secrets=console_secrets,
         credentials=credentials,
         lists=base.lists,
+    )
+
+
+def _configs(base: _Base) -> ConfigReconciler:
+    return ConfigReconciler(
+        client=base.client,
+        converge=base.converge,
+        clock=base.clock,
+        events=base.events,
+        namespace=base.settings.namespace,
+        lists=base.lists,
+        routes=SurfaceRoutes(
+            client=base.client,
+            converge=base.converge,
+            lists=base.lists,
+            surfaces=base.settings.surfaces,
+            claims=base.claims,
+        ),
     )
 
 
@@ -213,7 +233,12 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> Insta
         namespace=namespace,
         policies=base.policies,
         routes=RouteReconciler(
-            client=base.client, converge=base.converge, namespace=namespace, lists=base.lists, hostnames=base.hostnames
+            client=base.client,
+            converge=base.converge,
+            namespace=namespace,
+            lists=base.lists,
+            hostnames=base.hostnames,
+            claims=base.claims,
         ),
         tools=ToolGatherer(base.client, base.settings.egress_url),
         skills=SkillGatherer(base.client, base.converge, namespace, base.skills),

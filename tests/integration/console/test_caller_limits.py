@@ -12,7 +12,7 @@ from sympozium_archive.database import Database
 from sympozium_console.caller_limits import network
 from sympozium_console.console_settings import CallerRates
 
-RATES = CallerRates(requests=CallRate(3, 60), failed_sign_ins=CallRate(2, 60))
+RATES = CallerRates(requests=CallRate(3, 60), runs=CallRate(1, 60), failed_sign_ins=CallRate(2, 60))
 WRONG = {"Authorization": "Bearer wrong"}
 
 
@@ -37,6 +37,15 @@ async def test_a_caller_has_so_many_requests_in_a_window(limited: Console) -> No
     assert (refusal["reason"], refusal["code"]) == ("TooManyRequests", "RATE_LIMITED")
     assert 1 <= int(answers[3].headers["retry-after"]) <= 60
     assert counted(limited, "requests") == 1
+
+
+async def test_starts_of_runs_have_a_limit_of_their_own(limited: Console) -> None:
+    start = {"agentRef": "absent", "task": "hello"}
+    answers = [await limited.request("POST", "/api/v1/runs", json=start) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [404, 429]
+    assert error(answers[1], 429)["message"] == "The limit of runs of a caller is reached: 1 in 60 s."
+    assert (await limited.request("GET", DEMO)).status_code == 200
+    assert counted(limited, "runs") == 1
 
 
 async def test_another_caller_has_requests_of_its_own(limited: Console) -> None:

@@ -1,4 +1,4 @@
-"""HTTPRoute of a web endpoint: from the gateway to the Service of its web-proxy."""
+"""HTTPRoute of a web endpoint: from the gateway to the Service of its web-proxy; and the spec of any other route of ours."""
 
 from dataclasses import dataclass
 
@@ -44,15 +44,19 @@ class RouteTarget:
 def build(run: AgentRun, target: RouteTarget) -> Object:
     """Return the route of a server run."""
     name = names.server(run.metadata.name)
-    backend = {"group": "", "kind": SERVICES.kind, "name": name, "port": names.HTTP_PORT}
+    return rbac.server_head(run, HTTP_ROUTES, name) | {"spec": spec(target, name, names.HTTP_PORT)}
+
+
+def spec(target: RouteTarget, service: str, port: int) -> Object:
+    """Return the spec of a route to a Service of the route's namespace."""
+    backend = {"group": "", "kind": SERVICES.kind, "name": service, "port": port}
     rules = [
         _matching(
             _INSIDE
         ),  # without a backend, because callers outside must not see who uses the endpoint, and how much
         _matching("/") | {"timeouts": {"request": _UNLIMITED}, "backendRefs": [backend]},
     ]
-    spec = {"parentRefs": [target.parent()], "hostnames": [target.hostname], "rules": rules}
-    return rbac.server_head(run, HTTP_ROUTES, name) | {"spec": spec}
+    return {"parentRefs": [target.parent()], "hostnames": [target.hostname], "rules": rules}
 
 
 def _matching(path: str) -> Object:

@@ -11,6 +11,7 @@ from sympozium_api.resources import Object
 from sympozium_api.timestamps import timestamp
 from sympozium_operator.policy.conditions import ConditionUpdate, gateway_api_update, merged
 from sympozium_operator.policy.pod_status import controller_uid
+from sympozium_operator.policy.surface_routes import ROUTES_READY
 
 LONGEST_BASE_DOMAIN = 253 - len(".") - 40
 """Longest base domain: a host name has 253 characters at most, and the name of an instance 40."""
@@ -33,6 +34,8 @@ class ConfigInput:
     """All Gateways of that namespace; None: the Gateway API is not installed."""
     classes: tuple[Object, ...] | None = ()
     """GatewayClass of that name, if it exists; None: the operator may not read it."""
+    routes: ConditionUpdate | None = None
+    """Condition RoutesReady; None: the installation's own APIs ask for no route."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def decide(facts: ConfigInput) -> ConfigPlan:
     gateway: Object = {"ready": ready is not None and ready.ok}
     if live is not None:
         gateway |= _shown(live.get("status") or {})
-    updates = [acceptance, *([ready] if ready else [])]
+    optional = {GATEWAY_READY: ready, ROUTES_READY: facts.routes}
+    updates = [acceptance, *filter(None, optional.values())]
     return ConfigPlan(
         status={
             "phase": _phase(acceptance, ready),
@@ -84,13 +88,13 @@ def decide(facts: ConfigInput) -> ConfigPlan:
                 updates,
                 generation=facts.config.metadata.generation,
                 now=timestamp(facts.now),
-                without=() if ready else (GATEWAY_READY,),
+                without=tuple(kind for kind, update in optional.items() if update is None),
             ),
             "gateway": gateway,
         },
         gateway_wanted=enabled and acceptance.ok and facts.gateways is not None,
         surplus=tuple(_surplus(facts)) if acceptance.ok else (),
-        requeue_after=None if ready is None or ready.ok else REQUEUE_SECONDS,
+        requeue_after=REQUEUE_SECONDS if any(not update.ok for update in updates[1:]) else None,
     )
 
 

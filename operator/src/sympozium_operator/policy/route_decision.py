@@ -73,17 +73,21 @@ def state(target: RouteTarget, live: Object, config: SympoziumConfig) -> RouteSt
     """Return the state of an existing route: ready when its gateway is ready and has accepted the current generation of the route."""
     if config.status.gateway is None or not config.status.gateway.ready:
         return RouteState(gateway_not_ready(config))
-    generation = live["metadata"].get("generation", 0)
-    parents = (live.get("status") or {}).get("parents") or []
-    status: Object = next((parent for parent in parents if _is_ours(parent["parentRef"], target)), {})
-    gateway = f"Gateway {target.gateway_namespace}/{target.gateway}"
-    update = gateway_api_update(ROUTE_READY, gateway, status, generation, "Accepted", "ResolvedRefs")
-    if update is not None:
+    if (update := not_accepted(ROUTE_READY, live, target)) is not None:
         return RouteState(update)
     return RouteState(
         ConditionUpdate(ROUTE_READY, ok=True, reason="Routed", message=f"{target.url} routes to the web endpoint"),
         target.url,
     )
+
+
+def not_accepted(kind: str, live: Object, target: RouteTarget) -> ConditionUpdate | None:
+    """Return the reason why the gateway does not route an existing route's current generation; None if it does."""
+    parents = (live.get("status") or {}).get("parents") or []
+    status: Object = next((parent for parent in parents if _is_ours(parent["parentRef"], target)), {})
+    gateway = f"Gateway {target.gateway_namespace}/{target.gateway}"
+    generation = live["metadata"].get("generation", 0)
+    return gateway_api_update(kind, gateway, status, generation, "Accepted", "ResolvedRefs")
 
 
 def claimed(live: Object | None, target: RouteTarget) -> bool:

@@ -1,6 +1,7 @@
 """Reconciler of SympoziumConfigs: the Gateway, their status, and the instances that depend on it."""
 
 import asyncio
+from dataclasses import replace
 
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
@@ -14,6 +15,7 @@ from sympozium_operator.desired import gateway
 from sympozium_operator.policy import config_plan as policy
 from sympozium_operator.policy import event_messages
 from sympozium_operator.policy.conditions import merge_patch
+from sympozium_operator.reconcile.surface_routes import SurfaceRoutes
 from sympozium_operator.result import DONE, Key, Result
 
 
@@ -29,6 +31,7 @@ class ConfigReconciler:
         events: EventRecorder,
         namespace: str,
         lists: ScopedLists,
+        routes: SurfaceRoutes,
     ) -> None:
         self._client = client
         self._converge = converge
@@ -36,6 +39,7 @@ class ConfigReconciler:
         self._events = events
         self._namespace = namespace
         self._lists = lists
+        self._routes = routes
         self._reconciled_with: Object | None = None
         """Values with which all instances were last reconciled."""
 
@@ -55,7 +59,10 @@ class ConfigReconciler:
 
     async def _gather(self, config: SympoziumConfig) -> policy.ConfigInput:
         gateways, classes = await asyncio.gather(self._gateways(), self._classes(config))
-        return policy.ConfigInput(self._clock.now(), config, self._namespace, gateways, classes)
+        facts = policy.ConfigInput(self._clock.now(), config, self._namespace, gateways, classes)
+        if not policy.counts(config, self._namespace) or not policy.accepted(facts).ok:
+            return facts
+        return replace(facts, routes=await self._routes.reconcile(config))
 
     async def _gateways(self) -> tuple[Object, ...] | None:
         try:

@@ -34,7 +34,7 @@ class RouteReconciler:
     lists: ScopedLists
     hostnames: VersionPoll
     """Poll of the routes that have the host names for which instances wait."""
-    claims: asyncio.Lock = field(default_factory=asyncio.Lock)
+    claims: asyncio.Lock
     """Lock from reading who has a host name until it is taken: of two that ask at once, one is first."""
     _holders: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Route that was seen with a host name, so that all who wait for the name read one route instead of a list of all."""

@@ -20,10 +20,13 @@ def watches(feed: WatchFeed, namespace: str, scopes: Iterable[str | None]) -> It
         yield feed.follow(CONFIGS, scope, by_name(partial(Key, "config")))
     yield feed.follow(GATEWAYS, namespace, lambda _: (Key("config", namespace, names.CONFIG),))
     for scope in scopes:
-        yield feed.follow(HTTP_ROUTES, scope, by_name(_instance), labelSelector=OURS)
+        yield feed.follow(HTTP_ROUTES, scope, by_name(partial(_owner, namespace)), labelSelector=OURS)
 
 
-def _instance(namespace: str, route: str) -> Key | None:
+def _owner(operator: str, namespace: str, route: str) -> Key | None:
+    """Return the instance of a web endpoint's route; for another route of ours in the operator's namespace, the SympoziumConfig."""
     run = names.run_of_child(route)
     instance = names.instance_of_run(run) if run else None
-    return Key("instance", namespace, instance) if instance else None
+    if instance:
+        return Key("instance", namespace, instance)
+    return Key("config", operator, names.CONFIG) if namespace == operator else None
