@@ -287,14 +287,17 @@ class TestParts:
         accounts.create_part(accounts.web_proxy, run)
 
     def test_nobody_else_does(self, accounts: Accounts, run: str) -> None:
-        for account in (accounts.other, ADMIN, OPERATOR, CONSOLE):
+        for account in (accounts.other, ADMIN, OPERATOR):
             with pytest.raises(Refused, match=r"only by the web-proxy of the instance|cannot create resource"):
                 accounts.create_part(account, run)
 
-    def test_the_runs_server_writes_answers_only(self, accounts: Accounts, run: str) -> None:
-        accounts.create_part(RUNS_SERVER, run, text="answer")
+    @pytest.mark.parametrize("account", [RUNS_SERVER, CONSOLE])
+    def test_the_runs_server_and_the_console_write_answers_only(
+        self, accounts: Accounts, run: str, account: str
+    ) -> None:
+        accounts.create_part(account, run, text="answer")
         with pytest.raises(Refused, match="only answers"):
-            accounts.create_part(RUNS_SERVER, run)
+            accounts.create_part(account, run)
 
     def test_a_name_of_another_instance_is_refused(self, accounts: Accounts, run: str) -> None:
         with pytest.raises(Refused, match="begins with its instance"):
@@ -362,6 +365,7 @@ class TestConsole:
         with pytest.raises(Refused, match=r"only spec\.cancel"):
             accounts.patch(CONSOLE, run, {"metadata": {"annotations": {"sympozium.ai/reply-to": "http://x"}}})
 
-    def test_writes_no_status(self, accounts: Accounts, run: str) -> None:
-        with pytest.raises(Refused):
-            accounts.write_status(CONSOLE, run, **ENDED)
+    def test_writes_only_statuses_that_end_a_run(self, accounts: Accounts, run: str) -> None:
+        with pytest.raises(Refused, match="only terminal statuses"):
+            accounts.write_status(CONSOLE, run, phase="Running")
+        accounts.write_status(CONSOLE, run, **ENDED)
