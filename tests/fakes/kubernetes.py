@@ -249,7 +249,7 @@ class FakeKubernetes(Client):
         key = (kind.plural, namespace, name)
         named = body.get("metadata", {})
         _same_version(old, named.get("resourceVersion"))
-        if named.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
+        if subresource is None and named.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
             raise api_error(422, "Invalid", "metadata.uid: field is immutable")
         part = {"status": body.get("status", {})} if subresource == "status" else _without_status(key, body)
         written = self._write("patch", key, merged(old, part), subresource, strict=strict, dry_run=dry_run)
