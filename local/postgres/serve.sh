@@ -5,7 +5,7 @@ set -eu
 
 [ -s "$PGDATA/PG_VERSION" ] || {
   (umask 077 && echo "$PGPASSWORD" >/data/password)
-  initdb --username=postgres --pwfile=/data/password --auth=scram-sha-256 --no-sync
+  initdb --username=postgres --encoding=UTF8 --pwfile=/data/password --auth=scram-sha-256 --no-sync
   echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
 }
 while :; do
