@@ -45,6 +45,7 @@ chat() {
 say "creating the instance demo (local/demo-instance.yaml)"
 kubectl apply --filename "$LOCAL/demo-instance.yaml" >/dev/null
 timed "instance demo" instance_wait
+timed "kubectl's plugin" plugin_install || say "kubectl sympozium cannot be installed; all else works"
 environment_write                            # now with the instance's API key
 wait_until 60 "the API" curl --silent --fail "$SYMPOZIUM_URL/health" || fail "nothing answers at $SYMPOZIUM_URL/health"
 wait_until 20 "an idle pod" a_pod_is_idle || true    # without one the answer begins later
@@ -61,7 +62,9 @@ Ask it a question:
   curl -N $SYMPOZIUM_URL/v1/chat/completions -H 'Authorization: Bearer $SYMPOZIUM_API_KEY' -H 'Content-Type: application/json' \\
     -d '$(chat_body)'
 
-List its runs:       . .local/env && kubectl get runs
+From a shell:        . .local/env && kubectl sympozium chat demo "$QUESTION"
+List its runs:       . .local/env && kubectl sympozium runs
+All it can do:       kubectl sympozium --help, docs/guides/kubectl-plugin.md
 Remove everything:   make down
 E
 steps_print

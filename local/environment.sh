@@ -18,6 +18,8 @@ environment_write() {
 # Written by local/up.sh; use it with: . .local/env
 export KUBECONFIG=$ENGINE_KUBECONFIG
 case :\$PATH: in *:$ENGINE_PATH:*) ;; *) export PATH=$ENGINE_PATH:\$PATH ;; esac
+# kubectl's plugin, \`kubectl sympozium\`.
+case :\$PATH: in *:$WORK/bin:*) ;; *) export PATH=$WORK/bin:\$PATH ;; esac
 # The demo instance's API.
 export SYMPOZIUM_URL=$SYMPOZIUM_URL
 export SYMPOZIUM_API_KEY=$SYMPOZIUM_API_KEY

@@ -5,7 +5,7 @@ set -euo pipefail
 LOCAL=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPOSITORY=$(dirname "$LOCAL")
 WORK=$REPOSITORY/.local
-for part in progress lock engine images charts environment; do
+for part in progress lock engine images charts plugin environment; do
   # shellcheck source=/dev/null
   . "$LOCAL/$part.sh"
 done

@@ -243,3 +243,28 @@ class TestThePrintedStream:
         shown = self.printed(self.chunk("Blue"), 'data: {"error": {"message": "the model is gone"}}')
         assert shown.returncode == 1
         assert "the model is gone" in shown.stderr
+
+
+class TestKubectlsPlugin:
+    def install(self, repository: Path, work: Path) -> subprocess.CompletedProcess[str]:
+        return bash(
+            f". {LOCAL}/plugin.sh; plugin_install && ls -l $WORK/bin",
+            REPOSITORY=str(repository),
+            WORK=str(work),
+        )
+
+    def test_is_that_of_the_developers_environment_where_there_is_one(self, tmp_path: Path) -> None:
+        (tmp_path / ".venv").mkdir()
+        program(tmp_path / ".venv/bin", "kubectl-sympozium", "echo")
+        done = self.install(tmp_path, tmp_path / "work")
+        assert f"kubectl-sympozium -> {tmp_path}/.venv/bin/kubectl-sympozium" in done.stdout
+        assert f"kubectl_complete-sympozium -> {tmp_path}/.venv/bin/kubectl_complete-sympozium" in done.stdout
+
+    def test_is_not_installed_again_while_nothing_changed(self, tmp_path: Path) -> None:
+        for file in ("pyproject.toml", "constraints.txt"):
+            (tmp_path / file).write_text(file)
+        stamp = bash("cat $F/pyproject.toml $F/constraints.txt | sha256sum", F=str(tmp_path)).stdout
+        (tmp_path / "work/plugin").mkdir(parents=True)
+        (tmp_path / "work/plugin/installed").write_text(stamp)
+        done = self.install(tmp_path, tmp_path / "work")
+        assert f"kubectl-sympozium -> {tmp_path}/work/plugin/bin/kubectl-sympozium" in done.stdout
