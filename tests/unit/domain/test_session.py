@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sympozium_api import names
 from sympozium_api.base import Metadata
+from sympozium_domain.callers.caller import Caller, Subject, admin, kubernetes_user
 from sympozium_domain.sessions.session import Session
 
 SESSION = Session("demo", "uid-1", "alice", "s1")
@@ -45,6 +46,13 @@ def test_other_sessions_have_other_names_and_labels(other: Session) -> None:
 @pytest.mark.parametrize("suffix", ["", "0", "01", "x", "1x", "-1", "٣"])
 def test_a_run_with_another_name_is_no_turn(suffix: str) -> None:
     assert SESSION.turn_of(run(SESSION.run_of(1)[:-1] + suffix)) is None
+
+
+def test_keys_of_a_user_share_sessions_and_users_of_another_kind_do_not() -> None:
+    keys = [Caller("token", key_id, namespace="default").identity for key_id in ("key-1", "key-2")]
+    others = [admin("token").identity, kubernetes_user(Subject("token"), "k").identity]
+    assert keys[0] == keys[1]
+    assert len({keys[0], *others}) == 3
 
 
 def test_a_run_without_the_sessions_label_is_no_turn() -> None:

@@ -67,7 +67,7 @@ def _new_run(request: Request, namespace: str, body: ParsedRun, idempotency_key:
         body_text=body.chat_text,
         timeout=body.timeout,
         session_key=body.session_key,
-        session_scope=f"api/{state.caller}",
+        session_scope=f"api/{caller.identity}",
         idempotency_key=idempotency_key,
         key_seconds=console_context.of_request(request).settings.key_seconds,
         request_id=state.request_id,

@@ -35,6 +35,12 @@ class Caller:
     expires_at: float | None = None
     """Time at which the caller's key expires, in seconds since 1970; None: never, or not known."""
 
+    @property
+    def identity(self) -> str:
+        """Text that all keys of a user share, and no user of another kind, whatever its name."""
+        kind = "installation" if self.is_admin else "kubernetes" if self.subject else "key"
+        return f"{kind}/{self.subject.user if self.subject else self.user}"
+
 
 def admin(key_id: str) -> Caller:
     """Return the caller with a token of the installation."""
