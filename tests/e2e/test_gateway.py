@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 from cryptography import x509
-from tests.e2e.conftest import Endpoint, Namespace, Object, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, installed_with, instance, until
 from tests.fakes.certificate import self_signed
 
 pytestmark = pytest.mark.alone
@@ -134,6 +134,18 @@ def test_a_config_becomes_a_gateway_with_an_address(outside: Outside) -> None:
         "Accepted": "Accepted",
         "GatewayReady": "Programmed",
     }
+
+
+def test_the_console_has_a_host_name_where_the_chart_gives_it_one(outside: Outside) -> None:
+    host = f"console.{DOMAIN}"
+    with installed_with(f"console.management.hostname={host}"):
+        until(lambda: outside.answers(host) == 200, within=PROGRAMMED, why=lambda: outside.status)
+        with outside.client(host) as http:
+            assert http.get("/api/v1/instances").status_code == 401
+            assert http.get("/metrics").status_code >= 400
+        reasons = {c["type"]: c["reason"] for c in outside.status["conditions"]}
+        assert reasons["RoutesReady"] == "Routed"
+    until(lambda: outside.answers(host) != 200, within=PROGRAMMED)
 
 
 def test_a_stream_passes_the_gateway_token_by_token(outside: Outside, public: Endpoint) -> None:
