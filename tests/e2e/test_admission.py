@@ -340,7 +340,8 @@ class TestConsole:
     def test_creates_runs_that_name_neither_a_pod_nor_a_model_server_nor_a_key_of_a_web_endpoint(
         self, accounts: Accounts
     ) -> None:
-        accounts.create(CONSOLE, model={"model": "m"}, annotations={"sympozium.ai/key-id": "token-ci"})
+        caller = {"user": "ci", "scopes": ["tools:write"]}
+        accounts.create(CONSOLE, model={"model": "m"}, caller=caller, annotations={"sympozium.ai/key-id": "token-ci"})
         for field in ({"provider": "x"}, {"baseURL": "http://example.com"}, {"authSecretRef": "a-secret"}):
             with pytest.raises(Refused, match=r"only spec\.model\.model"):
                 accounts.create(CONSOLE, model={"model": "m"} | field)
@@ -348,8 +349,9 @@ class TestConsole:
             accounts.create(CONSOLE, claim=CLAIM)
         with pytest.raises(Refused):
             accounts.create(CONSOLE, mode="server", request=None)
-        with pytest.raises(Refused, match="key-id"):
-            accounts.create(CONSOLE, annotations={"sympozium.ai/key-id": "api-key"})
+        for key in ("api-key", "api-key-ci", "oauth-0123456789abcdef"):
+            with pytest.raises(Refused, match="key-id"):
+                accounts.create(CONSOLE, annotations={"sympozium.ai/key-id": key})
 
     def test_alone_makes_turns_of_sessions(self, accounts: Accounts, run: str) -> None:
         turn = {"sympozium.ai/instance": "absent", "sympozium.ai/session": "0" * 32}
@@ -365,7 +367,15 @@ class TestConsole:
         with pytest.raises(Refused, match=r"only spec\.cancel"):
             accounts.patch(CONSOLE, run, {"metadata": {"annotations": {"sympozium.ai/reply-to": "http://x"}}})
 
-    def test_writes_only_statuses_that_end_a_run(self, accounts: Accounts, run: str) -> None:
-        with pytest.raises(Refused, match="only terminal statuses"):
-            accounts.write_status(CONSOLE, run, phase="Running")
+    def test_writes_only_terminal_statuses_and_the_start_of_a_run_that_a_pod_gives_back(
+        self, accounts: Accounts, run: str
+    ) -> None:
+        for status in ({"phase": "Running"}, {"start": "warm"}, {"start": "cold", "result": "x"}):
+            with pytest.raises(Refused, match="only terminal statuses"):
+                accounts.write_status(CONSOLE, run, **status)
+        accounts.write_status(CONSOLE, run, start="cold")
         accounts.write_status(CONSOLE, run, **ENDED)
+
+    def test_writes_no_status_of_a_server_run(self, accounts: Accounts) -> None:
+        with pytest.raises(Refused, match="written only by the operator"):
+            accounts.write_status(CONSOLE, server_run(accounts), **ENDED)

@@ -49,9 +49,9 @@ class Console:
         found: Object = response.json()["error"]
         return found
 
-    def follow(self, run: str) -> Iterator[tuple[str, Object]]:
+    def follow(self, run: str, **query: str) -> Iterator[tuple[str, Object]]:
         """Type and data of the events of a run."""
-        path, params = f"/api/v1/runs/{run}/events", {"namespace": self.namespace}
+        path, params = f"/api/v1/runs/{run}/events", {"namespace": self.namespace} | query
         with self.http.stream("GET", path, params=params, timeout=60) as response:
             assert response.status_code == 200
             kind = ""
@@ -340,7 +340,11 @@ def test_only_health_and_description_need_no_token(console: Console) -> None:
         ("list", "skillpacks", True),
         ("list", "events", True),
         ("create", "agentruns", True),
+        ("update", "agentruns", False),
         ("patch", "agentruns --subresource=status", True),
+        ("get", "configmaps", True),
+        ("list", "configmaps", False),
+        ("list", "agentrunparts", False),
         ("patch", "sympoziuminstances --subresource=status", False),
         ("patch", "skillpacks", False),
         ("get", "secrets", False),

@@ -6,7 +6,7 @@ from tests.e2e.conftest import Endpoint, Namespace, Object, authority, responds
 PARTS = {
     "operator": {9090: "healthz"},
     "runs": {8081: "healthz", 9090: "metrics"},
-    "console": {8080: "healthz", 9090: "metrics"},
+    "console": {8080: "healthz", 8081: "healthz", 9090: "metrics"},
 }
 
 

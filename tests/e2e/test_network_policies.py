@@ -106,18 +106,19 @@ def test_an_agent_reaches_its_model_and_its_web_proxy_and_nothing_else(
     operator = pod_of(system, "app.kubernetes.io/component=operator")["status"]["podIP"]
     proxy = pod_of(namespace, f"sympozium.ai/run={chat.run}")["status"]["podIP"]
     allowed = ["model:8080", f"{chat.run}-server:8081", f"{proxy}:8081", "sympozium-runs.sympozium-system.svc:8081"]
-    allowed.append("sympozium-egress.sympozium-system.svc:8082")
+    allowed += ["sympozium-egress.sympozium-system.svc:8082", "sympozium-console.sympozium-system.svc:8081"]
     others = [
         authority(operator, 9090),
+        "sympozium-console.sympozium-system.svc:8080",
         f"{chat.run}-server:8080",
         f"{webhook.host}:8080",
         authority(model["status"]["podIP"], 22),
         "1.1.1.1:443",
     ]
 
-    assert ways(namespace, agent, *allowed, *others[:4]) == [*["open"] * 8, "refused"]
+    assert ways(namespace, agent, *allowed, *others[:5]) == [*["open"] * 10, "refused"]
     with enforced(namespace):
-        assert ways(namespace, agent, *allowed, *others) == [*["open"] * 5, *["closed"] * 5]
+        assert ways(namespace, agent, *allowed, *others) == [*["open"] * 6, *["closed"] * 6]
 
 
 def test_nobody_reaches_an_agent_and_only_agents_reach_the_port_for_agents(

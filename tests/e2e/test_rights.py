@@ -11,10 +11,12 @@ import secrets
 import pytest
 from tests.e2e.audit import AuditLog, Right, granted
 from tests.e2e.conftest import Endpoint, Namespace, agent_run, installed_with, instance, until
+from tests.e2e.test_console import Console
 
 OPERATOR = "sympozium-system:sympozium-operator"
 RUNS = "sympozium-system:sympozium-runs"
 GUARD = "sympozium-system:sympozium-egress"
+CONSOLE = "sympozium-system:sympozium-console"
 
 ANYBODY = {"selfsubjectaccessreviews", "selfsubjectreviews"}
 """Resources that Kubernetes itself lets every account request."""
@@ -27,7 +29,8 @@ GRANTED = {Right("sympozium.ai", "agentrunparts", verb) for verb in ("create", "
 
 
 LONG = {Right("sympozium.ai", "agentrunparts", verb) for verb in ("create", "get")}
-"""Rights that the runs server uses only for a long request that waits when its web endpoint is removed, and for a long answer."""
+"""Rights that the runs server uses only for a long request that waits when its web endpoint is removed, and for a long answer; and the
+console for a long answer, and for a long request of a web endpoint whose events it streams."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def used(audit: AuditLog, namespace: Namespace, system: Namespace) -> set[tuple[
 
 def everything_happens(namespace: Namespace, system: Namespace) -> None:
     """Let each part do each thing that it can do, once."""
-    servers = ("deployment/sympozium-runs", "deployment/sympozium-egress")
+    servers = ("deployment/sympozium-runs", "deployment/sympozium-egress", "deployment/sympozium-console")
     system.kubectl("rollout", "restart", *servers)  # they read the cluster's keys again
     system.delete("lease", "sympozium-operator")
     huge = ("agent.resources.requests.cpu=1000", "agent.resources.limits.cpu=1000")
@@ -70,7 +73,30 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     endpoint.close()
     namespace.apply(agent_run("audited-by-hand", agentRef="read", task="hello"))  # the runs server's
     assert namespace.run_ends("audited-by-hand")["phase"] == "Succeeded"
+    the_console_is_asked(Console(system, namespace.name))
     edited_and_removed(namespace, endpoint)
+
+
+def the_console_is_asked(console: Console) -> None:
+    """Instances and runs are made, read, changed and deleted; a run's skills are read, its end is stored, its Events are sent."""
+    body = {"spec": instance("asked")["spec"]}
+    for method, path, request in (
+        ("PUT", "instances/asked", {"json": body}),
+        ("PUT", "instances/asked", {"json": body}),
+        ("PATCH", "instances/asked", {"json": {"maxQueuedRuns": 5}}),
+        ("GET", "instances", {}),
+        ("GET", "skills", {}),
+        ("DELETE", "instances/asked", {}),
+    ):
+        assert console.asks(method, path, **request).is_success, (method, path)
+    started = console.asks("POST", "runs", json={"agentRef": "read", "task": "hello"})
+    name = started.json()["metadata"]["name"]
+    assert list(console.follow(name))[-1][1]["phase"] == "Succeeded"
+    assert console.asks("DELETE", f"runs/{name}").is_success
+    waits = {"agentRef": "read", "request": {"model": "default", "messages": [{"role": "user", "content": "hello"}]}}
+    cancelled = console.asks("POST", "runs", json=waits).json()["metadata"]["name"]
+    console.asks("POST", f"runs/{cancelled}/cancel")
+    assert console.get("runs")["items"]
 
 
 STREAMED = {"stream": True, "messages": [{"role": "user", "content": "hello"}]}
@@ -144,6 +170,12 @@ def test_the_runs_server_uses_every_right_that_it_has(used: set[tuple[str, Right
 
 
 @pytest.mark.audit
+def test_the_console_uses_every_right_that_it_has(used: set[tuple[str, Right]], system: Namespace) -> None:
+    unused = roles_of(system, "console") - {right for account, right in used if account == CONSOLE}
+    assert sorted(unused - LONG) == []
+
+
+@pytest.mark.audit
 def test_the_egress_guard_uses_every_right_that_it_has(used: set[tuple[str, Right]], system: Namespace) -> None:
     """That to Secrets is in a Role of each namespace, which the operator keeps."""
     uses = {right for account, right in used if account == GUARD}
@@ -167,7 +199,7 @@ def test_nobody_of_ours_asked_for_what_is_not_granted(used: set[tuple[str, Right
         for use in audit.uses()
         if not use.allowed
         and not use.too_late
-        and (use.account in (OPERATOR, RUNS, GUARD) or use.account.endswith("-web-endpoint"))
+        and (use.account in (OPERATOR, RUNS, GUARD, CONSOLE) or use.account.endswith("-web-endpoint"))
         if not use.account.endswith(":mended-web-endpoint")  # tests/e2e/test_repair.py takes its rights away
     }
     assert sorted((account, right) for account, right in refused if right.resource not in ANYBODY) == []

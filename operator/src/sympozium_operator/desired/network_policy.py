@@ -14,7 +14,7 @@ from sympozium_api.run import AgentRun
 from sympozium_operator.desired import pod_parts, rbac, web_proxy
 from sympozium_operator.desired.egress_access import EGRESS_COMPONENT
 
-_RUNS_COMPONENTS = ["console", "runs"]
+_RUNS_COMPONENTS = ("runs", "console")
 """Component labels of Deployments sympozium-console and sympozium-runs, which the chart sets: pods of both serve the agent API."""
 
 _NAMESPACE = "kubernetes.io/metadata.name"
@@ -131,16 +131,11 @@ def _agent_policy(instance: SympoziumInstance, name: str, selector: dict[str, st
 def _to_ours(instance: str, egress: Egress) -> Iterator[Object]:
     """Yield the rules to DNS, and to the agent API of the instance's web-proxy, of the runs server and of the console."""
     proxy = {"app.kubernetes.io/component": rbac.SERVER_COMPONENT, names.LABEL_INSTANCE: instance}
-    is_ours = {"app.kubernetes.io/name": "sympozium"}
-    serves_runs = {"key": "app.kubernetes.io/component", "operator": "In", "values": _RUNS_COMPONENTS}
     yield {"to": _DNS, "ports": [_port(53, "UDP"), _port(53)]}
     yield {
         "to": [
             {"podSelector": {"matchLabels": proxy}},
-            {
-                "namespaceSelector": {"matchLabels": {_NAMESPACE: egress.runs_namespace}},
-                "podSelector": {"matchLabels": is_ours, "matchExpressions": [serves_runs]},
-            },
+            *(_component(name, egress) for name in _RUNS_COMPONENTS),
         ],
         "ports": [_port(names.RUNS_PORT)],
     }
@@ -148,12 +143,16 @@ def _to_ours(instance: str, egress: Egress) -> Iterator[Object]:
 
 def _to_guard(egress: Egress) -> Object:
     """Return the rule to the egress guard."""
-    guard = {"app.kubernetes.io/name": "sympozium", "app.kubernetes.io/component": EGRESS_COMPONENT}
-    peer: Object = {
+    return {"to": [_component(EGRESS_COMPONENT, egress)], "ports": [_port(names.EGRESS_PORT)]}
+
+
+def _component(name: str, egress: Egress) -> Object:
+    """Return the pods of a Deployment of the chart, as a peer of a rule."""
+    labels = {"app.kubernetes.io/name": "sympozium", "app.kubernetes.io/component": name}
+    return {
         "namespaceSelector": {"matchLabels": {_NAMESPACE: egress.runs_namespace}},
-        "podSelector": {"matchLabels": guard},
+        "podSelector": {"matchLabels": labels},
     }
-    return {"to": [peer], "ports": [_port(names.EGRESS_PORT)]}
 
 
 def _rules(address: Address, namespace: str, services: Services) -> list[Object]:
