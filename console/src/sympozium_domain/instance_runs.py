@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -173,7 +174,9 @@ class InstanceRuns:
         if new.session_key is None:
             return await self._runs.start(instance, request)
         session = Session.of(instance, new.session_scope, new.session_key)
-        return await self._turns.start(instance, session, request, Patience(TURN_SECONDS, *given_up))
+        read_again = partial(self._instance, new.namespace, new.instance)
+        patience = Patience(TURN_SECONDS, *given_up)
+        return await self._turns.start(instance, session, request, patience, read_again=read_again)
 
     async def follow(self, namespace: str, name: str) -> RunHandle:
         """Subscribe to a run's records, as far as they come to this replica, and to its end. Raises as ``Runs.follow`` does.

@@ -123,6 +123,19 @@ class TestARequestThatWaits:
         assert error(refused, 409)["reason"] == "SessionBusy"
         assert refused.headers["retry-after"] == "5"
 
+    async def test_is_refused_if_its_instance_takes_no_runs_by_then(
+        self, console: Console, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sympozium_domain.sessions.turns._FRESH_SECONDS", 0.01)
+        await say(console, "one")
+        waiting = asyncio.create_task(say(console, "two"))
+        await asyncio.sleep(0.05)
+        deleting = console.instance()
+        console.kubernetes.put(deleting | {"metadata": deleting["metadata"] | {"labels": {names.LABEL_DELETING: "1"}}})
+        await (await console.pod()).answer("1")
+        assert error(await asyncio.wait_for(waiting, 5), 409)["reason"] == "InstanceDeleting"
+        assert len(console.kubernetes.names(RUNS)) == 1
+
     async def test_while_the_api_server_is_away_is_503(self, console: Console) -> None:
         console.kubernetes.refuse("list", RUNS, ApiUnavailable("away"))
         assert error(await say(console, "one"), 503)["reason"] == "ServiceUnavailable"

@@ -19,8 +19,14 @@ class Patience:
     """The time for which one request waits, and the events that end its wait."""
 
     def __init__(self, seconds: float, *given_up: asyncio.Event) -> None:
-        self._deadline = asyncio.get_running_loop().time() + seconds
+        self._began = asyncio.get_running_loop().time()
+        self._deadline = self._began + seconds
         self._given_up = given_up
+
+    @property
+    def waited(self) -> float:
+        """Seconds since the request came."""
+        return asyncio.get_running_loop().time() - self._began
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
         """Return the result of a wait without side effects. Raises SessionBusy and GivenUp, and cancels the wait."""

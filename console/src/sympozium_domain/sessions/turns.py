@@ -7,6 +7,7 @@ waits for that run and takes the next number. Nothing about a session is kept in
 import asyncio
 import itertools
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from sympozium_api import names
@@ -25,10 +26,14 @@ from sympozium_runs.run_queue import QueueFull
 from sympozium_runs.run_request import RunRequest, SessionTurn
 from sympozium_runs.runs import RunHandle, Runs
 
+ReadInstance = Callable[[], Awaitable[SympoziumInstance]]
+
 TURN_SECONDS = 600.0
 """Seconds for which a request waits for the turns before it."""
 _FROM_CACHE = {"resourceVersion": "0"}
 """Lets the API server list from its cache, which may be a moment old: a turn that is not listed yet is met by its name."""
+_FRESH_SECONDS = 1.0
+"""Seconds for which an instance counts as just read."""
 _STORED_SECONDS = 0.2
 """Seconds between reads of a run whose end was told before it was stored."""
 
@@ -81,9 +86,17 @@ class Turns:
         self._lines = WaitingLines(budget)
 
     async def start(
-        self, instance: SympoziumInstance, session: Session, request: RunRequest, patience: Patience
+        self,
+        instance: SympoziumInstance,
+        session: Session,
+        request: RunRequest,
+        patience: Patience,
+        *,
+        read_again: ReadInstance | None = None,
     ) -> RunHandle:
         """Create the run of a session's next turn, once the turns before it have ended.
+
+        After a wait the instance is read again with ``read_again``, whose exceptions pass: it may take no new runs by then.
 
         The request's messages are the new ones; those of the turns before go before them. With an Idempotency-Key, find the
         turn that the same key and body created before; a cancelled one is followed by another.
@@ -102,6 +115,8 @@ class Turns:
                     newest = max(await self._turns(wanted), default=0)
                     continue
                 turn = await asyncio.to_thread(self._fitting, wanted, session.run_of(newest + 1), history)
+                if read_again is not None and patience.waited > _FRESH_SECONDS:
+                    instance = await read_again()
                 try:
                     return await self._runs.start(instance, turn)
                 except TurnCancelled:  # an earlier attempt of the same key
