@@ -100,16 +100,22 @@ class LenientWindows:
         self._own = MovingWindows("", "own")
         self._on_failure = on_failure
         self._clock = clock
-        self._paused_until = float("-inf")
+        self._asks_again_at = float("-inf")
+        self._is_away = False
 
     async def take(self, rate: CallRate, *key: str) -> Verdict:
         """Count a request of a key, by all replicas together if that is possible."""
-        if self._clock() >= self._paused_until:
+        if self._clock() >= self._asks_again_at:
+            if self._is_away:  # one request finds out whether the server is back, and no other waits beside it
+                self._asks_again_at = self._clock() + PAUSE_SECONDS
             try:
-                return await self._shared.take(rate, *key)
+                verdict = await self._shared.take(rate, *key)
             except WindowsUnavailable as error:
                 log.warning("rates are counted by this replica alone", error=str(error), seconds=PAUSE_SECONDS)
-                self._paused_until = self._clock() + PAUSE_SECONDS
+                self._is_away, self._asks_again_at = True, self._clock() + PAUSE_SECONDS
+            else:
+                self._is_away, self._asks_again_at = False, float("-inf")
+                return verdict
         self._on_failure()
         return await self._own.take(rate, *key)
 

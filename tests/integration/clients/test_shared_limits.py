@@ -84,5 +84,6 @@ async def test_a_server_that_hangs_holds_no_request_for_long_and_counts_again_af
         assert unshared([console]) == 20
         redis.thaw()
         console.clock.advance(5)
+        assert await allowed([console], 1) == 1  # it finds the server back
         assert await allowed([console], 20) == 20
         assert unshared([console]) == 20

@@ -1,5 +1,6 @@
 """Rates over moving windows in memory, and what happens while the server that counts for all replicas is away."""
 
+import asyncio
 import socket
 import time
 
@@ -65,6 +66,7 @@ class Away:
 
     async def take(self, rate: CallRate, *key: str) -> Verdict:  # noqa: ARG002 - part of the interface
         self.asked += 1
+        await asyncio.sleep(0)
         if self.is_away:
             raise WindowsUnavailable("TimeoutError")
         return Verdict(allowed=True, rate=rate, remaining=1, reset_seconds=1)
@@ -80,6 +82,15 @@ async def test_a_replica_counts_by_itself_while_the_server_is_away_and_asks_it_a
     server.is_away, now[0] = False, moving_windows.PAUSE_SECONDS
     assert (await windows.take(TWO, "a")).allowed
     assert (server.asked, len(failures)) == (2, 3)
+
+
+async def test_while_the_server_is_away_only_one_request_at_a_time_waits_for_it() -> None:
+    server, now = Away(), [0.0]
+    windows = LenientWindows(server, on_failure=lambda: None, clock=lambda: now[0])
+    await windows.take(TWO, "a")
+    now[0] += moving_windows.PAUSE_SECONDS
+    await asyncio.gather(*(windows.take(TWO, str(number)) for number in range(10)))
+    assert server.asked == 2
 
 
 async def test_a_server_that_accepts_and_never_answers_holds_no_request() -> None:
