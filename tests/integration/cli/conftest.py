@@ -40,7 +40,8 @@ def plugin(kubernetes: FakeKubernetes, monkeypatch: pytest.MonkeyPatch, capsys: 
         namespace = None if options.all_namespaces else options.namespace or "default"
         yield Cluster(kubernetes, namespace, "test", options.kubectl_args)
 
-    monkeypatch.setattr("sympozium_cli.cluster.connect", connect)
+    for module in ("cluster", "commands.chat"):
+        monkeypatch.setattr(f"sympozium_cli.{module}.connect", connect)
 
     def command(*words: str) -> Done:
         capsys.readouterr()

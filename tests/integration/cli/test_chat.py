@@ -15,6 +15,7 @@ from tests.fakes.kubernetes import FakeKubernetes, api_error
 from tests.integration.cli.conftest import Plugin, agent_run, instance
 
 from sympozium_api.resources import RUNS, SECRETS
+from sympozium_cli.app import run
 from sympozium_cli.chat_events import Ended, Started, Text, Waiting
 from sympozium_cli.chatting import chat
 from sympozium_cli.cluster import Cluster
@@ -227,6 +228,45 @@ def test_the_command_prints_the_answer_and_says_why_it_came_as_a_whole(
     assert "its web endpoint is not on: the question is a run of its own" in done.err
     [name] = kubernetes.names(RUNS)
     assert kubernetes.object(RUNS, name)["spec"]["request"]["messages"][0]["content"] == "Why?\nSay it.\n"
+
+
+class Terminal(io.StringIO):
+    """A terminal at which nobody types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_conversation_keeps_what_was_said_and_leaves_out_what_failed(
+    kubernetes: FakeKubernetes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubernetes.put(instance(status={"phase": "Running"}))
+    endings = iter([{"phase": "Succeeded", **RAN}, {"phase": "Cancelled"}, {"phase": "Succeeded", **RAN}])
+    asked = list[Any]()
+
+    def end() -> None:
+        [name] = [
+            name for name in kubernetes.names(RUNS) if not kubernetes.object(RUNS, name).get("status", {}).get("phase")
+        ]
+        spec = kubernetes.object(RUNS, name)["spec"]
+        asked.append([message["content"] for message in spec["request"]["messages"]])
+        kubernetes.put(agent_run(name, **spec, status=next(endings)))
+        kubernetes.meanwhile("list", RUNS, end)
+
+    kubernetes.meanwhile("list", RUNS, end)
+    typed = iter(["Why?", "  ", "What failed?", "And then?"])
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("builtins.input", lambda *_: next(typed, None) or leave())
+    assert run(["chat", "assistant"]) == 0
+    assert asked == [["Why?"], ["Why?", "Because.", "What failed?"], ["Why?", "Because.", "And then?"]]
+    done = capsys.readouterr()
+    assert done.out == "Because.\nBecause.\n"
+    assert "did not succeed: it was cancelled" in done.err
+
+
+def leave() -> str:
+    raise EOFError
 
 
 def test_a_run_that_is_waited_for_prints_its_answer_or_why_there_is_none(
