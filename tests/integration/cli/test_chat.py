@@ -5,7 +5,7 @@ import base64
 import io
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +242,9 @@ def test_a_conversation_keeps_what_was_said_and_leaves_out_what_failed(
     kubernetes: FakeKubernetes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kubernetes.put(instance(status={"phase": "Running"}))
-    endings = iter([{"phase": "Succeeded", **RAN}, {"phase": "Cancelled"}, {"phase": "Succeeded", **RAN}])
+    endings: Iterator[dict[str, Any]] = iter(
+        [{"phase": "Succeeded", **RAN}, {"phase": "Cancelled"}, {"phase": "Succeeded", **RAN}]
+    )
     asked = list[Any]()
 
     def end() -> None:
