@@ -12,6 +12,9 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 Merge = Callable[[ReadOnlyColumnCollection[str, Any]], dict[str, ColumnElement[Any]]]
 """Function that makes the merged values, by column, from the columns of the row to insert."""
 
+Condition = Callable[[ReadOnlyColumnCollection[str, Any]], ColumnElement[bool]]
+"""Function that makes a condition from the columns of the row to insert."""
+
 BigSerial = BigInteger().with_variant(Integer(), "sqlite")
 """Type of an id that the database counts: SQLite counts an INTEGER only."""
 
@@ -65,13 +68,18 @@ def insert_or_nothing(table: Table, dialect: str) -> Insert:
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
-def upsert(table: Table, dialect: str, key: str, merge: Merge) -> Insert:
-    """Return an INSERT that updates the row which has the key: ``merge`` makes the values from the inserted row's columns."""
+def upsert(table: Table, dialect: str, key: str, merge: Merge, only_if: Condition | None = None) -> Insert:
+    """Return an INSERT that updates the row which has the key: ``merge`` makes the values from the inserted row's columns.
+
+    A row for which ``only_if`` does not hold is left alone.
+    """
     if dialect == "sqlite":
         lite = sqlite.insert(table)
-        return lite.on_conflict_do_update(index_elements=[key], set_=merge(lite.excluded))
+        where = only_if(lite.excluded) if only_if else None
+        return lite.on_conflict_do_update(index_elements=[key], set_=merge(lite.excluded), where=where)
     postgres = postgresql.insert(table)
-    return postgres.on_conflict_do_update(index_elements=[key], set_=merge(postgres.excluded))
+    where = only_if(postgres.excluded) if only_if else None
+    return postgres.on_conflict_do_update(index_elements=[key], set_=merge(postgres.excluded), where=where)
 
 
 def begin(connection: Connection, *, writing: bool) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sympozium_archive import dialects
 from sympozium_archive.database import Database
-from sympozium_archive.tables import CONTENT_NONE, audit, audit_horizon, run_contents, runs
+from sympozium_archive.tables import CONTENT_NONE, audit, audit_horizon, key_uses, run_contents, runs
 from sympozium_archive.times import microseconds
 
 BATCH_ROWS = 500
@@ -44,8 +44,10 @@ async def remove_expired(database: Database, limits: AgeLimits, now: datetime, b
 
     old_contents = select(run_contents.c.uid).where(run_contents.c.stored_at < cutoff(limits.contents))
     old_runs = select(runs.c.uid).where(runs.c.created_at < cutoff(limits.runs), runs.c.deleted_at.is_not(None))
+    old_uses = select(key_uses.c.uid).where(key_uses.c.used_at < cutoff(limits.runs)).order_by(key_uses.c.used_at)
     horizon = cutoff(limits.audit)
     await _raise_horizon(database, horizon)
+    await _remove(database, key_uses, old_uses.limit(batch_rows))
     return Removed(
         contents=await _remove(
             database, run_contents, old_contents.order_by(run_contents.c.stored_at).limit(batch_rows)

@@ -100,6 +100,16 @@ audit_horizon = Table(
 )
 """One row: the trigger lets rows of the audit go that are older than ``before``, and no others."""
 
+key_uses = Table(
+    "key_uses",
+    metadata,
+    Column("uid", StorableText(), primary_key=True),
+    Column("used_at", Microseconds(), nullable=False),
+)
+"""The last use of each API key, by the UID of its APIKey."""
+
+Index("key_uses_used", key_uses.c.used_at)
+
 run_index = Table(
     "run_index",
     metadata,

@@ -13,6 +13,7 @@ from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_console import console_context, refusals
 from sympozium_console.console_context import ConsoleContext
 from sympozium_console.routes import (
+    api_keys,
     audit,
     history,
     instances,
@@ -44,6 +45,7 @@ _ROUTES = (
     usage,
     history,
     audit,
+    api_keys,
 )
 """Modules with the routes of /api/v1."""
 

@@ -17,6 +17,7 @@ from sympozium_archive.usage_queries import UsageQueries
 from sympozium_console.archiver.assembly import ArchiverParts, assemble_archiver
 from sympozium_console.audit.audit_trail import AuditTrail, ChangeAudit, ChangeLog
 from sympozium_console.caller_limits import CallerLimits
+from sympozium_console.console_callers import ConsoleCallers, assemble_callers
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_console.instance_repository import InstanceRepository
@@ -25,11 +26,6 @@ from sympozium_console.run_index.index_state import IndexState
 from sympozium_console.run_index.run_index import RunIndex
 from sympozium_console.run_repository import RunRepository
 from sympozium_console.skill_catalog import SkillCatalog
-from sympozium_domain.callers.authenticator import Authenticator
-from sympozium_domain.callers.issuer_users import IssuerUsers
-from sympozium_domain.callers.namespaces import Namespaces
-from sympozium_domain.callers.rights import Rights
-from sympozium_domain.callers.service_accounts import ServiceAccountTokens
 from sympozium_domain.instance_runs import InstanceRuns
 from sympozium_http.bearer_keys import BearerKeys
 
@@ -49,8 +45,7 @@ class ConsoleContext:
     index: IndexState
     indexed_runs: RunQueries
     usage: UsageQueries
-    authenticator: Authenticator
-    rights: Rights
+    callers: ConsoleCallers
     limits: CallerLimits
     instances: InstanceRepository
     runs: RunRepository
@@ -107,6 +102,8 @@ def assemble(
     loops |= {
         f"open runs of {scope}" if scope else "open runs": watch.run for scope, watch in instance_runs.watches.items()
     }
+    callers = assemble_callers(client, settings, clock, database, tokens)
+    loops |= callers.loops
     return ConsoleContext(
         settings=settings,
         client=client,
@@ -115,8 +112,7 @@ def assemble(
         index=index.state,
         indexed_runs=RunQueries(database),
         usage=UsageQueries(database),
-        authenticator=_authenticator(client, settings, clock, tokens),
-        rights=Rights(client, clock, Namespaces(client, clock, settings.watch_namespaces)),
+        callers=callers,
         limits=CallerLimits.of(settings, clock, metrics),
         instances=instances,
         runs=RunRepository(client, pages),
@@ -126,15 +122,6 @@ def assemble(
         archiver=archiver,
         metrics=metrics,
         loops=loops,
-    )
-
-
-def _authenticator(client: Client, settings: ConsoleSettings, clock: Clock, tokens: BearerKeys) -> Authenticator:
-    return Authenticator(
-        tokens=tokens,
-        service_accounts=ServiceAccountTokens(client, clock),
-        issuer_users=IssuerUsers(settings.issuer, clock) if settings.issuer else None,
-        auth_token=settings.auth_token,
     )
 
 

@@ -96,6 +96,12 @@ class ConsoleSettings:
     session_tokens: int = SESSION_TOKENS
     """Bound of the history of a session's turn, in tokens as they are estimated."""
     tokens: Path = Path(environment.CONSOLE_TOKENS_DIR)
+    keys: Path = Path(environment.CONSOLE_KEYS_DIR)
+    """Folder with the peppers of API keys."""
+    pepper: str = field(default="", repr=False)
+    """A pepper that comes before those in files; empty: none."""
+    auth_api_keys: str = field(default="", repr=False)
+    """Further API keys as JSON, or the path of a file that has them; empty: none."""
     auth_token: str = field(default="", repr=False)
     """A further token of the installation; empty: none."""
     issuer: IssuerSettings | None = None
@@ -133,6 +139,8 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         redis_url=read_redis_url(environ, environment.REDIS_URL, environment.REDIS_URL_FILE),
         key_seconds=parser.read(environment.KEY_RETENTION, "24h", duration),
         session_tokens=parser.read(environment.SESSION_TOKENS, str(SESSION_TOKENS), whole_number(100, 10_000_000)),
+        pepper=parser.read(environment.API_KEY_PEPPER, "", str.strip),
+        auth_api_keys=parser.read(environment.AUTH_API_KEYS, "", str.strip),
         auth_token=parser.read(environment.API_AUTH_TOKEN, "", str.strip),
         issuer=_issuer(environ),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),

@@ -9,6 +9,7 @@ from sympozium_api.instance import InstanceSpec, SympoziumInstance, WebEndpointS
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Parameter
 from sympozium_console import refusals
+from sympozium_console.api_key_models import NewKeyBody
 from sympozium_console.new_run_body import NewRunBody
 from sympozium_openai import bodies
 
@@ -158,6 +159,7 @@ PATCH_BODY = body_of(
     *OBJECT_TYPES,
     "application/merge-patch+json",
 )
+NEW_API_KEY = bodies.documented(NewKeyBody)
 NEW_RUN = bodies.documented(NewRunBody) | {
     "parameters": [
         {

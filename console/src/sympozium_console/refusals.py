@@ -95,6 +95,16 @@ def too_many(message: str, retry_after: int, headers: Mapping[str, str]) -> Refu
     return Refusal(429, "TooManyRequests", message, headers=headers, retry_after=retry_after)
 
 
+def api_keys_off(message: str) -> Refusal:
+    """Return 503: the installation has no pepper yet."""
+    return Refusal(503, "ApiKeysOff", message, retry_after=_DATABASE_RETRY_SECONDS)
+
+
+def more_than_held(field: str, message: str) -> Refusal:
+    """Return 403: the key of the caller cannot make a key that may do more."""
+    return InvalidFields(403, "Forbidden", f"{field}: {message}", [(field, message)])
+
+
 def bad_field(field: str, fault: str) -> Refusal:
     """Return 400: one field, parameter or header is wrong."""
     return InvalidFields(400, "BadRequest", f"{field}: {fault}", [(field, fault)])

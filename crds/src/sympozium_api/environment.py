@@ -113,7 +113,10 @@ CONSOLE_TOKEN_PREFIX = "token"  # noqa: S105 - the name of a file
 CONSOLE_KEYS_DIR = "/etc/sympozium/keys"
 """The mounted Secret of the keys that only the console uses."""
 API_KEY_PEPPER = "API_KEY_PEPPER"
-"""File with the pepper of API keys; every file whose name begins with it holds a pepper that verifies."""
+"""File with the pepper of API keys; every file whose name begins with it holds a pepper that verifies. A variable of this name comes
+first."""
+AUTH_API_KEYS = "AUTH_API_KEYS"
+"""JSON object of further API keys, or the path of a file that has it."""
 COOKIE_KEYS = ("COOKIE_KEY_1", "COOKIE_KEY_2")
 """Files with the keys of cookies, in Fernet's form: the first encrypts, both decrypt."""
 ARCHIVE_CONTENT_RETENTION = "ARCHIVE_CONTENT_RETENTION"

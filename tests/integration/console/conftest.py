@@ -103,6 +103,7 @@ async def serving(
         "sympozium-system",
         pod_ip="127.0.0.1",
         tokens=tokens,
+        keys=folder / "keys",
         keep_alive_seconds=0.2,
         max_body_bytes=64 * 1024,
         archive=archive,

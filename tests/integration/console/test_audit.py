@@ -109,7 +109,8 @@ class TestChanges:
         assert len(changing) >= 5
         for method, path in changing:
             address = path.replace("{name}", "absent").replace("{id}", "absent")
-            body = {"json": {"spec": SPEC}} if method in ("PUT", "PATCH", "POST") else {}
+            sent = {"spec": SPEC, "name": "absent"} if path.endswith("api-keys") else {"spec": SPEC}
+            body = {"json": sent} if method in ("PUT", "PATCH", "POST") else {}
             answer = await archiving.request(method, address, **body)
             [newest, *_] = await changes(archiving, limit=1)
             assert (newest["resource"], newest["status"]) == ("absent", answer.status_code), (method, path)

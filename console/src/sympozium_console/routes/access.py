@@ -77,7 +77,7 @@ async def authorize(request: Request, _: Annotated[None, Depends(authenticate)])
     elif need is None:
         raise refusals.forbidden("This route takes a token of the installation.")
     elif need.of == "list" and namespace is None and caller.namespace is None:
-        rights = console_context.of_request(request).rights
+        rights = console_context.of_request(request).callers.rights
         seen = await rights.namespaces(caller, need.verb, need.kind)
         request_state.attached(request, Visible).namespaces = seen
     elif need.of != "entry":
@@ -94,7 +94,7 @@ def visible(request: Request) -> Visible:
 
 async def may_see(request: Request, verb: str, kind: ResourceType, namespace: str) -> bool:
     """Return True if the caller may do this with objects of a kind in a namespace."""
-    rights = console_context.of_request(request).rights
+    rights = console_context.of_request(request).callers.rights
     return await rights.may(caller_of(request), verb, kind, namespace)
 
 

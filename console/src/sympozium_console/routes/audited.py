@@ -41,7 +41,7 @@ class _AuditState:
 async def audit_change(request: Request, _: Annotated[None, Depends(authorize)]) -> None:
     """Record a change before its route runs. Raises Refusal 503 if the audit cannot be written."""
     if is_audited(request.method, request.scope["route"].path) and "dryRun" not in request.query_params:
-        entry = _entry(request, await _fields(request))
+        entry = _entry(request, await _fields(request), await _new_name(request))
         change = await console_context.of_request(request).audit.begin(entry)
         request_state.attached(request, _AuditState).change = change
 
@@ -90,11 +90,20 @@ async def _fields(request: Request) -> tuple[str, ...]:
     return changed_fields(_kind(route.path), {"spec": {"webEndpoint": body}} if is_part else body)
 
 
-def _entry(request: Request, fields: tuple[str, ...] = ()) -> AuditEntry:
+async def _new_name(request: Request) -> str | None:
+    """Return the name of a new object, where the body has it instead of the path."""
+    route = request.scope["route"]
+    if request.path_params or "requestBody" not in (route.openapi_extra or {}):
+        return None
+    name = (await json_object(request)).get("name")
+    return name if isinstance(name, str) else None
+
+
+def _entry(request: Request, fields: tuple[str, ...] = (), new_name: str | None = None) -> AuditEntry:
     """Return the audit's entry of a request to one of the routes."""
     state, path = request_state.of(request), getattr(request.scope.get("route"), "path", "")
     trace = state.span.context or TraceContext.of(request.headers.get("traceparent"))
-    name = next(iter(request.path_params.values()), None)
+    name = next(iter(request.path_params.values()), new_name)
     namespace = request.query_params.get("namespace", ObjectQuery().namespace if name else "")
     return AuditEntry(
         namespace=_bounded(namespace),

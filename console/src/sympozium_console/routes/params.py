@@ -63,7 +63,9 @@ async def authenticate(
     """Find out the caller, ``request.state.caller``. Raises Refusal 401, and 503 while its credentials cannot be judged."""
     state = request_state.of(request)
     try:
-        caller = await console_context.of_request(request).authenticator.caller(request.headers.get("authorization"))
+        caller = await console_context.of_request(request).callers.authenticator.caller(
+            request.headers.get("authorization")
+        )
     except Unauthenticated as error:
         state.refused_key_id = error.key_id
         raise refusals.unauthorized(str(error)) from error

@@ -1,0 +1,66 @@
+"""The parts of a console that know its callers: their credentials, their rights, and API keys."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sympozium_api.client import Client
+from sympozium_api.clock import Clock
+from sympozium_archive.database import Database
+from sympozium_archive.key_uses import KeyUses
+from sympozium_console.console_settings import ConsoleSettings
+from sympozium_console.key_use_recorder import KeyUseRecorder
+from sympozium_domain.callers.authenticator import Authenticator, KeyCheck
+from sympozium_domain.callers.issuer_users import IssuerUsers
+from sympozium_domain.callers.key_check import ApiKeyCheck
+from sympozium_domain.callers.key_issuing import KeyIssuing
+from sympozium_domain.callers.key_store import KeyStore
+from sympozium_domain.callers.namespaces import Namespaces
+from sympozium_domain.callers.peppers import Peppers
+from sympozium_domain.callers.rights import Rights
+from sympozium_domain.callers.service_accounts import ServiceAccountTokens
+from sympozium_domain.callers.static_keys import StaticKeys
+from sympozium_http.bearer_keys import BearerKeys
+
+
+@dataclass(frozen=True)
+class ConsoleCallers:
+    """What one console knows of its callers."""
+
+    authenticator: Authenticator
+    rights: Rights
+    keys: KeyStore
+    issuing: KeyIssuing
+    uses: KeyUses | None
+    """Last uses of API keys; None: the console has no archive."""
+    loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
+    """Loops beside the server, by name."""
+
+
+def assemble_callers(
+    client: Client, settings: ConsoleSettings, clock: Clock, database: Database, tokens: BearerKeys
+) -> ConsoleCallers:
+    """Return the parts of a console. ``tokens`` are those of the installation."""
+    served = Namespaces(client, clock, settings.watch_namespaces)
+    keys = KeyStore(settings.watch_namespaces or (None,))
+    peppers = Peppers(settings.keys, variable=settings.pepper, clock=clock.monotonic)
+    loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {"keys": partial(keys.follow, client)}
+    uses = KeyUses(database) if settings.archive is not None else None
+    recorder = KeyUseRecorder(uses, clock) if uses is not None else None
+    if recorder is not None:
+        loops["key uses"] = recorder.run
+    check = ApiKeyCheck(keys, peppers, clock, recorder.used) if recorder else ApiKeyCheck(keys, peppers, clock)
+    checks: tuple[KeyCheck, ...] = (check.caller,)
+    if settings.auth_api_keys:
+        static_keys = StaticKeys(settings.auth_api_keys, served, clock)
+        checks, loops["static keys"] = (static_keys.caller, *checks), static_keys.run
+    authenticator = Authenticator(
+        tokens=tokens,
+        service_accounts=ServiceAccountTokens(client, clock),
+        issuer_users=IssuerUsers(settings.issuer, clock) if settings.issuer else None,
+        auth_token=settings.auth_token,
+        key_checks=checks,
+    )
+    issuing = KeyIssuing(client, keys, peppers, clock)
+    return ConsoleCallers(authenticator, Rights(client, clock, served), keys, issuing, uses, loops)

@@ -1,0 +1,110 @@
+"""Creation and revocation of API keys."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sympozium_api import names
+from sympozium_api.client import Client
+from sympozium_api.clock import Clock
+from sympozium_api.resources import API_KEYS
+from sympozium_api.timestamps import timestamp
+from sympozium_domain.callers import scope_rights
+from sympozium_domain.callers.caller import MAX_USER, Caller
+from sympozium_domain.callers.key_check import NO_PEPPER, PREFIX_CHARACTERS, new_key
+from sympozium_domain.callers.key_record import KeyRecord, key_record
+from sympozium_domain.callers.key_store import KeyStore
+from sympozium_domain.callers.peppers import Peppers
+
+_DIGEST_DIGITS = 32
+
+
+class NoPepper(Exception):
+    """Lack of a pepper, without which no key can be made."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_PEPPER)
+
+
+class MoreThanHeld(Exception):
+    """A new key that may do more than the key that makes it; ``field`` is at fault."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """The wish for a key."""
+
+    name: str
+    user: str
+    scopes: Sequence[str]
+    expires_in: int | None = None
+    """Seconds until the key expires; None: never."""
+
+
+class KeyIssuing:
+    """Maker of keys. Every method raises ApiError and ApiUnavailable."""
+
+    def __init__(self, client: Client, store: KeyStore, peppers: Peppers, clock: Clock) -> None:
+        self._client = client
+        self._store = store
+        self._peppers = peppers
+        self._clock = clock
+
+    async def create(self, caller: Caller, namespace: str, wish: NewKey) -> tuple[KeyRecord, str]:
+        """Create a key; return it, and its text, which is stored nowhere. Raises NoPepper and MoreThanHeld."""
+        key = new_key()
+        if not self._peppers.are_there:
+            raise NoPepper
+        digest = self._peppers.digests(key)[0]
+        expires = self._clock.now() + timedelta(seconds=wish.expires_in) if wish.expires_in else None
+        if caller.namespace is not None:
+            _check_held(caller, wish, None if expires is None else expires.timestamp())
+        spec = {
+            "name": wish.name,
+            "digest": digest,
+            "prefix": key[:PREFIX_CHARACTERS],
+            "user": wish.user,
+            "scopes": list(wish.scopes),
+            "createdBy": caller.user[:MAX_USER],
+        }
+        body = {
+            "apiVersion": API_KEYS.api_version,
+            "kind": API_KEYS.kind,
+            "metadata": {
+                "name": f"key-{digest[:_DIGEST_DIGITS]}",
+                "labels": {names.LABEL_ID: str(uuid.uuid4())},
+            },
+            "spec": spec | ({"expiresAt": timestamp(expires)} if expires else {}),
+        }
+        record = key_record(await self._client.create(API_KEYS, namespace, body))
+        self._store.put(record)
+        return record, key
+
+    async def revoke(self, namespace: str, key_id: str) -> bool:
+        """Revoke a key by its id; return False if the namespace has none."""
+        record = self._store.by_id(namespace, key_id) or await self._read(namespace, key_id)
+        if record is None:
+            return False
+        body = {"metadata": {"uid": record.uid}, "spec": {"revoked": True}}
+        self._store.put(key_record(await self._client.patch(API_KEYS, namespace, record.object_name, body)))
+        return True
+
+    async def _read(self, namespace: str, key_id: str) -> KeyRecord | None:
+        """Return a key that another replica may have made a moment ago."""
+        found = await self._client.list(API_KEYS, namespace, labelSelector=f"{names.LABEL_ID}={key_id}")
+        return key_record(found[0]) if found else None
+
+
+def _check_held(caller: Caller, wish: NewKey, expires_at: float | None) -> None:
+    """Raise MoreThanHeld unless a key may do all that the new one shall: its scopes, for its user, no longer."""
+    if more := sorted(set(wish.scopes) - scope_rights.held(caller.scopes)):
+        raise MoreThanHeld("scopes", f"the key that makes this one does not have {', '.join(more)}")
+    if wish.user != caller.user:
+        raise MoreThanHeld("user", f"a key makes keys of its own user only: {caller.user}")
+    if caller.expires_at is not None and (expires_at is None or expires_at > caller.expires_at):
+        raise MoreThanHeld("expires_in", "the key that makes this one expires earlier")
