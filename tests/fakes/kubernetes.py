@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
-from tests.fakes import crd_admission, tables
+from tests.fakes import crd_admission, open_watches, tables
 from tests.fakes.field_managers import FieldManagers, merged
 from tests.fakes.open_watches import OpenWatch, StoredChange, WatchResponse
 from tests.fakes.selection import fields, is_selected
@@ -76,6 +76,8 @@ class FakeKubernetes(Client):
         self.now = now
         self.objects = StoredObjects()
         self.documents: dict[str, Object] = {}
+        self.logs: dict[str, str] = {}
+        """Logs of pods that have ended, by the pod's name."""
         self.reads: list[tuple[str, str, str]] = []
         self.writes: list[tuple[str, str, str]] = []
         """Verb, plural (with its subresource) and name of every write that was accepted and changed something."""
@@ -310,6 +312,9 @@ class FakeKubernetes(Client):
     ) -> AsyncIterator[WatchResponse]:
         assert silence > 0
         parts = path.split("/")
+        if parts[-1] == "log":
+            yield open_watches.log_of(parts[-2], self.logs)
+            return
         namespace = parts[-2] if "namespaces" in parts else None
         watched = tables.WatchedTables(parts[-1]) if tables.AS_TABLE in accept else None
         response = WatchResponse(headers={"Date": format_datetime(self.now(), usegmt=True)})

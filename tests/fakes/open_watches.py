@@ -19,13 +19,14 @@ class WatchResponse:
     lines: "asyncio.Queue[bytes | None]" = field(default_factory=asyncio.Queue)
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    refusal: bytes = b""
 
     @property
     def content(self) -> "WatchResponse":
         return self
 
     async def read(self) -> bytes:
-        return b""
+        return self.refusal
 
     async def iter_any(self) -> AsyncIterator[bytes]:
         while (line := await self.lines.get()) is not None:
@@ -84,3 +85,14 @@ class OpenWatch(NamedTuple):
         if self.params.get("allowWatchBookmarks") == "true":
             self.send("BOOKMARK", {"kind": "", "apiVersion": "", "metadata": {"resourceVersion": version}})
         self.response.lines.put_nowait(None)
+
+
+def log_of(pod: str, logs: Mapping[str, str]) -> WatchResponse:
+    """Return the response with the log of a pod that has ended; 404 if there is none."""
+    if pod not in logs:
+        refusal = {"reason": "NotFound", "message": f'pods "{pod}" not found'}
+        return WatchResponse(status=404, refusal=json.dumps(refusal).encode())
+    response = WatchResponse()
+    response.lines.put_nowait(logs[pod].encode())
+    response.lines.put_nowait(None)
+    return response

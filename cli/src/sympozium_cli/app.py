@@ -50,9 +50,28 @@ def run(words: Sequence[str]) -> int:
 
 @app.callback(invoke_without_command=True)
 @with_options
-def plugin(_options: KubectlOptions) -> int | None:
-    """Switch agents on and off, chat with them, and find out why a run failed."""
-    return run(["--help"])
+def plugin(options: KubectlOptions) -> int | None:
+    """Switch agents on and off, chat with them, and find out why a run failed. Without a command: the terminal UI."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return run(["--help"])
+    return run_connected(options, _show)
+
+
+async def _show(cluster: "Cluster", *, read_only: bool = False) -> None:
+    from sympozium_cli.tui.app import show
+
+    await show(cluster, read_only=read_only)
+
+
+@app.command()
+@connected
+async def tui(
+    cluster: "Cluster",
+    *,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse keys that change something.")] = False,
+) -> None:
+    """Open the terminal UI."""
+    await _show(cluster, read_only=read_only)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Pure view models: what screens show, as values."""
