@@ -8,7 +8,7 @@ from sympozium_api.rate_limit import CallRate
 from sympozium_console import refusals
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import CallerRates, ConsoleSettings
-from sympozium_http.moving_windows import LenientWindows, MovingWindows, Verdict, Windows
+from sympozium_http.moving_windows import SHARED_SECONDS, LenientWindows, MovingWindows, Verdict, Windows
 from sympozium_http.refusal import Refusal
 
 _PREFIX = "sympozium-console"
@@ -27,7 +27,7 @@ class CallerLimits:
     @classmethod
     def of(cls, settings: ConsoleSettings, clock: Clock, metrics: ConsoleMetrics) -> "CallerLimits":
         """Return the limits of a console that begins. Replicas without a server count each for itself while it is away."""
-        windows: Windows = MovingWindows(settings.redis_url, _PREFIX)
+        windows: Windows = MovingWindows(settings.redis_url, _PREFIX, seconds=SHARED_SECONDS)
         if settings.redis_url:
             windows = LenientWindows(windows, on_failure=metrics.rates_unshared.inc, clock=clock.monotonic)
         return cls(settings.rates, windows, metrics)

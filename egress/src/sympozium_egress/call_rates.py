@@ -10,7 +10,7 @@ from sympozium_http.moving_windows import MovingWindows, Windows, WindowsUnavail
 log = structlog.get_logger()
 
 _PREFIX = "sympozium-egress"
-_SECONDS = 2.0
+_SECONDS = 5.0
 """Longest wait for Valkey or Redis."""
 
 
