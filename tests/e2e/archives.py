@@ -17,6 +17,8 @@ from typing import Any
 import httpx2
 from tests.e2e.conftest import Namespace, Object, agent_run, authority, helm, instance, model_server, responds, until
 
+from sympozium_archive.dialects import lock_key
+
 CONSOLE = "sympozium-console"
 SECRET = "console-secrets"
 RELEASE = "archive"
@@ -24,6 +26,9 @@ POSTGRES = "postgres"
 PASSWORD = "of-a-test"
 URL = f"postgresql+asyncpg://postgres:{PASSWORD}@{POSTGRES}:5432/postgres"
 AWAY = "/data/away"
+HOLDER = """SELECT host(client_addr) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) | objid::bigint = {key}"""
+"""The address of the client that has a lock."""
 NOWHERE = {"nodeSelector": {"no-such-node": "true"}}
 
 
@@ -81,6 +86,18 @@ class Archive:
         """The runs that Kubernetes has."""
         names = self.namespace.kubectl("get", "runs", "-o", "jsonpath={.items[*].metadata.name}")
         return set(names.split())
+
+    def sql(self, statement: str) -> str:
+        """What psql prints of a statement's rows."""
+        words = ("psql", "-h", "127.0.0.1", "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-qtAc", statement)
+        return self.namespace.kubectl("exec", f"deployment/{POSTGRES}", "--", *words).strip()
+
+    def holder(self, lock: str) -> str:
+        """The pod of the console that has a lock; empty if there is none."""
+        address = self.sql(HOLDER.format(key=lock_key(lock)))
+        pods = self.namespace.list("pods", "-l", "app.kubernetes.io/component=console")
+        names = [pod["metadata"]["name"] for pod in pods if pod["status"].get("podIP") == address]
+        return names[0] if names else ""
 
     def close(self) -> None:
         if "http" in self.__dict__:
@@ -144,7 +161,7 @@ def release_values(namespace: Namespace, kind: str, runs: Object) -> Object:
         "operator": NOWHERE,
         "runsServer": NOWHERE,
         "egress": {"enabled": False},
-        "console": {"tokenSecret": SECRET, "keysSecret": SECRET},
+        "console": {"tokenSecret": SECRET, "keysSecret": SECRET, "replicas": 2 if kind == "postgresql" else 1},
         "archive": {"enabled": True} | ({"url": URL} if kind == "postgresql" else {}),
         "runs": runs,
     }

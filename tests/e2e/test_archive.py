@@ -4,20 +4,27 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import httpx2
 import pytest
 from tests.contract.documents import ROOT
-from tests.e2e.archives import Archive, installed_archive
-from tests.e2e.conftest import Namespace, Object, agent_run, instance, until
+from tests.e2e.archives import RELEASE, Archive, installed_archive, release_values, upgrade_release
+from tests.e2e.conftest import Namespace, Object, Refused, agent_run, helm, instance, until
 from tests.e2e.signals import signals
 
 PRUNED = {"kept": 5, "shortestRetention": "1s", "keyRetention": "1s"}
 """Values by which ended runs are deleted from Kubernetes at once, but for five of each agent."""
 KEPT = 5
+PAGE = 500
+AWAY_SECONDS = float(os.environ.get("SYMPOZIUM_TEST_AWAY", "20"))
+"""Seconds for which the database is away; ``make soak`` takes ten minutes."""
+AWAY_RATE, AWAY_BATCH = 2.0, 10
+"""Ends of runs per second meanwhile, and how many come at once."""
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -119,32 +126,94 @@ def test_a_console_that_is_killed_archives_each_run_once_before_it_is_pruned(
     assert not missing(archive, names)
 
 
+def test_another_console_continues_when_the_one_that_leads_is_killed(archive: Archive, webproxy_image: str) -> None:
+    if archive.kind == "sqlite":
+        pytest.skip("a file has one console")
+    before, after = [{f"led-{batch}-{number}" for number in range(20)} for batch in range(2)]
+    archive.serves()
+    archive.ends(*before)
+    leaders = {until(partial(archive.holder, lock), within=30) for lock in ("index", "archiver")}
+    with signals(webproxy_image) as to:
+        for leader in leaders:
+            to.send("sympozium_console", f"HOSTNAME={leader}", "KILL")
+    archive.ends(*after)
+    until(lambda: not missing(archive, before | after), within=60, why=lambda: missing(archive, before | after))
+    until(lambda: len(archive.runs() & (before | after)) <= KEPT, within=90, why=archive.runs)
+    assert not missing(archive, before | after)
+
+
+def test_a_rollback_over_a_migration_leaves_the_newer_console_serving(archive: Archive) -> None:
+    if archive.kind == "sqlite":
+        pytest.skip("a file's only console ends before the older one starts")
+    revision = json.loads(helm("history", RELEASE, "--namespace", archive.namespace.name, "--output", "json"))[-1]
+    values = release_values(archive.namespace, archive.kind, PRUNED)
+    values["console"]["extraEnv"] = [{"name": "NEWER", "value": "yes"}]
+    upgrade_release(archive.namespace, values)
+    archive.serves()
+    version = archive.sql("SELECT version_num FROM alembic_version")
+    archive.sql("UPDATE alembic_version SET version_num = '9001'")  # as the newer version's migration does
+    try:
+        helm("rollback", RELEASE, str(revision["revision"]), "--namespace", archive.namespace.name)
+        refusal = f"has schema version 9001, this version of Sympozium needs {version}"
+        until(lambda: refusal in crashed(archive.namespace), within=60, why=lambda: crashed(archive.namespace))
+        assert archive.is_ready()
+        assert archive.asks("GET", "history").status_code == 200
+    finally:
+        archive.sql(f"UPDATE alembic_version SET version_num = '{version}'")  # as a restored backup
+    archive.serves()
+
+
+def crashed(namespace: Namespace) -> str:
+    """What the consoles said that have ended and will be started again."""
+    pods = namespace.list("pods", "-l", "app.kubernetes.io/component=console")
+    ended = [
+        pod["metadata"]["name"]
+        for pod in pods
+        for container in pod["status"].get("containerStatuses", [])
+        if "terminated" in container["state"] or "terminated" in container.get("lastState", {})
+    ]
+    with suppress(Refused):  # the pod is gone, or its container is starting
+        return "".join(namespace.kubectl("logs", pod, "--tail=5") for pod in ended)
+    return ""
+
+
 def missing(archive: Archive, names: set[str]) -> set[str]:
     """The runs that the archive has not, or all of them while its console or its database is starting."""
     with suppress(httpx2.TransportError):
-        response = archive.asks("GET", "history", query={"instance": "asked", "limit": 500})
-        if response.status_code != 503:
-            rows = [row["name"] for row in response.json()["items"]]
-            assert len(rows) == len(set(rows))
-            return names - set(rows)
+        rows = list[str]()
+        for offset in range(0, 20 * PAGE, PAGE):
+            response = archive.asks("GET", "history", query={"instance": "asked", "limit": PAGE, "offset": offset})
+            if response.status_code == 503:
+                break
+            page = [row["name"] for row in response.json()["items"]]
+            rows += page
+            if len(page) < PAGE:
+                assert len(rows) == len(set(rows))
+                return names - set(rows)
     return names
 
 
 def test_nothing_is_pruned_while_the_database_is_away_and_everything_is_archived_later(archive: Archive) -> None:
     if archive.kind == "sqlite":
         pytest.skip("a file is away with its console only")
-    names = {f"away-{number}" for number in range(40)}
+    names = set[str]()
     with archive.database_away():
-        archive.ends(*names)
-        until(lambda: all(run_ended(archive.namespace, name) for name in ("away-0", "away-39")), within=60)
+        began = time.monotonic()
+        while time.monotonic() < began + AWAY_SECONDS:
+            some = [f"away-{len(names) + number}" for number in range(AWAY_BATCH)]
+            archive.ends(*some)
+            names.update(some)
+            until(partial(run_ended, archive.namespace, some[-1]), within=60)
+            time.sleep(max(0.0, began + len(names) / AWAY_RATE - time.monotonic()))
         assert archive.is_ready()
         for method, path in (("GET", "history"), ("DELETE", "runs/away-0")):
             response = archive.asks(method, path)
             assert response.status_code == 503, response.text
             assert int(response.headers["retry-after"]) > 0
         assert names <= archive.runs()
-    until(lambda: not missing(archive, names), within=60, why=lambda: missing(archive, names))
-    until(lambda: len(archive.runs() & names) <= KEPT, within=90, why=archive.runs)
+    later = 60 + len(names) / 10
+    until(lambda: not missing(archive, names), within=later, why=lambda: missing(archive, names))
+    until(lambda: len(archive.runs() & names) <= KEPT, within=90 + later, why=archive.runs)
 
 
 def run_ended(namespace: Namespace, name: str) -> bool:
