@@ -88,7 +88,7 @@ def _account_of(about: Object) -> str:
 
 
 def _uses(event: Object) -> Iterator[Use]:
-    kind, _, account = event["user"]["username"].partition("serviceaccount:")
+    kind, _, account = event["user"].get("username", "").partition("serviceaccount:")
     decision = event.get("annotations", {}).get("authorization.k8s.io/decision")
     if kind != "system:" or decision is None:
         return
