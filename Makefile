@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo gateway down clean-cache setup test unit fuzz soak e2e conformance check format generate bench bench-scale kills
+.PHONY: help demo gateway down clean-cache setup test unit fuzz soak e2e conformance check format generate bench bench-scale bench-archive kills
 
 VENV := .venv
 RUN := $(VENV)/bin/
@@ -40,10 +40,11 @@ fuzz: setup ## 100,000 cuts of model servers' streams, and 100,000 continued res
 	@$(RUN)pytest tests/unit/openai/test_joined_answers.py --hypothesis-profile=joined-100000 --timeout 3600
 	@$(RUN)pytest tests/integration/test_malformed.py --hypothesis-profile=malformed-100000 --timeout 3600 --log-cli-level=INFO
 
-soak: setup ## the long forms of tests that have a short one: claims, idempotency keys, malformed requests
+soak: setup ## the long forms of tests that have a short one: claims, idempotency keys, malformed requests, outages
 	@SYMPOZIUM_TEST_CLAIMS=5000 $(RUN)pytest tests/integration/test_warm_pool_race.py
 	@$(MAKE) --no-print-directory fuzz
 	@SYMPOZIUM_TEST_KEYS=1000 local/test.sh tests/e2e/test_idempotency.py
+	@SYMPOZIUM_TEST_AWAY=600 local/test.sh tests/e2e/test_archive.py -k "database_is_away and postgresql" --timeout 3600
 
 e2e: setup ## the tests that need a cluster
 	@local/test.sh --e2e $(PYTEST_ARGS)
@@ -82,6 +83,14 @@ bench-scale: setup ## the figures on simulated nodes: an hour; best on a cluster
 	@SYMPOZIUM_CLUSTER_QPS=1000 local/up.sh
 	@kwok=$$(local/cluster/cluster.sh program kwok $(KWOK)) && . .local/env \
 	  && PATH=$$(dirname "$$kwok"):$$PATH && $$SYMPOZIUM_EXEC $(RUN)python -m tests.bench.scale $(BENCH_ARGS)
+
+bench-archive: setup ## how soon the archive has what has ended: 25 minutes without a cluster, then 50 on simulated nodes
+	@local/postgresql.sh
+	@$(RUN)python -m tests.bench.archiver --seconds 600
+	@SYMPOZIUM_CLUSTER_QPS=1000 local/up.sh
+	@local/postgres/install.sh
+	@kwok=$$(local/cluster/cluster.sh program kwok $(KWOK)) && . .local/env \
+	  && PATH=$$(dirname "$$kwok"):$$PATH && $$SYMPOZIUM_EXEC $(RUN)python -m tests.bench.scale --parts archive --rates 8 $(BENCH_ARGS)
 
 kills: setup ## ten minutes (KILLS_ARGS="--seconds 3600": an hour) of random kills under load; accounts for every request
 	@local/up.sh

@@ -1,7 +1,7 @@
 """Processes of the bench of the index: an API server in memory with runs in it, and a console in front of it.
 
-``python -m tests.bench.index_processes FOLDER runs 20000`` is the one, ``FOLDER console URL`` the other. Each writes its URL into
-``FOLDER/url`` once it listens.
+``python -m tests.bench.index_processes FOLDER runs 20000 100`` is the one, with ended and open runs; ``FOLDER console URL`` the other,
+with an archive if the URL of a database follows. Each writes its URL into ``FOLDER/url`` once it listens.
 """
 
 import asyncio
@@ -17,19 +17,24 @@ from sympozium_api import names
 from sympozium_api.client import ApiConnection, Client
 from sympozium_api.clock import SystemClock
 from sympozium_api.resources import RUNS, Object
+from sympozium_api.retention import Retention
+from sympozium_archive.database_settings import DatabaseSettings, parse_url
 from sympozium_console.console_app import create_app
 from sympozium_console.console_context import assemble
 from sympozium_console.console_database import open_database
 from sympozium_console.console_loops import supervised
 from sympozium_console.console_metrics import ConsoleMetrics
-from sympozium_console.console_settings import ConsoleSettings
+from sympozium_console.console_settings import ArchiveSettings, ConsoleSettings
 
 _ANSWER = "x" * 4096
 _PHASES = ("Succeeded", "Succeeded", "Succeeded", "Failed", "Cancelled")
 _SOURCES = ("web-proxy", "mcp", "api", "schedule")
 _MANAGERS = [{"manager": "web-proxy", "operation": "Update", "fieldsV1": {f"f:field-{i}": {} for i in range(40)}}]
 """As long as those of a real run."""
+_OWNER = {"apiVersion": names.API_VERSION, "kind": "SympoziumInstance"}
 OPEN_RUNS = 100
+_YEARS = 100 * 365 * 86_400
+_KEEP_ALL = Retention(longest=_YEARS, shortest=_YEARS, key=_YEARS, kept=10**6, at_most=10**6, stored_bytes=2**40)
 
 
 def ended_run(number: int) -> Object:
@@ -51,7 +56,7 @@ def ended_run(number: int) -> Object:
                 names.ANNOTATION_REQUEST_ID: f"{number:032x}",
                 names.ANNOTATION_REQUEST_HASH: f"{number:064x}",
             },
-            "ownerReferences": [{"kind": "SympoziumInstance", "name": instance, "uid": f"i-{number % 20}"}],
+            "ownerReferences": [_OWNER | {"name": instance, "uid": f"i-{number % 20}"}],
             "managedFields": _MANAGERS,
         },
         "spec": {"agentRef": instance, "mode": "task", "requestText": {"json": "{}", "bytes": 2}},
@@ -76,14 +81,14 @@ def open_run(number: int) -> Object:
     return {"apiVersion": names.API_VERSION, "kind": RUNS.kind, "metadata": metadata, "spec": spec}
 
 
-async def api_server(folder: Path, runs: int) -> None:
-    """Serve so many ended runs, and some open ones beside them, and write the URL into a file."""
+async def api_server(folder: Path, runs: int, open_runs: int) -> None:
+    """Serve so many ended and open runs, and write the URL into a file."""
     kubernetes = FakeKubernetes()
     kubernetes.documents["/version"] = {"gitVersion": "fake"}
     for number in range(runs):
         body = ended_run(number)
         kubernetes._store((RUNS.plural, body["metadata"]["namespace"], body["metadata"]["name"]), body)
-    for number in range(OPEN_RUNS if runs else 0):
+    for number in range(open_runs):
         kubernetes.put(open_run(number))
     async with listening(ApiServer(kubernetes).app()) as url:
         _tell(folder, url)
@@ -95,10 +100,12 @@ def _tell(folder: Path, url: str) -> None:
     (folder / "url.new").rename(folder / "url")
 
 
-async def console(folder: Path, api_server_url: str) -> None:
-    """Serve a console without an archive, with its loops."""
+async def console(folder: Path, api_server_url: str, database_url: str = "") -> None:
+    """Serve a console, with its loops. With an archive it prunes nothing."""
     (folder / "token").write_text("secret")
-    settings, metrics = ConsoleSettings("sympozium-system", tokens=folder, scratch=folder), ConsoleMetrics()
+    archive = ArchiveSettings(DatabaseSettings(parse_url(database_url)), _KEEP_ALL) if database_url else None
+    settings = ConsoleSettings("sympozium-system", tokens=folder, scratch=folder, archive=archive)
+    metrics = ConsoleMetrics()
     database = await open_database(settings, metrics.observe_statement)
     async with Client.connect(ApiConnection(api_server_url, ssl=False)) as client:
         context = assemble(client, settings, SystemClock(), database, metrics)
@@ -108,11 +115,14 @@ async def console(folder: Path, api_server_url: str) -> None:
             _tell(folder, url)
 
 
-async def main(folder: str, role: str, what: str) -> None:
+async def main(folder: str, role: str, what: str, more: str = "") -> None:
     """Be one of the processes."""
-    await (console(Path(folder), what) if role == "console" else api_server(Path(folder), int(what)))
+    if role == "console":
+        await console(Path(folder), what, more)
+    else:
+        await api_server(Path(folder), int(what), int(more or 0))
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
-    uvloop.run(main(*sys.argv[1:4]))
+    uvloop.run(main(*sys.argv[1:5]))

@@ -71,7 +71,7 @@ class IndexFigures:
 
 
 @dataclass
-class _Console:
+class ConsoleProcess:
     """A console in a process of its own."""
 
     pid: int
@@ -80,9 +80,11 @@ class _Console:
     whole_seconds: float = 0.0
     cpu_seconds: float = 0.0
 
-    def resident_mb(self) -> float:
+    def resident_mb(self, *, most: bool = False) -> float:
+        """Resident memory now, or the most since the start."""
+        name = "VmHWM:" if most else "VmRSS:"
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith("VmRSS:"))) / 1024
+        return int(next(line.split()[1] for line in lines if line.startswith(name))) / 1024
 
     def processor_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -93,9 +95,9 @@ class _Console:
 
 
 @contextlib.contextmanager
-def _process(folder: Path, role: str, what: str) -> Iterator[int]:
+def _process(folder: Path, role: str, *what: str) -> Iterator[int]:
     folder.mkdir()
-    command = [sys.executable, "-m", "tests.bench.index_processes", str(folder), role, what]
+    command = [sys.executable, "-m", "tests.bench.index_processes", str(folder), role, *what]
     with (folder / "log").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
@@ -118,19 +120,20 @@ def _text(path: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _api_server(folder: Path, runs: int) -> AsyncIterator[str]:
-    with _process(folder, "runs", str(runs)):
+async def api_server_process(folder: Path, runs: int, open_runs: int) -> AsyncIterator[str]:
+    """An API server in memory, by its URL."""
+    with _process(folder, "runs", str(runs), str(open_runs)):
         yield await _url(folder)
 
 
 @contextlib.asynccontextmanager
-async def _console(folder: Path, api_server: str) -> AsyncIterator[_Console]:
-    """Start a console and wait until its index is whole."""
+async def console_process(folder: Path, api_server: str, database_url: str = "") -> AsyncIterator[ConsoleProcess]:
+    """Start a console, with an archive in a database if one is named, and wait until its index is whole."""
     began = time.monotonic()
-    with _process(folder, "console", api_server) as pid:
+    with _process(folder, "console", api_server, database_url) as pid:
         url = await _url(folder)
         async with httpx2.AsyncClient(base_url=url, headers=_HEADERS, timeout=30) as http:
-            console = _Console(pid, http, folder)
+            console = ConsoleProcess(pid, http, folder)
             async with asyncio.timeout(_WHOLE_WITHIN):
                 while (response := await console.first_page()).status_code == 503:
                     assert response.json()["error"]["reason"] == "Reading", response.text
@@ -140,7 +143,7 @@ async def _console(folder: Path, api_server: str) -> AsyncIterator[_Console]:
             yield console
 
 
-async def _list_ms(console: _Console, times: int) -> list[float]:
+async def _list_ms(console: ConsoleProcess, times: int) -> list[float]:
     found = list[float]()
     for parameters in islice(cycle(_LISTS), times):
         began = time.monotonic()
@@ -150,7 +153,7 @@ async def _list_ms(console: _Console, times: int) -> list[float]:
     return found
 
 
-async def _change_ms(console: _Console, api_server: str, times: int) -> list[float]:
+async def _change_ms(console: ConsoleProcess, api_server: str, times: int) -> list[float]:
     """Change open runs at the API server; return how long after each write's answer a list shows it."""
     found = list[float]()
     async with httpx2.AsyncClient(base_url=api_server, timeout=30) as server:
@@ -168,7 +171,7 @@ async def _change_ms(console: _Console, api_server: str, times: int) -> list[flo
     return found
 
 
-async def _running(console: _Console) -> set[str]:
+async def _running(console: ConsoleProcess) -> set[str]:
     page = (await console.http.get("/api/v1/runs?order=newest&phase=Running&limit=500")).json()
     return {run["name"] for run in page["items"]}
 
@@ -176,10 +179,16 @@ async def _running(console: _Console) -> set[str]:
 async def measure(runs: int, *, lists: int = 200, changes: int = 50) -> IndexFigures:
     """Return the figures of an index of so many runs."""
     with tempfile.TemporaryDirectory() as folder:
-        async with _api_server(Path(folder) / "none", 0) as server, _console(Path(folder) / "empty", server) as empty:
+        async with (
+            api_server_process(Path(folder) / "none", 0, 0) as server,
+            console_process(Path(folder) / "empty", server) as empty,
+        ):
             await _list_ms(empty, len(_LISTS))
             resting_mb, resting_cpu = empty.resident_mb(), empty.cpu_seconds
-        async with _api_server(Path(folder) / "all", runs) as server, _console(Path(folder) / "full", server) as full:
+        async with (
+            api_server_process(Path(folder) / "all", runs, OPEN_RUNS) as server,
+            console_process(Path(folder) / "full", server) as full,
+        ):
             changed = await _change_ms(full, server, changes)
             before = full.processor_seconds()
             listed = await _list_ms(full, lists)

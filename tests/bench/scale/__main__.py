@@ -1,4 +1,5 @@
-"""``make bench-scale``: what the operator and the web-proxy do on simulated nodes: ``load``, and ``growth`` with the number of objects.
+"""``make bench-scale``: what the operator and the web-proxy do on simulated nodes: ``load``, and ``growth`` with the number of objects;
+``make bench-archive``: how soon the archive has what has ended.
 
 Prints Markdown and writes ``.local/bench-scale/figures.json``. Run under ``$SYMPOZIUM_EXEC``, with ``kwok`` in PATH.
 """
@@ -9,16 +10,18 @@ import os
 from pathlib import Path
 
 from tests.bench.report import Figures
-from tests.bench.scale import growth, load, report
+from tests.bench.scale import archive, growth, load, report
 
 FOLDER = Path(".local/bench-scale")
-PARTS = ("load", "growth")
+PARTS = ("load", "growth", "archive")
 
 
 def main() -> None:
     """Measure the parts that were asked for, and print them."""
     parser = argparse.ArgumentParser(description="Measure on simulated nodes.")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default: all)")
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=PARTS[:2], help="what to measure (default: load, growth)"
+    )
     parser.add_argument("--rates", nargs="+", type=float, default=[50], help="requests per second, one after the other")
     parser.add_argument("--seconds", type=float, default=600, help="how long each")
     parser.add_argument("--pool", type=int, default=100, help="idle pods of the warm pool; 0: every run starts cold")
@@ -34,6 +37,8 @@ def main() -> None:
     parser.add_argument(
         "--rest", type=float, default=60, help="seconds at rest; ended runs are looked through every 300"
     )
+    parser.add_argument("--databases", nargs="+", choices=archive.DATABASES, default=archive.DATABASES)
+    parser.add_argument("--ends", type=float, default=50, help="ends per second of runs without pods")
     asked = parser.parse_args()
     figures: Figures = {"load_average": list(os.getloadavg())}
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -43,6 +48,10 @@ def main() -> None:
         )
     if "growth" in asked.parts:
         figures |= growth.measure(FOLDER, kinds=asked.kinds, sizes=asked.sizes, rest=asked.rest)
+    if "archive" in asked.parts:
+        figures |= archive.measure(
+            FOLDER, kinds=asked.databases, rate=asked.rates[0], ends=asked.ends, seconds=asked.seconds
+        )
     (FOLDER / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(report.tables(figures))  # noqa: T201 - what the command is for
 

@@ -12,7 +12,19 @@ def tables(figures: Figures) -> str:
         lines += ["", *_load(load)]
     if "growth" in figures:
         lines += ["", *_growth(figures)]
+    if "archive" in figures:
+        lines += ["", *_archive(figures)]
     return "\n".join(lines)
+
+
+def _archive(figures: Figures) -> Iterator[str]:
+    yield "| runs | end to row, s | without a row | console |"
+    yield "| --- | --- | --- | --- |"
+    for row in figures["archive"]:
+        lag = row["end_to_row_s"]
+        times = ", ".join(f"{name} {lag[name]:.2f}" for name in ("p50", "p95", "max") if name in lag)
+        what = f"{row['runs']:,} {row['what']}, {row['per_second']:g}/s, {row['database']}"
+        yield f"| {what} | {times} (n={lag['n']}) | {row['not_archived']} | {row['console_mb']} MB, {row['console_cpu_s']} s |"
 
 
 def _load(load: Figures) -> Iterator[str]:
