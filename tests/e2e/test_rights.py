@@ -84,6 +84,7 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     namespace.apply(agent_run("audited-by-hand", agentRef="read", task="hello"))  # the runs server's
     assert namespace.run_ends("audited-by-hand")["phase"] == "Succeeded"
     the_console_is_asked(Console(system, namespace.name))
+    its_callers_have_keys_and_rights(Console(system, namespace.name), namespace)
     edited_and_removed(namespace, endpoint)
 
 
@@ -107,6 +108,16 @@ def the_console_is_asked(console: Console) -> None:
     cancelled = console.asks("POST", "runs", json=waits).json()["metadata"]["name"]
     console.asks("POST", f"runs/{cancelled}/cancel")
     assert console.get("runs")["items"]
+
+
+def its_callers_have_keys_and_rights(console: Console, namespace: Namespace) -> None:
+    """A key is made and revoked; RBAC is asked what a service account may list, in all namespaces that there are."""
+    key = console.asks("POST", "api-keys", json={"name": "seen", "user": "ada", "scopes": ["operator.read"]})
+    assert key.is_success, key.text
+    assert console.asks("DELETE", f"api-keys/{key.json()['id']}").is_success
+    token = namespace.kubectl("create", "token", "default", "--audience", "sympozium-console")
+    console.http.headers["Authorization"] = f"Bearer {token.strip()}"
+    assert console.asks("GET", "runs", query={"namespace": ""}).is_success
 
 
 STREAMED = {"stream": True, "messages": [{"role": "user", "content": "hello"}]}

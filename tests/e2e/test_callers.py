@@ -1,0 +1,106 @@
+"""Callers of the management API on a cluster: service accounts with their own rights, and API keys."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.e2e.conftest import Namespace, Refused, agent_run, until
+from tests.e2e.test_console import Console
+
+ACCOUNT = "pipeline"
+AUDIENCE = "sympozium-console"
+
+
+@pytest.fixture(scope="module")
+def console(system: Namespace, namespace: Namespace) -> Iterator[Console]:
+    """The console, asked with a token of the installation."""
+    found = Console(system, namespace.name)
+    yield found
+    found.http.close()
+
+
+@pytest.fixture(scope="module")
+def account(namespace: Namespace) -> str:
+    """A service account that may see and cancel the runs of its namespace."""
+    namespace.kubectl("create", "serviceaccount", ACCOUNT)
+    verbs = "--verb=get,list,watch,create,patch"
+    namespace.kubectl("create", "role", ACCOUNT, verbs, "--resource=agentruns.sympozium.ai")
+    bound = f"--serviceaccount={namespace.name}:{ACCOUNT}"
+    namespace.kubectl("create", "rolebinding", ACCOUNT, f"--role={ACCOUNT}", bound)
+    return ACCOUNT
+
+
+@pytest.fixture(scope="module")
+def pipeline(system: Namespace, namespace: Namespace, account: str) -> Iterator[Console]:
+    """The console, asked with a token of the account."""
+    found = Console(system, namespace.name)
+    token = namespace.kubectl("create", "token", account, "--audience", AUDIENCE, "--duration", "10m")
+    found.http.headers["Authorization"] = f"Bearer {token.strip()}"
+    yield found
+    found.http.close()
+
+
+def test_a_service_account_starts_follows_and_finds_runs_of_its_namespace_alone(
+    pipeline: Console, namespace: Namespace
+) -> None:
+    started = pipeline.asks("POST", "runs", json={"agentRef": "quiet", "task": "hello"})
+    assert started.status_code == 201, started.text
+    name = started.json()["metadata"]["name"]
+    assert started.json()["spec"]["caller"]["user"] == f"system:serviceaccount:{namespace.name}:{ACCOUNT}"
+    assert list(pipeline.follow(name))[-1][1]["phase"] == "Succeeded"
+    until(lambda: name in str(pipeline.get("runs", order="newest")), within=10)
+    for query in ({"namespace": ""}, {"namespace": "", "order": "newest"}):
+        items = pipeline.get("runs", **query)["items"]
+        spaces = {item.get("namespace") or item["metadata"]["namespace"] for item in items}
+        assert spaces == {namespace.name}
+
+
+def test_what_the_account_may_not_do_is_refused_by_verb_kind_and_namespace(pipeline: Console) -> None:
+    refused_calls = (("DELETE", "runs/absent", "delete"), ("GET", "instances", "list"), ("GET", "audit", "list"))
+    for method, path, verb in refused_calls:
+        message = pipeline.refuses(403, method, path)["message"]
+        assert f"may not {verb} " in message
+        assert f"in namespace {pipeline.namespace}" in message
+    refused = pipeline.asks("GET", "runs", query={"namespace": "default"})
+    assert refused.status_code == 403
+
+
+def test_a_token_for_another_audience_is_refused(system: Namespace, namespace: Namespace, account: str) -> None:
+    found = Console(system, namespace.name)
+    for audience in (("--audience", "sympozium-runs"), ()):
+        token = namespace.kubectl("create", "token", account, *audience)
+        found.http.headers["Authorization"] = f"Bearer {token.strip()}"
+        assert found.asks("GET", "runs").status_code == 401
+    found.http.close()
+
+
+def test_an_api_key_is_valid_until_it_is_revoked(console: Console, system: Namespace, namespace: Namespace) -> None:
+    wish = {"name": "e2e", "user": "ada", "scopes": ["operator.write"], "expires_in": 600}
+    made = console.asks("POST", "api-keys", json=wish)
+    assert made.status_code == 201, made.text
+    key = made.json()
+    holder = Console(system, namespace.name)
+    holder.http.headers["Authorization"] = f"Bearer {key['key']}"
+    namespace.apply(agent_run("of-a-key", agentRef="quiet", task="hello"))
+    assert holder.asks("GET", "runs/of-a-key").status_code == 200
+    started = holder.asks("POST", "runs", json={"agentRef": "quiet", "task": "hello"}, headers={"Prefer": "wait=60"})
+    assert started.is_success, started.text
+    assert started.json()["spec"]["caller"]["user"] == "ada"
+    assert holder.asks("GET", "runs", query={"namespace": "default"}).status_code == 403
+    columns = namespace.kubectl("get", "apikeys", "--no-headers")
+    assert key["prefix"] in columns
+    assert key["key"] not in namespace.kubectl("get", "apikeys", "-o", "yaml")
+    assert console.asks("DELETE", f"api-keys/{key['id']}").status_code == 204
+    until(lambda: holder.asks("GET", "runs").status_code == 401, within=2)
+    holder.http.close()
+
+
+def test_an_api_key_object_is_immutable_and_stays_revoked(console: Console, namespace: Namespace) -> None:
+    wish = {"name": "fixed", "user": "ada", "scopes": ["operator.read"]}
+    key = console.asks("POST", "api-keys", json=wish).json()
+    [found] = namespace.list("apikeys", "-l", f"sympozium.ai/id={key['id']}")
+    name = found["metadata"]["name"]
+    with pytest.raises(Refused, match="immutable"):
+        namespace.patch("apikey", name, {"spec": {"scopes": ["operator.admin"]}})
+    namespace.patch("apikey", name, {"spec": {"revoked": True}})
+    with pytest.raises(Refused, match="revoked cannot be set back"):
+        namespace.patch("apikey", name, {"spec": {"revoked": False}})
