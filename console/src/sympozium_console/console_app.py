@@ -15,6 +15,7 @@ from sympozium_console.console_context import ConsoleContext
 from sympozium_console.routes import (
     api_keys,
     audit,
+    changes,
     history,
     instances,
     new_runs,
@@ -42,6 +43,7 @@ _ROUTES = (
     runs,
     new_runs,
     skill_packs,
+    changes,
     usage,
     history,
     audit,

@@ -17,6 +17,7 @@ from sympozium_archive.usage_queries import UsageQueries
 from sympozium_console.archiver.assembly import ArchiverParts, assemble_archiver
 from sympozium_console.audit.audit_trail import AuditTrail, ChangeAudit, ChangeLog
 from sympozium_console.caller_limits import CallerLimits
+from sympozium_console.change_feed.feed import ChangeFeed, assemble_feed
 from sympozium_console.console_callers import ConsoleCallers, assemble_callers
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
@@ -51,6 +52,7 @@ class ConsoleContext:
     runs: RunRepository
     instance_runs: InstanceRuns
     skills: SkillCatalog
+    feed: ChangeFeed
     audit: ChangeAudit
     archiver: ArchiverParts | None
     """Archiver of runs; None: the console has no archive."""
@@ -104,6 +106,9 @@ def assemble(
     }
     callers = assemble_callers(client, settings, clock, database, tokens)
     loops |= callers.loops
+    skills = SkillCatalog(pages, built_in=settings.namespace)
+    feed = assemble_feed(client, scopes, skills, namespace=settings.namespace, open_streams=metrics.change_streams)
+    loops |= feed.loops
     return ConsoleContext(
         settings=settings,
         client=client,
@@ -117,7 +122,8 @@ def assemble(
         instances=instances,
         runs=RunRepository(client, pages),
         instance_runs=instance_runs,
-        skills=SkillCatalog(pages, built_in=settings.namespace),
+        skills=skills,
+        feed=feed,
         audit=audit,
         archiver=archiver,
         metrics=metrics,

@@ -92,6 +92,7 @@ class ConsoleMetrics(RequestMetrics):
         """Instruments of the runs that this console starts and whose records come to it."""
         self.loop_failures = self.runs.loop_failures
         registry.register(self.runs.registry)
+        self.change_streams = Gauge("sympozium_change_streams", "Open streams of changes.", registry=registry)
 
     def observe_statement(self, seconds: float) -> None:
         """Count a statement if it was slow."""

@@ -30,9 +30,9 @@ class SkillCatalog:
         return packs
 
     async def _packs_in(self, namespace: str | None) -> list[Object]:
-        return (await self._pages.page(SKILL_PACKS, namespace, limit=sys.maxsize, view=self._summary)).items
+        return (await self._pages.page(SKILL_PACKS, namespace, limit=sys.maxsize, view=self.summary)).items
 
-    def _summary(self, item: Object) -> Object:
+    def summary(self, item: Object) -> Object:
         """Return a pack without its instructions and its container."""
         pack = SkillPack.model_validate(item)
         return {

@@ -27,6 +27,8 @@ ParamMap = Annotated[
 ]
 
 
+Phase = Literal["Pending", "Running", "Serving", "Error"]
+
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -227,7 +229,7 @@ class WarmPoolStatus(ApiModel):
 class InstanceStatus(ApiModel):
     """Observed state of a SympoziumInstance, written by the operator."""
 
-    phase: Literal["Pending", "Running", "Serving", "Error"] | None = None
+    phase: Phase | None = None
     """Summary of the conditions. Serving: the HTTP API answers. Running: the instance has no HTTP API, and AgentRuns may refer to it.
     Pending: not ready yet. Error: a condition says what to correct."""
     conditions: Conditions = []

@@ -19,6 +19,7 @@ from sympozium_api.resources import INSTANCES, LOCAL_ACCESS_REVIEWS, RUNS, Objec
 from sympozium_archive.audit_log import AuditEntry, AuditLog
 from sympozium_archive.run_contents import Contents
 from sympozium_archive.run_rows import RunRow, RunRows
+from sympozium_console.change_feed import change_stream
 from sympozium_console.console_app import create_app
 from sympozium_console.routes.access import NEEDS
 
@@ -130,7 +131,7 @@ class TestEveryRoute:
         token = account_token(issuer, OWN, "reader")
         for method, path in routes_of(archiving):
             name = f"agent-{OWN}" if "instances" in path else f"uid-{OWN}" if "history" in path else f"run-{OWN}"
-            if method != "GET" or path.endswith("/events"):
+            if method != "GET" or path.endswith(("/events", "/watch")):
                 continue
             address = path.replace("{name}", name).replace("{id}", name)
             where = {} if NEEDS[method, path].of == "entry" else {"namespace": OWN}
@@ -339,3 +340,30 @@ class TestTheVariable:
         object.__setattr__(console.context.callers.authenticator, "auth_token", "from-the-variable")
         assert (await ask(console, "from-the-variable", "/api/v1/instances")).status_code == 200
         error(await ask(console, "from-the-variabl", "/api/v1/instances"), 401)
+
+
+class TestTheStreamOfChanges:
+    async def test_shows_what_the_caller_may_watch_until_it_may_not(
+        self, console: Console, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(change_stream, "_JUDGED_SECONDS", 0.3)
+        issuer = TokenIssuer(console.kubernetes)
+        console.kubernetes.put(namespace_object(OWN))
+        grant(console.kubernetes, USER, OWN, verbs=("watch",), plurals=("sympoziuminstances",))
+        headers = {"Authorization": f"Bearer {account_token(issuer, OWN, 'reader')}"}
+        ring = console.context.feed.ring
+        async with console.http.stream("GET", "/api/v1/watch", headers=headers) as response:
+            lines = aiter(response.aiter_lines())
+            assert 'data: {"kinds":["instances"]}' in [await anext(lines) for _ in range(6)]
+            ring.publish("changed", "runs", {"name": "hidden"}, namespace=OWN)
+            ring.publish("changed", "instances", {"name": "hidden"}, namespace=OTHER)
+            ring.publish("changed", "instances", {"name": "shown"}, namespace=OWN)
+            seen = [await anext(lines) for _ in range(4)]
+            assert any("shown" in line for line in seen)
+            assert "hidden" not in str(seen)
+            console.kubernetes.grants.clear()
+            console.clock.advance(11)
+            await asyncio.sleep(0.4)
+            ring.publish("changed", "instances", {"name": "late"}, namespace=OWN)
+            async with asyncio.timeout(5):
+                assert "late" not in str([line async for line in lines])

@@ -48,6 +48,7 @@ NEEDS: dict[tuple[str, str], Need] = {
     ("POST", "/api/v1/runs/{name}/cancel"): Need("patch", RUNS),
     ("GET", "/api/v1/runs/{name}/events"): Need("watch", RUNS),
     ("GET", "/api/v1/skills"): Need("list", SKILL_PACKS, "list"),
+    ("GET", "/api/v1/watch"): Need("watch", INSTANCES, "list"),
     ("GET", "/api/v1/usage"): Need("list", RUNS, "list"),
     ("GET", "/api/v1/history"): Need("list", RUNS, "list"),
     ("GET", "/api/v1/history/{id}"): Need("get", RUNS, "entry"),
@@ -65,6 +66,13 @@ class Visible:
 
     namespace: str | None = None
     namespaces: tuple[str, ...] | None = None
+
+    @property
+    def as_set(self) -> frozenset[str] | None:
+        """The namespaces; None: all."""
+        if self.namespace:
+            return frozenset({self.namespace})
+        return None if self.namespaces is None else frozenset(self.namespaces)
 
 
 async def authorize(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:

@@ -1,19 +1,25 @@
 """Routes of instances and of their web endpoints."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
-from sympozium_api.instance import SympoziumInstance
+from sympozium_api.client.rest import Collection
+from sympozium_api.instance import Phase, SympoziumInstance
+from sympozium_api.names import DNS_LABEL
 from sympozium_api.resources import INSTANCES, Object
-from sympozium_console import console_context, object_pages, openapi_models, preconditions
+from sympozium_console import console_context, object_pages, openapi_models, preconditions, refusals
+from sympozium_console.change_feed.known_objects import InstanceFilter
 from sympozium_console.routes.access import visible
 from sympozium_console.routes.params import (
     REFUSALS,
     Name,
     ObjectParams,
     PageQuery,
+    Text,
     WriteParams,
     authenticate,
     json_object,
@@ -26,11 +32,47 @@ def _with_entity_tag(instance: Object, status: int = 200) -> JSONResponse:
     return JSONResponse(instance, status_code=status, headers={"ETag": preconditions.entity_tag(instance)})
 
 
+_CURSOR = rf"^{DNS_LABEL}/[a-z][-a-z0-9]*$"
+
+
+class InstancePageQuery(PageQuery):
+    """The query of one page of instances."""
+
+    phase: Annotated[Phase | None, Field(description="Only instances in this phase.")] = None
+    q: Annotated[Text, Field(description="Only instances with this in their name or title, in any case.")] = None
+    web_endpoint: Annotated[
+        Literal["on", "off"] | None,
+        Field(alias="webEndpoint", description="Only instances whose web endpoint is switched on, or off."),
+    ] = None
+
+    @property
+    def is_filtered(self) -> bool:
+        """Return True if not all instances are asked for."""
+        return (self.phase, self.q, self.web_endpoint) != (None, None, None)
+
+
+def _filtered(request: Request, params: InstancePageQuery) -> Collection:
+    """Return one page of the instances that the parameters select, as the feed knows them."""
+    context, seen = console_context.of_request(request), visible(request)
+    if params.continue_ and not re.fullmatch(_CURSOR, params.continue_):
+        raise refusals.bad_field("continue", "is not metadata.continue of a page with these parameters")
+    context.feed.require_instances()
+    wanted = InstanceFilter(
+        namespaces=seen.as_set,
+        phase=params.phase,
+        q=params.q,
+        web_endpoint=None if params.web_endpoint is None else params.web_endpoint == "on",
+    )
+    return context.feed.instances.page(wanted, limit=params.limit, after=params.continue_)
+
+
 @router.get("/api/v1/instances", response_model=openapi_models.InstanceList)
-async def list_instances(request: Request, params: Annotated[PageQuery, Query()]) -> Response:
+async def list_instances(request: Request, params: Annotated[InstancePageQuery, Query()]) -> Response:
     """Return one page of instances, ordered by namespace and name."""
     instances, seen = console_context.of_request(request).instances, visible(request)
-    if seen.namespaces is None:
+    if params.is_filtered:
+        page = _filtered(request, params)
+    elif seen.namespaces is None:
         page = await instances.page(seen.namespace, limit=params.limit, after=params.continue_)
     else:
         page = await object_pages.page_of_namespaces(

@@ -26,6 +26,9 @@ _SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 Name = Annotated[str, Path(max_length=253, pattern=_SUBDOMAIN)]
 """Name of an object, as Kubernetes allows it, because it becomes part of a path of the API server."""
 
+InstanceName = Annotated[str | None, Field(max_length=40, pattern=_SUBDOMAIN)]
+"""Name of an instance; None: any."""
+
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -157,9 +160,7 @@ class PageQuery(ListQuery):
 class RunPageQuery(PageQuery):
     """The query of one page of runs."""
 
-    instance: Annotated[
-        str | None, Field(max_length=40, pattern=_SUBDOMAIN, description="Only runs of this instance.")
-    ] = None
+    instance: Annotated[InstanceName, Field(description="Only runs of this instance.")] = None
     phase: Annotated[Phase | None, Field(description="Only runs in this phase.")] = None
     source: Annotated[
         str | None,

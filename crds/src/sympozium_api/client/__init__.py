@@ -6,7 +6,7 @@ The official client takes more time per call and more memory per process (docs/d
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable, Cause
 from sympozium_api.client.auth import ApiConnection, from_environment
 from sympozium_api.client.rest import Client
-from sympozium_api.client.watch import Change, RowPage, Snapshot, watch, watch_rows, whole
+from sympozium_api.client.watch import Change, Gap, RowPage, Snapshot, watch, watch_new_rows, watch_rows, whole
 from sympozium_api.resources import ResourceType
 
 __all__ = [
@@ -16,11 +16,13 @@ __all__ = [
     "Cause",
     "Change",
     "Client",
+    "Gap",
     "ResourceType",
     "RowPage",
     "Snapshot",
     "from_environment",
     "watch",
+    "watch_new_rows",
     "watch_rows",
     "whole",
 ]

@@ -64,6 +64,11 @@ class RowPage:
     """Number of rows after this page, if the API server knows it."""
 
 
+@dataclass(frozen=True)
+class Gap:
+    """The begin of what a watch without a list shows: of what changed before, nothing is known."""
+
+
 class _Retries:
     """Pauses between attempts: jittered, and longer with each attempt since the last watch that served."""
 
@@ -179,6 +184,22 @@ def watch_rows(
         async for page in source.pages(_ROWS):
             is_first, is_last, version = not version, not page.next_page, version or page.resource_version
             yield RowPage(page.items, is_first, is_last, version, page.remaining), version if is_last else ""
+
+    return _changes(source, listed, whole, _Retries(client, kind, give_up_seconds))
+
+
+def watch_new_rows(
+    client: Client, kind: ResourceType, namespace: str | None, give_up_seconds: float = math.inf, /, **selectors: str
+) -> AsyncGenerator[Gap | Change, None]:
+    """Yield a Gap, then Changes, without end; after a gap another Gap. Objects are rows, and none is listed.
+
+    Resumes, retries and raises as ``watch`` does.
+    """
+    source = _Source(client, kind, namespace, Reading(as_table=True), selectors)
+
+    async def listed() -> AsyncGenerator[tuple[Gap, str], None]:
+        page = await client.page(kind, namespace, source.reading, limit=1, after="", **selectors)
+        yield Gap(), page.resource_version
 
     return _changes(source, listed, whole, _Retries(client, kind, give_up_seconds))
 

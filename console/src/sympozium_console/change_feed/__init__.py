@@ -1,0 +1,1 @@
+"""What changes in the cluster, told to any number of clients from one watch per kind."""

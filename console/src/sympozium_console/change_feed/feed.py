@@ -1,0 +1,83 @@
+"""The feed of changes of one process: its ring, its watches, and its open streams."""
+
+import random
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import Gauge
+
+from sympozium_api.client import Client
+from sympozium_api.resources import CONFIGS, INSTANCES, SKILL_PACKS
+from sympozium_console.change_feed.change_ring import ChangeRing
+from sympozium_console.change_feed.kind_watch import KindWatch, RunsWatch, Scope
+from sympozium_console.change_feed.known_objects import KnownInstances, key_of
+from sympozium_console.skill_catalog import SkillCatalog
+from sympozium_http.refusal import Refusal
+
+_MOST_STREAMS = 500
+_RETRY_SECONDS = (1, 10)
+
+RUNS_WORD, INSTANCES_WORD, SKILLS_WORD, CONFIG_WORD = "runs", "instances", "skills", "config"
+
+
+@dataclass
+class ChangeFeed:
+    """What changes of instances, runs, SkillPacks and the SympoziumConfig."""
+
+    ring: ChangeRing
+    instances: KnownInstances
+    watch_of_instances: KindWatch
+    loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
+    """Watches by name, to be run beside the server."""
+    open_streams: Gauge
+    _streams: int = field(default=0)
+
+    @contextmanager
+    def open_stream(self) -> Iterator[None]:
+        """Count a stream as long as it is open. Raises Refusal 503 beyond 500 streams."""
+        self.refuse_more_streams()
+        self._streams += 1
+        self.open_streams.set(self._streams)
+        try:
+            yield
+        finally:
+            self._streams -= 1
+            self.open_streams.set(self._streams)
+
+    def refuse_more_streams(self) -> None:
+        """Raise Refusal 503 if as many streams are open as this process serves."""
+        if self._streams >= _MOST_STREAMS:
+            message = f"This replica serves {_MOST_STREAMS} streams already."
+            raise Refusal(503, "TooManyStreams", message, retry_after=random.randint(*_RETRY_SECONDS))
+
+    def require_instances(self) -> None:
+        """Raise Refusal 503 until all instances were listed."""
+        if not self.watch_of_instances.is_whole:
+            raise Refusal(503, "Reading", "The instances are being read.", retry_after=1)
+
+
+def assemble_feed(
+    client: Client, scopes: Sequence[Scope], skills: SkillCatalog, *, namespace: str, open_streams: Gauge
+) -> ChangeFeed:
+    """Return the feed of what changes in ``scopes``; ``namespace`` is the installation's own, which has the SympoziumConfig."""
+    ring, known = ChangeRing(), KnownInstances()
+    instances = KindWatch(
+        client,
+        ring,
+        INSTANCES,
+        INSTANCES_WORD,
+        scopes,
+        instance_of=lambda body: key_of(body)[1],
+        on_put=known.put,
+        on_removed=known.remove,
+    )
+    watches: dict[str, KindWatch | RunsWatch] = {
+        INSTANCES_WORD: instances,
+        RUNS_WORD: RunsWatch(client, ring, RUNS_WORD, scopes),
+        SKILLS_WORD: KindWatch(client, ring, SKILL_PACKS, SKILLS_WORD, scopes, shown=skills.summary),
+        CONFIG_WORD: KindWatch(client, ring, CONFIGS, CONFIG_WORD, (namespace,)),
+    }
+    loops = {f"watch of {word}": watch.run for word, watch in watches.items()}
+    return ChangeFeed(ring, known, instances, loops, open_streams)
