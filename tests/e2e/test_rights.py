@@ -108,6 +108,7 @@ def the_console_is_asked(console: Console) -> None:
     cancelled = console.asks("POST", "runs", json=waits).json()["metadata"]["name"]
     console.asks("POST", f"runs/{cancelled}/cancel")
     assert console.get("runs")["items"]
+    console.http.close()
 
 
 def its_callers_have_keys_and_rights(console: Console, namespace: Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,3 +32,8 @@ def test_a_pod_of_a_job_with_a_longer_name_is_not_mistaken() -> None:
 def test_names_of_the_longest_instance_are_short_enough_for_labels_and_services() -> None:
     run = names.web_endpoint_run("a" * 40)
     assert len(names.server(run)) <= 63
+
+
+@pytest.mark.parametrize(("ip", "url"), [("10.0.0.1", "http://10.0.0.1:8081"), ("fd00::1", "http://[fd00::1]:8081")])
+def test_a_pods_agent_api_is_at_its_address(ip: str, url: str) -> None:
+    assert names.agent_api_url(ip) == url

@@ -47,3 +47,10 @@ def test_a_tracestate_that_is_not_valid_is_left_out(tracestate: str) -> None:
     found = TraceContext.of(f"00-{ID}-01", tracestate)
     assert found
     assert set(found.headers) == {"traceparent"}
+
+
+def test_a_trace_that_begins_here_is_valid_has_an_id_of_its_own_and_is_not_sampled() -> None:
+    minted = [TraceContext.minted() for _ in range(2)]
+    assert [TraceContext.of(trace.traceparent) for trace in minted] == minted
+    assert minted[0].trace_id != minted[1].trace_id
+    assert minted[0].traceparent.endswith("-00")

@@ -1,10 +1,14 @@
 """A caller's request for a run."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.integration.conftest import instance
 
+from sympozium_api import names
+from sympozium_api.instance import SympoziumInstance
 from sympozium_runs.run_request import RunRequest
 
 
@@ -20,3 +24,23 @@ def test_a_large_body_is_measured_once(monkeypatch: pytest.MonkeyPatch, size: in
     run = RunRequest({"messages": [{"role": "user", "content": "x" * size}]}, "web-proxy", "api-key")
     assert [run.is_large, run.is_large] == [is_large, is_large]
     assert measured == [run.body]
+
+
+@pytest.mark.parametrize(
+    ("fields", "caller"),
+    [
+        ({}, None),
+        ({"scopes": ("tools:write",)}, {"user": "key", "scopes": ["tools:write"]}),
+        ({"user": "ada", "scopes": ()}, {"user": "ada", "scopes": []}),
+    ],
+)
+def test_a_run_keeps_its_callers_name_and_rights(fields: dict[str, Any], caller: object) -> None:
+    request = RunRequest({"messages": []}, "api", "key", **fields)
+    made = request.manifest(SympoziumInstance.model_validate(instance()), "r", reply_to=None, now=datetime.now(UTC))
+    assert made["spec"].get("caller") == caller
+    assert names.ANNOTATION_REPLY_TO not in made["metadata"]["annotations"]
+
+
+def test_a_run_that_callers_may_join_keeps_its_records() -> None:
+    assert RunRequest({}, "api", "key", can_be_joined=True).is_resumable
+    assert not RunRequest({}, "api", "key").is_resumable
