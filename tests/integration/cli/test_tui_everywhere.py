@@ -217,6 +217,6 @@ async def test_a_text_scrolls_wraps_and_follows() -> None:
             await it.press(key)
         assert it.text == text
         await it.press("s")
-        await it.until("following", "status:", absent=["apiVersion"])
+        await it.until("following", "url: http", absent=["apiVersion"])
         await it.press("w", "home")
         await it.until("apiVersion", absent=["following"])
