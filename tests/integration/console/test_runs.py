@@ -125,3 +125,30 @@ async def test_a_namespace_sees_its_own_and_the_built_in_skill_packs(console: Co
     }
     assert len(await listed("")) == 4
     assert [skill_pack["builtIn"] for skill_pack in await listed("?namespace=sympozium-system")] == [True, True]
+
+
+async def test_a_timeline_has_moments_and_calls_in_milliseconds_since_acceptance(console: Console) -> None:
+    body = run("timed", phase="Succeeded")
+    body["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    body["metadata"]["annotations"] = {names.ANNOTATION_ACCEPTED_AT: "2026-01-01T00:00:00.250000Z"}
+    second = "2026-01-01T00:00:01"
+    body["status"] |= {
+        "start": "warm",
+        "startedAt": "2026-01-01T00:00:00Z",
+        "times": {"firstTokenAt": f"{second}.000000Z", "endedAt": f"{second}.750000Z"},
+        "steps": [
+            {"kind": "tool", "name": "look_up", "args": "{}", "startedAt": f"{second}.500000Z", "durationMs": 40}
+        ],
+    }
+    console.kubernetes.put(body)
+    timeline = (await console.request("GET", "/api/v1/runs/timed/timeline")).json()
+    assert {moment["name"]: moment["ms"] for moment in timeline["moments"]} == {
+        "accepted": 0,
+        "started": 0,
+        "firstToken": 750,
+        "ended": 1500,
+    }
+    [call] = timeline["calls"]
+    assert (call["name"], call["ms"], call["durationMs"]) == ("look_up", 1250, 40)
+    assert "args" not in call
+    assert error(await console.request("GET", "/api/v1/runs/absent/timeline"), 404)["reason"] == "NotFound"

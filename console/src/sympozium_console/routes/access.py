@@ -44,6 +44,7 @@ NEEDS: dict[tuple[str, str], Need] = {
     ("GET", "/api/v1/runs"): Need("list", RUNS, "list"),
     ("POST", "/api/v1/runs"): Need("create", RUNS),
     ("GET", "/api/v1/runs/{name}"): Need("get", RUNS),
+    ("GET", "/api/v1/runs/{name}/timeline"): Need("get", RUNS),
     ("DELETE", "/api/v1/runs/{name}"): Need("delete", RUNS),
     ("POST", "/api/v1/runs/{name}/cancel"): Need("patch", RUNS),
     ("GET", "/api/v1/runs/{name}/events"): Need("watch", RUNS),

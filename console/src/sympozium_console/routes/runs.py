@@ -15,6 +15,7 @@ from sympozium_console.routes.newest_runs import check_order, newest_runs
 from sympozium_console.routes.params import REFUSALS, FollowQuery, Name, ObjectParams, RunPageQuery, authenticate
 from sympozium_console.run_repository import RunSelection
 from sympozium_console.run_summaries import NewestRuns
+from sympozium_console.run_timeline import Timeline
 
 router = APIRouter(tags=["runs"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 
@@ -40,6 +41,13 @@ async def list_runs(request: Request, params: Annotated[RunPageQuery, Query()]) 
 async def get_run(request: Request, name: Name, params: ObjectParams) -> Response:
     """Return a run with its question and answer."""
     return JSONResponse(await console_context.of_request(request).runs.get(params.namespace, name))
+
+
+@router.get("/api/v1/runs/{name}/timeline", response_model=Timeline)
+async def get_timeline(request: Request, name: Name, params: ObjectParams) -> Response:
+    """Return the moments and calls of a run, with milliseconds since its acceptance."""
+    run = AgentRun.model_validate(await console_context.of_request(request).runs.get(params.namespace, name))
+    return Response(Timeline.of(run).model_dump_json(by_alias=True), media_type="application/json")
 
 
 @router.delete("/api/v1/runs/{name}", status_code=204)
