@@ -127,6 +127,7 @@ class _RunWatcher:
                 ended = status.get("phase") in TERMINAL_PHASES
                 if ended and self._with_events:
                     await self._emit_remaining_events()
+                if ended:
                     await self._on_ended(run)
                 if status != last:
                     self._send("status", status)

@@ -13,6 +13,7 @@ from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import TokenIssuer
 from tests.integration.conftest import instance
 from tests.integration.console.conftest import SPEC, Console, error, run
+from tests.integration.console.test_following import Stream
 
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import INSTANCES, LOCAL_ACCESS_REVIEWS, RUNS, Object
@@ -196,6 +197,17 @@ class TestEventsOfARun:
         grant(console.kubernetes, USER, OWN, plurals=("events",))
         console.clock.advance(10)
         assert "event: event" in (await ask(console, token, path)).text
+
+    async def test_are_not_needed_for_the_answer_of_the_run(self, console: Console) -> None:
+        issuer = await furnished(console)
+        grant(console.kubernetes, USER, OWN, plurals=("agentruns",))
+        path = f"/api/v1/runs/run-{OWN}/events?namespace={OWN}&after=2"
+        headers = {"Authorization": f"Bearer {account_token(issuer, OWN, 'reader')}"}
+        async with console.http.stream("GET", path, headers=headers) as response:
+            stream = Stream(response)
+            await stream.until("status")
+            console.kubernetes.put(run(f"run-{OWN}", instance=f"agent-{OWN}", namespace=OWN, phase="Succeeded"))
+            assert await stream.event() == ("delta", {"content": "llo", "after": 5})
 
 
 class TestPut:
