@@ -136,6 +136,20 @@ class TestARequestThatWaits:
         assert error(await asyncio.wait_for(waiting, 5), 409)["reason"] == "InstanceDeleting"
         assert len(console.kubernetes.names(RUNS)) == 1
 
+    async def test_asks_the_model_that_its_instance_has_by_then(
+        self, console: Console, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sympozium_domain.sessions.turns._FRESH_SECONDS", 0.01)
+        await say(console, "one")
+        waiting = asyncio.create_task(say(console, "two"))
+        await asyncio.sleep(0.05)
+        changed = console.instance()
+        console.kubernetes.put(changed | {"spec": changed["spec"] | {"agents": {"default": {"model": "newer"}}}})
+        await (await console.pod()).answer("1")
+        response = await asyncio.wait_for(waiting, 5)
+        assert response.status_code == 201
+        assert "model" not in response.json()["spec"]
+
     async def test_while_the_api_server_is_away_is_503(self, console: Console) -> None:
         console.kubernetes.refuse("list", RUNS, ApiUnavailable("away"))
         assert error(await say(console, "one"), 503)["reason"] == "ServiceUnavailable"

@@ -9,6 +9,7 @@ import itertools
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Self
 
 from sympozium_api import names
 from sympozium_api.base import Metadata
@@ -22,6 +23,7 @@ from sympozium_domain.sessions.session import Session
 from sympozium_domain.sessions.waiting_line import WaitingLines
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_runs.key_attempts import KeyReused, TurnCancelled
+from sympozium_runs.model_choice import chosen_model
 from sympozium_runs.run_queue import QueueFull
 from sympozium_runs.run_request import RunRequest, SessionTurn
 from sympozium_runs.runs import RunHandle, Runs
@@ -58,6 +60,11 @@ class _Request:
     @property
     def namespace(self) -> str:
         return self.instance.metadata.namespace
+
+    def of_instance(self, instance: SympoziumInstance) -> Self:
+        """Return the request to the instance as it is by now, whose models may be others. Raises Refusal 404 (no such model)."""
+        model = chosen_model(instance, self.run.body.get("model"))
+        return replace(self, instance=instance, run=replace(self.run, model=model))
 
     def as_turn(self, run: str, history: History) -> RunRequest:
         """Return the request for the run of this name, with a history before its own messages."""
@@ -96,7 +103,8 @@ class Turns:
     ) -> RunHandle:
         """Create the run of a session's next turn, once the turns before it have ended.
 
-        After a wait the instance is read again with ``read_again``, whose exceptions pass: it may take no new runs by then.
+        After a wait the instance is read again with ``read_again``, whose exceptions pass: it may take no new runs by then, and
+        have another model.
 
         The request's messages are the new ones; those of the turns before go before them. With an Idempotency-Key, find the
         turn that the same key and body created before; a cancelled one is followed by another.
@@ -114,11 +122,11 @@ class Turns:
                 if history is None:
                     newest = max(await self._turns(wanted), default=0)
                     continue
-                turn = await asyncio.to_thread(self._fitting, wanted, session.run_of(newest + 1), history)
                 if read_again is not None and patience.waited > _FRESH_SECONDS:
-                    instance = await read_again()
+                    wanted = wanted.of_instance(await read_again())
+                turn = await asyncio.to_thread(self._fitting, wanted, session.run_of(newest + 1), history)
                 try:
-                    return await self._runs.start(instance, turn)
+                    return await self._runs.start(wanted.instance, turn)
                 except TurnCancelled:  # an earlier attempt of the same key
                     newest += 1
                 except KeyReused:
