@@ -16,6 +16,7 @@ from sympozium_console.routes import (
     api_keys,
     audit,
     changes,
+    console_facts,
     history,
     instances,
     new_runs,
@@ -48,6 +49,7 @@ _ROUTES = (
     history,
     audit,
     api_keys,
+    console_facts,
 )
 """Modules with the routes of /api/v1."""
 

@@ -33,7 +33,15 @@ class Need:
     caller has the right. ``entry``: the route finds out the namespace, and calls ``may_see``."""
 
 
-NEEDS: dict[tuple[str, str], Need] = {
+@dataclass(frozen=True)
+class AnyCaller:
+    """The need of a route that tells callers about themselves, and about what they see anyway: valid credentials."""
+
+
+NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
+    ("GET", "/api/v1/me"): AnyCaller(),
+    ("GET", "/api/v1/namespaces"): AnyCaller(),
+    ("GET", "/api/v1/version"): AnyCaller(),
     ("GET", "/api/v1/instances"): Need("list", INSTANCES, "list"),
     ("GET", "/api/v1/instances/{name}"): Need("get", INSTANCES),
     ("PUT", "/api/v1/instances/{name}"): Need("put", INSTANCES),
@@ -61,6 +69,16 @@ NEEDS: dict[tuple[str, str], Need] = {
 """Needs by method and path. docs/guides/callers.md has the same table for readers."""
 
 
+def rights_of_routes() -> dict[ResourceType, frozenset[str]]:
+    """Return the verbs that the routes take, by kind, and the one that opens Kubernetes' Events."""
+    rights: dict[ResourceType, frozenset[str]] = {EVENTS: frozenset({"list"})}
+    for need in NEEDS.values():
+        if isinstance(need, Need):
+            verbs = ("create", "update") if need.verb == "put" else (need.verb,)
+            rights[need.kind] = rights.get(need.kind, frozenset()) | set(verbs)
+    return rights
+
+
 @dataclass
 class Visible:
     """What a caller may see of a list: one namespace, or several; both None: all."""
@@ -85,6 +103,8 @@ async def authorize(request: Request, _: Annotated[None, Depends(authenticate)])
         request_state.attached(request, Visible).namespace = namespace
     elif need is None:
         raise refusals.forbidden("This route takes a token of the installation.")
+    elif isinstance(need, AnyCaller):
+        return
     elif need.of == "list" and namespace is None and caller.namespace is None:
         rights = console_context.of_request(request).callers.rights
         seen = await rights.namespaces(caller, need.verb, need.kind)

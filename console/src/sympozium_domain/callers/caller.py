@@ -1,6 +1,7 @@
 """The caller of a request, whatever it has sent to prove its identity."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from sympozium_api.api_key import SCOPES
 
@@ -36,10 +37,14 @@ class Caller:
     """Time at which the caller's key expires, in seconds since 1970; None: never, or not known."""
 
     @property
+    def kind(self) -> Literal["installation", "kubernetes", "key"]:
+        """Kind of credentials that the caller has."""
+        return "installation" if self.is_admin else "kubernetes" if self.subject else "key"
+
+    @property
     def identity(self) -> str:
         """Text that all keys of a user share, and no user of another kind, whatever its name."""
-        kind = "installation" if self.is_admin else "kubernetes" if self.subject else "key"
-        return f"{kind}/{self.subject.user if self.subject else self.user}"
+        return f"{self.kind}/{self.subject.user if self.subject else self.user}"
 
 
 def admin(key_id: str) -> Caller:

@@ -51,6 +51,13 @@ class Rights:
         allowed = await asyncio.gather(*(self.may(caller, verb, kind, namespace) for namespace in candidates))
         return tuple(namespace for namespace, is_allowed in zip(candidates, allowed, strict=True) if is_allowed)
 
+    async def namespaces_of_any(self, caller: Caller, verb: str, *kinds: ResourceType) -> tuple[str, ...]:
+        """Return the served namespaces in which a caller may do this with one of these kinds, sorted. Raises as ``namespaces`` does."""
+        if caller.is_admin:
+            return await self._namespaces.names()
+        allowed = await asyncio.gather(*(self.namespaces(caller, verb, kind) for kind in kinds))
+        return tuple(sorted({namespace for some in allowed for namespace in some or ()}))
+
     async def _reviewed(self, question: _Question) -> bool:
         answer = self._answers.get(question)
         if answer is None or self._clock.monotonic() - answer.asked_at >= _FRESH_SECONDS:
