@@ -48,7 +48,9 @@ class YamlBodies:
             return
         headers = Headers(scope=scope)
         if _media_type(headers.get("content-type", "")) == YAML:
-            scope = {**scope, "headers": _as_json(scope["headers"])}
+            scope["headers"] = _as_json(
+                scope["headers"]
+            )  # no copy: the layers outside read what the router adds to the scope
             receive = _TranslatedBody(receive, self._limit).receive
         if _prefers_yaml(headers.get("accept", "")):
             send = _TranslatedAnswer(send).send
@@ -123,10 +125,12 @@ def _json_of(content: bytes) -> bytes:
 
 
 def _yaml_of(content: bytes) -> bytes:
+    """Return an answer as YAML; one that is deep or large as it is, because JSON is YAML too."""
     try:
-        return yaml_documents.dump(json.loads(content))
+        value = json.loads(content)
+        return yaml_documents.dump(value) if yaml_documents.is_small(value) else content
     except RecursionError:
-        return content  # JSON is YAML too
+        return content
 
 
 def _is_translated(start: Message) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from fastapi.routing import iter_route_contexts
 from structlog.testing import capture_logs
+from tests.fakes.callers import account_token
 from tests.fakes.kubernetes import api_error
+from tests.fakes.pod import TokenIssuer
 from tests.integration.conftest import eventually
 from tests.integration.console.conftest import DEMO, SPEC, Console, error, run
 
@@ -221,6 +223,18 @@ class TestRefusedCalls:
         assert [(c["actor"], c["action"], c["kind"], c["resource"], c["status"]) for c in stored] == [
             ("token", "delete", "SympoziumInstance", "demo", 401),
             ("token", "list", "SkillPack", None, 403),
+        ]
+
+    async def test_a_refused_call_with_a_body_in_yaml_is_recorded_as_any_other(self, archiving: Console) -> None:
+        token = account_token(TokenIssuer(archiving.kubernetes), "team", "reader")
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/yaml"}
+        refused = await archiving.request("PATCH", f"{DEMO}?namespace=team", content=b"title: x", headers=headers)
+        assert refused.status_code == 403
+        async with asyncio.timeout(5):
+            while not (stored := await changes(archiving)):
+                await asyncio.sleep(0.01)
+        assert [(c["action"], c["kind"], c["namespace"], c["resource"]) for c in stored] == [
+            ("patch", "SympoziumInstance", "team", "demo")
         ]
 
     async def test_refused_calls_beyond_the_queue_are_dropped_and_counted(

@@ -179,6 +179,12 @@ class TestYaml:
         refused = await console.request("PUT", DEMO, content="#" * (65 * 1024), headers=self.HEADERS)
         assert error(refused, 413)["reason"] == "RequestEntityTooLarge"
 
+    async def test_a_large_answer_stays_json_which_is_yaml_too(self, console: Console) -> None:
+        console.kubernetes.put(instance(skills=[{"configMapRef": f"rules-{number}"} for number in range(10_000)]))
+        answer = await console.request("GET", DEMO, headers={"Accept": "application/yaml"})
+        assert answer.headers["content-type"] == "application/yaml"
+        assert len(answer.json()["spec"]["skills"]) == 10_000
+
     def test_every_answer_in_json_is_described_in_yaml_too(self, console: Console) -> None:
         paths = create_app(console.context).openapi()["paths"]
         for methods in (methods for path, methods in paths.items() if path.startswith("/api/")):

@@ -43,5 +43,20 @@ def test_what_json_does_not_have_is_refused(content: bytes) -> None:
         yaml_documents.load(content)
 
 
+@pytest.mark.parametrize("piece", [b"[],", b"1,", b"a", b"{a: 1},"])
+def test_a_document_of_very_many_values_is_refused_before_they_take_memory(piece: bytes) -> None:
+    separator = b", " if piece == b"a" else b""
+    few, many = (b"[" + separator.join([piece] * number) + b"]" for number in (5_000, 30_000))
+    assert len(yaml_documents.load(few)) == 5_000
+    with pytest.raises(InvalidYaml, match="line 1: it has more than 20000 keys and values; send it as JSON"):
+        yaml_documents.load(many)
+
+
+def test_a_value_is_written_unless_it_has_very_many_keys_and_values() -> None:
+    assert yaml_documents.is_small({"a": ["x" * 1_000_000, {"b": None}]})
+    assert not yaml_documents.is_small([[]] * 20_000)
+    assert not yaml_documents.is_small({str(number): number for number in range(10_000)})
+
+
 def test_half_a_surrogate_pair_is_a_question_mark() -> None:
     assert yaml_documents.dump({"a": "\ud800"}) == b"a: '?'\n"
