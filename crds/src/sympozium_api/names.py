@@ -230,9 +230,14 @@ def agent_api_url(ip: str) -> str:
     return f"http://[{ip}]:{RUNS_PORT}" if ":" in ip else f"http://{ip}:{RUNS_PORT}"
 
 
+def is_uuid(text: str) -> bool:
+    """Return true if a text is a UUID as Kubernetes writes it."""
+    return _UUID.fullmatch(text) is not None
+
+
 def key_label(key_id: str) -> str:
     """Return a key id as a metric's label. Callers of a kind whose number is not bounded share one label."""
-    if _UUID.fullmatch(key_id):
+    if is_uuid(key_id):
         return API_KEY_CALLERS
     return next((label for prefix, label in _MANY_CALLERS.items() if key_id.startswith(prefix)), key_id)
 

@@ -19,6 +19,7 @@ from tests.fakes.pod import TokenIssuer
 from tests.integration.conftest import eventually, instance, listening
 from tests.integration.console.conftest import Console, error, run
 
+from sympozium_api.names import LABEL_ID
 from sympozium_api.resources import API_KEYS, INSTANCES, RUNS, Object
 from sympozium_archive.database import Database
 from sympozium_console.console_app import create_app
@@ -237,6 +238,42 @@ class TestAKey:
         keyed.kubernetes.put({"apiVersion": copy["apiVersion"], "kind": "APIKey", "metadata": metadata, "spec": spec})
         await eventually(lambda: len(keyed.context.callers.keys.all(None)) == 2)
         error(await ask(keyed, key["key"], f"{PATH}?namespace=other"), 403)
+
+
+class TestAKeyThatATenantWrote:
+    """An APIKey whose text is known, written again with kubectl by somebody who has the key."""
+
+    async def test_has_no_id_of_another_caller(self, keyed: Console) -> None:
+        restored = "11111111-2222-4333-8444-555555555555"
+        await made(keyed, namespace="team")
+        for label in ("token", "API_AUTH_TOKEN", "x" * 63, restored):
+            changed = await rewritten(keyed, labels={LABEL_ID: label})
+            expected = label if label == restored else changed["metadata"]["uid"]
+            await eventually(lambda: keyed.context.callers.keys.all(None)[0].id == expected)  # noqa: B023 - awaited here
+
+    @pytest.mark.parametrize(
+        ("expiry", "shown"),
+        [
+            ("9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59Z"),
+            ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59Z"),
+            ("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00Z"),
+        ],
+    )
+    async def test_takes_no_list_away_by_its_expiry(self, keyed: Console, expiry: str, shown: str) -> None:
+        await made(keyed, namespace="team")
+        await rewritten(keyed, expiresAt=expiry)
+        await eventually(lambda: keyed.context.callers.keys.all(None)[0].expires_at is not None)
+        answer = await keyed.request("GET", PATH)
+        assert answer.status_code == 200, answer.text
+        assert [item["expiresAt"] for item in answer.json()["items"]] == [shown]
+
+
+async def rewritten(console: Console, labels: dict[str, str] | None = None, **spec: str) -> Object:
+    """Change the only key of the namespace ``team``, as a new object could have it."""
+    [name] = console.kubernetes.names(API_KEYS)
+    key = console.kubernetes.object(API_KEYS, name, "team")
+    metadata = key["metadata"] | ({"labels": labels} if labels else {})
+    return console.kubernetes.put(key | {"metadata": metadata, "spec": key["spec"] | spec})
 
 
 class TestAnUnknownKey:

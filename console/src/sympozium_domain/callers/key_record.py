@@ -1,11 +1,16 @@
 """API keys as a process holds them: thousands, so each is small."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sympozium_api.api_key import APIKey
-from sympozium_api.names import LABEL_ID
+from sympozium_api.names import LABEL_ID, is_uuid
 from sympozium_api.resources import Object
 from sympozium_api.timestamps import parse_timestamp
+
+_FIRST = datetime.min.replace(tzinfo=UTC).timestamp()
+_LAST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
+"""Bounds of the times that can be shown. A time of day west of Greenwich may lie beyond, and Kubernetes accepts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +19,7 @@ class KeyRecord:
 
     uid: str
     id: str
-    """Id for callers: the object's label, else its UID."""
+    """Id for callers: the object's label if that is a UUID, else its UID. Whoever may write labels must not choose another caller's id."""
     namespace: str
     object_name: str
     name: str
@@ -38,7 +43,7 @@ def key_record(body: Object) -> KeyRecord:
     spec, metadata = key.spec, key.metadata
     return KeyRecord(
         uid=metadata.uid,
-        id=metadata.labels.get(LABEL_ID) or metadata.uid,
+        id=label if is_uuid(label := metadata.labels.get(LABEL_ID, "")) else metadata.uid,
         namespace=metadata.namespace,
         object_name=metadata.name,
         name=spec.name,
@@ -46,8 +51,12 @@ def key_record(body: Object) -> KeyRecord:
         prefix=spec.prefix,
         user=spec.user,
         scopes=tuple(spec.scopes),
-        expires_at=parse_timestamp(spec.expires_at).timestamp() if spec.expires_at else None,
+        expires_at=_shown(parse_timestamp(spec.expires_at)) if spec.expires_at else None,
         created_by=spec.created_by,
         created_at=metadata.created.timestamp(),
         revoked=spec.revoked,
     )
+
+
+def _shown(moment: datetime) -> float:
+    return min(max(moment.timestamp(), _FIRST), _LAST)
