@@ -32,6 +32,7 @@ from sympozium_console.routes.params import ObjectQuery
 from sympozium_console.yaml_bodies import YamlBodies, described_in_yaml
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
+from sympozium_http.byte_budget import HeldBytes
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.lenient_routing import HeadAsGet, PlainPaths
 from sympozium_http.refusal import Refusal
@@ -69,6 +70,7 @@ def create_app(context: ConsoleContext) -> FastAPI:
     app.add_middleware(InternalErrorAnswer, answer=_internal_error)
     app.add_middleware(YamlBodies, limit=context.settings.max_body_bytes)
     app.add_middleware(AuditedAnswers, audit=context.audit)
+    app.add_middleware(HeldBytes, budget=context.instance_runs.budget)
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())
     app.add_middleware(PlainPaths)

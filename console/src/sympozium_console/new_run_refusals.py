@@ -1,6 +1,6 @@
 """Refusals of requests for a run, in the console's words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -21,13 +21,11 @@ from sympozium_runs.key_attempts import CancelPending, KeyReused
 from sympozium_runs.run_queue import QueueFull
 
 _KEY = "Idempotency-Key"
-_REFUSALS: Mapping[type[Exception], partial[Refusal]] = {
+_REFUSALS: Mapping[type[Exception], Callable[[], Refusal]] = {
     StillReading: partial(
         Refusal, 503, "StillReading", "This replica has not listed the open runs yet.", retry_after=1
     ),
-    Overloaded: partial(
-        Refusal, 503, "Overloaded", "This replica holds as many bytes of runs as it may.", retry_after=1
-    ),
+    Overloaded: refusals.overloaded,
     InstanceDeleting: partial(
         Refusal, 409, "InstanceDeleting", "The instance is being deleted, and takes no new runs.", param="agentRef"
     ),

@@ -140,6 +140,12 @@ def conflict(message: str, *, reason: str = "Conflict") -> Refusal:
     return Refusal(409, reason, message)
 
 
+def overloaded() -> Refusal:
+    """Return 503: the process holds as many bytes of requests and answers as it may."""
+    message = "This replica holds as many bytes of requests and answers as it may."
+    return Refusal(503, "Overloaded", message, retry_after=_RETRY_SECONDS)
+
+
 def audit_unavailable(reason: str) -> Refusal:
     """Return 503: the change was not made, because the audit cannot be written."""
     message = f"Nothing was changed, because the audit cannot be written: {reason}"

@@ -1,11 +1,14 @@
 """Runs that the console starts, of instances with and without a web endpoint."""
 
 import asyncio
+import gc
+import json
+import tracemalloc
 from typing import Any
 
 import httpx2
 import pytest
-from tests.integration.conftest import instance
+from tests.integration.conftest import eventually, instance
 from tests.integration.console.conftest import Console, error
 
 from sympozium_api import names
@@ -122,6 +125,30 @@ class TestAWait:
         await asyncio.sleep(0.2)
         assert not console.kubernetes.object(RUNS, found[0])["spec"].get("cancel")
 
+    async def test_does_not_hold_the_question(self, console: Console) -> None:
+        question = json.dumps(TASK | {"task": "x" * 60_000}).encode()
+        headers = {"content-type": "application/json", "idempotency-key": "k", "prefer": "wait=600"}
+
+        def waiting() -> asyncio.Task[httpx2.Response]:
+            return asyncio.create_task(console.http.post(RUNS_URL, content=question, headers=headers))
+
+        def held() -> int:
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0]
+
+        callers = [waiting()]
+        await eventually(lambda: bool(console.kubernetes.names(RUNS)))
+        tracemalloc.start()
+        try:
+            before = held()
+            callers += [waiting() for _ in range(20)]
+            await asyncio.sleep(1)
+            assert held() - before < 20 * 2 * len(question)  # a connection itself takes as much as one question here
+        finally:
+            tracemalloc.stop()
+            console.context.draining.set()
+        assert {response.status_code for response in await asyncio.gather(*callers)} == {201}
+
     async def test_is_over_when_the_console_drains(self, console: Console) -> None:
         waiting = asyncio.create_task(start(console, Prefer="wait=600"))
         while not console.kubernetes.names(RUNS):
@@ -172,6 +199,7 @@ class TestARefusal:
         refused = await start(console)
         assert error(refused, 503)["reason"] == "Overloaded"
         assert refused.headers["retry-after"] == "1"
+        assert budget.used == budget.limit
 
     async def test_of_a_full_queue_is_429_and_other_instances_take_runs(self, console: Console) -> None:
         for name in ("full", "free"):

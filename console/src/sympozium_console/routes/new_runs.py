@@ -12,7 +12,7 @@ from sympozium_api.run import TERMINAL_PHASES, AgentRun
 from sympozium_api.trace_context import TraceContext
 from sympozium_console import console_context, new_run_body, new_run_refusals, openapi_models, refusals
 from sympozium_console.new_run_body import ParsedRun
-from sympozium_console.routes.params import REFUSALS, ObjectParams, authenticate, caller_of, json_bytes
+from sympozium_console.routes.params import REFUSALS, ObjectParams, authenticate, caller_of, json_bytes, release_body
 from sympozium_domain.instance_runs import NewRun
 from sympozium_http import disconnect, request_state
 from sympozium_runs.runs import RunHandle
@@ -35,23 +35,29 @@ _SCOPES_IN_RUNS = (names.TOOLS_WRITE,)
 async def start_run(request: Request, params: ObjectParams) -> Response:
     """Start a run of an instance, or find the run of the same ``Idempotency-Key``; ``Prefer: wait=N`` waits for its end."""
     seconds = _wait_seconds(request.headers)
-    idempotency_key = _idempotency_key(request.headers)
-    body = new_run_body.parse(await json_bytes(request))
-    context = console_context.of_request(request)
-    new = _new_run(request, params.namespace, body, idempotency_key)
-    caller_left = asyncio.Event()
-    with new_run_refusals.raised(new), disconnect.calls(request.receive, caller_left.set):
-        handle = await context.instance_runs.start(new, caller_left, context.draining)
+    handle = await _started(request, params.namespace)
+    release_body(request)
     request_state.of(request).log_fields["run"] = handle.name
     try:
         await _wait(request, handle, seconds)
     finally:
         handle.close()
-    run = await context.runs.get(params.namespace, handle.name)
+    run = await console_context.of_request(request).runs.get(params.namespace, handle.name)
     headers = {"Location": f"/api/v1/runs/{handle.name}?namespace={params.namespace}"}
     applied = {"Preference-Applied": f"wait={seconds}"} if seconds else {}
     has_ended = run.get("status", {}).get("phase") in TERMINAL_PHASES
     return JSONResponse(run, status_code=200 if has_ended else 201, headers=headers | applied)
+
+
+async def _started(request: Request, namespace: str) -> RunHandle:
+    """Start the run of a request's body, of which nothing is held when this returns."""
+    idempotency_key = _idempotency_key(request.headers)
+    body = new_run_body.parse(await json_bytes(request))
+    context = console_context.of_request(request)
+    new = _new_run(request, namespace, body, idempotency_key)
+    caller_left = asyncio.Event()
+    with new_run_refusals.raised(new), disconnect.calls(request.receive, caller_left.set):
+        return await context.instance_runs.start(new, caller_left, context.draining)
 
 
 def _new_run(request: Request, namespace: str, body: ParsedRun, idempotency_key: str | None) -> NewRun:

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, Never
 
 from fastapi import Depends, Path, Query
@@ -215,15 +216,32 @@ async def json_bytes(request: Request) -> bytes:
     return body.raw
 
 
+def release_body(request: Request) -> None:
+    """Keep the body no longer, because the request may wait for minutes and needs it no more."""
+    body, state = request_state.attached(request, _Body), request_state.of(request)
+    body.raw = body.content = None
+    console_context.of_request(request).instance_runs.budget.add(-state.held_bytes)
+    state.held_bytes = 0
+
+
 async def _read_bytes(request: Request) -> bytes:
     limit = console_context.of_request(request).settings.max_body_bytes
     try:
-        return await json_body.read_json_bytes(request, limit=limit)
+        return await json_body.read_json_bytes(request, limit=limit, on_bytes=partial(_hold, request))
     except json_body.NotJson as error:
         message = "Send the body as 'Content-Type: application/json' or 'application/yaml'."
         raise Refusal(415, "UnsupportedMediaType", message) from error
     except json_body.TooLarge as error:
         raise Refusal(413, "RequestEntityTooLarge", f"The body is larger than {limit} bytes.") from error
+
+
+def _hold(request: Request, size: int) -> None:
+    """Count bytes of a body until its request ends. Raises Refusal 503 if this process holds as many of others as it may."""
+    budget, state = console_context.of_request(request).instance_runs.budget, request_state.of(request)
+    if budget.used - state.held_bytes >= budget.limit:
+        raise refusals.overloaded()
+    budget.add(size)
+    state.held_bytes += size
 
 
 def _parse_object(content: bytes) -> dict[str, Any]:
