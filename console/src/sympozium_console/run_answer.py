@@ -18,11 +18,14 @@ from sympozium_runs.runs import RunHandle
 _TOOL_FIELDS = ("id", "function", "state", "isError")
 
 
-class Send(Protocol):
-    """Function that takes an event of a stream."""
+class EventStream(Protocol):
+    """The stream of one caller."""
 
-    def __call__(self, event_type: str, data: Object, event_id: str | None = None, /) -> None:
+    def send(self, event_type: str, data: Object, event_id: str | None = None, /) -> None:
         """Send an event; ``event_id`` is the caller's place in the stream."""
+
+    async def room(self) -> None:
+        """Wait until the caller has taken most of what was sent."""
 
 
 class RunAnswer:
@@ -32,21 +35,23 @@ class RunAnswer:
     what comes to this replica, and the rest once the run has ended if there was a beginning.
     """
 
-    def __init__(self, runs: InstanceRuns, key: tuple[str, str], after: int | None, send: Send) -> None:
+    def __init__(self, runs: InstanceRuns, key: tuple[str, str], after: int | None, stream: EventStream) -> None:
         self._runs = runs
         self._key = key
-        self._send = send
+        self._stream = stream
         self._pieces = AnswerPieces(after or 0)
         self._is_wanted = after is not None
         self._reading: asyncio.Task[None] | None = None
+        self._is_held_up = False
+        """True while records wait for the caller to take what was sent."""
 
     @classmethod
     @asynccontextmanager
     async def followed(
-        cls, runs: InstanceRuns, namespace: str, name: str, after: int | None, send: Send
+        cls, runs: InstanceRuns, namespace: str, name: str, after: int | None, stream: EventStream
     ) -> "AsyncIterator[RunAnswer]":
         """Send the events of a run's answer while the body of this context runs. A run that cannot be read has none."""
-        answer, handle = cls(runs, (namespace, name), after, send), None
+        answer, handle = cls(runs, (namespace, name), after, stream), None
         with contextlib.suppress(ApiError, ApiUnavailable, ValidationError):
             handle = await runs.follow(namespace, name)
         if handle is None:
@@ -62,8 +67,8 @@ class RunAnswer:
 
     @property
     def is_streaming(self) -> bool:
-        """True while the answer comes to this replica."""
-        return self._reading is not None and self._runs.is_streaming(*self._key)
+        """True while the answer comes to this replica, or waits for its caller."""
+        return self._reading is not None and (self._is_held_up or self._runs.is_streaming(*self._key))
 
     async def complete(self) -> None:
         """Wait until all events have been sent."""
@@ -78,10 +83,16 @@ class RunAnswer:
                 await self.complete()
 
     async def _read(self, handle: RunHandle) -> None:
-        while (record := await handle.next()) is not None:
+        while (record := await self._next(handle)) is not None:
             self._send_record(record)
             if record["type"] == "done" or record["type"] == "error":
                 return
+
+    async def _next(self, handle: RunHandle) -> Record | None:
+        self._is_held_up = True
+        await self._stream.room()
+        self._is_held_up = False
+        return await handle.next()
 
     def _send_record(self, record: Record) -> None:
         match record["type"]:
@@ -91,9 +102,9 @@ class RunAnswer:
                 self._send_pieces(self._pieces.rest(record))
             case "tool":
                 data: Object = dict(record)
-                self._send("tool", {name: data[name] for name in _TOOL_FIELDS if name in data})
+                self._stream.send("tool", {name: data[name] for name in _TOOL_FIELDS if name in data})
 
     def _send_pieces(self, pieces: Iterable[Piece]) -> None:
         for piece in pieces:
             self._is_wanted = True
-            self._send("delta", {piece.part: piece.text, "after": piece.after}, str(piece.after))
+            self._stream.send("delta", {piece.part: piece.text, "after": piece.after}, str(piece.after))

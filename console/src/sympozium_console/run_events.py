@@ -18,6 +18,8 @@ from sympozium_http.sse import one_line
 _LINE_END = "\n"
 _HEADERS = {"Cache-Control": "no-cache"}
 _EVENT_FIELDS = ("type", "reason", "message", "count", "lastTimestamp")
+_MOST_UNSENT = 16
+"""Events of a stream beside which no piece of an answer is sent: records that wait are merged, bounded and counted."""
 _LAST_STATUS_SECONDS = 5.0
 """Seconds for which a console that drains waits for the terminal status of a run whose answer is complete."""
 
@@ -61,20 +63,16 @@ async def follow(
     client: Client, runs: InstanceRuns, run: FollowedRun, *, stop: asyncio.Event, with_events: bool = True
 ) -> AsyncGenerator[ServerSentEvent, None]:
     """Yield events until the run has ended or is deleted, or ``stop`` is set; end the watches when closed."""
-    queue: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue()
-
-    def send(event_type: str, data: Object, event_id: str | None = None) -> None:
-        queue.put_nowait(ServerSentEvent(one_line(data).decode(), event=event_type, id=event_id, sep=_LINE_END))
-
-    async with RunAnswer.followed(runs, run.namespace, run.name, run.after, send) as answer:
-        watcher = _RunWatcher(client, run.namespace, run.name, send, answer.finish, with_events=with_events)
+    unsent = _UnsentEvents()
+    async with RunAnswer.followed(runs, run.namespace, run.name, run.after, unsent) as answer:
+        watcher = _RunWatcher(client, run.namespace, run.name, unsent.send, answer.finish, with_events=with_events)
         statuses = asyncio.create_task(watcher.watch_status())
         stopped = asyncio.create_task(_stopped(stop, answer, statuses))
         beside = [stopped, *([asyncio.create_task(watcher.watch_events())] if with_events else [])]
         for last in (statuses, stopped):
-            last.add_done_callback(lambda _: queue.put_nowait(None))
+            last.add_done_callback(lambda _: unsent.end())
         try:
-            while (event := await queue.get()) is not None:
+            while (event := await unsent.take()) is not None:
                 yield event
             if statuses.done():
                 statuses.result()
@@ -90,6 +88,34 @@ async def _stopped(stop: asyncio.Event, answer: RunAnswer, statuses: asyncio.Tas
     if answer.is_streaming:
         await answer.complete()
         await asyncio.wait({statuses}, timeout=_LAST_STATUS_SECONDS)
+
+
+class _UnsentEvents:
+    """Events of one stream that its reader has not taken. Pieces of an answer are sent when there is room for them."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue()
+        self._taken = asyncio.Event()
+
+    def send(self, event_type: str, data: Object, event_id: str | None = None) -> None:
+        """Add an event."""
+        self._queue.put_nowait(ServerSentEvent(one_line(data).decode(), event=event_type, id=event_id, sep=_LINE_END))
+
+    def end(self) -> None:
+        """Add the end of the stream."""
+        self._queue.put_nowait(None)
+
+    async def take(self) -> ServerSentEvent | None:
+        """Wait for the next event; None: the stream has ended."""
+        event = await self._queue.get()
+        self._taken.set()
+        return event
+
+    async def room(self) -> None:
+        """Wait until the reader has taken most events."""
+        while self._queue.qsize() >= _MOST_UNSENT:
+            self._taken.clear()
+            await self._taken.wait()
 
 
 class _RunWatcher:

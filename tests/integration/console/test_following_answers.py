@@ -1,8 +1,9 @@
 """The answer of a run in its event stream: its pieces as they come to this replica, and what a caller lacks at its end."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from tests.integration.console.conftest import Console, run
 from tests.integration.console.test_following import Stream
 
 from sympozium_api.resources import RUNS, Object
+from sympozium_console import run_events
+from sympozium_console.run_events import FollowedRun
 
 pytestmark = pytest.mark.usefixtures("watching")
 
@@ -111,6 +114,22 @@ class TestAnAnswerThatComesToThisReplica:
         await saying
         assert texts(events) == "lo"
         assert events[-1][1]["phase"] == "Succeeded"
+
+    async def test_waits_for_a_slow_reader_within_the_byte_budget(self, console: Console) -> None:
+        name, pod = await started(console)
+        runs, more = console.context.instance_runs, asyncio.Event()
+        followed_run = FollowedRun("default", name, after=0)
+        said = ["x" * 1000] * 500
+        async with aclosing(run_events.follow(console.kubernetes, runs, followed_run, stop=asyncio.Event())) as stream:
+            await anext(stream)
+            saying = asyncio.create_task(pod.say({"type": "started"}, *map(delta, said), more, done("".join(said))))
+            await eventually(lambda: runs.is_streaming("default", name))
+            await eventually(lambda: runs.budget.used > 900_000)  # what is kept for others to come, and for this reader
+            more.set()
+            events = [event async for event in stream]
+        await saying
+        sent = "".join(json.loads(event.data)["content"] for event in events if event.event == "delta" and event.data)
+        assert sent == "".join(said)
 
     async def test_goes_on_when_all_its_callers_have_left(self, console: Console) -> None:
         name, pod = await started(console)
