@@ -5,6 +5,7 @@ from sympozium_cli.tui.operations import change
 from sympozium_cli.tui.screens.form import FormScreen
 from sympozium_cli.tui.views import kubectl_lines
 from sympozium_cli.tui.views.forms import endpoint_fields, endpoint_values
+from sympozium_cli.tui.views.instances import endpoint_is_on
 from sympozium_cli.tui.views.lines import Line, labelled
 from sympozium_cli.tui.views.reading import Key, at, text_at
 
@@ -23,17 +24,18 @@ class EndpointForm(FormScreen):
         super().__init__(f"Web endpoint of {key[0]}/{key[1]}", endpoint_fields(instance), notes)
         self._key = key
 
-    async def save(self, texts: dict[str, str | bool]) -> None:
+    async def save(self, edited: dict[str, str | bool]) -> None:
         """Write the values where they count: into the skill's params that are set, else into the fields."""
         from sympozium_api.web_endpoint_switch import switched
 
-        values, is_on = endpoint_values(texts), texts["enabled"] is True
+        values = endpoint_values(edited)
 
         def changed(body: Object) -> Object:
+            is_on = bool(edited.get("enabled", endpoint_is_on(body)))
             return {**body, "spec": switched(body["spec"], enabled=is_on, values=values)}
 
-        await change(self.world.client, INSTANCES, self._key, changed)
-        verb = "enable" if is_on else "disable"
+        stored = await change(self.world.client, INSTANCES, self._key, changed)
+        verb = "enable" if endpoint_is_on(stored) else "disable"
         self.world.done_line = kubectl_lines.kubectl(
             self.world.kubectl_args, "sympozium", verb, self._key[1], "-n", self._key[0]
         )

@@ -1,6 +1,7 @@
 """Forms: fields that are saved together."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -86,8 +87,11 @@ class FormScreen(BaseScreen):
             found[field.name] = widget.value
         return found
 
-    async def save(self, texts: dict[str, str | bool]) -> None:
-        """Write what is in the fields. Raises BadValue, ApiError and ApiUnavailable."""
+    async def save(self, edited: dict[str, str | bool]) -> None:
+        """Write the fields that were edited, and no other: somebody else may have written those since the form was opened.
+
+        Raises BadValue, ApiError and ApiUnavailable.
+        """
         raise NotImplementedError
 
     @on(Input.Submitted)
@@ -108,11 +112,15 @@ class FormScreen(BaseScreen):
             self.work(self._save())
 
     async def _save(self) -> None:
+        texts = self.texts()
         try:
-            await self.save(self.texts())
+            await self.save(
+                {field.name: texts[field.name] for field in self._fields if texts[field.name] != field.value}
+            )
         except BadValue as error:
             self.query_one(f"#{error.field}").focus()
             raise
+        self._fields = [replace(field, value=texts[field.name]) for field in self._fields]
         self.say("saved")
 
 

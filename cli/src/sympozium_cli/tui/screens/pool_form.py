@@ -21,9 +21,9 @@ class PoolForm(FormScreen):
         super().__init__(f"Warm pool of {key[0]}/{key[1]}", pool_fields(instance), notes)
         self._key = key
 
-    async def save(self, texts: dict[str, str | bool]) -> None:
+    async def save(self, edited: dict[str, str | bool]) -> None:
         """Write the pool."""
-        stored = await change(self.world.client, INSTANCES, self._key, lambda body: with_pool(body, texts))
+        stored = await change(self.world.client, INSTANCES, self._key, lambda body: with_pool(body, edited))
         pool = stored["spec"]["agents"]["default"].get("warmPool")
         patch = {"spec": {"agents": {"default": {"warmPool": pool}}}}
         self.world.done_line = kubectl_lines.of_patch(self.world.kubectl_args, INSTANCES, self._key, patch)

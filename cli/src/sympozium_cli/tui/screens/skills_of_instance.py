@@ -18,11 +18,12 @@ from sympozium_cli.tui.views.skills import (
     COLUMNS,
     Placement,
     SkillChoice,
+    Switch,
     choice_cells,
     choices,
-    placed,
     placement,
-    toggled,
+    taken_back,
+    turned,
     with_params,
 )
 from sympozium_cli.tui.widgets.row_table import RowTable, TableRow
@@ -43,7 +44,7 @@ class SkillsOfInstance(BaseScreen):
         self._instance: Object | None = None
         self._packs: list[PackItem] = []
         self._states: dict[Key, str] = {}
-        self._undo: list[tuple[SkillChoice, Placement]] = []
+        self._undo: list[Switch] = []
         self._seen: object = None
 
     def body(self) -> Sequence[Widget]:
@@ -96,9 +97,9 @@ class SkillsOfInstance(BaseScreen):
         if not self._undo:
             self.say("nothing to undo", failed=True)
         elif self.may_write():
-            self._write(*self._undo[-1])
+            self._write(self._undo[-1].choice, self._undo[-1])
 
-    def _write(self, choice: SkillChoice, wanted: Placement | None) -> None:
+    def _write(self, choice: SkillChoice, undone: Switch | None) -> None:
         key = (choice.kind, choice.name)
         if self._states.get(key) == "saving…":
             return
@@ -109,27 +110,28 @@ class SkillsOfInstance(BaseScreen):
 
         self._states[key] = "saving…"
         self._show()
-        self.work(self._change(choice, wanted), on_failure)
+        self.work(self._change(choice, undone), on_failure)
 
-    async def _change(self, choice: SkillChoice, wanted: Placement | None) -> None:
+    async def _change(self, choice: SkillChoice, undone: Switch | None) -> None:
+        """Write what the user sees the key do: a skill that is shown off is on afterwards, whoever else switched it."""
         before: list[Placement] = []
 
         def changed(body: Object) -> Object:
             before[:] = [placement(body, choice)]
-            return toggled(body, choice) if wanted is None else placed(body, choice, wanted)
+            return turned(body, choice, on=not choice.is_on) if undone is None else taken_back(body, undone)
 
         self._instance = await change(self.world.client, INSTANCES, self._key, changed)
-        if wanted is None:
-            self._undo.append((choice, before[0]))
+        if undone is None:
+            self._undo.append(Switch(choice, before[0], placement(self._instance, choice)))
         else:
-            self._undo.pop()
+            self._undo.remove(undone)
         self._states[choice.kind, choice.name] = "saved"
         is_on = any((c.kind, c.name, c.is_on) == (choice.kind, choice.name, True) for c in self.choices)
         spec = self._instance["spec"]
         patch = {"spec": {name: spec[name] for name in ("skills", "webEndpoint") if name in spec}}
         self.world.done_line = kubectl_lines.of_patch(self.world.kubectl_args, INSTANCES, self._key, patch)
         self._show()
-        undo = "; u takes it back" if wanted is None else ""
+        undo = "; u takes it back" if undone is None else ""
         self.say(f"{choice.name} is {'on' if is_on else 'off'}{undo}")
 
     def action_params(self) -> None:
@@ -172,8 +174,8 @@ class ParamsForm(FormScreen):
         self._choice = choice
         self._defaults = {name: default for name, default, _ in pack.params} if pack else {}
 
-    async def save(self, texts: dict[str, str | bool]) -> None:
-        """Write the params that differ from their defaults."""
-        values = {name: str(texts[id_]) for id_, name in self._names.items()}
-        own = {name: value for name, value in values.items() if value != self._defaults.get(name)}
+    async def save(self, edited: dict[str, str | bool]) -> None:
+        """Write the params that were edited; one with its default's value is left out."""
+        values = {self._names[id_]: str(text) for id_, text in edited.items()}
+        own = {name: "" if value == self._defaults.get(name) else value for name, value in values.items()}
         await change(self.world.client, INSTANCES, self._key, lambda body: with_params(body, self._choice, own))

@@ -49,15 +49,12 @@ def endpoint_fields(instance: Object) -> list[Field]:
     ]
 
 
-def endpoint_values(texts: Mapping[str, str | bool]) -> Object:
-    """Return the merge patch of ``spec.webEndpoint`` that a form asks for. Raises BadValue."""
-    return {
-        "rateLimit": {
-            "requestsPerMinute": _count("rpm", texts, 1, 1_000_000),
-            "burstSize": _count("burst", texts, 1, 1_000_000),
-        },
-        "hostname": str(texts["hostname"]).strip() or None,
-    }
+def endpoint_values(edited: Mapping[str, str | bool]) -> Object:
+    """Return the merge patch of ``spec.webEndpoint`` that the edited fields of a form ask for. Raises BadValue."""
+    counts = {"rpm": "requestsPerMinute", "burst": "burstSize"}
+    rate = {member: _count(name, edited, 1, 1_000_000) for name, member in counts.items() if name in edited}
+    values: Object = {"rateLimit": rate} if rate else {}
+    return values | ({"hostname": str(edited["hostname"]).strip() or None} if "hostname" in edited else {})
 
 
 def pool_fields(instance: Object) -> list[Field]:
@@ -72,14 +69,12 @@ def pool_fields(instance: Object) -> list[Field]:
     ]
 
 
-def with_pool(instance: Object, texts: Mapping[str, str | bool]) -> Object:
-    """Return an instance with the warm pool that a form asks for. Raises BadValue."""
-    values: dict[str, Any] = {
-        "size": _count("size", texts, 0, 500),
-        "max": _count("max", texts, 0, 500),
-        "idleTTL": str(texts["idleTTL"]).strip() or None,
-    }
+def with_pool(instance: Object, edited: Mapping[str, str | bool]) -> Object:
+    """Return an instance with the warm pool that the edited fields of a form ask for. Raises BadValue."""
+    values: dict[str, Any] = {name: _count(name, edited, 0, 500) for name in ("size", "max") if name in edited}
+    values |= {"idleTTL": str(edited["idleTTL"]).strip() or None} if "idleTTL" in edited else {}
     agents = instance["spec"]["agents"]
+    values = (agents["default"].get("warmPool") or {}) | values
     pool = {name: value for name, value in values.items() if value is not None}
     default = (
         {**agents["default"], "warmPool": pool}

@@ -52,6 +52,16 @@ class Placement:
     """Of the web endpoint's skill: the equivalent field ``spec.webEndpoint``."""
 
 
+@dataclass(frozen=True)
+class Switch:
+    """A skill that was switched."""
+
+    choice: SkillChoice
+    """The skill as it was shown before."""
+    before: Placement
+    after: Placement
+
+
 def choices(instance: Object, packs: Iterable[PackItem]) -> list[SkillChoice]:
     """Return the skills of an instance and those it may have: the web endpoint first, then by name."""
     known = {pack.key[1]: pack for pack in packs}
@@ -100,21 +110,37 @@ def placed(instance: Object, choice: SkillChoice, wanted: Placement) -> Object:
     return {**instance, "spec": spec}
 
 
-def toggled(instance: Object, choice: SkillChoice) -> Object:
-    """Return an instance without a skill that it has or, after all others, with one that it does not have."""
+def turned(instance: Object, choice: SkillChoice, *, on: bool) -> Object:
+    """Return an instance without a skill or, after all others, with it; the same instance if it is so already."""
     if choice.is_endpoint:
         from sympozium_api.web_endpoint_switch import switched
 
-        return {**instance, "spec": switched(instance["spec"], enabled=not endpoint_is_on(instance))}
+        return {**instance, "spec": switched(instance["spec"], enabled=on)}
     now = placement(instance, choice)
-    return placed(instance, choice, Placement({choice.kind: choice.name} if now.entry is None else None, now.index))
+    if (now.entry is not None) == on:
+        return instance
+    return placed(instance, choice, Placement({choice.kind: choice.name} if on else None, now.index))
+
+
+def taken_back(instance: Object, switch: Switch) -> Object:
+    """Return an instance as it was before a switch. What somebody else has changed of the skill since then stays."""
+    now = placement(instance, switch.choice)
+    if (now.entry, now.endpoint) == (switch.after.entry, switch.after.endpoint):
+        return placed(instance, switch.choice, switch.before)
+    return turned(instance, switch.choice, on=switch.choice.is_on)
 
 
 def with_params(instance: Object, choice: SkillChoice, values: dict[str, str]) -> Object:
-    """Return an instance whose skill has these params, without those that are empty."""
+    """Return an instance whose skill has these params beside its others, without those that are empty.
+
+    Raises ValueError if the instance does not have the skill.
+    """
     now = placement(instance, choice)
-    entry: Object = {choice.kind: choice.name, "params": {name: value for name, value in values.items() if value}}
-    return placed(instance, choice, Placement(entry, now.index, now.endpoint))
+    if now.entry is None and not (choice.is_endpoint and endpoint_is_on(instance)):
+        raise ValueError("somebody has switched the skill off meanwhile")
+    entry: Object = now.entry or {choice.kind: choice.name}
+    params = {name: value for name, value in ((entry.get("params") or {}) | values).items() if value}
+    return placed(instance, choice, Placement(entry | {"params": params}, now.index, now.endpoint))
 
 
 def choice_cells(choice: SkillChoice, state: str) -> tuple[Cell, ...]:
