@@ -16,6 +16,8 @@ _PARAMS = {
     "auth_secret_ref": ("authSecretRef",),
 }
 """Params of the skill, and the fields of ``webEndpoint`` that they override."""
+_LONGEST_TEXT = 253
+"""Characters that the fields take; a param may have more."""
 
 
 def switched(spec: Object, *, enabled: bool, values: Mapping[str, Any] | None = None) -> Object:
@@ -23,7 +25,7 @@ def switched(spec: Object, *, enabled: bool, values: Mapping[str, Any] | None = 
 
     ``values`` is a merge patch (RFC 7386): None removes a value, so that the default holds. A value goes where it counts: into the
     skill's params if the skill has that param, else into the field. Off takes the skill out of the list. What its params say goes into
-    the fields, so that the endpoint is the same when it is on again; a param that is no valid value is dropped.
+    the fields, so that the endpoint is the same when it is on again; a param that its field would refuse is dropped.
     """
     result, changes = copy.deepcopy(spec), copy.deepcopy(dict(values or {}))
     field: Object = result.pop("webEndpoint", None) or {}
@@ -60,10 +62,10 @@ def _fields_of(params: Object) -> Object:
     fields: Object = {}
     for param, (name, *member) in _PARAMS.items():
         value = params.get(param)
-        if value and not member:
-            fields[name] = value
-        elif value and value.isascii() and value.isdigit() and 1 <= int(value) <= MAX_RATE:
+        if value and member and value.isascii() and value.isdigit() and 1 <= int(value) <= MAX_RATE:
             fields.setdefault(name, {})[member[0]] = int(value)
+        elif value and not member and len(value) <= _LONGEST_TEXT:
+            fields[name] = value
     return fields
 
 

@@ -63,6 +63,8 @@ WITH_PARAM: Object = {"skills": skill(rate_limit_rpm="5", hostname="a.example.co
             },
         ),
         ({"skills": skill(rate_limit_rpm="many", color="red")}, False, {}, OFF),
+        # ... but for what a field refuses, with which the API server would refuse to switch off
+        ({"skills": skill(hostname="a" * 254, auth_secret_ref="b" * 1024)}, False, {}, OFF),
         (WITH_PARAM, False, RPM, {"skills": OTHERS, "webEndpoint": RPM | {"hostname": "a.example.com"}}),
     ],
 )  # fmt: skip
