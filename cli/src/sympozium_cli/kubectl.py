@@ -54,12 +54,18 @@ class Kubectl:
         return self._messages[-1] if self._messages else ""
 
     async def _read_messages(self) -> None:
-        while line := await self._stderr.readline():
+        while line := await self._message_line():
             text = line.decode(errors="replace").strip()
             is_error = text.startswith("error: ")
             self._messages.append(text.removeprefix("error: "))
             if not (is_error or _LOG_LINE.match(text)):
                 self._on_message(text)
+
+    async def _message_line(self) -> bytes:
+        """Return the next line of the standard error; of one that is too long what it begins with is left out."""
+        while True:
+            with suppress(ValueError):
+                return await self._stderr.readline()
 
     async def first_line(self) -> str:
         """Return the first line that kubectl prints. Raises ClusterAway, with kubectl's own words, if it ends without one."""

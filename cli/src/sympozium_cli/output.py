@@ -57,9 +57,9 @@ class Table:
         return _GAP.join(value.ljust(width) for value, width in zip(values, self._widths, strict=True)).rstrip()
 
 
-def json_text(value: Any) -> str:
-    """Return JSON on which no terminal acts, and which is the same value."""
-    text = json.dumps(value, indent=4, ensure_ascii=False)
+def json_text(value: Any, *, indent: int | None = 4) -> str:
+    """Return JSON on which no terminal acts, and which is the same value. Without ``indent`` it is one line."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -26,6 +26,11 @@ def plain_lines(text: Any) -> list[str]:
     return [line.expandtabs(_TAB) if "\t" in line else line for line in clean.split("\n")]
 
 
+def plain_copy(text: str) -> str:
+    """Return a text for the clipboard, with its tabs. Without escape sequences it cannot end a terminal's paste and run as a command."""
+    return "\t".join("\n".join(plain_lines(piece)) for piece in text.split("\t"))
+
+
 def plain(text: Any) -> str:
     """Return a text as one line, as ``plain_lines`` makes its lines."""
     return " ".join(plain_lines(text))

@@ -52,7 +52,7 @@ async def test_escape_stops_the_answer_and_then_leaves() -> None:
 
 
 async def test_a_failure_and_hostile_answers_are_text() -> None:
-    hostile = "\x1b]0;owned\x07[bold red]x[/] \x1b[2J [link](https://evil.example)"
+    hostile = "\tls\x1b[201~\n\x1b]0;owned\x07[bold red]x[/] \x1b[2J [link](https://evil.example)"
     async with ui() as it:
         await it.until("assistant")
         it.answers += [[hostile], [Failure("the model refused: \x1b[31mquota")]]
@@ -61,5 +61,7 @@ async def test_a_failure_and_hostile_answers_are_text() -> None:
         assert "\x1b" not in text
         assert "owned" not in text
         assert "]8;" not in it.app.export_screenshot()
+        await it.press("ctrl+y")
+        assert it.app.clipboard == "\tls\n[bold red]x[/]  [link](https://evil.example)"
         await it.press(*"again", "enter")
         await it.until("✗ the model refused: quota")

@@ -1,10 +1,12 @@
 """Keys about an instance."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from tests.fakes.kubernetes import api_error
 from tests.integration.cli.ui_world import Ui, a_cluster, covers, ui
+from tests.unit.cli.test_kubectl_processes import wait_until_gone
 
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_cli.tui.screens.form import FormScreen
@@ -195,6 +197,25 @@ async def test_d_shows_what_kubectl_describes(tmp_path: Any, monkeypatch: pytest
         kubectl.write_text("#!/bin/sh\necho 'no such thing' >&2\nexit 1\n")
         await it.press("d")
         await it.until("✗ no such thing")
+
+
+async def test_a_describe_that_nobody_waits_for_leaves_no_kubectl(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubectl, pid = tmp_path / "kubectl", tmp_path / "pid"
+    kubectl.write_text(f"#!/bin/sh\necho $$ >{pid}\nexec sleep 600\n")
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    async with ui() as it:
+        await it.until("assistant")
+        await it.press("d")
+        await it.until("Describe team-a/assistant")
+        async with asyncio.timeout(20):
+            while not pid.exists() or not pid.read_text().strip():
+                await asyncio.sleep(0.01)
+        await it.press("escape")
+        await it.until("Instances  3")
+    await asyncio.to_thread(wait_until_gone, int(pid.read_text()))
 
 
 @covers("instances", "e")

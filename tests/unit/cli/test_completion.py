@@ -1,4 +1,3 @@
-import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,4 +79,7 @@ def test_bash_completes_the_command_by_the_same_candidates(
     )
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     done = subprocess.run(["bash", "-c", f"{script}\n{words}"], capture_output=True, text=True, check=True)
-    assert re.fullmatch(r"\[chat \]\n", done.stdout)
+    assert done.stdout == "\\[chat\\ \\]\n"
+    completer.write_text("#!/bin/sh\nprintf '%s\\n' 'work' '$(touch made)' 'a;b' '--context' 'arn:aws:eks/x' ':4'\n")
+    done = subprocess.run(["bash", "-c", f"{script}\n{words}"], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["work", r"\$\(touch\ made\)", r"a\;b", "--context", "arn:aws:eks/x", ""]

@@ -132,3 +132,22 @@ async def test_no_kubectl_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ClusterAway, match="no kubectl on the PATH"):
         async with connect(KubectlOptions()):
             pass
+
+
+async def test_a_kubectl_that_does_not_want_to_end_is_killed(folder: Path) -> None:
+    install(folder, "trap '' TERM\necho $$ >\"$FOLDER/pid\"; echo ready\nwhile :; do sleep 0.1; done")
+    async with asyncio.timeout(20), kubectl("proxy") as child:
+        assert await child.first_line() == "ready"
+        pid = int((folder / "pid").read_text())
+    await asyncio.to_thread(wait_until_gone, pid)
+
+
+async def test_a_message_without_end_does_not_stop_the_command(folder: Path) -> None:
+    install(
+        folder,
+        "head -c 300000 /dev/zero | tr '\\0' x >&2\necho >&2\necho 'error: it broke' >&2\necho ready\nexec sleep 600",
+    )
+    async with asyncio.timeout(20), kubectl("proxy") as child:
+        assert await child.first_line() == "ready"
+        while child.message != "it broke":
+            await asyncio.sleep(0.01)

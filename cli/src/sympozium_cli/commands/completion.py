@@ -7,7 +7,7 @@ _kubectl_sympozium() {
   local word
   COMPREPLY=()
   while IFS=$'\\t' read -r word _; do
-    case $word in :*) ;; *) COMPREPLY+=("$word") ;; esac
+    case $word in :*) ;; *) printf -v word %q "$word"; COMPREPLY+=("$word") ;; esac
   done < <(kubectl_complete-sympozium "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
 complete -F _kubectl_sympozium kubectl-sympozium"""

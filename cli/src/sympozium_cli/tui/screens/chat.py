@@ -14,7 +14,7 @@ from textual.widgets import TextArea
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import Object
 from sympozium_cli.failures import Failure
-from sympozium_cli.plain_text import plain
+from sympozium_cli.plain_text import plain, plain_copy
 from sympozium_cli.tui import keys
 from sympozium_cli.tui.conversations import Note
 from sympozium_cli.tui.screens.base import BaseScreen
@@ -175,7 +175,7 @@ class ChatScreen(BaseScreen):
         if not answers:
             self.say("there is no answer yet", failed=True)
             return
-        self.app.copy_to_clipboard(answers[-1])
+        self.app.copy_to_clipboard(plain_copy(answers[-1]))
         self.say("copied the last answer")
 
     def action_page_up(self) -> None:

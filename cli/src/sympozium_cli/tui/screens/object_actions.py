@@ -48,7 +48,12 @@ class ObjectActions(BaseScreen):
             )
         except OSError as error:
             raise Failure(f"kubectl cannot be started: {error}") from None
-        out, err = await process.communicate()
+        try:
+            out, err = await process.communicate()
+        finally:
+            if process.returncode is None:  # nobody waits for it any more
+                process.kill()
+                await process.wait()
         if process.returncode:
             raise Failure(err.decode(errors="replace").strip() or f"kubectl ended with {process.returncode}")
         return out.decode(errors="replace")

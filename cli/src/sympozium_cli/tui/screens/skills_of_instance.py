@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from textual.widget import Widget
 
 from sympozium_api.resources import INSTANCES, Object
+from sympozium_cli.plain_text import plain
 from sympozium_cli.tui import keys
 from sympozium_cli.tui.operations import change, packs_for
 from sympozium_cli.tui.screens.base import BaseScreen
@@ -168,7 +169,7 @@ class ParamsForm(FormScreen):
         words = {name: f"{text} (default: {default})" for name, default, text in pack.params} if pack else {}
         self._names = {f"param-{index}": name for index, (name, _) in enumerate(choice.params)}
         values = dict(choice.params)
-        fields = [Field(id_, name, values[name], words.get(name, "")) for id_, name in self._names.items()]
+        fields = [Field(id_, name, plain(values[name]), words.get(name, "")) for id_, name in self._names.items()]
         super().__init__(f"Params of {choice.name} in {key[0]}/{key[1]}", fields)
         self._key = key
         self._choice = choice

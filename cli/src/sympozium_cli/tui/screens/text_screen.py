@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.segment import Segment
 from textual.strip import Strip
 
-from sympozium_cli.plain_text import plain_lines
+from sympozium_cli.plain_text import plain, plain_lines
 from sympozium_cli.tui import keys
 from sympozium_cli.tui.keys import KeyHelp
 from sympozium_cli.tui.screens.base import BaseScreen
@@ -24,7 +25,9 @@ def markdown(text: str) -> list[Block]:
         console = Console(width=width, force_terminal=True, color_system="truecolor", legacy_windows=False)
         rendered = Markdown(clean, hyperlinks=False, code_theme="ansi_dark", inline_code_theme="ansi_dark")
         lines = console.render_lines(rendered, console.options.update(width=width), pad=False)
-        return [Strip(line) for line in lines]
+        return [
+            Strip(Segment(plain(text), style) for text, style, _ in line) for line in lines
+        ]  # entities made more text
 
     return [drawn]
 

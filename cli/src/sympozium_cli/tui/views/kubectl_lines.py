@@ -1,10 +1,10 @@
 """The kubectl lines that do or show the same as the UI. Pure."""
 
-import json
 import shlex
 from collections.abc import Sequence
 
 from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS, Object, ResourceType
+from sympozium_cli.output import json_text
 from sympozium_cli.tui.views.reading import Key
 
 _SHORT = {
@@ -32,7 +32,7 @@ def of_object(args: Sequence[str], verb: str, kind: ResourceType, key: Key, *mor
 
 def of_patch(args: Sequence[str], kind: ResourceType, key: Key, patch: Object) -> str:
     """Return the line that changes an object by a merge patch."""
-    return of_object(args, "patch", kind, key, "--type", "merge", "-p", json.dumps(patch, ensure_ascii=False))
+    return of_object(args, "patch", kind, key, "--type", "merge", "-p", json_text(patch, indent=None))
 
 
 def of_logs(args: Sequence[str], namespace: str, pod: str) -> str:

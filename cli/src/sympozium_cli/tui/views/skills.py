@@ -7,6 +7,7 @@ from typing import Literal
 
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.resources import Object
+from sympozium_cli.plain_text import plain
 from sympozium_cli.tui.views.columns import Cell, Column
 from sympozium_cli.tui.views.instances import endpoint_is_on, skill_name
 from sympozium_cli.tui.views.packs import PackItem
@@ -150,7 +151,7 @@ def choice_cells(choice: SkillChoice, state: str) -> tuple[Cell, ...]:
         Cell("[x]", "good") if choice.is_on else Cell("[ ]", "dim"),
         Cell(choice.name, "strong"),
         Cell("ConfigMap" if choice.kind == "configMapRef" else "SkillPack", "dim"),
-        Cell(", ".join(f"{name}={value}" for name, value in choice.params), "dim"),
+        Cell(plain(", ".join(f"{name}={value}" for name, value in choice.params)), "dim"),
         Cell(state, tone),
         Cell(choice.description, "dim"),
     )

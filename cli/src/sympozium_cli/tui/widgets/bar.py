@@ -51,5 +51,6 @@ class Bar(Widget):
             pieces += segments(text, self.rich_style + tone_style(self, cell.tone))
         if self.right:
             pieces.append(Segment(" " * (room + 1), self.rich_style))
-            pieces += [Segment(cell.text, self.rich_style + tone_style(self, cell.tone)) for cell in self.right]
+            for cell in self.right:
+                pieces += segments(cell.text, self.rich_style + tone_style(self, cell.tone))
         return Strip(pieces).adjust_cell_length(self.size.width, self.rich_style)

@@ -4,6 +4,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.widget import Widget
 
+from sympozium_cli.plain_text import plain
 from sympozium_cli.tui.views.columns import Tone
 
 TONE_CLASSES = frozenset({"tone-good", "tone-bad", "tone-warn", "tone-dim", "tone-strong"})
@@ -18,7 +19,11 @@ _NONE = Style()
 
 
 def segments(text: str, style: Style) -> list[Segment]:
-    """Return a text as segments: blanks at its beginning are one of their own, which pictures of the screen would lose."""
+    """Return a text as segments. The last place before the terminal: what is no plain text by now becomes it.
+
+    Blanks at the beginning are a segment of their own, which pictures of the screen would lose.
+    """
+    text = plain(text)
     rest = text.lstrip(" ")
     blanks = len(text) - len(rest)
     return [Segment(" " * blanks, style), Segment(rest, style)] if blanks and rest else [Segment(text, style)]
