@@ -239,6 +239,7 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> Insta
             lists=base.lists,
             hostnames=base.hostnames,
             claims=base.claims,
+            reserved=frozenset(surface.hostname for surface in base.settings.surfaces),
         ),
         tools=ToolGatherer(base.client, base.settings.egress_url),
         skills=SkillGatherer(base.client, base.converge, namespace, base.skills),

@@ -124,6 +124,22 @@ async def test_a_name_that_another_route_has_is_not_taken_and_an_instance_does_n
     assert [c["reason"] for c in conditions if c["type"] == "RouteReady"] == ["HostnameTaken"]
 
 
+async def test_an_instance_that_was_first_gives_the_host_name_up() -> None:
+    ready = config_object(status={"gateway": {"ready": True}})
+    world = World(ready, gateway_class_object(), pack_object(), instance_object("console", **WEB_ENDPOINT))
+    await world.settle("console", "instance")
+    await world.reconcile("console", "instance")
+    assert world.cluster.object(HTTP_ROUTES, "console-web-endpoint-server", "team")["spec"]["hostnames"] == [HOST]
+
+    world.variables = {"SYMPOZIUM_SURFACES": surfaces()}
+    world.restart()
+    await world.reconcile("console", "instance")
+    await reconcile(world)
+    assert world.cluster.names(HTTP_ROUTES) == [ROUTE]
+    conditions = world.cluster.object(INSTANCES, "console", "team")["status"]["conditions"]
+    assert [c["reason"] for c in conditions if c["type"] == "RouteReady"] == ["HostnameTaken"]
+
+
 @pytest.mark.parametrize("change", ["gateway", "hostname"])
 async def test_the_route_goes_with_the_gateway_and_with_the_host_name(change: str) -> None:
     world = installed()

@@ -46,8 +46,10 @@ class RouteState:
 NO_ROUTE = RouteState()
 
 
-def decide(facts: RouteInput) -> RouteTarget | ConditionUpdate | None:
+def decide(facts: RouteInput, reserved: frozenset[str] = frozenset()) -> RouteTarget | ConditionUpdate | None:
     """Return the route to have; or the reason why there can be none; or None, if no gateway is asked for.
+
+    No instance has one of the ``reserved`` host names.
 
     A route is first made when the gateway is ready. An existing route stays when the gateway stops being ready.
     """
@@ -59,14 +61,27 @@ def decide(facts: RouteInput) -> RouteTarget | ConditionUpdate | None:
     hostname = _hostname(facts, base)
     if hostname is None:
         return gateway_not_ready(facts.config)
-    if gateway.tls.enabled and base and hostname.partition(".")[2] != base:
-        text = f"{hostname}: spec.webEndpoint.hostname (or the skill's param hostname) must be a single DNS label followed by"
-        return _refused("HostnameNotCovered", f"{text} .{base}: the gateway's certificate covers no other name")
+    if (refused := _refused_name(hostname, base, facts.config, reserved)) is not None:
+        return refused
     if facts.live is None and not ready:
         return gateway_not_ready(facts.config)
     if facts.server is None or facts.server.ended or facts.server.metadata.deletion_timestamp:
         return _refused("Starting", "the server run is being created")
     return RouteTarget(facts.config.metadata.namespace, gateway.name, hostname, tls=gateway.tls.enabled)
+
+
+def _refused_name(
+    hostname: str, base: str | None, config: SympoziumConfig, reserved: frozenset[str]
+) -> ConditionUpdate | None:
+    """Return the reason why no instance may have a host name; None if one may."""
+    if hostname in reserved:
+        return _refused(
+            "HostnameTaken", f"{hostname}: the installation's own API has it; set spec.webEndpoint.hostname"
+        )
+    if config.spec.gateway.tls.enabled and base and hostname.partition(".")[2] != base:
+        text = f"{hostname}: spec.webEndpoint.hostname (or the skill's param hostname) must be a single DNS label followed by"
+        return _refused("HostnameNotCovered", f"{text} .{base}: the gateway's certificate covers no other name")
+    return None
 
 
 def state(target: RouteTarget, live: Object, config: SympoziumConfig) -> RouteState:

@@ -36,13 +36,15 @@ class RouteReconciler:
     """Poll of the routes that have the host names for which instances wait."""
     claims: asyncio.Lock
     """Lock from reading who has a host name until it is taken: of two that ask at once, one is first."""
+    reserved: frozenset[str]
+    """Host names of the installation's own APIs: no instance gets one, also before the API's route is there."""
     _holders: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Route that was seen with a host name, so that all who wait for the name read one route instead of a list of all."""
 
     async def reconcile(self, instance: SympoziumInstance, server: AgentRun | None) -> policy.RouteState:
         """Reconcile the route of an instance whose web endpoint is enabled."""
         facts = await self._gather(instance, server)
-        target = policy.decide(facts)
+        target = policy.decide(facts, self.reserved)
         if isinstance(target, desired.RouteTarget) and facts.server and facts.config:
             try:
                 return await self._make(facts, facts.server, facts.config, target)
