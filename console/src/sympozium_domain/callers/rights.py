@@ -15,6 +15,8 @@ _FRESH_SECONDS = 10.0
 _MOST_ANSWERS = 10_000
 _MOST_REVIEWS = 20
 """Reviews at a time, of all requests."""
+_REVIEWS_OF_LIST = 5
+"""Reviews at a time of one list: those of a caller with thousands of namespaces before it do not keep another one waiting."""
 
 _Question = tuple[Subject, str, ResourceType, str]
 
@@ -48,8 +50,15 @@ class Rights:
         if caller.is_admin:
             return None
         candidates = (caller.namespace,) if caller.namespace else await self._namespaces.names()
-        allowed = await asyncio.gather(*(self.may(caller, verb, kind, namespace) for namespace in candidates))
-        return tuple(namespace for namespace, is_allowed in zip(candidates, allowed, strict=True) if is_allowed)
+        left, allowed = iter(candidates), set[str]()
+
+        async def ask() -> None:
+            for namespace in left:
+                if await self.may(caller, verb, kind, namespace):
+                    allowed.add(namespace)
+
+        await asyncio.gather(*(ask() for _ in range(_REVIEWS_OF_LIST)))
+        return tuple(namespace for namespace in candidates if namespace in allowed)
 
     async def namespaces_of_any(self, caller: Caller, verb: str, *kinds: ResourceType) -> tuple[str, ...]:
         """Return the served namespaces in which a caller may do this with one of these kinds, sorted. Raises as ``namespaces`` does."""
