@@ -165,6 +165,20 @@ class TestTheStream:
             assert 1 <= int(refused.headers["retry-after"]) <= 10
         await eventually(lambda: fed.context.metrics.change_streams._value.get() == 0)
 
+    async def test_no_caller_takes_the_streams_of_others(self, fed: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(feeds, "_MOST_OF_CALLER", 1)
+        (fed.tokens / "token-b").write_text("another")
+        fed.clock.advance(2)
+        async with watched(fed) as stream:
+            await stream.next()
+            refused = await fed.http.get(WATCH)
+            assert error(refused, 429)["reason"] == "TooManyRequests"
+            assert 1 <= int(refused.headers["retry-after"]) <= 10
+            fed.http.headers["Authorization"] = "Bearer another"
+            async with watched(fed) as other:
+                assert (await other.next())[0] == "synced"
+        await eventually(lambda: fed.context.feed._streams == {})
+
     async def test_a_client_that_reads_nothing_is_cut_off(self, fed: Console, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(changes, "_SEND_SECONDS", 0.2)
         reader, writer = await asyncio.open_connection("127.0.0.1", fed.http.base_url.port)

@@ -1,6 +1,7 @@
 """The feed of changes of one process: its ring, its watches, and its open streams."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from prometheus_client import Gauge
 
 from sympozium_api.client import Client
 from sympozium_api.resources import CONFIGS, INSTANCES, SKILL_PACKS
+from sympozium_console import refusals
 from sympozium_console.change_feed.change_ring import ChangeRing
 from sympozium_console.change_feed.kind_watch import KindWatch, RunsWatch, Scope
 from sympozium_console.change_feed.known_objects import KnownInstances, key_of
@@ -17,6 +19,8 @@ from sympozium_console.skill_catalog import SkillCatalog
 from sympozium_http.refusal import Refusal
 
 _MOST_STREAMS = 500
+_MOST_OF_CALLER = 100
+"""Streams of one caller, so that no caller takes all."""
 _RETRY_SECONDS = (1, 10)
 
 RUNS_WORD, INSTANCES_WORD, SKILLS_WORD, CONFIG_WORD = "runs", "instances", "skills", "config"
@@ -32,25 +36,30 @@ class ChangeFeed:
     loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     """Watches by name, to be run beside the server."""
     open_streams: Gauge
-    _streams: int = field(default=0)
+    _streams: Counter[str] = field(default_factory=Counter)
+    """Number of open streams by caller."""
 
     @contextmanager
-    def open_stream(self) -> Iterator[None]:
-        """Count a stream as long as it is open. Raises Refusal 503 beyond 500 streams."""
-        self.refuse_more_streams()
-        self._streams += 1
-        self.open_streams.set(self._streams)
+    def open_stream(self, caller: str) -> Iterator[None]:
+        """Count a stream of a caller as long as it is open. Raises Refusal as ``refuse_more_streams`` does."""
+        self.refuse_more_streams(caller)
+        self._streams[caller] += 1
+        self.open_streams.set(self._streams.total())
         try:
             yield
         finally:
-            self._streams -= 1
-            self.open_streams.set(self._streams)
+            self._streams[caller] -= 1
+            self._streams += Counter()  # forgets callers without a stream
+            self.open_streams.set(self._streams.total())
 
-    def refuse_more_streams(self) -> None:
-        """Raise Refusal 503 if as many streams are open as this process serves."""
-        if self._streams >= _MOST_STREAMS:
+    def refuse_more_streams(self, caller: str) -> None:
+        """Raise Refusal 429 if a caller has as many streams open as it may, 503 if as many are open as this process serves."""
+        pause = random.randint(*_RETRY_SECONDS)
+        if self._streams[caller] >= _MOST_OF_CALLER:
+            raise refusals.too_many(f"The caller has {_MOST_OF_CALLER} streams open at this replica.", pause, {})
+        if self._streams.total() >= _MOST_STREAMS:
             message = f"This replica serves {_MOST_STREAMS} streams already."
-            raise Refusal(503, "TooManyStreams", message, retry_after=random.randint(*_RETRY_SECONDS))
+            raise Refusal(503, "TooManyStreams", message, retry_after=pause)
 
     def require_instances(self) -> None:
         """Raise Refusal 503 until all instances were listed."""

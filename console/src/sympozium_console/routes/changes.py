@@ -19,6 +19,7 @@ from sympozium_console.change_feed.change_stream import Judged, Wanted
 from sympozium_console.console_context import ConsoleContext
 from sympozium_console.routes.access import authorize, visible
 from sympozium_console.routes.params import REFUSALS, InstanceName, ListQuery, authenticate, caller_of
+from sympozium_http import request_state
 from sympozium_http.refusal import Refusal
 
 router = APIRouter(tags=["changes"], dependencies=[Depends(authenticate)], responses=REFUSALS)
@@ -68,10 +69,11 @@ class ChangeStream(EventSourceResponse):
 async def watch_changes(request: Request, params: Annotated[WatchQuery, Query()]) -> Response:
     """Stream what changes; the header ``Last-Event-ID`` continues a stream where it broke off."""
     context = console_context.of_request(request)
-    context.feed.refuse_more_streams()
+    caller = request_state.of(request).caller
+    context.feed.refuse_more_streams(caller)
     judged = Judged(await _wanted(request, params), partial(_judged_again, request, params))
     return ChangeStream(
-        _frames(context, judged, request.headers.get("last-event-id")),
+        _frames(context, caller, judged, request.headers.get("last-event-id")),
         headers={"Cache-Control": "no-cache"},
         sep=_LINE_END,
         ping=context.settings.keep_alive_seconds,
@@ -105,9 +107,11 @@ async def _judged_again(request: Request, params: WatchQuery) -> Wanted | None:
     return wanted if wanted.kinds else None
 
 
-async def _frames(context: ConsoleContext, judged: Judged, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
+async def _frames(
+    context: ConsoleContext, caller: str, judged: Judged, last_event_id: str | None
+) -> AsyncGenerator[bytes, None]:
     frames = change_stream.stream(context.feed.ring, judged, last_event_id, context.draining)
-    with context.feed.open_stream():
+    with context.feed.open_stream(caller):
         async with aclosing(frames):
             async for frame in frames:
                 yield frame
