@@ -52,8 +52,11 @@ class RunQueue:
         self._open.pop(run, None)
 
     def reserve(self, run: str, key_id: str, slots: int) -> None:
-        """Reserve one of ``slots`` for a run that is about to be created. Raises QueueFull unless the run has its slot already."""
-        if run in self._open or run in self._reserved:
+        """Reserve one of ``slots`` for a run that is about to be created. Raises QueueFull unless the run has its slot already.
+
+        With no slots at all nothing is created: not even a run that was in the cluster a moment ago, and may be gone by now.
+        """
+        if run in self._reserved or (slots and run in self._open):
             return
         if self._is_full(key_id, slots):
             raise QueueFull

@@ -162,9 +162,9 @@ class RunRequest:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of the body: two requests with the same Idempotency-Key are the same request if it is equal."""
+        """Hash of the request: two with the same Idempotency-Key are the same request if it is equal."""
         body = json.dumps(self.original_body or self.body, sort_keys=True) + (self.turn.identity if self.turn else "")
-        return hashlib.sha256(body.encode()).hexdigest()
+        return hashlib.sha256((body + (self.timeout or "")).encode()).hexdigest()
 
     def manifest(
         self, instance: SympoziumInstance, name: str, *, reply_to: str | None, now: datetime

@@ -97,6 +97,20 @@ class TestAStart:
         assert error(other, 422)["reason"] == "IdempotencyKeyReused"
         assert (await start(console)).json()["metadata"]["name"] != first.json()["metadata"]["name"]
 
+    async def test_with_an_idempotency_key_and_another_timeout_is_another_request(self, console: Console) -> None:
+        first, second = [await start(console, TASK | {"timeout": "60s"}, Idempotency_Key="k") for _ in range(2)]
+        assert first.json()["metadata"]["name"] == second.json()["metadata"]["name"]
+        for other in (TASK, TASK | {"timeout": "90s"}):
+            assert error(await start(console, other, Idempotency_Key="k"), 422)["reason"] == "IdempotencyKeyReused"
+
+    async def test_whose_run_cannot_be_read_back_is_still_answered_with_it(self, console: Console) -> None:
+        console.kubernetes.refuse("get", RUNS, ApiUnavailable("away"))
+        response = await start(console)
+        [name] = console.kubernetes.names(RUNS)
+        assert response.status_code == 201
+        assert response.json()["metadata"]["name"] == name
+        assert response.json()["spec"]["agentRef"] == "demo"
+
 
 class TestAWait:
     async def test_ends_with_the_run_and_its_answer(self, console: Console) -> None:

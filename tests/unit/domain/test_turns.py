@@ -234,6 +234,18 @@ class TestAnIdempotencyKey:
             with pytest.raises(KeyReused):
                 await replica.say("other", key="k")
 
+    async def test_of_a_turn_that_is_deleted_meanwhile_loses_no_history(
+        self, replica: Replica, kubernetes: SlowKubernetes
+    ) -> None:
+        first = await replica.say("one")
+        end(kubernetes, first.name)
+        second = await replica.say("two", key="k")
+        await quiet()
+        kubernetes.meanwhile("create", RUNS, lambda: kubernetes.remove(RUNS, second.name))
+        again = await replica.say("two", key="k")
+        assert again.name == second.name
+        assert messages_of(kubernetes.object(RUNS, again.name)) == ["one", "re: one", "two"]
+
     async def test_in_another_session_is_another_key(self, replica: Replica, kubernetes: SlowKubernetes) -> None:
         await replica.say("one", key="k")
         await replica.say("other", key="k", session="s2")

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from sympozium_api import names
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.resources import Object
 from sympozium_api.run import TERMINAL_PHASES, AgentRun
 from sympozium_api.trace_context import TraceContext
 from sympozium_console import console_context, new_run_body, new_run_refusals, openapi_models, refusals
@@ -42,7 +44,7 @@ async def start_run(request: Request, params: ObjectParams) -> Response:
         await _wait(request, handle, seconds)
     finally:
         handle.close()
-    run = await console_context.of_request(request).runs.get(params.namespace, handle.name)
+    run = await _read(request, handle)
     headers = {"Location": f"/api/v1/runs/{handle.name}?namespace={params.namespace}"}
     applied = {"Preference-Applied": f"wait={seconds}"} if seconds else {}
     has_ended = run.get("status", {}).get("phase") in TERMINAL_PHASES
@@ -58,6 +60,16 @@ async def _started(request: Request, namespace: str) -> RunHandle:
     caller_left = asyncio.Event()
     with new_run_refusals.raised(new), disconnect.calls(request.receive, caller_left.set):
         return await context.instance_runs.start(new, caller_left, context.draining)
+
+
+async def _read(request: Request, handle: RunHandle) -> Object:
+    """Return a run that was started as it is now; as it was known last while the API server is away, because a refusal would make
+    the caller start another one.
+    """
+    try:
+        return await console_context.of_request(request).runs.get(handle.run.metadata.namespace, handle.name)
+    except ApiUnavailable:
+        return handle.run.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _new_run(request: Request, namespace: str, body: ParsedRun, idempotency_key: str | None) -> NewRun:
