@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.integration.cli.ui_world import Ui, ui
 
-from sympozium_api.resources import INSTANCES, Object
+from sympozium_api.resources import INSTANCES, RUNS, Object
 
 TONE, SEARCH = {"skillPackRef": "tone", "params": {"style": "kind"}}, {"skillPackRef": "search"}
 
@@ -107,3 +107,32 @@ async def test_the_form_of_the_warm_pool_writes_only_what_was_edited() -> None:
         await it.press("4", "ctrl+s")
         await it.until("✓ saved")
         assert spec_of(it)["agents"]["default"]["warmPool"] == pool | {"size": 4}
+
+
+async def test_an_instance_that_somebody_made_anew_meanwhile_is_not_deleted() -> None:
+    async with ui() as it:
+        await it.until("broken")
+        await it.press("down", "x")
+        await it.until("Delete broken")
+        body = it.kubernetes.object(INSTANCES, "broken", "team-a")
+        it.kubernetes.remove(INSTANCES, "broken", "team-a")
+        it.kubernetes.put(body | {"metadata": body["metadata"] | {"uid": "another"}})
+        await it.write("broken")
+        await it.press("enter")
+        await it.until("deleted broken")
+        assert it.kubernetes.object(INSTANCES, "broken", "team-a")["metadata"]["uid"] == "another"
+
+
+async def test_a_run_that_somebody_made_anew_meanwhile_is_not_deleted() -> None:
+    async with ui() as it:
+        await it.until("assistant")
+        await it.press("2")
+        await it.until("assistant-aaa")
+        await it.press("slash", *"assistant-aaa", "enter", "D")
+        await it.until("Delete the run assistant-aaa")
+        body = it.kubernetes.object(RUNS, "assistant-aaa", "team-a")
+        it.kubernetes.remove(RUNS, "assistant-aaa", "team-a")
+        it.kubernetes.put(body | {"metadata": body["metadata"] | {"uid": "another"}})
+        await it.press("y")
+        await it.until("deleted assistant-aaa")
+        assert it.kubernetes.object(RUNS, "assistant-aaa", "team-a")["metadata"]["uid"] == "another"

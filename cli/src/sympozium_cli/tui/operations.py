@@ -6,6 +6,7 @@ from sympozium_api import names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.client.responses import parse_response
 from sympozium_api.resources import EVENTS, PODS, RUN_PARTS, RUNS, SKILL_PACKS, Object, ResourceType
+from sympozium_cli.failures import Failure
 from sympozium_cli.tui.views.events import EventItem, event_item
 from sympozium_cli.tui.views.packs import PackItem, pack_item
 from sympozium_cli.tui.views.reading import Key, at, count_at, text_at
@@ -64,6 +65,17 @@ def _asked(body: Object) -> tuple[object, ...]:
 async def cancel(client: Client, key: Key) -> None:
     """Cancel a run. Raises ApiError and ApiUnavailable."""
     await client.patch(RUNS, *key, {"spec": {"cancel": True}}, metadata_only=True)
+
+
+async def uid_of(client: Client, kind: ResourceType, key: Key) -> str:
+    """Return the UID of an object that is to be deleted once it is confirmed: not another one that has its name by then.
+
+    Raises Failure if it is gone, ApiError and ApiUnavailable.
+    """
+    found = await client.find_metadata(kind, *key)
+    if found is None:
+        raise Failure(f"{key[1]} is gone already")
+    return str(found["metadata"]["uid"])
 
 
 async def packs_for(client: Client, namespace: str) -> list[PackItem]:

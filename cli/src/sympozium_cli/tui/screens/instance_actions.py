@@ -101,10 +101,11 @@ class InstanceActions(ObjectActions):
         def refuses(text: str) -> str:
             return "" if text == key[1] else f"type {key[1]} to delete it; Esc leaves it"
 
+        uid = await operations.uid_of(self.world.client, INSTANCES, key)
         words = f"Delete {key[1]} in {key[0]}, with its web endpoint and its runs? Type its name:"
         if await self.app.push_screen_wait(LinePrompt(words, refuses=refuses)) is None:
             return
-        await self.world.client.delete(INSTANCES, *key)
+        await self.world.client.delete(INSTANCES, *key, uid=uid)
         self.world.done_line = kubectl_lines.of_object(self.world.kubectl_args, "delete", INSTANCES, key)
         self.say(f"deleted {key[1]}")
 

@@ -99,10 +99,11 @@ class RunActions(ObjectActions):
             self.work(self._delete(key))
 
     async def _delete(self, key: Key) -> None:
+        uid = await operations.uid_of(self.world.client, RUNS, key)
         lines = [Line(f"Delete the run {key[1]}, with its question and its answer?")]
         if not await self.app.push_screen_wait(Question(lines, yes="delete it")):
             return
-        await self.world.client.delete(RUNS, *key)
+        await self.world.client.delete(RUNS, *key, uid=uid)
         self.world.done_line = kubectl_lines.of_object(self.world.kubectl_args, "delete", RUNS, key)
         self.say(f"deleted {key[1]}")
 
