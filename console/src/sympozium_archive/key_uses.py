@@ -29,9 +29,12 @@ class KeyUses:
             lambda new: {"used_at": new.used_at},
             only_if=lambda new: key_uses.c.used_at <= new.used_at - LEAST_SECONDS * _MICRO,
         )
-        async with self._database.writing() as connection:
-            for uid, at in sorted(uses.items()):  # in one order, so that two replicas never wait for one another
-                await connection.execute(statement.values(uid=uid, used_at=at))
+        rows = [
+            {"uid": uid, "used_at": at} for uid, at in sorted(uses.items())
+        ]  # in one order: replicas never deadlock
+        for begin in range(0, len(rows), _BATCH):  # the audit waits for no transaction of thousands of rows
+            async with self._database.writing() as connection:
+                await connection.execute(statement, rows[begin : begin + _BATCH])
 
     async def last(self, uids: Sequence[str]) -> dict[str, int]:
         """Return the last uses that are known, by UID."""
