@@ -442,6 +442,11 @@ class TestKeysOfTheVariable:
         use(keyed, json.dumps({"a-key": self.ENTRY | {"tenant_id": made_namespace["metadata"]["uid"]}}))
         assert (await ask(keyed, "a-key")).status_code == 200
 
+    async def test_a_key_that_no_header_can_have_takes_no_other_away(self, keyed: Console) -> None:
+        keyed.kubernetes.put(namespace_object("default", **{"sympozium.ai/tenant-id": "t-1"}))
+        use(keyed, json.dumps({"\ud800": self.ENTRY, "a-key": self.ENTRY}))
+        assert (await ask(keyed, "a-key")).status_code == 200
+
 
 def use(console: Console, source: str) -> StaticKeys:
     """Give a console keys of the variable AUTH_API_KEYS."""

@@ -95,7 +95,7 @@ class StaticKeys:
         self._is_reported = True
 
     def _digest(self, key: str) -> bytes:
-        return hmac.digest(self._secret, key.encode(), hashlib.sha256)
+        return hmac.digest(self._secret, key.encode(errors="surrogatepass"), hashlib.sha256)
 
     def _refresh(self) -> None:
         now = self._clock.monotonic()
