@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
+from pydantic import ValidationError
+
 from sympozium_api.client import ApiError
 from sympozium_console import refusals
 from sympozium_domain.instance_runs import (
@@ -72,6 +74,11 @@ def raised(new: NewRun) -> Iterator[None]:
         raise refusal from error
     except UnreadableInstance as error:
         raise refusals.conflict(f"The instance cannot be read: {error}.", reason="InstanceUnreadable") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        message = f"The run of this {_KEY}, or of the session's turn before, cannot be read: {fault}. Delete it."
+        raise refusals.conflict(message, reason="RunUnreadable") from error
     except NameTaken as error:
         message = f"The AgentRun {error} has the name of the session's next turn, and is none. Delete it."
         raise refusals.conflict(message, reason="TurnNameTaken") from error

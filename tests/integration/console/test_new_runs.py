@@ -40,7 +40,7 @@ def without_web_endpoint(name: str = "plain", namespace: str = "default", **spec
     return body
 
 
-async def ends(console: Console, name: str, **status: str) -> None:
+async def ends(console: Console, name: str, **status: Any) -> None:
     console.kubernetes.put({"kind": "AgentRun", "metadata": {"name": name}, "status": status})
 
 
@@ -123,6 +123,11 @@ class TestAWait:
         assert response.headers["preference-applied"] == "wait=20"
         again = await start(console, Idempotency_Key="k", Prefer="wait=20")
         assert (again.status_code, again.json()["status"]["result"]) == (200, "Hello")
+
+    async def test_may_be_asked_for_in_a_header_after_others(self, console: Console) -> None:
+        headers = [("Prefer", "respond-async"), ("Prefer", "wait=1")]
+        response = await console.http.post(RUNS_URL, json=TASK, headers=headers)
+        assert response.headers["preference-applied"] == "wait=1"
 
     async def test_is_over_after_its_seconds_and_the_run_goes_on(self, console: Console) -> None:
         response = await start(console, Prefer="wait=1")
@@ -234,6 +239,13 @@ class TestARefusal:
         assert refusal["reason"] == "ModelNotReady"
         assert "a-secret" not in refusal["message"]
         assert refused.headers["retry-after"] == "10"
+
+    async def test_of_a_key_whose_run_cannot_be_read_names_the_field(self, console: Console) -> None:
+        name = (await start(console, Idempotency_Key="k")).json()["metadata"]["name"]
+        await ends(console, name, conditions=[{"type": "Ready"}])
+        refusal = error(await start(console, Idempotency_Key="k"), 409)
+        assert refusal["reason"] == "RunUnreadable"
+        assert "status.conditions.0." in refusal["message"]
 
     async def test_of_an_instance_that_cannot_be_read_names_the_field(self, console: Console) -> None:
         strange = without_web_endpoint()

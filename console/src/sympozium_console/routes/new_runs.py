@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
@@ -108,9 +109,9 @@ async def _wait(request: Request, handle: RunHandle, seconds: int) -> None:
         await asyncio.gather(end, stop, return_exceptions=True)
 
 
-def _wait_seconds(headers: Mapping[str, str]) -> int:
+def _wait_seconds(headers: Headers) -> int:
     """Return the seconds of ``Prefer: wait=N`` (RFC 7240). Raises Refusal 400 above 600; other preferences are ignored."""
-    found = _WAIT.search(headers.get("prefer", ""))
+    found = _WAIT.search(", ".join(headers.getlist("prefer")))
     seconds = int(found[1]) if found else 0
     if seconds > _LONGEST_WAIT:
         raise refusals.bad_field("Prefer", f"wait must be at most {_LONGEST_WAIT} seconds")
