@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Install the clients that tests drive beside the Python SDKs: libraries and agents for Python, Node and Java, and MCP's inspector and
-# conformance suite. They are installed once, outside of the repository and before the tests, because tests may run without a network.
+# Install what tests drive beside the Python SDKs: libraries and agents for Python, Node and Java, MCP's inspector and conformance
+# suite, and a terminal for kubectl's plugin. All of it is installed once, mostly outside of the repository, and before the tests,
+# because tests may run without a network.
 set -euo pipefail
 OPENAI_NODE=7.59.0
 LANGCHAIN_OPENAI=1.7.4
@@ -79,16 +80,22 @@ java_clients() {
   echo "$*" >"$CLIENTS/$folder/.version"
 }
 
-# java_ready: install a JDK (17 or later) and Maven from Debian's packages where the machine has none.
-java_ready() {
-  if command -v javac >/dev/null && command -v mvn >/dev/null; then return; fi
+# system_packages REASON PACKAGE...: install Debian's packages, which are programs without a service.
+system_packages() {
+  local reason=$1
+  shift
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "a JDK (17 or later) and Maven are needed: the tests drive clients for Java" >&2
+    echo "$reason" >&2
     exit 1
   fi
   apt-get -qq -o DPkg::Lock::Timeout=300 update
-  DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --no-install-recommends \
-    default-jdk-headless maven >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@" >/dev/null
+}
+
+# java_ready: install a JDK (17 or later) and Maven where the machine has none.
+java_ready() {
+  if command -v javac >/dev/null && command -v mvn >/dev/null; then return; fi
+  system_packages "a JDK (17 or later) and Maven are needed: the tests drive clients for Java" default-jdk-headless maven
 }
 
 command -v npm >/dev/null || { echo "Node.js with npm is needed: the tests drive clients for it" >&2; exit 1; }
@@ -104,6 +111,7 @@ if ! installed mcp "$mcp"; then
     "@modelcontextprotocol/conformance@$MCP_CONFORMANCE" "@modelcontextprotocol/inspector@$MCP_INSPECTOR"
   echo "$mcp" >"$CLIENTS/mcp/.version"
 fi
+command -v tmux >/dev/null || system_packages "tmux is needed: a test drives the terminal UI in it" tmux
 debian_programs prometheus prometheus
 debian_programs redis redis-server redis-tools libjemalloc2 liblzf1
 node_clients javascript "ai@$AI_SDK" "@ai-sdk/openai@$AI_SDK_OPENAI" "@ai-sdk/openai-compatible@$AI_SDK_COMPATIBLE" "zod@$ZOD" \

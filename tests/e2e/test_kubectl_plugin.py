@@ -52,15 +52,19 @@ class Plugin:
         return json.loads(done.out)
 
 
-@pytest.fixture(scope="module")
-def plugin(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Plugin:
-    folder = tmp_path_factory.mktemp("plugin")
+def plugin_in(namespace: Namespace, folder: Path) -> Plugin:
+    """Put the plugin's programs into a folder, and return a shell with them."""
     for program, module in {"kubectl-sympozium": "", "kubectl_complete-sympozium": ".kubectl_completion"}.items():
         start = f"from sympozium_cli{module or '.__main__'} import main; main()"
         (folder / program).write_text(f'#!/bin/sh\nexec {sys.executable} -c "{start}" "$@"\n')
         (folder / program).chmod(0o755)
     path = f"{folder}:{os.environ['PATH']}"
     return Plugin(os.environ | {"PATH": path, "KUBECONFIG": namespace.kubeconfig(folder)})
+
+
+@pytest.fixture(scope="module")
+def plugin(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Plugin:
+    return plugin_in(namespace, tmp_path_factory.mktemp("plugin"))
 
 
 @pytest.fixture(scope="module")
