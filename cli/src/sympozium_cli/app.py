@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sympozium_cli.command_line import close_stdout, connected, run_connected, with_options
+from sympozium_cli.failures import WrongUsage
 from sympozium_cli.options import KubectlOptions
 from sympozium_cli.output import Format
 
@@ -52,9 +53,11 @@ def run(words: Sequence[str]) -> int:
 @with_options
 def plugin(options: KubectlOptions) -> int | None:
     """Switch agents on and off, chat with them, and find out why a run failed. Without a command: the terminal UI."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return run(["--help"])
-    return run_connected(options, _show)
+    return run_connected(options, _show) if _has_terminal() else run(["--help"])
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 async def _show(cluster: "Cluster", *, read_only: bool = False) -> None:
@@ -64,14 +67,16 @@ async def _show(cluster: "Cluster", *, read_only: bool = False) -> None:
 
 
 @app.command()
-@connected
-async def tui(
-    cluster: "Cluster",
+@with_options
+def tui(
+    options: KubectlOptions,
     *,
     read_only: Annotated[bool, typer.Option("--read-only", help="Refuse keys that change something.")] = False,
-) -> None:
+) -> int | None:
     """Open the terminal UI."""
-    await _show(cluster, read_only=read_only)
+    if not _has_terminal():
+        raise WrongUsage(f"the terminal UI needs a terminal; {PROGRAM} --help names the commands for scripts")
+    return run_connected(options, lambda cluster: _show(cluster, read_only=read_only))
 
 
 @app.command()

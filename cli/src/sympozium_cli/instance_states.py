@@ -26,6 +26,12 @@ def is_observed(instance: Object) -> bool:
     return bool(_status(instance).get("observedGeneration") == instance["metadata"].get("generation"))
 
 
+def is_stalled(instance: Object) -> bool:
+    """Return true if only another spec can make the instance ready."""
+    conditions = _status(instance).get("conditions") or ()
+    return any((condition.get("type"), condition.get("status")) == ("Stalled", "True") for condition in conditions)
+
+
 def problem_of(instance: Object) -> str:
     """Return reason and message of the condition that says why an instance is not ready; empty: it is ready."""
     for condition in _status(instance).get("conditions") or ():

@@ -94,6 +94,9 @@ def raised(new: NewRun) -> Iterator[None]:
 def _of_model(refusal: Refusal, new: NewRun) -> Refusal:
     """Return the refusal of an instance's model."""
     if refusal.status == 404:
-        message = f"The instance does not allow the model {new.body.get('model')}. Its allowedModels list others."
+        message = (
+            f"The instance does not allow the model {new.body.get('model')}."
+            " Leave request.model out, or name the instance's own model or one of its allowedModels."
+        )
         return Refusal(404, "ModelNotFound", message, param="request.model")
     return Refusal(503, "ModelNotReady", refusal.message, headers=refusal.headers)

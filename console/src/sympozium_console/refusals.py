@@ -75,7 +75,7 @@ def error_body(status: int, reason: str, message: str, fields: Sequence[Field] =
 
 def unauthorized(reason: str = "") -> Refusal:
     """Return 401: the request has no valid token. ``reason`` says why a token that could be read is refused."""
-    message = "Send a token of this console as 'Authorization: Bearer <token>'."
+    message = "Send a valid token as 'Authorization: Bearer <token>': the request has none, or one that this console does not know."
     challenge = 'Bearer error="invalid_token"' if reason else "Bearer"
     return Refusal(401, "Unauthorized", reason or message, headers={"WWW-Authenticate": challenge})
 

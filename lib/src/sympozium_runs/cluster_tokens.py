@@ -84,6 +84,8 @@ class ClusterTokens:
                 issuer=found.issuer,
                 options={"require": ["exp"]},
             )
+        except jwt.InvalidAudienceError as error:
+            raise Forbidden(f"token refused: it is not for the audience {self._audience}") from error
         except jwt.PyJWTError as error:
             raise Forbidden(f"token refused: {error}") from error
         return _Verified(claims, key_id, found, float(claims["exp"]))

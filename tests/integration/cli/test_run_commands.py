@@ -63,6 +63,15 @@ def test_filters_select_and_names_are_names(filters: list[str], expected: list[s
     assert plugin("runs", "-o", "name", *filters).out.split() == [f"agentrun.sympozium.ai/{name}" for name in expected]
 
 
+def test_the_terminal_ui_is_refused_without_a_terminal(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def opened(*_: object, **__: object) -> None: ...
+
+    monkeypatch.setattr("sympozium_cli.tui.app.show", opened)
+    done = plugin("tui")
+    assert (done.code, done.out) == (2, "")
+    assert "needs a terminal" in done.err
+
+
 def test_objects_come_as_kubectls_list_and_act_on_no_terminal(plugin: Plugin) -> None:
     for form, parse in (("json", json.loads), ("yaml", yaml.safe_load)):
         out = plugin("runs", "-o", form).out

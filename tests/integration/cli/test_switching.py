@@ -5,6 +5,7 @@ from tests.fakes.kubernetes import FakeKubernetes, api_error
 from tests.integration.cli.conftest import Plugin, instance
 
 from sympozium_api.resources import INSTANCES
+from sympozium_cli.commands import switch
 
 SKILLS = [{"skillPackRef": "triage"}, {"skillPackRef": "web-endpoint", "params": {"rate_limit_rpm": "5"}}]
 
@@ -49,6 +50,25 @@ def test_waiting_ends_when_the_operator_says_so(plugin: Plugin, kubernetes: Fake
 
     kubernetes.meanwhile("list", INSTANCES, serve)
     assert "enabled" in plugin("enable", "assistant", "--wait").out
+
+
+def test_waiting_ends_at_once_where_only_another_spec_would_serve(
+    plugin: Plugin, kubernetes: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch, "_WAIT_SECONDS", 2.0)
+    kubernetes.put(instance())
+
+    def refuse() -> None:
+        generation = kubernetes.object(INSTANCES, "assistant")["metadata"]["generation"]
+        conditions = [
+            {"type": "Ready", "status": "False", "reason": "InvalidSpec", "message": "'A b' is not a host name"},
+            {"type": "Stalled", "status": "True", "reason": "InvalidSpec", "message": "'A b' is not a host name"},
+        ]
+        kubernetes.put(instance(status={"phase": "Error", "observedGeneration": generation, "conditions": conditions}))
+
+    kubernetes.meanwhile("list", INSTANCES, refuse)
+    done = plugin("enable", "assistant", "--hostname", "A b", "--wait")
+    assert (done.code, done.err) == (1, "error: InvalidSpec: 'A b' is not a host name\n")
 
 
 @pytest.mark.parametrize(

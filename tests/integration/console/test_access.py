@@ -13,6 +13,7 @@ class TestAuthentication:
         for method, path in (("GET", "/api/v1/instances"), ("DELETE", DEMO), ("PATCH", f"{DEMO}?nonsense=1")):
             refused = await console.request(method, path, headers={"Authorization": authorization})
             assert error(refused, 401)["reason"] == "Unauthorized"
+            assert "none, or one that this console does not know" in error(refused, 401)["message"]
             assert refused.headers["www-authenticate"] == "Bearer"
         assert console.kubernetes.reads == []
         assert console.kubernetes.writes == []

@@ -245,7 +245,7 @@ class TestTokens:
     @pytest.mark.parametrize(
         ("changes", "word"),
         [
-            ({"aud": ["sympozium-runs"]}, "Audience"),
+            ({"aud": ["sympozium-runs"]}, "not for the audience sympozium-console"),
             ({"exp": 1}, "expired"),
             ({"exp": None}, "exp"),
             ({"iss": "https://elsewhere.example.com"}, "issuer"),

@@ -203,7 +203,12 @@ class TestARefusal:
 
     async def test_of_a_model_that_the_instance_does_not_allow_is_404(self, console: Console) -> None:
         body = {"agentRef": "demo", "request": REQUEST["request"] | {"model": "dearest"}}  # type: ignore[operator]
-        assert error(await start(console, body), 404)["reason"] == "ModelNotFound"
+        refusal = error(await start(console, body), 404)
+        assert refusal["reason"] == "ModelNotFound"
+        assert (
+            "Leave request.model out, or name the instance's own model or one of its allowedModels"
+            in refusal["message"]
+        )
 
     async def test_of_an_instance_that_is_being_deleted_is_409(self, console: Console) -> None:
         leaving = without_web_endpoint()

@@ -70,6 +70,11 @@ class TestWrongRequests:
         headers = {"Content-Type": "application/json"}
         assert error(await console.request("PATCH", DEMO, content=content, headers=headers), 400)
 
+    async def test_a_body_that_breaks_off_is_refused_with_its_place(self, console: Console) -> None:
+        headers = {"Content-Type": "application/json"}
+        refused = await console.request("PATCH", DEMO, content=b"{", headers=headers)
+        assert "line 1 column 2" in error(refused, 400)["message"]
+
     async def test_a_body_over_the_limit_or_of_another_media_type_is_refused(self, console: Console) -> None:
         large = {"memory": {"systemPrompt": "x" * 70_000}}
         assert error(await console.request("PATCH", DEMO, json=large), 413)

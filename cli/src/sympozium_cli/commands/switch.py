@@ -8,7 +8,7 @@ from sympozium_api.resources import INSTANCES, Object
 from sympozium_cli.cluster import Cluster
 from sympozium_cli.command_line import say
 from sympozium_cli.failures import Failure
-from sympozium_cli.instance_states import is_observed, phase_of, problem_of
+from sympozium_cli.instance_states import is_observed, is_stalled, phase_of, problem_of
 from sympozium_cli.output import Format, print_object
 from sympozium_cli.switching import switch
 
@@ -43,6 +43,8 @@ async def _settled(cluster: Cluster, instance: Object, phase: str) -> Object:
                     instance = change.object if isinstance(change, Change) else change.items[0]
                     if is_observed(instance) and phase_of(instance) == phase:
                         return instance
+                    if is_observed(instance) and is_stalled(instance):
+                        raise Failure(problem_of(instance))
     except TimeoutError:
         raise Failure(f"not {phase} after {_WAIT_SECONDS:.0f} s; {problem_of(instance)}") from None
     raise AssertionError

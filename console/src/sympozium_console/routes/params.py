@@ -248,8 +248,10 @@ def _parse_object(content: bytes) -> dict[str, Any]:
     try:
         body = json.loads(content, parse_constant=_refuse_constant)
         json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair is JSON that cannot be stored
+    except json.JSONDecodeError as error:
+        raise Refusal(400, "BadRequest", f"The body is not JSON: {error}.") from error
     except (ValueError, RecursionError) as error:
-        raise Refusal(400, "BadRequest", "The body is not JSON.") from error
+        raise Refusal(400, "BadRequest", "The body is not JSON that can be stored.") from error
     if not isinstance(body, dict):
         raise Refusal(400, "BadRequest", "The body is not a JSON object.")
     return body
