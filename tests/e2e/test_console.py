@@ -376,3 +376,13 @@ def test_its_token_outlives_upgrades_and_may_be_ones_own(system: Namespace, name
     finally:
         system.delete("secret", "own-console")
         console.http.close()
+
+
+def test_a_config_is_tried_and_a_caller_knows_itself(console: Console) -> None:
+    tried = console.http.put("/api/v1/config", params={"dryRun": "All"}, json={"spec": {}})
+    assert tried.is_success, tried.text
+    wrong = console.http.put("/api/v1/config", params={"dryRun": "All"}, json={"spec": {"gateway": {"enabled": True}}})
+    assert wrong.status_code == 422, wrong.text
+    assert console.get("me")["kind"] == "installation"
+    assert console.namespace in {item["name"] for item in console.http.get("/api/v1/namespaces").json()["items"]}
+    assert console.http.get("/api/v1/version").json()["version"]

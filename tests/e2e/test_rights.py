@@ -33,9 +33,10 @@ SHOWN_ELSEWHERE = {
     Right("", "configmaps", "create"),
     Right("", "namespaces", "list"),
     Right("authorization.k8s.io", "localsubjectaccessreviews", "create"),
+    *(Right("sympozium.ai", "sympoziumconfigs", verb) for verb in ("get", "create", "update")),
     *(Right("sympozium.ai", "apikeys", verb) for verb in ("list", "watch", "create", "patch")),
 }
-"""Rights of the console for credentials, API keys and callers with tokens of their own, which have tests of their own."""
+"""Rights of the console for credentials, the SympoziumConfig, API keys and callers with own tokens, which have tests of their own."""
 
 
 LONG = {Right("sympozium.ai", "agentrunparts", verb) for verb in ("create", "get")}

@@ -16,8 +16,10 @@ from sympozium_console.routes import (
     api_keys,
     audit,
     changes,
+    config,
     console_facts,
     history,
+    instance_events,
     instances,
     new_runs,
     probes,
@@ -41,6 +43,7 @@ from sympozium_http.tracing import Tracing
 
 _ROUTES = (
     instances,
+    instance_events,
     web_endpoints,
     runs,
     new_runs,
@@ -50,6 +53,7 @@ _ROUTES = (
     history,
     audit,
     api_keys,
+    config,
     console_facts,
 )
 """Modules with the routes of /api/v1."""

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from sympozium_api import environment
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
+from sympozium_api.resources import CONFIGS
 from sympozium_archive.audit_log import AuditLog
 from sympozium_archive.database import Database
 from sympozium_archive.run_queries import RunQueries
@@ -23,6 +24,7 @@ from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_console.instance_repository import InstanceRepository
 from sympozium_console.object_pages import ObjectPages
+from sympozium_console.object_repository import ObjectRepository
 from sympozium_console.run_index.index_state import IndexState
 from sympozium_console.run_index.run_index import RunIndex
 from sympozium_console.run_repository import RunRepository
@@ -49,6 +51,7 @@ class ConsoleContext:
     callers: ConsoleCallers
     limits: CallerLimits
     instances: InstanceRepository
+    configs: ObjectRepository
     runs: RunRepository
     instance_runs: InstanceRuns
     skills: SkillCatalog
@@ -106,7 +109,7 @@ def assemble(
     }
     callers = assemble_callers(client, settings, clock, database, tokens)
     loops |= callers.loops
-    skills = SkillCatalog(pages, built_in=settings.namespace)
+    skills = SkillCatalog(pages, built_in=settings.namespace, scopes=scopes)
     feed = assemble_feed(client, scopes, skills, namespace=settings.namespace, open_streams=metrics.change_streams)
     loops |= feed.loops
     return ConsoleContext(
@@ -120,6 +123,7 @@ def assemble(
         callers=callers,
         limits=CallerLimits.of(settings, clock, metrics),
         instances=instances,
+        configs=ObjectRepository(client, CONFIGS, "config"),
         runs=RunRepository(client, pages),
         instance_runs=instance_runs,
         skills=skills,

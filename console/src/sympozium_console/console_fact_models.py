@@ -26,7 +26,8 @@ class CallerAnswer(ApiModel):
     namespace: str
     """Namespace in which ``may`` holds."""
     may: dict[str, list[str]]
-    """Verbs of RBAC that the caller may use, as far as a route takes them, by the plural name of the kind."""
+    """Verbs of RBAC that the caller may use, as far as a route takes them, by the plural name of the kind. Those on the SympoziumConfig
+    hold in the installation's namespace, which has it."""
 
     @classmethod
     def of(cls, caller: Caller, namespace: str, may: dict[str, list[str]]) -> Self:

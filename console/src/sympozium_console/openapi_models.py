@@ -7,7 +7,7 @@ from pydantic import Field
 from sympozium_api.base import ApiModel, Condition
 from sympozium_api.instance import InstanceSpec, SympoziumInstance, WebEndpointStatus
 from sympozium_api.run import AgentRun
-from sympozium_api.skillpack import Parameter
+from sympozium_api.skillpack import Parameter, SkillPack
 from sympozium_console import refusals
 from sympozium_console.api_key_models import NewKeyBody
 from sympozium_console.new_run_body import NewRunBody
@@ -85,6 +85,23 @@ class SkillList(ApiModel):
     """Packs, ordered by namespace and name, built-in packs last."""
 
 
+class SkillUser(ApiModel):
+    """An instance that names a SkillPack."""
+
+    namespace: str
+    name: str
+
+
+class SkillDetail(ApiModel):
+    """A SkillPack and the instances that name it."""
+
+    pack: SkillPack
+    built_in: bool
+    """True for a pack that the chart installs; instances of every namespace may name it."""
+    used_by: list[SkillUser]
+    """Instances whose skill the pack is, by namespace and name, as far as the caller may list instances."""
+
+
 class FieldError(ApiModel):
     """Fault of one field or parameter."""
 
@@ -136,6 +153,7 @@ def body_of(schema: dict[str, Any], *media_types: str) -> dict[str, Any]:
 
 OBJECT_TYPES = ("application/json", "application/yaml")
 """Media types of objects, in requests and in answers."""
+CONFIG_BODY = body_of({"$ref": "#/components/schemas/SympoziumConfig"}, *OBJECT_TYPES)
 INSTANCE_BODY = body_of({"$ref": "#/components/schemas/SympoziumInstance"}, *OBJECT_TYPES)
 PATCH_BODY = body_of(
     {

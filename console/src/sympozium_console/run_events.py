@@ -1,23 +1,22 @@
 """The events of one run as server-sent events: its status at each change, the Kubernetes events about it, and its answer as it comes."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, Snapshot, watch
-from sympozium_api.resources import EVENTS, RUNS, Object
+from sympozium_api.client import Client
+from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES
+from sympozium_console.object_watching import EventsAbout, versions
 from sympozium_console.run_answer import RunAnswer
 from sympozium_domain.instance_runs import InstanceRuns
 from sympozium_http.sse import one_line
 
 _LINE_END = "\n"
 _HEADERS = {"Cache-Control": "no-cache"}
-_EVENT_FIELDS = ("type", "reason", "message", "count", "lastTimestamp")
 _MOST_UNSENT = 16
 """Events of a stream beside which no piece of an answer is sent: records that wait are merged, bounded and counted."""
 _LAST_STATUS_SECONDS = 5.0
@@ -68,7 +67,7 @@ async def follow(
         watcher = _RunWatcher(client, run.namespace, run.name, unsent.send, answer.finish, with_events=with_events)
         statuses = asyncio.create_task(watcher.watch_status())
         stopped = asyncio.create_task(_stopped(stop, answer, statuses))
-        beside = [stopped, *([asyncio.create_task(watcher.watch_events())] if with_events else [])]
+        beside = [stopped, asyncio.create_task(watcher.watch_events())]
         for last in (statuses, stopped):
             last.add_done_callback(lambda _: unsent.end())
         try:
@@ -137,22 +136,21 @@ class _RunWatcher:
         self._name = name
         self._send = send
         self._on_ended = on_ended
-        self._selector = f"involvedObject.kind={RUNS.kind},involvedObject.name={name}"
-        self._with_events = with_events
-        self._emitted: set[str] = set()
+        self._events = EventsAbout(client, RUNS, namespace, name, send) if with_events else None
 
     async def watch_status(self) -> None:
         """Emit ``status`` for each new status, the terminal one last; emit ``deleted`` if the run is deleted."""
         last: Object | None = None
-        async with aclosing(self._versions(RUNS, f"metadata.name={self._name}")) as versions:
-            async for run in versions:
+        selector = f"metadata.name={self._name}"
+        async with aclosing(versions(self._client, RUNS, self._namespace, selector)) as runs:
+            async for run in runs:
                 if run is None:
                     self._send("deleted", {"namespace": self._namespace, "name": self._name})
                     return
                 status = run.get("status", {})
                 ended = status.get("phase") in TERMINAL_PHASES
-                if ended and self._with_events:
-                    await self._emit_remaining_events()
+                if ended and self._events:
+                    await self._events.send_remaining()
                 if ended:
                     await self._on_ended(run)
                 if status != last:
@@ -162,31 +160,6 @@ class _RunWatcher:
                     return
 
     async def watch_events(self) -> None:
-        """Emit ``event`` for each Kubernetes event about the run, including past events."""
-        async with aclosing(self._versions(EVENTS, self._selector)) as versions:
-            async for event in versions:
-                if event is not None:
-                    self._emit_event(event)
-
-    async def _emit_remaining_events(self) -> None:
-        with contextlib.suppress(ApiError, ApiUnavailable):  # the terminal status matters more than complete events
-            for event in await self._client.list(EVENTS, self._namespace, fieldSelector=self._selector):
-                self._emit_event(event)
-
-    def _emit_event(self, event: Object) -> None:
-        version = event["metadata"]["resourceVersion"]
-        if version not in self._emitted:
-            self._emitted.add(version)
-            self._send("event", {key: event.get(key) for key in _EVENT_FIELDS})
-
-    async def _versions(self, kind: ResourceType, selector: str) -> AsyncGenerator[Object | None, None]:
-        """Yield each version of the selected objects; yield None for a deletion or an empty selection."""
-        async with aclosing(watch(self._client, kind, self._namespace, fieldSelector=selector)) as changes:
-            async for change in changes:
-                if isinstance(change, Snapshot):
-                    for item in change.items:
-                        yield item
-                    if not change.items:
-                        yield None
-                else:
-                    yield None if change.deleted else change.object
+        """Emit ``event`` for each Kubernetes event about the run, including past events, if the caller may see them."""
+        if self._events:
+            await self._events.follow()

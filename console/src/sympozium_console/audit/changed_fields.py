@@ -6,10 +6,15 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from sympozium_api.api_key import APIKey
+from sympozium_api.config import SympoziumConfig
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.resources import API_KEYS, INSTANCES, Object
+from sympozium_api.resources import API_KEYS, CONFIGS, INSTANCES, Object
 
-_MODELS: dict[str, type[BaseModel]] = {INSTANCES.kind: SympoziumInstance, API_KEYS.kind: APIKey}
+_MODELS: dict[str, type[BaseModel]] = {
+    INSTANCES.kind: SympoziumInstance,
+    API_KEYS.kind: APIKey,
+    CONFIGS.kind: SympoziumConfig,
+}
 _IDENTITY = ("apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.resourceVersion")
 _MOST_NAMES = 50
 _MOST_DEPTH = 6

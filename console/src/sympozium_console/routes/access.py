@@ -11,7 +11,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from sympozium_api import names
-from sympozium_api.resources import API_KEYS, EVENTS, INSTANCES, RUNS, SKILL_PACKS, ResourceType
+from sympozium_api.resources import API_KEYS, CONFIGS, EVENTS, INSTANCES, RUNS, SKILL_PACKS, ResourceType
 from sympozium_console import console_context, refusals
 from sympozium_console.routes.params import ObjectQuery, authenticate, caller_of
 from sympozium_http import request_state
@@ -28,9 +28,9 @@ class Need:
     verb: str
     """Verb of RBAC. ``put``: create and update, or the one of them that the request's preconditions leave."""
     kind: ResourceType
-    of: Literal["object", "list", "entry"] = "object"
+    of: Literal["object", "list", "entry", "installation"] = "object"
     """``object``: one namespace, ``default`` if the request names none. ``list``: the namespace of the request, else all in which the
-    caller has the right. ``entry``: the route finds out the namespace, and calls ``may_see``."""
+    caller has the right. ``entry``: the route finds out the namespace, and calls ``may_see``. ``installation``: the console's own."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("DELETE", "/api/v1/instances/{name}"): Need("delete", INSTANCES),
     ("GET", "/api/v1/instances/{name}/web-endpoint"): Need("get", INSTANCES),
     ("PUT", "/api/v1/instances/{name}/web-endpoint"): Need("patch", INSTANCES),
+    ("GET", "/api/v1/instances/{name}/events"): Need("watch", INSTANCES),
     ("GET", "/api/v1/runs"): Need("list", RUNS, "list"),
     ("POST", "/api/v1/runs"): Need("create", RUNS),
     ("GET", "/api/v1/runs/{name}"): Need("get", RUNS),
@@ -57,6 +58,9 @@ NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("POST", "/api/v1/runs/{name}/cancel"): Need("patch", RUNS),
     ("GET", "/api/v1/runs/{name}/events"): Need("watch", RUNS),
     ("GET", "/api/v1/skills"): Need("list", SKILL_PACKS, "list"),
+    ("GET", "/api/v1/skills/{name}"): Need("get", SKILL_PACKS),
+    ("GET", "/api/v1/config"): Need("get", CONFIGS, "installation"),
+    ("PUT", "/api/v1/config"): Need("put", CONFIGS, "installation"),
     ("GET", "/api/v1/watch"): Need("watch", INSTANCES, "list"),
     ("GET", "/api/v1/usage"): Need("list", RUNS, "list"),
     ("GET", "/api/v1/history"): Need("list", RUNS, "list"),
@@ -110,10 +114,10 @@ async def authorize(request: Request, _: Annotated[None, Depends(authenticate)])
         seen = await rights.namespaces(caller, need.verb, need.kind)
         request_state.attached(request, Visible).namespaces = seen
     elif need.of != "entry":
-        where = namespace or caller.namespace if need.of == "list" else namespace or ObjectQuery().namespace
+        where = _where(need, request, namespace)
         request_state.attached(request, Visible).namespace = where
         for verb in _verbs(need, request):
-            await require(request, verb, need.kind, where or "")
+            await require(request, verb, need.kind, where)
 
 
 def visible(request: Request) -> Visible:
@@ -140,6 +144,15 @@ async def require(request: Request, verb: str, kind: ResourceType, namespace: st
             f"{caller_of(request).user} may not {verb} {kind.kind} in namespace {namespace}:"
             f" this takes the right to {verb} {resource} there."
         )
+
+
+def _where(need: Need, request: Request, namespace: str | None) -> str:
+    """Return the namespace in which the caller needs the right."""
+    if need.of == "installation":
+        return console_context.of_request(request).settings.namespace
+    if need.of == "list":
+        return namespace or caller_of(request).namespace or ""
+    return namespace or ObjectQuery().namespace
 
 
 def _verbs(need: Need, request: Request) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from fastapi import Depends
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sympozium_api.resources import API_KEYS, INSTANCES, RUNS, SKILL_PACKS
+from sympozium_api import names
+from sympozium_api.resources import API_KEYS, CONFIGS, INSTANCES, RUNS, SKILL_PACKS
 from sympozium_api.trace_context import TraceContext
 from sympozium_archive.audit_log import AuditEntry
 from sympozium_console import console_context
@@ -21,7 +22,13 @@ from sympozium_http import request_state
 CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SURFACE = "api"
 _ACTIONS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get"}
-_KINDS = {"instances": INSTANCES.kind, "runs": RUNS.kind, "skills": SKILL_PACKS.kind, "api-keys": API_KEYS.kind}
+_KINDS = {
+    "instances": INSTANCES.kind,
+    "runs": RUNS.kind,
+    "skills": SKILL_PACKS.kind,
+    "api-keys": API_KEYS.kind,
+    "config": CONFIGS.kind,
+}
 _WEB_ENDPOINT = "/web-endpoint"
 """End of the route whose body is a part of the spec."""
 _REFUSED = (401, 403)
@@ -105,6 +112,8 @@ def _entry(request: Request, fields: tuple[str, ...] = (), new_name: str | None 
     trace = state.span.context or TraceContext.of(request.headers.get("traceparent"))
     name = next(iter(request.path_params.values()), new_name)
     namespace = request.query_params.get("namespace", ObjectQuery().namespace if name else "")
+    if _kind(path) == CONFIGS.kind:
+        name, namespace = names.CONFIG, console_context.of_request(request).settings.namespace
     return AuditEntry(
         namespace=_bounded(namespace),
         actor=state.key_id or state.refused_key_id,

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sympozium_api import names
 from sympozium_api.names import DNS_LABEL
-from sympozium_api.resources import INSTANCES, RUNS, ResourceType
+from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, ResourceType
 from sympozium_console import console_context
 from sympozium_console.console_fact_models import (
     CallerAnswer,
@@ -43,7 +43,10 @@ async def get_caller(request: Request, params: Annotated[CallerQuery, Query()]) 
     caller = caller_of(request)
     namespace = params.namespace or caller.namespace or ObjectQuery().namespace
     rights = sorted(rights_of_routes().items(), key=lambda item: item[0].plural)
-    verbs = await asyncio.gather(*(_allowed(request, kind, taken, namespace) for kind, taken in rights))
+    own = console_context.of_request(request).settings.namespace
+    verbs = await asyncio.gather(
+        *(_allowed(request, kind, taken, own if kind == CONFIGS else namespace) for kind, taken in rights)
+    )
     may = {kind.plural: allowed for (kind, _), allowed in zip(rights, verbs, strict=True)}
     return answer(CallerAnswer.of(caller, namespace, may))
 

@@ -102,8 +102,8 @@ class ObjectQuery(_StrictQuery):
 ObjectParams = Annotated[ObjectQuery, Query()]
 
 
-class WriteQuery(ObjectQuery):
-    """The query of a change of one object."""
+class ChangeQuery(_StrictQuery):
+    """The query of a change."""
 
     dry_run: Annotated[
         Literal["All"] | None,
@@ -114,6 +114,10 @@ class WriteQuery(ObjectQuery):
     def is_dry_run(self) -> bool:
         """Return True if the change is only tried."""
         return self.dry_run is not None
+
+
+class WriteQuery(ObjectQuery, ChangeQuery):
+    """The query of a change of one object."""
 
 
 WriteParams = Annotated[WriteQuery, Query()]
