@@ -56,6 +56,7 @@ NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("GET", "/api/v1/runs/{name}/timeline"): Need("get", RUNS),
     ("DELETE", "/api/v1/runs/{name}"): Need("delete", RUNS),
     ("POST", "/api/v1/runs/{name}/cancel"): Need("patch", RUNS),
+    ("POST", "/api/v1/runs/{name}/repeat"): Need("create", RUNS),
     ("GET", "/api/v1/runs/{name}/events"): Need("watch", RUNS),
     ("GET", "/api/v1/skills"): Need("list", SKILL_PACKS, "list"),
     ("GET", "/api/v1/skills/{name}"): Need("get", SKILL_PACKS),

@@ -32,7 +32,7 @@ _KINDS = {
 _WEB_ENDPOINT = "/web-endpoint"
 """End of the route whose body is a part of the spec."""
 _REFUSED = (401, 403)
-_RECORDED_ELSEWHERE = {("POST", "/api/v1/runs")}
+_RECORDED_ELSEWHERE = {("POST", "/api/v1/runs"), ("POST", "/api/v1/runs/{name}/repeat")}
 """Changes without a row, because the run itself says who started it, and the archive keeps the run."""
 _LONGEST = 253
 """Characters of a name or an Idempotency-Key that are kept: names of objects have no more."""

@@ -9,13 +9,13 @@ from sympozium_console import console_context
 from sympozium_console.routes.params import authenticate
 from sympozium_http import request_state
 
-_STARTS_RUN = ("POST", "/api/v1/runs")
+_STARTS_RUN = {("POST", "/api/v1/runs"), ("POST", "/api/v1/runs/{name}/repeat")}
 
 
 async def limit_caller(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
     """Count a request of an authenticated caller. Raises Refusal 429."""
     state, route = request_state.of(request), request.scope["route"]
-    starts_run = (request.method, route.path) == _STARTS_RUN
+    starts_run = (request.method, route.path) in _STARTS_RUN
     limits = console_context.of_request(request).limits
     state.answer_headers |= await limits.take_request(state.caller, starts_run=starts_run)
 

@@ -1,4 +1,4 @@
-"""The route that starts a run of any instance."""
+"""Routes that start a run of any instance: with a new question, or with that of another run."""
 
 import asyncio
 import re
@@ -6,16 +6,33 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.datastructures import Headers
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.resources import Object
+from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES, AgentRun
 from sympozium_api.trace_context import TraceContext
-from sympozium_console import console_context, new_run_body, new_run_refusals, openapi_models, refusals
+from sympozium_console import (
+    console_context,
+    new_run_body,
+    new_run_refusals,
+    openapi_models,
+    refusals,
+    repeated_run,
+)
 from sympozium_console.new_run_body import ParsedRun
-from sympozium_console.routes.params import REFUSALS, ObjectParams, authenticate, caller_of, json_bytes, release_body
+from sympozium_console.routes.access import require
+from sympozium_console.routes.params import (
+    REFUSALS,
+    Name,
+    ObjectParams,
+    authenticate,
+    caller_of,
+    json_bytes,
+    release_body,
+)
 from sympozium_domain.instance_runs import NewRun
 from sympozium_http import disconnect, request_state
 from sympozium_runs.runs import RunHandle
@@ -38,26 +55,60 @@ _SCOPES_IN_RUNS = (names.TOOLS_WRITE,)
 async def start_run(request: Request, params: ObjectParams) -> Response:
     """Start a run of an instance, or find the run of the same ``Idempotency-Key``; ``Prefer: wait=N`` waits for its end."""
     seconds = _wait_seconds(request.headers)
-    handle = await _started(request, params.namespace)
+    handle = await _asked(request, params.namespace)
     release_body(request)
+    return await _answer(request, params.namespace, handle, seconds)
+
+
+@router.post(
+    "/api/v1/runs/{name}/repeat",
+    response_model=AgentRun,
+    status_code=201,
+    responses={200: {"model": AgentRun, "description": "The run has ended."}},
+    openapi_extra={"parameters": openapi_models.NEW_RUN["parameters"]},
+)
+async def repeat_run(request: Request, name: Name, params: ObjectParams) -> Response:
+    """Start a new run of the caller's own with the question of another run, outside its session."""
+    seconds = _wait_seconds(request.headers)
+    await require(request, "get", RUNS, params.namespace)
+    handle = await _repeated(request, params.namespace, name)
+    return await _answer(request, params.namespace, handle, seconds)
+
+
+async def _answer(request: Request, namespace: str, handle: RunHandle, seconds: int) -> Response:
+    """Return the answer of a run that was started, once it has ended or the seconds that the caller waits are over."""
     request_state.of(request).log_fields["run"] = handle.name
     try:
         await _wait(request, handle, seconds)
     finally:
         handle.close()
     run = await _read(request, handle)
-    headers = {"Location": f"/api/v1/runs/{handle.name}?namespace={params.namespace}"}
+    headers = {"Location": f"/api/v1/runs/{handle.name}?namespace={namespace}"}
     applied = {"Preference-Applied": f"wait={seconds}"} if seconds else {}
     has_ended = run.get("status", {}).get("phase") in TERMINAL_PHASES
     return JSONResponse(run, status_code=200 if has_ended else 201, headers=headers | applied)
 
 
-async def _started(request: Request, namespace: str) -> RunHandle:
+async def _asked(request: Request, namespace: str) -> RunHandle:
     """Start the run of a request's body, of which nothing is held when this returns."""
-    idempotency_key = _idempotency_key(request.headers)
-    body = new_run_body.parse(await json_bytes(request))
+    return await _started(request, namespace, new_run_body.parse(await json_bytes(request)))
+
+
+async def _repeated(request: Request, namespace: str, name: str) -> RunHandle:
+    """Start a run with the question of another one, of which nothing is held when this returns."""
+    stored = await console_context.of_request(request).runs.get(namespace, name)
+    try:
+        run = AgentRun.model_validate(stored)
+    except ValidationError as error:
+        message = "The run cannot be repeated: this version cannot read it."
+        raise refusals.conflict(message, reason="NotRepeatable") from error
+    return await _started(request, namespace, repeated_run.question_of(run))
+
+
+async def _started(request: Request, namespace: str, body: ParsedRun) -> RunHandle:
+    """Start a run, or find that of the same ``Idempotency-Key``."""
     context = console_context.of_request(request)
-    new = _new_run(request, namespace, body, idempotency_key)
+    new = _new_run(request, namespace, body, _idempotency_key(request.headers))
     caller_left = asyncio.Event()
     with new_run_refusals.raised(new), disconnect.calls(request.receive, caller_left.set):
         return await context.instance_runs.start(new, caller_left, context.draining)
