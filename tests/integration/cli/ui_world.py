@@ -1,4 +1,4 @@
-"""A cluster in memory with the UI in front of it, and golden pictures of its screens."""
+"""A cluster in memory with the UI in front of it."""
 
 import asyncio
 import time
@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.fakes.kubernetes import FakeKubernetes
@@ -24,8 +23,8 @@ from sympozium_cli.tui.world import World
 
 PATIENCE = 30.0
 """Seconds that a busy machine may take to show something."""
-GOLDEN = Path(__file__).parents[2] / "golden/tui"
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
+"""The time that the UI has, so that a picture of it is the same on any day."""
 
 
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -245,7 +244,7 @@ async def ui(
 ) -> AsyncIterator[Ui]:
     """Run the UI without a terminal."""
     kubernetes = kubernetes or a_cluster()
-    world = World(FakeCluster(kubernetes, namespace), read_only=read_only, beat_seconds=0.05)
+    world = World(FakeCluster(kubernetes, namespace), read_only=read_only, beat_seconds=0.05, clock=lambda: NOW)
 
     async def edit(text: str) -> str:
         return driven.edits.pop(0)(text)

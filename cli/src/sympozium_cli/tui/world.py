@@ -50,7 +50,12 @@ class World:
     """What is known of the cluster. ``on_change`` is called whenever something of it changes."""
 
     def __init__(
-        self, cluster: ReachedCluster, *, read_only: bool = False, beat_seconds: float = _BEAT_SECONDS
+        self,
+        cluster: ReachedCluster,
+        *,
+        read_only: bool = False,
+        beat_seconds: float = _BEAT_SECONDS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.cluster = cluster
         self.namespace = cluster.namespace
@@ -60,6 +65,7 @@ class World:
         """The kubectl line of the last change that was made."""
         self.on_change: Callable[[], None] = lambda: None
         self._beat_seconds = beat_seconds
+        self._clock = clock
         self._live: dict[str, LiveRows[Any]] = {}
         self._following: dict[str, asyncio.Task[None]] = {}
         self._beat: asyncio.Task[None] | None = None
@@ -77,7 +83,7 @@ class World:
     @property
     def now(self) -> datetime:
         """The current time."""
-        return datetime.now(UTC)
+        return self._clock()
 
     def live(self, kind: ResourceType) -> LiveRows[Any]:
         """Return a kind's items in the selected namespace, watched from the first call on."""
