@@ -14,7 +14,7 @@ import aiohttp
 from sympozium_api.names import HTTP_PORT
 from sympozium_cli.chat_events import ChatEvent, Ended, Message, Started, Text
 from sympozium_cli.failures import ClusterAway, Failure
-from sympozium_cli.kubectl import kubectl
+from sympozium_cli.kubectl import Kubectl, kubectl
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10)
 """An answer takes as long as the instance lets it take: its web endpoint ends it."""
@@ -27,11 +27,17 @@ class EndpointChat:
     """An agent, asked at its web endpoint."""
 
     session: aiohttp.ClientSession
+    forward: Kubectl
     instance: str
     detour: str = ""
 
     async def ask(self, messages: Sequence[Message]) -> AsyncGenerator[ChatEvent, None]:
-        """Yield the events of one answer. Closing the connection ends the run."""
+        """Yield the events of one answer. Closing the connection ends the run.
+
+        Raises Failure, and ClusterAway where the way has ended: another process of this machine could have its port, and get the key.
+        """
+        if self.forward.has_ended:
+            raise ClusterAway(f"kubectl port-forward has ended: {self.forward.message or 'it said nothing'}")
         body = {"model": self.instance, "messages": list(messages), "stream": True}
         body["stream_options"] = {"include_usage": True}
         try:
@@ -67,7 +73,7 @@ async def open_endpoint(
         async with aiohttp.ClientSession(
             f"http://{address}", headers=headers, timeout=_TIMEOUT, read_bufsize=_LINE, trust_env=False
         ) as session:
-            yield EndpointChat(session, instance)
+            yield EndpointChat(session, forward, instance)
 
 
 async def _chunks(content: aiohttp.StreamReader) -> AsyncGenerator[dict[str, Any], None]:

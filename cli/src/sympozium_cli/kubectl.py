@@ -53,6 +53,11 @@ class Kubectl:
         """The last sentence that kubectl wrote to its standard error; empty: none."""
         return self._messages[-1] if self._messages else ""
 
+    @property
+    def has_ended(self) -> bool:
+        """True once kubectl has ended. Its port may then be anybody's."""
+        return self._process.returncode is not None
+
     async def _read_messages(self) -> None:
         while line := await self._message_line():
             text = line.decode(errors="replace").strip()

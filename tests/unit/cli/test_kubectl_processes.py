@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sympozium_cli.cluster import connect
+from sympozium_cli.endpoint_chat import open_endpoint
 from sympozium_cli.failures import ClusterAway, WrongUsage
 from sympozium_cli.kubectl import kubectl
 from sympozium_cli.options import KubectlOptions
@@ -125,6 +126,24 @@ async def test_a_refusal_of_kubectl_is_told_in_its_words(folder: Path) -> None:
     with pytest.raises(ClusterAway, match=r'^context "no" does not exist$'):
         async with connect(KubectlOptions(context="no")):
             pass
+
+
+async def test_a_forward_that_has_ended_gets_no_key(folder: Path) -> None:
+    """Its port is anybody's by then."""
+    asked: list[bytes] = []
+
+    async def other_process(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(other_process, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        install(folder, f"echo 'Forwarding from 127.0.0.1:{port} -> 8080'; echo 'lost connection to pod' >&2")
+        async with open_endpoint((), "team", "alice-server", "alice", "sk-1") as way:
+            await way.forward.wait()
+            with pytest.raises(ClusterAway, match="lost connection to pod"):
+                await anext(way.ask([{"role": "user", "content": "hello"}]))
+    assert asked == []
 
 
 async def test_no_kubectl_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
