@@ -161,7 +161,12 @@ def release_values(namespace: Namespace, kind: str, runs: Object) -> Object:
         "operator": NOWHERE,
         "runsServer": NOWHERE,
         "egress": {"enabled": False},
-        "console": {"tokenSecret": SECRET, "keysSecret": SECRET, "replicas": 2 if kind == "postgresql" else 1},
+        "console": {
+            "tokenSecret": SECRET,
+            "keysSecret": SECRET,
+            "replicas": 2 if kind == "postgresql" else 1,
+            "shutdownGrace": "20s",  # a namespace goes after half of its pods' grace period
+        },
         "archive": {"enabled": True} | ({"url": URL} if kind == "postgresql" else {}),
         "runs": runs,
     }

@@ -218,7 +218,7 @@ def test_all_of_one_image_is_one_image() -> None:
 
 def test_the_console_is_left_out_whole() -> None:
     there = [item["kind"] for item in rendered() if item["metadata"]["name"].startswith("sympozium-console")]
-    assert len(there) == 12
+    assert len(there) == 14
     assert not [item for item in rendered("console.enabled=false") if "console" in item["metadata"]["name"]]
 
 

@@ -204,6 +204,7 @@ def test_a_quota_that_is_full(console: Console, namespace: Namespace) -> None:
     hard = {"hard": {"count/sympoziuminstances.sympozium.ai": "0"}}
     namespace.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-more"}, "spec": hard})
     try:
+        until(lambda: namespace.status("resourcequota", "no-more").get("hard"), within=10)
         refused = console.refuses(403, "PUT", "instances/surplus", json={"spec": instance("surplus")["spec"]})
         assert refused["reason"] == "Forbidden"
         assert "no-more" in refused["message"]

@@ -245,9 +245,8 @@ def test_a_cluster_that_is_away_and_a_context_that_does_not_exist_end_with_three
 
 
 def test_interrupts_and_closed_pipes_leave_nothing_behind(plugin: Plugin, namespace: Namespace) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "sympozium_cli", "runs", "-w"], env=plugin.environ, stdout=subprocess.PIPE, text=True
-    ) as watching:
+    words = ["env", "--default-signal=INT", sys.executable, "-m", "sympozium_cli", "runs", "-w"]  # jobs ignore it
+    with subprocess.Popen(words, env=plugin.environ, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout
         assert watching.stdout.readline().startswith("NAME")
         watching.send_signal(signal.SIGINT)
