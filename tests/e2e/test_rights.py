@@ -84,8 +84,10 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     endpoint.close()
     namespace.apply(agent_run("audited-by-hand", agentRef="read", task="hello"))  # the runs server's
     assert namespace.run_ends("audited-by-hand")["phase"] == "Succeeded"
-    the_console_is_asked(Console(system, namespace.name))
-    its_callers_have_keys_and_rights(Console(system, namespace.name), namespace)
+    console = Console(system, namespace.name)
+    the_console_is_asked(console)
+    its_callers_have_keys_and_rights(console, namespace)
+    console.http.close()
     edited_and_removed(namespace, endpoint)
 
 
