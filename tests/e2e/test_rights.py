@@ -84,10 +84,8 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     endpoint.close()
     namespace.apply(agent_run("audited-by-hand", agentRef="read", task="hello"))  # the runs server's
     assert namespace.run_ends("audited-by-hand")["phase"] == "Succeeded"
-    console = Console(system, namespace.name)
-    the_console_is_asked(console)
-    its_callers_have_keys_and_rights(console, namespace)
-    console.http.close()
+    the_console_is_asked(Console(system, namespace.name))
+    its_callers_have_keys_and_rights(Console(system, namespace.name), namespace)
     edited_and_removed(namespace, endpoint)
 
 
@@ -122,6 +120,7 @@ def its_callers_have_keys_and_rights(console: Console, namespace: Namespace) -> 
     token = namespace.kubectl("create", "token", "default", "--audience", "sympozium-console")
     console.http.headers["Authorization"] = f"Bearer {token.strip()}"
     assert console.asks("GET", "runs", query={"namespace": ""}).is_success
+    console.http.close()
 
 
 STREAMED = {"stream": True, "messages": [{"role": "user", "content": "hello"}]}
