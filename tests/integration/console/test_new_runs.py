@@ -149,7 +149,7 @@ class TestAWait:
         headers = {"content-type": "application/json", "idempotency-key": "k", "prefer": "wait=600"}
 
         def waiting() -> asyncio.Task[httpx2.Response]:
-            return asyncio.create_task(console.http.post(RUNS_URL, content=question, headers=headers))
+            return asyncio.create_task(console.http.post(RUNS_URL, content=question, headers=headers, timeout=120))
 
         def held() -> int:
             gc.collect()
