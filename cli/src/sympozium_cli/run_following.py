@@ -70,15 +70,20 @@ async def answer_of(client: Client, run: Object) -> str:
 async def _whole(client: Client, run: Object, text: JsonText) -> JsonText:
     if text.parts is None:
         return text
-    uid, namespace = run["metadata"]["uid"], run["metadata"]["namespace"]
-    keys = [names.run_part(run["spec"]["agentRef"], uid, text.sha256 or "", index) for index in range(text.parts)]
     try:
-        parts = [await client.get(RUN_PARTS, namespace, key) for key in keys]
+        joined = await text_in_parts(client, run, text.sha256 or "", text.parts)
     except ApiError as error:
         if not error.not_found:
             raise
         return text
-    return await asyncio.to_thread(text.joined, "".join(part["spec"]["data"] for part in parts))
+    return await asyncio.to_thread(text.joined, joined)
+
+
+async def text_in_parts(client: Client, run: Object, digest: str, number: int) -> str:
+    """Return a text of a run that is in so many AgentRunParts. Raises ApiError.not_found for a missing part, and ApiUnavailable."""
+    uid, namespace = run["metadata"]["uid"], run["metadata"]["namespace"]
+    keys = [names.run_part(run["spec"]["agentRef"], uid, digest, index) for index in range(number)]
+    return "".join([(await client.get(RUN_PARTS, namespace, key))["spec"]["data"] for key in keys])
 
 
 def _text_of(choices: Any) -> str:

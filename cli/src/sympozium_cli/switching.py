@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sympozium_api.client import ApiError, Client
+from sympozium_api.client import Client
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.web_endpoint_switch import switched
-
-_ATTEMPTS = 5
-"""Tries of a write that meets others: the operator's status reports must not fail it."""
+from sympozium_cli.object_changes import change
 
 
 async def switch(
@@ -18,14 +16,8 @@ async def switch(
 
     Raises ApiError and ApiUnavailable.
     """
-    for attempt in range(_ATTEMPTS):
-        instance = await client.get(INSTANCES, namespace, name)
-        spec = switched(instance["spec"], enabled=enabled, values=values)
-        if spec == instance["spec"]:
-            return instance, False
-        try:
-            return await client.replace(INSTANCES, namespace, instance | {"spec": spec}, strict=True), True
-        except ApiError as error:
-            if error.status != 409 or attempt == _ATTEMPTS - 1:
-                raise
-    raise AssertionError
+
+    def wanted(instance: Object) -> Object:
+        return instance | {"spec": switched(instance["spec"], enabled=enabled, values=values)}
+
+    return await change(client, INSTANCES, (namespace, name), wanted)

@@ -1,19 +1,15 @@
 """``logs``: what a run's pod wrote."""
 
-import codecs
+from contextlib import aclosing
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.responses import parse_response
 from sympozium_api.resources import PODS, RUNS, Object
 from sympozium_cli.cluster import Cluster
 from sympozium_cli.failures import Failure
 from sympozium_cli.output import print_line
-from sympozium_cli.plain_text import plain_lines
-
-_SILENCE_SECONDS = 24 * 3600.0
-_LINE = 1024 * 1024
-"""Characters after which a line that does not end is printed."""
+from sympozium_cli.plain_text import plain
+from sympozium_cli.pod_log import log_lines
 
 
 async def run(cluster: Cluster, name: str, *, follow: bool, tail: int | None) -> None:
@@ -22,21 +18,12 @@ async def run(cluster: Cluster, name: str, *, follow: bool, tail: int | None) ->
     body = await cluster.client.get(RUNS, namespace, name)
     pod = await _pod_of(cluster.client, namespace, body)
     params = ({"follow": "true"} if follow else {}) | ({} if tail is None else {"tailLines": str(tail)})
-    stream = cluster.client.stream(f"{PODS.path(namespace, pod)}/log", params, silence=_SILENCE_SECONDS, accept="*/*")
-    decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
-    async with stream as response:
-        if response.status >= 400:
-            try:
-                parse_response(response.status, await response.read(), is_read=True)
-            except ApiError as error:
-                raise _explained(error, pod) from error
-        async for chunk in response.content.iter_any():
-            *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-            lines, rest = (lines, rest) if len(rest) < _LINE else ([*lines, rest], "")
-            for line in lines:
-                print_line(" ".join(plain_lines(line)))
-    if rest:
-        print_line(" ".join(plain_lines(rest)))
+    try:
+        async with aclosing(log_lines(cluster.client, namespace, pod, params)) as lines:
+            async for line in lines:
+                print_line(plain(line))
+    except ApiError as error:
+        raise _explained(error, pod) from error
 
 
 async def _pod_of(client: Client, namespace: str, run: Object) -> str:

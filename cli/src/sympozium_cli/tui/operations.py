@@ -1,42 +1,20 @@
 """Changes of objects that the UI makes, with the user's rights."""
 
-from collections.abc import AsyncIterator, Callable
-
 from sympozium_api import names
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.responses import parse_response
-from sympozium_api.resources import EVENTS, PODS, RUN_PARTS, RUNS, SKILL_PACKS, Object, ResourceType
+from sympozium_api.json_text import MAX_PARTS
+from sympozium_api.resources import EVENTS, RUNS, SKILL_PACKS, Object, ResourceType
 from sympozium_cli.failures import Failure
+from sympozium_cli.run_following import text_in_parts
 from sympozium_cli.tui.views.events import EventItem, event_item
 from sympozium_cli.tui.views.packs import PackItem, pack_item
-from sympozium_cli.tui.views.reading import Key, at, count_at, text_at
+from sympozium_cli.tui.views.reading import Key, count_at, text_at
 from sympozium_cli.tui.views.skills import offered
 
-_ATTEMPTS = 5
 _TEXTS = {"request": ("spec", "requestText"), "answer": ("status", "answer")}
 """Names of a run's long texts in AgentRunParts, and their fields."""
-_SILENCE_SECONDS = 3600.0
 OPERATOR_NAMESPACE = "sympozium-system"
 """Namespace of the installation's own SkillPacks, where the user cannot see which one it is."""
-
-
-async def change(client: Client, kind: ResourceType, key: Key, changed: Callable[[Object], Object]) -> Object:
-    """Write what ``changed`` makes of the newest version of an object, and return it as stored.
-
-    The whole object is replaced at the version that was read, so that nothing is lost that somebody else writes in between; then the
-    newest version is read again. Raises ApiError and ApiUnavailable.
-    """
-    for attempt in range(_ATTEMPTS):
-        body = await client.get(kind, *key)
-        wanted = changed(body)
-        if wanted == body:
-            return body
-        try:
-            return await client.replace(kind, key[0], wanted, strict=True)
-        except ApiError as error:
-            if error.status != 409 or attempt == _ATTEMPTS - 1:
-                raise
-    raise AssertionError  # the last attempt returns or raises
 
 
 async def save(client: Client, kind: ResourceType, read: Object, edited: Object) -> Object:
@@ -115,25 +93,5 @@ async def texts_of(client: Client, run: Object) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, path in _TEXTS.items():
         if number := count_at(run, *path, "parts"):
-            instance, uid = text_at(run, "spec", "agentRef"), text_at(run, "metadata", "uid")
-            digest = text_at(run, *path, "sha256")
-            keys = [names.run_part(instance, uid, digest, index) for index in range(min(number, 128))]
-            bodies = [await client.get(RUN_PARTS, run["metadata"]["namespace"], key) for key in keys]
-            found[name] = "".join(at(body, "spec", "data") or "" for body in bodies)
+            found[name] = await text_in_parts(client, run, text_at(run, *path, "sha256"), min(number, MAX_PARTS))
     return found
-
-
-async def log_lines(client: Client, namespace: str, pod: str, *, follow: bool) -> AsyncIterator[str]:
-    """Yield the lines of an agent's log, until the pod ends if ``follow``. Raises ApiError."""
-    params = {"container": "agent", "tailLines": "2000"} | ({"follow": "true"} if follow else {})
-    path = PODS.path(namespace, pod, "log")
-    async with client.stream(path, params, silence=_SILENCE_SECONDS, accept="*/*") as response:
-        if response.status >= 400:
-            parse_response(response.status, await response.read(), is_read=True)
-        rest = b""
-        async for chunk in response.content.iter_any():
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                yield line.decode(errors="replace")
-        if rest:
-            yield rest.decode(errors="replace")

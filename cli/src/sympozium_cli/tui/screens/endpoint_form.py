@@ -1,7 +1,7 @@
 """The form of an instance's web endpoint."""
 
 from sympozium_api.resources import INSTANCES, Object
-from sympozium_cli.tui.operations import change
+from sympozium_cli.object_changes import change
 from sympozium_cli.tui.screens.form import FormScreen
 from sympozium_cli.tui.views import kubectl_lines
 from sympozium_cli.tui.views.forms import endpoint_fields, endpoint_values
@@ -34,7 +34,7 @@ class EndpointForm(FormScreen):
             is_on = bool(edited.get("enabled", endpoint_is_on(body)))
             return {**body, "spec": switched(body["spec"], enabled=is_on, values=values)}
 
-        stored = await change(self.world.client, INSTANCES, self._key, changed)
+        stored, _ = await change(self.world.client, INSTANCES, self._key, changed)
         verb = "enable" if endpoint_is_on(stored) else "disable"
         self.world.done_line = kubectl_lines.kubectl(
             self.world.kubectl_args, "sympozium", verb, self._key[1], "-n", self._key[0]

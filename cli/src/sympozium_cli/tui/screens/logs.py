@@ -1,11 +1,15 @@
 """The log of a run's pod."""
 
+from contextlib import aclosing
+
 from sympozium_api.client import ApiError
 from sympozium_cli.failures import Failure
+from sympozium_cli.pod_log import log_lines
 from sympozium_cli.tui import keys
-from sympozium_cli.tui.operations import log_lines
 from sympozium_cli.tui.screens.text_screen import TextScreen
 from sympozium_cli.tui.views.lines import Line, foreign
+
+_PARAMS = {"container": "agent", "tailLines": "2000", "follow": "true"}
 
 
 class LogScreen(TextScreen):
@@ -22,8 +26,9 @@ class LogScreen(TextScreen):
     async def load(self) -> None:
         """Read the log until the pod ends."""
         try:
-            async for line in log_lines(self.world.client, self._namespace, self._pod, follow=True):
-                self.pane.append(foreign(line))
+            async with aclosing(log_lines(self.world.client, self._namespace, self._pod, _PARAMS)) as lines:
+                async for line in lines:
+                    self.pane.append(foreign(line))
         except ApiError as error:
             if not error.not_found:
                 raise

@@ -1,7 +1,7 @@
 """The form of an instance's warm pool."""
 
 from sympozium_api.resources import INSTANCES, Object
-from sympozium_cli.tui.operations import change
+from sympozium_cli.object_changes import change
 from sympozium_cli.tui.screens.form import FormScreen
 from sympozium_cli.tui.views import kubectl_lines
 from sympozium_cli.tui.views.forms import pool_fields, with_pool
@@ -23,7 +23,7 @@ class PoolForm(FormScreen):
 
     async def save(self, edited: dict[str, str | bool]) -> None:
         """Write the pool."""
-        stored = await change(self.world.client, INSTANCES, self._key, lambda body: with_pool(body, edited))
+        stored, _ = await change(self.world.client, INSTANCES, self._key, lambda body: with_pool(body, edited))
         pool = stored["spec"]["agents"]["default"].get("warmPool")
         patch = {"spec": {"agents": {"default": {"warmPool": pool}}}}
         self.world.done_line = kubectl_lines.of_patch(self.world.kubectl_args, INSTANCES, self._key, patch)

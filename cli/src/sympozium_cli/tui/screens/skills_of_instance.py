@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from textual.widget import Widget
 
 from sympozium_api.resources import INSTANCES, Object
+from sympozium_cli.object_changes import change
 from sympozium_cli.plain_text import plain
 from sympozium_cli.tui import keys
-from sympozium_cli.tui.operations import change, packs_for
+from sympozium_cli.tui.operations import packs_for
 from sympozium_cli.tui.screens.base import BaseScreen
 from sympozium_cli.tui.screens.form import FormScreen
 from sympozium_cli.tui.views import kubectl_lines
@@ -121,7 +122,7 @@ class SkillsOfInstance(BaseScreen):
             before[:] = [placement(body, choice)]
             return turned(body, choice, on=not choice.is_on) if undone is None else taken_back(body, undone)
 
-        self._instance = await change(self.world.client, INSTANCES, self._key, changed)
+        self._instance, _ = await change(self.world.client, INSTANCES, self._key, changed)
         if undone is None:
             self._undo.append(Switch(choice, before[0], placement(self._instance, choice)))
         else:
