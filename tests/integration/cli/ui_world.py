@@ -14,11 +14,11 @@ from textual.pilot import Pilot
 from sympozium_api.names import ANNOTATION_ACCEPTED_AT, API_VERSION, LABEL_SOURCE
 from sympozium_api.resources import Object
 from sympozium_api.timestamps import micro_timestamp, timestamp
+from sympozium_cli.chat_events import ChatEvent, Started, Text
+from sympozium_cli.cluster import Cluster
 from sympozium_cli.tui.app import SympoziumApp
-from sympozium_cli.tui.conversations import Event, Note, Piece
 from sympozium_cli.tui.keys import SECTIONS
 from sympozium_cli.tui.screens.base import BaseScreen
-from sympozium_cli.tui.views.reading import Key
 from sympozium_cli.tui.world import World
 
 PATIENCE = 30.0
@@ -34,16 +34,6 @@ def covers(section: str, shown: str) -> Callable[[Test], Test]:
     """Say which key of ``keys.SECTIONS`` a test presses; test_tui_keys.py wants one for each."""
     assert any(key.shown == shown for key in SECTIONS[section]), (section, shown)
     return lambda test: test
-
-
-@dataclass(frozen=True)
-class FakeCluster:
-    """A cluster that was reached."""
-
-    client: FakeKubernetes
-    namespace: str | None = None
-    context: str = "kind"
-    kubectl_args: tuple[str, ...] = ("--context=kind",)
 
 
 def instance(name: str, **changes: Any) -> Object:
@@ -244,21 +234,24 @@ async def ui(
 ) -> AsyncIterator[Ui]:
     """Run the UI without a terminal."""
     kubernetes = kubernetes or a_cluster()
-    world = World(FakeCluster(kubernetes, namespace), read_only=read_only, beat_seconds=0.05, clock=lambda: NOW)
+    cluster = Cluster(kubernetes, namespace, "kind", ("--context=kind",))
+    world = World(cluster, read_only=read_only, beat_seconds=0.05, clock=lambda: NOW)
 
     async def edit(text: str) -> str:
         return driven.edits.pop(0)(text)
 
-    async def converse(_world: World, _key: Key, messages: Sequence[Object]) -> AsyncGenerator[Event, None]:
+    async def converse(
+        _cluster: Cluster, _namespace: str, _instance: str, messages: Sequence[Object]
+    ) -> AsyncGenerator[ChatEvent, None]:
         driven.asked.append(list(messages))
-        yield Note("run assistant-eee")
+        yield Started("assistant-eee")
         for piece in driven.answers.pop(0):
             if isinstance(piece, Exception):
                 raise piece
             if isinstance(piece, asyncio.Event):
                 await piece.wait()
             else:
-                yield Piece(piece)
+                yield Text(piece)
 
     app = SympoziumApp(world, converse=converse, edit_text=edit)
     async with app.run_test(size=size) as pilot:

@@ -5,7 +5,7 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from textual.screen import ModalScreen
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import INSTANCES, ResourceType
+from sympozium_cli.chat_events import ChatEvent, Message
+from sympozium_cli.chatting import chat
+from sympozium_cli.cluster import Cluster
 from sympozium_cli.tui import keys
-from sympozium_cli.tui.conversations import Converse, ask
 from sympozium_cli.tui.screens.base import BaseScreen
 from sympozium_cli.tui.screens.instance_actions import InstanceDetail
 from sympozium_cli.tui.screens.prompts import LinePrompt, Question
@@ -28,7 +30,7 @@ from sympozium_cli.tui.views.command_line import VIEWS, History, NotUnderstood, 
 from sympozium_cli.tui.views.lines import Line
 from sympozium_cli.tui.views.reading import Key
 from sympozium_cli.tui.views.states import place
-from sympozium_cli.tui.world import ReachedCluster, World
+from sympozium_cli.tui.world import World
 
 _SCREENS: dict[str, Any] = {
     "instances": InstancesView,
@@ -43,7 +45,7 @@ _REFRESH_SECONDS = 0.1
 _THEMES = ("textual-dark", "textual-light", "ansi-dark")
 
 
-async def show(cluster: ReachedCluster, *, read_only: bool = False) -> None:
+async def show(cluster: Cluster, *, read_only: bool = False) -> None:
     """Show the UI until the user leaves it. ``read_only``: keys that change something are refused until Ctrl+R."""
     structlog.configure(
         logger_factory=structlog.ReturnLoggerFactory()
@@ -52,6 +54,10 @@ async def show(cluster: ReachedCluster, *, read_only: bool = False) -> None:
     await app.run_async()
     if app.next_context:
         print(f"kubectl sympozium --context {shlex.quote(app.next_context)}")
+
+
+Converse = Callable[[Cluster, str, str, Sequence[Message]], AsyncGenerator[ChatEvent, None]]
+"""Asks an agent, as ``chatting.chat`` does: of a cluster, a namespace and an instance, with the messages so far."""
 
 
 class SympoziumApp(App[None]):
@@ -78,7 +84,7 @@ class SympoziumApp(App[None]):
         super().__init__()
         self.world = world
         self.next_context = ""
-        self.converse: Converse = converse or ask
+        self.converse: Converse = converse or chat
         self.edit_text = edit_text or self._edit_text
         self.commands = History()
         self.filters = History()

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sympozium_api.client import Client
 from sympozium_api.resources import CONFIGS, EVENTS, INSTANCES, RUNS, SKILL_PACKS, ResourceType
+from sympozium_cli.cluster import Cluster
 from sympozium_cli.tui.live_rows import LiveRows, Source
 from sympozium_cli.tui.views.events import event_item
 from sympozium_cli.tui.views.instances import instance_item
@@ -26,32 +27,12 @@ SOURCES: dict[str, Source[Any]] = {
 }
 
 
-class ReachedCluster(Protocol):
-    """What the UI needs of ``sympozium_cli.cluster.Cluster``."""
-
-    @property
-    def client(self) -> Client:
-        """Client with the user's rights."""
-
-    @property
-    def namespace(self) -> str | None:
-        """Namespace that the user selected; None: all."""
-
-    @property
-    def context(self) -> str:
-        """Name of the context."""
-
-    @property
-    def kubectl_args(self) -> Sequence[str]:
-        """Options that lead kubectl to the same cluster."""
-
-
 class World:
-    """What is known of the cluster. ``on_change`` is called whenever something of it changes."""
+    """All that is known of the cluster. ``on_change`` is called whenever something of it changes."""
 
     def __init__(
         self,
-        cluster: ReachedCluster,
+        cluster: Cluster,
         *,
         read_only: bool = False,
         beat_seconds: float = _BEAT_SECONDS,

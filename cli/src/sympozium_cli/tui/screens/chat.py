@@ -13,10 +13,10 @@ from textual.widgets import TextArea
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import Object
+from sympozium_cli.chat_events import Ended, Started, Text, Waiting
 from sympozium_cli.failures import Failure
 from sympozium_cli.plain_text import plain, plain_copy
 from sympozium_cli.tui import keys
-from sympozium_cli.tui.conversations import Note
 from sympozium_cli.tui.screens.base import BaseScreen
 from sympozium_cli.tui.screens.text_screen import markdown
 from sympozium_cli.tui.views import kubectl_lines
@@ -103,13 +103,16 @@ class ChatScreen(BaseScreen):
         began, first, text, notes = time.monotonic(), 0.0, "", ""
         self.pane.show([*self._blocks, Line("waiting …", "dim")])
         try:
-            async with aclosing(self.ui.converse(self.world, self.key, self.messages)) as answer:
+            async with aclosing(self.ui.converse(self.world.cluster, *self.key, self.messages)) as answer:
                 async for event in answer:
-                    if isinstance(event, Note):
-                        notes = event.text
-                    else:
-                        first = first or time.monotonic() - began
-                        text += event.text
+                    match event:
+                        case Text():
+                            first = first or time.monotonic() - began
+                            text += event.text
+                        case Waiting():
+                            notes = event.reason
+                        case Started() | Ended():
+                            notes = f"run {event.run}"
                     self._draw_soon(foreign(text) if text else [Line(f"{notes or 'waiting'} …", "dim")])
             self.messages.append({"role": "assistant", "content": text})
             total = time.monotonic() - began
