@@ -10,9 +10,10 @@ from sympozium_api.client import Client
 from sympozium_api.resources import CONFIGS, EVENTS, INSTANCES, RUNS, SKILL_PACKS, ResourceType
 from sympozium_cli.cluster import Cluster
 from sympozium_cli.tui.live_rows import LiveRows, Source
+from sympozium_cli.tui.views.configs import config_item
 from sympozium_cli.tui.views.events import event_item
 from sympozium_cli.tui.views.instances import instance_item
-from sympozium_cli.tui.views.packs import config_item, pack_item
+from sympozium_cli.tui.views.packs import pack_item
 from sympozium_cli.tui.views.runs import run_item
 
 _BEAT_SECONDS = 3.0

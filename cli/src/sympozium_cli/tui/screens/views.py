@@ -10,7 +10,7 @@ from sympozium_cli.tui.screens.list_screen import ListScreen
 from sympozium_cli.tui.screens.object_actions import ObjectActions
 from sympozium_cli.tui.screens.run_actions import RunActions
 from sympozium_cli.tui.screens.text_screen import LoadedText
-from sympozium_cli.tui.views import details, events, instances, kubectl_lines, packs, runs, usage
+from sympozium_cli.tui.views import configs, details, events, instances, kubectl_lines, packs, runs, usage
 from sympozium_cli.tui.views.columns import Cell
 from sympozium_cli.tui.views.reading import Key
 from sympozium_cli.tui.views.states import Live
@@ -100,7 +100,7 @@ class SkillsView(ObjectActions, ListScreen):
 
     VIEW = SECTION = "skills"
     KIND: ClassVar[ResourceType] = SKILL_PACKS
-    COLUMNS = packs.PACK_COLUMNS
+    COLUMNS = packs.COLUMNS
     KEYS = keys.SKILLS
     BINDINGS = keys.bindings(*keys.SKILLS)
 
@@ -131,13 +131,13 @@ class ConfigView(ObjectActions, ListScreen):
 
     VIEW = SECTION = "config"
     KIND: ClassVar[ResourceType] = CONFIGS
-    COLUMNS = packs.CONFIG_COLUMNS
+    COLUMNS = configs.COLUMNS
     KEYS = keys.CONFIG
     BINDINGS = keys.bindings(*keys.CONFIG)
 
     def cells(self, item: Any) -> tuple[Cell, ...]:
         """Return a SympoziumConfig's cells."""
-        return packs.config_cells(item, self.world.now)
+        return configs.config_cells(item, self.world.now)
 
     def action_detail(self) -> None:
         """Show the gateway as asked for and as it is."""

@@ -7,7 +7,18 @@ from datetime import datetime, timedelta
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.resources import Object
 from sympozium_cli.tui.views.columns import Cell, Column
-from sympozium_cli.tui.views.reading import Key, age, at, condition, count_at, items_at, key_of, moment, text_at
+from sympozium_cli.tui.views.reading import (
+    Key,
+    NamedItem,
+    age,
+    at,
+    condition,
+    count_at,
+    items_at,
+    key_of,
+    moment,
+    text_at,
+)
 from sympozium_cli.tui.views.runs import RunItem, phase_cell
 
 COLUMNS = (
@@ -26,10 +37,9 @@ _HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceItem:
+class InstanceItem(NamedItem):
     """An instance without its prompt."""
 
-    key: Key
     phase: str
     reason: str
     """Reason of the condition Ready while it is False."""
@@ -40,11 +50,6 @@ class InstanceItem:
     pool_size: int
     idle: int | None
     created: datetime | None
-
-    @property
-    def order(self) -> Key:
-        """Position in the list: by namespace and name."""
-        return self.key
 
     @property
     def search(self) -> str:

@@ -1,5 +1,6 @@
 """Reading of objects whose schema may be another version's: what is missing, or has another type, is None. Pure."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,18 @@ from sympozium_cli.plain_text import plain
 
 Key = tuple[str, str]
 """Namespace and name of an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedItem:
+    """An item of a list that is in the order of names."""
+
+    key: Key
+
+    @property
+    def order(self) -> Key:
+        """Position in the list: by namespace and name."""
+        return self.key
 
 
 def at(body: Any, *path: str) -> Any:
