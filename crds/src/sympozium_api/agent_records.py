@@ -8,7 +8,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 
 class ModelTarget(TypedDict):
-    """The model server and how the agent calls it. The API key is a file in the pod."""
+    """A model server and how the agent calls it. The API key is a file in the pod."""
 
     baseURL: str
     headers: dict[str, str]
@@ -17,6 +17,15 @@ class ModelTarget(TypedDict):
     """Name of the dialect that the server speaks. Default: OPENAI_COMPAT."""
     field: NotRequired[str]
     """Field that sets the address, for messages: ``spec.agents.default.baseURL``, or the run's ``spec.model.baseURL``."""
+    name: NotRequired[str]
+    """Model to ask for. Absent: the request's ``model``."""
+    apiVersion: NotRequired[str]
+    """Version of the dialect, for servers whose address has one: Azure's ``api-version``."""
+    key: NotRequired[str]
+    """Folder below ``environment.PROVIDER_KEYS_DIR`` with the server's API key and secret headers. Absent: one of
+    ``environment.PROVIDER_KEY_FILES``."""
+    title: NotRequired[str]
+    """The model in messages and steps: ``provider:model``. Absent: the model's name."""
 
 
 class WarmupHints(TypedDict):
@@ -73,6 +82,8 @@ class Task(Tools):
 
     Each member's value is JSON text, which the agent sends to the model as it is. On the wire the request is an object."""
     model: ModelTarget
+    fallbacks: NotRequired[list[ModelTarget]]
+    """Models that are asked in turn while those before them do not answer. Each has its ``name``."""
     env: dict[str, str]
     timeoutSeconds: float
     """Seconds left until the run's deadline."""

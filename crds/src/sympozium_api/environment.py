@@ -25,6 +25,12 @@ PROVIDER_KEY_FILES = (
 )
 """Files that may hold the model's API key: under the provider's own name in the Secret, or as ``api-key``. The first that
 exists is used."""
+PROVIDER_KEYS_DIR = "/var/run/secrets/sympozium.ai/providers"
+"""Folder with one folder for each provider's credentials: ``PROVIDER_KEY`` and PROVIDER_HEADERS, each of which may be missing."""
+PROVIDER_KEY = "api-key"
+"""File with the provider's API key."""
+PROVIDER_HEADERS = "headers"
+"""Folder with one file for each secret header: its name is the header's, its content the value."""
 TERMINATION_MESSAGE_FILE = "/dev/termination-log"
 """Last resort for an end record that no replica acknowledged: the operator reads it from the pod's status."""
 TERMINATION_MESSAGE_BYTES = 4096
