@@ -1,7 +1,8 @@
 """Watches of one object and of the Kubernetes events about it, for event streams."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType, Snapshot, watch
@@ -9,8 +10,14 @@ from sympozium_api.resources import EVENTS, Object
 
 _EVENT_FIELDS = ("type", "reason", "message", "count", "lastTimestamp")
 
+_JUDGED_SECONDS = 60.0
+"""Seconds after which the caller's right to a stream is judged again."""
+
 Send = Callable[[str, Object], None]
 """Function that takes the type and the data of a server-sent event."""
+
+Judge = Callable[[], Awaitable[bool | None]]
+"""Function that returns whether a caller may see Kubernetes' Events, None if it may not watch the object either."""
 
 
 async def versions(
@@ -26,6 +33,43 @@ async def versions(
                     yield None
             else:
                 yield None if change.deleted else change.object
+
+
+async def send_statuses(
+    client: Client,
+    kind: ResourceType,
+    namespace: str,
+    name: str,
+    send: Send,
+    *,
+    before_last: Callable[[Object], Awaitable[bool]] | None = None,
+) -> None:
+    """Send ``status`` for each new status of an object; send ``deleted`` and return if it is deleted.
+
+    ``before_last`` is awaited for each version; it returns True for the last one, after whose status this function returns.
+    """
+    last: Object | None = None
+    async with aclosing(versions(client, kind, namespace, f"metadata.name={name}")) as found:
+        async for body in found:
+            if body is None:
+                send("deleted", {"namespace": namespace, "name": name})
+                return
+            is_last = before_last is not None and await before_last(body)
+            status = body.get("status", {})
+            if status != last:
+                send("status", status)
+            last = status
+            if is_last:
+                return
+
+
+async def right_ends(judge: Judge, *, with_events: bool) -> None:
+    """Return once the caller may see less than it is sent."""
+    while True:
+        await asyncio.sleep(_JUDGED_SECONDS)
+        may = await judge()
+        if may is None or (with_events and not may):
+            return
 
 
 class EventsAbout:

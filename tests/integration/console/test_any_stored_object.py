@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.kubernetes import KINDS
 from tests.integration.console.conftest import Console, run
+from tests.integration.console.test_following_answers import entitled
 from tests.strategies import kubernetes_objects as objects
 from tests.strategies.examples import FEW
 
@@ -67,7 +68,8 @@ async def test_the_stream_of_a_run_of_any_shape_ends_with_it(
 
     async def follow() -> None:
         runs, followed = console.context.instance_runs, run_events.FollowedRun("default", "any", after=0)
-        async with aclosing(run_events.follow(console.kubernetes, runs, followed, stop=asyncio.Event())) as stream:
+        stop = asyncio.Event()
+        async with aclosing(run_events.follow(console.kubernetes, runs, followed, stop=stop, judge=entitled)) as stream:
             async for event in stream:
                 told.append(event.event)
                 if not ended and "any" in console.kubernetes.names(RUNS):

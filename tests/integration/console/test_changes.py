@@ -13,9 +13,9 @@ from tests.integration.console.conftest import Console, error, run
 
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS, Object
+from sympozium_console import event_streams
 from sympozium_console.change_feed import feed as feeds
 from sympozium_console.change_feed.change_ring import ChangeRing
-from sympozium_console.routes import changes
 
 WATCH = "/api/v1/watch"
 Event = tuple[str, Object, str]
@@ -180,7 +180,7 @@ class TestTheStream:
         await eventually(lambda: fed.context.feed._streams == {})
 
     async def test_a_client_that_reads_nothing_is_cut_off(self, fed: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(changes, "_SEND_SECONDS", 0.2)
+        monkeypatch.setattr(event_streams, "_UNREAD_SECONDS", 0.2)
         reader, writer = await asyncio.open_connection("127.0.0.1", fed.http.base_url.port)
         writer.write(f"GET {WATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\r\n".encode())
         await reader.readuntil(b"synced")

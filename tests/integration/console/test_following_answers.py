@@ -13,7 +13,7 @@ from tests.integration.console.conftest import Console, run
 from tests.integration.console.test_following import Stream
 
 from sympozium_api.resources import RUNS, Object
-from sympozium_console import run_events
+from sympozium_console import object_watching, run_events
 from sympozium_console.run_events import FollowedRun
 
 pytestmark = pytest.mark.usefixtures("watching")
@@ -50,6 +50,11 @@ async def rest(stream: Stream) -> list[tuple[str, Object]]:
         if event[0] != "status" or "phase" in event[1]:
             events.append(event)
     return events
+
+
+async def entitled() -> bool:
+    """The judge of a caller that may see all."""
+    return True
 
 
 def texts(events: list[tuple[str, Object]]) -> str:
@@ -120,7 +125,8 @@ class TestAnAnswerThatComesToThisReplica:
         runs, more = console.context.instance_runs, asyncio.Event()
         followed_run = FollowedRun("default", name, after=0)
         said = ["x" * 1000] * 500
-        async with aclosing(run_events.follow(console.kubernetes, runs, followed_run, stop=asyncio.Event())) as stream:
+        following = run_events.follow(console.kubernetes, runs, followed_run, stop=asyncio.Event(), judge=entitled)
+        async with aclosing(following) as stream:
             await anext(stream)
             saying = asyncio.create_task(pod.say({"type": "started"}, *map(delta, said), more, done("".join(said))))
             await eventually(lambda: runs.is_streaming("default", name))
@@ -130,6 +136,21 @@ class TestAnAnswerThatComesToThisReplica:
         await saying
         sent = "".join(json.loads(event.data)["content"] for event in events if event.event == "delta" and event.data)
         assert sent == "".join(said)
+
+    async def test_ends_with_the_right_to_watch_the_run(
+        self, console: Console, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(object_watching, "_JUDGED_SECONDS", 0.1)
+        name, _ = await started(console)
+        allowed = [True, True]
+        runs, open_run = console.context.instance_runs, FollowedRun("default", name, after=0)
+
+        async def judge() -> bool | None:
+            return allowed.pop() if allowed else None
+
+        stream = run_events.follow(console.kubernetes, runs, open_run, stop=asyncio.Event(), judge=judge)
+        async with asyncio.timeout(10), aclosing(stream):
+            assert {event.event async for event in stream} == {"status"}
 
     async def test_goes_on_when_all_its_callers_have_left(self, console: Console) -> None:
         name, pod = await started(console)

@@ -10,7 +10,7 @@ from tests.integration.console.test_callers import OWN, USER
 from tests.integration.console.test_following import Stream
 
 from sympozium_api.resources import EVENTS, INSTANCES, Object
-from sympozium_console import instance_events
+from sympozium_console import object_watching
 
 PATH = f"{DEMO}/events"
 
@@ -53,7 +53,7 @@ class TestTheStream:
     async def test_has_the_events_for_those_who_may_list_them_and_ends_with_the_right_to_watch(
         self, console: Console, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(instance_events, "_JUDGED_SECONDS", 0.3)
+        monkeypatch.setattr(object_watching, "_JUDGED_SECONDS", 0.3)
         console.kubernetes.put(instance() | {"metadata": {"name": "demo", "namespace": OWN}})
         console.kubernetes.put(
             about("SympoziumInstance", "demo", "Hidden") | {"metadata": {"name": "e", "namespace": OWN}}

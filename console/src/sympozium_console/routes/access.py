@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from sympozium_api import names
+from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import API_KEYS, CONFIGS, EVENTS, INSTANCES, RUNS, SKILL_PACKS, ResourceType
 from sympozium_console import console_context, refusals
 from sympozium_console.routes.params import ObjectQuery, authenticate, caller_of
@@ -135,6 +136,16 @@ async def may_see(request: Request, verb: str, kind: ResourceType, namespace: st
 async def may_see_events(request: Request, namespace: str) -> bool:
     """Return True if the caller may see Kubernetes' Events in a namespace."""
     return await may_see(request, "list", EVENTS, namespace)
+
+
+async def judge_again(request: Request, namespace: str) -> bool | None:
+    """Return whether the caller may see Kubernetes' Events now; None for one that may not use this route, or cannot be judged."""
+    try:
+        await authenticate(request, None)
+        await authorize(request, None)
+        return await may_see_events(request, namespace)
+    except (Refusal, ApiError, ApiUnavailable):
+        return None
 
 
 async def require(request: Request, verb: str, kind: ResourceType, namespace: str) -> None:

@@ -7,9 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
-from sse_starlette import EventSourceResponse, ServerSentEvent
-from sse_starlette.sse import SendTimeoutError
-from starlette.types import Receive, Scope, Send
+from sse_starlette import EventSourceResponse
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS
@@ -17,6 +15,7 @@ from sympozium_console import console_context
 from sympozium_console.change_feed import change_stream
 from sympozium_console.change_feed.change_stream import Judged, Wanted
 from sympozium_console.console_context import ConsoleContext
+from sympozium_console.event_streams import EventStreamResponse
 from sympozium_console.routes.access import authorize, visible
 from sympozium_console.routes.params import REFUSALS, InstanceName, ListQuery, authenticate, caller_of
 from sympozium_http import request_state
@@ -24,9 +23,6 @@ from sympozium_http.refusal import Refusal
 
 router = APIRouter(tags=["changes"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 
-_LINE_END = "\n"
-_SEND_SECONDS = 10.0
-"""Seconds for which a client may read nothing."""
 _KINDS = {"instances": INSTANCES, "runs": RUNS, "skills": SKILL_PACKS, "config": CONFIGS}
 
 
@@ -45,17 +41,6 @@ class WatchQuery(ListQuery):
     ] = None
 
 
-class ChangeStream(EventSourceResponse):
-    """A stream that is cut off if its client reads nothing for ten seconds."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream until the end."""
-        try:
-            await super().__call__(scope, receive, send)
-        except SendTimeoutError:
-            return
-
-
 @router.get(
     "/api/v1/watch",
     response_class=EventSourceResponse,
@@ -72,13 +57,9 @@ async def watch_changes(request: Request, params: Annotated[WatchQuery, Query()]
     caller = request_state.of(request).caller
     context.feed.refuse_more_streams(caller)
     judged = Judged(await _wanted(request, params), partial(_judged_again, request, params))
-    return ChangeStream(
+    return EventStreamResponse(
         _frames(context, caller, judged, request.headers.get("last-event-id")),
-        headers={"Cache-Control": "no-cache"},
-        sep=_LINE_END,
-        ping=context.settings.keep_alive_seconds,
-        ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep=_LINE_END),
-        send_timeout=_SEND_SECONDS,
+        keep_alive_seconds=context.settings.keep_alive_seconds,
     )
 
 

@@ -10,7 +10,8 @@ from sse_starlette import EventSourceResponse
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
 from sympozium_console import console_context, object_pages, openapi_models, run_events
-from sympozium_console.routes.access import may_see_events, visible
+from sympozium_console.event_streams import EventStreamResponse
+from sympozium_console.routes.access import judge_again, visible
 from sympozium_console.routes.newest_runs import check_order, newest_runs
 from sympozium_console.routes.params import REFUSALS, FollowQuery, Name, ObjectParams, RunPageQuery, authenticate
 from sympozium_console.run_repository import RunSelection
@@ -78,11 +79,12 @@ async def follow_run(request: Request, name: Name, params: Annotated[FollowQuery
     """Stream a run's events until the run has ended, with its answer as far as it comes to this replica."""
     context = console_context.of_request(request)
     await context.runs.get(params.namespace, name)  # answers 404 for an absent run, before the stream begins
-    return run_events.stream(
-        context.client,
-        context.instance_runs,
-        run_events.FollowedRun(params.namespace, name, after=params.position(request.headers.get("last-event-id"))),
+    followed = run_events.FollowedRun(
+        params.namespace, name, after=params.position(request.headers.get("last-event-id"))
+    )
+    judge = partial(judge_again, request, params.namespace)
+    return EventStreamResponse(
+        run_events.follow(context.client, context.instance_runs, followed, stop=context.draining, judge=judge),
         keep_alive_seconds=context.settings.keep_alive_seconds,
-        stop=context.draining,
-        with_events=await may_see_events(request, params.namespace),
+        waits=True,  # records that a slow reader has not taken yet are counted and bounded
     )
