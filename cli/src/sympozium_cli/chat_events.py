@@ -1,4 +1,4 @@
-"""What happens while an agent answers."""
+"""Events of an agent's answer."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass

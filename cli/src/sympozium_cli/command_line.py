@@ -1,4 +1,4 @@
-"""What all commands share: kubectl's options, the connection, exit codes, interrupts and closed pipes."""
+"""Parts that all commands share: kubectl's options, the connection, exit codes, interrupts and closed pipes."""
 
 import asyncio
 import functools

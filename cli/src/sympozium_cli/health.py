@@ -1,4 +1,4 @@
-"""What is wrong with an installation, and what helps. Pure: objects in, findings out."""
+"""Faults of an installation, each with advice. Pure: objects in, findings out."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

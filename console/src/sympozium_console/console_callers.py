@@ -26,7 +26,7 @@ from sympozium_http.bearer_keys import BearerKeys
 
 @dataclass(frozen=True)
 class ConsoleCallers:
-    """What one console knows of its callers."""
+    """Callers of one console: their authentication and their rights."""
 
     authenticator: Authenticator
     rights: Rights

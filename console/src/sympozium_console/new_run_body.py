@@ -40,7 +40,7 @@ class NewRunBody(Closed):
 
 @dataclass(frozen=True)
 class ParsedRun:
-    """What a body asks for."""
+    """The run that a body describes."""
 
     instance: str
     chat: dict[str, Any]

@@ -37,7 +37,7 @@ class _Progress:
     """Time of a call, on the monotonic clock."""
 
     deadline: float
-    """When the call must have its result."""
+    """Time at which the call must have its result."""
     outside: float = 0.0
     """Seconds that the call has spent outside the guard."""
 

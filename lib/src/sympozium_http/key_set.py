@@ -46,7 +46,7 @@ class KeySet(Generic[Key]):
         self._fetched_at = float("-inf")
         self._fetching: asyncio.Task[bool] | None = None
         self.tried_at = float("-inf")
-        """When the last fetch began, on ``clock``."""
+        """Start of the last fetch, on ``clock``."""
 
     @property
     def retry_after(self) -> int:

@@ -19,7 +19,7 @@ class RequestState:
     request_id: str = ""
     """The caller's ``x-request-id`` or a generated one: in the answer, the log line and the run's annotations."""
     started: float = field(default_factory=time.monotonic)
-    """When the request came in, on the monotonic clock."""
+    """Arrival of the request, on the monotonic clock."""
     span: Span = field(default_factory=lambda: Span(None))
     key_id: str | None = None
     """Name of the caller's key, never the key; None until the caller is authenticated."""

@@ -17,7 +17,7 @@ class KeyHelp:
     shown: str
     """The key as people read it."""
     words: str
-    """What it does, for the help."""
+    """Effect of the key, for the help."""
     short: str = ""
     """One or two words for the line of keys; empty: it is not there."""
     priority: bool = False

@@ -1,1 +1,1 @@
-"""What changes in the cluster, told to any number of clients from one watch per kind."""
+"""Changes in the cluster, sent to any number of clients from one watch per kind."""

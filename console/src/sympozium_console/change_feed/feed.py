@@ -28,7 +28,7 @@ RUNS_WORD, INSTANCES_WORD, SKILLS_WORD, CONFIG_WORD = "runs", "instances", "skil
 
 @dataclass
 class ChangeFeed:
-    """What changes of instances, runs, SkillPacks and the SympoziumConfig."""
+    """Changes of instances, runs, SkillPacks and the SympoziumConfig."""
 
     ring: ChangeRing
     instances: KnownInstances

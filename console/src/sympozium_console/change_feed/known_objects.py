@@ -21,7 +21,7 @@ def key_of(body: Object) -> Key:
 
 @dataclass(frozen=True)
 class KnownInstance:
-    """What filters ask about an instance, and the instance itself."""
+    """An instance, with the values that filters compare."""
 
     packed: bytes
     """The object as compressed JSON: five thousand of them take some megabytes."""

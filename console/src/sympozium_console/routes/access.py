@@ -87,7 +87,7 @@ def rights_of_routes() -> dict[ResourceType, frozenset[str]]:
 
 @dataclass
 class Visible:
-    """What a caller may see of a list: one namespace, or several; both None: all."""
+    """Namespaces of a list that a caller may see: one, or several; both None: all."""
 
     namespace: str | None = None
     namespaces: tuple[str, ...] | None = None

@@ -15,7 +15,7 @@ _LAST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What an APIKey says. Times are seconds since 1970."""
+    """Content of an APIKey. Times are seconds since 1970."""
 
     uid: str
     id: str

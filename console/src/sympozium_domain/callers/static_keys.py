@@ -26,7 +26,7 @@ _SOURCE = STATIC_KEY_CALLERS
 
 
 class StaticKey(BaseModel):
-    """What is said of a key."""
+    """User and scopes of a key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

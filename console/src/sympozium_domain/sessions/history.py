@@ -1,4 +1,4 @@
-"""What a turn of a session begins with: the conversation so far, as the run of the turn before it holds it, within a bound. Pure."""
+"""Beginning of a session's turn: the conversation so far, as the run of the turn before holds it, within a bound. Pure."""
 
 import math
 from collections.abc import Sequence

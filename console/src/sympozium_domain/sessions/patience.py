@@ -1,4 +1,4 @@
-"""How long a request waits for its turn: until its time is over, or until nobody wants it any more."""
+"""Wait of a request for its turn: until its time is over, or until nobody wants it any more."""
 
 import asyncio
 from collections.abc import Awaitable

@@ -51,7 +51,7 @@ class InstanceInput:
     sources: Mapping[str, skill_resolution.Source] = field(default_factory=dict)
     """SkillPacks and ConfigMaps that the instance's other skills name, by the field."""
     document: AgentDocument | None = None
-    """What the agent may call; None: it has no tools."""
+    """Tools that the agent may call; None: it has none."""
     tools: ConditionUpdate | None = None
     """Condition of the agent's built-in tools; None: the instance names none."""
     pool: Object | None = None

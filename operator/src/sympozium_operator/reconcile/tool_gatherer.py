@@ -18,7 +18,7 @@ class GatheredTools:
     """Tools of one instance."""
 
     document: AgentDocument | None
-    """What the agent is offered; None: it has no tools."""
+    """Tools that the agent is offered; None: it has none."""
     condition: ConditionUpdate | None = None
     """Condition of its built-in tools; None: it names none."""
     has_news: bool = False

@@ -30,7 +30,7 @@ class UnnamedCredentials:
     lists: ScopedLists
     count_unreadable: CountUnreadable
     _since: dict[str, float] = field(default_factory=dict)
-    """When each was first seen unnamed, on the monotonic clock, by the ConfigMap's UID. A new leader begins again."""
+    """Time at which each was first seen unnamed, on the monotonic clock, by the ConfigMap's UID. A new leader begins again."""
 
     async def remove(self) -> None:
         """Delete those that no object has named for ``UNNAMED_SECONDS``. Where an object cannot be read, nothing is deleted."""

@@ -34,7 +34,7 @@ _HELP = {
     "answer_too_large": "Ask for less, or set maxTokens.",
     "agent_error": "l shows the agent's log.",
 }
-"""What helps, by type of error; docs/reference/errors.md has all of them."""
+"""Advice by type of error; docs/reference/errors.md has all of them."""
 
 Formatted = Callable[[str], Sequence[Any]]
 """Returns the blocks of a text in Markdown."""
@@ -42,7 +42,7 @@ Formatted = Callable[[str], Sequence[Any]]
 
 @dataclass(frozen=True)
 class RunContents:
-    """What a run's detail shows beside its object."""
+    """Values that a run's detail shows beside its object."""
 
     question: Sequence[Message] = ()
     tools: Sequence[str] = ()
