@@ -1,6 +1,9 @@
 """Hypothesis profiles and command-line options of all tests."""
 
+from collections.abc import Iterator
+
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from tests.databases import database, database_settings, postgres_server, sqlite_template
 
@@ -22,3 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["together", "alone"],
         help="of tests/e2e only what may run side by side, or only what may not (marker `alone`)",
     )
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured_logs() -> Iterator[None]:
+    """Undo what a command of the CLI does in a test's process: it configures the logs of all that follow."""
+    yield
+    structlog.reset_defaults()
