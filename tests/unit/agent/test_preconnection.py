@@ -1,4 +1,8 @@
-"""A connection to the model that an idle pod opened before its run came."""
+"""A connection to the model that an idle pod opened before its run came.
+
+The server's side of a handshake ends before the agent's, so tests wait for the connections that the agent holds, not for those that
+the model has seen.
+"""
 
 import asyncio
 import socket
@@ -53,6 +57,30 @@ class Door:
             yield
 
 
+class Held:
+    """Counter of the connections that idle pods hold, or have held."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(60):
+            while self.count < count:
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    counter, hold = Held(), Preconnection._hold
+
+    def counted(preconnection: Preconnection, connection: Connection) -> None:
+        hold(preconnection, connection)
+        counter.count += 1
+
+    monkeypatch.setattr(Preconnection, "_hold", counted)
+    return counter
+
+
 @pytest.fixture
 def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = local(tmp_path)
@@ -60,44 +88,43 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-async def finished(pod: Pod, door: Door, file: Path, *, after: int) -> tuple[Surface, int]:
+async def finished(pod: Pod, door: Door, held: Held, file: Path, *, after: int) -> tuple[Surface, int]:
     """The surface and the exit code of an idle pod whose run came after so many connections."""
     async with door.open(file), replica(task_for(door.model), tasks=[Reply(status=204)]) as surface:
         surface.prospect = {"baseURL": door.model.url, "env": {}}
         settings = replace(pod.settings(surface.url), run=None, instance="demo", idle_ttl=60)
         running = agent_thread.started(settings, pod.stop, environ=pod.environ, timeouts=QUICK)
-        async with asyncio.timeout(5):
-            while door.entered < after:
-                await asyncio.sleep(0.001)
-            surface.tasks = [Reply()]
+        await held.until(after)
+        surface.tasks = [Reply()]
+        async with asyncio.timeout(60):
             code = await running
     return surface, code
 
 
-async def answered(pod: Pod, door: Door, file: Path, *, after: int) -> int:
+async def answered(pod: Pod, door: Door, held: Held, file: Path, *, after: int) -> int:
     """How many connections an idle pod made of which the run came after so many."""
-    surface, code = await finished(pod, door, file, after=after)
+    surface, code = await finished(pod, door, held, file, after=after)
     assert code == 0
     assert surface.end["choices"][0]["message"]["content"] == "".join(TOKENS)
     return door.entered
 
 
-async def test_the_tls_handshake_is_done_before_the_run_comes(pod: Pod, trusted: Path) -> None:
-    assert await answered(pod, Door(), trusted, after=1) == 1
+async def test_the_tls_handshake_is_done_before_the_run_comes(pod: Pod, held: Held, trusted: Path) -> None:
+    assert await answered(pod, Door(), held, trusted, after=1) == 1
 
 
 async def test_a_connection_that_the_model_closed_is_opened_again(
-    pod: Pod, trusted: Path, monkeypatch: pytest.MonkeyPatch
+    pod: Pod, held: Held, trusted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sympozium_agent.transport.preconnected._CHECK_SECONDS", 0.01)
-    assert await answered(pod, Door(hasty=1), trusted, after=2) == 2
+    assert await answered(pod, Door(hasty=1), held, trusted, after=2) == 2
 
 
 async def test_a_model_that_closes_the_connection_after_it_was_asked_is_not_asked_again(
-    pod: Pod, trusted: Path
+    pod: Pod, held: Held, trusted: Path
 ) -> None:
     door = Door(hasty=1, until_spoken_to=True)
-    surface, code = await finished(pod, door, trusted, after=1)
+    surface, code = await finished(pod, door, held, trusted, after=1)
     assert (code, door.entered) == (0, 1)
     assert (surface.end["error"]["type"], surface.end["error"]["httpStatus"]) == ("model_error", 502)
 
@@ -119,16 +146,14 @@ async def test_a_model_without_tls_is_not_connected_in_advance() -> None:
     assert door.entered == 0
 
 
-async def test_a_preconnection_to_another_host_is_not_used(trusted: Path) -> None:
+async def test_a_preconnection_to_another_host_is_not_used(held: Held, trusted: Path) -> None:
     door, preconnection = Door(), Preconnection()
     async with door.open(trusted):
         keeping = in_thread(lambda scope: preconnection.maintain(door.model.url, scope))
-        async with asyncio.timeout(5):
-            while not door.entered:
-                await asyncio.sleep(0.001)
-        keeping.cancel()
+        await held.until(1)
         assert preconnection.acquire(parse_url("https://another.example/v1/chat/completions")) is None
         assert preconnection.acquire(parse_url(f"{door.model.url}/chat/completions")) is None
+        keeping.cancel()
 
 
 class Pauses:
