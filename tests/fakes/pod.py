@@ -57,7 +57,7 @@ class FakePod:
         self._url = f"{url}/runs/{self.run}"
 
     async def task(self) -> httpx2.Response:
-        async with httpx2.AsyncClient(timeout=10) as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             return await http.get(f"{self._url}/task", headers=self._headers)
 
     async def say(self, *records: dict[str, Any] | asyncio.Event) -> httpx2.Response:
@@ -79,7 +79,7 @@ class FakePod:
 
     async def release(self) -> httpx2.Response:
         """Give the run back."""
-        async with httpx2.AsyncClient(timeout=10) as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             return await http.post(f"{self._url}/release", headers=self._headers)
 
     async def answer(self, *words: str) -> httpx2.Response:
@@ -111,7 +111,7 @@ def failed(kind: str, message: str, status: int) -> dict[str, Any]:
 
 async def created_run(kubernetes: FakeKubernetes, *, among: int = 1) -> Object:
     """The newest AgentRun, as soon as there are that many."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (
             len(made := kubernetes.names(RUNS)) < among
         ):  # in the order in which they were made; a list is sorted by name

@@ -14,7 +14,7 @@ import httpx2
 from tests.fakes.replica import KEY, free_ports, serve
 from tests.fakes.service import Service
 
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _forking = multiprocessing.get_context("forkserver")
 _forking.set_forkserver_preload([__name__])
 

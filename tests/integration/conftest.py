@@ -83,7 +83,7 @@ def hold_parts(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.002)
 
@@ -187,7 +187,7 @@ async def assembled(
     async with (
         listening(made.agent_api) as surface,
         listening(made.app, port, http_protocol) as url,
-        httpx2.AsyncClient(base_url=url, timeout=10) as http,
+        httpx2.AsyncClient(base_url=url, timeout=60) as http,
     ):
         await eventually(made.context.runs_known)
         yield made.context, url, surface, http

@@ -218,7 +218,7 @@ async def test_a_caller_that_comes_back_during_the_cancel_keeps_the_run(world: W
     await asyncio.sleep(0.05)
     slow = SlowCall(world.kubernetes, verb, early=verb == "patch")
     world.callers[0].cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await slow.arrived.wait()
     back = world.ask(0)
     await asyncio.sleep(0.2)
@@ -236,7 +236,7 @@ async def test_a_caller_that_comes_back_while_its_replica_leaves_the_run_to_othe
     await eventually(lambda: world.waiting_at(run) is not None)
     slow = SlowCall(world.kubernetes, "patch", early=True)
     world.callers[0].cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await slow.arrived.wait()
     world.ask(0)
     await asyncio.sleep(0.2)

@@ -102,7 +102,7 @@ async def test_a_replica_whose_watch_stays_refused_is_not_ready_until_it_sees_ag
     async with watching(proxy) as watches, httpx2.AsyncClient(transport=transport, base_url="http://proxy") as http:
 
         async def readiness(status: int) -> httpx2.Response:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while (response := await http.get("/readyz")).status_code != status:
                     await asyncio.sleep(0.01)
             return response

@@ -270,7 +270,7 @@ class TestFailedClaims:
         name = f"{names.idle_job('demo', GENERATION, '0' * 6)}-abcde"
         headers = {"Authorization": f"Bearer {pool.issuer.token(name, 'demo-agent')}"}
         in_flight = "sympozium_pod_requests_in_flight"
-        async with httpx2.AsyncClient(timeout=10, headers=headers) as http:
+        async with httpx2.AsyncClient(timeout=60, headers=headers) as http:
             url = f"{replica.surface}/instances/demo/task?lost=1"
             asking = [asyncio.create_task(http.get(url)) for _ in range(2)]
             await eventually(lambda: replica.context.metrics.registry.get_sample_value(in_flight) == 2)
@@ -287,7 +287,7 @@ class TestFailedClaims:
             "patch", RUNS, lambda: pool.kubernetes.put(pool.run() | {"status": {"start": "cold"}})
         )
         headers = {"Authorization": f"Bearer {pool.issuer.token(name, 'demo-agent')}"}
-        async with httpx2.AsyncClient(timeout=10) as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             again = await http.get(f"{replica.surface}/instances/demo/task?lost=1", headers=headers)
         assert again.status_code == 204
         assert pool.run()["status"] == {"start": "cold"} | OPEN
@@ -301,7 +301,7 @@ class TestAuthorization:
         replica = await pool.replica()
         name = f"{names.idle_job('demo', generation, '0' * 6)}-abcde"
         headers = {"Authorization": f"Bearer {pool.issuer.token(name, 'demo-agent')}"}
-        async with httpx2.AsyncClient(timeout=10) as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             asked = await http.get(f"{replica.surface}/instances/demo/prospect", headers=headers)
         assert asked.status_code == status
         if status == 200:
@@ -318,7 +318,7 @@ class TestAuthorization:
     async def test_only_an_idle_pod_of_the_instance_may_poll(self, pool: Pool, pod: str, account: str) -> None:
         replica = await pool.replica()
         headers = {"Authorization": f"Bearer {pool.issuer.token(pod, account)}"}
-        async with httpx2.AsyncClient(timeout=10) as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             asked = await http.get(f"{replica.surface}/instances/demo/task", headers=headers)
         assert asked.status_code == 403
 
@@ -330,7 +330,7 @@ class TestAuthorization:
         run = pool.run()
         cold = f"{names.job(run['metadata']['name'], run['metadata']['uid'])}-abcde"
         headers = {"Authorization": f"Bearer {pool.issuer.token(cold, 'demo-agent')}"}
-        async with httpx2.AsyncClient(timeout=10) as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             asked = await http.get(f"{replica.surface}/runs/{run['metadata']['name']}/task", headers=headers)
         assert asked.status_code == 403
 

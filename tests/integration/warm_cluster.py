@@ -56,7 +56,7 @@ class Cluster:
 
     async def idle(self, count: int, *replicas: Replica) -> None:
         """Wait until these replicas hold the polls of so many pods."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while sum([await replica.idle() for replica in replicas or self.replicas.ready]) != count:
                 await asyncio.sleep(0.01)
 
@@ -109,7 +109,7 @@ class Held:
 
     async def comes(self) -> None:
         """Wait until the call is held."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self._came.wait()
 
     @property
@@ -202,7 +202,7 @@ async def running(folder: Path, model: Model, instance: Object, *, operates: boo
     async with AsyncExitStack() as stack:
         api_server = await stack.enter_async_context(listening(ApiServer(kubernetes).app()))
         surface = await stack.enter_async_context(service())
-        http = await stack.enter_async_context(httpx2.AsyncClient(timeout=20))
+        http = await stack.enter_async_context(httpx2.AsyncClient(timeout=60))
         written = folder / "kubeconfig"
         written.write_text(json.dumps(kubeconfig(api_server)))
         replicas = Replicas(folder, written, surface, http)

@@ -134,7 +134,7 @@ async def test_leaving_an_answer_closes_its_request(
         if isinstance(event, Text):
             break
     await events.aclose()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await left.wait()
 
 
@@ -202,7 +202,7 @@ async def test_leaving_a_run_cancels_it(kubernetes: FakeKubernetes, cluster: Clu
     [name] = kubernetes.names(RUNS)
     assert kubernetes.object(RUNS, name)["spec"]["cancel"] is True
     following = asyncio.create_task(until_it_ends(cluster))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not kubernetes.watches_open(RUNS):
             await asyncio.sleep(0.01)
     following.cancel()

@@ -115,7 +115,7 @@ async def test_changes_are_printed_once_each(
     printed = list[str]()
 
     async def until_printed(name: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not any(name in line for line in printed):
                 await asyncio.sleep(0.01)
                 printed.extend(capsys.readouterr().out.splitlines())

@@ -210,7 +210,7 @@ async def test_a_describe_that_nobody_waits_for_leaves_no_kubectl(
         await it.until("assistant")
         await it.press("d")
         await it.until("Describe team-a/assistant")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not pid.exists() or not pid.read_text().strip():
                 await asyncio.sleep(0.01)
         await it.press("escape")

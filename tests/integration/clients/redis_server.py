@@ -54,7 +54,7 @@ async def running_redis(folder: Path, port: int = 0) -> AsyncIterator[Redis]:
     null = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(SERVER, *options, env=ENVIRON, stdout=null, stderr=null)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 with suppress(OSError):
                     (await asyncio.open_connection("127.0.0.1", port))[1].close()

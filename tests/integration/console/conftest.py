@@ -115,7 +115,7 @@ async def serving(
     async with (
         listening(agent_api) as surface,
         listening(create_app(context)) as url,
-        httpx2.AsyncClient(base_url=url, timeout=10, headers={"Authorization": "Bearer secret"}) as http,
+        httpx2.AsyncClient(base_url=url, timeout=60, headers={"Authorization": "Bearer secret"}) as http,
     ):
         yield Console(kubernetes, http, context, clock, tokens, surface, issuer)
 

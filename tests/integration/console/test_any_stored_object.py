@@ -75,6 +75,6 @@ async def test_the_stream_of_a_run_of_any_shape_ends_with_it(
                 if not ended and "any" in console.kubernetes.names(RUNS):
                     console.kubernetes.remove(RUNS, "any")
 
-    await asyncio.wait_for(follow(), 5)
+    await asyncio.wait_for(follow(), 60)
     assert told[-1] == ("status" if ended else "deleted")
     assert told.count("event") <= len(console.kubernetes.names(EVENTS))

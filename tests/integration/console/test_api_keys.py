@@ -65,7 +65,7 @@ async def another_replica(console: Console, folder: Path) -> AsyncIterator[Conso
     context = assemble(console.kubernetes, settings, console.clock, database, ConsoleMetrics())
     async with (
         listening(create_app(context)) as url,
-        httpx2.AsyncClient(base_url=url, timeout=10, headers={"Authorization": "Bearer secret"}) as http,
+        httpx2.AsyncClient(base_url=url, timeout=60, headers={"Authorization": "Bearer secret"}) as http,
     ):
         other = replace(console, http=http, context=context)
         async with following(other):
@@ -202,7 +202,7 @@ class TestAKey:
         for name in keyed.kubernetes.names(API_KEYS):
             if keyed.kubernetes.object(API_KEYS, name)["metadata"]["labels"]["sympozium.ai/id"] == first["id"]:
                 keyed.kubernetes.remove(API_KEYS, name)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await ask(keyed, first["key"])).status_code == 200:
                 await asyncio.sleep(0.05)
         assert (await ask(keyed, second["key"])).status_code == 200
@@ -393,7 +393,7 @@ class TestTheLastUse:
 async def last_use(console: Console, key: str, *, wait: bool = True, former: str | None = None) -> str | None:
     assert (await ask(console, key)).status_code == 200
     use: str | None = former
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while use == former:
             await asyncio.sleep(0.1)
             [item] = (await console.request("GET", PATH)).json()["items"]

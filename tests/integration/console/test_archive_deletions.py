@@ -75,7 +75,7 @@ async def test_while_the_database_is_away_nothing_is_deleted_and_then_the_deleti
         assert error(await archiving.request("DELETE", DEMO), 503)["reason"] == "DatabaseUnavailable"
         assert archiving.kubernetes.names(RUNS) == ["w1"]
         assert archiving.instance()["metadata"]["labels"][names.LABEL_DELETING]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await parts.instances.resume()
         while archiving.kubernetes.names(INSTANCES):
             await asyncio.sleep(0.02)

@@ -75,7 +75,7 @@ async def archived(console: Console, namespace: str) -> None:
 async def index_is_whole(console: Console) -> None:
     """Wait until the index has the runs; the console without an archive has no loops of its own in these tests."""
     loops = [] if console.context.archiver else [asyncio.create_task(console.context.loops["index"]())]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         runs = 0
         while runs < 2:
             await asyncio.sleep(0.01)
@@ -348,7 +348,7 @@ class TestAudit:
         path = "/api/v1/instances/agent-{0}?namespace={0}"
         assert (await ask(archiving, token, path.format(OWN), "PATCH", json={"maxQueuedRuns": 1})).status_code == 200
         assert (await ask(archiving, token, path.format(OTHER), "PATCH", json={"maxQueuedRuns": 1})).status_code == 403
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             found: list[dict[str, Any]] = []
             while len(found) < 2:
                 found = (await archiving.request("GET", "/api/v1/audit", params={"user": USER})).json()["items"]
@@ -388,5 +388,5 @@ class TestTheStreamOfChanges:
             console.clock.advance(11)
             await asyncio.sleep(0.4)
             ring.publish("changed", "instances", {"name": "late"}, namespace=OWN)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert "late" not in str([line async for line in lines])

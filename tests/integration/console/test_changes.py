@@ -43,7 +43,7 @@ class Stream:
 
     async def next(self) -> Event:
         fields: dict[str, str] = {}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for line in self._lines:
                 name, _, value = line.partition(": ")
                 if name == "retry":
@@ -55,7 +55,7 @@ class Stream:
         raise AssertionError("the stream has ended")
 
     async def has_ended(self) -> bool:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return [line async for line in self._lines if line.startswith("event")] == []
 
 
@@ -187,7 +187,7 @@ class TestTheStream:
         opened = fed.context.metrics.change_streams
         assert opened._value.get() == 1
         reader._transport.pause_reading()  # type: ignore[attr-defined] # a slow client's socket fills up
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             number = 0
             while opened._value.get():
                 fed.kubernetes.put(named("large", memory={"systemPrompt": f"{number}" + "x" * 60_000}))

@@ -73,7 +73,7 @@ class TestStart:
         await make_newer(database)
         monkeypatch.setattr(away, "check_version", database.check_version)
         with pytest.raises(WrongVersion):
-            await asyncio.wait_for(watching, 5)
+            await asyncio.wait_for(watching, 60)
         await away.close()
 
     async def test_the_index_is_made_again_at_each_start(self, tmp_path: Path) -> None:

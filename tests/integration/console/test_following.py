@@ -24,7 +24,7 @@ class Stream:
     async def next(self) -> tuple[str, Object] | None:
         """Return type and data of the next event, ``("", {})`` for a comment, None at the end of the stream."""
         frame: list[str] = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for line in self._lines:
                 if not line:
                     break
@@ -78,7 +78,7 @@ class TestEventStream:
             assert response.headers["cache-control"] == "no-cache"
             assert response.headers["x-accel-buffering"] == "no"
             content = b""
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 async for chunk in response.aiter_bytes():
                     content += chunk
                     if content.endswith(b": keep-alive\n\n"):

@@ -118,7 +118,7 @@ class TestAWait:
         while not (found := console.kubernetes.names(RUNS)):
             await asyncio.sleep(0.01)
         await ends(console, found[0], phase="Succeeded", result="Hello")
-        response = await asyncio.wait_for(waiting, 5)
+        response = await asyncio.wait_for(waiting, 60)
         assert (response.status_code, response.json()["status"]["result"]) == (200, "Hello")
         assert response.headers["preference-applied"] == "wait=20"
         again = await start(console, Idempotency_Key="k", Prefer="wait=20")
@@ -173,7 +173,7 @@ class TestAWait:
         while not console.kubernetes.names(RUNS):
             await asyncio.sleep(0.01)
         console.context.draining.set()
-        assert (await asyncio.wait_for(waiting, 5)).status_code == 201
+        assert (await asyncio.wait_for(waiting, 60)).status_code == 201
 
 
 class TestARefusal:

@@ -63,7 +63,7 @@ async def _answers(console: Console) -> bool:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await condition():
             await asyncio.sleep(0.01)
 

@@ -41,7 +41,7 @@ async def test_a_run_continues_the_last_one_of_its_session(console: Console) -> 
     assert not waiting.done()
     pod = await console.pod()
     await pod.answer("1")
-    second = stored(console, await asyncio.wait_for(waiting, 5))
+    second = stored(console, await asyncio.wait_for(waiting, 60))
     assert messages_of(second) == ["one", "1", "two"]
     assert second["metadata"]["name"] == first.json()["metadata"]["name"][:-1] + "2"
     assert second["spec"]["sessionKey"] == "s"
@@ -99,7 +99,7 @@ class TestARequestThatWaits:
         waiting = asyncio.create_task(say(console, "two"))
         await asyncio.sleep(0.05)
         console.context.draining.set()
-        refused = await asyncio.wait_for(waiting, 5)
+        refused = await asyncio.wait_for(waiting, 60)
         assert error(refused, 503)["reason"] == "Stopping"
         assert len(console.kubernetes.names(RUNS)) == 1
 
@@ -133,7 +133,7 @@ class TestARequestThatWaits:
         deleting = console.instance()
         console.kubernetes.put(deleting | {"metadata": deleting["metadata"] | {"labels": {names.LABEL_DELETING: "1"}}})
         await (await console.pod()).answer("1")
-        assert error(await asyncio.wait_for(waiting, 5), 409)["reason"] == "InstanceDeleting"
+        assert error(await asyncio.wait_for(waiting, 60), 409)["reason"] == "InstanceDeleting"
         assert len(console.kubernetes.names(RUNS)) == 1
 
     async def test_asks_the_model_that_its_instance_has_by_then(
@@ -146,7 +146,7 @@ class TestARequestThatWaits:
         changed = console.instance()
         console.kubernetes.put(changed | {"spec": changed["spec"] | {"agents": {"default": {"model": "newer"}}}})
         await (await console.pod()).answer("1")
-        response = await asyncio.wait_for(waiting, 5)
+        response = await asyncio.wait_for(waiting, 60)
         assert response.status_code == 201
         assert "model" not in response.json()["spec"]
 

@@ -110,7 +110,7 @@ async def guard() -> AsyncIterator[Guard]:
         outside.addresses[HOST] = [PUBLIC]
         settings = EgressSettings("sympozium-system", api_server="10.96.0.1")
         made = await assemble(kubernetes, settings, FakeClock(), http=outside.client())
-        async with listening(made.app) as url, httpx2.AsyncClient(base_url=url, timeout=20) as http:
+        async with listening(made.app) as url, httpx2.AsyncClient(base_url=url, timeout=60) as http:
             found = Guard(kubernetes, issuer, outside, http, made)
             found.put_run()
             found.put_tool(webhook={"url": f"http://{HOST}/v1/query"})

@@ -67,7 +67,7 @@ class Surface:
 
     async def until(self, *, records: int) -> None:
         """Wait, at most five seconds, until that many records have come in all."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while sum(len(delivery.records) for delivery in self.deliveries) < records:
                 self._changed.clear()
                 await self._changed.wait()

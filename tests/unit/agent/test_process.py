@@ -53,7 +53,7 @@ def _plain_environment() -> dict[str, str]:
 
 
 async def ended(process: Process) -> tuple[int | None, str]:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         _, printed = await process.communicate()
     return process.returncode, printed.decode()
 

@@ -337,6 +337,6 @@ async def test_a_cancelled_run_ends_its_calls(pod: Pod, model: Model, guard: Too
 
 
 async def _until_called(guard: ToolGuard, _: Surface) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not guard.calls:
             await asyncio.sleep(0.01)

@@ -55,7 +55,7 @@ class TestProxy:
         task["model"]["baseURL"] = self.BEYOND
         async with replica(task, events=[Reply(410, after=4)]) as surface:
             assert await pod.run(surface) == 0
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             while not model.counts.abandoned:
                 await asyncio.sleep(0.01)
 

@@ -61,7 +61,7 @@ def is_running(pid: int) -> bool:
 
 
 def wait_until_gone(*pids: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while any(map(is_running, pids)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -106,7 +106,7 @@ def test_a_killed_command_leaves_no_kubectl_and_no_folder(folder: Path, number: 
         command.send_signal(number)
         command.wait(20)
     wait_until_gone(pid)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while list((folder / "tmp").iterdir()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -154,7 +154,7 @@ async def test_no_kubectl_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_kubectl_that_does_not_want_to_end_is_killed(folder: Path) -> None:
     install(folder, "trap '' TERM\necho $$ >\"$FOLDER/pid\"; echo ready\nwhile :; do sleep 0.1; done")
-    async with asyncio.timeout(20), kubectl("proxy") as child:
+    async with asyncio.timeout(60), kubectl("proxy") as child:
         assert await child.first_line() == "ready"
         pid = int((folder / "pid").read_text())
     await asyncio.to_thread(wait_until_gone, pid)
@@ -165,7 +165,7 @@ async def test_a_message_without_end_does_not_stop_the_command(folder: Path) -> 
         folder,
         "head -c 300000 /dev/zero | tr '\\0' x >&2\necho >&2\necho 'error: it broke' >&2\necho ready\nexec sleep 600",
     )
-    async with asyncio.timeout(20), kubectl("proxy") as child:
+    async with asyncio.timeout(60), kubectl("proxy") as child:
         assert await child.first_line() == "ready"
         while child.message != "it broke":
             await asyncio.sleep(0.01)

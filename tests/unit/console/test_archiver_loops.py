@@ -44,7 +44,7 @@ def archiver(world: ArchiverWorld) -> Archiver:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.02)
 
@@ -57,7 +57,7 @@ async def test_runs_are_archived_as_they_end_and_pruned_by_themselves(database: 
     world.cluster.put(ended("q1"))
     await world.indexed()
     world.loop.wake()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while {row.content_state for row in await world.table()} != {CONTENT_KEPT}:
             await asyncio.sleep(0.02)
     world.pass_hours(50)

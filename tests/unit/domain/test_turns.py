@@ -25,7 +25,7 @@ from sympozium_runs.key_attempts import KeyReused
 
 
 async def until_created(kubernetes: SlowKubernetes, count: int) -> list[Object]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(turns_of(kubernetes)) < count:
             await asyncio.sleep(0.001)
     return turns_of(kubernetes)

@@ -69,7 +69,7 @@ class TestCalls:
     async def test_the_callback_is_called_when_the_client_leaves(self) -> None:
         left = asyncio.Event()
         with disconnect.calls(client("http.request", leaves=True), left.set):
-            await asyncio.wait_for(left.wait(), 5)
+            await asyncio.wait_for(left.wait(), 60)
 
     async def test_the_callback_is_not_called_after_the_body(self) -> None:
         left = asyncio.Event()

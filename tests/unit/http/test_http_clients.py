@@ -134,7 +134,7 @@ class TestBody:
         async with calling(site, RequestLimits) as caller:
             head, _, body = post(b"Expect: 100-Continue\r\n", BODIES["length"]).partition(b"\r\n\r\n")
             caller.writer.write(head + b"\r\n\r\n")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert (await caller.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
             caller.writer.write(body)
             assert await caller.one_answer() == b"taken"
@@ -156,7 +156,7 @@ class TestHttp10:
     async def test_a_whole_answer_has_a_length_and_closes(self) -> None:
         async with calling(Site(), RequestLimits) as caller:
             caller.writer.write(post(b"", BODIES["length"], b"1.0"))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 answer = await caller.reader.read()
         assert b"content-length: 5\r\n" in answer
         assert answer.endswith(b"\r\n\r\ntaken")
@@ -164,7 +164,7 @@ class TestHttp10:
     async def test_a_stream_ends_with_its_connection_and_has_no_chunks(self) -> None:
         async with calling(Site(), RequestLimits, Seen().app) as caller:
             caller.writer.write(b"GET /stream HTTP/1.0\r\n\r\n")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 answer = await caller.reader.read()
         assert b"transfer-encoding" not in answer
         assert b"connection: close\r\n" in answer

@@ -35,13 +35,13 @@ class Caller:
 
     async def answer(self) -> tuple[int, bytes]:
         """The status and the body of what comes, up to the end of the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             head, _, body = (await self.reader.read()).partition(b"\r\n\r\n")
         return int(head.split()[1]), body
 
     async def one_answer(self) -> bytes:
         """One response on a connection that stays open."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             head = await self.reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length: ")[2].split()[0])
             return await self.reader.readexactly(length)
@@ -108,19 +108,19 @@ async def test_an_application_that_waits_for_the_rest_of_a_body_gets_a_disconnec
     async with calling(site, Quick) as caller:
         caller.writer.write(HEAD + b"abc")
         assert (await caller.answer())[0] == 408
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not site.bodies:
             await asyncio.sleep(0)
     assert site.bodies == [None]
 
 
 async def test_a_silent_connection_is_closed_without_an_answer() -> None:
-    async with calling(Site(), Quick) as caller, asyncio.timeout(5):
+    async with calling(Site(), Quick) as caller, asyncio.timeout(60):
         assert await caller.reader.read() == b""
 
 
 async def test_line_breaks_do_not_keep_a_connection_open() -> None:
-    async with calling(Site(), Quick) as caller, asyncio.timeout(5):
+    async with calling(Site(), Quick) as caller, asyncio.timeout(60):
         caller.writer.write(HEAD + b"abcd")
         assert await caller.one_answer() == b"taken"
         caller.writer.write(b"\r\n")
@@ -260,7 +260,7 @@ async def test_a_disconnect_is_noticed_whatever_the_caller_sent_after_its_reques
         await send({"type": "http.response.start", "status": 200, "headers": []})
         left.set()
 
-    async with calling(Site(), Quick, application) as caller, asyncio.timeout(5):
+    async with calling(Site(), Quick, application) as caller, asyncio.timeout(60):
         caller.writer.write(HEAD + b"abcd" + after)
         await came.wait()
         caller.writer.transport.abort()

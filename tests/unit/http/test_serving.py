@@ -41,12 +41,12 @@ async def test_a_request_under_way_is_completed_after_sigterm() -> None:
     serving = asyncio.create_task(serve([Listener(app.app, port)], drain=drained.set, grace_seconds=10))
     async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=10)) as http:
         asked = asyncio.create_task(http.get(f"http://127.0.0.1:{port}/"))
-        await asyncio.wait_for(app.asked.wait(), 10)
+        await asyncio.wait_for(app.asked.wait(), 60)
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(drained.wait(), 5)
+        await asyncio.wait_for(drained.wait(), 60)
         app.answer.set()
         assert (await asked).text == "whole"
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, 60)
 
 
 async def test_an_open_connection_gets_connection_close_and_loses_no_request() -> None:
@@ -58,12 +58,12 @@ async def test_an_open_connection_gets_connection_close_and_loses_no_request() -
     async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=10, limits=limits)) as http:
         before = await http.get(f"http://127.0.0.1:{port}/")
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(drained.wait(), 5)
+        await asyncio.wait_for(drained.wait(), 60)
         kept, new = [await http.get(f"http://127.0.0.1:{port}/") for _ in range(2)]
     assert "connection" not in before.headers
     assert kept.headers["connection"] == new.headers["connection"] == "close"
     assert (kept.text, new.text) == ("whole", "whole")
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, 60)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
@@ -74,7 +74,7 @@ async def test_a_server_listens_on_ipv4_and_ipv6(host: str) -> None:
     async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=10)) as http:
         assert (await http.get(f"http://{host}:{port}/")).text == "whole"
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, 60)
 
 
 @pytest.mark.parametrize("missing", [socket.AF_INET, socket.AF_INET6])
@@ -145,5 +145,5 @@ async def test_a_server_that_lost_its_watch_does_not_live_on_for_its_open_reques
     async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=10)) as http:
         asked = asyncio.create_task(http.get(f"http://127.0.0.1:{port}/"))
         with pytest.raises(ValueError, match="a bug"):
-            await asyncio.wait_for(serving, 5)
+            await asyncio.wait_for(serving, 60)
         await asyncio.gather(asked, return_exceptions=True)

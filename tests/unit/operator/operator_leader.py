@@ -88,7 +88,7 @@ class Leader:
 
     async def settle(self) -> None:
         """Let the queue reconcile what is ready now."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await rest()
             while self.queue.schedule.depth() or self.queue.schedule.running:
                 await asyncio.sleep(0)

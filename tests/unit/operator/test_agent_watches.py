@@ -135,6 +135,6 @@ async def test_what_went_while_the_watch_was_broken_is_reconciled(kind: Resource
     async with Followed(body) as followed:
         followed.cluster.expire_watches()
         followed.cluster.remove(kind, body["metadata"]["name"], NAMESPACE)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while followed.keys != [RUN]:
                 await asyncio.sleep(0.01)

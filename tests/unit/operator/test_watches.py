@@ -62,7 +62,7 @@ class Watched:
         self.add(*keys)
 
     async def next(self) -> Key:
-        return await asyncio.wait_for(self.keys.get(), timeout=5)
+        return await asyncio.wait_for(self.keys.get(), timeout=60)
 
     async def settled(self) -> None:
         """All watches are open, and what there was has been told."""
@@ -200,7 +200,7 @@ async def test_a_watch_that_stays_refused_is_counted(monkeypatch: pytest.MonkeyP
     cluster, counted = UnwatchableKinds(), asyncio.Queue[str]()
     cluster.documents["/version"] = {}
     with watching(cluster, count_failure=counted.put_nowait):
-        assert await asyncio.wait_for(counted.get(), timeout=5)
+        assert await asyncio.wait_for(counted.get(), timeout=60)
 
 
 async def test_a_watch_of_a_namespace_that_is_gone_is_one_line_at_growing_distances(

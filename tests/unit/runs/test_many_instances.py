@@ -122,7 +122,7 @@ class Process:
         return SympoziumInstance.model_validate(self.kubernetes.put(body))
 
     async def has(self, open_runs: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not self.watch.synced or len(self.queues) != open_runs:
                 await asyncio.sleep(0.001)
 
@@ -143,7 +143,7 @@ async def test_one_watch_brings_the_ends_of_all_instances_runs_to_their_subscrib
     assert len(process.kubernetes._watches) == 1
     for key, name in instances.items():
         process.kubernetes.put(run(key, name) | {"status": {"phase": "Succeeded", "result": key[0]}})
-    ends = [await asyncio.wait_for(subscriber.end(), 5) for subscriber in subscribers]
+    ends = [await asyncio.wait_for(subscriber.end(), 60) for subscriber in subscribers]
     assert [end["type"] for end in ends] == ["done"] * 3
     await process.has(open_runs=0)
 
