@@ -1,10 +1,13 @@
-"""Processes of the bench of the index: an API server in memory with runs in it, and a console in front of it.
+"""Processes of the console's benches: an API server in memory with objects in it, and a console in front of it.
 
-``python -m tests.bench.index_processes FOLDER runs 20000 100`` is the one, with ended and open runs; ``FOLDER console URL`` the other,
-with an archive if the URL of a database follows. Each writes its URL into ``FOLDER/url`` once it listens.
+``python -m tests.bench.index_processes FOLDER runs 20000 100`` is the one, with ended and open runs, ``FOLDER callers 1000 10000`` too,
+with instances and API keys; ``FOLDER console URL`` the other, with an archive if the URL of a database follows. Each writes its URL into
+``FOLDER/url`` once it listens.
 """
 
 import asyncio
+import hashlib
+import hmac
 import logging
 import sys
 from pathlib import Path
@@ -13,10 +16,10 @@ import uvloop
 from tests.fakes.api_server import ApiServer, listening
 from tests.fakes.kubernetes import FakeKubernetes
 
-from sympozium_api import names
+from sympozium_api import environment, names
 from sympozium_api.client import ApiConnection, Client
 from sympozium_api.clock import SystemClock
-from sympozium_api.resources import RUNS, Object
+from sympozium_api.resources import API_KEYS, INSTANCES, RUNS, Object
 from sympozium_api.retention import Retention
 from sympozium_archive.database_settings import DatabaseSettings, parse_url
 from sympozium_console.console_app import create_app
@@ -33,6 +36,7 @@ _MANAGERS = [{"manager": "web-proxy", "operation": "Update", "fieldsV1": {f"f:fi
 """As long as those of a real run."""
 _OWNER = {"apiVersion": names.API_VERSION, "kind": "SympoziumInstance"}
 OPEN_RUNS = 100
+_PEPPER = "p" * 32
 _YEARS = 100 * 365 * 86_400
 _KEEP_ALL = Retention(longest=_YEARS, shortest=_YEARS, key=_YEARS, kept=10**6, at_most=10**6, stored_bytes=2**40)
 
@@ -90,6 +94,65 @@ async def api_server(folder: Path, runs: int, open_runs: int) -> None:
         kubernetes._store((RUNS.plural, body["metadata"]["namespace"], body["metadata"]["name"]), body)
     for number in range(open_runs):
         kubernetes.put(open_run(number))
+    await _serve(folder, kubernetes)
+
+
+async def api_server_of_callers(folder: Path, instances: int, keys: int) -> None:
+    """Serve so many instances and API keys, and write the URL into a file."""
+    kubernetes = FakeKubernetes()
+    kubernetes.documents["/version"] = {"gitVersion": "fake"}
+    for kind, bodies in ((INSTANCES, map(_instance, range(instances))), (API_KEYS, map(_api_key, range(keys)))):
+        for body in bodies:
+            kubernetes._store((kind.plural, body["metadata"]["namespace"], body["metadata"]["name"]), body)
+    await _serve(folder, kubernetes)
+
+
+def key_text(number: int) -> str:
+    """Return the text of a key."""
+    return f"sym_{number:064x}"
+
+
+def key_name(number: int) -> str:
+    """Return the name of a key's object, in namespace ``default``."""
+    return f"key-{number}"
+
+
+def _api_key(number: int) -> Object:
+    digest = hmac.new(_PEPPER.encode(), key_text(number).encode(), hashlib.sha256).hexdigest()
+    spec = {"name": f"key {number}", "digest": digest, "prefix": "sym_00000000", "user": f"user-{number}"}
+    return {
+        "apiVersion": API_KEYS.api_version,
+        "kind": API_KEYS.kind,
+        "metadata": _metadata(key_name(number)) | {"labels": {names.LABEL_ID: f"id-{number}"}},
+        "spec": spec | {"scopes": ["operator.read"], "createdBy": "bench"},
+    }
+
+
+def _instance(number: int) -> Object:
+    agent = {"model": "model", "baseURL": "http://model.test/v1"}
+    status = {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "-"}],
+    }
+    return {
+        "apiVersion": INSTANCES.api_version,
+        "kind": INSTANCES.kind,
+        "metadata": _metadata(f"agent-{number}") | {"managedFields": _MANAGERS},
+        "spec": {"agents": {"default": agent}, "memory": {"systemPrompt": "Be brief. " * 20}},
+        "status": status,
+    }
+
+
+def _metadata(name: str) -> Object:
+    return {
+        "name": name,
+        "namespace": "default",
+        "uid": f"u-{name}",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
+
+
+async def _serve(folder: Path, kubernetes: FakeKubernetes) -> None:
     async with listening(ApiServer(kubernetes).app()) as url:
         _tell(folder, url)
         await asyncio.Event().wait()
@@ -103,8 +166,10 @@ def _tell(folder: Path, url: str) -> None:
 async def console(folder: Path, api_server_url: str, database_url: str = "") -> None:
     """Serve a console, with its loops. With an archive it prunes nothing."""
     (folder / "token").write_text("secret")
+    (folder / "keys").mkdir()
+    (folder / "keys" / environment.API_KEY_PEPPER).write_text(_PEPPER)
     archive = ArchiveSettings(DatabaseSettings(parse_url(database_url)), _KEEP_ALL) if database_url else None
-    settings = ConsoleSettings("sympozium-system", tokens=folder, scratch=folder, archive=archive)
+    settings = ConsoleSettings("sympozium-system", tokens=folder, keys=folder / "keys", scratch=folder, archive=archive)
     metrics = ConsoleMetrics()
     database = await open_database(settings, metrics.observe_statement)
     async with Client.connect(ApiConnection(api_server_url, ssl=False)) as client:
@@ -119,6 +184,8 @@ async def main(folder: str, role: str, what: str, more: str = "") -> None:
     """Be one of the processes."""
     if role == "console":
         await console(Path(folder), what, more)
+    elif role == "callers":
+        await api_server_of_callers(Path(folder), int(what), int(more))
     else:
         await api_server(Path(folder), int(what), int(more or 0))
 

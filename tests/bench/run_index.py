@@ -120,9 +120,9 @@ def _text(path: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def api_server_process(folder: Path, runs: int, open_runs: int) -> AsyncIterator[str]:
-    """An API server in memory, by its URL."""
-    with _process(folder, "runs", str(runs), str(open_runs)):
+async def api_server_process(folder: Path, runs: int, open_runs: int, role: str = "runs") -> AsyncIterator[str]:
+    """An API server in memory, by its URL. With role ``callers`` it has instances and API keys instead of runs."""
+    with _process(folder, role, str(runs), str(open_runs)):
         yield await _url(folder)
 
 
