@@ -2,16 +2,19 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from sympozium_api.base import ApiModel
+from sympozium_api.resolved_model import ResolvedModel
 
 DOCUMENT = "agent.json"
 """Data key of the ConfigMap ``names.installed_skills`` that holds the document."""
 MAX_DOCUMENT_BYTES = 512 * 1024
 """Longest document. The ConfigMap holds 1 MiB, together with the skills."""
+_NO_TOOLS = "none"
+"""In a digest, in the place of the tools'."""
 
 
 class OfferedTool(ApiModel):
@@ -43,12 +46,14 @@ class AgentLimits(ApiModel):
 
 
 class AgentDocument(ApiModel):
-    """Tools and limits that the operator gathered for an instance's agents."""
+    """Tools, limits and models that the operator gathered for an instance's agents."""
 
     tools: list[OfferedTool] = []
     """Tools, in the order of their functions."""
     limits: AgentLimits = AgentLimits()
     """Limits of a run."""
+    models: Annotated[list[ResolvedModel], Field(min_length=1)] | None = None
+    """The instance's model, then its fallbacks in order. Absent: the instance names no Provider and no fallback."""
 
 
 def render(document: AgentDocument) -> str:
@@ -57,7 +62,18 @@ def render(document: AgentDocument) -> str:
 
 
 def digest(document: AgentDocument) -> str:
-    """Return the digest that an instance's status shows of its document."""
+    """Return the digest that an instance's status shows of its document: of its tools and, if it has more, of all of it."""
+    tools, whole = _hash(document.model_copy(update={"models": None})), _hash(document)
+    return whole if tools == whole else f"{tools if document.tools else _NO_TOOLS}-{whole}"
+
+
+def tools_digest(digest: str | None) -> str | None:
+    """Return the part of a document's digest that stands for the tools; None: the document has none, or there is no document."""
+    tools = (digest or _NO_TOOLS).partition("-")[0]
+    return None if tools == _NO_TOOLS else tools
+
+
+def _hash(document: AgentDocument) -> str:
     return hashlib.sha256(render(document).encode()).hexdigest()[:16]
 
 

@@ -30,6 +30,8 @@ ParamMap = Annotated[
 Phase = Literal["Pending", "Running", "Serving", "Error"]
 
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+FallbackModel = Annotated[str, Field(min_length=1, max_length=510)]
+"""``model``, or a Provider's name, ``:`` and one of its models."""
 
 
 class WarmPool(ApiModel):
@@ -82,6 +84,13 @@ class AgentSpec(ApiModel):
     Otherwise the web-proxy's own pod mounts the model's API key, because the web-proxy calls these models without an agent."""
     base_url: Annotated[Annotated[str, Field(max_length=2048), HTTP_URL] | None, Field(alias="baseURL")] = None
     """Base URL of an OpenAI-compatible API, including its version, e.g. ``http://vllm:8000/v1``. Default: OpenAI's API."""
+    provider_ref: Name | None = None
+    """Provider in the same namespace that has the model. It replaces ``baseURL`` and ``authRefs``, which must not be set beside it.
+    Default: ``baseURL`` is called."""
+    fallback_models: Annotated[list[FallbackModel], Field(max_length=8)] = []
+    """Models that are asked in this order where the one before them does not answer: not reachable, overloaded or failing. ``model``:
+    another model of the same server. ``provider:model``: a model of the Provider of this name in the same namespace. A model of the same
+    server whose name has a colon is written with a colon before it. Default: none."""
     params: ModelParams = ModelParams()
     """Parameters for the model where a request sends none of its own. A change applies to runs that have not started yet."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
@@ -94,7 +103,7 @@ class AgentSpec(ApiModel):
     env: StringMap = {}
     """Environment variables of the agent's process (proxies, CA files). The agent receives them with its task; no pod spec holds them."""
     provider_headers: StringMap = {}
-    """HTTP headers that the agent sends with every call of the model."""
+    """HTTP headers that the agent sends with every call of the model, but not with calls of ``fallbackModels`` of other Providers."""
     forward_headers: Annotated[list[HeaderName], Field(max_length=16)] = []
     """Headers of a caller's request that the agent sends with every call of the model for that request. Nothing stores them.
     ``authorization`` cannot be one of them, because it holds the caller's API key. Default: none."""
@@ -242,7 +251,8 @@ class InstanceStatus(ApiModel):
     warm_pool: WarmPoolStatus | None = None
     """Observed state of the instance's warm pool, if it has one."""
     agent_document: Annotated[str | None, Field(max_length=64)] = None
-    """Digest of the document with the agent's tools, which changes with them. Absent: the agent has no tools, and there is no document."""
+    """Digest of the document with the agent's tools and models, which changes with them. Absent: there is no document, because the agent
+    has no tools, no ``providerRef`` and no ``fallbackModels``."""
 
 
 class SympoziumInstance(Resource):

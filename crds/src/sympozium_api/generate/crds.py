@@ -17,6 +17,7 @@ from sympozium_api.config import SympoziumConfig
 from sympozium_api.generate.schema import structural
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import GROUP, VERSION
+from sympozium_api.provider import Provider
 from sympozium_api.run import AgentRun
 from sympozium_api.run_part import AgentRunPart
 from sympozium_api.skillpack import SkillPack
@@ -110,6 +111,20 @@ KINDS = (
             _AGE,
         ),
         selectable=(".spec.agentRef", ".spec.toolRef"),
+    ),
+    Kind(
+        Provider,
+        "providers",
+        ("prov",),
+        (
+            ("Type", "string", ".spec.type"),
+            ("Base", "string", ".status.apiBase"),
+            ("Enabled", "boolean", ".spec.enabled"),
+            ("Accepted", "string", ".status.conditions[?(@.type=='Accepted')].status"),
+            ("Reachable", "string", ".status.conditions[?(@.type=='Reachable')].status"),
+            ("Reason", "string", ".status.conditions[?(@.type=='Reachable')].reason"),
+            _AGE,
+        ),
     ),
     Kind(
         APIKey,
