@@ -4,6 +4,7 @@ from sympozium_api import effective
 from sympozium_api.client import Client
 from sympozium_api.client.rest import Collection
 from sympozium_api.instance import SympoziumInstance, WebEndpointStatus
+from sympozium_api.names import LABEL_DELETING
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.web_endpoint_switch import switched
 from sympozium_console import refusals
@@ -28,10 +29,14 @@ class InstanceRepository(ObjectRepository):
         """Return one page of a namespace's instances, as ``page`` does."""
         return await self.page(namespace, limit=limit, after=after)
 
-    def refuse_write(self, stored: Object | None) -> None:
-        """Raise Refusal 409 for an instance that is being deleted."""
+    def refuse_write(self, stored: Object | None, manifest: Object) -> None:
+        """Raise Refusal 409 for an instance that is being deleted, 400 for one that would be deleted by this write."""
         if stored is not None and deleting_since(stored) is not None:
             raise refusals.conflict("the instance is being deleted", reason="InstanceDeleting")
+        if LABEL_DELETING in (
+            manifest["metadata"].get("labels") or {}
+        ):  # it may take less right to update than to delete
+            raise refusals.bad_field(f"metadata.labels[{LABEL_DELETING}]", "is set by DELETE alone; leave it out")
 
     async def delete(self, namespace: str, name: str, precondition: Precondition, *, dry_run: bool = False) -> None:
         """Delete an instance; Kubernetes deletes its dependents."""

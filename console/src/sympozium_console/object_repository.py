@@ -46,7 +46,7 @@ class ObjectRepository:
         required = manifest["metadata"].get("resourceVersion")
 
         async def write(stored: Object | None) -> tuple[Object, bool]:
-            self.refuse_write(stored)
+            self.refuse_write(stored, manifest)
             version = None if stored is None else stored["metadata"]["resourceVersion"]
             if stored is None:
                 return await self._create(namespace, manifest, required, dry_run=dry_run), True
@@ -67,8 +67,8 @@ class ObjectRepository:
 
         async def write(stored: Object | None) -> Object:
             body = stored or await self._client.get(self._kind, namespace, name)
-            self.refuse_write(body)
             manifest = changed(body)
+            self.refuse_write(body, manifest)
             if manifest == body:
                 return without_managed_fields(body)
             return await self._replace(namespace, manifest, body["metadata"]["resourceVersion"], dry_run=dry_run)
@@ -94,8 +94,8 @@ class ObjectRepository:
             return await write(None)
         return await self._checked(namespace, name, precondition, write, retries=not required)
 
-    def refuse_write(self, stored: Object | None) -> None:
-        """Raise Refusal if the state of the stored object allows no write; None stands for no object."""
+    def refuse_write(self, stored: Object | None, manifest: Object) -> None:
+        """Raise Refusal if a stored object may not be replaced by this one; None stands for no object."""
 
     async def _checked(
         self,

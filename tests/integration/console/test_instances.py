@@ -5,6 +5,7 @@ from tests.fakes.crd_admission import unseen_status
 from tests.integration.conftest import instance
 from tests.integration.console.conftest import DEMO, SPEC, Console, error
 
+from sympozium_api import names
 from sympozium_api.resources import INSTANCES, Object
 
 
@@ -96,6 +97,12 @@ class TestChangingInstances:
         await console.request("PUT", DEMO, json=(await console.request("GET", DEMO)).json())
         assert console.instance()["metadata"]["finalizers"] == ["example.com/hold"]
         assert console.instance()["metadata"]["labels"] == {"team": "a"}
+
+    async def test_put_does_not_delete(self, console: Console) -> None:
+        metadata = {"labels": {names.LABEL_DELETING: "1"}}
+        refused = error(await console.request("PUT", DEMO, json={"metadata": metadata, "spec": SPEC}), 400)
+        assert names.LABEL_DELETING in refused["message"]
+        assert names.LABEL_DELETING not in console.instance()["metadata"].get("labels", {})
 
     async def test_delete_removes_an_instance(self, console: Console) -> None:
         assert (await console.request("DELETE", DEMO)).status_code == 204
