@@ -104,11 +104,11 @@ async def paced(endpoint: Endpoint, count: int, *, per_second: float) -> list[fl
     headers = {"Authorization": f"Bearer {endpoint.key}"}
     async with httpx2.AsyncClient(headers=headers, timeout=120, limits=httpx2.Limits(max_connections=count)) as http:
         await http.get(f"{endpoint.url}/health")
-        found = await at_rate(lambda: _first_token(http, endpoint.url), count, per_second)
+        found = await at_rate(lambda: first_token(http, endpoint.url), count, per_second)
     return [seconds for seconds in found if seconds is not None]
 
 
-async def _first_token(http: httpx2.AsyncClient, url: str) -> float | None:
+async def first_token(http: httpx2.AsyncClient, url: str) -> float | None:
     """Seconds; None: there was no whole answer, or no token in it."""
     began, first = time.perf_counter(), 0.0
     try:
