@@ -1,14 +1,15 @@
 """``helm upgrade`` from the chart of the version before, while runs are answered and others wait.
 
-The chart is that of the version before, frozen in tests/fixtures; the images are today's, which need today's rights.
+The chart is that of the version before, frozen in tests/fixtures; the images are today's, which need today's rights. All tests look at
+one upgrade, because each takes the cluster a minute.
 """
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import httpx2
 import pytest
 import yaml
 from tests.contract.documents import ROOT
-from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, helm, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, authority, helm, instance, until
 from tests.e2e.test_console import Console
 
 from sympozium_api import names
@@ -62,16 +63,8 @@ def todays_rights(system: Namespace) -> Iterator[None]:
 
 
 def upgrade(chart: Path, values: Object, *words: str) -> None:
-    subprocess.run(
-        [
-            *("helm", "--namespace", "sympozium-system", "upgrade", "sympozium", str(chart)),
-            *("--reset-values", "--values", "-", "--force-conflicts", "--timeout", "3m", *words),
-        ],
-        input=json.dumps(values),
-        text=True,
-        check=True,
-        capture_output=True,
-    )
+    own = ("--reset-values", "--values", "-", "--force-conflicts", "--timeout", "3m")
+    helm("upgrade", "sympozium", str(chart), *own, *words, stdin=json.dumps(values))
 
 
 def install_previous(system: Namespace, values: Object) -> None:
@@ -95,7 +88,7 @@ def made_by_helm(system: Namespace, secret: str) -> None:
     system.patch("secret", secret, {"metadata": metadata})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def previous(system: Namespace) -> Iterator[Object]:
     """The version before, installed; gives the values of today's installation."""
     before = json.loads(helm("history", "sympozium", "--output", "json"))[-1]["revision"]
@@ -109,7 +102,7 @@ def previous(system: Namespace) -> Iterator[Object]:
             helm("rollback", "sympozium", str(before), "--wait")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def busy(namespace: Namespace, previous: Object) -> Iterator[Endpoint]:
     """An instance that answers one request at a time."""
     namespace.apply(instance("busy", model="held:100", webEndpoint={"enabled": True}, maxConcurrentRuns=1))
@@ -130,17 +123,34 @@ def streamed(endpoint: Endpoint) -> list[str]:
         return [chunk.choices[0].delta.content for chunk in stream if chunk.choices and chunk.choices[0].delta.content]
 
 
+@contextmanager
+def callers(namespace: Namespace) -> Iterator[Executor]:
+    """Threads of callers. The model holds no answer beyond the block: a caller would wait for it without end."""
+    with ThreadPoolExecutor() as pool:
+        try:
+            yield pool
+        finally:
+            release(namespace)
+
+
 def release(namespace: Namespace) -> None:
     """Let the model end the answer that it holds."""
     model = namespace.get("service", "model")["spec"]["clusterIP"]
-    assert httpx2.post(f"http://{model}:8080/release").status_code == 200
+    assert httpx2.post(f"http://{authority(model, 8080)}/release", timeout=30).status_code == 200
 
 
 def phases(endpoint: Endpoint) -> list[str]:
-    runs = endpoint.namespace.list("runs", "-l", "sympozium.ai/instance=busy")
-    return sorted(run.get("status", {}).get("phase", "Pending") for run in runs if run["spec"]["mode"] == "task")
+    """Phases of the runs that the callers wait for: an older one has a key."""
+    return sorted(run.get("status", {}).get("phase", "Pending") for run in runs(endpoint))
 
 
+def runs(endpoint: Endpoint) -> list[Object]:
+    found = endpoint.namespace.list("runs", "-l", "sympozium.ai/instance=busy")
+    old = names_of_key(endpoint.namespace.get("instance", "busy")["metadata"]["uid"], KEY)
+    return [run for run in found if run["spec"]["mode"] == "task" and run["metadata"]["name"] != old]
+
+
+KEY = "before"
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 ASKED: Any = {"messages": [{"role": "user", "content": "hello"}], "temperature": 1.0}
 
@@ -174,72 +184,88 @@ def names_of_key(uid: str, key: str) -> str:
     return f"busy-{hashlib.sha256(seed.encode()).hexdigest()[:20]}"
 
 
-@pytest.fixture
-def with_archive(previous: Object, system: Namespace) -> Iterator[Object]:
-    """Values that switch the archive on, whose volume Helm would keep."""
-    yield previous | {"archive": {"enabled": True}}
-    system.delete("persistentvolumeclaim", "sympozium-archive", "--wait=false")
+@dataclass(frozen=True)
+class Upgraded:
+    """One upgrade, as those have seen it who used the endpoint meanwhile."""
+
+    run_with_key: str
+    """A run of the version before."""
+    operators: tuple[Object, Object]
+    """The operator's Deployment before and after."""
+    phases: list[str]
+    """Phases of the two runs when the new web-proxy served."""
+    answers: list[list[str]]
+    """Tokens of the answer that began before, and of the one that waited."""
 
 
-def archived(system: Namespace, namespace: str) -> set[str]:
-    console = Console(system, namespace)
-    with closing(console.http):
-        return {row["name"] for row in console.get("history", instance="busy")["items"]}
-
-
-def test_a_key_of_the_version_before_gives_its_answer_and_its_run_is_archived(
-    previous: Object, with_archive: Object, busy: Endpoint, system: Namespace
-) -> None:
-    run = answered_before(busy, "before")
-    upgrade(CHART, previous, "--wait")
-    upgrade(CHART, with_archive, "--wait")  # SQLite takes a second upgrade: the guide of history says why
-    until(lambda: run in archived(system, busy.namespace.name), within=30)
-    busy.serves()
-    answer = busy.http.post("/v1/chat/completions", json=ASKED, headers={"Idempotency-Key": "before"})
-    busy.namespace.delete("run", run)  # the next test counts this instance's runs
-    assert (answer.status_code, answer.headers["x-sympozium-run"]) == (200, run)
-    assert answer.json()["choices"][0]["message"]["tool_calls"] == [CALL]
-    assert answer.json()["service_tier"] == "flex"
-
-
-def test_what_is_answered_and_what_waits_outlives_an_upgrade(
-    busy: Endpoint, previous: Object, system: Namespace
-) -> None:
+@pytest.fixture(scope="module")
+def upgraded(busy: Endpoint, previous: Object, system: Namespace) -> Upgraded:
+    """Today's chart instead of the one before, while one request is answered and another one waits."""
     [old] = proxies(busy)
     assert old["spec"]["containers"][0]["resources"]["requests"]["cpu"] == OLD_CPU
     operator = system.get("deployment", "sympozium-operator")
-    with ThreadPoolExecutor() as pool:
+    run_with_key = answered_before(busy, KEY)
+
+    def new_proxy_serves() -> bool:
+        new = [pod for pod in proxies(busy) if pod["metadata"]["uid"] != old["metadata"]["uid"]]
+        return any(state["ready"] for pod in new for state in pod["status"].get("containerStatuses", []))
+
+    with callers(busy.namespace) as pool:
         answers = [pool.submit(streamed, busy)]
         until(lambda: phases(busy) == ["Running"], within=30)
         busy.namespace.patch("instance", "busy", {"spec": {"agents": {"default": {"model": f"slow:{FEWER}:100"}}}})
         answers.append(pool.submit(streamed, busy))
         until(lambda: phases(busy) == ["Pending", "Running"], within=30)
-
         upgrade(CHART, previous, "--wait")
-
-        def new_proxy_serves() -> bool:
-            new = [pod for pod in proxies(busy) if pod["metadata"]["uid"] != old["metadata"]["uid"]]
-            return any(state["ready"] for pod in new for state in pod["status"].get("containerStatuses", []))
-
         until(new_proxy_serves, within=60)
-        assert phases(busy) == ["Pending", "Running"]
+        seen = phases(busy)
         release(busy.namespace)
-        *numbers, last = answers[0].result(timeout=60)
-        assert len(numbers) > FEWER
-        assert numbers == [f"{number} " for number in range(1, len(numbers) + 1)]
-        assert last == "released"
-        assert len(answers[1].result(timeout=60)) == FEWER
+        tokens = [answer.result(timeout=180) for answer in answers]
+    return Upgraded(run_with_key, (operator, system.get("deployment", "sympozium-operator")), seen, tokens)
+
+
+def test_what_is_answered_and_what_waits_outlives_an_upgrade(upgraded: Upgraded, busy: Endpoint) -> None:
+    assert upgraded.phases == ["Pending", "Running"]
+    (*numbers, last), waited = upgraded.answers
+    assert len(numbers) > FEWER
+    assert numbers == [f"{number} " for number in range(1, len(numbers) + 1)]
+    assert last == "released"
+    assert len(waited) == FEWER
 
     until(lambda: phases(busy) == ["Succeeded", "Succeeded"], within=10)
-    now = system.get("deployment", "sympozium-operator")
-    assert now["metadata"]["uid"] == operator["metadata"]["uid"]
-    assert now["metadata"]["labels"]["helm.sh/chart"] != operator["metadata"]["labels"]["helm.sh/chart"]
+    before, now = (operator["metadata"] for operator in upgraded.operators)
+    assert now["uid"] == before["uid"]
+    assert now["labels"]["helm.sh/chart"] != before["labels"]["helm.sh/chart"]
     events = busy.namespace.list("events", "--field-selector=reason=SuccessfulCreate,involvedObject.kind=Job")
-    runs = [
-        run for run in busy.namespace.list("runs", "-l", "sympozium.ai/instance=busy") if run["spec"]["mode"] == "task"
-    ]
     jobs = [event["involvedObject"]["name"] for event in events if event["count"] == 1]
-    assert sorted(job for job in jobs if job in {run["status"]["jobName"] for run in runs}) == sorted(
-        run["status"]["jobName"] for run in runs
-    )
+    expected = sorted(run["status"]["jobName"] for run in runs(busy))
+    assert sorted(job for job in jobs if job in expected) == expected
     assert busy.namespace.get("networkpolicy", "busy-agent")
+
+
+def test_a_key_of_the_version_before_gives_its_answer(upgraded: Upgraded, busy: Endpoint) -> None:
+    busy.serves()
+    answer = busy.http.post("/v1/chat/completions", json=ASKED, headers={"Idempotency-Key": KEY})
+    assert (answer.status_code, answer.headers["x-sympozium-run"]) == (200, upgraded.run_with_key)
+    assert answer.json()["choices"][0]["message"]["tool_calls"] == [CALL]
+    assert answer.json()["service_tier"] == "flex"
+
+
+@pytest.fixture
+def archive(upgraded: Upgraded, previous: Object, system: Namespace) -> Iterator[None]:
+    """The archive, which a second upgrade switches on: the guide of history says why SQLite takes one. Helm would keep its volume."""
+    assert upgraded
+    upgrade(CHART, previous | {"archive": {"enabled": True}}, "--wait")
+    yield
+    system.delete("persistentvolumeclaim", "sympozium-archive", "--wait=false")
+
+
+@pytest.mark.usefixtures("archive")
+def test_a_run_of_the_version_before_is_archived(upgraded: Upgraded, busy: Endpoint, system: Namespace) -> None:
+    def archived() -> list[str]:
+        console = Console(system, busy.namespace.name)
+        with closing(console.http):
+            response = console.asks("GET", "history", query={"instance": "busy"})
+            return [row["name"] for row in response.json()["items"]] if response.is_success else []
+
+    until(lambda: upgraded.run_with_key in archived(), within=30, why=archived)
