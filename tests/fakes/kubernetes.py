@@ -37,6 +37,7 @@ WITH_STATUS = frozenset(
         "skillpacks",
         "tools",
         "toolbindings",
+        "sympoziumpolicies",
         "sympoziumconfigs",
         "jobs",
         "deployments",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from sympozium_api.base import ApiModel
+from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_api.resolved_model import ResolvedModel
 
 DOCUMENT = "agent.json"
@@ -46,7 +47,7 @@ class AgentLimits(ApiModel):
 
 
 class AgentDocument(ApiModel):
-    """Tools, limits and models that the operator gathered for an instance's agents."""
+    """Tools, limits, models and policies that the operator gathered for an instance's agents."""
 
     tools: list[OfferedTool] = []
     """Tools, in the order of their functions."""
@@ -54,6 +55,8 @@ class AgentDocument(ApiModel):
     """Limits of a run."""
     models: Annotated[list[ResolvedModel], Field(min_length=1)] | None = None
     """The instance's model, then its fallbacks in order. Absent: the instance names no Provider and no fallback."""
+    policy: EffectivePolicy | None = None
+    """All policies that bind the instance. Absent: none does."""
 
 
 def render(document: AgentDocument) -> str:
@@ -63,7 +66,7 @@ def render(document: AgentDocument) -> str:
 
 def digest(document: AgentDocument) -> str:
     """Return the digest that an instance's status shows of its document: of its tools and, if it has more, of all of it."""
-    tools, whole = _hash(document.model_copy(update={"models": None})), _hash(document)
+    tools, whole = _hash(document.model_copy(update={"models": None, "policy": None})), _hash(document)
     return whole if tools == whole else f"{tools if document.tools else _NO_TOOLS}-{whole}"
 
 

@@ -17,6 +17,7 @@ from sympozium_api.config import SympoziumConfig
 from sympozium_api.generate.schema import structural
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import GROUP, VERSION
+from sympozium_api.policy import SympoziumPolicy
 from sympozium_api.provider import Provider
 from sympozium_api.run import AgentRun
 from sympozium_api.run_part import AgentRunPart
@@ -57,7 +58,7 @@ KINDS = (
             ("URL", "string", ".status.webEndpoint.url"),
             _AGE,
         ),
-        selectable=(".status.phase",),
+        selectable=(".status.phase", ".spec.policyRef"),
     ),
     Kind(
         AgentRun,
@@ -123,6 +124,18 @@ KINDS = (
             ("Accepted", "string", ".status.conditions[?(@.type=='Accepted')].status"),
             ("Reachable", "string", ".status.conditions[?(@.type=='Reachable')].status"),
             ("Reason", "string", ".status.conditions[?(@.type=='Reachable')].reason"),
+            _AGE,
+        ),
+    ),
+    Kind(
+        SympoziumPolicy,
+        "sympoziumpolicies",
+        ("spol",),
+        (
+            ("Accepted", "string", ".status.conditions[?(@.type=='Accepted')].status"),
+            ("Reason", "string", ".status.conditions[?(@.type=='Accepted')].reason"),
+            ("Bound", "integer", ".status.boundInstances"),
+            ("Applies", "string", ".spec.appliesTo"),
             _AGE,
         ),
     ),
