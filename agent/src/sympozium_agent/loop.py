@@ -20,16 +20,24 @@ if TYPE_CHECKING:
     Object = dict[str, Any]
 
 
+_TRANSIENT = (408, 429)
+"""Statuses below 500 of a server that may answer the same request later."""
+
+
 class ModelError(Exception):
-    """A call of the model that failed; ``status`` is the model's own if it answered with an error, else 502."""
+    """A call of the model that failed; ``status`` is the model's own if it answered with an error, else 502.
+
+    ``is_transient``: the same request may succeed a moment later, or at another server. None: the status decides.
+    """
 
     kind = "model_error"
     """Type of the run's error."""
 
-    def __init__(self, refusal: ModelRefusal | str, status: int = 502) -> None:
+    def __init__(self, refusal: ModelRefusal | str, status: int = 502, *, is_transient: bool | None = None) -> None:
         self.refusal = ModelRefusal(refusal) if isinstance(refusal, str) else refusal
         super().__init__(self.refusal.message)
         self.status = status
+        self.is_transient = status in _TRANSIENT or status >= 500 if is_transient is None else is_transient
 
 
 class ModelUnreachable(ModelError):

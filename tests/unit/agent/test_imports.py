@@ -30,7 +30,7 @@ SLOW = {
 NEEDED = {
     "proxied.py": {"asyncio", "typing"},
     "tls.py": {"socket", "ssl"},
-    "openai_compat.py": {"urllib"},
+    "http_provider.py": {"urllib"},
     "provider.py": {"typing"},
     "response.py": {"typing"},
     "tool.py": {"typing"},

@@ -1,7 +1,7 @@
 """Parser of a model server's answer: from bytes in arbitrary pieces to chunks, or to the error that the answer is. Pure.
 
 Servers mislabel their answers, so the first byte decides, not the content type: ``{`` or ``[`` begins JSON, one object or one on
-each line, and anything else a stream of server-sent events.
+each line, and anything else a stream of server-sent events. A ``Translation`` makes chunks of the events of its dialect.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sympozium_agent.providers.provider import Translation
     from sympozium_agent.transport.sse_parser import SseEvent
 
     Chunk = dict[str, Any]
@@ -27,14 +28,16 @@ _CUT = "The model's answer was cut: its stream ended without a finish_reason."
 
 
 class ChunkParser:
-    """Incremental parser of one answer. All methods raise ModelError for an answer that is malformed or is an error."""
+    """Incremental parser of one answer. All methods raise ModelError for an answer that is malformed or is an error.
 
-    def __init__(self) -> None:
+    ``translation`` is the answer's; None: the chunks are OpenAI's.
+    """
+
+    def __init__(self, translation: Translation | None = None) -> None:
+        self._translation = translation or OpenAIChunks()
         self._start = b""
         self._sse: SseParser | None = None
         self._json: list[bytes] = []
-        self._begun: set[int] = set()
-        self._finished: set[int] = set()
         self.is_done = False
         """True once the server has marked the end; what follows is ignored."""
 
@@ -60,7 +63,7 @@ class ChunkParser:
         if not cut:
             whole = b"".join(self._json)
             chunks = self._whole(whole) if whole else self._events(self._sse or SseParser(), None)
-        if not self.is_done and (not self._finished or self._begun - self._finished):
+        if not self.is_done and not self._translation.is_finished:
             raise ModelError(_CUT)
         return chunks
 
@@ -79,8 +82,10 @@ class ChunkParser:
             self.is_done = True
             return []
         if event.name == "error":
-            raise _reported(_parsed_or_text(data))
-        return self._chunks(_parsed(data))
+            raise reported(_parsed_or_text(data))
+        chunks = self._translation.chunks(_parsed(data))
+        self.is_done |= self._translation.is_done
+        return chunks
 
     def _whole(self, body: bytes) -> list[Chunk]:
         try:
@@ -91,20 +96,36 @@ class ChunkParser:
             values = [_parsed(text)]
         except ModelError:
             values = [_parsed(line) for line in text.splitlines() if line.strip()]
-        chunks = [chunk for value in values for chunk in self._chunks(value)]
+        chunks = [chunk for value in values for chunk in self._translation.chunks(value)]
         self.is_done |= len(values) == 1
         return chunks
 
-    def _chunks(self, value: Any) -> list[Chunk]:
+
+class OpenAIChunks:
+    """Chunks as OpenAI-compatible servers send them, checked."""
+
+    is_done = False
+    """The end's mark is ``[DONE]``, which is no event."""
+
+    def __init__(self) -> None:
+        self._begun: set[int] = set()
+        self._finished: set[int] = set()
+
+    @property
+    def is_finished(self) -> bool:
+        """True if there is a choice, and each one has a finish reason."""
+        return bool(self._finished) and not self._begun - self._finished
+
+    def chunks(self, value: Any) -> list[Chunk]:
         """Return the value as a chunk, checked. A list holds what Google's servers report, an error."""
         if isinstance(value, list):
-            return [chunk for item in value for chunk in self._chunks(item)]
+            return [chunk for item in value for chunk in self.chunks(item)]
         if value is None:
             return []
         if not isinstance(value, dict):
             raise ModelError("The model's answer is malformed: not an object.")
         if value.get("error") or value.get("type") == "error" or base_failure(value):
-            raise _reported(value)
+            raise reported(value)
         choices = value.get("choices")
         if isinstance(choices, dict):
             choices = [choices]
@@ -112,7 +133,7 @@ class ChunkParser:
             self._check(choices)
             value = value | {"choices": choices}
         if not choices and _is_error(value):
-            raise _reported(value)
+            raise reported(value)
         return [value]
 
     def _check(self, choices: Any) -> None:
@@ -120,11 +141,19 @@ class ChunkParser:
             raise ModelError("The model's answer is malformed: its choices are not objects.")
         for choice in choices:
             if choice.get("error"):
-                raise _reported(choice)
+                raise reported(choice)
             if is_failure(reason := choice.get("finish_reason")):
                 raise ModelError(f"The model reported an error: finish_reason '{reason}'.")
             index = choice.get("index")
             (self._finished if reason else self._begun).add(index if type(index) is int else 0)
+
+
+def reported(value: Any) -> ModelError:
+    """Return the error that an answer with a status of success holds."""
+    refusal = refusal_of(value)
+    return ModelError(
+        refusal if refusal.message else ModelRefusal("The model reported an error."), refusal.status or 502
+    )
 
 
 def _is_error(value: Chunk) -> bool:
@@ -145,11 +174,3 @@ def _parsed_or_text(data: str) -> Any:
         return _parsed(data)
     except ModelError:
         return data
-
-
-def _reported(value: Any) -> ModelError:
-    """Return the error that an answer with a status of success holds."""
-    refusal = refusal_of(value)
-    return ModelError(
-        refusal if refusal.message else ModelRefusal("The model reported an error."), refusal.status or 502
-    )

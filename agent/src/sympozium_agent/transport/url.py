@@ -41,9 +41,18 @@ def parse_url(text: str) -> Url:
     return Url(scheme, authority, host.lower(), int(port or 0) or _DEFAULT_PORTS[scheme], target)
 
 
+def path_segment(name: str) -> str:
+    """Return a name as one segment of a path: everything but RFC 3986's unreserved bytes is escaped."""
+    return "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-._~") else _escaped(sign) for sign in name)
+
+
 def authority_of(text: str) -> str:
     """Return the part of a URL that holds user info, host and port."""
     return _split(text)[1]
+
+
+def _escaped(sign: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in sign.encode(errors="replace"))
 
 
 def _split(text: str) -> tuple[str, str, str]:
