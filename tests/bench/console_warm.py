@@ -19,7 +19,7 @@ from tests.bench.machine import additions
 from tests.bench.report import Figures, spread
 from tests.bench.warm import SYSTEM, first_token, full, no_operator, prepare
 from tests.e2e.conftest import Endpoint, Namespace
-from tests.e2e.test_console import Console
+from tests.e2e.consoles import Console
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from tests.e2e.conftest import Namespace, authority
 
 def figure(url: str, name: str) -> float:
     """A metric, as it is now."""
-    [value] = re.findall(rf"^{re.escape(name)} (\S+)$", httpx2.get(f"{url}/metrics").text, re.MULTILINE)
+    [value] = re.findall(rf"^{re.escape(name)} (\S+)$", httpx2.get(f"{url}/metrics", timeout=30).text, re.MULTILINE)
     return float(value)
 
 

@@ -107,7 +107,7 @@ def api_server() -> httpx2.Client:
     config = json.loads(Namespace("default").kubectl("config", "view", "--minify", "--raw", "--flatten", "-o", "json"))
     cluster = config["clusters"][0]["cluster"]
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-    return httpx2.Client(base_url=cluster["server"], verify=ssl.create_default_context(cadata=authority))
+    return httpx2.Client(base_url=cluster["server"], verify=ssl.create_default_context(cadata=authority), timeout=30)
 
 
 ADMIN = ""

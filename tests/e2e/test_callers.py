@@ -4,18 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 from tests.e2e.conftest import Namespace, Refused, agent_run, until
-from tests.e2e.test_console import Console
+from tests.e2e.consoles import Console, console
+
+__all__ = ["console"]
 
 ACCOUNT = "pipeline"
 AUDIENCE = "sympozium-console"
-
-
-@pytest.fixture(scope="module")
-def console(system: Namespace, namespace: Namespace) -> Iterator[Console]:
-    """The console, asked with a token of the installation."""
-    found = Console(system, namespace.name)
-    yield found
-    found.http.close()
 
 
 @pytest.fixture(scope="module")

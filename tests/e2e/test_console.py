@@ -1,6 +1,5 @@
 """The management API on a cluster, through its Service."""
 
-import base64
 import json
 import secrets
 import subprocess
@@ -10,64 +9,15 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, authority, installed_with, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, installed_with, instance, until
+from tests.e2e.consoles import Console, console
+
+__all__ = ["console"]
 
 NAME = "managed"
 CHILDREN = ("deployments", "services", "serviceaccounts", "roles", "rolebindings", "secrets")
 SECRETS = 2
 """Secrets of a web endpoint: with its API key, and with the key of its sessions."""
-
-
-class Console:
-    """The console, asked about one namespace."""
-
-    def __init__(self, system: Namespace, namespace: str) -> None:
-        service = system.get("service", "sympozium-console")
-        self.namespace = namespace
-        self.url = f"http://{authority(service['spec']['clusterIP'], 8080)}"
-        self.http = httpx2.Client(base_url=self.url, timeout=30)
-        self.use_token(system)
-
-    def use_token(self, system: Namespace, secret: str = "sympozium-console-token") -> str:
-        token = base64.b64decode(system.get("secret", secret)["data"]["token"]).decode()
-        self.http.headers["Authorization"] = f"Bearer {token}"
-        return token
-
-    def asks(self, method: str, path: str, *, query: dict[str, str] | None = None, **request: Any) -> httpx2.Response:
-        params = {"namespace": self.namespace} | (query or {})
-        return self.http.request(method, f"/api/v1/{path}", params=params, **request)
-
-    def get(self, path: str, **query: str) -> Object:
-        response = self.asks("GET", path, query=query)
-        assert response.status_code == 200, response.text
-        found: Object = response.json()
-        return found
-
-    def refuses(self, status: int, method: str, path: str, **request: Any) -> Object:
-        response = self.asks(method, path, **request)
-        assert response.status_code == status, response.text
-        found: Object = response.json()["error"]
-        return found
-
-    def follow(self, run: str, **query: str) -> Iterator[tuple[str, Object]]:
-        """Type and data of the events of a run."""
-        path, params = f"/api/v1/runs/{run}/events", {"namespace": self.namespace} | query
-        with self.http.stream("GET", path, params=params, timeout=60) as response:
-            assert response.status_code == 200
-            kind = ""
-            for line in response.iter_lines():
-                field, _, value = line.partition(": ")
-                if field == "event":
-                    kind = value
-                if field == "data":
-                    yield kind, json.loads(value)
-
-
-@pytest.fixture(scope="module")
-def console(system: Namespace, namespace: Namespace) -> Iterator[Console]:
-    found = Console(system, namespace.name)
-    yield found
-    found.http.close()
 
 
 @pytest.fixture
@@ -327,9 +277,9 @@ def test_skills_are_the_built_in_ones_too(console: Console) -> None:
 
 def test_only_health_and_description_need_no_token(console: Console) -> None:
     for path in ("/healthz", "/readyz", "/openapi.json"):
-        assert httpx2.get(f"{console.url}{path}").status_code == 200
+        assert httpx2.get(f"{console.url}{path}", timeout=30).status_code == 200
     for path in ("/api/v1/instances", "/api/v1/runs", "/api/v1/skills"):
-        refused = httpx2.get(f"{console.url}{path}", headers={"Authorization": "Bearer guessed"})
+        refused = httpx2.get(f"{console.url}{path}", headers={"Authorization": "Bearer guessed"}, timeout=30)
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
 
 

@@ -7,18 +7,13 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 from tests.e2e.conftest import Endpoint, Namespace, Object, instance, responds, until
+from tests.e2e.consoles import Console, console
 from tests.e2e.signals import signals
-from tests.e2e.test_console import Console
+
+__all__ = ["console"]
 
 QUIET = "console-quiet"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-
-
-@pytest.fixture(scope="module")
-def console(system: Namespace, namespace: Namespace) -> Iterator[Console]:
-    found = Console(system, namespace.name)
-    yield found
-    found.http.close()
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def test_a_token_that_is_not_good_enough_is_told_why(guarded: Endpoint, issuer: 
 
 
 def test_clients_find_the_issuer(guarded: Endpoint, issuer: Issuer) -> None:
-    found = httpx2.get(f"{guarded.url}{METADATA}/mcp").json()
+    found = httpx2.get(f"{guarded.url}{METADATA}/mcp", timeout=30).json()
     assert found["resource"] == f"{guarded.url}/mcp"
     assert found["authorization_servers"] == [issuer.url]
     assert found["scopes_supported"] == ["agents:ask"]

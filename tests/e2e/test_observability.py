@@ -84,7 +84,7 @@ def test_spans_of_all_parts_hang_below_the_callers(namespace: Namespace, chat: E
         wanted = {"POST /v1/chat/completions", "invoke_agent chat", "POST /runs/{name}/events"}
 
         def exported() -> dict[str, Any] | None:
-            found = httpx2.get(f"{collector}/spans").json()
+            found = httpx2.get(f"{collector}/spans", timeout=30).json()
             spans = {s["name"]: s for s in found if s["trace"] == TRACE and s["run"] in (run, None)}
             return spans if wanted <= set(spans) else None
 
@@ -226,7 +226,9 @@ def test_the_systems_parts_count(namespace: Namespace, system: Namespace, compon
 
     def counted() -> bool:
         pods = system.list("pods", "-l", f"app.kubernetes.io/part-of=sympozium,app.kubernetes.io/component={component}")
-        texts = [httpx2.get(f"http://{authority(pod['status']['podIP'], 9090)}/metrics").text for pod in pods]
+        texts = [
+            httpx2.get(f"http://{authority(pod['status']['podIP'], 9090)}/metrics", timeout=30).text for pod in pods
+        ]
         families = [family for text in texts for family in text_string_to_metric_families(text)]
         return any(sample.value > 0 for family in families if family.name == metric for sample in family.samples)
 

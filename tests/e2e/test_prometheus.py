@@ -83,7 +83,7 @@ def prometheus(system: Namespace, _chat: Endpoint, tmp_path_factory: pytest.Temp
         subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{PORT}"], stdout=log, stderr=log) as process,
     ):
         try:
-            with httpx2.Client(base_url=f"http://127.0.0.1:{PORT}") as http:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=30) as http:
                 until(lambda: is_ready(http), within=60, why=(folder / "log").read_text)
                 yield Prometheus(http)
         finally:

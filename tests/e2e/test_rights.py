@@ -11,7 +11,7 @@ import secrets
 import pytest
 from tests.e2e.audit import AuditLog, Right, granted
 from tests.e2e.conftest import Endpoint, Namespace, agent_run, installed_with, instance, until
-from tests.e2e.test_console import Console
+from tests.e2e.consoles import Console
 
 OPERATOR = "sympozium-system:sympozium-operator"
 RUNS = "sympozium-system:sympozium-runs"

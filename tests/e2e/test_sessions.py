@@ -2,26 +2,20 @@
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
 from tests.e2e.conftest import Namespace, Object, until
-from tests.e2e.test_console import Console
+from tests.e2e.consoles import Console, console
 
 from sympozium_api import names
+
+__all__ = ["console"]
 
 SESSIONS, TURNS = 4, 5
 PATIENCE = 120.0
 POD = ("-l", "app.kubernetes.io/component=console")
-
-
-@pytest.fixture
-def console(system: Namespace, namespace: Namespace) -> Iterator[Console]:
-    found = Console(system, namespace.name)
-    yield found
-    found.http.close()
 
 
 def say(console: Console, session: int, turn: int) -> str:

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from tests.contract.documents import ROOT
 from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, authority, helm, instance, until
-from tests.e2e.test_console import Console
+from tests.e2e.consoles import Console
 
 from sympozium_api import names
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, instance, until
-from tests.e2e.test_console import Console
+from tests.e2e.consoles import Console
 
 IDLE = ("-l", "sympozium.ai/instance=pooled,sympozium.ai/warm=idle")
 SIZE = 3

@@ -124,7 +124,9 @@ def eventually(holds: Callable[[], bool], why: Callable[[], object]) -> None:
 def failures(replica: Replica) -> list[str]:
     """Return the metrics by which the web-proxy counts its own errors."""
     return [
-        line for line in httpx2.get(f"{replica.metrics_url}/metrics").text.splitlines() if re.search(r'status="5', line)
+        line
+        for line in httpx2.get(f"{replica.metrics_url}/metrics", timeout=60).text.splitlines()
+        if re.search(r'status="5', line)
     ]
 
 

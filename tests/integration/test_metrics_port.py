@@ -20,7 +20,7 @@ def replica(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
 
 
 def test_a_web_proxy_shows_its_metrics_at_port_9090_only(replica: Replica) -> None:
-    seen = httpx2.get(f"{replica.metrics_url}/metrics")
+    seen = httpx2.get(f"{replica.metrics_url}/metrics", timeout=60)
     assert seen.status_code == 200
     assert seen.headers["content-type"].startswith("text/plain")
     assert "sympozium_runs_open" in seen.text

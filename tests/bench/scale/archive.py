@@ -21,7 +21,7 @@ from tests.bench.scale.usage import Pods
 from tests.bench.warm import no_operator
 from tests.e2e.archives import PASSWORD, POSTGRES, postgres_server
 from tests.e2e.conftest import Namespace, agent_run, installed_with, until
-from tests.e2e.test_console import Console
+from tests.e2e.consoles import Console
 
 from sympozium_api.client import Client, from_environment
 from sympozium_api.resources import RUNS
