@@ -244,12 +244,15 @@ def test_a_run_is_followed_and_cancelled(console: Console, namespace: Namespace)
             continue
         phases.append(data.get("phase"))
         if phases[-1:] == ["Running"] and len(phases) == len(set(phases)):
+            [begun, *_] = console.asks("GET", "runs/endless/logs").text.splitlines()
+            assert json.loads(begun)["run"] == "endless"
             assert console.asks("POST", "runs/endless/cancel").status_code == 202
     assert phases[-2:] == ["Running", "Cancelled"]
     ended = console.refuses(409, "POST", "runs/endless/cancel")
     assert (ended["reason"], "Cancelled" in ended["message"]) == ("RunEnded", True)
     assert [data["phase"] for kind, data in console.follow("endless") if kind == "status"] == ["Cancelled"]
     until(lambda: not namespace.list("pods", "-l", "sympozium.ai/run=endless"), within=15)
+    assert console.refuses(410, "GET", "runs/endless/logs")["reason"] == "PodGone"
 
 
 def test_what_kubernetes_says_of_a_run_is_in_its_events(console: Console, namespace: Namespace) -> None:
@@ -299,6 +302,7 @@ def test_only_health_and_description_need_no_token(console: Console) -> None:
         ("patch", "sympoziuminstances --subresource=status", False),
         ("patch", "skillpacks", False),
         ("get", "secrets", False),
+        ("get", "pods --subresource=log", True),
         ("list", "pods", False),
         ("create", "jobs", False),
     ],

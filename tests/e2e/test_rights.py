@@ -84,6 +84,8 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     endpoint.close()
     namespace.apply(agent_run("audited-by-hand", agentRef="read", task="hello"))  # the runs server's
     assert namespace.run_ends("audited-by-hand")["phase"] == "Succeeded"
+    namespace.apply(agent_run("audited-log", task="hello", model={"model": "status:500"}))
+    assert namespace.run_ends("audited-log")["phase"] == "Failed"
     the_console_is_asked(Console(system, namespace.name))
     its_callers_have_keys_and_rights(Console(system, namespace.name), namespace)
     edited_and_removed(namespace, endpoint)
@@ -98,6 +100,7 @@ def the_console_is_asked(console: Console) -> None:
         ("PATCH", "instances/asked", {"json": {"maxQueuedRuns": 5}}),
         ("GET", "instances", {}),
         ("GET", "skills", {}),
+        ("GET", "runs/audited-log/logs", {}),
         ("DELETE", "instances/asked", {}),
     ):
         assert console.asks(method, path, **request).is_success, (method, path)

@@ -9,7 +9,16 @@ from sympozium_api import names
 from sympozium_api.resources import Object
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
-PLURALS = ("sympoziuminstances", "agentruns", "skillpacks", "apikeys", "audits", "events", "sympoziumconfigs")
+PLURALS = (
+    "sympoziuminstances",
+    "agentruns",
+    "skillpacks",
+    "apikeys",
+    "audits",
+    "events",
+    "sympoziumconfigs",
+    "pods/log",
+)
 
 
 def user_of(namespace: str, name: str) -> str:

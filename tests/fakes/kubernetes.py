@@ -77,8 +77,8 @@ class FakeKubernetes(Client):
         self.now = now
         self.objects = StoredObjects()
         self.documents: dict[str, Object] = {}
-        self.logs: dict[str, str] = {}
-        """Logs of pods that have ended, by the pod's name."""
+        self.logs: dict[str, str | WatchResponse] = {}
+        """Logs of pods, by the pod's name: the whole text of one that has ended, or a response that goes on."""
         self.reads: list[tuple[str, str, str]] = []
         self.writes: list[tuple[str, str, str]] = []
         """Verb, plural (with its subresource) and name of every write that was accepted and changed something."""
@@ -219,7 +219,8 @@ class FakeKubernetes(Client):
 
     def _review(self, body: Object) -> Object:
         spec, asked = body["spec"], body["spec"]["resourceAttributes"]
-        right = (asked["verb"], asked["resource"], asked["namespace"])
+        resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+        right = (asked["verb"], resource, asked["namespace"])
         self.reviews.append((spec["user"], *right))
         allowed = any((who, *right) in self.grants for who in (spec["user"], *spec["groups"]))
         return body | {"status": {"allowed": allowed}}
@@ -314,7 +315,7 @@ class FakeKubernetes(Client):
         assert silence > 0
         parts = path.split("/")
         if parts[-1] == "log":
-            yield open_watches.log_of(parts[-2], self.logs)
+            yield open_watches.log_of(parts[-2], self.logs, params)
             return
         namespace = parts[-2] if "namespaces" in parts else None
         watched = tables.WatchedTables(parts[-1]) if tables.AS_TABLE in accept else None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -87,12 +88,17 @@ class OpenWatch(NamedTuple):
         self.response.lines.put_nowait(None)
 
 
-def log_of(pod: str, logs: Mapping[str, str]) -> WatchResponse:
-    """Return the response with the log of a pod that has ended; 404 if there is none."""
+def log_of(pod: str, logs: Mapping[str, "str | WatchResponse"], params: Mapping[str, str]) -> WatchResponse:
+    """Return the response with the log of a pod; 404 if there is none."""
     if pod not in logs:
         refusal = {"reason": "NotFound", "message": f'pods "{pod}" not found'}
         return WatchResponse(status=404, refusal=json.dumps(refusal).encode())
+    log = logs[pod]
+    if isinstance(log, WatchResponse):
+        return log
+    lines = log.splitlines(keepends=True)
+    tail = lines[len(lines) - min(int(params.get("tailLines", len(lines))), len(lines)) :]
     response = WatchResponse()
-    response.lines.put_nowait(logs[pod].encode())
+    response.lines.put_nowait("".join(tail).encode()[: int(params.get("limitBytes", sys.maxsize))])
     response.lines.put_nowait(None)
     return response

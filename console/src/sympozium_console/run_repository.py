@@ -39,7 +39,7 @@ class RunRepository:
         """Return one run with its question and answer."""
         return without_managed_fields(await self._client.get(RUNS, namespace, name))
 
-    async def cancel(self, namespace: str, name: str) -> Object:
+    async def cancel(self, namespace: str, name: str, *, dry_run: bool = False) -> Object:
         """Set ``spec.cancel`` of a run and return the run; raise Refusal 409 if it has ended or is a server."""
         run = await self._client.get(RUNS, namespace, name)
         phase = run.get("status", {}).get("phase")
@@ -49,9 +49,10 @@ class RunRepository:
             instance = run["spec"]["agentRef"]
             message = f"this run is the web endpoint of instance {instance}; disable the web endpoint instead"
             raise refusals.conflict(message, reason="ServerRun")
-        return without_managed_fields(await self._client.patch(RUNS, namespace, name, {"spec": {"cancel": True}}))
+        cancelled = await self._client.patch(RUNS, namespace, name, {"spec": {"cancel": True}}, dry_run=dry_run)
+        return without_managed_fields(cancelled)
 
-    async def delete(self, namespace: str, name: str) -> None:
+    async def delete(self, namespace: str, name: str, *, dry_run: bool = False) -> None:
         """Delete a run; Kubernetes deletes its pod too."""
         run = await self._client.get(RUNS, namespace, name)
-        await self._client.delete(RUNS, namespace, name, uid=run["metadata"]["uid"])
+        await self._client.delete(RUNS, namespace, name, uid=run["metadata"]["uid"], dry_run=dry_run)

@@ -13,6 +13,7 @@ from tests.fakes.kubernetes import api_error
 from tests.fakes.pod import TokenIssuer
 from tests.integration.conftest import instance
 from tests.integration.console.conftest import SPEC, Console, error, run
+from tests.integration.console.run_logs_world import with_log
 from tests.integration.console.test_following import Stream
 
 from sympozium_api.client import ApiUnavailable
@@ -54,7 +55,9 @@ async def furnished(console: Console) -> TokenIssuer:
         console.kubernetes.put(namespace_object(namespace))
         made = instance()
         console.kubernetes.put(made | {"metadata": {"name": f"agent-{namespace}", "namespace": namespace}})
-        console.kubernetes.put(run(f"run-{namespace}", instance=f"agent-{namespace}", namespace=namespace))
+        with_log(
+            console.kubernetes, run(f"run-{namespace}", instance=f"agent-{namespace}", namespace=namespace), "begun\n"
+        )
         console.kubernetes.put(skill_pack(namespace))
         if console.context.archiver:
             await archived(console, namespace)

@@ -4,12 +4,12 @@ from contextlib import aclosing
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, Client
+from sympozium_api.client.pod_log import log_lines
 from sympozium_api.resources import PODS, RUNS, Object
 from sympozium_cli.cluster import Cluster
 from sympozium_cli.failures import Failure
 from sympozium_cli.output import print_line
 from sympozium_cli.plain_text import plain
-from sympozium_cli.pod_log import log_lines
 
 
 async def run(cluster: Cluster, name: str, *, follow: bool, tail: int | None) -> None:

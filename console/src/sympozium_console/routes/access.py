@@ -18,6 +18,8 @@ from sympozium_console.routes.params import ObjectQuery, authenticate, caller_of
 from sympozium_http import request_state
 from sympozium_http.refusal import Refusal
 
+LOGS = ResourceType("", "v1", "pods/log", "Pod log")
+"""Logs of pods, which RBAC knows as a subresource."""
 AUDITS = ResourceType(names.GROUP, names.VERSION, "audits", "Audit")
 """Kind of the audit's entries, as RBAC names it. No object is of it."""
 
@@ -55,6 +57,7 @@ NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("POST", "/api/v1/runs"): Need("create", RUNS),
     ("GET", "/api/v1/runs/{name}"): Need("get", RUNS),
     ("GET", "/api/v1/runs/{name}/timeline"): Need("get", RUNS),
+    ("GET", "/api/v1/runs/{name}/logs"): Need("get", LOGS),
     ("DELETE", "/api/v1/runs/{name}"): Need("delete", RUNS),
     ("POST", "/api/v1/runs/{name}/cancel"): Need("patch", RUNS),
     ("POST", "/api/v1/runs/{name}/repeat"): Need("create", RUNS),
@@ -120,6 +123,16 @@ async def authorize(request: Request, _: Annotated[None, Depends(authenticate)])
         request_state.attached(request, Visible).namespace = where
         for verb in _verbs(need, request):
             await require(request, verb, need.kind, where)
+
+
+async def is_still_authorized(request: Request) -> bool:
+    """Return False for a caller whose credentials or rights are withdrawn while its answer streams, or cannot be judged."""
+    try:
+        await authenticate(request, None)
+        await authorize(request, None)
+    except (Refusal, ApiError, ApiUnavailable):
+        return False
+    return True
 
 
 def visible(request: Request) -> Visible:

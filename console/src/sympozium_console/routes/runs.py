@@ -13,7 +13,15 @@ from sympozium_console import console_context, object_pages, openapi_models, run
 from sympozium_console.event_streams import EventStreamResponse
 from sympozium_console.routes.access import judge_again, visible
 from sympozium_console.routes.newest_runs import check_order, newest_runs
-from sympozium_console.routes.params import REFUSALS, FollowQuery, Name, ObjectParams, RunPageQuery, authenticate
+from sympozium_console.routes.params import (
+    REFUSALS,
+    FollowQuery,
+    Name,
+    ObjectParams,
+    RunPageQuery,
+    WriteParams,
+    authenticate,
+)
 from sympozium_console.run_repository import RunSelection
 from sympozium_console.run_summaries import NewestRuns
 from sympozium_console.run_timeline import Timeline
@@ -52,16 +60,19 @@ async def get_timeline(request: Request, name: Name, params: ObjectParams) -> Re
 
 
 @router.delete("/api/v1/runs/{name}", status_code=204)
-async def delete_run(request: Request, name: Name, params: ObjectParams) -> None:
+async def delete_run(request: Request, name: Name, params: WriteParams) -> None:
     """Delete a run; Kubernetes deletes its pod too. With an archive the run is archived first, as cancelled if it had not ended."""
     context = console_context.of_request(request)
-    await (context.archiver or context).runs.delete(params.namespace, name)
+    if params.is_dry_run:
+        await context.runs.delete(params.namespace, name, dry_run=True)
+    else:
+        await (context.archiver or context).runs.delete(params.namespace, name)
 
 
 @router.post("/api/v1/runs/{name}/cancel", response_model=AgentRun, status_code=202)
-async def cancel_run(request: Request, name: Name, params: ObjectParams) -> Response:
+async def cancel_run(request: Request, name: Name, params: WriteParams) -> Response:
     """Cancel a run; 409 if the run has already ended."""
-    run = await console_context.of_request(request).runs.cancel(params.namespace, name)
+    run = await console_context.of_request(request).runs.cancel(params.namespace, name, dry_run=params.is_dry_run)
     return JSONResponse(run, status_code=202)
 
 

@@ -100,6 +100,7 @@ class Rights:
 
 def _body(question: _Question) -> Object:
     subject, verb, kind, namespace = question
+    resource, _, subresource = kind.plural.partition("/")
     return {
         "apiVersion": LOCAL_ACCESS_REVIEWS.api_version,
         "kind": LOCAL_ACCESS_REVIEWS.kind,
@@ -112,7 +113,8 @@ def _body(question: _Question) -> Object:
                 "verb": verb,
                 "group": kind.group,
                 "version": kind.version,
-                "resource": kind.plural,
-            },
+                "resource": resource,
+            }
+            | ({"subresource": subresource} if subresource else {}),
         },
     }

@@ -7,7 +7,10 @@ from sympozium_api.resources import API_KEYS, INSTANCES, RUNS, SKILL_PACKS
 Right = tuple[str, str]
 """Verb and plural name of a kind."""
 
-_READ = frozenset({(verb, kind.plural) for verb in ("get", "list", "watch") for kind in (INSTANCES, RUNS, SKILL_PACKS)})
+_READ = frozenset(
+    {(verb, kind.plural) for verb in ("get", "list", "watch") for kind in (INSTANCES, RUNS, SKILL_PACKS)}
+    | {("get", "pods/log")}
+)
 _WRITE = _READ | {("create", RUNS.plural), ("patch", RUNS.plural)}
 _ADMIN = _WRITE | {(verb, API_KEYS.plural) for verb in ("create", "list", "delete")}
 

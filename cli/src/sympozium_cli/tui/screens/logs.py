@@ -3,8 +3,8 @@
 from contextlib import aclosing
 
 from sympozium_api.client import ApiError
+from sympozium_api.client.pod_log import log_lines
 from sympozium_cli.failures import Failure
-from sympozium_cli.pod_log import log_lines
 from sympozium_cli.tui import keys
 from sympozium_cli.tui.screens.text_screen import TextScreen
 from sympozium_cli.tui.views.lines import Line, foreign
