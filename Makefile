@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo gateway down clean-cache setup test unit fuzz soak e2e conformance check format generate bench bench-scale bench-archive kills
+.PHONY: help demo gateway down clean-cache setup test unit fuzz soak e2e conformance check format generate vendor bench bench-scale bench-archive kills
 
 VENV := .venv
 RUN := $(VENV)/bin/
@@ -74,6 +74,9 @@ generate: setup ## write the CRDs and their reference pages from the typed model
 	@$(RUN)python -m sympozium_api.generate.crds crds
 	@$(RUN)python -m sympozium_api.generate.reference docs/reference/kinds
 	@cp crds/*.yaml charts/sympozium-crds/templates/
+
+vendor: ## renew the libraries that the console's pages bring with them, from npm
+	@local/vendor.sh
 
 bench: setup ## the figures of docs/benchmarks.md, beside a bare Job in the same run
 	@local/up.sh

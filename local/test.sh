@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run every test, in three phases: the tests without a cluster; tests/e2e side by side, each worker with namespaces of its own; the
 # tests that change or measure the whole cluster (marker `alone`), one after the other. A failed phase does not stop the next one.
-# The tests with other clients need no cluster; they wait for local/clients.sh, which may last as long as the first phase.
+# The tests with other clients and with a browser need no cluster; they wait for local/clients.sh, which may last as long as the first phase.
 #   test.sh [--e2e] [PYTEST ARGUMENTS]   --e2e leaves the first phase out
 # Arguments that name files or tests run those alone, as one plain run.
 set -euo pipefail
@@ -49,7 +49,7 @@ background local/gateway/install.sh
 background local/postgres/install.sh
 if [ -n "${everything:-}" ] && ! names_tests "$@"; then
   phase "without a cluster" "$PYTEST" tests/unit tests/contract tests/integration \
-    --ignore tests/integration/clients --numprocesses "$PROCESSES" --dist loadfile "$@"
+    --ignore tests/integration/clients --ignore tests/integration/pages --numprocesses "$PROCESSES" --dist loadfile "$@"
 fi
 for job in "${preparing[@]}"; do wait "$job" || status=1; done # the tests that need it say so, and the others run
 preparing=()
@@ -63,6 +63,6 @@ fi
 read -ra on_the_clusters_network <<<"$SYMPOZIUM_EXEC"
 if names_tests "$@"; then exec "${on_the_clusters_network[@]}" "$PYTEST" "$@"; fi
 phase "on the cluster, side by side" "${on_the_clusters_network[@]}" \
-  "$PYTEST" tests/conformance tests/integration/clients tests/e2e --phase together --numprocesses "$WORKERS" --dist loadfile "$@"
+  "$PYTEST" tests/conformance tests/integration/clients tests/integration/pages tests/e2e --phase together --numprocesses "$WORKERS" --dist loadfile "$@"
 phase "on the cluster, alone" "${on_the_clusters_network[@]}" "$PYTEST" tests/e2e --phase alone "$@"
 exit "$status"

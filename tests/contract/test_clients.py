@@ -7,10 +7,12 @@ from tests.contract.documents import ROOT
 GUIDE = (ROOT / "docs/guides/openai-clients.md").read_text()
 NOT_IN_THE_TABLE = {
     "AI_SDK",
+    "AXE",
     "JACKSON_ANNOTATIONS",
     "MCP_CONFORMANCE",
     "NODE_FOR_MCP",
     "MAVEN_DEPENDENCY_PLUGIN",
+    "TYPESCRIPT",
     "ZOD",
 }
 """Pins of what is no client, and of one that the table names twice."""

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
@@ -19,6 +21,8 @@ from sympozium_console.console_app import create_app
 from sympozium_console.console_context import assemble
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings, from_environment
+from sympozium_console.pages import sign_in, static_files
+from sympozium_console.pages.page_table import PAGE_NEEDS, PAGES
 
 Object = dict[str, Any]
 
@@ -55,9 +59,24 @@ def operations(description: Object) -> dict[str, Object]:
     }
 
 
+def names_of(router: APIRouter) -> set[str]:
+    """Return method and path of each route of a router."""
+    found = [route for route in router.routes if isinstance(route, APIRoute)]
+    return {f"{method} {route.path}" for route in found for method in route.methods or ()}
+
+
 def test_every_console_route_has_a_line_and_every_line_a_route(description: Object) -> None:
     documented = {word for word in words_in_first_cells(section()) if re.match("[A-Z]+ /", word)}
     assert documented == set(operations(description))
+
+
+def test_every_page_has_a_line_and_every_line_a_page() -> None:
+    """Pages are for people, so OpenAPI has none of them."""
+    found = {name for module in (sign_in, static_files, *PAGES) for name in names_of(module.router)}
+    pages = re.search(r"^## The pages.*?(?=^## |\Z)", page("http.md"), re.MULTILINE | re.DOTALL)
+    assert pages
+    assert {word for word in words_in_first_cells(pages.group()) if re.match("[A-Z]+ /", word)} == found
+    assert set(PAGE_NEEDS) == {tuple(name.split(" ", 1)) for module in PAGES for name in names_of(module.router)}
 
 
 def test_every_console_parameter_has_a_line(description: Object) -> None:

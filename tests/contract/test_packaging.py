@@ -1,5 +1,7 @@
 """The files from which images and environments are installed agree."""
 
+import hashlib
+import json
 import re
 import tomllib
 from importlib.metadata import metadata
@@ -97,3 +99,15 @@ def test_charts_and_package_have_one_version() -> None:
     for chart in ("sympozium", "sympozium-crds"):
         text = (ROOT / "charts" / chart / "Chart.yaml").read_text()
         assert f"\nappVersion: {PROJECT['project']['version']}\n" in text
+
+
+def test_vendored_libraries_are_the_files_that_were_published() -> None:
+    """The digests are of the files of the packages at npm, as local/vendor.sh wrote them."""
+    folder = ROOT / "console/src/sympozium_console/pages/static/vendor"
+    listed = json.loads((folder / "vendored.json").read_text())
+    script = (ROOT / "local/vendor.sh").read_text()
+    assert {f"{one['package'].split('.')[0].upper()}={one['version']}" for one in listed} <= set(script.split())
+    for one in listed:
+        assert hashlib.sha256((folder / one["file"]).read_bytes()).hexdigest() == one["sha256"]
+        assert (folder / f"{one['file'].split('.')[0]}.LICENSE").is_file()
+    assert {file.name for file in folder.glob("*.js")} == {one["file"] for one in listed}

@@ -12,6 +12,14 @@ from sympozium_http.moving_windows import SHARED_SECONDS, LenientWindows, Moving
 from sympozium_http.refusal import Refusal
 
 _PREFIX = "sympozium-console"
+_COUNTED = {
+    "requests": "requests of a caller",
+    "runs": "runs of a caller",
+    "failed_sign_ins": "failed sign-ins",
+    "failed_forms": "failed sign-ins",
+}
+_FORMS = CallRate(10, 60)
+"""Sign-ins by form with a wrong credential from one address."""
 _NETWORK_BITS = 64
 """Bits of an IPv6 address that name a network: its hosts choose the rest."""
 
@@ -43,6 +51,10 @@ class CallerLimits:
         Valid tokens are never refused for such requests of others, because they are not counted before a token is found wrong.
         """
         await self._take("failed_sign_ins", self.rates.failed_sign_ins, network(address))
+
+    async def take_form(self, address: str) -> None:
+        """Count a form with a wrong credential from an address, as ``take_failure`` does requests. Raises Refusal 429."""
+        await self._take("failed_forms", _FORMS, network(address))
 
     async def _take(self, name: str, rate: CallRate | None, key: str) -> dict[str, str]:
         if rate is None:
@@ -76,6 +88,6 @@ def _headers(verdict: Verdict) -> dict[str, str]:
 
 
 def _refusal(name: str, verdict: Verdict) -> Refusal:
-    what = {"requests": "requests of a caller", "runs": "runs of a caller", "failed_sign_ins": "failed sign-ins"}[name]
+    what = _COUNTED[name]
     rate = f"{verdict.rate.calls} in {verdict.rate.seconds} s"
     return refusals.too_many(f"The limit of {what} is reached: {rate}.", verdict.retry_after, _headers(verdict))

@@ -5,13 +5,16 @@ from importlib.metadata import version
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_console import console_context, refusals
 from sympozium_console.console_context import ConsoleContext
+from sympozium_console.pages import page_table, sign_in, static_files
+from sympozium_console.pages.error_pages import is_page, refusal_page
+from sympozium_console.pages.page_headers import PageHeaders
 from sympozium_console.routes import (
     api_keys,
     audit,
@@ -70,6 +73,8 @@ def create_app(context: ConsoleContext) -> FastAPI:
     app.include_router(probes.router)
     for routes in _ROUTES:
         app.include_router(routes.router, dependencies=[Depends(limit_caller), Depends(audit_change)])
+    if context.settings.pages:
+        _include_pages(app)
     for error in (Refusal, ApiError, ApiUnavailable, RequestValidationError, HTTPException):
         app.add_exception_handler(error, _handle_refusal)
     app.add_exception_handler(DatabaseUnavailable, _handle_database_outage)
@@ -77,11 +82,19 @@ def create_app(context: ConsoleContext) -> FastAPI:
     app.add_middleware(YamlBodies, limit=context.settings.max_body_bytes)
     app.add_middleware(AuditedAnswers, audit=context.audit)
     app.add_middleware(HeldBytes, budget=context.instance_runs.budget)
+    app.add_middleware(PageHeaders)
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())
     app.add_middleware(PlainPaths)
     app.openapi = partial(described_in_yaml, app.openapi)  # type: ignore[method-assign] # FastAPI's own way to extend it
     return app
+
+
+def _include_pages(app: FastAPI) -> None:
+    app.include_router(static_files.router)
+    app.include_router(sign_in.router)
+    for page in page_table.PAGES:
+        app.include_router(page.router, dependencies=[Depends(page_table.authorize_page), Depends(limit_caller)])
 
 
 def create_probes(context: ConsoleContext) -> FastAPI:
@@ -92,10 +105,22 @@ def create_probes(context: ConsoleContext) -> FastAPI:
     return app
 
 
-async def _handle_refusal(request: Request, error: Exception) -> JSONResponse:
+async def _handle_refusal(request: Request, error: Exception) -> Response:
     refusal = _refusal(request, error)
-    if refusal.status == 401:
+    if refusal.status == 401 and not _is_without_session(request):
         refusal = await _over_limit(request) or refusal
+    return _answer(request, refusal)
+
+
+def _is_without_session(request: Request) -> bool:
+    """Return True for a browser that shows a page without a session, or with one that has ended: it is no attempt to sign in."""
+    return "authorization" not in request.headers and request.app.state.context.settings.pages and is_page(request)
+
+
+def _answer(request: Request, refusal: Refusal) -> Response:
+    """Return a refusal as a page to a person, and as JSON to a program."""
+    if request.app.state.context.settings.pages and is_page(request):
+        return refusal_page(request, refusal)
     return refusals.render(refusal)
 
 
@@ -108,9 +133,9 @@ async def _over_limit(request: Request) -> Refusal | None:
     return None
 
 
-async def _handle_database_outage(request: Request, error: Exception) -> JSONResponse:
+async def _handle_database_outage(request: Request, error: Exception) -> Response:
     console_context.of_request(request).metrics.database_errors.inc()
-    return refusals.render(refusals.database_unavailable(str(error)))
+    return _answer(request, refusals.database_unavailable(str(error)))
 
 
 def _refusal(request: Request, error: Exception) -> Refusal:
@@ -140,7 +165,7 @@ def _place(request: Request) -> str:
     return f" in namespace {namespace}; the parameter namespace selects another one"
 
 
-def _internal_error(request: Request) -> JSONResponse:
+def _internal_error(request: Request) -> Response:
     """Return 500 with the request's id for the caller to quote; the server logs the traceback."""
     request_id = request_state.of(request).request_id
-    return refusals.render(Refusal(500, "InternalError", f"Internal error; quote request id {request_id}."))
+    return _answer(request, Refusal(500, "InternalError", f"Internal error; quote request id {request_id}."))

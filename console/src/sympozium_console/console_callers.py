@@ -9,9 +9,10 @@ from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_archive.database import Database
 from sympozium_archive.key_uses import KeyUses
+from sympozium_console.browser_sessions import BrowserSessions, CookieKeys
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_console.key_use_recorder import KeyUseRecorder
-from sympozium_domain.callers.authenticator import Authenticator, KeyCheck
+from sympozium_domain.callers.authenticator import Authenticator, KeyCheck, ReferenceCheck
 from sympozium_domain.callers.issuer_users import IssuerUsers
 from sympozium_domain.callers.key_check import ApiKeyCheck
 from sympozium_domain.callers.key_issuing import KeyIssuing
@@ -34,6 +35,7 @@ class ConsoleCallers:
     issuing: KeyIssuing
     uses: KeyUses | None
     """Last uses of API keys; None: the console has no archive."""
+    sessions: BrowserSessions
     loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     """Loops beside the server, by name."""
 
@@ -52,15 +54,19 @@ def assemble_callers(
         loops["key uses"] = recorder.run
     check = ApiKeyCheck(keys, peppers, clock, recorder.used) if recorder else ApiKeyCheck(keys, peppers, clock)
     checks: tuple[KeyCheck, ...] = (check.caller,)
+    references: dict[str, ReferenceCheck] = {"key": check.referred}
     if settings.auth_api_keys:
         static_keys = StaticKeys(settings.auth_api_keys, served, clock)
         checks, loops["static keys"] = (static_keys.caller, *checks), static_keys.run
+        references["static"] = static_keys.referred
     authenticator = Authenticator(
         tokens=tokens,
         service_accounts=ServiceAccountTokens(client, clock),
         issuer_users=IssuerUsers(settings.issuer, clock) if settings.issuer else None,
         auth_token=settings.auth_token,
         key_checks=checks,
+        reference_checks=references,
     )
+    sessions = BrowserSessions(CookieKeys(settings.keys, clock.monotonic), clock)
     issuing = KeyIssuing(client, keys, peppers, clock)
-    return ConsoleCallers(authenticator, Rights(client, clock, served), keys, issuing, uses, loops)
+    return ConsoleCallers(authenticator, Rights(client, clock, served), keys, issuing, uses, sessions, loops)

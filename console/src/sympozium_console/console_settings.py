@@ -87,6 +87,8 @@ class ConsoleSettings:
     """IP address at which requests arrive; 0.0.0.0: all addresses of the host."""
     management: bool = True
     """True if the console serves the management API at port 8080."""
+    pages: bool = True
+    """True if port 8080 has the pages, too."""
     body_seconds: float = RECEIVE_SECONDS
     """Seconds from a request's first byte to the last byte of its body."""
     watch_namespaces: tuple[str, ...] = ()
@@ -133,6 +135,7 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         grace_seconds=parser.read(environment.SHUTDOWN_GRACE, "20s", duration),
         bind=parser.read(environment.BIND, ConsoleSettings.bind, bind_address),
         management=parser.read(environment.MANAGEMENT, "true", boolean),
+        pages=parser.read(environment.PAGES, "true", boolean),
         body_seconds=parser.read(environment.BODY_TIMEOUT, f"{RECEIVE_SECONDS:g}s", duration_between("1s", "1h")),
         watch_namespaces=parser.read(environment.WATCH_NAMESPACES, "", namespaces),
         rates=CallerRates.from_environment(environ),

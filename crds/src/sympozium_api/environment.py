@@ -88,6 +88,8 @@ SESSION_TOKENS = "SYMPOZIUM_SESSION_TOKENS"
 """Most tokens of earlier turns with which a session's turn begins, as the console estimates them."""
 MANAGEMENT = "SYMPOZIUM_MANAGEMENT"
 """``false``: the console serves no management API, port 8080."""
+PAGES = "SYMPOZIUM_PAGES"
+"""``false``: port 8080 has no pages, the API alone."""
 BODY_TIMEOUT = "SYMPOZIUM_BODY_TIMEOUT"
 """Duration in which a request has to arrive with its body. Its head has 15 s in any case."""
 

@@ -105,8 +105,12 @@ class Visible:
 
 async def authorize(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
     """Raise Refusal 403 unless the caller has the right that the route takes."""
+    await authorize_need(request, NEEDS.get((request.method, request.scope["route"].path)))
+
+
+async def authorize_need(request: Request, need: Need | AnyCaller | None) -> None:
+    """Raise Refusal 403 unless the caller has a right; None stands for a token of the installation."""
     caller = caller_of(request)
-    need = NEEDS.get((request.method, request.scope["route"].path))
     namespace = _namespace(request)
     if caller.is_admin:
         request_state.attached(request, Visible).namespace = namespace
@@ -189,8 +193,12 @@ def _verbs(need: Need, request: Request) -> tuple[str, ...]:
 
 
 def _namespace(request: Request) -> str | None:
-    """Return the namespace that a request names. Raises Refusal 400 for several, of which another reader might take the other."""
-    given = request.query_params.getlist("namespace")
+    """Return the namespace that a request names, in its path or its query.
+
+    Raises Refusal 400 for several, of which another reader might take the other.
+    """
+    named = request.path_params.get("namespace")
+    given = request.query_params.getlist("namespace") if named is None else [named]
     if len(given) > 1:
         raise refusals.bad_field("namespace", "is given twice")
     namespace = given[0] if given else ""

@@ -48,9 +48,13 @@ class _AuditState:
 async def audit_change(request: Request, _: Annotated[None, Depends(authorize)]) -> None:
     """Record a change before its route runs. Raises Refusal 503 if the audit cannot be written."""
     if is_audited(request.method, request.scope["route"].path) and "dryRun" not in request.query_params:
-        entry = _entry(request, await _fields(request), await _new_name(request))
-        change = await console_context.of_request(request).audit.begin(entry)
-        request_state.attached(request, _AuditState).change = change
+        await begin_change(request, _entry(request, await _fields(request), await _new_name(request)))
+
+
+async def begin_change(request: Request, entry: AuditEntry) -> None:
+    """Record a change before it is made; AuditedAnswers records its outcome. Raises Refusal 503 if the audit cannot be written."""
+    change = await console_context.of_request(request).audit.begin(entry)
+    request_state.attached(request, _AuditState).change = change
 
 
 def is_audited(method: str, path: str) -> bool:

@@ -51,7 +51,7 @@ class InstancePageQuery(PageQuery):
         return (self.phase, self.q, self.web_endpoint) != (None, None, None)
 
 
-def _filtered(request: Request, params: InstancePageQuery) -> Collection:
+def filtered_instances(request: Request, params: InstancePageQuery) -> Collection:
     """Return one page of the instances that the parameters select, as the feed knows them."""
     context, seen = console_context.of_request(request), visible(request)
     if params.continue_ and not re.fullmatch(_CURSOR, params.continue_):
@@ -71,7 +71,7 @@ async def list_instances(request: Request, params: Annotated[InstancePageQuery, 
     """Return one page of instances, ordered by namespace and name."""
     instances, seen = console_context.of_request(request).instances, visible(request)
     if params.is_filtered:
-        page = _filtered(request, params)
+        page = filtered_instances(request, params)
     elif seen.namespaces is None:
         page = await instances.page(seen.namespace, limit=params.limit, after=params.continue_)
     else:

@@ -23,3 +23,8 @@ async def limit_caller(request: Request, _: Annotated[None, Depends(authenticate
 async def limit_failures(request: Request) -> None:
     """Count a request without a valid token. Raises Refusal 429."""
     await console_context.of_request(request).limits.take_failure(request.client.host if request.client else "")
+
+
+async def limit_sign_ins(request: Request) -> None:
+    """Count a form with a wrong credential. Raises Refusal 429."""
+    await console_context.of_request(request).limits.take_form(request.client.host if request.client else "")

@@ -17,6 +17,8 @@ from sympozium_api.run import Phase
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_archive.times import microseconds
 from sympozium_console import console_context, openapi_models, refusals
+from sympozium_console.browser_sessions import NoCookieKeys
+from sympozium_console.routes import session_cookie
 from sympozium_domain.callers.caller import Caller
 from sympozium_domain.callers.credentials import NotJudged, Unauthenticated
 from sympozium_http import json_body, request_state
@@ -64,12 +66,12 @@ async def authenticate(
     request: Request,
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> None:
-    """Find out the caller, ``request.state.caller``. Raises Refusal 401, and 503 while its credentials cannot be judged."""
+    """Find out the caller, ``request.state.caller``, by its token or by its browser's session. Raises Refusal 401, 403 for a change that
+    another site has sent, and 503 while its credentials cannot be judged.
+    """
     state = request_state.of(request)
     try:
-        caller = await console_context.of_request(request).callers.authenticator.caller(
-            request.headers.get("authorization")
-        )
+        caller = await _caller(request)
     except Unauthenticated as error:
         state.refused_key_id = error.key_id
         raise refusals.unauthorized(str(error)) from error
@@ -77,6 +79,22 @@ async def authenticate(
         raise refusals.not_judged(str(error), error.retry_after) from error
     state.key_id = caller.key_id
     request.state.caller = caller
+
+
+async def _caller(request: Request) -> Caller:
+    """Return the caller. A header counts before a cookie. Raises Unauthenticated, NotJudged and Refusal."""
+    callers, authorization = console_context.of_request(request).callers, request.headers.get("authorization")
+    cookie = session_cookie.value(request)
+    if authorization is not None or cookie is None:
+        return await callers.authenticator.caller(authorization)
+    session_cookie.refuse_other_sites(request)
+    try:
+        session = callers.sessions.read(cookie)
+    except NoCookieKeys:
+        session = None
+    if session is None:
+        raise Unauthenticated("The session has ended. Sign in again.")
+    return await callers.authenticator.referred(session.reference)
 
 
 def caller_of(request: Request) -> Caller:

@@ -2,12 +2,15 @@
 
 import hmac
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import jwt
 
-from sympozium_domain.callers.caller import Caller, admin
+from sympozium_api.names import OIDC_CALLERS, STATIC_KEY_CALLERS
+from sympozium_domain.callers.caller import Caller, admin, kubernetes_user
+from sympozium_domain.callers.credential_reference import CredentialReference, fingerprint, is_of, shortened
 from sympozium_domain.callers.credentials import Unauthenticated
 from sympozium_domain.callers.issuer_users import IssuerUsers
 from sympozium_domain.callers.service_accounts import ServiceAccountTokens
@@ -20,6 +23,11 @@ _VARIABLE = "API_AUTH_TOKEN"
 KeyCheck = Callable[[str], Awaitable[Caller | None]]
 """Function that returns the caller of an API key, None for an unknown one. Raises Unauthenticated and NotJudged."""
 
+ReferenceCheck = Callable[[CredentialReference], Awaitable[Caller | None]]
+"""Function that returns the caller of a reference to a key of its kind, None for a key that is gone. Raises as a KeyCheck does."""
+
+_ENDED = "The credential of this session is not valid any more."
+
 
 @dataclass(frozen=True)
 class Authenticator:
@@ -31,6 +39,8 @@ class Authenticator:
     auth_token: str = field(default="", repr=False)
     """A further token of the installation; empty: none."""
     key_checks: tuple[KeyCheck, ...] = ()
+    reference_checks: Mapping[str, ReferenceCheck] = field(default_factory=dict)
+    """Checks of keys that sessions began with, by the kind of the reference."""
 
     async def caller(self, authorization: str | None) -> Caller:
         """Return the caller of an Authorization header. Raises Unauthenticated, NotJudged, ApiError and ApiUnavailable."""
@@ -49,6 +59,42 @@ class Authenticator:
             return await self._user(credentials)
         raise Unauthenticated("", self.tokens.identify_former(authorization))
 
+    async def signed_in(self, credentials: str) -> tuple[Caller, CredentialReference]:
+        """Return the caller of a credential, and a reference with which a session may go on. Raises as ``caller`` does."""
+        if not credentials.isascii():  # as headers are; no credential has other characters
+            raise Unauthenticated("")
+        caller = await self.caller(f"Bearer {credentials}")
+        return caller, _reference(caller, credentials)
+
+    async def referred(self, reference: CredentialReference) -> Caller:
+        """Return the caller of a session, as its credential stands now. Raises as ``caller`` does."""
+        if reference.kind == "user":
+            return self._referred_user(reference)
+        if reference.kind == "token":
+            digest = self._token_fingerprint(reference.id)
+            if digest is not None and is_of(reference, digest):
+                return admin(reference.id)
+        elif check := self.reference_checks.get(reference.kind):
+            caller = await check(reference)
+            if caller is not None:
+                return caller
+        raise Unauthenticated(_ENDED, reference.id)
+
+    def _token_fingerprint(self, token_id: str) -> str | None:
+        if token_id == _VARIABLE:
+            return fingerprint(self.auth_token) if self.auth_token else None
+        digest = self.tokens.digest(token_id)
+        return None if digest is None else shortened(digest)
+
+    def _referred_user(self, reference: CredentialReference) -> Caller:
+        """Return the user of a token that was verified at sign-in: its rights are asked for anew at each request, its end is in the
+        reference. A token of the issuer counts only while this is the installation's issuer.
+        """
+        issuer = self.issuer_users.issuer if self.issuer_users is not None else None
+        if reference.subject is None or (reference.issuer is not None and reference.issuer != issuer):
+            raise Unauthenticated(_ENDED, reference.id)
+        return kubernetes_user(reference.subject, reference.id)
+
     def _is_auth_token(self, credentials: str) -> bool:
         return bool(self.auth_token) and hmac.compare_digest(credentials.encode(), self.auth_token.encode())
 
@@ -62,3 +108,18 @@ class Authenticator:
         if users is not None and issuer == users.issuer:
             return await users.caller(token)
         return await self.service_accounts.caller(token)
+
+
+def _reference(caller: Caller, credentials: str) -> CredentialReference:
+    key_id = caller.key_id or ""
+    if caller.is_admin:
+        return CredentialReference("token", key_id, fingerprint(credentials))
+    if caller.subject is None:
+        kind: Literal["static", "key"] = "static" if key_id.startswith(f"{STATIC_KEY_CALLERS}/") else "key"
+        return CredentialReference(
+            kind, key_id, fingerprint(credentials), namespace=caller.namespace, expires_at=caller.expires_at
+        )
+    claims = jwt.decode(credentials, options={"verify_signature": False})  # verified a moment ago
+    issuer = str(claims["iss"]) if key_id.startswith(f"{OIDC_CALLERS}-") else None
+    expires_at = float(claims["exp"]) if "exp" in claims else None
+    return CredentialReference("user", key_id, subject=caller.subject, expires_at=expires_at, issuer=issuer)

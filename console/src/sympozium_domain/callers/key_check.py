@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from sympozium_api.clock import Clock
 from sympozium_domain.callers.caller import Caller
+from sympozium_domain.callers.credential_reference import CredentialReference
 from sympozium_domain.callers.credentials import NotJudged, Unauthenticated
 from sympozium_domain.callers.key_record import KeyRecord
 from sympozium_domain.callers.key_store import KeyStore
@@ -73,7 +74,15 @@ class ApiKeyCheck:
     async def caller(self, key: str) -> Caller | None:
         """Return the caller of a key, None for an unknown one. Raises Unauthenticated and NotJudged."""
         digests = self._peppers.digests(key)
-        record = self._find(digests) or await self._awaited(key, digests)
+        return self._caller(self._find(digests) or await self._awaited(key, digests))
+
+    async def referred(self, reference: CredentialReference) -> Caller | None:
+        """Return the caller of the key that a session began with, as ``caller`` does; None for a key that is gone."""
+        if not self._store.is_whole:
+            raise NotJudged("the API keys are not read yet", retry_after=_RETRY_SECONDS)
+        return self._caller(self._store.by_id(reference.namespace or "", reference.id))
+
+    def _caller(self, record: KeyRecord | None) -> Caller | None:
         if record is None:
             return None
         if record.revoked:

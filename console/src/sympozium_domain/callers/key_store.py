@@ -35,8 +35,9 @@ class KeyStore:
         return next(iter(self._by_digest.get(digest, ())), None)
 
     def by_id(self, namespace: str, key_id: str) -> KeyRecord | None:
-        """Return a key of a namespace by its id."""
-        return next((key for key in self._keys.values() if key.namespace == namespace and key.id == key_id), None)
+        """Return a key of a namespace by its id. Of copies the oldest counts, as with digests."""
+        found = (key for key in self._keys.values() if key.namespace == namespace and key.id == key_id)
+        return min(found, key=lambda key: (key.created_at, key.uid), default=None)
 
     def all(self, namespaces: Sequence[str] | None) -> list[KeyRecord]:
         """Return the keys of some namespaces, None: of all, by namespace and then the oldest first."""

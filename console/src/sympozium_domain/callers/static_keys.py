@@ -17,6 +17,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.names import STATIC_KEY_CALLERS
 from sympozium_domain.callers.caller import MAX_USER, Caller
+from sympozium_domain.callers.credential_reference import CredentialReference, fingerprint, is_of
 from sympozium_domain.callers.namespaces import Namespaces
 
 log = structlog.get_logger()
@@ -57,6 +58,8 @@ class StaticKeys:
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._keys: dict[bytes, StaticKey] = {}
+        self._fingerprints: dict[bytes, str] = {}
+        """Fingerprints of the keys for sessions, which outlive this process, by the digest."""
         self._state: _File | None = None
         self._read_at = float("-inf")
         self._is_reported = True
@@ -68,7 +71,15 @@ class StaticKeys:
         ApiUnavailable.
         """
         self._refresh()
-        found = self._keys.get(self._digest(key))
+        return await self._caller(self._keys.get(self._digest(key)))
+
+    async def referred(self, reference: CredentialReference) -> Caller | None:
+        """Return the caller of the key that a session began with, as ``caller`` does; None for a key that is gone."""
+        self._refresh()
+        found = [key for key, digest in self._fingerprints.items() if is_of(reference, digest)]
+        return await self._caller(self._keys.get(found[0])) if found else None
+
+    async def _caller(self, found: StaticKey | None) -> Caller | None:
         if found is None:
             return None
         namespace = await self._namespaces.of_tenant(found.tenant_id)
@@ -120,15 +131,17 @@ class StaticKeys:
         if not isinstance(entries, dict):
             log.warning("the keys are not a JSON object, the former ones stay", variable=_SOURCE)
             return
-        keys = {}
+        keys, fingerprints = {}, {}
         for number, (key, entry) in enumerate(entries.items()):
             try:
-                keys[self._digest(key.strip())] = StaticKey.model_validate(entry)
+                digest = self._digest(key.strip())
+                keys[digest] = StaticKey.model_validate(entry)
+                fingerprints[digest] = fingerprint(key.strip())
             except ValidationError as error:
                 fields = sorted({".".join(map(str, one["loc"])) for one in error.errors(include_input=False)})
                 log.warning("a key is refused: its entry is not valid", variable=_SOURCE, entry=number, fields=fields)
         keys.pop(self._digest(""), None)
-        self._keys, self._is_reported = keys, False
+        self._keys, self._fingerprints, self._is_reported = keys, fingerprints, False
         log.info("keys changed", variable=_SOURCE, valid=len(keys))
 
 

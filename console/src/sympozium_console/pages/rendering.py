@@ -1,0 +1,86 @@
+"""HTML of templates."""
+
+import gzip
+from functools import cache
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from sympozium_console import console_context
+from sympozium_console.pages import text_filters
+from sympozium_console.pages.navigation import NAVIGATION
+from sympozium_console.pages.static_files import static_files
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_LEAST_COMPRESSED = 1000
+_FRAGMENT = "main"
+
+
+@cache
+def templates() -> Environment:
+    """Return the templates, which are compiled once each."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= text_filters.FILTERS
+    environment.globals |= {
+        "navigation": NAVIGATION,
+        "static": static_files().address,
+        "console_version": version("sympozium"),
+        "address": address,
+    }
+    components = sorted(file.stem for file in (_TEMPLATES / "components").iterdir())
+    environment.globals |= {name: environment.get_template(f"components/{name}.html").module for name in components}
+    return environment
+
+
+def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+    """Return a page. A request of htmx for a part of a page gets the block ``main`` and the title alone.
+
+    ``context`` must have ``title``. A template has also ``request``, ``caller`` (None on pages before the sign-in), ``path`` and ``now``
+    (seconds since 1970), and the globals ``navigation``, ``static(path)``, ``address(request, name=value)`` and ``console_version``,
+    and the macros of each file of ``templates/components`` under its name: ``icons.icon("copy")``.
+    """
+    found = templates().get_template(template)
+    shared = {
+        "request": request,
+        "caller": getattr(request.state, "caller", None),
+        "path": request.url.path,
+        "now": console_context.of_request(request).clock.now().timestamp(),
+        "status": HTTPStatus(status),
+    }
+    whole = shared | context
+    if is_fragment(request):
+        block = "".join(found.blocks[_FRAGMENT](found.new_context(whole)))
+        title = templates().get_template("title.html").render(whole)
+        return _answer(request, title + block, status)
+    return _answer(request, found.render(whole), status)
+
+
+def address(request: Request, **params: str | None) -> str:
+    """Return the address of the request's page with other query parameters; None takes one away."""
+    kept = {name: value for name, value in request.query_params.items() if name not in params and value}
+    query = urlencode(kept | {name: value for name, value in params.items() if value is not None})
+    return f"{request.url.path}?{query}" if query else request.url.path
+
+
+def is_fragment(request: Request) -> bool:
+    """Return True if htmx asks for a part of the page that it shows."""
+    return request.headers.get("hx-request-type") == "partial"
+
+
+def _answer(request: Request, html: str, status: int) -> HTMLResponse:
+    content, headers = html.encode(), {"Vary": "Accept-Encoding, HX-Request-Type"}
+    if len(content) >= _LEAST_COMPRESSED and "gzip" in request.headers.get("accept-encoding", ""):
+        return HTMLResponse(gzip.compress(content, 6), status, {**headers, "Content-Encoding": "gzip"})
+    return HTMLResponse(content, status, headers)

@@ -1,0 +1,5 @@
+// The entry of all pages' scripts. A page is readable, and its forms work, without any of them.
+import "../vendor/htmx.esm.min.js";
+import "./copying.js";
+import "./relative_times.js";
+import "./theme_choice.js";

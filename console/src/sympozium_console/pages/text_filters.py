@@ -1,0 +1,48 @@
+"""Filters of templates: numbers and times as people read them. Pure."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from sympozium_api.timestamps import parse_timestamp
+from sympozium_console.pages.prose.visible_signs import visible
+
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def age(moment: str | float | None, now: float) -> str:
+    """Return how long ago a time was, in its largest unit, such as ``5 min``; empty for None."""
+    if moment is None:
+        return ""
+    passed = max(0, int(now - seconds_of(moment)))
+    for size, unit in _UNITS:
+        if passed >= size:
+            return f"{passed // size} {unit}"
+    return "now"
+
+
+def when(moment: str | float | None, now: float) -> Markup:
+    """Return a ``time`` element: how long ago, with the exact time in UTC as its title, which a script renews and shows locally."""
+    if moment is None:
+        return Markup("")
+    exact = datetime.fromtimestamp(seconds_of(moment), UTC)
+    text = age(moment, now)
+    shown = text if text == "now" else f"{text} ago"
+    return Markup('<time datetime="{}" title="{}" data-relative>{}</time>').format(
+        exact.isoformat().replace("+00:00", "Z"), exact.strftime("%Y-%m-%d %H:%M:%S UTC"), shown
+    )
+
+
+def number(value: int | None) -> str:
+    """Return a whole number with thin spaces between thousands; a dash for None."""
+    return "–" if value is None else f"{value:,}".replace(",", "\u202f")  # noqa: RUF001 - a dash, as in tables
+
+
+def seconds_of(moment: str | float) -> float:
+    """Return a time as seconds since 1970; a text is an RFC 3339 time."""
+    return parse_timestamp(moment).timestamp() if isinstance(moment, str) else moment
+
+
+FILTERS: dict[str, Callable[..., Any]] = {"age": age, "when": when, "number": number, "visible": visible}
