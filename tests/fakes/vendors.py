@@ -1,7 +1,7 @@
 """A scripted server of each dialect, in the forms that the vendors' own servers send. Standard library only: it also runs alone.
 
 The path chooses the dialect: ``/v1/messages`` Anthropic, ``...:streamGenerateContent`` Gemini, ``/openai/deployments/...`` Azure, and
-``/{groq,deepseek,mistral,xai,ollama}/v1/chat/completions``. The ``model`` is the script:
+``/{openai,groq,deepseek,mistral,xai,ollama}/v1/chat/completions``. The ``model`` is the script:
 
 ====================  ===============================================================================================
 ``flaky:NNN:K``       the first K requests get an error answer with status NNN, the others the three TOKENS
@@ -20,6 +20,7 @@ import argparse
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ _PATHS = (
     (re.compile("/v1/messages$"), "anthropic"),
     (re.compile("/models/(.+):streamGenerateContent$"), "gemini"),
     (re.compile("/openai/deployments/([^/]+)/chat/completions$"), "azure"),
-    (re.compile("/(groq|deepseek|mistral|xai|ollama)/v1/chat/completions$"), ""),
+    (re.compile("/(openai|groq|deepseek|mistral|xai|ollama)/v1/chat/completions$"), ""),
 )
 
 
@@ -49,6 +50,8 @@ class Asked:
     target: str
     headers: dict[str, str]
     body: Object
+    at: float = field(default_factory=time.monotonic)
+    """The moment at which the request was there."""
 
     @property
     def turn(self) -> Object:
@@ -211,6 +214,8 @@ class Vendors:
     """The server of all dialects, and what it was asked."""
 
     piece: int = 0
+    retry_after: float | None = None
+    """Seconds that error answers ask the caller to wait."""
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
 
@@ -231,26 +236,29 @@ class Vendors:
         if not asked.dialect:
             return await _respond(writer, 404, {"error": {"message": f"nothing at {asked.target}"}})
         if script in ("flaky", "status"):
-            return await _respond(writer, int(numbers[0]), error_body(asked.dialect, int(numbers[0])))
+            wait = "" if self.retry_after is None else f"retry-after: {self.retry_after}\r\n"
+            return await _respond(writer, int(numbers[0]), error_body(asked.dialect, int(numbers[0])), wait)
         frames = events(asked.dialect, asked.turn)
         if script in ("overloaded", "cut"):
             tokens = 4 if script == "cut" or numbers else 1
             frames = frames[:tokens]
-        if script == "overloaded":
-            mark = "event: error\n" if asked.dialect == "anthropic" else ""
-            frames.append(f"{mark}data: {_text(error_body(asked.dialect, 503))}\n\n".encode())
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
         raw = b"".join(frames)
         for start in range(0, len(raw), self.piece or len(raw)):
             writer.write(raw[start : start + (self.piece or len(raw))])
             await writer.drain()
+        if script == "overloaded":
+            await asyncio.sleep(0.02 * len(numbers))  # so that the token is read before the error comes
+            mark = "event: error\n" if asked.dialect == "anthropic" else ""
+            writer.write(f"{mark}data: {_text(error_body(asked.dialect, 503))}\n\n".encode())
+            await writer.drain()
         return None
 
 
-async def _respond(writer: asyncio.StreamWriter, status: int, body: Object) -> None:
+async def _respond(writer: asyncio.StreamWriter, status: int, body: Object, header: str = "") -> None:
     data = _text(body).encode()
     writer.write(
-        f"HTTP/1.1 {status} -\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n".encode()
+        f"HTTP/1.1 {status} -\r\ncontent-type: application/json\r\n{header}content-length: {len(data)}\r\n\r\n".encode()
     )
     writer.write(data)
     await writer.drain()

@@ -128,9 +128,16 @@ class Agent:
     def _drive(self, task: Task, records: RecordDelivery, delivery: Background) -> End | None:
         """Return the run's end; None if the pod is to end, or nobody wants the records any more, before that."""
         from sympozium_agent.driver import Driver  # noqa: PLC0415 - see _warm_up
+        from sympozium_agent.providers.attempts import Attempts  # noqa: PLC0415
 
         settings = self._settings
-        driver = Driver(records, settings.key(), self._environ, self._transport, settings.token)
+        attempts = Attempts(
+            settings.credentials,
+            self._transport,
+            backoff=self._timeouts.model_backoff,
+            longest_pause=self._timeouts.model_retry_after,
+        )
+        driver = Driver(records, attempts, self._environ, settings.token)
         scope = self._scope.until(self._stop, delivery.ended)
         try:
             scope.check()

@@ -9,8 +9,10 @@ from sympozium_api.values import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
+
+    from sympozium_api.agent_records import ModelTarget
 
     StrPath = str | os.PathLike[str]
 
@@ -25,6 +27,7 @@ class AgentSettings:
     """Base URLs of the agent API, the preferred one first. An idle pod waits at the first."""
     token_file: StrPath = environment.RUNS_TOKEN_FILE
     key_files: tuple[StrPath, ...] = environment.PROVIDER_KEY_FILES
+    keys_dir: StrPath = environment.PROVIDER_KEYS_DIR
     termination_file: StrPath = environment.TERMINATION_MESSAGE_FILE
     instance: str = ""
     idle_ttl: float = 0.0
@@ -45,10 +48,15 @@ class AgentSettings:
         """Read the pod's token; again for each request, because the kubelet replaces it."""
         return _read(self.token_file)
 
-    def key(self) -> str | None:
-        """Read the model's API key from the first of the files that exists."""
-        key_file = next((file for file in self.key_files if os.path.isfile(file)), None)  # noqa: PTH113 - see _read
-        return _read(key_file) or None if key_file else None
+    def credentials(self, model: ModelTarget) -> tuple[str | None, dict[str, str]]:
+        """Read a model's API key, from the first of its files that exists, and its secret headers."""
+        if "key" not in model:
+            return _first_of(self.key_files), {}
+        folder = os.path.join(self.keys_dir, model["key"])  # noqa: PTH118 - see _read
+        headers = os.path.join(folder, environment.PROVIDER_HEADERS)  # noqa: PTH118
+        names = [name for name in os.listdir(headers) if name[0] != "."] if os.path.isdir(headers) else []  # noqa: PTH112, PTH208
+        values = {name.lower(): _read(os.path.join(headers, name)) for name in names}  # noqa: PTH118
+        return _first_of((os.path.join(folder, environment.PROVIDER_KEY),)), values  # noqa: PTH118
 
     def leave_message(self, text: str) -> None:
         """Write the pod's termination message."""
@@ -70,6 +78,10 @@ class Timeouts:
     """The answer to an end record, which is stored before it is acknowledged."""
     first_backoff: float = 0.05
     longest_backoff: float = 1.0
+    model_backoff: float = 0.5
+    """Pause before a call of the model is repeated, which doubles each time; a random half of it is left out."""
+    model_retry_after: float = 30.0
+    """Longest pause that a model server's Retry-After may ask for; a longer one ends the attempts at that server."""
     delivery_grace: float = 30.0
     """Delivery of the end record beyond the run's deadline."""
     shutdown_grace: float = 3.0
@@ -77,6 +89,12 @@ class Timeouts:
     idle_exit_delay: float = 5.0
     """Delay of the exit of a pod that was idle, after its run: removing a pod costs a node more than a warm run does, and the
     other runs of a burst go first."""
+
+
+def _first_of(files: Iterable[StrPath]) -> str | None:
+    """Read the first of these files that exists; None if none does, or it is empty."""
+    file = next((file for file in files if os.path.isfile(file)), None)  # noqa: PTH113 - see _read
+    return _read(file) or None if file else None
 
 
 def _read(name: StrPath) -> str:

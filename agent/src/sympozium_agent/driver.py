@@ -16,26 +16,23 @@ from sympozium_agent.loop import (
     ModelUnreachable,
     converse,
 )
-from sympozium_agent.providers import provider_class
 from sympozium_agent.waiting import DeadlineExceeded
-from sympozium_api.agent_protocol import OPENAI_COMPAT, error, model_error
-from sympozium_api.model_refusal import redacted
+from sympozium_api.agent_protocol import error, model_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, MutableMapping
     from typing import Any
 
-    from sympozium_agent.providers.provider import Provider
+    from sympozium_agent.providers.attempts import Attempts
     from sympozium_agent.record_delivery import RecordDelivery
     from sympozium_agent.tools.session import ToolSession
-    from sympozium_agent.transport import ModelTransport
     from sympozium_agent.waiting import Scope
     from sympozium_api.agent_records import Delta, Done, End, Task
 
 
 class Driver:
-    """One task's driver: sends records to ``records`` and sets the task's variables in ``environ``; ``key`` is the model's API key.
+    """One task's driver: sends records to ``records``, calls models by ``attempts`` and sets the task's variables in ``environ``.
 
     ``token`` returns the pod's bearer token, with which its tools are called.
     """
@@ -43,15 +40,13 @@ class Driver:
     def __init__(
         self,
         records: RecordDelivery,
-        key: str | None,
+        attempts: Attempts,
         environ: MutableMapping[str, str],
-        transport: ModelTransport,
         token: Callable[[], str],
     ) -> None:
         self._records = records
-        self._key = key
+        self._attempts = attempts
         self._environ = environ
-        self._transport = transport
         self._token = token
         self._session: ToolSession | None = None
         """The task's tools. None: the model is called once."""
@@ -62,6 +57,7 @@ class Driver:
         end = self._end(task, scope.within(task["timeoutSeconds"]))
         if self._session is not None:
             self._session.complete(end)
+        self._attempts.complete(end)
         end["durationMs"] = round((monotonic() - started_at) * 1000)
         return end
 
@@ -71,7 +67,7 @@ class Driver:
         except DeadlineExceeded:
             return error("timeout", f"The run did not end within {task['timeoutSeconds']:g} s.", 504)
         except ModelError as failure:
-            refusal = redacted(failure.refusal, self._key, task["model"]["headers"])
+            refusal = self._attempts.redacted(failure.refusal)
             unreachable = {"reason": refusal.message} if isinstance(failure, ModelUnreachable) else {}
             log("model_failed", status=failure.status, **unreachable)
             return model_error(refusal, failure.status, kind=failure.kind)
@@ -88,12 +84,11 @@ class Driver:
 
     def _finish(self, task: Task, scope: Scope) -> Finish:
         self._environ.update(task["env"])  # before the model is called, because proxies and authorities are among them
-        target = task["model"]
-        provider = provider_class(target.get("provider", OPENAI_COMPAT))(target, self._key, self._transport)
         steps = self._steps(task)
+        self._attempts.begin(task, self._session.steps if self._session else None)
         step = next(steps)
         while not isinstance(step, Finish):
-            step = steps.send(self._result(provider, step, task["run"], scope))
+            step = steps.send(self._result(step, task["run"], scope))
         return step
 
     def _steps(self, task: Task) -> Generator[CallModel | CallTools | Forward | Finish, Any, None]:
@@ -103,24 +98,24 @@ class Driver:
             self._session = ToolSession.of(task, self._token, self._records.push)
         return self._session.converse() if self._session else converse(task["request"])
 
-    def _result(self, provider: Provider, step: CallModel | CallTools | Forward, run: str, scope: Scope) -> Any:
+    def _result(self, step: CallModel | CallTools | Forward, run: str, scope: Scope) -> Any:
         """Carry out a step and return its result."""
         match step, self._session:
             case Forward(chunks), _:
                 self._push(chunks)
             case CallModel(), session if session is not None:
-                return session.timed(lambda: self._call(provider, step, run, scope))
+                return session.counted(self._call(step, run, scope))
             case CallModel(), _:
-                return self._call(provider, step, run, scope)
+                return self._call(step, run, scope)
             case CallTools(calls), session if session is not None:
                 return session.call(calls, scope)
         return None
 
-    def _call(self, provider: Provider, call: CallModel, run: str, scope: Scope) -> CompletionAccumulator:
+    def _call(self, call: CallModel, run: str, scope: Scope) -> CompletionAccumulator:
         turn = f"{run}/{call.turn}" if call.turn else run
         completion = CompletionAccumulator(turn, legacy_functions="functions" in call.request)
         log("model_called")
-        chunks = provider.stream(call.request, scope)
+        chunks = self._attempts.stream(call.request, scope)
         try:
             for chunk in chunks:
                 if completion.is_empty:
@@ -128,8 +123,7 @@ class Driver:
                 self._forward(call, completion.add(chunk))
         finally:
             chunks.close()
-        if completion.is_empty:
-            raise ModelError("The model answered without any choice.")
+        self._attempts.answered(completion.usage)
         self._forward(call, completion.close())
         if completion.usage:
             self._records.push({"type": "usage", "usage": completion.usage})

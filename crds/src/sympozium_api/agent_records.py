@@ -133,7 +133,7 @@ class Step(TypedDict):
 
     kind: Literal["model", "tool"]
     name: NotRequired[str]
-    """Function of a tool. Absent: the run's model."""
+    """Function of a tool, or ``title`` of the model that was asked. Absent: the run's model."""
     id: NotRequired[str]
     """Id of a tool's call."""
     args: NotRequired[str]
@@ -149,9 +149,12 @@ class Step(TypedDict):
 
 
 class Steps(TypedDict):
-    """The course of a run with tools, in its end record."""
+    """The course of a run, in its end record."""
 
+    model: NotRequired[str]
+    """Name of the model that answered or, of a run that failed, that was asked last. Absent: the request's."""
     steps: NotRequired[list[Step]]
+    """Calls of a run with tools, or of one in which a call of a model was repeated."""
     toolCalls: NotRequired[int]
     """Number of calls of the agent's own tools."""
 

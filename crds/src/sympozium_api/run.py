@@ -222,12 +222,12 @@ class TokenUsage(ApiModel):
 
 
 class RunStep(ApiModel):
-    """One call of the model or of a tool, in a run whose agent has tools."""
+    """One call of a model or of a tool."""
 
     kind: Literal["model", "tool"]
     """The kind of what was called."""
     name: Annotated[str | None, Field(max_length=64)] = None
-    """Function of the tool. Absent: the run's model was called."""
+    """Function of the tool, or ``provider:model`` of the model. Absent: the instance's model was called."""
     id: Annotated[str | None, Field(max_length=256)] = None
     """Id of the tool's call, unique in the run."""
     args: Annotated[str | None, Field(max_length=MAX_STEP_ARGS)] = None
@@ -286,7 +286,7 @@ class RunStatus(ApiModel):
     times: RunTimes | None = None
     """Moments of the run. Written with the terminal status, ``jobAt`` earlier if the run was reported as running."""
     model: Annotated[str | None, Field(max_length=256)] = None
-    """Name of the model that was called."""
+    """Name of the model that answered, or that was asked last."""
     result: Annotated[str | None, Field(max_length=MAX_RESULT_BYTES)] = None
     """Text of the answer. Absent if the answer is in parts."""
     finish_reason: Annotated[str | None, Field(max_length=64)] = None
@@ -302,7 +302,7 @@ class RunStatus(ApiModel):
     details: OpenObject | None = None
     """As ``usage`` and ``about`` of ``answer``, in runs that ended before 0.3.0."""
     steps: Annotated[list[RunStep] | None, Field(max_length=MAX_STEPS)] = None
-    """Calls of the model and of tools, in the order in which they ended. Absent of an agent without tools."""
+    """Calls of models and of tools, in the order in which they ended. Absent of a run without tools whose first call was answered."""
     error: RunError | None = None
     """The reason why the run did not succeed."""
     token_usage: TokenUsage | None = None

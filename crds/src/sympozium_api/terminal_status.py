@@ -47,6 +47,8 @@ _DEEPEST = 64
 _MOST_CHOICES = 128
 _COUNTED_BYTES = 4096
 """Bytes of an answer within its run from which the status says how many: a shorter one takes no more than the rest of its run."""
+MAX_MODEL = 256
+"""Characters of a model's name."""
 _MODELS_WORDS = ("code", "modelType", "param")
 
 
@@ -83,8 +85,8 @@ def status_of(
 
     ``done`` is Succeeded, unless the answer has no choices (``model_error``, 502) or is longer than a run can store
     (``answer_too_large``, 502). ``error`` is Failed, or Cancelled if its type is ``cancelled``. None is left out.
-    ``generation``: that of the run's spec. ``accepted_at`` and ``job_at``: timestamps. ``left_out``: messages of the run's session
-    that its request does not have.
+    ``model``: the run's, where the record names none. ``generation``: that of the run's spec. ``accepted_at`` and ``job_at``:
+    timestamps. ``left_out``: messages of the run's session that its request does not have.
     """
     outcome = (end if isinstance(end, Ending) else ending_of(end)).outcome
     context = {
@@ -93,7 +95,7 @@ def status_of(
         "startedAt": started_at,
         "completedAt": timestamp(now),
         "start": start,
-        "model": model[:256] if model else None,
+        "model": outcome.get("model") or (model[:MAX_MODEL] if model else None),
         "duration": duration_text((now - parse_timestamp(accepted_at)).total_seconds()) if accepted_at else None,
         "times": times(acceptedAt=accepted_at, jobAt=job_at, firstTokenAt=first_token_at, endedAt=now),
         "conditions": _conditions(outcome, timestamp(now), generation, left_out),
@@ -148,6 +150,8 @@ def ending_of(record: Mapping[str, Any], *, in_parts: bool = False) -> Ending:
     status = _outline(end, record.get("usage"))
     if steps := end.get("steps"):
         status["steps"] = steps
+    if model := end.get("model"):
+        status["model"] = model
     if status["phase"] != "Succeeded" or end["type"] == "error":
         return _small(status)
     fields = None if in_parts else _fields(end, MAX_RESULT_BYTES - size_of(status.get("steps")))
@@ -174,7 +178,7 @@ def _in_parts(outcome: Status, end: agent_records.Done) -> Ending:
         stored = json.loads(content)
     if len(content) > MAX_TEXT_BYTES:
         sentence = f"The answer has {len(content)} bytes; a run stores at most {MAX_TEXT_BYTES}."
-        kept = {name: outcome[name] for name in ("tokenUsage", "steps") if name in outcome}
+        kept = {name: outcome[name] for name in ("tokenUsage", "steps", "model") if name in outcome}
         return _small(_refusal("answer_too_large", sentence) | kept)
     answer = text_in_parts(content)
     outcome = outcome | {"answer": answer.field}
@@ -212,9 +216,10 @@ def end_of(record: Mapping[str, Any]) -> agent_records.End:
 
 
 def _steps(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an end record with the course of a run with tools; none of another one's."""
-    steps, calls = steps_of(record.get("steps")), _count(record.get("toolCalls"))
-    return ({} if steps is None else {"steps": steps}) | ({"toolCalls": calls} if calls else {})
+    """Return the fields of an end record with the course of a run, as far as it has them."""
+    steps, calls, model = steps_of(record.get("steps")), _count(record.get("toolCalls")), record.get("model")
+    asked = {"model": model[:MAX_MODEL].encode(errors="replace").decode()} if isinstance(model, str) and model else {}
+    return ({} if steps is None else {"steps": steps}) | ({"toolCalls": calls} if calls else {}) | asked
 
 
 def as_stored(record: Mapping[str, Any]) -> agent_records.End:

@@ -23,6 +23,8 @@ QUICK = Timeouts(
     delivery_grace=0.3,
     shutdown_grace=0.3,
     idle_exit_delay=0,
+    model_backoff=0.002,
+    model_retry_after=0,
 )
 KEY = "sk-the-models-key"
 TOKEN = "the-pods-token"
@@ -47,6 +49,7 @@ class Pod:
             addresses=urls,
             token_file=self.token_file,
             key_files=(self.key_file.with_name("provider-key"), self.key_file),
+            keys_dir=self.key_file.parent,
             termination_file=self.termination_file,
         )
 

@@ -4,6 +4,7 @@ import pytest
 
 from sympozium_agent.agent_settings import AgentSettings
 from sympozium_api import environment
+from sympozium_api.agent_records import ModelTarget
 
 
 def test_a_pod_reads_its_run_and_the_addresses_in_their_order() -> None:
@@ -35,8 +36,23 @@ def test_the_token_is_read_again_each_time(tmp_path: Path) -> None:
 def test_the_first_key_file_that_exists_counts(tmp_path: Path) -> None:
     provider, general = tmp_path / "provider-key", tmp_path / "api-key"
     settings = AgentSettings("r", ("http://web",), key_files=(provider, general))
-    assert settings.key() is None
+    model: ModelTarget = {"baseURL": "http://model", "headers": {}}
+    assert settings.credentials(model) == (None, {})
     general.write_text("general\n")
-    assert settings.key() == "general"
+    assert settings.credentials(model) == ("general", {})
     provider.write_text("own\n")
-    assert settings.key() == "own"
+    assert settings.credentials(model) == ("own", {})
+
+
+def test_a_provider_has_a_key_and_headers_of_its_own(tmp_path: Path) -> None:
+    headers = tmp_path / "keys/cloud/headers"
+    headers.mkdir(parents=True)
+    (headers / "X-Org").write_text("acme\n")
+    (headers / "..data").mkdir()  # as Kubernetes mounts a Secret
+    (headers.parent / "api-key").write_text("own\n")
+    settings = AgentSettings("r", ("http://web",), keys_dir=tmp_path / "keys")
+    assert settings.credentials({"baseURL": "http://model", "headers": {}, "key": "cloud"}) == (
+        "own",
+        {"x-org": "acme"},
+    )
+    assert settings.credentials({"baseURL": "http://model", "headers": {}, "key": "other"}) == (None, {})

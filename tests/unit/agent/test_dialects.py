@@ -49,10 +49,11 @@ def task_for(server: Vendors, dialect: str, model: str = "instant", *turns: dict
         {"role": "user", "content": json.dumps(turns) if turns else "Hi"},
     ]
     body = {"model": model, "messages": messages} | request
+    base = server.url + BASES.get(dialect, "/openai/v1")
     return {
         "run": "run-1",
         "request": {name: compact(value) for name, value in body.items()},
-        "model": {"baseURL": server.url + BASES[dialect], "headers": {}, "provider": dialect},
+        "model": {"baseURL": base, "headers": {}, "provider": dialect},
         "env": {},
         "timeoutSeconds": 10,
     }

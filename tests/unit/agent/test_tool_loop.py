@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from sympozium_agent.loop import ToolCall, ToolResult
+from sympozium_agent.steps import MAX_ARGUMENT_BYTES, MAX_STEPS, StepLog
 from sympozium_agent.tool_loop.arguments import fault_of
 from sympozium_agent.tool_loop.limits import added
 from sympozium_agent.tool_loop.offer import appended, offer
 from sympozium_agent.tool_loop.results import marked
 from sympozium_agent.tool_loop.turns import Turns
-from sympozium_agent.tools.steps import MAX_ARGUMENT_BYTES, MAX_STEPS, StepLog
 from sympozium_api.agent_records import OfferedTool
 from sympozium_api.tool_output import MAX_RESULT_BYTES, MAX_SENT_BYTES, cut
 

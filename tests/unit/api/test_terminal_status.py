@@ -261,6 +261,21 @@ async def test_whatever_a_pod_writes_becomes_a_terminal_status_that_the_api_serv
     assert record_of(RunStatus.model_validate(stored["status"]))["type"] in ("done", "error")
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"type": "done", "choices": [{"index": 0, "message": {"content": "Hi"}}], "usage": {}},
+        {"type": "error", "error": {}},
+    ],
+)
+def test_the_model_that_answered_or_was_asked_last_is_the_runs(record: dict[str, Any]) -> None:
+    context: dict[str, Any] = {"job_name": None, "pod_name": None, "started_at": None, "now": datetime.now(UTC)}
+    steps = [{"kind": "model", "name": "cloud:gpt-x", "durationMs": 3, "error": "the model says 500"}]
+    status = status_of(record | {"model": "claude-y", "steps": steps}, **context, model="gpt-x")
+    assert (status["model"], status["steps"]) == ("claude-y", steps)
+    assert status_of(record | {"model": 5}, **context, model="gpt-x")["model"] == "gpt-x"
+
+
 def test_an_answer_completes_the_run_and_its_moments_and_duration_are_written() -> None:
     status = status_of(
         {"type": "done", "choices": [{"index": 0, "message": {"content": "Hi"}}], "usage": {}, "durationMs": 5},

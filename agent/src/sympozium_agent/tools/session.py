@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
+from sympozium_agent.steps import StepLog
 from sympozium_agent.tool_loop import converse, offer
 from sympozium_agent.tool_loop.limits import added
 from sympozium_agent.tools.guarded import GuardedTool
 from sympozium_agent.tools.side_by_side import SideBySide
-from sympozium_agent.tools.steps import StepLog
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +28,10 @@ class ToolSession:
     ) -> None:
         self._task = task
         self._offered = offered
-        self._steps = StepLog()
+        self.steps = StepLog()
+        """Calls that have ended."""
         self._usage: dict[str, Any] = {}
-        self._calls = SideBySide(GuardedTool(task["run"], token), self._steps, on_record)
+        self._calls = SideBySide(GuardedTool(task["run"], token), self.steps, on_record)
 
     @classmethod
     def of(cls, task: Task, token: Callable[[], str], on_record: Callable[[ToolRecord], object]) -> Self | None:
@@ -44,16 +43,9 @@ class ToolSession:
         """Yield the steps of the run. Raises LimitExceeded."""
         return converse(self._offered, self._task.get("limits", {}), self._task["run"])
 
-    def timed(self, call_model: Callable[[], CompletionAccumulator]) -> CompletionAccumulator:
-        """Call the model and add the step. Raises what the call raises."""
-        started_at, began = time.time(), time.monotonic()
-        try:
-            completion = call_model()
-        except BaseException as failure:
-            self._steps.model(started_at, time.monotonic() - began, {}, error=type(failure).__name__)
-            raise
+    def counted(self, completion: CompletionAccumulator) -> CompletionAccumulator:
+        """Count the tokens of a call of the model; return its answer."""
         self._usage = added(self._usage, completion.usage)
-        self._steps.model(started_at, time.monotonic() - began, completion.usage)
         return completion
 
     def call(self, calls: Sequence[ToolCall], scope: Scope) -> list[ToolResult]:
@@ -62,7 +54,7 @@ class ToolSession:
 
     def complete(self, end: End) -> None:
         """Add the steps to an end record, and to that of a failure the count of tokens."""
-        end["steps"] = self._steps.steps
-        end["toolCalls"] = self._steps.tool_calls
+        end["steps"] = self.steps.steps
+        end["toolCalls"] = self.steps.tool_calls
         if self._usage:
             end["usage"] = self._usage

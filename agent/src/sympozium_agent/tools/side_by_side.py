@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sympozium_agent.loop import ToolCall
-    from sympozium_agent.tools.steps import StepLog
+    from sympozium_agent.steps import StepLog
     from sympozium_agent.tools.tool import Tool
     from sympozium_agent.waiting import Scope
     from sympozium_api.agent_records import ToolRecord

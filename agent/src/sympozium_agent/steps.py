@@ -1,4 +1,4 @@
-"""Steps of a run with tools, as its end record has them."""
+"""Steps of a run, as its end record has them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,19 @@ class StepLog:
         self.tool_calls = 0
         self._room = _ALL_ARGUMENT_BYTES
 
-    def model(self, started_at: float, seconds: float, usage: dict[str, Any], error: str | None = None) -> None:
-        """Add a call of the model; ``started_at`` is Unix time. A count that the model did not report is absent."""
+    def model(
+        self,
+        started_at: float,
+        seconds: float,
+        usage: dict[str, Any],
+        *,
+        title: str | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Add a call of a model; ``started_at`` is Unix time. A count that the model did not report is absent."""
         step: Step = {"kind": "model", "startedAt": _moment(started_at), "durationMs": _milliseconds(seconds)}
+        if title:
+            step["name"] = title[:64]
         for name, given in _TOKENS:
             if type(count := usage.get(given)) is int and count >= 0:
                 step[name] = count  # type: ignore[literal-required]
