@@ -6,16 +6,43 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from sympozium_api.resources import INSTANCES
-from sympozium_console.pages import instances
+from sympozium_console.pages import (
+    instance_events_tab,
+    instance_overview,
+    instance_skills,
+    instance_web_endpoint,
+    instance_yaml,
+    instances,
+)
 from sympozium_console.routes.access import AnyCaller, Need, authorize_need
 from sympozium_console.routes.params import authenticate
 
-PAGES = (instances,)
+PAGES = (
+    instances,
+    instance_overview,
+    instance_web_endpoint,
+    instance_skills,
+    instance_events_tab,
+    instance_yaml,
+)
 """Modules with pages, each with a ``router``."""
 
 PAGE_NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("GET", "/"): AnyCaller(),
     ("GET", "/instances"): Need("list", INSTANCES, "list"),
+    ("GET", "/instances/{namespace}/{name}"): Need("get", INSTANCES),
+    ("GET", "/instances/{namespace}/{name}/overview"): Need("get", INSTANCES),
+    ("GET", "/instances/{namespace}/{name}/web-endpoint"): Need("get", INSTANCES),
+    ("GET", "/instances/{namespace}/{name}/skills"): Need("get", INSTANCES),
+    ("GET", "/instances/{namespace}/{name}/pool"): Need("get", INSTANCES),
+    ("GET", "/instances/{namespace}/{name}/events"): Need("get", INSTANCES),
+    ("GET", "/instances/{namespace}/{name}/yaml"): Need("get", INSTANCES),
+    ("POST", "/instances/{namespace}/{name}/overview"): Need("patch", INSTANCES),
+    ("POST", "/instances/{namespace}/{name}/web-endpoint"): Need("patch", INSTANCES),
+    ("POST", "/instances/{namespace}/{name}/skills"): Need("patch", INSTANCES),
+    ("POST", "/instances/{namespace}/{name}/pool"): Need("patch", INSTANCES),
+    ("POST", "/instances/{namespace}/{name}/yaml"): Need("update", INSTANCES),
+    ("POST", "/instances/{namespace}/{name}/delete"): Need("delete", INSTANCES),
 }
 """Needs by method and path, as in ``routes.access.NEEDS``. A page that the table does not have is for tokens of the installation only."""
 

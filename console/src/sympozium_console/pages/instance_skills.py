@@ -1,0 +1,111 @@
+"""The tab of an instance's skills: which SkillPacks it has, with their params."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from sympozium_api.client import ApiError
+from sympozium_api.resources import INSTANCES, SKILL_PACKS, Object
+from sympozium_console import console_context
+from sympozium_console.pages.error_pages import PAGE_TAG
+from sympozium_console.pages.forms import read_fields
+from sympozium_console.pages.instance_tabs import Namespace, render_tab, stored_instance
+from sympozium_console.pages.page_changes import (
+    NO_FAULTS,
+    Faults,
+    begin_page_change,
+    faults_of,
+    kubectl_patch,
+    precondition_of,
+)
+from sympozium_console.routes.access import may_see
+from sympozium_console.routes.params import Name
+from sympozium_http.refusal import Refusal
+
+router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
+
+_CHOSEN = "skill"
+_PARAM = "param"
+
+
+@router.get("/instances/{namespace}/{name}/skills")
+async def get_skills_tab(request: Request, namespace: Namespace, name: Name) -> Response:
+    """Return the tab."""
+    return await _page(request, namespace, name)
+
+
+@router.post("/instances/{namespace}/{name}/skills")
+async def post_skills_tab(request: Request, namespace: Namespace, name: Name) -> Response:
+    """Give the instance the SkillPacks that were chosen. Its skills of ConfigMaps stay."""
+    fields = await read_fields(request)
+    instance = await stored_instance(request, namespace, name)
+    skills = chosen_skills(instance["spec"].get("skills") or [], fields)
+    if skills == (instance["spec"].get("skills") or []):
+        return await _page(request, namespace, name, saved="")
+    patch = {"skills": skills}
+    try:
+        await begin_page_change(request, "patch", INSTANCES, namespace, name, body={"spec": patch})
+        instances = console_context.of_request(request).instances
+        await instances.patch(namespace, name, {"spec": patch}, precondition_of(dict(fields)))
+    except (Refusal, ApiError) as error:
+        return await _page(request, namespace, name, faults=faults_of(error, "spec"))
+    return await _page(request, namespace, name, saved=kubectl_patch(INSTANCES, namespace, name, patch))
+
+
+def chosen_skills(skills: list[Object], fields: list[tuple[str, str]]) -> list[Object]:
+    """Return the skills of an instance as a form wants them: in their order, new ones last. Pure."""
+    chosen = list(dict.fromkeys(value for name, value in fields if name == _CHOSEN))
+    params: dict[str, dict[str, str]] = {}
+    for name, value in fields:
+        kind, _, rest = name.partition("/")
+        pack, _, param = rest.partition("/")
+        if kind == _PARAM and param:
+            params.setdefault(pack, {})[param] = value
+    kept = [skill for skill in skills if not skill.get("skillPackRef") or skill["skillPackRef"] in chosen]
+    present = {skill.get("skillPackRef") for skill in kept}
+    wanted = kept + [{"skillPackRef": pack} for pack in chosen if pack not in present]
+    return [_with_params(skill, params.get(skill.get("skillPackRef", ""), {})) for skill in wanted]
+
+
+def _with_params(skill: Object, params: dict[str, str]) -> Object:
+    """Return a skill with params; an empty one is taken away, so that the default holds."""
+    merged = {**(skill.get("params") or {}), **params}
+    filled = {name: value for name, value in merged.items() if value}
+    rest: dict[str, Any] = {name: value for name, value in skill.items() if name != "params"}
+    return rest | ({"params": filled} if filled else {})
+
+
+async def _page(
+    request: Request, namespace: str, name: str, *, faults: Faults = NO_FAULTS, saved: str | None = None
+) -> Response:
+    may_list = await may_see(request, "list", SKILL_PACKS, namespace)
+    instance, packs = await asyncio.gather(
+        stored_instance(request, namespace, name), _packs(request, namespace) if may_list else _none()
+    )
+    skills = instance["spec"].get("skills") or []
+    used = {skill["skillPackRef"]: skill.get("params") or {} for skill in skills if skill.get("skillPackRef")}
+    known = {pack["name"] for pack in packs}
+    return await render_tab(
+        request,
+        "instance_skills.html",
+        instance,
+        "skills",
+        status=faults.status,
+        packs=sorted(packs, key=lambda pack: (pack["name"] not in used, pack["name"])),
+        used=used,
+        unknown=[pack for pack in used if pack not in known],
+        config_maps=[skill["configMapRef"] for skill in skills if skill.get("configMapRef")],
+        may_list=may_list,
+        faults=faults,
+        saved=saved,
+    )
+
+
+async def _packs(request: Request, namespace: str) -> list[Object]:
+    return await console_context.of_request(request).skills.packs(namespace)
+
+
+async def _none() -> list[Object]:
+    return []

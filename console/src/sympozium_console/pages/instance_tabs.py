@@ -1,0 +1,64 @@
+"""The tabs of an instance's page, in their order, and what all of them show."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Path, Request
+from fastapi.responses import HTMLResponse
+
+from sympozium_api.names import DNS_LABEL
+from sympozium_api.resources import INSTANCES, Object
+from sympozium_console import console_context, preconditions
+from sympozium_console.pages.instance_rows import InstanceRow
+from sympozium_console.pages.rendering import render
+from sympozium_console.routes.access import may_see
+
+Namespace = Annotated[str, Path(max_length=63, pattern=f"^{DNS_LABEL}$")]
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A tab."""
+
+    title: str
+    path: str
+    """Last part of its address."""
+
+
+TABS = (
+    Tab("Overview", "overview"),
+    Tab("Web endpoint", "web-endpoint"),
+    Tab("Skills", "skills"),
+    Tab("Warm pool", "pool"),
+    Tab("Events", "events"),
+    Tab("YAML", "yaml"),
+)
+
+
+async def stored_instance(request: Request, namespace: str, name: str) -> Object:
+    """Return an instance. Raises ApiError and ApiUnavailable."""
+    return await console_context.of_request(request).instances.get(namespace, name)
+
+
+async def render_tab(
+    request: Request, template: str, instance: Object, tab: str, *, status: int = 200, **context: Any
+) -> HTMLResponse:
+    """Return a tab's page. Its template has also ``row``, ``instance``, ``tag`` (the entity tag) and ``may_not_change``, a sentence for
+    a caller who may not patch the instance, else empty.
+    """
+    row = InstanceRow.of(instance)
+    may_change = await may_see(request, "patch", INSTANCES, row.namespace)
+    right = f"This takes the right to patch sympoziuminstances.sympozium.ai in namespace {row.namespace}."
+    return render(
+        request,
+        template,
+        status=status,
+        title=f"{row.name} · {next(one.title for one in TABS if one.path == tab)}",
+        tabs=TABS,
+        tab=tab,
+        row=row,
+        instance=instance,
+        tag=preconditions.entity_tag(instance),
+        may_not_change="" if may_change else right,
+        **context,
+    )

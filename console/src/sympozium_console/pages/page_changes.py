@@ -1,0 +1,89 @@
+"""Changes that pages make: recorded in the audit before they are made, with what is wrong in them told at their fields."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request
+
+from sympozium_api.client import ApiError
+from sympozium_api.resources import Object, ResourceType
+from sympozium_archive.audit_log import AuditEntry
+from sympozium_console import refusals
+from sympozium_console.audit.changed_fields import changed_fields
+from sympozium_console.preconditions import Precondition
+from sympozium_console.refusals import InvalidFields
+from sympozium_console.routes.audited import begin_change
+from sympozium_console.routes.params import caller_of
+from sympozium_http import request_state
+from sympozium_http.refusal import Refusal
+
+_SURFACE = "pages"
+_CHANGED_MEANWHILE = 412
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What is wrong with a form."""
+
+    message: str = ""
+    """What the whole form is told; empty: nothing is wrong."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Faults by field."""
+    status: int = 200
+    is_conflict: bool = False
+    """True if somebody else has changed the object since the form was made."""
+
+
+NO_FAULTS = Faults()
+
+
+def faults_of(error: Refusal | ApiError, under: str = "") -> Faults:
+    """Return what a refusal means for a form whose fields are named by their paths below ``under``."""
+    refusal = refusals.of_api_error(error) if isinstance(error, ApiError) else error
+    found = refusal.fields if isinstance(refusal, InvalidFields) else ()
+    fields = {path.removeprefix(f"{under}.").partition("[")[0]: message for path, message in found}
+    return Faults(refusal.message, fields, refusal.status, is_conflict=refusal.status == _CHANGED_MEANWHILE)
+
+
+async def begin_page_change(
+    request: Request, verb: str, kind: ResourceType, namespace: str, name: str, *, body: Object | None = None
+) -> None:
+    """Record a change before it is made. ``body`` sets its fields. Raises Refusal 503 if the audit cannot be written."""
+    caller = caller_of(request)
+    entry = AuditEntry(
+        namespace=namespace,
+        actor=request_state.of(request).key_id,
+        user=None if caller.is_admin else caller.user,
+        surface=_SURFACE,
+        action=verb,
+        kind=kind.kind,
+        resource=name,
+        fields=changed_fields(kind.kind, body) if body else (),
+    )
+    await begin_change(request, entry)
+
+
+def precondition_of(form: Mapping[str, str]) -> Precondition:
+    """Return the condition that the object is as it was when the form was made, which its field ``tag`` says."""
+    tag = form.get("tag", "")
+    return Precondition(frozenset({tag})) if tag else Precondition()
+
+
+def kubectl_patch(kind: ResourceType, namespace: str, name: str, spec: Object) -> str:
+    """Return the command of kubectl that merges fields into the spec of an object."""
+    patch = shlex.quote(json.dumps({"spec": spec}, ensure_ascii=False))
+    return f"kubectl -n {namespace} patch {kind.plural}.{kind.group} {name} --type merge -p {patch}"
+
+
+def merge_patch(old: Any, new: Any) -> Any:
+    """Return the merge patch (RFC 7386) that makes ``new`` of ``old``; both are objects."""
+    patch: Object = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        if name not in old or (value != old[name] and not (isinstance(value, dict) and isinstance(old[name], dict))):
+            patch[name] = value
+        elif value != old[name]:
+            patch[name] = merge_patch(old[name], value)
+    return patch
