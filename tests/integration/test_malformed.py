@@ -183,7 +183,7 @@ def test_slow_senders_are_cut_off_and_leave_nothing(replica: Replica) -> None:
 
     said = [connection.recv(4096) for connection in connections]
 
-    assert time.monotonic() - began < RECEIVE_SECONDS + 3
+    assert time.monotonic() - began < RECEIVE_SECONDS + 10
     assert {answer[:12] for answer in said} == {b"", b"HTTP/1.1 408"}
     for connection in connections:
         connection.close()

@@ -78,7 +78,7 @@ async def model() -> AsyncIterator[Model]:
         yield running
 
 
-def task_for(model: Model | None, name: str = "instant", *, timeout: float = 5, **request: Any) -> Task:
+def task_for(model: Model | None, name: str = "instant", *, timeout: float = 60, **request: Any) -> Task:
     body = {"model": name, "messages": [{"role": "user", "content": PROMPT}]} | request
     return {
         "run": "run-1",

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -32,7 +31,7 @@ def with_tools(
     guard: ToolGuard,
     *turns: dict[str, Any],
     limits: Limits | None = None,
-    timeout: float = 5,
+    timeout: float = 60,
     **request: Any,
 ) -> Task:
     messages = [{"role": "user", "content": json.dumps(turns)}]
@@ -134,16 +133,16 @@ async def test_counts_that_no_model_reported_stay_absent(pod: Pod, model: Model,
 
 
 async def test_calls_of_one_answer_run_side_by_side(pod: Pod, model: Model, guard: ToolGuard) -> None:
+    all_four = asyncio.Barrier(4)
+
     async def slow(call: Called) -> Answer:
-        await asyncio.sleep(0.3)
+        await all_four.wait()
         return 200, {"result": f"{call.arguments['city']} is fine", "isError": False}
 
     guard.script = slow
     calls = [[f"call_{city}", "weather", json.dumps({"city": city})] for city in ("A", "B", "C", "D")]
-    began = time.monotonic()
-    await ran(pod, with_tools(model, guard, {"calls": calls}, {"content": "Ok"}))
+    await ran(pod, with_tools(model, guard, {"calls": calls}, {"content": "Ok"}, timeout=60))
     assert guard.at_once == 4
-    assert time.monotonic() - began < 1.1
     results = [message["content"] for message in told(model) if message["role"] == "tool"]
     assert ["A is fine" in results[0], "D is fine" in results[3]] == [True, True], "in the order of the calls"
 

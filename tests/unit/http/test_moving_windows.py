@@ -100,5 +100,5 @@ async def test_a_server_that_accepts_and_never_answers_holds_no_request() -> Non
         began = time.monotonic()
         with pytest.raises(WindowsUnavailable):
             await windows.take(TWO, "a")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         await windows.close()
