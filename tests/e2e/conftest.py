@@ -148,6 +148,10 @@ def nobody_old_leads() -> bool:
     return not going and holder in {pod["metadata"]["name"] for pod in pods}
 
 
+NOW = ("--grace-period=1", "--wait=false")
+"""Killed after a second. (With 0 the kubelet may never see the wish, and gives the pod all of its own grace period.)"""
+
+
 TERMINAL = ("Succeeded", "Failed", "Cancelled")
 
 

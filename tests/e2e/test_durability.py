@@ -6,10 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, agent_run, installed_with, until
-
-NOW = ("--grace-period=1", "--wait=false")
-"""Killed after a second. (With 0 the kubelet may never see the wish, and gives the pod all of its own grace period.)"""
+from tests.e2e.conftest import NOW, Endpoint, Namespace, agent_run, until
 
 
 @pytest.fixture
@@ -75,19 +72,6 @@ def test_the_operator_dies_and_nothing_is_lost_or_doubled(
     assert len(names(chat) - known) == 4
     ours = f"sympozium.ai/run in ({','.join(names(chat) - known)})"
     until(lambda: not chat.namespace.list("jobs", "-l", ours), within=60)
-
-
-@pytest.mark.alone
-def test_of_two_operators_the_second_takes_over(chat: Endpoint, system: Namespace) -> None:
-    def leader() -> str:
-        holder: str = system.get("lease", "sympozium-operator")["spec"].get("holderIdentity", "")
-        return holder
-
-    with installed_with("operator.replicas=2"):
-        first = until(leader, within=30)
-        system.delete("pod", first, *NOW)
-        assert chat.chat().status_code == 200
-        assert until(lambda: leader() != first and leader(), within=20)
 
 
 def test_an_agents_pod_dies_and_the_caller_is_told(chat: Endpoint, background: ThreadPoolExecutor) -> None:

@@ -24,15 +24,19 @@ pytestmark = pytest.mark.alone
 OPERATOR = "deployment/sympozium-operator"
 
 
-@pytest.fixture(autouse=True)
-def nobody_serves_the_whole_cluster(system: Namespace) -> Iterator[None]:
-    """Two operators must not serve the same namespace, so the one that serves all of them rests, and its policies."""
+@pytest.fixture(scope="module")
+def _without_policies(system: Namespace) -> Iterator[None]:
     with installed_with("admissionPolicies.enabled=false"):
-        system.kubectl("scale", OPERATOR, "--replicas=0")
-        until(lambda: not system.list("pods", "-l", "app.kubernetes.io/component=operator"), within=60)
         yield
         system.kubectl("scale", OPERATOR, "--replicas=1")
         until(nobody_old_leads, within=60)
+
+
+@pytest.fixture(autouse=True)
+def nobody_serves_the_whole_cluster(_without_policies: None, system: Namespace) -> None:
+    """Two operators must not serve the same namespace, so the one that serves all of them rests, and its policies."""
+    system.kubectl("scale", OPERATOR, "--replicas=0")
+    until(lambda: not system.list("pods", "-l", "app.kubernetes.io/component=operator"), within=60)
 
 
 @contextmanager

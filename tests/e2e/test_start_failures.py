@@ -1,6 +1,7 @@
 """A pod that cannot start is an answer within a minute, with Kubernetes' own reason."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 from tests.e2e.conftest import Endpoint, Namespace, agent_run, installed_with
@@ -39,18 +40,25 @@ def test_an_image_that_cannot_be_pulled(namespace: Namespace) -> None:
     assert error["httpStatus"] == 502
 
 
-@pytest.mark.alone
-def test_a_pod_that_no_node_could_ever_hold(namespace: Namespace) -> None:
+@pytest.fixture(scope="module")
+def huge_and_impatient() -> Iterator[None]:
+    """An installation whose pods no node can hold, and whose runs wait for five seconds."""
     huge = ("agent.resources.requests.cpu=1000", "agent.resources.limits.cpu=1000")
-    with installed_with(*huge):
-        namespace.apply(agent_run("huge", task="hello"))
-        error = failed(namespace, "huge")
+    with installed_with(*huge, "runs.queueTimeout=5s"):
+        yield
+
+
+@pytest.mark.alone
+@pytest.mark.usefixtures("huge_and_impatient")
+def test_a_pod_that_no_node_could_ever_hold(namespace: Namespace) -> None:
+    namespace.apply(agent_run("huge", task="hello"))
+    error = failed(namespace, "huge")
     assert "no node is large enough" in str(error["message"])
     assert error["httpStatus"] == 503
 
 
 @pytest.mark.alone
+@pytest.mark.usefixtures("huge_and_impatient")
 def test_a_run_whose_instance_never_comes(namespace: Namespace) -> None:
-    with installed_with("runs.queueTimeout=5s"):
-        namespace.apply(agent_run("orphan", task="hello", agentRef="never"))
-        assert namespace.run_ends("orphan", within=30)["error"]["type"] == "instance_missing"
+    namespace.apply(agent_run("orphan", task="hello", agentRef="never"))
+    assert namespace.run_ends("orphan", within=30)["error"]["type"] == "instance_missing"
