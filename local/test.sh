@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Run every test, in three phases: the tests without a cluster; tests/e2e side by side, each worker with namespaces of its own; the
-# tests that change or measure the whole cluster (marker `alone`), one after the other. A failed phase does not stop the next one.
-# The tests with other clients and with a browser need no cluster; they wait for local/clients.sh, which may last as long as the first phase.
+# Run every test, in four phases. A failed phase does not stop the others.
+#   without a cluster   begins at once, beside the preparation of the others, and yields the processors to them when they begin
+#   side by side        tests/e2e by files, each worker with namespaces of its own, and the tests with other clients and with a browser
+#   alone               the tests of tests/e2e that change the whole cluster (marker `alone`), one after the other
+#   last                those that measure, that read the audit log, and that take the installation apart, when all others have ended
+# What the first phase prints is shown before the last one, so that the test runner's last line is the last.
 #   test.sh [--e2e] [PYTEST ARGUMENTS]   --e2e leaves the first phase out
 # Arguments that name files or tests run those alone, as one plain run.
 set -euo pipefail
@@ -10,15 +13,24 @@ PYTEST=$PWD/.venv/bin/pytest
 WORKERS=${SYMPOZIUM_TEST_WORKERS:-3}         # of tests/e2e, which waits more than it computes
 PROCESSES=${SYMPOZIUM_TEST_PROCESSES:-2}     # of the tests without a cluster, which compute
 NOTHING_SELECTED=5                           # pytest's exit status, e.g. where -k names tests of another phase
+PRINTED=.local/tests-without-a-cluster       # what the first phase prints
 status=$NOTHING_SELECTED
+tests_pid=                                   # of the first phase, as long as it runs
 
-# phase TITLE COMMAND: run a phase and keep the first failure's exit status. Nothing is printed after the test runner's last line.
+title() { printf '%4d s  tests %s\n' "$SECONDS" "$1"; }
+
+# remember STATUS: keep the first failure's exit status.
+remember() {
+  if ((status == 0 || status == NOTHING_SELECTED)) && (($1 != NOTHING_SELECTED)); then status=$1; fi
+}
+
+# phase TITLE COMMAND: run a phase.
 phase() {
   local ended=0
-  printf '%4d s  tests %s\n' "$SECONDS" "$1"
+  title "$1"
   shift
   "$@" || ended=$?
-  if ((status == 0 || status == NOTHING_SELECTED)) && ((ended != NOTHING_SELECTED)); then status=$ended; fi
+  remember "$ended"
 }
 
 names_tests() {
@@ -29,30 +41,67 @@ names_tests() {
   return 1
 }
 
-# background COMMAND: run what waits for the network, or for a processor that no test wants.
-background() {
-  nice -n 19 "$@" &
-  preparing+=($!)
+# yields PID: let a session have the processors when nobody else wants them: other sessions, and pods, which are in other control groups.
+# A session is what Linux shares processors among; niceness alone counts within it.
+yields() {
+  (echo 19 >"/proc/$1/autogroup") 2>/dev/null || true # not every kernel has it
+  renice --priority 19 --pgrp "$1" >/dev/null 2>&1 || true
 }
 
-preparing=()
-trap 'kill "${preparing[@]}" 2>/dev/null || true' EXIT
+# prepare COMMAND: begin something that tests wait for. It yields to all others.
+prepare() {
+  setsid bash -c '(echo 19 >/proc/self/autogroup) 2>/dev/null; exec nice -n 19 "$@"' - "$@" &
+  sessions+=($!)
+}
+
+# prepared PID: wait for what was begun. Tests that lack it say so, and the others run.
+prepared() { wait "$1" || remember 1; }
+
+# without_a_cluster_begins PYTEST ARGUMENTS; without_a_cluster_ends
+without_a_cluster_begins() {
+  title "without a cluster begin; what they print is shown when the tests on the cluster alone have ended"
+  mkdir -p "$(dirname "$PRINTED")"
+  setsid "$PYTEST" tests/unit tests/contract tests/integration \
+    --ignore tests/integration/clients --ignore tests/integration/pages --numprocesses "$PROCESSES" --dist loadfile "$@" >"$PRINTED" 2>&1 &
+  tests_pid=$!
+}
+
+without_a_cluster_ends() {
+  local ended=0
+  wait "$tests_pid" || ended=$?
+  tests_pid=
+  title "without a cluster"
+  cat "$PRINTED"
+  remember "$ended"
+}
+
+# cleanup: end what still runs after an interruption, and show what it has printed.
+# shellcheck disable=SC2317  # the trap calls it
+cleanup() {
+  local session
+  for session in ${sessions[@]+"${sessions[@]}"} $tests_pid; do kill -- "-$session" 2>/dev/null || true; done
+  [ -z "$tests_pid" ] || cat "$PRINTED"
+}
+
+sessions=()
+trap cleanup EXIT
+trap 'exit 130' INT # else bash would not clean up in every case
+trap 'exit 143' TERM
+everything=1
 if [ "${1:-}" = --e2e ]; then
   shift
-else
-  everything=1
+  everything=
 fi
-background local/clients.sh
-[ -z "${everything:-}" ] || local/postgresql.sh
+if names_tests "$@"; then everything=; fi
+prepare local/clients.sh
+clients=$!
+[ -z "$everything" ] || local/postgresql.sh
+[ -z "$everything" ] || without_a_cluster_begins "$@"
 local/up.sh
-background local/gateway/install.sh
-background local/postgres/install.sh
-if [ -n "${everything:-}" ] && ! names_tests "$@"; then
-  phase "without a cluster" "$PYTEST" tests/unit tests/contract tests/integration \
-    --ignore tests/integration/clients --ignore tests/integration/pages --numprocesses "$PROCESSES" --dist loadfile "$@"
-fi
-for job in "${preparing[@]}"; do wait "$job" || status=1; done # the tests that need it say so, and the others run
-preparing=()
+local/postgres/install.sh || remember 1
+prepare local/gateway/install.sh # from source the first time, which takes minutes; only tests of the phase "alone" need it
+gateway=$!
+prepared "$clients"
 
 # shellcheck source=/dev/null
 . .local/env
@@ -61,8 +110,15 @@ if [ -f "${SYMPOZIUM_AUDIT_LOG:-}" ]; then # where the tests that read the log b
   export SYMPOZIUM_AUDIT_BEGIN
 fi
 read -ra on_the_clusters_network <<<"$SYMPOZIUM_EXEC"
-if names_tests "$@"; then exec "${on_the_clusters_network[@]}" "$PYTEST" "$@"; fi
+if names_tests "$@"; then
+  prepared "$gateway"
+  exec "${on_the_clusters_network[@]}" "$PYTEST" "$@"
+fi
+[ -z "$tests_pid" ] || yields "$tests_pid"
 phase "on the cluster, side by side" "${on_the_clusters_network[@]}" \
   "$PYTEST" tests/conformance tests/integration/clients tests/integration/pages tests/e2e --phase together --numprocesses "$WORKERS" --dist loadfile "$@"
+prepared "$gateway"
 phase "on the cluster, alone" "${on_the_clusters_network[@]}" "$PYTEST" tests/e2e --phase alone "$@"
+[ -z "$tests_pid" ] || without_a_cluster_ends
+phase "on the cluster, last" "${on_the_clusters_network[@]}" "$PYTEST" tests/e2e --phase last "$@"
 exit "$status"

@@ -19,11 +19,12 @@ settings.load_profile("any-machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option by which ``local/test.sh`` runs tests/e2e in two phases."""
+    """Add the option by which ``local/test.sh`` runs tests/e2e in phases."""
     parser.addoption(
         "--phase",
-        choices=["together", "alone"],
-        help="of tests/e2e only what may run side by side, or only what may not (marker `alone`)",
+        choices=["together", "alone", "last"],
+        help="of tests/e2e only what may run side by side; or what may not (marker `alone`); or what comes last (`measures`, `audit`"
+        " and `dismantles`)",
     )
 
 

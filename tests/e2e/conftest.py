@@ -330,7 +330,7 @@ def scripted_server(name: str, script: Path, image: str) -> list[Object]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the tests: those that read the audit log after all whose deeds it should show, then those that take the installation
-    apart, with its rights. Leave out the tests of the other phase, and where no log is kept those that read it.
+    apart, with its rights. Leave out the tests of the other phases, and where no log is kept those that read it.
     """
 
     def has(marker: str, item: pytest.Item) -> bool:
@@ -339,8 +339,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def is_selected(item: pytest.Item) -> bool:
         if has("audit", item) and not os.environ.get("SYMPOZIUM_AUDIT_LOG"):
             return False
-        runs_alone = any(has(marker, item) for marker in ("alone", "audit", "dismantles"))
-        return config.getoption("phase") in (None, "alone" if runs_alone else "together")
+        return config.getoption("phase") in (None, phase(item))
+
+    def phase(item: pytest.Item) -> str:
+        if any(has(marker, item) for marker in ("measures", "audit", "dismantles")):
+            return "last"
+        return "alone" if has("alone", item) else "together"
 
     items.sort(key=lambda item: (has("dismantles", item), has("audit", item)))
     config.hook.pytest_deselected(items=[item for item in items if not is_selected(item)])

@@ -12,7 +12,7 @@ from tests.bench.report import spread
 from tests.bench.requests import Requests
 from tests.e2e.conftest import Namespace
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.measures
 
 SAMPLES = 5
 BURST = 10

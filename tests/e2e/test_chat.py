@@ -20,7 +20,7 @@ def test_a_blocking_request_is_answered(chat: Endpoint) -> None:
     assert answer.usage.total_tokens == 10
 
 
-@pytest.mark.alone
+@pytest.mark.measures
 def test_a_stream_brings_each_token_when_the_model_sends_it(chat: Endpoint) -> None:
     chat.use_model("slow:5:300")
     arrived = []

@@ -49,7 +49,7 @@ def phase(request: pytest.FixtureRequest, single: Endpoint) -> Iterator[Callable
     single.namespace.delete("run", "in-the-way")
 
 
-@pytest.mark.alone
+@pytest.mark.measures
 @pytest.mark.parametrize("phase", [queued, starting, streaming], indirect=True)
 @pytest.mark.parametrize("stream", [False, True], ids=["blocking", "streamed"])
 def test_the_run_is_cancelled(single: Endpoint, phase: Callable[[Endpoint, str], bool], stream: bool) -> None:

@@ -14,7 +14,7 @@ from tests.e2e.conftest import Endpoint, Namespace, instance, until
 from tests.e2e.figures import figure, operators
 from tests.e2e.webproxies import PLENTY, made, runs
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.measures
 
 log = logging.getLogger(__name__)
 

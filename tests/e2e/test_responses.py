@@ -55,7 +55,7 @@ def test_a_response_is_a_run_and_outlives_its_request(chat: Endpoint) -> None:
     assert item.type == "message"
 
 
-@pytest.mark.alone
+@pytest.mark.measures
 def test_each_piece_comes_when_the_model_sends_it(chat: Endpoint) -> None:
     with chat.sdk.responses.stream(model="default", input="hello") as stream:
         stream.get_final_response()  # the SDK builds its types for half a second when they are used first

@@ -37,7 +37,7 @@ def change(endpoint: Endpoint, **web_endpoint: Any) -> None:
     endpoint.namespace.patch("instance", endpoint.instance, {"spec": {"webEndpoint": web_endpoint}})
 
 
-@pytest.mark.alone
+@pytest.mark.measures
 class TestOneLimitForAll:
     RATE, BURST, SECONDS = 300, 10, 30.0
 

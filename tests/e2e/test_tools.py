@@ -252,7 +252,7 @@ def test_a_binding_that_is_removed_under_load_ends_the_calls_at_once(tooled: End
     assert max(call["at"] for call in webhook.received("fleeting")) < removed + 0.5
 
 
-@pytest.mark.alone
+@pytest.mark.measures
 def test_a_changed_tool_counts_for_the_next_task_within_a_second(tooled: Endpoint) -> None:
     """From the API server's answer to a change, to the start of a request that has it, of pods that waited since before."""
     with documents(tooled) as shown:
