@@ -21,8 +21,10 @@ from sympozium_cli.tui.keys import SECTIONS
 from sympozium_cli.tui.screens.base import BaseScreen
 from sympozium_cli.tui.world import World
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds that a busy machine may take to show something."""
+LONGEST = 240.0
+"""Seconds of one UI: a wait within the library, e.g. for an idle screen, has no bound of its own."""
 NOW = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 """The time that the UI has, so that a picture of it is the same on any day."""
 
@@ -254,7 +256,7 @@ async def ui(
                 yield Text(piece)
 
     app = SympoziumApp(world, converse=converse, edit_text=edit)
-    async with app.run_test(size=size) as pilot:
+    async with asyncio.timeout(LONGEST), app.run_test(size=size) as pilot:
         driven = Ui(kubernetes, app, pilot)
         await pilot.pause()
         yield driven
