@@ -25,6 +25,9 @@ class RunFilter:
     namespace: str | None = None
     namespaces: tuple[str, ...] | None = None
     """Namespaces of which the run's is one; None: any."""
+    name: str | None = None
+    q: str | None = None
+    """Text in the run's name."""
     instance: str | None = None
     phase: str | None = None
     source: str | None = None
@@ -39,6 +42,7 @@ class RunFilter:
 
 _FILTERED = {
     "namespace": runs.c.namespace,
+    "name": runs.c.name,
     "instance": runs.c.instance,
     "phase": runs.c.phase,
     "source": runs.c.source,
@@ -115,7 +119,12 @@ class RunQueries:
 def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
     """Return the conditions of a filter, for which the indexes of its columns are used."""
     texts = [column == getattr(wanted, name) for name, column in _FILTERED.items() if getattr(wanted, name) is not None]
-    return [*texts, *within(wanted.namespaces), *times(wanted.since, wanted.until)]
+    return [*texts, *_named(wanted.q), *within(wanted.namespaces), *times(wanted.since, wanted.until)]
+
+
+def _named(text: str | None) -> list[ColumnElement[bool]]:
+    """Return the condition that a run's name, which has no capitals, has a text in it; None: any."""
+    return [] if text is None else [runs.c.name.contains(text.lower(), autoescape=True)]
 
 
 def within(namespaces: Sequence[str] | None) -> list[ColumnElement[bool]]:
@@ -146,7 +155,7 @@ def _present(wanted: RunFilter) -> Sequence[ColumnElement[bool]]:
     ]
     if wanted.namespaces is not None:
         chosen.append(func.coalesce(runs.c.namespace, "", type_=runs.c.namespace.type).in_(wanted.namespaces))
-    return [runs.c.deleted_at.is_(None), *chosen, *times(wanted.since, wanted.until)]
+    return [runs.c.deleted_at.is_(None), *chosen, *_named(wanted.q), *times(wanted.since, wanted.until)]
 
 
 def _cursor(row: RunRow) -> str:

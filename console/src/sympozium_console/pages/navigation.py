@@ -17,4 +17,7 @@ class NavigationItem:
         return path == self.path or (self.path != "/" and path.startswith(f"{self.path}/"))
 
 
-NAVIGATION = (NavigationItem("Instances", "/instances", "instances"),)
+NAVIGATION = (
+    NavigationItem("Instances", "/instances", "instances"),
+    NavigationItem("Runs", "/runs", "runs"),
+)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from sympozium_api.resources import INSTANCES
+from sympozium_api.resources import INSTANCES, RUNS
 from sympozium_console.pages import (
     instance_events_tab,
     instance_overview,
@@ -13,8 +13,11 @@ from sympozium_console.pages import (
     instance_web_endpoint,
     instance_yaml,
     instances,
+    run_changes,
+    run_detail,
+    run_list,
 )
-from sympozium_console.routes.access import AnyCaller, Need, authorize_need
+from sympozium_console.routes.access import SUMMARIES, AnyCaller, Need, authorize_need
 from sympozium_console.routes.params import authenticate
 
 PAGES = (
@@ -24,6 +27,9 @@ PAGES = (
     instance_skills,
     instance_events_tab,
     instance_yaml,
+    run_list,
+    run_changes,
+    run_detail,
 )
 """Modules with pages, each with a ``router``."""
 
@@ -43,6 +49,10 @@ PAGE_NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("POST", "/instances/{namespace}/{name}/pool"): Need("patch", INSTANCES),
     ("POST", "/instances/{namespace}/{name}/yaml"): Need("update", INSTANCES),
     ("POST", "/instances/{namespace}/{name}/delete"): Need("delete", INSTANCES),
+    ("GET", "/runs"): Need("list", RUNS, "list", SUMMARIES),
+    ("GET", "/runs/{namespace}/{name}"): Need("get", RUNS, or_of=SUMMARIES),
+    ("POST", "/runs/selected"): AnyCaller(),  # each run takes its own right
+    ("POST", "/runs/{namespace}/{name}/{action}"): AnyCaller(),  # each action takes its own right
 }
 """Needs by method and path, as in ``routes.access.NEEDS``. A page that the table does not have is for tokens of the installation only."""
 

@@ -35,9 +35,31 @@ def when(moment: str | float | None, now: float) -> Markup:
     )
 
 
+def clock(moment: float) -> Markup:
+    """Return a ``time`` element with the time of day in UTC, to the millisecond, and the whole time as its title."""
+    exact = datetime.fromtimestamp(moment, UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        exact.isoformat().replace("+00:00", "Z"), f"{exact:%Y-%m-%d %H:%M:%S} UTC", f"{exact:%H:%M:%S.%f}"[:-3]
+    )
+
+
 def number(value: int | None) -> str:
     """Return a whole number with thin spaces between thousands; a dash for None."""
     return "–" if value is None else f"{value:,}".replace(",", "\u202f")  # noqa: RUF001 - a dash, as in tables
+
+
+def milliseconds(value: int | None) -> str:
+    """Return a duration in its unit, such as ``14 ms``, ``1.4 s`` or ``2 min 05 s``; a dash for None."""
+    if value is None:
+        return "–"  # noqa: RUF001 - a dash, as in tables
+    if value < 1000:
+        return f"{value} ms"
+    if value < 60_000:
+        return f"{value / 1000:.1f} s"
+    seconds = value // 1000
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02} s"
+    return f"{seconds // 3600} h {seconds // 60 % 60:02} min"
 
 
 def seconds_of(moment: str | float) -> float:
@@ -45,4 +67,11 @@ def seconds_of(moment: str | float) -> float:
     return parse_timestamp(moment).timestamp() if isinstance(moment, str) else moment
 
 
-FILTERS: dict[str, Callable[..., Any]] = {"age": age, "when": when, "number": number, "visible": visible}
+FILTERS: dict[str, Callable[..., Any]] = {
+    "age": age,
+    "when": when,
+    "number": number,
+    "visible": visible,
+    "clock": clock,
+    "milliseconds": milliseconds,
+}

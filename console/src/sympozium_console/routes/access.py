@@ -20,6 +20,8 @@ from sympozium_http.refusal import Refusal
 
 LOGS = ResourceType("", "v1", "pods/log", "Pod log")
 """Logs of pods, which RBAC knows as a subresource."""
+SUMMARIES = ResourceType(names.GROUP, names.VERSION, "agentruns/summary", "AgentRun summary")
+"""Runs without question, answer and steps: a subresource that only RBAC knows."""
 AUDITS = ResourceType(names.GROUP, names.VERSION, "audits", "Audit")
 """Kind of the audit's entries, as RBAC names it. No object is of it."""
 
@@ -34,6 +36,13 @@ class Need:
     of: Literal["object", "list", "entry", "installation"] = "object"
     """``object``: one namespace, ``default`` if the request names none. ``list``: the namespace of the request, else all in which the
     caller has the right. ``entry``: the route finds out the namespace, and calls ``may_see``. ``installation``: the console's own."""
+    or_of: ResourceType | None = None
+    """Kind of which the same verb is enough."""
+
+    @property
+    def kinds(self) -> tuple[ResourceType, ...]:
+        """The kinds, of one of which the caller needs the right."""
+        return (self.kind,) if self.or_of is None else (self.kind, self.or_of)
 
 
 @dataclass(frozen=True)
@@ -53,10 +62,10 @@ NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("GET", "/api/v1/instances/{name}/web-endpoint"): Need("get", INSTANCES),
     ("PUT", "/api/v1/instances/{name}/web-endpoint"): Need("patch", INSTANCES),
     ("GET", "/api/v1/instances/{name}/events"): Need("watch", INSTANCES),
-    ("GET", "/api/v1/runs"): Need("list", RUNS, "list"),
+    ("GET", "/api/v1/runs"): Need("list", RUNS, "list", SUMMARIES),
     ("POST", "/api/v1/runs"): Need("create", RUNS),
-    ("GET", "/api/v1/runs/{name}"): Need("get", RUNS),
-    ("GET", "/api/v1/runs/{name}/timeline"): Need("get", RUNS),
+    ("GET", "/api/v1/runs/{name}"): Need("get", RUNS, or_of=SUMMARIES),
+    ("GET", "/api/v1/runs/{name}/timeline"): Need("get", RUNS, or_of=SUMMARIES),
     ("GET", "/api/v1/runs/{name}/logs"): Need("get", LOGS),
     ("DELETE", "/api/v1/runs/{name}"): Need("delete", RUNS),
     ("POST", "/api/v1/runs/{name}/cancel"): Need("patch", RUNS),
@@ -67,8 +76,8 @@ NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("GET", "/api/v1/config"): Need("get", CONFIGS, "installation"),
     ("PUT", "/api/v1/config"): Need("put", CONFIGS, "installation"),
     ("GET", "/api/v1/watch"): Need("watch", INSTANCES, "list"),
-    ("GET", "/api/v1/usage"): Need("list", RUNS, "list"),
-    ("GET", "/api/v1/history"): Need("list", RUNS, "list"),
+    ("GET", "/api/v1/usage"): Need("list", RUNS, "list", SUMMARIES),
+    ("GET", "/api/v1/history"): Need("list", RUNS, "list", SUMMARIES),
     ("GET", "/api/v1/history/{id}"): Need("get", RUNS, "entry"),
     ("GET", "/api/v1/audit"): Need("list", AUDITS, "list"),
     ("GET", "/api/v1/api-keys"): Need("list", API_KEYS, "list"),
@@ -84,7 +93,8 @@ def rights_of_routes() -> dict[ResourceType, frozenset[str]]:
     for need in NEEDS.values():
         if isinstance(need, Need):
             verbs = ("create", "update") if need.verb == "put" else (need.verb,)
-            rights[need.kind] = rights.get(need.kind, frozenset()) | set(verbs)
+            for kind in need.kinds:
+                rights[kind] = rights.get(kind, frozenset()) | set(verbs)
     return rights
 
 
@@ -120,13 +130,13 @@ async def authorize_need(request: Request, need: Need | AnyCaller | None) -> Non
         return
     elif need.of == "list" and namespace is None and caller.namespace is None:
         rights = console_context.of_request(request).callers.rights
-        seen = await rights.namespaces(caller, need.verb, need.kind)
+        seen = await rights.namespaces_of_any(caller, need.verb, *need.kinds)
         request_state.attached(request, Visible).namespaces = seen
     elif need.of != "entry":
         where = _where(need, request, namespace)
         request_state.attached(request, Visible).namespace = where
         for verb in _verbs(need, request):
-            await require(request, verb, need.kind, where)
+            await require(request, verb, need.kind, where, or_of=need.or_of)
 
 
 async def is_still_authorized(request: Request) -> bool:
@@ -165,9 +175,12 @@ async def judge_again(request: Request, namespace: str) -> bool | None:
         return None
 
 
-async def require(request: Request, verb: str, kind: ResourceType, namespace: str) -> None:
-    """Raise Refusal 403, which names the right, unless the caller has it."""
-    if not await may_see(request, verb, kind, namespace):
+async def require(
+    request: Request, verb: str, kind: ResourceType, namespace: str, *, or_of: ResourceType | None = None
+) -> None:
+    """Raise Refusal 403, which names the right, unless the caller has it, or that on another kind."""
+    kinds = (kind,) if or_of is None else (kind, or_of)
+    if not any([await may_see(request, verb, one, namespace) for one in kinds]):
         resource = f"{kind.plural}.{kind.group}" if kind.group else kind.plural
         raise refusals.forbidden(
             f"{caller_of(request).user} may not {verb} {kind.kind} in namespace {namespace}:"

@@ -9,7 +9,7 @@ from sympozium_api.resources import RUNS
 from sympozium_archive.run_contents import Contents
 from sympozium_archive.run_queries import RunFilter, RunQueries
 from sympozium_console.history_models import ArchivedRun, ArchivedRunWithContent, RunHistory
-from sympozium_console.routes.access import may_see, visible
+from sympozium_console.routes.access import SUMMARIES, may_see, visible
 from sympozium_console.routes.archive import ArchiveQuery, answer, answer_with, archive_of
 from sympozium_console.routes.params import REFUSALS, NoQuery, Text, authenticate
 from sympozium_http.refusal import Refusal
@@ -63,9 +63,10 @@ async def get_history(request: Request, run_id: RunId, _: Annotated[NoQuery, Que
     """Return a run with its question, its answer and its steps."""
     database = archive_of(request)
     row = await RunQueries(database).run(run_id)
-    if row is None or not await may_see(request, "get", RUNS, row.namespace):
+    may_read = row is not None and await may_see(request, "get", RUNS, row.namespace)
+    if row is None or not (may_read or await may_see(request, "get", SUMMARIES, row.namespace)):
         raise Refusal(404, "NotFound", f"The archive has no run {run_id}.")
-    content = await Contents(database).open(run_id)
+    content = await Contents(database).open(run_id) if may_read else None
     if content is None:
         return answer(ArchivedRunWithContent.of_row(row, content=None))
     return answer_with(ArchivedRun.of_row(row), "content", content)

@@ -71,7 +71,7 @@ async def repeat_run(request: Request, name: Name, params: ObjectParams) -> Resp
     """Start a new run of the caller's own with the question of another run, outside its session."""
     seconds = _wait_seconds(request.headers)
     await require(request, "get", RUNS, params.namespace)
-    handle = await _repeated(request, params.namespace, name)
+    handle = await repeated(request, params.namespace, name)
     return await _answer(request, params.namespace, handle, seconds)
 
 
@@ -94,7 +94,7 @@ async def _asked(request: Request, namespace: str) -> RunHandle:
     return await _started(request, namespace, new_run_body.parse(await json_bytes(request)))
 
 
-async def _repeated(request: Request, namespace: str, name: str) -> RunHandle:
+async def repeated(request: Request, namespace: str, name: str) -> RunHandle:
     """Start a run with the question of another one, of which nothing is held when this returns."""
     stored = await console_context.of_request(request).runs.get(namespace, name)
     try:

@@ -4,12 +4,12 @@ from fastapi import Request, Response
 
 from sympozium_archive.run_queries import InvalidCursor, RunFilter
 from sympozium_console import console_context, refusals
-from sympozium_console.routes.access import visible
-from sympozium_console.routes.params import RunPageQuery, caller_of
+from sympozium_console.routes.access import Visible, visible
+from sympozium_console.routes.params import RunPageQuery, RunsQuery, caller_of
 from sympozium_console.run_summaries import NewestRuns
 from sympozium_http.refusal import Refusal
 
-_OF_NEWEST = ("before", "start", "error", "key", "session", "user", "since", "until")
+_OF_NEWEST = ("before", "start", "error", "key", "session", "user", "q", "since", "until")
 """Parameters that only lists of the newest runs have."""
 
 
@@ -30,9 +30,21 @@ async def newest_runs(request: Request, params: RunPageQuery) -> Response:
     """Return one page of the newest runs with the numbers of all that the parameters select."""
     context, seen = console_context.of_request(request), visible(request)
     await require_whole_index(request)
-    wanted = RunFilter(
+    wanted = run_filter(seen, params, params.since, params.until)
+    try:
+        page = await context.indexed_runs.newest(wanted, limit=params.limit, before=params.before)
+    except InvalidCursor as error:
+        raise refusals.bad_field("before", "is not metadata.before of a page") from error
+    answer = NewestRuns.of(page, await context.indexed_runs.counts(wanted))
+    return Response(answer.model_dump_json(by_alias=True), media_type="application/json")
+
+
+def run_filter(seen: Visible, params: RunsQuery, since: int | None, until: int | None) -> RunFilter:
+    """Return the conditions of a query on the runs that its caller may see. Times are microseconds since 1970."""
+    return RunFilter(
         namespace=seen.namespace,
         namespaces=seen.namespaces,
+        q=params.q,
         instance=params.instance,
         phase=params.phase,
         source=params.source,
@@ -41,15 +53,9 @@ async def newest_runs(request: Request, params: RunPageQuery) -> Response:
         key=params.key,
         session=params.session,
         user=params.user,
-        since=params.since,
-        until=params.until,
+        since=since,
+        until=until,
     )
-    try:
-        page = await context.indexed_runs.newest(wanted, limit=params.limit, before=params.before)
-    except InvalidCursor as error:
-        raise refusals.bad_field("before", "is not metadata.before of a page") from error
-    answer = NewestRuns.of(page, await context.indexed_runs.counts(wanted))
-    return Response(answer.model_dump_json(by_alias=True), media_type="application/json")
 
 
 async def require_whole_index(request: Request) -> None:

@@ -180,8 +180,8 @@ class PageQuery(ListQuery):
     ] = ""
 
 
-class RunPageQuery(PageQuery):
-    """The query of one page of runs."""
+class RunsQuery(ListQuery):
+    """The query of runs, and which of them."""
 
     instance: Annotated[InstanceName, Field(description="Only runs of this instance.")] = None
     phase: Annotated[Phase | None, Field(description="Only runs in this phase.")] = None
@@ -192,12 +192,6 @@ class RunPageQuery(PageQuery):
             description="Only runs created by this source: ``web-proxy``, ``mcp``, ``api`` or ``schedule``.",
         ),
     ] = None
-    order: Annotated[
-        Literal["name", "newest"],
-        Field(
-            description="``name``: by namespace and name. ``newest``: those that were accepted last first, from the index."
-        ),
-    ] = "name"
     before: Annotated[
         str | None, Field(max_length=512, description="With ``newest``: ``metadata.before`` of the previous page.")
     ] = None
@@ -206,6 +200,18 @@ class RunPageQuery(PageQuery):
     key: Annotated[Text, Field(description="With ``newest``: only runs of the API key with this id.")] = None
     session: Annotated[Text, Field(description="With ``newest``: only runs with this ``spec.sessionKey``.")] = None
     user: Annotated[Text, Field(description="With ``newest``: only runs for this user.")] = None
+    q: Annotated[Text, Field(description="With ``newest``: only runs with this in their name.")] = None
+
+
+class RunPageQuery(PageQuery, RunsQuery):
+    """The query of one page of runs."""
+
+    order: Annotated[
+        Literal["name", "newest"],
+        Field(
+            description="``name``: by namespace and name. ``newest``: those that were accepted last first, from the index."
+        ),
+    ] = "name"
     since: Annotated[
         Moment | None, Field(description="With ``newest``: only runs accepted at this time or later (RFC 3339).")
     ] = None

@@ -8,10 +8,10 @@ from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse
 
 from sympozium_api.resources import RUNS
-from sympozium_api.run import AgentRun
+from sympozium_api.run import AgentRun, without_contents
 from sympozium_console import console_context, object_pages, openapi_models, run_events
 from sympozium_console.event_streams import EventStreamResponse
-from sympozium_console.routes.access import judge_again, visible
+from sympozium_console.routes.access import judge_again, may_see, visible
 from sympozium_console.routes.newest_runs import check_order, newest_runs
 from sympozium_console.routes.params import (
     REFUSALS,
@@ -48,8 +48,10 @@ async def list_runs(request: Request, params: Annotated[RunPageQuery, Query()]) 
 
 @router.get("/api/v1/runs/{name}", response_model=AgentRun)
 async def get_run(request: Request, name: Name, params: ObjectParams) -> Response:
-    """Return a run with its question and answer."""
-    return JSONResponse(await console_context.of_request(request).runs.get(params.namespace, name))
+    """Return a run, with its question and answer if the caller may read them."""
+    run = await console_context.of_request(request).runs.get(params.namespace, name)
+    may_read = await may_see(request, "get", RUNS, params.namespace)
+    return JSONResponse(run if may_read else without_contents(run))
 
 
 @router.get("/api/v1/runs/{name}/timeline", response_model=Timeline)

@@ -1,0 +1,82 @@
+"""The pages of runs in Chromium: keys, peek, selection, both themes, narrow windows."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+from tests.integration.console.conftest import Console
+from tests.integration.pages.conftest import NARROW, Shoot, Visit, accessible, fits, paged_console
+from tests.integration.pages.runs_world import furnish
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def furnished(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Console]:
+    folder: Path = tmp_path_factory.mktemp("runs")
+    async with paged_console(folder) as console:
+        await furnish(console)
+        yield console
+
+
+async def test_a_list_is_read_with_keys_alone(furnished: Console, visit: Visit, shoot: Shoot) -> None:
+    visitor = await visit(at=furnished)
+    page = await visitor.open("/runs")
+    await accessible(page)
+    await shoot(page, "runs")
+    for key in ("j", "j", "j", "j", "x", "j", "k", "o"):
+        await page.keyboard.press(key)
+    await expect(page.get_by_role("complementary", name="Peek")).to_contain_text("failed")
+    await expect(page.get_by_text("1 selected:")).to_be_visible()
+    assert "peek=default%2Ffailed" in page.url
+    await accessible(page)
+    await shoot(page, "runs-peek")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("complementary", name="Peek")).to_have_count(0)
+    await page.get_by_role("link", name="failed", exact=True).focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("failed")
+    await expect(page.get_by_role("alert")).to_contain_text("the model says 500")
+    await accessible(page)
+    await shoot(page, "run-failed")
+
+
+async def test_filters_act_at_once_and_are_in_the_address(furnished: Console, visit: Visit) -> None:
+    page = await (await visit(at=furnished)).open("/runs?phase=Failed")
+    await page.get_by_label("Name", exact=True).fill("else")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await page.wait_for_url("**/runs?*q=else*")
+    assert "phase=Failed" in page.url
+    await expect(page.get_by_label("Name", exact=True)).to_be_focused()
+
+
+async def test_a_run_is_cancelled_and_deleted_from_its_page(furnished: Console, visit: Visit, shoot: Shoot) -> None:
+    page = await (await visit(at=furnished)).open("/runs/default/goes-on")
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.get_by_text("kubectl -n default patch agentrun goes-on")).to_be_visible()
+    await accessible(page)
+    await shoot(page, "run-cancel")
+    await page.locator("#do-cancel").get_by_role("button", name="Cancel", exact=True).click()
+    await expect(page.get_by_text("asked for")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("dark", {"color_scheme": "dark"}), ("narrow", {"viewport": NARROW}), ("forced", {"forced_colors": "active"})],
+)
+async def test_pages_of_runs_fit_and_are_accessible_everywhere(
+    furnished: Console, visit: Visit, shoot: Shoot, name: str, options: dict[str, object]
+) -> None:
+    visitor = await visit(at=furnished, **options)
+    for title, path in (
+        ("runs-peek", "/runs?peek=default/failed"),
+        ("run-answered", "/runs/default/answered"),
+        ("run-hostile", "/runs/default/hostile"),
+        ("run-log", "/runs/default/failed?tab=log"),
+        ("run-events", "/runs/default/failed?tab=events"),
+    ):
+        page = await visitor.open(path)
+        await accessible(page)
+        await fits(page)
+        await shoot(page, f"{title}-{name}")
+        await page.close()
