@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from sympozium_agent.agent_settings import AgentSettings
+    from sympozium_agent.transport.tunnel import Guard
     from sympozium_api.agent_records import End, Task
 
 DELIVERED = 0
@@ -46,7 +47,7 @@ class Agent:
         self._environ = environ
         self._timeouts = timeouts or Timeouts()
         self._scope = scope or Scope()
-        self._transport = ModelTransport()
+        self._transport = ModelTransport(_guard(settings))
         self._client = RunsClient(settings.run, settings.addresses, token=settings.token, timeouts=self._timeouts)
 
     def run(self) -> int:
@@ -131,6 +132,7 @@ class Agent:
         from sympozium_agent.providers.attempts import Attempts  # noqa: PLC0415
 
         settings = self._settings
+        self._transport.work_for(task["run"])
         attempts = Attempts(
             settings.credentials,
             self._transport,
@@ -176,3 +178,11 @@ def _unfinished(*, stopped: bool) -> End:
     if stopped:
         return error("terminated", "The agent's pod was terminated before the run had ended.", 503)
     return error("answer_not_delivered", "No replica of the agent API accepts this pod's records.", 502)
+
+
+def _guard(settings: AgentSettings) -> Guard | None:
+    if not settings.guard_url:
+        return None
+    from sympozium_agent.transport.tunnel import Guard  # noqa: PLC0415 - only where egress is guarded
+
+    return Guard(settings.guard_url, settings.token, run=settings.run, instance=settings.instance)

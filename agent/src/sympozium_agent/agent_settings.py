@@ -32,6 +32,8 @@ class AgentSettings:
     instance: str = ""
     idle_ttl: float = 0.0
     """Seconds for which an idle pod waits."""
+    guard_url: str = ""
+    """URL of the egress guard; empty: models outside the cluster are called directly."""
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
@@ -39,10 +41,11 @@ class AgentSettings:
         addresses = tuple(
             url.strip().rstrip("/") for url in _required(environ, environment.RUNS_URLS).split(",") if url.strip()
         )
+        guard = environ.get(environment.EGRESS_GUARD, "")
         if environ.get(environment.IDLE_TTL):
             ttl, instance = float(environ[environment.IDLE_TTL]), _required(environ, environment.INSTANCE)
-            return cls(run=None, addresses=addresses, instance=instance, idle_ttl=ttl)
-        return cls(run=_required(environ, environment.RUN), addresses=addresses)
+            return cls(run=None, addresses=addresses, instance=instance, idle_ttl=ttl, guard_url=guard)
+        return cls(run=_required(environ, environment.RUN), addresses=addresses, guard_url=guard)
 
     def token(self) -> str:
         """Read the pod's token; again for each request, because the kubelet replaces it."""

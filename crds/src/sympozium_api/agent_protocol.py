@@ -34,6 +34,10 @@ UNUSED = "unused"
 OPENAI_COMPAT = "openai_compat"
 """Provider of OpenAI-compatible model servers, also of a task that names none: replicas before 0.3.0 do not."""
 
+HEADER_RUN = "sympozium-run"
+"""Header by which an agent's pod names its run to the egress guard, as it asks for a tunnel to its model."""
+HEADER_INSTANCE = "sympozium-instance"
+"""Header by which an idle pod names its instance instead."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
@@ -128,3 +132,13 @@ def leaf_url(base_url: str, leaf: str) -> str:
     """Return the URL of a route below a model server's base URL, whose query stays at the end."""
     path, mark, query = base_url.partition("#")[0].partition("?")
     return f"{path.rstrip('/')}/{leaf}{mark}{query}"
+
+
+def is_cluster_host(host: str) -> bool:
+    """Return True for a host name that can only be a Service's: ``name``, ``name.namespace.svc`` and its longer forms.
+
+    Agents whose egress is guarded reach such hosts directly, and all others through the guard: ``name.namespace`` too, because it
+    cannot be told from a host in the world.
+    """
+    labels = host.rstrip(".").lower().split(".")
+    return labels[0][:1].isalpha() and (len(labels) == 1 or (len(labels) >= 3 and labels[2] == "svc"))

@@ -19,6 +19,8 @@ RUNS_URLS = "SYMPOZIUM_RUNS_URLS"
 """Base URLs of the agent API, comma-separated; the replica that holds the caller's connection comes first."""
 RUNS_TOKEN_FILE = "/var/run/secrets/sympozium.ai/runs/token"  # noqa: S105 - a path
 """The pod's projected token, audience ``names.RUNS_AUDIENCE``; the kubelet replaces it."""
+EGRESS_GUARD = "SYMPOZIUM_EGRESS_GUARD"
+"""URL of the egress guard, through which the pod calls models outside the cluster. Not set: it calls them directly."""
 PROVIDER_KEY_FILES = (
     "/var/run/secrets/sympozium.ai/provider/provider-key",
     "/var/run/secrets/sympozium.ai/provider/api-key",

@@ -11,6 +11,7 @@ from sympozium_api.clock import SystemClock
 from sympozium_egress import egress_settings
 from sympozium_egress.assembly import assemble
 from sympozium_egress.egress_settings import EgressSettings
+from sympozium_egress.tunnel_protocol import with_tunnels
 from sympozium_http import tracing
 from sympozium_http.metrics_endpoint import MetricsEndpoint
 from sympozium_http.serving import Listener, serve
@@ -29,7 +30,10 @@ async def main(settings: EgressSettings) -> None:
         registry = guard.metrics.registry
         app: ASGIApp = MetricsEndpoint(registry, guard.app) if settings.metrics_on_http else guard.app
         await serve(
-            [Listener(app, names.EGRESS_PORT), Listener(MetricsEndpoint(registry), names.METRICS_PORT)],
+            [
+                Listener(app, names.EGRESS_PORT, http=with_tunnels(guard.tunnels)),
+                Listener(MetricsEndpoint(registry), names.METRICS_PORT),
+            ],
             drain=lambda: None,
             linger_seconds=_LINGER_SECONDS,
             grace_seconds=_GRACE_SECONDS,

@@ -14,12 +14,14 @@ from sympozium_egress.egress_metrics import EgressMetrics
 from sympozium_egress.egress_settings import EgressSettings
 from sympozium_egress.forbidden_addresses import REFRESH_SECONDS, ForbiddenAddresses
 from sympozium_egress.grants import Grants
+from sympozium_egress.model_origins import ModelOrigins
 from sympozium_egress.outgoing.attempts import Attempts
 from sympozium_egress.outgoing.http_client import HttpClient
 from sympozium_egress.policy.held_bytes import HeldBytes
 from sympozium_egress.tool_caller import ToolCaller
 from sympozium_egress.tool_calls import ToolCalls
 from sympozium_egress.tool_secrets import ToolSecrets
+from sympozium_egress.tunnels import Dial, Tunnels
 from sympozium_http.tracing import Tracing
 from sympozium_runs.pod_identity import PodTokens
 from sympozium_runs.run_store import RunStore
@@ -33,6 +35,7 @@ class EgressGuard:
     metrics: EgressMetrics
     forbidden: ForbiddenAddresses
     held: HeldBytes
+    tunnels: Tunnels
 
     async def keep_forbidden(self) -> None:
         """Look forbidden addresses up without end."""
@@ -48,8 +51,9 @@ async def assemble(
     tracing: Tracing | None = None,
     *,
     http: HttpClient | None = None,
+    dial: Dial | None = None,
 ) -> EgressGuard:
-    """Return a guard. ``http`` is the client of the world; None: the real one."""
+    """Return a guard. ``http`` is the client of the world, ``dial`` connects to it; None: the real ones."""
     metrics, http, held = EgressMetrics(), http or HttpClient(settings.max_response_bytes), HeldBytes()
     forbidden = ForbiddenAddresses(client, settings, http.resolve)
     await forbidden.refresh()
@@ -62,5 +66,7 @@ async def assemble(
         addresses=forbidden.policy,
         held=held,
     )
-    calls = ToolCalls(RunStore(client, clock), PodTokens(client), Grants(client), caller, held)
-    return EgressGuard(create_egress_app(calls, client, metrics, tracing), metrics, forbidden, held)
+    store, tokens = RunStore(client, clock), PodTokens(client)
+    calls = ToolCalls(store, tokens, Grants(client), caller, held)
+    tunnels = Tunnels(store, tokens, ModelOrigins(client), forbidden.policy, metrics, resolve=http.resolve, dial=dial)
+    return EgressGuard(create_egress_app(calls, client, metrics, tracing), metrics, forbidden, held, tunnels)

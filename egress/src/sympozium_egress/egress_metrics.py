@@ -1,5 +1,7 @@
 """Metrics of the egress guard. Labels are bounded by the objects of the cluster; no model can choose one."""
 
+from typing import Literal
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from sympozium_egress.policy.call_policy import Outcome
@@ -39,6 +41,17 @@ class EgressMetrics:
             buckets=_OWN_SECONDS,
             registry=self.registry,
         )
+
+        self._tunnels = Counter(
+            "sympozium_egress_tunnels_total",
+            "Tunnels that agents asked for to their model servers, by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
+
+    def count_tunnel(self, outcome: Literal["open", "refused", "failed"]) -> None:
+        """Count a request for a tunnel."""
+        self._tunnels.labels(outcome).inc()
 
     def count(self, namespace: str, tool: str, outcome: Outcome, *, seconds: float, outside: float) -> None:
         """Count a call that took ``seconds``, of which ``outside`` were the tool's own."""

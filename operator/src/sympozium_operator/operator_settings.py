@@ -69,6 +69,8 @@ class OperatorSettings:
     """URL of the agent API for runs whose instance has no web endpoint."""
     egress_url: str
     """Base URL of the egress guard, which carries out tool calls; empty: the installation has none."""
+    guarded_egress: bool
+    """True if agents call models outside the cluster through the egress guard only."""
     start_timeout: int
     """Time in which the container of a pod with a node must be created, or its run fails."""
     queue_timeout: int
@@ -131,6 +133,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         extra_agent_egress=read("SYMPOZIUM_EXTRA_AGENT_EGRESS", "[]", _egress_rules),
         runs_url=read("SYMPOZIUM_RUNS_URL", runs_url, http_url),
         egress_url=read("SYMPOZIUM_EGRESS_URL", "", optional(http_url)),
+        guarded_egress=read("SYMPOZIUM_AGENT_EGRESS", "direct", one_of("direct", "guarded")) == "guarded",
         start_timeout=read("SYMPOZIUM_START_TIMEOUT", "45s", duration),
         queue_timeout=read("SYMPOZIUM_QUEUE_TIMEOUT", "10m", duration),
         pending_pods=read("SYMPOZIUM_PENDING_PODS", "5", whole_number(1, 1000)),

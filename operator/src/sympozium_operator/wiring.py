@@ -279,6 +279,7 @@ def _agent_pod(settings: OperatorSettings) -> AgentPod:
         runs_url=settings.runs_url,
         template=settings.agent_pod,
         placement=_placement(settings),
+        guard_url=settings.egress_url if settings.guarded_egress else "",
     )
 
 
@@ -291,7 +292,9 @@ def _placement(settings: OperatorSettings) -> str:
 def _egress(settings: OperatorSettings) -> Egress | None:
     if not settings.network_policies:
         return None
-    return Egress(settings.namespace, settings.extra_agent_egress, has_guard=bool(settings.egress_url))
+    has_guard = bool(settings.egress_url)
+    guarded = has_guard and settings.guarded_egress
+    return Egress(settings.namespace, settings.extra_agent_egress, has_guard=has_guard, is_guarded=guarded)
 
 
 def _trace_export(settings: OperatorSettings) -> TraceExport | None:

@@ -20,7 +20,7 @@ from tests.fakes.model import TOKENS, Model
 from tests.unit.agent.conftest import QUICK, Pod, task_for
 from tests.unit.agent.surface import Reply, Surface, replica
 
-from sympozium_agent.transport.connection import Connection
+from sympozium_agent.transport.connection import Connection, connect
 from sympozium_agent.transport.errors import TransportError
 from sympozium_agent.transport.preconnected import Preconnection
 from sympozium_agent.transport.url import parse_url
@@ -142,14 +142,14 @@ async def test_a_connection_whose_end_was_not_read_yet_is_known_to_be_closed() -
 async def test_a_model_without_tls_is_not_connected_in_advance() -> None:
     door = Door()
     async with door.open(None):
-        await in_thread(lambda scope: Preconnection().maintain(door.model.url, scope))
+        await in_thread(lambda scope: Preconnection().maintain(door.model.url, scope, connect))
     assert door.entered == 0
 
 
 async def test_a_preconnection_to_another_host_is_not_used(held: Held, trusted: Path) -> None:
     door, preconnection = Door(), Preconnection()
     async with door.open(trusted):
-        keeping = in_thread(lambda scope: preconnection.maintain(door.model.url, scope))
+        keeping = in_thread(lambda scope: preconnection.maintain(door.model.url, scope, connect))
         await held.until(1)
         assert preconnection.acquire(parse_url("https://another.example/v1/chat/completions")) is None
         assert preconnection.acquire(parse_url(f"{door.model.url}/chat/completions")) is None
@@ -174,8 +174,9 @@ def test_after_a_success_the_connection_is_checked_as_often_as_before(monkeypatc
     preconnection = Preconnection()
     outcomes: list[TransportError | FreshConnection] = [TransportError(""), TransportError(""), FreshConnection()]
     attempts, pauses = iter(outcomes), Pauses(preconnection, most=3)
-    monkeypatch.setattr("sympozium_agent.transport.preconnected.connect", lambda *_: raised_or(next(attempts)))
-    preconnection.maintain("https://model.example.com/v1", cast(Scope, pauses))
+    preconnection.maintain(
+        "https://model.example.com/v1", cast(Scope, pauses), lambda *_: cast(Connection, raised_or(next(attempts)))
+    )
     assert pauses.seconds == [10, 20, 5]
 
 

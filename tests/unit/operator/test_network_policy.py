@@ -220,3 +220,21 @@ async def test_switched_off_our_policies_go_and_others_stay() -> None:
 def test_a_users_rule_is_asked_for_as_the_api_server_stores_it() -> None:
     policy, _ = agent_policies(instance(), Egress("sys", (EXTRA, {"to": [], "ports": []})), {})
     assert policy["spec"]["egress"][-2:] == [EXTRA | {"ports": [{"protocol": "TCP", "port": 3000}]}, {}]
+
+
+@pytest.mark.parametrize("base_url", ["https://api.example.com/v1", "https://93.184.215.14/v1", "http://vllm.svc/v1"])
+def test_guarded_agents_reach_nothing_outside_the_cluster_but_the_guard(base_url: str) -> None:
+    one = instance(model={"baseURL": base_url, "env": {"HTTPS_PROXY": "http://10.9.0.1:3128"}})
+    policy, own = agent_policies(one, Egress("sys", has_guard=True, is_guarded=True), {})
+    blocks = [peer["ipBlock"]["cidr"] for rule in policy["spec"]["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    assert blocks == ["169.254.20.10/32"]  # the node's cache of DNS
+    assert own["spec"]["egress"] == [{"to": [{"namespaceSelector": {}}]}]
+    ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
+    assert ports == [53, 53, 8081, 8082]
+
+
+def test_guarded_agents_reach_a_model_in_the_cluster() -> None:
+    one = instance(model={"baseURL": "http://vllm.models.svc/v1"})
+    services = dict.fromkeys(addresses(one), service(namespace="models"))
+    policy, _ = agent_policies(one, Egress("sys", has_guard=True, is_guarded=True), services)
+    assert policy["spec"]["egress"][-1]["to"][0]["podSelector"] == {"matchLabels": {"app": "vllm"}}

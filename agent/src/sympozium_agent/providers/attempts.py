@@ -34,7 +34,7 @@ RETRIES = 2
 """Most repetitions of a call at one model server."""
 _RETRY_AFTER_BEFORE_FALLBACK = 5.0
 """Seconds of a Retry-After beyond which the next model is asked at once."""
-_LASTING = ("InvalidAddress", "TLSFailed")
+_LASTING = ("InvalidAddress", "TLSFailed", "EgressRefused")
 """Failures to connect that last until somebody changes something."""
 _SPENT = "insufficient_quota"
 """OpenAI's word for an account without money, which has the status of a rate limit."""

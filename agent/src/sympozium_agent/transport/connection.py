@@ -87,7 +87,7 @@ def _connected(url: Url, scope: Scope) -> Connection:
             continue
         try:
             _connect(opened, address, scope)
-            return _secured(opened, url, scope) if url.is_secure else Connection(opened)
+            return secured(opened, url.host, scope) if url.is_secure else Connection(opened)
         except OSError as refusal:
             opened.close()
             failure = failure or refusal
@@ -125,10 +125,11 @@ def _connect(opened: _socket.socket, address: Any, scope: Scope) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def _secured(opened: _socket.socket, url: Url, scope: Scope) -> Connection:
-    from sympozium_agent.transport.tls import secured  # noqa: PLC0415 - the import of ssl costs 20 ms
+def secured(opened: _socket.socket, host: str, scope: Scope) -> Connection:
+    """Return a connection to ``host`` with TLS over a connected socket. Raises OSError."""
+    from sympozium_agent.transport import tls  # noqa: PLC0415 - the import of ssl costs 20 ms
 
-    return secured(opened, url.host, scope)
+    return tls.secured(opened, host, scope)
 
 
 def _enable_keepalive(opened: _socket.socket) -> None:
@@ -139,4 +140,4 @@ def _enable_keepalive(opened: _socket.socket) -> None:
     opened.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_KEEPCNT, 3)
 
 
-__all__ = ["Connection", "TransportError", "connect"]
+__all__ = ["Connection", "TransportError", "connect", "secured"]

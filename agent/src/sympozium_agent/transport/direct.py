@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sympozium_agent.transport.connection import connect
 from sympozium_agent.transport.http1 import open_request
 from sympozium_agent.transport.url import parse_url
 
@@ -11,10 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Self
 
+    from sympozium_agent.transport.connection import Connection
     from sympozium_agent.transport.http1 import Http1Request
     from sympozium_agent.transport.preconnected import Preconnection
     from sympozium_agent.transport.response_parser import ResponseHead
+    from sympozium_agent.transport.url import Url
     from sympozium_agent.waiting import Scope
+
+    Connect = Callable[[Url, float, Scope], Connection]
+    """Connects to a URL's host within so many seconds, as ``connection.connect`` does."""
 
 CONNECT_SECONDS = 10.0
 """Longest wait for a connection to the model server."""
@@ -46,6 +50,7 @@ def post(
     scope: Scope,
     *,
     preconnection: Preconnection,
+    connect: Connect,
     on_send: Callable[[], None],
 ) -> DirectResponse:
     """Post over the preconnected connection, unless the peer has closed it, or over a new one. Raises TransportError.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 
-from sympozium_agent.transport.connection import connect
 from sympozium_agent.transport.direct import CONNECT_SECONDS
 from sympozium_agent.transport.errors import TransportError
 from sympozium_agent.transport.url import parse_url
@@ -16,6 +15,7 @@ from sympozium_agent.transport.url import parse_url
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sympozium_agent.transport.connection import Connection
+    from sympozium_agent.transport.direct import Connect
     from sympozium_agent.transport.url import Url
     from sympozium_agent.waiting import Scope
 
@@ -32,7 +32,7 @@ class Preconnection:
         self._origin: tuple[str, str] | None = None
         self._connection: Connection | None = None
 
-    def maintain(self, url: str, scope: Scope) -> None:
+    def maintain(self, url: str, scope: Scope, connect: Connect) -> None:
         """Connect to this URL's host, and reconnect whenever the host closes the connection, until the scope ends."""
         target = parse_url(url)
         self._origin = _origin(target)

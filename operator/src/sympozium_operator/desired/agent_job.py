@@ -35,6 +35,13 @@ class AgentPod:
     """Labels, annotations and scheduling fields, as a part of a pod template."""
     placement: str = ""
     """Placement of the pods before admission."""
+    guard_url: str = ""
+    """URL of the egress guard, through which models outside the cluster are called; empty: they are called directly."""
+
+    @property
+    def guard(self) -> list[tuple[str, str]]:
+        """The variable that names the guard, if egress is guarded."""
+        return [(environment.EGRESS_GUARD, self.guard_url)] if self.guard_url else []
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ def build(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served
     variables = [
         (environment.RUN, run.metadata.name),
         (environment.RUNS_URLS, ",".join(runs_urls(run, agent.runs_url, served=served))),
+        *agent.guard,
     ]
     template = pod_parts.template(
         labels | ({names.LABEL_MODEL: names.OWN_MODEL} if effective.calls_elsewhere(instance, run) else {}),
@@ -111,6 +119,7 @@ def _idle_template(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodIn
         (environment.INSTANCE, instance.metadata.name),
         (environment.IDLE_TTL, str(idle.ttl)),
         (environment.RUNS_URLS, f"{service},{agent.runs_url}"),
+        *agent.guard,
     ]
     labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name)
     pod = _pod(instance, agent, effective.model(instance), variables)

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -44,6 +44,8 @@ class Egress:
     """NetworkPolicyEgressRules, as the user wrote them."""
     has_guard: bool = False
     """True if the egress guard is in that namespace too."""
+    is_guarded: bool = False
+    """True if agents reach nothing outside the cluster but through that guard, and no proxy."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,12 @@ def agent_policies(instance: SympoziumInstance, egress: Egress, services: Servic
     namespace, name = instance.key
     labels = {"app.kubernetes.io/component": rbac.AGENT_COMPONENT, names.LABEL_INSTANCE: name}
     to_model = [rule for address in addresses(instance) for rule in _rules(address, namespace, services)]
+    if egress.is_guarded:
+        to_model = list(_within_cluster(to_model))
     to_guard = [_to_guard(egress)] if egress.has_guard else []
     rules = [*_to_ours(name, egress), *to_guard, *to_model, *map(_as_stored, egress.extra)]
     own = labels | {names.LABEL_MODEL: names.OWN_MODEL}
-    anywhere = [{"to": [{"namespaceSelector": {}}, *_ANYWHERE]}]
+    anywhere = [{"to": [{"namespaceSelector": {}}, *([] if egress.is_guarded else _ANYWHERE)]}]
     policies = zip(names.agent_policies(name), (labels, own), (rules, anywhere), strict=True)
     return [_agent_policy(instance, *policy) for policy in policies]
 
@@ -173,6 +177,11 @@ def _rules(address: Address, namespace: str, services: Services) -> list[Object]
     if not spec.get("selector"):
         return [_anywhere(port)]
     return [{"to": [pods | {"podSelector": {"matchLabels": spec["selector"]}}], "ports": [_port(port)]}]
+
+
+def _within_cluster(rules: Iterable[Object]) -> Iterator[Object]:
+    """Yield those of the rules that lead to pods: all others lead to addresses, which are the guard's to reach."""
+    return (rule for rule in rules if all("ipBlock" not in peer for peer in rule["to"]))
 
 
 def _target_port(spec: Object, port: int) -> int | str:

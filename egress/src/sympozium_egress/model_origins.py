@@ -1,0 +1,80 @@
+"""Hosts and ports of the model servers that an agent or a run may call, read from the cluster's objects."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from sympozium_api import effective
+from sympozium_api.client import Client
+from sympozium_api.instance import SympoziumInstance
+from sympozium_api.provider import DEFAULT_BASES, Provider
+from sympozium_api.reading import Unreadable, read
+from sympozium_api.resources import INSTANCES, PROVIDERS
+from sympozium_api.run import AgentRun
+from sympozium_egress.policy.tunnel_request import origin_of
+
+_FRESH_SECONDS = 1.0
+"""Seconds for which an instance's servers are not read again: so long may a change take until it counts."""
+_MOST_KEPT = 10_000
+
+Origin = tuple[str, int]
+
+
+class ModelOrigins:
+    """Reader of origins. Every method may raise ApiError and ApiUnavailable."""
+
+    def __init__(self, client: Client, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._kept: dict[tuple[str, str, str], tuple[float, frozenset[Origin]]] = {}
+
+    async def of(self, namespace: str, agent: str, run: AgentRun | None) -> frozenset[Origin]:
+        """Return the origins of an instance's model servers, or of its run's. None are an instance's that cannot be read."""
+        own = run.spec.model if run else None
+        key = namespace, agent, "" if own is None else own.model_dump_json()
+        kept = self._kept.get(key)
+        if kept and self._clock() - kept[0] < _FRESH_SECONDS:
+            return kept[1]
+        body = await self._client.find(INSTANCES, namespace, agent)
+        try:
+            instance = read(SympoziumInstance, body) if body else None
+        except Unreadable:
+            instance = None
+        origins = frozenset() if instance is None else await self._origins(namespace, instance, run)
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()
+        self._kept[key] = self._clock(), origins
+        return origins
+
+    async def _origins(self, namespace: str, instance: SympoziumInstance, run: AgentRun | None) -> frozenset[Origin]:
+        names = _providers(instance, run)
+        bases = await asyncio.gather(*(self._base(namespace, name) for name in sorted(names)))
+        plain = [effective.model(instance, run).base_url] if _calls_base_url(instance, run) else []
+        return frozenset(origin for base in [*plain, *bases] if base and (origin := origin_of(base)))
+
+    async def _base(self, namespace: str, name: str) -> str | None:
+        """Return the address of a Provider; None if there is no such Provider, or nobody may call it."""
+        body = await self._client.find(PROVIDERS, namespace, name)
+        try:
+            spec = read(Provider, body).spec if body else None
+        except Unreadable:
+            return None
+        if spec is None or not spec.enabled:
+            return None
+        return spec.api_base or DEFAULT_BASES.get(spec.type)
+
+
+def _calls_base_url(instance: SympoziumInstance, run: AgentRun | None) -> bool:
+    """Return true if an address of the instance or of the run itself is called, and not a Provider's."""
+    own = run.spec.model if run else None
+    return bool(own and own.base_url) or instance.spec.agents.default.provider_ref is None
+
+
+def _providers(instance: SympoziumInstance, run: AgentRun | None) -> set[str]:
+    agent = instance.spec.agents.default
+    own = run.spec.model if run else None
+    if own and own.base_url:
+        return set()
+    named: Iterable[str | None] = (agent.provider_ref, own.provider if own else None)
+    fallbacks = (provider for provider, mark, _ in (text.partition(":") for text in agent.fallback_models) if mark)
+    return {name for name in (*named, *fallbacks) if name}
