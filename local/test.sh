@@ -48,11 +48,14 @@ yields() {
   renice --priority 19 --pgrp "$1" >/dev/null 2>&1 || true
 }
 
-# prepare COMMAND: begin something that tests wait for. It yields to all others.
+# prepare COMMAND: begin something that tests wait for.
 prepare() {
-  setsid bash -c '(echo 19 >/proc/self/autogroup) 2>/dev/null; exec nice -n 19 "$@"' - "$@" &
+  setsid "$@" &
   sessions+=($!)
 }
+
+# prepare_late COMMAND: the same, for what only a later phase needs: it yields to all others.
+prepare_late() { prepare bash -c '(echo 19 >/proc/self/autogroup) 2>/dev/null; exec nice -n 19 "$@"' - "$@"; }
 
 # prepared PID: wait for what was begun. Tests that lack it say so, and the others run.
 prepared() { wait "$1" || remember 1; }
@@ -99,7 +102,7 @@ clients=$!
 [ -z "$everything" ] || without_a_cluster_begins "$@"
 local/up.sh
 local/postgres/install.sh || remember 1
-prepare local/gateway/install.sh # from source the first time, which takes minutes; only tests of the phase "alone" need it
+prepare_late local/gateway/install.sh # compiled the first time, which takes minutes; only the phase "alone" needs it
 gateway=$!
 prepared "$clients"
 
