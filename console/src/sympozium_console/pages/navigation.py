@@ -20,4 +20,7 @@ class NavigationItem:
 NAVIGATION = (
     NavigationItem("Instances", "/instances", "instances"),
     NavigationItem("Runs", "/runs", "runs"),
+    NavigationItem("Skills", "/skills", "skills"),
+    NavigationItem("Gateway", "/config", "gateway"),
+    NavigationItem("About", "/about", "about"),
 )

@@ -5,23 +5,31 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from sympozium_api.resources import INSTANCES, RUNS
+from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS
 from sympozium_console.pages import (
+    about,
+    config_page,
     instance_events_tab,
     instance_overview,
     instance_skills,
     instance_web_endpoint,
     instance_yaml,
     instances,
+    new_instance,
     run_changes,
     run_detail,
     run_list,
+    skill_pages,
 )
 from sympozium_console.routes.access import SUMMARIES, AnyCaller, Need, authorize_need
 from sympozium_console.routes.params import authenticate
 
 PAGES = (
     instances,
+    new_instance,  # before the pages of one instance, whose paths it would match
+    skill_pages,
+    config_page,
+    about,
     instance_overview,
     instance_web_endpoint,
     instance_skills,
@@ -35,7 +43,14 @@ PAGES = (
 
 PAGE_NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("GET", "/"): AnyCaller(),
+    ("GET", "/about"): AnyCaller(),
+    ("GET", "/skills"): Need("list", SKILL_PACKS, "list"),
+    ("GET", "/skills/{namespace}/{name}"): Need("get", SKILL_PACKS),
+    ("GET", "/config"): Need("get", CONFIGS, "installation"),
+    ("POST", "/config"): Need("put", CONFIGS, "installation"),
     ("GET", "/instances"): Need("list", INSTANCES, "list"),
+    ("GET", "/instances/new"): AnyCaller(),
+    ("POST", "/instances/new"): AnyCaller(),  # the page takes the right in the namespace that its form names
     ("GET", "/instances/{namespace}/{name}"): Need("get", INSTANCES),
     ("GET", "/instances/{namespace}/{name}/overview"): Need("get", INSTANCES),
     ("GET", "/instances/{namespace}/{name}/web-endpoint"): Need("get", INSTANCES),

@@ -62,6 +62,11 @@ def milliseconds(value: int | None) -> str:
     return f"{seconds // 3600} h {seconds // 60 % 60:02} min"
 
 
+def pair(value: str) -> tuple[str, str]:
+    """Return an option of a choice whose text is its value."""
+    return value, value
+
+
 def seconds_of(moment: str | float) -> float:
     """Return a time as seconds since 1970; a text is an RFC 3339 time."""
     return parse_timestamp(moment).timestamp() if isinstance(moment, str) else moment
@@ -74,4 +79,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "visible": visible,
     "clock": clock,
     "milliseconds": milliseconds,
+    "pair": pair,
 }

@@ -42,13 +42,18 @@ async def get_caller(request: Request, params: Annotated[CallerQuery, Query()]) 
     """Return the caller, and what it may do in a namespace."""
     caller = caller_of(request)
     namespace = params.namespace or caller.namespace or ObjectQuery().namespace
+    may = await rights_in(request, namespace)
+    return answer(CallerAnswer.of(caller, namespace, may))
+
+
+async def rights_in(request: Request, namespace: str) -> dict[str, list[str]]:
+    """Return what the caller may do in a namespace: verbs by the plural names of kinds."""
     rights = sorted(rights_of_routes().items(), key=lambda item: item[0].plural)
     own = console_context.of_request(request).settings.namespace
     verbs = await asyncio.gather(
         *(_allowed(request, kind, taken, own if kind == CONFIGS else namespace) for kind, taken in rights)
     )
-    may = {kind.plural: allowed for (kind, _), allowed in zip(rights, verbs, strict=True)}
-    return answer(CallerAnswer.of(caller, namespace, may))
+    return {kind.plural: allowed for (kind, _), allowed in zip(rights, verbs, strict=True)}
 
 
 async def _allowed(request: Request, kind: ResourceType, verbs: frozenset[str], namespace: str) -> list[str]:

@@ -30,11 +30,11 @@ async def get_skill(request: Request, name: Name, params: ObjectParams) -> Respo
     if pack is None:
         message = f"There is no SkillPack {name} in namespace {params.namespace}, and no built-in one."
         raise Refusal(404, "NotFound", message)
-    users = await _users(request, pack)
+    users = await users_of(request, pack)
     return JSONResponse({"pack": pack, "builtIn": context.skills.is_built_in(pack), "usedBy": users})
 
 
-async def _users(request: Request, pack: Object) -> list[Object]:
+async def users_of(request: Request, pack: Object) -> list[Object]:
     """Return the instances that name a pack, of those that the caller may list."""
     context, name = console_context.of_request(request), pack["metadata"]["name"]
     context.feed.require_instances()
