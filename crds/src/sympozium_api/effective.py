@@ -274,8 +274,6 @@ def refuse_unsupported(instance: SympoziumInstance) -> None:
     unsupported_fields = {
         "spec.mcpServers": bool(spec.mcp_servers),
         "spec.policyRef": spec.policy_ref is not None,
-        "spec.agents.default.providerRef": spec.agents.default.provider_ref is not None,
-        "spec.agents.default.fallbackModels": bool(spec.agents.default.fallback_models),
     }
     for field, present in unsupported_fields.items():
         if present:

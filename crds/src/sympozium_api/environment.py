@@ -33,6 +33,8 @@ PROVIDER_KEY = "api-key"
 """File with the provider's API key."""
 PROVIDER_HEADERS = "headers"
 """Folder with one file for each secret header: its name is the header's, its content the value."""
+EGRESS_TOKEN_FILE = "/var/run/secrets/sympozium.ai/egress/token"  # noqa: S105 - a path
+"""The projected token of operator and console, audience ``names.EGRESS_AUDIENCE``, with which they ask the egress guard."""
 TERMINATION_MESSAGE_FILE = "/dev/termination-log"
 """Last resort for an end record that no replica acknowledged: the operator reads it from the pod's status."""
 TERMINATION_MESSAGE_BYTES = 4096

@@ -110,6 +110,9 @@ LABEL_CREDENTIALS = f"{GROUP}/credentials"
 RUNS_AUDIENCE = "sympozium-runs"
 """Audience of the projected service-account token with which an agent's pod calls port 8081."""
 
+EGRESS_AUDIENCE = "sympozium-egress"
+"""Audience of the tokens with which operator and console ask the egress guard to call Providers."""
+
 CONSOLE_AUDIENCE = "sympozium-console"
 """Audience of the service-account tokens that open the management API."""
 LABEL_ID = f"{GROUP}/id"

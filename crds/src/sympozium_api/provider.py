@@ -113,6 +113,8 @@ class ProviderStatus(ApiModel):
     """Time of the last call that tried the provider."""
     tried_model: Annotated[str | None, Field(max_length=256)] = None
     """Model of the last call that tried the provider."""
+    tried_digest: Annotated[str | None, Field(max_length=64)] = None
+    """Digest of the spec, the Secrets and the model that the last call tried."""
     conditions: Conditions = []
     """Accepted: the spec is valid, and its Secrets have what it needs. Reachable: the last call that tried the provider was answered
     with a completion."""

@@ -30,7 +30,7 @@ class ResolvedModel(ApiModel):
     secret: Annotated[str | None, Field(max_length=253)] = None
     """Secret with the API key. Absent: the server is called without one."""
     secret_entry: Annotated[str | None, Field(max_length=253)] = None
-    """Entry of ``secret`` that holds the API key, of a Provider's Secret."""
+    """Entry of a Provider's ``secret`` that holds the API key."""
     headers_secret: Annotated[str | None, Field(max_length=253)] = None
     """Secret whose entries are headers."""
     header_entries: HeaderEntries = []

@@ -22,6 +22,7 @@ from sympozium_api.instance import SkillRef
 from sympozium_api.json_text import JsonText
 from sympozium_api.key_usage import KeyUsage
 from sympozium_api.probes import Probes
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.run_times import RunTimes
 from sympozium_api.timestamps import within_second
 
@@ -61,7 +62,8 @@ class RunModel(ApiModel):
     """A model other than the instance's."""
 
     provider: Annotated[str | None, Field(max_length=63)] = None
-    """Provider, which selects one of the instance's ``authRefs`` and the name of the key in its Secret."""
+    """One of the instance's ``authRefs``, which selects the key; with ``authSecretRef`` the name of the key in that Secret. Otherwise a
+    Provider in the same namespace, which then has the model. The instance's ``fallbackModels`` are not asked."""
     model: Annotated[str | None, Field(max_length=256)] = None
     """Name of the model at the model server."""
     base_url: Annotated[Annotated[str, Field(max_length=2048), HTTP_URL] | None, Field(alias="baseURL")] = None
@@ -287,6 +289,8 @@ class RunStatus(ApiModel):
     """Moments of the run. Written with the terminal status, ``jobAt`` earlier if the run was reported as running."""
     model: Annotated[str | None, Field(max_length=256)] = None
     """Name of the model that answered, or that was asked last."""
+    target: ResolvedModel | None = None
+    """Model that the run asks, as resolved from the Provider that ``spec.model.provider`` names. Absent of any other run."""
     result: Annotated[str | None, Field(max_length=MAX_RESULT_BYTES)] = None
     """Text of the answer. Absent if the answer is in parts."""
     finish_reason: Annotated[str | None, Field(max_length=64)] = None

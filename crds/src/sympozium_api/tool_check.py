@@ -9,7 +9,7 @@ from sympozium_api.tool_address import AddressError, host_of
 from sympozium_api.tool_binding import ToolBinding
 from sympozium_api.tool_schema import Parameters, SchemaError, parameters_text
 
-_RESERVED_HEADERS = frozenset(
+RESERVED_HEADERS = frozenset(
     {
         *("connection", "content-encoding", "content-length", "content-type", "expect", "host", "idempotency-key"),
         *(
@@ -72,7 +72,7 @@ def _of_webhook(webhook: Webhook) -> Flaw | None:
         return Flaw(
             "InvalidHeader", f"spec.webhook.headers: {name!r} cannot be sent, because HTTP allows printable ASCII only"
         )
-    if taken := sorted(name for name in webhook.headers if name.lower() in _RESERVED_HEADERS):
+    if taken := sorted(name for name in webhook.headers if name.lower() in RESERVED_HEADERS):
         return Flaw("InvalidHeader", f"spec.webhook.headers: {taken[0]!r} is set by the egress guard")
     if webhook.auth == "oauth2" and webhook.secret_ref is None:
         return Flaw("InvalidSpec", "spec.webhook: auth: oauth2 requires secretRef")

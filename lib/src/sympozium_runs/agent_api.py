@@ -19,7 +19,7 @@ from sympozium_api.agent_records import End
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.json_text import TextError
+from sympozium_api.model_targets import ModelsUnresolved
 from sympozium_api.run import AgentRun
 from sympozium_api.run_steps import steps_of
 from sympozium_api.terminal_status import Ending
@@ -115,7 +115,11 @@ class AgentApi:
         if not idle.is_current(pod.name):
             raise HTTPException(410, "idle pods of this generation are outdated")
         idle.on_start()
-        return JSONResponse(agent_task.warmup_hints(await self._instance(pod.namespace, request.path_params["name"])))
+        instance = await self._instance(pod.namespace, request.path_params["name"])
+        try:
+            return JSONResponse(agent_task.warmup_hints(instance, await self._store.documents.of(instance)))
+        except ModelsUnresolved as failure:
+            raise HTTPException(503, str(failure)) from failure
 
     async def events(self, request: Request) -> Response:
         """POST /runs/{name}/events: the pod's records, one JSON object per line, in one open request."""
@@ -246,11 +250,8 @@ class AgentApi:
                 content = await long_questions.made(make, whole)
                 self._broker.drop_question(run.key)
                 return TaskResponse(content, on_sent)
-        except agent_task.NotSupported as failure:
-            end = agent_protocol.error_of("unsupported_parameter", str(failure), 400)
-            raise await self._fail(run, pod, end) from failure
-        except TextError as failure:
-            raise await self._fail(run, pod, agent_protocol.error_of("task_refused", str(failure), 400)) from failure
+        except agent_task.FAILURES as failure:
+            raise await self._fail(run, pod, agent_task.end_of(failure)) from failure
         except PartsLost as failure:
             raise await self._fail(run, pod, LOST) from failure
 

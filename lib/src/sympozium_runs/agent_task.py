@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from sympozium_api import effective, installed_skills, logs, model_params, run_contents
+from sympozium_api import effective, installed_skills, logs, model_params, model_targets, run_contents
 from sympozium_api.agent_document import AgentDocument
-from sympozium_api.agent_protocol import OPENAI_COMPAT, find_unsendable, write_task
-from sympozium_api.agent_records import Limits, OfferedTool, Task, Tools, WarmupHints
+from sympozium_api.agent_protocol import error_of, find_unsendable, write_task
+from sympozium_api.agent_records import Error, Limits, ModelTarget, OfferedTool, Task, Tools, WarmupHints
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.json_members import compact
+from sympozium_api.json_text import TextError
+from sympozium_api.model_targets import ModelsUnresolved
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.run import AgentRun
 from sympozium_api.tool_policy import allows
 from sympozium_api.trace_context import TraceContext
@@ -22,6 +25,21 @@ class NotSupported(Exception):
     """The run or its instance asks for something that cannot be sent to a model; the message says what."""
 
 
+FAILURES = (NotSupported, ModelsUnresolved, TextError)
+"""Reasons why a run has no task."""
+
+
+def end_of(failure: Exception) -> Error:
+    """Return the end record of a run that has no task for one of FAILURES."""
+    match failure:
+        case ModelsUnresolved():
+            return error_of("model_not_ready", str(failure), 503)
+        case TextError():
+            return error_of("task_refused", str(failure), 400)
+        case _:
+            return error_of("unsupported_parameter", str(failure), 400)
+
+
 def build(
     run: AgentRun,
     instance: SympoziumInstance,
@@ -30,33 +48,52 @@ def build(
     *,
     seconds_left: float,
 ) -> Task:
-    """Return the task of a run in mode task. Raises NotSupported and TextError.
+    """Return the task of a run in mode task. Raises NotSupported, ModelsUnresolved and TextError.
 
-    ``installed`` are the instance's skills, ``document`` has its tools; None: it has none.
+    ``installed`` are the instance's skills, ``document`` has its tools and models; None: it has none.
     """
-    model = effective.model(instance, run)
+    first, *fallbacks = model_targets.of_run(run, instance, document)
     agent = instance.spec.agents.default
-    headers = {} if effective.calls_elsewhere(instance, run) else agent.provider_headers  # they may hold a key
+    trace = TraceContext.of_annotations(run.metadata.annotations)
+    headers = trace.headers if trace else {}
+
+    def target(model: ResolvedModel) -> ModelTarget:
+        is_elsewhere = model_targets.is_elsewhere(model, instance, document)
+        return _target(model, ({} if is_elsewhere else agent.provider_headers) | headers, run)  # they may hold a key
+
+    task: Task = {
+        "run": run.metadata.name,
+        "request": _request(run, instance, installed, first.base_url) | {"model": compact(first.name)},
+        "model": target(first),
+        "env": agent.env,
+        "timeoutSeconds": seconds_left,
+        "log": logs.run_fields(run),
+    }
+    if fallbacks:
+        task["model"] |= {"title": first.title}
+        task["fallbacks"] = [{**target(model), "name": model.name, "title": model.title} for model in fallbacks]
+    return {**task, **_tools(run, document)} if document else task
+
+
+def _target(model: ResolvedModel, headers: Mapping[str, str], run: AgentRun) -> ModelTarget:
+    """Return a model as the agent calls it; ``headers`` win over the Provider's own. Raises NotSupported."""
     name = find_unsendable(headers)
     if name is not None:
         raise NotSupported(
             f"spec.agents.default.providerHeaders: {name!r} cannot be sent, because HTTP allows printable ASCII only"
         )
-    trace = TraceContext.of_annotations(run.metadata.annotations)
-    task: Task = {
-        "run": run.metadata.name,
-        "request": _request(run, instance, installed, model.base_url) | {"model": compact(model.name)},
-        "model": {
-            "baseURL": model.base_url,
-            "headers": headers | (trace.headers if trace else {}),
-            "provider": OPENAI_COMPAT,
-            "field": _address_field(run),
-        },
-        "env": agent.env,
-        "timeoutSeconds": seconds_left,
-        "log": logs.run_fields(run),
+    field = _address_field(run) if model.ref is None else f"spec.apiBase of the Provider {model.ref}"
+    target: ModelTarget = {
+        "baseURL": model.base_url,
+        "headers": {**model.headers, **headers},
+        "provider": model.provider,
+        "field": field,
     }
-    return {**task, **_tools(run, document)} if document else task
+    if model.ref is not None:
+        target |= {"key": model.ref, "title": model.title}
+    if model.api_version is not None:
+        target["apiVersion"] = model.api_version
+    return target
 
 
 def _tools(run: AgentRun, document: AgentDocument) -> Tools:
@@ -77,12 +114,15 @@ def content(
     headers: Mapping[str, str],
     surface: str | None,
 ) -> bytes:
-    """Return the task as a pod gets it, with the caller's headers for the model. Raises NotSupported and TextError.
+    """Return the task as a pod gets it, with the caller's headers for the model. Raises NotSupported, ModelsUnresolved and TextError.
 
     ``surface``: URL of the agent API that an idle pod is to send its records to; None where the pod knows it.
     """
     task = build(run, instance, installed, document, seconds_left=float(effective.timeout(instance, run)))
-    task["model"]["headers"] = {**headers, **task["model"]["headers"]}  # the instance's own headers win
+    first = task["model"]
+    for target in (first, *task.get("fallbacks", ())):
+        if target["baseURL"] == first["baseURL"]:  # another server is not sent what callers meant for this one
+            target["headers"] = {**headers, **target["headers"]}  # the instance's own headers win
     if surface:
         task["surface"] = surface
     return write_task(task).encode()
@@ -93,11 +133,12 @@ def _address_field(run: AgentRun) -> str:
     return "spec.model.baseURL of the run" if own else "spec.agents.default.baseURL"
 
 
-def warmup_hints(instance: SympoziumInstance) -> WarmupHints:
-    """Return what the tasks of all runs without a model of their own have in common."""
+def warmup_hints(instance: SympoziumInstance, document: AgentDocument | None = None) -> WarmupHints:
+    """Return what the tasks of all runs without a model of their own have in common. Raises ModelsUnresolved."""
+    model = model_targets.of_instance(instance, document)[0]
     env = instance.spec.agents.default.env
-    hints: WarmupHints = {"baseURL": effective.model(instance).base_url, "env": env, "provider": OPENAI_COMPAT}
-    return {**hints, "tools": True} if instance.status.agent_document else hints
+    hints: WarmupHints = {"baseURL": model.base_url, "env": env, "provider": model.provider}
+    return {**hints, "tools": True} if document and document.tools else hints
 
 
 def _request(

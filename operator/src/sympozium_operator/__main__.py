@@ -48,6 +48,7 @@ async def main(settings: OperatorSettings) -> None:
             pruner=operator.pruner,
             console_secrets=operator.console_secrets,
             credentials=operator.credentials,
+            trials=operator.trials,
             api_keys=operator.api_keys,
             skills=operator.skills,
             others=operator.others,

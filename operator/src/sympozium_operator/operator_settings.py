@@ -85,6 +85,8 @@ class OperatorSettings:
     """True if the console archives ended AgentRuns and deletes them by ``retention``; the operator then keeps the cluster's bounds."""
     instance_resync: int
     """Interval in which every instance is reconciled once without an event, although watches and polls show what changes."""
+    provider_check_interval: int
+    """Interval at which the egress guard calls a Provider that answers, with one token."""
     run_resync: int
     """Interval at which every run that has not ended is reconciled without an event."""
     refill_rate: int
@@ -141,6 +143,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         retention=read_retention(parser),
         has_archive=read(environment.ARCHIVE_ENABLED, "false", boolean),
         instance_resync=read("SYMPOZIUM_INSTANCE_RESYNC", "15m", duration),
+        provider_check_interval=read("SYMPOZIUM_PROVIDER_CHECK_INTERVAL", "10m", duration),
         run_resync=read("SYMPOZIUM_RUN_RESYNC", "1m", duration),
         refill_rate=read("SYMPOZIUM_REFILL_RATE", "3", whole_number(1, 1000)),
         workers=read("SYMPOZIUM_WORKERS", "16", whole_number(1, 256)),

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 
-KeyKind = Literal["instance", "run", "skillpack", "config", "pool", "tools"]
+KeyKind = Literal["instance", "run", "skillpack", "config", "pool", "tools", "provider"]
 """Kinds of keys. A pool belongs to an instance, and has its name. ``tools`` are all Tools and ToolBindings of a namespace; the name is
 ``tool_reconciler.ALL``."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_operator.cluster.converge import Converger
+from sympozium_operator.cluster.egress_guard import EgressGuard, Verify
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.repairs import Repairs
 from sympozium_operator.cluster.scoped_lists import ScopedLists
@@ -25,7 +26,11 @@ from sympozium_operator.reconcile.dispatcher import Dispatcher
 from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
+from sympozium_operator.reconcile.provider_directory import ProviderDirectory
+from sympozium_operator.reconcile.provider_reconciler import ProviderReconciler
+from sympozium_operator.reconcile.provider_trials import TRIALS_PER_SECOND, ProviderTrials
 from sympozium_operator.reconcile.route_reconciler import RouteReconciler
+from sympozium_operator.reconcile.run_models import RunModelGatherer
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
@@ -70,6 +75,8 @@ class Operator:
     lists: ScopedLists
     console_secrets: ConsoleSecrets
     credentials: UnnamedCredentials
+    trials: ProviderTrials
+    """Trials of Providers by the egress guard."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class _Base:
     fair_queue: FairQueue
     policies: NetworkPolicies
     callers: CallerSecrets
+    providers: ProviderDirectory
     api_keys: VersionPoll
     skills: VersionPoll
     others: VersionPoll
@@ -94,8 +102,17 @@ class _Base:
     """Lock of the host names that routes take."""
 
 
-def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sleep = asyncio.sleep) -> Operator:
-    """Return an operator that knows nothing of the cluster yet."""
+def wire(
+    *,
+    client: Client,
+    clock: Clock,
+    settings: OperatorSettings,
+    sleep: Sleep = asyncio.sleep,
+    verify: Verify | None = None,
+) -> Operator:
+    """Return an operator that knows nothing of the cluster yet. ``verify`` tries Providers; None: by the egress guard, if there is one."""
+    if verify is None and settings.egress_url:
+        verify = EgressGuard(settings.egress_url).verify
     metrics = OperatorMetrics()
     repairs = Repairs(clock.monotonic, metrics.count_delayed_repair)
     converge = Converger(client, repairs)
@@ -115,6 +132,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         lists=ScopedLists(client, settings.scopes, metrics.count_unreadable),
         fair_queue=FairQueue(Capacity(settings.pending_pods, _placement(settings))),
         callers=CallerSecrets(client, metrics.count_unreadable),
+        providers=ProviderDirectory(client),
         policies=NetworkPolicies(client, converge, _egress(settings), others),
         api_keys=poll(POLLS_PER_SECOND, one_by_one=False),
         skills=poll(POLLS_PER_SECOND, one_by_one=True),
@@ -123,6 +141,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         claims=asyncio.Lock(),
     )
     namespace = settings.namespace
+    trials = ProviderTrials(verify, Pace(TRIALS_PER_SECOND, now=clock.monotonic, sleep=sleep), clock.monotonic)
     pools = _pools(base)
     runs = _runs(base, pools)
     dispatcher = Dispatcher(
@@ -137,6 +156,14 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         skill_packs=SkillPackReconciler(client=client, namespace=namespace, lists=base.lists),
         configs=_configs(base),
         pools=pools,
+        providers=ProviderReconciler(
+            client=client,
+            clock=clock,
+            directory=base.providers,
+            trials=trials,
+            poll=base.api_keys,
+            interval=settings.provider_check_interval,
+        ),
         tools=ToolReconciler(
             client=client, converge=converge, clock=clock, namespace=namespace, guard_url=settings.egress_url
         ),
@@ -168,6 +195,7 @@ def wire(*, client: Client, clock: Clock, settings: OperatorSettings, sleep: Sle
         pruner=pruner,
         console_secrets=console_secrets,
         credentials=credentials,
+        trials=trials,
         lists=base.lists,
     )
 
@@ -197,6 +225,7 @@ def _pools(base: _Base) -> PoolReconciler:
         metrics=base.metrics,
         events=base.events,
         agent=_agent_pod(base.settings),
+        providers=base.providers,
         launch_rate=LaunchRate(base.settings.refill_rate),
         start_limit=StartLimit(FIRST_REFILL * base.settings.refill_rate),
         is_full=base.fair_queue.capacity.is_short_for,
@@ -220,6 +249,7 @@ def _runs(base: _Base, pools: PoolReconciler) -> RunReconciler:
         limits=limits,
         pools=pools,
         callers=base.callers,
+        models=RunModelGatherer(base.callers, base.providers),
     )
 
 
@@ -242,6 +272,7 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> Insta
             reserved=frozenset(surface.hostname for surface in base.settings.surfaces),
         ),
         tools=ToolGatherer(base.client, base.settings.egress_url),
+        providers=base.providers,
         skills=SkillGatherer(base.client, base.converge, namespace, base.skills),
         pools=pools,
         callers=base.callers,
@@ -260,6 +291,7 @@ def _servers(base: _Base) -> ServerRunReconciler:
         namespace=base.settings.namespace,
         pull_policy=base.settings.image_pull_policy,
         callers=base.callers,
+        providers=base.providers,
         keys=ApiKeySecrets(base.client, base.converge, base.events, base.api_keys),
         session_keys=SessionKeys(base.client, base.converge, base.others),
         policies=base.policies,

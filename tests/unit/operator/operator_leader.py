@@ -49,6 +49,7 @@ class Leader:
             pruner=self.operator.pruner,
             console_secrets=self.operator.console_secrets,
             credentials=self.operator.credentials,
+            trials=self.operator.trials,
             api_keys=self.operator.api_keys,
             skills=self.operator.skills,
             others=self.operator.others,

@@ -115,4 +115,4 @@ async def test_a_document_that_is_not_there_yet_is_waited_for() -> None:
 
 def test_idle_pods_of_an_agent_with_tools_prepare_for_them() -> None:
     assert "tools" not in agent_task.warmup_hints(instance())
-    assert agent_task.warmup_hints(instance(agentDocument="0123456789abcdef"))["tools"] is True
+    assert agent_task.warmup_hints(instance(), DOCUMENT)["tools"] is True

@@ -12,6 +12,8 @@ from pathlib import PurePosixPath
 from sympozium_api import effective, environment, names
 from sympozium_api.base import owner_reference
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.model_targets import RunModels
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.resources import JOBS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import pod_parts, rbac
@@ -52,21 +54,35 @@ class IdlePodInput:
     """Seconds for which the pod waits for a run."""
     secret_version: str = ""
     """Resource version of the Secret with the model's key: pods made with an older one are replaced."""
+    models: Sequence[ResolvedModel] = ()
+    """Models that the operator resolved: pods made for others, or with older keys, are replaced."""
 
 
-def build(run: AgentRun, instance: SympoziumInstance, agent: AgentPod, *, served: bool, deadline: int) -> Object:
-    """Return the Job of a run. ``served``: the instance has a web endpoint; ``deadline``: seconds that the Job may be active."""
+def build(
+    run: AgentRun,
+    instance: SympoziumInstance,
+    agent: AgentPod,
+    *,
+    served: bool,
+    deadline: int,
+    models: RunModels | None = None,
+) -> Object:
+    """Return the Job of a run. ``served``: the instance has a web endpoint; ``deadline``: seconds that the Job may be active.
+
+    ``models``: those that the run asks; None: no Provider has any of them.
+    """
     labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name, run=run.metadata.name)
     name = names.job(run.metadata.name, run.metadata.uid)
-    model = effective.model(instance, run)
+    models = models or RunModels.plain(run, instance)
+    volumes = [*pod_parts.provider_key(effective.model(instance, run)), *pod_parts.provider_keys(models.targets)]
     variables = [
         (environment.RUN, run.metadata.name),
         (environment.RUNS_URLS, ",".join(runs_urls(run, agent.runs_url, served=served))),
         *agent.guard,
     ]
     template = pod_parts.template(
-        labels | ({names.LABEL_MODEL: names.OWN_MODEL} if effective.calls_elsewhere(instance, run) else {}),
-        _pod(instance, agent, model, variables),
+        labels | ({names.LABEL_MODEL: names.OWN_MODEL} if models.is_elsewhere else {}),
+        _pod(instance, agent, volumes, variables),
         installation=agent.template,
     )
     head = pod_parts.head(JOBS, name, run.metadata.namespace, labels=labels, owner=owner_reference(run))
@@ -91,7 +107,9 @@ def build_idle(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput,
 
 def generation(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodInput) -> str:
     """Return the hash of all that the idle pods of an instance are made from and warmed up for. Pods with another hash are replaced."""
-    prospect = [effective.model(instance).base_url, instance.spec.agents.default.env]
+    base_url = idle.models[0].base_url if idle.models else effective.model(instance).base_url
+    prospect: list[object] = [base_url, instance.spec.agents.default.env]
+    prospect += [[model.base_url, model.version] for model in idle.models]
     made_from = json.dumps([_idle_template(instance, agent, idle), idle.secret_version, prospect], sort_keys=True)
     return hashlib.sha256(made_from.encode()).hexdigest()[:8]
 
@@ -122,7 +140,8 @@ def _idle_template(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodIn
         *agent.guard,
     ]
     labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name)
-    pod = _pod(instance, agent, effective.model(instance), variables)
+    keys = [*pod_parts.provider_key(effective.model(instance)), *pod_parts.provider_keys(idle.models)]
+    pod = _pod(instance, agent, keys, variables)
     return pod_parts.template(labels, pod, installation=agent.template)
 
 
@@ -155,9 +174,9 @@ def _service(instance: str) -> str:
 
 
 def _pod(
-    instance: SympoziumInstance, agent: AgentPod, model: effective.EffectiveModel, variables: Sequence[tuple[str, str]]
+    instance: SympoziumInstance, agent: AgentPod, keys: Sequence[Object], variables: Sequence[tuple[str, str]]
 ) -> Object:
-    volumes = [_token(), *pod_parts.provider_key(model)]
+    volumes = [_token(), *keys]
     return {
         "restartPolicy": "Never",
         "serviceAccountName": names.agent_service_account(instance.metadata.name),
@@ -190,7 +209,7 @@ def _pod(
 def _folders() -> dict[str, str]:
     return {
         "runs-token": str(PurePosixPath(environment.RUNS_TOKEN_FILE).parent),
-        pod_parts.PROVIDER_VOLUME: pod_parts.PROVIDER_DIR,
+        **pod_parts.KEY_FOLDERS,
     }
 
 

@@ -2,13 +2,14 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from sympozium_api import effective, environment, names
 from sympozium_api.base import owner_reference
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.resources import NETWORK_POLICIES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.desired import pod_parts, rbac, web_proxy
@@ -70,23 +71,31 @@ Services = Mapping[Address, Object | None]
 """Services behind addresses. None: the operator may not read the Service. An address that is missing has no Service."""
 
 
-def addresses(instance: SympoziumInstance) -> list[Address]:
-    """Return the addresses to which the instance's agents connect: the model, and the proxies that the agent's environment names."""
+def addresses(instance: SympoziumInstance, models: Sequence[ResolvedModel] = ()) -> list[Address]:
+    """Return the addresses to which the instance's agents connect: the models, and the proxies that the agent's environment names.
+
+    ``models``: those that the operator resolved. Without them the instance's own address has its model, unless it names a Provider.
+    """
     env = instance.spec.agents.default.env
     proxies = [
         value if "://" in value else f"http://{value}"
         for name, value in env.items()
         if name.lower() in environment.PROXY_VARIABLES
     ]
-    candidates = map(_address, [effective.model(instance).base_url, *proxies])
+    servers = [model.base_url for model in models]
+    if not models and instance.spec.agents.default.provider_ref is None:
+        servers = [effective.model(instance).base_url]
+    candidates = map(_address, [*servers, *proxies])
     return list(dict.fromkeys(address for address in candidates if address))
 
 
-def agent_policies(instance: SympoziumInstance, egress: Egress, services: Services) -> list[Object]:
+def agent_policies(
+    instance: SympoziumInstance, egress: Egress, services: Services, models: Sequence[ResolvedModel] = ()
+) -> list[Object]:
     """Return the policies of an instance's agents: nothing reaches them, and they reach what they need."""
     namespace, name = instance.key
     labels = {"app.kubernetes.io/component": rbac.AGENT_COMPONENT, names.LABEL_INSTANCE: name}
-    to_model = [rule for address in addresses(instance) for rule in _rules(address, namespace, services)]
+    to_model = [rule for address in addresses(instance, models) for rule in _rules(address, namespace, services)]
     if egress.is_guarded:
         to_model = list(_within_cluster(to_model))
     to_guard = [_to_guard(egress)] if egress.has_guard else []

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 from sympozium_api import effective, environment
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.resources import Object, ResourceType
 
 USER = 65532
@@ -12,7 +13,12 @@ USER = 65532
 READABLE = 0o440
 """Mode of a secret file: readable by the pod's group, which is the process's own."""
 PROVIDER_VOLUME = "provider"
-PROVIDER_DIR = str(PurePosixPath(environment.PROVIDER_KEY_FILES[0]).parent)
+PROVIDERS_VOLUME = "providers"
+KEY_FOLDERS = {
+    PROVIDER_VOLUME: str(PurePosixPath(environment.PROVIDER_KEY_FILES[0]).parent),
+    PROVIDERS_VOLUME: environment.PROVIDER_KEYS_DIR,
+}
+"""Folders at which the volumes with models' keys are mounted."""
 
 
 def head(kind: ResourceType, name: str, namespace: str, *, labels: dict[str, str], owner: Object) -> Object:
@@ -73,3 +79,17 @@ def provider_key(model: effective.EffectiveModel) -> list[Object]:
     items = [{"key": key, "path": path} for key, path in zip(effective.key_names(model.provider), paths, strict=True)]
     secret = {"secretName": model.secret, "items": items, "optional": True, "defaultMode": READABLE}
     return [{"name": PROVIDER_VOLUME, "secret": secret}]
+
+
+def provider_keys(models: Iterable[ResolvedModel]) -> list[Object]:
+    """Return the volume with the credentials of the models' Providers, a folder for each; none if no Provider has any."""
+    sources: list[Object] = []
+    for model in {model.ref: model for model in models if model.ref}.values():
+        if model.secret and model.secret_entry:
+            key = {"key": model.secret_entry, "path": f"{model.ref}/{environment.PROVIDER_KEY}"}
+            sources.append({"secret": {"name": model.secret, "items": [key], "optional": True}})
+        if model.headers_secret and model.header_entries:
+            folder = f"{model.ref}/{environment.PROVIDER_HEADERS}"
+            items = [{"key": entry, "path": f"{folder}/{entry}"} for entry in model.header_entries]
+            sources.append({"secret": {"name": model.headers_secret, "items": items, "optional": True}})
+    return [{"name": PROVIDERS_VOLUME, "projected": {"defaultMode": READABLE, "sources": sources}}] if sources else []

@@ -1,10 +1,12 @@
 """Web-proxy of an instance: a Deployment and a Service, from the SkillPack's sidecar."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from sympozium_api import effective, environment, names
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.resources import DEPLOYMENTS, SERVICES, Object
 from sympozium_api.run import AgentRun
 from sympozium_api.skillpack import Sidecar
@@ -54,6 +56,7 @@ def build(
     template: Object | None = None,
     tracing: TraceExport | None = None,
     metrics_on_http: bool = False,
+    models: Sequence[ResolvedModel] = (),
 ) -> list[Object]:
     """Return Deployment and Service of a server run.
 
@@ -61,7 +64,8 @@ def build(
     fields, as a part of a pod template. ``account`` is the UID of the pods' ServiceAccount: a pod's token becomes invalid with its
     account, so another account needs other pods. ``session_key`` is the UID of the Secret with the session key: a kubelet never
     reads an immutable Secret again, so another one needs other pods too. ``longest_run``: seconds that an accepted request may take,
-    which the pods' grace period covers. ``key_retention``: seconds for which an Idempotency-Key stands.
+    which the pods' grace period covers. ``key_retention``: seconds for which an Idempotency-Key stands. ``models``: those of the
+    instance that the operator resolved.
     """
     name = names.server(run.metadata.name)
     variables = [
@@ -79,6 +83,7 @@ def build(
         pull_policy=pull_policy,
         longest_run=longest_run,
         variables=variables,
+        models=models,
     )
     deployment = rbac.server_head(run, DEPLOYMENTS, name) | {
         "spec": {
@@ -126,6 +131,7 @@ def _pod(
     pull_policy: str,
     longest_run: int,
     variables: list[tuple[str, str]],
+    models: Sequence[ResolvedModel],
 ) -> Object:
     volumes = {
         environment.API_KEYS_DIR: {
@@ -146,8 +152,9 @@ def _pod(
             "name": "skill",
             "secret": {"secretName": sidecar.secret_ref, "defaultMode": pod_parts.READABLE},
         }
-    for volume in _model_key(instance):
-        volumes[pod_parts.PROVIDER_DIR] = volume
+    if instance.spec.agents.default.embedding_models:  # which the web-proxy itself calls, with the model's key
+        for volume in (*pod_parts.provider_key(effective.model(instance)), *pod_parts.provider_keys(models[:1])):
+            volumes[pod_parts.KEY_FOLDERS[volume["name"]]] = volume
     mounts = [{"name": volume["name"], "mountPath": path} for path, volume in volumes.items()]
     return {
         "serviceAccountName": run.metadata.name,
@@ -166,11 +173,6 @@ def _pod(
         "containers": [_container(sidecar, mounts, pull_policy, variables)],
         "volumes": list(volumes.values()),
     }
-
-
-def _model_key(instance: SympoziumInstance) -> list[Object]:
-    """Return the model's API key, only if the web-proxy itself calls the model server: for embeddings."""
-    return pod_parts.provider_key(effective.model(instance)) if instance.spec.agents.default.embedding_models else []
 
 
 def _container(sidecar: Sidecar, mounts: list[Object], pull_policy: str, variables: list[tuple[str, str]]) -> Object:

@@ -10,6 +10,7 @@ from sympozium_api.tool import Tool
 from sympozium_api.tool_binding import ToolBinding
 from sympozium_api.tool_schema import builtin_parameters, parameters_text
 from sympozium_operator.policy.conditions import ConditionUpdate
+from sympozium_operator.policy.provider_resolution import InstanceModels
 
 TOOLS_READY = "ToolsReady"
 """Type of the instance's condition of its built-in tools."""
@@ -55,6 +56,13 @@ def document(instance: SympoziumInstance, granted: Iterable[Granted], guard_url:
         tools=[tools[function] for function in sorted(tools)],
         limits=AgentLimits(**limits.model_dump()),
     )
+
+
+def with_models(document: AgentDocument | None, models: InstanceModels) -> AgentDocument | None:
+    """Return a document with the models that the operator resolved; None: there is neither a tool nor a model."""
+    if not models.models:
+        return document
+    return (document or AgentDocument()).model_copy(update={"models": list(models.models)})
 
 
 def builtin_condition(instance: SympoziumInstance, guard_url: str) -> ConditionUpdate | None:

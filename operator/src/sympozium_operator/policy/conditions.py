@@ -22,6 +22,8 @@ class ConditionUpdate:
     ok: bool
     reason: str
     message: str = ""
+    is_unknown: bool = False
+    """True: the status is Unknown."""
 
 
 def write_refused(message: str) -> ConditionUpdate:
@@ -47,7 +49,7 @@ def merged(
     rendered = {name: condition.model_dump(by_alias=True, exclude_none=True) for name, condition in known.items()}
     for update in updates:
         before = known.get(update.type)
-        status = "True" if update.ok else "False"
+        status = "Unknown" if update.is_unknown else str(update.ok)
         moved = before is None or before.status != status or before.observed_generation is None  # the CRD's default
         rendered[update.type] = {
             "type": update.type,

@@ -14,9 +14,10 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import timestamp
-from sympozium_operator.policy import agent_tools, model_secret, probe_conditions, skill_resolution
+from sympozium_operator.policy import agent_tools, model_secret, probe_conditions, provider_resolution, skill_resolution
 from sympozium_operator.policy.conditions import READY, STALLED, ConditionUpdate, find, merged
 from sympozium_operator.policy.key_limits_condition import KEY_LIMITS_VALID
+from sympozium_operator.policy.provider_resolution import PLAIN, InstanceModels
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 
@@ -51,11 +52,13 @@ class InstanceInput:
     sources: Mapping[str, skill_resolution.Source] = field(default_factory=dict)
     """SkillPacks and ConfigMaps that the instance's other skills name, by the field."""
     document: AgentDocument | None = None
-    """Tools that the agent may call; None: it has none."""
+    """Tools that the agent may call, and the models that were resolved for it; None: there is neither."""
     tools: ConditionUpdate | None = None
     """Condition of the agent's built-in tools; None: the instance names none."""
     pool: Object | None = None
     """Status of the warm pool, if the instance has one."""
+    models: InstanceModels = PLAIN
+    """Models of an instance that names a Provider or fallbacks."""
     refusal: ConditionUpdate | None = None
     """Reason why a child cannot be made: the API server refuses it for good, or its name is taken. None: there is none."""
 
@@ -87,11 +90,7 @@ def _header_failure(instance: SympoziumInstance) -> ConditionUpdate | None:
 def decide(facts: InstanceInput) -> InstancePlan:
     """Return the plan for an instance."""
     endpoint, installed, accepted = _accepted(facts)
-    model = (
-        _header_failure(facts.instance)
-        or model_secret.refused_refs(facts.instance, facts.callers_secrets)
-        or model_secret.state(facts.instance, facts.secret)
-    )
+    model = _model(facts)
     wanted = endpoint is not None if accepted.ok else None
     shown = effective.web_endpoint_is_on(facts.instance)
     updates = [accepted, model, *([_web_endpoint(facts.server)] if shown else [])]
@@ -103,6 +102,17 @@ def decide(facts: InstanceInput) -> InstancePlan:
     )
 
 
+def _model(facts: InstanceInput) -> ConditionUpdate:
+    """Return the condition of the model: of the Provider that the instance names, else of its Secret."""
+    instance, of_provider = facts.instance, facts.models.condition
+    if failed := _header_failure(instance) or model_secret.refused_refs(instance, facts.callers_secrets):
+        return failed
+    if of_provider is not None and instance.spec.agents.default.provider_ref is not None:
+        return of_provider
+    state = model_secret.state(instance, facts.secret)
+    return of_provider if state.ok and of_provider is not None else state
+
+
 def _look_again(*updates: ConditionUpdate) -> float | None:
     """Return the seconds until what is missing is looked for again; None if only another spec, or nothing, can change the conditions."""
     waits = any(not update.ok and update.reason not in _OF_THE_SPEC for update in updates)
@@ -112,6 +122,7 @@ def _look_again(*updates: ConditionUpdate) -> float | None:
 def _accepted(facts: InstanceInput) -> tuple[EffectiveWebEndpoint | None, list[InstalledSkill], ConditionUpdate]:
     try:
         effective.refuse_unsupported(facts.instance)
+        provider_resolution.refuse_conflict(facts.instance)
         endpoint = effective.web_endpoint(facts.instance)
         failure = skill_resolution.missing(facts.instance, facts.sources)
         installed = [] if failure else skill_resolution.install(facts.instance, facts.sources)
@@ -184,7 +195,9 @@ def _status(
     stalled = replace(ready, type=STALLED, ok=True) if ready.reason in _OF_THE_SPEC else None
     reconciling = replace(ready, type=RECONCILING, ok=not ready.ok and ready.reason == "Starting")
     updates = [*updates, ready, reconciling, *([stalled] if stalled else [])]
-    probed = probe_conditions.of_server(instance, endpoint, facts.server if shown else None, facts.pack)
+    probed = probe_conditions.of_instance(
+        instance, endpoint, facts.server if shown else None, facts.pack, facts.models.reachable
+    )
     status: Object = {
         "phase": phase,
         "observedGeneration": instance.metadata.generation,

@@ -17,7 +17,21 @@ ISSUER_READY = "IssuerReady"
 TYPES = (MODEL_REACHABLE, ISSUER_READY)
 
 
-def of_server(
+def of_instance(
+    instance: SympoziumInstance,
+    endpoint: EffectiveWebEndpoint | None,
+    server: AgentRun | None,
+    pack: WebEndpointPack,
+    provider: ConditionUpdate | None = None,
+) -> list[ConditionUpdate]:
+    """Return the conditions of an instance. ``provider``: what is known of its Provider, in place of the web-proxy's check."""
+    found = _of_server(instance, endpoint, server, pack)
+    if instance.spec.agents.default.provider_ref is None:
+        return found
+    return [*filter(None, [provider]), *(update for update in found if update.type != MODEL_REACHABLE)]
+
+
+def _of_server(
     instance: SympoziumInstance, endpoint: EffectiveWebEndpoint | None, server: AgentRun | None, pack: WebEndpointPack
 ) -> list[ConditionUpdate]:
     """Return the conditions of an instance whose server run is this one; none of a result that is outdated or switched off.

@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sympozium_api import agent_protocol, agent_records, effective
+from sympozium_api import agent_protocol, agent_records, effective, model_targets
 from sympozium_api.base import seconds
 from sympozium_api.instance import AgentSpec, SympoziumInstance
+from sympozium_api.model_targets import RunModels
 from sympozium_api.resources import Object, created_at
 from sympozium_api.run import AgentRun
 from sympozium_api.run_times import times
@@ -81,6 +82,8 @@ class Start:
     """Seconds that the Job may be active."""
     status: Object | None = None
     """Status that takes back what was written while the run waited."""
+    models: RunModels | None = None
+    """Models that the run asks; None: no Provider has any of them."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,8 @@ def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per r
         return _report(facts, update, left)
     if facts.secret_refusal is not None:
         return End(agent_protocol.error_of("model_secret_refused", facts.secret_refusal, 403))
+    if facts.model_failure is not None:
+        return End(agent_protocol.error_of("model_not_ready", facts.model_failure, 503))
     if facts.secret_failure is not None:
         return End(agent_protocol.error_of("model_secret_missing", facts.secret_failure, 503))
     return _to_start(facts, facts.instance, left)
@@ -230,11 +235,12 @@ def _to_start(facts: RunInput, instance: SympoziumInstance, left: float) -> Deci
         instance,
         served=effective.web_endpoint_is_on(instance),
         deadline=math.ceil(left) + timeout(run, instance) + GRACE,
-        status=_started(facts, claimable=claimable),
+        status=_started(facts, instance, claimable=claimable),
+        models=facts.models,
     )
 
 
-def _started(facts: RunInput, *, claimable: bool) -> Object | None:
+def _started(facts: RunInput, instance: SympoziumInstance, *, claimable: bool) -> Object | None:
     """Return the status that takes back what was written while the run waited, and refuses idle pods from now on."""
     run = facts.run
     status: Object = {}
@@ -244,6 +250,8 @@ def _started(facts: RunInput, *, claimable: bool) -> Object | None:
         status["conditions"] = _conditions(facts, ConditionUpdate("Accepted", ok=True, reason="Accepted"))
     if claimable:
         status["start"] = "cold"
+    if facts.models is not None and model_targets.names_a_provider(run, instance) and facts.models.targets[0].ref:
+        status["target"] = facts.models.targets[0].model_dump(by_alias=True, exclude_none=True)
     return status or None
 
 

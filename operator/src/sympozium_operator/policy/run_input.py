@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.model_targets import RunModels
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 
@@ -54,6 +55,10 @@ class RunInput:
     """Reason why the model's Secret cannot be used, if one is named."""
     secret_refusal: str | None = None
     """Reason why the run may not have the Secret that it names, if it names one."""
+    model_failure: str | None = None
+    """Reason why the run cannot have a model of the Provider that it or its instance names."""
+    models: RunModels | None = None
+    """Models that the run asks; None: no Provider has any of them."""
     job: Object | None = None
     outranked: bool = False
     """Another run was the first to claim the pod that this run claims."""

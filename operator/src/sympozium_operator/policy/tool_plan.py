@@ -5,8 +5,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from sympozium_api import names, tool_check, tool_function
-from sympozium_api.agent_document import MAX_DOCUMENT_BYTES
+from sympozium_api.agent_document import MAX_DOCUMENT_BYTES, tools_digest
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.provider import Provider
 from sympozium_api.tool import Tool
 from sympozium_api.tool_binding import GATHERING, IN_FORCE, ToolBinding
 from sympozium_api.tool_check import Flaw
@@ -27,6 +28,7 @@ class ToolInput:
     """Base URL of the egress guard; empty: the installation has none."""
     unreadable: AbstractSet[str] = frozenset()
     """Names of Tools that are there, and that this version cannot read."""
+    providers: Sequence[Provider] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ def decide(facts: ToolInput) -> ToolPlan:
             flaw = offers.add(Granted(binding, tool, function))
         flaws[binding.metadata.name] = flaw
     stale = frozenset(
-        name for name, agent in facts.agents.items() if offers.digest(name, agent) != agent.status.agent_document
+        name
+        for name, agent in facts.agents.items()
+        if offers.digest(name, agent) != tools_digest(agent.status.agent_document)
     )
     bindings = {
         binding.metadata.name: _of_binding(
@@ -163,10 +167,11 @@ def _oldest_first(bindings: Sequence[ToolBinding]) -> list[ToolBinding]:
 
 
 def _secrets(facts: ToolInput, deleted: Sequence[ToolBinding]) -> list[str]:
-    """Return the Secrets that Tools name, and the namespace's own if a ToolBinding names an entry of it."""
+    """Return the Secrets that Tools and Providers name, and the namespace's own if a ToolBinding names an entry of it."""
     if not facts.guard_url:
         return []
     named = {tool.spec.webhook.secret_ref for tool in facts.tools if tool.spec.webhook}
+    named |= {name for each in facts.providers for name in (each.spec.secret_ref, each.spec.headers_secret_ref)}
     if any(binding.spec.secret_key for binding in facts.bindings if binding not in deleted):
         named.add(names.TOOL_SECRETS)
     return sorted(name for name in named if name)

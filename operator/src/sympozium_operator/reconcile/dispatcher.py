@@ -6,7 +6,7 @@ from sympozium_api import names
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.reading import Unreadable, read
-from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS, TOOLS, ResourceType
+from sympozium_api.resources import CONFIGS, INSTANCES, PROVIDERS, RUNS, SKILL_PACKS, TOOLS, ResourceType
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.repairs import Repairs
@@ -16,6 +16,7 @@ from sympozium_operator.policy.event_messages import EventMessage
 from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
 from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
+from sympozium_operator.reconcile.provider_reconciler import ProviderReconciler
 from sympozium_operator.reconcile.run_reconciler import RunReconciler
 from sympozium_operator.reconcile.server_run_reconciler import ServerRunReconciler
 from sympozium_operator.reconcile.skill_pack_reconciler import SkillPackReconciler
@@ -30,6 +31,7 @@ _KINDS: dict[KeyKind, ResourceType] = {
     "skillpack": SKILL_PACKS,
     "config": CONFIGS,
     "tools": TOOLS,
+    "provider": PROVIDERS,
 }
 """Kind of the object of a key. The key of a namespace's tools names no object."""
 
@@ -50,6 +52,7 @@ class Dispatcher:
     configs: ConfigReconciler
     pools: PoolReconciler
     tools: ToolReconciler
+    providers: ProviderReconciler
 
     async def __call__(self, key: Key) -> Result:
         """Reconcile the object that a key names."""
@@ -99,7 +102,7 @@ class Dispatcher:
         head = Resource.model_validate({part: raw[part] for part in ("apiVersion", "kind", "metadata")})
         await self.events.emit(head, message)
 
-    async def _reconcile(self, key: Key) -> Result:
+    async def _reconcile(self, key: Key) -> Result:  # noqa: PLR0911 - one line per kind
         async with self.metrics.reconcile(key):
             match key.kind:
                 case "instance":
@@ -112,6 +115,8 @@ class Dispatcher:
                     return await self.configs.reconcile(key)
                 case "tools":
                     return await self.tools.reconcile(key)
+                case "provider":
+                    return await self.providers.reconcile(key)
                 case "run":
                     return await self._run(key)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sympozium_api import effective, names
+from sympozium_api import effective, model_targets, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
@@ -16,7 +16,7 @@ from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.references import auth_secret, web_endpoint_pack
 from sympozium_operator.desired.instance_children import agent_service_account
 from sympozium_operator.desired.instance_children import server_run as desired_server_run
-from sympozium_operator.policy import event_messages
+from sympozium_operator.policy import agent_tools, event_messages
 from sympozium_operator.policy import instance_plan as policy
 from sympozium_operator.policy import route_decision as route_policy
 from sympozium_operator.policy.agent_tools import digest
@@ -25,6 +25,7 @@ from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets, no_secrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
+from sympozium_operator.reconcile.provider_directory import ProviderDirectory
 from sympozium_operator.reconcile.route_reconciler import RouteReconciler
 from sympozium_operator.reconcile.skill_gatherer import SkillGatherer
 from sympozium_operator.reconcile.tool_gatherer import GatheredTools, ToolGatherer
@@ -47,6 +48,7 @@ class InstanceReconciler:
     routes: RouteReconciler
     skills: SkillGatherer
     tools: ToolGatherer
+    providers: ProviderDirectory
     pools: PoolReconciler
     callers: CallerSecrets
     poll: VersionPoll
@@ -63,12 +65,14 @@ class InstanceReconciler:
         raw = await self.client.find(INSTANCES, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self.callers.forget(key.namespace, key.name)
+            self.providers.forget_instance(key.namespace, key.name)
             self.skills.poll.forget(key)
             self.pools.forget(key.namespace, key.name)
             self.forget((key.namespace, key.name))
             return DONE  # Kubernetes deletes what it owns
         instance = read(SympoziumInstance, raw)
         losers = self.callers.remember(instance)
+        self.providers.remember(instance)
         gathered = await self.tools.of(instance)
         facts, server_run = await self._gather(instance, gathered)
         facts = replace(facts, route=await self._route(facts))
@@ -87,7 +91,7 @@ class InstanceReconciler:
         also = [server, *losers] if plan.server_wanted or facts.server else [*losers]
         if facts.pool or facts.instance.status.warm_pool:
             also.append(Key("pool", key.namespace, key.name))
-        if gathered.has_news or (gathered.is_awaited and plan.status.get("agentDocument") == digest(gathered.document)):
+        if gathered.has_news or (gathered.is_awaited and plan.status.get("agentDocument") == digest(facts.document)):
             also.append(Key("tools", key.namespace, ALL))
         return Result(requeue_after=plan.requeue_after, enqueue=(*also, *self.next_runs((key.namespace, key.name))))
 
@@ -99,7 +103,7 @@ class InstanceReconciler:
         wanted = effective.model(instance).secret
         secret, callers, pack, keys, server, sources = await asyncio.gather(
             self.client.find(SECRETS, namespace, wanted) if wanted else _nothing(),
-            self.callers.of_others(instance) if instance.spec.auth_refs else no_secrets(),
+            self.callers.of_others(instance) if _uses_secrets(instance) else no_secrets(),
             web_endpoint_pack(self.client, namespace, self.namespace)
             if effective.web_endpoint_is_on(instance)
             else _no_pack(),
@@ -109,6 +113,7 @@ class InstanceReconciler:
         )
         if wanted:
             self.poll.remember(Key("instance", *instance.key), SECRETS, wanted, secret)
+        models = await self.providers.of_instance(instance, callers)
         facts = policy.InstanceInput(
             now=self.clock.now(),
             instance=instance,
@@ -118,9 +123,10 @@ class InstanceReconciler:
             auth_secret=keys,
             server=read(AgentRun, server) if server else None,
             sources=sources,
-            document=tools.document,
+            document=agent_tools.with_models(tools.document, models),
+            models=models,
             tools=tools.condition,
-            pool=self.pools.status(instance, secret),
+            pool=self.pools.status(instance, secret, models),
         )
         return facts, server
 
@@ -136,7 +142,7 @@ class InstanceReconciler:
         if plan.server_wanted and not ended:
             desired.append(desired_server_run(instance))
         await self.converge(desired, read=[server_run])
-        await self.policies.converge_agents(instance)
+        await self.policies.converge_agents(instance, facts.models)
         if plan.skills is not None:
             await self.skills.keep(instance, plan.skills, facts.document)
         if server is not None and ended:
@@ -152,6 +158,11 @@ class InstanceReconciler:
             await self.client.patch(INSTANCES, *instance.key, {"status": patch}, subresource="status")
             for message in event_messages.of_instance(instance, plan.status):
                 await self.events.emit(instance, message)
+
+
+def _uses_secrets(instance: SympoziumInstance) -> bool:
+    """Return whether the instance gives a Secret to a model, by itself or by a Provider."""
+    return bool(instance.spec.auth_refs) or model_targets.is_resolved_by_operator(instance)
 
 
 async def _nothing() -> None:

@@ -10,6 +10,7 @@ from sympozium_api.resources import NETWORK_POLICIES, SERVICES, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import Converger, remove
 from sympozium_operator.desired import network_policy
+from sympozium_operator.policy.provider_resolution import PLAIN, InstanceModels
 from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import Key
 
@@ -25,14 +26,14 @@ class NetworkPolicies:
     poll: VersionPoll
     """Poll of the Services behind those addresses."""
 
-    async def converge_agents(self, instance: SympoziumInstance) -> None:
+    async def converge_agents(self, instance: SympoziumInstance, models: InstanceModels = PLAIN) -> None:
         """Converge the policies of an instance's agents."""
         if self.egress is None:
             for name in names.agent_policies(instance.metadata.name):
                 await remove(self.client, NETWORK_POLICIES, instance, name)
             return
-        services = await self._services(instance)
-        await self.converge(network_policy.agent_policies(instance, self.egress, services))
+        services = await self._services(instance, models)
+        await self.converge(network_policy.agent_policies(instance, self.egress, services, models.models))
 
     async def converge_server(self, run: AgentRun, deployment: Object) -> None:
         """Converge the policy of a web-proxy, made from its desired Deployment."""
@@ -41,10 +42,12 @@ class NetworkPolicies:
             return
         await self.converge([network_policy.server_policy(run, deployment)])
 
-    async def _services(self, instance: SympoziumInstance) -> network_policy.Services:
+    async def _services(self, instance: SympoziumInstance, models: InstanceModels) -> network_policy.Services:
         """Return the Services behind the instance's addresses."""
         names_of_services = {
-            a: name for a in network_policy.addresses(instance) if (name := a.service(instance.metadata.namespace))
+            a: name
+            for a in network_policy.addresses(instance, models.models)
+            if (name := a.service(instance.metadata.namespace))
         }
         key = Key("instance", *instance.key)
         services = await asyncio.gather(*(self._service(key, *name) for name in names_of_services.values()))

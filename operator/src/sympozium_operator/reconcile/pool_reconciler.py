@@ -24,6 +24,8 @@ from sympozium_operator.policy import event_messages
 from sympozium_operator.policy import pod_status as pod_policy
 from sympozium_operator.policy import pool_plan as policy
 from sympozium_operator.policy.job_ownership import is_of_pool
+from sympozium_operator.policy.provider_resolution import PLAIN, InstanceModels
+from sympozium_operator.reconcile.provider_directory import ProviderDirectory
 from sympozium_operator.result import DONE, Key, Result
 from sympozium_operator.scheduling.capacity import RunKey
 from sympozium_operator.scheduling.pod_supply import PodSupply, stuck_after
@@ -45,6 +47,7 @@ class PoolReconciler:
     metrics: OperatorMetrics
     events: EventRecorder
     agent: desired_job.AgentPod
+    providers: ProviderDirectory
     launch_rate: LaunchRate
     start_limit: StartLimit
     is_full: Callable[[tuple[str, str]], bool]
@@ -103,14 +106,16 @@ class PoolReconciler:
             delay = min(delay or FIRST_REFILL, FIRST_REFILL)  # no event tells this pool that others' pods have started
         return self._shown(pool_key, instance, plan.idle, delay, enqueue=tuple(filter(None, claimants)))
 
-    def status(self, instance: SympoziumInstance, secret: Object | None) -> Object | None:
+    def status(
+        self, instance: SympoziumInstance, secret: Object | None, models: InstanceModels = PLAIN
+    ) -> Object | None:
         """Return the instance's ``status.warmPool``; None if it has none. It is written before any pod is made."""
         pool = effective.warm_pool(instance)
         if pool is None:
             self._demands.pop(instance.key, None)
             return None
         self._demands.setdefault(instance.key, PoolSizer())
-        generation = desired_job.generation(instance, self.agent, _made_from(pool, secret))
+        generation = desired_job.generation(instance, self.agent, _made_from(pool, secret, models))
         return {"generation": generation, "idle": self._idle.get(instance.key, 0)}
 
     def arrived(self, run: AgentRun) -> None:
@@ -243,7 +248,8 @@ class PoolReconciler:
         """Make the missing Jobs as fast as the launch rate allows; return the seconds until the next, None if none is missing."""
         if not missing:
             return None
-        made_from = _made_from(pool, await self._secret(instance))
+        models = await self.providers.of_instance(instance)
+        made_from = _made_from(pool, await self._secret(instance), models)
         shown = instance.status.warm_pool
         if shown is None or shown.generation != desired_job.generation(instance, self.agent, made_from):
             return None  # a web-proxy would dismiss its pods at once; the instance's next reconcile writes the new generation
@@ -306,5 +312,6 @@ def _order(run: AgentRun) -> tuple[str, str]:
     return run.accepted_at, run.metadata.name
 
 
-def _made_from(pool: WarmPool, secret: Object | None) -> desired_job.IdlePodInput:
-    return desired_job.IdlePodInput(seconds(pool.idle_ttl), secret["metadata"]["resourceVersion"] if secret else "")
+def _made_from(pool: WarmPool, secret: Object | None, models: InstanceModels) -> desired_job.IdlePodInput:
+    version = secret["metadata"]["resourceVersion"] if secret else ""
+    return desired_job.IdlePodInput(seconds(pool.idle_ttl), version, models.models)

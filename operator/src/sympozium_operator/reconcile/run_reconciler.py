@@ -23,6 +23,7 @@ from sympozium_operator.policy.placement import placement
 from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
+from sympozium_operator.reconcile.run_models import RunModelGatherer
 from sympozium_operator.result import DONE, Key, Result, RetryLater
 from sympozium_operator.scheduling.capacity import RunKey
 from sympozium_operator.scheduling.fair_queue import FairQueue
@@ -53,6 +54,7 @@ class RunReconciler:
     limits: RunLimits
     pools: PoolReconciler
     callers: CallerSecrets
+    models: RunModelGatherer
 
     async def reconcile(self, run: AgentRun) -> Result:
         """Reconcile a run that was just read."""
@@ -135,7 +137,7 @@ class RunReconciler:
             return await self._gather_pods(RunInput(now, self.limits, run, instance, job=job), job)
         facts = RunInput(now, self.limits, run, instance, instance_failure=failure)
         if instance is not None:
-            facts = await self._gather_secret(facts, instance)
+            facts = await self.models.gather(await self._gather_secret(facts, instance), instance)
         # The slot is read last: between it and the decision nothing else may happen.
         return replace(facts, slot=self._slot(run, instance, now.timestamp()))
 
@@ -240,7 +242,14 @@ class RunReconciler:
     async def _start(self, run: AgentRun, decision: policy.Start) -> Result:
         self.pools.stop_waiting(run)
         self.fair_queue.admit(run_key(run))  # before the first await: no other run may find the place free
-        body = agent_job.build(run, decision.instance, self.agent, served=decision.served, deadline=decision.deadline)
+        body = agent_job.build(
+            run,
+            decision.instance,
+            self.agent,
+            served=decision.served,
+            deadline=decision.deadline,
+            models=decision.models,
+        )
         if decision.status and not await self._write(run, decision.status):
             return READ_AGAIN
         try:

@@ -1,6 +1,7 @@
 """Reconciler of AgentRuns in mode server: the web-proxy of an instance and all that belongs to it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sympozium_api import effective, names
@@ -8,6 +9,7 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.reading import read
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.resources import DEPLOYMENTS, INSTANCES, PODS, RUNS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import Converger, remove
@@ -22,6 +24,7 @@ from sympozium_operator.policy.instance_plan import ACCEPTED
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets, no_secrets
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
+from sympozium_operator.reconcile.provider_directory import ProviderDirectory
 from sympozium_operator.reconcile.session_keys import SessionKeys
 from sympozium_operator.result import DONE, Key, NameTaken, Result
 
@@ -39,6 +42,7 @@ class ServerRunReconciler:
     pull_policy: str
     keys: ApiKeySecrets
     callers: CallerSecrets
+    providers: ProviderDirectory
     session_keys: SessionKeys
     policies: NetworkPolicies
     queue_timeout: int
@@ -125,6 +129,7 @@ class ServerRunReconciler:
             template=self.template,
             tracing=self.tracing,
             metrics_on_http=self.metrics_on_http,
+            models=await self._models(plan.instance),
         )
         scaled = scaling.build(run, replicas=plan.replicas, autoscaling=plan.autoscaling)
         live = await self.converge([*children, *scaled], read=[before])
@@ -133,6 +138,12 @@ class ServerRunReconciler:
                 await remove(self.client, kind, run, name)
         await self.policies.converge_server(run, children[0])
         return next(body for body in live if body["kind"] == DEPLOYMENTS.kind)
+
+    async def _models(self, instance: SympoziumInstance) -> Sequence[ResolvedModel]:
+        """Return the instance's models if the web-proxy itself calls one of them: for embeddings."""
+        if not instance.spec.agents.default.embedding_models:
+            return ()
+        return (await self.providers.of_instance(instance, await self.callers.of_others(instance))).models
 
     async def _drain(self, run: AgentRun) -> Result:
         """Delete the Deployment, and the run when no pod is left: until then pods need their rights, keys and Service to finish."""

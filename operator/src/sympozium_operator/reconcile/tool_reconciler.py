@@ -9,8 +9,9 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import EGRESS
+from sympozium_api.provider import Provider
 from sympozium_api.reading import Unreadable, read
-from sympozium_api.resources import INSTANCES, ROLES, TOOL_BINDINGS, TOOLS, Object, ResourceType
+from sympozium_api.resources import INSTANCES, PROVIDERS, ROLES, TOOL_BINDINGS, TOOLS, Object, ResourceType
 from sympozium_api.timestamps import timestamp
 from sympozium_api.tool import Tool
 from sympozium_api.tool_binding import IN_FORCE, ToolBinding
@@ -44,11 +45,14 @@ class ToolReconciler:
 
     async def reconcile(self, key: Key) -> Result:
         """Reconcile a namespace's Tools and ToolBindings."""
-        (tools, unreadable), (bindings, _) = await asyncio.gather(
-            self._read(Tool, TOOLS, key.namespace), self._read(ToolBinding, TOOL_BINDINGS, key.namespace)
+        (tools, unreadable), (bindings, _), found = await asyncio.gather(
+            self._read(Tool, TOOLS, key.namespace),
+            self._read(ToolBinding, TOOL_BINDINGS, key.namespace),
+            bodies(self.client, PROVIDERS, key.namespace),
         )
+        providers = readable(Provider, found)[0]  # the others are reported by their own reconciler
         agents = await self._instances(key.namespace, {binding.spec.agent_ref for binding in bindings})
-        plan = tool_plan.decide(ToolInput(tools, bindings, agents, self.guard_url, unreadable))
+        plan = tool_plan.decide(ToolInput(tools, bindings, agents, self.guard_url, unreadable, providers))
         await self._keep_access(key.namespace, plan)
         for binding in plan.deleted:
             await self.client.delete(TOOL_BINDINGS, *binding.key, uid=binding.metadata.uid)

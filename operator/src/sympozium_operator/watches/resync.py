@@ -10,13 +10,24 @@ import structlog
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable
-from sympozium_api.resources import INSTANCES, JOBS, RUNS, SKILL_PACKS, TOOL_BINDINGS, TOOLS, Object, ResourceType
+from sympozium_api.resources import (
+    INSTANCES,
+    JOBS,
+    PROVIDERS,
+    RUNS,
+    SKILL_PACKS,
+    TOOL_BINDINGS,
+    TOOLS,
+    Object,
+    ResourceType,
+)
 from sympozium_api.run import NOT_ENDED
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.policy.pod_status import controller_uid, job_ended
 from sympozium_operator.reconcile.console_secrets import ConsoleSecrets
+from sympozium_operator.reconcile.provider_trials import ProviderTrials
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.tool_reconciler import ALL
 from sympozium_operator.reconcile.unnamed_credentials import UnnamedCredentials
@@ -39,6 +50,8 @@ OTHERS_EVERY = 60.0
 """Seconds between checks of what else the operator may not watch: models' Secrets, session keys, models' Services (decision 0051)."""
 CONSOLE_SECRETS_EVERY = 30.0
 """Seconds between checks that the console's Secrets exist."""
+TRIALS_EVERY = 1.0
+"""Seconds between two looks for Providers that are to be tried."""
 CREDENTIALS_EVERY = 60.0
 """Seconds between checks whether objects name the credentials that callers of the console have sent."""
 FIRST_RETRY = 1.0
@@ -58,6 +71,7 @@ class Resync:
     pruner: RunPruner
     console_secrets: ConsoleSecrets
     credentials: UnnamedCredentials
+    trials: ProviderTrials
     api_keys: VersionPoll
     skills: VersionPoll
     others: VersionPoll
@@ -75,6 +89,7 @@ class Resync:
             self._forever(self.instances_again),
             self._every(self.settings.run_resync, self.runs),
             self._every(self.settings.instance_resync, self.tools),
+            self._every(TRIALS_EVERY, self.try_providers),
             self._every(API_KEYS_EVERY, partial(self.poll, self.api_keys)),
             self._every(SKILLS_EVERY, partial(self.poll, self.skills)),
             self._every(OTHERS_EVERY, partial(self.poll, self.others)),
@@ -100,9 +115,9 @@ class Resync:
         await self.sleep(interval)
 
     async def tools(self) -> None:
-        """Add every namespace that has Tools or ToolBindings. On a cluster without their CRDs there are none."""
+        """Add every Provider, and every namespace that has one, Tools or ToolBindings. Without their CRDs there are none."""
         namespaces = dict[str, None]()
-        for kind in (TOOLS, TOOL_BINDINGS):
+        for kind in (TOOLS, TOOL_BINDINGS, PROVIDERS):
             try:
                 items = await self.lists.metadata(kind)
             except ApiError as error:
@@ -110,7 +125,15 @@ class Resync:
                     raise
                 continue
             namespaces |= dict.fromkeys(item["metadata"]["namespace"] for item in items)
+            if kind is PROVIDERS:
+                found = [item["metadata"] for item in items]
+                self.queue.add_spread([Key("provider", each["namespace"], each["name"]) for each in found])
         self.queue.add_spread([Key("tools", namespace, ALL) for namespace in namespaces])
+
+    async def try_providers(self) -> None:
+        """Let the egress guard call the Providers that are due, and add each whose result is there."""
+        async for key in self.trials.try_due():
+            self.queue.add(key)
 
     async def poll(self, poll: VersionPoll) -> None:
         """Add every instance and server run of which a polled object appeared, changed or was deleted."""
