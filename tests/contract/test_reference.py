@@ -79,11 +79,11 @@ def reasons() -> set[str]:
     of the CRDs.
     """
     found: set[str | None] = {GATHERING, OLDEST_LEFT_OUT}
-    for call in calls("operator/src", "webproxy/src", "crds/src"):
+    for call in calls("operator/src", "webproxy/src", "crds/src", "egress/src"):
         chosen = [
             keyword.value
             for keyword in call.keywords
-            if keyword.arg == "reason" and name_of(call) in ("ConditionUpdate", "Probe")
+            if keyword.arg == "reason" and name_of(call) in ("ConditionUpdate", "Probe", "Verification", "Verdict")
         ]
         if name_of(call) in (
             "_refused",
@@ -93,6 +93,9 @@ def reasons() -> set[str]:
             "NetworkFailure",
             "in_progress",
             "Flaw",
+            "_unknown",
+            "ProviderUnusable",
+            "Verification",
         ):
             chosen += call.args[:1]
         if name_of(call) == "_result":  # of the issuer's check

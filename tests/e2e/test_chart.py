@@ -107,7 +107,7 @@ def test_pods_pass_pod_security_restricted_with_a_root_that_nobody_writes(deploy
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
     kinds = {kind for volume in pod.get("volumes", []) for kind in volume} - {"name"}
-    assert kinds <= {"secret", "emptyDir"}
+    assert kinds <= {"secret", "emptyDir", "projected"}
     for container in pod["containers"]:
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,

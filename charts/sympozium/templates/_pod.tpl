@@ -60,6 +60,17 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
+{{- /* Volume with the token by which operator and console ask the egress guard to call Providers. */}}
+{{- define "sympozium.egressToken" -}}
+- name: egress-token
+  projected:
+    sources:
+      - serviceAccountToken:
+          audience: sympozium-egress
+          expirationSeconds: 3600
+          path: token
+{{- end }}
+
 {{- /* Scheduling fields of a pod, without unset ones. Takes the values of a component. */}}
 {{- define "sympozium.scheduling" -}}
 {{- range $field := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}

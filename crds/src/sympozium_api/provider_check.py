@@ -44,6 +44,8 @@ def key_entries(kind: ProviderType) -> tuple[str, ...]:
 
 def of_secret(field: str, name: str, secret: Mapping[str, Any] | None) -> Flaw | None:
     """Return the reason why a Secret may not be used for a Provider; None if it may."""
+    if names.is_api_key_secret(name):
+        return Flaw("SecretNotAllowed", f"{field}: the Secret {name} holds API keys of callers; use another")
     if secret is None:
         return Flaw("SecretNotFound", f"{field}: there is no Secret {name}")
     if (secret["metadata"].get("labels") or {}).get(names.LABEL_MODEL_KEY) != "true":

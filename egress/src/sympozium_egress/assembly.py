@@ -18,6 +18,9 @@ from sympozium_egress.model_origins import ModelOrigins
 from sympozium_egress.outgoing.attempts import Attempts
 from sympozium_egress.outgoing.http_client import HttpClient
 from sympozium_egress.policy.held_bytes import HeldBytes
+from sympozium_egress.provider_routes import ProviderRoutes
+from sympozium_egress.provider_secrets import ProviderSecrets
+from sympozium_egress.provider_verifier import ProviderVerifier
 from sympozium_egress.tool_caller import ToolCaller
 from sympozium_egress.tool_calls import ToolCalls
 from sympozium_egress.tool_secrets import ToolSecrets
@@ -68,5 +71,8 @@ async def assemble(
     )
     store, tokens = RunStore(client, clock), PodTokens(client)
     calls = ToolCalls(store, tokens, Grants(client), caller, held)
+    verifier = ProviderVerifier(http, ProviderSecrets(client), forbidden.policy)
+    providers = ProviderRoutes.of(client, verifier, settings.namespace)
     tunnels = Tunnels(store, tokens, ModelOrigins(client), forbidden.policy, metrics, resolve=http.resolve, dial=dial)
-    return EgressGuard(create_egress_app(calls, client, metrics, tracing), metrics, forbidden, held, tunnels)
+    app = create_egress_app(calls, providers, client, metrics, tracing)
+    return EgressGuard(app, metrics, forbidden, held, tunnels)

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_egress.egress_metrics import EgressMetrics
+from sympozium_egress.provider_routes import ProviderRoutes
 from sympozium_egress.tool_calls import ToolCalls, refuse
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.tracing import Tracing
@@ -20,7 +21,11 @@ from sympozium_runs.pod_access_log import PodAccessLog
 
 
 def create_egress_app(
-    calls: ToolCalls, client: Client, metrics: EgressMetrics, tracing: Tracing | None = None
+    calls: ToolCalls,
+    providers: ProviderRoutes,
+    client: Client,
+    metrics: EgressMetrics,
+    tracing: Tracing | None = None,
 ) -> Starlette:
     """Return the application."""
 
@@ -30,6 +35,8 @@ def create_egress_app(
 
     routes = [
         Route("/runs/{run}/tools/{function}", calls.call, methods=["POST"]),
+        Route("/providers/{namespace}/{name}/verify", providers.verify, methods=["POST"]),
+        Route("/providers/{namespace}/{name}/models", providers.models, methods=["GET"]),
         Route("/healthz", _health, methods=["GET"]),
         Route("/readyz", ready, methods=["GET"]),
     ]

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sympozium_api import effective, model_targets, names, provider_check
+from sympozium_api import effective, model_targets, provider_check
 from sympozium_api.agent_document import AgentDocument
 from sympozium_api.effective import InvalidSpec
 from sympozium_api.instance import SympoziumInstance
@@ -99,8 +99,6 @@ def flaw_of(provider: Provider, secret: Object | None, headers: Object | None) -
         ("secretRef", spec.secret_ref, secret),
         ("headersSecretRef", spec.headers_secret_ref, headers),
     ):
-        if name and names.is_api_key_secret(name):
-            return Flaw("SecretNotAllowed", f"spec.{field}: the Secret {name} holds API keys of callers; use another")
         if name and (flaw := provider_check.of_secret(f"spec.{field}", name, body)):
             return flaw
     if spec.secret_ref and secret and (flaw := provider_check.of_key(spec.type, spec.secret_ref, secret)):

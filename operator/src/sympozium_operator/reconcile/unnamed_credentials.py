@@ -10,12 +10,21 @@ import structlog
 from sympozium_api import credentials, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
-from sympozium_api.resources import CONFIG_MAPS, CONFIGS, INSTANCES, SKILL_PACKS, TOOL_BINDINGS, TOOLS, Object
+from sympozium_api.resources import (
+    CONFIG_MAPS,
+    CONFIGS,
+    INSTANCES,
+    PROVIDERS,
+    SKILL_PACKS,
+    TOOL_BINDINGS,
+    TOOLS,
+    Object,
+)
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 
-NAMING_KINDS = (INSTANCES, TOOLS, TOOL_BINDINGS, SKILL_PACKS, CONFIGS)
+NAMING_KINDS = (INSTANCES, TOOLS, TOOL_BINDINGS, PROVIDERS, SKILL_PACKS, CONFIGS)
 """Kinds whose objects may name such a Secret. AgentRuns name only Secrets with a label that these never have."""
 
 log = structlog.get_logger()

@@ -1,0 +1,327 @@
+"""Providers: their conditions, the instances that name them, the pods that get their keys, and their trials."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from tests.unit.api.test_providers import provider_manifest
+from tests.unit.operator.objects import NAMESPACE, instance_object, pack_object
+from tests.unit.operator.operator_world import Object, World, operator_settings
+
+from sympozium_api import agent_document, environment, names
+from sympozium_api.resources import CONFIG_MAPS, INSTANCES, PROVIDERS, ROLES
+from sympozium_operator.cluster.egress_guard import Verification
+from sympozium_operator.result import Key
+from sympozium_operator.wiring import wire
+
+KEY = Key("provider", NAMESPACE, "claude")
+GUARD = "http://guard:8082"
+
+
+def secret(name: str = "anthropic", *, labelled: bool = True, version: str = "", **entries: str) -> Object:
+    data = {key: base64.b64encode(text.encode()).decode() for key, text in (entries or {"api-key": "sk-1"}).items()}
+    labels = {names.LABEL_MODEL_KEY: "true"} if labelled else {}
+    metadata: Object = {"name": name, "namespace": NAMESPACE, "labels": labels | ({"v": version} if version else {})}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+
+
+def provider(name: str = "claude", **spec: Any) -> Object:
+    body = provider_manifest(name, **({"secretRef": "anthropic"} | spec))
+    body["metadata"]["namespace"] = NAMESPACE
+    return body
+
+
+def user(name: str = "alice", *, agent: Object | None = None, **spec: Any) -> Object:
+    body = instance_object(name)
+    body["spec"].pop("authRefs", None)
+    body["spec"]["agents"]["default"] = {"model": "claude-x", "providerRef": "claude"} | (agent or {})
+    body["spec"] |= spec
+    return body
+
+
+class Tried(World):
+    """A world whose guard says what a test lets it say."""
+
+    def __init__(self, *objects: Object, **variables: str) -> None:
+        self.asked: list[tuple[str, str | None]] = []
+        self.verdict = Verification(valid=True, reason="Answered", error="")
+        super().__init__(*objects, SYMPOZIUM_EGRESS_URL=GUARD, **variables)
+
+    def restart(self, *, network_policies: bool = True) -> None:
+        super().restart(network_policies=network_policies)
+        settings = operator_settings(SYMPOZIUM_NETWORK_POLICIES="true", **self.variables)
+        self.operator = wire(
+            client=self.cluster, clock=self.clock, settings=settings, verify=self.verify, sleep=self.sleep
+        )
+        self.dispatcher = self.operator.dispatcher
+
+    async def sleep(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    async def verify(self, _: str, name: str, model: str | None) -> Verification:
+        self.asked.append((name, model))
+        return self.verdict
+
+    async def try_providers(self) -> None:
+        for key in [key async for key in self.operator.trials.try_due()]:
+            await self.settle(key.name, key.kind)
+
+    def conditions(self, kind: Any = PROVIDERS, name: str = "claude") -> dict[str, tuple[str, str, str]]:
+        found = self.cluster.object(kind, name, NAMESPACE)["status"]["conditions"]
+        return {each["type"]: (each["status"], each["reason"], each["message"]) for each in found}
+
+    def document(self, name: str = "alice") -> Object:
+        body = self.cluster.object(CONFIG_MAPS, names.installed_skills(name), NAMESPACE)
+        found: Object = json.loads(body["data"][agent_document.DOCUMENT])
+        return found
+
+    async def both(self) -> None:
+        await self.settle("alice", "instance")
+        await self.settle("claude", "provider")
+
+
+async def test_an_instance_gets_the_model_of_its_provider() -> None:
+    world = Tried(secret(), provider(headers={"X-Team": "a"}), user())
+    await world.both()
+    assert world.conditions(INSTANCES, "alice")["ModelReady"][:2] == ("True", "ProviderAccepted")
+    [model] = world.document()["models"]
+    assert (model["provider"], model["ref"], model["name"], model["title"], model["baseUrl"], model["headers"]) == (
+        "anthropic_native",
+        "claude",
+        "claude-x",
+        "claude:claude-x",
+        "https://api.anthropic.com/v1",
+        {"X-Team": "a"},
+    )
+    assert "sk-1" not in json.dumps(world.document())
+    status = world.cluster.object(PROVIDERS, "claude", NAMESPACE)["status"]
+    assert (status["apiBase"], world.conditions()["Accepted"][0]) == ("https://api.anthropic.com/v1", "True")
+
+
+async def test_a_pod_has_each_providers_credentials_in_a_folder_of_their_own() -> None:
+    headers = secret("headers", **{"X-Org": "o"})
+    world = Tried(
+        secret(ANTHROPIC_API_KEY="sk-1"),
+        secret("openai"),
+        headers,
+        provider(headersSecretRef="headers"),
+        provider("backup", type="openai_compat", apiBase="http://vllm:8000/v1", secretRef="openai"),
+        user(agent={"fallbackModels": ["claude-y", "backup:gpt-x"]}),
+    )
+    await world.both()
+    world.ask("q1")
+    await world.settle("q1")
+    pod = world.job()["spec"]["template"]["spec"]
+    [volume] = [volume for volume in pod["volumes"] if volume["name"] == "providers"]
+    files = {
+        f"{source['secret']['name']}/{item['key']}": item["path"]
+        for source in volume["projected"]["sources"]
+        for item in source["secret"]["items"]
+    }
+    assert files == {
+        "anthropic/ANTHROPIC_API_KEY": "claude/api-key",
+        "headers/X-Org": "claude/headers/X-Org",
+        "openai/api-key": "backup/api-key",
+    }
+    [container] = pod["containers"]
+    assert {"name": "providers", "mountPath": environment.PROVIDER_KEYS_DIR, "readOnly": True} in container[
+        "volumeMounts"
+    ]
+    assert [model["title"] for model in world.document()["models"]] == [
+        "claude:claude-x",
+        "claude:claude-y",
+        "backup:gpt-x",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("objects", "reason", "words"),
+    [
+        ([], "ProviderNotFound", "spec.agents.default.providerRef: the Provider claude cannot be called"),
+        ([secret(), provider(enabled=False)], "ProviderDisabled", "the Provider claude"),
+        ([provider()], "SecretNotFound", "spec.secretRef: there is no Secret anthropic"),
+        ([secret(labelled=False), provider()], "SecretNotLabelled", 'sympozium.ai/model-key: "true"'),
+        ([secret(GROQ_API_KEY="x"), provider()], "SecretKeyNotFound", "ANTHROPIC_NATIVE_API_KEY, ANTHROPIC_API_KEY"),
+        ([secret(**{"api-key": ""}), provider()], "SecretKeyEmpty", "api-key"),
+        ([secret(**{"api-key": "a\nb"}), provider()], "SecretKeyInvalid", "one line"),
+        ([secret(), provider(headers={"X-A": "\u00e9"})], "InvalidHeader", "spec.headers"),
+        ([secret(), provider(headers={"Host": "a"})], "InvalidHeader", "spec.headers: 'Host'"),
+        ([secret(), provider(apiBase="http://1234567/v1")], "InvalidAddress", "spec.apiBase"),
+    ],
+)
+async def test_a_provider_that_cannot_be_called_is_named_and_its_callers_get_503(
+    objects: list[Object], reason: str, words: str
+) -> None:
+    world = Tried(*objects, user())
+    await world.settle("alice", "instance")
+    status, found, message = world.conditions(INSTANCES, "alice")["ModelReady"]
+    assert (status, found) == ("False", reason)
+    assert words in message
+    world.ask("q1")
+    await world.settle("q1")
+    error = world.status()["error"]
+    assert (error["type"], error["httpStatus"]) == ("model_not_ready", 503)
+
+
+@pytest.mark.parametrize(
+    ("agent", "spec", "field"),
+    [
+        ({"baseURL": "http://model/v1"}, {}, "spec.agents.default.baseURL"),
+        ({}, {"authRefs": [{"provider": "openai", "secret": "openai"}]}, "spec.authRefs"),
+    ],
+)
+async def test_a_second_address_or_key_beside_a_provider_is_refused(agent: Object, spec: Object, field: str) -> None:
+    world = Tried(secret(), provider(), user(agent=agent, **spec))
+    await world.settle("alice", "instance")
+    status, reason, message = world.conditions(INSTANCES, "alice")["Accepted"]
+    assert (status, reason) == ("False", "InvalidSpec")
+    assert message.startswith(field)
+
+
+async def test_a_fallback_that_cannot_be_called_is_left_out_and_named() -> None:
+    world = Tried(secret(), provider(), user(agent={"fallbackModels": ["backup:m"]}))
+    await world.settle("alice", "instance")
+    status, reason, message = world.conditions(INSTANCES, "alice")["ModelReady"]
+    assert (status, reason) == ("True", "FallbackLeftOut")
+    assert message.startswith("spec.agents.default.fallbackModels[0]: the Provider backup")
+    assert len(world.document()["models"]) == 1
+
+
+async def test_an_instance_with_its_own_address_may_have_fallbacks_of_a_provider() -> None:
+    own = instance_object("alice")
+    own["spec"]["agents"]["default"]["fallbackModels"] = [":small:8b", "claude:claude-x"]
+    world = Tried(secret(), provider(), own)
+    await world.settle("alice", "instance")
+    first, small, other = world.document()["models"]
+    assert ("ref" in first, small["name"], small["baseUrl"]) == (False, "small:8b", first["baseUrl"])
+    assert (other["ref"], other["name"]) == ("claude", "claude-x")
+
+
+async def test_a_changed_key_or_address_rolls_idle_pods_of_its_instances_and_nothing_else() -> None:
+    pool = {"warmPool": {"size": 1}}
+    other = instance_object("bob")
+    other["spec"]["agents"]["default"]["warmPool"] = {"size": 1}
+    other["spec"]["webEndpoint"] = {"enabled": True}
+    world = Tried(pack_object(), secret(), provider(), user(agent=pool, webEndpoint={"enabled": True}), other)
+    await world.both()
+    await world.settle("bob", "instance")
+
+    def generations() -> list[str]:
+        return [world.instance_status(name).get("warmPool", {}).get("generation", "") for name in ("alice", "bob")]
+
+    first = generations()
+    world.cluster.put(secret(**{"api-key": "sk-2"}))
+    assert [key async for key in world.operator.api_keys.changed()] == [KEY]
+    await world.settle("claude", "provider")
+    second = generations()
+    world.cluster.put(provider(apiBase="https://proxy.example.com/v1"))
+    await world.settle("claude", "provider")
+    third = generations()
+    assert len({first[0], second[0], third[0]}) == 3
+    assert len({first[1], second[1], third[1]}) == 1
+    world.cluster.put(provider(apiBase="https://proxy.example.com/v1", title="Claude"))
+    await world.settle("claude", "provider")
+    assert generations() == third
+
+
+async def test_a_run_may_name_a_provider() -> None:
+    world = Tried(secret("openai"), provider("backup", type="groq", secretRef="openai"), instance_object("alice"))
+    await world.settle("alice", "instance")
+    world.ask("q1", model={"provider": "backup", "model": "llama"})
+    await world.settle("q1")
+    target = world.status()["target"]
+    assert (target["ref"], target["name"], target["baseUrl"]) == ("backup", "llama", "https://api.groq.com/openai/v1")
+    template = world.job()["spec"]["template"]
+    assert template["metadata"]["labels"][names.LABEL_MODEL] == names.OWN_MODEL
+    assert [volume["name"] for volume in template["spec"]["volumes"]] == ["runs-token", "providers"]
+
+
+async def test_a_run_that_names_a_provider_that_is_switched_off_fails() -> None:
+    world = Tried(provider("backup", type="groq", secretRef=None, enabled=False), instance_object("alice"))
+    world.ask("q1", model={"provider": "backup"})
+    await world.settle("q1")
+    assert world.status()["error"]["message"].startswith("spec.model.provider: the Provider backup cannot be called")
+
+
+async def test_the_guard_may_read_a_providers_secrets_before_it_is_tried() -> None:
+    world = Tried(secret(), provider(), user())
+    await world.settle("alice", "instance")
+    await world.reconcile("claude", "provider")
+    await world.try_providers()
+    assert world.asked == []
+    await world.reconcile("all", "tools")
+    [rule] = world.cluster.object(ROLES, names.EGRESS, NAMESPACE)["rules"]
+    assert (rule["resourceNames"], rule["verbs"]) == (["anthropic"], ["get"])
+    await world.reconcile("claude", "provider")
+    await world.try_providers()
+    assert world.asked == [("claude", "claude-x")]
+
+
+async def test_a_trial_is_the_condition_reachable_and_that_of_its_instances() -> None:
+    world = Tried(secret(), provider(), user(webEndpoint={"enabled": True}))
+    await world.both()
+    await world.settle("claude", "provider")
+    assert world.conditions()["Reachable"][:2] == ("Unknown", "NotTried")
+    await world.try_providers()
+    assert world.conditions()["Reachable"][:2] == ("True", "Answered")
+    status = world.cluster.object(PROVIDERS, "claude", NAMESPACE)["status"]
+    assert (status["triedModel"], bool(status["triedAt"])) == ("claude-x", True)
+    assert world.conditions(INSTANCES, "alice")["ModelReachable"][:2] == ("True", "Answered")
+    world.verdict = Verification(valid=False, reason="ModelRefused", error="it answered 401")
+    world.cluster.put(secret(**{"api-key": "sk-2"}))
+    await world.settle("claude", "provider")
+    await world.try_providers()
+    assert world.conditions()["Reachable"] == ("False", "ModelRefused", "it answered 401")
+    reached = world.conditions(INSTANCES, "alice")["ModelReachable"]
+    assert reached == ("False", "ModelRefused", "Provider claude: it answered 401")
+    assert world.conditions(INSTANCES, "alice")["ModelReady"][0] == "True"
+
+
+async def test_trials_are_paced_and_survive_a_new_leader() -> None:
+    world = Tried(secret(), provider(), user())
+    await world.both()
+    await world.settle("claude", "provider")
+    await world.try_providers()
+    assert len(world.asked) == 1
+    for _ in range(3):
+        await world.settle("claude", "provider")
+        await world.try_providers()
+    assert len(world.asked) == 1
+    world.restart()
+    await world.both()
+    await world.try_providers()
+    assert len(world.asked) == 1
+    world.clock.advance(601)
+    world.verdict = Verification(valid=False, reason="Timeout", error="no answer")
+    await world.try_providers()
+    assert len(world.asked) == 2
+    for wait in (61, 121, 241):
+        world.clock.advance(wait - 5)
+        await world.try_providers()
+        before = len(world.asked)
+        world.clock.advance(5)
+        await world.try_providers()
+        assert len(world.asked) == before + 1
+
+
+async def test_a_settled_provider_costs_no_write() -> None:
+    world = Tried(secret(), provider(), user())
+    await world.both()
+    await world.settle("claude", "provider")
+    await world.try_providers()
+    world.writes()
+    await world.both()
+    assert world.writes() == []
+
+
+async def test_without_a_guard_a_provider_works_and_is_not_tried() -> None:
+    world = World(secret(), provider(), user())
+    await world.settle("alice", "instance")
+    await world.settle("claude", "provider")
+    found = {
+        each["type"]: each for each in world.cluster.object(PROVIDERS, "claude", NAMESPACE)["status"]["conditions"]
+    }
+    assert (found["Reachable"]["status"], found["Reachable"]["reason"]) == ("Unknown", "GuardOff")
+    instance = {each["type"]: each["status"] for each in world.instance_status()["conditions"]}
+    assert instance["ModelReady"] == "True"
