@@ -56,6 +56,7 @@ def test_the_examples_show_a_cloud_model_a_model_without_a_key_skills_tools_a_ru
         "instance-in-cluster-model.yaml": ["SympoziumInstance"],
         "instance-demo-model.yaml": ["SympoziumInstance"],
         "run.yaml": ["AgentRun"],
+        "provider.yaml": ["Provider", "Provider", "SympoziumInstance"],
         "skillpack.yaml": ["SkillPack", "ConfigMap"],
         "tool.yaml": ["Tool", "ToolBinding", "Secret"],
         "tool-in-cluster.yaml": ["Tool", "ToolBinding"],

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.fakes.crd_admission import stored
 from tests.integration.egress.conftest import IN_FORCE
+from tests.unit.api.test_providers import provider_manifest
 from tests.unit.api.tools import binding_manifest, tool_manifest
 from tests.unit.operator.objects import WEB_ENDPOINT, instance, run_object
 from tests.unit.operator.test_instance_plan import plan, served
@@ -71,6 +72,7 @@ def test_kstatus_reads_instances_and_runs_as_their_users_do() -> None:
     cases = {
         "unseen": (unseen("sympoziuminstances", instance().model_dump(by_alias=True, exclude_none=True)), "InProgress"),
         "unseen Tool": (unseen("tools", tool_manifest()), "InProgress"),
+        "unseen Provider": (unseen("providers", provider_manifest()), "InProgress"),
         "unseen ToolBinding": (unseen("toolbindings", binding_manifest()), "InProgress"),
         "Tool in force": (tool_manifest() | {"status": {"conditions": IN_FORCE}}, "Current"),
         "ready": (instance_with(plan()), "Current"),

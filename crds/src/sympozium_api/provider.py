@@ -94,7 +94,7 @@ class ProviderSpec(ApiModel):
         str | None,
         matching("^[0-9A-Za-z][0-9A-Za-z.-]*$", "write a version as Azure has it, such as 2024-10-21", max_length=64),
     ] = None
-    """Version of Azure's API. Default: 2024-10-21."""
+    """Version of Azure's API. Default: 2024-10-21; with an ``apiBase`` that ends with ``/openai/v1`` none."""
     headers: StringMap = {}
     """HTTP headers that agents send with every call of the provider. Values that are secret belong into ``headersSecretRef``."""
     headers_secret_ref: Name | None = None

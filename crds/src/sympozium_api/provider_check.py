@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sympozium_api import names
-from sympozium_api.agent_protocol import find_unsendable
+from sympozium_api.agent_protocol import find_unsendable, leaf_url
 from sympozium_api.provider import DEFAULT_BASES, Provider, ProviderType
 from sympozium_api.tool_address import AddressError, host_of
 from sympozium_api.tool_check import RESERVED_HEADERS, Flaw
 
-AZURE_VERSION = "2024-10-21"
-"""Version of Azure's API where a Provider names none: the newest that is generally available without a preview."""
+_VERSIONS: dict[ProviderType, str] = {"ollama": "v1", "anthropic_native": "v1", "gemini_native": "v1beta"}
+"""Versions that are added to an address without a path."""
 
 
 def of_spec(provider: Provider) -> Flaw | None:
@@ -29,10 +29,11 @@ def of_spec(provider: Provider) -> Flaw | None:
 
 
 def base_url(provider: Provider) -> str:
-    """Return the base URL that is called; Ollama's OpenAI API is below ``/v1`` where the address has no path. Empty: there is none."""
+    """Return the base URL that is called, with its version where the address has no path. Empty: there is none."""
     base = provider.spec.api_base or DEFAULT_BASES.get(provider.spec.type, "")
-    if provider.spec.type == "ollama" and urlsplit(base).path in ("", "/"):
-        return f"{base.rstrip('/')}/v1"
+    version = _VERSIONS.get(provider.spec.type)
+    if version and urlsplit(base).path in ("", "/"):
+        return leaf_url(base, version)
     return base if "?" in base else base.rstrip("/")
 
 

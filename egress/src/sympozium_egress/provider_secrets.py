@@ -54,8 +54,7 @@ class ProviderSecrets:
             taken = {entry.lower() for entry in entries}
             headers = {name: value for name, value in headers.items() if name.lower() not in taken}
             headers |= {entry: provider_check.decoded(value) or "" for entry, value in entries.items()}
-        version = (spec.api_version or provider_check.AZURE_VERSION) if spec.type == "azure_openai" else None
-        return Target(spec.type, provider_check.base_url(provider), version, key, headers)
+        return Target(spec.type, provider_check.base_url(provider), spec.api_version, key, headers)
 
     async def _secret(self, namespace: str, field: str, name: str) -> Object:
         try:

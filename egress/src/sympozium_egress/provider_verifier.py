@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from sympozium_api.tool_address import host_of
+from sympozium_api.tool_check import Flaw
 from sympozium_egress.outgoing import resolution
 from sympozium_egress.outgoing.http_client import HttpClient, HttpRequest, Unreachable
 from sympozium_egress.outgoing.resolution import NameNotFound
@@ -69,8 +70,8 @@ class ProviderVerifier:
     async def _complete(self, target: Target, model: str) -> None:
         """Raise ProviderUnusable unless a model answers with a completion."""
         answer = await self._send(provider_request.completion_call(target, model), _COMPLETION_BYTES)
-        if failed := provider_request.completion_failure(target.type, answer):
-            raise ProviderUnusable(*failed)
+        if flaw := provider_request.completion_failure(target.type, answer):
+            raise ProviderUnusable(flaw.reason, flaw.message)
 
     async def _first_model(self, target: Target) -> str:
         if target.type == "azure_openai":
@@ -85,8 +86,8 @@ class ProviderVerifier:
     async def _list(self, target: Target) -> list[str]:
         answer = await self._send(provider_request.models_call(target), _LIST_BYTES)
         found = provider_request.models_of(target.type, answer)
-        if isinstance(found, tuple):
-            raise ProviderUnusable(*found)
+        if isinstance(found, Flaw):
+            raise ProviderUnusable(found.reason, found.message)
         return found
 
     async def _send(self, call: ProviderCall, most: int) -> HttpAnswer:

@@ -47,7 +47,9 @@ def put_provider(guard: Guard, kind: str = "openai_compat", **spec: Any) -> None
     )
 
 
-def put_secret(guard: Guard, name: str = "key", *, labelled: bool = True, **entries: str) -> None:
+def put_secret(
+    guard: Guard, name: str = "key", entries: dict[str, str] | None = None, *, labelled: bool = True
+) -> None:
     data = {key: base64.b64encode(text.encode()).decode() for key, text in (entries or {"api-key": KEY}).items()}
     labels = {names.LABEL_MODEL_KEY: "true"} if labelled else {}
     metadata = {"name": name, "namespace": "default", "labels": labels}
@@ -150,7 +152,7 @@ async def test_what_is_wrong_with_a_provider_is_named(guard: Guard, monkeypatch:
     put_secret(guard, "bare", labelled=False)
     put_provider(guard, secretRef="bare")
     assert (await verdict(guard))["reason"] == "SecretNotLabelled"
-    put_secret(guard, "other", GROQ_API_KEY=KEY)
+    put_secret(guard, "other", {"GROQ_API_KEY": KEY})
     put_provider(guard, secretRef="other")
     assert (await verdict(guard))["reason"] == "SecretKeyNotFound"
     put_secret(guard)
@@ -176,7 +178,7 @@ async def test_what_is_wrong_with_a_provider_is_named(guard: Guard, monkeypatch:
 
 
 async def test_headers_of_a_secret_replace_those_of_the_spec(guard: Guard) -> None:
-    put_secret(guard, "headers", **{"X-Team": "secret-team", "X-Org": "secret-org"})
+    put_secret(guard, "headers", {"X-Team": "secret-team", "X-Org": "secret-org"})
     put_provider(guard, secretRef=None, headers={"x-team": "a", "x-region": "eu"}, headersSecretRef="headers")
     answers(guard, OPENAI)
     assert (await verdict(guard))["valid"]

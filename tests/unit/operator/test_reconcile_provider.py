@@ -19,10 +19,10 @@ KEY = Key("provider", NAMESPACE, "claude")
 GUARD = "http://guard:8082"
 
 
-def secret(name: str = "anthropic", *, labelled: bool = True, version: str = "", **entries: str) -> Object:
+def secret(name: str = "anthropic", entries: dict[str, str] | None = None, *, labelled: bool = True) -> Object:
     data = {key: base64.b64encode(text.encode()).decode() for key, text in (entries or {"api-key": "sk-1"}).items()}
     labels = {names.LABEL_MODEL_KEY: "true"} if labelled else {}
-    metadata: Object = {"name": name, "namespace": NAMESPACE, "labels": labels | ({"v": version} if version else {})}
+    metadata: Object = {"name": name, "namespace": NAMESPACE, "labels": labels}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
 
 
@@ -100,9 +100,9 @@ async def test_an_instance_gets_the_model_of_its_provider() -> None:
 
 
 async def test_a_pod_has_each_providers_credentials_in_a_folder_of_their_own() -> None:
-    headers = secret("headers", **{"X-Org": "o"})
+    headers = secret("headers", {"X-Org": "o"})
     world = Tried(
-        secret(ANTHROPIC_API_KEY="sk-1"),
+        secret(entries={"ANTHROPIC_API_KEY": "sk-1"}),
         secret("openai"),
         headers,
         provider(headersSecretRef="headers"),
@@ -142,9 +142,13 @@ async def test_a_pod_has_each_providers_credentials_in_a_folder_of_their_own() -
         ([secret(), provider(enabled=False)], "ProviderDisabled", "the Provider claude"),
         ([provider()], "SecretNotFound", "spec.secretRef: there is no Secret anthropic"),
         ([secret(labelled=False), provider()], "SecretNotLabelled", 'sympozium.ai/model-key: "true"'),
-        ([secret(GROQ_API_KEY="x"), provider()], "SecretKeyNotFound", "ANTHROPIC_NATIVE_API_KEY, ANTHROPIC_API_KEY"),
-        ([secret(**{"api-key": ""}), provider()], "SecretKeyEmpty", "api-key"),
-        ([secret(**{"api-key": "a\nb"}), provider()], "SecretKeyInvalid", "one line"),
+        (
+            [secret(entries={"GROQ_API_KEY": "x"}), provider()],
+            "SecretKeyNotFound",
+            "ANTHROPIC_NATIVE_API_KEY, ANTHROPIC_API_KEY",
+        ),
+        ([secret(entries={"api-key": ""}), provider()], "SecretKeyEmpty", "api-key"),
+        ([secret(entries={"api-key": "a\nb"}), provider()], "SecretKeyInvalid", "one line"),
         ([secret(), provider(headers={"X-A": "\u00e9"})], "InvalidHeader", "spec.headers"),
         ([secret(), provider(headers={"Host": "a"})], "InvalidHeader", "spec.headers: 'Host'"),
         ([secret(), provider(apiBase="http://1234567/v1")], "InvalidAddress", "spec.apiBase"),
@@ -211,7 +215,7 @@ async def test_a_changed_key_or_address_rolls_idle_pods_of_its_instances_and_not
         return [world.instance_status(name).get("warmPool", {}).get("generation", "") for name in ("alice", "bob")]
 
     first = generations()
-    world.cluster.put(secret(**{"api-key": "sk-2"}))
+    world.cluster.put(secret(entries={"api-key": "sk-2"}))
     assert [key async for key in world.operator.api_keys.changed()] == [KEY]
     await world.settle("claude", "provider")
     second = generations()
@@ -269,7 +273,7 @@ async def test_a_trial_is_the_condition_reachable_and_that_of_its_instances() ->
     assert (status["triedModel"], bool(status["triedAt"])) == ("claude-x", True)
     assert world.conditions(INSTANCES, "alice")["ModelReachable"][:2] == ("True", "Answered")
     world.verdict = Verification(valid=False, reason="ModelRefused", error="it answered 401")
-    world.cluster.put(secret(**{"api-key": "sk-2"}))
+    world.cluster.put(secret(entries={"api-key": "sk-2"}))
     await world.settle("claude", "provider")
     await world.try_providers()
     assert world.conditions()["Reachable"] == ("False", "ModelRefused", "it answered 401")

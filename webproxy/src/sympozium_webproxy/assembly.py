@@ -91,6 +91,7 @@ def assemble(client: Client, settings: WebProxySettings, clock: Clock, tracing: 
         settings=settings,
         instance_cache=parts.instance_cache,
         runs=parts.runs,
+        documents=parts.store.documents,
         keys=keys,
         key_limits=parts.key_limits,
         budgets=parts.budgets,

@@ -9,6 +9,7 @@ from sympozium_api.clock import Clock
 from sympozium_http.bearer_keys import BearerKeys
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_http.tracing import Tracing
+from sympozium_runs.agent_documents import AgentDocuments
 from sympozium_runs.rate_limits import RateLimiter
 from sympozium_runs.runs import Runs
 from sympozium_webproxy.budgets.key_limit_files import KeyLimitFiles
@@ -27,6 +28,8 @@ class WebProxyContext:
     settings: WebProxySettings
     instance_cache: InstanceCache
     runs: Runs
+    documents: AgentDocuments
+    """Tools and models of the instance, as the operator gathered them."""
     keys: BearerKeys
     key_limits: KeyLimitFiles
     """Limits that single keys have."""

@@ -3,17 +3,19 @@
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
 
-from sympozium_api import agent_protocol, effective
+from sympozium_api import agent_protocol, environment
 from sympozium_api.environment import NO_PROXY, proxy_variable
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.model_refusal import MAX_REFUSAL_BYTES, ModelRefusal, parse_refusal, redacted
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.values import replace
 from sympozium_http.refusal import Refusal
 from sympozium_runs.run_failure import refusal_of
@@ -24,20 +26,50 @@ log = structlog.get_logger()
 _CONNECT_SECONDS = 10.0
 
 
+_NOT_OPENAI = ("anthropic_native", "gemini_native", "azure_openai")
+"""Types of Providers that have no embeddings in OpenAI's dialect at their address."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Credentials of a model server, read from files with each call."""
+
+    key: str | None
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, model: ResolvedModel, key_files: Sequence[Path], folder: Path) -> Self:
+        """Return the credentials of a model: of its Provider, below ``folder``, or of the instance."""
+        if model.ref is None:
+            return cls(_key(key_files), {})
+        own = folder / model.ref
+        files = sorted((own / environment.PROVIDER_HEADERS).glob("[!.]*"))
+        secret = {file.name.lower(): file.read_text().strip() for file in files}
+        return cls(_key([own / environment.PROVIDER_KEY]), {**_lower(model.headers), **secret})
+
+
+def refuse_other_dialects(model: ResolvedModel) -> None:
+    """Raise Refusal 400 if a model's Provider has no embeddings that can be forwarded."""
+    if model.provider in _NOT_OPENAI:
+        message = f"The Provider {model.ref} has type {model.provider}, which has no embeddings in OpenAI's dialect."
+        raise Refusal(400, "unsupported_parameter", message, param="model")
+
+
 @asynccontextmanager
 async def post(
-    instance: SympoziumInstance, leaf: str, body: dict[str, Any], *, key_files: Sequence[Path]
+    instance: SympoziumInstance, model: ResolvedModel, leaf: str, body: dict[str, Any], credentials: Credentials
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Post to an instance's model server as the instance's agents do, and yield a 200 whose body is still to be read.
 
-    Raises Refusal. Each call opens its own connection with the current key, headers, proxies and certificate authorities.
+    Raises Refusal. Each call opens its own connection with the current headers, proxies and certificate authorities.
     """
     agent = instance.spec.agents.default
-    url, key = agent_protocol.leaf_url(effective.model(instance).base_url, leaf), _key(key_files)
+    url, key = agent_protocol.leaf_url(model.base_url, leaf), credentials.key
     headers = {"accept-encoding": "identity", "user-agent": "sympozium-web-proxy"}
     if key:
         headers["authorization"] = f"Bearer {key}"
-    headers |= {name.lower(): value for name, value in agent.provider_headers.items()}
+    own = {**credentials.headers, **_lower(agent.provider_headers)}
+    headers |= own
     timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS)
     try:
         async with (
@@ -47,13 +79,17 @@ async def post(
             ) as response,
         ):
             if response.status != 200:
-                raise await _refusal(response, key, agent.provider_headers)
+                raise await _refusal(response, key, own)
             yield response
     except (aiohttp.ClientError, OSError, ValueError) as failure:
-        place, reason = agent_protocol.plain_url(effective.model(instance).base_url), failure_of(failure)
+        place, reason = agent_protocol.plain_url(model.base_url), failure_of(failure)
         log.warning("model unreachable", url=place, reason=reason.words)
         unreachable = ModelRefusal(f"Cannot reach the model at {place}: {reason.words}.", code=reason.reason)
         raise refusal_of(agent_protocol.model_error(unreachable, 502, kind="model_unreachable")["error"]) from failure
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _key(files: Sequence[Path]) -> str | None:

@@ -13,9 +13,11 @@ from urllib.parse import quote, urlsplit
 from sympozium_api.agent_protocol import leaf_url
 from sympozium_api.model_refusal import parse_refusal
 from sympozium_api.provider import ProviderType
+from sympozium_api.tool_check import Flaw
 from sympozium_egress.policy.tool_result import HttpAnswer
 
 _ANTHROPIC_VERSION = "2023-06-01"
+_AZURE_VERSION = "2024-10-21"
 _NEW_LIMIT_HOSTS = (".openai.com", ".azure.com")
 """Ends of the hosts whose reasoning models refuse ``max_tokens``."""
 _NO_CHAT = re.compile(
@@ -58,8 +60,8 @@ def completion_call(target: Target, model: str) -> ProviderCall:
             contents = [{"role": "user", "parts": [{"text": "Hi"}]}]
             body = {"contents": contents, "generationConfig": {"maxOutputTokens": 1}}
         case "azure_openai":
-            url = _azure(target, f"deployments/{quote(model, safe='')}/chat/completions")
-            body = {"messages": [message], "max_completion_tokens": 1}
+            url = _azure(target, "chat/completions", model)
+            body = {"model": model, "messages": [message], "max_completion_tokens": 1}
         case _:
             url, body = leaf_url(target.base_url, "chat/completions"), {"model": model, "messages": [message]}
             body[_limit(target.base_url)] = 1
@@ -81,8 +83,8 @@ def models_call(target: Target) -> ProviderCall:
     return ProviderCall("GET", url, _headers(target))
 
 
-def completion_failure(kind: ProviderType, answer: HttpAnswer) -> tuple[str, str] | None:
-    """Return reason and words for an answer that is no completion; None if it is one."""
+def completion_failure(kind: ProviderType, answer: HttpAnswer) -> Flaw | None:
+    """Return the flaw of an answer that is no completion; None if it is one."""
     if failed := _refusal(answer):
         return failed
     body = _json(answer)
@@ -97,8 +99,8 @@ def completion_failure(kind: ProviderType, answer: HttpAnswer) -> tuple[str, str
     return None if is_completion else _no_completion(answer, "a completion")
 
 
-def models_of(kind: ProviderType, answer: HttpAnswer) -> list[str] | tuple[str, str]:
-    """Return the names of the models in an answer, or reason and words for an answer that is no list of them."""
+def models_of(kind: ProviderType, answer: HttpAnswer) -> list[str] | Flaw:
+    """Return the names of the models in an answer, or the flaw of an answer that is no list of them."""
     if failed := _refusal(answer):
         return failed
     body = _json(answer)
@@ -123,19 +125,17 @@ def chat_model(names: list[str]) -> str | None:
     return next((name for name in names if not _NO_CHAT.search(name.lower())), None)
 
 
-def _refusal(answer: HttpAnswer) -> tuple[str, str] | None:
+def _refusal(answer: HttpAnswer) -> Flaw | None:
     if answer.status == 200:
         return None
     words = parse_refusal(answer.body).message or ""
-    return "ModelRefused", f"it answered {answer.status}" + (f": {words[:_LONGEST_TEXT]}" if words else "")
+    return Flaw("ModelRefused", f"it answered {answer.status}" + (f": {words[:_LONGEST_TEXT]}" if words else ""))
 
 
-def _no_completion(answer: HttpAnswer, wanted: str) -> tuple[str, str]:
+def _no_completion(answer: HttpAnswer, wanted: str) -> Flaw:
     words = parse_refusal(answer.body).message if answer.content_type.endswith("json") else None
-    kind = answer.content_type or "no type"
-    return "NoCompletion", f"it answered 200 with {kind}, which is not {wanted}" + (
-        f": {words[:_LONGEST_TEXT]}" if words else ""
-    )
+    text = f"it answered 200 with {answer.content_type or 'no type'}, which is not {wanted}"
+    return Flaw("NoCompletion", text + (f": {words[:_LONGEST_TEXT]}" if words else ""))
 
 
 def _json(answer: HttpAnswer) -> dict[str, Any]:
@@ -165,8 +165,18 @@ def _headers(target: Target) -> dict[str, str]:
     return own | {name.lower(): value for name, value in target.headers.items()}
 
 
-def _azure(target: Target, leaf: str) -> str:
-    return f"{leaf_url(target.base_url, f'openai/{leaf}')}?api-version={quote(target.api_version or '', safe='')}"
+def _azure(target: Target, leaf: str, model: str | None = None) -> str:
+    """Return a URL of a resource, of its newer API without deployments, or of the deployment that the address names."""
+    path = urlsplit(target.base_url).path.rstrip("/")
+    version = target.api_version or ("" if path.endswith("/openai/v1") else _AZURE_VERSION)
+    base = target.base_url
+    if not path.endswith("/openai/v1") and "/deployments/" not in path:
+        base = leaf_url(base, "" if path.endswith("/openai") else "openai").rstrip("/")
+        leaf = f"deployments/{quote(model, safe='')}/{leaf}" if model else leaf
+    url = leaf_url(base, leaf)
+    if not version or "api-version=" in urlsplit(url).query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}api-version={quote(version, safe='')}"
 
 
 def _limit(base_url: str) -> str:

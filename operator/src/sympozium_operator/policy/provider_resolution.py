@@ -79,7 +79,7 @@ def resolve(
         name="",
         title=f"{name}:",
         base_url=provider_check.base_url(provider),
-        api_version=(spec.api_version or provider_check.AZURE_VERSION) if spec.type == "azure_openai" else None,
+        api_version=spec.api_version,
         headers=spec.headers,
         secret=spec.secret_ref,
         secret_entry=provider_check.key_entry(spec.type, secret) if secret else None,

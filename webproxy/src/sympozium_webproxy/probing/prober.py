@@ -97,7 +97,9 @@ class Prober:
     async def _round(self, served: ServedInstance) -> None:
         """Check everything once, and store what has changed. A result that cannot be stored is checked again in the next round."""
         self._targets = _targets(served)
-        checks: dict[Subject, Awaitable[Probe]] = {"model": model_probe.probe(served.instance)}
+        checks: dict[Subject, Awaitable[Probe]] = {}
+        if served.instance.spec.agents.default.provider_ref is None:  # else the egress guard tries the Provider
+            checks["model"] = model_probe.probe(served.instance)
         if served.oauth is not None:
             checks["issuer"] = issuer_probe.probe(served.oauth)
         results = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
@@ -125,5 +127,6 @@ class Prober:
 
 
 def _targets(served: ServedInstance) -> list[str]:
-    targets = [model_probe.target_of(served.instance)]
+    agent = served.instance.spec.agents.default
+    targets = [model_probe.target_of(served.instance) if agent.provider_ref is None else ""]
     return targets + ([issuer_probe.target_of(served.oauth)] if served.oauth is not None else [])

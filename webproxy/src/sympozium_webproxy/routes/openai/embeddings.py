@@ -10,8 +10,12 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from sympozium_api import model_targets
 from sympozium_api.base import seconds
+from sympozium_api.client import ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.model_targets import ModelsUnresolved
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_http import disconnect, raw_response, request_state
 from sympozium_http.refusal import Refusal
 from sympozium_openai import bodies, embeddings, errors
@@ -40,17 +44,31 @@ async def create_embeddings(request: Request) -> Response:
     served, headers = limit(request, key_id)
     params, body = embeddings.parse(content)
     model = chosen_embedding_model(served.instance, params.model)
+    server = await _server(request, served.instance)
     others = {name: value for name, value in body.items() if name != "model"}
     longest = float(seconds(served.instance.spec.agents.default.run_timeout))
     timeout_seconds = min(wait_seconds(request) or longest, longest)
     return _ForwardedResponse(
         request,
         served.instance,
+        server,
         {**others, "model": model},
         headers,
         timeout_seconds=timeout_seconds,
         longest_seconds=longest,
     )
+
+
+async def _server(request: Request, instance: SympoziumInstance) -> ResolvedModel:
+    """Return the instance's own model, whose server has the embeddings too. Raises Refusal."""
+    try:
+        document = await context.of(request).documents.of(instance)
+        server = model_targets.of_instance(instance, document)[0]
+    except (ModelsUnresolved, ApiUnavailable):
+        message = "The instance's model is being resolved; its condition ModelReady has the details."
+        raise Refusal(503, "model_not_ready", message, retry_after=1) from None
+    upstream.refuse_other_dialects(server)
+    return server
 
 
 class _ForwardedResponse(Response):
@@ -63,6 +81,7 @@ class _ForwardedResponse(Response):
         self,
         request: Request,
         instance: SympoziumInstance,
+        server: ResolvedModel,
         body: dict[str, object],
         headers: Mapping[str, str],
         *,
@@ -72,7 +91,8 @@ class _ForwardedResponse(Response):
         """``timeout_seconds``: the caller's wait; ``longest_seconds``: the call's own bound."""
         super().__init__()
         self._began = request_state.of(request).started
-        self._key_files = context.of(request).settings.provider_keys
+        self._settings = context.of(request).settings
+        self._server = server
         budgets, key_id = context.of(request).budgets, request_state.of(request).caller
         self._is_budgeted = budgets.verdict(key_id) is not None
         self._count_tokens = partial(budgets.count, key_id)
@@ -129,7 +149,10 @@ class _ForwardedResponse(Response):
         await raw_response.send_json(send, refusal.status, errors.render(refusal), headers)
 
     async def _forward(self, send: Send) -> None:
-        async with upstream.post(self._instance, "embeddings", self._body, key_files=self._key_files) as answer:
+        credentials = upstream.Credentials.of(
+            self._server, self._settings.provider_keys, self._settings.provider_folder
+        )
+        async with upstream.post(self._instance, self._server, "embeddings", self._body, credentials) as answer:
             headers = {
                 **self._own_headers,
                 "content-type": answer.headers.get("content-type", "application/json"),
