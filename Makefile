@@ -53,11 +53,12 @@ conformance: setup ## the official MCP conformance suite against the web-proxy; 
 	@local/clients.sh
 	@$(RUN)pytest tests/conformance
 
-check: setup ## format, lint, types, import contracts, shell scripts, workflows, generated files, commits
+check: setup ## format, lint, types, import contracts, shell scripts, browser scripts, workflows, generated files, commits
 	@$(RUN)ruff format --check .
 	@$(RUN)ruff check .
 	@$(RUN)mypy
 	@$(RUN)lint-imports --no-cache
+	@local/check-scripts.sh
 	@command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends shellcheck; }
 	@shellcheck --external-sources local/*.sh local/cluster/*.sh local/gateway/*.sh local/postgres/*.sh .ci/run .ci/check-commits .ci/lint-workflows
 	@.ci/lint-workflows

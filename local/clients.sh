@@ -13,7 +13,7 @@ MCP_PYTHON_1=1.30.0 LANGCHAIN_MCP=0.3.2 MCP_TYPESCRIPT_1=1.32.2 MCP_TYPESCRIPT_2
 MCP_CONFORMANCE=0.2.0-alpha.12
 MCP_INSPECTOR=2.12.0
 NODE_FOR_MCP=24.19.0 # the inspector, the suite and the AI SDK need a newer Node than distributions have
-AXE=4.14.1 TYPESCRIPT=7.0.2                  # what checks the console's pages and their scripts
+AXE=4.14.1                                   # what checks the console's pages
 MAVEN_DEPENDENCY_PLUGIN=3.9.0
 JACKSON_ANNOTATIONS=2.21 # Maven would choose the older one of its two versions of Jackson
 CLIENTS=${SYMPOZIUM_CACHE:-$HOME/.cache/sympozium}/clients
@@ -114,7 +114,7 @@ if ! installed mcp "$mcp"; then
 fi
 command -v tmux >/dev/null || system_packages "tmux is needed: a test drives the terminal UI in it" tmux
 command -v chromium >/dev/null || system_packages "Chromium is needed: tests drive the console's pages in it" chromium
-node_clients browser "axe-core@$AXE" "typescript@$TYPESCRIPT"
+node_clients browser "axe-core@$AXE"
 debian_programs prometheus prometheus
 debian_programs redis redis-server redis-tools libjemalloc2 liblzf1
 node_clients javascript "ai@$AI_SDK" "@ai-sdk/openai@$AI_SDK_OPENAI" "@ai-sdk/openai-compatible@$AI_SDK_COMPATIBLE" "zod@$ZOD" \

@@ -10,6 +10,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 (cd "$folder" && npm pack --silent "htmx.org@$HTMX" >/dev/null && tar --extract --gzip --file htmx.org-*.tgz)
 cp "$folder/package/dist/htmx.esm.min.js" .
+cp "$folder/package/dist/htmx.d.ts" htmx.esm.min.d.ts # for the check of our scripts' types; it is not served
 cp "$folder/package/LICENSE" htmx.LICENSE
 digest=$(sha256sum htmx.esm.min.js | cut --delimiter ' ' --fields 1)
 printf '[\n  {"package": "htmx.org", "version": "%s", "licence": "0BSD", "file": "htmx.esm.min.js", "sha256": "%s"}\n]\n' \

@@ -12,7 +12,6 @@ NOT_IN_THE_TABLE = {
     "MCP_CONFORMANCE",
     "NODE_FOR_MCP",
     "MAVEN_DEPENDENCY_PLUGIN",
-    "TYPESCRIPT",
     "ZOD",
 }
 """Pins of what is no client, and of one that the table names twice."""

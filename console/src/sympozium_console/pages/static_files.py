@@ -13,6 +13,7 @@ from sympozium_http.refusal import Refusal
 
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_NOT_SERVED = ".d.ts"
 _LEAST_COMPRESSED = 1000
 _DIGEST_CHARACTERS = 12
 _FOREVER = "public, max-age=31536000, immutable"
@@ -50,7 +51,7 @@ class StaticFiles:
 def static_files() -> StaticFiles:
     """Return the files of this version."""
     files, digest = dict[str, StaticFile](), hashlib.sha256()
-    for file in sorted(path for path in _FOLDER.rglob("*") if path.is_file()):
+    for file in sorted(path for path in _FOLDER.rglob("*") if path.is_file() and not path.name.endswith(_NOT_SERVED)):
         path, content = file.relative_to(_FOLDER).as_posix(), file.read_bytes()
         digest.update(f"{path}\0{len(content)}\0".encode() + content)
         files[path] = _static_file(file, content)
