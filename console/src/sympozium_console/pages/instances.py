@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.instance_rows import InstanceRow
@@ -18,12 +18,6 @@ class InstancesQuery(FormQuery, InstancePageQuery):
 
 
 router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
-
-
-@router.get("/")
-async def get_overview() -> Response:
-    """Lead to the instances."""
-    return RedirectResponse("/instances", status_code=303)
 
 
 @router.get("/instances")

@@ -18,8 +18,10 @@ class NavigationItem:
 
 
 NAVIGATION = (
+    NavigationItem("Overview", "/", "overview"),
     NavigationItem("Instances", "/instances", "instances"),
     NavigationItem("Runs", "/runs", "runs"),
+    NavigationItem("Usage", "/usage", "usage"),
     NavigationItem("Skills", "/skills", "skills"),
     NavigationItem("Gateway", "/config", "gateway"),
     NavigationItem("About", "/about", "about"),

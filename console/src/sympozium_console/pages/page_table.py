@@ -16,10 +16,12 @@ from sympozium_console.pages import (
     instance_yaml,
     instances,
     new_instance,
+    overview,
     run_changes,
     run_detail,
     run_list,
     skill_pages,
+    usage,
 )
 from sympozium_console.routes.access import SUMMARIES, AnyCaller, Need, authorize_need
 from sympozium_console.routes.params import authenticate
@@ -38,16 +40,20 @@ PAGES = (
     run_list,
     run_changes,
     run_detail,
+    usage,
+    overview,
 )
 """Modules with pages, each with a ``router``."""
 
 PAGE_NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
-    ("GET", "/"): AnyCaller(),
     ("GET", "/about"): AnyCaller(),
     ("GET", "/skills"): Need("list", SKILL_PACKS, "list"),
     ("GET", "/skills/{namespace}/{name}"): Need("get", SKILL_PACKS),
     ("GET", "/config"): Need("get", CONFIGS, "installation"),
     ("POST", "/config"): Need("put", CONFIGS, "installation"),
+    ("GET", "/"): Need("list", RUNS, "list", SUMMARIES),
+    ("GET", "/usage"): Need("list", RUNS, "list", SUMMARIES),
+    ("GET", "/usage.csv"): Need("list", RUNS, "list", SUMMARIES),
     ("GET", "/instances"): Need("list", INSTANCES, "list"),
     ("GET", "/instances/new"): AnyCaller(),
     ("POST", "/instances/new"): AnyCaller(),  # the page takes the right in the namespace that its form names

@@ -54,27 +54,32 @@ class UsageQuery(ListQuery):
 @router.get("/api/v1/usage", response_model=UsageReport)
 async def get_usage(request: Request, params: Annotated[UsageQuery, Query()]) -> Response:
     """Return numbers, tokens and percentiles of the runs that were accepted in a time."""
-    context = console_context.of_request(request)
-    until = params.to if params.to is not None else microseconds(context.clock.now())
+    now = microseconds(console_context.of_request(request).clock.now())
+    until = params.to if params.to is not None else now
     since = params.from_ if params.from_ is not None else max(0, until - int(_DEFAULT.total_seconds()) * _MICRO)
-    _check(since, until, params.bucket)
+    report = await usage_report(request, since, until, by=params.by, bucket=params.bucket)
+    return Response(report.model_dump_json(by_alias=True), media_type="application/json")
+
+
+async def usage_report(
+    request: Request, since: int, until: int, *, by: Dimension | None = None, bucket: int | None = None
+) -> UsageReport:
+    """Return the sums of the runs that the caller may see. Times and ``bucket`` are microseconds. Raises Refusal 400 and 503."""
+    context, seen = console_context.of_request(request), visible(request)
+    _check(since, until, bucket)
     await require_whole_index(request)
-    seen = visible(request)
     wanted = UsageFilter(since, until, seen.namespace, seen.namespaces)
     try:
-        usages = await context.usage.usage(wanted, by=params.by, bucket=params.bucket)
+        usages = await context.usage.usage(wanted, by=by, bucket=bucket)
     except TooManyGroups as error:
-        raise refusals.bad_field(
-            "bucket" if params.bucket else "by", "too many groups; choose a shorter time"
-        ) from error
+        raise refusals.bad_field("bucket" if bucket else "by", "too many groups; choose a shorter time") from error
     oldest = await context.usage.counts_since(_own(seen) if not caller_of(request).is_admin else None)
-    report = UsageReport(
+    return UsageReport(
         from_=moment(since),
         to=moment(until),
         counts_since=moment_if_known(oldest),
-        items=[UsageOfGroup.of(usage, params.by) for usage in usages],
+        items=[UsageOfGroup.of(usage, by) for usage in usages],
     )
-    return Response(report.model_dump_json(by_alias=True), media_type="application/json")
 
 
 def _own(seen: Visible) -> tuple[str, ...]:
