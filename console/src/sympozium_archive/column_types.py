@@ -10,6 +10,8 @@ MAX_TEXT = 256
 """Longest text, in characters. Two of them fit into the entry of an index, which PostgreSQL bounds at 2,704 bytes."""
 MAX_COUNT = 10**10
 """Largest count: the sum of 900 million of them is still a BIGINT."""
+MAX_COST = 10**13
+"""Highest cost of a run, in billionths of a US dollar: 10,000 dollars. The sum of 900,000 of them is still a BIGINT."""
 MAX_BIGINT = 2**63 - 1
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -72,6 +74,13 @@ class Count(_Bounded):
 
     cache_ok = True
     most = MAX_COUNT
+
+
+class NanoDollars(_Bounded):
+    """Amount in billionths of a US dollar."""
+
+    cache_ok = True
+    most = MAX_COST
 
 
 class Microseconds(_Bounded):

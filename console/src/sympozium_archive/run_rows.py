@@ -67,6 +67,8 @@ class RunRow:
     is_private: bool = False
     """True if the run was discarded or must not be stored: its content is removed, and none is stored again."""
     content_state: int = CONTENT_UNREAD
+    cost: int | None = None
+    """Billionths of a US dollar, which ``run_costs`` writes; None: there is no price."""
 
     @property
     def ended(self) -> bool:
@@ -77,7 +79,7 @@ class RunRow:
 _UIDS_PER_QUERY = 500
 _COLUMNS = tuple(field.name for field in fields(RunRow))
 _STORABLE = tuple((name, storable(runs.c[name])) for name in _COLUMNS)
-_KEPT = ("uid", "namespace", "name", "created_at", "content_state")
+_KEPT = ("uid", "namespace", "name", "created_at", "content_state", "cost")
 """Columns that an existing row keeps."""
 
 

@@ -2,7 +2,14 @@
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, LargeBinary, MetaData, SmallInteger, Table, false, text
 
-from sympozium_archive.column_types import Count, Microseconds, ResourceVersion, StorableText, stored_column
+from sympozium_archive.column_types import (
+    Count,
+    Microseconds,
+    NanoDollars,
+    ResourceVersion,
+    StorableText,
+    stored_column,
+)
 from sympozium_archive.dialects import BigSerial, partial
 
 metadata = MetaData()
@@ -40,8 +47,10 @@ runs = Table(
     Column("deleted_at", Microseconds()),
     Column("is_private", Boolean(), nullable=False, server_default=false()),
     Column("content_state", SmallInteger(), nullable=False, server_default=text("0")),
+    Column("cost", NanoDollars()),
 )
-"""A row per run in mode task, from its first sight. ``deleted_at``: it is gone from Kubernetes. ``is_private``: no content, ever."""
+"""A row per run in mode task, from its first sight. ``deleted_at``: it is gone from Kubernetes. ``is_private``: no content, ever.
+``cost``: billionths of a US dollar; NULL of a run that has no price, or is not priced yet."""
 
 stored_runs = Table("runs", MetaData(), *(stored_column(column) for column in runs.columns))
 """The same with plain types, for many rows at once: values pass ``storable`` before, which costs a twentieth of SQLAlchemy's way."""

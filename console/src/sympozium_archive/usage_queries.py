@@ -62,6 +62,10 @@ class Usage:
     """Number of runs of which it is known whether an idle pod ran them."""
     input_tokens: int | None
     output_tokens: int | None
+    cost: int | None = None
+    """Billionths of a US dollar, of the runs that have a price."""
+    priced: int = 0
+    """Number of runs that have a price."""
     percentiles: dict[Measure, tuple[int, int]] = field(default_factory=dict)
     """p50 and p95 in milliseconds, of each measure that a run of the group has. Nearest rank: each is the value of some run, of more
     than ``EXACT_RUNS`` runs rounded down by less than 0.4 %."""
@@ -118,6 +122,8 @@ async def _sums(
             func.count(runs.c.start),
             func.sum(runs.c.input_tokens),
             func.sum(runs.c.output_tokens),
+            func.sum(runs.c.cost),
+            func.count(runs.c.cost),
         )
         .where(*where)
         .group_by(*keys)

@@ -70,6 +70,12 @@ class ConsoleMetrics(RequestMetrics):
             "Runs whose content is not in the archive: they were deleted before it was read, or it cannot be read.",
             registry=registry,
         )
+        self.cost = Counter(
+            "sympozium_archive_cost_usd_total",
+            "US dollars that archived runs cost, by the model of the price list.",
+            ["model"],
+            registry=registry,
+        )
         self.audit_dropped = Counter(
             "sympozium_audit_dropped_total",
             "Entries of the audit that were dropped because their queue was full.",

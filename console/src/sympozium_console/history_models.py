@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from sympozium_api.base import ApiModel
 from sympozium_archive.audit_log import AuditedChange
+from sympozium_archive.run_costs import dollars_text
 from sympozium_archive.run_rows import RunRow
 from sympozium_archive.tables import CONTENT_KEPT, CONTENT_UNREAD
 from sympozium_archive.times import moment, moment_if_known
@@ -20,6 +21,8 @@ class ArchivedRun(RunRecord):
     """Phase of the run. A run that was deleted before it ended is Failed, with the error ``deleted``."""
     deleted_at: datetime | None
     """Time since which Kubernetes does not have the run any more."""
+    cost: str | None
+    """US dollars as a decimal number, by the prices at the time of archiving; ``unpriced`` if there was no price; null until then."""
     content_state: Literal["pending", "kept", "none"]
     """``none``: the content was never stored, or is removed: after its retention, or because the run was discarded."""
 
@@ -27,7 +30,7 @@ class ArchivedRun(RunRecord):
     def of_row(cls, row: RunRow, **more: Any) -> Self:
         """Return the answer for a row."""
         content_state = _CONTENT_STATES.get(row.content_state, "none")
-        return super().of_row(row, status=row.phase, content_state=content_state, **more)
+        return super().of_row(row, status=row.phase, content_state=content_state, cost=_cost(row), **more)
 
 
 class ArchivedRunWithContent(ArchivedRun):
@@ -102,6 +105,12 @@ class Audit(ApiModel):
     items: list[Change]
     limit: int
     offset: int
+
+
+def _cost(row: RunRow) -> str | None:
+    if row.cost is not None:
+        return dollars_text(row.cost)
+    return None if row.content_state == CONTENT_UNREAD and not row.is_private else "unpriced"
 
 
 def _outcome(status: int | None) -> Literal["done", "refused", "failed", "unknown"]:

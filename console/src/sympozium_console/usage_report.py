@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field
 
 from sympozium_api.base import ApiModel
+from sympozium_archive.run_costs import dollars_text
 from sympozium_archive.times import moment_if_known
 from sympozium_archive.usage_queries import Dimension, Measure, Usage
 
@@ -42,6 +43,10 @@ class UsageOfGroup(ApiModel):
     input_tokens: int | None
     """Null if no model reported any."""
     output_tokens: int | None
+    cost: str | None
+    """US dollars as a decimal number, of the runs that have a price; null if none has. The archive has prices."""
+    priced: int
+    """Number of the runs that have a price."""
     warm_share: float | None
     """Share of the runs that an idle pod ran, 0 to 1, of those whose start is known; null if none is."""
     waiting_ms: Percentiles | None
@@ -67,6 +72,8 @@ class UsageOfGroup(ApiModel):
             failed=usage.failed,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
+            cost=None if usage.cost is None else dollars_text(usage.cost),
+            priced=usage.priced,
             warm_share=usage.warm / usage.started if usage.started else None,
             waiting_ms=percentiles("waiting_ms"),
             first_token_ms=percentiles("first_token_ms"),

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.databases import content_of
@@ -16,6 +17,7 @@ from sympozium_api.retention import Retention
 from sympozium_api.run import AgentRun
 from sympozium_archive.database import Database
 from sympozium_archive.run_contents import Contents
+from sympozium_archive.run_costs import RunCosts
 from sympozium_archive.run_rows import RunRow, RunRows, run_row
 from sympozium_archive.tables import runs
 from sympozium_archive.times import microseconds
@@ -30,6 +32,7 @@ from sympozium_console.archiver.witnessed_clock import WitnessedClock
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.instance_repository import InstanceRepository
 from sympozium_console.object_pages import ObjectPages
+from sympozium_console.prices.pricing import Pricing
 from sympozium_console.run_index.indexed_rows import indexed
 
 HOUR = 3600
@@ -101,6 +104,7 @@ class ArchiverWorld:
         self.cluster = FakeKubernetes(self.clock.now)
         self.retention = Retention(**vars(RETENTION) | retention)
         self.slept = 0.0
+        self.prices = Path("/nowhere/prices.yaml")
         self.restarted()
 
     def restarted(self, killer: Killer | None = None) -> None:
@@ -110,7 +114,13 @@ class ArchiverWorld:
         self.metrics = ConsoleMetrics()
         self.rows, self.contents = RunRows(database), Contents(database, self.clock)
         self.archive = RunArchive(
-            reader=RunReader(client), rows=self.rows, contents=self.contents, clock=self.clock, metrics=self.metrics
+            reader=RunReader(client),
+            rows=self.rows,
+            contents=self.contents,
+            costs=RunCosts(database),
+            pricing=Pricing(self.prices),
+            clock=self.clock,
+            metrics=self.metrics,
         )
         kept = KeptRuns(client, (None,))
         self.witnessed = WitnessedClock(self.clock)

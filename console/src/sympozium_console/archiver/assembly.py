@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
+from sympozium_api import environment
 from sympozium_api.client import Client
 from sympozium_api.client.server_time import server_time
 from sympozium_api.clock import Clock
 from sympozium_archive.database import Database
 from sympozium_archive.retention import AgeLimits
 from sympozium_archive.run_contents import Contents
+from sympozium_archive.run_costs import RunCosts
 from sympozium_archive.run_rows import RunRows
 from sympozium_console.archiver.archiver import Archiver
 from sympozium_console.archiver.content_loop import ContentLoop
@@ -24,6 +27,7 @@ from sympozium_console.archiver.witnessed_clock import Witness, WitnessedClock
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ArchiveSettings
 from sympozium_console.instance_repository import InstanceRepository
+from sympozium_console.prices.pricing import Pricing
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def assemble_archiver(
         reader=RunReader(client),
         rows=RunRows(database),
         contents=Contents(database, clock),
+        costs=RunCosts(database),
+        pricing=Pricing(Path(environment.PRICES_FILE)),
         clock=clock,
         metrics=metrics,
     )

@@ -13,6 +13,7 @@ from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.run_columns import columns_of
 from sympozium_archive.run_contents import Contents, PackedContent, packed
+from sympozium_archive.run_costs import Cost, RunCosts
 from sympozium_archive.run_rows import Committed, RunRow, RunRows
 from sympozium_archive.tables import CONTENT_UNREAD
 from sympozium_archive.times import microseconds
@@ -20,6 +21,7 @@ from sympozium_console.archiver.concurrently import all_of
 from sympozium_console.archiver.run_content import content_of, is_private
 from sympozium_console.archiver.run_reader import READERS, RunReader
 from sympozium_console.console_metrics import ConsoleMetrics
+from sympozium_console.prices.pricing import Pricing
 from sympozium_console.run_index.indexed_rows import indexed
 
 log = structlog.get_logger()
@@ -61,6 +63,8 @@ class ReadRun:
     row: RunRow | None = None
     """Row to write; None: the table has it, or the run has none."""
     content: PackedContent | None = None
+    cost: Cost | None = None
+    """Cost of a run that has a price."""
     is_unreadable: bool = False
     """True if the run has a content that cannot be read."""
 
@@ -72,6 +76,8 @@ class RunArchive:
     reader: RunReader
     rows: RunRows
     contents: Contents
+    costs: RunCosts
+    pricing: Pricing
     clock: Clock
     metrics: ConsoleMetrics
 
@@ -146,9 +152,11 @@ class RunArchive:
     async def _with_content(self, read: ReadRun, row: RunRow, body: Object) -> ReadRun:
         try:
             async with self.reader.with_texts(AgentRun.model_validate(body)) as run:
+                content = content_of(run)
+                read = replace(read, cost=self.pricing.cost(row, content.get("usage") or {}))
                 if is_private(run):
                     return replace(read, row=replace(row, is_private=True))
-                return replace(read, content=await packed(row.uid, content_of(run)))
+                return replace(read, content=await packed(row.uid, content))
         except (ApiError, ApiUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 - whatever the run is, its numbers are kept and others have their turn
@@ -158,8 +166,11 @@ class RunArchive:
             return replace(read, row=row, is_unreadable=True)
 
     async def _commit(self, runs: Sequence[ReadRun]) -> dict[str, str | None]:
-        """Commit runs that were read: first their rows, then their contents. Return their versions by UID."""
-        await self.rows.upsert([run.row for run in runs if run.row])
+        """Commit runs that were read: first their rows and costs, then their contents. Return their versions by UID."""
+        await self.rows.upsert([run.row for run in runs if run.row and not run.row.is_private])
+        for cost in await self.costs.fix([run.cost for run in runs if run.cost]):
+            self.metrics.cost.labels(cost.model).inc(cost.nano_dollars / 1e9)
+        await self.rows.upsert([run.row for run in runs if run.row and run.row.is_private])
         await self.rows.gone([run.uid for run in runs if run.version is None], microseconds(self.clock.now()))
         for run in runs:
             if run.is_unreadable and await self.contents.remove(run.uid):
