@@ -52,6 +52,7 @@ wait_until 20 "an idle pod" a_pod_is_idle || true    # without one the answer be
 say "asking the instance: $QUESTION"
 echo
 timed "streamed answer" chat || fail "the chat completion failed"
+console_url=http://$(engine_forward "$SYSTEM_NAMESPACE" sympozium-console 8080)
 cat <<E
 
 The instance stays running. Its address and key (also in .local/env):
@@ -61,6 +62,10 @@ The instance stays running. Its address and key (also in .local/env):
 Ask it a question:
   curl -N $SYMPOZIUM_URL/v1/chat/completions -H 'Authorization: Bearer $SYMPOZIUM_API_KEY' -H 'Content-Type: application/json' \\
     -d '$(chat_body)'
+
+The console's pages:  $console_url
+Sign in with what this prints:
+  . .local/env && kubectl -n $SYSTEM_NAMESPACE get secret sympozium-console-token -o jsonpath='{.data.token}' | base64 -d
 
 From a shell:        . .local/env && kubectl sympozium chat demo "$QUESTION"
 List its runs:       . .local/env && kubectl sympozium runs
