@@ -13,6 +13,7 @@ PYTEST=$PWD/.venv/bin/pytest
 WORKERS=${SYMPOZIUM_TEST_WORKERS:-3}         # of tests/e2e, which waits more than it computes
 PROCESSES=${SYMPOZIUM_TEST_PROCESSES:-2}     # of the tests without a cluster, which compute
 NOTHING_SELECTED=5                           # pytest's exit status, e.g. where -k names tests of another phase
+NICENESS=10                                  # of what yields: a tenth of the weight of others, so that no test starves
 PRINTED=.local/tests-without-a-cluster       # what the first phase prints
 status=$NOTHING_SELECTED
 tests_pid=                                   # of the first phase, as long as it runs
@@ -41,11 +42,11 @@ names_tests() {
   return 1
 }
 
-# yields PID: let a session have the processors when nobody else wants them: other sessions, and pods, which are in other control groups.
-# A session is what Linux shares processors among; niceness alone counts within it.
+# yields PID: let other sessions have the processors first, and pods, which are in other control groups. Linux shares processors among
+# sessions and groups; niceness alone counts within a session.
 yields() {
-  (echo 19 >"/proc/$1/autogroup") 2>/dev/null || true # not every kernel has it
-  renice --priority 19 --pgrp "$1" >/dev/null 2>&1 || true
+  (echo "$NICENESS" >"/proc/$1/autogroup") 2>/dev/null || true # not every kernel has it
+  renice --priority "$NICENESS" --pgrp "$1" >/dev/null 2>&1 || true
 }
 
 # prepare COMMAND: begin something that tests wait for.
@@ -55,7 +56,10 @@ prepare() {
 }
 
 # prepare_late COMMAND: the same, for what only a later phase needs: it yields to all others.
-prepare_late() { prepare bash -c '(echo 19 >/proc/self/autogroup) 2>/dev/null; exec nice -n 19 "$@"' - "$@"; }
+# shellcheck disable=SC2016  # the new session expands it
+prepare_late() {
+  prepare bash -c '(echo "$0" >/proc/self/autogroup) 2>/dev/null; exec nice -n "$0" "$@"' "$NICENESS" "$@"
+}
 
 # prepared PID: wait for what was begun. Tests that lack it say so, and the others run.
 prepared() { wait "$1" || remember 1; }
