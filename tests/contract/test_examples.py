@@ -58,6 +58,7 @@ def test_the_examples_show_a_cloud_model_a_model_without_a_key_skills_tools_a_ru
         "run.yaml": ["AgentRun"],
         "provider.yaml": ["Provider", "Provider", "SympoziumInstance"],
         "skillpack.yaml": ["SkillPack", "ConfigMap"],
+        "policy.yaml": ["SympoziumPolicy"],
         "tool.yaml": ["Tool", "ToolBinding", "Secret"],
         "tool-in-cluster.yaml": ["Tool", "ToolBinding"],
         "webhook.yaml": ["ConfigMap", "Deployment", "Service"],

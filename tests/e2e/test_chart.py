@@ -35,6 +35,7 @@ ACCOUNT = {
     "extraEnv": [{"name": "SSL_CERT_FILE", "value": "/ca.pem"}],
 }
 EVERYTHING: dict[str, Any] = {
+    "admissionPolicies": {"agentPods": {"enabled": True, "images": ["docker.io/istio/proxyv2:*"]}},
     "images": {
         "registry": "registry.example.com:5000/team",
         "pullPolicy": "Always",

@@ -179,9 +179,9 @@ class TestEvents:
     def test_a_trouble_that_comes_back_is_counted(self, namespace: Namespace) -> None:
         namespace.apply(instance("fickle"))
         for _ in range(2):
-            namespace.patch("instance", "fickle", {"spec": {"policyRef": "strict"}})
+            namespace.patch("instance", "fickle", {"spec": {"mcpServers": [{"name": "files", "url": "http://files"}]}})
             until(lambda: namespace.status("instance", "fickle").get("phase") == "Error", within=10)
-            namespace.patch("instance", "fickle", {"spec": {"policyRef": None}})
+            namespace.patch("instance", "fickle", {"spec": {"mcpServers": None}})
             until(lambda: namespace.status("instance", "fickle").get("phase") == "Running", within=10)
         about = "involvedObject.kind=SympoziumInstance,involvedObject.name=fickle"
 

@@ -99,4 +99,6 @@ def _of_model(refusal: Refusal, new: NewRun) -> Refusal:
             " Leave request.model out, or name the instance's own model or one of its allowedModels."
         )
         return Refusal(404, "ModelNotFound", message, param="request.model")
+    if refusal.status == 403:
+        return Refusal(403, "PolicyDenied", refusal.message, param="request.model")
     return Refusal(503, "ModelNotReady", refusal.message, headers=refusal.headers)

@@ -273,7 +273,6 @@ def refuse_unsupported(instance: SympoziumInstance) -> None:
     spec = instance.spec
     unsupported_fields = {
         "spec.mcpServers": bool(spec.mcp_servers),
-        "spec.policyRef": spec.policy_ref is not None,
     }
     for field, present in unsupported_fields.items():
         if present:

@@ -99,6 +99,15 @@ def listed(policy: EffectivePolicy | None, field: ListedField, value: str) -> De
     return None
 
 
+def unnamed_host(policy: EffectivePolicy | None, subject: str) -> Denial | None:
+    """Return the refusal of an address whose host cannot be told, where a policy bounds hosts."""
+    for bound in _policies(policy):
+        rules = bound.bounds.egress_hosts
+        if bound.flaw is not None or rules.allow is not None or rules.deny:
+            return Denial("egressHosts", bound.name, "egressHosts", subject)
+    return None
+
+
 def model(policy: EffectivePolicy | None, name: str, provider: str | None = None) -> Denial | None:
     """Return the refusal of a model, or of its Provider; None if both are allowed."""
     return listed(policy, "providers", provider or WITHOUT_PROVIDER) or listed(

@@ -196,7 +196,7 @@ class InstanceSpec(ApiModel):
     mcp_servers: Annotated[list[McpServer], Field(max_length=32)] = []
     """MCP servers whose tools the agent may call. Not supported by this version: it refuses an instance that sets them."""
     policy_ref: Name | None = None
-    """Policy that limits the agent's tools. Not supported by this version: it refuses an instance that sets it."""
+    """SympoziumPolicy in the same namespace that bounds the agent, beside those that bind every instance of the namespace."""
     web_endpoint: WebEndpoint = WebEndpoint()
     """The instance's HTTP API."""
     max_concurrent_runs: Annotated[int, Field(ge=1, le=10_000)] = 20
@@ -243,7 +243,7 @@ class InstanceStatus(ApiModel):
     Pending: not ready yet. Error: a condition says what to correct."""
     conditions: Conditions = []
     """Ready: the summary. Reconciling: the web endpoint starts or changes. Accepted: the spec is valid and supported. ModelReady: the
-    model's credentials exist. WebEndpointReady: the HTTP API answers."""
+    model's credentials exist. WebEndpointReady: the HTTP API answers. WithinPolicy: policies allow all that the spec asks for."""
     observed_generation: int | None = None
     """Generation of the spec that this status describes."""
     web_endpoint: WebEndpointStatus | None = None

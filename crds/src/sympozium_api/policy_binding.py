@@ -109,7 +109,7 @@ def _selects(candidate: Candidate, namespace: str, labels: Mapping[str, str] | N
 def _bound(candidate: Candidate, instance: SympoziumInstance) -> BoundPolicy:
     is_here = candidate.namespace == instance.metadata.namespace
     name = candidate.name if is_here else f"{candidate.namespace}/{candidate.name}"
-    spec = candidate.spec
+    spec = None if candidate.flaw else candidate.spec
     bounds = PolicyBounds(**{field: getattr(spec, field) for field in PolicyBounds.model_fields}) if spec else None
     return BoundPolicy(name=name, bounds=bounds or PolicyBounds(), flaw=candidate.flaw)
 

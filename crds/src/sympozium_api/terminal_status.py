@@ -28,6 +28,7 @@ ERRORS = (
     *("cancelled", "lost", "terminated", "agent_error", "answer_not_delivered", "task_refused", "internal_error"),
     "caller_lost",
     "model_secret_refused",
+    "policy_denied",
     "instance_missing",
     "model_unreachable",
     "limit_exceeded",

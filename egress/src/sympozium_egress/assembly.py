@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
+from sympozium_api.policy_reader import PolicyReader
 from sympozium_egress.call_rates import CallRates, windows_of
 from sympozium_egress.credentials import CredentialSource
 from sympozium_egress.egress_app import create_egress_app
@@ -70,7 +71,8 @@ async def assemble(
         held=held,
     )
     store, tokens = RunStore(client, clock), PodTokens(client)
-    calls = ToolCalls(store, tokens, Grants(client), caller, held)
+    policies = PolicyReader(client, clock, settings.namespace)
+    calls = ToolCalls(store, tokens, Grants(client, policies), caller, held)
     verifier = ProviderVerifier(http, ProviderSecrets(client), forbidden.policy)
     providers = ProviderRoutes.of(client, verifier, settings.namespace)
     tunnels = Tunnels(store, tokens, ModelOrigins(client), forbidden.policy, metrics, resolve=http.resolve, dial=dial)

@@ -12,6 +12,7 @@ from urllib.parse import quote_plus, urlencode
 
 from sympozium_api.agent_protocol import find_unsendable
 from sympozium_api.client import ApiError, Client
+from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_api.names import EGRESS
 from sympozium_api.resources import ResourceType
 from sympozium_api.timestamps import parse_timestamp
@@ -92,7 +93,12 @@ class CredentialSource:
         self._tokens = _Tokens(clock)
 
     async def of(
-        self, webhook: Webhook, namespace: str, secret_key: str | None, addresses: AddressPolicy
+        self,
+        webhook: Webhook,
+        namespace: str,
+        secret_key: str | None,
+        addresses: AddressPolicy,
+        policy: EffectivePolicy | None = None,
     ) -> Credentials:
         """Return the credentials of a call. Raises CallRefused if a Secret or an entry is missing, Unreachable, ApiUnavailable."""
         match webhook.auth:
@@ -104,7 +110,7 @@ class CredentialSource:
             case "oauth2":
                 secret = await self._secrets.of_tool(namespace, webhook.secret_ref or "")
                 name = ("oauth2", namespace, secret.name, secret.version)
-                token = await self._tokens.get(name, lambda: self._access_token(secret, addresses))
+                token = await self._tokens.get(name, lambda: self._access_token(secret, addresses, policy))
                 return Credentials(
                     {"authorization": f"Bearer {token}"}, (token, secret.entries.get("client_secret", ""))
                 )
@@ -124,7 +130,9 @@ class CredentialSource:
             return (await self._secrets.of_namespace(namespace)).entry(secret_key, f"SECRET_{secret_key}")
         return (await self._secrets.of_tool(namespace, webhook.secret_ref or "")).entry("api-key")
 
-    async def _access_token(self, secret: ToolSecret, addresses: AddressPolicy) -> tuple[str, float]:
+    async def _access_token(
+        self, secret: ToolSecret, addresses: AddressPolicy, policy: EffectivePolicy | None
+    ) -> tuple[str, float]:
         """Return an access token by client credentials (RFC 6749, section 4.4), and its life in seconds."""
         url, client_id, client_secret = (secret.entry(key) for key in ("token_url", "client_id", "client_secret"))
         basic = base64.b64encode(f"{quote_plus(client_id)}:{quote_plus(client_secret)}".encode()).decode()
@@ -137,7 +145,7 @@ class CredentialSource:
             "accept-encoding": "identity",
             "user-agent": USER_AGENT,
         }
-        request = HttpRequest("POST", url, addresses, None, headers, urlencode(form).encode())
+        request = HttpRequest("POST", url, addresses, None, headers, urlencode(form).encode(), policy=policy)
         answer = await self._http.send(request, max_bytes=_MAX_TOKEN_BYTES)
         return _parsed(answer.status, answer.body)
 

@@ -28,6 +28,12 @@ class EgressMetrics:
             ["tool_namespace", "tool", "outcome"],
             registry=self.registry,
         )
+        self.denied = Counter(
+            "sympozium_policy_denied",
+            "Calls that policies refuse, by what they refuse.",
+            ["kind"],
+            registry=self.registry,
+        )
         self._duration = Histogram(
             "sympozium_tool_call_duration_seconds",
             "Seconds of a call, from its request to its result.",

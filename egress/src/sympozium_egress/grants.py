@@ -1,8 +1,12 @@
 """Grants: what the cluster's objects allow an agent at this moment, read again for each call."""
 
-from sympozium_api import names
+import asyncio
+
+from sympozium_api import names, policy_binding, policy_check
 from sympozium_api.client import Client
+from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.policy_reader import PolicyReader
 from sympozium_api.reading import Unreadable, read
 from sympozium_api.resources import INSTANCES, TOOL_BINDINGS, TOOLS
 from sympozium_api.run import AgentRun
@@ -10,7 +14,7 @@ from sympozium_api.tool import Tool
 from sympozium_api.tool_binding import ToolBinding
 from sympozium_api.tool_function import BUILTIN_TOOLS
 from sympozium_api.tool_schema import builtin_parameters, parameters_text
-from sympozium_egress.policy.call_policy import CallRefused, Grant, in_force
+from sympozium_egress.policy.call_policy import CallRefused, Grant, in_force, permit
 
 
 class NoSuchTool(Exception):
@@ -20,8 +24,9 @@ class NoSuchTool(Exception):
 class Grants:
     """Reader of grants. Every method may raise ApiError and ApiUnavailable."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, policies: PolicyReader) -> None:
         self._client = client
+        self._policies = policies
 
     async def bindings(self, namespace: str, agent: str) -> list[ToolBinding]:
         """Return the ToolBindings of an agent that can be read."""
@@ -39,9 +44,13 @@ class Grants:
     async def find(self, run: AgentRun, function: str) -> Grant:
         """Return what allows the run's agent to call a function. Raises NoSuchTool, and CallRefused if it is not in force."""
         namespace, agent = run.metadata.namespace, run.spec.agent_ref
-        bound = [binding for binding in await self.bindings(namespace, agent) if binding.status.function == function]
+        bindings, instance, sources = await asyncio.gather(
+            self.bindings(namespace, agent), self._instance(namespace, agent), self._policies.of(namespace)
+        )
+        policy = policy_binding.effective(instance, sources)
+        bound = [binding for binding in bindings if binding.status.function == function]
         if not bound:
-            return await self._builtin(namespace, agent, function)
+            return _builtin(instance, function, policy)
         binding = next((binding for binding in bound if binding.status.is_granted), bound[0])
         body = await self._client.find(TOOLS, namespace, binding.spec.tool_ref)
         if body is None or body["metadata"].get("deletionTimestamp"):
@@ -50,21 +59,26 @@ class Grants:
             tool = read(Tool, body)
         except Unreadable:
             raise CallRefused("the tool cannot be read") from None
+        permit(policy, policy_check.of_tool(policy, tool, function))
         in_force(binding, tool, function)
         builtin = tool.spec.builtin.name if tool.spec.builtin else None
-        return Grant(function, tool, binding, builtin, parameters_text(tool.spec))
+        return Grant(function, tool, binding, builtin, parameters_text(tool.spec), policy)
 
-    async def _builtin(self, namespace: str, agent: str, function: str) -> Grant:
-        if function not in BUILTIN_TOOLS:
-            raise NoSuchTool(function)
+    async def _instance(self, namespace: str, agent: str) -> SympoziumInstance:
         body = await self._client.find(INSTANCES, namespace, agent)
+        if body is None:
+            raise CallRefused("the agent's instance is gone")
         try:
-            instance = read(SympoziumInstance, body) if body else None
+            return read(SympoziumInstance, body)
         except Unreadable:
             raise CallRefused("the agent's instance cannot be read") from None
-        if instance is None or function not in instance.spec.agents.default.builtin_tools:
-            raise NoSuchTool(function)
-        return Grant(function, builtin=function, parameters=builtin_parameters(function))
+
+
+def _builtin(instance: SympoziumInstance, function: str, policy: EffectivePolicy | None) -> Grant:
+    if function not in BUILTIN_TOOLS or function not in instance.spec.agents.default.builtin_tools:
+        raise NoSuchTool(function)
+    permit(policy, policy_check.of_builtin(policy, function))
+    return Grant(function, builtin=function, parameters=builtin_parameters(function), policy=policy)
 
 
 def agent_account(run: AgentRun) -> str:

@@ -21,7 +21,7 @@ from sympozium_egress.outgoing.resolution import NameNotFound
 from sympozium_egress.policy import call_policy
 from sympozium_egress.policy.addresses import AddressPolicy
 from sympozium_egress.policy.call_body import ToolCall
-from sympozium_egress.policy.call_policy import CallRefused, Grant, Outcome
+from sympozium_egress.policy.call_policy import CallRefused, Grant, Outcome, PolicyDenied
 from sympozium_egress.policy.held_bytes import HeldBytes
 from sympozium_egress.policy.outgoing_headers import webhook_headers
 from sympozium_egress.policy.tool_result import HttpAnswer, ToolResult, of_answer
@@ -71,7 +71,7 @@ class ToolCaller:
                     result = await self._allowed(run, grant, call, progress)
             outcome = "failed" if result.is_error else "ok"
         except CallRefused as refusal:
-            result, outcome = ToolResult(f"refused: {refusal}", is_error=True), refusal.outcome
+            result, outcome = self._refused(refusal), refusal.outcome
         except Unreachable as failure:
             result, outcome = ToolResult(f"failed: {failure}", is_error=True), "unreachable"
         except TimeoutError:
@@ -88,6 +88,11 @@ class ToolCaller:
     def refuse(self, run: AgentRun, function: str, refusal: CallRefused) -> ToolResult:
         """Return the result of a call that no grant in force allows, and count it. ``function`` is one that the agent had."""
         self.metrics.count(run.metadata.namespace, function, refusal.outcome, seconds=0.0, outside=0.0)
+        return self._refused(refusal)
+
+    def _refused(self, refusal: CallRefused) -> ToolResult:
+        if isinstance(refusal, PolicyDenied):
+            self.metrics.denied.labels(refusal.kind).inc()
         return ToolResult(f"refused: {refusal}", is_error=True)
 
     async def _allowed(self, run: AgentRun, grant: Grant, call: ToolCall, progress: _Progress) -> ToolResult:
@@ -103,12 +108,13 @@ class ToolCaller:
     async def _fetch(self, run: AgentRun, grant: Grant, call: ToolCall, progress: _Progress) -> ToolResult:
         domains, held = grant.allowed_domains, functools.partial(self.held.part, run.metadata.namespace)
         addresses = self.addresses().without_private() if domains is None else self.addresses()
-        progress.deadline = min(progress.deadline, time.monotonic() + fetch_url.FETCH_SECONDS)
+        seconds = fetch_url.seconds(grant.policy)
+        progress.deadline = min(progress.deadline, time.monotonic() + seconds)
 
         async def attempt() -> HttpAnswer:
-            return await fetch_url.fetch(self.http, call.arguments, addresses, domains, held)
+            return await fetch_url.fetch(self.http, call.arguments, addresses, domains, held=held, policy=grant.policy)
 
-        async with asyncio.timeout(fetch_url.FETCH_SECONDS):
+        async with asyncio.timeout(seconds):
             answer = await self._timed(attempt, progress)
             return await asyncio.to_thread(fetch_url.page_result, answer)  # a long page takes a second
 
@@ -126,6 +132,7 @@ class ToolCaller:
             webhook_headers(webhook.headers, run, call.id) | credentials.headers,
             call.text.encode(errors="replace"),
             held=functools.partial(self.held.part, namespace),
+            policy=grant.policy,
         )
         answer = await self._timed(lambda: self.http.send(request), progress)
         if answer.status == 401:
@@ -134,7 +141,7 @@ class ToolCaller:
 
     async def _checked_host(self, webhook: Webhook, grant: Grant, addresses: AddressPolicy) -> None:
         """Check host and addresses before a Secret is read. Each attempt checks them again, and pins them."""
-        host = call_policy.allowed_host(webhook.url, grant.allowed_domains)
+        host = call_policy.allowed_host(webhook.url, grant.allowed_domains, grant.policy)
         try:
             await resolution.checked(host, addresses, self.http.resolve)
         except NameNotFound:
@@ -144,7 +151,7 @@ class ToolCaller:
         self, webhook: Webhook, grant: Grant, namespace: str, addresses: AddressPolicy
     ) -> Credentials:
         secret_key = grant.binding.spec.secret_key if grant.binding else None
-        return await self.credentials.of(webhook, namespace, secret_key, addresses)
+        return await self.credentials.of(webhook, namespace, secret_key, addresses, grant.policy)
 
     async def _timed(self, attempt: Callable[[], Awaitable[HttpAnswer]], progress: _Progress) -> HttpAnswer:
         began = time.monotonic()

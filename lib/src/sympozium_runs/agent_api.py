@@ -37,6 +37,7 @@ from sympozium_runs.long_questions import LOST, LongQuestions, PartsLost, TaskRe
 from sympozium_runs.pod_access_log import PodAccessLog
 from sympozium_runs.pod_identity import Pod, PodTokens
 from sympozium_runs.pod_records import PodRecords
+from sympozium_runs.run_bounds import PolicyRefused
 from sympozium_runs.run_store import OtherPodsRun, RunStore, StoredEnd
 
 InstanceReader = Callable[[str, str], Awaitable[SympoziumInstance]]
@@ -251,6 +252,8 @@ class AgentApi:
                 self._broker.drop_question(run.key)
                 return TaskResponse(content, on_sent)
         except agent_task.FAILURES as failure:
+            if isinstance(failure, PolicyRefused):
+                self._metrics.denied.labels(failure.kind).inc()
             raise await self._fail(run, pod, agent_task.end_of(failure)) from failure
         except PartsLost as failure:
             raise await self._fail(run, pod, LOST) from failure

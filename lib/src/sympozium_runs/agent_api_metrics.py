@@ -47,6 +47,12 @@ class AgentApiMetrics:
             "Calls of tools that a model asked for and that reached no tool.",
             registry=self.registry,
         )
+        self.denied = Counter(
+            "sympozium_policy_denied",
+            "Requests and runs that policies refuse, by what they refuse.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.idle = Gauge("sympozium_idle_pods", "Idle pods waiting at this replica for a run.", registry=self.registry)
         self.claimed = Counter(
             "sympozium_idle_pods_claimed_total", "Idle pods claimed for a run.", registry=self.registry

@@ -7,6 +7,7 @@ from sympozium_api import effective, installed_skills, logs, model_params, model
 from sympozium_api.agent_document import AgentDocument
 from sympozium_api.agent_protocol import error_of, find_unsendable, write_task
 from sympozium_api.agent_records import Error, Limits, ModelTarget, OfferedTool, Task, Tools, WarmupHints
+from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.json_members import compact
@@ -16,6 +17,8 @@ from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.run import AgentRun
 from sympozium_api.tool_policy import allows
 from sympozium_api.trace_context import TraceContext
+from sympozium_runs import run_bounds
+from sympozium_runs.run_bounds import PolicyRefused
 
 _SET_HERE = ("model", "stream", "stream_options")
 """Fields of a request that say who answers and how. The model is sent others: the model's name here, the stream's by the agent."""
@@ -25,7 +28,7 @@ class NotSupported(Exception):
     """The run or its instance asks for something that cannot be sent to a model; the message says what."""
 
 
-FAILURES = (NotSupported, ModelsUnresolved, TextError)
+FAILURES = (NotSupported, ModelsUnresolved, PolicyRefused, TextError)
 """Reasons why a run has no task."""
 
 
@@ -34,6 +37,8 @@ def end_of(failure: Exception) -> Error:
     match failure:
         case ModelsUnresolved():
             return error_of("model_not_ready", str(failure), 503)
+        case PolicyRefused():
+            return error_of("policy_denied", str(failure), 403)
         case TextError():
             return error_of("task_refused", str(failure), 400)
         case _:
@@ -48,10 +53,11 @@ def build(
     *,
     seconds_left: float,
 ) -> Task:
-    """Return the task of a run in mode task. Raises NotSupported, ModelsUnresolved and TextError.
+    """Return the task of a run in mode task. Raises NotSupported, ModelsUnresolved, PolicyRefused and TextError.
 
-    ``installed`` are the instance's skills, ``document`` has its tools and models; None: it has none.
+    ``installed`` are the instance's skills, ``document`` has its tools, models and policies; None: it has none.
     """
+    run, instance = run_bounds.bounded(run, instance, document)
     first, *fallbacks = model_targets.of_run(run, instance, document)
     agent = instance.spec.agents.default
     trace = TraceContext.of_annotations(run.metadata.annotations)
@@ -63,7 +69,8 @@ def build(
 
     task: Task = {
         "run": run.metadata.name,
-        "request": _request(run, instance, installed, first.base_url) | {"model": compact(first.name)},
+        "request": _request(run, instance, installed, first.base_url, document.policy if document else None)
+        | {"model": compact(first.name)},
         "model": target(first),
         "env": agent.env,
         "timeoutSeconds": seconds_left,
@@ -114,11 +121,13 @@ def content(
     headers: Mapping[str, str],
     surface: str | None,
 ) -> bytes:
-    """Return the task as a pod gets it, with the caller's headers for the model. Raises NotSupported, ModelsUnresolved and TextError.
+    """Return the task as a pod gets it, with the caller's headers for the model. Raises FAILURES.
 
     ``surface``: URL of the agent API that an idle pod is to send its records to; None where the pod knows it.
     """
-    task = build(run, instance, installed, document, seconds_left=float(effective.timeout(instance, run)))
+    bounded_run, bounded_instance = run_bounds.bounded(run, instance, document)
+    seconds_left = float(effective.timeout(bounded_instance, bounded_run))
+    task = build(run, instance, installed, document, seconds_left=seconds_left)
     first = task["model"]
     for target in (first, *task.get("fallbacks", ())):
         if target["baseURL"] == first["baseURL"]:  # another server is not sent what callers meant for this one
@@ -142,7 +151,11 @@ def warmup_hints(instance: SympoziumInstance, document: AgentDocument | None = N
 
 
 def _request(
-    run: AgentRun, instance: SympoziumInstance, installed: Sequence[InstalledSkill], base_url: str
+    run: AgentRun,
+    instance: SympoziumInstance,
+    installed: Sequence[InstalledSkill],
+    base_url: str,
+    policy: EffectivePolicy | None = None,
 ) -> dict[str, str]:
     members = {name: text for name, text in run_contents.request_members(run).items() if name not in _SET_HERE}
     own = run.spec.system_prompt  # "" means that the run has none
@@ -151,7 +164,8 @@ def _request(
     if prompt and not chat:
         raise NotSupported("a completion of a prompt has no place for the system prompt")
     messages = members.pop("messages", "[]")
-    members = model_params.complete(members, agent.params, agent.max_tokens, chat=chat, base_url=base_url)
+    ceiling = run_bounds.answer_ceiling(policy, agent.max_tokens, members)
+    members = model_params.complete(members, agent.params, ceiling, chat=chat, base_url=base_url)
     if not chat:
         return members
     if not messages.startswith("["):

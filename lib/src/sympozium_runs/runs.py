@@ -19,6 +19,7 @@ from sympozium_runs.claims import Claims
 from sympozium_runs.idle_pods import IdlePods
 from sympozium_runs.key_attempts import CancelPending, KeyReused
 from sympozium_runs.run_parts import answer_size
+from sympozium_runs.run_policies import RunPolicies
 from sympozium_runs.run_queue import QueueFull, RunQueue, RunQueues
 from sympozium_runs.run_request import RunRequest, name_of
 from sympozium_runs.run_store import Hold, PartsNotStored, RunStore, hold_any
@@ -28,7 +29,7 @@ _CANCEL_SECONDS = 15.0
 _IN_DOUBT_SECONDS = 2.0
 """Seconds in which the creation of a run may still take effect after the API server became unreachable."""
 _LAST_WRITES_SECONDS = 5.0
-"""Seconds for which a process that ends waits for its writes. Its pod's grace period has room for them."""
+"""Seconds for which a process that ends waits for its writes."""
 
 
 class RunObserver(Protocol):
@@ -95,9 +96,8 @@ class RunHandle:
         self._subscriber.disconnect()
 
     def close(self) -> None:
-        """End the subscription. A run whose last caller leaves before its end is cancelled (rule 7), unless it is a background run.
-
-        A run whose caller may return is cancelled only if nobody comes for it within the grace period.
+        """End the subscription. A run whose last caller leaves before its end is cancelled (rule 7), unless it is a background run;
+        if the caller may return, only if nobody comes for it within the grace period.
         """
         if self._timer:
             self._timer.cancel()
@@ -138,15 +138,16 @@ class Runs:
             store, broker, self._background_writes, address=idle.address, grace_seconds=key_grace_seconds
         )
         self._claims = Claims(store, idle, queues, self._background_writes, clock)
+        self.policies = RunPolicies(store.documents, metrics)
 
     async def start(self, instance: SympoziumInstance, request: RunRequest, hold: Hold = hold_any) -> RunHandle:
         """Create the run of a request, or find the run that the same Idempotency-Key and body created before.
 
         ``hold`` is called with the bytes of texts of a found run that are about to be read from parts; what it raises passes.
-        A cancelled run of the key is followed by another one, whose name every replica finds in the same way (decision 0041).
-        Raises KeyReused (same key, other body), TurnCancelled, CancelPending, QueueFull, ApiError (the API server refused the
-        run), ApiUnavailable.
+        A cancelled run of the key is followed by another one, whose name every replica finds in the same way (decision 0041). Raises
+        KeyReused (other body), TurnCancelled, CancelPending, QueueFull, Refusal 403 (a policy), ApiError (refused), ApiUnavailable.
         """
+        instance = await self.policies.admitted(instance, request.model)
         began, number, first = asyncio.get_running_loop().time(), 0, None
         while isinstance(handle := await self._attempt(instance, request, number, hold), AgentRun):
             first = first or handle

@@ -20,7 +20,7 @@ from sympozium_operator.cluster.lease import Lease, LeaseLost
 from sympozium_operator.operator_metrics import STALLED_AFTER, OperatorMetrics, served
 from sympozium_operator.operator_settings import OperatorSettings
 from sympozium_operator.scheduling.work_queue import WorkQueue
-from sympozium_operator.watches import agents, children, gateway_api, kopf_handlers, tools
+from sympozium_operator.watches import agents, children, gateway_api, kopf_handlers, policies, tools
 from sympozium_operator.watches.resync import Resync
 from sympozium_operator.watches.watch_feed import WatchFeed
 from sympozium_operator.wiring import wire
@@ -89,7 +89,11 @@ async def _watch(feed: WatchFeed, settings: OperatorSettings) -> None:
     gateways = gateway_api.watches(feed, settings.namespace, settings.scopes)
     scopes = settings.scopes
     await asyncio.gather(
-        *agents.watches(feed, scopes), *gateways, *children.watches(feed, scopes), *tools.watches(feed, scopes)
+        *agents.watches(feed, scopes),
+        *gateways,
+        *children.watches(feed, scopes),
+        *tools.watches(feed, scopes),
+        *policies.watches(feed, scopes),
     )
 
 

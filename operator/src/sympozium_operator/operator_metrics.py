@@ -93,6 +93,12 @@ class OperatorMetrics:
             "Ended runs that the operator deleted to bound the cluster's storage although the archive had not pruned them.",
             registry=self.registry,
         )
+        self.denied = Counter(
+            "sympozium_policy_denied",
+            "Instances, runs and tools that policies refuse, by what they refuse.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.idle = Gauge(f"{name}_idle_pods", "Idle pods of all warm pools.", registry=self.registry)
         self.refill = Histogram(
             f"{name}_refill_duration_seconds",

@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 
-KeyKind = Literal["instance", "run", "skillpack", "config", "pool", "tools", "provider"]
+KeyKind = Literal["instance", "run", "skillpack", "config", "pool", "tools", "provider", "policy"]
 """Kinds of keys. A pool belongs to an instance, and has its name. ``tools`` are all Tools and ToolBindings of a namespace; the name is
-``tool_reconciler.ALL``."""
+``tool_reconciler.ALL``. ``policy`` is a SympoziumPolicy; without a name it is the labels of a namespace."""
 
 
 class Key(NamedTuple):

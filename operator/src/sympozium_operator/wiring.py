@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
+from sympozium_api.policy_reader import PolicyReader
 from sympozium_operator.cluster.converge import Converger
 from sympozium_operator.cluster.egress_guard import EgressGuard, Verify
 from sympozium_operator.cluster.event_recorder import EventRecorder
@@ -25,6 +26,7 @@ from sympozium_operator.reconcile.console_secrets import ConsoleSecrets
 from sympozium_operator.reconcile.dispatcher import Dispatcher
 from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
 from sympozium_operator.reconcile.network_policies import NetworkPolicies
+from sympozium_operator.reconcile.policy_reconciler import PolicyReconciler
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.provider_directory import ProviderDirectory
 from sympozium_operator.reconcile.provider_reconciler import ProviderReconciler
@@ -100,6 +102,8 @@ class _Base:
     hostnames: VersionPoll
     claims: asyncio.Lock
     """Lock of the host names that routes take."""
+    bounds: PolicyReader
+    policy_objects: PolicyReconciler
 
 
 def wire(
@@ -122,14 +126,16 @@ def wire(
         return VersionPoll(client, metrics.count_unreadable, pace, one_by_one)
 
     others = poll(OTHER_POLLS_PER_SECOND, one_by_one=True)
+    events, lists = EventRecorder(client, clock), ScopedLists(client, settings.scopes, metrics.count_unreadable)
+    bounds = PolicyReader(client, clock, settings.namespace)
     base = _Base(
         client=client,
         converge=converge,
         clock=clock,
         settings=settings,
         metrics=metrics,
-        events=EventRecorder(client, clock),
-        lists=ScopedLists(client, settings.scopes, metrics.count_unreadable),
+        events=events,
+        lists=lists,
         fair_queue=FairQueue(Capacity(settings.pending_pods, _placement(settings))),
         callers=CallerSecrets(client, metrics.count_unreadable),
         providers=ProviderDirectory(client),
@@ -139,6 +145,10 @@ def wire(
         others=others,
         hostnames=poll(OTHER_POLLS_PER_SECOND, one_by_one=False),
         claims=asyncio.Lock(),
+        bounds=bounds,
+        policy_objects=PolicyReconciler(
+            client=client, clock=clock, events=events, namespace=settings.namespace, lists=lists, reader=bounds
+        ),
     )
     namespace = settings.namespace
     trials = ProviderTrials(verify, Pace(TRIALS_PER_SECOND, now=clock.monotonic, sleep=sleep), clock.monotonic)
@@ -165,8 +175,14 @@ def wire(
             interval=settings.provider_check_interval,
         ),
         tools=ToolReconciler(
-            client=client, converge=converge, clock=clock, namespace=namespace, guard_url=settings.egress_url
+            client=client,
+            converge=converge,
+            clock=clock,
+            namespace=namespace,
+            guard_url=settings.egress_url,
+            policies=bounds,
         ),
+        policies=base.policy_objects,
     )
     pruner = RunPruner(
         client=client,
@@ -250,6 +266,7 @@ def _runs(base: _Base, pools: PoolReconciler) -> RunReconciler:
         pools=pools,
         callers=base.callers,
         models=RunModelGatherer(base.callers, base.providers),
+        bounds=base.bounds,
     )
 
 
@@ -276,6 +293,10 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> Insta
         skills=SkillGatherer(base.client, base.converge, namespace, base.skills),
         pools=pools,
         callers=base.callers,
+        bounds=base.bounds,
+        policy_objects=base.policy_objects,
+        metrics=base.metrics,
+        agent_image=base.settings.agent_image,
         poll=base.others,
         next_runs=runs.next_runs,
         forget=base.fair_queue.forget_instance,

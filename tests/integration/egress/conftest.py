@@ -42,6 +42,7 @@ class Guard:
     world: World
     http: httpx2.AsyncClient
     made: EgressGuard
+    clock: FakeClock
 
     def put_tool(self, name: str = "weather", *, function: str = "weather", **spec: Any) -> None:
         if not {"parameters", "parametersText", "builtin"} & set(spec):
@@ -109,9 +110,10 @@ async def guard() -> AsyncIterator[Guard]:
     async with world() as outside:
         outside.addresses[HOST] = [PUBLIC]
         settings = EgressSettings("sympozium-system", api_server="10.96.0.1")
-        made = await assemble(kubernetes, settings, FakeClock(), http=outside.client())
+        clock = FakeClock()
+        made = await assemble(kubernetes, settings, clock, http=outside.client())
         async with listening(made.app) as url, httpx2.AsyncClient(base_url=url, timeout=60) as http:
-            found = Guard(kubernetes, issuer, outside, http, made)
+            found = Guard(kubernetes, issuer, outside, http, made, clock)
             found.put_run()
             found.put_tool(webhook={"url": f"http://{HOST}/v1/query"})
             found.put_binding()

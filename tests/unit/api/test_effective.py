@@ -98,7 +98,6 @@ def test_a_host_name_has_at_most_253_characters() -> None:
     ("spec", "field"),
     [
         ({"mcpServers": [{"name": "a", "url": "http://a"}]}, "spec.mcpServers"),
-        ({"policyRef": "p"}, "spec.policyRef"),
     ],
 )
 def test_what_this_version_cannot_do_is_refused_by_name(spec: dict[str, Any], field: str) -> None:

@@ -48,6 +48,8 @@ def instance(name: str = "alice", **kwargs: Any) -> SympoziumInstance:
     return SympoziumInstance.model_validate(instance_object(name, **kwargs))
 
 
+MCP_SERVERS: list[Object] = [{"name": "files", "url": "http://files"}]
+"""A field that this version refuses."""
 WEB_ENDPOINT: Object = {"skills": [{"skillPackRef": "web-endpoint"}]}
 
 

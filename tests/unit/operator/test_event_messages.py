@@ -3,7 +3,15 @@
 from typing import Any
 
 import pytest
-from tests.unit.operator.objects import NAMESPACE, WEB_ENDPOINT, instance_object, pack_object, run_object, secret_object
+from tests.unit.operator.objects import (
+    MCP_SERVERS,
+    NAMESPACE,
+    WEB_ENDPOINT,
+    instance_object,
+    pack_object,
+    run_object,
+    secret_object,
+)
 from tests.unit.operator.operator_world import World
 
 from sympozium_api import agent_protocol, agent_records
@@ -70,22 +78,22 @@ async def test_what_happens_again_is_counted() -> None:
 
 
 async def test_an_event_that_the_api_server_has_forgotten_is_written_anew() -> None:
-    world = World(instance_object(policyRef="strict"))
+    world = World(instance_object(mcpServers=MCP_SERVERS))
     await looks(world)
     for name in world.cluster.names(EVENTS):
         world.cluster.remove(EVENTS, name, NAMESPACE)
-    for policy in (None, "strict"):
-        edit(world, policyRef=policy)
+    for servers in (None, MCP_SERVERS):
+        edit(world, mcpServers=servers)
         await looks(world)
     assert [reason for _, reason, _ in world.events()] == ["Accepted", "InvalidSpec"]
 
 
 async def test_an_event_that_cannot_be_counted_holds_nothing_up() -> None:
-    world = World(instance_object(policyRef="strict"))
+    world = World(instance_object(mcpServers=MCP_SERVERS))
     await looks(world)
     world.cluster.refuse("patch", EVENTS, ApiUnavailable("away"))
-    for policy in (None, "strict"):
-        edit(world, policyRef=policy)
+    for servers in (None, MCP_SERVERS):
+        edit(world, mcpServers=servers)
         await looks(world)
     assert world.instance_status()["phase"] == "Error"
 

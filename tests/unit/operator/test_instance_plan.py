@@ -5,7 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.operator.objects import CREATED, SYSTEM, WEB_ENDPOINT, at, instance, pack, secret_object, server_run
+from tests.unit.operator.objects import (
+    CREATED,
+    MCP_SERVERS,
+    SYSTEM,
+    WEB_ENDPOINT,
+    at,
+    instance,
+    pack,
+    secret_object,
+    server_run,
+)
 
 from sympozium_operator.policy.conditions import merge_patch
 from sympozium_operator.policy.instance_plan import InstanceInput, InstancePlan, decide
@@ -97,9 +107,9 @@ def test_an_invalid_spec_is_refused_with_the_field_and_leaves_what_ran() -> None
 
 
 def test_what_this_version_cannot_do_is_refused() -> None:
-    found = plan(instance=instance(policyRef="strict"))
+    found = plan(instance=instance(mcpServers=MCP_SERVERS))
     assert reason(found, "Accepted") == ("False", "InvalidSpec")
-    assert "spec.policyRef" in condition(found, "Accepted")["message"]
+    assert "spec.mcpServers" in condition(found, "Accepted")["message"]
 
 
 def test_a_missing_skill_pack_is_named_and_looked_for_again() -> None:
@@ -182,7 +192,7 @@ def answering(generation: int = 1, **refused: str) -> Any:
         (served(server=answering(Accepted="WriteRefused")), "False", "WriteRefused"),
         (served(server=answering(Started="ImagePullBackOff")), "False", "ImagePullBackOff"),
         (served(server=None), "False", "Starting"),
-        (plan(instance=instance(policyRef="strict")), "False", "InvalidSpec"),
+        (plan(instance=instance(mcpServers=MCP_SERVERS)), "False", "InvalidSpec"),
         (plan(instance=instance(**KEYED)), "False", "SecretNotFound"),
     ],
 )
@@ -202,7 +212,7 @@ def test_ready_sums_up_the_conditions(made: InstancePlan, status: str, why: str)
         (served(server=answering(0)), False),
         (served(server=answering(Started="ImagePullBackOff")), True),
         (plan(instance=instance(**KEYED)), True),
-        (plan(instance=instance(policyRef="strict")), True),
+        (plan(instance=instance(mcpServers=MCP_SERVERS)), True),
     ],
     ids=["runs", "serves", "no server", "updates", "no image", "no Secret", "invalid"],
 )
@@ -216,7 +226,7 @@ def test_reconciling_is_false_once_nothing_starts_any_more(made: InstancePlan, *
 @pytest.mark.parametrize(
     "broken",
     [
-        {"policyRef": "strict"},
+        {"mcpServers": MCP_SERVERS},
         {"agents": {"default": {"model": "gpt-5-mini"}}},
         {"model": {"providerHeaders": {"x-team": "Łódź"}}},
     ],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.fakes.kubernetes import api_error
 from tests.unit.operator.objects import (
+    MCP_SERVERS,
     NAMESPACE,
     SYSTEM,
     WEB_ENDPOINT,
@@ -309,7 +310,7 @@ async def test_an_invalid_spec_leaves_what_ran(world: World) -> None:
     await world.settle("alice", "instance")
     available(world)
     await world.settle("alice", "instance")
-    edit(world, INSTANCES, "alice", policyRef="strict")
+    edit(world, INSTANCES, "alice", mcpServers=MCP_SERVERS)
     world.writes()
     await world.settle("alice", "instance")
     assert world.cluster.names(DEPLOYMENTS) == [SERVER]
@@ -476,7 +477,7 @@ async def test_the_models_secret_is_looked_for_until_it_is_there() -> None:
 
 
 async def test_an_event_that_cannot_be_written_holds_nothing_up() -> None:
-    world = World(instance_object(policyRef="strict"))
+    world = World(instance_object(mcpServers=MCP_SERVERS))
     world.cluster.refuse("create", EVENTS, ApiUnavailable("away"))
     await world.reconcile("alice", "instance")
     assert world.instance_status()["phase"] == "Error"

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.fakes.kubernetes import api_error
 from tests.unit.operator.objects import (
+    MCP_SERVERS,
     NAMESPACE,
     instance_object,
     job_object,
@@ -180,7 +181,7 @@ async def test_a_model_secret_that_is_there_is_mounted() -> None:
 
 
 async def test_an_instance_that_is_not_accepted_is_no_obstacle() -> None:
-    world = World(instance_object(policyRef="strict"), run_object())
+    world = World(instance_object(mcpServers=MCP_SERVERS), run_object())
     await world.reconcile()
     assert world.cluster.names(JOBS) == [JOB]
 

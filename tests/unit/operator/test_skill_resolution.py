@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.unit.operator.objects import NAMESPACE, instance, metadata
+from tests.unit.operator.objects import MCP_SERVERS, NAMESPACE, instance, metadata
 
 from sympozium_api import names
 from sympozium_api.effective import InvalidSpec
@@ -142,7 +142,7 @@ def test_what_is_missing_is_reported_looked_for_again_and_leaves_what_there_was(
 
 
 def test_a_spec_that_is_refused_for_something_else_leaves_the_skills_as_they_are() -> None:
-    asked = instance(skills=[MAP], policyRef="strict")
+    asked = instance(skills=[MAP], mcpServers=MCP_SERVERS)
     assert (
         decide(InstanceInput(asked.metadata.created, asked, sources={"spec.skills[0]": config_map(a="b")})).skills
         is None

@@ -98,16 +98,6 @@ async def test_a_document_is_read_once_until_its_digest_changes() -> None:
     assert await documents.of(instance(agentDocument=agent_document.digest(changed))) == changed
 
 
-async def test_a_document_that_is_about_to_change_is_not_kept() -> None:
-    kubernetes = FakeKubernetes()
-    documents = AgentDocuments(kubernetes)
-    kubernetes.put(config_map(DOCUMENT))
-    newer = instance(agentDocument="0123456789abcdef")
-    assert await documents.of(newer) == DOCUMENT
-    await documents.of(newer)
-    assert len(kubernetes.reads) == 2
-
-
 async def test_a_document_that_is_not_there_yet_is_waited_for() -> None:
     with pytest.raises(ApiUnavailable):
         await AgentDocuments(FakeKubernetes()).of(instance(agentDocument="0123456789abcdef"))

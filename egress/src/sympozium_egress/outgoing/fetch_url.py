@@ -4,6 +4,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from sympozium_api import effective_policy
+from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_egress.outgoing.http_client import HttpClient, HttpRequest
 from sympozium_egress.policy.addresses import AddressPolicy
 from sympozium_egress.policy.held_bytes import Hold, uncounted
@@ -24,12 +26,20 @@ async def fetch(
     arguments: dict[str, Any],
     addresses: AddressPolicy,
     domains: frozenset[str] | None,
+    *,
     held: Callable[[], AbstractContextManager[Hold]] = uncounted,
+    policy: EffectivePolicy | None = None,
 ) -> HttpAnswer:
     """Return the answer to a GET of the page. Raises CallRefused and Unreachable."""
     headers = {"accept": _ACCEPT, "accept-encoding": "identity", "user-agent": USER_AGENT}
-    request = HttpRequest("GET", str(arguments.get("url", "")), addresses, domains, headers, ports=_PORTS, held=held)
-    return await http.send(request, max_bytes=MAX_PAGE_BYTES)
+    url = str(arguments.get("url", ""))
+    request = HttpRequest("GET", url, addresses, domains, headers, ports=_PORTS, held=held, policy=policy)
+    return await http.send(request, max_bytes=effective_policy.fetch_url(policy).max_bytes or MAX_PAGE_BYTES)
+
+
+def seconds(policy: EffectivePolicy | None) -> float:
+    """Return the seconds that a call may take."""
+    return min(FETCH_SECONDS, effective_policy.fetch_url(policy).timeout_seconds or FETCH_SECONDS)
 
 
 def page_result(answer: HttpAnswer) -> ToolResult:

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_egress.outgoing.resolution import (
     CheckedHost,
     NameNotFound,
@@ -56,6 +57,8 @@ class HttpRequest:
     """Ports that may be reached; None: any."""
     held: Callable[[], AbstractContextManager[Hold]] = uncounted
     """Returns the counter of an answer's bytes while it is read."""
+    policy: EffectivePolicy | None = None
+    """Policy whose ``egressHosts`` bound the hosts, redirects included."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class HttpClient:
 
 def _allowed(request: HttpRequest) -> tuple[str, URL]:
     """Return the host and the URL as it is called. Raises CallRefused if the request may not reach them."""
-    host = allowed_host(request.url, request.domains)
+    host = allowed_host(request.url, request.domains, request.policy)
     try:
         url = URL(request.url)
     except ValueError:

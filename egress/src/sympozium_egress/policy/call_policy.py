@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sympozium_api import tool_check
+from sympozium_api import effective_policy, tool_check
+from sympozium_api.effective_policy import Denial, EffectivePolicy
 from sympozium_api.names import TOOLS_WRITE
 from sympozium_api.run import AgentRun
 from sympozium_api.tool import Tool
@@ -25,6 +26,14 @@ class CallRefused(Exception):
         self.outcome = outcome
 
 
+class PolicyDenied(CallRefused):
+    """A call that a SympoziumPolicy does not allow."""
+
+    def __init__(self, denial: Denial) -> None:
+        super().__init__(str(denial))
+        self.kind = denial.kind
+
+
 @dataclass(frozen=True)
 class Grant:
     """Permission of an agent to call a function: a ToolBinding with its Tool, or the instance's built-in tool."""
@@ -36,6 +45,8 @@ class Grant:
     """Name of the built-in tool, if the guard itself carries out the call."""
     parameters: str = "{}"
     """JSON text of the arguments' schema."""
+    policy: EffectivePolicy | None = None
+    """All policies that bind the agent's instance; None: none does."""
 
     @property
     def allowed_domains(self) -> frozenset[str] | None:
@@ -73,12 +84,22 @@ def check(
         raise CallRefused(failure, "invalid_arguments")
 
 
-def allowed_host(url: str, domains: frozenset[str] | None) -> str:
-    """Return the host of a URL. Raises CallRefused if the URL is never called, or its host is not among ``domains`` (None: any)."""
+def permit(policy: EffectivePolicy | None, denial: Denial | None) -> EffectivePolicy | None:
+    """Return the policy unless it denies. Raises PolicyDenied."""
+    if denial is not None:
+        raise PolicyDenied(denial)
+    return policy
+
+
+def allowed_host(url: str, domains: frozenset[str] | None, policy: EffectivePolicy | None = None) -> str:
+    """Return the host of a URL. Raises CallRefused if the URL is never called, or its host is not among ``domains`` (None: any) or not
+    one that the policy allows.
+    """
     try:
         host = host_of(url)
     except AddressError as error:
         raise CallRefused(f"the URL {error}") from None
     if domains is not None and host not in domains:
         raise CallRefused(f"the host {host} is not in allowedDomains of the tool's binding")
+    permit(policy, effective_policy.listed(policy, "egressHosts", host))
     return host

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sympozium_api import agent_document
+from sympozium_api import agent_document, effective_policy, policy_check
 from sympozium_api.agent_document import AgentDocument, AgentLimits, OfferedTool
+from sympozium_api.effective_policy import Denial, EffectivePolicy
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.tool import Tool
 from sympozium_api.tool_binding import ToolBinding
@@ -42,19 +43,26 @@ def offered(granted: Granted, guard_url: str) -> OfferedTool:
     )
 
 
-def document(instance: SympoziumInstance, granted: Iterable[Granted], guard_url: str) -> AgentDocument | None:
-    """Return the document of an instance; None if its agent has no tool, or there is no guard (``guard_url`` is empty)."""
-    if not guard_url:
-        return None
-    tools = {each.function: offered(each, guard_url) for each in granted}
-    for name in instance.spec.agents.default.builtin_tools:
+def document(
+    instance: SympoziumInstance, granted: Iterable[Granted], guard_url: str, policy: EffectivePolicy | None = None
+) -> AgentDocument | None:
+    """Return the document of an instance; None if its agent has no tool and no policy. Without a guard it has no tool.
+
+    ``policy`` is what binds the instance: what it denies is not offered.
+    """
+    bounded = policy_check.bounded_instance(policy, instance)
+    tools = {each.function: offered(each, guard_url) for each in granted if denial(each, policy) is None}
+    for name in bounded.spec.agents.default.builtin_tools:
         tools.setdefault(name, _builtin(name, guard_url))
-    if not tools:
+    if not guard_url or effective_policy.flaw(policy):
+        tools = {}
+    if not tools and policy is None:
         return None
-    limits = instance.spec.agents.default.limits
+    limits = bounded.spec.agents.default.limits
     return AgentDocument(
         tools=[tools[function] for function in sorted(tools)],
         limits=AgentLimits(**limits.model_dump()),
+        policy=policy,
     )
 
 
@@ -63,6 +71,11 @@ def with_models(document: AgentDocument | None, models: InstanceModels) -> Agent
     if not models.models:
         return document
     return (document or AgentDocument()).model_copy(update={"models": list(models.models)})
+
+
+def denial(granted: Granted, policy: EffectivePolicy | None) -> Denial | None:
+    """Return the refusal of a tool by the policy that binds its agent."""
+    return policy_check.of_tool(policy, granted.tool, granted.function)
 
 
 def builtin_condition(instance: SympoziumInstance, guard_url: str) -> ConditionUpdate | None:

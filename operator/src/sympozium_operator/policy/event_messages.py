@@ -79,6 +79,11 @@ def of_config(config: SympoziumConfig, status: Object) -> Iterator[EventMessage]
     yield from _warnings(config.status.conditions, status)
 
 
+def of_policy(before: Iterable[Condition], status: Object) -> Iterator[EventMessage]:
+    """Yield the Events for new failures of a SympoziumPolicy."""
+    yield from _warnings(before, status)
+
+
 def _warnings(before: Iterable[Condition], status: Object) -> Iterator[EventMessage]:
     for condition in new_failures(before, status["conditions"]):
         yield EventMessage("Warning", condition["reason"], condition["message"])

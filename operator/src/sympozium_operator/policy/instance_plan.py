@@ -9,23 +9,33 @@ from sympozium_api.agent_document import AgentDocument
 from sympozium_api.agent_protocol import find_unsendable
 from sympozium_api.base import RECONCILING
 from sympozium_api.effective import EffectiveWebEndpoint, InvalidSpec
+from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.policy_check import FieldDenial
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import timestamp
-from sympozium_operator.policy import agent_tools, model_secret, probe_conditions, provider_resolution, skill_resolution
+from sympozium_operator.policy import (
+    agent_tools,
+    model_secret,
+    probe_conditions,
+    provider_resolution,
+    skill_resolution,
+    within_policy,
+)
 from sympozium_operator.policy.conditions import READY, STALLED, ConditionUpdate, find, merged
 from sympozium_operator.policy.key_limits_condition import KEY_LIMITS_VALID
 from sympozium_operator.policy.provider_resolution import PLAIN, InstanceModels
 from sympozium_operator.policy.route_decision import NO_ROUTE, ROUTE_READY, RouteState
 from sympozium_operator.policy.web_endpoint_pack import NO_PACK, WebEndpointPack
+from sympozium_operator.policy.within_policy import POLICY_DENIED, WITHIN_POLICY
 
 REQUEUE_SECONDS = 5.0
 """Seconds until a missing object that is not watched (a Secret) is read again."""
 
-_OF_THE_SPEC = ("InvalidSpec", "InvalidHeader", "SecretNeeded")
-"""Reasons that only a change of the spec removes."""
+_OF_THE_SPEC = ("InvalidSpec", "InvalidHeader", "SecretNeeded", POLICY_DENIED)
+"""Reasons that only a change of the spec, or of a policy, removes."""
 
 WEB_ENDPOINT_READY = "WebEndpointReady"
 ACCEPTED = ConditionUpdate("Accepted", ok=True, reason="Accepted", message="the spec is valid and in force")
@@ -53,6 +63,14 @@ class InstanceInput:
     """SkillPacks and ConfigMaps that the instance's other skills name, by the field."""
     document: AgentDocument | None = None
     """Tools that the agent may call, and the models that were resolved for it; None: there is neither."""
+    kept: AgentDocument | None = None
+    """The document from before, under the policy of now: it stays while the spec is not accepted."""
+    policy: EffectivePolicy | None = None
+    """All policies that bind the instance; None: none does."""
+    denied: FieldDenial | None = None
+    """Refusal of the instance by its policy."""
+    denied_tools: tuple[FieldDenial, ...] = ()
+    """Refusals of tools that ToolBindings grant to the instance's agent."""
     tools: ConditionUpdate | None = None
     """Condition of the agent's built-in tools; None: the instance names none."""
     pool: Object | None = None
@@ -92,8 +110,11 @@ def decide(facts: InstanceInput) -> InstancePlan:
     endpoint, installed, accepted = _accepted(facts)
     model = _model(facts)
     wanted = endpoint is not None if accepted.ok else None
+    if facts.denied is not None and facts.denied.denial.kind == "images":
+        wanted = False  # its pod would have the image
     shown = effective.web_endpoint_is_on(facts.instance)
-    updates = [accepted, model, *([_web_endpoint(facts.server)] if shown else [])]
+    refused = [_within_policy(facts)] if facts.denied else []
+    updates = [accepted, model, *filter(None, refused), *([_web_endpoint(facts.server)] if shown else [])]
     return InstancePlan(
         status=_status(facts, updates, endpoint, shown=shown),
         server_wanted=wanted,
@@ -111,6 +132,10 @@ def _model(facts: InstanceInput) -> ConditionUpdate:
         return of_provider
     state = model_secret.state(instance, facts.secret)
     return of_provider if state.ok and of_provider is not None else state
+
+
+def _within_policy(facts: InstanceInput) -> ConditionUpdate | None:
+    return within_policy.condition(facts.policy, facts.instance, facts.denied, facts.denied_tools)
 
 
 def _look_again(*updates: ConditionUpdate) -> float | None:
@@ -194,7 +219,8 @@ def _status(
     ready = _ready(facts, updates, phase)
     stalled = replace(ready, type=STALLED, ok=True) if ready.reason in _OF_THE_SPEC else None
     reconciling = replace(ready, type=RECONCILING, ok=not ready.ok and ready.reason == "Starting")
-    updates = [*updates, ready, reconciling, *([stalled] if stalled else [])]
+    within = _within_policy(facts)
+    updates = [*updates, ready, reconciling, *filter(None, [stalled, within])]
     probed = probe_conditions.of_instance(
         instance, endpoint, facts.server if shown else None, facts.pack, facts.models.reachable
     )
@@ -210,16 +236,17 @@ def _status(
                 *(() if shown or leaving else (WEB_ENDPOINT_READY,)),
                 *(() if route else (ROUTE_READY,)),
                 *(() if stalled else (STALLED,)),
+                *(() if within else (WITHIN_POLICY,)),
                 *(kind for kind in probe_conditions.TYPES if kind not in [update.type for update in probed]),
                 *(() if limits else (KEY_LIMITS_VALID,)),
                 *(() if facts.tools else (agent_tools.TOOLS_READY,)),
             ),
         ),
     }
-    shown_document = agent_tools.digest(facts.document) if updates[0].ok else instance.status.agent_document
+    shown_document = agent_tools.digest(facts.document if updates[0].ok else facts.kept)
     if shown_document is not None:
         status["agentDocument"] = shown_document
-    if facts.pool is not None and all(update.ok for update in updates[:2]):
+    if facts.pool is not None and facts.denied is None and all(update.ok for update in updates[:2]):
         status["warmPool"] = facts.pool
     made = before.get("webEndpoint", {})
     if endpoint is not None and (updates[0].ok or not made.get("enabled")):
@@ -256,7 +283,7 @@ def _outdated(server: AgentRun, generation: int) -> ConditionUpdate | None:
 
 def _phase(updates: list[ConditionUpdate], *, shown: bool) -> str:
     accepted, *others = updates
-    if not accepted.ok:
+    if not accepted.ok or any(update.reason == POLICY_DENIED for update in others):
         return "Error"
     if not all(update.ok for update in others):
         return "Pending"

@@ -28,6 +28,8 @@ LATEST_CLAIM = 60
 POLL = 2.5
 """Seconds between inspections of a pod that does not run yet."""
 INSTANCE_POLL = 5.0
+POLICY_POLL = 0.2
+"""Seconds until an instance is read again whose document is about to hold the policy that binds it."""
 CLAIM_PATIENCE = 5.0
 """Seconds for which the Job of a claimed pod may be missing: the web-proxy may be about to report that the pod left."""
 OFFER_SECONDS = 0.3
@@ -200,13 +202,8 @@ def _without_job(facts: RunInput) -> Decision:  # noqa: PLR0911 - one line per r
     if facts.instance is None:
         update = ConditionUpdate("Accepted", ok=False, reason="InstanceNotFound", message=_no_instance(facts))
         return _report(facts, update, left)
-    if facts.secret_refusal is not None:
-        return End(agent_protocol.error_of("model_secret_refused", facts.secret_refusal, 403))
-    if facts.model_failure is not None:
-        return End(agent_protocol.error_of("model_not_ready", facts.model_failure, 503))
-    if facts.secret_failure is not None:
-        return End(agent_protocol.error_of("model_secret_missing", facts.secret_failure, 503))
-    return _to_start(facts, facts.instance, left)
+    refusal = run_start.refusal(facts)
+    return End(refusal) if refusal else _to_start(facts, facts.instance, left)
 
 
 def _no_instance(facts: RunInput) -> str:
@@ -224,6 +221,8 @@ def _names_a_job(run: AgentRun) -> bool:
 
 def _to_start(facts: RunInput, instance: SympoziumInstance, left: float) -> Decision:
     run, slot = facts.run, facts.slot
+    if facts.is_policy_awaited:
+        return Wait(POLICY_POLL)
     claimable = could_be_claimed(run, instance)
     if claimable and effective.warm_pool(instance) and (offer := _offer(facts)):
         return offer

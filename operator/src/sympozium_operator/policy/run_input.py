@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from sympozium_api.effective_policy import Denial, EffectivePolicy
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.model_targets import RunModels
 from sympozium_api.resources import Object
@@ -51,6 +52,12 @@ class RunInput:
     instance_failure: str | None = None
     """Reason why the instance cannot be read, although it exists."""
     slot: RunSlot = RunSlot()
+    policy: EffectivePolicy | None = None
+    """All policies that bind the run's instance; None: none does."""
+    denial: Denial | None = None
+    """Refusal of the run by the policy that binds its instance."""
+    is_policy_awaited: bool = False
+    """A policy binds the instance, and the instance's document, from which tasks are made, does not hold it yet."""
     secret_failure: str | None = None
     """Reason why the model's Secret cannot be used, if one is named."""
     secret_refusal: str | None = None

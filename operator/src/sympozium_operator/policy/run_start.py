@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sympozium_api import effective
+from sympozium_api import agent_protocol, agent_records, effective
 from sympozium_api.resources import QUOTA_EXCEEDED, Object, created_at
 from sympozium_operator.policy import pod_status
 from sympozium_operator.policy.pod_status import StartFailure
@@ -15,6 +15,19 @@ REPORT_AFTER = 5
 def queue_timeout(facts: RunInput) -> int:
     """Return the seconds that the run may wait for its start."""
     return effective.queue_timeout(facts.instance, facts.limits.queue_timeout)
+
+
+def refusal(facts: RunInput) -> agent_records.Error | None:
+    """Return the end record of a run that asks for what it may not have, or whose model has no key."""
+    if facts.denial is not None:
+        return agent_protocol.error_of("policy_denied", str(facts.denial), 403)
+    if facts.secret_refusal is not None:
+        return agent_protocol.error_of("model_secret_refused", facts.secret_refusal, 403)
+    if facts.model_failure is not None:
+        return agent_protocol.error_of("model_not_ready", facts.model_failure, 503)
+    if facts.secret_failure is not None:
+        return agent_protocol.error_of("model_secret_missing", facts.secret_failure, 503)
+    return None
 
 
 def left(facts: RunInput) -> float:

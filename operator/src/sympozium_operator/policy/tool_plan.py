@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sympozium_api import names, tool_check, tool_function
 from sympozium_api.agent_document import MAX_DOCUMENT_BYTES, tools_digest
+from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.provider import Provider
 from sympozium_api.tool import Tool
@@ -29,6 +30,8 @@ class ToolInput:
     unreadable: AbstractSet[str] = frozenset()
     """Names of Tools that are there, and that this version cannot read."""
     providers: Sequence[Provider] = ()
+    policies: Mapping[str, EffectivePolicy | None] = field(default_factory=dict)
+    """Policy that binds each agent, by the instance's name; None: none does."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def decide(facts: ToolInput) -> ToolPlan:
     stale = frozenset(
         name
         for name, agent in facts.agents.items()
-        if offers.digest(name, agent) != tools_digest(agent.status.agent_document)
+        if tools_digest(offers.digest(name, agent)) != tools_digest(agent.status.agent_document)
     )
     bindings = {
         binding.metadata.name: _of_binding(
@@ -127,16 +130,20 @@ class _Offers:
 
     def __init__(self, facts: ToolInput) -> None:
         self._guard_url = facts.guard_url
+        self._policies = facts.policies
         self._bytes: dict[str, int] = {}
         self._granted: dict[str, list[Granted]] = {}
 
     def digest(self, name: str, agent: SympoziumInstance) -> str | None:
         """Return the digest of an agent's document; None: it has no tools."""
-        return agent_tools.digest(agent_tools.document(agent, self._granted.get(name, ()), self._guard_url))
+        made = agent_tools.document(agent, self._granted.get(name, ()), self._guard_url, self._policies.get(name))
+        return agent_tools.digest(made)
 
     def add(self, new: Granted) -> Flaw | None:
         """Add what a binding grants; return the reason why it cannot hold beside the older ones of its agent."""
         agent = new.binding.spec.agent_ref
+        if denial := agent_tools.denial(new, self._policies.get(agent)):
+            return Flaw("PolicyDenied", f"spec.toolRef: {denial}")
         others = self._granted.setdefault(agent, [])
         twin = next((each.binding for each in others if each.tool is new.tool), None)
         if twin is not None:

@@ -6,7 +6,7 @@ from sympozium_api import names
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.reading import Unreadable, read
-from sympozium_api.resources import CONFIGS, INSTANCES, PROVIDERS, RUNS, SKILL_PACKS, TOOLS, ResourceType
+from sympozium_api.resources import CONFIGS, INSTANCES, POLICIES, PROVIDERS, RUNS, SKILL_PACKS, TOOLS, ResourceType
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.repairs import Repairs
@@ -15,6 +15,7 @@ from sympozium_operator.policy import event_messages
 from sympozium_operator.policy.event_messages import EventMessage
 from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
 from sympozium_operator.reconcile.instance_reconciler import InstanceReconciler
+from sympozium_operator.reconcile.policy_reconciler import PolicyReconciler
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.provider_reconciler import ProviderReconciler
 from sympozium_operator.reconcile.run_reconciler import RunReconciler
@@ -32,6 +33,7 @@ _KINDS: dict[KeyKind, ResourceType] = {
     "config": CONFIGS,
     "tools": TOOLS,
     "provider": PROVIDERS,
+    "policy": POLICIES,
 }
 """Kind of the object of a key. The key of a namespace's tools names no object."""
 
@@ -53,6 +55,7 @@ class Dispatcher:
     pools: PoolReconciler
     tools: ToolReconciler
     providers: ProviderReconciler
+    policies: PolicyReconciler
 
     async def __call__(self, key: Key) -> Result:
         """Reconcile the object that a key names."""
@@ -88,7 +91,7 @@ class Dispatcher:
 
     async def _show(self, key: Key, message: EventMessage, failure: Unreadable | None = None) -> None:
         """Emit an Event about what fails again and again, because the work queue only repeats it; and set the object's condition."""
-        if key.kind == "tools":
+        if key.kind == "tools" or not key.name:
             return  # of all objects of a namespace none is at fault
         kind = _KINDS[key.kind]
         try:
@@ -117,6 +120,8 @@ class Dispatcher:
                     return await self.tools.reconcile(key)
                 case "provider":
                     return await self.providers.reconcile(key)
+                case "policy":
+                    return await self.policies.reconcile(key)
                 case "run":
                     return await self._run(key)
 

@@ -10,17 +10,19 @@ from sympozium_api import effective, logs, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.policy_reader import PolicyReader
 from sympozium_api.reading import Unreadable, read
-from sympozium_api.resources import EVENTS, INSTANCES, JOBS, NODES, PODS, RUNS, SECRETS, Object
+from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.desired import agent_job
 from sympozium_operator.operator_metrics import OperatorMetrics
-from sympozium_operator.policy import event_messages, model_secret, pod_status, run_end, run_start
+from sympozium_operator.policy import event_messages, model_secret, pod_status, run_end, run_policy, run_start
 from sympozium_operator.policy import run_decision as policy
 from sympozium_operator.policy.placement import placement
 from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
+from sympozium_operator.reconcile import start_evidence
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
 from sympozium_operator.reconcile.run_models import RunModelGatherer
@@ -55,6 +57,7 @@ class RunReconciler:
     pools: PoolReconciler
     callers: CallerSecrets
     models: RunModelGatherer
+    bounds: PolicyReader
 
     async def reconcile(self, run: AgentRun) -> Result:
         """Reconcile a run that was just read."""
@@ -125,19 +128,22 @@ class RunReconciler:
         if run.ended:
             job = await self.client.find(JOBS, namespace, run.job_name)
             return RunInput(now, self.limits, run, job=job)
-        raw, job = await asyncio.gather(
+        raw, job, policies = await asyncio.gather(
             self.client.find(INSTANCES, namespace, run.spec.agent_ref),
             self.client.find(JOBS, namespace, run.job_name),
+            self.bounds.of(namespace),
         )
         instance, failure = _readable(raw)
+        facts = RunInput(now, self.limits, run, instance, job=job, instance_failure=failure)
+        facts = run_policy.bounded(facts, policies, self.agent.image)
+        instance, run = facts.instance, facts.run
         if instance is not None:
             self.fair_queue.set_limit(_instance(run), instance.spec.max_concurrent_runs)
         if job is not None:
             self.fair_queue.bind_job(run_key(run), job["metadata"]["name"])
-            return await self._gather_pods(RunInput(now, self.limits, run, instance, job=job), job)
-        facts = RunInput(now, self.limits, run, instance, instance_failure=failure)
+            return await self._gather_pods(facts, job)
         if instance is not None:
-            facts = await self.models.gather(await self._gather_secret(facts, instance), instance)
+            facts = run_policy.judged(await self.models.gather(await self._gather_secret(facts, instance), instance))
         # The slot is read last: between it and the decision nothing else may happen.
         return replace(facts, slot=self._slot(run, instance, now.timestamp()))
 
@@ -168,9 +174,9 @@ class RunReconciler:
         elif pod is not None and pod_status.is_gated(pod):
             capacity.gated(run_key(facts.run))
         if waits and policy.may_be_too_large(job, facts.now, facts.limits):
-            facts = replace(facts, nodes=await self._nodes())
+            facts = replace(facts, nodes=await start_evidence.nodes(self.client))
         if policy.should_read_warnings(pod, job, facts.now, facts.limits):
-            facts = replace(facts, warning=await self._warning(pod or job, namespace))
+            facts = replace(facts, warning=await start_evidence.warning(self.client, pod or job))
         return self._gather_quota(facts) if pod is None else facts
 
     def _gather_quota(self, facts: RunInput) -> RunInput:
@@ -183,29 +189,16 @@ class RunReconciler:
 
     async def _verify_claim(self, facts: RunInput) -> RunInput:
         """Read what shows that the claimed Job is the run's: its instance, and the other runs that claim the Job."""
-        raw, outranked = await asyncio.gather(
+        raw, policies, outranked = await asyncio.gather(
             self.client.find(INSTANCES, facts.run.metadata.namespace, facts.run.spec.agent_ref),
+            self.bounds.of(facts.run.metadata.namespace),
             self.pools.is_outranked(facts.run),
         )
         if raw is None:  # Kubernetes deletes the idle Jobs of an instance that is gone
             return replace(facts, outranked=True)
         instance, _ = _readable(raw)
+        instance = run_policy.bounded(replace(facts, instance=instance), policies, self.agent.image).instance
         return replace(facts, instance=instance, instance_uid=raw["metadata"]["uid"], outranked=outranked)
-
-    async def _nodes(self) -> tuple[Object, ...]:
-        """Return all nodes; none if the operator may not list them: then nothing shows that a pod never fits (decision 0017)."""
-        try:
-            return tuple(await self.client.list(NODES, None))
-        except ApiError as error:
-            if error.forbidden:
-                return ()
-            raise
-
-    async def _warning(self, subject: Object, namespace: str) -> str | None:
-        selector = f"involvedObject.uid={subject['metadata']['uid']},type=Warning"
-        events = await self.client.list(EVENTS, namespace, fieldSelector=selector)
-        latest = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), default=None)
-        return None if latest is None else f"{latest.get('reason', '')}: {latest.get('message', '')}"
 
     # Act.
 
@@ -303,6 +296,8 @@ class RunReconciler:
         status = run_end.status(facts, decision.record, decision.pod, self.clock.now())
         if not await self._write(run, status):
             return READ_AGAIN
+        if facts.denial is not None:
+            self.metrics.denied.labels(facts.denial.kind).inc()
         if decision.delete_job and facts.job is not None:
             await delete(self.client, JOBS, facts.job)
         return Result(requeue_after=0.5)  # if the event is missed, the next reconcile releases the slot and cleans up

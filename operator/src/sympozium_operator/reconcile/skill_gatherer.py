@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 
-from sympozium_api import effective, names
+from sympozium_api import agent_document, effective, installed_skills, names
 from sympozium_api.agent_document import AgentDocument
 from sympozium_api.client import Client
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SkillRef, SympoziumInstance
-from sympozium_api.resources import CONFIG_MAPS
+from sympozium_api.resources import CONFIG_MAPS, Object
 from sympozium_operator.cluster.converge import Converger, remove
 from sympozium_operator.cluster.references import skill_pack
 from sympozium_operator.desired.instance_children import gathered_config_map
@@ -39,11 +39,27 @@ class SkillGatherer:
         self, instance: SympoziumInstance, installed: list[InstalledSkill], document: AgentDocument | None
     ) -> None:
         """Write skills and tools into the instance's ConfigMap. Empty skills show that the named ones were read."""
-        named = installed if effective.skill_refs(instance) else None
-        if named is None and document is None:
+        await self._write(instance, installed if effective.skill_refs(instance) else None, document)
+
+    async def keep_document(self, instance: SympoziumInstance, document: AgentDocument | None) -> None:
+        """Write a document and leave the skills as they are, because the spec that names others is not accepted."""
+        await self._write(instance, installed_skills.of_config_map(await self._gathered(instance)), document)
+
+    async def document(self, instance: SympoziumInstance) -> AgentDocument | None:
+        """Return the document that is in the instance's ConfigMap."""
+        return agent_document.of_config_map(await self._gathered(instance))
+
+    async def _gathered(self, instance: SympoziumInstance) -> Object | None:
+        metadata = instance.metadata
+        return await self.client.find(CONFIG_MAPS, metadata.namespace, names.installed_skills(metadata.name))
+
+    async def _write(
+        self, instance: SympoziumInstance, installed: list[InstalledSkill] | None, document: AgentDocument | None
+    ) -> None:
+        if installed is None and document is None:
             await remove(self.client, CONFIG_MAPS, instance, names.installed_skills(instance.metadata.name))
         else:
-            await self.converge([gathered_config_map(instance, named, document)])
+            await self.converge([gathered_config_map(instance, installed, document)])
 
     async def _source(self, instance: SympoziumInstance, ref: SkillRef) -> Source:
         namespace = instance.metadata.namespace

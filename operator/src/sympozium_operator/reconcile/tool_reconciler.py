@@ -4,11 +4,13 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from sympozium_api import policy_binding
 from sympozium_api.base import RECONCILING, Condition, Resource, owner_reference
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import EGRESS
+from sympozium_api.policy_reader import PolicyReader
 from sympozium_api.provider import Provider
 from sympozium_api.reading import Unreadable, read
 from sympozium_api.resources import INSTANCES, PROVIDERS, ROLES, TOOL_BINDINGS, TOOLS, Object, ResourceType
@@ -40,6 +42,7 @@ class ToolReconciler:
     """Namespace of the operator, where the egress guard is."""
     guard_url: str
     """Base URL of the egress guard; empty: the installation has none."""
+    policies: PolicyReader
     _agents: dict[str, frozenset[str]] = field(default_factory=dict)
     """Agents that had ToolBindings at the last reconcile, by namespace: one that lost its last one must be told."""
 
@@ -52,7 +55,9 @@ class ToolReconciler:
         )
         providers = readable(Provider, found)[0]  # the others are reported by their own reconciler
         agents = await self._instances(key.namespace, {binding.spec.agent_ref for binding in bindings})
-        plan = tool_plan.decide(ToolInput(tools, bindings, agents, self.guard_url, unreadable, providers))
+        sources = await self.policies.of(key.namespace)
+        policies = {name: policy_binding.effective(agent, sources) for name, agent in agents.items()}
+        plan = tool_plan.decide(ToolInput(tools, bindings, agents, self.guard_url, unreadable, providers, policies))
         await self._keep_access(key.namespace, plan)
         for binding in plan.deleted:
             await self.client.delete(TOOL_BINDINGS, *binding.key, uid=binding.metadata.uid)

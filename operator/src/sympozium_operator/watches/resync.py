@@ -13,6 +13,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import (
     INSTANCES,
     JOBS,
+    POLICIES,
     PROVIDERS,
     RUNS,
     SKILL_PACKS,
@@ -90,6 +91,7 @@ class Resync:
             self._every(self.settings.run_resync, self.runs),
             self._every(self.settings.instance_resync, self.tools),
             self._every(TRIALS_EVERY, self.try_providers),
+            self._every(self.settings.instance_resync, self.policies),
             self._every(API_KEYS_EVERY, partial(self.poll, self.api_keys)),
             self._every(SKILLS_EVERY, partial(self.poll, self.skills)),
             self._every(OTHERS_EVERY, partial(self.poll, self.others)),
@@ -104,6 +106,7 @@ class Resync:
         """Add everything once: SkillPacks, instances, runs."""
         self.queue.add(*await self._keys("skillpack", SKILL_PACKS))
         await self.tools()
+        await self.policies()
         self.queue.add_spread(await self._keys("instance", INSTANCES))
         await self.runs()
 
@@ -134,6 +137,14 @@ class Resync:
         """Let the egress guard call the Providers that are due, and add each whose result is there."""
         async for key in self.trials.try_due():
             self.queue.add(key)
+
+    async def policies(self) -> None:
+        """Add every SympoziumPolicy. On a cluster without their CRD there are none."""
+        try:
+            self.queue.add(*await self._keys("policy", POLICIES))
+        except ApiError as error:
+            if not error.not_found:
+                raise
 
     async def poll(self, poll: VersionPoll) -> None:
         """Add every instance and server run of which a polled object appeared, changed or was deleted."""

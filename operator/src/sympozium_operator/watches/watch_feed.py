@@ -89,7 +89,7 @@ class WatchFeed:
 
         def view(body: Object) -> Object:
             """Return the part of an object that the feed needs."""
-            metadata = {name: body["metadata"][name] for name in ("namespace", "name", "resourceVersion")}
+            metadata = {name: body["metadata"].get(name, "") for name in ("namespace", "name", "resourceVersion")}
             return {"metadata": metadata, "keys": keys_of(body), "matters": matters(body)}
 
         while True:

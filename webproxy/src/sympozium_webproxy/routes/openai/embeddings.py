@@ -24,6 +24,7 @@ from sympozium_webproxy import context, upstream
 from sympozium_webproxy.request.authentication import authenticate, limit
 from sympozium_webproxy.request.body import read_json_bytes
 from sympozium_webproxy.request.deadline import wait_seconds
+from sympozium_webproxy.request.start import api_away
 
 log = structlog.get_logger()
 
@@ -46,11 +47,13 @@ async def create_embeddings(request: Request) -> Response:
     model = chosen_embedding_model(served.instance, params.model)
     server = await _server(request, served.instance)
     others = {name: value for name, value in body.items() if name != "model"}
-    longest = float(seconds(served.instance.spec.agents.default.run_timeout))
+    with api_away():
+        instance = await context.of(request).runs.policies.admitted(served.instance, model)
+    longest = float(seconds(instance.spec.agents.default.run_timeout))
     timeout_seconds = min(wait_seconds(request) or longest, longest)
     return _ForwardedResponse(
         request,
-        served.instance,
+        instance,
         server,
         {**others, "model": model},
         headers,
