@@ -10,4 +10,4 @@ if [ ! -x "$folder/node_modules/.bin/tsc" ]; then
   npm install --silent --prefix "$folder" --ignore-scripts --no-audit --no-fund "typescript@$TYPESCRIPT"
 fi
 "$folder/node_modules/.bin/tsc" --allowJs --checkJs --noEmit --strict --noUncheckedIndexedAccess --target es2023 \
-  --lib es2023,dom,dom.iterable --module es2022 --moduleResolution bundler ./*.js
+  --lib es2023,dom,dom.iterable --module es2022 --moduleResolution bundler $(find . -name "*.js")

@@ -50,6 +50,7 @@ class FakePod:
     def __init__(
         self, run: Object, issuer: TokenIssuer, url: str, suffix: str = "abcde", *, job: str | None = None
     ) -> None:
+        self.body = run
         self.run = run["metadata"]["name"]
         self.name = f"{job or names.job(self.run, run['metadata']['uid'])}-{suffix}"
         account = names.agent_service_account(run["spec"]["agentRef"])

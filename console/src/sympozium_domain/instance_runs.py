@@ -178,6 +178,14 @@ class InstanceRuns:
         patience = Patience(TURN_SECONDS, *given_up)
         return await self._turns.start(instance, session, request, patience, read_again=read_again)
 
+    async def read(self, namespace: str, name: str) -> AgentRun:
+        """Return a run with its texts, as far as their parts are there. Raises ApiError, ApiUnavailable and ValidationError."""
+        return await self._store.get(namespace, name)
+
+    async def instance(self, namespace: str, name: str) -> SympoziumInstance:
+        """Return an instance. Raises ApiError, ApiUnavailable and ValidationError."""
+        return await self._store.instance(namespace, name)
+
     async def follow(self, namespace: str, name: str) -> RunHandle:
         """Subscribe to a run's records, as far as they come to this replica, and to its end. Raises as ``Runs.follow`` does.
 

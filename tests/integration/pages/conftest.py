@@ -125,7 +125,7 @@ async def visit(console: Console, chromium: Browser) -> AsyncIterator[Visit]:
 
     async def make(token: str | None = TOKEN, at: Console | None = None, **options: Any) -> Visitor:
         context = await chromium.new_context(**{"viewport": WIDE, "reduced_motion": "reduce"} | options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         visitor = Visitor(at or console, context)
         await context.route("**/*", visitor.guard)
         visitors.append(visitor)

@@ -187,12 +187,12 @@ async def test_links_that_are_defined_later_are_known_of() -> None:
 async def test_a_long_text_is_formatted_as_far_as_the_bound_allows() -> None:
     text = "word *x*\n\n" * 100
     result = await formatted(text, 255)
-    assert result.html.count("<p ") == 24
+    assert result.html.count("<p ") == 25
     assert result.plain.startswith("word *x*")
     growing, html = GrowingText(255), ""
     for at in range(0, len(text), 50):
         html += await growing.add(text[at : at + 50])
-    assert (html + await growing.end()).count("<p ") == 24
+    assert (html + await growing.end()).count("<p ") == 25
     assert growing.open == result.plain
 
 

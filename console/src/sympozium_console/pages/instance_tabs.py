@@ -27,6 +27,7 @@ class Tab:
 
 TABS = (
     Tab("Overview", "overview"),
+    Tab("Chat", "chat"),
     Tab("Web endpoint", "web-endpoint"),
     Tab("Skills", "skills"),
     Tab("Warm pool", "pool"),

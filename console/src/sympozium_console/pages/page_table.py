@@ -23,6 +23,7 @@ from sympozium_console.pages import (
     skill_pages,
     usage,
 )
+from sympozium_console.pages.chat import chat_pages
 from sympozium_console.routes.access import SUMMARIES, AnyCaller, Need, authorize_need
 from sympozium_console.routes.params import authenticate
 
@@ -42,6 +43,7 @@ PAGES = (
     run_detail,
     usage,
     overview,
+    chat_pages,
 )
 """Modules with pages, each with a ``router``."""
 
@@ -74,6 +76,11 @@ PAGE_NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("GET", "/runs/{namespace}/{name}"): Need("get", RUNS, or_of=SUMMARIES),
     ("POST", "/runs/selected"): AnyCaller(),  # each run takes its own right
     ("POST", "/runs/{namespace}/{name}/{action}"): AnyCaller(),  # each action takes its own right
+    ("GET", "/instances/{namespace}/{name}/chat"): Need("get", INSTANCES),
+    ("POST", "/instances/{namespace}/{name}/chat"): Need("create", RUNS),
+    ("GET", "/instances/{namespace}/{name}/chat/{conversation}"): Need("get", RUNS),
+    ("GET", "/instances/{namespace}/{name}/chat/{run}/events"): Need("watch", RUNS),
+    ("GET", "/instances/{namespace}/{name}/chat/{run}/request"): Need("get", RUNS),
 }
 """Needs by method and path, as in ``routes.access.NEEDS``. A page that the table does not have is for tokens of the installation only."""
 

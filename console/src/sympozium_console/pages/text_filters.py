@@ -9,6 +9,7 @@ from markupsafe import Markup
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_console.pages.prose.visible_signs import visible
 
+_SECOND, _MINUTE = 1000, 60
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 

@@ -91,7 +91,8 @@ async def _answer(request: Request, namespace: str, handle: RunHandle, seconds: 
 
 async def _asked(request: Request, namespace: str) -> RunHandle:
     """Start the run of a request's body, of which nothing is held when this returns."""
-    return await _started(request, namespace, new_run_body.parse(await json_bytes(request)))
+    body = new_run_body.parse(await json_bytes(request))
+    return await start(request, namespace, body, _idempotency_key(request.headers))
 
 
 async def repeated(request: Request, namespace: str, name: str) -> RunHandle:
@@ -102,13 +103,13 @@ async def repeated(request: Request, namespace: str, name: str) -> RunHandle:
     except ValidationError as error:
         message = "The run cannot be repeated: this version cannot read it."
         raise refusals.conflict(message, reason="NotRepeatable") from error
-    return await _started(request, namespace, repeated_run.question_of(run))
+    return await start(request, namespace, repeated_run.question_of(run), _idempotency_key(request.headers))
 
 
-async def _started(request: Request, namespace: str, body: ParsedRun) -> RunHandle:
-    """Start a run, or find that of the same ``Idempotency-Key``."""
+async def start(request: Request, namespace: str, body: ParsedRun, idempotency_key: str | None) -> RunHandle:
+    """Start a run for the caller of a request, or find that of the same key. Raises Refusal, ApiError and ApiUnavailable."""
     context = console_context.of_request(request)
-    new = _new_run(request, namespace, body, _idempotency_key(request.headers))
+    new = _new_run(request, namespace, body, idempotency_key)
     caller_left = asyncio.Event()
     with new_run_refusals.raised(new), disconnect.calls(request.receive, caller_left.set):
         return await context.instance_runs.start(new, caller_left, context.draining)

@@ -41,7 +41,7 @@ def history_after(run: AgentRun) -> History:
     annotations = run.metadata.annotations
     before, left_out = session_annotations.history_length(annotations), session_annotations.left_out(annotations)
     try:
-        messages = _messages(run)
+        messages = messages_of(run)
     except TextError:
         return History((), left_out + before + (2 if run.status.phase == "Succeeded" else 0))
     if run.status.phase != "Succeeded":
@@ -99,7 +99,7 @@ def _begins_turn(messages: Sequence[Message], at: int, first: int) -> bool:
     return at == first or (messages[at - 1]["role"] == "assistant" and not messages[at - 1].get("tool_calls"))
 
 
-def _messages(run: AgentRun) -> list[Message]:
+def messages_of(run: AgentRun) -> list[Message]:
     """Return the messages of a run's request. Raises TextError."""
     text = run_contents.request_members(run).get("messages", "")
     try:

@@ -50,14 +50,11 @@ class Session:
 
     def turn_of(self, run: Metadata) -> int | None:
         """Return the turn of a run; None: the run is no turn of this session, whatever its name."""
-        digits = run.name.removeprefix(self._prefix)
-        is_own = run.labels.get(names.LABEL_SESSION) == self.label and run.name.startswith(self._prefix)
-        return int(digits) if is_own and digits.isascii() and digits.isdigit() and digits[0] != "0" else None
+        return turn_of(self.instance, self.label, run)
 
     def turns(self, runs: Iterable[Metadata]) -> dict[int, Metadata]:
         """Return those of the runs that are turns of this session, by their number, the oldest first."""
-        numbered = {turn: run for run in runs if (turn := self.turn_of(run)) is not None}
-        return dict(sorted(numbered.items()))
+        return turns_of(self.instance, self.label, runs)
 
     def idempotency_label(self, key_id: str, idempotency_key: str) -> str:
         """Return the value of the label by which the turns of an Idempotency-Key are found."""
@@ -70,5 +67,23 @@ class Session:
 
     @cached_property
     def _prefix(self) -> str:
-        digest = base64.b32encode(self._digest[:_NAME_BYTES]).decode().rstrip("=").lower()
-        return f"{self.instance}-s{digest}-"
+        return _prefix_of(self.instance, self.label)
+
+
+def turns_of(instance: str, label: str, runs: Iterable[Metadata]) -> dict[int, Metadata]:
+    """Return those of the runs that are turns of the session with this label, by their number, the oldest first."""
+    numbered = {turn: run for run in runs if (turn := turn_of(instance, label, run)) is not None}
+    return dict(sorted(numbered.items()))
+
+
+def turn_of(instance: str, label: str, run: Metadata) -> int | None:
+    """Return the turn of a run; None: the run is no turn of the session with this label, whatever its name."""
+    prefix = _prefix_of(instance, label)
+    digits = run.name.removeprefix(prefix)
+    is_own = run.labels.get(names.LABEL_SESSION) == label and run.name.startswith(prefix)
+    return int(digits) if is_own and digits.isascii() and digits.isdigit() and digits[0] != "0" else None
+
+
+def _prefix_of(instance: str, label: str) -> str:
+    digest = base64.b32encode(bytes.fromhex(label)[:_NAME_BYTES]).decode().rstrip("=").lower()
+    return f"{instance}-s{digest}-"

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sympozium_console.pages.prose.markdown_rendering import rendered, starts_of_blocks
+from sympozium_console.pages.prose.markdown_rendering import complete_lines, rendered
 from sympozium_console.pages.prose.visible_signs import encodable
 
 MOST_CHARACTERS = 64 * 1024
@@ -19,6 +19,8 @@ MOST_ON_REQUEST = 1024 * 1024
 """Characters of a text that are formatted at all."""
 _GROWTH = 8
 """An unfinished text is looked at again when it has grown by an eighth, so that the work stays in proportion to its length."""
+_CHUNK = 2000
+"""Characters of plain text after which another piece begins, at the next line."""
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r(?!\n|\Z))")
 """A line that is complete, as CommonMark ends lines."""
 
@@ -30,6 +32,16 @@ class FormattedText:
     html: Markup
     plain: str = ""
     """The rest, as it was written."""
+
+    @property
+    def chunks(self) -> list[str]:
+        """The rest in pieces of whole lines, which a browser lays out one by one."""
+        found, at = list[str](), 0
+        while at < len(self.plain):
+            end = self.plain.find("\n", at + _CHUNK) + 1 or len(self.plain)
+            found.append(self.plain[at:end])
+            at = end
+        return found
 
 
 async def formatted(text: str, most: int = MOST_CHARACTERS) -> FormattedText:
@@ -45,13 +57,9 @@ def _formatted(text: str, most: int) -> FormattedText:
 
 
 def complete_length(text: str) -> int:
-    """Return the characters of a growing text that are complete blocks: whatever follows does not change them.
-
-    Only the last block can still change, because CommonMark is read line by line; its last line may be incomplete.
-    """
+    """Return the characters of a growing text that are complete blocks. Its last line may be incomplete."""
     lines = _LINE.findall(text)
-    starts = starts_of_blocks("".join(lines))
-    return sum(map(len, lines[: starts[-1]])) if starts else 0
+    return sum(map(len, lines[: complete_lines(lines)]))
 
 
 class GrowingText:

@@ -17,6 +17,9 @@ from sympozium_console.pages.prose.allowed_html import ALIGNED, HEADINGS, cleane
 
 _LINK = re.compile(r"(?:https?://[^/?#@\\\s]+(?:[/?#]|$)|mailto:[^@\s]+@[^@\s]+$)", re.IGNORECASE)
 """Addresses that links may have. None has user information, which makes one host look like another."""
+_CONTINUED = frozenset({"bullet_list_open", "ordered_list_open", "code_block"})
+"""Blocks that may go on after a blank line."""
+_BLANKS = " \t\r\n"
 _LONGEST_LINK = 2000
 _SHORT = 1024
 _MOST_GROWTH = 64
@@ -34,10 +37,19 @@ def rendered(text: str, definitions: dict[str, Any]) -> str:
     return cleaned(html)
 
 
-def starts_of_blocks(text: str) -> list[int]:
-    """Return the lines on which the blocks of a text begin, the first line being 0. Blocks within others are none."""
-    tokens = _BLOCKS_ONLY.parse(text)
-    return [token.map[0] for token in tokens if token.map and token.level == 0 and token.nesting >= 0]
+def complete_lines(lines: Sequence[str]) -> int:
+    """Return how many lines of a growing text are of blocks that nothing changes which follows. The lines have their ends.
+
+    Only the last block can still change, because CommonMark is read line by line: a list, an indented text, and any block that is
+    not followed by a blank line.
+    """
+    tokens = _BLOCKS_ONLY.parse("".join(lines))
+    blocks = [(token.map, token.type) for token in tokens if token.map and token.level == 0 and token.nesting >= 0]
+    if not blocks:
+        return 0
+    (begin, end), kind = blocks[-1]
+    is_closed = kind not in _CONTINUED and end < len(lines) and not "".join(lines[end:]).strip(_BLANKS)
+    return len(lines) if is_closed else begin
 
 
 def _name_hosts(state: StateCore) -> None:

@@ -1,5 +1,6 @@
 // The entry of all pages' scripts. A page is readable, and its forms work, without any of them.
 import "../vendor/htmx.esm.min.js";
 import "./copying.js";
+import "./live.js";
 import "./relative_times.js";
 import "./theme_choice.js";

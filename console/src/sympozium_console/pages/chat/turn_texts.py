@@ -1,0 +1,82 @@
+"""What was asked and answered in a turn, as a page shows it. Pure. Nothing here trusts a run, because tenants write runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sympozium_api import session_annotations, terminal_status
+from sympozium_api.json_text import TextError
+from sympozium_api.run import AgentRun
+from sympozium_domain.sessions.history import Message, messages_of
+from sympozium_openai.responses_object import AssistantMessage, assistant_message, first_choice
+
+_INSTRUCTS = ("system", "developer")
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message of a turn before, of which no run is there any more."""
+
+    role: str
+    """``user`` or ``assistant``."""
+    text: str
+
+
+@dataclass(frozen=True)
+class TurnTexts:
+    """Texts of one turn."""
+
+    question: str
+    instructions: str = ""
+    """System messages that came with the question."""
+    answer: AssistantMessage | None = None
+    """None: the run has not succeeded, or its answer cannot be read."""
+    before: tuple[Said, ...] = ()
+    """The conversation before this turn, as its request has it."""
+    left_out: int = 0
+    """Number of messages of the conversation that the request does not have."""
+
+
+def texts_of(run: AgentRun) -> TurnTexts:
+    """Return the texts of a run. A question that cannot be read is empty."""
+    annotations = run.metadata.annotations
+    try:
+        messages = messages_of(run)
+    except TextError:
+        messages = []
+    history = session_annotations.history_length(annotations)
+    new, before = messages[history:], messages[:history]
+    return TurnTexts(
+        question="\n\n".join(text_of(message) for message in new if message["role"] == "user"),
+        instructions="\n\n".join(text_of(message) for message in new if message["role"] in _INSTRUCTS),
+        answer=_answer(run),
+        before=tuple(_said(before)),
+        left_out=session_annotations.left_out(annotations),
+    )
+
+
+def text_of(message: Message) -> str:
+    """Return the text of a message; parts that are no text are named."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    return "\n".join(map(_part_text, content)) if isinstance(content, list) else ""
+
+
+def _said(messages: Sequence[Message]) -> list[Said]:
+    shown = ((message["role"], text_of(message)) for message in messages if message["role"] in ("user", "assistant"))
+    return [Said(role, text) for role, text in shown if text]
+
+
+def _part_text(part: Any) -> str:
+    if not isinstance(part, dict):
+        return ""
+    text = part.get("text")
+    return text if isinstance(text, str) else f"[{part.get('type')}]"
+
+
+def _answer(run: AgentRun) -> AssistantMessage | None:
+    if run.status.phase != "Succeeded":
+        return None
+    end = terminal_status.record_of(run.status)
+    return None if end["type"] == "error" else assistant_message(first_choice(end).get("message"), run.metadata.name)

@@ -1,0 +1,74 @@
+"""Lists that stay true while they are looked at: changes come in place, and a stream that is lost is told of."""
+
+import asyncio
+from typing import Any
+
+from tests.integration.conftest import eventually, instance
+from tests.integration.console.conftest import Console
+from tests.integration.pages.conftest import Visit, accessible
+
+from sympozium_api.resources import INSTANCES
+
+
+def named(name: str, **status: Any) -> dict[str, Any]:
+    found = instance()
+    return found | {"metadata": found["metadata"] | {"name": name}, "status": status}
+
+
+async def test_changes_come_in_place_and_move_neither_focus_nor_the_page(console: Console, visit: Visit) -> None:
+    names = [f"agent-{number:02}" for number in range(40)]
+    for name in names:
+        console.kubernetes.put(named(name, phase="Pending"))
+    visitor = await visit()
+    page = await visitor.open("/instances")
+    await page.get_by_text("Live", exact=True).wait_for()
+    await accessible(page)
+    link = page.get_by_role("link", name="agent-30")
+    await link.focus()
+    kept = await link.evaluate_handle("link => { window.before = link.getBoundingClientRect().top; return link; }")
+    for number in range(100):
+        console.kubernetes.put(named(names[number % 40], phase="Serving" if number < 60 else "Running"))
+        await asyncio.sleep(0)
+    console.kubernetes.put(named("agent-00-new", phase="Error"))
+    await page.get_by_role("link", name="agent-00-new").wait_for()
+    await page.wait_for_function("() => document.querySelectorAll('tbody .phase-active').length >= 39")
+    place = "link => [link === document.activeElement, Math.abs(link.getBoundingClientRect().top - window.before) < 2]"
+    assert await kept.evaluate(place) == [True, True]
+    console.kubernetes.remove(INSTANCES, "agent-00-new")
+    await page.get_by_role("link", name="agent-00-new").wait_for(state="detached")
+
+
+async def test_one_stream_per_tab_none_while_it_is_hidden_and_its_loss_is_told(console: Console, visit: Visit) -> None:
+    visitor = await visit()
+    page = await visitor.open("/instances")
+    await page.get_by_text("Live", exact=True).wait_for()
+    streams = console.context.feed.open_streams._value.get
+    await eventually(lambda: streams() == 1)
+    await page.evaluate(
+        """() => {
+            Object.defineProperty(document, "hidden", {get: () => window.isAway, configurable: true});
+            window.isAway = true;
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    await eventually(lambda: streams() == 0)
+    console.kubernetes.put(named("meanwhile", phase="Running"))
+    await page.evaluate("() => { window.isAway = false; document.dispatchEvent(new Event('visibilitychange')); }")
+    await page.get_by_role("link", name="meanwhile").wait_for()
+
+    console.context.draining.set()
+    await page.get_by_text("Not live since").wait_for()
+    await accessible(page)
+    console.context.draining.clear()
+    await page.get_by_text("Live", exact=True).wait_for()
+    await page.get_by_text("Not live since").wait_for(state="detached")
+
+
+async def test_a_session_that_is_over_ends_the_stream(console: Console, visit: Visit) -> None:
+    visitor = await visit()
+    page = await visitor.open("/instances")
+    await page.get_by_text("Live", exact=True).wait_for()
+    await visitor.context.clear_cookies()
+    console.context.draining.set()
+    await page.get_by_text("Signed out").wait_for()
+    console.context.draining.clear()
