@@ -123,7 +123,8 @@ if names_tests "$@"; then
 fi
 [ -z "$tests_pid" ] || yields "$tests_pid"
 phase "on the cluster, side by side" "${on_the_clusters_network[@]}" \
-  "$PYTEST" tests/conformance tests/integration/clients tests/integration/pages tests/e2e --phase together --numprocesses "$WORKERS" --dist loadfile "$@"
+  "$PYTEST" tests/conformance tests/integration/clients tests/integration/pages tests/e2e --phase together \
+  --numprocesses "$WORKERS" --dist loadfile --no-loadscope-reorder "$@"
 prepared "$gateway"
 phase "on the cluster, alone" "${on_the_clusters_network[@]}" "$PYTEST" tests/e2e --phase alone "$@"
 [ -z "$tests_pid" ] || without_a_cluster_ends

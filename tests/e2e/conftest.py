@@ -327,10 +327,14 @@ def scripted_server(name: str, script: Path, image: str) -> list[Object]:
     ]
 
 
+LONG = ("test_archive", "test_scale", "test_keys", "test_repair", "test_warm_pool", "test_prometheus", "test_clients")
+"""Files that take minutes, most of it waits. They begin first where files run side by side, so that none is left for the end."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the tests: those that read the audit log after all whose deeds it should show, then those that take the installation
-    apart, with its rights. Leave out the tests of the other phases, and where no log is kept those that read it.
+    """Sort the tests: those of long files first, those that read the audit log after all whose deeds it should show, then those that
+    take the installation apart, with its rights. Leave out the tests of the other phases, and where no log is kept those that read it.
     """
 
     def has(marker: str, item: pytest.Item) -> bool:
@@ -346,7 +350,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             return "last"
         return "alone" if has("alone", item) else "together"
 
-    items.sort(key=lambda item: (has("dismantles", item), has("audit", item)))
+    items.sort(key=lambda item: (has("dismantles", item), has("audit", item), item.path.stem not in LONG))
     config.hook.pytest_deselected(items=[item for item in items if not is_selected(item)])
     items[:] = [item for item in items if is_selected(item)]
 
