@@ -85,6 +85,7 @@ async def test_a_run_that_is_gone_is_read_with_its_content(archiving: Console) -
         "firstTokenMs": 1000,
         "durationMs": 2000,
         "contentState": "kept",
+        "cost": "unpriced",
     }
 
 

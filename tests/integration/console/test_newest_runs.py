@@ -199,6 +199,8 @@ async def test_usage_is_summed_up_by_dimension_and_time(indexed: Console) -> Non
             "failed": 0,
             "inputTokens": 12,
             "outputTokens": 18,
+            "cost": None,
+            "priced": 0,
             "warmShare": 1.0,
             "waitingMs": {"p50": 0, "p95": 0},
             "firstTokenMs": {"p50": 250, "p95": 250},
