@@ -4,6 +4,9 @@ import pytest
 from tests.integration.console.conftest import Console
 from tests.integration.pages.conftest import NARROW, TOKEN, Shoot, Visit, accessible, fits
 
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.resources import INSTANCES
+
 SCHEMES = ("light", "dark")
 
 
@@ -66,3 +69,34 @@ async def test_pages_are_read_and_filtered_without_scripts(visit: Visit) -> None
     await page.get_by_label("Name or title").fill("none")
     await page.get_by_role("button", name="Filter").click()
     await page.get_by_role("heading", name="No instances match").wait_for()
+
+
+async def test_a_session_that_ends_in_a_form_keeps_what_was_typed(console: Console, visit: Visit, shoot: Shoot) -> None:
+    visitor = await visit()
+    page = await visitor.open("/instances/default/demo/overview")
+    await page.get_by_label("Title").fill("Typed before the end")
+    await visitor.context.clear_cookies()
+    await page.get_by_role("button", name="Save").click()
+    dialog = page.get_by_role("dialog", name="Your session has ended")
+    await dialog.wait_for()
+    await accessible(page)
+    await shoot(page, "signed-out")
+    await dialog.get_by_label("Token").fill("wrong")
+    await page.keyboard.press("Enter")
+    await dialog.get_by_text("not valid here").wait_for()
+    await dialog.get_by_label("Token").fill(TOKEN)
+    await page.keyboard.press("Enter")
+    await page.get_by_text("Saved.").wait_for()
+    assert console.kubernetes.object(INSTANCES, "demo")["spec"]["title"] == "Typed before the end"
+
+
+async def test_while_the_api_server_is_away_the_list_stays_and_other_pages_try_again(
+    console: Console, visit: Visit, shoot: Shoot
+) -> None:
+    visitor = await visit()
+    console.kubernetes.refuse("get", INSTANCES, ApiUnavailable("away"))
+    page = await visitor.open("/instances/default/demo/overview")
+    await page.get_by_role("heading", name="The console cannot answer now").wait_for()
+    await accessible(page)
+    await shoot(page, "api-server-away")
+    await page.get_by_role("heading", name="demo", exact=True).wait_for()

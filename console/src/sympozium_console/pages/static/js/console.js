@@ -3,4 +3,6 @@ import "../vendor/htmx.esm.min.js";
 import "./copying.js";
 import "./live.js";
 import "./relative_times.js";
+import "./retrying.js";
+import "./signed_out.js";
 import "./theme_choice.js";
