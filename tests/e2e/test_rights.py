@@ -66,6 +66,9 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     namespace.apply(quota, agent_run("podless", task="hello"))  # Events about the Job are read
     assert namespace.run_ends("podless")["phase"] == "Failed"
     namespace.delete("resourcequota", "full")
+    here = {"matchLabels": {"kubernetes.io/metadata.name": namespace.name}}
+    bounds = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "SympoziumPolicy", "metadata": {"name": "audited"}}
+    system.apply(bounds | {"spec": {"namespaceSelector": here}})  # labels of namespaces are read, a status is written
     notes = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "audited"}, "data": {"style": "Be kind."}}
     known = [{"configMapRef": "audited"}]
     namespace.apply(
@@ -88,6 +91,7 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     assert namespace.run_ends("audited-log")["phase"] == "Failed"
     the_console_is_asked(Console(system, namespace.name))
     its_callers_have_keys_and_rights(Console(system, namespace.name), namespace)
+    system.delete("sympoziumpolicy", "audited")
     edited_and_removed(namespace, endpoint)
 
 

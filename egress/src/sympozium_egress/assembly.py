@@ -75,6 +75,8 @@ async def assemble(
     calls = ToolCalls(store, tokens, Grants(client, policies), caller, held)
     verifier = ProviderVerifier(http, ProviderSecrets(client), forbidden.policy)
     providers = ProviderRoutes.of(client, verifier, settings.namespace)
-    tunnels = Tunnels(store, tokens, ModelOrigins(client), forbidden.policy, metrics, resolve=http.resolve, dial=dial)
+    tunnels = Tunnels(
+        store, tokens, ModelOrigins(client, policies), forbidden.policy, metrics, resolve=http.resolve, dial=dial
+    )
     app = create_egress_app(calls, providers, client, metrics, tracing)
     return EgressGuard(app, metrics, forbidden, held, tunnels)

@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
-from sympozium_api import effective
+from sympozium_api import effective, policy_check
 from sympozium_api.client import Client
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.policy_reader import PolicyReader
 from sympozium_api.provider import DEFAULT_BASES, Provider
 from sympozium_api.reading import Unreadable, read
 from sympozium_api.resources import INSTANCES, PROVIDERS
@@ -23,8 +24,9 @@ Origin = tuple[str, int]
 class ModelOrigins:
     """Reader of origins. Every method may raise ApiError and ApiUnavailable."""
 
-    def __init__(self, client: Client, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: Client, policies: PolicyReader, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
+        self._policies = policies
         self._clock = clock
         self._kept: dict[tuple[str, str, str], tuple[float, frozenset[Origin]]] = {}
 
@@ -50,7 +52,9 @@ class ModelOrigins:
         names = _providers(instance, run)
         bases = await asyncio.gather(*(self._base(namespace, name) for name in sorted(names)))
         plain = [effective.model(instance, run).base_url] if _calls_base_url(instance, run) else []
-        return frozenset(origin for base in [*plain, *bases] if base and (origin := origin_of(base)))
+        policy = await self._policies.effective(instance)
+        allowed = [base for base in [*plain, *bases] if base and policy_check.of_address(policy, base) is None]
+        return frozenset(origin for base in allowed if (origin := origin_of(base)))
 
     async def _base(self, namespace: str, name: str) -> str | None:
         """Return the address of a Provider; None if there is no such Provider, or nobody may call it."""

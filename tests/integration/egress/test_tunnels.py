@@ -21,6 +21,7 @@ from tests.fakes.webhook import PUBLIC, world
 from tests.integration.conftest import instance, listening
 from tests.unit.agent.conftest import QUICK, task_for
 from tests.unit.agent.surface import Reply, replica
+from tests.unit.api.policies import policy_manifest
 
 from sympozium_agent.agent_settings import AgentSettings
 from sympozium_agent.waiting import Event
@@ -45,6 +46,7 @@ class Tunnelled:
     url: str
     model: Model
     dialled: list[tuple[str, int]]
+    clock: FakeClock
 
     def put_run(self, name: str = RUN, agent: str = "demo", **others: Any) -> None:
         spec = {"agentRef": agent, "task": "hello"} | others.pop("spec", {})
@@ -107,9 +109,10 @@ async def made_guard(model: Model) -> AsyncIterator[Tunnelled]:
     async with world() as outside:
         outside.addresses[HOST] = [PUBLIC]
         settings = EgressSettings("sympozium-system", api_server="10.96.0.1")
-        made = await assemble(kubernetes, settings, FakeClock(), http=outside.client(), dial=dial)
+        clock = FakeClock()
+        made = await assemble(kubernetes, settings, clock, http=outside.client(), dial=dial)
         async with listening(made.app, http=with_tunnels(made.tunnels)) as url:
-            found = Tunnelled(kubernetes, issuer, outside.addresses, made, url, model, dialled)
+            found = Tunnelled(kubernetes, issuer, outside.addresses, made, url, model, dialled, clock)
             found.put_run()
             yield found
 
@@ -241,3 +244,16 @@ async def test_heads_that_are_none_are_refused(tunnelled: Tunnelled, head: bytes
 async def test_other_requests_are_served_as_before(tunnelled: Tunnelled) -> None:
     status, _ = await tunnelled.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
     assert status == 200
+
+
+async def test_a_policy_closes_the_way_to_a_models_host(tunnelled: Tunnelled) -> None:
+    """Also for the run that has its task already."""
+    assert (await tunnelled.asked())[0] == 200
+    hosts = {"deny": [HOST]}
+    tunnelled.kubernetes.put(policy_manifest("bounds", "default", appliesTo="all", egressHosts=hosts))
+    until = asyncio.get_running_loop().time() + 60
+    while (await tunnelled.asked())[0] == 200:
+        assert asyncio.get_running_loop().time() < until
+        tunnelled.clock.advance(1)
+        await asyncio.sleep(0.1)
+    assert (await tunnelled.asked())[0] == 403
