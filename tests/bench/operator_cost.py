@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -68,7 +69,7 @@ async def operator(cluster: FakeKubernetes) -> AsyncIterator[Process]:
                 "KUBECONFIG": str(config),
                 "SYMPOZIUM_NAMESPACE": SYSTEM,
                 "SYMPOZIUM_AGENT_IMAGE": "example.com/agent:1",
-                "SYMPOZIUM_METRICS_PORT": "19090",
+                "SYMPOZIUM_METRICS_PORT": str(_free_port()),
                 "POD_NAME": "bench",
             }
             with log.open("wb") as output:
@@ -85,6 +86,13 @@ async def operator(cluster: FakeKubernetes) -> AsyncIterator[Process]:
             finally:
                 started.kill()
                 await started.wait()
+
+
+def _free_port() -> int:
+    """Return a port that nobody listens at, because several operators may be measured at a time."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def _discovery() -> dict[str, Object]:

@@ -10,10 +10,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
-from tests.bench.operator_cost import Process, operator
+from tests.bench.operator_cost import operator
 from tests.bench.report import Figures
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.replica import Process
 from tests.unit.api.policies import policy_manifest
 from tests.unit.operator.objects import NAMESPACE, instance_object
 
@@ -22,6 +24,8 @@ from sympozium_api.resources import CONFIG_MAPS, INSTANCES
 
 COUNT, POLICIES = 1000, 20
 _POLL_SECONDS = 0.05
+_REST_SECONDS = 3.0
+"""Seconds without a read after which the operator is at rest."""
 
 
 async def measure(*, instances: int = COUNT, policies: int = POLICIES, binds_all: bool = False) -> Figures:
@@ -31,8 +35,7 @@ async def measure(*, instances: int = COUNT, policies: int = POLICIES, binds_all
         held = process.resident_mb
         bound = instances if binds_all else len(range(0, instances, policies))
         began = time.monotonic()
-        spec = {"limits": {"iterations": 7}} | ({"appliesTo": "all"} if binds_all else {})
-        cluster.put(policy_manifest("p0", NAMESPACE, **spec))
+        cluster.put(policy_manifest("p0", NAMESPACE, limits={"iterations": 7}, **_all(binds_all)))
         while _having(cluster, '"iterations":7') < bound:
             await asyncio.sleep(_POLL_SECONDS)
         seconds = time.monotonic() - began
@@ -63,11 +66,22 @@ async def _world(instances: int, policies: int, *, binds_all: bool) -> AsyncIter
             policy_manifest(f"p{number}", NAMESPACE, **({"appliesTo": "all"} if binds_all and not number else {}))
         )
     for number in range(instances):
-        cluster.put(instance_object(f"i{number}", **({"policyRef": f"p{number % policies}"} if policies else {})))
+        cluster.put(instance_object(f"i{number}", **_bound_by(number, policies)))
     async with operator(cluster) as process:
         while (_ready(cluster), _having(cluster, "policies")) != (instances, instances if policies else 0):
             await asyncio.sleep(1)
+        reads = -1
+        while reads != (reads := len(cluster.reads)):
+            await asyncio.sleep(_REST_SECONDS)
         yield cluster, process
+
+
+def _all(binds_all: bool) -> dict[str, Any]:
+    return {"appliesTo": "all"} if binds_all else {}
+
+
+def _bound_by(number: int, policies: int) -> dict[str, Any]:
+    return {"policyRef": f"p{number % policies}"} if policies else {}
 
 
 def _ready(cluster: FakeKubernetes) -> int:
