@@ -28,6 +28,7 @@ class Tab:
 TABS = (
     Tab("Overview", "overview"),
     Tab("Chat", "chat"),
+    Tab("Runs", "runs"),
     Tab("Web endpoint", "web-endpoint"),
     Tab("Skills", "skills"),
     Tab("Warm pool", "pool"),

@@ -72,6 +72,7 @@ PAGE_NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("POST", "/instances/{namespace}/{name}/pool"): Need("patch", INSTANCES),
     ("POST", "/instances/{namespace}/{name}/yaml"): Need("update", INSTANCES),
     ("POST", "/instances/{namespace}/{name}/delete"): Need("delete", INSTANCES),
+    ("GET", "/instances/{namespace}/{name}/runs"): Need("get", INSTANCES),
     ("GET", "/runs"): Need("list", RUNS, "list", SUMMARIES),
     ("GET", "/runs/{namespace}/{name}"): Need("get", RUNS, or_of=SUMMARIES),
     ("POST", "/runs/selected"): AnyCaller(),  # each run takes its own right

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 
 from sympozium_api.names import DNS_LABEL
@@ -16,6 +16,7 @@ from sympozium_archive.run_queries import InvalidCursor
 from sympozium_archive.times import microseconds
 from sympozium_console import console_context, refusals
 from sympozium_console.pages.error_pages import PAGE_TAG
+from sympozium_console.pages.instance_tabs import Namespace
 from sympozium_console.pages.page_query import FormQuery
 from sympozium_console.pages.rendering import address, render
 from sympozium_console.pages.run_rights import rights_on_runs
@@ -23,7 +24,7 @@ from sympozium_console.pages.run_rows import RunLine
 from sympozium_console.pages.run_view import RunView, find_run
 from sympozium_console.routes.access import visible
 from sympozium_console.routes.newest_runs import require_whole_index, run_filter
-from sympozium_console.routes.params import RunsQuery
+from sympozium_console.routes.params import Name, RunsQuery
 from sympozium_console.run_repository import RunSelection
 
 router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
@@ -58,6 +59,12 @@ class RunPageView:
     before: str | None
     counts: dict[str, int]
     """Number of runs by phase, of all that the other filters select."""
+
+
+@router.get("/instances/{namespace}/{name}/runs")
+async def get_runs_of_instance(namespace: Namespace, name: Name) -> Response:
+    """Lead to the list with the instance's runs."""
+    return RedirectResponse(f"/runs?namespace={namespace}&instance={name}", status_code=303)
 
 
 @router.get("/runs")
