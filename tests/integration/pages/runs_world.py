@@ -1,8 +1,8 @@
 """Runs of every kind for the pages: in the API server in memory, and so in the console's index."""
 
+import asyncio
 from typing import Any
 
-from tests.integration.conftest import eventually
 from tests.integration.console.conftest import Console
 from tests.integration.console.run_logs_world import with_log
 
@@ -116,9 +116,13 @@ async def furnish(console: Console) -> None:
         }
     )
 
-    async def is_indexed() -> bool:
-        answer = (await console.request("GET", "/api/v1/runs?order=newest")).json()
-        return bool(answer.get("counts", {}).get("runs", 0) >= 6)
+    await indexed(console, "", 6)
 
-    while not await is_indexed():
-        await eventually(lambda: True)
+
+async def indexed(console: Console, name: str, runs: int = 1) -> None:
+    """Wait until the index has as many runs with this in their name."""
+    async with asyncio.timeout(60):
+        while (await console.request("GET", f"/api/v1/runs?order=newest{name and '&q='}{name}")).json().get(
+            "counts", {}
+        ).get("runs", 0) < runs:
+            await asyncio.sleep(0.05)

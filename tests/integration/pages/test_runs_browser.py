@@ -8,7 +8,7 @@ import pytest_asyncio
 from playwright.async_api import expect
 from tests.integration.console.conftest import Console
 from tests.integration.pages.conftest import NARROW, Shoot, Visit, accessible, fits, paged_console
-from tests.integration.pages.runs_world import furnish
+from tests.integration.pages.runs_world import agent_run, ended, furnish, indexed
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -48,6 +48,21 @@ async def test_filters_act_at_once_and_are_in_the_address(furnished: Console, vi
     await page.wait_for_url("**/runs?*q=else*")
     assert "phase=Failed" in page.url
     await expect(page.get_by_label("Name", exact=True)).to_be_focused()
+
+
+async def test_a_list_shows_what_changes_and_moves_neither_focus_nor_selection(
+    furnished: Console, visit: Visit
+) -> None:
+    furnished.kubernetes.put(agent_run("l-first", 10))
+    await indexed(furnished, "l-first")
+    page = await (await visit(at=furnished)).open("/runs?q=l-&namespace=default")
+    await page.get_by_label("Select l-first").check()
+    await page.get_by_role("link", name="l-first", exact=True).focus()
+    furnished.kubernetes.put(agent_run("l-second", 11) | ended(11))
+    await expect(page.get_by_role("link", name="l-second", exact=True)).to_be_visible()
+    await expect(page.get_by_role("link", name="l-first", exact=True)).to_be_focused()
+    await expect(page.get_by_label("Select l-first")).to_be_checked()
+    await expect(page.get_by_text("1 selected:")).to_be_visible()
 
 
 async def test_a_run_is_cancelled_and_deleted_from_its_page(furnished: Console, visit: Visit, shoot: Shoot) -> None:
