@@ -22,6 +22,8 @@ _HELP = {
     "cancelled": "The caller left, somebody cancelled the run, or it was deleted. Repeat it if its answer is still wanted.",
     "answer_not_delivered": "The model answered, and nobody took the answer before the pod's deadline. Look at the runs server and the "
     "web-proxies, then ask again.",
+    "policy_denied": "A SympoziumPolicy of the namespace or of the installation does not allow this; the message names it. Ask for what it "
+    "allows, or whoever keeps the policy.",
     "caller_lost": "The web-proxy that held the caller's headers for the model ended. Ask again.",
     "task_refused": "The question cannot be read as it is stored; the message names the field. Send it again.",
     "internal_error": "The pod ended in a way that has no name. Its log, and the pod's status, say more.",
