@@ -132,7 +132,7 @@ async def test_an_idle_pod_that_is_to_go_while_it_connects_to_its_model_gives_th
         scope.sleep()
         raise AssertionError
 
-    monkeypatch.setattr("sympozium_agent.transport.direct.connect", slow)
+    monkeypatch.setattr("sympozium_agent.transport.connect", slow)
     async with replica(task_for(model)) as surface:
         surface.releases = Reply()
         assert await idle(pod, surface) == 0
