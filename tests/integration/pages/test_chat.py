@@ -59,7 +59,7 @@ def killable(app: ASGIApp, killed: asyncio.Event) -> ASGIApp:
     """An application whose open answers break off when it is killed."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        answer, kill = asyncio.create_task(app(scope, receive, send)), asyncio.create_task(killed.wait())
+        answer, kill = asyncio.ensure_future(app(scope, receive, send)), asyncio.create_task(killed.wait())
         await asyncio.wait({answer, kill}, return_when=asyncio.FIRST_COMPLETED)
         kill.cancel()
         if not answer.done():
