@@ -157,7 +157,7 @@ def test_a_stream_passes_the_gateway_token_by_token(outside: Outside, public: En
         assert response.status_code == 200
         tokens = sent_and_arrived(response)
     assert len(tokens) == 20
-    assert max(arrived - sent for sent, arrived in tokens) < 0.5
+    assert max(arrived - sent for sent, arrived in tokens) < 0.9  # below the pace of the model: nothing was held back
 
 
 def test_metrics_stay_inside(outside: Outside, public: Endpoint) -> None:
