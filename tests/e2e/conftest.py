@@ -327,7 +327,7 @@ def scripted_server(name: str, script: Path, image: str) -> list[Object]:
     ]
 
 
-LONG = ("test_archive", "test_scale", "test_keys", "test_repair", "test_warm_pool", "test_prometheus", "test_clients")
+LONG = tuple(f"test_{name}" for name in ("archive", "clients", "guide", "keys", "kubectl_plugin", "repair", "scale"))
 """Files that take minutes, most of it waits. They begin first where files run side by side, so that none is left for the end."""
 
 
