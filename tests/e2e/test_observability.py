@@ -139,7 +139,7 @@ class TestLogs:
 
         agent = of_run(until(lambda: of_pod(namespace, run), within=10))
         web_proxy = of_run(lines(namespace, "-l", "app.kubernetes.io/component=web-proxy,sympozium.ai/instance=chat"))
-        assert agent == {"task_received", "model_called", "model_failed", "agent_ended"}
+        assert agent == {"task_received", "model_called", "attempt_failed", "model_failed", "agent_ended"}
         assert web_proxy == {"request", "pod request"}
         until(lambda: of_run(lines(system, "-l", "app.kubernetes.io/component=operator")) == {"run ended"}, within=10)
 
