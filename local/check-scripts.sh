@@ -9,5 +9,5 @@ if [ ! -x "$folder/node_modules/.bin/tsc" ]; then
   command -v npm >/dev/null || { echo "Node.js with npm is needed: TypeScript comes from it" >&2; exit 1; }
   npm install --silent --prefix "$folder" --ignore-scripts --no-audit --no-fund "typescript@$TYPESCRIPT"
 fi
-"$folder/node_modules/.bin/tsc" --allowJs --checkJs --noEmit --strict --noUncheckedIndexedAccess --target es2023 \
-  --lib es2023,dom,dom.iterable --module es2022 --moduleResolution bundler $(find . -name "*.js")
+find . -name "*.js" -exec "$folder/node_modules/.bin/tsc" --allowJs --checkJs --noEmit --strict --noUncheckedIndexedAccess \
+  --target es2023 --lib es2023,dom,dom.iterable --module es2022 --moduleResolution bundler {} +
