@@ -108,6 +108,15 @@ def unnamed_host(policy: EffectivePolicy | None, subject: str) -> Denial | None:
     return None
 
 
+def unnamed_models(policy: EffectivePolicy | None, subject: str) -> Denial | None:
+    """Return the refusal of models that are named where no policy looks, where a policy bounds models."""
+    for bound in _policies(policy):
+        rules = bound.bounds.models
+        if bound.flaw is not None or rules.allow is not None or rules.deny:
+            return Denial("models", bound.name, "models", subject)
+    return None
+
+
 def model(policy: EffectivePolicy | None, name: str, provider: str | None = None) -> Denial | None:
     """Return the refusal of a model, or of its Provider; None if both are allowed."""
     return listed(policy, "providers", provider or WITHOUT_PROVIDER) or listed(
@@ -196,6 +205,8 @@ def _matches(field: ListedField, pattern: str, value: str) -> bool:
 
 def _is_denied(field: ListedField, patterns: Iterable[str], value: str) -> bool:
     texts = [*_names(field, value), *map(policy_patterns.folded, _names(field, value))]
+    if field == "models":
+        texts = [other for text in texts for other in policy_patterns.model_writings(text)]
     matcher = _MATCHES.get(field, _OTHERS)
     return any(matcher(each, text) for pattern in patterns for each in (pattern, pattern.casefold()) for text in texts)
 

@@ -112,6 +112,7 @@ def _with_own_key(first: ResolvedModel, instance: SympoziumInstance, run: AgentR
     own = effective.model(instance, run)
     without: dict[str, Any] = {
         "ref": None,
+        "address_ref": first.ref,
         "secret": own.secret,
         "secret_entry": None,
         "headers_secret": None,

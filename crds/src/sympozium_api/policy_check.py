@@ -39,7 +39,8 @@ def of_address(policy: EffectivePolicy | None, url: str) -> Denial | None:
 
 def of_model(policy: EffectivePolicy | None, target: ResolvedModel) -> Denial | None:
     """Return the refusal of a model, its Provider or its address."""
-    return effective_policy.model(policy, target.name, target.ref) or of_address(policy, target.base_url)
+    provider = target.ref or target.address_ref
+    return effective_policy.model(policy, target.name, provider) or of_address(policy, target.base_url)
 
 
 def of_models(policy: EffectivePolicy | None, targets: Iterable[ResolvedModel]) -> Denial | None:

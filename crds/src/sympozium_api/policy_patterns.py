@@ -4,6 +4,8 @@ import unicodedata
 
 DOCKER_HUB = "docker.io"
 """Registry of an image that names none."""
+_FOLDER = "models/"
+_TAG = ":latest"
 _UNSEEN = ("Cc", "Cf")
 """Unicode's categories of control characters and of characters without a shape."""
 
@@ -37,6 +39,14 @@ def model_matches(pattern: str, title: str) -> bool:
         return True
     (provider, colon, model), (of_provider, _, of_model) = pattern.partition(":"), title.partition(":")
     return bool(colon) and matches(provider, of_provider) and matches(model, of_model)
+
+
+def model_writings(title: str) -> tuple[str, ...]:
+    """Return a model's title as servers write it too: with Gemini's folder ``models/`` or without, with Ollama's tag or without."""
+    provider, _, model = title.partition(":")
+    bare = model.removeprefix(_FOLDER)
+    names = {model, bare, _FOLDER + bare, bare.removesuffix(_TAG), bare if ":" in bare else bare + _TAG}
+    return tuple(f"{provider}:{name}" for name in names)
 
 
 def whole_image(image: str) -> str:

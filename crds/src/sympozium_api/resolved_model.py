@@ -17,6 +17,8 @@ class ResolvedModel(ApiModel):
     """Dialect of the server."""
     ref: Annotated[str | None, Field(max_length=253)] = None
     """Provider that has the model, and folder of its credentials in the pod. Absent: the instance's ``baseURL`` has the model."""
+    address_ref: Annotated[str | None, Field(max_length=253)] = None
+    """Provider that has the address, where a run calls it with a key of its own. Policies judge the model as the Provider's."""
     name: Annotated[str, Field(max_length=256)]
     """Name of the model at the server."""
     title: Annotated[str, Field(max_length=510)]

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
-from sympozium_api import effective, policy_check
+from sympozium_api import effective, effective_policy, policy_check
 from sympozium_api.client import Client
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.policy_reader import PolicyReader
@@ -49,10 +49,15 @@ class ModelOrigins:
         return origins
 
     async def _origins(self, namespace: str, instance: SympoziumInstance, run: AgentRun | None) -> frozenset[Origin]:
-        names = _providers(instance, run)
-        bases = await asyncio.gather(*(self._base(namespace, name) for name in sorted(names)))
-        plain = [effective.model(instance, run).base_url] if _calls_base_url(instance, run) else []
         policy = await self._policies.effective(instance)
+
+        def is_allowed(provider: str) -> bool:
+            return effective_policy.listed(policy, "providers", provider) is None
+
+        names = filter(is_allowed, sorted(_providers(instance, run)))
+        bases = await asyncio.gather(*(self._base(namespace, name) for name in names))
+        calls_plain = _calls_base_url(instance, run) and is_allowed(effective_policy.WITHOUT_PROVIDER)
+        plain = [effective.model(instance, run).base_url] if calls_plain else []
         allowed = [base for base in [*plain, *bases] if base and policy_check.of_address(policy, base) is None]
         return frozenset(origin for base in allowed if (origin := origin_of(base)))
 

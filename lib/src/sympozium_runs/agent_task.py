@@ -166,6 +166,7 @@ def _request(
     messages = members.pop("messages", "[]")
     ceiling = run_bounds.answer_ceiling(policy, agent.max_tokens, members)
     members = model_params.complete(members, agent.params, ceiling, chat=chat, base_url=base_url)
+    run_bounds.refuse_other_models(policy, members)
     if not chat:
         return members
     if not messages.startswith("["):

@@ -1,6 +1,7 @@
 """What the policies of an instance make of a run: its limits, and its refusal. Pure."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 
 from sympozium_api import effective_policy, model_targets, policy_check
 from sympozium_api.agent_document import AgentDocument
@@ -11,6 +12,8 @@ from sympozium_api.run import AgentRun
 
 _DIGITS = 6
 _MANY = 10**_DIGITS
+_OTHER_MODELS = frozenset({"models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks"})
+"""Fields in which OpenRouter and LiteLLM take models that answer instead of the one in ``model``."""
 
 
 class PolicyRefused(Exception):
@@ -48,8 +51,28 @@ def bounded(
 def answer_ceiling(policy: EffectivePolicy | None, ceiling: int | None, members: Mapping[str, str]) -> int | None:
     """Return the most tokens of one answer where a request asks for several, which count together."""
     limit = effective_policy.limits(policy).output_tokens
-    choices = max(_count(members.get(name, "1")) for name in ("n", "best_of"))
-    return ceiling if limit is None else effective_policy.smallest((ceiling, max(1, limit // choices)))
+    if limit is None:
+        return ceiling
+    choices = max(_count(members.get(name, "1")) for name in ("n", "best_of")) * _prompts(members.get("prompt", ""))
+    return effective_policy.smallest((ceiling, max(1, limit // choices)))
+
+
+def refuse_other_models(policy: EffectivePolicy | None, members: Iterable[str]) -> None:
+    """Raise PolicyRefused for a member of a request with which gateways ask models of its own, where a policy bounds models."""
+    for name in sorted(_OTHER_MODELS.intersection(members)):
+        if denial := effective_policy.unnamed_models(policy, f"the request's field {name}"):
+            raise PolicyRefused(denial)
+
+
+def _prompts(text: str) -> int:
+    """Return the number of prompts that a request completes; the most for what cannot be read."""
+    if not text.startswith("["):
+        return 1
+    try:
+        prompts: list[object] = json.loads(text)
+    except (ValueError, RecursionError):
+        return _MANY
+    return max(1, sum(not isinstance(prompt, int) for prompt in prompts))  # numbers are the tokens of one prompt
 
 
 def _count(text: str) -> int:

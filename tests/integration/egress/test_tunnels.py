@@ -246,11 +246,13 @@ async def test_other_requests_are_served_as_before(tunnelled: Tunnelled) -> None
     assert status == 200
 
 
-async def test_a_policy_closes_the_way_to_a_models_host(tunnelled: Tunnelled) -> None:
+@pytest.mark.parametrize(
+    "bounds", [{"egressHosts": {"deny": [HOST]}}, {"providers": {"deny": ["openai_compat"]}}], ids=str
+)
+async def test_a_policy_closes_the_way_to_a_models_host(tunnelled: Tunnelled, bounds: dict[str, Any]) -> None:
     """Also for the run that has its task already."""
     assert (await tunnelled.asked())[0] == 200
-    hosts = {"deny": [HOST]}
-    tunnelled.kubernetes.put(policy_manifest("bounds", "default", appliesTo="all", egressHosts=hosts))
+    tunnelled.kubernetes.put(policy_manifest("bounds", "default", appliesTo="all", **bounds))
     until = asyncio.get_running_loop().time() + 60
     while (await tunnelled.asked())[0] == 200:
         assert asyncio.get_running_loop().time() < until

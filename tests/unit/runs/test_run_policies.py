@@ -13,6 +13,7 @@ from sympozium_api.agent_document import AgentDocument
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.effective_policy import BoundPolicy, EffectivePolicy
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.resources import CONFIG_MAPS
 from sympozium_http.refusal import Refusal
 from sympozium_runs import agent_task
@@ -127,6 +128,37 @@ def test_no_request_is_sent_with_more_tokens_than_the_policy_lets_a_run_write(
     }
     assert min(numbers.values()) == sent
     assert all(number <= 100 for number in numbers.values())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "n", "sent"),
+    [("Hi", 1, 100), ([1, 2, 3], 1, 100), (["a", "b", "c", "d"], 1, 25), ([[1], [2]], 5, 10), (["a"] * 500, 1, 1)],
+    ids=str,
+)
+def test_each_of_several_prompts_has_its_part_of_the_tokens(prompt: Any, n: int, sent: int) -> None:
+    asked = run(task=None, request={"prompt": prompt, "n": n, "max_tokens": 100})
+    task = agent_task.build(asked, instance(), (), document({"limits": {"outputTokens": 100}}), seconds_left=60)
+    assert json.loads(task["request"]["max_tokens"]) == sent
+
+
+@pytest.mark.parametrize("field", ["models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks"])
+def test_a_request_names_no_models_beside_its_own(field: str) -> None:
+    asked = run(task=None, request={"messages": [{"role": "user", "content": "Hi"}], field: ["gpt-4o"]})
+    with pytest.raises(PolicyRefused, match=f"the request's field {field} is not allowed by the SympoziumPolicy p0"):
+        agent_task.build(asked, instance(), (), document(STRICT), seconds_left=60)
+    assert agent_task.build(asked, instance(), (), document({}), seconds_left=60)
+
+
+def test_a_key_of_the_runs_own_does_not_give_a_providers_model_another_name() -> None:
+    server = ResolvedModel(ref="cloud", name="small", title="cloud:small", base_url="http://model/v1")
+    made = document({"models": {"deny": ["cloud:large"]}}).model_copy(update={"models": [server]})
+    own = of_model(model="large", authSecretRef="own")
+    with pytest.raises(PolicyRefused, match=r"the model cloud:large is not allowed by the SympoziumPolicy p0"):
+        agent_task.build(run(**own), instance(), (), made, seconds_left=60)
+    allowed = agent_task.build(
+        run(**of_model(model="tiny", authSecretRef="own")), instance(), (), made, seconds_left=60
+    )
+    assert "key" not in allowed["model"]
 
 
 @pytest.mark.parametrize("own", ["24h", "1h", None])
