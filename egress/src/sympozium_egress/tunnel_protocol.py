@@ -3,7 +3,7 @@
 import asyncio
 
 from sympozium_egress.policy.tunnel_request import MAX_HEAD_BYTES
-from sympozium_egress.tunnels import Tunnels
+from sympozium_egress.tunnels import PIECE_BYTES, Tunnels
 from sympozium_http.request_limits import RequestLimits
 from sympozium_http.request_parser import RequestParser
 
@@ -37,7 +37,7 @@ class TunnelLimits(RequestLimits):
         self.connections.discard(self)
         parser: RequestParser = self.parser  # type: ignore[assignment]
         parser.close()
-        reader = asyncio.StreamReader(loop=self.loop)
+        reader = asyncio.StreamReader(PIECE_BYTES, loop=self.loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=self.loop)
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)

@@ -6,7 +6,9 @@ TLS is the agent's and the server's own: the guard sees neither keys nor content
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 
 import structlog
@@ -26,10 +28,20 @@ from sympozium_runs.run_store import RunStore
 
 log = structlog.get_logger()
 
-MOST_TUNNELS = 2000
-"""Open tunnels of one replica, each of which takes up to 256 KiB."""
+MOST_TUNNELS = 1000
+"""Open tunnels of one replica, and those being made, each of which takes up to 128 KiB."""
+MOST_OF_A_POD = 8
+"""Open tunnels of one pod, and those being made: an agent asks one model at a time, and waits for none to close."""
 _CONNECT_SECONDS = 5.0
-_PIECE_BYTES = 64 * 1024
+_LINGER_SECONDS = 5.0
+"""Seconds that a tunnel has for its last bytes once one of its sides has ended: agents and model servers close both ways at once."""
+PIECE_BYTES = 16 * 1024
+"""Bytes that are carried at once."""
+_KERNEL_BYTES = 32 * 1024
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+"""Seconds and number of probes of a silent connection, because a peer whose node is gone sends nothing."""
+_BROKEN = (OSError, RuntimeError)
+"""Errors of a connection that is gone: uvloop raises RuntimeError for a write to one."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Dial = Callable[[str, int], Awaitable[Streams]]
@@ -69,31 +81,43 @@ class Tunnels:
         self._metrics = metrics
         self._resolve = resolve
         self._dial = dial or _dial
-        self._open = 0
+        self._open: Counter[Pod] = Counter()
 
     async def serve(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request, and carry bytes until both sides have ended."""
-        try:
-            upstream = await self._connected(head)
-        except _Refused as refusal:
-            self._metrics.count_tunnel("refused" if refusal.status < 500 else "failed")
-            log.info("tunnel_refused", status=refusal.status, reason=str(refusal))
-            await _answer(writer, refusal.status, str(refusal))
-            return
-        self._metrics.count_tunnel("open")
-        self._open += 1
-        try:
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        """Answer one request, and carry bytes until a side has ended."""
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                upstream = await self._connected(head, held)
+            except _Refused as refusal:
+                self._metrics.count_tunnel("refused" if refusal.status < 500 else "failed")
+                log.info("tunnel_refused", status=refusal.status, reason=str(refusal))
+                await _answer(writer, refusal.status, str(refusal))
+                return
+            self._metrics.count_tunnel("open")
             await _joined((reader, writer), upstream)
-        finally:
-            self._open -= 1
 
-    async def _connected(self, head: bytes) -> Streams:
-        if self._open >= MOST_TUNNELS:
+    @contextlib.contextmanager
+    def _counted(self, pod: Pod) -> Iterator[None]:
+        """Count a tunnel of a pod while it is made and open. Raises _Refused where there are too many."""
+        if self._open[pod] >= MOST_OF_A_POD:
+            raise _Refused(503, f"the pod has {MOST_OF_A_POD} tunnels already")
+        if self._open.total() >= MOST_TUNNELS:
             raise _Refused(503, "too many tunnels at the moment")
+        self._open[pod] += 1
+        try:
+            yield
+        finally:
+            self._open[pod] -= 1
+            if not self._open[pod]:
+                del self._open[pod]
+
+    async def _connected(self, head: bytes, held: contextlib.AsyncExitStack) -> Streams:
+        """Return the connection to a model server; its count is in ``held``."""
         try:
             request = parse_tunnel(head)
-            await self._authorize(request)
+            pod = await self._pod(request)
+            held.enter_context(self._counted(pod))
+            await self._authorize(request, pod)
             host = await checked(request.host, self._addresses(), self._resolve)
         except BadTunnel as error:
             raise _Refused(400, str(error)) from None
@@ -109,11 +133,13 @@ class Tunnels:
             raise _Refused(503, "the cluster is not reachable at the moment") from None
         return await self._dialled(host, request.port)
 
-    async def _authorize(self, request: TunnelRequest) -> None:
-        """Raise unless the pod works for the run or instance that it names, and one of whose models is at the address."""
+    async def _pod(self, request: TunnelRequest) -> Pod:
         if not request.token:
             raise Forbidden("the pod's token is missing")
-        pod = await self._tokens.pod(request.token)
+        return await self._tokens.pod(request.token)
+
+    async def _authorize(self, request: TunnelRequest, pod: Pod) -> None:
+        """Raise unless the pod works for the run or instance that it names, and one of whose models is at the address."""
         run = await self._run(pod, request.run) if request.run else None
         agent = run.spec.agent_ref if run else request.instance
         is_assigned = run is None or run.is_assigned_to(pod.name)
@@ -143,34 +169,52 @@ class Tunnels:
 
 
 async def _dial(address: str, port: int) -> Streams:
-    return await asyncio.open_connection(address, port, limit=_PIECE_BYTES)
+    return await asyncio.open_connection(address, port, limit=PIECE_BYTES)
 
 
 async def _joined(here: Streams, there: Streams) -> None:
-    """Carry bytes both ways until both ends have closed, or one of them breaks."""
+    """Answer the agent, and carry bytes both ways until one side has ended; the other one then has a moment for its last bytes."""
+    ways: list[asyncio.Task[None]] = []
     try:
-        async with asyncio.TaskGroup() as both:
-            both.create_task(_carried(here[0], there[1]))
-            both.create_task(_carried(there[0], here[1]))
-    except* OSError:
+        for _, writer in (here, there):
+            _bound(writer)
+        here[1].write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        ways = [asyncio.create_task(_carried(here[0], there[1])), asyncio.create_task(_carried(there[0], here[1]))]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ways, timeout=_LINGER_SECONDS)
+    except _BROKEN:
         pass  # an end that breaks breaks the other one
     finally:
+        for way in ways:
+            way.cancel()
         for _, writer in (here, there):
             writer.close()
+        await asyncio.gather(*ways, return_exceptions=True)
+
+
+def _bound(writer: asyncio.StreamWriter) -> None:
+    """Bound what a connection holds, and let the kernel find out whether its peer is still there."""
+    writer.transport.set_write_buffer_limits(high=PIECE_BYTES)
+    opened: socket.socket = writer.get_extra_info("socket")
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KERNEL_BYTES)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        opened.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def _carried(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(_PIECE_BYTES):
-        writer.write(piece)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
+    with contextlib.suppress(*_BROKEN):
+        while piece := await reader.read(PIECE_BYTES):
+            writer.write(piece)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
 
 
 async def _answer(writer: asyncio.StreamWriter, status: int, message: str) -> None:
     body = json.dumps({"error": message}).encode()
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(*_BROKEN):
         writer.write(f"{head}connection: close\r\n\r\n".encode() + body)
         await writer.drain()
         writer.write_eof()

@@ -11,7 +11,7 @@ from sympozium_api.model_targets import ModelsUnresolved
 from sympozium_api.run import AgentRun
 
 _DIGITS = 6
-_MANY = 10**_DIGITS
+_MANY: int = 10**_DIGITS
 _OTHER_MODELS = frozenset({"models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks"})
 """Fields in which OpenRouter and LiteLLM take models that answer instead of the one in ``model``."""
 

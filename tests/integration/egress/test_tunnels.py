@@ -27,9 +27,11 @@ from sympozium_agent.agent_settings import AgentSettings
 from sympozium_agent.waiting import Event
 from sympozium_api import names
 from sympozium_api.resources import RUNS
+from sympozium_egress import tunnels
 from sympozium_egress.assembly import EgressGuard, assemble
 from sympozium_egress.egress_settings import EgressSettings
 from sympozium_egress.tunnel_protocol import with_tunnels
+from sympozium_egress.tunnels import MOST_OF_A_POD
 
 HOST = "models.example.com"
 RUN = "demo-run"
@@ -259,3 +261,55 @@ async def test_a_policy_closes_the_way_to_a_models_host(tunnelled: Tunnelled, bo
         tunnelled.clock.advance(1)
         await asyncio.sleep(0.1)
     assert (await tunnelled.asked())[0] == 403
+
+
+# Bounds.
+
+
+@asynccontextmanager
+async def opened(tunnelled: Tunnelled, number: int = 1) -> AsyncIterator[list[asyncio.StreamWriter]]:
+    """Tunnels of one pod that stand and say nothing."""
+    writers = []
+    head = f"CONNECT {HOST}:443 HTTP/1.1\r\nproxy-authorization: Bearer {tunnelled.token()}\r\nsympozium-run: {RUN}\r\n\r\n"
+    try:
+        for _ in range(number):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(tunnelled.url.rpartition(":")[2]))
+            writers.append(writer)
+            writer.write(head.encode())
+            assert (await reader.readline()).split()[1] == b"200"
+        yield writers
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+async def test_one_pod_does_not_take_the_tunnels_of_all(tunnelled: Tunnelled) -> None:
+    tunnelled.put_run("another")
+    async with opened(tunnelled, MOST_OF_A_POD) as writers:
+        assert await tunnelled.asked() == (503, f"the pod has {MOST_OF_A_POD} tunnels already")
+        assert (await tunnelled.asked(token=tunnelled.token("another"), sympozium_run="another"))[0] == 200
+        writers[0].close()
+        async with asyncio.timeout(60):
+            while (await tunnelled.asked())[0] != 200:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_stays_silent_keeps_no_tunnel_of_a_pod_that_is_gone(
+    tunnelled: Tunnelled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_over = asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await is_over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setattr(tunnels, "_LINGER_SECONDS", 0.1)
+        monkeypatch.setattr(tunnelled.made.tunnels, "_dial", lambda *_: asyncio.open_connection("127.0.0.1", port))
+        async with opened(tunnelled, MOST_OF_A_POD):
+            assert (await tunnelled.asked())[0] == 503
+        async with asyncio.timeout(30):
+            while (await tunnelled.asked())[0] != 200:
+                await asyncio.sleep(0.01)
+        is_over.set()
