@@ -103,7 +103,10 @@ class BrowserSessions:
             signed_in_at = fernet.extract_timestamp(value)
         except InvalidToken:
             return None
-        reference = _reference(json.loads(zlib.decompress(packed)))
+        try:
+            reference = _reference(json.loads(zlib.decompress(packed)))
+        except (AttributeError, KeyError, TypeError):  # another version's
+            return None
         if reference.expires_at is not None and now >= reference.expires_at:
             return None
         return BrowserSession(reference, signed_in_at)

@@ -161,6 +161,8 @@ def _place(request: Request) -> str:
     """Return the namespace in which the request looked for one object, as a part of a sentence."""
     if "name" not in request.path_params:
         return ""
+    if page := request.path_params.get("namespace"):
+        return f" in namespace {page}"
     namespace = request.query_params.get("namespace", ObjectQuery().namespace)
     return f" in namespace {namespace}; the parameter namespace selects another one"
 

@@ -182,10 +182,6 @@ class InstanceRuns:
         """Return a run with its texts, as far as their parts are there. Raises ApiError, ApiUnavailable and ValidationError."""
         return await self._store.get(namespace, name)
 
-    async def instance(self, namespace: str, name: str) -> SympoziumInstance:
-        """Return an instance. Raises ApiError, ApiUnavailable and ValidationError."""
-        return await self._store.instance(namespace, name)
-
     async def follow(self, namespace: str, name: str) -> RunHandle:
         """Subscribe to a run's records, as far as they come to this replica, and to its end. Raises as ``Runs.follow`` does.
 

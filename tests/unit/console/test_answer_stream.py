@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ Frames = list[tuple[str, dict[str, Any], str | None]]
 
 
 async def frames(events: list[tuple[str, dict[str, Any]]], after: int = 0, answer: str = "whole") -> Frames:
-    async def source() -> AsyncIterator[ServerSentEvent]:
+    async def source() -> AsyncGenerator[ServerSentEvent]:
         for kind, data in events:
             yield ServerSentEvent(json.dumps(data), event=kind)
 
@@ -75,6 +75,35 @@ async def test_reasoning_comes_before_the_answer_and_is_counted_with_it() -> Non
     found = await frames([thoughts, *deltas("a\n\nb\n\nc", 2, before=2), ENDED])
     assert found[0] == ("reasoning", {"text": "hm"}, "2")
     assert [place for kind, _, place in found if kind == "block"] == ["5", "8", "9"]
+
+
+async def test_thoughts_in_the_middle_of_a_block_are_no_place_to_continue_at() -> None:
+    text, thoughts = deltas("a\n\nb b", 6), ("delta", {"reasoning": "hm", "after": 8})
+    found = await frames([*text, thoughts, *deltas(" b\n\nc\n\nd", 9, before=8), ENDED])
+    assert [place for kind, _, place in found if kind == "reasoning"] == [None]
+    places = [(data["open"], place) for kind, data, place in found if kind == "block"]
+    assert places[0] == ("b b", "3")
+    assert places[-1] == ("", "16")
+
+
+async def test_the_source_of_a_stream_that_its_reader_leaves_is_closed() -> None:
+    closed = asyncio.Event()
+
+    async def source() -> AsyncGenerator[ServerSentEvent]:
+        try:
+            while True:
+                yield ServerSentEvent(json.dumps({"phase": "Running"}), event="status")
+        finally:
+            closed.set()
+
+    async def end(*, whole: bool) -> End:
+        raise AssertionError(whole)
+
+    events = source()
+    found = page_events(events, after=0, end=end)
+    await anext(found)
+    await found.aclose()
+    assert closed.is_set()
 
 
 async def test_what_broke_off_keeps_its_open_end_as_it_came() -> None:

@@ -1,5 +1,6 @@
 """Cookies of sessions: what they say, until when, and who can read them."""
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def test_a_session_ends_with_its_token(folder: Path, clock: FakeClock) -> None:
     clock.advance(59)
     assert sessions(folder, clock).read(cookie) is not None
     clock.advance(2)
+    assert sessions(folder, clock).read(cookie) is None
+
+
+@pytest.mark.parametrize("words", [b'{"kind": "token", "id": "t", "later": 1}', b'{"kind": "token"}', b"[]"])
+def test_a_cookie_of_another_version_is_no_session(folder: Path, clock: FakeClock, words: bytes) -> None:
+    fernet = Fernet((folder / "COOKIE_KEY_1").read_bytes())
+    cookie = fernet.encrypt_at_time(zlib.compress(words), int(clock.now().timestamp())).decode()
     assert sessions(folder, clock).read(cookie) is None
 
 

@@ -13,7 +13,8 @@ from sympozium_console.pages.forms import read_form
 from sympozium_console.pages.instance_yaml import read_yaml, written
 from sympozium_console.pages.page_changes import NO_FAULTS, Faults, begin_page_change, faults_of, precondition_of
 from sympozium_console.pages.rendering import render
-from sympozium_console.routes.access import may_see
+from sympozium_console.preconditions import Precondition
+from sympozium_console.routes.access import may_see, require
 from sympozium_http.refusal import Refusal
 
 router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
@@ -35,9 +36,11 @@ async def post_config_page(request: Request) -> Response:
     is_try, namespace = form.get("do") == "try", context.settings.namespace
     try:
         body = {"spec": await read_yaml(form.get("text", ""))}
+        precondition = precondition_of(form) if form.get("tag") else Precondition(absent=True)
+        await require(request, "create" if precondition.absent else "update", CONFIGS, namespace)
         if not is_try:
             await begin_page_change(request, "update", CONFIGS, namespace, names.CONFIG, body=body)
-        await context.configs.put(namespace, names.CONFIG, body, precondition_of(form), dry_run=is_try)
+        await context.configs.put(namespace, names.CONFIG, body, precondition, dry_run=is_try)
     except (Refusal, ApiError) as error:
         return await _page(request, typed=form.get("text", ""), faults=faults_of(error, "spec"))
     return await _page(request, typed=form.get("text", "") if is_try else None, outcome="tried" if is_try else "saved")
@@ -49,7 +52,8 @@ async def _page(
     context = console_context.of_request(request)
     namespace = context.settings.namespace
     stored = await context.client.find(CONFIGS, namespace, names.CONFIG)
-    may_update = await may_see(request, "update", CONFIGS, namespace)
+    verb = "update" if stored else "create"
+    may_change = await may_see(request, verb, CONFIGS, namespace)
     return render(
         request,
         "config.html",
@@ -60,8 +64,8 @@ async def _page(
         tag=preconditions.entity_tag(stored) if stored else "",
         namespace=namespace,
         may_not_change=""
-        if may_update
-        else f"This takes the right to update sympoziumconfigs.sympozium.ai in namespace {namespace}.",
+        if may_change
+        else f"This takes the right to {verb} sympoziumconfigs.sympozium.ai in namespace {namespace}.",
         faults=faults,
         outcome=outcome,
     )

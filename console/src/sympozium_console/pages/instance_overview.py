@@ -6,12 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from sympozium_api.client import ApiError
-from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import INSTANCES
 from sympozium_console import console_context
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.forms import read_form
-from sympozium_console.pages.instance_tabs import Namespace, render_tab, stored_instance
+from sympozium_console.pages.instance_tabs import Namespace, readable, render_tab, stored_instance
 from sympozium_console.pages.page_changes import (
     NO_FAULTS,
     Faults,
@@ -141,7 +140,7 @@ async def _page(
         instance,
         tab,
         status=faults.status,
-        typed_instance=SympoziumInstance.model_validate(instance),
+        typed_instance=readable(instance),
         sections={"agent": AGENT_FIELDS, "limits": LIMIT_FIELDS, "pool": POOL_FIELDS},
         values=values_of(instance["spec"], fields) | (typed or {}),
         faults=faults,

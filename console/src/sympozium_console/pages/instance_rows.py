@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from sympozium_api import effective
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
@@ -31,9 +33,29 @@ class InstanceRow:
         return f"/instances/{self.namespace}/{self.name}"
 
     @classmethod
+    def _unreadable(cls, body: Object, error: ValidationError) -> "InstanceRow":
+        first, metadata = error.errors(include_url=False, include_input=False)[0], body["metadata"]
+        reason = f"This version cannot read {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return cls(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            title="",
+            phase="Unreadable",
+            reason=reason,
+            model="",
+            is_on=False,
+            url="",
+            idle=None,
+            created=metadata.get("creationTimestamp"),
+        )
+
+    @classmethod
     def of(cls, body: Object) -> "InstanceRow":
-        """Return the row of an instance."""
-        instance = SympoziumInstance.model_validate(body)
+        """Return the row of an instance, also of one that this version cannot read."""
+        try:
+            instance = SympoziumInstance.model_validate(body)
+        except ValidationError as error:
+            return cls._unreadable(body, error)
         status, agent = instance.status, instance.spec.agents.default
         failing = [condition for condition in status.conditions if condition.status == "False"]
         pool = status.warm_pool

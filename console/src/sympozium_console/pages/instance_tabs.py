@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import Path, Request
 from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
 
+from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import DNS_LABEL
 from sympozium_api.resources import INSTANCES, Object
-from sympozium_console import console_context, preconditions
+from sympozium_console import console_context, preconditions, refusals
 from sympozium_console.pages.instance_rows import InstanceRow
 from sympozium_console.pages.rendering import render
 from sympozium_console.routes.access import may_see
@@ -40,6 +42,15 @@ TABS = (
 async def stored_instance(request: Request, namespace: str, name: str) -> Object:
     """Return an instance. Raises ApiError and ApiUnavailable."""
     return await console_context.of_request(request).instances.get(namespace, name)
+
+
+def readable(instance: Object) -> SympoziumInstance:
+    """Return an instance with its fields. Raises Refusal 409 for one that this version cannot read."""
+    try:
+        return SympoziumInstance.model_validate(instance)
+    except ValidationError as error:
+        message = f"{InstanceRow.of(instance).reason}. Its YAML is what Kubernetes has."
+        raise refusals.conflict(message, reason="InstanceUnreadable") from error
 
 
 async def render_tab(

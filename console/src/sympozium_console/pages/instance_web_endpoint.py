@@ -7,14 +7,13 @@ from fastapi.responses import Response
 
 from sympozium_api import effective
 from sympozium_api.client import ApiError
-from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import WEB_ENDPOINT_SKILL
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.web_endpoint_switch import switched
 from sympozium_console import console_context, web_endpoint_body
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.forms import read_form
-from sympozium_console.pages.instance_tabs import Namespace, render_tab, stored_instance
+from sympozium_console.pages.instance_tabs import Namespace, readable, render_tab, stored_instance
 from sympozium_console.pages.page_changes import (
     NO_FAULTS,
     Faults,
@@ -100,7 +99,7 @@ async def _page(
     saved: str | None = None,
 ) -> Response:
     instance = await stored_instance(request, namespace, name)
-    typed_instance = SympoziumInstance.model_validate(instance)
+    typed_instance = readable(instance)
     is_on = effective.web_endpoint_is_on(typed_instance)
     other_way = merge_patch(instance["spec"], switched(instance["spec"], enabled=not is_on))
     return await render_tab(

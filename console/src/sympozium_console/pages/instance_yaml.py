@@ -1,6 +1,7 @@
 """The tab with an instance's YAML, to be read and to be changed, with a try before the change and with what others have changed."""
 
 import asyncio
+import copy
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -23,6 +24,9 @@ from sympozium_http.refusal import Refusal
 router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
 
 _MASK = "••••••"
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Annotation that has the object as ``kubectl apply`` sent it."""
+_IDENTITY: Object = {"apiVersion": INSTANCES.api_version, "kind": INSTANCES.kind}
 _UNSENT = ("uid", "resourceVersion", "generation", "creationTimestamp")
 """Metadata that belongs to Kubernetes, and is not in what is edited."""
 
@@ -44,7 +48,9 @@ async def get_yaml_tab(
         await require(request, "update", INSTANCES, namespace)
         text = await written(editable(instance))
         return await _editor(request, instance, text, text)
-    return await render_tab(request, "instance_yaml.html", instance, "yaml", text=await written(masked(instance)))
+    return await render_tab(
+        request, "instance_yaml.html", instance, "yaml", text=await written(_IDENTITY | masked(instance))
+    )
 
 
 @router.post("/instances/{namespace}/{name}/yaml")
@@ -66,7 +72,7 @@ async def post_yaml_tab(request: Request, namespace: Namespace, name: Name) -> R
         instance = await stored_instance(request, namespace, name)
         return await _editor(request, instance, text, form.get("base", ""), tried=True)
     return await render_tab(
-        request, "instance_yaml.html", stored, "yaml", text=await written(masked(stored)), saved=True
+        request, "instance_yaml.html", stored, "yaml", text=await written(_IDENTITY | masked(stored)), saved=True
     )
 
 
@@ -113,20 +119,18 @@ async def read_yaml(text: str) -> Object:
 def editable(instance: Object) -> Object:
     """Return what a person changes of an instance: all but its status and what Kubernetes writes. Pure."""
     metadata = {name: value for name, value in instance["metadata"].items() if name not in _UNSENT}
-    return {
-        "apiVersion": INSTANCES.api_version,
-        "kind": INSTANCES.kind,
-        "metadata": metadata,
-        "spec": instance["spec"],
-    }
+    return {**_IDENTITY, "metadata": metadata, "spec": instance["spec"]}
 
 
-def masked(instance: Object) -> Object:
-    """Return an instance whose environment and headers have no values. Pure."""
-    spec = instance["spec"]
-    agent = dict(spec.get("agents", {}).get("default") or {})
-    for name in ("env", "providerHeaders"):
-        if agent.get(name):
-            agent[name] = dict.fromkeys(agent[name], _MASK)
-    identity = {"apiVersion": INSTANCES.api_version, "kind": INSTANCES.kind}
-    return {**identity, **instance, "spec": {**spec, "agents": {**spec.get("agents", {}), "default": agent}}}
+def masked(body: Object) -> Object:
+    """Return an instance or a SkillPack whose environment and headers have no values, nor what was applied last. Pure."""
+    shown = copy.deepcopy(body)
+    agent = (shown["spec"].get("agents") or {}).get("default") or {}
+    for holder in (agent, shown["spec"].get("sidecar") or {}):
+        for name in ("env", "providerHeaders"):
+            if holder.get(name):
+                holder[name] = dict.fromkeys(holder[name], _MASK)
+    annotations = shown["metadata"].get("annotations") or {}
+    if _LAST_APPLIED in annotations:
+        annotations[_LAST_APPLIED] = _MASK
+    return shown

@@ -67,9 +67,11 @@ async def begin_page_change(
 
 
 def precondition_of(form: Mapping[str, str]) -> Precondition:
-    """Return the condition that the object is as it was when the form was made, which its field ``tag`` says."""
+    """Return the condition that the object is as it was when the form was made, which its field ``tag`` says; without a tag, that it is
+    there: the right to change an object is none to create one.
+    """
     tag = form.get("tag", "")
-    return Precondition(frozenset({tag})) if tag else Precondition()
+    return Precondition(frozenset({tag} if tag else ()))
 
 
 def kubectl_patch(kind: ResourceType, namespace: str, name: str, spec: Object) -> str:

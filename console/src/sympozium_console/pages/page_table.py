@@ -52,7 +52,7 @@ PAGE_NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("GET", "/skills"): Need("list", SKILL_PACKS, "list"),
     ("GET", "/skills/{namespace}/{name}"): Need("get", SKILL_PACKS),
     ("GET", "/config"): Need("get", CONFIGS, "installation"),
-    ("POST", "/config"): Need("put", CONFIGS, "installation"),
+    ("POST", "/config"): Need("get", CONFIGS, "installation"),  # the page takes the right to create or to update
     ("GET", "/"): Need("list", RUNS, "list", SUMMARIES),
     ("GET", "/usage"): Need("list", RUNS, "list", SUMMARIES),
     ("GET", "/usage.csv"): Need("list", RUNS, "list", SUMMARIES),

@@ -35,6 +35,7 @@ MOST_SELECTED = 500
 _AT_ONCE = 10
 _KEY = rf"{DNS_LABEL}/{DNS_LABEL}"
 _SURFACE = "pages"
+_FORBIDDEN = 403
 _VERBS = {"cancel": ("patch",), "delete": ("delete",), "repeat": ("get", "create")}
 _DONE = {"cancel": "Cancelled", "delete": "Deleted", "repeat": "Repeated"}
 
@@ -107,7 +108,7 @@ async def _delete(request: Request, namespace: str, name: str) -> Outcome:
 
 
 async def _repeat(request: Request, namespace: str, name: str) -> Outcome:
-    await _permitted(request, "repeat", namespace, name)
+    await _permitted(request, "repeat", namespace)
     state = request_state.of(request)
     state.answer_headers |= await console_context.of_request(request).limits.take_request(state.caller, starts_run=True)
     handle = await repeated(request, namespace, name)
@@ -119,7 +120,7 @@ _CHANGES = {"cancel": _cancel, "delete": _delete, "repeat": _repeat}
 
 
 async def _all(request: Request, action: str, runs: list[str]) -> list[Outcome]:
-    slots = asyncio.Semaphore(_AT_ONCE)
+    slots, audit = asyncio.Semaphore(_AT_ONCE), console_context.of_request(request).audit
 
     async def change(key: str) -> Outcome:
         namespace, _, name = key.partition("/")
@@ -127,6 +128,8 @@ async def _all(request: Request, action: str, runs: list[str]) -> list[Outcome]:
             try:
                 return await _CHANGES[action](request, namespace, name)
             except (Refusal, ApiError) as error:
+                if isinstance(error, Refusal) and error.status == _FORBIDDEN:  # the answer to all of them is no refusal
+                    audit.refuse(_entry(request, action, namespace, name), error.status)
                 return Outcome(key, f"/runs/{key}", error.message)
             except ApiUnavailable as error:
                 return Outcome(key, f"/runs/{key}", f"the API server cannot answer: {error}")
@@ -134,21 +137,17 @@ async def _all(request: Request, action: str, runs: list[str]) -> list[Outcome]:
     return list(await asyncio.gather(*map(change, runs)))
 
 
-async def _permitted(request: Request, action: str, namespace: str, name: str) -> None:
-    """Raise Refusal 403, which the audit has, unless the caller may change runs of a namespace so."""
-    try:
-        for verb in _VERBS[action]:
-            await require(request, verb, RUNS, namespace)
-    except Refusal as refusal:
-        console_context.of_request(request).audit.refuse(_entry(request, action, namespace, name), refusal.status)
-        raise
+async def _permitted(request: Request, action: str, namespace: str) -> None:
+    """Raise Refusal 403 unless the caller may change runs of a namespace so."""
+    for verb in _VERBS[action]:
+        await require(request, verb, RUNS, namespace)
 
 
 async def _audited(
     request: Request, action: str, namespace: str, name: str, change: Callable[[], Awaitable[object]]
 ) -> None:
     """Make a change that the audit has before. Raises what ``change`` raises, and Refusal 503 if the audit cannot be written."""
-    await _permitted(request, action, namespace, name)
+    await _permitted(request, action, namespace)
     audit = console_context.of_request(request).audit
     opened = await audit.begin(_entry(request, action, namespace, name))
     try:

@@ -1,5 +1,7 @@
 """The lines of kubectl that do the same as the buttons of a run's page. Pure."""
 
+import shlex
+
 COMMANDS = {
     "cancel": 'kubectl -n {namespace} patch agentrun {name} --type merge -p \'{{"spec":{{"cancel":true}}}}\'',
     "delete": "kubectl -n {namespace} delete agentrun {name}",
@@ -12,5 +14,5 @@ COMMANDS = {
 
 
 def command(action: str, *, namespace: str, name: str, pod: str = "") -> str:
-    """Return the line of an action."""
-    return COMMANDS[action].format(namespace=namespace, name=name, pod=pod)
+    """Return the line of an action. Anybody may have written the name of the pod."""
+    return COMMANDS[action].format(namespace=namespace, name=name, pod=shlex.quote(pod))

@@ -18,7 +18,8 @@ from sympozium_console.pages.run_commands import command
 from sympozium_console.pages.run_rights import rights_on_runs
 from sympozium_console.pages.run_rows import RunLine
 from sympozium_console.pages.run_view import RunView, find_run
-from sympozium_console.routes.access import LOGS, may_see
+from sympozium_console.pages.shown_events import ShownEvent, events_about
+from sympozium_console.routes.access import LOGS, SUMMARIES, may_see
 from sympozium_console.routes.params import Name, caller_of
 from sympozium_console.run_logs import tail_of
 from sympozium_console.yaml_documents import dump
@@ -29,7 +30,6 @@ router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
 Tab = Literal["overview", "events", "log", "yaml"]
 TABS: dict[Tab, str] = {"overview": "Overview", "events": "Events", "log": "Log", "yaml": "YAML"}
 _LOG_LINES = 500
-_MOST_EVENTS = 100
 _MOST_TURNS = 50
 
 
@@ -78,7 +78,7 @@ async def _answers(view: RunView, params: RunQuery) -> list[FormattedText]:
 
 async def _of_tab(request: Request, view: RunView, tab: Tab) -> dict[str, Any]:
     """Return what one tab alone needs, and reads."""
-    fault, log, events, text = "", "", list[dict[str, Any]](), ""
+    fault, log, events, text = "", "", list[ShownEvent](), ""
     if tab == "log":
         log, fault = await _log(request, view)
     elif tab == "events":
@@ -101,30 +101,18 @@ async def _log(request: Request, view: RunView) -> tuple[str, str]:
         return "", refusal.message
 
 
-async def _events(request: Request, view: RunView) -> tuple[list[dict[str, Any]], str]:
+async def _events(request: Request, view: RunView) -> tuple[list[ShownEvent], str]:
     """Return Kubernetes' Events about the run, the newest first, and why there are none."""
     if not await may_see(request, "list", EVENTS, view.namespace):
         return [], f"{caller_of(request).user} needs the right to list events in namespace {view.namespace}."
     client = console_context.of_request(request).client
-    about = f"involvedObject.kind={RUNS.kind},involvedObject.name={view.name}"
-    found = await client.list(EVENTS, view.namespace, fieldSelector=about)
-    own = [event for event in found if event["involvedObject"].get("uid") in (None, view.uid)]
-    shown = [
-        {
-            "type": str(event.get("type") or "Normal"),
-            "reason": str(event.get("reason") or ""),
-            "message": str(event.get("message") or ""),
-            "at": event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp"),
-            "count": event.get("count") or 1,
-        }
-        for event in own
-    ]
-    return sorted(shown, key=lambda event: str(event["at"]), reverse=True)[:_MOST_EVENTS], ""
+    return await events_about(client, RUNS, view.namespace, view.name, view.uid), ""
 
 
 async def _neighbours(request: Request, view: RunView) -> list[RunLine]:
-    """Return the turns of the run's conversation, the newest first."""
-    if not view.session:
+    """Return the turns of the run's conversation, the newest first, to a caller who may list runs."""
+    may_list = [await may_see(request, "list", kind, view.namespace) for kind in (RUNS, SUMMARIES)]
+    if not view.session or not any(may_list):
         return []
     wanted = RunFilter(namespace=view.namespace, instance=view.instance, session=view.session)
     rows = await console_context.of_request(request).indexed_runs.history(wanted, limit=_MOST_TURNS, offset=0)

@@ -21,6 +21,8 @@ from sympozium_http.refusal import Refusal
 router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
 
 _HOME = "/"
+_MOST_BYTES = 32 * 1024
+"""Bytes of the form: it is read before anybody has proved anything, and no credential that fits into a header is longer."""
 _UNSAFE = (
     "Open this page by https, or at localhost as kubectl port-forward serves it: by plain http your token could be read"
     " on its way."
@@ -58,7 +60,7 @@ async def post_sign_in(request: Request, params: SignInParams) -> Response:
     target = own_path(params.next)
     if not session_cookie.can_be_kept(request):
         return _form(request, target, _UNSAFE, 400)
-    credential = (await read_form(request)).get("token", "").strip()
+    credential = (await read_form(request, most=_MOST_BYTES)).get("token", "").strip()
     context = console_context.of_request(request)
     try:
         caller, reference = await context.callers.authenticator.signed_in(credential)

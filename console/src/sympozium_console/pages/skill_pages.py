@@ -9,7 +9,7 @@ from sympozium_console import console_context
 from sympozium_console.object_pages import without_managed_fields
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.instance_tabs import Namespace
-from sympozium_console.pages.instance_yaml import written
+from sympozium_console.pages.instance_yaml import masked, written
 from sympozium_console.pages.page_query import FormQuery
 from sympozium_console.pages.rendering import render
 from sympozium_console.routes.access import visible
@@ -53,5 +53,5 @@ async def get_skill_page(request: Request, namespace: Namespace, name: Name) -> 
         pack=stored,
         users=await users_of(request, pack),
         is_built_in=console_context.of_request(request).skills.is_built_in(pack),
-        text=await written({key: value for key, value in stored.items() if key != "status"}),
+        text=await written({key: value for key, value in masked(stored).items() if key != "status"}),
     )

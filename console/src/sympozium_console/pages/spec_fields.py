@@ -1,10 +1,13 @@
 """Fields of a spec as fields of a form, named by their paths. Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sympozium_api.resources import Object
+
+_NUMBER = re.compile("-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class SpecField:
             return None
         if self.kind == "lines":
             return [line.strip() for line in text.splitlines() if line.strip()]
-        return int(text) if self.kind == "number" and text.isascii() and text.lstrip("-").isdigit() else text
+        return int(text) if self.kind == "number" and _NUMBER.fullmatch(text) else text
 
 
 def values_of(spec: Object, fields: Sequence[SpecField]) -> dict[str, str]:

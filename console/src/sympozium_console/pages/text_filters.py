@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_console.pages.prose.visible_signs import visible
@@ -28,7 +28,9 @@ def when(moment: str | float | None, now: float) -> Markup:
     """Return a ``time`` element: how long ago, with the exact time in UTC as its title, which a script renews and shows locally."""
     if moment is None:
         return Markup("")
-    exact = datetime.fromtimestamp(seconds_of(moment), UTC)
+    exact = _exact(moment)
+    if exact is None:
+        return escape(str(moment))
     text = age(moment, now)
     shown = text if text == "now" else f"{text} ago"
     return Markup('<time datetime="{}" title="{}" data-relative>{}</time>').format(
@@ -38,7 +40,9 @@ def when(moment: str | float | None, now: float) -> Markup:
 
 def clock(moment: float) -> Markup:
     """Return a ``time`` element with the time of day in UTC, to the millisecond, and the whole time as its title."""
-    exact = datetime.fromtimestamp(moment, UTC)
+    exact = _exact(moment)
+    if exact is None:
+        return Markup("")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         exact.isoformat().replace("+00:00", "Z"), f"{exact:%Y-%m-%d %H:%M:%S} UTC", f"{exact:%H:%M:%S.%f}"[:-3]
     )
@@ -71,6 +75,14 @@ def pair(value: str) -> tuple[str, str]:
 def seconds_of(moment: str | float) -> float:
     """Return a time as seconds since 1970; a text is an RFC 3339 time."""
     return parse_timestamp(moment).timestamp() if isinstance(moment, str) else moment
+
+
+def _exact(moment: str | float) -> datetime | None:
+    """Return a time; None for one that is none, or that no calendar of four digits has: anybody may have written it."""
+    try:
+        return datetime.fromtimestamp(seconds_of(moment), UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

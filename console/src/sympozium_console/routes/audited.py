@@ -20,7 +20,17 @@ from sympozium_domain.callers.caller import Caller
 from sympozium_http import request_state
 
 CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_SURFACE = "api"
+_API = "/api/v1"
+"""Begin of the paths of the management API; all others are of pages."""
+_TABS = {
+    "overview": "patch",
+    "pool": "patch",
+    "skills": "patch",
+    "web-endpoint": "update",
+    "yaml": "update",
+    "chat": "create",
+}
+"""Verbs of the forms of an instance's page, by the last part of their paths."""
 _ACTIONS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get"}
 _KINDS = {
     "instances": INSTANCES.kind,
@@ -114,16 +124,18 @@ def _entry(request: Request, fields: tuple[str, ...] = (), new_name: str | None 
     """Return the audit's entry of a request to one of the routes."""
     state, path = request_state.of(request), getattr(request.scope.get("route"), "path", "")
     trace = state.span.context or TraceContext.of(request.headers.get("traceparent"))
-    name = next(iter(request.path_params.values()), new_name)
-    namespace = request.query_params.get("namespace", ObjectQuery().namespace if name else "")
+    params = dict(request.path_params)
+    namespace, action = params.pop("namespace", None), params.pop("action", None) or _action(request.method, path)
+    name = next(iter(params.values()), new_name)
+    namespace = namespace or request.query_params.get("namespace", ObjectQuery().namespace if name else "")
     if _kind(path) == CONFIGS.kind:
         name, namespace = names.CONFIG, console_context.of_request(request).settings.namespace
     return AuditEntry(
         namespace=_bounded(namespace),
         actor=state.key_id or state.refused_key_id,
         user=_user(request),
-        surface=_SURFACE,
-        action=_action(request.method, path),
+        surface="api" if path.startswith(_API) else "pages",
+        action=action,
         kind=_kind(path),
         resource=_bounded(name),
         trace_id=trace.trace_id if trace else None,
@@ -142,13 +154,15 @@ def _action(method: str, path: str) -> str:
     """Return the verb of a request: the last part of its path for a sub-resource such as ``cancel``, else Kubernetes' own."""
     last = path.rpartition("/")[2]
     if method == "POST" and "{" in path and "{" not in last:
-        return last
+        return _TABS.get(last, last)
     return "list" if method == "GET" and "{" not in path else _ACTIONS.get(method, method.lower())
 
 
 def _kind(path: str) -> str:
-    """Return the kind of the objects of a route, ``/api/v1/<plural>/...``; the plural itself where it is none of Kubernetes'."""
-    plural = path.split("/")[3] if path.count("/") > 2 else ""
+    """Return the kind of the objects of a route, ``/api/v1/<plural>/...``, or of a page, ``/<plural>/...``; the plural itself where it is
+    none of Kubernetes'.
+    """
+    plural = path.removeprefix(_API).lstrip("/").partition("/")[0]
     return _KINDS.get(plural, plural)
 
 

@@ -9,7 +9,11 @@ from sympozium_console import console_context
 from sympozium_console.routes.params import authenticate
 from sympozium_http import request_state
 
-_STARTS_RUN = {("POST", "/api/v1/runs"), ("POST", "/api/v1/runs/{name}/repeat")}
+_STARTS_RUN = {
+    ("POST", "/api/v1/runs"),
+    ("POST", "/api/v1/runs/{name}/repeat"),
+    ("POST", "/instances/{namespace}/{name}/chat"),
+}
 
 
 async def limit_caller(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:

@@ -255,7 +255,7 @@ def release_body(request: Request) -> None:
 async def _read_bytes(request: Request) -> bytes:
     limit = console_context.of_request(request).settings.max_body_bytes
     try:
-        return await json_body.read_json_bytes(request, limit=limit, on_bytes=partial(_hold, request))
+        return await json_body.read_json_bytes(request, limit=limit, on_bytes=partial(hold, request))
     except json_body.NotJson as error:
         message = "Send the body as 'Content-Type: application/json' or 'application/yaml'."
         raise Refusal(415, "UnsupportedMediaType", message) from error
@@ -263,7 +263,7 @@ async def _read_bytes(request: Request) -> bytes:
         raise Refusal(413, "RequestEntityTooLarge", f"The body is larger than {limit} bytes.") from error
 
 
-def _hold(request: Request, size: int) -> None:
+def hold(request: Request, size: int) -> None:
     """Count bytes of a body until its request ends. Raises Refusal 503 if this process holds as many of others as it may."""
     budget, state = console_context.of_request(request).instance_runs.budget, request_state.of(request)
     if budget.used - state.held_bytes >= budget.limit:

@@ -116,9 +116,8 @@ def _reference(caller: Caller, credentials: str) -> CredentialReference:
         return CredentialReference("token", key_id, fingerprint(credentials))
     if caller.subject is None:
         kind: Literal["static", "key"] = "static" if key_id.startswith(f"{STATIC_KEY_CALLERS}/") else "key"
-        return CredentialReference(
-            kind, key_id, fingerprint(credentials), namespace=caller.namespace, expires_at=caller.expires_at
-        )
+        mark = fingerprint(credentials) if kind == "static" else ""  # the id of an APIKey is enough
+        return CredentialReference(kind, key_id, mark, namespace=caller.namespace, expires_at=caller.expires_at)
     claims = jwt.decode(credentials, options={"verify_signature": False})  # verified a moment ago
     issuer = str(claims["iss"]) if key_id.startswith(f"{OIDC_CALLERS}-") else None
     expires_at = float(claims["exp"]) if "exp" in claims else None

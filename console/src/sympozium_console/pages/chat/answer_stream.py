@@ -5,7 +5,8 @@ the open end comes again.
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,25 +41,26 @@ class ReadEnd(Protocol):
 
 
 async def page_events(
-    events: AsyncIterator[ServerSentEvent], *, after: int, end: ReadEnd
+    events: AsyncGenerator[ServerSentEvent], *, after: int, end: ReadEnd
 ) -> AsyncGenerator[ServerSentEvent, None]:
     """Yield a page's events, made of those of ``run_events.follow``.
 
     ``after``: characters of the answer that the page has as blocks.
     """
     answer = _PageAnswer(after)
-    async for event in events:
-        data: dict[str, Any] = json.loads(str(event.data)) if event.data else {}
-        if event.event == "delta":
-            async for frame in answer.of_delta(data):
-                yield frame
-        elif event.event == "status" and data.get("phase") in TERMINAL_PHASES:
-            async for frame in answer.rest(is_whole=data["phase"] == "Succeeded"):
-                yield frame
-            last = await end(whole=answer.has_definitions)
-            yield _frame("end", {"phase": last.phase, "foot": last.foot, "answer": last.answer})
-        elif other := _frame_of(event.event, data):
-            yield other
+    async with aclosing(events):
+        async for event in events:
+            data: dict[str, Any] = json.loads(str(event.data)) if event.data else {}
+            if event.event == "delta":
+                async for frame in answer.of_delta(data):
+                    yield frame
+            elif event.event == "status" and data.get("phase") in TERMINAL_PHASES:
+                async for frame in answer.rest(is_whole=data["phase"] == "Succeeded"):
+                    yield frame
+                last = await end(whole=answer.has_definitions)
+                yield _frame("end", {"phase": last.phase, "foot": last.foot, "answer": last.answer})
+            elif other := _frame_of(event.event, data):
+                yield other
 
 
 def _frame_of(kind: str | None, data: dict[str, Any]) -> ServerSentEvent | None:
@@ -79,6 +81,8 @@ class _PageAnswer:
     def __init__(self, after: int) -> None:
         self._text = GrowingText(max(0, MOST_CHARACTERS - after))
         self._came = after
+        self._unbroken = 0
+        """Characters of text after the last piece of another part: the place before more of them is not known."""
 
     @property
     def has_definitions(self) -> bool:
@@ -90,11 +94,13 @@ class _PageAnswer:
         for part in ("reasoning", "refusal"):
             if part in data:
                 self._came = data["after"]
-                yield _frame(part, {"text": data[part]}, self._came)
+                self._unbroken = 0
+                yield _frame(part, {"text": data[part]}, self._place())
         text = data.get("content", "")
         for at in range(0, len(text), _SLICE):
             piece = text[at : at + _SLICE]
             self._came = data["after"] - len(text) + at + len(piece)
+            self._unbroken += len(piece)
             yield _frame("text", {"text": piece})
             if html := await self._text.add(piece):
                 yield self._block(html)
@@ -105,8 +111,12 @@ class _PageAnswer:
             yield self._block(html)
 
     def _block(self, html: str) -> ServerSentEvent:
-        open_end = self._text.open
-        return _frame("block", {"html": html, "open": open_end}, self._came - len(open_end))
+        return _frame("block", {"html": html, "open": self._text.open}, self._place())
+
+    def _place(self) -> int | None:
+        """Return the place before the open end; None where another part lies in it, so that the place before it stays."""
+        size = len(self._text.open)
+        return self._came - size if size <= self._unbroken else None
 
 
 def _frame(name: str, data: dict[str, Any], place: int | None = None) -> ServerSentEvent:

@@ -24,7 +24,7 @@ from sympozium_console.pages.chat.turn_view import turn_view
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.forms import read_form
 from sympozium_console.pages.instance_rows import InstanceRow
-from sympozium_console.pages.instance_tabs import TABS
+from sympozium_console.pages.instance_tabs import TABS, readable, stored_instance
 from sympozium_console.pages.prose.formatted_text import MOST_CHARACTERS, MOST_ON_REQUEST
 from sympozium_console.pages.rendering import is_fragment, render, templates
 from sympozium_console.routes import new_runs
@@ -173,10 +173,7 @@ async def _judge(request: Request, namespace: str) -> bool | None:
 
 async def _instance(request: Request, namespace: str, name: str) -> SympoziumInstance:
     """Return an instance. Raises Refusal 409 for one that this version cannot read."""
-    try:
-        return await console_context.of_request(request).instance_runs.instance(namespace, name)
-    except ValidationError as error:
-        raise refusals.conflict("This version cannot read the instance.", reason="InstanceUnreadable") from error
+    return readable(await stored_instance(request, namespace, name))
 
 
 async def _run(request: Request, namespace: str, name: str, run: str) -> AgentRun:
