@@ -1,6 +1,7 @@
 """Providers and their credentials, read again for each question and held by nobody."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from sympozium_api import provider_check
 from sympozium_api.client import ApiError, Client
@@ -54,7 +55,9 @@ class ProviderSecrets:
             taken = {entry.lower() for entry in entries}
             headers = {name: value for name, value in headers.items() if name.lower() not in taken}
             headers |= {entry: provider_check.decoded(value) or "" for entry, value in entries.items()}
-        return Target(spec.type, provider_check.base_url(provider), spec.api_version, key, headers)
+        return Target(
+            spec.type, _from_outside(provider_check.base_url(provider), namespace), spec.api_version, key, headers
+        )
 
     async def _secret(self, namespace: str, field: str, name: str) -> Object:
         try:
@@ -67,3 +70,13 @@ class ProviderSecrets:
         if flaw := provider_check.of_secret(field, name, body):
             raise ProviderUnusable(flaw.reason, flaw.message)
         return body or {}
+
+
+def _from_outside(base_url: str, namespace: str) -> str:
+    """Return a base URL whose host is found in all namespaces: agents are in the Provider's, where a Service's name is enough."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if "." in host or ":" in host or not host:
+        return base_url
+    authority = f"{host}.{namespace}.svc" + (f":{parts.port}" if parts.port else "")
+    return parts._replace(netloc=authority).geturl()

@@ -101,6 +101,15 @@ async def test_each_dialect_is_tried_with_one_token_and_its_own_key(
     assert [name for name in ("max_tokens", "max_completion_tokens", "maxOutputTokens") if f'"{name}": 1' in sent]
 
 
+async def test_the_name_of_a_service_is_looked_up_in_the_providers_namespace(guard: Guard) -> None:
+    put_secret(guard)
+    guard.world.addresses["models.default.svc"] = [PUBLIC]
+    put_provider(guard, apiBase="http://models:8000/v1")
+    answers(guard, OPENAI)
+    assert (await verdict(guard))["valid"]
+    assert guard.world.received[0].host == "models.default.svc:8000"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [

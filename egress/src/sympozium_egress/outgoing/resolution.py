@@ -4,7 +4,9 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -15,14 +17,22 @@ Resolve = Callable[[str], Awaitable[list[str]]]
 """Function that returns all addresses of a host name, and raises OSError if there are none."""
 
 
+_LOOKUPS = ThreadPoolExecutor(128, thread_name_prefix="lookup")
+"""Threads of their own: the event loop has four, and a name whose server does not answer keeps one for seconds."""
+
+
 class NameNotFound(Exception):
     """A host name without an address."""
 
 
 async def system_addresses(host: str) -> list[str]:
     """Return all addresses of a host name, as this pod's resolver knows them. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, _look_up, host)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _look_up(host: str) -> list[tuple[Any, ...]]:
+    return list(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
 
 
 @dataclass(frozen=True)
