@@ -21,6 +21,9 @@ SECONDS = 10.0
 """Longest time of one question to a provider."""
 _COMPLETION_BYTES = 256 * 1024
 _LIST_BYTES = 2 * 1024 * 1024
+_LONGEST_NAME = 256
+_LONGEST_TEXT = 500
+"""Characters of a failure that are told. They are cut after the credentials are, of which a part would be left otherwise."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class ProviderVerifier:
         found = provider_request.models_of(target.type, answer)
         if isinstance(found, Flaw):
             raise ProviderUnusable(found.reason, found.message)
-        return found
+        return [_without_secrets(name, target)[:_LONGEST_NAME] for name in found]
 
     async def _send(self, call: ProviderCall, most: int) -> HttpAnswer:
         """Return a provider's answer. Raises ProviderUnusable."""
@@ -113,9 +116,11 @@ def _words(failure: ProviderUnusable | TimeoutError, target: Target | None) -> t
     if isinstance(failure, TimeoutError):
         place = f" of {urlsplit(target.base_url).hostname}" if target else ""
         return "Timeout", f"no answer{place} within {SECONDS:g} s"
+    return failure.reason, _without_secrets(str(failure), target)[:_LONGEST_TEXT]
+
+
+def _without_secrets(text: str, target: Target | None) -> str:
+    """Return a text of a provider, which may send back what it was sent, without a token's scheme too."""
     sent = [target.key or "", *target.headers.values()] if target else []
-    secrets = {
-        *sent,
-        *(value.rpartition(" ")[2] for value in sent),
-    }  # a server may send back the token without its scheme
-    return failure.reason, redacted(str(failure), sorted(filter(None, secrets), key=len, reverse=True))
+    secrets = {part for value in sent for part in (value, value.rpartition(" ")[2]) if part}
+    return redacted(text, sorted(secrets, key=len, reverse=True))

@@ -46,6 +46,7 @@ class AgentDocuments:
             return None
         kept = self._kept.get(key)
         if kept and kept.digest == digest:
+            kept.stale_since = None
             return kept.document
         for attempt in range(_READS if kept is None else 1):
             if attempt:

@@ -114,6 +114,7 @@ async def test_the_name_of_a_service_is_looked_up_in_the_providers_namespace(gua
     ("body", "status", "reason"),
     [
         ({"error": {"message": f"Incorrect API key provided: {KEY}."}}, 401, "ModelRefused"),
+        ({"error": {"message": f"{'x' * 390}{KEY}"}}, 401, "ModelRefused"),
         ({"error": {"message": "overloaded"}}, 529, "ModelRefused"),
         ("<html>Sign in</html>", 200, "NoCompletion"),
         ({"choices": []}, 200, "NoCompletion"),
@@ -130,6 +131,7 @@ async def test_an_answer_that_is_no_completion_is_not_valid_and_never_shows_the_
     found = await verdict(guard)
     assert (found["valid"], found["reason"]) == (False, reason)
     assert str(status) in found["error"]
+    assert KEY[:8] not in found["error"]
 
 
 @pytest.mark.parametrize(

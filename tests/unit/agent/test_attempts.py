@@ -157,3 +157,10 @@ async def test_each_model_gets_its_own_key_and_errors_hold_none(pod: Pod, server
     assert {asked.headers["x-org"] for asked in server.asked[:3]} == {"org-number-0"}
     assert server.asked[0].headers["authorization"] == "Bearer key-number-0"
     assert (server.asked[3].headers["x-api-key"], server.asked[3].headers["x-org"]) == ("key-number-1", "org-number-1")
+
+
+def test_a_server_that_sends_nothing_without_end_fills_no_memory() -> None:
+    greetings = iter([{"choices": [{"index": 0, "delta": {"role": "assistant"}}]}] * 1000)
+    chunks = attempts._held_until_token(greetings)
+    next(chunks)
+    assert len(list(greetings)) >= 900

@@ -1,7 +1,9 @@
 """Providers: their conditions, the instances that name them, the pods that get their keys, and their trials."""
 
+import asyncio
 import base64
 import json
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -11,8 +13,13 @@ from tests.unit.operator.operator_world import Object, World, operator_settings
 
 from sympozium_api import agent_document, environment, names
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, PROVIDERS, ROLES
+from sympozium_api.tool_check import Flaw
 from sympozium_operator.cluster.egress_guard import Verification
+from sympozium_operator.policy.provider_resolution import ResolvedProvider
+from sympozium_operator.reconcile.provider_directory import ProviderDirectory, ReadProvider
+from sympozium_operator.reconcile.provider_trials import ProviderTrials
 from sympozium_operator.result import Key
+from sympozium_operator.scheduling.pace import Pace
 from sympozium_operator.wiring import wire
 
 KEY = Key("provider", NAMESPACE, "claude")
@@ -307,6 +314,41 @@ async def test_trials_are_paced_and_survive_a_new_leader() -> None:
         world.clock.advance(5)
         await world.try_providers()
         assert len(world.asked) == before + 1
+        await world.settle("claude", "provider")  # as the watch does after the result was written
+
+
+async def test_namespaces_take_turns_in_trials() -> None:
+    asked: list[str] = []
+    answers = asyncio.Event()
+
+    async def verify(namespace: str, name: str, _: str | None) -> Verification:
+        asked.append(f"{namespace}/{name}")
+        if namespace == "crowd":
+            await answers.wait()
+        return Verification(valid=True, reason="Answered", error="")
+
+    world = Tried()
+    trials = ProviderTrials(verify, Pace(1000, now=world.clock.monotonic, sleep=world.sleep), world.clock.monotonic)
+    for number in range(50):
+        trials.plan(Key("provider", "crowd", f"p{number}"), "digest", None, 0)
+    trials.plan(Key("provider", "one", "p"), "digest", None, 0)
+    async with aclosing(trials.try_due()) as results:
+        assert await anext(results) == Key("provider", "one", "p")
+        assert len(asked) <= 8
+
+
+async def test_an_older_state_of_a_provider_replaces_no_newer_one() -> None:
+    newer = ResolvedProvider(Flaw("ProviderDisabled", "spec.enabled: it is switched off"))
+
+    class Overtaken(ProviderDirectory):
+        async def load(self, namespace: str, name: str) -> tuple[ReadProvider | None, ResolvedProvider]:
+            found = await super().load(namespace, name)
+            self.put(namespace, name, newer)
+            return found
+
+    directory = Overtaken(Tried(secret(), provider()).cluster)
+    assert await directory.get(NAMESPACE, "claude") is newer
+    assert await directory.get(NAMESPACE, "claude") is newer
 
 
 async def test_a_settled_provider_costs_no_write() -> None:

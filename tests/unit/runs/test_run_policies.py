@@ -204,6 +204,18 @@ async def test_a_document_that_was_edited_by_hand_does_not_count() -> None:
         await AgentDocuments(cluster).of(found)
 
 
+async def test_each_change_of_a_document_has_the_whole_time_to_arrive() -> None:
+    cluster, found = documented(document(STRICT))
+    now = [0.0]
+    documents = AgentDocuments(cluster, lambda: now[0])
+    strict = await documents.of(found)
+    later = instance(agentDocument="0123456789abcdef")
+    for _ in range(3):
+        assert await documents.of(later) == strict
+        now[0] += 60
+        assert await documents.of(found) == strict
+
+
 # Requests.
 
 

@@ -36,6 +36,8 @@ _RETRY_AFTER_BEFORE_FALLBACK = 5.0
 """Seconds of a Retry-After beyond which the next model is asked at once."""
 _LASTING = ("InvalidAddress", "TLSFailed", "EgressRefused")
 """Failures to connect that last until somebody changes something."""
+_MOST_HELD = 100
+"""Most chunks without a token that are held."""
 _SPENT = "insufficient_quota"
 """OpenAI's word for an account without money, which has the status of a rate limit."""
 
@@ -169,11 +171,14 @@ class Attempts:
 
 
 def _held_until_token(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """Yield chunks as they come, but none before the first that holds something: a server's overload may come after its greeting."""
+    """Yield chunks as they come, but none before the first that holds something: a server's overload may come after its greeting.
+
+    After _MOST_HELD chunks without anything the answer has begun all the same, because a server may send them without end.
+    """
     held: list[Chunk] = []
     for chunk in chunks:
         held.append(chunk)
-        if _has_token(chunk):
+        if _has_token(chunk) or len(held) == _MOST_HELD:
             yield from held
             break
     else:

@@ -24,7 +24,6 @@ _NO_CHAT = re.compile(
     r"embed|whisper|tts|dall-e|moderation|image|audio|transcribe|rerank|realtime|davinci|babbage|sora|imagen|veo"
 )
 """Parts of the names of models that complete no chat."""
-_LONGEST_TEXT = 400
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def models_of(kind: ProviderType, answer: HttpAnswer) -> list[str] | Flaw:
         names = [str(item.get("name", "")).removeprefix("models/") for item in items]
     else:
         names = [str(item.get("id", "")) for item in items]
-    return [name[:256] for name in names if name]
+    return [name for name in names if name]
 
 
 def chat_model(names: list[str]) -> str | None:
@@ -129,13 +128,13 @@ def _refusal(answer: HttpAnswer) -> Flaw | None:
     if answer.status == 200:
         return None
     words = parse_refusal(answer.body).message or ""
-    return Flaw("ModelRefused", f"it answered {answer.status}" + (f": {words[:_LONGEST_TEXT]}" if words else ""))
+    return Flaw("ModelRefused", f"it answered {answer.status}" + (f": {words}" if words else ""))
 
 
 def _no_completion(answer: HttpAnswer, wanted: str) -> Flaw:
     words = parse_refusal(answer.body).message if answer.content_type.endswith("json") else None
     text = f"it answered 200 with {answer.content_type or 'no type'}, which is not {wanted}"
-    return Flaw("NoCompletion", text + (f": {words[:_LONGEST_TEXT]}" if words else ""))
+    return Flaw("NoCompletion", text + (f": {words}" if words else ""))
 
 
 def _json(answer: HttpAnswer) -> dict[str, Any]:

@@ -67,8 +67,13 @@ class ProviderDirectory:
         """Return a Provider, which is read if it is not known yet."""
         known = self._known.get((namespace, name))
         if known is None:
-            known = (await self.load(namespace, name))[1]
-            self.put(namespace, name, known)
+            found = (await self.load(namespace, name))[1]
+            known = self._known.get(
+                (namespace, name)
+            )  # the Provider's reconciler may have stored a newer state meanwhile
+            if known is None:
+                known = found
+                self.put(namespace, name, known)
         return known
 
     async def load(self, namespace: str, name: str) -> tuple[ReadProvider | None, ResolvedProvider]:
