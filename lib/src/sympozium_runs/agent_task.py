@@ -96,8 +96,8 @@ def _target(model: ResolvedModel, headers: Mapping[str, str], run: AgentRun) -> 
         "provider": model.provider,
         "field": field,
     }
-    if model.ref is not None:
-        target |= {"key": model.ref, "title": model.title}
+    if model.folder is not None:
+        target |= {"key": model.folder, "title": model.title}
     if model.api_version is not None:
         target["apiVersion"] = model.api_version
     return target

@@ -12,6 +12,7 @@ from tests.unit.operator.objects import NAMESPACE, instance_object, pack_object
 from tests.unit.operator.operator_world import Object, World, operator_settings
 
 from sympozium_api import agent_document, environment, names
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, PROVIDERS, ROLES
 from sympozium_api.tool_check import Flaw
 from sympozium_operator.cluster.egress_guard import Verification
@@ -83,9 +84,23 @@ class Tried(World):
         found: Object = json.loads(body["data"][agent_document.DOCUMENT])
         return found
 
+    def folders(self) -> list[str | None]:
+        """Folders of credentials that tasks name."""
+        return [ResolvedModel.model_validate(model).folder for model in self.document()["models"]]
+
     async def both(self) -> None:
         await self.settle("alice", "instance")
         await self.settle("claude", "provider")
+
+
+def files_of(pod: Object) -> dict[str, str]:
+    """Paths of the files with credentials, by Secret and entry."""
+    [volume] = [volume for volume in pod["volumes"] if volume["name"] == "providers"]
+    return {
+        f"{source['secret']['name']}/{item['key']}": item["path"]
+        for source in volume["projected"]["sources"]
+        for item in source["secret"]["items"]
+    }
 
 
 async def test_an_instance_gets_the_model_of_its_provider() -> None:
@@ -120,16 +135,12 @@ async def test_a_pod_has_each_providers_credentials_in_a_folder_of_their_own() -
     world.ask("q1")
     await world.settle("q1")
     pod = world.job()["spec"]["template"]["spec"]
-    [volume] = [volume for volume in pod["volumes"] if volume["name"] == "providers"]
-    files = {
-        f"{source['secret']['name']}/{item['key']}": item["path"]
-        for source in volume["projected"]["sources"]
-        for item in source["secret"]["items"]
-    }
-    assert files == {
-        "anthropic/ANTHROPIC_API_KEY": "claude/api-key",
-        "headers/X-Org": "claude/headers/X-Org",
-        "openai/api-key": "backup/api-key",
+    claude, _, backup = world.folders()
+    assert len({claude, backup}) == 2
+    assert files_of(pod) == {
+        "anthropic/ANTHROPIC_API_KEY": f"{claude}/api-key",
+        "headers/X-Org": f"{claude}/headers/X-Org",
+        "openai/api-key": f"{backup}/api-key",
     }
     [container] = pod["containers"]
     assert {"name": "providers", "mountPath": environment.PROVIDER_KEYS_DIR, "readOnly": True} in container[
@@ -234,6 +245,21 @@ async def test_a_changed_key_or_address_rolls_idle_pods_of_its_instances_and_not
     world.cluster.put(provider(apiBase="https://proxy.example.com/v1", title="Claude"))
     await world.settle("claude", "provider")
     assert generations() == third
+
+
+async def test_a_pod_of_a_changed_provider_has_no_key_for_a_task_of_the_former_one() -> None:
+    """Its instance, from whose document tasks are made, is reconciled later."""
+    world = Tried(secret(), secret("other"), provider(), user())
+    await world.both()
+    await world.settle("alice", "instance")
+    world.cluster.put(provider(secretRef="other", apiBase="https://other.example.com/v1"))
+    await world.reconcile("claude", "provider")
+    world.ask("q1")
+    await world.settle("q1")
+    [path] = files_of(world.job()["spec"]["template"]["spec"]).values()
+    [named] = world.folders()
+    assert world.document()["models"][0]["baseUrl"] == "https://api.anthropic.com/v1"
+    assert path.partition("/")[0] != named
 
 
 async def test_a_run_may_name_a_provider() -> None:

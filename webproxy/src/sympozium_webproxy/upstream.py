@@ -40,9 +40,9 @@ class Credentials:
     @classmethod
     def of(cls, model: ResolvedModel, key_files: Sequence[Path], folder: Path) -> Self:
         """Return the credentials of a model: of its Provider, below ``folder``, or of the instance."""
-        if model.ref is None:
+        if model.folder is None:
             return cls(_key(key_files), {})
-        own = folder / model.ref
+        own = folder / model.folder
         files = sorted((own / environment.PROVIDER_HEADERS).glob("[!.]*"))
         secret = {file.name.lower(): file.read_text().strip() for file in files}
         return cls(_key([own / environment.PROVIDER_KEY]), {**_lower(model.headers), **secret})

@@ -84,12 +84,12 @@ def provider_key(model: effective.EffectiveModel) -> list[Object]:
 def provider_keys(models: Iterable[ResolvedModel]) -> list[Object]:
     """Return the volume with the credentials of the models' Providers, a folder for each; none if no Provider has any."""
     sources: list[Object] = []
-    for model in {model.ref: model for model in models if model.ref}.values():
+    for folder, model in {model.folder: model for model in models if model.folder}.items():
         if model.secret and model.secret_entry:
-            key = {"key": model.secret_entry, "path": f"{model.ref}/{environment.PROVIDER_KEY}"}
+            key = {"key": model.secret_entry, "path": f"{folder}/{environment.PROVIDER_KEY}"}
             sources.append({"secret": {"name": model.secret, "items": [key], "optional": True}})
         if model.headers_secret and model.header_entries:
-            folder = f"{model.ref}/{environment.PROVIDER_HEADERS}"
-            items = [{"key": entry, "path": f"{folder}/{entry}"} for entry in model.header_entries]
+            headers = f"{folder}/{environment.PROVIDER_HEADERS}"
+            items = [{"key": entry, "path": f"{headers}/{entry}"} for entry in model.header_entries]
             sources.append({"secret": {"name": model.headers_secret, "items": items, "optional": True}})
     return [{"name": PROVIDERS_VOLUME, "projected": {"defaultMode": READABLE, "sources": sources}}] if sources else []
