@@ -32,9 +32,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 test: setup ## every test, the cluster's included (starts the cluster where there is none)
 	@local/test.sh $(PYTEST_ARGS)
 
-unit: setup ## the tests that need no cluster: seconds
+unit: setup ## the tests that need no cluster and no browser
 	@local/postgresql.sh
-	@$(RUN)pytest tests/unit tests/contract tests/integration
+	@$(RUN)pytest tests/unit tests/contract tests/integration --ignore tests/integration/pages
 
 fuzz: setup ## 100,000 cuts of model servers' streams, and 100,000 continued responses: the same answer; 100,000 malformed requests: no error of ours
 	@$(RUN)pytest tests/unit/openai/test_joined_answers.py --hypothesis-profile=joined-100000 --timeout 3600

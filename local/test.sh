@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Run every test, in four phases. A failed phase does not stop the others.
+# Run every test, in five phases. A failed phase does not stop the others.
 #   without a cluster   begins at once, beside the preparation of the others, and yields the processors to them when they begin
-#   side by side        tests/e2e by files, each worker with namespaces of its own, and the tests with other clients and with a browser
+#   in a browser        the console's pages, outside of the cluster's network: Chromium gives up what it loads when an interface comes
+#   side by side        tests/e2e by files, each worker with namespaces of its own, and the tests with other clients
 #   alone               the tests of tests/e2e that change the whole cluster (marker `alone`), one after the other
 #   last                those that measure, that read the audit log, and that take the installation apart, when all others have ended
 # What the first phase prints is shown before the last one, so that the test runner's last line is the last.
@@ -122,8 +123,9 @@ if names_tests "$@"; then
   exec "${on_the_clusters_network[@]}" "$PYTEST" "$@"
 fi
 [ -z "$tests_pid" ] || yields "$tests_pid"
+[ -z "$everything" ] || phase "in a browser" "$PYTEST" tests/integration/pages --numprocesses "$PROCESSES" --dist loadfile "$@"
 phase "on the cluster, side by side" "${on_the_clusters_network[@]}" \
-  "$PYTEST" tests/conformance tests/integration/clients tests/integration/pages tests/e2e --phase together \
+  "$PYTEST" tests/conformance tests/integration/clients tests/e2e --phase together \
   --numprocesses "$WORKERS" --dist loadfile --no-loadscope-reorder "$@"
 prepared "$gateway"
 phase "on the cluster, alone" "${on_the_clusters_network[@]}" "$PYTEST" tests/e2e --phase alone "$@"

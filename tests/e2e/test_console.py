@@ -154,8 +154,9 @@ def test_a_quota_that_is_full(console: Console, namespace: Namespace) -> None:
     hard = {"hard": {"count/sympoziuminstances.sympozium.ai": "0"}}
     namespace.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-more"}, "spec": hard})
     try:
-        until(lambda: namespace.status("resourcequota", "no-more").get("hard"), within=10)
-        refused = console.refuses(403, "PUT", "instances/surplus", json={"spec": instance("surplus")["spec"]})
+        surplus, tried = {"spec": instance("surplus")["spec"]}, {"dryRun": "All"}
+        until(lambda: console.asks("PUT", "instances/surplus", json=surplus, query=tried).status_code == 403, within=10)
+        refused = console.refuses(403, "PUT", "instances/surplus", json=surplus)
         assert refused["reason"] == "Forbidden"
         assert "no-more" in refused["message"]
     finally:

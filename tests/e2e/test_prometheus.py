@@ -22,9 +22,9 @@ PROGRAMS = CLIENTS / "prometheus/usr/bin"
 PORT = 19090
 FAILURES = re.compile(
     r"refused_total|errors_total|unreadable_objects|watch_failures|loop_failures|error!~|key_tokens_today|key_token_budget"
-    "|repairs_delayed|tool_call"
+    "|repairs_delayed|tool_call|policy_denied|tunnels_total|archive_cost"
 )
-"""Metrics by label that have no sample before something fails, or a tool is called."""
+"""Metrics by label that have no sample before something fails or is refused, a tool is called, or a cost is archived."""
 
 pytestmark = pytest.mark.skipif(not PROGRAMS.exists(), reason="local/clients.sh found no package of Prometheus")
 

@@ -75,7 +75,7 @@ def spec_of(console: Console, name: str) -> Object:
     return spec
 
 
-@pytest.mark.parametrize(("tab", "scheme"), zip(TABS, itertools.cycle(("light", "dark")), strict=False))
+@pytest.mark.parametrize(("tab", "scheme"), list(zip(TABS, itertools.cycle(("light", "dark")), strict=False)))
 async def test_each_tab_is_accessible(console: Console, visit: Visit, shoot: Shoot, tab: str, scheme: str) -> None:
     furnished(console, "seen")
     visitor = await visit(color_scheme=scheme, viewport=NARROW if scheme == "dark" else WIDE)
