@@ -69,7 +69,16 @@ def flaw_of(spec: PolicySpec) -> str | None:
 
 def effective(instance: SympoziumInstance, sources: PolicySources) -> EffectivePolicy | None:
     """Return the policy that holds for an instance; None: no policy binds it."""
-    found = [*_missing(instance, sources), *(_bound(each, instance) for each in binding(instance, sources))]
+    namespace = instance.metadata.namespace
+    return _all_of([*_missing(instance, sources), *(_bound(each, namespace) for each in binding(instance, sources))])
+
+
+def of_namespace(namespace: str, sources: PolicySources) -> EffectivePolicy | None:
+    """Return the policy that holds for every instance of a namespace; None: no policy binds them all."""
+    return _all_of([_bound(each, namespace) for each in _binding(namespace, None, sources)])
+
+
+def _all_of(found: list[BoundPolicy]) -> EffectivePolicy | None:
     if not found:
         return None
     policy = EffectivePolicy(policies=sorted(found, key=lambda each: each.name))
@@ -81,8 +90,11 @@ def effective(instance: SympoziumInstance, sources: PolicySources) -> EffectiveP
 
 def binding(instance: SympoziumInstance, sources: PolicySources) -> list[Candidate]:
     """Return the policies that bind an instance."""
-    namespace = instance.metadata.namespace
-    here = [each for each in sources.own if _binds_here(each, instance.spec.policy_ref)]
+    return _binding(instance.metadata.namespace, instance.spec.policy_ref, sources)
+
+
+def _binding(namespace: str, policy_ref: str | None, sources: PolicySources) -> list[Candidate]:
+    here = [each for each in sources.own if _binds_here(each, policy_ref)]
     from_there = [each for each in sources.installation if _selects(each, namespace, sources.labels)]
     return [*here, *(each for each in from_there if each not in here)]
 
@@ -106,8 +118,8 @@ def _selects(candidate: Candidate, namespace: str, labels: Mapping[str, str] | N
     return selector is not None and selects(selector, namespace, labels)
 
 
-def _bound(candidate: Candidate, instance: SympoziumInstance) -> BoundPolicy:
-    is_here = candidate.namespace == instance.metadata.namespace
+def _bound(candidate: Candidate, namespace: str) -> BoundPolicy:
+    is_here = candidate.namespace == namespace
     name = candidate.name if is_here else f"{candidate.namespace}/{candidate.name}"
     spec = None if candidate.flaw else candidate.spec
     bounds = PolicyBounds(**{field: getattr(spec, field) for field in PolicyBounds.model_fields}) if spec else None

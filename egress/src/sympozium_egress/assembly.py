@@ -73,7 +73,7 @@ async def assemble(
     store, tokens = RunStore(client, clock), PodTokens(client)
     policies = PolicyReader(client, clock, settings.namespace)
     calls = ToolCalls(store, tokens, Grants(client, policies), caller, held)
-    verifier = ProviderVerifier(http, ProviderSecrets(client), forbidden.policy)
+    verifier = ProviderVerifier(http, ProviderSecrets(client), forbidden.policy, policies)
     providers = ProviderRoutes.of(client, verifier, settings.namespace)
     tunnels = Tunnels(
         store, tokens, ModelOrigins(client, policies), forbidden.policy, metrics, resolve=http.resolve, dial=dial

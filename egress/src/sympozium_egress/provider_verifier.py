@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from sympozium_api import policy_binding
+from sympozium_api.effective_policy import EffectivePolicy
+from sympozium_api.policy_reader import PolicyReader
 from sympozium_api.tool_address import host_of
 from sympozium_api.tool_check import Flaw
 from sympozium_egress.outgoing import resolution
@@ -12,7 +15,7 @@ from sympozium_egress.outgoing.http_client import HttpClient, HttpRequest, Unrea
 from sympozium_egress.outgoing.resolution import NameNotFound
 from sympozium_egress.policy import provider_request
 from sympozium_egress.policy.addresses import AddressPolicy
-from sympozium_egress.policy.call_policy import CallRefused
+from sympozium_egress.policy.call_policy import CallRefused, allowed_host
 from sympozium_egress.policy.provider_request import ProviderCall, Target
 from sympozium_egress.policy.tool_result import HttpAnswer, redacted
 from sympozium_egress.provider_secrets import ProviderSecrets, ProviderUnusable
@@ -43,6 +46,8 @@ class ProviderVerifier:
     http: HttpClient
     secrets: ProviderSecrets
     addresses: Callable[[], AddressPolicy]
+    policies: PolicyReader
+    """Reader of the policies that bind every instance of a namespace: no host that they deny is called for its Providers."""
 
     async def verify(self, namespace: str, name: str, model: str | None) -> Verdict:
         """Call a Provider's model once, with one token; None: the first of the provider's list that seems to chat.
@@ -52,9 +57,9 @@ class ProviderVerifier:
         target: Target | None = None
         try:
             async with asyncio.timeout(SECONDS):
-                target = await self.secrets.target(namespace, name)
-                model = model or await self._first_model(target)
-                await self._complete(target, model)
+                target, policy = await self._target(namespace, name)
+                model = model or await self._first_model(target, policy)
+                await self._complete(target, model, policy)
         except (ProviderUnusable, TimeoutError) as failure:
             reason, text = _words(failure, target)
             return Verdict(valid=False, reason=reason, error=text, model=model)
@@ -65,44 +70,51 @@ class ProviderVerifier:
         target: Target | None = None
         try:
             async with asyncio.timeout(SECONDS):
-                target = await self.secrets.target(namespace, name)
-                return await self._list(target)
+                target, policy = await self._target(namespace, name)
+                return await self._list(target, policy)
         except (ProviderUnusable, TimeoutError) as failure:
             raise ProviderUnusable(*_words(failure, target)) from None
 
-    async def _complete(self, target: Target, model: str) -> None:
+    async def _target(self, namespace: str, name: str) -> tuple[Target, EffectivePolicy | None]:
+        policy = policy_binding.of_namespace(namespace, await self.policies.of(namespace))
+        return await self.secrets.target(namespace, name), policy
+
+    async def _complete(self, target: Target, model: str, policy: EffectivePolicy | None) -> None:
         """Raise ProviderUnusable unless a model answers with a completion."""
-        answer = await self._send(provider_request.completion_call(target, model), _COMPLETION_BYTES)
+        answer = await self._send(provider_request.completion_call(target, model), _COMPLETION_BYTES, policy)
         if flaw := provider_request.completion_failure(target.type, answer):
             raise ProviderUnusable(flaw.reason, flaw.message)
 
-    async def _first_model(self, target: Target) -> str:
+    async def _first_model(self, target: Target, policy: EffectivePolicy | None) -> str:
         if target.type == "azure_openai":
             raise ProviderUnusable("ModelNeeded", "model: name one, because Azure does not list its deployments")
-        names = await self._list(target)
+        names = await self._list(target, policy)
         if (model := provider_request.chat_model(names)) is None:
             raise ProviderUnusable(
                 "ModelNeeded", "model: name one, because the provider lists none that completes chats"
             )
         return model
 
-    async def _list(self, target: Target) -> list[str]:
-        answer = await self._send(provider_request.models_call(target), _LIST_BYTES)
+    async def _list(self, target: Target, policy: EffectivePolicy | None) -> list[str]:
+        answer = await self._send(provider_request.models_call(target), _LIST_BYTES, policy)
         found = provider_request.models_of(target.type, answer)
         if isinstance(found, Flaw):
             raise ProviderUnusable(found.reason, found.message)
         return [_without_secrets(name, target)[:_LONGEST_NAME] for name in found]
 
-    async def _send(self, call: ProviderCall, most: int) -> HttpAnswer:
+    async def _send(self, call: ProviderCall, most: int, policy: EffectivePolicy | None) -> HttpAnswer:
         """Return a provider's answer. Raises ProviderUnusable."""
         host, addresses = host_of(call.url), self.addresses()
         try:
+            allowed_host(call.url, None, policy)
             await resolution.checked(host, addresses, self.http.resolve)
         except NameNotFound:
             raise ProviderUnusable("NameNotFound", f"spec.apiBase: the name {host} is not found") from None
         except CallRefused as refusal:
             raise ProviderUnusable("AddressNotAllowed", f"spec.apiBase: {refusal}") from None
-        request = HttpRequest(call.method, call.url, addresses, frozenset({host}), call.headers, call.body)
+        request = HttpRequest(
+            call.method, call.url, addresses, frozenset({host}), call.headers, call.body, policy=policy
+        )
         try:
             return await self.http.send(request, max_bytes=most)
         except CallRefused as refusal:

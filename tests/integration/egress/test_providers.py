@@ -10,6 +10,7 @@ import pytest
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from tests.fakes.webhook import PUBLIC, Received
 from tests.integration.egress.conftest import Guard
+from tests.unit.api.policies import policy_manifest
 from tests.unit.api.test_providers import provider_manifest
 
 from sympozium_api import names
@@ -142,6 +143,20 @@ async def test_no_key_is_sent_to_an_address_that_is_closed(guard: Guard, address
     guard.world.addresses[HOST] = [address]
     put_provider(guard)
     assert (await verdict(guard))["reason"] == "AddressNotAllowed"
+    assert guard.world.received == []
+
+
+@pytest.mark.parametrize("namespace", ["default", "sympozium-system"])
+async def test_no_key_is_sent_to_a_host_that_no_instance_of_the_namespace_may_call(
+    guard: Guard, namespace: str
+) -> None:
+    put_secret(guard)
+    put_provider(guard)
+    binds: dict[str, Any] = {"appliesTo": "all"} if namespace == "default" else {"namespaceSelector": {}}
+    guard.kubernetes.put(policy_manifest("bounds", namespace, **binds, egressHosts={"deny": [HOST]}))
+    found = await verdict(guard)
+    assert (found["valid"], found["reason"]) == (False, "AddressNotAllowed")
+    assert "bounds (egressHosts.deny)" in found["error"]
     assert guard.world.received == []
 
 
