@@ -2,7 +2,10 @@
 
 import asyncio
 import copy
+import gzip
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.fakes.callers import account_token, grant, user_of
@@ -145,3 +148,22 @@ async def test_a_skill_pack_with_the_least_fields_has_a_page(console: Console, s
     for path in ("/skills", "/skills/default/least", "/instances/default/demo/skills"):
         answer = await console.request("GET", path)
         assert answer.status_code in (200, 503), path
+
+
+async def test_large_pages_are_compressed_beside_the_event_loop(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, threads, compress = threading.get_ident(), list[int](), gzip.compress
+
+    def noted(*words: Any) -> bytes:
+        threads.append(threading.get_ident())
+        return compress(*words)
+
+    monkeypatch.setattr(gzip, "compress", noted)
+    for method in ("GET", "HEAD"):
+        answer = await console.request(method, "/about", headers={"Accept-Encoding": "gzip"})
+        assert answer.headers["content-encoding"] == "gzip"
+        assert int(answer.headers["content-length"]) < 5000
+        assert ("What you may do" in answer.text) is (method == "GET")
+    assert len(threads) == 2
+    assert loop not in threads

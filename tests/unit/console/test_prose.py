@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -209,3 +210,9 @@ async def test_an_unfinished_block_is_looked_at_in_proportion_to_its_growth(monk
     for _ in range(2000):
         await growing.add("x = 1\n")
     assert sum(looked_at) < 20 * len(growing.open)
+
+
+def test_a_line_without_an_end_is_read_once() -> None:
+    begin = time.process_time()
+    assert complete_length("done\n\n" + "x" * 200_000) == len("done\n\n")
+    assert time.process_time() - begin < 10  # minutes, if it was read again from each of its characters

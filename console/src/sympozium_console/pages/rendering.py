@@ -1,5 +1,6 @@
 """HTML of templates."""
 
+import asyncio
 import gzip
 from functools import cache
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.types import Receive, Scope, Send
 
 from sympozium_console import console_context
 from sympozium_console.pages import text_filters
@@ -19,7 +21,18 @@ from sympozium_console.pages.static_files import static_files
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LEAST_COMPRESSED = 1000
+_COMPRESSION = 6
 _FRAGMENT = "main"
+
+
+class _CompressedPage(HTMLResponse):
+    """A page that is compressed in a thread, because one of megabytes takes a second."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the page."""
+        self.body = await asyncio.to_thread(gzip.compress, bytes(self.body), _COMPRESSION)
+        self.headers["Content-Encoding"], self.headers["Content-Length"] = "gzip", str(len(self.body))
+        await super().__call__(scope, receive, send)
 
 
 @cache
@@ -82,5 +95,5 @@ def is_fragment(request: Request) -> bool:
 def _answer(request: Request, html: str, status: int) -> HTMLResponse:
     content, headers = html.encode(), {"Vary": "Accept-Encoding, HX-Request-Type"}
     if len(content) >= _LEAST_COMPRESSED and "gzip" in request.headers.get("accept-encoding", ""):
-        return HTMLResponse(gzip.compress(content, 6), status, {**headers, "Content-Encoding": "gzip"})
+        return _CompressedPage(content, status, headers)
     return HTMLResponse(content, status, headers)

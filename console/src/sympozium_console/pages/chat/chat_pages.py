@@ -1,5 +1,6 @@
 """The chat: a page of one conversation, the questions that it sends, and the events of their answers."""
 
+import asyncio
 from functools import partial
 from typing import Annotated, Any
 
@@ -123,7 +124,7 @@ async def get_request(request: Request, namespace: Namespace, name: Name, run: N
         body = request_samples.body_of(found, key)
     except TextError as error:
         raise refusals.conflict(f"The question cannot be read: {error}.", reason="RunUnreadable") from error
-    samples = request_samples.samples_of(body, str(request.base_url), namespace)
+    samples = await asyncio.to_thread(request_samples.samples_of, body, str(request.base_url), namespace)
     return render(
         request,
         "chat_request.html",

@@ -1,6 +1,5 @@
 """Conversations as their runs have them: the newest turns, and what is left of those before."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from sympozium_domain.sessions.session import Session, turns_of
 LABEL = re.compile("[0-9a-f]{32}")
 """Value of a session's label, by which the address of a page names a conversation."""
 _MOST_TURNS = 20
+_MOST_LETTERS = 4 * 1024 * 1024
+"""Characters of questions and answers on one page, if it has more than one turn: an answer alone may have eight million."""
 
 
 @dataclass(frozen=True)
@@ -82,22 +83,31 @@ class Conversations:
         numbers = turns_of(name, label, (Metadata.model_validate(item["metadata"]) for item in found))
         shown = [number for number in numbers if before is None or number < before]
         wanted = shown[-_MOST_TURNS:]
-        read = await asyncio.gather(*(self._run(namespace, numbers[number].name) for number in wanted))
-        runs = [run for run in read if run is not None]
-        if not runs:
+        views, newest, left = list[TurnView](), None, _MOST_LETTERS
+        first_turn = wanted[0] if wanted else 1
+        for number in reversed(wanted):
+            run = await self._run(namespace, numbers[number].name)
+            if run is None:
+                continue
+            view = await turn_view(run, most=most.get(run.metadata.name, MOST_CHARACTERS))
+            left -= view.texts.size
+            if views and left < 0:
+                first_turn = number + 1
+                break
+            newest = newest or run
+            views.insert(0, view)
+        if newest is None:
             return None
-        views = [await turn_view(run, most=most.get(run.metadata.name, MOST_CHARACTERS)) for run in runs]
-        earlier = len(shown) - len(wanted)
-        first = views[0].texts
+        earlier, first = sum(number < first_turn for number in shown), views[0].texts
         return Conversation(
             label=label,
             turns=tuple(views),
-            first_turn=wanted[0],
+            first_turn=first_turn,
             earlier=earlier,
             before=() if earlier else first.before,
             left_out=0 if earlier else first.left_out,
-            key=own_key(instance, caller, label, runs[-1]),
-            user=runs[-1].spec.caller.user if runs[-1].spec.caller else None,
+            key=own_key(instance, caller, label, newest),
+            user=newest.spec.caller.user if newest.spec.caller else None,
         )
 
     async def _run(self, namespace: str, name: str) -> AgentRun | None:

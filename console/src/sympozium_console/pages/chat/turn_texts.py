@@ -36,6 +36,12 @@ class TurnTexts:
     left_out: int = 0
     """Number of messages of the conversation that the request does not have."""
 
+    @property
+    def size(self) -> int:
+        """Characters of the question and of the answer."""
+        answer = self.answer
+        return len(self.question) + len(self.instructions) + (len(answer.text) + len(answer.reasoning) if answer else 0)
+
 
 def texts_of(run: AgentRun) -> TurnTexts:
     """Return the texts of a run. A question that cannot be read is empty."""

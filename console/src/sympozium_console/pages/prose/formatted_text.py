@@ -21,8 +21,8 @@ _GROWTH = 8
 """An unfinished text is looked at again when it has grown by an eighth, so that the work stays in proportion to its length."""
 _CHUNK = 2000
 """Characters of plain text after which another piece begins, at the next line."""
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r(?!\n|\Z))")
-"""A line that is complete, as CommonMark ends lines."""
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)")
+"""A line, as CommonMark ends lines. Texts have to end with one: a rest would be read again from each of its characters."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def _formatted(text: str, most: int) -> FormattedText:
 
 def complete_length(text: str) -> int:
     """Return the characters of a growing text that are complete blocks. Its last line may be incomplete."""
-    lines = _LINE.findall(text)
+    rest = text[max(text.rfind("\n"), text[:-1].rfind("\r")) + 1 :]  # a \r at the end may be half of a \r\n
+    lines = _LINE.findall(text[: len(text) - len(rest)])
     return sum(map(len, lines[: complete_lines(lines)]))
 
 
