@@ -23,6 +23,11 @@ class Key(NamedTuple):
         return self.kind == "run" and not self.name.endswith(f"-{WEB_ENDPOINT_SKILL}")
 
     @property
+    def is_shared(self) -> bool:
+        """True for an object that many instances share, so that a change of it does not wait for the reconciles of them all."""
+        return self.kind in ("provider", "policy")
+
+    @property
     def log_fields(self) -> dict[str, str]:
         """Return the fields that all log lines about this object have."""
         return {"namespace": self.namespace, self.kind: self.name}

@@ -6,7 +6,7 @@ import pytest
 from tests.fakes.virtual_time import VirtualTime, rest
 
 from sympozium_api.client import ApiError, ApiUnavailable
-from sympozium_operator.result import DONE, Key, Result
+from sympozium_operator.result import DONE, Key, KeyKind, Result
 from sympozium_operator.scheduling.work_queue import LONGEST_BACKOFF, SPREAD_PER_SECOND, Schedule, WorkQueue
 
 A, B = Key("run", "team", "a"), Key("run", "team", "b")
@@ -29,6 +29,20 @@ def test_keys_are_worked_on_in_order_of_arrival() -> None:
     keys.add(B)
     keys.add(A)
     assert [keys.take(3), keys.take(3)] == [B, A]
+
+
+@pytest.mark.parametrize("kind", ["provider", "policy"])
+def test_what_instances_share_comes_before_a_thousand_of_them(kind: KeyKind) -> None:
+    keys = schedule()
+    for number in range(1000):
+        keys.add(Key("instance", "team", f"i{number}"))
+    keys.add(Key(kind, "team", "shared"))
+    keys.add(Key(kind, "team", "another"))
+    assert keys.depth() == 1002
+    assert keys.take(3, urgent=False) == Key(kind, "team", "shared")
+    assert keys.take(3, background=False) is None
+    assert [keys.take(3), keys.take(3)] == [Key("instance", "team", "i0"), Key(kind, "team", "another")]
+    assert [keys.take(3), keys.take(3)] == [Key("instance", "team", f"i{number}") for number in (1, 2)]
 
 
 def test_a_key_added_while_it_is_worked_on_comes_again_afterwards() -> None:

@@ -40,11 +40,15 @@ class Schedule:
     """Urgent keys to reconcile now, in order of arrival."""
     background: dict[Key, None] = field(default_factory=dict)
     """Other keys to reconcile now, in order of arrival."""
+    shared: dict[Key, None] = field(default_factory=dict)
+    """Those of the others that many instances wait for, in order of arrival. They take turns with the rest, whose order they skip."""
     running: set[Key] = field(default_factory=set)
     again: set[Key] = field(default_factory=set)
     """Keys that were added while they were running."""
     due: dict[Key, float] = field(default_factory=dict)
     failures: dict[Key, int] = field(default_factory=dict)
+    _took_shared: bool = False
+    """True if the last key of the others was a shared one."""
     _heap: list[tuple[float, int, Key]] = field(default_factory=list)
     _order: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -64,9 +68,11 @@ class Schedule:
     def take(self, now: float, *, urgent: bool = True, background: bool = True) -> Key | None:
         """Return the next key to reconcile of a lane that has a free worker, an urgent one first; the caller must ``finish`` it."""
         self._wake(now)
-        lane = self.ready if urgent and self.ready else self.background if background else {}
+        lane = self.ready if urgent and self.ready else self._next_of_others() if background else {}
         if not lane:
             return None
+        if lane is not self.ready:
+            self._took_shared = lane is self.shared
         key = next(iter(lane))
         del lane[key]
         self.due.pop(key, None)  # this reconcile replaces the planned one
@@ -89,10 +95,14 @@ class Schedule:
 
     def depth(self) -> int:
         """Return the number of keys to reconcile now."""
-        return len(self.ready) + len(self.background)
+        return len(self.ready) + len(self.shared) + len(self.background)
 
     def _lane(self, key: Key) -> dict[Key, None]:
-        return self.ready if key.is_urgent else self.background
+        return self.ready if key.is_urgent else self.shared if key.is_shared else self.background
+
+    def _next_of_others(self) -> dict[Key, None]:
+        is_shared = self.shared and not (self._took_shared and self.background)
+        return self.shared if is_shared else self.background
 
     def next_due(self) -> float | None:
         """Return the time of the earliest planned key."""
