@@ -81,6 +81,11 @@ async def _model(request: Request) -> str | None:
     except (TooLarge, ValueError, RecursionError):
         raise HTTPException(400, 'write {"model": "<name>"}, or no body') from None
     model = body.get("model") if isinstance(body, dict) else 0
-    if model is not None and not (isinstance(model, str) and 0 < len(model) <= _LONGEST_MODEL):
+    if model is not None and not (isinstance(model, str) and 0 < len(model) <= _LONGEST_MODEL and _is_text(model)):
         raise HTTPException(400, f"model: write a name of at most {_LONGEST_MODEL} characters")
     return model
+
+
+def _is_text(value: str) -> bool:
+    """Return true unless JSON's escapes left half a character in a text."""
+    return value.encode(errors="ignore").decode() == value

@@ -132,7 +132,7 @@ def _words(failure: ProviderUnusable | TimeoutError, target: Target | None) -> t
 
 
 def _without_secrets(text: str, target: Target | None) -> str:
-    """Return a text of a provider, which may send back what it was sent, without a token's scheme too."""
+    """Return a text of a provider, which may send back what it was sent, without a token's scheme too. It can be encoded."""
     sent = [target.key or "", *target.headers.values()] if target else []
     secrets = {part for value in sent for part in (value, value.rpartition(" ")[2]) if part}
-    return redacted(text, sorted(secrets, key=len, reverse=True))
+    return redacted(text.encode(errors="replace").decode(), sorted(secrets, key=len, reverse=True))

@@ -64,6 +64,13 @@ def answers(guard: Guard, body: Any, status: int = 200) -> None:
     guard.world.script = script
 
 
+def answers_raw(guard: Guard, body: bytes, status: int) -> None:
+    async def script(_: Received) -> Response:
+        return Response(body, status, media_type="application/json")
+
+    guard.world.script = script
+
+
 async def ask(
     guard: Guard,
     path: str = "llm/verify",
@@ -76,8 +83,9 @@ async def ask(
     bound = {"namespace": namespace, "pod": {"name": "p"}, "serviceaccount": {"name": account}}
     token = guard.issuer.token("p", account, **({"aud": [names.EGRESS_AUDIENCE], "kubernetes.io": bound} | claims))
     method = "POST" if path.endswith("verify") else "GET"
-    headers = {"Authorization": f"Bearer {token}"}
-    return await guard.http.request(method, f"/providers/default/{path}", json=body, headers=headers)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    content = body if isinstance(body, str) else json.dumps(body).encode() if body is not None else None
+    return await guard.http.request(method, f"/providers/default/{path}", content=content, headers=headers)
 
 
 async def verdict(guard: Guard, **body: Any) -> dict[str, Any]:
@@ -133,6 +141,25 @@ async def test_an_answer_that_is_no_completion_is_not_valid_and_never_shows_the_
     assert (found["valid"], found["reason"]) == (False, reason)
     assert str(status) in found["error"]
     assert KEY[:8] not in found["error"]
+
+
+@pytest.mark.parametrize(("path", "status"), [("llm/verify", 200), ("llm/models", 502)])
+async def test_half_a_character_in_an_error_is_told_all_the_same(guard: Guard, path: str, status: int) -> None:
+    put_secret(guard)
+    put_provider(guard)
+    answers_raw(guard, b'{"error": {"message": "no \\ud800 model"}}', 404)
+    found = await ask(guard, path, {"model": "m-1"})
+    assert found.status_code == status
+    assert "no ? model" in found.json()["error"]
+
+
+async def test_half_a_character_in_a_models_name_is_none(guard: Guard) -> None:
+    put_secret(guard)
+    put_provider(guard, "gemini_native")
+    answers_raw(guard, b'{"models": [{"name": "models/\\ud800"}]}', 200)
+    assert (await ask(guard, "llm/models")).json() == {"models": ["?"]}
+    assert (await ask(guard, "llm/verify")).json()["reason"] == "NoCompletion"
+    assert (await ask(guard, "llm/verify", '{"model": "\\ud800"}')).status_code == 400
 
 
 @pytest.mark.parametrize(
