@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.callers import account_token, grant, user_of
-from tests.integration.console.conftest import Console, serving
+from tests.integration.console.conftest import Console, run, serving
 from tests.integration.console.test_audit import changes
 
 from sympozium_api.rate_limit import CallRate
@@ -167,3 +167,11 @@ async def test_large_pages_are_compressed_beside_the_event_loop(
         assert ("What you may do" in answer.text) is (method == "GET")
     assert len(threads) == 2
     assert loop not in threads
+
+
+async def test_a_conversation_shows_its_instance_to_those_alone_who_may_get_it(console: Console) -> None:
+    console.kubernetes.put(run("w-1"))
+    grant(console.kubernetes, user_of("team", "mia"), "default", verbs=("get",), plurals=("agentruns",))
+    for path in ("0" * 32, "w-1", "w-1/request"):
+        answer = await console.request("GET", f"/instances/default/demo/chat/{path}", headers=bearer(console, "mia"))
+        assert answer.status_code == 403, path

@@ -151,6 +151,7 @@ class TestTheRun:
             html = await page(furnished, f"/runs/default/hostile{path}", headers=token)
             assert "evil" not in html
             assert "takes get agentruns" in html
+            assert '<strong aria-current="true">' not in html  # the turns of the conversation are a list
         body = (await furnished.request("GET", "/api/v1/runs/hostile", headers=token)).text
         assert "evil" not in body
         assert "pods/log" in await page(furnished, "/runs/default/failed?tab=log", headers=token)

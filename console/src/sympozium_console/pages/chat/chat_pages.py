@@ -13,7 +13,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.json_text import TextError
 from sympozium_api.names import DNS_LABEL
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import INSTANCES, RUNS
 from sympozium_api.run import AgentRun
 from sympozium_console import console_context, new_run_body, refusals, run_events
 from sympozium_console.event_streams import EventStreamResponse
@@ -29,7 +29,7 @@ from sympozium_console.pages.instance_tabs import TABS, readable, stored_instanc
 from sympozium_console.pages.prose.formatted_text import MOST_CHARACTERS, MOST_ON_REQUEST
 from sympozium_console.pages.rendering import is_fragment, render, templates
 from sympozium_console.routes import new_runs
-from sympozium_console.routes.access import may_see, may_see_events
+from sympozium_console.routes.access import may_see, may_see_events, require
 from sympozium_console.routes.params import authenticate, caller_of
 from sympozium_domain.sessions.session import Session
 from sympozium_http.refusal import Refusal
@@ -84,6 +84,7 @@ async def get_chat(
     request: Request, namespace: Namespace, name: Name, conversation: Name, query: Annotated[ChatQuery, Query()]
 ) -> Response:
     """Return the page of a conversation, which its session's label names, or a run of it."""
+    await require(request, "get", INSTANCES, namespace)
     instance = await _instance(request, namespace, name)
     if not LABEL.fullmatch(conversation):
         return await _of_run(request, namespace, name, conversation)
@@ -117,6 +118,7 @@ async def get_answer_events(request: Request, namespace: Namespace, name: Name, 
 @router.get(f"{_BASE}/{{run}}/request")
 async def get_request(request: Request, namespace: Namespace, name: Name, run: Name) -> Response:
     """Return the page of a run's request, as programs would send it."""
+    await require(request, "get", INSTANCES, namespace)
     instance = await _instance(request, namespace, name)
     found = await _run(request, namespace, name, run)
     key = own_key(instance, caller_of(request), found.metadata.labels.get(names.LABEL_SESSION, ""), found)
