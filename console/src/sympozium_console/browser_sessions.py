@@ -42,8 +42,6 @@ class BrowserSession:
     """What a valid cookie says."""
 
     reference: CredentialReference
-    signed_in_at: float
-    """Seconds since 1970."""
 
 
 class CookieKeys:
@@ -100,7 +98,6 @@ class BrowserSessions:
         now, fernet = self._clock.now().timestamp(), self._keys.fernet()
         try:
             packed = fernet.decrypt_at_time(value.encode(errors="replace"), SESSION_SECONDS, int(now))
-            signed_in_at = fernet.extract_timestamp(value)
         except InvalidToken:
             return None
         try:
@@ -109,7 +106,7 @@ class BrowserSessions:
             return None
         if reference.expires_at is not None and now >= reference.expires_at:
             return None
-        return BrowserSession(reference, signed_in_at)
+        return BrowserSession(reference)
 
 
 def _reference(written: dict[str, Any]) -> CredentialReference:

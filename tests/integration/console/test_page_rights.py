@@ -175,3 +175,12 @@ async def test_a_conversation_shows_its_instance_to_those_alone_who_may_get_it(c
     for path in ("0" * 32, "w-1", "w-1/request"):
         answer = await console.request("GET", f"/instances/default/demo/chat/{path}", headers=bearer(console, "mia"))
         assert answer.status_code == 403, path
+
+
+@pytest.mark.parametrize("tab", ["overview", "pool", "skills", "web-endpoint", "yaml"])
+async def test_a_form_shows_no_instance_to_those_who_may_change_it_alone(console: Console, tab: str) -> None:
+    grant(console.kubernetes, user_of("team", "mia"), "default", verbs=("patch", "update"))
+    headers = bearer(console, "mia")
+    answer = await console.request("POST", f"/instances/default/demo/{tab}", data={"text": "{"}, headers=headers)
+    assert answer.status_code == 403
+    assert "may not get SympoziumInstance" in answer.text

@@ -24,7 +24,7 @@ from sympozium_console.pages import (
     usage,
 )
 from sympozium_console.pages.chat import chat_pages
-from sympozium_console.routes.access import SUMMARIES, AnyCaller, Need, authorize_need
+from sympozium_console.routes.access import SUMMARIES, AnyCaller, Need, authorize_need, require
 from sympozium_console.routes.params import authenticate
 
 PAGES = (
@@ -46,6 +46,8 @@ PAGES = (
     chat_pages,
 )
 """Modules with pages, each with a ``router``."""
+
+_OF_INSTANCE = "/instances/{namespace}/{name}/"
 
 PAGE_NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
     ("GET", "/about"): AnyCaller(),
@@ -88,4 +90,9 @@ PAGE_NEEDS: dict[tuple[str, str], Need | AnyCaller] = {
 
 async def authorize_page(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
     """Raise Refusal 403 unless the caller has the right that the page takes."""
-    await authorize_need(request, PAGE_NEEDS.get((request.method, request.scope["route"].path)))
+    path = request.scope["route"].path
+    await authorize_need(request, PAGE_NEEDS.get((request.method, path)))
+    if (
+        request.method == "POST" and path.startswith(_OF_INSTANCE) and not path.endswith("/delete")
+    ):  # its answer shows it
+        await require(request, "get", INSTANCES, request.path_params["namespace"])
