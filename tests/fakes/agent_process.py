@@ -8,5 +8,13 @@ from sympozium_agent.process import process
 
 if __name__ == "__main__":
     own = Path(sys.argv[1])
-    files = (own / "token", (own / "api-key",), own / "termination-log")
-    sys.exit(process(AgentSettings(None, (sys.argv[2],), *files, instance="demo", idle_ttl=600)))
+    settings = AgentSettings(
+        None,
+        (sys.argv[2],),
+        token_file=own / "token",
+        key_files=(own / "api-key",),
+        termination_file=own / "termination-log",
+        instance="demo",
+        idle_ttl=600,
+    )
+    sys.exit(process(settings))
