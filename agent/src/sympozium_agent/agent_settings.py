@@ -27,8 +27,8 @@ class AgentSettings:
     """Base URLs of the agent API, the preferred one first. An idle pod waits at the first."""
     token_file: StrPath = environment.RUNS_TOKEN_FILE
     key_files: tuple[StrPath, ...] = environment.PROVIDER_KEY_FILES
-    keys_dir: StrPath = environment.PROVIDER_KEYS_DIR
     termination_file: StrPath = environment.TERMINATION_MESSAGE_FILE
+    keys_dir: StrPath = environment.PROVIDER_KEYS_DIR
     instance: str = ""
     idle_ttl: float = 0.0
     """Seconds for which an idle pod waits."""
