@@ -72,6 +72,8 @@ def apply(namespace: str, manifests: Iterable[Object]) -> None:
 
 def delete(namespace: str, kind: str, name: str, *, wait: bool) -> None:
     """Delete an object if it exists, and wait until it is gone, as ``kubectl delete --ignore-not-found``. Raises NeedsKubectl."""
+    if name.startswith("-"):  # an option, such as --all
+        raise NeedsKubectl
     url = _collection(kind).url(namespace, name)
     if (found := _found(url)) is None:
         return

@@ -178,6 +178,7 @@ class TestEvents:
 
     def test_a_trouble_that_comes_back_is_counted(self, namespace: Namespace) -> None:
         namespace.apply(instance("fickle"))
+        until(lambda: namespace.status("instance", "fickle").get("phase") == "Running", within=10)
         for _ in range(2):
             namespace.patch("instance", "fickle", {"spec": {"mcpServers": [{"name": "files", "url": "http://files"}]}})
             until(lambda: namespace.status("instance", "fickle").get("phase") == "Error", within=10)
