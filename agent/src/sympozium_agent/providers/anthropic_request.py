@@ -16,7 +16,15 @@ from sympozium_agent.providers.conversation import (
     read_messages,
     text_in,
 )
-from sympozium_agent.providers.members import OUTPUT_TOKENS, unsupported, values_of
+from sympozium_agent.providers.members import (
+    OUTPUT_TOKENS,
+    most_tokens_of,
+    refuse_bare_prompt,
+    refuse_several,
+    stops_of,
+    unsupported,
+    values_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,17 +58,16 @@ _ID = re.compile("[A-Za-z0-9_-]{1,128}")
 def translate(request: Mapping[str, str]) -> Object:
     """Return the body of a request. Raises ModelError with status 400 for what Anthropic cannot be told."""
     values = values_of(request, (*_TRANSLATED, *_AS_IT_IS, *_OFF), VENDOR)
-    if "messages" not in values:
-        raise unsupported("messages", f"is needed, because {VENDOR}'s API completes no bare prompt.")
+    refuse_bare_prompt(values, VENDOR)
     if strangers := [name for name in _OFF if values.get(name)]:
         raise unsupported(strangers[0], f"is not supported by {VENDOR}'s API.")
-    if values.get("n", 1) != 1:
-        raise unsupported("n", f"must be 1, because {VENDOR}'s API gives one choice.")
+    refuse_several(request, VENDOR)
     body: Object = {"model": values.get("model")} | _conversation(values["messages"])
     body |= {name: values[name] for name in _AS_IT_IS if name in values}
-    body["max_tokens"] = next((values[name] for name in OUTPUT_TOKENS if name in values), DEFAULT_OUTPUT_TOKENS)
-    if "stop" in values:
-        body["stop_sequences"] = [values["stop"]] if isinstance(values["stop"], str) else values["stop"]
+    most = most_tokens_of(values)
+    body["max_tokens"] = DEFAULT_OUTPUT_TOKENS if most is None else most
+    if (stops := stops_of(values)) is not None:
+        body["stop_sequences"] = stops
     if isinstance(values.get("user"), str):
         body["metadata"] = {"user_id": values["user"]}
     return _with_options(body | _tools(values), values)

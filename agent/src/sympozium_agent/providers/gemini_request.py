@@ -17,7 +17,14 @@ from sympozium_agent.providers.conversation import (
     text_in,
     texts_of,
 )
-from sympozium_agent.providers.members import OUTPUT_TOKENS, unsupported, values_of
+from sympozium_agent.providers.members import (
+    OUTPUT_TOKENS,
+    most_tokens_of,
+    refuse_bare_prompt,
+    stops_of,
+    unsupported,
+    values_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,8 +67,7 @@ _MODALITIES = {"text": "TEXT", "image": "IMAGE"}
 def translate(request: Mapping[str, str]) -> Object:
     """Return the body of a request. Raises ModelError with status 400 for what Gemini cannot be told."""
     values = values_of(request, (*_TRANSLATED, *_CONFIG, *_AS_IT_IS), VENDOR)
-    if "messages" not in values:
-        raise unsupported("messages", f"is needed, because {VENDOR}'s API completes no bare prompt.")
+    refuse_bare_prompt(values, VENDOR)
     body = _conversation(values["messages"], str(values.get("model")))
     body |= {name: values[name] for name in _AS_IT_IS if name in values} | _tools(values)
     config = _config(values)
@@ -70,10 +76,10 @@ def translate(request: Mapping[str, str]) -> Object:
 
 def _config(values: Object) -> Object:
     config: Object = {new: values[old] for old, new in _CONFIG.items() if old in values}
-    if (most := next((values[name] for name in OUTPUT_TOKENS if name in values), None)) is not None:
+    if (most := most_tokens_of(values)) is not None:
         config["maxOutputTokens"] = most
-    if "stop" in values:
-        config["stopSequences"] = [values["stop"]] if isinstance(values["stop"], str) else values["stop"]
+    if (stops := stops_of(values)) is not None:
+        config["stopSequences"] = stops
     schema = output_schema(values.get("response_format"))
     if schema is not None:
         config |= {"responseMimeType": "application/json"} | ({"responseJsonSchema": schema} if schema else {})

@@ -58,6 +58,23 @@ def refuse_several(request: Mapping[str, str], vendor: str) -> None:
         raise unsupported("n", f"must be 1, because {vendor}'s API gives one choice.")
 
 
+def refuse_bare_prompt(values: Object, vendor: str) -> None:
+    """Raise ModelError with status 400 for a request without messages."""
+    if "messages" not in values:
+        raise unsupported("messages", f"is needed, because {vendor}'s API completes no bare prompt.")
+
+
+def stops_of(values: Object) -> Any:
+    """Return the list of texts at which an answer ends; None: the request has none."""
+    stop = values.get("stop")
+    return [stop] if isinstance(stop, str) else stop
+
+
+def most_tokens_of(values: Object) -> Any:
+    """Return the largest number of an answer's tokens; None: the request has none."""
+    return next((values[name] for name in OUTPUT_TOKENS if name in values), None)
+
+
 def without(request: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     """Return a request without these members."""
     left_out = frozenset(names)
