@@ -72,6 +72,22 @@ def of_run(run: AgentRun, instance: SympoziumInstance, document: AgentDocument |
     return [renamed(first, own.model), *fallbacks] if own.model else [first, *fallbacks]
 
 
+def fallback_parts(fallback: str) -> tuple[str, str]:
+    """Return Provider and model of a fallback; without a Provider it is a model of the instance's own server."""
+    name, colon, model = fallback.partition(":")
+    return (name, model) if colon else ("", fallback)
+
+
+def named_models(instance: SympoziumInstance) -> dict[str, str]:
+    """Return the Providers that an instance names, each with the first model that it names of it."""
+    agent = instance.spec.agents.default
+    named = {agent.provider_ref: agent.model} if agent.provider_ref else {}
+    for provider, model in map(fallback_parts, agent.fallback_models):
+        if provider:
+            named.setdefault(provider, model)
+    return named
+
+
 def is_of_instance(own: RunModel, instance: SympoziumInstance) -> bool:
     """Return true if the provider that a run names is one of the instance's ``authRefs``."""
     return any(ref.provider == own.provider for ref in instance.spec.auth_refs)

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from sympozium_api import effective, effective_policy, policy_check
+from sympozium_api import effective, effective_policy, model_targets, policy_check, provider_check
 from sympozium_api.client import Client
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.policy_reader import PolicyReader
-from sympozium_api.provider import DEFAULT_BASES, Provider
+from sympozium_api.provider import Provider
 from sympozium_api.reading import Unreadable, read
 from sympozium_api.resources import INSTANCES, PROVIDERS
 from sympozium_api.run import AgentRun
@@ -65,12 +65,10 @@ class ModelOrigins:
         """Return the address of a Provider; None if there is no such Provider, or nobody may call it."""
         body = await self._client.find(PROVIDERS, namespace, name)
         try:
-            spec = read(Provider, body).spec if body else None
+            provider = read(Provider, body) if body else None
         except Unreadable:
             return None
-        if spec is None or not spec.enabled:
-            return None
-        return spec.api_base or DEFAULT_BASES.get(spec.type)
+        return provider_check.base_url(provider) or None if provider and provider.spec.enabled else None
 
 
 def _calls_base_url(instance: SympoziumInstance, run: AgentRun | None) -> bool:
@@ -80,10 +78,7 @@ def _calls_base_url(instance: SympoziumInstance, run: AgentRun | None) -> bool:
 
 
 def _providers(instance: SympoziumInstance, run: AgentRun | None) -> set[str]:
-    agent = instance.spec.agents.default
     own = run.spec.model if run else None
     if own and own.base_url:
         return set()
-    named: Iterable[str | None] = (agent.provider_ref, own.provider if own else None)
-    fallbacks = (provider for provider, mark, _ in (text.partition(":") for text in agent.fallback_models) if mark)
-    return {name for name in (*named, *fallbacks) if name}
+    return {*model_targets.named_models(instance), *([own.provider] if own and own.provider else [])}

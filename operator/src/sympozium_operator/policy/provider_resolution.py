@@ -110,16 +110,6 @@ def flaw_of(provider: Provider, secret: Object | None, headers: Object | None) -
     )
 
 
-def named_models(instance: SympoziumInstance) -> dict[str, str]:
-    """Return the Providers that an instance names, each with the first model that it names of it."""
-    agent = instance.spec.agents.default
-    named = {agent.provider_ref: agent.model} if agent.provider_ref else {}
-    for provider, model in map(_parts, agent.fallback_models):
-        if provider:
-            named.setdefault(provider, model)
-    return named
-
-
 def of_instance(
     instance: SympoziumInstance, providers: Mapping[str, ResolvedProvider], callers: Collection[str] = ()
 ) -> InstanceModels:
@@ -135,10 +125,10 @@ def of_instance(
         found = _usable(instance, agent.provider_ref, providers, callers)
         if found.model is None:
             return InstanceModels(condition=_flawed("spec.agents.default.providerRef", agent.provider_ref, found))
-        first, reachable = _named(found.model, agent.model), found.reachable
+        first, reachable = model_targets.renamed(found.model, agent.model), found.reachable
     models, left_out = [first], []
     for number, fallback in enumerate(agent.fallback_models):
-        name, model = _parts(fallback)
+        name, model = model_targets.fallback_parts(fallback)
         found = _usable(instance, name, providers, callers) if name else ResolvedProvider(model=first)
         if found.model is None:
             left_out.append(_flawed(f"spec.agents.default.fallbackModels[{number}]", name, found).message)
@@ -170,7 +160,11 @@ def of_run(
 ) -> ResolvedModel | str:
     """Return the model of the Provider that a run names, or the reason why the run cannot have it."""
     usable = _usable(instance, name, {name: found}, callers)
-    return _named(usable.model, model) if usable.model else _flawed("spec.model.provider", name, usable).message
+    return (
+        model_targets.renamed(usable.model, model)
+        if usable.model
+        else _flawed("spec.model.provider", name, usable).message
+    )
 
 
 def _usable(
@@ -183,16 +177,6 @@ def _usable(
             text = f"its Secret {secret} holds API keys of callers, which no model may get"
             return ResolvedProvider(Flaw("SecretNotAllowed", text))
     return found
-
-
-def _parts(fallback: str) -> tuple[str, str]:
-    """Return Provider and model of a fallback; without a Provider it is a model of the instance's own server."""
-    name, colon, model = fallback.partition(":")
-    return (name, model) if colon else ("", fallback)
-
-
-def _named(model: ResolvedModel, name: str) -> ResolvedModel:
-    return model_targets.renamed(model, name)
 
 
 def _flawed(field: str, name: str, found: ResolvedProvider) -> ConditionUpdate:

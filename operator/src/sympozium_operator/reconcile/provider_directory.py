@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from sympozium_api import model_targets
 from sympozium_api.client import Client
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.provider import Provider
@@ -40,7 +41,7 @@ class ProviderDirectory:
 
     def remember(self, instance: SympoziumInstance) -> None:
         """Take over which Providers an instance names now."""
-        self._set(*instance.key, provider_resolution.named_models(instance))
+        self._set(*instance.key, model_targets.named_models(instance))
 
     def forget_instance(self, namespace: str, name: str) -> None:
         """Forget an instance that is gone."""
@@ -94,7 +95,7 @@ class ProviderDirectory:
     async def of_instance(self, instance: SympoziumInstance, callers: Collection[str] = ()) -> InstanceModels:
         """Return the models of an instance. ``callers``: Secrets that other instances name for their callers' API keys."""
         namespace = instance.metadata.namespace
-        named = provider_resolution.named_models(instance)
+        named = model_targets.named_models(instance)
         found = {name: await self.get(namespace, name) for name in named}
         return provider_resolution.of_instance(instance, found, callers)
 
