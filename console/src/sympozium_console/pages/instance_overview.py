@@ -10,14 +10,14 @@ from sympozium_api.resources import INSTANCES
 from sympozium_console import console_context
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.forms import read_form
+from sympozium_console.pages.instance_fields import AGENT_FIELDS, LIMIT_FIELDS, POOL_FIELDS
 from sympozium_console.pages.instance_tabs import Namespace, readable, render_tab, stored_instance
 from sympozium_console.pages.page_changes import (
     NO_FAULTS,
     Faults,
     begin_page_change,
     faults_of,
-    kubectl_patch,
-    precondition_of,
+    patch_instance,
 )
 from sympozium_console.pages.spec_fields import SpecField, patch_of, values_of, without_unchanged
 from sympozium_console.preconditions import Precondition
@@ -27,37 +27,6 @@ from sympozium_http.refusal import Refusal
 
 router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
 
-AGENT_FIELDS = (
-    SpecField("title", "Title", description="The agent's name for people.", default="the instance's name"),
-    SpecField("description", "Purpose", description="What the agent is for, as MCP clients show it."),
-    SpecField("agents.default.model", "Model", description="As the model server calls it."),
-    SpecField(
-        "agents.default.baseURL",
-        "Base URL",
-        description="Of an OpenAI-compatible API, up to and with its version.",
-        default="https://api.openai.com/v1",
-    ),
-    SpecField("memory.systemPrompt", "Instructions", "area", "The first system message of every conversation."),
-)
-LIMIT_FIELDS = (
-    SpecField("agents.default.runTimeout", "Longest run", description="As in 90s or 5m.", default="10m"),
-    SpecField("agents.default.maxTokens", "Tokens of an answer", "number", default="no limit"),
-    SpecField("maxConcurrentRuns", "Runs at the same time", "number", default="20"),
-    SpecField("maxQueuedRuns", "Runs in the queue", "number", "Beyond it callers get 429.", default="200"),
-)
-POOL_FIELDS = (
-    SpecField(
-        "agents.default.warmPool.size", "Idle pods", "number", "Each serves one run and is replaced.", default="0"
-    ),
-    SpecField(
-        "agents.default.warmPool.max",
-        "At most",
-        "number",
-        "Idle pods when requests arrive faster than pods start.",
-        default="as many as above",
-    ),
-    SpecField("agents.default.warmPool.idleTTL", "Longest idle time", description="As in 10m.", default="10m"),
-)
 _SECTIONS = {"overview": AGENT_FIELDS + LIMIT_FIELDS, "pool": POOL_FIELDS}
 _TEMPLATES = {"overview": "instance_overview.html", "pool": "instance_pool.html"}
 
@@ -111,15 +80,11 @@ async def _save(request: Request, namespace: str, name: str, tab: str) -> Respon
     form, fields = await read_form(request), _SECTIONS[tab]
     instance = await stored_instance(request, namespace, name)
     patch = without_unchanged(patch_of(form, fields), instance["spec"])
-    line = kubectl_patch(INSTANCES, namespace, name, patch)
-    if patch:
-        try:
-            await begin_page_change(request, "patch", INSTANCES, namespace, name, body={"spec": patch})
-            instances = console_context.of_request(request).instances
-            await instances.patch(namespace, name, {"spec": patch}, precondition_of(form))
-        except (Refusal, ApiError) as error:
-            return await _page(request, namespace, name, tab, faults=faults_of(error, "spec"), typed=form)
-    return await _page(request, namespace, name, tab, saved=line if patch else "")
+    try:
+        line = await patch_instance(request, namespace, name, patch, form) if patch else ""
+    except (Refusal, ApiError) as error:
+        return await _page(request, namespace, name, tab, faults=faults_of(error, "spec"), typed=form)
+    return await _page(request, namespace, name, tab, saved=line)
 
 
 async def _page(

@@ -7,19 +7,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from sympozium_api.client import ApiError
-from sympozium_api.resources import INSTANCES, SKILL_PACKS, Object
+from sympozium_api.resources import SKILL_PACKS, Object
 from sympozium_console import console_context
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.forms import read_fields
 from sympozium_console.pages.instance_tabs import Namespace, render_tab, stored_instance
-from sympozium_console.pages.page_changes import (
-    NO_FAULTS,
-    Faults,
-    begin_page_change,
-    faults_of,
-    kubectl_patch,
-    precondition_of,
-)
+from sympozium_console.pages.page_changes import NO_FAULTS, Faults, faults_of, patch_instance
 from sympozium_console.routes.access import may_see
 from sympozium_console.routes.params import Name
 from sympozium_http.refusal import Refusal
@@ -44,14 +37,11 @@ async def post_skills_tab(request: Request, namespace: Namespace, name: Name) ->
     skills = chosen_skills(instance["spec"].get("skills") or [], fields)
     if skills == (instance["spec"].get("skills") or []):
         return await _page(request, namespace, name, saved="")
-    patch = {"skills": skills}
     try:
-        await begin_page_change(request, "patch", INSTANCES, namespace, name, body={"spec": patch})
-        instances = console_context.of_request(request).instances
-        await instances.patch(namespace, name, {"spec": patch}, precondition_of(dict(fields)))
+        line = await patch_instance(request, namespace, name, {"skills": skills}, dict(fields))
     except (Refusal, ApiError) as error:
         return await _page(request, namespace, name, faults=faults_of(error, "spec"))
-    return await _page(request, namespace, name, saved=kubectl_patch(INSTANCES, namespace, name, patch))
+    return await _page(request, namespace, name, saved=line)
 
 
 def chosen_skills(skills: list[Object], fields: list[tuple[str, str]]) -> list[Object]:

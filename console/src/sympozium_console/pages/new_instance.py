@@ -12,10 +12,11 @@ from sympozium_api.resources import INSTANCES, Object
 from sympozium_console import console_context
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.forms import read_form
+from sympozium_console.pages.instance_fields import NEW_INSTANCE_FIELDS
 from sympozium_console.pages.instance_yaml import written
 from sympozium_console.pages.page_changes import NO_FAULTS, Faults, begin_page_change, faults_of
 from sympozium_console.pages.rendering import render
-from sympozium_console.pages.spec_fields import SpecField, patch_of
+from sympozium_console.pages.spec_fields import patch_of
 from sympozium_console.preconditions import Precondition
 from sympozium_console.routes.access import require
 from sympozium_console.routes.params import caller_of
@@ -23,17 +24,6 @@ from sympozium_http.refusal import Refusal
 
 router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
 
-FIELDS = (
-    SpecField("title", "Title", description="The agent's name for people.", default="the instance's name"),
-    SpecField("agents.default.model", "Model", description="As the model server calls it, such as gpt-4.1-mini."),
-    SpecField(
-        "agents.default.baseURL",
-        "Base URL",
-        description="Of an OpenAI-compatible API, up to and with its version.",
-        default="https://api.openai.com/v1",
-    ),
-    SpecField("memory.systemPrompt", "Instructions", "area", "The first system message of every conversation."),
-)
 _EXISTS = "There is an instance of this name already."
 
 
@@ -71,7 +61,7 @@ async def post_new_instance(request: Request) -> Response:
 
 def instance_of(form: Mapping[str, str]) -> Object:
     """Return the instance that a form describes. Pure."""
-    spec = _filled(patch_of(form, FIELDS))
+    spec = _filled(patch_of(form, NEW_INSTANCE_FIELDS))
     if secret := form.get("secret", "").strip():
         spec["authRefs"] = [{"provider": form.get("provider", "").strip() or "openai", "secret": secret}]
     if form.get("enabled") == "on":
@@ -113,7 +103,7 @@ async def _form(request: Request, form: Mapping[str, str], *, faults: Faults = N
         "new_instance.html",
         status=faults.status,
         title="New instance",
-        spec_fields=FIELDS,
+        spec_fields=NEW_INSTANCE_FIELDS,
         form={"name": "", "secret": "", "provider": "", "enabled": "", **form},
         namespaces=namespaces,
         namespace=namespace,

@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import Request
 
 from sympozium_api.client import ApiError
-from sympozium_api.resources import Object, ResourceType
+from sympozium_api.resources import INSTANCES, Object, ResourceType
 from sympozium_archive.audit_log import AuditEntry
-from sympozium_console import refusals
+from sympozium_console import console_context, refusals
 from sympozium_console.audit.changed_fields import changed_fields
 from sympozium_console.preconditions import Precondition
 from sympozium_console.refusals import InvalidFields
@@ -26,10 +26,10 @@ _CHANGED_MEANWHILE = 412
 
 @dataclass(frozen=True)
 class Faults:
-    """What is wrong with a form."""
+    """Faults of a form."""
 
     message: str = ""
-    """What the whole form is told; empty: nothing is wrong."""
+    """Fault of the whole form; empty: nothing is wrong."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Faults by field."""
     status: int = 200
@@ -78,6 +78,17 @@ def kubectl_patch(kind: ResourceType, namespace: str, name: str, spec: Object) -
     """Return the command of kubectl that merges fields into the spec of an object."""
     patch = shlex.quote(json.dumps({"spec": spec}, ensure_ascii=False))
     return f"kubectl -n {namespace} patch {kind.plural}.{kind.group} {name} --type merge -p {patch}"
+
+
+async def patch_instance(request: Request, namespace: str, name: str, spec: Object, form: Mapping[str, str]) -> str:
+    """Merge fields into the spec of an instance, if it is as ``form`` saw it. Return the command of kubectl that does the same.
+
+    Raises Refusal and ApiError.
+    """
+    await begin_page_change(request, "patch", INSTANCES, namespace, name, body={"spec": spec})
+    instances = console_context.of_request(request).instances
+    await instances.patch(namespace, name, {"spec": spec}, precondition_of(form))
+    return kubectl_patch(INSTANCES, namespace, name, spec)
 
 
 def merge_patch(old: Any, new: Any) -> Any:
