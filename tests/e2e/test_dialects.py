@@ -10,19 +10,8 @@ from tests.e2e.test_providers import provider, secret
 from tests.e2e.test_tools import CITY, binding, tool
 from tests.e2e.webhooks import Webhook, deployed
 from tests.fakes import vendors
+from tests.fakes.vendors import BASES
 
-BASES = {
-    "openai_compat": "/openai/v1",
-    "anthropic_native": "/v1",
-    "gemini_native": "/v1beta",
-    "azure_openai": "",
-    "groq": "/groq/v1",
-    "deepseek": "/deepseek/v1",
-    "mistral": "/mistral/v1",
-    "xai": "/xai/v1",
-    "ollama": "/ollama/v1",
-}
-"""Types, and the paths under which the scripted server speaks as they do."""
 TURNS = [
     {"calls": [["c1", "weather", '{"city": "Oslo"}'], ["c2", "erase", "{}"]]},
     {"content": "It is sunny."},

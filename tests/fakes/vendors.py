@@ -41,6 +41,20 @@ _PATHS = (
 )
 
 
+BASES = {
+    "openai_compat": "/openai/v1",
+    "anthropic_native": "/v1",
+    "gemini_native": "/v1beta",
+    "azure_openai": "",
+    "groq": "/groq/v1",
+    "deepseek": "/deepseek/v1",
+    "mistral": "/mistral/v1",
+    "xai": "/xai/v1",
+    "ollama": "/ollama/v1",
+}
+"""Types of Providers, and the paths of the base addresses under which this server speaks as they do."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """One request, as far as a script looks at it."""

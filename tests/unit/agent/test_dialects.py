@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.tool_guard import ToolGuard, tool_guard
+from tests.fakes.vendors import BASES as SERVED
 from tests.fakes.vendors import SIGNATURE, TOKENS, USAGE, Vendors, vendors
 from tests.unit.agent.conftest import KEY, Pod
 from tests.unit.agent.surface import replica
@@ -16,16 +17,8 @@ from sympozium_agent.providers import provider_class
 from sympozium_api.agent_records import Task
 from sympozium_api.json_members import compact
 
-BASES = {
-    "anthropic_native": "/v1",
-    "gemini_native": "/v1beta",
-    "azure_openai": "",
-    "groq": "/groq/v1",
-    "deepseek": "/deepseek/v1",
-    "mistral": "/mistral/v1",
-    "xai": "/xai/v1",
-    "ollama": "/ollama",
-}
+BASES = {name: path for name, path in SERVED.items() if name != "openai_compat"} | {"ollama": "/ollama"}
+"""Paths of the dialects' base addresses; Ollama's also without its version."""
 NATIVE = ("anthropic_native", "gemini_native")
 OSLO, CITY = '{"city": "Łódź"}', '{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}'
 each_dialect = pytest.mark.parametrize("dialect", BASES)
