@@ -39,7 +39,7 @@ class CookieTooLarge(Exception):
 
 @dataclass(frozen=True)
 class BrowserSession:
-    """What a valid cookie says."""
+    """Content of a valid cookie."""
 
     reference: CredentialReference
 

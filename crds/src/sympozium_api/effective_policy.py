@@ -50,7 +50,7 @@ class Denial:
     field: str
     """Field of the policy, as ``models.deny``; the flaw of a policy that cannot be in force."""
     subject: str
-    """What is denied, for people, as ``the model openai_compat:gpt-4o``."""
+    """Subject that is denied, for people, as ``the model openai_compat:gpt-4o``."""
 
     def __str__(self) -> str:
         if self.kind == "policy":
@@ -60,7 +60,7 @@ class Denial:
 
 @dataclass(frozen=True)
 class ToolFacts:
-    """What a policy looks at of a tool."""
+    """Properties of a tool that a policy looks at."""
 
     function: str
     """Function under which the model calls the tool."""

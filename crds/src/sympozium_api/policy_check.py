@@ -1,4 +1,4 @@
-"""What an effective policy says of instances, of runs and of their models. Pure.
+"""Verdicts of an effective policy on instances, of runs and of their models. Pure.
 
 Limits lower what a spec says; all else that asks for more is refused.
 """

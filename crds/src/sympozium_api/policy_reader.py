@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass
 class _Recent(Generic[T]):
-    """What was read in the last moments, by namespace."""
+    """Values that were read in the last moments, by namespace."""
 
     now: Callable[[], float]
     _read: dict[str, tuple[float, asyncio.Future[T]]] = field(default_factory=dict)

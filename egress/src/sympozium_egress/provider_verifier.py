@@ -31,7 +31,7 @@ _LONGEST_TEXT = 500
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one call has shown."""
+    """Result of one call."""
 
     valid: bool
     reason: str

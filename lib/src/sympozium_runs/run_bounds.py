@@ -1,4 +1,4 @@
-"""What the policies of an instance make of a run: its limits, and its refusal. Pure."""
+"""Effects of an instance's policies on a run: its limits, and its refusal. Pure."""
 
 import json
 from collections.abc import Iterable, Mapping

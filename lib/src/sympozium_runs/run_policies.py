@@ -1,4 +1,4 @@
-"""What the policies of an instance let its callers and its runs have, as the operator resolved them into the instance's document."""
+"""Judge of requests by the policies of an instance, as the operator resolved them into the instance's document."""
 
 from sympozium_api import policy_check
 from sympozium_api.effective_policy import Denial

@@ -45,7 +45,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Chart:
-    """What a template draws."""
+    """Shapes that a template draws."""
 
     title: str
     series: Sequence[Series]

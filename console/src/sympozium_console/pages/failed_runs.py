@@ -1,4 +1,4 @@
-"""What helps after a failed run, by the type of its error. docs/reference/errors.md has the causes. Pure."""
+"""Advice after a failed run, by the type of its error. docs/reference/errors.md has the causes. Pure."""
 
 from sympozium_api.run import RunError
 

@@ -11,7 +11,7 @@ from sympozium_api.resources import Object
 
 @dataclass(frozen=True)
 class InstanceRow:
-    """What the list shows of an instance."""
+    """Row of an instance in the list."""
 
     namespace: str
     name: str

@@ -42,7 +42,7 @@ _DONE = {"cancel": "Cancelled", "delete": "Deleted", "repeat": "Repeated"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one run of a selection."""
+    """Outcome of a change of one run of a selection."""
 
     key: str
     path: str

@@ -40,7 +40,7 @@ class ShownContent:
     tools: tuple[str, ...]
     """Names of the functions that the caller offered."""
     notes: tuple[str, ...]
-    """What cannot be shown, with the reason."""
+    """Parts that cannot be shown, with the reason."""
     raw: str
     """All of the content, as indented JSON."""
 

@@ -1,4 +1,4 @@
-"""What the caller of a page may do with runs, so that a page says beforehand what would be refused."""
+"""Rights of a page's caller to runs, so that a page says beforehand what would be refused."""
 
 from dataclasses import dataclass
 

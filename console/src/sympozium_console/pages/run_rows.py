@@ -12,7 +12,7 @@ _MICRO = 1_000_000
 
 @dataclass(frozen=True)
 class RunLine:
-    """What a list shows of a run. None is what is not known."""
+    """Row of a run in a list. None: not known."""
 
     namespace: str
     name: str

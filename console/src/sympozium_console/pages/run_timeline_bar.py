@@ -13,7 +13,7 @@ _STAGES = {
     "started": ("Waits for the model", "asks"),
     "firstToken": ("Model answers", "answers"),
 }
-"""What a run does from a moment on, and the class of its part of the bar."""
+"""State of a run from a moment on, and the class of its part of the bar."""
 _TITLES = {
     "accepted": "Accepted",
     "job": "Job created",

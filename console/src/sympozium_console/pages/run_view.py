@@ -28,14 +28,14 @@ _MICRO = 1_000_000
 
 @dataclass(frozen=True)
 class RunView:
-    """What the page of a run shows. None is what is not known."""
+    """Content of a run's page. None: not known."""
 
     namespace: str
     name: str
     uid: str
     phase: str
     facts: list[tuple[str, str | int | None]]
-    """What is known of the run: name and value."""
+    """Facts of the run: name and value."""
     instance: str | None
     session: str | None = None
     parent: str | None = None
@@ -67,7 +67,7 @@ class RunView:
 
     @property
     def helps(self) -> str:
-        """What a reader can do about its error."""
+        """Advice about its error."""
         return what_helps(self.error) if self.error else ""
 
 

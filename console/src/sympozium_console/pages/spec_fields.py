@@ -20,7 +20,7 @@ class SpecField:
     kind: Literal["text", "number", "area", "lines"] = "text"
     description: str = ""
     default: str = ""
-    """What holds where the field is left empty."""
+    """Value that holds where the field is left empty."""
 
     def shown(self, value: Any) -> str:
         """Return a value of the spec as the form shows it."""

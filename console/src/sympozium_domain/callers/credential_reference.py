@@ -1,4 +1,4 @@
-"""What a browser's session remembers of the credential that it began with: enough to find it again, too little to be it."""
+"""Reference of a browser's session to the credential that it began with: enough to find it again, too little to be it."""
 
 import hashlib
 import hmac

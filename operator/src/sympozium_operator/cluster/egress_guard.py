@@ -15,7 +15,7 @@ _SECONDS = 20.0
 
 
 class Verification(NamedTuple):
-    """What the guard says of a provider."""
+    """Verdict of the guard on a provider."""
 
     valid: bool
     reason: str

@@ -1,4 +1,4 @@
-"""What the policies that bind a run's instance make of the run. Pure."""
+"""Effects of the policies that bind a run's instance on the run. Pure."""
 
 from dataclasses import replace
 

@@ -38,13 +38,13 @@ class Conversation:
     earlier: int
     """Number of turns before these whose runs are there."""
     before: tuple[Said, ...]
-    """What was said before the first of the turns, if no run of that is there."""
+    """Messages before the first of the turns, if no run of them is there."""
     left_out: int
     """Number of messages before that nobody has any more."""
     key: str | None
     """The session's key if the caller may continue the conversation; None: it is somebody else's."""
     user: str | None
-    """Who asked."""
+    """User who asked."""
 
 
 def scope_of(caller: Caller) -> str:

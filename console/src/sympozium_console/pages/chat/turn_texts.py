@@ -1,4 +1,4 @@
-"""What was asked and answered in a turn, as a page shows it. Pure. Nothing here trusts a run, because tenants write runs."""
+"""Question and answer of a turn, as a page shows them. Pure. Nothing here trusts a run, because tenants write runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a run that has not begun to answer waits for, in words. Pure."""
+"""Cause of the wait of a run that has not begun to answer, in words. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
