@@ -86,6 +86,7 @@ def test_an_agent_answers_with_its_providers_model(provided: Endpoint) -> None:
 def test_a_provider_that_is_switched_off_is_a_503_until_it_is_back(provided: Endpoint) -> None:
     provided.namespace.patch("provider", "vendors", {"spec": {"enabled": False}})
     until(lambda: provided.chat().status_code == 503, within=30)
+    until(lambda: condition(provided.namespace, "instance", "provided", "ModelReady")["status"] == "False", within=10)
     ready = condition(provided.namespace, "instance", "provided", "ModelReady")
     assert (ready["status"], ready["reason"]) == ("False", "ProviderDisabled")
     assert "vendors" in ready["message"]
