@@ -26,13 +26,27 @@ remember() {
   if ((status == 0 || status == NOTHING_SELECTED)) && (($1 != NOTHING_SELECTED)); then status=$1; fi
 }
 
-# phase TITLE COMMAND: run a phase.
+# phase TITLE COMMAND: run a phase. Where one fails, say what state the machine and the cluster are in.
 phase() {
   local ended=0
   title "$1"
   shift
   "$@" || ended=$?
   remember "$ended"
+  if ((ended != 0 && ended != NOTHING_SELECTED)); then machine_and_cluster || true; fi
+}
+
+# machine_and_cluster: what tells a fault of ours from a machine that lacks something.
+machine_and_cluster() {
+  title "have ended with failures; this is how the machine and the cluster are"
+  uptime
+  df --human-readable --output=target,size,used,avail . /tmp "$HOME" | sort --unique
+  free --human
+  [ -n "${KUBECONFIG:-}" ] || return
+  kubectl describe nodes | sed --quiet '/^Taints/,/^Unsched/p; /^Conditions/,/^Addresses/p; /^Allocated/,/^Events/p'
+  kubectl get pods --all-namespaces --no-headers | awk '{split($3, ready, "/")} ready[1] != ready[2] && $4 != "Completed"' | head --lines=20
+  kubectl get events --all-namespaces --field-selector type=Warning \
+    --output 'jsonpath={range .items[*]}{.reason}: {.message}{"\n"}{end}' | cut --characters=1-160 | sort | uniq --count | sort --reverse --numeric | head --lines=20
 }
 
 names_tests() {

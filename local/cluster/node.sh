@@ -71,11 +71,10 @@ authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {c
 authorization: {mode: Webhook}
 maxPods: 250
 serializeImagePulls: false
-# Images are loaded by hand and cannot be pulled again, so the kubelet must not collect them.
-imageMinimumGCAge: 24h
-imageGCHighThresholdPercent: 99
-imageGCLowThresholdPercent: 98
-evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%"}
+# The disk is the host's, and what a file system keeps for root counts as full there though root can write to it. So the kubelet neither
+# collects images, which are loaded by hand and cannot be pulled again, nor evicts pods: kind does the same.
+imageGCHighThresholdPercent: 100
+evictionHard: {memory.available: "100Mi", nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%", imagefs.inodesFree: "0%"}
 Y
 }
 
