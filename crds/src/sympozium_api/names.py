@@ -117,6 +117,10 @@ CONSOLE_AUDIENCE = "sympozium-console"
 """Audience of the service-account tokens that open the management API."""
 LABEL_ID = f"{GROUP}/id"
 """On an object that a dialect of the console created: its id (a UUID), which a restore keeps."""
+ANNOTATION_PUBLISHED_VERSION = f"{GROUP}/published-version"
+"""On an instance that the platform API published: name of the ControllerRevision with the version that its runs get."""
+ANNOTATION_PUBLISHED_DIGEST = f"{GROUP}/published-digest"
+"""On the same instance: digest of that version's content. An instance whose content has another digest is a draft of the next version."""
 LABEL_TENANT_ID = f"{GROUP}/tenant-id"
 """On a namespace: its id as a tenant; without it the namespace's UID is that."""
 
@@ -184,6 +188,11 @@ def is_api_key_secret(secret: str) -> bool:
 def session_key_secret(run: str) -> str:
     """Return the name of the generated Secret that holds the key with which a server run's MCP sessions are signed."""
     return f"{run}-session-key"
+
+
+def agent_version(instance: str, number: int | str) -> str:
+    """Return the name of the ControllerRevision with a version of an instance's agent."""
+    return f"{instance}-v{number}"
 
 
 def agent_service_account(instance: str) -> str:
