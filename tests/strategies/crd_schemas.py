@@ -5,6 +5,7 @@ hold characters that Python's and Rust's engines class otherwise.
 """
 
 import functools
+import itertools
 import re
 from typing import Any
 
@@ -27,6 +28,8 @@ _LONGEST = 24
 _SAFE_INTEGER = 2**53
 _OPEN = "x-kubernetes-preserve-unknown-fields"
 _RULES = "x-kubernetes-validations"
+_BROKEN = object()
+"""What stands for a value that its schema refuses."""
 
 json_values: Strategy = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(CHARACTERS),
@@ -59,11 +62,51 @@ def _schema(plural: str) -> Object:
 
 def values(schema: Object) -> Strategy:
     """Return values that a schema and its CEL rules accept, with the schema's defaults."""
-    found = _unruled(schema).map(lambda value: crd_admission.defaulted(value, schema))
-    if _RULES not in schema:
-        return found
-    own = {"type": schema["type"], _RULES: schema[_RULES]}  # the rules of its parts hold already
-    return found.filter(lambda value: not any(crd_admission.broken_rules(value, None, own)))
+    return _attempts(schema).filter(lambda value: value is not _BROKEN)
+
+
+def _attempts(schema: Object) -> Strategy:
+    """Return values as ``values`` does, and ``_BROKEN`` in place of one that no mending makes valid.
+
+    An optional field that is broken is left out, as an item of a list is. If each broken part rejected the whole object, as
+    ``filter`` does, one object of five and one pair of three hundred would be left.
+    """
+    own = {"type": schema["type"], _RULES: schema.get(_RULES, [])}  # the rules of its parts hold already
+    defaults = {name for name, field in schema.get("properties", {}).items() if "default" in field}
+    optional = _named_by(own[_RULES]) - defaults - set(schema.get("required", ()))
+
+    def finished(value: Any) -> Any:
+        whole = _without_broken(value, schema)
+        return _BROKEN if whole is _BROKEN else _mended(crd_admission.defaulted(whole, schema), own, optional)
+
+    return _unruled(schema).map(finished)
+
+
+def _without_broken(value: Any, schema: Object) -> Any:
+    if isinstance(value, list):
+        left = [item for item in value if item is not _BROKEN]
+        return left if len(left) >= schema.get("minItems", 0) else _BROKEN
+    if isinstance(value, dict):
+        found = {name: field for name, field in value.items() if field is not _BROKEN}
+        return found if set(schema.get("required", ())) <= set(found) else _BROKEN
+    return value
+
+
+def _mended(value: Any, own: Object, optional: frozenset[str]) -> Any:
+    """Return a value without the fewest optional fields that make it break rules, if that is enough; else ``_BROKEN``."""
+    droppable = [name for name in value if name in optional] if isinstance(value, dict) else []
+    for count in range(len(droppable) + 1):
+        for dropped in itertools.combinations(droppable, count):
+            less = {name: field for name, field in value.items() if name not in dropped} if dropped else value
+            if not any(crd_admission.broken_rules(less, None, own)):
+                return less
+    return _BROKEN
+
+
+def _named_by(rules: list[Object]) -> frozenset[str]:
+    """Return the fields whose presence rules speak of, other than rules of changes."""
+    own = [rule["rule"] for rule in rules if "oldSelf" not in rule["rule"]]
+    return frozenset(name for rule in own for name in re.findall(r"has\(self\.(\w+)\)", rule))
 
 
 def _unruled(schema: Object) -> Strategy:  # noqa: PLR0911 - one case per type
@@ -84,8 +127,8 @@ def _unruled(schema: Object) -> Strategy:  # noqa: PLR0911 - one case per type
         return st.dictionaries(st.text(CHARACTERS, max_size=8), json_values, max_size=3)
     if "additionalProperties" in schema:
         keys = st.text(CHARACTERS, max_size=8)
-        return st.dictionaries(keys, values(schema["additionalProperties"]), max_size=3)
-    fields = {name: values(field) for name, field in schema.get("properties", {}).items()}
+        return st.dictionaries(keys, _attempts(schema["additionalProperties"]), max_size=3)
+    fields = {name: _attempts(field) for name, field in schema.get("properties", {}).items()}
     needed = schema.get("required", [])
     return st.fixed_dictionaries(
         {name: fields[name] for name in needed},
@@ -94,7 +137,7 @@ def _unruled(schema: Object) -> Strategy:  # noqa: PLR0911 - one case per type
 
 
 def texts(schema: Object) -> Strategy:
-    """Return texts within a schema's length, format and pattern."""
+    """Return texts within a schema's length, format and pattern, and ``_BROKEN`` in place of one that is not."""
     if schema.get("format") == "date-time":
         return timestamps
     least, most = schema.get("minLength", 0), schema.get("maxLength", _LONGEST)
@@ -104,17 +147,23 @@ def texts(schema: Object) -> Strategy:
     if any("duration(self)" in rule["rule"] for rule in schema.get(_RULES, ())):
         return st.sampled_from(DURATIONS)
     expression = re.compile(pattern, re.ASCII)
-    plain = st.from_regex(expression, alphabet=CHARACTERS)
-    trapped = st.builds(_with_trap, plain, st.integers(0, 300), st.sampled_from(TRAPS))
-    return (plain | trapped).filter(lambda text: least <= len(text) <= most and matches_in_go(pattern, text))
 
+    def fits(text: str) -> bool:
+        return least <= len(text) <= most and matches_in_go(pattern, text)
 
-def _with_trap(text: str, at: int, trap: str) -> str:
-    return text[:at] + trap + text[at:]
+    def with_trap(text: str, at: int, trap: str) -> str:
+        trapped = text[:at] + trap + text[at:]
+        return trapped if fits(trapped) else text
+
+    plain = st.from_regex(expression, alphabet=CHARACTERS).map(
+        lambda text: text if fits(text) else text.removesuffix("\n")
+    )
+    trapped = st.builds(with_trap, plain, st.integers(0, 300), st.sampled_from(TRAPS))
+    return (plain | trapped).map(lambda text: text if fits(text) else _BROKEN)
 
 
 def _lists(schema: Object) -> Strategy:
     least, most = schema.get("minItems", 0), min(schema.get("maxItems", 3), 3)
     keys = schema.get("x-kubernetes-list-map-keys")
-    unique_by = (lambda item: tuple(item[key] for key in keys)) if keys else None
-    return st.lists(values(schema["items"]), min_size=least, max_size=max(least, most), unique_by=unique_by)
+    unique_by = (lambda item: item if item is _BROKEN else tuple(item[key] for key in keys)) if keys else None
+    return st.lists(_attempts(schema["items"]), min_size=least, max_size=max(least, most), unique_by=unique_by)
