@@ -72,9 +72,12 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     bounds = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "SympoziumPolicy", "metadata": {"name": "audited"}}
     system.apply(bounds | {"spec": {"namespaceSelector": here}})  # labels of namespaces are read, a status is written
     notes = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "audited"}, "data": {"style": "Be kind."}}
-    known = [{"configMapRef": "audited"}]
+    known = [{"configMapRef": "audited"}, {"skillPackRef": "audited"}]
+    greeting = {"name": "greeting", "content": "Greet the caller."}
+    pack = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "SkillPack", "metadata": {"name": "audited"}}
     namespace.apply(
         notes,
+        pack | {"spec": {"skills": [greeting]}},
         instance("audited", webEndpoint={"enabled": True}, skills=known),
         instance("read", skills=known, agent={"builtinTools": ["fetch_url"]}),
     )
@@ -159,7 +162,7 @@ def edited_and_removed(namespace: Namespace, endpoint: Endpoint) -> None:
 
 
 def tools_are_called(namespace: Namespace) -> None:
-    """A key is read, a token of the guard's account is made, a built-in tool is looked up in its instance."""
+    """A key is read, a token of the guard's account is made, a built-in tool is looked up in its instance, a skill in its SkillPack."""
     url, host = f"http://model.{namespace.name}.svc:8080/", f"model.{namespace.name}.svc"
     metadata = {"name": "audited-key", "labels": {"sympozium.ai/tool-key": "true"}}
     namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"api-key": "k"}})
@@ -170,13 +173,18 @@ def tools_are_called(namespace: Namespace) -> None:
         grant = {"agentRef": "read", "toolRef": name, "allowedDomains": [host]}
         namespace.apply(head | {"kind": "Tool", "spec": spec}, head | {"kind": "ToolBinding", "spec": grant})
         namespace.kubectl("wait", f"toolbinding/{name}", "--for=condition=InForce", "--timeout=60s")
+    head = {"apiVersion": "sympozium.ai/v1alpha1", "metadata": {"name": "greeting"}}
+    spec = {"title": "greeting", "function": "greeting", "builtin": {"name": "greeting"}}
+    grant = {"agentRef": "read", "toolRef": "greeting"}
+    namespace.apply(head | {"kind": "Tool", "spec": spec}, head | {"kind": "ToolBinding", "spec": grant})
+    namespace.kubectl("wait", "toolbinding/greeting", "--for=condition=InForce", "--timeout=60s")
     document = ("-o", "jsonpath={.data.agent\\.json}")
     until(lambda: "served" in namespace.kubectl("get", "configmap", "read-installed-skills", *document), within=10)
     page = json.dumps({"url": "http://169.254.169.254/"})
-    calls = [["a", "audited", "{}"], ["b", "served", "{}"], ["c", "fetch_url", page]]
+    calls = [["a", "audited", "{}"], ["b", "served", "{}"], ["c", "fetch_url", page], ["d", "greeting", "{}"]]
     task = json.dumps([{"calls": calls}, {"content": "done"}])
     namespace.apply(agent_run("audited-tools", agentRef="read", task=task, model={"model": "turns"}))
-    assert namespace.run_ends("audited-tools")["tokenUsage"]["toolCalls"] == 3
+    assert namespace.run_ends("audited-tools")["tokenUsage"]["toolCalls"] == 4
     namespace.delete("tool", "audited")
     until(lambda: not namespace.kubectl("get", "toolbinding", "audited", "--ignore-not-found"), within=10)
     namespace.delete("tool", "served")

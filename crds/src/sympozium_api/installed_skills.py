@@ -1,13 +1,13 @@
 """The skills of an instance, which the operator gathers for the instance's agents and web-proxy."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from sympozium_api.base import ApiModel
-from sympozium_api.skillpack import Parameter
+from sympozium_api.skillpack import Parameter, SkillPack
 
 DOCUMENT = "skills.json"
 """Data key of the ConfigMap ``names.installed_skills`` that holds the document of ``render``."""
@@ -48,6 +48,21 @@ def of_config_map(body: Mapping[str, Any] | None) -> list[InstalledSkill] | None
         return None if document is None else parse(document)
     except ValidationError:
         return None  # edited by hand; the operator is about to restore it
+
+
+def of_pack(pack: SkillPack, params: Mapping[str, str]) -> Iterator[InstalledSkill]:
+    """Yield the skills of a SkillPack for an instance that sets these params."""
+    parameters = [
+        parameter.model_copy(update={"default": params.get(parameter.name, parameter.default)})
+        for parameter in pack.spec.parameters
+    ]
+    for skill in pack.spec.skills:
+        yield InstalledSkill(
+            name=skill.name,
+            description=skill.description,
+            content=skill.content,
+            parameters=used(skill.content, parameters),
+        )
 
 
 def used(content: str, parameters: list[Parameter]) -> list[Parameter]:

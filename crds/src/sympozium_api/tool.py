@@ -39,10 +39,6 @@ class Webhook(ApiModel):
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "!has(self.auth) || self.auth != 'oauth2' || has(self.secretRef)",
-                "auth: oauth2 requires secretRef",
-            ),
-            rule(
                 "!has(self.secretRef) || (has(self.auth) && self.auth in ['apiKey','oauth2'])",
                 "secretRef is only allowed with auth: apiKey or auth: oauth2",
             ),
@@ -67,14 +63,16 @@ class Webhook(ApiModel):
     egress guard's service account, whose audience is the URL's host."""
     secret_ref: Name | None = None
     """Secret in the same namespace with the label ``sympozium.ai/tool-key: "true"``. For ``apiKey`` its entry ``api-key``, for ``oauth2``
-    its entries ``token_url``, ``client_id``, ``client_secret`` and, if needed, ``scope``."""
+    its entries ``token_url``, ``client_id``, ``client_secret`` and, if needed, ``scope``. Without it ``secretKey`` of the ToolBinding is
+    required."""
 
 
 class Builtin(ApiModel):
     """A tool that the egress guard itself carries out."""
 
-    name: Literal["fetch_url"]
-    """Name of the built-in tool. fetch_url: reads a web page as text."""
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    """``fetch_url``: reads a web page as text. Any other name: the skill of this name of the agent's SkillPacks, whose instructions are
+    the result. Calls fail where the agent has no such skill."""
 
 
 class ToolSpec(ApiModel):

@@ -54,7 +54,8 @@ class ToolBindingSpec(ApiModel):
         | None
     ) = None
     """With ``auth: apiKey``: the key is the entry of this name, or ``SECRET_`` and this name, of the namespace's Secret ``tool-secrets``,
-    instead of the one in the Tool's Secret."""
+    instead of the one in the Tool's Secret. With ``auth: oauth2``: the entry is a JSON object with ``token_url``, ``client_id``,
+    ``client_secret`` and, if needed, ``scope``."""
 
 
 IN_FORCE = "InForce"

@@ -25,6 +25,7 @@ RESERVED_HEADERS = frozenset(
     }
 )
 """Headers that belong to the connection, or that the guard itself sets."""
+_WITH_SECRET = ("apiKey", "oauth2")
 
 
 @dataclass(frozen=True)
@@ -74,20 +75,20 @@ def _of_webhook(webhook: Webhook) -> Flaw | None:
         )
     if taken := sorted(name for name in webhook.headers if name.lower() in RESERVED_HEADERS):
         return Flaw("InvalidHeader", f"spec.webhook.headers: {taken[0]!r} is set by the egress guard")
-    if webhook.auth == "oauth2" and webhook.secret_ref is None:
-        return Flaw("InvalidSpec", "spec.webhook: auth: oauth2 requires secretRef")
     return None
 
 
 def of_binding(binding: ToolBinding, tool: Tool) -> Flaw | None:
     """Return the reason why a ToolBinding cannot grant a Tool that holds by itself; None if it can."""
     spec, webhook = binding.spec, tool.spec.webhook
-    if spec.secret_key is not None and (webhook is None or webhook.auth != "apiKey"):
-        return Flaw("InvalidSpec", "spec.secretKey: the Tool has no webhook with auth: apiKey, which alone uses a key")
+    if spec.secret_key is not None and (webhook is None or webhook.auth not in _WITH_SECRET):
+        text = "spec.secretKey: the Tool has no webhook with auth: apiKey or auth: oauth2, which alone use a Secret"
+        return Flaw("InvalidSpec", text)
     if webhook is None:
         return None
-    if webhook.auth == "apiKey" and spec.secret_key is None and webhook.secret_ref is None:
-        return Flaw("SecretNeeded", "spec.secretKey: required, because the Tool has auth: apiKey and no secretRef")
+    if webhook.auth in _WITH_SECRET and spec.secret_key is None and webhook.secret_ref is None:
+        text = f"spec.secretKey: required, because the Tool has auth: {webhook.auth} and no secretRef"
+        return Flaw("SecretNeeded", text)
     host = host_of(webhook.url)
     if host not in spec.allowed_domains:
         return Flaw("DomainNotAllowed", f"spec.allowedDomains: the Tool's host {host} is not among them")

@@ -47,7 +47,8 @@ def assign(tools: Iterable[Tool]) -> dict[str, str | None]:
 
 
 def _candidates(tool: Tool) -> list[str]:
-    reserved = set() if tool.spec.builtin else set(BUILTIN_TOOLS)
+    builtin = tool.spec.builtin.name if tool.spec.builtin else None
+    reserved = set(BUILTIN_TOOLS) - {builtin}
     if tool.spec.function is not None:
         return [name for name in (tool.spec.function,) if name not in reserved]
     made = [of_title(tool.spec.title), with_hash(tool.spec.title, tool.metadata.name)]

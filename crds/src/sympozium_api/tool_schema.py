@@ -68,7 +68,7 @@ def parameters_text(spec: ToolSpec) -> str:
         return spec.parameters_text
     if spec.parameters is not None:
         return compact(spec.parameters)
-    return builtin_parameters(spec.builtin.name) if spec.builtin else NO_PARAMETERS
+    return _BUILTIN.get(spec.builtin.name, NO_PARAMETERS) if spec.builtin else NO_PARAMETERS
 
 
 def builtin_parameters(name: str) -> str:

@@ -22,6 +22,7 @@ from sympozium_egress.policy.held_bytes import HeldBytes
 from sympozium_egress.provider_routes import ProviderRoutes
 from sympozium_egress.provider_secrets import ProviderSecrets
 from sympozium_egress.provider_verifier import ProviderVerifier
+from sympozium_egress.skill_tools import SkillTools
 from sympozium_egress.tool_caller import ToolCaller
 from sympozium_egress.tool_calls import ToolCalls
 from sympozium_egress.tool_secrets import ToolSecrets
@@ -67,6 +68,7 @@ async def assemble(
         rates=CallRates(windows_of(settings.redis_url)),
         attempts=Attempts(settings.retries),
         metrics=metrics,
+        skills=SkillTools(client, settings.namespace),
         addresses=forbidden.policy,
         held=held,
     )

@@ -108,8 +108,8 @@ class CredentialSource:
                     raise CallRefused("the tool's key cannot be sent in a header")
                 return Credentials({"x-api-key": key}, (key,))
             case "oauth2":
-                secret = await self._secrets.of_tool(namespace, webhook.secret_ref or "")
-                name = ("oauth2", namespace, secret.name, secret.version)
+                secret = await self._client_credentials(webhook, namespace, secret_key)
+                name = ("oauth2", namespace, secret.name, secret.version, secret_key or "")
                 token = await self._tokens.get(name, lambda: self._access_token(secret, addresses, policy))
                 return Credentials(
                     {"authorization": f"Bearer {token}"}, (token, secret.entries.get("client_secret", ""))
@@ -129,6 +129,12 @@ class CredentialSource:
         if secret_key is not None:
             return (await self._secrets.of_namespace(namespace)).entry(secret_key, f"SECRET_{secret_key}")
         return (await self._secrets.of_tool(namespace, webhook.secret_ref or "")).entry("api-key")
+
+    async def _client_credentials(self, webhook: Webhook, namespace: str, secret_key: str | None) -> ToolSecret:
+        if secret_key is None:
+            return await self._secrets.of_tool(namespace, webhook.secret_ref or "")
+        secret = await self._secrets.of_namespace(namespace)
+        return secret.parsed(secret_key, f"SECRET_{secret_key}")
 
     async def _access_token(
         self, secret: ToolSecret, addresses: AddressPolicy, policy: EffectivePolicy | None

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sympozium_api import names, policy_binding, policy_check
+from sympozium_api import effective, names, policy_binding, policy_check
 from sympozium_api.client import Client
 from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_api.instance import SympoziumInstance
@@ -62,7 +62,8 @@ class Grants:
         permit(policy, policy_check.of_tool(policy, tool, function))
         in_force(binding, tool, function)
         builtin = tool.spec.builtin.name if tool.spec.builtin else None
-        return Grant(function, tool, binding, builtin, parameters_text(tool.spec), policy)
+        skills = tuple(effective.skill_refs(instance).values())
+        return Grant(function, tool, binding, builtin, parameters_text(tool.spec), policy, skills)
 
     async def _instance(self, namespace: str, agent: str) -> SympoziumInstance:
         body = await self._client.find(INSTANCES, namespace, agent)

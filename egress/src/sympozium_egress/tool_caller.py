@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sympozium_api.client import ApiError
 from sympozium_api.run import AgentRun
 from sympozium_api.tool import Webhook
+from sympozium_api.tool_function import BUILTIN_TOOLS
 from sympozium_api.tool_schema import Parameters
 from sympozium_egress.call_rates import CallRates
 from sympozium_egress.credentials import Credentials, CredentialSource
@@ -25,6 +26,7 @@ from sympozium_egress.policy.call_policy import CallRefused, Grant, Outcome, Pol
 from sympozium_egress.policy.held_bytes import HeldBytes
 from sympozium_egress.policy.outgoing_headers import webhook_headers
 from sympozium_egress.policy.tool_result import HttpAnswer, ToolResult, of_answer
+from sympozium_egress.skill_tools import SkillTools
 
 _SCHEMAS = 256
 """Compiled schemas that are kept."""
@@ -51,6 +53,7 @@ class ToolCaller:
     rates: CallRates
     attempts: Attempts
     metrics: EgressMetrics
+    skills: SkillTools
     addresses: Callable[[], AddressPolicy]
     """Returns the policy at this moment, because the API server's addresses may change."""
     held: HeldBytes
@@ -99,8 +102,10 @@ class ToolCaller:
         call_policy.check(grant, run, call.arguments, self._schemas)
         if grant.binding is not None:
             await self.rates.count(grant.binding)
-        if grant.builtin is not None:
+        if grant.builtin in BUILTIN_TOOLS:
             return await self._fetch(run, grant, call, progress)
+        if grant.builtin is not None:
+            return await self.skills.result(run.metadata.namespace, grant.skills, grant.builtin, call.arguments)
         if grant.tool is None or grant.tool.spec.webhook is None:
             raise CallRefused("this version cannot carry out the tool")
         return await self._webhook(run, grant, grant.tool.spec.webhook, call, progress)

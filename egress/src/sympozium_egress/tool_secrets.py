@@ -2,7 +2,9 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
+from typing import Self
 
 from sympozium_api.client import ApiError, Client
 from sympozium_api.names import LABEL_TOOL_KEY, TOOL_SECRETS
@@ -25,6 +27,18 @@ class ToolSecret:
             if value := self.entries.get(key):
                 return value
         raise CallRefused(f"the Secret {self.name} has no entry {' or '.join(keys)}")
+
+    def parsed(self, *keys: str) -> Self:
+        """Return the texts in the JSON object of the first of these entries as a Secret's entries. Raises CallRefused."""
+        text = self.entry(*keys)
+        try:
+            members = json.loads(text)
+        except (ValueError, RecursionError):
+            members = None
+        if not isinstance(members, dict):
+            raise CallRefused(f"the entry {' or '.join(keys)} of the Secret {self.name} is no JSON object")
+        texts = {key: value for key, value in members.items() if isinstance(value, str)}
+        return replace(self, name=f"{self.name} ({' or '.join(keys)})", entries=texts)
 
 
 class ToolSecrets:

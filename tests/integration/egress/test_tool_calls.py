@@ -235,6 +235,53 @@ async def test_an_access_token_is_fetched_once_and_again_when_the_tool_refuses_i
     assert guard.world.received[-1].headers["authorization"] == "Bearer token-2"
 
 
+async def test_a_binding_brings_the_client_credentials_of_a_tool_without_a_secret(guard: Guard) -> None:
+    async def script(request: Received) -> Response:
+        if request.host == "auth.example.com":
+            assert request.body == b"grant_type=client_credentials"
+            return JSONResponse({"access_token": "token-of-the-binding"})
+        return Response(status_code=200, content=request.headers["authorization"])
+
+    guard.world.script = script
+    guard.world.addresses["auth.example.com"] = [PUBLIC]
+    guard.put_tool(webhook={"url": URL, "auth": "oauth2"})
+    guard.put_binding(secretKey="CRM")
+    guard.put_secret("tool-secrets", {"SECRET_CRM": "not JSON"}, labelled=False)
+    text, is_error = await guard.told()
+    assert (is_error, "no JSON object" in text, "not JSON" in text) == (True, True, False)
+    assert not guard.world.received
+    entry = {"token_url": "http://auth.example.com/token", "client_id": "me", "client_secret": "s3cr3t-value"}
+    guard.put_secret("tool-secrets", {"SECRET_CRM": json.dumps(entry)}, labelled=False)
+    assert await guard.told() == ("Bearer [redacted]", False)
+
+
+async def test_a_built_in_tool_that_is_not_there_fails_at_the_call(guard: Guard) -> None:
+    guard.kubernetes.remove(TOOLS, "weather")
+    guard.put_tool(builtin={"name": "greeting"})
+    text, is_error = await guard.told({})
+    assert is_error
+    assert "there is no built-in tool greeting" in text
+
+
+async def test_a_skill_of_the_agents_skill_pack_is_a_tool(guard: Guard) -> None:
+    guard.kubernetes.remove(TOOLS, "weather")
+    guard.put_tool(builtin={"name": "greeting"}, parameters={"type": "object"})
+    skill = {"name": "greeting", "content": "Greet {{whom}} in {{language}}."}
+    parameters = [{"name": "whom"}, {"name": "language", "default": "Norwegian"}]
+    head = {"apiVersion": names.API_VERSION, "kind": "SkillPack"}
+    spec = {"skills": [skill], "parameters": parameters}
+    guard.kubernetes.put(head | {"metadata": {"name": "manners", "namespace": "sympozium-system"}, "spec": spec})
+    text, is_error = await guard.told({"whom": "Ada"})
+    assert is_error  # the agent does not have the SkillPack
+    guard.kubernetes.put(instance(skills=[{"configMapRef": "notes"}, {"skillPackRef": "manners"}]))
+    assert await guard.told({"whom": "Ada"}) == ("Greet Ada in Norwegian.", False)
+    text, is_error = await guard.told({})
+    assert (is_error, "whom" in text) == (True, True)
+    own = {"skills": [skill | {"content": "Say hi."}]}
+    guard.kubernetes.put(head | {"metadata": {"name": "manners", "namespace": "default"}, "spec": own})
+    assert await guard.told({}) == ("Say hi.", False)
+
+
 @pytest.mark.parametrize("answer", [b"{", b"[]", b"{}", b'{"access_token":1}', b'{"access_token":"a\\nb"}'])
 async def test_a_token_server_without_a_token_is_told_without_its_words(guard: Guard, answer: bytes) -> None:
     async def script(request: Received) -> Response:

@@ -215,6 +215,7 @@ def test_a_tool_that_cannot_hold_names_the_field(spec: dict[str, Any], reason: s
         ({}, {"allowedDomains": ["example.com"]}, "DomainNotAllowed", "spec.allowedDomains"),
         ({}, {"secretKey": "K"}, "InvalidSpec", "spec.secretKey"),
         ({"auth": "apiKey"}, {}, "SecretNeeded", "spec.secretKey"),
+        ({"auth": "oauth2"}, {}, "SecretNeeded", "spec.secretKey"),
     ],
 )
 def test_a_binding_that_cannot_hold_names_the_field(
@@ -245,7 +246,8 @@ def refusal(plural: str, body: dict[str, Any]) -> str:
         ({}, ""),
         ({"webhook": {"url": "https://a@b/"}}, "without user information"),
         ({"webhook": {"url": "ftp://a/"}}, "write a URL"),
-        ({"webhook": {"url": "https://a/", "auth": "oauth2"}}, "auth: oauth2 requires secretRef"),
+        ({"webhook": {"url": "https://a/", "auth": "oauth2"}}, ""),
+        ({"builtin": {"name": "a skill's name"}}, ""),
         ({"webhook": {"url": "https://a/", "secretRef": "s"}}, "only allowed with auth"),
         ({"webhook": {"url": "https://a/"}, "builtin": {"name": "fetch_url"}}, "exactly one of webhook"),
         ({"command": {}, "builtin": {"name": "fetch_url"}}, "exactly one of webhook"),

@@ -253,7 +253,7 @@ async def test_a_tool_that_cannot_be_read_any_more_keeps_its_bindings() -> None:
     await settle(found)
     body = found.cluster.objects["tools", NAMESPACE, "weather"]
     found.cluster.objects["tools", NAMESPACE, "weather"] = body | {
-        "spec": {"title": "Weather", "builtin": {"name": "of_a_later_version"}}
+        "spec": {"title": "Weather", "webhook": {"url": "https://a/", "auth": "of_a_later_version"}}
     }
     await settle(found)
     assert condition(found, TOOLS, "weather")[:2] == ("False", "InvalidSpec")

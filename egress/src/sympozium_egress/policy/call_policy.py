@@ -1,11 +1,12 @@
 """Checks of a call that need no network, in their order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sympozium_api import effective_policy, tool_check
 from sympozium_api.effective_policy import Denial, EffectivePolicy
+from sympozium_api.instance import SkillRef
 from sympozium_api.names import TOOLS_WRITE
 from sympozium_api.run import AgentRun
 from sympozium_api.tool import Tool
@@ -47,6 +48,8 @@ class Grant:
     """JSON text of the arguments' schema."""
     policy: EffectivePolicy | None = None
     """All policies that bind the agent's instance; None: none does."""
+    skills: Sequence[SkillRef] = ()
+    """Skills of the agent's instance."""
 
     @property
     def allowed_domains(self) -> frozenset[str] | None:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sympozium_api import agent_document, effective_policy, policy_check
+from sympozium_api import agent_document, effective_policy, policy_check, tool_offer
 from sympozium_api.agent_document import AgentDocument, AgentLimits, OfferedTool
 from sympozium_api.effective_policy import Denial, EffectivePolicy
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.tool import Tool
 from sympozium_api.tool_binding import ToolBinding
-from sympozium_api.tool_schema import builtin_parameters, parameters_text
+from sympozium_api.tool_schema import builtin_parameters
 from sympozium_operator.policy.conditions import ConditionUpdate
 from sympozium_operator.policy.provider_resolution import InstanceModels
 
@@ -19,7 +19,6 @@ GUARD_OFF_TEXT = "the egress guard is off in this installation (egress.enabled),
 BUILTIN_TIMEOUT_MS = 10_000
 OTHER_BYTES = 4096
 """Bytes of a document beside the tools of ToolBindings: built-in tools and limits."""
-_BUILTIN_DESCRIPTIONS = {"fetch_url": "Reads a web page and returns its text."}
 
 
 class Granted(NamedTuple):
@@ -32,15 +31,7 @@ class Granted(NamedTuple):
 
 def offered(granted: Granted, guard_url: str) -> OfferedTool:
     """Return a tool as the model is told it."""
-    spec = granted.tool.spec
-    described = spec.description or (_BUILTIN_DESCRIPTIONS[spec.builtin.name] if spec.builtin else spec.title)
-    return OfferedTool(
-        function=granted.function,
-        description=described,
-        parameters=parameters_text(spec),
-        base_url=guard_url,
-        timeout_ms=min(granted.binding.spec.timeout_ms, spec.timeout_seconds * 1000),
-    )
+    return tool_offer.offered(granted.binding, granted.tool, granted.function, guard_url)
 
 
 def document(
@@ -103,7 +94,7 @@ def digest(made: AgentDocument | None) -> str | None:
 def _builtin(name: str, guard_url: str) -> OfferedTool:
     return OfferedTool(
         function=name,
-        description=_BUILTIN_DESCRIPTIONS[name],
+        description=tool_offer.BUILTIN_DESCRIPTIONS[name],
         parameters=builtin_parameters(name),
         base_url=guard_url,
         timeout_ms=BUILTIN_TIMEOUT_MS,

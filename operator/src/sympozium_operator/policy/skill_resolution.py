@@ -83,17 +83,7 @@ def _of_pack(field: str, ref: SkillRef, pack: SkillPack) -> Iterator[InstalledSk
     if trouble := pack_failure(pack):
         raise InvalidSpec(f"{field}.skillPackRef: the SkillPack {ref.skill_pack_ref} cannot be used: {trouble}")
     _refuse_unknown(field, ref, {parameter.name for parameter in pack.spec.parameters})
-    parameters = [
-        parameter.model_copy(update={"default": ref.params.get(parameter.name, parameter.default)})
-        for parameter in pack.spec.parameters
-    ]
-    for skill in pack.spec.skills:
-        yield InstalledSkill(
-            name=skill.name,
-            description=skill.description,
-            content=skill.content,
-            parameters=installed_skills.used(skill.content, parameters),
-        )
+    yield from installed_skills.of_pack(pack, ref.params)
 
 
 def _of_config_map(field: str, ref: SkillRef, config_map: Object) -> Iterator[InstalledSkill]:
