@@ -239,6 +239,7 @@ class TestWebProxy:
             ({"model": {"model": "m", "baseURL": "http://elsewhere/v1"}}, "only spec.model.model"),
             ({"model": {"authSecretRef": "any"}}, "only spec.model.model"),
             ({"model": {"provider": "other"}}, "only spec.model.model"),
+            ({"model": {"providerRef": "other"}}, "only spec.model.model"),
             ({"mode": "server", "request": None}, "mode task"),
         ],
     )

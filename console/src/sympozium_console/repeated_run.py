@@ -12,9 +12,9 @@ from sympozium_console.new_run_body import ParsedRun
 from sympozium_http.refusal import Refusal
 from sympozium_openai import chat
 
-_OWN_FIELDS = ("system_prompt", "tool_policy", "parent")
+_OWN_FIELDS = ("system_prompt", "params", "tool_policy", "parent")
 """Fields of a run's spec that no run of the console has, by which another run would give another answer."""
-_OWN_MODEL_FIELDS = ("provider", "base_url", "auth_secret_ref")
+_OWN_MODEL_FIELDS = ("provider_ref", "provider", "base_url", "auth_secret_ref")
 
 
 def question_of(run: AgentRun) -> ParsedRun:

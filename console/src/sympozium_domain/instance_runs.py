@@ -1,9 +1,8 @@
 """Runs of any instance, started and followed by one process."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,6 +28,7 @@ from sympozium_runs.pod_identity import PodTokens
 from sympozium_runs.run_queue import RunQueues
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.run_store import RunStore
+from sympozium_runs.run_version import RunVersion
 from sympozium_runs.run_watch import RunWatch
 from sympozium_runs.runs import RunHandle, Runs
 
@@ -86,6 +86,12 @@ class NewRun:
     request_id: str | None = None
     trace: TraceContext | None = None
     """Span that the run belongs below; None: the run begins a trace of its own."""
+    version: Callable[[SympoziumInstance], Awaitable[RunVersion]] | None = None
+    """Returns the version that the run is of, for the instance as it was read, and may raise; None: the run is of no version."""
+    is_new_session: bool = False
+    """True if nobody else can have a run with this ``session_key``, so that none is looked for."""
+    idempotency_label: str | None = None
+    """Value of ``names.LABEL_IDEMPOTENCY``; None: the Idempotency-Key is the session's own."""
 
 
 class InstanceRuns:
@@ -144,8 +150,8 @@ class InstanceRuns:
 
         A run with a session key is the session's next turn, and waits for the one before, until an event ``given_up`` is set.
         Raises StillReading, Overloaded, UnreadableInstance, InstanceDeleting, TooLong, Refusal 404 (no such model) and 503
-        (model not ready), and as ``Runs.start`` does KeyReused, CancelPending, QueueFull, ApiError (404: no such
-        instance), ApiUnavailable; with a session key also as ``Turns.start`` does SessionBusy, GivenUp and NameTaken.
+        (model not ready), what ``new.version`` raises, and as ``Runs.start`` does KeyReused, CancelPending, QueueFull, ApiError
+        (404: no such instance), ApiUnavailable; with a session key also as ``Turns.start`` does SessionBusy, GivenUp and NameTaken.
         """
         watch = self.watches.get(None) or self.watches.get(new.namespace)
         if watch is not None and not watch.synced:
@@ -153,6 +159,8 @@ class InstanceRuns:
         if self.budget.is_spent:
             raise Overloaded
         instance = await self._instance(new.namespace, new.instance)
+        version = await new.version(instance) if new.version else None
+        _refuse_unready(instance, version)
         request = RunRequest(
             new.body,
             new.source,
@@ -164,19 +172,34 @@ class InstanceRuns:
             user=new.user,
             scopes=new.scopes,
             trace=new.trace or TraceContext.minted(),
-            model=chosen_model(instance, new.body.get("model")),
+            model=version.model if version else chosen_model(instance, new.body.get("model")),
             timeout=new.timeout,
             background=True,
             can_be_joined=True,
+            version=version,
+            agent_id=instance.metadata.labels.get(names.LABEL_ID),
         )
         if (await request.prepared()).has_parts:
             raise TooLong
         if new.session_key is None:
             return await self._runs.start(instance, request)
         session = Session.of(instance, new.session_scope, new.session_key)
-        read_again = partial(self._instance, new.namespace, new.instance)
+
+        async def read_again() -> SympoziumInstance:
+            latest = await self._instance(new.namespace, new.instance)
+            _refuse_unready(latest, version)
+            return latest
+
         patience = Patience(TURN_SECONDS, *given_up)
-        return await self._turns.start(instance, session, request, patience, read_again=read_again)
+        return await self._turns.start(
+            instance,
+            session,
+            request,
+            patience,
+            read_again=read_again,
+            is_new=new.is_new_session,
+            idempotency=new.idempotency_label,
+        )
 
     async def read(self, namespace: str, name: str) -> AgentRun:
         """Return a run with its texts, as far as their parts are there. Raises ApiError, ApiUnavailable and ValidationError."""
@@ -220,5 +243,10 @@ class InstanceRuns:
             raise UnreadableInstance(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
         if names.LABEL_DELETING in instance.metadata.labels:
             raise InstanceDeleting
-        refuse_unready(instance)
         return instance
+
+
+def _refuse_unready(instance: SympoziumInstance, version: RunVersion | None) -> None:
+    """Raise Refusal 503 if the model is not ready. That of a version with another Provider than the instance's counts at its start."""
+    if version is None or not version.is_elsewhere(instance):
+        refuse_unready(instance)

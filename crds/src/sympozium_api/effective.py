@@ -194,7 +194,7 @@ def warm_pool(instance: SympoziumInstance) -> WarmPool | None:
 
 
 def may_be_warm(run: AgentRun) -> bool:
-    """Return true if an idle pod of the instance can do a run: if the run needs no other key and no other model server."""
+    """Return true if an idle pod of some instance can do a run: if the run has no key and no model server that no instance has."""
     own = run.spec.model
     return unsupported(run) is None and (
         own is None or (own.provider, own.base_url, own.auth_secret_ref) == (None, None, None)
@@ -211,13 +211,19 @@ def claim_conflict(run: AgentRun) -> str | None:
     return "spec.claim: an idle pod cannot be used by a run with a provider, baseURL or authSecretRef of its own; remove it"
 
 
-def is_claimable(run: AgentRun) -> bool:
-    """Return true if an idle pod may be bound to a run that was created without one.
+def names_other_provider(run: AgentRun, instance: SympoziumInstance) -> bool:
+    """Return true if a run's ``providerRef`` is another one than its instance's, whose idle pods do not have its key."""
+    own = run.spec.model
+    return own is not None and own.provider_ref not in (None, instance.spec.agents.default.provider_ref)
+
+
+def is_claimable(run: AgentRun, instance: SympoziumInstance) -> bool:
+    """Return true if an idle pod of the instance may be bound to a run that was created without one.
 
     That is a run that nobody waits for at an agent API, and one whose web-proxy or console lets it wait for an idle pod.
     """
     is_free = run.spec.claim is None and (awaits_idle_pod(run) or ANNOTATION_REPLY_TO not in run.metadata.annotations)
-    return is_free and run.status.start is None and may_be_warm(run)
+    return is_free and run.status.start is None and may_be_warm(run) and not names_other_provider(run, instance)
 
 
 def awaits_idle_pod(run: AgentRun) -> bool:

@@ -58,8 +58,8 @@ def of_run(run: AgentRun, instance: SympoziumInstance, document: AgentDocument |
     own = run.spec.model
     if own is None:
         return of_instance(instance, document)
-    if run.status.target is not None:
-        return [run.status.target]
+    if run.status.target is not None or own.provider_ref:
+        return [run.status.target or _of_own_provider(own, instance, document)]
     if own.base_url:
         return [plain(instance, run)]
     if own.provider and not own.auth_secret_ref and not is_of_instance(own, instance):
@@ -70,6 +70,14 @@ def of_run(run: AgentRun, instance: SympoziumInstance, document: AgentDocument |
     if own.auth_secret_ref or own.provider:  # another key for the same address
         return [_with_own_key(first, instance, run)]
     return [renamed(first, own.model), *fallbacks] if own.model else [first, *fallbacks]
+
+
+def _of_own_provider(own: RunModel, instance: SympoziumInstance, document: AgentDocument | None) -> ResolvedModel:
+    """Return a model of the instance's own Provider for a run that names the Provider."""
+    if own.provider_ref != instance.spec.agents.default.provider_ref:
+        raise ModelsUnresolved(f"the Provider {own.provider_ref} is not ready")
+    first = of_instance(instance, document)[0]
+    return renamed(first, own.model or first.name)
 
 
 def fallback_parts(fallback: str) -> tuple[str, str]:
@@ -96,6 +104,8 @@ def is_of_instance(own: RunModel, instance: SympoziumInstance) -> bool:
 def names_a_provider(run: AgentRun, instance: SympoziumInstance) -> str | None:
     """Return the name of the Provider that a run may mean; None: it means none, because its provider only selects a key."""
     own = run.spec.model
+    if own is not None and own.provider_ref:
+        return own.provider_ref
     if own is None or own.base_url or own.auth_secret_ref or is_of_instance(own, instance):
         return None
     return own.provider

@@ -21,6 +21,7 @@ from sympozium_api.base import (
 from sympozium_api.instance import SkillRef
 from sympozium_api.json_text import JsonText
 from sympozium_api.key_usage import KeyUsage
+from sympozium_api.model_params import ModelParams
 from sympozium_api.probes import Probes
 from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.run_times import RunTimes
@@ -61,6 +62,18 @@ QUESTION_BYTES, ANSWER_BYTES, ENDED_AT = "Question bytes", "Answer bytes", "Ende
 class RunModel(ApiModel):
     """A model other than the instance's."""
 
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "!has(self.providerRef) || !(has(self.provider) || has(self.baseURL) || has(self.authSecretRef))",
+                "providerRef excludes provider, baseURL and authSecretRef: its Provider has address and key",
+            )
+        )
+    }
+
+    provider_ref: Name | None = None
+    """Provider in the same namespace that has the model, even if one of the instance's ``authRefs`` has the same name. The instance's
+    ``fallbackModels`` are not asked. A run that names the instance's own Provider may take an idle pod."""
     provider: Annotated[str | None, Field(max_length=63)] = None
     """One of the instance's ``authRefs``, which selects the key; with ``authSecretRef`` the name of the key in that Secret. Otherwise a
     Provider in the same namespace, which then has the model. The instance's ``fallbackModels`` are not asked."""
@@ -130,6 +143,7 @@ class RunSpec(ApiModel):
                 *(
                     "systemPrompt",
                     "model",
+                    "params",
                     "skills",
                     "toolPolicy",
                     "timeout",
@@ -169,6 +183,8 @@ class RunSpec(ApiModel):
     """System message that replaces the instance's. Empty: there is none."""
     model: RunModel | None = None
     """Model that replaces the instance's."""
+    params: ModelParams | None = None
+    """Sampling parameters that replace the instance's. Empty: there are none."""
     skills: Annotated[list[SkillRef], Field(max_length=32)] = []
     """Skills of this run. Not supported by this version: it refuses a run in mode task that sets them.
     A run has its instance's skills."""
@@ -290,7 +306,7 @@ class RunStatus(ApiModel):
     model: Annotated[str | None, Field(max_length=256)] = None
     """Name of the model that answered, or that was asked last."""
     target: ResolvedModel | None = None
-    """Model that the run asks, as resolved from the Provider that ``spec.model.provider`` names. Absent of any other run."""
+    """Model that the run asks, as resolved from the Provider that ``spec.model`` names. Absent of any other run."""
     result: Annotated[str | None, Field(max_length=MAX_RESULT_BYTES)] = None
     """Text of the answer. Absent if the answer is in parts."""
     finish_reason: Annotated[str | None, Field(max_length=64)] = None

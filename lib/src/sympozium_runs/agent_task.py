@@ -165,7 +165,8 @@ def _request(
         raise NotSupported("a completion of a prompt has no place for the system prompt")
     messages = members.pop("messages", "[]")
     ceiling = run_bounds.answer_ceiling(policy, agent.max_tokens, members)
-    members = model_params.complete(members, agent.params, ceiling, chat=chat, base_url=base_url)
+    params = agent.params if run.spec.params is None else run.spec.params
+    members = model_params.complete(members, params, ceiling, chat=chat, base_url=base_url)
     run_bounds.refuse_other_models(policy, members)
     if not chat:
         return members

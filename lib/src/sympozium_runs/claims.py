@@ -44,7 +44,7 @@ class Claims:
         namespace = instance.metadata.namespace
         poll = self._claim(instance)
         if poll is None:
-            if self._idle.expects(instance) and self._has_slot(instance):
+            if request.may_be_warm(instance) and self._idle.expects(instance) and self._has_slot(instance):
                 manifest["metadata"]["annotations"][names.ANNOTATION_AWAITS_IDLE_POD] = "true"
             return await self._store.create(namespace, manifest, request.stored_texts, is_large=request.is_large)
         try:
@@ -96,7 +96,7 @@ class Claims:
         is_elsewhere = annotations.get(names.ANNOTATION_REPLY_TO) != self._idle.address
         needs_caller = names.ANNOTATION_FORWARDS in annotations and is_elsewhere
         can_start = run.status.job_name is None and not run.spec.cancel and not needs_caller
-        return can_start and effective.is_claimable(run)
+        return can_start and self._idle.may_take(run)
 
     def _claim(self, instance: SympoziumInstance) -> Poll | None:
         """Claim a pod for a run that already has its slot in the queue, unless the run would exceed ``maxConcurrentRuns``."""
@@ -112,7 +112,7 @@ class Claims:
 
     def _serve_waiting(self) -> None:
         """Bind idle pods to the runs that wait and are still young enough."""
-        self._waiting.retain(self._is_young)
+        self._waiting.retain(lambda run: self._is_young(run) and self._idle.may_take(run))
         while len(self._waiting) and (claimed := self._idle.claim_for_waiting(self._waiting_has_slot)):
             run = self._waiting.take(self._queues.of(claimed[1].key).open_by_key())
             if run is not None:

@@ -131,6 +131,10 @@ class IdlePods:
         """Return whether the pods here are an instance's."""
         return self._instance is not None and self._instance.key == instance
 
+    def may_take(self, run: AgentRun) -> bool:
+        """Return whether a pod of the instance here, as it is by now, may be bound to a run that was created without one."""
+        return self._instance is not None and effective.is_claimable(run, self._instance)
+
     @property
     def any_claimable(self) -> bool:
         """True if a pod here can be claimed."""

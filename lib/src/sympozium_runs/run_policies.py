@@ -1,6 +1,6 @@
 """Judge of requests by the policies of an instance, as the operator resolved them into the instance's document."""
 
-from sympozium_api import policy_check
+from sympozium_api import effective_policy, policy_check
 from sympozium_api.effective_policy import Denial
 from sympozium_api.instance import SympoziumInstance
 from sympozium_http.refusal import Refusal
@@ -17,12 +17,20 @@ class RunPolicies:
         self._documents = documents
         self._metrics = metrics
 
-    async def admitted(self, instance: SympoziumInstance, model: str | None) -> SympoziumInstance:
-        """Return an instance with the limits that count for it. Raises Refusal 403 if a request for the model is denied."""
+    async def admitted(
+        self, instance: SympoziumInstance, model: str | None, *, is_elsewhere: bool = False
+    ) -> SympoziumInstance:
+        """Return an instance with the limits that count for it. Raises Refusal 403 if a request for the model is denied.
+
+        ``is_elsewhere``: the model is of another Provider than the instance's, which only the operator can judge, at the start.
+        """
         document = await self._documents.of(instance)
         if document is None or document.policy is None:
             return instance
-        self._refuse(denial_of_model(instance, document, model or instance.spec.agents.default.model))
+        if is_elsewhere:
+            self._refuse(effective_policy.flaw(document.policy))
+        else:
+            self._refuse(denial_of_model(instance, document, model or instance.spec.agents.default.model))
         return policy_check.bounded_instance(document.policy, instance)
 
     async def permitted_models(self, instance: SympoziumInstance, models: list[str]) -> list[str]:

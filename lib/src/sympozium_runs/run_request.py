@@ -17,6 +17,7 @@ from sympozium_api.json_members import compact
 from sympozium_api.json_text import StoredText, json_text
 from sympozium_api.timestamps import micro_timestamp, timestamp
 from sympozium_api.trace_context import TraceContext
+from sympozium_runs.run_version import RunVersion
 
 _LARGE_BYTES = 8192
 """Bytes of a body, so that hundreds of waiting runs still fit into the process."""
@@ -116,6 +117,10 @@ class RunRequest:
     """True if the request find the run of its ``idempotency_key`` and there is no slot for another one."""
     turn: SessionTurn | None = None
     """The session's turn that the run is; None: the run is of no session."""
+    version: RunVersion | None = None
+    """Published version that the run is of, which replaces the instance's prompt, model and parameters; None: none does."""
+    agent_id: str | None = None
+    """Id of the instance's agent where it is not the instance's UID."""
     forwarded: dict[str, str] = field(default_factory=dict, repr=False)
     """Caller's headers to send to the model, with this run only. They are not stored anywhere."""
 
@@ -143,6 +148,10 @@ class RunRequest:
     def has_parts(self) -> bool:
         """True if a text of the request does not fit into its run."""
         return any(text.parts for text in self.stored_texts.values())
+
+    def may_be_warm(self, instance: SympoziumInstance) -> bool:
+        """Return whether an idle pod of the instance may do the run: none has the key of another Provider."""
+        return self.version is None or not self.version.is_elsewhere(instance)
 
     async def prepared(self) -> Self:
         """Return the request once what its manifest needs of a long body is made, in a thread."""
@@ -177,7 +186,8 @@ class RunRequest:
                 "name": name,
                 "labels": names.labels("run", instance=instance.metadata.name)
                 | {names.LABEL_SOURCE: self.source, names.LABEL_KEY: names.key_hash(self.key_id)}
-                | (self.turn.labels if self.turn else {}),
+                | (self.turn.labels if self.turn else {})
+                | (self.version.labels if self.version else {}),
                 "annotations": {
                     **({names.ANNOTATION_REPLY_TO: reply_to} if reply_to else {}),
                     names.ANNOTATION_ACCEPTED_AT: micro_timestamp(now),
@@ -186,6 +196,8 @@ class RunRequest:
                     **({names.ANNOTATION_KEY_NAME: self.key_name} if self.key_name else {}),
                     **({names.ANNOTATION_KEY_EXPIRES: self._expires(now)} if self._is_kept else {}),
                     **(self.turn.annotations if self.turn else {}),
+                    **(self.version.annotations if self.version else {}),
+                    **({names.ANNOTATION_AGENT_ID: self.agent_id} if self.agent_id else {}),
                     **({names.ANNOTATION_FIRST_ATTEMPT: self.first_attempt} if self.first_attempt else {}),
                     **({names.ANNOTATION_REQUEST_ID: self.request_id} if self.request_id else {}),
                     **(self.trace.annotations if self.trace else {}),
@@ -223,7 +235,9 @@ class RunRequest:
     def _overrides(self, instance: SympoziumInstance) -> dict[str, Any]:
         """Return the fields of the spec in which the request differs from its instance."""
         agent, overrides = instance.spec.agents.default, dict[str, Any]()
-        if self.model not in (None, agent.model):
+        if self.version is not None:
+            overrides |= self.version.spec
+        elif self.model not in (None, agent.model):
             overrides["model"] = {"model": self.model}
         if self.timeout is not None:
             overrides["timeout"] = self.timeout

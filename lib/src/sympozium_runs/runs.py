@@ -147,7 +147,7 @@ class Runs:
         A cancelled run of the key is followed by another one, whose name every replica finds in the same way (decision 0041). Raises
         KeyReused (other body), TurnCancelled, CancelPending, QueueFull, Refusal 403 (a policy), ApiError (refused), ApiUnavailable.
         """
-        instance = await self.policies.admitted(instance, request.model)
+        instance = await self.policies.admitted(instance, request.model, is_elsewhere=not request.may_be_warm(instance))
         began, number, first = asyncio.get_running_loop().time(), 0, None
         while isinstance(handle := await self._attempt(instance, request, number, hold), AgentRun):
             first = first or handle

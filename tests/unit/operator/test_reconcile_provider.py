@@ -274,6 +274,32 @@ async def test_a_run_may_name_a_provider() -> None:
     assert [volume["name"] for volume in template["spec"]["volumes"]] == ["runs-token", "providers"]
 
 
+async def test_a_run_gets_the_provider_of_its_reference_whatever_its_instance_names_by_now() -> None:
+    own = instance_object("alice")
+    own["spec"]["authRefs"] = [{"provider": "backup", "secret": "openai"}]
+    world = Tried(secret("openai"), secret("groq"), provider("backup", type="groq", secretRef="groq"), own)
+    await world.settle("alice", "instance")
+    world.ask("q1", model={"providerRef": "backup", "model": "llama"})
+    await world.settle("q1")
+    target = world.status()["target"]
+    assert (target["ref"], target["name"], target["secret"]) == ("backup", "llama", "groq")
+
+
+async def test_a_run_of_its_instances_own_provider_has_the_model_resolved_once() -> None:
+    world = Tried(secret(), provider(), user(agent={"fallbackModels": ["claude:small"]}))
+    await world.both()
+    world.ask("q1", model={"providerRef": "claude", "model": "claude-old"})
+    await world.settle("q1")
+    assert (world.status()["target"]["ref"], world.status()["target"]["name"]) == ("claude", "claude-old")
+
+
+async def test_a_run_whose_provider_is_gone_fails() -> None:
+    world = Tried(instance_object("alice"))
+    world.ask("q1", model={"providerRef": "gone", "model": "m"})
+    await world.settle("q1")
+    assert world.status()["error"]["message"].startswith("spec.model.providerRef: the Provider gone cannot be called")
+
+
 async def test_a_run_that_names_a_provider_that_is_switched_off_fails() -> None:
     world = Tried(provider("backup", type="groq", secretRef=None, enabled=False), instance_object("alice"))
     world.ask("q1", model={"provider": "backup"})

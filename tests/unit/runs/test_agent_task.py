@@ -11,7 +11,9 @@ from sympozium_api import agent_document, names
 from sympozium_api.agent_document import AgentDocument, AgentLimits, OfferedTool
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.run import AgentRun
+from sympozium_api.model_targets import ModelsUnresolved
+from sympozium_api.resolved_model import ResolvedModel
+from sympozium_api.run import AgentRun, RunStatus
 from sympozium_runs import agent_task
 from sympozium_runs.agent_documents import AgentDocuments
 
@@ -106,3 +108,39 @@ async def test_a_document_that_is_not_there_yet_is_waited_for() -> None:
 def test_idle_pods_of_an_agent_with_tools_prepare_for_them() -> None:
     assert "tools" not in agent_task.warmup_hints(instance())
     assert agent_task.warmup_hints(instance(), DOCUMENT)["tools"] is True
+
+
+def of_version(target: ResolvedModel | None = None, **spec: Any) -> AgentRun:
+    """A run of a version with the model ``old`` of Provider claude."""
+    version = {"model": {"providerRef": "claude", "model": "old"}, "systemPrompt": "", "params": {"top_p": 0.5}}
+    return run(**version | spec).model_copy(update={"status": RunStatus(target=target)})
+
+
+def with_provider(name: str | None) -> SympoziumInstance:
+    body = manifest()
+    body["spec"]["agents"]["default"] |= {"providerRef": name, "params": {"temperature": 0.2}}
+    body["spec"]["memory"] = {"systemPrompt": "Draft."}
+    return SympoziumInstance.model_validate(body)
+
+
+CLAUDE = ResolvedModel(ref="claude", name="new", title="claude:new", base_url="https://claude.example")
+FALLBACK = CLAUDE.model_copy(update={"name": "small", "title": "claude:small"})
+
+
+def test_a_run_of_a_version_has_the_versions_model_and_parameters_and_none_of_the_drafts() -> None:
+    document = AgentDocument(models=[CLAUDE, FALLBACK])
+    task = agent_task.build(of_version(), with_provider("claude"), (), document, seconds_left=60)
+    assert (task["request"]["model"], task["request"]["top_p"]) == ('"old"', "0.5")
+    assert "temperature" not in task["request"]
+    assert "fallbacks" not in task
+    assert [message["role"] for message in json.loads(task["request"]["messages"])] == ["user"]
+
+
+@pytest.mark.parametrize("now", ["other", None])
+def test_a_run_of_a_version_has_its_model_after_its_instance_has_another_provider(now: str | None) -> None:
+    document = AgentDocument(models=[CLAUDE.model_copy(update={"ref": "other"})]) if now else None
+    with pytest.raises(ModelsUnresolved):
+        agent_task.build(of_version(), with_provider(now), (), document, seconds_left=60)
+    old = CLAUDE.model_copy(update={"name": "old"})
+    task = agent_task.build(of_version(old), with_provider(now), (), document, seconds_left=60)
+    assert (task["model"]["baseURL"], task["request"]["model"]) == ("https://claude.example", '"old"')

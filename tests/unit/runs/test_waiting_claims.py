@@ -27,27 +27,33 @@ from sympozium_runs.waiting_runs import WaitingRuns
 class Replica:
     """A replica of the web-proxy of an instance that has a warm pool and works on ``slots`` runs at a time."""
 
-    def __init__(self, slots: int = 1) -> None:
+    def __init__(self, slots: int = 1, provider_ref: str | None = None) -> None:
         self.clock = FakeClock()
         self.cluster = FakeKubernetes(self.clock.now)
         metrics = AgentApiMetrics()
         self.idle, self.queues = IdlePods("http://10.0.0.1:8081", metrics), RunQueues()
         writes = BackgroundWrites(self.queues.__contains__, metrics.refused_writes)
         self.claims = Claims(RunStore(self.cluster, self.clock), self.idle, self.queues, writes, self.clock)
+        self.change(provider_ref, slots)
+
+    def change(self, provider_ref: str | None, slots: int = 1) -> None:
+        """Let the instance be another one."""
         status = {"observedGeneration": 1, "warmPool": {"generation": "01234567", "idle": 0}}
         metadata = {"name": "demo", "namespace": "default", "generation": 1}
-        spec = {"maxConcurrentRuns": slots, "agents": {"default": {"model": "m"}}}
+        spec = {"maxConcurrentRuns": slots, "agents": {"default": {"model": "m", "providerRef": provider_ref}}}
         instance = SympoziumInstance.model_validate({"metadata": metadata, "spec": spec, "status": status})
         self.idle.on_instance_change(instance)
 
-    def see(self, name: str, key_id: str = "", *, of: str = "demo", **status: Any) -> None:
+    def see(
+        self, name: str, key_id: str = "", *, of: str = "demo", model: dict[str, str] | None = None, **status: Any
+    ) -> None:
         """See a run that somebody has made."""
         created = timestamp(self.clock.now())
         run = {
             "apiVersion": names.API_VERSION,
             "kind": "AgentRun",
             "metadata": {"name": name, "namespace": "default", "creationTimestamp": created},
-            "spec": {"agentRef": of, "task": "x"},
+            "spec": {"agentRef": of, "task": "x"} | ({"model": model} if model else {}),
             "status": status,
         }
         run["metadata"]["annotations"] = {names.ANNOTATION_KEY_ID: key_id} if key_id else {}  # type: ignore[index]
@@ -121,6 +127,22 @@ async def test_no_run_of_another_instance_gets_the_idle_pod(replica: Replica) ->
         replica.see("own")
         await rest()
         assert replica.pod_of("own") == poll.pod
+
+
+@pytest.mark.parametrize(("provider", "claims"), [("claude", True), ("other", False)])
+async def test_an_idle_pod_has_the_key_of_its_instances_own_provider_only(provider: str, claims: bool) -> None:
+    replica = Replica(provider_ref="claude")
+    replica.see("waits", model={"providerRef": provider, "model": "m"})
+    async with replica.idle_pod() as poll:
+        assert (replica.pod_of("waits") == poll.pod) == claims
+
+
+async def test_a_run_that_waits_gets_no_pod_once_its_instance_has_another_provider() -> None:
+    replica = Replica(provider_ref="claude")
+    replica.see("waits", model={"providerRef": "claude", "model": "m"})
+    replica.change("other")
+    async with replica.idle_pod():
+        assert replica.pod_of("waits") is None
 
 
 def test_a_run_that_has_ended_while_its_binding_failed_waits_no_longer() -> None:

@@ -23,7 +23,8 @@ class Session:
 
     instance: str
     """Name of the instance."""
-    instance_uid: str
+    instance_id: str
+    """Id of the agent that a restore of the instance keeps, else the instance's UID."""
     scope: str
     """Text that tells the sessions of one dialect, or of one caller, from those of others with the same key."""
     key: str
@@ -32,7 +33,8 @@ class Session:
     @classmethod
     def of(cls, instance: SympoziumInstance, scope: str, key: str) -> Self:
         """Return a session with an instance."""
-        return cls(instance.metadata.name, instance.metadata.uid, scope, key)
+        metadata = instance.metadata
+        return cls(metadata.name, metadata.labels.get(names.LABEL_ID) or metadata.uid, scope, key)
 
     @cached_property
     def label(self) -> str:
@@ -63,7 +65,7 @@ class Session:
 
     @cached_property
     def _digest(self) -> bytes:
-        return hashlib.sha256(json.dumps([self.instance_uid, self.scope, self.key]).encode()).digest()
+        return hashlib.sha256(json.dumps([self.instance_id, self.scope, self.key]).encode()).digest()
 
     @cached_property
     def _prefix(self) -> str:

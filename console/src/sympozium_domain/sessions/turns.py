@@ -62,7 +62,12 @@ class _Request:
         return self.instance.metadata.namespace
 
     def of_instance(self, instance: SympoziumInstance) -> Self:
-        """Return the request to the instance as it is by now, whose models may be others. Raises Refusal 404 (no such model)."""
+        """Return the request to the instance as it is by now, whose models may be others. Raises Refusal 404 (no such model).
+
+        The model of a version stays.
+        """
+        if self.run.version is not None:
+            return replace(self, instance=instance)
         model = chosen_model(instance, self.run.body.get("model"))
         return replace(self, instance=instance, run=replace(self.run, model=model))
 
@@ -100,20 +105,25 @@ class Turns:
         patience: Patience,
         *,
         read_again: ReadInstance | None = None,
+        is_new: bool = False,
+        idempotency: str | None = None,
     ) -> RunHandle:
         """Create the run of a session's next turn, once the turns before it have ended.
 
         After a wait the instance is read again with ``read_again``, whose exceptions pass: it may take no new runs by then, and
         have another model.
 
+        ``is_new``: the session can have no turn but that of the same request, so that none is listed. ``idempotency``: value of the
+        label by which the turns of the request's Idempotency-Key are found; None: the session's own.
+
         The request's messages are the new ones; those of the turns before go before them. With an Idempotency-Key, find the
         turn that the same key and body created before; a cancelled one is followed by another.
         Raises SessionBusy, GivenUp, NameTaken, and as ``Runs.start`` does KeyReused, CancelPending, QueueFull, ApiError,
         ApiUnavailable.
         """
-        wanted = _wanted(instance, session, request)
+        wanted = _wanted(instance, session, request, idempotency)
         async with self._lines.head(session.label, len(request.text), patience):
-            turns = await self._turns(wanted, **_FROM_CACHE)
+            turns = {} if is_new else await self._turns(wanted, **_FROM_CACHE)
             if handle := await self._repeated(wanted, turns):
                 return handle
             newest = max(turns, default=0)
@@ -202,7 +212,7 @@ class Turns:
             raise KeyReused
 
 
-def _wanted(instance: SympoziumInstance, session: Session, request: RunRequest) -> _Request:
+def _wanted(instance: SympoziumInstance, session: Session, request: RunRequest, idempotency: str | None) -> _Request:
     key = request.idempotency_key
-    label = None if key is None else session.idempotency_label(request.key_id, key)
+    label = None if key is None else idempotency or session.idempotency_label(request.key_id, key)
     return _Request(instance, session, request, label, label or secrets.token_hex(16))

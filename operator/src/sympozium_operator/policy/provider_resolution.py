@@ -11,6 +11,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.provider import Provider
 from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.resources import Object
+from sympozium_api.run import AgentRun, RunModel
 from sympozium_api.tool_check import Flaw
 from sympozium_operator.policy.conditions import ConditionUpdate
 
@@ -156,14 +157,16 @@ def refuse_conflict(instance: SympoziumInstance) -> None:
 
 
 def of_run(
-    model: str, name: str, found: ResolvedProvider, callers: Collection[str], instance: SympoziumInstance
+    run: AgentRun, model: str, found: ResolvedProvider, callers: Collection[str], instance: SympoziumInstance
 ) -> ResolvedModel | str:
     """Return the model of the Provider that a run names, or the reason why the run cannot have it."""
+    own = run.spec.model or RunModel()
+    field, name = ("providerRef", own.provider_ref) if own.provider_ref else ("provider", own.provider or "")
     usable = _usable(instance, name, {name: found}, callers)
     return (
         model_targets.renamed(usable.model, model)
         if usable.model
-        else _flawed("spec.model.provider", name, usable).message
+        else _flawed(f"spec.model.{field}", name, usable).message
     )
 
 

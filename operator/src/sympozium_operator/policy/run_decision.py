@@ -264,7 +264,7 @@ def _offer(facts: RunInput) -> Offer | None:
 
 def could_be_claimed(run: AgentRun, instance: SympoziumInstance) -> bool:
     """Return whether a web-proxy may assign the run to an idle pod; the web-proxy may know of a pool before the operator does."""
-    return effective.is_claimable(run) and effective.web_endpoint_is_on(instance)
+    return effective.is_claimable(run, instance) and effective.web_endpoint_is_on(instance)
 
 
 def _with_job(facts: RunInput, job: Object) -> Decision:  # noqa: PLR0911 - one line per rule, in the order in which they count

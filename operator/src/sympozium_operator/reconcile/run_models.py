@@ -28,9 +28,11 @@ class RunModelGatherer:
         models = await self.providers.of_instance(instance, callers)
         if named is not None:
             found = await self.providers.get(run.metadata.namespace, named)
-            if found is not NOT_FOUND or instance.spec.agents.default.provider_ref is not None:
-                name = (run.spec.model and run.spec.model.model) or instance.spec.agents.default.model
-                target = provider_resolution.of_run(name, named, found, callers, instance)
+            own = run.spec.model
+            is_certain = bool(own and own.provider_ref) or instance.spec.agents.default.provider_ref is not None
+            if found is not NOT_FOUND or is_certain:
+                name = (own and own.model) or instance.spec.agents.default.model
+                target = provider_resolution.of_run(run, name, found, callers, instance)
                 if isinstance(target, str):
                     return replace(facts, model_failure=target)
                 is_elsewhere = model_targets.is_elsewhere(target, instance, models.document)
