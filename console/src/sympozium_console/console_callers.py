@@ -36,6 +36,11 @@ class ConsoleCallers:
     uses: KeyUses | None
     """Last uses of API keys; None: the console has no archive."""
     sessions: BrowserSessions
+    namespaces: Namespaces
+    static_keys: StaticKeys | None
+    """Keys of the variable AUTH_API_KEYS; None: there are none."""
+    on_key_use: Callable[[str], None]
+    """Function that is called with the UID of each APIKey that is used."""
     loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
     """Loops beside the server, by name."""
 
@@ -52,11 +57,12 @@ def assemble_callers(
     recorder = KeyUseRecorder(uses, clock) if uses is not None else None
     if recorder is not None:
         loops["key uses"] = recorder.run
-    check = ApiKeyCheck(keys, peppers, clock, recorder.used) if recorder else ApiKeyCheck(keys, peppers, clock)
+    on_key_use = recorder.used if recorder else lambda _: None
+    check = ApiKeyCheck(keys, peppers, clock, on_key_use)
     checks: tuple[KeyCheck, ...] = (check.caller,)
     references: dict[str, ReferenceCheck] = {"key": check.referred}
-    if settings.auth_api_keys:
-        static_keys = StaticKeys(settings.auth_api_keys, served, clock)
+    static_keys = StaticKeys(settings.auth_api_keys, served, clock) if settings.auth_api_keys else None
+    if static_keys is not None:
         checks, loops["static keys"] = (static_keys.caller, *checks), static_keys.run
         references["static"] = static_keys.referred
     authenticator = Authenticator(
@@ -69,4 +75,15 @@ def assemble_callers(
     )
     sessions = BrowserSessions(CookieKeys(settings.keys, clock.monotonic), clock)
     issuing = KeyIssuing(client, keys, peppers, clock)
-    return ConsoleCallers(authenticator, Rights(client, clock, served), keys, issuing, uses, sessions, loops)
+    return ConsoleCallers(
+        authenticator=authenticator,
+        rights=Rights(client, clock, served),
+        keys=keys,
+        issuing=issuing,
+        uses=uses,
+        sessions=sessions,
+        namespaces=served,
+        static_keys=static_keys,
+        on_key_use=on_key_use,
+        loops=loops,
+    )

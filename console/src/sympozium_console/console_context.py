@@ -16,20 +16,20 @@ from sympozium_archive.database import Database
 from sympozium_archive.run_queries import RunQueries
 from sympozium_archive.usage_queries import UsageQueries
 from sympozium_console.archiver.assembly import ArchiverParts, assemble_archiver
-from sympozium_console.audit.audit_trail import AuditTrail, ChangeAudit, ChangeLog
 from sympozium_console.caller_limits import CallerLimits
 from sympozium_console.change_feed.feed import ChangeFeed, assemble_feed
 from sympozium_console.console_callers import ConsoleCallers, assemble_callers
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_console.instance_repository import InstanceRepository
-from sympozium_console.object_pages import ObjectPages
 from sympozium_console.object_repository import ObjectRepository
 from sympozium_console.run_index.index_state import IndexState
 from sympozium_console.run_index.run_index import RunIndex
 from sympozium_console.run_repository import RunRepository
 from sympozium_console.skill_catalog import SkillCatalog
+from sympozium_domain.audit.audit_trail import AuditTrail, ChangeAudit, ChangeLog
 from sympozium_domain.instance_runs import InstanceRuns
+from sympozium_domain.object_pages import ObjectPages
 from sympozium_http.bearer_keys import BearerKeys
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
@@ -79,7 +79,7 @@ def assemble(
     audit: ChangeAudit = ChangeLog()
     archiver: ArchiverParts | None = None
     if settings.archive is not None:
-        audit = trail = AuditTrail(AuditLog(database), metrics)
+        audit = trail = AuditTrail(AuditLog(database), metrics.audit)
         loops["audit"] = trail.run
         archiver = assemble_archiver(
             client, settings.archive, instances, scopes=scopes, clock=clock, database=database, metrics=metrics

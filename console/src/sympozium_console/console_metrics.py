@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from prometheus_client import Counter, Gauge, Histogram
 
 from sympozium_archive.database import Database
+from sympozium_domain.audit.audit_trail import AuditMetrics
 from sympozium_http.request_metrics import RequestMetrics
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 
@@ -83,11 +84,11 @@ class ConsoleMetrics(RequestMetrics):
         )
         self.rate_limited = Counter(
             "sympozium_rate_limited_total",
-            "Requests of the management API over a limit of its callers.",
+            "Requests over a limit of their callers.",
             ["limit"],
             registry=registry,
         )
-        for limit in ("requests", "runs", "failed_sign_ins"):
+        for limit in ("requests", "runs", "failed_sign_ins", "platform_requests", "platform_runs"):
             self.rate_limited.labels(limit)
         self.rates_unshared = Counter(
             "sympozium_rates_unshared_total",
@@ -99,6 +100,13 @@ class ConsoleMetrics(RequestMetrics):
         self.loop_failures = self.runs.loop_failures
         registry.register(self.runs.registry)
         self.change_streams = Gauge("sympozium_change_streams", "Open streams of changes.", registry=registry)
+
+    @property
+    def audit(self) -> AuditMetrics:
+        """Instruments of the audit."""
+        return AuditMetrics(
+            self.rows.labels("audit"), self.queue.labels("audit"), self.database_errors, self.audit_dropped
+        )
 
     def observe_statement(self, seconds: float) -> None:
         """Count a statement if it was slow."""

@@ -26,6 +26,7 @@ from sympozium_domain.callers.issuer_users import IssuerSettings
 from sympozium_domain.instance_runs import SESSION_TOKENS
 from sympozium_http.listening import bind_address
 from sympozium_http.request_limits import RECEIVE_SECONDS
+from sympozium_platform.platform_settings import PlatformSettings
 
 _RETENTIONS = duration_between("1h", "36500d")
 
@@ -119,6 +120,8 @@ class ConsoleSettings:
     """True if port 8080 has /metrics too, as before 0.3.0."""
     grace_seconds: int = 20
     """Seconds that open requests may still take after SIGTERM. The pod's own grace period is longer."""
+    platform: PlatformSettings | None = None
+    """Settings of the agent platform API; None: the console does not serve it."""
     archive: ArchiveSettings | None = None
     """Settings of the archive; None: the database is an index of what Kubernetes has, in ``scratch``."""
     scratch: Path = Path("/tmp")  # noqa: S108 - the container's own folder
@@ -147,6 +150,9 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         auth_token=parser.read(environment.API_AUTH_TOKEN, "", str.strip),
         issuer=_issuer(environ),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
+        platform=PlatformSettings.from_environment(environ)
+        if parser.read(environment.PLATFORM_ENABLED, "false", boolean)
+        else None,
         archive=ArchiveSettings.from_environment(environ) if archives else None,
         scratch=parser.read(environment.SCRATCH_DIR, "/tmp", Path),  # noqa: S108 - the container's own folder
     )

@@ -9,9 +9,9 @@ from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.web_endpoint_switch import switched
 from sympozium_console import refusals
 from sympozium_console.deletion_mark import deleting_since, marked
-from sympozium_console.object_pages import ObjectPages, without_managed_fields
 from sympozium_console.object_repository import ObjectRepository
 from sympozium_console.preconditions import Precondition
+from sympozium_domain.object_pages import ObjectPages, without_managed_fields
 
 
 class InstanceRepository(ObjectRepository):

@@ -9,8 +9,8 @@ from typing import TypeVar
 from sympozium_api.client import ApiError, Client, ResourceType
 from sympozium_api.resources import Object
 from sympozium_console import refusals
-from sympozium_console.object_pages import without_managed_fields
 from sympozium_console.preconditions import Precondition
+from sympozium_domain.object_pages import without_managed_fields
 
 _ATTEMPTS = 5
 """Tries of a write that meets others."""

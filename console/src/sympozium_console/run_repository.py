@@ -9,7 +9,7 @@ from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES, Phase, without_contents
 from sympozium_api.run_selection import run_fields
 from sympozium_console import refusals
-from sympozium_console.object_pages import ObjectPages, without_managed_fields
+from sympozium_domain.object_pages import ObjectPages, without_managed_fields
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sympozium_api.resources import SKILL_PACKS, Object
 from sympozium_api.skillpack import SkillPack
-from sympozium_console.object_pages import ObjectPages, without_managed_fields
+from sympozium_domain.object_pages import ObjectPages, without_managed_fields
 
 
 class SkillCatalog:

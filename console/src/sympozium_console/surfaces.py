@@ -9,10 +9,12 @@ from sympozium_api import names
 from sympozium_console.console_app import create_app, create_probes
 from sympozium_console.console_context import ConsoleContext
 from sympozium_console.console_limits import ConsoleLimits
+from sympozium_console.console_platform import platform_context
 from sympozium_console.console_settings import ConsoleSettings
 from sympozium_http.metrics_endpoint import MetricsEndpoint
-from sympozium_http.request_limits import BodySeconds, HeaderLimits
+from sympozium_http.request_limits import BodySeconds, HeaderLimits, RequestLimits
 from sympozium_http.serving import Listener
+from sympozium_platform.app import create_app as create_platform
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,14 @@ MANAGEMENT = Surface(
     is_on=lambda settings: settings.management,
     body_seconds=lambda settings: BodySeconds(settings.body_seconds),
 )
-SURFACES = (MANAGEMENT,)
+PLATFORM = Surface(
+    port=names.PLATFORM_PORT,
+    create=lambda context: create_platform(platform_context(context)),
+    http=RequestLimits,  # whose refusals have the dialect's shape
+    is_on=lambda settings: settings.platform is not None,
+    body_seconds=lambda settings: BodySeconds(settings.body_seconds),
+)
+SURFACES = (MANAGEMENT, PLATFORM)
 
 
 def listeners(context: ConsoleContext) -> list[Listener]:

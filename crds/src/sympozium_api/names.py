@@ -78,6 +78,8 @@ OIDC_CALLERS = "oidc"
 """The same for the users of the console's issuer."""
 ACCOUNT_CALLERS = "system:serviceaccount"
 """Prefix of the key id of a service account; ``:``, its namespace and its name follow."""
+TOKEN_CALLERS = "jwt"  # noqa: S105 - a prefix
+"""The same for callers of the agent platform whose token names no key."""
 API_KEY_CALLERS = "apikey"
 """Label of callers with an APIKey, whose key ids are UUIDs."""
 STATIC_KEY_CALLERS = "AUTH_API_KEYS"
@@ -85,6 +87,7 @@ STATIC_KEY_CALLERS = "AUTH_API_KEYS"
 _MANY_CALLERS = {
     f"{OAUTH_CALLERS}-": OAUTH_CALLERS,
     f"{OIDC_CALLERS}-": OIDC_CALLERS,
+    f"{TOKEN_CALLERS}-": TOKEN_CALLERS,
     f"{ACCOUNT_CALLERS}:": ACCOUNT_CALLERS,
     f"{STATIC_KEY_CALLERS}/": STATIC_KEY_CALLERS,
 }
@@ -137,6 +140,7 @@ ANNOTATION_PUBLISHED_DIGEST = f"{GROUP}/published-digest"
 LABEL_TENANT_ID = f"{GROUP}/tenant-id"
 """On a namespace: its id as a tenant; without it the namespace's UID is that."""
 
+PLATFORM_PORT = 8000
 HTTP_PORT = 8080
 RUNS_PORT = 8081
 EGRESS_PORT = 8082
@@ -146,6 +150,8 @@ EGRESS = "sympozium-egress"
 """Name of the egress guard's Deployment, Service and ServiceAccount in the operator's namespace, and of its Role in each other one."""
 TOOL_SECRETS = "tool-secrets"
 """Secret of a namespace whose entries ToolBindings name in ``spec.secretKey``."""
+TOOLS_READ = "tools:read"
+"""Scope of callers of the agent platform that read, and start runs."""
 TOOLS_WRITE = "tools:write"
 """Scope of a caller that ToolBindings with ``permissionScope: write`` ask for."""
 

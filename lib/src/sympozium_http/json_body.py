@@ -21,6 +21,11 @@ async def read_json_bytes(request: Request, *, limit: int, on_bytes: Callable[[i
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise NotJson
+    return await read_bytes(request, limit=limit, on_bytes=on_bytes)
+
+
+async def read_bytes(request: Request, *, limit: int, on_bytes: Callable[[int], None] = lambda _: None) -> bytes:
+    """Return the body of a request, whatever its content type, as ``read_json_bytes`` does. Raises TooLarge."""
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit:
         raise TooLarge

@@ -17,9 +17,9 @@ from tests.integration.console.conftest import DEMO, SPEC, Console, error, run
 from sympozium_api.resources import INSTANCES, SKILL_PACKS
 from sympozium_archive.audit_log import AuditEntry, AuditLog
 from sympozium_archive.unavailable import DatabaseUnavailable
-from sympozium_console.audit import audit_trail
 from sympozium_console.console_app import create_app
 from sympozium_console.routes.audited import CHANGING_METHODS
+from sympozium_domain.audit import audit_trail
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

@@ -31,9 +31,9 @@ from sympozium_console.archiver.run_reader import RunReader
 from sympozium_console.archiver.witnessed_clock import WitnessedClock
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.instance_repository import InstanceRepository
-from sympozium_console.object_pages import ObjectPages
 from sympozium_console.prices.pricing import Pricing
 from sympozium_console.run_index.indexed_rows import indexed
+from sympozium_domain.object_pages import ObjectPages
 
 HOUR = 3600
 RETENTION = Retention(

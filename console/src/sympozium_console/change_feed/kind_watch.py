@@ -21,9 +21,9 @@ from sympozium_api.client import (
 from sympozium_api.resources import RUNS, Object
 from sympozium_console.change_feed.change_ring import ChangeRing, ChangeType
 from sympozium_console.change_feed.known_objects import Key, key_of
-from sympozium_console.object_pages import without_managed_fields
 from sympozium_console.run_index import indexed_rows
 from sympozium_console.run_summaries import RunSummary
+from sympozium_domain.object_pages import without_managed_fields
 
 _GIVE_UP_SECONDS = 5.0
 """Seconds after which a namespace that may not be read, or does not exist, holds up nobody any longer."""

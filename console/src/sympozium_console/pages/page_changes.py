@@ -12,11 +12,11 @@ from sympozium_api.client import ApiError
 from sympozium_api.resources import INSTANCES, Object, ResourceType
 from sympozium_archive.audit_log import AuditEntry
 from sympozium_console import console_context, refusals
-from sympozium_console.audit.changed_fields import changed_fields
 from sympozium_console.preconditions import Precondition
 from sympozium_console.refusals import InvalidFields
 from sympozium_console.routes.audited import begin_change
 from sympozium_console.routes.params import caller_of
+from sympozium_domain.audit.changed_fields import changed_fields
 from sympozium_http import request_state
 from sympozium_http.refusal import Refusal
 

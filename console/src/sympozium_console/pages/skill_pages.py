@@ -6,7 +6,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from sympozium_console import console_context
-from sympozium_console.object_pages import without_managed_fields
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.instance_tabs import Namespace
 from sympozium_console.pages.instance_yaml import masked, written
@@ -15,6 +14,7 @@ from sympozium_console.pages.rendering import render
 from sympozium_console.routes.access import visible
 from sympozium_console.routes.params import ListQuery, Name
 from sympozium_console.routes.skill_packs import users_of
+from sympozium_domain.object_pages import without_managed_fields
 from sympozium_http.refusal import Refusal
 
 router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)

@@ -11,11 +11,11 @@ from sympozium_api import names
 from sympozium_api.resources import API_KEYS, CONFIGS, INSTANCES, RUNS, SKILL_PACKS
 from sympozium_api.trace_context import TraceContext
 from sympozium_archive.audit_log import AuditEntry
-from sympozium_console import console_context
-from sympozium_console.audit.audit_trail import ChangeAudit, OpenChange
-from sympozium_console.audit.changed_fields import changed_fields
+from sympozium_console import console_context, refusals
 from sympozium_console.routes.access import authorize
 from sympozium_console.routes.params import ObjectQuery, json_object
+from sympozium_domain.audit.audit_trail import AuditUnavailable, ChangeAudit, OpenChange
+from sympozium_domain.audit.changed_fields import changed_fields
 from sympozium_domain.callers.caller import Caller
 from sympozium_http import request_state
 
@@ -63,7 +63,10 @@ async def audit_change(request: Request, _: Annotated[None, Depends(authorize)])
 
 async def begin_change(request: Request, entry: AuditEntry) -> None:
     """Record a change before it is made; AuditedAnswers records its outcome. Raises Refusal 503 if the audit cannot be written."""
-    change = await console_context.of_request(request).audit.begin(entry)
+    try:
+        change = await console_context.of_request(request).audit.begin(entry)
+    except AuditUnavailable as error:
+        raise refusals.audit_unavailable(str(error)) from error
     request_state.attached(request, _AuditState).change = change
 
 

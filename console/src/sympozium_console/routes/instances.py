@@ -11,7 +11,7 @@ from sympozium_api.client.rest import Collection
 from sympozium_api.instance import Phase, SympoziumInstance
 from sympozium_api.names import DNS_LABEL
 from sympozium_api.resources import INSTANCES, Object
-from sympozium_console import console_context, object_pages, openapi_models, preconditions, refusals
+from sympozium_console import console_context, openapi_models, preconditions, refusals
 from sympozium_console.change_feed.known_objects import InstanceFilter
 from sympozium_console.routes.access import visible
 from sympozium_console.routes.params import (
@@ -24,6 +24,7 @@ from sympozium_console.routes.params import (
     authenticate,
     json_object,
 )
+from sympozium_domain import object_pages
 
 router = APIRouter(tags=["instances"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 

@@ -23,6 +23,8 @@ class KeyStore:
         self._unread = set(self._scopes)
         self._keys: dict[str, KeyRecord] = {}
         self._by_digest: dict[str, list[KeyRecord]] = {}
+        self._uids: dict[tuple[str, str], set[str]] = defaultdict(set)
+        """UIDs of the keys with an id, by namespace and id: several have one only if somebody copied a key."""
         self._awaited: dict[str, list[asyncio.Future[None]]] = defaultdict(list)
 
     @property
@@ -36,7 +38,7 @@ class KeyStore:
 
     def by_id(self, namespace: str, key_id: str) -> KeyRecord | None:
         """Return a key of a namespace by its id. Of copies the oldest counts, as with digests."""
-        found = (key for key in self._keys.values() if key.namespace == namespace and key.id == key_id)
+        found = (self._keys[uid] for uid in self._uids.get((namespace, key_id), ()))
         return min(found, key=lambda key: (key.created_at, key.uid), default=None)
 
     def all(self, namespaces: Sequence[str] | None) -> list[KeyRecord]:
@@ -66,6 +68,7 @@ class KeyStore:
             self._forget(known)
         kept = replace(key, revoked=key.revoked or (known is not None and known.revoked))
         self._keys[key.uid] = kept
+        self._uids[key.namespace, key.id].add(key.uid)
         same = [*self._by_digest.get(key.digest, ()), kept]
         self._by_digest[key.digest] = sorted(same, key=lambda one: (one.created_at, one.uid))
         if len(same) > 1:
@@ -80,6 +83,9 @@ class KeyStore:
             self._forget(known)
 
     def _forget(self, key: KeyRecord) -> None:
+        self._uids[key.namespace, key.id].discard(key.uid)
+        if not self._uids[key.namespace, key.id]:
+            del self._uids[key.namespace, key.id]
         rest = [one for one in self._by_digest[key.digest] if one.uid != key.uid]
         if rest:
             self._by_digest[key.digest] = rest

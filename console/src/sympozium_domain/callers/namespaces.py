@@ -40,6 +40,14 @@ class Namespaces:
         found = [item["metadata"]["name"] for item in await self._current() if _tenant_id(item) == tenant_id]
         return found[0] if len(found) == 1 else None
 
+    async def tenant_id(self, namespace: str) -> str | None:
+        """Return the id of a namespace as a tenant; None if there is no such namespace, or several have its id.
+
+        Raises ApiError and ApiUnavailable.
+        """
+        found = [_tenant_id(item) for item in await self._current() if item["metadata"]["name"] == namespace]
+        return found[0] if found and await self.of_tenant(found[0]) == namespace else None
+
     async def _current(self) -> tuple[Object, ...]:
         async with self._reading:
             if self._clock.monotonic() - self._read_at >= _FRESH_SECONDS:

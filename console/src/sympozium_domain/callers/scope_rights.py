@@ -21,6 +21,7 @@ _RIGHTS: dict[str, frozenset[Right]] = {
 }
 """Scopes that are missing here open dialects other than the management API."""
 _IMPLIED = {
+    "tools:write": {"tools:read"},
     "operator.write": {"operator.read"},
     "operator.admin": {"operator.read", "operator.write", "operator.approvals", "operator.pairing"},
 }

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -78,6 +78,14 @@ class StaticKeys:
         self._refresh()
         found = [key for key, digest in self._fingerprints.items() if is_of(reference, digest)]
         return await self._caller(self._keys.get(found[0])) if found else None
+
+    async def holder(self, namespace: str, key_id: str) -> Caller | None:
+        """Return the holder of a key by the key's id, as ``caller`` does. Of several keys of a user in a namespace the scopes add up."""
+        self._refresh()
+        named = [key for key in self._keys.values() if f"{_SOURCE}/{key.user_id}" == key_id]
+        found = [caller for key in named if (caller := await self._caller(key)) and caller.namespace == namespace]
+        scopes = frozenset[str]().union(*(caller.scopes for caller in found))
+        return replace(found[0], scopes=scopes) if found else None
 
     async def _caller(self, found: StaticKey | None) -> Caller | None:
         if found is None:

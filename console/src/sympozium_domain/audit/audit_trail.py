@@ -8,11 +8,10 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import structlog
+from prometheus_client import Counter, Gauge
 
 from sympozium_archive.audit_log import AuditEntry, AuditLog
 from sympozium_archive.unavailable import DatabaseUnavailable
-from sympozium_console import refusals
-from sympozium_console.console_metrics import ConsoleMetrics
 
 log = structlog.get_logger()
 
@@ -23,6 +22,20 @@ _MOST_QUEUED = 1000
 _RETRY_SECONDS = 1.0
 
 Result = TypeVar("Result")
+
+
+class AuditUnavailable(Exception):
+    """The audit cannot be written, so that no change may be made; the message says why."""
+
+
+@dataclass(frozen=True)
+class AuditMetrics:
+    """Instruments of an audit."""
+
+    rows: Counter
+    queue: Gauge
+    errors: Counter
+    dropped: Counter
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class ChangeAudit(Protocol):
     """Recorder of changes."""
 
     async def begin(self, entry: AuditEntry) -> OpenChange:
-        """Record a change before it is made. Raises Refusal 503 if that fails, and then the change must not be made."""
+        """Record a change before it is made. Raises AuditUnavailable, and then the change must not be made."""
 
     async def end(self, change: OpenChange, status: int) -> None:
         """Record the outcome of a change as the HTTP status of its answer."""
@@ -81,19 +94,19 @@ class ChangeLog:
 class AuditTrail:
     """The audit of a console with an archive. What need not be awaited is written by ``run``, from a bounded queue."""
 
-    def __init__(self, audit: AuditLog, metrics: ConsoleMetrics) -> None:
+    def __init__(self, audit: AuditLog, metrics: AuditMetrics) -> None:
         self._audit = audit
         self._metrics = metrics
         self._queue: asyncio.Queue[Callable[[], Awaitable[object]]] = asyncio.Queue(_MOST_QUEUED)
         self._given_up: set[asyncio.Future[Any]] = set()
-        metrics.queue.labels("audit").set_function(self._queue.qsize)
+        metrics.queue.set_function(self._queue.qsize)
 
     async def begin(self, entry: AuditEntry) -> OpenChange:
-        """Write a change's first row. Raises Refusal 503 if it cannot be written within two seconds."""
+        """Write a change's first row. Raises AuditUnavailable if it cannot be written within two seconds."""
         try:
             change_id = await self._write(lambda: self._audit.begin(entry))
         except DatabaseUnavailable as error:
-            raise refusals.audit_unavailable(str(error)) from error
+            raise AuditUnavailable(str(error)) from error
         return OpenChange(entry, change_id)
 
     async def end(self, change: OpenChange, status: int) -> None:
@@ -138,14 +151,14 @@ class AuditTrail:
         done, _ = await asyncio.wait({writing}, timeout=WRITE_SECONDS)
         if not done:
             self._give_up(writing)
-            self._metrics.database_errors.inc()
+            self._metrics.errors.inc()
             raise DatabaseUnavailable("busy", "the audit has waited long enough")
         try:
             result = writing.result()
         except DatabaseUnavailable:
-            self._metrics.database_errors.inc()
+            self._metrics.errors.inc()
             raise
-        self._metrics.rows.labels("audit").inc()
+        self._metrics.rows.inc()
         return result
 
     def _give_up(self, writing: asyncio.Future[Any]) -> None:
@@ -159,5 +172,5 @@ class AuditTrail:
         try:
             self._queue.put_nowait(write)
         except asyncio.QueueFull:
-            self._metrics.audit_dropped.inc()
+            self._metrics.dropped.inc()
             log.warning("the audit's queue is full, an entry is dropped")

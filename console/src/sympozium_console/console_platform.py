@@ -1,0 +1,54 @@
+"""The console's parts as the agent platform API takes them. That dialect knows nothing of this one."""
+
+from sympozium_api import environment
+from sympozium_console.console_context import ConsoleContext
+from sympozium_domain.callers.access_tokens import LEAST_BYTES, AccessTokens
+from sympozium_domain.callers.key_holders import KeyHolders
+from sympozium_domain.callers.secret_files import SecretFiles
+from sympozium_domain.object_pages import ObjectPages
+from sympozium_platform.platform_context import PlatformCallers, PlatformContext
+from sympozium_platform.platform_limits import PlatformLimits
+from sympozium_platform.platform_settings import PlatformSettings
+
+
+def platform_context(context: ConsoleContext) -> PlatformContext:
+    """Return the context of the agent platform API, which must be on."""
+    settings, callers, metrics = context.settings, context.callers, context.metrics
+    platform = settings.platform or PlatformSettings()
+    return PlatformContext(
+        settings=platform,
+        client=context.client,
+        clock=context.clock,
+        database=context.database,
+        has_archive=settings.archive is not None,
+        indexed_runs=context.indexed_runs,
+        instance_runs=context.instance_runs,
+        pages=ObjectPages(context.client),
+        callers=PlatformCallers(
+            tokens=_tokens(context, platform),
+            key_checks=callers.authenticator.key_checks,
+            keys=callers.keys,
+            issuing=callers.issuing,
+        ),
+        limits=PlatformLimits(platform.default_rate, platform.runs_rate, context.limits.windows, metrics.rate_limited),
+        audit=context.audit,
+        metrics=metrics,
+        database_errors=metrics.database_errors,
+        max_body_bytes=settings.max_body_bytes,
+        key_seconds=settings.key_seconds,
+    )
+
+
+def _tokens(context: ConsoleContext, platform: PlatformSettings) -> AccessTokens:
+    callers, clock = context.callers, context.clock
+    secrets = SecretFiles(
+        context.settings.keys,
+        environment.JWT_SECRET,
+        variable=platform.jwt_secret,
+        clock=clock.monotonic,
+        least_bytes=LEAST_BYTES[platform.tokens.algorithm],
+    )
+    holders = KeyHolders(
+        context.client, callers.keys, clock, static_keys=callers.static_keys, on_use=callers.on_key_use
+    )
+    return AccessTokens(platform.tokens, secrets, holders, callers.namespaces, clock)

@@ -1,0 +1,1 @@
+"""The agent platform API, port 8000: a dialect that parses, calls ``sympozium_domain``, and shapes. Nothing of another dialect enters."""

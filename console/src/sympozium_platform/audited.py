@@ -1,0 +1,99 @@
+"""The way of every changing request through the audit: ``begin_change`` in a route, and a layer that sees the answers."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sympozium_api.trace_context import TraceContext
+from sympozium_archive.audit_log import AuditEntry
+from sympozium_domain.audit.audit_trail import AuditUnavailable, ChangeAudit, OpenChange
+from sympozium_http import request_state
+from sympozium_platform import errors, platform_context
+from sympozium_platform.access import caller_if_known
+
+SURFACE = "platform"
+_CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_UNRECORDED = frozenset({429, 503})
+"""Refusals without an entry: they say how busy callers or the installation are, and may be many."""
+_LONGEST = 253
+"""Characters of an id or an Idempotency-Key that are kept."""
+
+
+@dataclass
+class _AuditState:
+    """State of a request: the change that it may make."""
+
+    change: OpenChange | None = None
+
+
+async def begin_change(request: Request, resource: str | None, *, fields: tuple[str, ...] = ()) -> None:
+    """Record a change before it is made; AuditedAnswers records its outcome.
+
+    ``resource`` is the id of the object, ``fields`` the names of those that change. The action is the name of the route. Raises Refusal
+    503 if the audit cannot be written: then nothing may be changed.
+    """
+    try:
+        change = await platform_context.of_request(request).audit.begin(_entry(request, resource, fields))
+    except AuditUnavailable as error:
+        message = f"Nothing was changed, because the audit cannot be written: {error}"
+        raise errors.unavailable("audit_unavailable", message) from error
+    request_state.attached(request, _AuditState).change = change
+
+
+class AuditedAnswers:
+    """ASGI layer that records the outcome of each change before its answer is sent, and requests of known callers that are refused.
+
+    A change whose process dies, or whose caller leaves before an answer begins, keeps its first row and has no outcome.
+    """
+
+    def __init__(self, app: ASGIApp, audit: ChangeAudit) -> None:
+        self._app = app
+        self._audit = audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def send_audited(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._record(Request(scope), message["status"])
+            await send(message)
+
+        await self._app(scope, receive, send_audited)
+
+    async def _record(self, request: Request, status: int) -> None:
+        state = request_state.of(request)
+        change = request_state.attached(request, _AuditState).change
+        if change is not None:
+            await self._audit.end(change, status)
+        elif _is_recorded(request, status) and (state.key_id or state.refused_key_id):
+            self._audit.refuse(_entry(request, next(iter(request.path_params.values()), None)), status)
+
+
+def _is_recorded(request: Request, status: int) -> bool:
+    """Return True for a refusal of a change, or for lack of a valid token or of a scope."""
+    if "route" not in request.scope or status in _UNRECORDED:
+        return False
+    return status in (401, 403) or (status >= 400 and request.method in _CHANGING_METHODS)
+
+
+def _entry(request: Request, resource: object, fields: tuple[str, ...] = ()) -> AuditEntry:
+    state, caller = request_state.of(request), caller_if_known(request)
+    trace = state.span.context or TraceContext.of(request.headers.get("traceparent"))
+    action: str = request.scope["route"].name
+    return AuditEntry(
+        namespace=caller.namespace if caller else None,
+        actor=state.key_id or state.refused_key_id,
+        user=caller.user if caller else None,
+        surface=SURFACE,
+        action=action,
+        kind=action.partition(".")[0],
+        resource=_bounded(resource),
+        trace_id=trace.trace_id if trace else None,
+        idempotency_key=_bounded(request.headers.get("idempotency-key")),
+        fields=fields,
+    )
+
+
+def _bounded(value: object) -> str | None:
+    return str(value)[:_LONGEST] if value else None
