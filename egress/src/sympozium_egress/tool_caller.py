@@ -127,7 +127,7 @@ class ToolCaller:
         self, run: AgentRun, grant: Grant, webhook: Webhook, call: ToolCall, progress: _Progress
     ) -> ToolResult:
         addresses, namespace = self.addresses(), run.metadata.namespace
-        await self._checked_host(webhook, grant, addresses)
+        await self._checked_host(webhook, grant, addresses, namespace)
         credentials = await self._credentials(webhook, grant, namespace, addresses)
         request = HttpRequest(
             webhook.method,
@@ -138,17 +138,18 @@ class ToolCaller:
             call.text.encode(errors="replace"),
             held=functools.partial(self.held.part, namespace),
             policy=grant.policy,
+            namespace=namespace,
         )
         answer = await self._timed(lambda: self.http.send(request), progress)
         if answer.status == 401:
             self.credentials.drop(credentials)
         return of_answer(answer, credentials.secrets)
 
-    async def _checked_host(self, webhook: Webhook, grant: Grant, addresses: AddressPolicy) -> None:
+    async def _checked_host(self, webhook: Webhook, grant: Grant, addresses: AddressPolicy, namespace: str) -> None:
         """Check host and addresses before a Secret is read. Each attempt checks them again, and pins them."""
         host = call_policy.allowed_host(webhook.url, grant.allowed_domains, grant.policy)
         try:
-            await resolution.checked(host, addresses, self.http.resolve)
+            await resolution.checked(host, addresses, self.http.resolve, namespace=namespace)
         except NameNotFound:
             return  # the attempts try again, and report it
 

@@ -34,6 +34,15 @@ async def test_a_call_leaves_with_its_arguments_and_comes_back_as_text(guard: Gu
     assert guard.metric("sympozium_tool_calls_total", **labels) == 1
 
 
+async def test_a_host_without_a_dot_is_a_service_of_the_runs_namespace(guard: Guard) -> None:
+    guard.put_tool(webhook={"url": "http://tool-mock:9000/echo"})
+    guard.put_binding(allowedDomains=["tool-mock"])
+    guard.world.addresses |= {"tool-mock": ["198.51.100.7"], "tool-mock.default.svc": [PUBLIC]}
+    assert await guard.told() == ('{"ok":true}', False)
+    assert (guard.world.received[0].host, guard.world.connected) == ("tool-mock:9000", [("tool-mock", (PUBLIC,))])
+    assert "tool-mock" not in guard.world.looked_up
+
+
 async def test_a_call_of_a_tool_that_is_not_in_force_is_counted_as_refused(guard: Guard) -> None:
     guard.put_binding(allowedDomains=["other.example.com"])
     assert (await guard.told())[1] is True

@@ -59,6 +59,8 @@ class HttpRequest:
     """Returns the counter of an answer's bytes while it is read."""
     policy: EffectivePolicy | None = None
     """Policy whose ``egressHosts`` bound the hosts, redirects included."""
+    namespace: str | None = None
+    """Namespace whose Services have names without a dot."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class HttpClient:
     async def _exchange(self, request: HttpRequest, max_bytes: int) -> tuple[HttpAnswer, str | None]:
         host, url = _allowed(request)
         try:
-            pinned = self.pin(await checked(host, request.addresses, self.resolve))
+            pinned = self.pin(await checked(host, request.addresses, self.resolve, namespace=request.namespace))
         except NameNotFound:
             raise Unreachable(f"the name {host} is not found") from None
         connector = aiohttp.TCPConnector(resolver=pinned, use_dns_cache=False, force_close=True, ssl=self.tls)

@@ -43,12 +43,18 @@ class CheckedHost:
     addresses: tuple[str, ...]
 
 
-async def checked(host: str, policy: AddressPolicy, resolve: Resolve = system_addresses) -> CheckedHost:
-    """Return a host with its addresses. Raises CallRefused if one of them must not be reached, and NameNotFound."""
+async def checked(
+    host: str, policy: AddressPolicy, resolve: Resolve = system_addresses, *, namespace: str | None = None
+) -> CheckedHost:
+    """Return a host with its addresses. Raises CallRefused if one of them must not be reached, and NameNotFound.
+
+    A name without a dot is a Service of ``namespace``, as in that namespace's pods; without a namespace this pod's resolver knows it.
+    """
     try:
         addresses = [str(ipaddress.ip_address(host))]
     except ValueError:
-        addresses = await _resolved(host, resolve)
+        is_service = namespace is not None and "." not in host
+        addresses = await _resolved(f"{host}.{namespace}.svc" if is_service else host, resolve)
     if reason := policy.first_refusal(addresses):
         raise CallRefused(f"the address of {host} {reason}")
     return CheckedHost(host, tuple(addresses))
