@@ -60,7 +60,7 @@ check: setup ## format, lint, types, import contracts, shell scripts, browser sc
 	@$(RUN)lint-imports --no-cache
 	@local/check-scripts.sh
 	@command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends shellcheck; }
-	@shellcheck --external-sources local/*.sh local/cluster/*.sh local/gateway/*.sh local/postgres/*.sh .ci/run .ci/check-commits .ci/lint-workflows
+	@shellcheck --external-sources local/*.sh local/cluster/*.sh local/gateway/*.sh local/postgres/*.sh local/valkey/*.sh .ci/run .ci/check-commits .ci/lint-workflows
 	@.ci/lint-workflows
 	@made=$$(mktemp -d) && $(RUN)python -m sympozium_api.generate.crds $$made \
 	  && diff -r -x src $$made crds && diff -r -x NOTES.txt $$made charts/sympozium-crds/templates && rm -r $$made
@@ -92,7 +92,7 @@ bench-archive: setup ## how soon the archive has what has ended: 25 minutes with
 	@local/postgresql.sh
 	@$(RUN)python -m tests.bench.archiver --seconds 600
 	@SYMPOZIUM_CLUSTER_QPS=1000 local/up.sh
-	@local/postgres/install.sh
+	@local/databases.sh
 	@kwok=$$(local/cluster/cluster.sh program kwok $(KWOK)) && . .local/env \
 	  && PATH=$$(dirname "$$kwok"):$$PATH && $$SYMPOZIUM_EXEC $(RUN)python -m tests.bench.scale --parts archive --rates 8 $(BENCH_ARGS)
 

@@ -27,8 +27,9 @@ export SYMPOZIUM_API_KEY=$SYMPOZIUM_API_KEY
 export SYMPOZIUM_EXEC='$ENGINE_EXEC'
 # The tag of the image sympozium/webproxy.
 export SYMPOZIUM_IMAGE_TAG=$WEBPROXY_TAG
-# The image of PostgreSQL, which local/postgres/install.sh puts into the cluster.
+# The images of PostgreSQL and Valkey, which local/databases.sh puts into the cluster.
 export SYMPOZIUM_POSTGRES_IMAGE=sympozium/local-postgres:$(image_tag local/postgres local/postgres/Dockerfile)
+export SYMPOZIUM_VALKEY_IMAGE=sympozium/local-valkey:$(image_tag local/valkey local/valkey/Dockerfile)
 # Every write to the Kubernetes API; empty where the engine keeps none.
 export SYMPOZIUM_AUDIT_LOG=$ENGINE_AUDIT_LOG
 E

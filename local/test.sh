@@ -120,7 +120,7 @@ clients=$!
 [ -z "$everything" ] || local/postgresql.sh
 [ -z "$everything" ] || without_a_cluster_begins "$@"
 local/up.sh
-local/postgres/install.sh || remember 1
+local/databases.sh || remember 1
 prepare_late local/gateway/install.sh # compiled the first time, which takes minutes; only the phase "alone" needs it
 gateway=$!
 prepared "$clients"
