@@ -55,9 +55,13 @@ EVERYTHING: dict[str, Any] = {
         "limits": {"requests": "600/minute", "runs": "60/minute", "failedSignIns": "20/minute"},
         "redis": {"url": "redis://:password@valkey:6379"},
         "credentials": True,
+        "trustedProxies": ["10.0.0.0/8"],
         "oidc": {
             "issuer": "https://login.example.com/realms/house",
             "audiences": ["sympozium", "agents"],
+            "clientID": "console",
+            "clientSecret": "issuer-client",
+            "scopes": ["openid", "roles"],
             "usernameClaim": "email",
             "groupsClaim": "roles",
             "certificateAuthority": "-----BEGIN CERTIFICATE-----",

@@ -6,7 +6,7 @@ over with its credential, and in any case eight hours after the sign-in. Nothing
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,26 +87,38 @@ class BrowserSessions:
     def cookie(self, reference: CredentialReference) -> str:
         """Return the value of a new session's cookie. Raises NoCookieKeys and CookieTooLarge."""
         written = {name: value for name, value in asdict(reference).items() if value not in (None, "")}
+        return self.sealed(written)
+
+    def read(self, value: str) -> BrowserSession | None:
+        """Return the session of a cookie; None if this console has not made it, or it has ended. Raises NoCookieKeys."""
+        written = self.opened(value, SESSION_SECONDS)
+        if written is None:
+            return None
+        try:
+            reference = _reference(written)
+        except (AttributeError, KeyError, TypeError):  # another version's, or no session's
+            return None
+        if reference.expires_at is not None and self._clock.now().timestamp() >= reference.expires_at:
+            return None
+        return BrowserSession(reference)
+
+    def sealed(self, written: Mapping[str, Any]) -> str:
+        """Return the value of a cookie that only this installation reads. Raises NoCookieKeys and CookieTooLarge."""
         packed = zlib.compress(json.dumps(written, separators=(",", ":")).encode(), 9)
         value = self._keys.fernet().encrypt_at_time(packed, int(self._clock.now().timestamp())).decode()
         if len(value) > MOST_BYTES:
             raise CookieTooLarge
         return value
 
-    def read(self, value: str) -> BrowserSession | None:
-        """Return the session of a cookie; None if this console has not made it, or it has ended. Raises NoCookieKeys."""
+    def opened(self, value: str, seconds: int) -> dict[str, Any] | None:
+        """Return what ``sealed`` was given at most so many seconds ago; None for any other value. Raises NoCookieKeys."""
         now, fernet = self._clock.now().timestamp(), self._keys.fernet()
         try:
-            packed = fernet.decrypt_at_time(value.encode(errors="replace"), SESSION_SECONDS, int(now))
+            packed = fernet.decrypt_at_time(value.encode(errors="replace"), seconds, int(now))
         except InvalidToken:
             return None
-        try:
-            reference = _reference(json.loads(zlib.decompress(packed)))
-        except (AttributeError, KeyError, TypeError):  # another version's
-            return None
-        if reference.expires_at is not None and now >= reference.expires_at:
-            return None
-        return BrowserSession(reference)
+        written = json.loads(zlib.decompress(packed))
+        return written if isinstance(written, dict) else None
 
 
 def _reference(written: dict[str, Any]) -> CredentialReference:

@@ -12,7 +12,7 @@ from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_console import console_context, refusals
 from sympozium_console.console_context import ConsoleContext
-from sympozium_console.pages import page_table, sign_in, static_files
+from sympozium_console.pages import issuer_sign_in, page_table, sign_in, static_files
 from sympozium_console.pages.error_pages import is_page, refusal_page
 from sympozium_console.pages.page_headers import PageHeaders
 from sympozium_console.routes import (
@@ -84,7 +84,7 @@ def create_app(context: ConsoleContext) -> FastAPI:
     app.add_middleware(HeldBytes, budget=context.instance_runs.budget)
     app.add_middleware(PageHeaders)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())
+    app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing(), unlogged=("/static/",))
     app.add_middleware(PlainPaths)
     app.openapi = partial(described_in_yaml, app.openapi)  # type: ignore[method-assign] # FastAPI's own way to extend it
     return app
@@ -93,6 +93,7 @@ def create_app(context: ConsoleContext) -> FastAPI:
 def _include_pages(app: FastAPI) -> None:
     app.include_router(static_files.router)
     app.include_router(sign_in.router)
+    app.include_router(issuer_sign_in.router)
     for page in page_table.PAGES:
         app.include_router(page.router, dependencies=[Depends(page_table.authorize_page), Depends(limit_caller)])
 

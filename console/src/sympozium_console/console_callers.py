@@ -22,6 +22,7 @@ from sympozium_domain.callers.peppers import Peppers
 from sympozium_domain.callers.rights import Rights
 from sympozium_domain.callers.service_accounts import ServiceAccountTokens
 from sympozium_domain.callers.static_keys import StaticKeys
+from sympozium_http.authorization_code import AuthorizationCodes
 from sympozium_http.bearer_keys import BearerKeys
 
 
@@ -36,6 +37,8 @@ class ConsoleCallers:
     uses: KeyUses | None
     """Last uses of API keys; None: the console has no archive."""
     sessions: BrowserSessions
+    codes: AuthorizationCodes | None
+    """Sign-in at the issuer; None: there is none."""
     namespaces: Namespaces
     static_keys: StaticKeys | None
     """Keys of the variable AUTH_API_KEYS; None: there are none."""
@@ -85,5 +88,12 @@ def assemble_callers(
         namespaces=served,
         static_keys=static_keys,
         on_key_use=on_key_use,
+        codes=_codes(settings, clock),
         loops=loops,
     )
+
+
+def _codes(settings: ConsoleSettings, clock: Clock) -> AuthorizationCodes | None:
+    if settings.issuer is None or settings.oidc_client is None:
+        return None
+    return AuthorizationCodes(settings.issuer.oauth, settings.oidc_client, clock=clock.monotonic)

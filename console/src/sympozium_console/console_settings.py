@@ -24,6 +24,8 @@ from sympozium_api.web_endpoint import OAuth
 from sympozium_archive.database_settings import DatabaseSettings
 from sympozium_domain.callers.issuer_users import IssuerSettings
 from sympozium_domain.instance_runs import SESSION_TOKENS
+from sympozium_http import forwarded
+from sympozium_http.authorization_code import OidcClient
 from sympozium_http.listening import bind_address
 from sympozium_http.request_limits import RECEIVE_SECONDS
 from sympozium_platform.platform_settings import PlatformSettings
@@ -109,11 +111,15 @@ class ConsoleSettings:
     """A further token of the installation; empty: none."""
     issuer: IssuerSettings | None = None
     """Issuer of users' tokens; None: there is none."""
+    oidc_client: OidcClient | None = None
+    """The console as a client of the issuer, at which people sign in; None: they do not."""
     max_body_bytes: int = 1024 * 1024
     """The largest body accepted: the API server stores no larger object."""
     keep_alive_seconds: float = 15.0
     """Seconds between a stream's keep-alive comments, well below the 60 s after which proxies cut idle connections."""
     rates: CallerRates = CallerRates()
+    trusted_proxies: tuple[forwarded.Network, ...] = forwarded.networks(forwarded.PRIVATE)
+    """Networks of proxies in front, whose X-Forwarded-For tells the address of a caller."""
     redis_url: str = ""
     """URL of the Valkey or Redis in which replicas count requests together; empty: each counts for itself."""
     metrics_on_http: bool = False
@@ -142,6 +148,7 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         body_seconds=parser.read(environment.BODY_TIMEOUT, f"{RECEIVE_SECONDS:g}s", duration_between("1s", "1h")),
         watch_namespaces=parser.read(environment.WATCH_NAMESPACES, "", namespaces),
         rates=CallerRates.from_environment(environ),
+        trusted_proxies=parser.read(environment.TRUSTED_PROXIES, forwarded.PRIVATE, forwarded.networks),
         redis_url=read_redis_url(environ, environment.REDIS_URL, environment.REDIS_URL_FILE),
         key_seconds=parser.read(environment.KEY_RETENTION, "24h", duration),
         session_tokens=parser.read(environment.SESSION_TOKENS, str(SESSION_TOKENS), whole_number(100, 10_000_000)),
@@ -149,6 +156,7 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         auth_api_keys=parser.read(environment.AUTH_API_KEYS, "", str.strip),
         auth_token=parser.read(environment.API_AUTH_TOKEN, "", str.strip),
         issuer=_issuer(environ),
+        oidc_client=_oidc_client(environ),
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         platform=PlatformSettings.from_environment(environ)
         if parser.read(environment.PLATFORM_ENABLED, "false", boolean)
@@ -168,6 +176,8 @@ def _issuer(environ: Mapping[str, str]) -> IssuerSettings | None:
     if not issuer:
         return None
     audiences = [part.strip() for part in environ.get(environment.OIDC_AUDIENCES, "").split(",") if part.strip()]
+    if client := environ.get(environment.OIDC_CLIENT_ID):
+        audiences = audiences or [client]
     try:
         oauth = OAuth(
             issuer=issuer,
@@ -183,3 +193,18 @@ def _issuer(environ: Mapping[str, str]) -> IssuerSettings | None:
         username_claim=environ.get(environment.OIDC_USERNAME_CLAIM) or IssuerSettings.username_claim,
         groups_claim=environ.get(environment.OIDC_GROUPS_CLAIM) or IssuerSettings.groups_claim,
     )
+
+
+def _oidc_client(environ: Mapping[str, str]) -> OidcClient | None:
+    """Return the console as a client of the issuer, if it is one. Raises InvalidSetting."""
+    client = environ.get(environment.OIDC_CLIENT_ID)
+    if not client:
+        return None
+    if not environ.get(environment.OIDC_ISSUER):
+        raise InvalidSetting(
+            f"{environment.OIDC_CLIENT_ID}: needs {environment.OIDC_ISSUER}, where the client is known"
+        )
+    scopes = tuple(environ.get(environment.OIDC_SCOPES, "").split()) or OidcClient.scopes
+    if "openid" not in scopes:
+        raise InvalidSetting(f"{environment.OIDC_SCOPES}: openid has to be among the scopes")
+    return OidcClient(client, environ.get(environment.OIDC_CLIENT_SECRET, "").strip(), scopes)

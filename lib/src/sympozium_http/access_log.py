@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _UNLOGGED = ("/health", "/healthz", "/readyz", "/metrics")
+_FAILED = 400
 _CLIENT_DISCONNECTED = 499
 """Status in log and metrics of a request whose caller left before an answer began, as nginx counts it."""
 
@@ -27,10 +28,14 @@ _CLIENT_DISCONNECTED = 499
 class AccessLog:
     """The outermost layer: gives each request an id and a span, counts it and logs one line about it, without content."""
 
-    def __init__(self, app: ASGIApp, metrics: RequestMetrics, tracing: Tracing) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: RequestMetrics, tracing: Tracing, *, unlogged: tuple[str, ...] = ()
+    ) -> None:
+        """``unlogged``: beginnings of paths, such as those of static files, whose requests are counted and get a line if they fail only."""
         self._app = app
         self._metrics = metrics
         self._tracing = tracing
+        self._unlogged = unlogged
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -78,7 +83,7 @@ class AccessLog:
         tracing.end_request(state.span, scope["method"], route, status)
         if state.key_id is not None:
             self._metrics.by_key.labels(names.key_label(state.key_id), str(status)).inc()
-        if scope["path"] in _UNLOGGED:
+        if scope["path"] in _UNLOGGED or (status < _FAILED and scope["path"].startswith(self._unlogged)):
             return
         fields = {"request_id": state.request_id}
         if state.key_id is not None:

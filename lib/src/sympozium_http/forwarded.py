@@ -1,4 +1,4 @@
-"""Headers in which a proxy in front says how its caller has addressed it: X-Forwarded-Proto, -Host and -Prefix."""
+"""Headers in which a proxy in front says how its caller has addressed it, and from where: X-Forwarded-Proto, -Host, -Prefix and -For."""
 
 import re
 from dataclasses import dataclass
@@ -49,6 +49,21 @@ def address(request: HTTPConnection, trusted: tuple[Network, ...]) -> Address:
         _host(_outermost(request, "x-forwarded-host")) or host,
         prefix.rstrip("/") if _PREFIX.fullmatch(prefix) else "",
     )
+
+
+def caller_address(request: HTTPConnection, trusted: tuple[Network, ...]) -> str:
+    """Return the IP address that has connected to a trusted proxy in front, else to this server. Empty: unknown.
+
+    Proxies append to X-Forwarded-For, so its last entry is that of the proxy that this server trusts, and a caller cannot choose it.
+    """
+    peer = request.client.host if request.client else ""
+    if not _is_trusted(request, trusted):
+        return peer
+    entry = ",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
+    try:
+        return str(ip_address(entry))
+    except ValueError:
+        return peer
 
 
 def _host(text: str) -> str:

@@ -1,11 +1,13 @@
 """Sessions of browsers: who gets one, when it ends, and which requests count with it."""
 
 import json
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
 import pytest
+import structlog
 from cryptography.fernet import Fernet
 from tests.fakes.callers import account_token, grant, namespace_object, user_of
 from tests.integration.console.conftest import DEMO, Console, error, serving
@@ -16,6 +18,7 @@ from sympozium_archive.database import Database
 from sympozium_console.browser_sessions import SESSION_SECONDS
 from sympozium_console.pages.page_headers import HEADERS
 from sympozium_console.pages.sign_in import own_path
+from sympozium_console.pages.static_files import static_files
 
 STATIC = {"tenant_id": "t", "user_id": "ada", "scopes": ["operator.read"]}
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
@@ -188,6 +191,15 @@ async def test_an_address_has_ten_wrong_credentials_a_minute(paged: Console) -> 
     assert (await sign_in(paged)).status_code == 303
 
 
+async def test_behind_a_gateway_the_address_that_it_has_seen_is_the_one_that_counts(paged: Console) -> None:
+    def sent(last: str) -> dict[str, str]:
+        return {"X-Forwarded-For": f"{uuid.uuid4().int % 256}.1.1.1, {last}"}  # the caller chooses the first
+
+    answers = [(await sign_in(paged, "wrong", **sent("198.51.100.7"))).status_code for _ in range(11)]
+    assert answers == [401] * 10 + [429]
+    assert (await sign_in(paged, "wrong", **sent("198.51.100.8"))).status_code == 401
+
+
 async def test_credentials_that_cannot_be_are_refused(paged: Console) -> None:
     for token in ("", " ", "a.b.c", "sym_" + "0" * 63, "ключ", "\x00", "x" * 30_000):
         assert (await sign_in(paged, token)).status_code == 401
@@ -222,3 +234,11 @@ async def test_without_pages_there_is_the_api_alone(tmp_path: Path) -> None:
 )
 def test_the_way_back_stays_at_this_console(wanted: str, own: str) -> None:
     assert own_path(wanted) == own
+
+
+async def test_static_files_have_no_line_in_the_log_unless_they_are_missing(paged: Console) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for path in (static_files().address("console.css"), "/static/old/nothing.css", "/login"):
+            await paged.http.get(path)
+    logged = [(line["route"], line["status"]) for line in lines if line["event"] == "request"]
+    assert logged == [("/static/{digest}/{path:path}", 404), ("/login", 200)]

@@ -60,12 +60,15 @@ def templates() -> Environment:
 def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
     """Return a page. A request of htmx for a part of a page gets the block ``main`` and the title alone.
 
-    ``context`` must have ``title``. A template has also ``request``, ``caller`` (None on pages before the sign-in), ``path`` and ``now``
+    ``context`` must have ``title``. A template has also ``issuer`` (host at which people sign in; empty: none), ``request``,
+    ``caller`` (None on pages before the sign-in), ``path`` and ``now``
     (seconds since 1970), and the globals ``navigation``, ``static(path)``, ``address(request, name=value)`` and ``console_version``,
     and the macros of each file of ``templates/components`` under its name: ``icons.icon("copy")``.
     """
     found = templates().get_template(template)
+    codes = console_context.of_request(request).callers.codes
     shared = {
+        "issuer": codes.host if codes else "",
         "request": request,
         "caller": getattr(request.state, "caller", None),
         "path": request.url.path,

@@ -23,14 +23,14 @@ router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
 _HOME = "/"
 _MOST_BYTES = 32 * 1024
 """Bytes of the form: it is read before anybody has proved anything, and no credential that fits into a header is longer."""
-_UNSAFE = (
+UNSAFE = (
     "Open this page by https, or at localhost as kubectl port-forward serves it: by plain http your token could be read"
     " on its way."
 )
-_NO_KEYS = (
+NO_KEYS = (
     "Signing in takes the keys COOKIE_KEY_1 and COOKIE_KEY_2 of the Secret sympozium-console-keys, which has none."
 )
-_TOO_MANY_GROUPS = (
+TOO_MANY_GROUPS = (
     "Your token names so many groups that no cookie holds them. Sign in with an API key or a service account's token."
 )
 _WRONG = (
@@ -50,7 +50,7 @@ SignInParams = Annotated[SignInQuery, Query()]
 @router.get("/login")
 async def get_sign_in(request: Request, params: SignInParams) -> Response:
     """Return the form."""
-    return _form(request, own_path(params.next))
+    return sign_in_form(request, own_path(params.next))
 
 
 @router.post("/login")
@@ -59,7 +59,7 @@ async def post_sign_in(request: Request, params: SignInParams) -> Response:
     session_cookie.refuse_other_sites(request)
     target = own_path(params.next)
     if not session_cookie.can_be_kept(request):
-        return _form(request, target, _UNSAFE, 400)
+        return sign_in_form(request, target, UNSAFE, 400)
     credential = (await read_form(request, most=_MOST_BYTES)).get("token", "").strip()
     context = console_context.of_request(request)
     try:
@@ -67,13 +67,15 @@ async def post_sign_in(request: Request, params: SignInParams) -> Response:
         cookie = context.callers.sessions.cookie(reference)
     except Unauthenticated as error:
         request_state.of(request).refused_key_id = error.key_id
-        return await _refused(request, target, str(error) or _WRONG)
+        return await refused_form(request, target, str(error) or _WRONG)
     except (NotJudged, ApiError, ApiUnavailable) as error:
-        return _form(request, target, f"The credential cannot be verified now: {error}. Try again in a moment.", 503)
+        return sign_in_form(
+            request, target, f"The credential cannot be verified now: {error}. Try again in a moment.", 503
+        )
     except NoCookieKeys:
-        return _form(request, target, _NO_KEYS, 503)
+        return sign_in_form(request, target, NO_KEYS, 503)
     except CookieTooLarge:
-        return _form(request, target, _TOO_MANY_GROUPS, 400)
+        return sign_in_form(request, target, TOO_MANY_GROUPS, 400)
     request_state.of(request).key_id = caller.key_id
     answer = RedirectResponse(target, status_code=303)
     session_cookie.put(request, answer, cookie)
@@ -95,17 +97,21 @@ def own_path(text: str) -> str:
     return text if is_own and not text.startswith(("/login", "/logout")) else _HOME
 
 
-async def _refused(request: Request, target: str, message: str) -> Response:
+async def refused_form(request: Request, target: str, message: str) -> Response:
+    """Return the form for a sign-in that failed, and count it for its address."""
     try:
         await limit_sign_ins(request)
     except Refusal as refusal:
-        answer = _form(request, target, f"Too many attempts from this address. {refusal.message}", refusal.status)
+        answer = sign_in_form(
+            request, target, f"Too many attempts from this address. {refusal.message}", refusal.status
+        )
         answer.headers.update(refusal.headers)
         return answer
-    return _form(request, target, message, 401)
+    return sign_in_form(request, target, message, 401)
 
 
-def _form(request: Request, target: str, fault: str = "", status: int = 200) -> Response:
+def sign_in_form(request: Request, target: str, fault: str = "", status: int = 200) -> Response:
+    """Return the form, with what went wrong."""
     settings = console_context.of_request(request).settings
     return render(
         request,
@@ -116,5 +122,5 @@ def _form(request: Request, target: str, fault: str = "", status: int = 200) -> 
         fault=fault,
         namespace=settings.namespace,
         can_be_kept=session_cookie.can_be_kept(request),
-        insecure=_UNSAFE,
+        insecure=UNSAFE,
     )

@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from sympozium_console import console_context
 from sympozium_console.routes.params import authenticate
-from sympozium_http import request_state
+from sympozium_http import forwarded, request_state
 
 _STARTS_RUN = {
     ("POST", "/api/v1/runs"),
@@ -26,9 +26,13 @@ async def limit_caller(request: Request, _: Annotated[None, Depends(authenticate
 
 async def limit_failures(request: Request) -> None:
     """Count a request without a valid token. Raises Refusal 429."""
-    await console_context.of_request(request).limits.take_failure(request.client.host if request.client else "")
+    await console_context.of_request(request).limits.take_failure(_address(request))
 
 
 async def limit_sign_ins(request: Request) -> None:
     """Count a form with a wrong credential. Raises Refusal 429."""
-    await console_context.of_request(request).limits.take_form(request.client.host if request.client else "")
+    await console_context.of_request(request).limits.take_form(_address(request))
+
+
+def _address(request: Request) -> str:
+    return forwarded.caller_address(request, console_context.of_request(request).settings.trusted_proxies)

@@ -11,6 +11,10 @@ from sympozium_http.refusal import Refusal
 _SECURE_NAME = "__Host-sympozium"
 """Name under https: browsers take such a cookie from this very host only."""
 _LOOPBACK_NAME = "sympozium"
+_SECURE_ATTEMPT_NAME = "__Host-sympozium-sign-in"
+_LOOPBACK_ATTEMPT_NAME = "sympozium-sign-in"
+ATTEMPT_SECONDS = 600
+"""Seconds that a user may take at the issuer."""
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -39,6 +43,33 @@ def remove(request: Request, response: Response) -> None:
     for name, secure in ((_SECURE_NAME, True), (_LOOPBACK_NAME, False)):
         if name in request.cookies:
             response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
+
+
+def attempt(request: Request) -> str | None:
+    """Return the value of the cookie of a sign-in that has begun at the issuer."""
+    return request.cookies.get(_attempt_name(request))
+
+
+def put_attempt(request: Request, response: Response, attempt: str) -> None:
+    """Set the cookie of a sign-in that begins: it comes back with the browser, because the issuer's redirect is a GET."""
+    response.set_cookie(
+        _attempt_name(request),
+        attempt,
+        max_age=ATTEMPT_SECONDS,
+        path="/",
+        secure=is_secure(request),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def remove_attempt(request: Request, response: Response) -> None:
+    """Let the browser forget the sign-in, which counts once."""
+    response.delete_cookie(_attempt_name(request), path="/", secure=is_secure(request), httponly=True, samesite="lax")
+
+
+def _attempt_name(request: Request) -> str:
+    return _SECURE_ATTEMPT_NAME if is_secure(request) else _LOOPBACK_ATTEMPT_NAME
 
 
 def can_be_kept(request: Request) -> bool:

@@ -4,7 +4,7 @@ import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import jwt
 
@@ -65,6 +65,17 @@ class Authenticator:
             raise Unauthenticated("")
         caller = await self.caller(f"Bearer {credentials}")
         return caller, _reference(caller, credentials)
+
+    def identified(self, claims: dict[str, Any]) -> tuple[Caller, CredentialReference]:
+        """Return the caller of a verified ID token of the issuer, and a reference with which a session may go on. Raises Unauthenticated.
+
+        The token's end is not the session's: it bounds the sign-in, which has just happened (OpenID Connect Core, section 2).
+        """
+        if self.issuer_users is None:
+            raise Unauthenticated("")
+        caller = self.issuer_users.identified(claims)
+        issuer = self.issuer_users.issuer
+        return caller, CredentialReference("user", caller.key_id or "", subject=caller.subject, issuer=issuer)
 
     async def referred(self, reference: CredentialReference) -> Caller:
         """Return the caller of a session, as its credential stands now. Raises as ``caller`` does."""

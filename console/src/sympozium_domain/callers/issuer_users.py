@@ -49,6 +49,10 @@ class IssuerUsers:
             raise NotJudged(
                 "the keys of the tokens' issuer cannot be fetched", retry_after=error.retry_after
             ) from error
+        return self.identified(claims)
+
+    def identified(self, claims: dict[str, Any]) -> Caller:
+        """Return the caller of a verified token's claims. Raises Unauthenticated if they name no user."""
         return kubernetes_user(self._subject(claims), _pseudonym(self.issuer, str(claims["sub"])))
 
     def _subject(self, claims: dict[str, Any]) -> Subject:

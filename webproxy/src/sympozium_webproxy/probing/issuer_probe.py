@@ -6,7 +6,7 @@ import structlog
 
 from sympozium_api.probes import Probe, issuer_target
 from sympozium_api.web_endpoint import OAuth
-from sympozium_http import issuer_keys
+from sympozium_http import issuer_documents, issuer_keys
 from sympozium_http.key_set import FetchFailed
 from sympozium_webproxy.network_failure import NetworkFailure, failure_of
 
@@ -39,7 +39,7 @@ def _result(oauth: OAuth, reason: str, text: str, *, reachable: bool = False) ->
 
 def _failure(failed: FetchFailed) -> NetworkFailure:
     match failed.__cause__:
-        case issuer_keys.Unusable() | json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
+        case issuer_documents.Unusable() | json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
             words = "its metadata or key set cannot be used; the web-proxy's log has the reason"
             return NetworkFailure("InvalidAnswer", words)
         case cause:

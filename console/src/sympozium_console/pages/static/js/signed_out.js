@@ -42,6 +42,13 @@ document.addEventListener("htmx:before:response", (event) => {
   ask(() => location.reload());
 });
 
+// A sign-in in another tab, as at an issuer, counts as soon as this page is seen again.
+document.addEventListener("visibilitychange", async () => {
+  if (document.hidden || !(dialog instanceof HTMLDialogElement) || !dialog.open || !(await isSignedIn())) return;
+  dialog.close();
+  again();
+});
+
 dialog?.querySelector("form")?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = /** @type {HTMLFormElement} */ (event.target);
