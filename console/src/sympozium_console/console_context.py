@@ -27,6 +27,7 @@ from sympozium_console.run_index.index_state import IndexState
 from sympozium_console.run_index.run_index import RunIndex
 from sympozium_console.run_repository import RunRepository
 from sympozium_console.skill_catalog import SkillCatalog
+from sympozium_domain.agents.agent_catalog import AgentCatalog
 from sympozium_domain.audit.audit_trail import AuditTrail, ChangeAudit, ChangeLog
 from sympozium_domain.instance_runs import InstanceRuns
 from sympozium_domain.object_pages import ObjectPages
@@ -57,6 +58,8 @@ class ConsoleContext:
     skills: SkillCatalog
     feed: ChangeFeed
     audit: ChangeAudit
+    agents: AgentCatalog
+    """Agents of the platform API, as the feed's watch of instances shows them; empty where that API is off."""
     archiver: ArchiverParts | None
     """Archiver of runs; None: the console has no archive."""
     metrics: ConsoleMetrics
@@ -110,7 +113,15 @@ def assemble(
     callers = assemble_callers(client, settings, clock, database, tokens)
     loops |= callers.loops
     skills = SkillCatalog(pages, built_in=settings.namespace, scopes=scopes)
-    feed = assemble_feed(client, scopes, skills, namespace=settings.namespace, open_streams=metrics.change_streams)
+    agents = AgentCatalog()
+    feed = assemble_feed(
+        client,
+        scopes,
+        skills,
+        namespace=settings.namespace,
+        open_streams=metrics.change_streams,
+        agents=None if settings.platform is None else agents,
+    )
     loops |= feed.loops
     return ConsoleContext(
         settings=settings,
@@ -129,6 +140,7 @@ def assemble(
         skills=skills,
         feed=feed,
         audit=audit,
+        agents=agents,
         archiver=archiver,
         metrics=metrics,
         loops=loops,

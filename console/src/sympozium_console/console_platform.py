@@ -2,6 +2,9 @@
 
 from sympozium_api import environment
 from sympozium_console.console_context import ConsoleContext
+from sympozium_console.preconditions import Precondition
+from sympozium_domain.agents.agents import Agents
+from sympozium_domain.agents.versions import Versions
 from sympozium_domain.callers.access_tokens import LEAST_BYTES, AccessTokens
 from sympozium_domain.callers.key_holders import KeyHolders
 from sympozium_domain.callers.secret_files import SecretFiles
@@ -23,6 +26,8 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
         has_archive=settings.archive is not None,
         indexed_runs=context.indexed_runs,
         instance_runs=context.instance_runs,
+        agents=_agents(context),
+        versions=Versions(context.client),
         pages=ObjectPages(context.client),
         callers=PlatformCallers(
             tokens=_tokens(context, platform),
@@ -36,6 +41,24 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
         database_errors=metrics.database_errors,
         max_body_bytes=settings.max_body_bytes,
         key_seconds=settings.key_seconds,
+    )
+
+
+def _agents(context: ConsoleContext) -> Agents:
+    feed, archiver = context.feed, context.archiver
+
+    async def delete(namespace: str, name: str) -> None:
+        if archiver is None:
+            await context.instances.delete(namespace, name, Precondition())
+        else:
+            await archiver.instances.request(namespace, name, Precondition())
+
+    return Agents(
+        context.client,
+        context.clock,
+        context.agents,
+        is_whole=lambda: feed.watch_of_instances.is_whole,
+        delete_instance=delete,
     )
 
 

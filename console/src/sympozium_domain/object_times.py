@@ -3,7 +3,7 @@
 Kubernetes' own time of creation has whole seconds, and begins again when an object is restored.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sympozium_api import names
 from sympozium_api.resources import Object
@@ -37,4 +37,4 @@ def _time(body: Object, annotation: str) -> datetime | None:
         moment = parse_timestamp(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None else None
+    return moment.astimezone(UTC) if moment.tzinfo is not None else None

@@ -10,6 +10,8 @@ from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_archive.database import Database
 from sympozium_archive.run_queries import RunQueries
+from sympozium_domain.agents.agents import Agents
+from sympozium_domain.agents.versions import Versions
 from sympozium_domain.audit.audit_trail import ChangeAudit
 from sympozium_domain.callers.access_tokens import AccessTokens
 from sympozium_domain.callers.authenticator import KeyCheck
@@ -47,6 +49,9 @@ class PlatformContext:
     """True if ``database`` is the archive: it has the audit, and runs that Kubernetes has no more."""
     indexed_runs: RunQueries
     instance_runs: InstanceRuns
+    agents: Agents
+    versions: Versions
+    """Versions that runs get."""
     pages: ObjectPages
     callers: PlatformCallers
     limits: PlatformLimits

@@ -14,6 +14,7 @@ from tests.fakes.callers import namespace_object
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.pod import FakePod, TokenIssuer, created_run
+from tests.fakes.settling import settle_instances
 from tests.integration.conftest import eventually, listening
 
 from sympozium_api.names import LABEL_TENANT_ID
@@ -124,6 +125,7 @@ async def serving(
     for namespace, tenant in ((NAMESPACE, TENANT), (OTHER_NAMESPACE, OTHER_TENANT)):
         if (NAMESPACES.plural, "default", namespace) not in kubernetes.objects:
             kubernetes.put(namespace_object(namespace, **{LABEL_TENANT_ID: tenant}))
+            provider(kubernetes, namespace=namespace)
     issuer = TokenIssuer(kubernetes)
     settings = ConsoleSettings(
         "sympozium-system",
@@ -139,6 +141,7 @@ async def serving(
     agent_api = console.instance_runs.agent_api()
     assert agent_api is not None
     loops = [asyncio.create_task(loop()) for loop in supervised(console)]
+    loops.append(asyncio.create_task(settle_instances(kubernetes)))
     watches = console.instance_runs.watches.values()
     await eventually(lambda: console.callers.keys.is_whole and all(watch.synced for watch in watches))
     async with (
@@ -152,6 +155,12 @@ async def serving(
     for loop in loops:
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
+
+
+def provider(kubernetes: FakeKubernetes, name: str = "openai", namespace: str = NAMESPACE) -> None:
+    """A Provider of a tenant."""
+    spec = {"type": "openai_compat", "apiBase": "https://llm.example.com/v1"}
+    kubernetes.put({"kind": "Provider", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
 
 
 def error(response: httpx2.Response, status: int, param: str | None = None) -> Mapping[str, Any]:

@@ -10,12 +10,13 @@ from typing import Any
 from prometheus_client import Gauge
 
 from sympozium_api.client import Client
-from sympozium_api.resources import CONFIGS, INSTANCES, SKILL_PACKS
+from sympozium_api.resources import CONFIGS, INSTANCES, SKILL_PACKS, Object
 from sympozium_console import refusals
 from sympozium_console.change_feed.change_ring import ChangeRing
 from sympozium_console.change_feed.kind_watch import KindWatch, RunsWatch, Scope
-from sympozium_console.change_feed.known_objects import KnownInstances, key_of
+from sympozium_console.change_feed.known_objects import Key, KnownInstances, key_of
 from sympozium_console.skill_catalog import SkillCatalog
+from sympozium_domain.agents.agent_catalog import AgentCatalog
 from sympozium_http.refusal import Refusal
 
 _MOST_STREAMS = 500
@@ -68,10 +69,30 @@ class ChangeFeed:
 
 
 def assemble_feed(
-    client: Client, scopes: Sequence[Scope], skills: SkillCatalog, *, namespace: str, open_streams: Gauge
+    client: Client,
+    scopes: Sequence[Scope],
+    skills: SkillCatalog,
+    *,
+    namespace: str,
+    open_streams: Gauge,
+    agents: AgentCatalog | None = None,
 ) -> ChangeFeed:
-    """Return the feed of what changes in ``scopes``; ``namespace`` is the installation's own, which has the SympoziumConfig."""
+    """Return the feed of what changes in ``scopes``; ``namespace`` is the installation's own, which has the SympoziumConfig.
+
+    ``agents`` is kept by the same watch of instances.
+    """
     ring, known = ChangeRing(), KnownInstances()
+
+    def put(body: Object) -> None:
+        if agents is not None:
+            agents.put(body)
+        known.put(body)
+
+    def remove(key: Key) -> None:
+        if agents is not None:
+            agents.remove(key)
+        known.remove(key)
+
     instances = KindWatch(
         client,
         ring,
@@ -79,8 +100,8 @@ def assemble_feed(
         INSTANCES_WORD,
         scopes,
         instance_of=lambda body: key_of(body)[1],
-        on_put=known.put,
-        on_removed=known.remove,
+        on_put=put,
+        on_removed=remove,
     )
     watches: dict[str, KindWatch | RunsWatch] = {
         INSTANCES_WORD: instances,

@@ -1,4 +1,4 @@
-"""Versions of agents: what a run gets of its agent once it is published (decision 0089)."""
+"""Versions of agents: what a run gets of its agent once it is published (decision 0088)."""
 
 import hashlib
 from collections import OrderedDict

@@ -1,0 +1,120 @@
+"""Agents at several consoles at once, and after a restore."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.integration.conftest import eventually
+from tests.integration.platform.agent_calls import created, tried, until
+from tests.integration.platform.conftest import NAMESPACE, Platform, serving
+
+from sympozium_api.resources import CONTROLLER_REVISIONS, INSTANCES, Object
+from sympozium_archive.database import Database
+
+
+@pytest.fixture
+async def consoles(tmp_path: Path) -> AsyncIterator[list[Platform]]:
+    """Three consoles in front of one API server."""
+    kubernetes = FakeKubernetes()
+    async with AsyncExitStack() as stack:
+        found = list[Platform]()
+        for number in range(3):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            database = await Database.open_scratch(str(folder / "index.db"))
+            stack.push_async_callback(database.close)
+            found.append(await stack.enter_async_context(serving(folder, database, kubernetes=kubernetes)))
+        yield found
+
+
+async def test_publications_at_once_share_no_number(consoles: list[Platform]) -> None:
+    agent = await created(consoles[0], name="Ada")
+    path = f"/agents/{agent['id']}/publish"
+    answers = await asyncio.gather(*(tried(consoles[n % 3], "POST", path) for n in range(9)))
+    numbers = sorted(answer["version"] for answer in answers)
+    assert len(set(numbers)) == 9
+    assert len(consoles[0].kubernetes.names(CONTROLLER_REVISIONS)) == 9
+    for console in consoles:
+        newest = await tried(console, "GET", f"/agents/{agent['id']}")
+        assert (newest["version"], newest["status"]) == (numbers[-1], "published")
+
+
+async def test_a_key_makes_one_agent_at_any_console(consoles: list[Platform]) -> None:
+    token = await consoles[0].token()
+    answers = await asyncio.gather(
+        *(
+            console.request(
+                "POST",
+                "/agents",
+                token=token,
+                headers={"Idempotency-Key": "k"},
+                json={"name": "A", "status": "published"},
+            )
+            for console in consoles
+        )
+    )
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(consoles[0].kubernetes.names(INSTANCES)) == 1
+
+
+async def test_edits_at_once_lose_no_field(consoles: list[Platform]) -> None:
+    agent = await created(consoles[0], name="Ada")
+    path = f"/agents/{agent['id']}"
+    fields: tuple[dict[str, Any], ...] = ({"name": "Eve"}, {"system_prompt": "Be brief."}, {"llm_params": {"seed": 1}})
+    await asyncio.gather(
+        *(tried(console, "PUT", path, **given) for console, given in zip(consoles, fields, strict=True))
+    )
+    edited = await tried(consoles[0], "GET", path)
+    assert (edited["name"], edited["system_prompt"], edited["llm_params"]) == ("Eve", "Be brief.", {"seed": 1})
+
+
+async def test_every_console_shows_the_change_of_another(consoles: list[Platform]) -> None:
+    first, second, third = consoles
+    agent = await created(first, name="Ada")
+    assert await tried(second, "GET", f"/agents/{agent['id']}") == agent
+    assert await tried(third, "GET", "/agents") == [agent]
+    assert (await second.request("DELETE", f"/agents/{agent['id']}")).status_code == 204
+    assert (await third.request("GET", f"/agents/{agent['id']}")).status_code == 404
+
+    async def is_gone() -> bool:
+        return bool((await third.request("GET", "/agents")).json() == [])
+
+    await until(is_gone)
+
+
+def restored(kubernetes: FakeKubernetes, body: Object) -> None:
+    """Put an object back as a backup does: without UID, owners, status and times."""
+    kept = ("name", "namespace", "labels", "annotations")
+    metadata = {key: body["metadata"][key] for key in kept if key in body["metadata"]}
+    kubernetes.put({key: body[key] for key in body if key != "status"} | {"metadata": metadata})
+
+
+async def test_restored_agents_answer_to_their_old_ids(consoles: list[Platform]) -> None:
+    kubernetes = consoles[0].kubernetes
+    published = await created(consoles[0], name="Ada", status="published")
+    edited = await created(consoles[0], name="Eve", status="published")
+    edited = await tried(consoles[0], "PUT", f"/agents/{edited['id']}", name="Eva")
+    backup = [
+        kubernetes.object(kind, name, NAMESPACE)
+        for kind in (INSTANCES, CONTROLLER_REVISIONS)
+        for name in kubernetes.names(kind)
+    ]
+    uids = {body["metadata"]["uid"] for body in backup}
+    for name in kubernetes.names(INSTANCES):
+        kubernetes.remove(INSTANCES, name, NAMESPACE)
+    await eventually(lambda: all(c.context.agents.catalog.page(NAMESPACE, limit=1, offset=0)[1] == 0 for c in consoles))
+    for body in backup:
+        restored(kubernetes, body)
+    for console in consoles:
+        assert await tried(console, "GET", f"/agents/{published['id']}") == published
+        assert await tried(console, "GET", f"/agents/{edited['id']}") == edited
+    for kind in (INSTANCES, CONTROLLER_REVISIONS):
+        assert not uids & {
+            kubernetes.object(kind, name, NAMESPACE)["metadata"]["uid"] for name in kubernetes.names(kind)
+        }
+    assert (await tried(consoles[1], "POST", f"/agents/{edited['id']}/publish"))["version"] == 2
