@@ -48,6 +48,9 @@ ANNOTATION_ACCEPTED_AT = f"{GROUP}/accepted-at"
 seconds."""
 ANNOTATION_REQUEST_HASH = f"{GROUP}/request-hash"
 """Digest of the body with which an object was created under an Idempotency-Key."""
+ANNOTATION_REQUESTS = f"{GROUP}/requests"
+"""On a ToolBinding: JSON object of the newest requests with an Idempotency-Key that made or replaced it: digest of each body, by an id
+of the key."""
 ANNOTATION_KEY_EXPIRES = f"{GROUP}/idempotency-expires"
 """On a run with an Idempotency-Key, and on a turn of a session: time until which the key stands, and the operator keeps the run
 (``timestamp``)."""
