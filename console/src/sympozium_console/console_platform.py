@@ -9,6 +9,9 @@ from sympozium_domain.callers.access_tokens import LEAST_BYTES, AccessTokens
 from sympozium_domain.callers.key_holders import KeyHolders
 from sympozium_domain.callers.secret_files import SecretFiles
 from sympozium_domain.object_pages import ObjectPages
+from sympozium_domain.tools.bindings import Bindings
+from sympozium_domain.tools.tools import Tools
+from sympozium_domain.tools.tools_in_force import ToolsInForce
 from sympozium_platform.platform_context import PlatformCallers, PlatformContext
 from sympozium_platform.platform_limits import PlatformLimits
 from sympozium_platform.platform_settings import PlatformSettings
@@ -18,6 +21,7 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
     """Return the context of the agent platform API, which must be on."""
     settings, callers, metrics = context.settings, context.callers, context.metrics
     platform = settings.platform or PlatformSettings()
+    in_force = ToolsInForce(context.client)
     return PlatformContext(
         settings=platform,
         client=context.client,
@@ -35,6 +39,8 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
             keys=callers.keys,
             issuing=callers.issuing,
         ),
+        tools=Tools(context.client, context.clock, in_force),
+        bindings=Bindings(context.client, context.clock, in_force),
         limits=PlatformLimits(platform.default_rate, platform.runs_rate, context.limits.windows, metrics.rate_limited),
         audit=context.audit,
         metrics=metrics,

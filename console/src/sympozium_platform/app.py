@@ -22,9 +22,9 @@ from sympozium_platform import errors, platform_context
 from sympozium_platform.audited import AuditedAnswers
 from sympozium_platform.openapi import with_body_models
 from sympozium_platform.platform_context import PlatformContext
-from sympozium_platform.routes import agents, api_keys, audit, auth, health
+from sympozium_platform.routes import agents, api_keys, audit, auth, bindings, health, tools
 
-_ROUTES = (health, auth, api_keys, audit, agents)
+_ROUTES = (health, auth, api_keys, audit, agents, tools, bindings)
 """Modules with the routes."""
 
 

@@ -36,6 +36,12 @@ async def json_value(request: Request) -> Any:
     return _value(await read(request))
 
 
+async def json_value_if_any(request: Request) -> Any:
+    """Return the value of the body; an empty object if there is no body. Raises Refusal 413 and 400."""
+    content = await read(request)
+    return _value(content) if content.strip() else {}
+
+
 async def read(request: Request) -> bytes:
     """Return the body, which is counted until the request ends. Raises Refusal 413, and 503 if this process holds too much."""
     limit = platform_context.of_request(request).max_body_bytes

@@ -19,6 +19,8 @@ from sympozium_domain.callers.key_issuing import KeyIssuing
 from sympozium_domain.callers.key_store import KeyStore
 from sympozium_domain.instance_runs import InstanceRuns
 from sympozium_domain.object_pages import ObjectPages
+from sympozium_domain.tools.bindings import Bindings
+from sympozium_domain.tools.tools import Tools
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_http.request_metrics import RequestMetrics
 from sympozium_platform.platform_limits import PlatformLimits
@@ -54,6 +56,8 @@ class PlatformContext:
     """Versions that runs get."""
     pages: ObjectPages
     callers: PlatformCallers
+    tools: Tools
+    bindings: Bindings
     limits: PlatformLimits
     audit: ChangeAudit
     metrics: RequestMetrics
