@@ -100,6 +100,13 @@ class AuditLog:
             rows = await connection.execute(_query(conditions).limit(limit).offset(offset))
             return [_change(row) for row in rows.mappings()]
 
+    async def count(self, conditions: AuditFilter) -> int:
+        """Return the number of changes."""
+        async with self._database.reading() as connection:
+            rows = _query(conditions).order_by(None).with_only_columns(audit.c.id).subquery()
+            number: int = (await connection.execute(select(func.count()).select_from(rows))).scalar_one()
+            return number
+
 
 def _row(entry: AuditEntry, change_id: str, at: int) -> dict[str, Any]:
     return asdict(entry) | {"fields": _as_text(entry.fields), "change_id": change_id, "at": at, "is_outcome": False}

@@ -54,6 +54,17 @@ def caller_if_known(request: Request) -> TenantCaller | None:
     return getattr(request.state, "caller", None)
 
 
+def remember_refused(request: Request, error: Unauthenticated) -> None:
+    """Remember for log and audit whose key was refused, if it was valid once."""
+    request_state.of(request).refused_key_id = error.key_id
+    request.state.refused_namespace = error.namespace
+
+
+def refused_namespace(request: Request) -> str | None:
+    """Return the namespace of a key that was refused, if it is known."""
+    return getattr(request.state, "refused_namespace", None)
+
+
 def no_secret() -> Refusal:
     """Return 503: the installation has no secret of tokens yet."""
     message = "Tokens are off: no file JWT_SECRET of the console's Secret has a secret that is long enough."
@@ -67,7 +78,7 @@ async def _caller(request: Request) -> TenantCaller:
     try:
         return await platform_context.of_request(request).callers.tokens.caller(token)
     except Unauthenticated as error:
-        request_state.of(request).refused_key_id = error.key_id
+        remember_refused(request, error)
         raise errors.unauthorized(f"{error} {_SEND_A_TOKEN}") from error
     except NotJudged as error:
         raise errors.not_judged(str(error), error.retry_after) from error

@@ -10,7 +10,7 @@ from sympozium_archive.audit_log import AuditEntry
 from sympozium_domain.audit.audit_trail import AuditUnavailable, ChangeAudit, OpenChange
 from sympozium_http import request_state
 from sympozium_platform import errors, platform_context
-from sympozium_platform.access import caller_if_known
+from sympozium_platform.access import caller_if_known, refused_namespace
 
 SURFACE = "platform"
 _CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -82,7 +82,7 @@ def _entry(request: Request, resource: object, fields: tuple[str, ...] = ()) -> 
     trace = state.span.context or TraceContext.of(request.headers.get("traceparent"))
     action: str = request.scope["route"].name
     return AuditEntry(
-        namespace=caller.namespace if caller else None,
+        namespace=caller.namespace if caller else refused_namespace(request),
         actor=state.key_id or state.refused_key_id,
         user=caller.user if caller else None,
         surface=SURFACE,

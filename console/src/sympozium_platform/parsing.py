@@ -1,6 +1,7 @@
 """Bodies of requests: JSON, whatever their Content-Type says, within bounds, and parsed once."""
 
 import json
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Never, TypeVar
 
@@ -14,6 +15,13 @@ from sympozium_platform import errors, platform_context
 Model = TypeVar("Model", bound=BaseModel)
 
 SCHEMAS = "#/components/schemas/"
+
+
+@dataclass
+class _Body:
+    """Body of a request, once it is read."""
+
+    content: bytes | None = None
 
 
 async def parsed(request: Request, model: type[Model]) -> Model:
@@ -44,6 +52,13 @@ async def json_value_if_any(request: Request) -> Any:
 
 async def read(request: Request) -> bytes:
     """Return the body, which is counted until the request ends. Raises Refusal 413, and 503 if this process holds too much."""
+    body = request_state.attached(request, _Body)
+    if body.content is None:
+        body.content = await _read(request)
+    return body.content
+
+
+async def _read(request: Request) -> bytes:
     limit = platform_context.of_request(request).max_body_bytes
     try:
         return await json_body.read_bytes(request, limit=limit, on_bytes=partial(_hold, request))

@@ -21,6 +21,8 @@ class PlatformSettings:
     """A secret of tokens that comes before those in files; empty: none."""
     test_tokens: bool = False
     """True: anybody gets a token for tests."""
+    test_namespace: str = "default"
+    """Namespace of the tenant of tokens for tests."""
     default_rate: CallRate = _DEFAULT_RATE
     """Requests of one key, without those that start runs."""
     runs_rate: CallRate = _RUNS_RATE
@@ -48,6 +50,7 @@ class PlatformSettings:
             jwt_secret=read(environment.JWT_SECRET, "", str.strip),
             test_tokens=read(environment.ALLOW_TEST_TOKENS, "false", boolean)
             or read(environment.ENVIRONMENT, "", str) == "dev",
+            test_namespace=read(environment.TEST_NAMESPACE, cls.test_namespace, str),
             default_rate=read(environment.RATE_LIMIT_DEFAULT, "100/minute", parse_rate),
             runs_rate=read(environment.RATE_LIMIT_RUNS, "20/minute", parse_rate),
             default_model=read(environment.PYDANTICAI_DEFAULT_MODEL, cls.default_model, _model),

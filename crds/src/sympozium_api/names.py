@@ -140,6 +140,8 @@ ANNOTATION_PUBLISHED_VERSION = f"{GROUP}/published-version"
 """On an instance that the platform API published: name of the ControllerRevision with the version that its runs get."""
 ANNOTATION_PUBLISHED_DIGEST = f"{GROUP}/published-digest"
 """On the same instance: digest of that version's content. An instance whose content has another digest is a draft of the next version."""
+ANNOTATION_REVOKED_AT = f"{GROUP}/revoked-at"
+"""On an APIKey that a caller of the console revoked: time of the request (``timestamp``)."""
 LABEL_TENANT_ID = f"{GROUP}/tenant-id"
 """On a namespace: its id as a tenant; without it the namespace's UID is that."""
 

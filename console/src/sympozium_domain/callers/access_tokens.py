@@ -74,7 +74,7 @@ class AccessTokens:
         """Return the caller of a token. Raises Unauthenticated, and NotJudged while the keys are not read."""
         claims = self._claims(token)
         user, tenant_id, scopes = claims["sub"], claims["tenant_id"], _scopes(claims["scopes"])
-        if not (isinstance(user, str) and 0 < len(user) <= MAX_USER):
+        if not (isinstance(user, str) and 0 < len(user) <= MAX_USER and user.isprintable()):
             raise Unauthenticated("The claim sub is not the name of a user.")
         namespace = await self.namespaces.of_tenant(tenant_id) if isinstance(tenant_id, str) else None
         if namespace is None:
@@ -86,7 +86,7 @@ class AccessTokens:
             raise Unauthenticated("The claim key_id is not a text.")
         holder = await self.holders.holder(namespace, key_id)
         if holder is None or holder.user != user:
-            raise Unauthenticated("The claim key_id names no key of this user and tenant.", key_id)
+            raise Unauthenticated("The claim key_id names no key of this user and tenant.", key_id, namespace=namespace)
         return TenantCaller(namespace, tenant_id, user, key_id, scopes & holder.scopes, holder.expires_at)
 
     def _secrets(self) -> tuple[bytes, ...]:
@@ -120,9 +120,9 @@ class AccessTokens:
 
     def _refuse_times(self, claims: Mapping[str, Any]) -> None:
         now = self.clock.now().timestamp()
-        if "exp" in claims and now >= _time(claims, "exp"):
-            raise Unauthenticated("The token has expired.", _text(claims.get("key_id")))
-        if "nbf" in claims and now < _time(claims, "nbf"):
+        if "exp" in claims and not now < _time(claims, "exp"):  # nor for a NaN
+            raise Unauthenticated("The token has expired.")
+        if "nbf" in claims and not now >= _time(claims, "nbf"):
             raise Unauthenticated("The token is not valid yet.")
 
 
@@ -131,10 +131,6 @@ def _time(claims: Mapping[str, Any], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unauthenticated(f"The claim {name} is not a time in seconds since 1970.")
     return value
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _scopes(value: object) -> frozenset[str]:

@@ -2,11 +2,12 @@
 
 
 class Unauthenticated(Exception):
-    """Credentials that are not valid; the message says why. ``key_id`` is the id of a key that was valid once."""
+    """Credentials that are not valid; the message says why. ``key_id`` is the id of a key that was valid once, ``namespace`` its own."""
 
-    def __init__(self, message: str, key_id: str | None = None) -> None:
+    def __init__(self, message: str, key_id: str | None = None, *, namespace: str | None = None) -> None:
         super().__init__(message)
         self.key_id = key_id
+        self.namespace = namespace
 
 
 class NotJudged(Exception):

@@ -86,9 +86,9 @@ class ApiKeyCheck:
         if record is None:
             return None
         if record.revoked:
-            raise Unauthenticated("The key is revoked.", record.id)
+            raise Unauthenticated("The key is revoked.", record.id, namespace=record.namespace)
         if record.is_expired(self._clock.now().timestamp()):
-            raise Unauthenticated("The key has expired.", record.id)
+            raise Unauthenticated("The key has expired.", record.id, namespace=record.namespace)
         self._on_use(record.uid)
         return Caller(
             record.user,

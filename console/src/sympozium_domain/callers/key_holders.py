@@ -48,9 +48,9 @@ class KeyHolders:
         if record is None:
             return None
         if record.revoked:
-            raise Unauthenticated("The key of the token is revoked.", record.id)
+            raise Unauthenticated("The key of the token is revoked.", record.id, namespace=record.namespace)
         if record.is_expired(self._clock.now().timestamp()):
-            raise Unauthenticated("The key of the token has expired.", record.id)
+            raise Unauthenticated("The key of the token has expired.", record.id, namespace=record.namespace)
         self._on_use(record.uid)
         return Caller(
             record.user, record.id, frozenset(record.scopes), namespace=namespace, expires_at=record.expires_at

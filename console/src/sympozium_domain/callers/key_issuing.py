@@ -55,15 +55,20 @@ class KeyIssuing:
         self._peppers = peppers
         self._clock = clock
 
-    async def create(self, caller: Caller, namespace: str, wish: NewKey) -> tuple[KeyRecord, str]:
-        """Create a key; return it, and its text, which is stored nowhere. Raises NoPepper and MoreThanHeld."""
+    async def create(
+        self, caller: Caller, namespace: str, wish: NewKey, *, key_id: str | None = None
+    ) -> tuple[KeyRecord, str]:
+        """Create a key; return it, and its text, which is stored nowhere. ``key_id`` is its id, a UUID; None: a new one.
+
+        Raises NoPepper and MoreThanHeld.
+        """
         key = new_key()
         if not self._peppers.are_there:
             raise NoPepper
         digest = self._peppers.digests(key)[0]
         expires = self._clock.now() + timedelta(seconds=wish.expires_in) if wish.expires_in else None
         if caller.namespace is not None:
-            _check_held(caller, wish, None if expires is None else expires.timestamp())
+            check_held(caller, wish, None if expires is None else expires.timestamp())
         spec = {
             "name": wish.name,
             "digest": digest,
@@ -77,7 +82,7 @@ class KeyIssuing:
             "kind": API_KEYS.kind,
             "metadata": {
                 "name": f"key-{digest[:_DIGEST_DIGITS]}",
-                "labels": {names.LABEL_ID: str(uuid.uuid4())},
+                "labels": {names.LABEL_ID: key_id or str(uuid.uuid4())},
             },
             "spec": spec | ({"expiresAt": timestamp(expires)} if expires else {}),
         }
@@ -87,20 +92,25 @@ class KeyIssuing:
 
     async def revoke(self, namespace: str, key_id: str) -> bool:
         """Revoke a key by its id; return False if the namespace has none."""
-        record = self._store.by_id(namespace, key_id) or await self._read(namespace, key_id)
+        record = await self.find(namespace, key_id)
         if record is None:
             return False
-        body = {"metadata": {"uid": record.uid}, "spec": {"revoked": True}}
+        if record.revoked:
+            return True
+        now = {names.ANNOTATION_REVOKED_AT: timestamp(self._clock.now())}
+        body = {"metadata": {"uid": record.uid, "annotations": now}, "spec": {"revoked": True}}
         self._store.put(key_record(await self._client.patch(API_KEYS, namespace, record.object_name, body)))
         return True
 
-    async def _read(self, namespace: str, key_id: str) -> KeyRecord | None:
-        """Return a key that another replica may have made a moment ago."""
+    async def find(self, namespace: str, key_id: str) -> KeyRecord | None:
+        """Return a key by its id, which another replica may have made a moment ago; None if the namespace has none."""
+        if record := self._store.by_id(namespace, key_id):
+            return record
         found = await self._client.list(API_KEYS, namespace, labelSelector=f"{names.LABEL_ID}={key_id}")
         return key_record(found[0]) if found else None
 
 
-def _check_held(caller: Caller, wish: NewKey, expires_at: float | None) -> None:
+def check_held(caller: Caller, wish: NewKey, expires_at: float | None) -> None:
     """Raise MoreThanHeld unless a key may do all that the new one shall: its scopes, for its user, no longer."""
     if more := sorted(set(wish.scopes) - scope_rights.held(caller.scopes)):
         raise MoreThanHeld("scopes", f"the key that makes this one does not have {', '.join(more)}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sympozium_api.api_key import APIKey
-from sympozium_api.names import LABEL_ID, is_uuid
+from sympozium_api.names import ANNOTATION_REVOKED_AT, LABEL_ID, is_uuid
 from sympozium_api.resources import Object
 from sympozium_api.timestamps import parse_timestamp
 
@@ -31,6 +31,8 @@ class KeyRecord:
     created_by: str | None
     created_at: float
     revoked: bool
+    revoked_at: float | None = None
+    """Time of the revocation; of one by another way than the console the time of the last change that Kubernetes knows."""
 
     def is_expired(self, now: float) -> bool:
         """Return True from the key's expiry on."""
@@ -55,7 +57,18 @@ def key_record(body: Object) -> KeyRecord:
         created_by=spec.created_by,
         created_at=metadata.created.timestamp(),
         revoked=spec.revoked,
+        revoked_at=_revoked_at(body) if spec.revoked else None,
     )
+
+
+def _revoked_at(body: Object) -> float | None:
+    metadata = body["metadata"]
+    changes = [entry["time"] for entry in metadata.get("managedFields", []) if "time" in entry]
+    text = metadata.get("annotations", {}).get(ANNOTATION_REVOKED_AT) or max(changes, default=None)
+    try:
+        return None if text is None else _shown(parse_timestamp(text))
+    except ValueError:  # of somebody who may write annotations
+        return None
 
 
 def _shown(moment: datetime) -> float:
