@@ -18,7 +18,7 @@ from sympozium_http.lenient_routing import HeadAsGet, PlainPaths
 from sympozium_http.refusal import Refusal
 from sympozium_http.route_methods import wrong_method
 from sympozium_http.tracing import Tracing
-from sympozium_platform import errors, platform_context
+from sympozium_platform import errors, platform_context, reference_page
 from sympozium_platform.audited import AuditedAnswers
 from sympozium_platform.openapi import with_body_models
 from sympozium_platform.platform_context import PlatformContext
@@ -30,10 +30,13 @@ _ROUTES = (health, auth, api_keys, audit, agents, tools, bindings)
 
 def create_app(context: PlatformContext) -> FastAPI:
     """Return the application, port 8000."""
-    app = FastAPI(title="Agent platform", version=version("sympozium"), redirect_slashes=False)
+    app = FastAPI(
+        title="Agent platform API", version=version("sympozium"), docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.context = context
     for routes in _ROUTES:
         app.include_router(routes.router, responses=errors.REFUSALS)
+    app.include_router(reference_page.router)
     for error in (Refusal, ApiError, ApiUnavailable, RequestValidationError, HTTPException):
         app.add_exception_handler(error, _handle_refusal)
     app.add_exception_handler(DatabaseUnavailable, _handle_database_outage)

@@ -1,0 +1,161 @@
+"""The surface as a whole: its health, errors, limits of callers, description and access."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.routing import iter_route_contexts
+from structlog.testing import capture_logs
+from tests.integration.platform.conftest import Platform, error, serving
+
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.rate_limit import CallRate
+from sympozium_api.resources import API_KEYS
+from sympozium_archive.database import Database
+from sympozium_platform.access import authenticated
+from sympozium_platform.app import create_app
+from sympozium_platform.platform_settings import PlatformSettings
+
+OPEN = {"/health", "/health/db", "/auth/token", "/auth/test-token"}
+BODY = {"scopes": ["tools:read"]}
+
+
+def routes(platform: Platform) -> list[Any]:
+    """All routes but those of the description itself."""
+    found = iter_route_contexts(create_app(platform.context).routes)
+    return [route for route in found if route.path not in ("/openapi.json", "/docs", "/redoc")]
+
+
+class TestHealth:
+    async def test_is_one_field_and_needs_no_token(self, platform: Platform) -> None:
+        answer = await platform.request("GET", "/health", token="")
+        assert (answer.status_code, answer.content) == (200, b'{"status":"ok"}')
+
+    async def test_has_the_figures_of_the_pool(self, platform: Platform) -> None:
+        async with platform.context.database.reading(), platform.context.database.reading():
+            found = (await platform.request("GET", "/health/db", token="")).json()
+        active = found.pop("active_connections")
+        assert active >= 2
+        assert found == {"status": "ok", "pool_size": 8, "max_overflow": 0, "usage_percent": 12.5 * active}
+
+
+class TestAccess:
+    async def test_takes_a_token_on_every_other_route(self, platform: Platform) -> None:
+        for route in routes(platform):
+            dependencies = {dependency.call for dependency in _all(route.dependant)}
+            assert (authenticated in dependencies) is (route.path not in OPEN), route.path
+
+    async def test_names_every_route_for_the_audit(self, platform: Platform) -> None:
+        for route in routes(platform):
+            kind, _, verb = route.name.partition(".")
+            assert kind.isidentifier(), route.name
+            assert verb.isidentifier(), route.name
+
+    @pytest.mark.parametrize("header", ["", "Basic YTpi", "Bearer", "bearer x.y.z", "Bearer \xff"])
+    async def test_refuses_headers_without_a_token(self, platform: Platform, header: str) -> None:
+        answer = await platform.http.get("/api-keys", headers={b"Authorization": header.encode("latin-1")})
+        error(answer, 401)
+
+
+def _all(dependant: Any) -> list[Any]:
+    return [dependant, *(inner for one in dependant.dependencies for inner in _all(one))]
+
+
+class TestErrors:
+    async def test_name_unknown_routes_and_methods(self, platform: Platform) -> None:
+        assert error(await platform.request("GET", "/none"), 404)["type"] == "not_found_error"
+        refusal = error(await platform.request("PUT", "/health"), 405)
+        assert "GET" in refusal["message"]
+
+    async def test_say_that_a_body_is_too_large(self, platform: Platform) -> None:
+        error(await platform.request("POST", "/api-keys", content=b" " * (64 * 1024 + 1)), 413)
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"{", b"\xff", b'{"scopes": NaN}', b'{"scopes": "\\ud800"}', b"[" * 100_000]
+    )
+    async def test_say_that_a_body_is_no_json(self, platform: Platform, content: bytes) -> None:
+        answer = await platform.request("POST", "/api-keys", content=content[: 64 * 1024])
+        assert error(answer, 400)["code"] == "invalid_json"
+
+    async def test_read_json_whatever_its_content_type(self, platform: Platform) -> None:
+        for kind in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "no/such"):
+            answer = await platform.request(
+                "POST", "/api-keys", content=json.dumps(BODY), headers={"content-type": kind}
+            )
+            assert answer.status_code == 201, answer.text
+
+    async def test_say_that_the_api_server_is_away(self, platform: Platform) -> None:
+        platform.kubernetes.refuse("create", API_KEYS, ApiUnavailable("away"))
+        answer = await platform.request("POST", "/api-keys", json=BODY)
+        assert error(answer, 503)["type"] == "server_error"
+        assert answer.headers["retry-after"] == "1"
+
+    async def test_hide_what_nobody_expected_behind_the_requests_id(self, platform: Platform) -> None:
+        platform.kubernetes.refuse("create", API_KEYS, RuntimeError("secret"))
+        answer = await platform.request("POST", "/api-keys", json=BODY, headers={"x-request-id": "quoted"})
+        refusal = error(answer, 500)
+        assert "quoted" in refusal["message"]
+        assert "secret" not in answer.text
+
+
+class TestLimits:
+    async def test_count_each_key_for_itself_and_runs_apart(self, tmp_path: Path) -> None:
+        database = await Database.open_scratch(str(tmp_path / "index.db"))
+        settings = PlatformSettings(default_rate=CallRate(3, 60), runs_rate=CallRate(1, 60))
+        async with serving(tmp_path, database, settings) as platform:
+            token = await platform.token(user="grace")  # which counts, too
+            answers = [await platform.request("GET", "/api-keys", token=token) for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [200, 200, 429]
+            assert error(answers[2], 429)["type"] == "rate_limit_error"
+            assert 1 <= int(answers[2].headers["retry-after"]) <= 60
+            assert (await platform.request("GET", "/api-keys")).status_code == 200
+            assert [(await platform.request("GET", path, token="")).status_code for path in ("/health", "/none")] == [
+                200,
+                404,
+            ]
+            limits = platform.context.limits
+            key_id = (await platform.context.callers.tokens.caller(token)).key_id
+            assert (await limits.take(key_id, starts_run=True))["x-ratelimit-remaining-requests"] == "0"
+        await database.close()
+
+    async def test_are_those_of_the_variables(self) -> None:
+        settings = PlatformSettings.from_environment({"RATE_LIMIT_DEFAULT": "7/second", "RATE_LIMIT_RUNS": "5/hour"})
+        assert (settings.default_rate, settings.runs_rate) == (CallRate(7, 1), CallRate(5, 3600))
+        with pytest.raises(SystemExit, match="RATE_LIMIT_RUNS"):
+            PlatformSettings.from_environment({"RATE_LIMIT_RUNS": "many"})
+
+
+class TestItsDescription:
+    async def test_has_every_route_and_the_models_of_bodies(self, platform: Platform) -> None:
+        document = (await platform.request("GET", "/openapi.json", token="")).json()
+        found = {(path, method.upper()) for path, ways in document["paths"].items() for method in ways}
+        assert found == {(route.path, method) for route in routes(platform) for method in route.methods}
+        text = json.dumps(document)
+        assert "$defs" not in text
+        references = {part.partition('"')[0] for part in text.split('"#/components/schemas/')[1:]}
+        assert references <= document["components"]["schemas"].keys()
+
+    @pytest.mark.parametrize("path", ["/docs", "/redoc"])
+    async def test_is_a_page_that_loads_nothing_from_elsewhere(self, platform: Platform, path: str) -> None:
+        page = await platform.request("GET", path, token="")
+        assert page.status_code == 200
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert all(f"<code>{route.path}</code>" in page.text for route in routes(platform))
+        assert page.headers["content-type"].startswith("text/html")
+        assert "//" not in page.text
+        assert "<script" not in page.text
+
+
+async def test_the_log_has_key_route_and_status_and_no_content(platform: Platform) -> None:
+    with capture_logs() as logs:
+        key = (await platform.request("POST", "/api-keys", json=BODY)).json()
+    [line] = [line for line in logs if line["event"] == "request"]
+    assert (line["route"], line["status"], line["method"]) == ("/api-keys", 201, "POST")
+    assert key["api_key"] not in str(logs)
+
+
+async def test_requests_at_once_are_served(platform: Platform) -> None:
+    answers = await asyncio.gather(*(platform.request("GET", "/api-keys") for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
