@@ -311,6 +311,11 @@ def test_only_health_and_description_need_no_token(console: Console) -> None:
         ("get", "pods --subresource=log", True),
         ("list", "pods", False),
         ("create", "jobs", False),
+        ("create", "controllerrevisions.apps", True),
+        ("list", "controllerrevisions.apps", False),
+        ("update", "controllerrevisions.apps", False),
+        ("get", "providers", True),
+        ("list", "providers", False),
     ],
 )
 def test_it_may_do_what_it_does_and_nothing_else(system: Namespace, verb: str, kind: str, allowed: bool) -> None:

@@ -35,8 +35,10 @@ SHOWN_ELSEWHERE = {
     Right("authorization.k8s.io", "localsubjectaccessreviews", "create"),
     *(Right("sympozium.ai", "sympoziumconfigs", verb) for verb in ("get", "create", "update")),
     *(Right("sympozium.ai", "apikeys", verb) for verb in ("list", "watch", "create", "patch")),
+    *(Right("apps", "controllerrevisions", verb) for verb in ("get", "create")),
+    Right("sympozium.ai", "providers", "get"),
 }
-"""Rights of the console for credentials, the SympoziumConfig, API keys and callers with own tokens, which have tests of their own."""
+"""Rights of the console for credentials, the SympoziumConfig, API keys, agents and callers with own tokens, which have own tests."""
 
 
 FOR_PEOPLE = {f"sympozium-{role}" for role in ("viewer", "reader", "editor", "admin")}
