@@ -37,8 +37,13 @@ SHOWN_ELSEWHERE = {
     *(Right("sympozium.ai", "apikeys", verb) for verb in ("list", "watch", "create", "patch")),
     *(Right("apps", "controllerrevisions", verb) for verb in ("get", "create")),
     Right("sympozium.ai", "providers", "get"),
+    *(
+        Right("sympozium.ai", kind, verb)
+        for kind in ("tools", "toolbindings")
+        for verb in ("get", "list", "create", "patch", "delete")
+    ),
 }
-"""Rights of the console for credentials, the SympoziumConfig, API keys, agents and callers with own tokens, which have own tests."""
+"""Rights of the console for credentials, the SympoziumConfig, API keys, agents, tools and callers with own tokens, which have own tests."""
 
 
 FOR_PEOPLE = {f"sympozium-{role}" for role in ("viewer", "reader", "editor", "admin")}

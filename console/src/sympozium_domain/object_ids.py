@@ -12,6 +12,11 @@ def object_id(body: Object) -> str:
     return label if is_uuid(label) else str(metadata["uid"])
 
 
+def lasting(body: Object) -> Object:
+    """Return labels to write with a change of an object, so that a restore keeps its id, also of an object that had none of a dialect."""
+    return {LABEL_ID: object_id(body)}
+
+
 async def find(client: Client, kind: ResourceType, namespace: str, wanted: str) -> Object | None:
     """Return the object of a kind with an id in a namespace; None if there is none.
 

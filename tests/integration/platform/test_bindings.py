@@ -141,7 +141,8 @@ async def test_those_of_kubectl_are_listed_and_replaced(platform: Platform) -> N
     [listed] = (await platform.request("GET", f"/agents/{AGENT}/tools")).json()
     assert (listed["id"], listed["timeout_ms"], listed["permission_scope"]) == (uid, 15_000, "read")
     assert (await bound(platform))["id"] == uid
-    assert [body["metadata"]["name"] for body in bindings(platform)] == ["by-hand"]
+    [body] = bindings(platform)
+    assert (body["metadata"]["name"], body["metadata"]["labels"][names.LABEL_ID]) == ("by-hand", uid)
 
 
 async def test_a_binding_brings_the_credentials_of_its_tool(platform: Platform) -> None:

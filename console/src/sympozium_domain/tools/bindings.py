@@ -160,7 +160,12 @@ class Bindings:
                 raise KeyOfAnotherBody
             return known
         changed = object_times.at_change(self.clock.now()) | _remembering(requests, creation)
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "annotations": changed}, "spec": spec}
+        stamp = {
+            "resourceVersion": metadata["resourceVersion"],
+            "labels": object_ids.lasting(known),
+            "annotations": changed,
+        }
+        patch = {"metadata": stamp, "spec": spec}
         check(ToolBinding, {**known, "spec": _given({**known["spec"], **spec})}, _SENT_NAMES)
         return await self.client.patch(TOOL_BINDINGS, metadata["namespace"], metadata["name"], patch, strict=True)
 

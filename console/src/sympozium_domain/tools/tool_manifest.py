@@ -7,7 +7,7 @@ from typing import Any
 from sympozium_api.resources import TOOLS, Object
 from sympozium_api.tool import Tool
 from sympozium_api.tool_address import AddressError, host_of
-from sympozium_domain import object_times
+from sympozium_domain import object_ids, object_times
 from sympozium_domain.idempotent_creation import Creation
 from sympozium_domain.tools.input_schema import schema_text
 from sympozium_domain.tools.tool_record import AUTH_OF_KIND, ToolRecord
@@ -81,8 +81,12 @@ def patch(body: Object, known: ToolRecord, fields: ToolFields, now: datetime) ->
     if any(field in fields for field in _OF_CALLS):
         spec |= _of_calls(body["spec"], known, fields)
     check(Tool, {**body, "spec": _merged(body["spec"], spec)}, _SENT_NAMES)
-    version = body["metadata"]["resourceVersion"]
-    return {"metadata": {"resourceVersion": version, "annotations": object_times.at_change(now)}, "spec": spec}
+    metadata = {
+        "resourceVersion": body["metadata"]["resourceVersion"],
+        "labels": object_ids.lasting(body),
+        "annotations": object_times.at_change(now),
+    }
+    return {"metadata": metadata, "spec": spec}
 
 
 def _simple(fields: ToolFields) -> Object:
