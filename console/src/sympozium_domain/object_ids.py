@@ -25,14 +25,19 @@ async def find(client: Client, kind: ResourceType, namespace: str, wanted: str) 
     """
     if not is_uuid(wanted):
         return None
-    labelled = await client.list(kind, namespace, labelSelector=f"{LABEL_ID}={wanted}")
-    if labelled:
-        return min(labelled, key=_age)
+    if labelled := await find_labelled(client, kind, namespace, wanted):
+        return labelled
     for metadata in await client.metadata(kind, namespace):
         if object_id(metadata) == wanted:
             body = await client.find(kind, namespace, metadata["metadata"]["name"])
             return body if body is not None and object_id(body) == wanted else None
     return None
+
+
+async def find_labelled(client: Client, kind: ResourceType, namespace: str, wanted: str) -> Object | None:
+    """Return the object of a kind with a label of this id, a UUID; None if there is none. Raises as ``find`` does."""
+    labelled = await client.list(kind, namespace, labelSelector=f"{LABEL_ID}={wanted}")
+    return min(labelled, key=_age, default=None)
 
 
 def _age(body: Object) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,36 @@ async def test_a_change_is_answered_once_the_operator_has_carried_it_out(platfor
     [name] = platform.kubernetes.names(INSTANCES)
     body = platform.kubernetes.object(INSTANCES, name, NAMESPACE)
     assert body["status"]["observedGeneration"] == body["metadata"]["generation"] == 2
+
+
+async def test_every_change_is_audited_and_refusals_too(archiving: Platform) -> None:
+    agent = await created(archiving, name="Ada")
+    path = f"/agents/{agent['id']}"
+    await tried(archiving, "PUT", path, name="Eve")
+    await tried(archiving, "POST", f"{path}/publish")
+    error(await archiving.request("PUT", path, json={"model": "nobody:m"}), 422, "model")
+    assert (await archiving.request("DELETE", path)).status_code == 204
+    error(await archiving.request("POST", f"{path}/publish"), 404)
+    reader = await archiving.token("tools:read")
+    error(await archiving.request("DELETE", path, token=reader), 403)
+
+    async def entries() -> list[Mapping[str, Any]]:
+        found: list[Mapping[str, Any]] = await tried(archiving, "GET", f"/audit?resource_id={agent['id']}")
+        return found
+
+    async def is_complete() -> bool:
+        return len(await entries()) == 7  # refusals are written a moment later
+
+    await until(is_complete)
+    assert [entry["action"] for entry in reversed(await entries())] == [
+        "agent.create",
+        "agent.update",
+        "agent.publish",
+        "agent.update",
+        "agent.delete",
+        "agent.publish",
+        "agent.delete",
+    ]
+    assert {(entry["resource_type"], entry["tenant_id"], entry["user_id"]) for entry in await entries()} == {
+        ("agent", TENANT, "ada")
+    }

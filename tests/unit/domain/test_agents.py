@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -292,3 +293,14 @@ async def test_an_agent_of_kubectl_keeps_its_server_until_it_gets_a_provider(
     assert (spec["agents"]["default"]["model"], spec["agents"]["default"]["providerRef"]) == ("m3", "openai")
     assert "authRefs" not in spec
     assert "baseURL" not in spec["agents"]["default"]
+
+
+async def test_unknown_ids_cost_no_list_of_all_agents(agents: Agents, kubernetes: SlowKubernetes) -> None:
+    whole = replace(agents, is_whole=lambda: True)
+    agent = await created(agents_of(kubernetes))
+    kubernetes.reads.clear()
+    assert await whole.find("team", str(uuid.uuid4())) is None
+    assert len(kubernetes.reads) == 1
+    body = await whole.find("team", agent.id)
+    assert body is not None
+    assert body["metadata"]["name"] == agent.name

@@ -77,8 +77,9 @@ class Agents:
         """Return the instance of an agent as it is now; None: the namespace has no agent with this id."""
         known = self.catalog.find(namespace, agent_id)
         body = None if known is None else await self.client.find(INSTANCES, namespace, known.name)
-        if body is None or object_ids.object_id(body) != agent_id:
-            body = await object_ids.find(self.client, INSTANCES, namespace, agent_id)
+        if body is None or object_ids.object_id(body) != agent_id:  # made at another replica a moment ago, or nowhere
+            look_up = object_ids.find_labelled if self.is_whole() else object_ids.find
+            body = await look_up(self.client, INSTANCES, namespace, agent_id)
         if body is None:
             return None
         try:
