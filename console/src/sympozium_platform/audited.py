@@ -67,7 +67,7 @@ class AuditedAnswers:
         if change is not None:
             await self._audit.end(change, status)
         elif _is_recorded(request, status) and (state.key_id or state.refused_key_id):
-            self._audit.refuse(_entry(request, next(iter(request.path_params.values()), None)), status)
+            self._audit.refuse(_entry(request, _own_id(request)), status)
 
 
 def _is_recorded(request: Request, status: int) -> bool:
@@ -75,6 +75,16 @@ def _is_recorded(request: Request, status: int) -> bool:
     if "route" not in request.scope or status in _UNRECORDED:
         return False
     return status in (401, 403) or (status >= 400 and request.method in _CHANGING_METHODS)
+
+
+def _own_id(request: Request) -> object:
+    """Return the id that a request's path has of the object itself; None: it has none, or only ids of others, as of a binding's tool."""
+    return request.path_params.get(f"{_type(request)}_id")
+
+
+def _type(request: Request) -> str:
+    name: str = request.scope["route"].name
+    return name.partition(".")[0]
 
 
 def _entry(request: Request, resource: object, fields: tuple[str, ...] = ()) -> AuditEntry:
@@ -87,7 +97,7 @@ def _entry(request: Request, resource: object, fields: tuple[str, ...] = ()) -> 
         user=caller.user if caller else None,
         surface=SURFACE,
         action=action,
-        kind=action.partition(".")[0],
+        kind=_type(request),
         resource=_bounded(resource),
         trace_id=trace.trace_id if trace else None,
         idempotency_key=_bounded(request.headers.get("idempotency-key")),

@@ -15,7 +15,7 @@ from sympozium_api.tool_output import MAX_RESULT_BYTES, MAX_SENT_BYTES
 URL = f"http://{HOST}/v1/query"
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
 async def test_a_failure_that_may_pass_is_tried_again_with_the_same_key(guard: Guard, status: int) -> None:
     async def script(_: Received) -> Response:
         return Response(status_code=status if len(guard.world.received) < 3 else 200, content="sunny")

@@ -31,7 +31,7 @@ class Attempts:
                 answer = await attempt()
             except Unreachable as error:
                 failure = error
-            if answer is not None and answer.status not in retries.RETRIED_STATUSES:
+            if answer is not None and not retries.is_retried(answer.status):
                 return answer
             if answer is not None:
                 retry_after = retries.retry_after_seconds(answer.retry_after, datetime.now(UTC))

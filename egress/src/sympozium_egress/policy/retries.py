@@ -3,10 +3,13 @@
 import email.utils
 from datetime import datetime
 
-RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
-"""HTTP statuses after which the same call may succeed."""
 _FIRST_SECONDS = 0.2
 _LONGEST_SECONDS = 5.0
+
+
+def is_retried(status: int) -> bool:
+    """Return true for an HTTP status after which the same call may succeed."""
+    return status == 429 or 500 <= status < 600
 
 
 def delay(attempt: int, *, jitter: float, retry_after: float | None, seconds_left: float) -> float | None:
