@@ -12,8 +12,11 @@ from sympozium_api import environment
 from sympozium_api.generate.crds import KINDS, definition
 from sympozium_api.rate_limit import CallRate
 from sympozium_api.skillpack import SkillPack
+from sympozium_console import console_settings
 from sympozium_console.console_settings import CallerRates
+from sympozium_domain.callers.access_tokens import TokenSettings
 from sympozium_operator.operator_settings import from_environment
+from sympozium_platform.platform_settings import PlatformSettings
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 SCHEDULING: dict[str, Any] = {
@@ -69,6 +72,21 @@ EVERYTHING: dict[str, Any] = {
     }
     | SCHEDULING
     | ACCOUNT,
+    "platform": {
+        "enabled": True,
+        "hostname": "platform.agents.example.com",
+        "tokens": {
+            "algorithm": "HS512",
+            "issuer": "us",
+            "audience": "them",
+            "test": True,
+            "testNamespace": "playground",
+        },
+        "limits": {"requests": "50/second", "runs": "5/hour"},
+        "defaultModel": "local:smollm2",
+        "toolTimeout": {"default": 1000, "longest": 2000},
+        "keepAliveSeconds": 5,
+    },
     "archive": {
         "enabled": True,
         "url": "postgresql+asyncpg://user:password@postgres:5432/archive",
@@ -321,6 +339,40 @@ def test_the_consoles_secrets_are_the_operators_to_generate_or_ones_own() -> Non
         {"name": "tokens", "secret": {"secretName": "own"}},
         {"name": "keys", "secret": {"secretName": "own-keys"}},
     ]
+
+
+def test_the_agent_platform_has_its_settings_secret_and_service_only_when_it_is_on() -> None:
+    off, on = rendered(), rendered(of=EVERYTHING)
+    assert not [item for item in off if item["metadata"]["name"] == "sympozium-platform"]
+    assert console_settings.from_environment(variables(pod_of(off, "sympozium-console"))).platform is None
+    console = pod_of(on, "sympozium-console")
+    assert PlatformSettings.from_environment(variables(console)) == PlatformSettings(
+        tokens=TokenSettings("HS512", "us", "them"),
+        test_tokens=True,
+        test_namespace="playground",
+        default_rate=CallRate(50, 1),
+        runs_rate=CallRate(5, 3600),
+        default_model="local:smollm2",
+        tool_timeout_ms=1000,
+        tool_max_timeout_ms=2000,
+        keep_alive_seconds=5,
+    )
+    assert variables(console)["SYMPOZIUM_PLATFORM"] == "true"
+    [port] = pick(on, "Service", "sympozium-platform")["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (8000, "platform")
+    assert {"name": "platform", "containerPort": 8000} in console["containers"][0]["ports"]
+    policy = pick(on, "NetworkPolicy", "sympozium-console")
+    assert {"protocol": "TCP", "port": "platform"} in policy["spec"]["ingress"][0]["ports"]
+    operator = from_environment(variables(pod_of(on, "sympozium-operator")))
+    assert operator.platform_secret == "sympozium-platform"
+    assert ("sympozium-platform", 8000) in [(one.service, one.port) for one in operator.surfaces]
+    own = rendered("platform.enabled=true", "platform.tokens.existingSecret=own")
+    assert from_environment(variables(pod_of(own, "sympozium-operator"))).platform_secret == ""
+    for documents, name in ((on, "sympozium-platform"), (own, "own")):
+        pod = pod_of(documents, "sympozium-console")
+        assert {"name": "platform", "secret": {"secretName": name}} in pod["volumes"]
+        [mount] = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "platform"]
+        assert mount["mountPath"] == environment.PLATFORM_KEYS_DIR
 
 
 def test_the_built_in_skill_is_a_server_that_its_crd_takes() -> None:

@@ -10,8 +10,8 @@
 {{- fail "console.redis.url must begin with redis:// or rediss://, as in redis://:password@valkey:6379" }}
 {{- end }}
 {{- $limits := compact (values .limits) }}
-{{- if and $limits (gt (int .replicas) 1) (not .redis.url) (not .redis.existingSecret) }}
-{{- fail "console.replicas above 1 with console.limits needs console.redis.url or console.redis.existingSecret, in which the replicas count requests together" }}
+{{- if and (or $limits $.Values.platform.enabled) (gt (int .replicas) 1) (not .redis.url) (not .redis.existingSecret) }}
+{{- fail "console.replicas above 1 with console.limits or platform.enabled needs console.redis.url or console.redis.existingSecret, in which the replicas count requests together" }}
 {{- end }}
 {{- if .redis.url }}sympozium-console-redis{{ else }}{{ .redis.existingSecret }}{{ end }}
 {{- end }}
@@ -24,6 +24,9 @@
 {{- if and .enabled .management.enabled }}
 {{- $surfaces = append $surfaces (dict "name" "http" "port" 8080 "service" "sympozium-console" "hostname" .management.hostname) }}
 {{- end }}
+{{- end }}
+{{- if and .Values.console.enabled .Values.platform.enabled }}
+{{- $surfaces = append $surfaces (dict "name" "platform" "port" 8000 "service" "sympozium-platform" "hostname" .Values.platform.hostname) }}
 {{- end }}
 {{- toJson $surfaces }}
 {{- end }}

@@ -71,7 +71,7 @@ def _agents(context: ConsoleContext) -> Agents:
 def _tokens(context: ConsoleContext, platform: PlatformSettings) -> AccessTokens:
     callers, clock = context.callers, context.clock
     secrets = SecretFiles(
-        context.settings.keys,
+        platform.keys,
         environment.JWT_SECRET,
         variable=platform.jwt_secret,
         clock=clock.monotonic,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sympozium_api import environment
 from sympozium_api.rate_limit import CallRate, parse_rate
@@ -17,6 +18,8 @@ class PlatformSettings:
     """The settings of one console's agent platform API."""
 
     tokens: TokenSettings = field(default_factory=TokenSettings)
+    keys: Path = Path(environment.PLATFORM_KEYS_DIR)
+    """Folder with the secrets of tokens."""
     jwt_secret: str = field(default="", repr=False)
     """A secret of tokens that comes before those in files; empty: none."""
     test_tokens: bool = False

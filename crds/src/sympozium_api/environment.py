@@ -157,8 +157,10 @@ LIMIT_FAILED_SIGN_INS = "SYMPOZIUM_LIMIT_FAILED_SIGN_INS"
 PLATFORM_ENABLED = "SYMPOZIUM_PLATFORM"
 """``true``: the console serves the agent platform API, port 8000. The names of its variables, up to SSE_KEEPALIVE_SECONDS, are fixed."""
 JWT_SECRET = "JWT_SECRET"  # noqa: S105 - the name of a variable
-"""File in CONSOLE_KEYS_DIR with the secret of tokens; every file whose name begins with it verifies. A variable of this name comes
+"""File in PLATFORM_KEYS_DIR with the secret of tokens; every file whose name begins with it verifies. A variable of this name comes
 first."""
+PLATFORM_KEYS_DIR = "/etc/sympozium/platform"
+"""The mounted Secret of the agent platform's tokens."""
 JWT_ALGORITHM = "JWT_ALGORITHM"
 JWT_ISSUER = "JWT_ISSUER"
 JWT_AUDIENCE = "JWT_AUDIENCE"

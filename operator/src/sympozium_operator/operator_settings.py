@@ -101,6 +101,8 @@ class OperatorSettings:
     """Secret of the console's token, which the operator generates; empty: the token comes from elsewhere."""
     console_keys_secret: str
     """Secret of the console's own keys, which the operator generates; empty: they come from elsewhere."""
+    platform_secret: str
+    """Secret of the agent platform's tokens, which the operator generates; empty: it comes from elsewhere, or the API is off."""
     surfaces: tuple[Surface, ...]
     """APIs of the installation that have a host name at the SympoziumConfig's gateway."""
     tracing_endpoint: str
@@ -151,6 +153,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         metrics_on_http=read(environment.METRICS_ON_HTTP, "false", boolean),
         console_token_secret=read("SYMPOZIUM_CONSOLE_TOKEN_SECRET", "", optional(_name)),
         console_keys_secret=read("SYMPOZIUM_CONSOLE_KEYS_SECRET", "", optional(_name)),
+        platform_secret=read("SYMPOZIUM_PLATFORM_SECRET", "", optional(_name)),
         surfaces=read("SYMPOZIUM_SURFACES", "[]", _surfaces),
         tracing_endpoint=read("SYMPOZIUM_TRACING_ENDPOINT", "", optional(http_url)),
         tracing_sample_ratio=read("SYMPOZIUM_TRACING_SAMPLE_RATIO", "1", number(0, 1)),

@@ -195,7 +195,11 @@ def wire(
         count_unreadable=metrics.count_unreadable,
     )
     console_secrets = ConsoleSecrets(
-        client, namespace, token=settings.console_token_secret, keys=settings.console_keys_secret
+        client,
+        namespace,
+        token=settings.console_token_secret,
+        keys=settings.console_keys_secret,
+        platform=settings.platform_secret,
     )
     credentials = UnnamedCredentials(
         client=client, clock=clock, lists=base.lists, count_unreadable=metrics.count_unreadable

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ async def serving(
         tokens=folder / "tokens",
         keys=keys,
         max_body_bytes=64 * 1024,
-        platform=platform or PlatformSettings(),
+        platform=replace(platform or PlatformSettings(), keys=keys),
         **others,
     )
     console = assemble(kubernetes, settings, clock, database, ConsoleMetrics())

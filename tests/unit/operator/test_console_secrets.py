@@ -10,7 +10,12 @@ from sympozium_api.resources import SECRETS
 
 TOKEN = "sympozium-console-token"
 KEYS = "sympozium-console-keys"
-NAMES = {"SYMPOZIUM_CONSOLE_TOKEN_SECRET": TOKEN, "SYMPOZIUM_CONSOLE_KEYS_SECRET": KEYS}
+PLATFORM = "sympozium-platform"
+NAMES = {
+    "SYMPOZIUM_CONSOLE_TOKEN_SECRET": TOKEN,
+    "SYMPOZIUM_CONSOLE_KEYS_SECRET": KEYS,
+    "SYMPOZIUM_PLATFORM_SECRET": PLATFORM,
+}
 
 
 def entries(world: World, secret: str) -> dict[str, bytes]:
@@ -21,11 +26,11 @@ def entries(world: World, secret: str) -> dict[str, bytes]:
 async def test_missing_secrets_are_generated_and_stay() -> None:
     world = World(**NAMES)
     await world.operator.console_secrets.keep()
-    first = entries(world, TOKEN), entries(world, KEYS)
+    first = entries(world, TOKEN), entries(world, KEYS), entries(world, PLATFORM)
     assert len(first[0]["token"]) == 48
     writes = len(world.cluster.writes)
     await world.operator.console_secrets.keep()
-    assert (entries(world, TOKEN), entries(world, KEYS)) == first
+    assert (entries(world, TOKEN), entries(world, KEYS), entries(world, PLATFORM)) == first
     assert len(world.cluster.writes) == writes
 
 
@@ -39,7 +44,14 @@ async def test_the_keys_are_a_pepper_and_two_different_cookie_keys_of_32_bytes()
     assert [len(key) for key in cookie_keys] == [32, 32]
 
 
-@pytest.mark.parametrize("secret", [TOKEN, KEYS])
+async def test_the_secret_of_the_platforms_tokens_has_32_bytes() -> None:
+    world = World(**NAMES)
+    await world.operator.console_secrets.keep()
+    [(name, value)] = entries(world, PLATFORM).items()
+    assert (name, len(bytes.fromhex(value.decode()))) == ("JWT_SECRET", 32)
+
+
+@pytest.mark.parametrize("secret", [TOKEN, KEYS, PLATFORM])
 async def test_another_installation_has_others(secret: str) -> None:
     worlds = [World(**NAMES), World(**NAMES)]
     for world in worlds:
@@ -47,7 +59,7 @@ async def test_another_installation_has_others(secret: str) -> None:
     assert not set(entries(worlds[0], secret).values()) & set(entries(worlds[1], secret).values())
 
 
-@pytest.mark.parametrize("secret", [TOKEN, KEYS])
+@pytest.mark.parametrize("secret", [TOKEN, KEYS, PLATFORM])
 async def test_a_secret_of_somebody_else_is_left_as_it_is(secret: str) -> None:
     world = World(**NAMES)
     about = {"name": secret, "namespace": SYSTEM}

@@ -21,11 +21,14 @@ class ConsoleSecrets:
     """Name of the Secret with the bearer token of the console's callers."""
     keys: str
     """Name of the Secret with the keys that the console alone uses: the pepper of API keys, and the keys of cookies."""
+    platform: str
+    """Name of the Secret with the secret of the agent platform's tokens, which others may have, too, to sign tokens."""
 
     async def keep(self) -> None:
         """Generate the Secrets that do not exist, whoever made the others. Raises ApiError, ApiUnavailable."""
         await self._generate(self.token, _token)
         await self._generate(self.keys, _keys)
+        await self._generate(self.platform, _platform)
 
     async def _generate(self, name: str, entries: Callable[[], dict[str, bytes]]) -> None:
         if not name or await self.client.find_metadata(SECRETS, self.namespace, name):
@@ -51,3 +54,7 @@ def _keys() -> dict[str, bytes]:
     """Return the entries of the Secret with keys: a pepper of 64 hexadecimal digits, and two keys of Fernet."""
     cookie_keys = {name: base64.urlsafe_b64encode(secrets.token_bytes(32)) for name in environment.COOKIE_KEYS}
     return {environment.API_KEY_PEPPER: secrets.token_hex(32).encode()} | cookie_keys
+
+
+def _platform() -> dict[str, bytes]:
+    return {environment.JWT_SECRET: secrets.token_hex(32).encode()}
