@@ -11,6 +11,7 @@ charts_install() {
     --set "images.webproxy.repository=sympozium/webproxy" --set "images.webproxy.tag=$WEBPROXY_TAG" \
     --set "images.console.repository=sympozium/console" --set "images.console.tag=$CONSOLE_TAG" \
     --set images.pullPolicy=IfNotPresent \
+    --set platform.enabled=true \
     --set 'egress.privateNetworks={10.0.0.0/8,fd00::/8}'    # Services and pods of this cluster: webhooks in it are tools
 }
 

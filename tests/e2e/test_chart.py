@@ -283,12 +283,13 @@ def test_an_api_that_is_off_has_no_port() -> None:
     assert from_environment(variables(pod_of(off, "sympozium-operator"))).surfaces == ()
 
 
-def test_the_operator_routes_the_consoles_host_name() -> None:
+def test_the_operator_routes_the_consoles_host_names() -> None:
     documents = rendered(of=EVERYTHING)
-    [surface] = from_environment(variables(pod_of(documents, "sympozium-operator"))).surfaces
-    service = pick(documents, "Service", surface.service)["spec"]
-    assert surface.hostname == "console.agents.example.com"
-    assert surface.port in [port["port"] for port in service["ports"]]
+    surfaces = from_environment(variables(pod_of(documents, "sympozium-operator"))).surfaces
+    assert [surface.hostname for surface in surfaces] == ["console.agents.example.com", "platform.agents.example.com"]
+    for surface in surfaces:
+        service = pick(documents, "Service", surface.service)["spec"]
+        assert surface.port in [port["port"] for port in service["ports"]]
     assert from_environment(variables(pod_of(rendered(), "sympozium-operator"))).surfaces == ()
 
 
