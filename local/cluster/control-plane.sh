@@ -66,13 +66,15 @@ etcd_start() {
 
 # audit_policy: the audit log holds every write with user, resource and verb, because the benchmark counts API writes per run. Of
 # reads, the log holds those of our service accounts, and those of our kinds and of ConfigMaps, because a test compares them with
-# the granted rights.
+# the granted rights. Of the Secret provider-key, which tests make, it holds the answers too, because a test looks at what our parts
+# read of it.
 audit_policy() {
   cat <<'Y'
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- {level: RequestResponse, verbs: [get], userGroups: [system:serviceaccounts:sympozium-system], resources: [{resources: [secrets], resourceNames: [provider-key]}]}
 - {level: Metadata, verbs: [get, list, watch], userGroups: [system:serviceaccounts:sympozium-system]}
 - {level: Metadata, verbs: [get, list, watch], userGroups: [system:serviceaccounts], resources: [{group: sympozium.ai}, {resources: [configmaps]}]}
 - {level: None, verbs: [get, list, watch]}

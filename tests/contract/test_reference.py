@@ -157,9 +157,11 @@ def test_the_alerts_ask_for_metrics_that_exist_and_have_a_line_in_the_guide() ->
 
 
 def event_reasons() -> set[str]:
-    return {
-        reason for call in calls("operator/src") if name_of(call) == "EventMessage" and (reason := text(call.args[1]))
-    }
+    """Reasons of the operator's Events, and of the egress guard's."""
+    told = [call.args[1] for call in calls("operator/src") if name_of(call) == "EventMessage"]
+    emitted = [call for call in calls("egress/src") if name_of(call) == "event_body"]
+    told += [keyword.value for call in emitted for keyword in call.keywords if keyword.arg == "reason"]
+    return {reason for value in told if (reason := text(value))}
 
 
 def test_every_event_has_a_line_and_every_line_an_event() -> None:

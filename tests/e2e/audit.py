@@ -68,6 +68,14 @@ class AuditLog:
             for use in _uses(event):
                 yield replace(use, too_late=any(account == use.account for _, account in gone))
 
+    def reads_of_secret(self, name: str) -> Iterator[tuple[str, str]]:
+        """Account of each read of a Secret whose answers the log holds, and the kind of the answer."""
+        for event in self._events():
+            about = event.get("objectRef") or {}
+            if (about.get("resource"), about.get("name"), event["verb"]) == ("secrets", name, "get"):
+                account = event["user"]["username"].rpartition("serviceaccount:")[2]
+                yield account, (event.get("responseObject") or {}).get("kind", "")
+
     def _events(self) -> Iterator[Object]:
         renamed = sorted(self.path.parent.glob(f"{self.path.stem}-*{self.path.suffix}"))  # their names are times
         files = [*renamed, self.path]

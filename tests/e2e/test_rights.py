@@ -46,6 +46,9 @@ SHOWN_ELSEWHERE = {
 """Rights of the console for credentials, the SympoziumConfig, API keys, agents, tools and callers with own tokens, which have own tests."""
 
 
+DENIED = "169.254.169.254"
+"""Host that a policy denies."""
+
 FOR_PEOPLE = {f"sympozium-{role}" for role in ("viewer", "reader", "editor", "admin")}
 
 LONG = {Right("sympozium.ai", "agentrunparts", verb) for verb in ("create", "get")}
@@ -77,7 +80,8 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     namespace.delete("resourcequota", "full")
     here = {"matchLabels": {"kubernetes.io/metadata.name": namespace.name}}
     bounds = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "SympoziumPolicy", "metadata": {"name": "audited"}}
-    system.apply(bounds | {"spec": {"namespaceSelector": here}})  # labels of namespaces are read, a status is written
+    bounded = {"namespaceSelector": here, "egressHosts": {"deny": [DENIED]}}
+    system.apply(bounds | {"spec": bounded})  # labels of namespaces are read, a status is written
     notes = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "audited"}, "data": {"style": "Be kind."}}
     known = [{"configMapRef": "audited"}, {"skillPackRef": "audited"}]
     greeting = {"name": "greeting", "content": "Greet the caller."}
@@ -97,14 +101,15 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
         next(answer.iter_lines())  # and then leaves, which cancels the run
     until(lambda: any(run["status"].get("phase") == "Cancelled" for run in runs_of(namespace)), within=30)
     endpoint.close()
+    a_provider_is_tried(namespace)
     namespace.apply(agent_run("audited-by-hand", agentRef="read", task="hello"))  # the runs server's
     assert namespace.run_ends("audited-by-hand")["phase"] == "Succeeded"
     namespace.apply(agent_run("audited-log", task="hello", model={"model": "status:500"}))
     assert namespace.run_ends("audited-log")["phase"] == "Failed"
     the_console_is_asked(Console(system, namespace.name))
     its_callers_have_keys_and_rights(Console(system, namespace.name), namespace)
-    system.delete("sympoziumpolicy", "audited")
     edited_and_removed(namespace, endpoint)
+    system.delete("sympoziumpolicy", "audited")
 
 
 def the_console_is_asked(console: Console) -> None:
@@ -142,6 +147,16 @@ def its_callers_have_keys_and_rights(console: Console, namespace: Namespace) -> 
     console.http.close()
 
 
+def a_provider_is_tried(namespace: Namespace) -> None:
+    metadata = {"name": "provider-key", "labels": {"sympozium.ai/model-key": "true"}}
+    namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"api-key": "sk-1"}})
+    spec = {"type": "openai_compat", "apiBase": "http://model:8080/v1", "secretRef": "provider-key"}
+    head = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "Provider", "metadata": {"name": "audited"}}
+    namespace.apply(head | {"spec": spec})
+    namespace.kubectl("wait", "provider/audited", "--for=condition=Reachable", "--timeout=60s")
+    namespace.delete("provider", "audited")
+
+
 STREAMED = {"stream": True, "messages": [{"role": "user", "content": "hello"}]}
 
 
@@ -169,7 +184,9 @@ def edited_and_removed(namespace: Namespace, endpoint: Endpoint) -> None:
 
 
 def tools_are_called(namespace: Namespace) -> None:
-    """A key is read, a token of the guard's account is made, a built-in tool is looked up in its instance, a skill in its SkillPack."""
+    """A key is read, a token of the guard's account is made, a built-in tool is looked up in its instance, a skill in its SkillPack; a
+    host is denied.
+    """
     url, host = f"http://model.{namespace.name}.svc:8080/", f"model.{namespace.name}.svc"
     metadata = {"name": "audited-key", "labels": {"sympozium.ai/tool-key": "true"}}
     namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"api-key": "k"}})
@@ -187,7 +204,7 @@ def tools_are_called(namespace: Namespace) -> None:
     namespace.kubectl("wait", "toolbinding/greeting", "--for=condition=InForce", "--timeout=60s")
     document = ("-o", "jsonpath={.data.agent\\.json}")
     until(lambda: "served" in namespace.kubectl("get", "configmap", "read-installed-skills", *document), within=10)
-    page = json.dumps({"url": "http://169.254.169.254/"})
+    page = json.dumps({"url": f"http://{DENIED}/"})
     calls = [["a", "audited", "{}"], ["b", "served", "{}"], ["c", "fetch_url", page], ["d", "greeting", "{}"]]
     task = json.dumps([{"calls": calls}, {"content": "done"}])
     namespace.apply(agent_run("audited-tools", agentRef="read", task=task, model={"model": "turns"}))
@@ -233,6 +250,16 @@ def test_the_egress_guard_uses_every_right_that_it_has(used: set[tuple[str, Righ
     )  # read where a policy of the operator's namespace has a namespaceSelector
     assert sorted(roles_of(system, "egress") - uses - {by_selector}) == []
     assert Right("", "secrets", "get") in uses
+
+
+@pytest.mark.audit
+@pytest.mark.usefixtures("used")
+def test_of_a_providers_secret_operator_and_console_read_no_more_than_that_it_exists(audit: AuditLog) -> None:
+    """The API server's answers to the operator hold no entry; the guard, which tries the Provider, has the Secret itself."""
+    reads = set(audit.reads_of_secret("provider-key"))
+    assert {kind for account, kind in reads if account == OPERATOR} == {"PartialObjectMetadata"}
+    assert {account for account, _ in reads} == {OPERATOR, GUARD}
+    assert (GUARD, "Secret") in reads
 
 
 @pytest.mark.audit

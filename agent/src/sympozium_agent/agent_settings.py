@@ -29,6 +29,7 @@ class AgentSettings:
     key_files: tuple[StrPath, ...] = environment.PROVIDER_KEY_FILES
     termination_file: StrPath = environment.TERMINATION_MESSAGE_FILE
     keys_dir: StrPath = environment.PROVIDER_KEYS_DIR
+    headers_dir: StrPath = environment.PROVIDER_HEADERS_DIR
     instance: str = ""
     idle_ttl: float = 0.0
     """Seconds for which an idle pod waits."""
@@ -56,10 +57,10 @@ class AgentSettings:
         if "key" not in model:
             return _first_of(self.key_files), {}
         folder = os.path.join(self.keys_dir, model["key"])  # noqa: PTH118 - see _read
-        headers = os.path.join(folder, environment.PROVIDER_HEADERS)  # noqa: PTH118
+        headers = os.path.join(self.headers_dir, model["key"])  # noqa: PTH118
         names = [name for name in os.listdir(headers) if name[0] != "."] if os.path.isdir(headers) else []  # noqa: PTH112, PTH208
         values = {name.lower(): _read(os.path.join(headers, name)) for name in names}  # noqa: PTH118
-        return _first_of((os.path.join(folder, environment.PROVIDER_KEY),)), values  # noqa: PTH118
+        return _first_of(os.path.join(folder, name) for name in environment.PROVIDER_KEYS), values  # noqa: PTH118
 
     def leave_message(self, text: str) -> None:
         """Write the pod's termination message."""
@@ -101,7 +102,8 @@ def _first_of(files: Iterable[StrPath]) -> str | None:
 
 
 def _read(name: StrPath) -> str:
-    with open(name, encoding="utf-8") as file:  # noqa: PTH123 - the import of pathlib costs 8 ms
+    # What is no text cannot be sent as a header, which is then an error that names it.
+    with open(name, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - the import of pathlib costs 8 ms
         return file.read().strip()
 
 

@@ -22,8 +22,8 @@ class ModelTarget(TypedDict):
     apiVersion: NotRequired[str]
     """Version of the dialect, for servers whose address has one: Azure's ``api-version``."""
     key: NotRequired[str]
-    """Folder below ``environment.PROVIDER_KEYS_DIR`` with the server's API key and secret headers. Absent: one of
-    ``environment.PROVIDER_KEY_FILES``."""
+    """Folder below ``environment.PROVIDER_KEYS_DIR`` with the server's API key, and below ``environment.PROVIDER_HEADERS_DIR`` with
+    its secret headers. Absent: one of ``environment.PROVIDER_KEY_FILES``."""
     title: NotRequired[str]
     """The model in messages and steps: ``provider:model``. Absent: the model's name."""
 

@@ -28,11 +28,11 @@ PROVIDER_KEY_FILES = (
 """Files that may hold the model's API key: under the provider's own name in the Secret, or as ``api-key``. The first that
 exists is used."""
 PROVIDER_KEYS_DIR = "/var/run/secrets/sympozium.ai/providers"
-"""Folder with one folder for each provider's credentials: ``PROVIDER_KEY`` and PROVIDER_HEADERS, each of which may be missing."""
-PROVIDER_KEY = "api-key"
-"""File with the provider's API key."""
-PROVIDER_HEADERS = "headers"
-"""Folder with one file for each secret header: its name is the header's, its content the value."""
+"""Folder with one folder for each Provider with an API key, which has ``PROVIDER_KEYS``."""
+PROVIDER_KEYS = ("key-0", "key-1", "key-2")
+"""Files that may hold the Provider's API key, one for each entry that the Secret may have. The first that exists is used."""
+PROVIDER_HEADERS_DIR = "/var/run/secrets/sympozium.ai/provider-headers"
+"""Folder with one folder for each Provider with secret headers. A file's name is the header's, its content the value."""
 EGRESS_TOKEN_FILE = "/var/run/secrets/sympozium.ai/egress/token"  # noqa: S105 - a path
 """The projected token of operator and console, audience ``names.EGRESS_AUDIENCE``, with which they ask the egress guard."""
 TERMINATION_MESSAGE_FILE = "/dev/termination-log"

@@ -140,8 +140,6 @@ def _with_own_key(first: ResolvedModel, instance: SympoziumInstance, run: AgentR
         "ref": None,
         "address_ref": first.ref,
         "secret": own.secret,
-        "secret_entry": None,
         "headers_secret": None,
-        "header_entries": [],
     }
     return renamed(first, own.name).model_copy(update=without)

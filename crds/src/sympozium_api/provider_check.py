@@ -13,6 +13,8 @@ from sympozium_api.tool_check import RESERVED_HEADERS, Flaw
 
 _VERSIONS: dict[ProviderType, str] = {"ollama": "v1", "anthropic_native": "v1", "gemini_native": "v1beta"}
 """Versions that are added to an address without a path."""
+ENTRY_REASONS = ("SecretKeyNotFound", "SecretKeyEmpty", "SecretKeyInvalid", "SecretHeaderInvalid")
+"""Reasons of flaws in the entries of a Provider's Secrets, which the egress guard alone reads."""
 
 
 def of_spec(provider: Provider) -> Flaw | None:
@@ -79,10 +81,10 @@ def of_secret_headers(name: str, secret: Mapping[str, Any]) -> Flaw | None:
     """Return the reason why a Secret's entries cannot be sent as headers; None if they can."""
     values = {entry: decoded(value) for entry, value in (secret.get("data") or {}).items()}
     if unread := sorted(entry for entry, value in values.items() if value is None):
-        return Flaw(
-            "InvalidHeader", f"spec.headersSecretRef: the Secret {name} has an entry {unread[0]!r} that is no text"
-        )
-    return _of_headers(f"spec.headersSecretRef: the Secret {name}", {key: value or "" for key, value in values.items()})
+        text = f"spec.headersSecretRef: the Secret {name} has an entry {unread[0]!r} that is no text"
+        return Flaw("SecretHeaderInvalid", text)
+    field, read = f"spec.headersSecretRef: the Secret {name}", {key: value or "" for key, value in values.items()}
+    return _of_headers(field, read, reason="SecretHeaderInvalid")
 
 
 def decoded(value: str) -> str | None:
@@ -93,9 +95,9 @@ def decoded(value: str) -> str | None:
         return None
 
 
-def _of_headers(field: str, headers: Mapping[str, str]) -> Flaw | None:
+def _of_headers(field: str, headers: Mapping[str, str], *, reason: str = "InvalidHeader") -> Flaw | None:
     if (name := find_unsendable(headers)) is not None:
-        return Flaw("InvalidHeader", f"{field}: {name!r} cannot be sent, because HTTP allows printable ASCII only")
+        return Flaw(reason, f"{field}: {name!r} cannot be sent, because HTTP allows printable ASCII only")
     if taken := sorted(name for name in headers if name.lower() in RESERVED_HEADERS):
-        return Flaw("InvalidHeader", f"{field}: {taken[0]!r} is set by the connection itself; remove it")
+        return Flaw(reason, f"{field}: {taken[0]!r} is set by the connection itself; remove it")
     return None

@@ -8,7 +8,6 @@ from pydantic import Field
 from sympozium_api.base import ApiModel, StringMap
 from sympozium_api.provider import ProviderType
 
-HeaderEntries = Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=64)]
 _LONGEST_NAME = 240
 """Characters of a Provider's name in the name of a folder, which may have 255."""
 
@@ -34,12 +33,8 @@ class ResolvedModel(ApiModel):
     """Headers of each call, without those of the instance."""
     secret: Annotated[str | None, Field(max_length=253)] = None
     """Secret with the API key. Absent: the server is called without one."""
-    secret_entry: Annotated[str | None, Field(max_length=253)] = None
-    """Entry of a Provider's ``secret`` that holds the API key."""
     headers_secret: Annotated[str | None, Field(max_length=253)] = None
     """Secret whose entries are headers."""
-    header_entries: HeaderEntries = []
-    """Entries of ``headersSecret``."""
     version: Annotated[str | None, Field(max_length=64)] = None
     """Digest of the versions of the Secrets. Idle pods that were made with another one are replaced."""
 
@@ -52,5 +47,5 @@ class ResolvedModel(ApiModel):
         """
         if self.ref is None or not (self.secret or self.headers_secret):
             return self.ref
-        secrets = "/".join((self.secret or "", self.secret_entry or "", self.headers_secret or ""))
+        secrets = "/".join((self.secret or "", self.headers_secret or ""))
         return f"{self.ref[:_LONGEST_NAME]}.{sha256(secrets.encode()).hexdigest()[:8]}"

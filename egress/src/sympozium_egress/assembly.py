@@ -10,6 +10,7 @@ from sympozium_api.clock import Clock
 from sympozium_api.policy_reader import PolicyReader
 from sympozium_egress.call_rates import CallRates, windows_of
 from sympozium_egress.credentials import CredentialSource
+from sympozium_egress.denial_events import DenialEvents
 from sympozium_egress.egress_app import create_egress_app
 from sympozium_egress.egress_metrics import EgressMetrics
 from sympozium_egress.egress_settings import EgressSettings
@@ -69,6 +70,7 @@ async def assemble(
         attempts=Attempts(settings.retries),
         metrics=metrics,
         skills=SkillTools(client, settings.namespace),
+        denials=DenialEvents(client, clock),
         addresses=forbidden.policy,
         held=held,
     )

@@ -14,6 +14,7 @@ from sympozium_api.tool_function import BUILTIN_TOOLS
 from sympozium_api.tool_schema import Parameters
 from sympozium_egress.call_rates import CallRates
 from sympozium_egress.credentials import Credentials, CredentialSource
+from sympozium_egress.denial_events import DenialEvents
 from sympozium_egress.egress_metrics import EgressMetrics
 from sympozium_egress.outgoing import fetch_url, resolution
 from sympozium_egress.outgoing.attempts import Attempts
@@ -54,6 +55,7 @@ class ToolCaller:
     attempts: Attempts
     metrics: EgressMetrics
     skills: SkillTools
+    denials: DenialEvents
     addresses: Callable[[], AddressPolicy]
     """Returns the policy at this moment, because the API server's addresses may change."""
     held: HeldBytes
@@ -74,7 +76,7 @@ class ToolCaller:
                     result = await self._allowed(run, grant, call, progress)
             outcome = "failed" if result.is_error else "ok"
         except CallRefused as refusal:
-            result, outcome = self._refused(refusal), refusal.outcome
+            result, outcome = self._refused(run, grant.function, refusal), refusal.outcome
         except Unreachable as failure:
             result, outcome = ToolResult(f"failed: {failure}", is_error=True), "unreachable"
         except TimeoutError:
@@ -91,11 +93,12 @@ class ToolCaller:
     def refuse(self, run: AgentRun, function: str, refusal: CallRefused) -> ToolResult:
         """Return the result of a call that no grant in force allows, and count it. ``function`` is one that the agent had."""
         self.metrics.count(run.metadata.namespace, function, refusal.outcome, seconds=0.0, outside=0.0)
-        return self._refused(refusal)
+        return self._refused(run, function, refusal)
 
-    def _refused(self, refusal: CallRefused) -> ToolResult:
+    def _refused(self, run: AgentRun, function: str, refusal: CallRefused) -> ToolResult:
         if isinstance(refusal, PolicyDenied):
-            self.metrics.denied.labels(refusal.kind).inc()
+            self.metrics.denied.labels(refusal.denial.kind).inc()
+            self.denials.emit(run, function, refusal.denial)
         return ToolResult(f"refused: {refusal}", is_error=True)
 
     async def _allowed(self, run: AgentRun, grant: Grant, call: ToolCall, progress: _Progress) -> ToolResult:

@@ -1,5 +1,6 @@
 """Ways past a policy by calls of tools: the guard refuses each one, and nothing reaches the world but what the policy allows."""
 
+import asyncio
 from itertools import cycle
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.unit.api.policies import policy_manifest
 from tests.unit.api.tools import HOST
 
 from sympozium_api.client import ApiError
-from sympozium_api.resources import INSTANCES, POLICIES, SECRETS, Object
+from sympozium_api.resources import EVENTS, INSTANCES, POLICIES, SECRETS, Object
 
 OPERATORS = "sympozium-system"
 ALLOWED = "allowed.example.com"
@@ -115,6 +116,36 @@ async def test_a_granted_tool_that_a_policy_denies_is_not_called(
     assert guard.world.looked_up == []
     assert not [read for read in guard.kubernetes.reads if read[1] == SECRETS.plural]
     assert denied(guard, kind) == 1
+
+
+def events(guard: Guard) -> list[Object]:
+    return [guard.kubernetes.object(EVENTS, name) for name in guard.kubernetes.names(EVENTS)]
+
+
+async def test_a_refused_call_is_an_event_of_its_run_once_per_kind_and_names_no_host_of_the_model(guard: Guard) -> None:
+    guard.kubernetes.put(policy(appliesTo="all", egressHosts={"deny": ["*"]}))
+    agent = {"model": "m", "baseURL": "http://model/v1", "builtinTools": ["fetch_url"]}
+    guard.kubernetes.put(instance(agents={"default": agent}))
+    guard.kubernetes.refuse("create", EVENTS, ApiError(403, {"reason": "Forbidden"}))
+    assert (await guard.told({"url": "http://not-written.example.com/"}, function="fetch_url"))[1]
+    guard.put_run("second")
+    for host in ("a", "b"):
+        assert (await guard.told({"url": f"http://{host}.example.com/"}, function="fetch_url", run="second"))[1]
+    while not events(guard):
+        await asyncio.sleep(0.01)
+    guard.kubernetes.put(policy(appliesTo="all", egressHosts={"deny": ["*"]}, builtins={"deny": ["fetch_url"]}))
+    guard.clock.advance(1)
+    assert (await guard.told(function="fetch_url", run="second"))[1]
+    while len(events(guard)) < 2:
+        await asyncio.sleep(0.01)
+    first, second = sorted(events(guard), key=lambda event: event["message"], reverse=True)
+    assert (first["involvedObject"]["name"], first["involvedObject"]["kind"]) == ("second", "AgentRun")
+    assert (first["reason"], first["type"], first["count"]) == ("PolicyDenied", "Warning", 1)
+    texts = {
+        f"A call of fetch_url was refused by the SympoziumPolicy bounds ({field}.deny)."
+        for field in ("builtins", "egressHosts")
+    }
+    assert {first["message"], second["message"]} == texts
 
 
 @pytest.mark.parametrize(("url", "as_tool"), list(zip(_FETCHES, cycle((False, True)), strict=False)))

@@ -50,6 +50,7 @@ class Pod:
             token_file=self.token_file,
             key_files=(self.key_file.with_name("provider-key"), self.key_file),
             keys_dir=self.key_file.parent,
+            headers_dir=self.key_file.with_name("headers"),
             termination_file=self.termination_file,
         )
 

@@ -45,14 +45,15 @@ def test_the_first_key_file_that_exists_counts(tmp_path: Path) -> None:
 
 
 def test_a_provider_has_a_key_and_headers_of_its_own(tmp_path: Path) -> None:
-    headers = tmp_path / "keys/cloud/headers"
+    keys, headers = tmp_path / "keys/cloud", tmp_path / "headers/cloud"
+    keys.mkdir(parents=True)
     headers.mkdir(parents=True)
     (headers / "X-Org").write_text("acme\n")
     (headers / "..data").mkdir()  # as Kubernetes mounts a Secret
-    (headers.parent / "api-key").write_text("own\n")
-    settings = AgentSettings("r", ("http://web",), keys_dir=tmp_path / "keys")
-    assert settings.credentials({"baseURL": "http://model", "headers": {}, "key": "cloud"}) == (
-        "own",
-        {"x-org": "acme"},
-    )
+    (keys / "key-2").write_text("general\n")
+    settings = AgentSettings("r", ("http://web",), keys_dir=tmp_path / "keys", headers_dir=tmp_path / "headers")
+    cloud: ModelTarget = {"baseURL": "http://model", "headers": {}, "key": "cloud"}
+    assert settings.credentials(cloud) == ("general", {"x-org": "acme"})
+    (keys / "key-0").write_text("own\n")
+    assert settings.credentials(cloud) == ("own", {"x-org": "acme"})
     assert settings.credentials({"baseURL": "http://model", "headers": {}, "key": "other"}) == (None, {})

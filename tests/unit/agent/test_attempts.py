@@ -149,9 +149,11 @@ async def test_each_model_gets_its_own_key_and_errors_hold_none(pod: Pod, server
     task = with_models(server, *models)
     for number, model in enumerate((task["model"], *task["fallbacks"])):
         folder = pod.key_file.parent / f"provider-{number}"
-        (folder / "headers").mkdir(parents=True)
-        (folder / "api-key").write_text(f"key-number-{number}")
-        (folder / "headers/x-org").write_text(f"org-number-{number}")
+        headers = folder.parent / "headers" / folder.name
+        for made in (folder, headers):
+            made.mkdir(parents=True)
+        (folder / "key-0").write_text(f"key-number-{number}")
+        (headers / "x-org").write_text(f"org-number-{number}")
         model["key"] = folder.name
     await end_of(pod, task)
     assert {asked.headers["x-org"] for asked in server.asked[:3]} == {"org-number-0"}

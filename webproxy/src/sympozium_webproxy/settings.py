@@ -23,7 +23,9 @@ class WebProxySettings:
     provider_keys: tuple[Path, ...] = tuple(Path(name) for name in environment.PROVIDER_KEY_FILES)
     """Files with the model's API key, if the instance offers embeddings; the first that exists counts."""
     provider_folder: Path = Path(environment.PROVIDER_KEYS_DIR)
-    """Folder with the credentials of the model's Provider, if it has one and the instance offers embeddings."""
+    """Folder with the API key of the model's Provider, if it has one and the instance offers embeddings."""
+    header_folder: Path = Path(environment.PROVIDER_HEADERS_DIR)
+    """Folder with the secret headers of that Provider."""
     max_body_bytes: int = 8 * 1024 * 1024
     """Bytes of a request's body. What one object cannot hold is kept in AgentRunParts."""
     max_held_bytes: int = DEFAULT_LIMIT

@@ -38,14 +38,14 @@ class Credentials:
     headers: Mapping[str, str]
 
     @classmethod
-    def of(cls, model: ResolvedModel, key_files: Sequence[Path], folder: Path) -> Self:
-        """Return the credentials of a model: of its Provider, below ``folder``, or of the instance."""
+    def of(cls, model: ResolvedModel, key_files: Sequence[Path], keys: Path, headers: Path) -> Self:
+        """Return the credentials of a model: of its Provider, in its folders of ``keys`` and ``headers``, or of the instance."""
         if model.folder is None:
             return cls(_key(key_files), {})
-        own = folder / model.folder
-        files = sorted((own / environment.PROVIDER_HEADERS).glob("[!.]*"))
-        secret = {file.name.lower(): file.read_text().strip() for file in files}
-        return cls(_key([own / environment.PROVIDER_KEY]), {**_lower(model.headers), **secret})
+        files = sorted((headers / model.folder).glob("[!.]*"))
+        secret = {file.name.lower(): _text(file) for file in files}
+        own = [keys / model.folder / name for name in environment.PROVIDER_KEYS]
+        return cls(_key(own), {**_lower(model.headers), **secret})
 
 
 def refuse_other_dialects(model: ResolvedModel) -> None:
@@ -94,7 +94,12 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _key(files: Sequence[Path]) -> str | None:
     file = next((file for file in files if file.is_file()), None)
-    return file.read_text().strip() or None if file else None
+    return _text(file) or None if file else None
+
+
+def _text(file: Path) -> str:
+    """Return a credential without blanks at its ends; one that is no text is refused as a header is."""
+    return file.read_text(errors="replace").strip()
 
 
 def authorities(environ: Mapping[str, str]) -> ssl.SSLContext | bool:

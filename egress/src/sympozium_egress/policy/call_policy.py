@@ -32,7 +32,7 @@ class PolicyDenied(CallRefused):
 
     def __init__(self, denial: Denial) -> None:
         super().__init__(str(denial))
-        self.kind = denial.kind
+        self.denial = denial
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,14 @@
-"""Recorder of Kubernetes Events (``kubectl describe``). It counts a repeated Event up instead of writing a second one.
+"""Recorder of Kubernetes Events (``kubectl describe``). It counts a repeated Event up instead of writing a second one."""
 
-core/v1 and not events.k8s.io: kubectl shows the count of the former, and both are one object to the API server.
-"""
-
-import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
 from sympozium_api.base import Resource
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.clock import Clock
+from sympozium_api.event_body import event_body
 from sympozium_api.names import FIELD_MANAGER
 from sympozium_api.resources import EVENTS
 from sympozium_api.timestamps import timestamp
@@ -63,34 +59,17 @@ class EventRecorder:
         return True
 
     async def _create(self, subject: Resource, message: EventMessage) -> None:
-        body = self._event(subject, message)
+        body = event_body(
+            subject,
+            type=message.type,
+            reason=message.reason,
+            message=message.message,
+            component=FIELD_MANAGER,
+            now=self._clock.now(),
+        )
         await self._client.create(EVENTS, subject.metadata.namespace, body)
         key = (subject.metadata.uid, message)
         self._written[key] = _Written(body["metadata"]["name"])
         self._written.move_to_end(key)
         if len(self._written) > _REMEMBERED:
             self._written.popitem(last=False)
-
-    def _event(self, subject: Resource, message: EventMessage) -> dict[str, Any]:
-        namespace, name = subject.key
-        now = timestamp(self._clock.now())
-        return {
-            "apiVersion": EVENTS.api_version,
-            "kind": EVENTS.kind,
-            "metadata": {"name": f"{name}.{secrets.token_hex(8)}", "namespace": namespace},
-            "involvedObject": {
-                "apiVersion": subject.api_version,
-                "kind": subject.kind,
-                "namespace": namespace,
-                "name": name,
-                "uid": subject.metadata.uid,
-            },
-            "type": message.type,
-            "reason": message.reason,
-            "message": message.message[:1024],
-            "source": {"component": FIELD_MANAGER},
-            "reportingComponent": FIELD_MANAGER,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }

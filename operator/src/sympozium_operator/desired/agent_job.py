@@ -5,7 +5,7 @@ The Job of a warm pool is the same, except that its pod does not know its run ye
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -74,7 +74,7 @@ def build(
     labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name, run=run.metadata.name)
     name = names.job(run.metadata.name, run.metadata.uid)
     models = models or RunModels.plain(run, instance)
-    volumes = [*pod_parts.provider_key(effective.model(instance, run)), *pod_parts.provider_keys(models.targets)]
+    volumes = pod_parts.key_volumes(effective.model(instance, run), models.targets)
     variables = [
         (environment.RUN, run.metadata.name),
         (environment.RUNS_URLS, ",".join(runs_urls(run, agent.runs_url, served=served))),
@@ -140,7 +140,7 @@ def _idle_template(instance: SympoziumInstance, agent: AgentPod, idle: IdlePodIn
         *agent.guard,
     ]
     labels = names.labels(rbac.AGENT_COMPONENT, instance=instance.metadata.name)
-    keys = [*pod_parts.provider_key(effective.model(instance)), *pod_parts.provider_keys(idle.models)]
+    keys = pod_parts.key_volumes(effective.model(instance), idle.models)
     pod = _pod(instance, agent, keys, variables)
     return pod_parts.template(labels, pod, installation=agent.template)
 
@@ -174,9 +174,10 @@ def _service(instance: str) -> str:
 
 
 def _pod(
-    instance: SympoziumInstance, agent: AgentPod, keys: Sequence[Object], variables: Sequence[tuple[str, str]]
+    instance: SympoziumInstance, agent: AgentPod, keys: Mapping[str, Object], variables: Sequence[tuple[str, str]]
 ) -> Object:
-    volumes = [_token(), *keys]
+    """Return a pod. ``keys``: the volumes with credentials, by the folder at which each is mounted."""
+    volumes = {str(PurePosixPath(environment.RUNS_TOKEN_FILE).parent): _token(), **keys}
     return {
         "restartPolicy": "Never",
         "serviceAccountName": names.agent_service_account(instance.metadata.name),
@@ -197,19 +198,12 @@ def _pod(
                 "terminationMessagePath": environment.TERMINATION_MESSAGE_FILE,
                 "terminationMessagePolicy": "File",
                 "volumeMounts": [
-                    {"name": volume["name"], "mountPath": _folders()[volume["name"]], "readOnly": True}
-                    for volume in volumes
+                    {"name": volume["name"], "mountPath": folder, "readOnly": True}
+                    for folder, volume in volumes.items()
                 ],
             }
         ],
-        "volumes": volumes,
-    }
-
-
-def _folders() -> dict[str, str]:
-    return {
-        "runs-token": str(PurePosixPath(environment.RUNS_TOKEN_FILE).parent),
-        **pod_parts.KEY_FOLDERS,
+        "volumes": list(volumes.values()),
     }
 
 

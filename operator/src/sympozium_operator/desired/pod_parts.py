@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from sympozium_api import effective, environment
+from sympozium_api import effective, environment, provider_check
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.resources import Object, ResourceType
@@ -14,11 +14,8 @@ READABLE = 0o440
 """Mode of a secret file: readable by the pod's group, which is the process's own."""
 PROVIDER_VOLUME = "provider"
 PROVIDERS_VOLUME = "providers"
-KEY_FOLDERS = {
-    PROVIDER_VOLUME: str(PurePosixPath(environment.PROVIDER_KEY_FILES[0]).parent),
-    PROVIDERS_VOLUME: environment.PROVIDER_KEYS_DIR,
-}
-"""Folders at which the volumes with models' keys are mounted."""
+HEADERS_VOLUME = "provider-headers"
+"""Beginning of the names of volumes with secret headers."""
 
 
 def head(kind: ResourceType, name: str, namespace: str, *, labels: dict[str, str], owner: Object) -> Object:
@@ -71,25 +68,36 @@ def variables(values: Iterable[tuple[str, str]]) -> list[Object]:
     return [{"name": name, "value": value} for name, value in values]
 
 
-def provider_key(model: effective.EffectiveModel) -> list[Object]:
-    """Return the volume with a model's API key as a file, if the model has one."""
-    if model.secret is None:
-        return []
+def key_volumes(model: effective.EffectiveModel, models: Iterable[ResolvedModel]) -> dict[str, Object]:
+    """Return the volumes with the credentials of an instance's own model and of ``models``, by the folder at which each is mounted."""
+    volumes = {}
+    if model.secret is not None:
+        volumes[str(PurePosixPath(environment.PROVIDER_KEY_FILES[0]).parent)] = _own_key(model, model.secret)
+    of_providers = {model.folder: model for model in models if model.folder}
+    sources = [_key(folder, each) for folder, each in of_providers.items() if each.secret]
+    if sources:
+        projected = {"defaultMode": READABLE, "sources": sources}
+        volumes[environment.PROVIDER_KEYS_DIR] = {"name": PROVIDERS_VOLUME, "projected": projected}
+    for number, (folder, each) in enumerate(of_providers.items()):
+        if each.headers_secret:
+            secret = {"secretName": each.headers_secret, "optional": True, "defaultMode": READABLE}
+            mounted = f"{environment.PROVIDER_HEADERS_DIR}/{folder}"
+            volumes[mounted] = {"name": f"{HEADERS_VOLUME}-{number}", "secret": secret}
+    return volumes
+
+
+def _own_key(model: effective.EffectiveModel, secret: str) -> Object:
+    """Return the volume with a model's API key as a file."""
     paths = [PurePosixPath(path).name for path in environment.PROVIDER_KEY_FILES]
     items = [{"key": key, "path": path} for key, path in zip(effective.key_names(model.provider), paths, strict=True)]
-    secret = {"secretName": model.secret, "items": items, "optional": True, "defaultMode": READABLE}
-    return [{"name": PROVIDER_VOLUME, "secret": secret}]
+    return {
+        "name": PROVIDER_VOLUME,
+        "secret": {"secretName": secret, "items": items, "optional": True, "defaultMode": READABLE},
+    }
 
 
-def provider_keys(models: Iterable[ResolvedModel]) -> list[Object]:
-    """Return the volume with the credentials of the models' Providers, a folder for each; none if no Provider has any."""
-    sources: list[Object] = []
-    for folder, model in {model.folder: model for model in models if model.folder}.items():
-        if model.secret and model.secret_entry:
-            key = {"key": model.secret_entry, "path": f"{folder}/{environment.PROVIDER_KEY}"}
-            sources.append({"secret": {"name": model.secret, "items": [key], "optional": True}})
-        if model.headers_secret and model.header_entries:
-            headers = f"{folder}/{environment.PROVIDER_HEADERS}"
-            items = [{"key": entry, "path": f"{headers}/{entry}"} for entry in model.header_entries]
-            sources.append({"secret": {"name": model.headers_secret, "items": items, "optional": True}})
-    return [{"name": PROVIDERS_VOLUME, "projected": {"defaultMode": READABLE, "sources": sources}}] if sources else []
+def _key(folder: str, model: ResolvedModel) -> Object:
+    """Return the files with a Provider's API key. The operator does not know which entry of the Secret holds it."""
+    entries = zip(provider_check.key_entries(model.provider), environment.PROVIDER_KEYS, strict=False)
+    items = [{"key": entry, "path": f"{folder}/{file}"} for entry, file in entries]
+    return {"secret": {"name": model.secret, "items": items, "optional": True}}

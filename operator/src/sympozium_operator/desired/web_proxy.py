@@ -153,8 +153,7 @@ def _pod(
             "secret": {"secretName": sidecar.secret_ref, "defaultMode": pod_parts.READABLE},
         }
     if instance.spec.agents.default.embedding_models:  # which the web-proxy itself calls, with the model's key
-        for volume in (*pod_parts.provider_key(effective.model(instance)), *pod_parts.provider_keys(models[:1])):
-            volumes[pod_parts.KEY_FOLDERS[volume["name"]]] = volume
+        volumes |= pod_parts.key_volumes(effective.model(instance), models[:1])
     mounts = [{"name": volume["name"], "mountPath": path} for path, volume in volumes.items()]
     return {
         "serviceAccountName": run.metadata.name,

@@ -41,7 +41,7 @@ class ProviderInput:
     now: datetime
     provider: Provider
     flaw: Flaw | None
-    """Reason why the Provider is not accepted."""
+    """Reason why the Provider is not accepted, as far as its spec and its Secrets' metadata show."""
     versions: tuple[str, ...]
     """Versions of its Secrets."""
     models: frozenset[str]
@@ -66,6 +66,8 @@ class ProviderPlan:
     """Model to try; None: the guard chooses one."""
     try_after: float | None
     """Seconds until the provider is to be tried; None: it is not."""
+    flaw: Flaw | None
+    """Reason why the Provider is not accepted."""
 
 
 def decide(facts: ProviderInput) -> ProviderPlan:
@@ -75,23 +77,32 @@ def decide(facts: ProviderInput) -> ProviderPlan:
     digest = _digest(facts, model)
     trial = facts.trial if facts.trial and facts.trial.digest == digest else None
     was_tried = trial is not None and trial.reason not in NOT_TRIED_REASONS
-    can_be_tried = _obstacle(facts) is None
+    flaw = facts.flaw or (_entries_flaw(facts, trial) if facts.has_guard else None)
     status: Object = {
         "conditions": merged(
             before.conditions,
-            filter(None, [_accepted(facts), _reachable(facts, trial)]),
+            filter(None, [_accepted(flaw), _reachable(facts, trial, flaw)]),
             generation=provider.metadata.generation,
             now=timestamp(facts.now),
             without=(RECONCILING,),
         )
     }
-    if facts.flaw is None:
+    if flaw is None:
         status["apiBase"] = provider_check.base_url(provider)
     tried = {"triedAt": before.tried_at, "triedModel": before.tried_model, "triedDigest": before.tried_digest}
     if trial is not None and was_tried:
         tried = {"triedAt": timestamp(facts.now), "triedModel": trial.model or model, "triedDigest": digest}
     status |= {name: value for name, value in tried.items() if value is not None}
-    return ProviderPlan(status, digest, model, _try_after(facts, digest, trial) if can_be_tried else None)
+    can_be_tried = _obstacle(facts, facts.flaw) is None
+    return ProviderPlan(status, digest, model, _try_after(facts, digest, trial) if can_be_tried else None, flaw)
+
+
+def entries_flaw(provider: Provider) -> Flaw | None:
+    """Return the flaw that the egress guard has last found in the entries of a Provider's Secrets, which the operator does not read."""
+    accepted = find(provider.status.conditions, ACCEPTED)
+    if accepted is None or accepted.reason not in provider_check.ENTRY_REASONS:
+        return None
+    return Flaw(accepted.reason, accepted.message)
 
 
 def reachable_of(provider: Provider) -> ConditionUpdate | None:
@@ -118,15 +129,25 @@ def _digest(facts: ProviderInput, model: str | None) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _accepted(facts: ProviderInput) -> ConditionUpdate:
-    if facts.flaw is not None:
-        return ConditionUpdate(ACCEPTED, ok=False, reason=facts.flaw.reason, message=facts.flaw.message)
+def _entries_flaw(facts: ProviderInput, trial: Trial | None) -> Flaw | None:
+    """Return the flaw in the entries of the Secrets: the former one until a trial shows something else."""
+    spec = facts.provider.spec
+    if not (spec.enabled and (spec.secret_ref or spec.headers_secret_ref)):
+        return None
+    if trial is None or trial.reason in NOT_TRIED_REASONS:
+        return entries_flaw(facts.provider)
+    return Flaw(trial.reason, trial.message) if trial.reason in provider_check.ENTRY_REASONS else None
+
+
+def _accepted(flaw: Flaw | None) -> ConditionUpdate:
+    if flaw is not None:
+        return ConditionUpdate(ACCEPTED, ok=False, reason=flaw.reason, message=flaw.message)
     return ConditionUpdate(ACCEPTED, ok=True, reason="Accepted", message="instances of the namespace can name it")
 
 
-def _reachable(facts: ProviderInput, trial: Trial | None) -> ConditionUpdate | None:
+def _reachable(facts: ProviderInput, trial: Trial | None, flaw: Flaw | None) -> ConditionUpdate | None:
     """Return the new condition Reachable; None: it stays as it is, until what has changed is tried."""
-    if obstacle := _obstacle(facts):
+    if obstacle := _obstacle(facts, flaw):
         return obstacle
     if trial is not None and trial.reason in NOT_TRIED_REASONS:
         return _unknown(trial.reason, trial.message)
@@ -138,9 +159,9 @@ def _reachable(facts: ProviderInput, trial: Trial | None) -> ConditionUpdate | N
     return None
 
 
-def _obstacle(facts: ProviderInput) -> ConditionUpdate | None:
+def _obstacle(facts: ProviderInput, flaw: Flaw | None) -> ConditionUpdate | None:
     """Return why the provider cannot be tried; None if it can."""
-    if facts.flaw is not None:
+    if flaw is not None:
         return _unknown("NotAccepted", "only an accepted provider is tried")
     if not facts.provider.spec.enabled:
         return _unknown("ProviderDisabled", "spec.enabled: it is switched off")
@@ -164,8 +185,8 @@ def _try_after(facts: ProviderInput, digest: str, trial: Trial | None) -> float:
     if status.tried_digest != digest or status.tried_at is None:
         return 0.0
     current = find(status.conditions, REACHABLE)
-    if current is None or current.status == "Unknown":
+    if entries_flaw(facts.provider) is None and (current is None or current.status == "Unknown"):
         return 0.0
-    wait = facts.interval if current.status == "True" else FIRST_BACKOFF
+    wait = facts.interval if current is not None and current.status == "True" else FIRST_BACKOFF
     due = parse_timestamp(status.tried_at) + timedelta(seconds=wait)
     return min(max((due - facts.now).total_seconds(), 0.0), facts.interval)

@@ -64,10 +64,15 @@ PLAIN = InstanceModels()
 
 
 def resolve(
-    provider: Provider, secret: Object | None, headers: Object | None, reachable: ConditionUpdate | None = None
+    provider: Provider,
+    secret: Object | None,
+    headers: Object | None,
+    flaw: Flaw | None,
+    reachable: ConditionUpdate | None = None,
 ) -> ResolvedProvider:
-    """Return a Provider as agents call it. ``secret`` and ``headers`` are the Secrets that it names, if they exist."""
-    flaw = flaw_of(provider, secret, headers)
+    """Return a Provider as agents call it. ``secret`` and ``headers`` are the metadata of the Secrets that it names, if they exist;
+    ``flaw`` is the reason why it is not accepted.
+    """
     if flaw is None and not provider.spec.enabled:
         flaw = Flaw("ProviderDisabled", "spec.enabled: it is switched off")
     if flaw is not None:
@@ -83,16 +88,17 @@ def resolve(
         api_version=spec.api_version,
         headers=spec.headers,
         secret=spec.secret_ref,
-        secret_entry=provider_check.key_entry(spec.type, secret) if secret else None,
         headers_secret=spec.headers_secret_ref,
-        header_entries=sorted((headers or {}).get("data") or {}),
         version=sha256("/".join(versions).encode()).hexdigest()[:16] if versions else None,
     )
     return ResolvedProvider(model=model, reachable=reachable)
 
 
 def flaw_of(provider: Provider, secret: Object | None, headers: Object | None) -> Flaw | None:
-    """Return the reason why a Provider is not accepted; None if it is. Disabled is no reason."""
+    """Return the reason why a Provider is not accepted, as far as its spec and its Secrets' metadata show; None if it is.
+
+    Disabled is no reason.
+    """
     spec = provider.spec
     if flaw := provider_check.of_spec(provider):
         return flaw
@@ -102,13 +108,7 @@ def flaw_of(provider: Provider, secret: Object | None, headers: Object | None) -
     ):
         if name and (flaw := provider_check.of_secret(f"spec.{field}", name, body)):
             return flaw
-    if spec.secret_ref and secret and (flaw := provider_check.of_key(spec.type, spec.secret_ref, secret)):
-        return flaw
-    return (
-        provider_check.of_secret_headers(spec.headers_secret_ref, headers)
-        if spec.headers_secret_ref and headers
-        else None
-    )
+    return None
 
 
 def of_instance(

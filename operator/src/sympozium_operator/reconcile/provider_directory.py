@@ -21,7 +21,7 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True)
 class ReadProvider:
-    """A Provider and its Secrets as they were read."""
+    """A Provider and the metadata of its Secrets as they were read."""
 
     provider: Provider
     secret: Object | None
@@ -89,7 +89,8 @@ class ProviderDirectory:
         spec = provider.spec
         secret = await self._secret(namespace, spec.secret_ref)
         headers = await self._secret(namespace, spec.headers_secret_ref)
-        resolved = provider_resolution.resolve(provider, secret, headers, provider_plan.reachable_of(provider))
+        flaw = provider_resolution.flaw_of(provider, secret, headers) or provider_plan.entries_flaw(provider)
+        resolved = provider_resolution.resolve(provider, secret, headers, flaw, provider_plan.reachable_of(provider))
         return ReadProvider(provider, secret, headers), resolved
 
     async def of_instance(self, instance: SympoziumInstance, callers: Collection[str] = ()) -> InstanceModels:
@@ -100,7 +101,7 @@ class ProviderDirectory:
         return provider_resolution.of_instance(instance, found, callers)
 
     async def _secret(self, namespace: str, name: str | None) -> Object | None:
-        return await self.client.find(SECRETS, namespace, name) if name else None
+        return await self.client.find_metadata(SECRETS, namespace, name) if name else None
 
     def _set(self, namespace: str, name: str, models: dict[str, str]) -> None:
         key = (namespace, name)

@@ -59,7 +59,7 @@ class ProviderReconciler:
         )
         shown = await self._report(read.provider, plan.status)
         resolved = provider_resolution.resolve(
-            read.provider, read.secret, read.headers, provider_plan.reachable_of(shown)
+            read.provider, read.secret, read.headers, plan.flaw, provider_plan.reachable_of(shown)
         )
         changed = self.directory.put(key.namespace, key.name, resolved)
         may_read = plan.try_after is None or await self._guard_may_read(read)

@@ -152,8 +152,9 @@ class _ForwardedResponse(Response):
         await raw_response.send_json(send, refusal.status, errors.render(refusal), headers)
 
     async def _forward(self, send: Send) -> None:
+        files = self._settings
         credentials = upstream.Credentials.of(
-            self._server, self._settings.provider_keys, self._settings.provider_folder
+            self._server, files.provider_keys, files.provider_folder, files.header_folder
         )
         async with upstream.post(self._instance, self._server, "embeddings", self._body, credentials) as answer:
             headers = {
