@@ -32,11 +32,12 @@ def test_no_role_of_the_chart_has_the_name_of_those_that_the_operator_keeps_for_
         assert names.EGRESS not in [item["metadata"]["name"] for item in roles]
 
 
-def test_the_egress_guard_may_write_nothing_but_tokens_of_its_own_account() -> None:
+def test_the_egress_guard_may_write_nothing_but_events_and_tokens_of_its_own_account() -> None:
     roles = [item for item in rendered() if item["kind"].endswith("Role") and "egress" in item["metadata"]["name"]]
     rules = [rule for role in roles for rule in role["rules"]]
     assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "create"}
-    [token] = [rule for rule in rules if "create" in rule["verbs"]]
+    events, token = [rule for rule in rules if "create" in rule["verbs"]]
+    assert (events["resources"], events["verbs"]) == (["events"], ["create"])
     assert (token["resources"], token["resourceNames"]) == (["serviceaccounts/token"], [names.EGRESS])
 
 

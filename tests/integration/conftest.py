@@ -20,7 +20,8 @@ from tests.fakes.model import Model, serving
 from tests.fakes.node import GENERATION
 from tests.fakes.pod import FakePod, TokenIssuer, created_run
 
-from sympozium_api import names
+from sympozium_api import agent_document, names
+from sympozium_api.agent_document import AgentDocument
 from sympozium_api.clock import Clock
 from sympozium_api.resources import RUN_PARTS, Object, ResourceType
 from sympozium_http.metrics_endpoint import MetricsEndpoint
@@ -100,6 +101,14 @@ def instance(**spec: object) -> Object:
         }
         | spec,
     }
+
+
+def put_document(kubernetes: FakeKubernetes, document: AgentDocument) -> str:
+    """Store what the instance's agent has, as the operator does; return the digest, which belongs into the instance's status."""
+    metadata = {"name": names.installed_skills("demo"), "namespace": "default"}
+    data = {agent_document.DOCUMENT: agent_document.render(document)}
+    kubernetes.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    return agent_document.digest(document)
 
 
 def warm_instance(

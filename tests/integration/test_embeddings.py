@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -11,8 +12,10 @@ import pytest
 from tests.fakes.model import Model
 from tests.fakes.odd_model import HEADER, odd_serving
 from tests.fakes.odd_model import KEY as QUOTED_KEY
-from tests.integration.conftest import KEY, Proxy, eventually
+from tests.integration.conftest import KEY, Proxy, eventually, instance, put_document
 
+from sympozium_api.agent_document import AgentDocument
+from sympozium_api.resolved_model import ResolvedModel
 from sympozium_api.resources import RUNS
 
 MODELS = ["embed", "status:429", "status:401", "hang"]
@@ -51,6 +54,55 @@ async def test_texts_become_vectors_without_a_run(proxy: Proxy, offered: Model, 
     }
     assert int(raw.headers["openai-processing-ms"]) >= 0
     assert {"x-request-id", "x-ratelimit-remaining-requests"} <= raw.headers.keys()
+
+
+async def of_provider(proxy: Proxy, model: Model, **fields: Any) -> ResolvedModel:
+    """Give the instance a model of a Provider, as the operator does."""
+    known: dict[str, Any] = {"ref": "cloud", "name": "instant", "title": "cloud:instant", "baseUrl": model.url}
+    known |= {"headers": {"X-Team": "blue", "X-Org": "o"}, "secret": "key", "headersSecret": "more"} | fields
+    resolved = ResolvedModel.model_validate(known)
+    digest = put_document(proxy.kubernetes, AgentDocument(models=[resolved]))
+    agent = {"model": "instant", "providerRef": "cloud", "embeddingModels": MODELS}
+    proxy.kubernetes.put(instance(agents={"default": agent}) | {"status": {"agentDocument": digest}})
+    await eventually(lambda: proxy.context.instance_cache.served().instance.status.agent_document == digest)
+    return resolved
+
+
+async def test_a_providers_embeddings_have_its_address_key_and_headers(
+    proxy: Proxy, model: Model, tmp_path: Path
+) -> None:
+    keys, headers = tmp_path / "keys", tmp_path / "headers"
+    proxy.context.settings = replace(proxy.context.settings, provider_folder=keys, header_folder=headers)
+    folder = (await of_provider(proxy, model)).folder or ""
+    for place in (keys, headers):
+        (place / folder).mkdir(parents=True)
+    (keys / folder / "key-1").write_text("sk-cloud\n")
+    (headers / folder / "x-org").write_text("secret-org\n")
+    assert (await embed(proxy, model="embed")).status_code == 200
+    sent = model.last["headers"]
+    assert [sent[name] for name in ("authorization", "x-team", "x-org")] == ["Bearer sk-cloud", "blue", "secret-org"]
+    (keys / folder / "key-1").write_bytes(b"\xff\n\n")  # no text: nobody but a guard has looked at the entry
+    refused = await embed(proxy, model="embed")
+    assert refused.status_code == 502, refused.text
+    assert model.last["headers"] == sent
+
+
+@pytest.mark.parametrize("kind", ["anthropic_native", "gemini_native", "azure_openai"])
+async def test_a_provider_without_embeddings_in_openais_dialect_is_a_400_that_names_it(
+    proxy: Proxy, model: Model, kind: str
+) -> None:
+    await of_provider(proxy, model, provider=kind)
+    refused = await embed(proxy, model="embed")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "model")
+    assert kind in refused.json()["error"]["message"]
+
+
+async def test_a_provider_that_is_not_resolved_yet_is_a_503(proxy: Proxy) -> None:
+    agent = {"model": "instant", "providerRef": "cloud", "embeddingModels": MODELS}
+    proxy.kubernetes.put(instance(agents={"default": agent}))
+    await eventually(lambda: proxy.context.instance_cache.served().instance.spec.agents.default.provider_ref == "cloud")
+    refused = await embed(proxy, model="embed")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_not_ready")
 
 
 @pytest.mark.usefixtures("offered")

@@ -18,12 +18,12 @@ from tests.fakes.closing_server import closing_server
 from tests.fakes.model import Model
 from tests.fakes.pod import created_run
 from tests.fakes.webhook import PUBLIC, Received, World, world
-from tests.integration.conftest import KEY, Proxy, eventually, instance, listening
+from tests.integration.conftest import KEY, Proxy, eventually, instance, listening, put_document
 from tests.integration.egress.conftest import CITY, IN_FORCE
 from tests.mcp_clients import connected
 from tests.unit.api.tools import HOST, binding_manifest, tool_manifest
 
-from sympozium_api import agent_document, names
+from sympozium_api import names
 from sympozium_api.agent_document import AgentDocument, AgentLimits, OfferedTool
 from sympozium_api.resources import RUNS, Object
 from sympozium_egress.assembly import assemble
@@ -65,13 +65,10 @@ class Tools:
             for function in functions
         ]
         document = AgentDocument(tools=offered, limits=AgentLimits(**limits))
-        metadata = {"name": names.installed_skills("demo"), "namespace": "default"}
-        data = {agent_document.DOCUMENT: agent_document.render(document)}
-        self.proxy.kubernetes.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+        self._digest = put_document(self.proxy.kubernetes, document)
         agent = {"model": "turns", "baseURL": self.model.url, "runTimeout": "10m"}
-        status = {"agentDocument": agent_document.digest(document)}
+        status = {"agentDocument": self._digest}
         self.proxy.kubernetes.put(instance(agents={"default": agent}) | {"status": status})
-        self._digest = status["agentDocument"]
 
     async def until_put(self) -> None:
         """Wait until the web-proxy knows the tools that were put last."""

@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.integration.conftest import eventually, instance
+from tests.integration.conftest import eventually, instance, put_document
 from tests.integration.console.conftest import Console, error
+from tests.unit.api.policies import effective_policy
 
 from sympozium_api import names
+from sympozium_api.agent_document import AgentDocument
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import INSTANCES, RUNS, Object
 from sympozium_api.trace_context import TraceContext
@@ -21,6 +23,8 @@ pytestmark = pytest.mark.usefixtures("watching")
 RUNS_URL = "/api/v1/runs"
 TASK = {"agentRef": "demo", "task": "hello"}
 REQUEST = {"agentRef": "demo", "request": {"messages": [{"role": "user", "content": "hello"}], "temperature": 0.50}}
+
+NAMED_MODEL = {"agentRef": "demo", "request": {"model": "m", "messages": [{"role": "user", "content": "hello"}]}}
 
 
 async def start(console: Console, body: object = TASK, query: str = "", **headers: str) -> httpx2.Response:
@@ -74,6 +78,18 @@ class TestAStart:
             for _ in range(2)
         ]
         assert len({trace.trace_id for trace in minted if trace}) == 2
+
+    @pytest.mark.parametrize("body", [TASK, REQUEST, NAMED_MODEL])
+    async def test_of_a_model_that_a_policy_denies_is_403_and_makes_nothing(
+        self, console: Console, body: Object
+    ) -> None:
+        document = AgentDocument(policy=effective_policy({"models": {"deny": ["*:m"]}}))
+        digest = put_document(console.kubernetes, document)
+        console.kubernetes.put(without_web_endpoint("demo") | {"status": {"agentDocument": digest}})
+        refusal = error(await start(console, body), 403)
+        assert refusal["code"] == "FORBIDDEN"
+        assert "p0 (models.deny)" in refusal["message"]
+        assert console.kubernetes.names(RUNS) == []
 
     async def test_sends_the_model_a_request_as_its_caller_wrote_it(self, console: Console) -> None:
         written = '{"agentRef": "demo", "request": {"messages":[{"role":"user","content":"hi"}],"temperature":0.50}}'

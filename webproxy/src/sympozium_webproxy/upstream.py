@@ -72,6 +72,8 @@ async def post(
     headers |= own
     timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS)
     try:
+        if (name := agent_protocol.find_unsendable(headers)) is not None:
+            raise ValueError(f"the header {name} is not valid in HTTP: it must hold printable ASCII only")  # noqa: TRY301
         async with (
             aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=authorities(agent.env))) as http,
             http.post(
