@@ -1,4 +1,4 @@
-"""``python -m sympozium_console``: one replica, ports 8080 (management API), 8081 (agent pods), 9090 (metrics and probes)."""
+"""``python -m sympozium_console``: one replica, ports 8000 (agent platform), 8080 (management API), 8081 (agent pods), 9090 (metrics and probes)."""
 
 import os
 

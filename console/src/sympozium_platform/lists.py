@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.responses import Response
 
 TOTAL = "x-total-count"
+_LIST = TypeAdapter(list[BaseModel])
 
 
 class NoQuery(BaseModel):
@@ -29,5 +30,5 @@ ListParams = Annotated[ListQuery, Query()]
 
 def listed(items: Sequence[BaseModel], total: int) -> Response:
     """Return one page of a list that has ``total`` entries in all."""
-    content = TypeAdapter(list[BaseModel]).dump_json(list(items), serialize_as_any=True)
+    content = _LIST.dump_json(list(items), serialize_as_any=True)
     return Response(content, media_type="application/json", headers={TOTAL: str(total)})

@@ -9,6 +9,9 @@ from tests.integration.console.conftest import Console
 
 from sympozium_api import names
 from sympozium_console.surfaces import listeners
+from sympozium_http.request_limits import RequestLimits
+from sympozium_platform import errors
+from sympozium_platform.platform_settings import PlatformSettings
 
 
 @pytest.mark.parametrize("management", [True, False])
@@ -17,6 +20,18 @@ async def test_a_surface_that_is_off_has_no_port(console: Console, management: b
     found = listeners(dataclasses.replace(console.context, settings=settings))
     assert (names.HTTP_PORT in [listener.port for listener in found]) is management
     assert found[-1].port == names.METRICS_PORT
+
+
+async def test_the_agent_platform_has_its_port_once_it_has_settings(console: Console) -> None:
+    settings = dataclasses.replace(console.context.settings, platform=PlatformSettings(), body_seconds=7.0)
+    found = listeners(dataclasses.replace(console.context, settings=settings))
+    [platform] = [listener for listener in found if listener.port == names.PLATFORM_PORT]
+    assert platform.body_seconds is not None
+    assert platform.body_seconds.of("/runs") == 7
+    refusal = RequestLimits.error_body(408, "late", "request_timeout")
+    assert platform.http is RequestLimits
+    assert refusal["error"].keys() == errors.error_body(408, "late", "request_timeout")["error"].keys()
+    assert names.PLATFORM_PORT not in [listener.port for listener in listeners(console.context)]
 
 
 async def test_probes_answer_at_the_port_of_metrics_whichever_surfaces_are_on(console: Console) -> None:
