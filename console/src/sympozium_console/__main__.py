@@ -1,4 +1,4 @@
-"""``python -m sympozium_console``: one replica, ports 8000 (agent platform), 8080 (management API), 8081 (agent pods), 9090 (metrics and probes)."""
+"""``python -m sympozium_console``: one replica, with a port per surface, 8081 for agent pods, 9090 for metrics and probes."""
 
 import os
 

@@ -27,12 +27,16 @@ _TEMPLATES = Environment(loader=PackageLoader("sympozium_platform"), autoescape=
 @router.get("/docs", name="reference.get")
 @router.get("/redoc", name="reference.get")
 async def reference(request: Request) -> HTMLResponse:
-    """Return the page."""
-    document = request.app.openapi()
-    page = _TEMPLATES.get_template("reference.html").render(
-        document=document, operations=_by_tag(document), style=_STYLE
-    )
-    return HTMLResponse(page, headers=_HEADERS)
+    """Return the page, which is made once: it is the same for everybody, and takes long enough to hold up others."""
+    state = request.app.state
+    if not hasattr(state, "reference"):
+        state.reference = _page(request.app.openapi())
+    return HTMLResponse(state.reference, headers=_HEADERS)
+
+
+def _page(document: dict[str, Any]) -> str:
+    template = _TEMPLATES.get_template("reference.html")
+    return template.render(document=document, operations=_by_tag(document), style=_STYLE)
 
 
 def _by_tag(document: dict[str, Any]) -> dict[str, list[tuple[str, str, dict[str, Any]]]]:
