@@ -58,7 +58,7 @@ class ToolChange(BaseModel):
     @property
     def fields(self) -> ToolFields:
         """The fields that are given."""
-        return self.model_dump(include=self.model_fields_set)
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class NewTool(ToolChange):

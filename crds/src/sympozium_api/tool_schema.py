@@ -15,6 +15,8 @@ _FETCH_URL = (
     '"description":"Address of the page, with http:// or https://"}},"required":["url"],"additionalProperties":false}'
 )
 _BUILTIN = {"fetch_url": _FETCH_URL}
+MAX_SCHEMA_DEPTH = 128
+"""Most levels of objects and arrays in a schema: writers of JSON give up at twice as many."""
 _REGEX_BYTES = 1024 * 1024
 """Most memory of a compiled pattern. The engine takes linear time, so that no argument can make a pattern slow."""
 _MOST_STEPS = 20_000_000
@@ -57,9 +59,9 @@ class Parameters:
         size = len(compact(arguments))
         if size * self._weight.at(_DEEPEST) <= _MOST_STEPS:
             return False
-        depth = _depth(arguments)
-        grows = depth > _DEEPEST and self._weight.at(_DEEPEST) > self._weight.at(_DEEPEST - 1)
-        return grows or size * self._weight.at(min(depth, _DEEPEST)) > _MOST_STEPS
+        levels = depth(arguments)
+        grows = levels > _DEEPEST and self._weight.at(_DEEPEST) > self._weight.at(_DEEPEST - 1)
+        return grows or size * self._weight.at(min(levels, _DEEPEST)) > _MOST_STEPS
 
 
 def parameters_text(spec: ToolSpec) -> str:
@@ -87,6 +89,8 @@ def _parsed(text: str) -> dict[str, Any]:
         raise SchemaError("not JSON") from None
     if not isinstance(schema, dict):
         raise SchemaError("not a JSON object")
+    if depth(schema) > MAX_SCHEMA_DEPTH:
+        raise SchemaError("nested too deeply")
     if schema.get("type") != "object":
         raise SchemaError("its type must be object")
     return schema
@@ -120,16 +124,16 @@ def _weight(schema: dict[str, Any]) -> SchemaWeight:
     return weight
 
 
-def _depth(arguments: dict[str, Any]) -> int:
-    """Return the number of levels below the arguments themselves."""
-    level: list[Any] = [arguments]
-    depth = -1
+def depth(value: dict[str, Any]) -> int:
+    """Return the number of levels of objects and arrays in an object, itself among them."""
+    level: list[Any] = [value]
+    levels = -1
     while level:
-        depth += 1
+        levels += 1
         level = [
             each
             for value in level
             for each in (value.values() if isinstance(value, dict) else value)
             if isinstance(each, dict | list)
         ]
-    return depth + 1
+    return levels + 1

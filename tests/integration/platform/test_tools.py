@@ -30,6 +30,14 @@ WEATHER = {
 PAGE = {"name": "fetch_url", "input_schema": {"type": "object"}, "execution_type": "internal"}
 
 
+def nested(levels: int) -> dict[str, Any]:
+    """A schema with two levels of JSON for each of these."""
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
 @pytest.fixture(autouse=True)
 async def operator(platform: Platform) -> AsyncIterator[None]:
     at_work = asyncio.create_task(reconcile_tools(platform.kubernetes, platform.clock))
@@ -114,6 +122,8 @@ async def test_an_internal_tool_need_not_be_there(platform: Platform) -> None:
         ({"input_schema": {"type": "object", "$ref": "https://example.com/schema"}}, "input_schema"),
         ({"input_schema": {"properties": {"city-name": {}}}}, "input_schema.properties"),
         ({"input_schema": {"properties": {"at": {"items": {"properties": {"1st": {}}}}}}}, "input_schema.properties"),
+        ({"input_schema": nested(65)}, "input_schema"),
+        ({"input_schema": nested(400)}, "input_schema"),
         ({"execution_type": "command"}, "execution_type"),
         ({"execution_type": "internal", "auth_type": "none"}, "endpoint"),
         ({"execution_type": "internal", "endpoint": None}, "auth_type"),
@@ -154,10 +164,15 @@ async def test_lists_are_newest_first_with_those_of_kubectl(platform: Platform) 
     uid = str(uuid.uuid4())
     of_kubectl["metadata"] |= {"namespace": NAMESPACE, "uid": uid}
     platform.kubernetes.put(of_kubectl)
+    for name, text in {"deep": json.dumps(nested(300)), "broken": "{{"}.items():
+        odd = tool_manifest(name, created="2019-01-01T00:00:00Z", title=name, parametersText=text)
+        odd["metadata"]["namespace"] = NAMESPACE
+        platform.kubernetes.put(odd)
     answer = await platform.request("GET", "/tools")
-    assert [tool["name"] for tool in answer.json()] == ["tool 2", "tool 1", "tool 0", "Weather"]
-    assert answer.headers["x-total-count"] == "4"
-    by_hand = answer.json()[-1]
+    assert [tool["name"] for tool in answer.json()] == ["tool 2", "tool 1", "tool 0", "Weather", "deep", "broken"]
+    assert answer.headers["x-total-count"] == "6"
+    by_hand = answer.json()[3]
+    assert [tool["input_schema"] for tool in answer.json()[4:]] == [{}, {}]
     assert (by_hand["id"], by_hand["execution_type"], by_hand["version"]) == (uid, "internal", "2.1-beta")
     assert by_hand["input_schema"]["required"] == ["url"]
     page = await platform.request("GET", "/tools", params={"limit": 2, "offset": 2})

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from sympozium_api.reading import Unreadable, read
 from sympozium_api.resources import Object
 from sympozium_api.tool import Tool, ToolSpec
-from sympozium_api.tool_schema import parameters_text
+from sympozium_api.tool_schema import MAX_SCHEMA_DEPTH, depth, parameters_text
 from sympozium_domain import object_ids, object_times
 
 ExecutionType = Literal["http_webhook", "internal"]
@@ -71,7 +71,8 @@ def _schema(spec: ToolSpec) -> dict[str, Any]:
         schema = json.loads(parameters_text(spec))
     except (ValueError, RecursionError):
         return {}  # the Tool's condition says so
-    return schema if isinstance(schema, dict) else {}
+    is_shown = isinstance(schema, dict) and depth(schema) <= MAX_SCHEMA_DEPTH
+    return schema if is_shown else {}
 
 
 def _version(text: str | None) -> int | str:

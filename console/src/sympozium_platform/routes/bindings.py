@@ -44,7 +44,7 @@ async def bind_tool(
     with field_refusals():
         made = await bindings.bind(creation, agent, tool, fields, caller.user)
     if made.obstacle is not None:
-        response.headers[NOT_IN_FORCE] = made.obstacle.encode("ascii", "replace").decode()
+        response.headers[NOT_IN_FORCE] = " ".join(made.obstacle.encode("ascii", "replace").decode().split())
     return BindingAnswer.of(made.binding, caller)
 
 
