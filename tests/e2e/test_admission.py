@@ -79,9 +79,16 @@ class Accounts:
         self._as(account, "create", "-f-", stdin=json.dumps(part))
         return str(part["metadata"]["name"])
 
-    def patch(self, account: str, run: str, patch: Object) -> None:
-        """Patch a run. Raises Refused."""
-        self._as(account, "patch", "run", run, "--type=merge", "-p", json.dumps(patch))
+    def create_tool(self, account: str, **spec: Any) -> str:
+        """Create a Tool; return its name. Raises Refused."""
+        head = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "Tool", "metadata": {"name": f"t{secrets.token_hex(4)}"}}
+        tool = head | {"spec": {"title": "Weather"} | spec}
+        self._as(account, "create", "-f-", stdin=json.dumps(tool))
+        return str(tool["metadata"]["name"])
+
+    def patch(self, account: str, name: str, patch: Object, kind: str = "run") -> None:
+        """Patch a run, or another object. Raises Refused."""
+        self._as(account, "patch", kind, name, "--type=merge", "-p", json.dumps(patch))
 
     def write_status(self, account: str, run: str, **status: Any) -> None:
         """Patch a run's status, which kubectl would read first. Raises Refused."""
@@ -367,6 +374,18 @@ class TestConsole:
         accounts.patch(CONSOLE, run, {"metadata": {"annotations": {"sympozium.ai/newest-attempt": "1"}}})
         with pytest.raises(Refused, match=r"only spec\.cancel"):
             accounts.patch(CONSOLE, run, {"metadata": {"annotations": {"sympozium.ai/reply-to": "http://x"}}})
+
+    def test_sends_no_secret_of_others_to_a_server_of_a_callers_choice(self, accounts: Accounts) -> None:
+        own = {"url": "https://a.example.com/v1", "auth": "apiKey", "secretRef": "own-key"}
+        with pytest.raises(Refused, match="gives a Tool no secretRef"):
+            accounts.create_tool(CONSOLE, webhook=own)
+        name = accounts.create_tool(ADMIN, webhook=own)
+        accounts.patch(CONSOLE, name, {"spec": {"webhook": {"url": "https://a.example.com/v2"}}}, kind="tool")
+        for change in ({"url": "https://b.example.com/v1"}, {"secretRef": "another"}, {"headers": {"x": "y"}}):
+            with pytest.raises(Refused, match="gives a Tool no secretRef"):
+                accounts.patch(CONSOLE, name, {"spec": {"webhook": change}}, kind="tool")
+        moved = {"url": "https://b.example.com/v1", "secretRef": None}
+        accounts.patch(CONSOLE, name, {"spec": {"webhook": moved}}, kind="tool")
 
     def test_writes_only_terminal_statuses_and_the_start_of_a_run_that_a_pod_gives_back(
         self, accounts: Accounts, run: str

@@ -102,6 +102,23 @@ async def test_a_tool_is_changed_field_by_field_and_never_in_id_or_tenant(platfo
     assert (await platform.request("PUT", f"/tools/{tool['id']}", json={})).json() == after
 
 
+async def test_a_secret_of_an_administrator_goes_to_no_other_server(platform: Platform) -> None:
+    own = {"url": "https://a.example.com/v1", "auth": "apiKey", "secretRef": "own-key", "headers": {"x-team": "a"}}
+    of_kubectl = tool_manifest("by-hand", webhook=own)
+    uid = str(uuid.uuid4())
+    of_kubectl["metadata"] |= {"namespace": NAMESPACE, "uid": uid}
+    platform.kubernetes.put(of_kubectl)
+    for endpoint, kept in (("https://a.example.com/v2", True), ("https://a.example.com:444/v2", False)):
+        answer = await platform.request("PUT", f"/tools/{uid}", json={"endpoint": endpoint})
+        assert answer.status_code == 200, answer.text
+        webhook = stored(platform, uid)["spec"]["webhook"]
+        assert (webhook["url"], "secretRef" in webhook, "x-team" in webhook.get("headers", {})) == (
+            endpoint,
+            kept,
+            kept,
+        )
+
+
 async def test_an_internal_tool_need_not_be_there(platform: Platform) -> None:
     tool = await made(platform, **PAGE | {"name": "what the shop sells", "endpoint": None, "auth_type": "none"})
     assert (tool["execution_type"], tool["endpoint"]) == ("internal", None)

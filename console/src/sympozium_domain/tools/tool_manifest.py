@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from sympozium_api.resources import TOOLS, Object
 from sympozium_api.tool import Tool
@@ -119,9 +120,17 @@ def _of_calls(spec: Object, known: ToolRecord, fields: ToolFields) -> Object:
         named = (spec.get("builtin") or {}).get("name") == known.name
         return {"builtin": {"name": calls.name}, **_without(spec, "webhook")} if is_other or named else {}
     webhook: Object = {"url": calls.endpoint, "auth": _KIND_OF_AUTH[calls.auth_type]}
-    if calls.auth_type not in _WITH_SECRET:
+    if calls.auth_type not in _WITH_SECRET or is_elsewhere(known.endpoint, calls.endpoint):
         webhook |= {"secretRef": None}
+    if is_elsewhere(known.endpoint, calls.endpoint):
+        webhook |= {"headers": None}
     return {"webhook": webhook, **_without(spec, "builtin", "command", "signed")}
+
+
+def is_elsewhere(before: str | None, after: str | None) -> bool:
+    """Return true if two URLs are not of one origin: a Secret and headers that were meant for one server are sent to no other."""
+    first, second = (urlsplit(url or "") for url in (before, after))
+    return (first.scheme, first.netloc) != (second.scheme, second.netloc)
 
 
 def _merged(value: Object, patch: Object) -> Object:
