@@ -266,6 +266,14 @@ class TestThePowerOfAToken:
         assert await status(platform, writer) == 200
         assert await status(platform, platform.signed(scopes=[])) == 403
 
+    async def test_begins_soon_after_its_tenant(self, platform: Platform) -> None:
+        token = platform.signed(tenant_id="new")
+        assert await status(platform, token) == 401
+        platform.kubernetes.put(namespace_object("new", **{"sympozium.ai/tenant-id": "new"}))
+        platform.clock.advance(1)
+        assert await status(platform, token) == 200
+        assert claims_of(await platform.token(namespace="new"))["tenant_id"] == "new"
+
     async def test_needs_a_tenant_of_its_own(self, platform: Platform) -> None:
         """Two namespaces with one tenant id are no tenant: nobody could say which is meant."""
         token = platform.signed(tenant_id="twice")

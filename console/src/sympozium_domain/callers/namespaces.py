@@ -1,6 +1,7 @@
 """The namespaces of the console: which there are, and which tenant each of them is."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 
 import structlog
@@ -13,6 +14,8 @@ from sympozium_api.resources import NAMESPACES, Object
 log = structlog.get_logger()
 
 _FRESH_SECONDS = 10.0
+_MISSED_SECONDS = 1.0
+"""Seconds after which a tenant that was not found is looked for again: its namespace may be new."""
 
 
 class Namespaces:
@@ -23,6 +26,8 @@ class Namespaces:
         self._clock = clock
         self._served = tuple(served)
         self._found: tuple[Object, ...] = ()
+        self._tenants: dict[str, tuple[str, ...]] = {}
+        """Names of the namespaces of each tenant id."""
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
@@ -37,7 +42,10 @@ class Namespaces:
 
         Raises ApiError and ApiUnavailable.
         """
-        found = [item["metadata"]["name"] for item in await self._current() if _tenant_id(item) == tenant_id]
+        await self._current()
+        if tenant_id not in self._tenants:
+            await self._current(_MISSED_SECONDS)
+        found = self._tenants.get(tenant_id, ())
         return found[0] if len(found) == 1 else None
 
     async def tenant_id(self, namespace: str) -> str | None:
@@ -45,14 +53,23 @@ class Namespaces:
 
         Raises ApiError and ApiUnavailable.
         """
-        found = [_tenant_id(item) for item in await self._current() if item["metadata"]["name"] == namespace]
-        return found[0] if found and await self.of_tenant(found[0]) == namespace else None
+        for seconds in (_FRESH_SECONDS, _MISSED_SECONDS):
+            await self._current(seconds)
+            for tenant_id, found in self._tenants.items():
+                if found == (namespace,):
+                    return tenant_id
+        return None
 
-    async def _current(self) -> tuple[Object, ...]:
+    async def _current(self, seconds: float = _FRESH_SECONDS) -> tuple[Object, ...]:
+        """Return the namespaces, as they were at most so many seconds ago."""
         async with self._reading:
-            if self._clock.monotonic() - self._read_at >= _FRESH_SECONDS:
+            if self._clock.monotonic() - self._read_at >= seconds:
                 self._found = tuple(await self._read())
                 self._read_at = self._clock.monotonic()
+                tenants = defaultdict[str, tuple[str, ...]](tuple)
+                for item in self._found:
+                    tenants[_tenant_id(item)] += (item["metadata"]["name"],)
+                self._tenants = dict(tenants)
         return self._found
 
     async def _read(self) -> list[Object]:
