@@ -81,7 +81,11 @@ class Accounts:
 
     def create_tool(self, account: str, **spec: Any) -> str:
         """Create a Tool; return its name. Raises Refused."""
-        head = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "Tool", "metadata": {"name": f"t{secrets.token_hex(4)}"}}
+        head: Object = {
+            "apiVersion": "sympozium.ai/v1alpha1",
+            "kind": "Tool",
+            "metadata": {"name": f"t{secrets.token_hex(4)}"},
+        }
         tool = head | {"spec": {"title": "Weather"} | spec}
         self._as(account, "create", "-f-", stdin=json.dumps(tool))
         return str(tool["metadata"]["name"])
