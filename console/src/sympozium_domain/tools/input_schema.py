@@ -29,7 +29,7 @@ def schema_text(schema: Object) -> str:
     for name in _property_names(schema):
         if not name.isidentifier():
             message = f"names of properties must be Python identifiers, such as city_name; {name[:64]!r} is none"
-            raise WrongField(f"{_FIELD}.properties", message)
+            raise WrongField(_FIELD, message)
     return text
 
 
