@@ -102,6 +102,8 @@ def test_an_instance_that_cannot_be_read_is_not_shown() -> None:
     catalog.put(instance("a", "x", 1))
     catalog.put({"metadata": instance("a", "x", 2)["metadata"], "spec": {}})
     assert catalog.page("a", limit=9, offset=0) == ([], 0)
+    catalog.put(instance("a", "x", 3))
+    assert catalog.page("a", limit=9, offset=0)[1] == 1
 
 
 def test_of_two_objects_with_one_id_the_older_counts() -> None:

@@ -295,6 +295,15 @@ async def test_an_agent_of_kubectl_keeps_its_server_until_it_gets_a_provider(
     assert "baseURL" not in spec["agents"]["default"]
 
 
+async def test_an_agent_whose_deletion_no_watch_has_shown_is_gone_once_it_is_read(
+    agents: Agents, kubernetes: SlowKubernetes
+) -> None:
+    agent = await created(agents)
+    kubernetes.remove(INSTANCES, agent.name, "team")
+    assert await agents.find("team", agent.id) is None
+    assert agents.catalog.page("team", limit=9, offset=0) == ([], 0)
+
+
 async def test_unknown_ids_cost_no_list_of_all_agents(agents: Agents, kubernetes: SlowKubernetes) -> None:
     whole = replace(agents, is_whole=lambda: True)
     agent = await created(agents_of(kubernetes))

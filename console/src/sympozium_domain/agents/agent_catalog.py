@@ -43,7 +43,7 @@ class AgentCatalog:
             agent = Agent.of(body)
         except (ValidationError, KeyError, TypeError, AttributeError):
             log.warning("an instance cannot be read as an agent", namespace=namespace, name=name)
-            self.remove(key)
+            self._drop(key)
             return
         if agent.uid in self._gone or (known is not None and known.uid == agent.uid and _is_older(agent, known)):
             return
@@ -57,8 +57,7 @@ class AgentCatalog:
 
     def remove(self, key: Key) -> None:
         """Forget an agent that is gone."""
-        if (known := self._agents.pop(key, None)) is not None:
-            self._forget(key, known)
+        if (known := self._drop(key)) is not None:
             self._gone[known.uid] = None
             if len(self._gone) > _REMEMBERED:
                 self._gone.popitem(last=False)
@@ -97,6 +96,12 @@ class AgentCatalog:
         if known is None or known.uid != wanted.uid:
             return wanted.uid in self._gone
         return known.observed_generation >= wanted.generation or known.is_deleting
+
+    def _drop(self, key: Key) -> Agent | None:
+        known = self._agents.pop(key, None)
+        if known is not None:
+            self._forget(key, known)
+        return known
 
     def _forget(self, key: Key, known: Agent) -> None:
         namespace, name = key

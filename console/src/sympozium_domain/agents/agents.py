@@ -77,6 +77,8 @@ class Agents:
         """Return the instance of an agent as it is now; None: the namespace has no agent with this id."""
         known = self.catalog.find(namespace, agent_id)
         body = None if known is None else await self.client.find(INSTANCES, namespace, known.name)
+        if known is not None and body is None:  # deleted while the watch was broken
+            self.catalog.remove((namespace, known.name))
         if body is None or object_ids.object_id(body) != agent_id:  # made at another replica a moment ago, or nowhere
             look_up = object_ids.find_labelled if self.is_whole() else object_ids.find
             body = await look_up(self.client, INSTANCES, namespace, agent_id)
