@@ -43,6 +43,7 @@ fuzz: setup ## 100,000 cuts of model servers' streams, and 100,000 continued res
 soak: setup ## the long forms of tests that have a short one: claims, idempotency keys, malformed requests, outages
 	@SYMPOZIUM_TEST_CLAIMS=5000 $(RUN)pytest tests/integration/test_warm_pool_race.py
 	@$(MAKE) --no-print-directory fuzz
+	@SYMPOZIUM_TEST_CONSOLE_KEYS=1000 $(RUN)pytest tests/integration/console/test_console_replicas.py
 	@SYMPOZIUM_TEST_KEYS=1000 local/test.sh tests/e2e/test_idempotency.py
 	@SYMPOZIUM_TEST_AWAY=600 local/test.sh tests/e2e/test_archive.py -k "database_is_away and postgresql" --timeout 3600
 

@@ -65,7 +65,14 @@ async def console(tmp_path: Path) -> AsyncIterator[Console]:
 @pytest.fixture
 async def watching(console: Console) -> AsyncIterator[None]:
     """The console watches the open runs, as it has to before it starts one."""
-    watches = console.context.instance_runs.watches.values()
+    async with watched(console):
+        yield
+
+
+@asynccontextmanager
+async def watched(*consoles: Console) -> AsyncIterator[None]:
+    """Consoles watch the open runs."""
+    watches = [watch for console in consoles for watch in console.context.instance_runs.watches.values()]
     running = [asyncio.create_task(watch.run()) for watch in watches]
     await eventually(lambda: all(watch.synced for watch in watches))
     yield
@@ -90,13 +97,18 @@ async def _cancelled(loops: list[asyncio.Task[None]]) -> None:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, database: Database, archive: ArchiveSettings | None = None, **others: Any
+    folder: Path,
+    database: Database,
+    archive: ArchiveSettings | None = None,
+    *,
+    kubernetes: FakeKubernetes | None = None,
+    **others: Any,
 ) -> AsyncIterator[Console]:
-    """A console whose settings may have ``others`` than these."""
+    """A console whose settings may have ``others`` than these, in front of an API server that other replicas may share."""
     tokens = folder / "tokens"
-    tokens.mkdir()
+    tokens.mkdir(exist_ok=True)
     (tokens / "token").write_text("secret\n")
-    kubernetes, clock = FakeKubernetes(), FakeClock()
+    kubernetes, clock = kubernetes or FakeKubernetes(), FakeClock()
     issuer = TokenIssuer(kubernetes)
     kubernetes.put(instance())
     settings = ConsoleSettings(
