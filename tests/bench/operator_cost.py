@@ -25,7 +25,7 @@ from tests.fakes.replica import Process
 from tests.unit.operator.objects import NAMESPACE, SYSTEM, instance_object, run_object
 
 from sympozium_api import terminal_status
-from sympozium_api.resources import JOBS, RUNS, Object
+from sympozium_api.resources import INSTANCES, JOBS, RUNS, Object
 
 RUNS_MEASURED = 200
 PER_SECOND = 10.0
@@ -33,6 +33,7 @@ _WARM_UP = 20
 _START_SECONDS = 180.0
 _AGENT_SECONDS = 0.3
 """Seconds from a Job's creation to its run's end, and from there to the end of the pod."""
+_IDLE_SECONDS, _IDLE_PER_SECOND = 4.0, 5
 _LATE_SECONDS = 3.0
 """Seconds in which the operator cleans up after the last run."""
 
@@ -55,6 +56,19 @@ async def measure(*, runs: int = RUNS_MEASURED, per_second: float = PER_SECOND) 
                 "million_additions_ms": round(1000 * min(additions() for _ in range(5)), 1),
             }
         }
+
+
+async def until_idle(cluster: FakeKubernetes) -> None:
+    """Return once the operator reconciles no more instances than its resync does: on a busy machine its processor time shows no end."""
+    while True:
+        before = _instances_read(cluster)
+        await asyncio.sleep(_IDLE_SECONDS)
+        if _instances_read(cluster) - before < _IDLE_SECONDS * _IDLE_PER_SECOND:
+            return
+
+
+def _instances_read(cluster: FakeKubernetes) -> int:
+    return sum(verb == "get" and plural == INSTANCES.plural for verb, plural, _ in cluster.reads)
 
 
 @asynccontextmanager

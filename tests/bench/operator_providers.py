@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from tests.bench.operator_cost import operator
+from tests.bench.operator_cost import operator, until_idle
 from tests.bench.operator_memory import resident_mb
 from tests.bench.report import Figures
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.fakes.replica import Process
 from tests.unit.api.test_providers import provider_manifest
 from tests.unit.operator.objects import instance_object
 
@@ -24,9 +23,6 @@ from sympozium_api.resources import INSTANCES, Object
 
 PROVIDERS = 20
 _LONGEST_SECONDS = 300.0
-_REST_SECONDS = 4.0
-_RESTING = 0.15
-"""Share of a processor below which the operator rests: its polls and the watches take some of it."""
 
 
 async def measure(*, instances: int = 1000, providers: int = PROVIDERS) -> Figures:
@@ -41,7 +37,7 @@ async def measure(*, instances: int = 1000, providers: int = PROVIDERS) -> Figur
     async with operator(cluster) as process:
         every = [f"i{number}" for number in range(instances)]
         await _until(lambda: all(_digest(cluster, name) for name in every))
-        await _at_rest(process)
+        await until_idle(cluster)
         mb = process.resident_mb
         users = [f"i{number}" for number in range(0, instances, providers)]
         before = {name: _digest(cluster, name) for name in every}
@@ -61,16 +57,6 @@ async def measure(*, instances: int = 1000, providers: int = PROVIDERS) -> Figur
             "settled_seconds": round(settled, 2),
         }
     }
-
-
-async def _at_rest(process: Process) -> None:
-    """Return once the operator has nothing to do but what it does at intervals."""
-    used = process.cpu_seconds
-    while True:
-        await asyncio.sleep(_REST_SECONDS)
-        before, used = used, process.cpu_seconds
-        if used - before < _REST_SECONDS * _RESTING:
-            return
 
 
 async def _until(holds: Callable[[], bool]) -> None:

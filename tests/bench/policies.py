@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.bench.operator_cost import operator
+from tests.bench.operator_cost import operator, until_idle
 from tests.bench.report import Figures
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.replica import Process
@@ -24,8 +24,6 @@ from sympozium_api.resources import CONFIG_MAPS, INSTANCES
 
 COUNT, POLICIES = 1000, 20
 _POLL_SECONDS = 0.05
-_REST_SECONDS = 15.0
-"""Seconds in which the operator ends what its start brought up. It polls all the time, so its reads show no end."""
 
 
 async def measure(*, instances: int = COUNT, policies: int = POLICIES, binds_all: bool = False) -> Figures:
@@ -70,7 +68,7 @@ async def _world(instances: int, policies: int, *, binds_all: bool) -> AsyncIter
     async with operator(cluster) as process:
         while (_ready(cluster), _having(cluster, "policies")) != (instances, instances if policies else 0):
             await asyncio.sleep(1)
-        await asyncio.sleep(_REST_SECONDS)
+        await until_idle(cluster)
         yield cluster, process
 
 
