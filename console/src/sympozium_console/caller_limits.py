@@ -1,6 +1,5 @@
 """Limits of callers of the management API: its rules and headers. ``sympozium_http.moving_windows`` counts."""
 
-import ipaddress
 from dataclasses import dataclass
 
 from sympozium_api.clock import Clock
@@ -8,6 +7,7 @@ from sympozium_api.rate_limit import CallRate
 from sympozium_console import refusals
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import CallerRates, ConsoleSettings
+from sympozium_http.forwarded import network
 from sympozium_http.moving_windows import SHARED_SECONDS, LenientWindows, MovingWindows, Verdict, Windows
 from sympozium_http.refusal import Refusal
 
@@ -20,8 +20,6 @@ _COUNTED = {
 }
 _FORMS = CallRate(10, 60)
 """Sign-ins by form with a wrong credential from one address."""
-_NETWORK_BITS = 64
-"""Bits of an IPv6 address that name a network: its hosts choose the rest."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +62,6 @@ class CallerLimits:
             self.metrics.rate_limited.labels(name).inc()
             raise _refusal(name, verdict)
         return _headers(verdict)
-
-
-def network(address: str) -> str:
-    """Return the network of an IPv6 address, and any other address as it is."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return str(parsed)
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, _NETWORK_BITS), strict=False).network_address)
 
 
 def _headers(verdict: Verdict) -> dict[str, str]:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_archive.unavailable import DatabaseUnavailable
-from sympozium_http import request_state
+from sympozium_http import forwarded, request_state
 from sympozium_http.access_log import AccessLog
 from sympozium_http.byte_budget import HeldBytes
 from sympozium_http.internal_error import InternalErrorAnswer
@@ -51,7 +51,20 @@ def create_app(context: PlatformContext) -> FastAPI:
 
 
 async def _handle_refusal(request: Request, error: Exception) -> Response:
-    return errors.render(_refusal(request, error))
+    refusal = _refusal(request, error)
+    if refusal.status == 401:
+        refusal = await _over_limit(request) or refusal
+    return errors.render(refusal)
+
+
+async def _over_limit(request: Request) -> Refusal | None:
+    """Count a request without a valid token or key, and return the refusal of an address that has sent too many."""
+    context = platform_context.of_request(request)
+    try:
+        await context.limits.take_failure(forwarded.caller_address(request, context.trusted_proxies))
+    except Refusal as refusal:
+        return refusal
+    return None
 
 
 async def _handle_database_outage(request: Request, error: Exception) -> Response:

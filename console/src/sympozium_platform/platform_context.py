@@ -22,6 +22,7 @@ from sympozium_domain.object_pages import ObjectPages
 from sympozium_domain.tools.bindings import Bindings
 from sympozium_domain.tools.tools import Tools
 from sympozium_http.byte_budget import ByteBudget
+from sympozium_http.forwarded import Network
 from sympozium_http.request_metrics import RequestMetrics
 from sympozium_platform.platform_limits import PlatformLimits
 from sympozium_platform.platform_settings import PlatformSettings
@@ -59,6 +60,8 @@ class PlatformContext:
     tools: Tools
     bindings: Bindings
     limits: PlatformLimits
+    trusted_proxies: tuple[Network, ...]
+    """Networks of proxies in front, whose X-Forwarded-For tells the address of a caller."""
     audit: ChangeAudit
     metrics: RequestMetrics
     database_errors: Counter

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from prometheus_client import Counter
 
 from sympozium_api.rate_limit import CallRate
+from sympozium_http.forwarded import network
 from sympozium_http.moving_windows import Verdict, Windows
 from sympozium_http.refusal import Refusal
 
 _SURFACE = "platform"
+_FAILURES = "failed_sign_ins"
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,8 @@ class PlatformLimits:
 
     default: CallRate
     runs: CallRate
+    failures: CallRate | None
+    """Requests without a valid token or key from one address, which the management API counts, too; None: no limit."""
     windows: Windows
     refusals: Counter
     """Counter of the requests over a limit, by the limit's name."""
@@ -25,13 +29,23 @@ class PlatformLimits:
         """Count a request of a key, and return the headers of its answer. Raises Refusal 429."""
         name, rate = ("platform_runs", self.runs) if starts_run else ("platform_requests", self.default)
         verdict = await self.windows.take(rate, _SURFACE, name, key_id)
-        headers = _headers(verdict)
-        if verdict.allowed:
-            return headers
+        if not verdict.allowed:
+            raise self._refusal(name, "runs of a key" if starts_run else "requests of a key", verdict)
+        return _headers(verdict)
+
+    async def take_failure(self, address: str) -> None:
+        """Count a request without a valid token or key from an address. Raises Refusal 429. Valid ones are never refused for it."""
+        if self.failures is None:
+            return
+        verdict = await self.windows.take(self.failures, _FAILURES, network(address))
+        if not verdict.allowed:
+            raise self._refusal(_FAILURES, "failed sign-ins", verdict)
+
+    def _refusal(self, name: str, what: str, verdict: Verdict) -> Refusal:
         self.refusals.labels(name).inc()
-        what = "runs" if starts_run else "requests"
-        message = f"The limit of {what} of a key is reached: {rate.calls} in {rate.seconds} s."
-        raise Refusal(429, "rate_limit_exceeded", message, headers=headers, retry_after=verdict.retry_after)
+        rate = verdict.rate
+        message = f"The limit of {what} is reached: {rate.calls} in {rate.seconds} s."
+        return Refusal(429, "rate_limit_exceeded", message, headers=_headers(verdict), retry_after=verdict.retry_after)
 
 
 def _headers(verdict: Verdict) -> dict[str, str]:

@@ -16,6 +16,8 @@ _PRIVATE_RANGES = (
     *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
     *("fc00::/7", "fe80::/10", "::1/128"),
 )
+_NETWORK_BITS = 64
+"""Bits of an IPv6 address that name a network: its hosts choose the rest."""
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 
@@ -83,3 +85,16 @@ def _is_trusted(request: HTTPConnection, trusted: tuple[Network, ...]) -> bool:
     except ValueError:
         return False
     return any(peer in network for network in trusted)
+
+
+def network(address: str) -> str:
+    """Return the network of an IPv6 address, and any other address as it is."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ip_network((parsed, _NETWORK_BITS), strict=False).network_address)

@@ -9,8 +9,8 @@ from tests.integration.console.conftest import DEMO, Console, error, serving
 
 from sympozium_api.rate_limit import CallRate
 from sympozium_archive.database import Database
-from sympozium_console.caller_limits import network
 from sympozium_console.console_settings import CallerRates
+from sympozium_http.forwarded import network
 
 RATES = CallerRates(requests=CallRate(3, 60), runs=CallRate(1, 60), failed_sign_ins=CallRate(2, 60))
 WRONG = {"Authorization": "Bearer wrong"}

@@ -15,6 +15,7 @@ from sympozium_api.client import ApiUnavailable
 from sympozium_api.rate_limit import CallRate
 from sympozium_api.resources import API_KEYS
 from sympozium_archive.database import Database
+from sympozium_console.console_settings import CallerRates
 from sympozium_platform.access import authenticated
 from sympozium_platform.app import create_app
 from sympozium_platform.platform_settings import PlatformSettings
@@ -119,6 +120,18 @@ class TestLimits:
             limits = platform.context.limits
             key_id = (await platform.context.callers.tokens.caller(token)).key_id
             assert (await limits.take(key_id, starts_run=True))["x-ratelimit-remaining-requests"] == "0"
+        await database.close()
+
+    async def test_bound_wrong_tokens_of_an_address_and_cost_the_right_ones_nothing(self, tmp_path: Path) -> None:
+        database = await Database.open_scratch(str(tmp_path / "index.db"))
+        async with serving(tmp_path, database, rates=CallerRates(failed_sign_ins=CallRate(2, 60))) as platform:
+            wrong = [await platform.request("GET", "/api-keys", token="no") for _ in range(2)]
+            wrong += [await platform.request("POST", "/auth/token", json={"api_key": "no"})]
+            assert [answer.status_code for answer in wrong] == [401, 401, 429]
+            assert "retry-after" in wrong[2].headers
+            assert (await platform.request("GET", "/api-keys")).status_code == 200
+            elsewhere = {"X-Forwarded-For": "203.0.113.7"}
+            error(await platform.request("GET", "/api-keys", token="no", headers=elsewhere), 401)
         await database.close()
 
     async def test_are_those_of_the_variables(self) -> None:
