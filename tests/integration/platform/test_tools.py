@@ -202,6 +202,18 @@ async def test_lists_are_newest_first_with_those_of_kubectl(platform: Platform) 
         error(await platform.request("GET", "/tools", params=query), 422, param)
 
 
+async def test_a_page_of_very_many_tools_is_read_alone(platform: Platform) -> None:
+    for number in range(205):
+        body = tool_manifest(
+            f"t-{number:03}", created=f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z", title=f"{number}"
+        )
+        body["metadata"]["namespace"] = NAMESPACE
+        platform.kubernetes.put(body)
+    answer = await platform.request("GET", "/tools", params={"limit": 3, "offset": 1})
+    assert [tool["name"] for tool in answer.json()] == ["203", "202", "201"]
+    assert answer.headers["x-total-count"] == "205"
+
+
 async def test_a_deleted_tool_is_gone(platform: Platform) -> None:
     tool = await made(platform)
     path = f"/tools/{tool['id']}"

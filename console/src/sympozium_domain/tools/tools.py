@@ -1,17 +1,21 @@
 """Tools of a namespace: created, listed, found, changed and deleted, at any replica at once."""
 
+import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.resources import TOOL_BINDINGS, TOOLS, Object
-from sympozium_domain import object_ids
+from sympozium_domain import object_ids, object_times
 from sympozium_domain.idempotent_creation import Creation
 from sympozium_domain.tools import tool_manifest
 from sympozium_domain.tools.tool_manifest import ToolFields
 from sympozium_domain.tools.tool_record import ToolRecord
 from sympozium_domain.tools.tools_in_force import ToolsInForce
 
+_LISTED_WHOLE = 200
+"""Most tools of a namespace that are read at once for a page of them."""
 _ATTEMPTS = 20
 """Tries of a write that meets others. The operator's reports are among them."""
 
@@ -38,9 +42,14 @@ class Tools:
 
     async def page(self, namespace: str, *, limit: int, offset: int) -> tuple[list[ToolRecord], int]:
         """Return at most ``limit`` tools after the ``offset`` newest ones, the newest first, and the number of all."""
-        found = [record for body in await self.client.list(TOOLS, namespace) if (record := ToolRecord.of(body))]
-        found.sort(key=lambda record: (record.created_at, record.object_name), reverse=True)
-        return found[offset : offset + limit], len(found)
+        newest = sorted(await self.client.metadata(TOOLS, namespace), key=_age, reverse=True)
+        shown = newest[offset : offset + limit]
+        if len(newest) <= _LISTED_WHOLE:
+            bodies = {body["metadata"]["name"]: body for body in await self.client.list(TOOLS, namespace)}
+        else:  # their schemas may have 32 KiB each, too much for a process if all of them are read
+            bodies = await self._bodies(namespace, [each["metadata"]["name"] for each in shown])
+        records = [ToolRecord.of(bodies[name]) for each in shown if (name := each["metadata"]["name"]) in bodies]
+        return [record for record in records if record is not None], len(newest)
 
     async def find(self, namespace: str, tool_id: str) -> ToolRecord | None:
         """Return a tool; None: the namespace has none with this id."""
@@ -81,10 +90,19 @@ class Tools:
         await self.in_force.settle_agents(namespace, agents)
         return True
 
+    async def _bodies(self, namespace: str, names: list[str]) -> dict[str, Object]:
+        """Return those of these Tools that are there, by name."""
+        found = await asyncio.gather(*(self.client.find(TOOLS, namespace, name) for name in names))
+        return {body["metadata"]["name"]: body for body in found if body is not None}
+
     async def _agents(self, namespace: str, name: str) -> list[str]:
         """Return the instances that have a binding of a Tool."""
         bindings = await self.client.list(TOOL_BINDINGS, namespace, fieldSelector=f"spec.toolRef={name}")
         return sorted({binding["spec"]["agentRef"] for binding in bindings})
+
+
+def _age(body: Object) -> tuple[datetime, str]:
+    return object_times.created(body), body["metadata"]["name"]
 
 
 def _record(body: Object) -> ToolRecord:
