@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
+from uuid import UUID
 
 from tests.fakes import crd_admission, open_watches, tables
 from tests.fakes.field_managers import FieldManagers, merged
@@ -428,7 +429,7 @@ class FakeKubernetes(Client):
         given = body["metadata"]
         body = _as_stored(body)
         body["metadata"] |= {
-            "uid": kept.get("uid") or given.get("uid") or f"uid-{version}",
+            "uid": kept.get("uid") or given.get("uid") or str(UUID(int=int(version))),
             "resourceVersion": version,
             "creationTimestamp": given.get("creationTimestamp")
             or kept.get("creationTimestamp")

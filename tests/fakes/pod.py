@@ -34,12 +34,12 @@ class TokenIssuer:
             "keys": [public | {"kid": key_id, "alg": "RS256", "use": "sig"}]
         }
 
-    def token(self, pod: str, account: str, **changes: Any) -> str:
+    def token(self, pod: str, account: str, namespace: str = "default", **changes: Any) -> str:
         claims: dict[str, Any] = {
             "iss": ISSUER,
             "aud": [names.RUNS_AUDIENCE],
             "exp": 4_000_000_000,
-            "kubernetes.io": {"namespace": "default", "pod": {"name": pod}, "serviceaccount": {"name": account}},
+            "kubernetes.io": {"namespace": namespace, "pod": {"name": pod}, "serviceaccount": {"name": account}},
         }
         return jwt.encode(claims | changes, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
@@ -54,7 +54,8 @@ class FakePod:
         self.run = run["metadata"]["name"]
         self.name = f"{job or names.job(self.run, run['metadata']['uid'])}-{suffix}"
         account = names.agent_service_account(run["spec"]["agentRef"])
-        self._headers = {"Authorization": f"Bearer {issuer.token(self.name, account)}"}
+        token = issuer.token(self.name, account, run["metadata"]["namespace"])
+        self._headers = {"Authorization": f"Bearer {token}"}
         self._url = f"{url}/runs/{self.run}"
 
     async def task(self) -> httpx2.Response:
@@ -114,7 +115,8 @@ async def created_run(kubernetes: FakeKubernetes, *, among: int = 1) -> Object:
     """The newest AgentRun, as soon as there are that many."""
     async with asyncio.timeout(60):
         while (
-            len(made := kubernetes.names(RUNS)) < among
+            len(made := list(kubernetes.objects.by_plural[RUNS.plural])) < among
         ):  # in the order in which they were made; a list is sorted by name
             await asyncio.sleep(0.002)
-    return kubernetes.object(RUNS, made[-1])
+    _, namespace, name = made[-1]
+    return kubernetes.object(RUNS, name, namespace)

@@ -6,6 +6,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from sympozium_agent.loop import ToolCall
@@ -23,7 +24,9 @@ _TOKENS = (("inputTokens", "prompt_tokens"), ("outputTokens", "completion_tokens
 class StepLog:
     """Steps so far. ``model`` and ``tool`` are called when a step has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, titles: Mapping[str, str] | None = None) -> None:
+        """``titles``: of tools, by their functions, where they are not the same."""
+        self._titles = titles or {}
         self.steps: list[Step] = []
         self.tool_calls = 0
         self._room = _ALL_ARGUMENT_BYTES
@@ -56,6 +59,8 @@ class StepLog:
             "startedAt": _moment(started_at),
             "durationMs": _milliseconds(seconds),
         }
+        if call.function in self._titles:
+            step["title"] = self._titles[call.function]
         arguments = call.arguments.encode(errors="replace")[:MAX_ARGUMENT_BYTES]
         if len(arguments) <= self._room:
             self._room -= len(arguments)

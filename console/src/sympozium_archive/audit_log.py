@@ -85,7 +85,7 @@ class AuditLog:
         await self._insert([_outcome(change_id, status, self._now())])
 
     async def refused(self, entry: AuditEntry, status: int) -> None:
-        """Store a call that was refused, with its status."""
+        """Store a call that was refused, or does not wait for the audit, with its status."""
         change_id, at = str(uuid.uuid4()), self._now()
         await self._insert([_row(entry, change_id, at), _outcome(change_id, status, at)])
 

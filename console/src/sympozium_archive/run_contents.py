@@ -89,6 +89,16 @@ class Contents:
         first = await self._part(uid, 0)
         return None if first is None else StoredContent(first.bytes, self._pieces(uid, first))
 
+    async def read(self, uid: str) -> dict[str, Any] | None:
+        """Return a run's content as a value; None if there is none. One of 16 MiB takes several times that."""
+        if (stored := await self.open(uid)) is None:
+            return None
+        text = b"".join([piece async for piece in stored.pieces])
+        content: dict[str, Any] = (
+            json.loads(text) if len(text) < _THREAD_BYTES else await asyncio.to_thread(json.loads, text)
+        )
+        return content
+
     async def _pieces(self, uid: str, part: Any) -> AsyncIterator[bytes]:
         unpacking, stored_at, read = zlib.decompressobj(), part.stored_at, 0
         while True:

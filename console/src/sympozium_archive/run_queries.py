@@ -1,6 +1,6 @@
 """Lists and counts of runs, the same for both databases."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,18 @@ class RunQueries:
         statement = select(runs).join(keys, keys.c.uid == runs.c.uid).order_by(*_NEWEST)  # skipped rows are not read
         async with self._database.reading() as connection:
             return [run_row(row) for row in (await connection.execute(statement)).mappings()]
+
+    async def count(self, wanted: RunFilter) -> int:
+        """Return the number of runs, whether Kubernetes has them or not."""
+        statement = select(func.count()).select_from(runs).where(*_conditions(wanted))
+        async with self._database.reading() as connection:
+            return (await connection.execute(statement)).scalar_one()
+
+    async def known(self, uids: Collection[str]) -> set[str]:
+        """Return those of the UIDs whose runs the table has."""
+        statement = select(runs.c.uid).where(runs.c.uid.in_(sorted(uids)))
+        async with self._database.reading() as connection:
+            return set((await connection.execute(statement)).scalars())
 
     async def run(self, uid: str) -> RunRow | None:
         """Return a run by its UID, whether Kubernetes has it or not; None if the table does not have it."""

@@ -69,6 +69,10 @@ class RunRow:
     content_state: int = CONTENT_UNREAD
     cost: int | None = None
     """Billionths of a US dollar, which ``run_costs`` writes; None: there is no price."""
+    agent_id: str | None = None
+    """Id under which a dialect knows the run's agent, if it is not ``instance_uid``."""
+    trace_id: str | None = None
+    """Id of the run's trace: 32 hexadecimal digits."""
 
     @property
     def ended(self) -> bool:

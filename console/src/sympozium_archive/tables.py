@@ -48,6 +48,8 @@ runs = Table(
     Column("is_private", Boolean(), nullable=False, server_default=false()),
     Column("content_state", SmallInteger(), nullable=False, server_default=text("0")),
     Column("cost", NanoDollars()),
+    Column("agent_id", StorableText()),
+    Column("trace_id", StorableText()),
 )
 """A row per run in mode task, from its first sight. ``deleted_at``: it is gone from Kubernetes. ``is_private``: no content, ever.
 ``cost``: billionths of a US dollar; NULL of a run that has no price, or is not priced yet."""

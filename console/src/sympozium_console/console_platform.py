@@ -3,12 +3,14 @@
 from sympozium_api import environment
 from sympozium_console.console_context import ConsoleContext
 from sympozium_console.preconditions import Precondition
+from sympozium_domain.agents.agent_runs import AgentRuns
 from sympozium_domain.agents.agents import Agents
 from sympozium_domain.agents.versions import Versions
 from sympozium_domain.callers.access_tokens import LEAST_BYTES, AccessTokens
 from sympozium_domain.callers.key_holders import KeyHolders
 from sympozium_domain.callers.secret_files import SecretFiles
 from sympozium_domain.object_pages import ObjectPages
+from sympozium_domain.stored_runs.run_finder import RunFinder
 from sympozium_domain.tools.bindings import Bindings
 from sympozium_domain.tools.tools import Tools
 from sympozium_domain.tools.tools_in_force import ToolsInForce
@@ -21,7 +23,9 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
     """Return the context of the agent platform API, which must be on."""
     settings, callers, metrics = context.settings, context.callers, context.metrics
     platform = settings.platform or PlatformSettings()
+    agents = _agents(context)
     in_force = ToolsInForce(context.client)
+    finder = RunFinder(context.client, context.database, context.instance_runs)
     return PlatformContext(
         settings=platform,
         client=context.client,
@@ -30,8 +34,7 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
         has_archive=settings.archive is not None,
         indexed_runs=context.indexed_runs,
         instance_runs=context.instance_runs,
-        agents=_agents(context),
-        versions=Versions(context.client),
+        agents=agents,
         pages=ObjectPages(context.client),
         callers=PlatformCallers(
             tokens=_tokens(context, platform),
@@ -49,6 +52,16 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
             refusals=metrics.rate_limited,
         ),
         trusted_proxies=settings.trusted_proxies,
+        agent_runs=AgentRuns(
+            context.client,
+            agents.find,
+            Versions(context.client),
+            context.instance_runs,
+            finder,
+            key_seconds=settings.key_seconds,
+        ),
+        run_finder=finder,
+        draining=context.draining,
         audit=context.audit,
         metrics=metrics,
         database_errors=metrics.database_errors,

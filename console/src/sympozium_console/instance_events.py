@@ -7,8 +7,8 @@ from sse_starlette import ServerSentEvent
 
 from sympozium_api.client import Client
 from sympozium_api.resources import INSTANCES, Object
-from sympozium_console.event_streams import sent_event
 from sympozium_console.object_watching import EventsAbout, Judge, right_ends, send_statuses
+from sympozium_http.event_streams import sent_event
 
 
 async def follow(

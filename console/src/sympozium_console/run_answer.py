@@ -11,11 +11,9 @@ from pydantic import ValidationError
 from sympozium_api.agent_records import Record
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import Object
-from sympozium_domain.answer_pieces import AnswerPieces, Piece
+from sympozium_domain.answer_pieces import AnswerPieces, Piece, tool_event
 from sympozium_domain.instance_runs import InstanceRuns
 from sympozium_runs.runs import RunHandle
-
-_TOOL_FIELDS = ("id", "function", "state", "isError")
 
 
 class EventStream(Protocol):
@@ -101,8 +99,7 @@ class RunAnswer:
             case "done" if self._is_wanted:
                 self._send_pieces(self._pieces.rest(record))
             case "tool":
-                data: Object = dict(record)
-                self._stream.send("tool", {name: data[name] for name in _TOOL_FIELDS if name in data})
+                self._stream.send("tool", tool_event(record))
 
     def _send_pieces(self, pieces: Iterable[Piece]) -> None:
         for piece in pieces:

@@ -9,10 +9,10 @@ from sse_starlette import ServerSentEvent
 from sympozium_api.client import Client
 from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES
-from sympozium_console.event_streams import sent_event
 from sympozium_console.object_watching import EventsAbout, Judge, right_ends, send_statuses
 from sympozium_console.run_answer import RunAnswer
 from sympozium_domain.instance_runs import InstanceRuns
+from sympozium_http.event_streams import sent_event
 
 _MOST_UNSENT = 16
 """Events of a stream beside which no piece of an answer is sent: records that wait are merged, bounded and counted."""

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sympozium_api.agent_records import Delta, Done
+from sympozium_api.agent_records import Delta, Done, ToolRecord
+
+_TOOL_FIELDS = ("id", "function", "state", "isError")
 
 Part = Literal["reasoning", "content", "refusal"]
 
@@ -63,6 +65,12 @@ class AnswerPieces:
             if came > self.after:
                 yield Piece(part, text[-(came - self.after) :], came)
                 self.after = came
+
+
+def tool_event(record: ToolRecord) -> dict[str, Any]:
+    """Return what callers are told of the begin or the end of a tool's call."""
+    data: dict[str, Any] = dict(record)
+    return {name: data[name] for name in _TOOL_FIELDS if name in data}
 
 
 def _texts(message: Any) -> dict[Part, str]:

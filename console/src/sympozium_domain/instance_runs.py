@@ -1,7 +1,7 @@
 """Runs of any instance, started and followed by one process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +86,10 @@ class NewRun:
     request_id: str | None = None
     trace: TraceContext | None = None
     """Span that the run belongs below; None: the run begins a trace of its own."""
-    version: Callable[[SympoziumInstance], Awaitable[RunVersion]] | None = None
-    """Returns the version that the run is of, for the instance as it was read, and may raise; None: the run is of no version."""
+    version: RunVersion | None = None
+    """Published version that the run is of; None: the run is of none."""
+    read: SympoziumInstance | None = None
+    """The instance, if it was just read; None: it is read."""
     is_new_session: bool = False
     """True if nobody else can have a run with this ``session_key``, so that none is looked for."""
     idempotency_label: str | None = None
@@ -150,7 +152,7 @@ class InstanceRuns:
 
         A run with a session key is the session's next turn, and waits for the one before, until an event ``given_up`` is set.
         Raises StillReading, Overloaded, UnreadableInstance, InstanceDeleting, TooLong, Refusal 404 (no such model) and 503
-        (model not ready), what ``new.version`` raises, and as ``Runs.start`` does KeyReused, CancelPending, QueueFull, ApiError
+        (model not ready), and as ``Runs.start`` does KeyReused, CancelPending, QueueFull, ApiError
         (404: no such instance), ApiUnavailable; with a session key also as ``Turns.start`` does SessionBusy, GivenUp and NameTaken.
         """
         watch = self.watches.get(None) or self.watches.get(new.namespace)
@@ -158,8 +160,8 @@ class InstanceRuns:
             raise StillReading
         if self.budget.is_spent:
             raise Overloaded
-        instance = await self._instance(new.namespace, new.instance)
-        version = await new.version(instance) if new.version else None
+        instance = new.read or await self._instance(new.namespace, new.instance)
+        version = new.version
         _refuse_unready(instance, version)
         request = RunRequest(
             new.body,

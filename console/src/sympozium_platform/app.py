@@ -22,9 +22,9 @@ from sympozium_platform import errors, platform_context, reference_page
 from sympozium_platform.audited import AuditedAnswers
 from sympozium_platform.openapi import with_body_models
 from sympozium_platform.platform_context import PlatformContext
-from sympozium_platform.routes import agents, api_keys, audit, auth, bindings, health, tools
+from sympozium_platform.routes import agents, api_keys, audit, auth, bindings, health, runs, tools
 
-_ROUTES = (health, auth, api_keys, audit, agents, tools, bindings)
+_ROUTES = (health, auth, api_keys, audit, agents, tools, bindings, runs)
 """Modules with the routes."""
 
 

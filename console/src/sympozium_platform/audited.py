@@ -1,10 +1,11 @@
 """The way of every changing request through the audit: ``begin_change`` in a route, and a layer that sees the answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sympozium_api.run import AgentRun
 from sympozium_api.trace_context import TraceContext
 from sympozium_archive.audit_log import AuditEntry
 from sympozium_domain.audit.audit_trail import AuditUnavailable, ChangeAudit, OpenChange
@@ -16,6 +17,8 @@ SURFACE = "platform"
 _CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _UNRECORDED = frozenset({429, 503})
 """Refusals without an entry: they say how busy callers or the installation are, and may be many."""
+_STARTED = 200
+"""Status of a start in the audit, whatever becomes of the run."""
 _LONGEST = 253
 """Characters of an id or an Idempotency-Key that are kept."""
 
@@ -39,6 +42,13 @@ async def begin_change(request: Request, resource: str | None, *, fields: tuple[
         message = f"Nothing was changed, because the audit cannot be written: {error}"
         raise errors.unavailable("audit_unavailable", message) from error
     request_state.attached(request, _AuditState).change = change
+
+
+def note_start(request: Request, run: AgentRun) -> None:
+    """Record the start of a run, which goes on whether the audit can be written or not."""
+    trace = TraceContext.of_annotations(run.metadata.annotations)
+    entry = replace(_entry(request, run.metadata.uid), trace_id=trace.trace_id if trace else None)
+    platform_context.of_request(request).audit.note(entry, _STARTED)
 
 
 class AuditedAnswers:

@@ -1,5 +1,6 @@
 """The parts that the routes work with, injected once when the application is created."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_archive.database import Database
 from sympozium_archive.run_queries import RunQueries
+from sympozium_domain.agents.agent_runs import AgentRuns
 from sympozium_domain.agents.agents import Agents
-from sympozium_domain.agents.versions import Versions
 from sympozium_domain.audit.audit_trail import ChangeAudit
 from sympozium_domain.callers.access_tokens import AccessTokens
 from sympozium_domain.callers.authenticator import KeyCheck
@@ -19,6 +20,7 @@ from sympozium_domain.callers.key_issuing import KeyIssuing
 from sympozium_domain.callers.key_store import KeyStore
 from sympozium_domain.instance_runs import InstanceRuns
 from sympozium_domain.object_pages import ObjectPages
+from sympozium_domain.stored_runs.run_finder import RunFinder
 from sympozium_domain.tools.bindings import Bindings
 from sympozium_domain.tools.tools import Tools
 from sympozium_http.byte_budget import ByteBudget
@@ -53,8 +55,6 @@ class PlatformContext:
     indexed_runs: RunQueries
     instance_runs: InstanceRuns
     agents: Agents
-    versions: Versions
-    """Versions that runs get."""
     pages: ObjectPages
     callers: PlatformCallers
     tools: Tools
@@ -62,6 +62,10 @@ class PlatformContext:
     limits: PlatformLimits
     trusted_proxies: tuple[Network, ...]
     """Networks of proxies in front, whose X-Forwarded-For tells the address of a caller."""
+    agent_runs: AgentRuns
+    run_finder: RunFinder
+    draining: asyncio.Event
+    """Event set when the process begins to stop: waits and streams end, and their runs go on."""
     audit: ChangeAudit
     metrics: RequestMetrics
     database_errors: Counter

@@ -23,6 +23,8 @@ class OfferedTool(ApiModel):
 
     function: str
     """Name under which the model calls the tool."""
+    title: str | None = None
+    """Name of the tool for people, which the model is not told. Absent: the same."""
     description: str = ""
     """Purpose of the tool."""
     parameters: str

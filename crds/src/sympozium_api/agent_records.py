@@ -42,6 +42,8 @@ class OfferedTool(TypedDict):
     """One tool that the agent may call, as ``agent_document.OfferedTool``."""
 
     function: str
+    title: NotRequired[str]
+    """Name of the tool for people, which its steps have too. Absent: the function's."""
     description: str
     parameters: str
     """JSON text of the arguments' schema."""
@@ -134,6 +136,8 @@ class Step(TypedDict):
     kind: Literal["model", "tool"]
     name: NotRequired[str]
     """Function of a tool, or ``title`` of the model that was asked. Absent: the run's model."""
+    title: NotRequired[str]
+    """Name of a tool for people. Absent: the function's."""
     id: NotRequired[str]
     """Id of a tool's call."""
     args: NotRequired[str]

@@ -246,6 +246,8 @@ class RunStep(ApiModel):
     """The kind of what was called."""
     name: Annotated[str | None, Field(max_length=64)] = None
     """Function of the tool, or ``provider:model`` of the model. Absent: the instance's model was called."""
+    title: Annotated[str | None, Field(max_length=200)] = None
+    """Title of the tool when it was called. Absent: the same as ``name``."""
     id: Annotated[str | None, Field(max_length=256)] = None
     """Id of the tool's call, unique in the run."""
     args: Annotated[str | None, Field(max_length=MAX_STEP_ARGS)] = None

@@ -11,7 +11,7 @@ from sympozium_api.timestamps import parse_timestamp
 MAX_STEPS_BYTES = 128 * 1024
 """Most bytes that the steps of a run take together."""
 
-_TEXTS = (("name", 64), ("id", 256), ("args", MAX_STEP_ARGS), ("error", 512))
+_TEXTS = (("name", 64), ("title", 200), ("id", 256), ("args", MAX_STEP_ARGS), ("error", 512))
 """Fields that are texts, with their greatest lengths."""
 _NUMBERS = ("durationMs", "inputTokens", "outputTokens")
 _LARGEST = 2**53

@@ -14,6 +14,7 @@ def offered(binding: ToolBinding, tool: Tool, function: str, guard_url: str) -> 
     spec = tool.spec
     return OfferedTool(
         function=function,
+        title=spec.title if spec.title != function else None,
         description=spec.description or _purpose(spec),
         parameters=parameters_text(spec),
         base_url=guard_url,

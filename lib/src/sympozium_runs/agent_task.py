@@ -108,7 +108,7 @@ def _tools(run: AgentRun, document: AgentDocument) -> Tools:
     offered = [tool for tool in document.tools if allows(run.spec.tool_policy, tool.function)]
     if not offered:
         return {}
-    tools = [cast("OfferedTool", tool.model_dump(by_alias=True)) for tool in offered]
+    tools = [cast("OfferedTool", tool.model_dump(by_alias=True, exclude_none=True)) for tool in offered]
     return {"tools": tools, "limits": cast("Limits", document.limits.model_dump(by_alias=True, exclude_none=True))}
 
 

@@ -13,9 +13,9 @@ from tests.integration.console.conftest import Console, error, run
 
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS, Object
-from sympozium_console import event_streams
 from sympozium_console.change_feed import feed as feeds
 from sympozium_console.change_feed.change_ring import ChangeRing
+from sympozium_http import event_streams
 
 WATCH = "/api/v1/watch"
 Event = tuple[str, Object, str]

@@ -142,6 +142,13 @@ def test_the_callers_call_is_held_back_until_its_name_is_whole() -> None:
     assert (call["index"], call["function"]["name"]) == (0, "weather_of_mine")
 
 
+def test_a_step_has_the_title_of_a_tool_that_has_another_function() -> None:
+    log = StepLog({"weather": "Weather!"})
+    for function in ("weather", "time"):
+        log.tool(ToolCall("c", function, "{}", None), 0.0, 0.1)
+    assert [(step["name"], step.get("title")) for step in log.steps] == [("weather", "Weather!"), ("time", None)]
+
+
 def test_steps_are_bounded_and_arguments_go_first() -> None:
     log = StepLog()
     for number in range(200):

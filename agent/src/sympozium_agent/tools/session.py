@@ -28,7 +28,8 @@ class ToolSession:
     ) -> None:
         self._task = task
         self._offered = offered
-        self.steps = StepLog()
+        titles = {tool["function"]: tool["title"] for tool in task.get("tools", ()) if "title" in tool}
+        self.steps = StepLog(titles)
         """Calls that have ended."""
         self._usage: dict[str, Any] = {}
         self._calls = SideBySide(GuardedTool(task["run"], token), self.steps, on_record)

@@ -18,11 +18,11 @@ from sympozium_archive.run_rows import Committed, RunRow, RunRows
 from sympozium_archive.tables import CONTENT_UNREAD
 from sympozium_archive.times import microseconds
 from sympozium_console.archiver.concurrently import all_of
-from sympozium_console.archiver.run_content import content_of, is_private
 from sympozium_console.archiver.run_reader import READERS, RunReader
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.prices.pricing import Pricing
 from sympozium_console.run_index.indexed_rows import indexed
+from sympozium_domain.stored_runs.run_content import content_of, is_private
 
 log = structlog.get_logger()
 

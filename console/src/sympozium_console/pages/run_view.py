@@ -16,12 +16,12 @@ from sympozium_archive.run_contents import Contents
 from sympozium_archive.run_queries import RunFilter
 from sympozium_archive.run_rows import RunRow
 from sympozium_console import console_context
-from sympozium_console.archiver.run_content import content_of
 from sympozium_console.pages.failed_runs import what_helps
 from sympozium_console.pages.run_messages import ShownContent
 from sympozium_console.pages.run_timeline_bar import TimelineBar
 from sympozium_console.routes.access import SUMMARIES, may_see
 from sympozium_console.run_timeline import Timeline
+from sympozium_domain.stored_runs.run_content import content_of
 
 _MICRO = 1_000_000
 

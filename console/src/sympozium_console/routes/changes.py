@@ -15,10 +15,10 @@ from sympozium_console import console_context
 from sympozium_console.change_feed import change_stream
 from sympozium_console.change_feed.change_stream import Judged, Wanted
 from sympozium_console.console_context import ConsoleContext
-from sympozium_console.event_streams import EventStreamResponse
 from sympozium_console.routes.access import authorize, visible
 from sympozium_console.routes.params import REFUSALS, InstanceName, ListQuery, authenticate, caller_of
 from sympozium_http import request_state
+from sympozium_http.event_streams import EventStreamResponse
 from sympozium_http.refusal import Refusal
 
 router = APIRouter(tags=["changes"], dependencies=[Depends(authenticate)], responses=REFUSALS)

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from sympozium_console import console_context, instance_events
-from sympozium_console.event_streams import EventStreamResponse
 from sympozium_console.routes.access import judge_again
 from sympozium_console.routes.params import REFUSALS, Name, ObjectParams, authenticate
 from sympozium_http import request_state
+from sympozium_http.event_streams import EventStreamResponse
 
 router = APIRouter(tags=["instances"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 

@@ -10,7 +10,6 @@ from sse_starlette import EventSourceResponse
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun, without_contents
 from sympozium_console import console_context, openapi_models, run_events
-from sympozium_console.event_streams import EventStreamResponse
 from sympozium_console.routes.access import judge_again, may_see, visible
 from sympozium_console.routes.newest_runs import check_order, newest_runs
 from sympozium_console.routes.params import (
@@ -26,6 +25,7 @@ from sympozium_console.run_repository import RunSelection
 from sympozium_console.run_summaries import NewestRuns
 from sympozium_console.run_timeline import Timeline
 from sympozium_domain import object_pages
+from sympozium_http.event_streams import EventStreamResponse
 
 router = APIRouter(tags=["runs"], dependencies=[Depends(authenticate)], responses=REFUSALS)
 

@@ -11,6 +11,7 @@ from sympozium_api import names, run_columns
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.run import ENDED_AT, TERMINAL_PHASES
 from sympozium_api.timestamps import parse_timestamp, within_second
+from sympozium_api.trace_context import TraceContext
 from sympozium_archive.column_types import MAX_TEXT
 from sympozium_archive.run_rows import DELETED, RunRow
 from sympozium_archive.times import microseconds
@@ -69,6 +70,8 @@ def indexed(row: Object) -> RunRow | None:
         duration_ms=_milliseconds(created_at, ended_at),
         resource_version=_text(metadata.get("resourceVersion")),
         is_private=names.ANNOTATION_DISCARDED in annotations,
+        agent_id=_text(annotations.get(names.ANNOTATION_AGENT_ID)),
+        trace_id=_trace_id(annotations.get(names.ANNOTATION_TRACEPARENT)),
     )
 
 
@@ -102,6 +105,11 @@ def _owner(metadata: Object, instance: str | None) -> str | None:
 def _text(value: Any) -> str | None:
     """Return a text, cut as the table cuts it: an annotation may have 256 KiB, and thousands of rows may wait for the database."""
     return value[:MAX_TEXT] if isinstance(value, str) and value else None
+
+
+def _trace_id(traceparent: Any) -> str | None:
+    context = TraceContext.of(traceparent) if isinstance(traceparent, str) else None
+    return context.trace_id if context else None
 
 
 def _count(value: Any) -> int | None:

@@ -58,6 +58,9 @@ class ChangeAudit(Protocol):
     def refuse(self, entry: AuditEntry, status: int) -> None:
         """Record a call that was refused for lack of a valid key or of a right, without waiting."""
 
+    def note(self, entry: AuditEntry, status: int) -> None:
+        """Record a change that was made, without waiting: the start of a run, which does not need the audit."""
+
     async def flush(self) -> None:
         """Finish what is not recorded yet, as the process ends."""
 
@@ -86,6 +89,9 @@ class ChangeLog:
 
     def refuse(self, entry: AuditEntry, status: int) -> None:
         """Do nothing, because the access log has refused calls."""
+
+    def note(self, entry: AuditEntry, status: int) -> None:
+        """Do nothing, because the run itself says who started it."""
 
     async def flush(self) -> None:
         """Do nothing, because a line of the log does not wait."""
@@ -119,6 +125,10 @@ class AuditTrail:
 
     def refuse(self, entry: AuditEntry, status: int) -> None:
         """Enqueue a refused call."""
+        self._enqueue(partial(self._audit.refused, entry, status))
+
+    def note(self, entry: AuditEntry, status: int) -> None:
+        """Enqueue a change that was made."""
         self._enqueue(partial(self._audit.refused, entry, status))
 
     async def run(self) -> None:

@@ -16,7 +16,6 @@ from sympozium_api.names import DNS_LABEL
 from sympozium_api.resources import INSTANCES, RUNS
 from sympozium_api.run import AgentRun
 from sympozium_console import console_context, new_run_body, refusals, run_events
-from sympozium_console.event_streams import EventStreamResponse
 from sympozium_console.pages.chat import chat_question, request_samples
 from sympozium_console.pages.chat.answer_stream import End, page_events
 from sympozium_console.pages.chat.chat_question import ChatQuestion
@@ -32,6 +31,7 @@ from sympozium_console.routes import new_runs
 from sympozium_console.routes.access import may_see, may_see_events, require
 from sympozium_console.routes.params import authenticate, caller_of
 from sympozium_domain.sessions.session import Session
+from sympozium_http.event_streams import EventStreamResponse
 from sympozium_http.refusal import Refusal
 from sympozium_runs.model_choice import model_names
 

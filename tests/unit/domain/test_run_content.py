@@ -8,7 +8,7 @@ from tests.unit.console.archiver_world import ended
 from sympozium_api import names
 from sympozium_api.json_text import json_text
 from sympozium_api.run import AgentRun
-from sympozium_console.archiver.run_content import content_of, is_private
+from sympozium_domain.stored_runs.run_content import content_of, is_private
 
 REQUEST = '{"messages":[{"role":"user","content":"Hi"}],"temperature":1.0}'
 

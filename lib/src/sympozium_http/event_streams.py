@@ -1,12 +1,12 @@
-"""Server-sent events of the console: the form of one, and the response that carries a stream of them."""
+"""Server-sent events of a dialect's own: the form of one, and the response that carries a stream of them."""
 
 from collections.abc import AsyncIterable
+from typing import Any
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from sympozium_api.resources import Object
 from sympozium_http.sse import one_line
 
 _LINE_END = "\n"
@@ -14,7 +14,7 @@ _UNREAD_SECONDS = 10.0
 """Seconds for which a client may read nothing."""
 
 
-def sent_event(event_type: str, data: Object, event_id: str | None = None) -> ServerSentEvent:
+def sent_event(event_type: str, data: dict[str, Any], event_id: str | None = None) -> ServerSentEvent:
     """Return an event with JSON data."""
     return ServerSentEvent(one_line(data).decode(), event=event_type, id=event_id, sep=_LINE_END)
 

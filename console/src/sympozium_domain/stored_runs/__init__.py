@@ -1,0 +1,1 @@
+"""Runs as they are stored: open ones in Kubernetes, ended ones there or in the archive."""

@@ -1,0 +1,115 @@
+"""Reader of the runs of one namespace by their UID, and of lists of them: from Kubernetes while they are open, else from the archive."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from sympozium_api.client import ApiError, Client
+from sympozium_api.resources import RUNS
+from sympozium_api.run import AgentRun
+from sympozium_archive.database import Database
+from sympozium_archive.run_contents import Contents
+from sympozium_archive.run_queries import RunFilter, RunQueries
+from sympozium_archive.run_rows import RunRow
+from sympozium_archive.tables import CONTENT_KEPT
+from sympozium_archive.unavailable import DatabaseUnavailable
+from sympozium_domain.instance_runs import InstanceRuns
+from sympozium_domain.stored_runs.stored_run import StoredRun
+
+_REMEMBERED = 10_000
+"""Runs that this replica started last, whose names it knows while the database does not."""
+_READS = 4
+"""Runs of a list that are read at the same time."""
+_FRESH_SECONDS, _POLL_SECONDS = 2.0, 0.05
+"""Seconds in which the database has a run that was just started, and between questions for it."""
+
+
+@dataclass
+class RunFinder:
+    """Reader of runs. Its methods raise ApiError and ApiUnavailable."""
+
+    client: Client
+    database: Database
+    runs: InstanceRuns
+    _started: OrderedDict[str, tuple[str, str, float]] = field(default_factory=OrderedDict)
+    """Namespace, name and time of the loop of the runs that this replica started last, by UID."""
+
+    def remember(self, run: AgentRun) -> None:
+        """Take note of a run that was just started here, so that it is found before the database has it."""
+        metadata = run.metadata
+        self._started[metadata.uid] = metadata.namespace, metadata.name, asyncio.get_running_loop().time()
+        if len(self._started) > _REMEMBERED:
+            self._started.popitem(last=False)
+
+    async def find(self, namespace: str, uid: str) -> StoredRun | None:
+        """Return a run of a namespace; None if there is none. Without the database, only what Kubernetes has is found."""
+        try:
+            row = await RunQueries(self.database).run(uid)
+        except DatabaseUnavailable:
+            row = None
+        if row is not None:
+            return await self._of_row(row) if row.namespace == namespace else None
+        name = await self._name(namespace, uid)
+        return None if name is None else await self._live(namespace, name, uid)
+
+    async def page(self, wanted: RunFilter, *, limit: int, offset: int) -> tuple[list[StoredRun], int]:
+        """Return at most ``limit`` runs after the ``offset`` newest, the newest first, and the number of all.
+
+        Raises DatabaseUnavailable.
+        """
+        await self._until_listed(wanted)
+        queries = RunQueries(self.database)
+        rows = await queries.history(wanted, limit=limit, offset=offset)
+        total = len(rows) + offset if 0 < len(rows) < limit else await queries.count(wanted)
+        slots = asyncio.Semaphore(_READS)
+
+        async def read(row: RunRow) -> StoredRun:
+            async with slots:
+                return await self._of_row(row)
+
+        return list(await asyncio.gather(*map(read, rows))), total
+
+    async def _of_row(self, row: RunRow) -> StoredRun:
+        """Return the run of a row: as Kubernetes has it, unless the archive has all of it."""
+        if not (row.ended and row.content_state == CONTENT_KEPT) and row.deleted_at is None:
+            live = await self._live(row.namespace, row.name, row.uid)
+            if live is not None:
+                return live
+            row = await RunQueries(self.database).run(row.uid) or row  # archived and deleted meanwhile
+        content = await Contents(self.database).read(row.uid) if row.content_state == CONTENT_KEPT else None
+        return StoredRun.of_row(row, content)
+
+    async def _live(self, namespace: str, name: str, uid: str) -> StoredRun | None:
+        """Read a run from Kubernetes; None if it is gone, is another one, or cannot be read."""
+        try:
+            run = await self.runs.read(namespace, name)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+        except ValidationError:
+            return None
+        return StoredRun.of_run(run) if run.metadata.uid == uid else None
+
+    async def _name(self, namespace: str, uid: str) -> str | None:
+        """Return the name of a run that the database does not have, or cannot tell."""
+        if (started := self._started.get(uid)) is not None:
+            return started[1] if started[0] == namespace else None
+        metadata = await self.client.metadata(RUNS, namespace, resourceVersion="0")
+        return next((item["metadata"]["name"] for item in metadata if item["metadata"]["uid"] == uid), None)
+
+    async def _until_listed(self, wanted: RunFilter) -> None:
+        """Wait until the database has the runs that this replica has just started, so that a caller finds its own in its list."""
+        end = asyncio.get_running_loop().time()
+        fresh = {
+            uid
+            for uid, (namespace, _, at) in self._started.items()
+            if namespace == wanted.namespace and at > end - _FRESH_SECONDS
+        }
+        queries = RunQueries(self.database)
+        while fresh and asyncio.get_running_loop().time() < end + _FRESH_SECONDS:
+            fresh -= await queries.known(fresh)
+            if fresh:
+                await asyncio.sleep(_POLL_SECONDS)
