@@ -101,9 +101,12 @@ class AuditLog:
             return [_change(row) for row in rows.mappings()]
 
     async def count(self, conditions: AuditFilter) -> int:
-        """Return the number of changes."""
-        async with self._database.reading() as connection:
+        """Return the number of changes. Only a condition on the status looks at outcomes."""
+        if conditions.status is None:
+            rows = select(audit.c.id).where(*_wanted(conditions)).subquery()
+        else:
             rows = _query(conditions).order_by(None).with_only_columns(audit.c.id).subquery()
+        async with self._database.reading() as connection:
             number: int = (await connection.execute(select(func.count()).select_from(rows))).scalar_one()
             return number
 
@@ -122,19 +125,27 @@ def _as_text(names: tuple[str, ...]) -> str:
     return text if len(text) <= _FIELDS_CHARACTERS else _as_text(names[: len(names) // 2])
 
 
-def _query(conditions: AuditFilter) -> Select[Any]:
-    end = audit.alias("outcome")
+def _wanted(conditions: AuditFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions on changes, without that on their outcome."""
     columns = audit.c
     names = ("namespace", "actor", "user", "action", "kind", "resource")
-    equal = {columns[name]: getattr(conditions, name) for name in names} | {end.c.status: conditions.status}
     wanted: list[ColumnElement[bool]] = [columns.is_outcome.is_(False)]
-    wanted += [column == value for column, value in equal.items() if value is not None]
+    wanted += [columns[name] == value for name in names if (value := getattr(conditions, name)) is not None]
     if conditions.namespaces is not None:
         wanted.append(columns.namespace.in_(conditions.namespaces))
     if conditions.since is not None:
         wanted.append(columns.at >= conditions.since)
     if conditions.until is not None:
         wanted.append(columns.at < conditions.until)
+    return wanted
+
+
+def _query(conditions: AuditFilter) -> Select[Any]:
+    end = audit.alias("outcome")
+    columns = audit.c
+    wanted = _wanted(conditions)
+    if conditions.status is not None:
+        wanted.append(end.c.status == conditions.status)
     twice = audit.alias("outcomes")  # an outcome may be stored again, when nobody knows whether it was
     first = (
         select(func.min(twice.c.id))
