@@ -55,10 +55,10 @@ class TestAccess:
             assert kind.isidentifier(), route.name
             assert verb.isidentifier(), route.name
 
-    @pytest.mark.parametrize("header", ["", "Basic YTpi", "Bearer", "bearer x.y.z", "Bearer \xff"])
-    async def test_refuses_headers_without_a_token(self, platform: Platform, header: str) -> None:
-        answer = await platform.http.get("/api-keys", headers={b"Authorization": header.encode("latin-1")})
-        error(answer, 401)
+    async def test_refuses_headers_without_a_token(self, platform: Platform) -> None:
+        for header in ("", "Basic YTpi", "Bearer", "bearer x.y.z", "Bearer \xff"):
+            answer = await platform.http.get("/api-keys", headers={b"Authorization": header.encode("latin-1")})
+            error(answer, 401)
 
 
 def _all(dependant: Any) -> list[Any]:
@@ -74,12 +74,10 @@ class TestErrors:
     async def test_say_that_a_body_is_too_large(self, platform: Platform) -> None:
         error(await platform.request("POST", "/api-keys", content=b" " * (64 * 1024 + 1)), 413)
 
-    @pytest.mark.parametrize(
-        "content", [b"", b"{", b"\xff", b'{"scopes": NaN}', b'{"scopes": "\\ud800"}', b"[" * 100_000]
-    )
-    async def test_say_that_a_body_is_no_json(self, platform: Platform, content: bytes) -> None:
-        answer = await platform.request("POST", "/api-keys", content=content[: 64 * 1024])
-        assert error(answer, 400)["code"] == "invalid_json"
+    async def test_say_that_a_body_is_no_json(self, platform: Platform) -> None:
+        for content in (b"", b"{", b"\xff", b'{"scopes": NaN}', b'{"scopes": "\\ud800"}', b"[" * 100_000):
+            answer = await platform.request("POST", "/api-keys", content=content[: 64 * 1024])
+            assert error(answer, 400)["code"] == "invalid_json"
 
     async def test_read_json_whatever_its_content_type(self, platform: Platform) -> None:
         for kind in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "no/such"):
@@ -151,9 +149,9 @@ class TestItsDescription:
         references = {part.partition('"')[0] for part in text.split('"#/components/schemas/')[1:]}
         assert references <= document["components"]["schemas"].keys()
 
-    @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-    async def test_is_a_page_that_loads_nothing_from_elsewhere(self, platform: Platform, path: str) -> None:
-        page = await platform.request("GET", path, token="")
+    async def test_is_a_page_that_loads_nothing_from_elsewhere(self, platform: Platform) -> None:
+        page = await platform.request("GET", "/docs", token="")
+        assert (await platform.request("GET", "/redoc", token="")).text == page.text
         assert page.status_code == 200
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert all(f"<code>{route.path}</code>" in page.text for route in routes(platform))
