@@ -23,7 +23,7 @@ gateway_install() {
   gateway_crds
   gateway_chart
   sed "s#:dev .*#:$GATEWAY_TAG#" "$LOCAL/gateway/class.yaml" | kubectl apply --server-side --force-conflicts --filename - >/dev/null
-  kubectl wait --for=condition=Accepted --timeout=60s gatewayclass/envoy >/dev/null || fail "the GatewayClass envoy is not accepted"
+  wait_until 60 "the GatewayClass" kubectl wait --for=condition=Accepted --timeout=5s gatewayclass/envoy || fail "the GatewayClass envoy is not accepted"
   kubectl annotate --overwrite namespace "$GATEWAY_NAMESPACE" "$STAMP=$stamp" >/dev/null
   engine_prune_images sympozium/local-gateway "$GATEWAY_TAG"
 }
@@ -40,7 +40,9 @@ gateway_is_installed() {
 gateway_crds() {
   kubectl apply --server-side --force-conflicts --filename "$GATEWAY_PARTS/crds/gateway-api" --filename "$GATEWAY_PARTS/crds/envoy-gateway" >"$WORK/gateway-crds.log" 2>&1 ||
     fail "the CRDs: $(tail -5 "$WORK/gateway-crds.log")"
-  kubectl wait --for=condition=Established --timeout=60s crd/httproutes.gateway.networking.k8s.io crd/envoyproxies.gateway.envoyproxy.io >/dev/null
+  # kubectl fails at once on a CRD that has no conditions yet, so it is asked again
+  wait_until 60 "the CRDs of the Gateway API" kubectl wait --for=condition=Established --timeout=5s \
+    crd/httproutes.gateway.networking.k8s.io crd/envoyproxies.gateway.envoyproxy.io || fail "the CRDs of the Gateway API are not established"
 }
 
 gateway_chart() {

@@ -193,7 +193,7 @@ def installed_archive(kind: str, image: str, runs: Object) -> Iterator[Archive]:
         if kind == "postgresql":
             namespace.apply(*postgres_server())
         upgrade_release(namespace, release_values(namespace, kind, runs))
-        namespace.kubectl("rollout", "status", "deployment/model", "--timeout=90s")
+        namespace.kubectl("rollout", "status", "deployment/model", "--timeout=4m")
         yield archive.serves()
     except subprocess.CalledProcessError as error:
         raise AssertionError(error.stderr) from error

@@ -179,6 +179,12 @@ def until(look: Callable[[], T | None], *, within: float, why: Callable[[], obje
         time.sleep(0.1)
 
 
+def is_established(cluster: Namespace, crd: str) -> bool:
+    """Return true if the API server serves a kind. (``kubectl wait`` fails on one that has no conditions yet.)"""
+    conditions = cluster.status("crd", crd).get("conditions") or []
+    return any(found["type"] == "Established" and found["status"] == "True" for found in conditions)
+
+
 def responds(url: str) -> bool:
     """Return true if it does. The node's proxy learns of a new Service within a second."""
     with suppress(httpx2.TransportError):
@@ -381,7 +387,7 @@ def namespace(webproxy_image: str) -> Iterator[Namespace]:
     enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
     found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": enforce}})
     found.apply(*model_server(webproxy_image), instance("quiet"))
-    found.kubectl("rollout", "status", "deployment/model", "--timeout=90s")
+    found.kubectl("rollout", "status", "deployment/model", "--timeout=4m")
     until(
         lambda: responds(f"http://{authority(found.get('service', 'model')['spec']['clusterIP'], 8080)}/healthz"),
         within=10,

@@ -61,7 +61,7 @@ def signals(image: str) -> Iterator[Signals]:
     }
     pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}}
     default.apply(pod | {"spec": {"hostPID": True, "terminationGracePeriodSeconds": 0, "containers": [container]}})
-    default.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+    default.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=4m")
     try:
         yield Signals(default, name)
     finally:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.e2e.api_server_cases import CASES, ApiServer, Case, refusal
-from tests.e2e.conftest import Namespace
+from tests.e2e.conftest import Namespace, is_established, until
 from tests.fakes.kubernetes import FakeKubernetes
 
 from sympozium_api.client import Client, from_environment
@@ -77,7 +77,7 @@ def kind() -> Iterator[ResourceType]:
     crd["spec"] |= {"group": found.group, "names": {"plural": found.plural, "singular": "probe", "kind": found.kind}}
     cluster = Namespace("default")
     cluster.apply(crd)
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+    until(lambda: is_established(cluster, name), within=30)
     yield found
     cluster.delete("crd", name, "--wait=false")
 

@@ -58,9 +58,9 @@ def tooled(namespace: Namespace, webhook: Webhook, webproxy_image: str) -> Itera
         policy(),
         body,
     )
-    namespace.kubectl("rollout", "status", "deployment/vendors", "--timeout=90s")
+    namespace.kubectl("rollout", "status", "deployment/vendors", "--timeout=4m")
     endpoint = Endpoint(namespace, "tooled").serves()
-    namespace.kubectl("wait", "toolbinding/weather", "--for=condition=InForce", "--timeout=60s")
+    namespace.kubectl("wait", "toolbinding/weather", "--for=condition=InForce", "--timeout=4m")
     yield endpoint
     endpoint.close()
     namespace.delete("instance", "tooled", "--wait=false")

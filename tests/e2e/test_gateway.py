@@ -321,7 +321,7 @@ def test_the_gateway_api_may_be_missing_and_come_later(outside: Outside, public:
     try:
         until(lambda: "GatewayAPINotInstalled" in str(outside.status["conditions"]), within=30)
         system.kubectl("rollout", "restart", "deployment/sympozium-operator")
-        system.kubectl("rollout", "status", "deployment/sympozium-operator", "--timeout=90s")
+        system.kubectl("rollout", "status", "deployment/sympozium-operator", "--timeout=4m")
         until(lambda: condition(public.namespace, "chat")["reason"] == "GatewayNotReady", within=30)
         public.namespace.apply(instance("plain", webEndpoint={"enabled": True}))
         with closing(Endpoint(public.namespace, "plain")) as plain:

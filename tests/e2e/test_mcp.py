@@ -48,7 +48,7 @@ def served(namespace: Namespace) -> Iterator[Endpoint]:
     )
     namespace.apply(PACK, made)
     endpoint = Endpoint(namespace, "mcp").serves()
-    namespace.kubectl("rollout", "status", f"deployment/{names.server(endpoint.run)}", "--timeout=90s")
+    namespace.kubectl("rollout", "status", f"deployment/{names.server(endpoint.run)}", "--timeout=4m")
     until(lambda: "summarise" in asyncio.run(tools_of(endpoint)), within=30)
     yield endpoint
     endpoint.close()

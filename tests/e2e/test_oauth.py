@@ -28,7 +28,7 @@ def issuer(namespace: Namespace, webproxy_image: str) -> Iterator[Issuer]:
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     container["readinessProbe"]["httpGet"]["scheme"] = "HTTPS"
     namespace.apply(files, deployment, service)
-    namespace.kubectl("rollout", "status", "deployment/issuer", "--timeout=90s")
+    namespace.kubectl("rollout", "status", "deployment/issuer", "--timeout=4m")
     yield found
     for kind in ("deployment", "service", "configmap"):
         namespace.delete(kind, "issuer")

@@ -61,7 +61,7 @@ class TestTrace:
 @pytest.mark.alone
 def test_spans_of_all_parts_hang_below_the_callers(namespace: Namespace, chat: Endpoint, webproxy_image: str) -> None:
     namespace.apply(*scripted_server("collector", COLLECTOR, webproxy_image))
-    namespace.kubectl("rollout", "status", "deployment/collector", "--timeout=60s")
+    namespace.kubectl("rollout", "status", "deployment/collector", "--timeout=4m")
     collector = f"http://{authority(namespace.get('service', 'collector')['spec']['clusterIP'], 8080)}"
 
     def told(name: str, variable: str) -> bool:
@@ -71,7 +71,7 @@ def test_spans_of_all_parts_hang_below_the_callers(namespace: Namespace, chat: E
     server = f"{chat.run}-server"
     with installed_with(f"tracing.endpoint=http://collector.{namespace.name}.svc:8080"):
         until(lambda: told(server, "OTEL_EXPORTER_OTLP_ENDPOINT"), within=40)
-        namespace.kubectl("rollout", "status", f"deployment/{server}", "--timeout=90s")
+        namespace.kubectl("rollout", "status", f"deployment/{server}", "--timeout=4m")
         chat.use_model("echo")
 
         def traced() -> tuple[str, str] | None:
@@ -96,7 +96,7 @@ def test_spans_of_all_parts_hang_below_the_callers(namespace: Namespace, chat: E
         assert at_model == f"00-{TRACE}-{spans['invoke_agent chat']['span']}-01"
         assert spans["invoke_agent chat"]["service"] == "sympozium-web-proxy"
     until(lambda: not told(server, "OTEL_EXPORTER_OTLP_ENDPOINT"), within=40)
-    namespace.kubectl("rollout", "status", f"deployment/{server}", "--timeout=90s")
+    namespace.kubectl("rollout", "status", f"deployment/{server}", "--timeout=4m")
 
 
 def lines(namespace: Namespace, *selector: str) -> list[Object]:

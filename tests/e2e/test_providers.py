@@ -47,7 +47,7 @@ def provided(namespace: Namespace, webproxy_image: str) -> Iterator[Endpoint]:
         provider("spare", type="openai_compat", apiBase="http://model:8080/v1"),
         body,
     )
-    namespace.kubectl("rollout", "status", "deployment/vendors", "--timeout=90s")
+    namespace.kubectl("rollout", "status", "deployment/vendors", "--timeout=4m")
     endpoint = Endpoint(namespace, "provided").serves()
     yield endpoint
     endpoint.close()

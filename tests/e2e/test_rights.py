@@ -73,7 +73,7 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
         namespace.apply(agent_run("room", task="hello"))  # listed, an Event is written
         assert namespace.run_ends("room")["phase"] == "Failed"
     for server in servers:
-        system.kubectl("rollout", "status", server, "--timeout=90s")
+        system.kubectl("rollout", "status", server, "--timeout=4m")
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}}
     namespace.apply(quota, agent_run("podless", task="hello"))  # Events about the Job are read
     assert namespace.run_ends("podless")["phase"] == "Failed"
@@ -196,12 +196,12 @@ def tools_are_called(namespace: Namespace) -> None:
         spec = {"title": name, "function": name, "webhook": {"url": url} | auth}
         grant = {"agentRef": "read", "toolRef": name, "allowedDomains": [host]}
         namespace.apply(head | {"kind": "Tool", "spec": spec}, head | {"kind": "ToolBinding", "spec": grant})
-        namespace.kubectl("wait", f"toolbinding/{name}", "--for=condition=InForce", "--timeout=60s")
+        namespace.kubectl("wait", f"toolbinding/{name}", "--for=condition=InForce", "--timeout=4m")
     head = {"apiVersion": "sympozium.ai/v1alpha1", "metadata": {"name": "greeting"}}
     spec = {"title": "greeting", "function": "greeting", "builtin": {"name": "greeting"}}
     grant = {"agentRef": "read", "toolRef": "greeting"}
     namespace.apply(head | {"kind": "Tool", "spec": spec}, head | {"kind": "ToolBinding", "spec": grant})
-    namespace.kubectl("wait", "toolbinding/greeting", "--for=condition=InForce", "--timeout=60s")
+    namespace.kubectl("wait", "toolbinding/greeting", "--for=condition=InForce", "--timeout=4m")
     document = ("-o", "jsonpath={.data.agent\\.json}")
     until(lambda: "served" in namespace.kubectl("get", "configmap", "read-installed-skills", *document), within=10)
     page = json.dumps({"url": f"http://{DENIED}/"})

@@ -15,7 +15,7 @@ def test_a_run_is_answered_without_any_web_proxy(namespace: Namespace) -> None:
     assert columns[-8:-2] == ["task", "quiet", "Succeeded", "cold", "instant", "10"]
     assert "by-hand" in namespace.kubectl("get", "runs", "--field-selector", "spec.mode=task")
     for end in ("condition=Complete", "jsonpath={.status.completedAt}"):
-        namespace.kubectl("wait", "run/by-hand", f"--for={end}", "--timeout=5s")
+        namespace.kubectl("wait", "run/by-hand", f"--for={end}", "--timeout=4m")
 
 
 def test_a_whole_request_can_be_asked(namespace: Namespace) -> None:

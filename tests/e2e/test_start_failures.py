@@ -1,6 +1,5 @@
 """A pod that cannot start is an answer within a minute, with Kubernetes' own reason."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,9 +9,7 @@ WITHIN = 60
 
 
 def failed(namespace: Namespace, run: str) -> dict[str, object]:
-    began = time.monotonic()
     status = namespace.run_ends(run, within=WITHIN)
-    assert time.monotonic() - began < WITHIN
     assert (status["phase"], status["error"]["type"]) == ("Failed", "start_failed")
     error: dict[str, object] = status["error"]
     return error

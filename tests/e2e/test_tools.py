@@ -95,7 +95,7 @@ def tooled(namespace: Namespace, webhook: Webhook) -> Iterator[Endpoint]:
     endpoint = Endpoint(namespace, "tooled").serves()
     in_force = [each["metadata"]["name"] for each in objects if each["kind"] == "ToolBinding"]
     in_force.remove("astray")
-    waited = ("--for=condition=InForce", "--timeout=60s")
+    waited = ("--for=condition=InForce", "--timeout=4m")
     namespace.kubectl("wait", *(f"toolbinding/{name}" for name in in_force), *waited)
     until(lambda: "fleeting" in offered(endpoint), within=10)
     yield endpoint
@@ -144,7 +144,7 @@ def by_mcp(endpoint: Endpoint) -> str:
 def by_kubectl(endpoint: Endpoint) -> str:
     run = agent_run("tooled-by-hand", agentRef="tooled", task=asking("weather", OSLO))
     endpoint.namespace.apply(run)
-    endpoint.namespace.kubectl("wait", "run/tooled-by-hand", "--for=condition=Complete", "--timeout=90s")
+    endpoint.namespace.kubectl("wait", "run/tooled-by-hand", "--for=condition=Complete", "--timeout=4m")
     return endpoint.namespace.kubectl("get", "run", "tooled-by-hand", "-o", "yaml")
 
 
@@ -228,7 +228,7 @@ def test_a_guard_that_is_killed_in_a_call_costs_no_run(tooled: Endpoint, webhook
     keys = {call["headers"]["idempotency-key"] for call in webhook.received("lasting")}
     assert len(keys) == 1
     assert len(webhook.received("lasting")) > 1
-    system.kubectl("rollout", "status", "deployment/sympozium-egress", "--timeout=60s")
+    system.kubectl("rollout", "status", "deployment/sympozium-egress", "--timeout=4m")
 
 
 def test_a_binding_that_is_removed_under_load_ends_the_calls_at_once(tooled: Endpoint, webhook: Webhook) -> None:

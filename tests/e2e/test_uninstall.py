@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, helm, instance, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, helm, instance, is_established, until
 
 pytestmark = pytest.mark.dismantles
 
@@ -117,7 +117,7 @@ def test_the_operator_waits_for_a_kind_that_was_deleted_and_goes_on_when_it_is_b
         assert chat.http.get("/v1/models").status_code == 200
     finally:
         as_helm_did(system, crd)
-        system.kubectl("wait", "--for=condition=Established", "crd/skillpacks.sympozium.ai", "--timeout=30s")
+        until(lambda: is_established(system, "skillpacks.sympozium.ai"), within=30)
         for pack in packs:
             as_helm_did(Namespace(pack["metadata"]["namespace"]), pack)
     assert chat.serves().chat().status_code == 200

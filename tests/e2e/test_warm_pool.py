@@ -125,13 +125,14 @@ def test_more_than_wait_are_all_answered_each_by_a_pod_of_its_own(pooled: Endpoi
 
 def test_a_run_that_goes_on_owns_its_job_and_takes_it_along(pooled: Endpoint) -> None:
     use(pooled, "slow:300:100")
+    full(pooled)  # else the run may start cold, in a Job of its own from the first
     with ThreadPoolExecutor(1) as callers:
         asked = callers.submit(pooled.chat)
         running = until(
             lambda: [
                 run
                 for run in pooled.namespace.list("runs", "-l", "sympozium.ai/instance=pooled")
-                if run.get("status", {}).get("phase") == "Running"
+                if run.get("status", {}).get("phase") == "Running" and "claim" in run["spec"]
             ],
             within=30,
         )[0]

@@ -40,7 +40,7 @@ class Webhook:
 def deployed(namespace: Namespace, image: str) -> Webhook:
     """A webhook that answers. The egress guard of a local cluster may reach private networks (local/charts.sh)."""
     namespace.apply(*scripted_server("webhook", SERVER, image))
-    namespace.kubectl("rollout", "status", "deployment/webhook", "--timeout=90s")
+    namespace.kubectl("rollout", "status", "deployment/webhook", "--timeout=4m")
     found = Webhook(namespace)
     until(lambda: responds(f"{found.url}/healthz"), within=10)
     return found

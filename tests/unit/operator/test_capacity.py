@@ -416,6 +416,18 @@ async def test_an_exceeded_quota_that_nobody_else_uses_is_final() -> None:
     assert "exceeded quota: small" in world.status()["error"]["message"]
 
 
+async def test_a_quota_that_is_too_small_for_one_job_is_final_while_others_hold_jobs() -> None:
+    world = World(instance_object(maxConcurrentRuns=10), run_object())
+    await world.reconcile()
+    world.ask("q2")
+    refusal = f"{QUOTA}, used: count/jobs.batch=1, limited: count/jobs.batch=0"
+    world.cluster.refuse("create", JOBS, *[api_error(403, "Forbidden", refusal)] * 20)
+    for _ in range(4):
+        await world.reconcile("q2")
+        world.clock.advance(5)
+    assert "exceeded quota: small" in world.status("q2")["error"]["message"]
+
+
 async def test_a_pod_beyond_the_quota_waits_while_another_run_holds_a_job() -> None:
     world = World(instance_object(maxConcurrentRuns=10), run_object())
     await world.reconcile()

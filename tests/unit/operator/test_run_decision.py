@@ -301,6 +301,23 @@ def test_a_job_that_a_quota_denies_its_pod_waits_while_another_run_may_free_the_
     assert error(decide(with_job(15, warning="FailedCreate: denied", quota_may_free=True))) == ("start_failed", 503)
 
 
+@pytest.mark.parametrize(
+    ("requested", "limited", "fits"),
+    [
+        ("pods=1", "pods=0", False),
+        ("pods=1", "pods=1", True),
+        ("pods=1,requests.cpu=50m", "pods=9,requests.cpu=0.04", False),
+        ("pods=1,requests.memory=64Mi", "pods=9,requests.memory=1Gi", True),
+        ("pods=?", "pods=0", True),
+    ],
+)
+def test_a_job_waits_for_no_quota_that_is_too_small_for_it_alone(requested: str, limited: str, fits: bool) -> None:
+    text = f"exceeded quota: q, requested: {requested}, used: pods=6, limited: {limited}"
+    warning = f'FailedCreate: Error creating: pods "a" is forbidden: {text}'
+    decision = decide(with_job(15, warning=warning, quota_may_free=True))
+    assert isinstance(decision, Wait) if fits else error(decision) == ("start_failed", 503)
+
+
 def test_a_job_without_a_pod_and_without_a_reason_gets_the_start_timeout() -> None:
     assert decide(with_job(44)) == Wait(2.5)
     assert error(decide(with_job(45))) == ("start_failed", 503)

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from sympozium_api import agent_protocol, agent_records, effective
-from sympozium_api.resources import QUOTA_EXCEEDED, Object, created_at
-from sympozium_operator.policy import pod_status
+from sympozium_api.resources import Object, created_at
+from sympozium_operator.policy import pod_status, quota_denial
 from sympozium_operator.policy.pod_status import StartFailure
 from sympozium_operator.policy.run_input import RunInput
 
@@ -54,8 +54,9 @@ def waits_for_capacity(facts: RunInput) -> bool:
 
 
 def waits_for_quota(facts: RunInput) -> bool:
-    """Return whether a quota denies the Job's pod, and another run of the namespace may free a part of the quota."""
-    return facts.quota_may_free and facts.warning is not None and QUOTA_EXCEEDED in facts.warning
+    """Return whether a quota denies the Job's pod, and another run of the namespace may free what the pod needs."""
+    denial = facts.warning or ""
+    return facts.quota_may_free and quota_denial.is_of_quota(denial) and quota_denial.can_ever_fit(denial)
 
 
 def waiting_reason(facts: RunInput) -> str | None:

@@ -18,7 +18,15 @@ from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.desired import agent_job
 from sympozium_operator.operator_metrics import OperatorMetrics
-from sympozium_operator.policy import event_messages, model_secret, pod_status, run_end, run_policy, run_start
+from sympozium_operator.policy import (
+    event_messages,
+    model_secret,
+    pod_status,
+    quota_denial,
+    run_end,
+    run_policy,
+    run_start,
+)
 from sympozium_operator.policy import run_decision as policy
 from sympozium_operator.policy.placement import placement
 from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
@@ -262,7 +270,8 @@ class RunReconciler:
         """Let a run whose Job is refused for good wait for its namespace's quota, or for another attempt, or fail."""
         key, now = run_key(run), self.clock.now().timestamp()
         waited = self.fair_queue.refuse_job(key, now)
-        if error.quota_exceeded and self.fair_queue.quota_may_free(key, now):
+        may_fit = error.quota_exceeded and quota_denial.can_ever_fit(error.message)
+        if may_fit and self.fair_queue.quota_may_free(key, now):
             self.fair_queue.exceeds_quota(key)
         elif failure := run_start.refused_job(error.message, forbidden=error.forbidden, waited=waited):
             return await self._end(RunInput(self.clock.now(), self.limits, run), policy.End(failure.record()))
