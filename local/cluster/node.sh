@@ -71,10 +71,11 @@ authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {c
 authorization: {mode: Webhook}
 maxPods: 250
 serializeImagePulls: false
-# The disk is the host's, and what a file system keeps for root counts as full there though root can write to it. So the kubelet neither
-# collects images, which are loaded by hand and cannot be pulled again, nor evicts pods: kind does the same.
+# Disk and memory are the host's. What a file system keeps for root counts as full there though root can write to it, and files that the
+# host has just read count as memory in use. So the kubelet neither collects images, which are loaded by hand and cannot be pulled again,
+# nor evicts pods: kind does the same for the disk.
 imageGCHighThresholdPercent: 100
-evictionHard: {memory.available: "100Mi", nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%", imagefs.inodesFree: "0%"}
+evictionHard: {memory.available: "0%", nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%", imagefs.inodesFree: "0%"}
 Y
 }
 

@@ -5,6 +5,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from tests.fakes.model import end_accepting, rest
+
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -28,17 +30,9 @@ async def closing_server(handler: Handler, *, tls: ssl.SSLContext | None = None)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
-        for _ in range(2):
-            await _rest()  # connections that the kernel has accepted already
-            for writer in writers:
-                writer.transport.abort()
+        await end_accepting(server)
+        for writer in writers:
+            writer.transport.abort()
         if serving:
             await asyncio.wait(serving, timeout=1)
-        await _rest()
-
-
-async def _rest() -> None:
-    """Let the loop accept, begin and end what is under way: each takes a few turns, which time alone does not give."""
-    for _ in range(10):
-        await asyncio.sleep(0.001)
+        await rest()

@@ -274,10 +274,9 @@ class Model:
 
     async def close(self) -> None:
         """Close the connections whose callers have not left yet, and notice those who have."""
-        await asyncio.sleep(0.002)  # the kernel may have accepted further ones
         for writer in tuple(self._writers):
             writer.transport.abort()
-        await asyncio.sleep(0.002)
+        await rest()
 
     async def _route(self, request: Request, connection: Connection) -> None:
         if request.method == "POST":
@@ -512,8 +511,22 @@ async def serving(host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | 
     try:
         yield model
     finally:
-        server.close()
+        await end_accepting(server)
         await model.close()
+
+
+async def end_accepting(server: asyncio.Server) -> None:
+    """Close a server once the connections that the kernel has accepted for it are its own: asyncio breaks one that comes after."""
+    for listener in server.sockets:
+        asyncio.get_running_loop().remove_reader(listener.fileno())
+    await rest()
+    server.close()
+
+
+async def rest() -> None:
+    """Let the loop accept, begin and end what is under way: each takes a few turns, which time alone does not give."""
+    for _ in range(10):
+        await asyncio.sleep(0.001)
 
 
 async def main() -> None:
