@@ -115,9 +115,9 @@ class TestLimits:
                 200,
                 404,
             ]
-            limits = platform.context.limits
-            key_id = (await platform.context.callers.tokens.caller(token)).key_id
-            assert (await limits.take(key_id, starts_run=True))["x-ratelimit-remaining-requests"] == "0"
+            starts = [await platform.request("POST", path, token=token, json={}) for path in ("/runs", "/runs/stream")]
+            assert [answer.status_code for answer in starts] == [422, 429]
+            assert starts[0].headers["x-ratelimit-limit-requests"] == "1"
         await database.close()
 
     async def test_bound_wrong_tokens_of_an_address_and_cost_the_right_ones_nothing(self, tmp_path: Path) -> None:
