@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.contract.documents import ROOT, page, words_in_first_cells
+from tests.contract.documents import ROOT, page, source_files, words_in_first_cells
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
 
@@ -63,6 +63,15 @@ def test_every_route_says_whether_it_takes_a_token_and_what_it_does(operations: 
         assert len(operation["tags"]) == 1, name
         assert {"4XX", "5XX"} <= operation["responses"].keys(), name
         assert "422" not in operation["responses"], name
+
+
+def test_every_code_of_an_error_has_a_line_and_every_line_a_code() -> None:
+    source = "".join(file.read_text() for file in source_files("console/src/sympozium_platform"))
+    found = set(re.findall(r"(?:refused|Refusal|unavailable)[(,]\s*(?:\w+,\s*)?\"(\w+)\"", source))
+    found |= {"policy_denied", "model_not_ready"}  # which follow from the status of a refused run
+    section = re.search(r"^## Errors.*?(?=^## )", page("platform.md"), re.MULTILINE | re.DOTALL)
+    assert section
+    assert words_in_first_cells(section.group()) - {"code"} == found
 
 
 def test_every_variable_has_a_line_with_a_value_of_the_chart_that_there_is() -> None:
