@@ -22,6 +22,8 @@ from sympozium_console.console_context import assemble
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.console_settings import ConsoleSettings, from_environment
 from sympozium_console.pages import issuer_sign_in, sign_in, static_files
+from sympozium_console.pages.keys import PAGE_KEYS
+from sympozium_console.pages.navigation import NAVIGATION
 from sympozium_console.pages.page_table import PAGE_NEEDS, PAGES
 
 Object = dict[str, Any]
@@ -68,6 +70,12 @@ def names_of(router: APIRouter) -> set[str]:
 def test_every_console_route_has_a_line_and_every_line_a_route(description: Object) -> None:
     documented = {word for word in words_in_first_cells(section()) if re.match("[A-Z]+ /", word)}
     assert documented == set(operations(description))
+
+
+def test_every_key_of_the_pages_has_a_line_in_the_guide() -> None:
+    guide = (ROOT / "docs/guides/console.md").read_text()
+    keys = {*(key for keys in PAGE_KEYS for key in keys.keys), *(item.key for item in NAVIGATION)}
+    assert [key for key in sorted(keys) if f"`{key}`" not in guide] == []
 
 
 def test_every_page_has_a_line_and_every_line_a_page() -> None:

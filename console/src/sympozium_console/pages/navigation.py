@@ -11,6 +11,8 @@ class NavigationItem:
     path: str
     icon: str
     """Id of a symbol in ``static/icons.svg``."""
+    key: str
+    """Key that leads to the page, after ``g``."""
 
     def has(self, path: str) -> bool:
         """Return True if a page belongs to this item."""
@@ -18,11 +20,11 @@ class NavigationItem:
 
 
 NAVIGATION = (
-    NavigationItem("Overview", "/", "overview"),
-    NavigationItem("Instances", "/instances", "instances"),
-    NavigationItem("Runs", "/runs", "runs"),
-    NavigationItem("Usage", "/usage", "usage"),
-    NavigationItem("Skills", "/skills", "skills"),
-    NavigationItem("Gateway", "/config", "gateway"),
-    NavigationItem("About", "/about", "about"),
+    NavigationItem("Overview", "/", "overview", "o"),
+    NavigationItem("Instances", "/instances", "instances", "i"),
+    NavigationItem("Runs", "/runs", "runs", "r"),
+    NavigationItem("Usage", "/usage", "usage", "u"),
+    NavigationItem("Skills", "/skills", "skills", "s"),
+    NavigationItem("Gateway", "/config", "gateway", "c"),
+    NavigationItem("About", "/about", "about", "a"),
 )

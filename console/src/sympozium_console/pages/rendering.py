@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from sympozium_console import console_context
 from sympozium_console.pages import text_filters
+from sympozium_console.pages.keys import PAGE_KEYS
 from sympozium_console.pages.navigation import NAVIGATION
 from sympozium_console.pages.static_files import static_files
 
@@ -48,6 +49,7 @@ def templates() -> Environment:
     environment.filters |= text_filters.FILTERS
     environment.globals |= {
         "navigation": NAVIGATION,
+        "page_keys": PAGE_KEYS,
         "static": static_files().address,
         "console_version": version("sympozium"),
         "address": address,
