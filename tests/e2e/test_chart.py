@@ -59,6 +59,7 @@ EVERYTHING: dict[str, Any] = {
         "redis": {"url": "redis://:password@valkey:6379"},
         "credentials": True,
         "trustedProxies": ["10.0.0.0/8"],
+        "links": {"logs": "https://logs.example.com/{namespace}/{pod}", "traces": "https://traces.example.com/{trace}"},
         "oidc": {
             "issuer": "https://login.example.com/realms/house",
             "audiences": ["sympozium", "agents"],

@@ -5,27 +5,49 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sympozium_api import names
+from sympozium_api import names, operator_lease
+from sympozium_api.api_key import APIKeySpec
 from sympozium_api.base import ApiModel
+from sympozium_api.config import ConfigSpec, ConfigStatus
 from sympozium_api.instance import InstanceSpec, InstanceStatus
-from sympozium_api.resources import CONFIGS, INSTANCES, RUNS, SKILL_PACKS, Object
+from sympozium_api.operator_lease import OPERATOR
+from sympozium_api.policy import PolicySpec, PolicyStatus
+from sympozium_api.provider import ProviderSpec, ProviderStatus
+from sympozium_api.resources import (
+    API_KEYS,
+    CONFIGS,
+    INSTANCES,
+    POLICIES,
+    PROVIDERS,
+    RUN_PARTS,
+    RUNS,
+    SKILL_PACKS,
+    TOOL_BINDINGS,
+    TOOLS,
+    Object,
+)
 from sympozium_api.run import RunSpec, RunStatus
-from sympozium_api.timestamps import parse_timestamp
+from sympozium_api.run_part import AgentRunPartSpec
+from sympozium_api.skillpack import SkillPackSpec, SkillPackStatus
+from sympozium_api.tool import ToolSpec, ToolStatus
+from sympozium_api.tool_binding import ToolBindingSpec, ToolBindingStatus
 from sympozium_cli.api_failures import INSTALL_CRDS
 from sympozium_cli.instance_states import phase_of, problem_of
 
 State = Literal["ok", "warning", "failed", "unknown"]
 
-OPERATOR = "sympozium-operator"
-"""Name of the operator's Deployment and Lease."""
 UPGRADE_CRDS = INSTALL_CRDS.replace("install", "upgrade --install")
-_STALE_LEASES = 4
-"""Durations of its lease after which an operator that does not renew it does not work."""
 _FIELDS: dict[str, dict[str, type[ApiModel]]] = {
     INSTANCES.kind: {"spec": InstanceSpec, "status": InstanceStatus},
     RUNS.kind: {"spec": RunSpec, "status": RunStatus},
-    SKILL_PACKS.kind: {},
-    CONFIGS.kind: {},
+    SKILL_PACKS.kind: {"spec": SkillPackSpec, "status": SkillPackStatus},
+    CONFIGS.kind: {"spec": ConfigSpec, "status": ConfigStatus},
+    PROVIDERS.kind: {"spec": ProviderSpec, "status": ProviderStatus},
+    POLICIES.kind: {"spec": PolicySpec, "status": PolicyStatus},
+    TOOLS.kind: {"spec": ToolSpec, "status": ToolStatus},
+    TOOL_BINDINGS.kind: {"spec": ToolBindingSpec, "status": ToolBindingStatus},
+    API_KEYS.kind: {"spec": APIKeySpec},
+    RUN_PARTS.kind: {"spec": AgentRunPartSpec},
 }
 _WAITING_FOR_IMAGES = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 
@@ -83,11 +105,13 @@ RIGHTS = (
 def kinds(schemas: Mapping[str, Any]) -> Finding:
     """Check the kinds by their schemas, as the API server's OpenAPI document has them."""
     known = {_kind(schema): schema for schema in schemas.values() if isinstance(schema, dict)}
-    if missing := [kind for kind in _FIELDS if kind not in known]:
+    missing = [kind for kind in _FIELDS if kind not in known]
+    if INSTANCES.kind in missing:
         return Finding("kinds", "failed", f"the cluster does not have {', '.join(missing)}", UPGRADE_CRDS)
-    older = [
+    older = missing + [
         f"{kind}.{part}.{name}"
         for kind, parts in _FIELDS.items()
+        if kind in known
         for part, model in parts.items()
         for name in _fields(model)
         if name not in known[kind]["properties"].get(part, {}).get("properties", {})
@@ -134,13 +158,10 @@ def operator(deployment: Object | None, version: str, namespace: str) -> Finding
 def lease(body: Object | None, now: datetime, namespace: str) -> Finding:
     """Check that an operator works, by the age of its lease."""
     logs = f"kubectl -n {namespace} logs deployment/{OPERATOR}"
-    spec = (body or {}).get("spec") or {}
-    if not (renewed := spec.get("renewTime")):
-        return Finding("lease", "failed", "no operator has ever worked", logs)
-    age = (now - parse_timestamp(renewed)).total_seconds()
-    if age > _STALE_LEASES * (spec.get("leaseDurationSeconds") or 15):
-        return Finding("lease", "failed", f"no operator works: its lease is {age:.0f} s old", logs)
-    return Finding("lease", "ok", f"{spec.get('holderIdentity') or 'an operator'} works")
+    if fault := operator_lease.fault(body, now):
+        return Finding("lease", "failed", fault, logs)
+    holder = ((body or {}).get("spec") or {}).get("holderIdentity")
+    return Finding("lease", "ok", f"{holder or 'an operator'} works")
 
 
 def images(pods: Iterable[Object], namespace: str) -> Finding:

@@ -116,6 +116,7 @@ def assemble(
     agents = AgentCatalog()
     feed = assemble_feed(
         client,
+        clock,
         scopes,
         skills,
         namespace=settings.namespace,

@@ -17,7 +17,9 @@ from sympozium_api.settings_parser import (
     boolean,
     duration,
     duration_between,
+    http_url,
     namespaces,
+    optional,
     whole_number,
 )
 from sympozium_api.web_endpoint import OAuth
@@ -122,6 +124,8 @@ class ConsoleSettings:
     """Networks of proxies in front, whose X-Forwarded-For tells the address of a caller."""
     redis_url: str = ""
     """URL of the Valkey or Redis in which replicas count requests together; empty: each counts for itself."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Templates of addresses of a run's log and trace in other systems, by title."""
     metrics_on_http: bool = False
     """True if port 8080 has /metrics too, as before 0.3.0."""
     grace_seconds: int = 20
@@ -157,6 +161,11 @@ def from_environment(environ: Mapping[str, str]) -> ConsoleSettings:
         auth_token=parser.read(environment.API_AUTH_TOKEN, "", str.strip),
         issuer=_issuer(environ),
         oidc_client=_oidc_client(environ),
+        links={
+            title: template
+            for title, name in (("Logs", environment.LINK_LOGS), ("Trace", environment.LINK_TRACES))
+            if (template := parser.read(name, "", optional(http_url)))
+        },
         metrics_on_http=parser.read(environment.METRICS_ON_HTTP, "false", boolean),
         platform=PlatformSettings.from_environment(environ)
         if parser.read(environment.PLATFORM_ENABLED, "false", boolean)

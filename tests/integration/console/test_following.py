@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import httpx2
+import pytest
 from tests.fakes.crd_admission import unseen_status
 from tests.integration.conftest import eventually
 from tests.integration.console.conftest import Console, error, run
 
 from sympozium_api.resources import RUNS, Object
+from sympozium_console.change_feed import feed
 
 OPEN = unseen_status("agentruns")
 
@@ -160,3 +162,16 @@ class TestEventStream:
 
     async def test_the_stream_of_an_absent_run_is_not_found(self, console: Console) -> None:
         assert error(await console.request("GET", "/api/v1/runs/absent/events"), 404)["reason"] == "NotFound"
+
+
+async def test_streams_of_runs_count_towards_the_streams_of_their_caller(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "_MOST_OF_CALLER", 1)
+    console.kubernetes.put(run("w1"))
+    console.kubernetes.put(run("w2"))
+    async with console.http.stream("GET", "/api/v1/runs/w1/events") as response:
+        assert await Stream(response).event() is not None
+        refused = await console.http.get("/api/v1/runs/w2/events")
+        assert error(refused, 429)["message"] == "The caller has 1 streams open at this replica."
+    await eventually(lambda: console.context.feed.open_streams._value.get() == 0)

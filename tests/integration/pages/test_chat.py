@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 from playwright.async_api import Page
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.fakes.callers import account_token, grant, user_of
 from tests.fakes.hostile_answers import hostile_answers
 from tests.fakes.pod import FakePod, delta, done, failed, request_of
 from tests.integration.conftest import eventually, instance, listening
@@ -159,6 +160,27 @@ async def test_a_question_is_asked_and_its_answer_read_as_it_comes(
     assert "And then?" in await page.get_by_role("group", name="Python").inner_text()
     await shoot(page, "chat-request-light")
     await accessible(page)
+
+
+async def test_a_new_chat_lists_its_callers_own_conversations(console: Console, visit: Visit, shoot: Shoot) -> None:
+    visitor = await visit()
+    page = await visitor.open(CHAT)
+    speech = Speech(await ask(console, page, "Where were we?"))
+    speech.say("There.")
+    await speech.end()
+    await page.get_by_role("link", name="As curl, Python").wait_for()
+    link = page.get_by_role("list", name="Your conversations").get_by_role("link", name="Where were we?")
+    async with asyncio.timeout(60):
+        while not await link.count():  # the index is a moment behind
+            await page.goto(f"{visitor.url}{CHAT}")
+    await shoot(page, "chat-past")
+    await accessible(page)
+    await link.click()
+    await page.get_by_text("There.", exact=True).first.wait_for()
+    grant(console.kubernetes, user_of("default", "reader"), "default")
+    other = await (await visit(account_token(console.issuer, "default", "reader"))).open(CHAT)
+    await other.get_by_role("heading", name="Ask").wait_for()
+    assert await other.get_by_text("Your conversations").count() == 0
 
 
 async def test_stopping_cancels_the_run(console: Console, visit: Visit, shoot: Shoot) -> None:

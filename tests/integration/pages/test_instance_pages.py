@@ -160,6 +160,53 @@ async def test_two_people_who_edit_one_instance_see_each_other(console: Console,
     assert spec_of(console, "shared")["title"] == "Helper"
 
 
+async def test_a_conflict_in_a_form_shows_three_columns_and_keeps_both_changes(
+    console: Console, visit: Visit, shoot: Shoot
+) -> None:
+    furnished(console, "both")
+    page = await (await visit()).open("/instances/default/both/overview")
+    stored = console.kubernetes.object(INSTANCES, "both")
+    was = stored["spec"]["agents"]["default"]["model"]
+    stored["spec"]["agents"]["default"]["model"] = "theirs"
+    stored["spec"]["title"] = "Their title"
+    console.kubernetes.put(stored)
+    await page.get_by_label("Title").fill("My title")
+    await page.get_by_role("button", name="Save").click()
+    table = page.get_by_role("region", name="What differs")
+    await table.wait_for()
+    assert [await row.locator("th, td").all_text_contents() for row in await table.locator("tbody tr").all()] == [
+        ["Title", "My title", "Their title", "Assistant"],
+        ["Model", was, "theirs", was],
+    ]
+    await accessible(page)
+    await shoot(page, "instance-form-conflict")
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_text("Saved.").wait_for()
+    spec = spec_of(console, "both")
+    assert (spec["title"], spec["agents"]["default"]["model"]) == ("My title", "theirs")
+
+
+async def test_an_issuer_of_access_tokens_is_set_and_taken_away_in_the_tab(console: Console, visit: Visit) -> None:
+    furnished(console, "issuer")
+    page = await (await visit()).open("/instances/default/issuer/web-endpoint")
+    await page.get_by_text("Issuer", exact=True).first.click()
+    await page.get_by_label("Issuer", exact=True).fill("http://login.example.com")
+    await page.get_by_label("Audiences").fill("agents\ntools")
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_text("write an https:// URL").first.wait_for()
+    await page.get_by_label("Issuer", exact=True).fill("https://login.example.com")
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_text("The operator acts on it now.").wait_for()
+    oauth = {"issuer": "https://login.example.com", "audiences": ["agents", "tools"]}
+    stored = spec_of(console, "issuer")["webEndpoint"]["oauth"]
+    assert {name: value for name, value in stored.items() if value} == oauth
+    for label in ("Issuer", "Audiences"):
+        await page.get_by_label(label, exact=True).fill("")
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_text("The operator acts on it now.").wait_for()
+    assert not spec_of(console, "issuer")["webEndpoint"].get("oauth")
+
+
 async def test_values_of_the_environment_are_masked_until_it_is_edited(console: Console, visit: Visit) -> None:
     furnished(console, "masked")
     page = await (await visit()).open("/instances/default/masked/yaml")

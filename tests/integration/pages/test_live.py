@@ -3,8 +3,10 @@
 import asyncio
 from typing import Any
 
+from tests.fakes.open_watches import WatchResponse
 from tests.integration.conftest import eventually, instance
-from tests.integration.console.conftest import Console
+from tests.integration.console.conftest import Console, run
+from tests.integration.console.run_logs_world import with_log
 from tests.integration.pages.conftest import Visit, accessible
 
 from sympozium_api.resources import INSTANCES
@@ -72,3 +74,33 @@ async def test_a_session_that_is_over_ends_the_stream(console: Console, visit: V
     console.context.draining.set()
     await page.get_by_text("Signed out").wait_for()
     console.context.draining.clear()
+
+
+async def test_an_instance_that_is_deleted_stays_in_sight_with_its_time(console: Console, visit: Visit) -> None:
+    console.kubernetes.put(named("goes", phase="Serving"))
+    page = await (await visit()).open("/instances/default/goes/overview")
+    await page.get_by_text("Live", exact=True).wait_for()
+    console.kubernetes.remove(INSTANCES, "goes")
+    await page.get_by_text("Below is the last known state.").wait_for()
+    assert await page.get_by_role("heading", name="goes").count() == 1
+    await accessible(page)
+    console.clock.advance(130)
+    answer = await page.reload()
+    assert answer
+    assert answer.status == 410
+    await page.get_by_text("The instance goes in namespace default was deleted 2 min ago.").wait_for()
+    await accessible(page)
+
+
+async def test_a_log_follows_while_it_is_looked_at(console: Console, visit: Visit) -> None:
+    log = WatchResponse()
+    with_log(console.kubernetes, run("logs") | {"status": {"phase": "Running"}}, log)
+    log.lines.put_nowait(b"one\n")
+    page = await (await visit()).open("/runs/default/logs")
+    await page.get_by_role("link", name="Log", exact=True).click()
+    await page.get_by_text("one").wait_for()
+    log.lines.put_nowait(b"two\n")
+    await page.get_by_text("two").wait_for()
+    log.lines.put_nowait(None)
+    await page.get_by_text("The log has ended").wait_for()
+    await accessible(page)

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,12 @@ class TestTheOverview:
         ]
         assert "the Secret &lt;b&gt;keys&lt;/b&gt; does not exist" in html
         assert 'href="/runs?phase=Failed&amp;since=1h&amp;error=model_error"' in html
+        assert "No operator has ever worked." in html
+        for age, is_told in ((10, False), (90, True)):
+            renewed = (furnished.clock.now() - timedelta(seconds=age)).isoformat()
+            lease = {"kind": "Lease", "metadata": {"name": "sympozium-operator", "namespace": "sympozium-system"}}
+            furnished.kubernetes.put(lease | {"spec": {"leaseDurationSeconds": 15, "renewTime": renewed}})
+            assert ("its lease is 90 s old" in await page(furnished, "/")) is is_told
         for address, _ in figures:
             await page(furnished, address.replace("&amp;", "&"))
 

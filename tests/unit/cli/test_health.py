@@ -31,6 +31,8 @@ def test_kinds_of_this_version_are_fine_and_older_ones_are_named_with_what_helps
     older = health.kinds(schemas("tests/fixtures/crds-0.2.0"))
     assert (older.state, "older than this command" in older.detail) == ("failed", True)
     assert older.help == "helm upgrade --install sympozium-crds charts/sympozium-crds"
+    without_keys = {name: schema for name, schema in schemas("crds").items() if not name.endswith("APIKey")}
+    assert health.kinds(without_keys).detail == "they are older than this command: without APIKey"
     absent = health.kinds({})
     assert (absent.state, "SympoziumInstance" in absent.detail) == ("failed", True)
 

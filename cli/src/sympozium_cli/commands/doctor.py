@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, Client
+from sympozium_api.operator_lease import OPERATOR
 from sympozium_api.resources import CONFIGS, DEPLOYMENTS, INSTANCES, LEASES, PODS, Object, ResourceType
 from sympozium_cli import health
 from sympozium_cli.api_failures import lacks_kind, lacks_right
@@ -79,11 +80,11 @@ class _Doctor:
         return health.kinds((document.get("components") or {}).get("schemas") or {})
 
     async def _operator(self) -> Finding:
-        deployment = await self._client.find(DEPLOYMENTS, self._home, health.OPERATOR)
+        deployment = await self._client.find(DEPLOYMENTS, self._home, OPERATOR)
         return health.operator(deployment, own_version(), self._home)
 
     async def _lease(self) -> Finding:
-        lease = await self._client.find(LEASES, self._home, health.OPERATOR)
+        lease = await self._client.find(LEASES, self._home, OPERATOR)
         return health.lease(lease, datetime.now(UTC), self._home)
 
     async def _images(self) -> Finding:

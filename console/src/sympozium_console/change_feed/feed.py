@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import Gauge
 
 from sympozium_api.client import Client
+from sympozium_api.clock import Clock
 from sympozium_api.resources import CONFIGS, INSTANCES, SKILL_PACKS, Object
 from sympozium_console import refusals
 from sympozium_console.change_feed.change_ring import ChangeRing
@@ -70,6 +71,7 @@ class ChangeFeed:
 
 def assemble_feed(
     client: Client,
+    clock: Clock,
     scopes: Sequence[Scope],
     skills: SkillCatalog,
     *,
@@ -81,7 +83,7 @@ def assemble_feed(
 
     ``agents`` is kept by the same watch of instances.
     """
-    ring, known = ChangeRing(), KnownInstances()
+    ring, known = ChangeRing(), KnownInstances(clock)
 
     def put(body: Object) -> None:
         if agents is not None:

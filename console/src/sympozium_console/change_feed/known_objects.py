@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from sympozium_api import effective
 from sympozium_api.client.rest import Collection
+from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 
+_MOST_REMOVED = 1000
+"""Instances that are gone, the last ones, whose times are kept."""
 Key = tuple[str, str]
 """Namespace and name."""
 
@@ -73,18 +76,29 @@ class InstanceFilter:
 class KnownInstances:
     """The instances that the watch has shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._instances: dict[Key, KnownInstance] = {}
+        self._removed: dict[Key, float] = {}
         self._version = "0"
 
     def put(self, body: Object) -> None:
         """Add an instance, or its new state."""
         self._instances[key_of(body)] = KnownInstance.of(body)
+        self._removed.pop(key_of(body), None)
         self._version = max(self._version, body["metadata"]["resourceVersion"], key=lambda text: (len(text), text))
 
     def remove(self, key: Key) -> None:
-        """Forget an instance that is gone."""
-        self._instances.pop(key, None)
+        """Forget an instance that is gone, but for the time."""
+        if self._instances.pop(key, None) is None:
+            return
+        self._removed[key] = self._clock.now().timestamp()
+        if len(self._removed) > _MOST_REMOVED:
+            del self._removed[next(iter(self._removed))]
+
+    def removed_at(self, key: Key) -> float | None:
+        """Return the seconds since 1970 at which an instance was seen to be gone; None: it is there, or nobody knows any more."""
+        return self._removed.get(key)
 
     def page(self, wanted: InstanceFilter, *, limit: int, after: str) -> Collection:
         """Return at most ``limit`` instances, ordered by namespace and name, after the page whose ``next_page`` is ``after``."""

@@ -42,25 +42,28 @@ async def post_config_page(request: Request) -> Response:
             await begin_page_change(request, "update", CONFIGS, namespace, names.CONFIG, body=body)
         await context.configs.put(namespace, names.CONFIG, body, precondition, dry_run=is_try)
     except (Refusal, ApiError) as error:
-        return await _page(request, typed=form.get("text", ""), faults=faults_of(error, "spec"))
-    return await _page(request, typed=form.get("text", "") if is_try else None, outcome="tried" if is_try else "saved")
+        return await _page(request, typed=form, faults=faults_of(error, "spec"))
+    return await _page(request, typed=form if is_try else None, outcome="tried" if is_try else "saved")
 
 
 async def _page(
-    request: Request, *, typed: str | None = None, faults: Faults = NO_FAULTS, outcome: str = ""
+    request: Request, *, typed: dict[str, str] | None = None, faults: Faults = NO_FAULTS, outcome: str = ""
 ) -> Response:
     context = console_context.of_request(request)
     namespace = context.settings.namespace
     stored = await context.client.find(CONFIGS, namespace, names.CONFIG)
     verb = "update" if stored else "create"
     may_change = await may_see(request, verb, CONFIGS, namespace)
+    current = await written(stored["spec"] if stored else _START)
     return render(
         request,
         "config.html",
         status=faults.status,
         title="Gateway",
         config=SympoziumConfig.model_validate(stored) if stored else None,
-        text=await written(stored["spec"] if stored else _START) if typed is None else typed,
+        text=current if typed is None else typed.get("text", ""),
+        base=current if typed is None else typed.get("base", ""),
+        theirs=current if faults.is_conflict else "",
         tag=preconditions.entity_tag(stored) if stored else "",
         namespace=namespace,
         may_not_change=""

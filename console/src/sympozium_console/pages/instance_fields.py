@@ -9,6 +9,19 @@ _BASE_URL = SpecField(
     description="Of an OpenAI-compatible API, up to and with its version.",
     default="https://api.openai.com/v1",
 )
+_PROVIDER = SpecField(
+    "agents.default.providerRef",
+    "Provider",
+    description="Object of kind Provider in the same namespace that has the model, instead of base URL and Secret.",
+    default="the base URL is called",
+)
+_FALLBACKS = SpecField(
+    "agents.default.fallbackModels",
+    "Fallback models",
+    "lines",
+    "Asked in this order where the model does not answer, one a line: a model, or provider:model.",
+    "none",
+)
 _INSTRUCTIONS = SpecField(
     "memory.systemPrompt", "Instructions", "area", "The first system message of every conversation."
 )
@@ -17,12 +30,16 @@ AGENT_FIELDS = (
     SpecField("description", "Purpose", description="What the agent is for, as MCP clients show it."),
     SpecField("agents.default.model", "Model", description="As the model server calls it."),
     _BASE_URL,
+    _PROVIDER,
+    _FALLBACKS,
     _INSTRUCTIONS,
 )
 NEW_INSTANCE_FIELDS = (
     _TITLE,
     SpecField("agents.default.model", "Model", description="As the model server calls it, such as gpt-4.1-mini."),
     _BASE_URL,
+    _PROVIDER,
+    _FALLBACKS,
     _INSTRUCTIONS,
 )
 LIMIT_FIELDS = (

@@ -9,6 +9,7 @@ from sympozium_api.client import ApiError
 from sympozium_api.resources import INSTANCES
 from sympozium_console import console_context
 from sympozium_console.pages.error_pages import PAGE_TAG
+from sympozium_console.pages.form_conflicts import FormState
 from sympozium_console.pages.forms import read_form
 from sympozium_console.pages.instance_fields import AGENT_FIELDS, LIMIT_FIELDS, POOL_FIELDS
 from sympozium_console.pages.instance_tabs import Namespace, readable, render_tab, stored_instance
@@ -99,6 +100,7 @@ async def _page(
 ) -> Response:
     instance = await stored_instance(request, namespace, name)
     fields: Sequence[SpecField] = _SECTIONS[tab]
+    form = FormState.of(values_of(instance["spec"], fields), typed, faults, fields)
     return await render_tab(
         request,
         _TEMPLATES[tab],
@@ -107,7 +109,8 @@ async def _page(
         status=faults.status,
         typed_instance=readable(instance),
         sections={"agent": AGENT_FIELDS, "limits": LIMIT_FIELDS, "pool": POOL_FIELDS},
-        values=values_of(instance["spec"], fields) | (typed or {}),
+        form=form,
+        values=form.values,
         faults=faults,
         saved=saved,
         may_delete=await may_see(request, "delete", INSTANCES, namespace),

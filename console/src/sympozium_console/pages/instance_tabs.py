@@ -7,13 +7,16 @@ from fastapi import Path, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
+from sympozium_api.client import ApiError
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.names import DNS_LABEL
 from sympozium_api.resources import INSTANCES, Object
 from sympozium_console import console_context, preconditions, refusals
+from sympozium_console.pages import text_filters
 from sympozium_console.pages.instance_rows import InstanceRow
 from sympozium_console.pages.rendering import render
 from sympozium_console.routes.access import may_see
+from sympozium_http.refusal import Refusal
 
 Namespace = Annotated[str, Path(max_length=63, pattern=f"^{DNS_LABEL}$")]
 
@@ -40,8 +43,17 @@ TABS = (
 
 
 async def stored_instance(request: Request, namespace: str, name: str) -> Object:
-    """Return an instance. Raises ApiError and ApiUnavailable."""
-    return await console_context.of_request(request).instances.get(namespace, name)
+    """Return an instance. Raises Refusal 410 for one that is gone, ApiError and ApiUnavailable."""
+    context = console_context.of_request(request)
+    try:
+        return await context.instances.get(namespace, name)
+    except ApiError as error:
+        removed_at = context.feed.instances.removed_at((namespace, name)) if error.not_found else None
+        if removed_at is None:
+            raise
+        passed = text_filters.age(removed_at, context.clock.now().timestamp())
+        since = "just now" if passed == "now" else f"{passed} ago"
+        raise Refusal(410, "Gone", f"The instance {name} in namespace {namespace} was deleted {since}.") from error
 
 
 def readable(instance: Object) -> SympoziumInstance:

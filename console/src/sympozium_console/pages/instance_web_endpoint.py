@@ -12,6 +12,7 @@ from sympozium_api.resources import INSTANCES, Object
 from sympozium_api.web_endpoint_switch import switched
 from sympozium_console import console_context, web_endpoint_body
 from sympozium_console.pages.error_pages import PAGE_TAG
+from sympozium_console.pages.form_conflicts import FormState
 from sympozium_console.pages.forms import read_form
 from sympozium_console.pages.instance_tabs import Namespace, readable, render_tab, stored_instance
 from sympozium_console.pages.page_changes import (
@@ -49,6 +50,22 @@ FIELDS = (
     ),
     SpecField("allowedHosts", "Allowed hosts", "lines", "Values of Host for MCP, one a line.", "any"),
 )
+OAUTH_FIELDS = (
+    SpecField(
+        "oauth.issuer", "Issuer", description="URL (https), exactly as in the claim iss.", default="API keys alone"
+    ),
+    SpecField("oauth.audiences", "Audiences", "lines", "One of them has to be in the claim aud, one a line."),
+    SpecField("oauth.requiredScopes", "Required scopes", "lines", "All of them, one a line."),
+    SpecField("oauth.jwksURI", "URL of the issuer's keys", default="the one in its metadata"),
+    SpecField(
+        "oauth.certificateAuthority",
+        "Certificate authorities",
+        "area",
+        "PEM, which verifies the issuer's certificate.",
+        "the public ones",
+    ),
+)
+_ALL_FIELDS = FIELDS + OAUTH_FIELDS
 _PARAMS = {
     "rate_limit_rpm": "rateLimit.requestsPerMinute",
     "rate_limit_burst": "rateLimit.burstSize",
@@ -71,8 +88,13 @@ async def post_web_endpoint_tab(request: Request, namespace: Namespace, name: Na
     form = await read_form(request)
     before = await stored_instance(request, namespace, name)
     enabled = form.get("enabled") == "on"
-    shown = patch_of(values_of(_endpoint_values(before["spec"]), FIELDS), FIELDS)
-    body = without_unchanged(patch_of(form, FIELDS), shown) | {"enabled": enabled}
+    shown, typed = (
+        patch_of(values_of(_endpoint_values(before["spec"]), _ALL_FIELDS), _ALL_FIELDS),
+        patch_of(form, _ALL_FIELDS),
+    )
+    body = without_unchanged(typed, shown) | {"enabled": enabled}
+    if "oauth" in body and not any(typed["oauth"].values()):
+        body["oauth"] = None  # an issuer without values is none
     try:
         enabled, values = web_endpoint_body.parse(body)
         await begin_page_change(request, "update", INSTANCES, namespace, name, body={"spec": {"webEndpoint": body}})
@@ -99,6 +121,7 @@ async def _page(
     saved: str | None = None,
 ) -> Response:
     instance = await stored_instance(request, namespace, name)
+    form = FormState.of(values_of(_endpoint_values(instance["spec"]), _ALL_FIELDS), typed, faults, _ALL_FIELDS)
     typed_instance = readable(instance)
     is_on = effective.web_endpoint_is_on(typed_instance)
     other_way = merge_patch(instance["spec"], switched(instance["spec"], enabled=not is_on))
@@ -109,13 +132,14 @@ async def _page(
         "web-endpoint",
         status=faults.status,
         endpoint_fields=FIELDS,
-        values=values_of(_endpoint_values(instance["spec"]), FIELDS) | (typed or {}),
+        oauth_fields=OAUTH_FIELDS,
+        form=form,
+        values=form.values,
         from_params=_from_params(instance["spec"]),
         is_on=is_on,
         asked=is_on if enabled is None else enabled,
         endpoint=typed_instance.status.web_endpoint,
         conditions=typed_instance.status.conditions,
-        oauth=typed_instance.spec.web_endpoint.oauth,
         autoscaling=typed_instance.spec.web_endpoint.autoscaling,
         faults=faults,
         saved=saved,
@@ -125,7 +149,7 @@ async def _page(
 
 def _endpoint_values(spec: Object) -> Object:
     """Return the values that count: those of the field, under those of the skill's params."""
-    values = patch_of(values_of(spec.get("webEndpoint") or {}, FIELDS), FIELDS)
+    values = patch_of(values_of(spec.get("webEndpoint") or {}, _ALL_FIELDS), _ALL_FIELDS)
     for param, path in _PARAMS.items():
         text = _skill_params(spec).get(param)
         if text:

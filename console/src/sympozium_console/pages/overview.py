@@ -6,10 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from sympozium_api import names
+from sympozium_api import names, operator_lease
 from sympozium_api.client import ApiError
 from sympozium_api.config import SympoziumConfig
-from sympozium_api.resources import CONFIGS, INSTANCES
+from sympozium_api.operator_lease import OPERATOR
+from sympozium_api.resources import CONFIGS, INSTANCES, LEASES
 from sympozium_archive.run_queries import RunFilter
 from sympozium_archive.times import microseconds
 from sympozium_console import console_context
@@ -30,6 +31,7 @@ _HOUR = 3600 * _MICRO
 _BUCKET = 300 * _MICRO
 _MOST_INSTANCES = 20
 _CHARTED_HOURS = 2
+_FORBIDDEN = 403
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ async def get_overview(request: Request, _: Annotated[NoQuery, Query()]) -> Resp
         title="Overview",
         figures=await _figures(request, sum(number for _, number in failed), len(instances)),
         failed=failed,
-        troubles=[*await _gateway(request), *instances],
+        troubles=[*await _operator(request), *await _gateway(request), *instances],
         charts=charts_of(series, _BUCKET)[:2],
         warm_share=share,
         namespaces=visible(request).namespaces,
@@ -98,6 +100,19 @@ async def _instances_in_error(request: Request) -> list[Trouble]:
     wanted = InstanceFilter(namespaces=None if seen is None else frozenset(seen), phase="Error")
     rows = [InstanceRow.of(item) for item in context.feed.instances.page(wanted, limit=_MOST_INSTANCES, after="").items]
     return [Trouble(f"Instance {row.namespace}/{row.name}", row.reason or row.phase, row.path) for row in rows]
+
+
+async def _operator(request: Request) -> list[Trouble]:
+    """Return that no operator works: nothing on the pages comes true then."""
+    context = console_context.of_request(request)
+    try:
+        lease = await context.client.find(LEASES, context.settings.namespace, OPERATOR)
+    except ApiError as error:
+        if error.status == _FORBIDDEN:  # rights of an older installation
+            return []
+        raise
+    fault = operator_lease.fault(lease, context.clock.now())
+    return [Trouble("Operator", f"{fault[0].upper()}{fault[1:]}.", "/about")] if fault else []
 
 
 async def _gateway(request: Request) -> list[Trouble]:

@@ -15,6 +15,7 @@ from sympozium_console.pages.prose.formatted_text import FormattedText, formatte
 from sympozium_console.pages.rendering import render
 from sympozium_console.pages.run_changes import Namespace
 from sympozium_console.pages.run_commands import command
+from sympozium_console.pages.run_links import links_of
 from sympozium_console.pages.run_rights import rights_on_runs
 from sympozium_console.pages.run_rows import RunLine
 from sympozium_console.pages.run_view import RunView, find_run
@@ -48,7 +49,7 @@ async def get_run(request: Request, namespace: Namespace, name: Name, params: An
     view = await find_run(request, namespace, name)
     if view is None:
         raise Refusal(404, "NotFound", f"Neither Kubernetes nor the archive has a run {name} in namespace {namespace}.")
-    pod = _pod(view)
+    pod, context = _pod(view), console_context.of_request(request)
     return render(
         request,
         "run.html",
@@ -64,6 +65,7 @@ async def get_run(request: Request, namespace: Namespace, name: Name, params: An
             for action in ("cancel", "delete", "repeat", "yaml", "events", "log")
         },
         pod=pod,
+        links=links_of(view, context.settings.links, context.clock.now().timestamp()),
         neighbours=await _neighbours(request, view) if params.tab == "overview" else [],
         **await _of_tab(request, view, params.tab),
     )

@@ -10,13 +10,13 @@ from pydantic import ValidationError
 from sympozium_api import names
 from sympozium_api.base import Condition
 from sympozium_api.client import ApiError
+from sympozium_api.failed_run_advice import what_helps
 from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import TERMINAL_PHASES, AgentRun, RunError, RunStep, without_contents
 from sympozium_archive.run_contents import Contents
 from sympozium_archive.run_queries import RunFilter
 from sympozium_archive.run_rows import RunRow
 from sympozium_console import console_context
-from sympozium_console.pages.failed_runs import what_helps
 from sympozium_console.pages.run_messages import ShownContent
 from sympozium_console.pages.run_timeline_bar import TimelineBar
 from sympozium_console.routes.access import SUMMARIES, may_see
@@ -68,7 +68,7 @@ class RunView:
     @property
     def helps(self) -> str:
         """Advice about its error."""
-        return what_helps(self.error) if self.error else ""
+        return what_helps(self.error.type) if self.error else ""
 
 
 async def find_run(request: Request, namespace: str, name: str) -> RunView | None:

@@ -10,6 +10,7 @@ from sse_starlette import EventSourceResponse
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun, without_contents
 from sympozium_console import console_context, openapi_models, run_events
+from sympozium_console.change_feed.counted_stream import counted
 from sympozium_console.routes.access import judge_again, may_see, visible
 from sympozium_console.routes.newest_runs import check_order, newest_runs
 from sympozium_console.routes.params import (
@@ -25,6 +26,7 @@ from sympozium_console.run_repository import RunSelection
 from sympozium_console.run_summaries import NewestRuns
 from sympozium_console.run_timeline import Timeline
 from sympozium_domain import object_pages
+from sympozium_http import request_state
 from sympozium_http.event_streams import EventStreamResponse
 
 router = APIRouter(tags=["runs"], dependencies=[Depends(authenticate)], responses=REFUSALS)
@@ -91,14 +93,16 @@ async def cancel_run(request: Request, name: Name, params: WriteParams) -> Respo
 )
 async def follow_run(request: Request, name: Name, params: Annotated[FollowQuery, Query()]) -> Response:
     """Stream a run's events until the run has ended, with its answer as far as it comes to this replica."""
-    context = console_context.of_request(request)
+    context, caller = console_context.of_request(request), request_state.of(request).caller
+    context.feed.refuse_more_streams(caller)
     await context.runs.get(params.namespace, name)  # answers 404 for an absent run, before the stream begins
     followed = run_events.FollowedRun(
         params.namespace, name, after=params.position(request.headers.get("last-event-id"))
     )
     judge = partial(judge_again, request, params.namespace)
+    events = run_events.follow(context.client, context.instance_runs, followed, stop=context.draining, judge=judge)
     return EventStreamResponse(
-        run_events.follow(context.client, context.instance_runs, followed, stop=context.draining, judge=judge),
+        counted(context.feed, caller, events),
         keep_alive_seconds=context.settings.keep_alive_seconds,
         waits=True,  # records that a slow reader has not taken yet are counted and bounded
     )

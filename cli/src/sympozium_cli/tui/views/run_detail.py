@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sympozium_api.failed_run_advice import what_helps
 from sympozium_api.names import ANNOTATION_ACCEPTED_AT, ANNOTATION_KEY_ID, LABEL_SOURCE
 from sympozium_api.resources import Object
 from sympozium_cli.plain_text import plain
@@ -18,23 +19,6 @@ from sympozium_cli.tui.views.runs import phase_cell
 _BAR = 30
 _MOST_FORMATTED = 64 * 1024
 """Longest answer in characters that is formatted; a longer one is shown as it is."""
-
-_HELP = {
-    "model_error": "The message is the model server's own. Check model and Secret of the instance (i).",
-    "model_unreachable": "No answer from the model server: check spec.agents.default.baseURL and network policies.",
-    "start_failed": "The pod could not start. E shows the events of its Job and pod: image, quota, policy or room.",
-    "skills_missing": "Check the instance's condition Accepted (i).",
-    "model_secret_missing": "Make the Secret that the instance names in authRefs, with the model's key.",
-    "model_secret_refused": "Name another Secret: this one holds callers' keys, or lacks the label that permits it.",
-    "instance_missing": "Make the instance that spec.agentRef names, then R.",
-    "timeout": "Raise spec.agents.default.runTimeout or queueTimeout of the instance, or ask for less.",
-    "limit_exceeded": "Raise spec.agents.default.limits of the instance.",
-    "lost": "Its pod or node disappeared. R asks again.",
-    "terminated": "Its pod was evicted or its node drained. R asks again.",
-    "answer_too_large": "Ask for less, or set maxTokens.",
-    "agent_error": "l shows the agent's log.",
-}
-"""Advice by type of error; docs/reference/errors.md has all of them."""
 
 Formatted = Callable[[str], Sequence[Any]]
 """Returns the blocks of a text in Markdown."""
@@ -111,8 +95,7 @@ def _summary(run: Object) -> list[Line]:
     lines = [Line(phase.text, phase.tone)]
     if error:
         lines += foreign(at(error, "message") or "", "bad")
-        if helps := _HELP.get(text_at(error, "type")):
-            lines.append(Line(f"→ {helps}"))
+        lines.append(Line(f"→ {what_helps(text_at(error, 'type'))}"))
     return [
         *lines,
         Line(),

@@ -16,10 +16,12 @@ from sympozium_api.names import DNS_LABEL
 from sympozium_api.resources import INSTANCES, RUNS
 from sympozium_api.run import AgentRun
 from sympozium_console import console_context, new_run_body, refusals, run_events
+from sympozium_console.change_feed.counted_stream import counted
 from sympozium_console.pages.chat import chat_question, request_samples
 from sympozium_console.pages.chat.answer_stream import End, page_events
 from sympozium_console.pages.chat.chat_question import ChatQuestion
 from sympozium_console.pages.chat.conversations import LABEL, Conversation, Conversations, own_key, scope_of
+from sympozium_console.pages.chat.past_conversations import PastConversation, past_conversations
 from sympozium_console.pages.chat.turn_view import turn_view
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.forms import read_form
@@ -31,6 +33,7 @@ from sympozium_console.routes import new_runs
 from sympozium_console.routes.access import may_see, may_see_events, require
 from sympozium_console.routes.params import authenticate, caller_of
 from sympozium_domain.sessions.session import Session
+from sympozium_http import request_state
 from sympozium_http.event_streams import EventStreamResponse
 from sympozium_http.refusal import Refusal
 from sympozium_runs.model_choice import model_names
@@ -100,7 +103,8 @@ async def get_chat(
 @router.get(f"{_BASE}/{{run}}/events")
 async def get_answer_events(request: Request, namespace: Namespace, name: Name, run: Name) -> Response:
     """Stream the events of one answer; the header ``Last-Event-ID`` continues a stream where it broke off."""
-    context = console_context.of_request(request)
+    context, caller = console_context.of_request(request), request_state.of(request).caller
+    context.feed.refuse_more_streams(caller)
     await _run(request, namespace, name, run)
     place = request.headers.get("last-event-id", "")
     after = int(place) if place.isascii() and place.isdigit() and len(place) <= _MOST_DIGITS else 0
@@ -111,7 +115,7 @@ async def get_answer_events(request: Request, namespace: Namespace, name: Name, 
         stop=context.draining,
         judge=partial(_judge, request, namespace),
     )
-    frames = page_events(events, after=after, end=partial(_end, request, namespace, run))
+    frames = page_events(counted(context.feed, caller, events), after=after, end=partial(_end, request, namespace, run))
     return EventStreamResponse(frames, keep_alive_seconds=context.settings.keep_alive_seconds, waits=True)
 
 
@@ -218,9 +222,18 @@ async def _page(
         attempt=chat_question.new_key(),
         models=[("", f"{agent.model} (the instance's)"), *((name, name) for name in models if name != agent.model)],
         refusal=await _why_not(request, instance.metadata.namespace, conversation),
+        past=await _past(request, instance) if conversation is None and fault is None else (),
         fault=fault and {"title": "Not sent", "message": fault.message},
         **base,
     )
+
+
+async def _past(request: Request, instance: SympoziumInstance) -> list[PastConversation]:
+    """Return the caller's earlier conversations, if it may read runs."""
+    if not await may_see(request, "get", RUNS, instance.metadata.namespace):
+        return []
+    context = console_context.of_request(request)
+    return await past_conversations(context.indexed_runs, context.instance_runs, instance, caller_of(request))
 
 
 async def _why_not(request: Request, namespace: str, conversation: Conversation | None) -> str:

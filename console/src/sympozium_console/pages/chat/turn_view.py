@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Self
 
+from sympozium_api.failed_run_advice import what_helps
 from sympozium_api.run import AgentRun, RunError
 from sympozium_console.pages.chat.turn_texts import TurnTexts, texts_of
 from sympozium_console.pages.chat.waiting_stage import Waiting, waiting_of
-from sympozium_console.pages.failed_runs import what_helps
 from sympozium_console.pages.prose.formatted_text import MOST_CHARACTERS, MOST_ON_REQUEST, FormattedText, formatted
 from sympozium_console.run_timeline import Timeline
 
@@ -93,6 +93,6 @@ async def turn_view(run: AgentRun, *, most: int = MOST_CHARACTERS) -> TurnView:
         waiting=None if run.ended else waiting_of(run.status.model_dump(by_alias=True, exclude_none=True)),
         facts=TurnFacts.of(run),
         error=error if run.status.phase == "Failed" else None,
-        help=what_helps(error) if error else "",
+        help=what_helps(error.type) if error else "",
         finish_reason=run.status.finish_reason,
     )

@@ -5,6 +5,7 @@
 // changes that matter to it.
 import htmx from "../vendor/htmx.esm.min.js";
 import { EventStream } from "./event_stream.js";
+import { AHEAD_MS, renew } from "./relative_times.js";
 
 /** Least milliseconds from one fetch to the next. */
 const GAP_MS = 250;
@@ -57,12 +58,34 @@ class Live {
       const response = await fetch(shown, { headers: { Accept: "text/html", "HX-Request-Type": "partial" }, cache: "no-store" });
       const text = await response.text();
       if (response.ok && shown === location.href) await this.morph(text);
+      if (response.status === 404 || response.status === 410) this.gone();
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
     }
     const now = performance.now();
     this.next = now + Math.max(GAP_MS, IDLE * (now - began));
     this.timer = undefined;
+  }
+
+  /** Say over the last known state that the page's object is gone. */
+  gone() {
+    const main = document.querySelector("#main");
+    if (!main || main.querySelector("[data-gone]")) return;
+    const notice = document.createElement("div");
+    notice.className = "notice notice-warning";
+    notice.dataset.gone = "";
+    notice.setAttribute("role", "status");
+    const time = document.createElement("time");
+    time.dateTime = new Date(Date.now() + AHEAD_MS).toISOString();
+    time.dataset.relative = "";
+    const list = document.createElement("a");
+    list.href = `/${location.pathname.split("/")[1]}`;
+    list.textContent = "To the list";
+    notice.append("Deleted ", time, ". Below is the last known state. ", list);
+    main.prepend(notice);
+    renew();
+    this.stream.close();
+    this.say("lost", "Not live: this is gone");
   }
 
   /** @param {string} text */

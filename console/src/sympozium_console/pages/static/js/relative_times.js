@@ -3,7 +3,7 @@
 const UNITS = /** @type {const} */ ([[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]]);
 const RENEWED_MS = 5000;
 /** How far the console's clock is ahead of the browser's. */
-const AHEAD_MS = Number(document.documentElement.dataset.now) * 1000 - Date.now();
+export const AHEAD_MS = Number(document.documentElement.dataset.now) * 1000 - Date.now();
 
 /** @param {number} seconds */
 function ago(seconds) {

@@ -1,7 +1,5 @@
 """Advice after a failed run, by the type of its error. docs/reference/errors.md has the causes. Pure."""
 
-from sympozium_api.run import RunError
-
 _HELP = {
     "model_error": "The model server refused the request. Its own words are above: a wrong model name, a wrong key and a question that is "
     "too long are the usual reasons.",
@@ -31,6 +29,6 @@ _HELP = {
 _OTHER = "The run's page has its conditions, events and log."
 
 
-def what_helps(error: RunError) -> str:
-    """Return a sentence on what a reader can do about an error."""
-    return _HELP.get(error.type, _OTHER)
+def what_helps(error_type: str) -> str:
+    """Return a sentence on what a reader can do about an error of a type."""
+    return _HELP.get(error_type, _OTHER)
