@@ -86,11 +86,17 @@ class UsageQueries:
         return oldest
 
     async def usage(
-        self, wanted: UsageFilter, *, by: Dimension | None = None, bucket: int | None = None
+        self,
+        wanted: UsageFilter,
+        *,
+        by: Dimension | None = None,
+        bucket: int | None = None,
+        exact_runs: int = EXACT_RUNS,
     ) -> list[Usage]:
         """Return the sums of each group, by time and by size; without dimension and bucket one group, of all runs.
 
-        ``bucket`` is in microseconds, and buckets are aligned to 1970. Raises TooManyGroups.
+        ``bucket`` is in microseconds, and buckets are aligned to 1970. Percentiles of more than ``exact_runs`` runs are
+        rounded. Raises TooManyGroups.
         """
         expressions = [*([_begin(bucket)] if bucket else []), *(_GROUPS[by] if by else ())]
         keys = [key.label(f"key_{number}") for number, key in enumerate(expressions)]
@@ -99,7 +105,7 @@ class UsageQueries:
             where.append(runs.c.namespace == wanted.namespace)
         async with self._database.turn(self._slot), self._database.reading() as connection:
             sums = await _sums(connection, keys, where, has_buckets=bucket is not None)
-            is_exact = sum(usage.runs for usage in sums.values()) <= EXACT_RUNS
+            is_exact = sum(usage.runs for usage in sums.values()) <= exact_runs
             found = defaultdict[tuple[Any, ...], dict[Measure, tuple[int, int]]](dict)
             for measure in get_args(Measure):
                 percentiles = await _percentiles(connection, keys, where, measure, is_exact=is_exact)
