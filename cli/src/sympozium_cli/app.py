@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -53,17 +54,28 @@ def run(words: Sequence[str]) -> int:
 @with_options
 def plugin(options: KubectlOptions) -> int | None:
     """Switch agents on and off, chat with them, and find out why a run failed. Without a command: the terminal UI."""
-    return run_connected(options, _show) if _has_terminal() else run(["--help"])
+    return _show(options) if _has_terminal() else run(["--help"])
 
 
 def _has_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-async def _show(cluster: "Cluster", *, read_only: bool = False) -> None:
-    from sympozium_cli.tui.app import show
+def _show(options: KubectlOptions, *, read_only: bool = False) -> int | None:
+    """Show the UI, of one context after another as its user chooses them."""
+    contexts = list[str]()
 
-    await show(cluster, read_only=read_only)
+    async def show_once(cluster: "Cluster") -> None:
+        from sympozium_cli.tui.app import show
+
+        if chosen := await show(cluster, read_only=read_only):
+            contexts.append(chosen)
+
+    while True:
+        code = run_connected(options, show_once)
+        if not contexts:
+            return code
+        options = replace(options, context=contexts.pop(), namespace=None)
 
 
 @app.command()
@@ -76,7 +88,7 @@ def tui(
     """Open the terminal UI."""
     if not _has_terminal():
         raise WrongUsage(f"the terminal UI needs a terminal; {PROGRAM} --help names the commands for scripts")
-    return run_connected(options, lambda cluster: _show(cluster, read_only=read_only))
+    return _show(options, read_only=read_only)
 
 
 @app.command()
@@ -118,14 +130,18 @@ def chat(
         str | None,
         typer.Argument(metavar="[TEXT|-]", help="Question; - reads it. Default: a conversation.", show_default=False),
     ] = None,
+    *,
+    model: Annotated[
+        str, typer.Option(help="One of the instance's models. Default: its own.", show_default=False)
+    ] = "",
 ) -> int | None:
     """Ask an agent, and print its answer as it comes."""
     from sympozium_cli.commands import chat
 
     question = chat.question_of(text, sys.stdin)
     if question is None:
-        return chat.converse(options, name)
-    return run_connected(options, lambda cluster: chat.once(cluster, name, question))
+        return chat.converse(options, name, model)
+    return run_connected(options, lambda cluster: chat.once(cluster, name, question, model))
 
 
 @app.command("run")

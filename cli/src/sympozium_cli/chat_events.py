@@ -50,5 +50,8 @@ class Chat(Protocol):
     def detour(self) -> str:
         """Reason why this is not the instance's web endpoint; empty: it is."""
 
-    def ask(self, messages: Sequence[Message]) -> AsyncGenerator[ChatEvent, None]:
-        """Yield the events of one answer. Closing the generator ends the run. Raises Failure, ApiError and ApiUnavailable."""
+    def ask(self, messages: Sequence[Message], model: str = "") -> AsyncGenerator[ChatEvent, None]:
+        """Yield the events of one answer of a model that the instance has; empty: its own. Closing the generator ends the run.
+
+        Raises Failure, ApiError and ApiUnavailable.
+        """

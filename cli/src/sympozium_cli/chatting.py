@@ -19,13 +19,13 @@ class _NoEndpoint(Exception):
 
 
 async def chat(
-    cluster: Cluster, namespace: str, instance: str, messages: Sequence[Message]
+    cluster: Cluster, namespace: str, instance: str, messages: Sequence[Message], model: str = ""
 ) -> AsyncGenerator[ChatEvent, None]:
-    """Yield the events of one answer, on a way of its own. Closing the generator ends the run.
+    """Yield the events of one answer, on a way of its own. ``model``: as ``Chat.ask`` has it. Closing the generator ends the run.
 
     Raises Failure, ApiError and ApiUnavailable.
     """
-    async with open_chat(cluster, namespace, instance) as way, aclosing(way.ask(messages)) as events:
+    async with open_chat(cluster, namespace, instance) as way, aclosing(way.ask(messages, model)) as events:
         async for event in events:
             yield event
 

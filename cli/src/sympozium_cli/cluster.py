@@ -26,6 +26,8 @@ class Cluster:
     """Name of the context; empty: the kubeconfig has none."""
     kubectl_args: tuple[str, ...] = ()
     """Options that lead kubectl to the same cluster as the same user."""
+    contexts: tuple[str, ...] = ()
+    """Names of all contexts of the kubeconfig."""
 
     @property
     def one_namespace(self) -> str:
@@ -53,4 +55,4 @@ async def connect(
             await proxy.first_line()
             connection = ApiConnection("http://localhost", ssl=False, unix_socket=socket)
             async with Client.connect(connection) as client:
-                yield Cluster(client, namespace, current.context, options.kubectl_args)
+                yield Cluster(client, namespace, current.context, options.kubectl_args, current.all_contexts)

@@ -31,14 +31,14 @@ class EndpointChat:
     instance: str
     detour: str = ""
 
-    async def ask(self, messages: Sequence[Message]) -> AsyncGenerator[ChatEvent, None]:
+    async def ask(self, messages: Sequence[Message], model: str = "") -> AsyncGenerator[ChatEvent, None]:
         """Yield the events of one answer. Closing the connection ends the run.
 
         Raises Failure, and ClusterAway where the way has ended: another process of this machine could have its port, and get the key.
         """
         if self.forward.has_ended:
             raise ClusterAway(f"kubectl port-forward has ended: {self.forward.message or 'it said nothing'}")
-        body = {"model": self.instance, "messages": list(messages), "stream": True}
+        body = {"model": model or self.instance, "messages": list(messages), "stream": True}
         body["stream_options"] = {"include_usage": True}
         try:
             async with self.session.post("/v1/chat/completions", json=body) as response:

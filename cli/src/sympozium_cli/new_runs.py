@@ -15,9 +15,10 @@ def run_of_task(namespace: str, instance: str, task: str) -> Object:
     return _run(namespace, instance, {"task": task})
 
 
-def run_of_messages(namespace: str, instance: str, messages: Sequence[Any]) -> Object:
-    """Return a run with a conversation in OpenAI's form."""
-    return _run(namespace, instance, {"request": {"messages": list(messages)}})
+def run_of_messages(namespace: str, instance: str, messages: Sequence[Any], model: str = "") -> Object:
+    """Return a run with a conversation in OpenAI's form. ``model``: one of the instance's; empty: its own."""
+    chosen = {"model": {"model": model}} if model else {}
+    return _run(namespace, instance, {"request": {"messages": list(messages)}} | chosen)
 
 
 def repeated(run: Object) -> Object:

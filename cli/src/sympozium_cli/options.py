@@ -37,6 +37,7 @@ class CurrentContext:
 
     context: str
     namespace: str
+    all_contexts: tuple[str, ...] = ()
 
 
 def current_context(options: KubectlOptions, environment: Mapping[str, str]) -> CurrentContext:
@@ -47,12 +48,13 @@ def current_context(options: KubectlOptions, environment: Mapping[str, str]) -> 
     """
     documents = [_read(file) for file in _files(options, environment)]
     name = options.context or next(filter(None, (document.get("current-context") for document in documents)), "")
-    for document in documents:
-        for entry in document.get("contexts") or ():
-            if entry.get("name") == name:
-                return CurrentContext(name, (entry.get("context") or {}).get("namespace") or "default")
+    entries = [entry for document in documents for entry in document.get("contexts") or () if entry.get("name")]
+    known = tuple(sorted({str(entry["name"]) for entry in entries}))
+    for entry in entries:
+        if entry["name"] == name:
+            return CurrentContext(name, (entry.get("context") or {}).get("namespace") or "default", known)
     in_pod = not name and _POD_NAMESPACE.exists()
-    return CurrentContext(name, _POD_NAMESPACE.read_text().strip() if in_pod else "default")
+    return CurrentContext(name, _POD_NAMESPACE.read_text().strip() if in_pod else "default", known)
 
 
 def _files(options: KubectlOptions, environment: Mapping[str, str]) -> list[Path]:

@@ -23,9 +23,9 @@ class RunChat:
     instance: str
     detour: str
 
-    async def ask(self, messages: Sequence[Message]) -> AsyncGenerator[ChatEvent, None]:
+    async def ask(self, messages: Sequence[Message], model: str = "") -> AsyncGenerator[ChatEvent, None]:
         """Yield the events of one answer."""
-        run = run_of_messages(self.namespace, self.instance, messages)
+        run = run_of_messages(self.namespace, self.instance, messages, model)
         created = await self.client.create(RUNS, self.namespace, run, strict=True)
         async with aclosing(followed(self.client, created)) as events:
             async for event in events:

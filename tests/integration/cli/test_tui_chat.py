@@ -1,9 +1,11 @@
 """Keys of the chat."""
 
 import asyncio
+import copy
 
 from tests.integration.cli.ui_world import covers, ui
 
+from sympozium_api.resources import INSTANCES
 from sympozium_cli.failures import Failure
 
 
@@ -34,6 +36,31 @@ async def test_a_conversation() -> None:
         await it.until("line 29")
         await it.press("ctrl+n", "ctrl+y")
         await it.until("there is no answer yet", absent=["line 29"])
+
+
+@covers("chat", "Ctrl+O")
+async def test_a_question_goes_to_another_model_of_the_instance() -> None:
+    async with ui() as it:
+        await it.until("assistant")
+        stored = copy.deepcopy(it.kubernetes.object(INSTANCES, "assistant", namespace="team-a"))
+        stored["spec"]["agents"]["default"]["allowedModels"] = ["gpt-5"]
+        it.kubernetes.put(stored)
+        it.answers += [["one"], ["two"], ["three"]]
+        await it.press("c", *"hi", "enter")
+        await it.until("one", "in all")
+        await it.press("ctrl+o")
+        await it.write("gpt-4")
+        await it.press("enter")
+        await it.until("assistant has gpt-5-mini, gpt-5")
+        await it.press("backspace", "5", "enter")
+        await it.until("team-a/assistant, model gpt-5")
+        await it.press(*"hi", "enter")
+        await it.until("two")
+        await it.press("ctrl+o")
+        await it.write("-mini")
+        await it.press("enter", *"hi", "enter")
+        await it.until("three")
+        assert it.models == ["", "gpt-5", ""]
 
 
 @covers("chat", "Esc")

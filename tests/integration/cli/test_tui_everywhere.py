@@ -37,12 +37,17 @@ async def test_the_command_line_completes_recalls_and_says_what_it_does_not_know
         assert not it.app.is_running
 
 
-async def test_another_context_is_a_line_to_go_on_with() -> None:
+async def test_another_context_is_completed_and_one_that_is_not_there_refused() -> None:
     async with ui() as it:
         await it.press("colon")
-        await it.write("ctx other")
+        await it.write("ctx nowhere")
         await it.press("enter")
+        await it.until("the kubeconfig has no context nowhere; it has kind, other")
+        await it.press("escape", "colon")
+        await it.write("ctx o")
+        await it.press("tab", "enter")
         assert it.app.next_context == "other"
+        assert not it.app.is_running
 
 
 @covers("everywhere", "1-6")

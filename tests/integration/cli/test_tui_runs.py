@@ -25,7 +25,7 @@ async def test_a_failed_run_says_why_and_what_helps() -> None:
         await it.until("✗ Failed model_error")
         await it.press("down", "down", "down", "enter")
         await it.until(
-            "the model refused: quota", "→ The message is the model server's own", "Failed  AgentRun/assistant-bbb"
+            "the model refused: quota", "→ The model server refused the request.", "Failed  AgentRun/assistant-bbb"
         )
 
 

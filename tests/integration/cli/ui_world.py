@@ -185,6 +185,8 @@ class Ui:
     pilot: Pilot[None]
     edits: list[Callable[[str], str]] = field(default_factory=list)
     asked: list[list[Object]] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    """Models of the questions."""
     answers: list[Sequence[str | Exception | asyncio.Event]] = field(default_factory=list)
 
     async def press(self, *keys: str) -> None:
@@ -236,16 +238,17 @@ async def ui(
 ) -> AsyncIterator[Ui]:
     """Run the UI without a terminal."""
     kubernetes = kubernetes or a_cluster()
-    cluster = Cluster(kubernetes, namespace, "kind", ("--context=kind",))
+    cluster = Cluster(kubernetes, namespace, "kind", ("--context=kind",), ("kind", "other"))
     world = World(cluster, read_only=read_only, beat_seconds=0.05, clock=lambda: NOW)
 
     async def edit(text: str) -> str:
         return driven.edits.pop(0)(text)
 
     async def converse(
-        _cluster: Cluster, _namespace: str, _instance: str, messages: Sequence[Object]
+        _cluster: Cluster, _namespace: str, _instance: str, messages: Sequence[Object], model: str
     ) -> AsyncGenerator[ChatEvent, None]:
         driven.asked.append(list(messages))
+        driven.models.append(model)
         yield Started("assistant-eee")
         for piece in driven.answers.pop(0):
             if isinstance(piece, Exception):

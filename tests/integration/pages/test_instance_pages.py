@@ -1,5 +1,6 @@
 """The tabs of an instance's page: what they show, and that a change goes the way of the API."""
 
+import copy
 import itertools
 
 import pytest
@@ -145,7 +146,7 @@ async def test_two_people_who_edit_one_instance_see_each_other(console: Console,
     furnished(console, "shared")
     first = await (await visit()).open("/instances/default/shared/overview")
     second = await (await visit()).open("/instances/default/shared/yaml?edit=true")
-    await first.get_by_label("Model").fill("other-model")
+    await first.get_by_label("Model", exact=True).fill("other-model")
     await first.get_by_role("button", name="Save").click()
     await first.get_by_text("Saved.").wait_for()
     text = await second.get_by_label("YAML").input_value()
@@ -165,7 +166,7 @@ async def test_a_conflict_in_a_form_shows_three_columns_and_keeps_both_changes(
 ) -> None:
     furnished(console, "both")
     page = await (await visit()).open("/instances/default/both/overview")
-    stored = console.kubernetes.object(INSTANCES, "both")
+    stored = copy.deepcopy(console.kubernetes.object(INSTANCES, "both"))
     was = stored["spec"]["agents"]["default"]["model"]
     stored["spec"]["agents"]["default"]["model"] = "theirs"
     stored["spec"]["title"] = "Their title"
@@ -193,7 +194,7 @@ async def test_an_issuer_of_access_tokens_is_set_and_taken_away_in_the_tab(conso
     await page.get_by_label("Issuer", exact=True).fill("http://login.example.com")
     await page.get_by_label("Audiences").fill("agents\ntools")
     await page.get_by_role("button", name="Save").click()
-    await page.get_by_text("write an https:// URL").first.wait_for()
+    await page.locator('[id="oauth.issuer"][aria-invalid=true]').wait_for()
     await page.get_by_label("Issuer", exact=True).fill("https://login.example.com")
     await page.get_by_role("button", name="Save").click()
     await page.get_by_text("The operator acts on it now.").wait_for()
@@ -241,7 +242,7 @@ async def test_an_instance_is_deleted_once_its_name_is_typed(console: Console, v
     await page.wait_for_url("**/instances?namespace=default")
     assert "doomed" not in console.kubernetes.names(INSTANCES)
     gone = await (await visit()).open("/instances/default/doomed/overview")
-    await gone.get_by_role("heading", name="There is nothing here").wait_for()
+    await gone.get_by_role("heading", name="This is gone").wait_for()
     await accessible(gone)
 
 

@@ -18,7 +18,7 @@ async def test_an_instance_is_made_beside_its_yaml(console: Console, visit: Visi
     page = await (await visit()).open("/instances/new")
     await accessible(page)
     await page.get_by_label("Name", exact=True).fill("Wrong_Name")
-    await page.get_by_label("Model").fill("some-model")
+    await page.get_by_label("Model", exact=True).fill("some-model")
     await page.keyboard.press("Tab")
     await page.get_by_text("model: some-model").wait_for()
     await page.get_by_text("beginning and ending with a letter or a digit").wait_for()
@@ -34,7 +34,7 @@ async def test_an_instance_is_made_beside_its_yaml(console: Console, visit: Visi
     assert spec["memory"]["systemPrompt"] == "Answer\nbriefly."
     again = await (await visit()).open("/instances/new")
     await again.get_by_label("Name", exact=True).fill("made")
-    await again.get_by_label("Model").fill("m")
+    await again.get_by_label("Model", exact=True).fill("m")
     await again.get_by_role("button", name="Create").click()
     await again.get_by_text("There is an instance of this name already.").first.wait_for()
 

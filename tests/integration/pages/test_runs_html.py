@@ -156,7 +156,7 @@ class TestTheRun:
         assert "evil" not in body
         assert "pods/log" in await page(furnished, "/runs/default/failed?tab=log", headers=token)
         html = await page(furnished, "/runs/default/goes-on", headers=token)
-        assert re.search(r'popovertarget="do-cancel" disabled title="[^"]*patch agentruns', html)
+        assert re.search(r'popovertarget="do-cancel" data-key="c" disabled title="[^"]*patch agentruns', html)
 
     async def test_that_is_not_there_is_404(self, furnished: Console) -> None:
         assert "Neither Kubernetes nor the archive" in await page(furnished, "/runs/default/nothing", 404)

@@ -17,17 +17,21 @@ def kubeconfig(file: Path, current: str, **namespaces: str) -> Path:
 def test_the_current_context_and_its_namespace_are_those_of_the_kubeconfig(tmp_path: Path) -> None:
     file = kubeconfig(tmp_path / "a", "work", home="", work="team-a")
     environment = {"KUBECONFIG": str(file)}
-    assert current_context(KubectlOptions(), environment) == CurrentContext("work", "team-a")
-    assert current_context(KubectlOptions(context="home"), environment) == CurrentContext("home", "default")
-    assert current_context(KubectlOptions(kubeconfig=str(file)), {}) == CurrentContext("work", "team-a")
+    assert current_context(KubectlOptions(), environment) == CurrentContext("work", "team-a", ("home", "work"))
+    assert current_context(KubectlOptions(context="home"), environment) == CurrentContext(
+        "home", "default", ("home", "work")
+    )
+    assert current_context(KubectlOptions(kubeconfig=str(file)), {}) == CurrentContext(
+        "work", "team-a", ("home", "work")
+    )
 
 
 def test_of_several_kubeconfigs_the_first_that_names_a_thing_counts(tmp_path: Path) -> None:
     first = kubeconfig(tmp_path / "a", "", one="first")
     second = kubeconfig(tmp_path / "b", "two", one="second", two="team-b")
     environment = {"KUBECONFIG": f"{first}:{tmp_path / 'none'}:{second}"}
-    assert current_context(KubectlOptions(), environment) == CurrentContext("two", "team-b")
-    assert current_context(KubectlOptions(context="one"), environment) == CurrentContext("one", "first")
+    assert current_context(KubectlOptions(), environment) == CurrentContext("two", "team-b", ("one", "two"))
+    assert current_context(KubectlOptions(context="one"), environment) == CurrentContext("one", "first", ("one", "two"))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "\x00", "contexts: [", "contexts: null"])

@@ -51,11 +51,11 @@ class _Answer:
             self._ends_line = text.endswith("\n")
 
 
-async def answer(way: Chat, messages: list[Message]) -> str:
+async def answer(way: Chat, messages: list[Message], model: str = "") -> str:
     """Print the answer to a conversation, and return it. Raises Failure, ApiError and ApiUnavailable."""
     shown = _Answer()
     try:
-        async with aclosing(way.ask(messages)) as events:
+        async with aclosing(way.ask(messages, model)) as events:
             async for event in events:
                 shown.show(event, names_run=bool(way.detour))
     finally:
@@ -63,13 +63,13 @@ async def answer(way: Chat, messages: list[Message]) -> str:
     return shown.text
 
 
-async def once(cluster: Cluster, instance: str, question: str) -> None:
+async def once(cluster: Cluster, instance: str, question: str, model: str = "") -> None:
     """Print the answer to one question."""
     if not question.strip():
         raise Failure("there is no question")
     async with open_chat(cluster, cluster.one_namespace, instance) as way:
         _say_detour(way)
-        await answer(way, [{"role": "user", "content": question}])
+        await answer(way, [{"role": "user", "content": question}], model)
 
 
 def _say_detour(way: Chat) -> None:
@@ -77,11 +77,11 @@ def _say_detour(way: Chat) -> None:
         say(f"{way.detour}: the question is a run of its own, and its answer comes as a whole")
 
 
-def converse(options: KubectlOptions, instance: str) -> int:
+def converse(options: KubectlOptions, instance: str, model: str = "") -> int:
     """Ask what is typed until the end of the input. Ctrl+C stops an answer, and at the prompt the conversation."""
     say(f"{instance} answers. Ctrl+C stops an answer, Ctrl+D ends the conversation.")
     with asyncio.Runner() as runner:
-        way = _Way(options, instance)
+        way = _Way(options, instance, model)
         try:
             runner.run(way.open())
             return _ask_on(runner, way)
@@ -92,9 +92,10 @@ def converse(options: KubectlOptions, instance: str) -> int:
 class _Way:
     """The way to an agent over several runs of the event loop, which stands still while somebody types."""
 
-    def __init__(self, options: KubectlOptions, instance: str) -> None:
+    def __init__(self, options: KubectlOptions, instance: str, model: str) -> None:
         self._options = options
         self._instance = instance
+        self._model = model
         self._stack = AsyncExitStack()
         self._chat: Chat | None = None
 
@@ -118,7 +119,7 @@ class _Way:
     async def ask(self, messages: list[Message]) -> str:
         """Print the answer to a conversation, and return it. Raises Failure."""
         try:
-            return await answer(await self.open(), messages)
+            return await answer(await self.open(), messages, self._model)
         except (ApiError, ApiUnavailable) as error:
             raise failure_of(error) from error
 

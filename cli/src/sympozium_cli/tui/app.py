@@ -45,19 +45,20 @@ _REFRESH_SECONDS = 0.1
 _THEMES = ("textual-dark", "textual-light", "ansi-dark")
 
 
-async def show(cluster: Cluster, *, read_only: bool = False) -> None:
-    """Show the UI until the user leaves it. ``read_only``: keys that change something are refused until Ctrl+R."""
+async def show(cluster: Cluster, *, read_only: bool = False) -> str:
+    """Show the UI until the user leaves it, and return the context to go on with; empty: none. ``read_only``: keys that change something
+    are refused until Ctrl+R.
+    """
     structlog.configure(
         logger_factory=structlog.ReturnLoggerFactory()
     )  # a line on the terminal would be over the screen
     app = SympoziumApp(World(cluster, read_only=read_only))
     await app.run_async()
-    if app.next_context:
-        print(f"kubectl sympozium --context {shlex.quote(app.next_context)}")
+    return app.next_context
 
 
-Converse = Callable[[Cluster, str, str, Sequence[Message]], AsyncGenerator[ChatEvent, None]]
-"""Asks an agent, as ``chatting.chat`` does: of a cluster, a namespace and an instance, with the messages so far."""
+Converse = Callable[[Cluster, str, str, Sequence[Message], str], AsyncGenerator[ChatEvent, None]]
+"""Asks an agent, as ``chatting.chat`` does: of a cluster, a namespace and an instance, with the messages so far and a model."""
 
 
 class SympoziumApp(App[None]):
@@ -165,18 +166,23 @@ class SympoziumApp(App[None]):
         self.run_worker(self._command())
 
     async def _command(self) -> None:
-        names = await self._namespaces()
+        names, contexts = await self._namespaces(), self.world.cluster.contexts
 
         def refuses(line: str) -> str:
             try:
-                parse(line)
+                command = parse(line)
             except NotUnderstood as error:
                 return str(error)
+            if command.verb == "ctx" and contexts and command.argument not in contexts:
+                return f"the kubeconfig has no context {command.argument}; it has {', '.join(contexts)}"
             return ""
 
         line = await self.push_screen_wait(
             LinePrompt(
-                "Command:", history=self.commands, completions=lambda text: completions(text, names), refuses=refuses
+                "Command:",
+                history=self.commands,
+                completions=lambda text: completions(text, names, contexts),
+                refuses=refuses,
             )
         )
         if line is not None:

@@ -109,6 +109,7 @@ CHAT = (
     KeyHelp("ctrl+j", "newline", "Ctrl+J", "new line", "line"),
     KeyHelp("escape", "stop", "Esc", "stop the answer; again: leave", "stop/leave"),
     KeyHelp("ctrl+n", "new", "Ctrl+N", "new conversation", "new", priority=True),
+    KeyHelp("ctrl+o", "model", "Ctrl+O", "model of the next questions, one of the instance's", "model", priority=True),
     KeyHelp("ctrl+y", "copy", "Ctrl+Y", "copy the last answer", "copy", priority=True),
     KeyHelp("pageup", "page_up", "PgUp", "conversation up", priority=True),
     KeyHelp("pagedown", "page_down", "PgDn", "conversation down", priority=True),

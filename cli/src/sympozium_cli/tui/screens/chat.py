@@ -12,17 +12,18 @@ from textual.widget import Widget
 from textual.widgets import TextArea
 
 from sympozium_api.client import ApiError, ApiUnavailable
-from sympozium_api.resources import Object
+from sympozium_api.resources import INSTANCES, Object
 from sympozium_cli.chat_events import Ended, Started, Text, Waiting
 from sympozium_cli.failures import Failure
 from sympozium_cli.plain_text import plain, plain_copy
 from sympozium_cli.tui import keys
 from sympozium_cli.tui.screens.base import BaseScreen
+from sympozium_cli.tui.screens.prompts import LinePrompt
 from sympozium_cli.tui.screens.text_screen import markdown
 from sympozium_cli.tui.views import kubectl_lines
 from sympozium_cli.tui.views.columns import Cell
 from sympozium_cli.tui.views.lines import Line, foreign
-from sympozium_cli.tui.views.reading import Key
+from sympozium_cli.tui.views.reading import Key, at
 from sympozium_cli.tui.widgets.text_pane import Block, TextPane
 
 _DRAW_SECONDS = 0.05
@@ -62,6 +63,8 @@ class ChatScreen(BaseScreen):
         self.draft = Draft(soft_wrap=True, show_line_numbers=False)
         self.key = key
         self.messages: list[Object] = []
+        self.model = ""
+        """Model of the next questions; empty: the instance's own."""
         self._blocks: list[Block] = []
         self._arriving: list[Line] = []
         """Lines of the answer that arrives, until they are drawn."""
@@ -83,7 +86,7 @@ class ChatScreen(BaseScreen):
 
     def title_cells(self) -> list[Cell]:
         """Return the instance."""
-        self.heading = f"Chat with {self.key[0]}/{self.key[1]}"
+        self.heading = f"Chat with {self.key[0]}/{self.key[1]}" + (f", model {plain(self.model)}" if self.model else "")
         return super().title_cells()
 
     def on_draft_sent(self) -> None:
@@ -103,7 +106,7 @@ class ChatScreen(BaseScreen):
         began, first, text, notes = time.monotonic(), 0.0, "", ""
         self.pane.show([*self._blocks, Line("waiting …", "dim")])
         try:
-            async with aclosing(self.ui.converse(self.world.cluster, *self.key, self.messages)) as answer:
+            async with aclosing(self.ui.converse(self.world.cluster, *self.key, self.messages, self.model)) as answer:
                 async for event in answer:
                     match event:
                         case Text():
@@ -172,6 +175,31 @@ class ChatScreen(BaseScreen):
         self.messages = []
         self._say_hello()
 
+    def action_model(self) -> None:
+        """Ask for the model of the next questions."""
+        self.run_worker(self._choose_model())
+
+    async def _choose_model(self) -> None:
+        try:
+            models = _models_of(await self.world.client.get(INSTANCES, *self.key))
+        except (ApiError, ApiUnavailable) as error:
+            self.say(error.message if isinstance(error, ApiError) else str(error), failed=True)
+            return
+
+        def refuses(text: str) -> str:
+            return "" if text.strip() in models else f"{self.key[1]} has {', '.join(map(plain, models)) or 'no model'}"
+
+        prompt = LinePrompt(
+            "Model:",
+            value=self.model,
+            completions=lambda text: [name for name in models if name.startswith(text)],
+            refuses=refuses,
+        )
+        name = await self.app.push_screen_wait(prompt)
+        if name is not None:
+            self.model = "" if name.strip() == models[0] else name.strip()
+            self.refresh_view()
+
     def action_copy(self) -> None:
         """Copy the last answer to the terminal's clipboard."""
         answers = [message["content"] for message in self.messages if message["role"] == "assistant"]
@@ -192,4 +220,12 @@ class ChatScreen(BaseScreen):
     def kubectl_line(self) -> str:
         """Return the line that asks the same."""
         last: Any = next((m["content"] for m in reversed(self.messages) if m["role"] == "user"), "QUESTION")
-        return kubectl_lines.kubectl(self.world.kubectl_args, "sympozium", "chat", self.key[1], last, "-n", self.key[0])
+        chosen = ("--model", self.model) if self.model else ()
+        words = ("sympozium", "chat", self.key[1], last, "-n", self.key[0], *chosen)
+        return kubectl_lines.kubectl(self.world.kubectl_args, *words)
+
+
+def _models_of(instance: Object) -> list[str]:
+    """Return the instance's own model, and those that it allows besides."""
+    agent = at(instance, "spec", "agents", "default") or {}
+    return [str(name) for name in (agent.get("model"), *(agent.get("allowedModels") or ())) if name]
