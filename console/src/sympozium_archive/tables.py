@@ -60,6 +60,7 @@ stored_runs = Table("runs", MetaData(), *(stored_column(column) for column in ru
 Index("runs_created", runs.c.created_at, runs.c.uid)
 for _column in ("namespace", "instance", "source", "key_id", "user", "phase"):
     Index(f"runs_{_column}", runs.c[_column], runs.c.created_at)
+Index("runs_session", runs.c.session, runs.c.created_at, **partial("session IS NOT NULL"))
 Index("runs_present", runs.c.created_at, runs.c.uid, **partial("deleted_at IS NULL"))
 Index("runs_counted", runs.c.namespace, runs.c.instance, runs.c.phase, **partial("deleted_at IS NULL"))
 Index("runs_unread", runs.c.created_at, runs.c.uid, **partial("content_state = 0 AND deleted_at IS NULL"))

@@ -31,6 +31,7 @@ from sympozium_domain.agents.agent_catalog import AgentCatalog
 from sympozium_domain.audit.audit_trail import AuditTrail, ChangeAudit, ChangeLog
 from sympozium_domain.instance_runs import InstanceRuns
 from sympozium_domain.object_pages import ObjectPages
+from sympozium_domain.sessions.past_turns import PastTurns
 from sympozium_http.bearer_keys import BearerKeys
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
@@ -106,6 +107,7 @@ def assemble(
         pod_ip=settings.pod_ip,
         namespaces=scopes,
         session_tokens=settings.session_tokens,
+        past=PastTurns(database) if settings.archive is not None else None,
     )
     loops |= {
         f"open runs of {scope}" if scope else "open runs": watch.run for scope, watch in instance_runs.watches.items()

@@ -15,6 +15,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object
 from sympozium_api.run import AgentRun
 from sympozium_api.trace_context import TraceContext
+from sympozium_domain.sessions.past_turns import PastTurns
 from sympozium_domain.sessions.patience import Patience
 from sympozium_domain.sessions.session import Session
 from sympozium_domain.sessions.turns import TURN_SECONDS, Turns
@@ -113,10 +114,12 @@ class InstanceRuns:
         namespaces: Sequence[str | None] = (None,),
         session_tokens: int = SESSION_TOKENS,
         budget: ByteBudget | None = None,
+        past: PastTurns | None = None,
     ) -> None:
         """``pod_ip``: IP address at which agent pods reach this process; empty: they do not, and send their records elsewhere.
 
-        ``session_tokens``: bound of the history of a session's turn, as it is estimated.
+        ``session_tokens``: bound of the history of a session's turn, as it is estimated. ``past``: turns of sessions that Kubernetes
+        has no more; None: they are forgotten.
         """
         self._client, self._clock, self._metrics = client, clock, metrics
         self.budget = budget or ByteBudget()
@@ -125,7 +128,7 @@ class InstanceRuns:
         self._idle = IdlePods(names.agent_api_url(pod_ip) if pod_ip else "", metrics, of_instance=False)
         queues = RunQueues(shared=lambda _: True)
         self._runs = Runs(self._store, self._broker, queues, clock, idle=self._idle, metrics=metrics)
-        self._turns = Turns(client, self._runs, self.budget, most_tokens=session_tokens)
+        self._turns = Turns(client, self._runs, self.budget, most_tokens=session_tokens, past=past)
         self.watches = {
             namespace: RunWatch(
                 client,

@@ -61,7 +61,7 @@ async def read(request: Request) -> bytes:
 async def _read(request: Request) -> bytes:
     limit = platform_context.of_request(request).max_body_bytes
     try:
-        return await json_body.read_bytes(request, limit=limit, on_bytes=partial(_hold, request))
+        return await json_body.read_bytes(request, limit=limit, on_bytes=partial(hold, request))
     except json_body.TooLarge as error:
         raise errors.refused(413, "body_too_large", f"The body is larger than {limit} bytes.") from error
 
@@ -72,7 +72,8 @@ def body_of(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
-def _hold(request: Request, size: int) -> None:
+def hold(request: Request, size: int) -> None:
+    """Count bytes of a request or its answer until the request ends. Raises Refusal 503 if this process holds too much."""
     budget, state = platform_context.of_request(request).budget, request_state.of(request)
     if budget.used - state.held_bytes >= budget.limit:
         message = "This replica holds as many bytes of requests and answers as it may."

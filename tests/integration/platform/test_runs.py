@@ -3,6 +3,9 @@
 import asyncio
 import json
 import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -10,12 +13,15 @@ import pytest
 from tests.fakes.pod import done, failed
 from tests.fakes.session_world import messages_of
 from tests.integration.platform.agents import draft, publish
-from tests.integration.platform.conftest import NAMESPACE, OTHER_NAMESPACE, TENANT, Platform, error
+from tests.integration.platform.conftest import NAMESPACE, OTHER_NAMESPACE, TENANT, Platform, error, serving
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import INSTANCES, RUNS, Object
+from sympozium_archive.database import Database
+from sympozium_archive.run_rows import RunRow, RunRows
 from sympozium_archive.tables import CONTENT_KEPT
+from sympozium_platform.platform_settings import PlatformSettings
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -327,18 +333,66 @@ async def test_a_run_has_its_tools_and_messages(platform: Platform) -> None:
     assert again.json()["messages"] == run["messages"]
 
 
+async def pruned(platform: Platform, run: Any) -> RunRow:
+    """The row of a run that the archive has, and Kubernetes has no more."""
+    name = stored(platform, run["id"])["metadata"]["name"]
+    async with asyncio.timeout(60):
+        while (row := await platform.context.indexed_runs.run(run["id"])) is None or row.content_state != CONTENT_KEPT:
+            await asyncio.sleep(0.01)
+    await platform.kubernetes.delete(RUNS, NAMESPACE, name)
+    return row
+
+
+async def test_a_session_continues_from_the_archive(archiving: Platform) -> None:
+    agent = publish(archiving.kubernetes)
+    first = await answered(archiving, agent, "one", "1", fields={"session_id": "s"})
+    row = await pruned(archiving, first)
+    forged = replace(row, uid=str(uuid.uuid4()), name=f"{row.name[:-1]}7", key_id=None)
+    await RunRows(archiving.context.database).upsert([forged])
+    second = await answered(archiving, agent, "two", "2", fields={"session_id": "s"})
+    body = stored(archiving, second["id"])
+    assert (messages_of(body), body["metadata"]["name"]) == (["one", "1", "two"], f"{row.name[:-1]}2")
+    assert second["input_message"] == "two"
+    await pruned(archiving, second)
+    third = (await ask(archiving, agent, "three", fields={"session_id": "s"}, headers=ASYNC)).json()
+    assert messages_of(stored(archiving, third["id"])) == ["one", "1", "two", "2", "three"]
+
+
 async def test_an_archived_run_stays_readable_after_its_agent_is_deleted(archiving: Platform) -> None:
     agent = publish(archiving.kubernetes)
     run = await answered(archiving, agent)
-    name = stored(archiving, run["id"])["metadata"]["name"]
-    async with asyncio.timeout(60):
-        while (row := await archiving.context.indexed_runs.run(run["id"])) is None or row.content_state != CONTENT_KEPT:
-            await asyncio.sleep(0.01)
-    await archiving.kubernetes.delete(RUNS, NAMESPACE, name)
+    await pruned(archiving, run)
     await archiving.kubernetes.delete(INSTANCES, NAMESPACE, "bot")
     kept = await archiving.request("GET", f"/runs/{run['id']}")
     assert kept.json() == run | {"updated_at": kept.json()["updated_at"]}
     assert (await archiving.request("GET", "/runs")).json() == [kept.json()]
+
+
+async def test_a_start_costs_one_read_and_one_write(platform: Platform) -> None:
+    agent = publish(platform.kubernetes)
+    await ask(platform, agent, headers=ASYNC)
+    before = len(platform.kubernetes.reads)
+    body = {"agent_id": agent, "input_message": "hi"}
+    async with platform.http.stream("POST", "/runs/stream", json=body) as response:
+        await anext(response.aiter_lines())
+        assert [read[1] for read in platform.kubernetes.reads[before:]] == [INSTANCES.plural]
+
+
+async def test_a_stream_is_kept_alive(tmp_path: Path) -> None:
+    database = await Database.open_scratch(str(tmp_path / "index.db"))
+    async with serving(tmp_path, database, PlatformSettings(keep_alive_seconds=1)) as platform:
+        body = {"agent_id": publish(platform.kubernetes), "input_message": "hi"}
+        async with platform.http.stream("POST", "/runs/stream", json=body) as response:
+            lines = [line async for line in async_until(response.aiter_lines(), ": keep-alive")]
+        assert lines[0] == "event: start"
+    await database.close()
+
+
+async def async_until(lines: AsyncIterator[str], last: str) -> AsyncIterator[str]:
+    async for line in lines:
+        yield line
+        if line == last:
+            return
 
 
 async def test_a_start_is_in_the_audit(archiving: Platform) -> None:

@@ -53,6 +53,13 @@ def history_after(run: AgentRun) -> History:
     return History((*messages, answer.message()), left_out)
 
 
+def answered(messages: Any, answer: Any, run: str) -> History:
+    """Return the history after an archived turn: its messages and the model's answer. What cannot be read is no history."""
+    if not (isinstance(messages, list) and all(_is_message(message) for message in messages)):
+        return History()
+    return History((*messages, assistant_message(answer, run).message()))
+
+
 def bounded(history: History, most_tokens: int) -> History:
     """Return a history of at most ``most_tokens``, as they are estimated: the oldest turns are left out, each as a whole.
 

@@ -54,6 +54,10 @@ class Session:
         """Return the turn of a run; None: the run is no turn of this session, whatever its name."""
         return turn_of(self.instance, self.label, run)
 
+    def number_of(self, run: str) -> int | None:
+        """Return the turn whose run has this name; None: no turn has it."""
+        return _number(self._prefix, run)
+
     def turns(self, runs: Iterable[Metadata]) -> dict[int, Metadata]:
         """Return those of the runs that are turns of this session, by their number, the oldest first."""
         return turns_of(self.instance, self.label, runs)
@@ -80,10 +84,13 @@ def turns_of(instance: str, label: str, runs: Iterable[Metadata]) -> dict[int, M
 
 def turn_of(instance: str, label: str, run: Metadata) -> int | None:
     """Return the turn of a run; None: the run is no turn of the session with this label, whatever its name."""
-    prefix = _prefix_of(instance, label)
-    digits = run.name.removeprefix(prefix)
-    is_own = run.labels.get(names.LABEL_SESSION) == label and run.name.startswith(prefix)
-    return int(digits) if is_own and digits.isascii() and digits.isdigit() and digits[0] != "0" else None
+    return _number(_prefix_of(instance, label), run.name) if run.labels.get(names.LABEL_SESSION) == label else None
+
+
+def _number(prefix: str, name: str) -> int | None:
+    digits = name.removeprefix(prefix)
+    is_own = name.startswith(prefix) and digits.isascii() and digits.isdigit() and digits[0] != "0"
+    return int(digits) if is_own else None
 
 
 def _prefix_of(instance: str, label: str) -> str:

@@ -18,6 +18,7 @@ from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
 from sympozium_domain.sessions.history import History, bounded, continued, history_after
+from sympozium_domain.sessions.past_turns import PastTurn, PastTurns
 from sympozium_domain.sessions.patience import Patience
 from sympozium_domain.sessions.session import Session
 from sympozium_domain.sessions.waiting_line import WaitingLines
@@ -90,8 +91,14 @@ class _Request:
 class Turns:
     """Starts the turns of sessions with any instance."""
 
-    def __init__(self, client: Client, runs: Runs, budget: ByteBudget, *, most_tokens: int) -> None:
-        """``budget``: that of the process. ``most_tokens``: bound of the history that a turn begins with, as it is estimated."""
+    def __init__(
+        self, client: Client, runs: Runs, budget: ByteBudget, *, most_tokens: int, past: PastTurns | None = None
+    ) -> None:
+        """``budget``: that of the process. ``most_tokens``: bound of the history that a turn begins with, as it is estimated.
+
+        ``past``: turns that Kubernetes has no more; None: they are forgotten.
+        """
+        self._past = past
         self._client = client
         self._runs = runs
         self._most_tokens = most_tokens
@@ -127,11 +134,14 @@ class Turns:
             if handle := await self._repeated(wanted, turns):
                 return handle
             newest = max(turns, default=0)
+            past = PastTurn() if newest or is_new else await self._past_turn(wanted)
             while True:
-                history = await self._history(wanted, newest, patience) if newest else History()
+                history = await self._history(wanted, newest, patience) if newest > past.number else past.history
                 if history is None:
                     newest = max(await self._turns(wanted), default=0)
+                    past = PastTurn() if newest else await self._past_turn(wanted)
                     continue
+                newest = max(newest, past.number)
                 if read_again is not None and patience.waited > _FRESH_SECONDS:
                     wanted = wanted.of_instance(await read_again())
                 turn = await asyncio.to_thread(self._fitting, wanted, session.run_of(newest + 1), history)
@@ -142,6 +152,10 @@ class Turns:
                 except KeyReused:
                     await self._refuse_unless_turn(wanted, newest + 1)
                     newest += 1
+
+    async def _past_turn(self, wanted: _Request) -> PastTurn:
+        """Return the newest turn of the session that Kubernetes has no more."""
+        return await self._past.newest(wanted.namespace, wanted.session) if self._past else PastTurn()
 
     async def _turns(self, wanted: _Request, **options: str) -> dict[int, Metadata]:
         """Return the session's turns that Kubernetes has, the oldest first."""

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -16,12 +18,17 @@ from sympozium_archive.run_rows import RunRow
 from sympozium_archive.tables import CONTENT_KEPT
 from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_domain.instance_runs import InstanceRuns
+from sympozium_domain.stored_runs.run_content import Content
 from sympozium_domain.stored_runs.stored_run import StoredRun
+
+Shape = TypeVar("Shape")
 
 _REMEMBERED = 10_000
 """Runs that this replica started last, whose names it knows while the database does not."""
 _READS = 4
 """Runs of a list that are read at the same time."""
+_LONG_BYTES = 256 * 1024
+"""Bytes of a run's texts from which it is long."""
 _FRESH_SECONDS, _POLL_SECONDS = 2.0, 0.05
 """Seconds in which the database has a run that was just started, and between questions for it."""
 
@@ -33,6 +40,7 @@ class RunFinder:
     client: Client
     database: Database
     runs: InstanceRuns
+    _of_long: asyncio.Lock = field(default_factory=asyncio.Lock)
     _started: OrderedDict[str, tuple[str, str, float]] = field(default_factory=OrderedDict)
     """Namespace, name and time of the loop of the runs that this replica started last, by UID."""
 
@@ -54,10 +62,12 @@ class RunFinder:
         name = await self._name(namespace, uid)
         return None if name is None else await self._live(namespace, name, uid)
 
-    async def page(self, wanted: RunFilter, *, limit: int, offset: int) -> tuple[list[StoredRun], int]:
-        """Return at most ``limit`` runs after the ``offset`` newest, the newest first, and the number of all.
+    async def page(
+        self, wanted: RunFilter, shape: Callable[[StoredRun], Shape], *, limit: int, offset: int
+    ) -> tuple[list[Shape], int]:
+        """Return what ``shape`` makes of at most ``limit`` runs after the ``offset`` newest, the newest first, and the number of all.
 
-        Raises DatabaseUnavailable.
+        Only a few runs are in memory at the same time. Raises DatabaseUnavailable, and what ``shape`` raises.
         """
         await self._until_listed(wanted)
         queries = RunQueries(self.database)
@@ -65,11 +75,16 @@ class RunFinder:
         total = len(rows) + offset if 0 < len(rows) < limit else await queries.count(wanted)
         slots = asyncio.Semaphore(_READS)
 
-        async def read(row: RunRow) -> StoredRun:
+        async def read(row: RunRow) -> Shape:
             async with slots:
-                return await self._of_row(row)
+                return shape(await self._of_row(row))
 
-        return list(await asyncio.gather(*map(read, rows))), total
+        reading = [asyncio.create_task(read(row)) for row in rows]
+        try:
+            return list(await asyncio.gather(*reading)), total
+        finally:
+            for task in reading:
+                task.cancel()
 
     async def _of_row(self, row: RunRow) -> StoredRun:
         """Return the run of a row: as Kubernetes has it, unless the archive has all of it."""
@@ -78,8 +93,19 @@ class RunFinder:
             if live is not None:
                 return live
             row = await RunQueries(self.database).run(row.uid) or row  # archived and deleted meanwhile
-        content = await Contents(self.database).read(row.uid) if row.content_state == CONTENT_KEPT else None
-        return StoredRun.of_row(row, content)
+        return StoredRun.of_row(row, await self._content(row))
+
+    async def _content(self, row: RunRow) -> Content | None:
+        """Return the content that the archive has of a run; of long ones one at a time."""
+        if row.content_state != CONTENT_KEPT:
+            return None
+        contents = Contents(self.database)
+        if (stored := await contents.open(row.uid)) is None:
+            return None
+        if stored.size < _LONG_BYTES:
+            return await contents.read(row.uid)
+        async with self._of_long:
+            return await contents.read(row.uid)
 
     async def _live(self, namespace: str, name: str, uid: str) -> StoredRun | None:
         """Read a run from Kubernetes; None if it is gone, is another one, or cannot be read."""
@@ -91,7 +117,9 @@ class RunFinder:
             raise
         except ValidationError:
             return None
-        return StoredRun.of_run(run) if run.metadata.uid == uid else None
+        if run.metadata.uid != uid:
+            return None
+        return await asyncio.to_thread(StoredRun.of_run, run) if _is_long(run) else StoredRun.of_run(run)
 
     async def _name(self, namespace: str, uid: str) -> str | None:
         """Return the name of a run that the database does not have, or cannot tell."""
@@ -113,3 +141,8 @@ class RunFinder:
             fresh -= await queries.known(fresh)
             if fresh:
                 await asyncio.sleep(_POLL_SECONDS)
+
+
+def _is_long(run: AgentRun) -> bool:
+    texts = (run.spec.request_text, run.status.answer)
+    return sum(text.size or 0 for text in texts if text) > _LONG_BYTES

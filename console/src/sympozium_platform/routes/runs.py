@@ -20,7 +20,7 @@ from sympozium_http.event_streams import EventStreamResponse
 from sympozium_platform import errors, parsing, platform_context, run_refusals
 from sympozium_platform.access import Reader
 from sympozium_platform.audited import note_start
-from sympozium_platform.lists import ListQuery, NoQuery, listed
+from sympozium_platform.lists import TOTAL, ListQuery, NoQuery
 from sympozium_platform.run_models import RunAnswer, RunBody
 from sympozium_platform.run_stream import events
 from sympozium_runs.runs import RunHandle
@@ -107,11 +107,17 @@ async def stream_run(
 @router.get("/runs", name="run.list", response_model=list[RunAnswer])
 async def list_runs(request: Request, caller: Reader, params: Annotated[RunsQuery, Query()]) -> Response:
     """Return one page of the tenant's runs, the newest first, also of agents that are deleted."""
+
+    def shaped(run: StoredRun) -> bytes:
+        answer = RunAnswer.of(run, caller.tenant_id, messages=params.include is not None).model_dump_json().encode()
+        parsing.hold(request, len(answer))  # 200 runs may have hundreds of MiB
+        return answer
+
     finder = platform_context.of_request(request).run_finder
     wanted = RunFilter(namespace=caller.namespace, source="api")
-    runs, total = await finder.page(wanted, limit=params.limit, offset=params.offset)
-    with_messages = params.include is not None
-    return listed([RunAnswer.of(run, caller.tenant_id, messages=with_messages) for run in runs], total)
+    answers, total = await finder.page(wanted, shaped, limit=params.limit, offset=params.offset)
+    content = b"[" + b",".join(answers) + b"]"
+    return Response(content, media_type="application/json", headers={TOTAL: str(total)})
 
 
 @router.get("/runs/{run_id}", name="run.get")

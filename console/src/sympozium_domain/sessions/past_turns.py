@@ -1,0 +1,67 @@
+"""Turns that Kubernetes has no more: a session continues from the archive."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from sympozium_archive.database import Database
+from sympozium_archive.run_contents import Contents
+from sympozium_archive.run_queries import RunFilter, RunQueries
+from sympozium_archive.run_rows import RunRow
+from sympozium_archive.unavailable import DatabaseUnavailable
+from sympozium_domain.sessions.history import History, answered
+from sympozium_domain.sessions.session import Session
+
+_ROWS = 50
+"""Newest turns of a session that are looked at: those that failed leave the conversation as it was before."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class PastTurn:
+    """The newest turn that the archive has, and the conversation up to its answer; 0: it has none."""
+
+    number: int = 0
+    history: History = field(default_factory=History)
+
+
+@dataclass(frozen=True)
+class PastTurns:
+    """Reader of archived turns."""
+
+    database: Database
+
+    async def newest(self, namespace: str, session: Session) -> PastTurn:
+        """Return the newest turn of a session. While the database is away the session begins anew, because runs go on without it."""
+        try:
+            return await self._newest(namespace, session)
+        except DatabaseUnavailable as error:
+            log.warning("a session's earlier turns cannot be read", namespace=namespace, error=str(error))
+            return PastTurn()
+
+    async def _newest(self, namespace: str, session: Session) -> PastTurn:
+        wanted = RunFilter(namespace=namespace, instance=session.instance, session=session.key)
+        rows = await RunQueries(self.database).history(wanted, limit=_ROWS, offset=0)
+        # A key id is written by the console alone: whoever else may create runs must not put words into a session.
+        turns = {turn: row for row in rows if row.key_id and (turn := session.number_of(row.name)) is not None}
+        newest = max(turns, default=0)
+        for turn in sorted(turns, reverse=True):
+            if turns[turn].phase == "Succeeded":
+                return PastTurn(newest, await self._history(turns[turn]))
+        return PastTurn(newest)
+
+    async def _history(self, row: RunRow) -> History:
+        content = await Contents(self.database).read(row.uid) or {}
+        request = content.get("request")
+        messages = request.get("messages") if isinstance(request, dict) else None
+        return answered(messages, _answer(content), row.name)
+
+
+def _answer(content: dict[str, Any]) -> Any:
+    """Return the message that a run answered."""
+    choices = content.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        return choices[0].get("message")
+    return {"content": content.get("answer")}
