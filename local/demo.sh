@@ -53,6 +53,7 @@ say "asking the instance: $QUESTION"
 echo
 timed "streamed answer" chat || fail "the chat completion failed"
 console_url=http://$(engine_forward "$SYSTEM_NAMESPACE" sympozium-console 8080)
+platform_url=http://$(engine_forward "$SYSTEM_NAMESPACE" sympozium-platform 8000)
 cat <<E
 
 The instance stays running. Its address and key (also in .local/env):
@@ -66,6 +67,9 @@ Ask it a question:
 The console's pages:  $console_url
 Sign in with what this prints:
   . .local/env && kubectl -n $SYSTEM_NAMESPACE get secret sympozium-console-token -o jsonpath='{.data.token}' | base64 -d
+
+The agent platform:  $platform_url/docs
+A key for it:        docs/guides/platform.md, "Address and key"
 
 From a shell:        . .local/env && kubectl sympozium chat demo "$QUESTION"
 List its runs:       . .local/env && kubectl sympozium runs

@@ -1,5 +1,6 @@
 """The API takes what users are told to apply, and this version can serve it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sympozium_operator.policy.skill_resolution import Source, install, missing
 
 
 def manifests() -> list[Any]:
-    files = [*sorted((ROOT / "examples").glob("*.yaml")), *sorted((ROOT / "local").glob("demo-*.yaml"))]
+    files = [*sorted((ROOT / "examples").rglob("*.yaml")), *sorted((ROOT / "local").glob("demo-*.yaml"))]
     found = [(file, document) for file in files for document in yaml_documents(file)]
     for markdown in markdown_pages():
         for block in markdown.read_text().split("```yaml\n")[1:]:
@@ -48,7 +49,11 @@ def test_an_example_asks_for_nothing_that_this_version_refuses(manifest: dict[st
 
 
 def test_the_examples_show_a_cloud_model_a_model_without_a_key_skills_tools_a_run_and_a_gateway() -> None:
-    kinds = {file.name: [document["kind"] for document in yaml_documents(file)] for file in example_files()}
+    folder = ROOT / "examples"
+    kinds = {
+        str(file.relative_to(folder)): [document["kind"] for document in yaml_documents(file)]
+        for file in example_files()
+    }
     assert kinds == {
         "gateway.yaml": ["SympoziumConfig"],
         "instance.yaml": ["SympoziumInstance"],
@@ -62,7 +67,16 @@ def test_the_examples_show_a_cloud_model_a_model_without_a_key_skills_tools_a_ru
         "tool.yaml": ["Tool", "ToolBinding", "Secret"],
         "tool-in-cluster.yaml": ["Tool", "ToolBinding"],
         "webhook.yaml": ["ConfigMap", "Deployment", "Service"],
+        "platform/provider.yaml": ["Provider"],
+        "platform/tool-mock.yaml": ["ConfigMap", "Deployment", "Service"],
     }
+
+
+def test_the_walk_has_the_commands_of_its_guide() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/guides/platform.md").read_text(), re.DOTALL)
+    [first] = [number for number, block in enumerate(blocks) if block.startswith("field()")]
+    _, commands = (ROOT / "examples/platform/walk.sh").read_text().split("set -euo pipefail\n\n")
+    assert "\n".join(blocks[first:-1]) == commands
 
 
 def test_the_example_with_skills_has_those_that_the_guide_tells_of() -> None:
@@ -107,4 +121,4 @@ def with_params(params: dict[str, str]) -> SympoziumInstance:
 
 
 def example_files() -> list[Path]:
-    return sorted((ROOT / "examples").glob("*.yaml"))
+    return sorted((ROOT / "examples").rglob("*.yaml"))

@@ -8,7 +8,7 @@ import pytest
 from tests.contract.documents import ROOT, yaml_documents
 from tests.e2e.conftest import Namespace
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
 
 
 @pytest.fixture(scope="module")

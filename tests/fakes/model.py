@@ -16,6 +16,8 @@ The requested ``model`` name is the script, so that many tests share one server:
 ``tools``          two tool calls, their arguments in pieces; once their results are in the conversation, three tokens
 ``calls``          the tool call that a user message names, as ``[[NAME {arguments}]]``, where the caller offers that tool; once its
                    result is in the conversation, that result
+``first``          a call of the first tool that is offered, whose required arguments are all the last message; once its result is in the
+                   conversation, that result
 ``turns``          the turns that the last user message lists as JSON, one per answer: ``{"content": ..., "calls": [[ID, NAME, ARGUMENTS]],
                    "finish": ..., "usage": ...}``, of which all may be absent
 ``refusal``        a refusal in two pieces
@@ -128,11 +130,20 @@ class Completion:
             return TOOL_CALLS
         if self.script == "turns":
             return [(call[0], call[1], call[2]) for call in self.turn.get("calls", ())]
-        if self.script != "calls" or self.tool_results:
+        if self.script not in ("calls", "first") or self.tool_results:
             return ()
+        if self.script == "first":
+            return self._call_of_the_first_tool
         offered = {tool["function"]["name"] for tool in self.body.get("tools") or ()}
         asked = [_CALL.search(_text(message)) for message in self.messages if message.get("role") == "user"]
         return [("call_1", call[1], call[2]) for call in asked if call and call[1] in offered][-1:]
+
+    @property
+    def _call_of_the_first_tool(self) -> Sequence[tuple[str, str, str]]:
+        functions = [tool["function"] for tool in self.body.get("tools") or ()]
+        required = functions[0].get("parameters", {}).get("required", ()) if functions else ()
+        arguments = json.dumps(dict.fromkeys(required, self.last_message))
+        return [("call_1", function["name"], arguments) for function in functions[:1]]
 
     @property
     def turn(self) -> Object:
@@ -413,10 +424,10 @@ async def _deltas(asked: Completion) -> AsyncIterator[Object]:
                 yield {"content": moment}
         case "echo" | "digest":
             yield {"content": json.dumps(_echo(asked))}
-        case "tools" | "calls" | "turns" if asked.tool_calls or asked.script == "turns":
+        case "tools" | "calls" | "first" | "turns" if asked.tool_calls or asked.script == "turns":
             for delta in _turn_deltas(asked):
                 yield delta
-        case "calls" if asked.tool_results:
+        case "calls" | "first" if asked.tool_results:
             yield {"content": asked.tool_results[-1]}
         case "refusal":
             for piece in REFUSAL:
