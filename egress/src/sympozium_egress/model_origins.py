@@ -74,11 +74,15 @@ class ModelOrigins:
 def _calls_base_url(instance: SympoziumInstance, run: AgentRun | None) -> bool:
     """Return true if an address of the instance or of the run itself is called, and not a Provider's."""
     own = run.spec.model if run else None
+    if own and own.provider_ref:
+        return False
     return bool(own and own.base_url) or instance.spec.agents.default.provider_ref is None
 
 
 def _providers(instance: SympoziumInstance, run: AgentRun | None) -> set[str]:
     own = run.spec.model if run else None
+    if own and own.provider_ref:
+        return {own.provider_ref}
     if own and own.base_url:
         return set()
     return {*model_targets.named_models(instance), *([own.provider] if own and own.provider else [])}

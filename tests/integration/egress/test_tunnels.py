@@ -238,6 +238,14 @@ async def test_a_run_with_an_address_of_its_own_reaches_that_alone(tunnelled: Tu
     assert (await tunnelled.asked())[0] == 403
 
 
+async def test_a_run_that_refers_to_a_provider_reaches_that_alone(tunnelled: Tunnelled) -> None:
+    tunnelled.addresses["cloud.example.com"] = [PUBLIC]
+    tunnelled.put_provider("cloud", type="openai_compat", apiBase="https://cloud.example.com/v1")
+    tunnelled.put_run(spec={"model": {"providerRef": "cloud"}})
+    assert (await tunnelled.asked("cloud.example.com:443"))[0] == 200
+    assert (await tunnelled.asked())[0] == 403
+
+
 @pytest.mark.parametrize("head", [b"CONNECT x HTTP/2\r\n\r\n", b"CONNECT \r\n\r\n", b"CONNECT " + b"a" * 40_000])
 async def test_heads_that_are_none_are_refused(tunnelled: Tunnelled, head: bytes) -> None:
     assert (await tunnelled.raw(head))[0] in (400, 431)

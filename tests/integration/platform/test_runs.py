@@ -1,53 +1,21 @@
 """Runs of published agents over HTTP."""
 
 import asyncio
-import json
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
-import httpx2
 import pytest
 from tests.fakes.pod import done, failed
-from tests.fakes.session_world import messages_of
 from tests.integration.platform.agents import draft, publish
-from tests.integration.platform.conftest import NAMESPACE, OTHER_NAMESPACE, TENANT, Platform, error, serving
+from tests.integration.platform.asking import ASYNC, answered, ask, pruned, stored
+from tests.integration.platform.conftest import NAMESPACE, OTHER_NAMESPACE, TENANT, Platform, error
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.resources import INSTANCES, RUNS, Object
-from sympozium_archive.database import Database
-from sympozium_archive.run_rows import RunRow, RunRows
-from sympozium_archive.tables import CONTENT_KEPT
-from sympozium_platform.platform_settings import PlatformSettings
-
-ASYNC = {"Prefer": "respond-async"}
-
-
-async def ask(platform: Platform, agent: str, text: str = "hi", **options: Any) -> httpx2.Response:
-    body = {"agent_id": agent, "input_message": text} | options.pop("fields", {})
-    return await platform.request("POST", options.pop("path", "/runs"), json=body, **options)
-
-
-async def answered(platform: Platform, agent: str, text: str = "hi", words: str = "Hello", **options: Any) -> Any:
-    """The answer to a message whose pod answers these words."""
-    number = len(platform.kubernetes.names(RUNS)) + 1
-    asking = asyncio.create_task(ask(platform, agent, text, **options))
-    await (await platform.pod(among=number)).answer(words)
-    response = await asking
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-def stored(platform: Platform, run_id: str) -> Object:
-    [found] = [
-        body
-        for (plural, _, _), body in platform.kubernetes.objects.items()
-        if plural == RUNS.plural and body["metadata"]["uid"] == run_id
-    ]
-    return found
+from sympozium_api.resources import INSTANCES, RUNS
+from sympozium_archive.run_queries import RunQueries
+from sympozium_archive.unavailable import DatabaseUnavailable
+from sympozium_domain.stored_runs.run_finder import RunFinder
 
 
 async def test_a_run_is_answered_at_its_end(platform: Platform) -> None:
@@ -121,141 +89,6 @@ async def test_a_run_may_call_only_what_its_caller_may(platform: Platform) -> No
     token = await platform.token("tools:read", user="grace")
     run = (await ask(platform, publish(platform.kubernetes), token=token, headers=ASYNC)).json()
     assert stored(platform, run["id"])["spec"]["caller"] == {"user": "grace", "scopes": ["tools:read"]}
-
-
-class TestASession:
-    async def test_gives_the_model_its_earlier_turns_to_whoever_asks(self, platform: Platform) -> None:
-        agent = publish(platform.kubernetes)
-        first = await answered(platform, agent, "one", "1")
-        session = {"session_id": first["session_id"]}
-        token = await platform.token("tools:read", user="grace")
-        second = (await ask(platform, agent, "two", fields=session, token=token, headers=ASYNC)).json()
-        assert second["session_id"] == first["session_id"]
-        assert second["input_message"] == "two"
-        assert messages_of(stored(platform, second["id"])) == ["one", "1", "two"]
-
-    async def test_is_a_new_one_without_an_id(self, platform: Platform) -> None:
-        agent = publish(platform.kubernetes)
-        first, second = [(await ask(platform, agent, headers=ASYNC)).json() for _ in range(2)]
-        assert first["session_id"] != second["session_id"]
-        assert messages_of(stored(platform, second["id"])) == ["hi"]
-
-    async def test_of_another_tenant_or_agent_is_another_one(self, platform: Platform) -> None:
-        session = {"session_id": "s"}
-        await answered(platform, publish(platform.kubernetes), "one", "1", fields=session)
-        other = publish(platform.kubernetes, "other")
-        run = (await ask(platform, other, "two", fields=session, headers=ASYNC)).json()
-        assert messages_of(stored(platform, run["id"])) == ["two"]
-        token = await platform.token(namespace=OTHER_NAMESPACE)
-        theirs = publish(platform.kubernetes, namespace=OTHER_NAMESPACE)
-        run = (await ask(platform, theirs, "two", fields=session, token=token, headers=ASYNC)).json()
-        assert messages_of(stored(platform, run["id"])) == ["two"]
-
-    async def test_goes_on_after_its_agent_was_restored_under_another_uid(self, platform: Platform) -> None:
-        agent = publish(platform.kubernetes)
-        first = await answered(platform, agent, "one", "1", fields={"session_id": "s"})
-        instance = platform.kubernetes.objects.pop(("sympoziuminstances", NAMESPACE, "bot"))
-        platform.kubernetes.put(instance | {"metadata": instance["metadata"] | {"uid": str(uuid.uuid4())}})
-        second = (await ask(platform, agent, "two", fields={"session_id": "s"}, headers=ASYNC)).json()
-        assert messages_of(stored(platform, second["id"])) == ["one", "1", "two"]
-        assert second["agent_id"] == first["agent_id"] == agent
-
-
-class TestAnIdempotencyKey:
-    KEY = {"Idempotency-Key": "k"}
-
-    @pytest.mark.parametrize("fields", [{}, {"session_id": "s"}])
-    async def test_finds_its_run_again_also_as_a_stream(self, platform: Platform, fields: dict[str, str]) -> None:
-        agent = publish(platform.kubernetes)
-        first = await answered(platform, agent, headers=self.KEY, fields=fields)
-        again = await ask(platform, agent, headers=self.KEY, fields=fields)
-        assert (again.status_code, again.json()) == (200, first)
-        replayed = events(await ask(platform, agent, headers=self.KEY, fields=fields, path="/runs/stream"))
-        assert [name for name, _ in replayed] == ["start", "result"]
-        assert (replayed[0][1]["run_id"], replayed[1][1]["output"]) == (first["id"], "Hello")
-        assert len(platform.kubernetes.names(RUNS)) == 1
-
-    @pytest.mark.parametrize("other", [{"input_message": "bye"}, {"session_id": "s"}, {"agent_id": None}])
-    async def test_with_another_body_is_refused(self, platform: Platform, other: dict[str, Any]) -> None:
-        agent, another = publish(platform.kubernetes), publish(platform.kubernetes, "other")
-        await answered(platform, agent, headers=self.KEY)
-        fields = {name: value or another for name, value in other.items()}
-        refusal = error(await ask(platform, agent, headers=self.KEY, fields=fields), 422, "Idempotency-Key")
-        assert refusal["code"] == "idempotency_key_reused"
-        assert len(platform.kubernetes.names(RUNS)) == 1
-
-    async def test_is_its_api_keys_own(self, platform: Platform) -> None:
-        agent = publish(platform.kubernetes)
-        mine = (await ask(platform, agent, headers=self.KEY | ASYNC)).json()
-        other = await ask(platform, agent, "bye", headers=self.KEY | ASYNC, token=await platform.token())
-        assert (other.status_code, other.json()["id"] != mine["id"]) == (202, True)
-
-
-def events(response: httpx2.Response) -> list[tuple[str, Any]]:
-    assert response.status_code == 200, response.text
-    assert response.headers["content-type"].startswith("text/event-stream")
-    found = []
-    for frame in response.text.strip().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in frame.splitlines() if not line.startswith(":"))
-        if fields:
-            found.append((fields["event"], json.loads(fields["data"])))
-    return found
-
-
-class TestAStream:
-    async def test_starts_at_once_and_ends_with_the_result(self, platform: Platform) -> None:
-        agent = publish(platform.kubernetes)
-        body = {"agent_id": agent, "input_message": "hi"}
-        async with platform.http.stream("POST", "/runs/stream", json=body) as response:
-            lines = response.aiter_lines()
-            assert await anext(lines) == "event: start"
-            start = json.loads((await anext(lines)).removeprefix("data: "))
-            run = (await platform.request("GET", f"/runs/{start['run_id']}")).json()
-            assert start == {"run_id": run["id"], "trace_id": run["trace_id"]}
-            await (await platform.pod()).answer("Hel", "lo")
-            rest = [line async for line in lines if line]
-        assert rest[0] == "event: result"
-        tokens = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-        assert json.loads(rest[1].removeprefix("data: ")) == {"output": "Hello", "tokens": tokens}
-        assert len(rest) == 2
-
-    async def test_ends_with_the_error_of_a_run_that_failed(self, platform: Platform) -> None:
-        asking = asyncio.create_task(ask(platform, publish(platform.kubernetes), path="/runs/stream"))
-        await (await platform.pod()).say({"type": "started"}, failed("model_error", "The model is down.", 502))
-        assert events(await asking)[1:] == [("error", {"error": "The model is down."})]
-
-    async def test_may_have_the_answer_as_it_is_written_and_the_tools(self, platform: Platform) -> None:
-        asking = asyncio.create_task(ask(platform, publish(platform.kubernetes), path="/runs/stream?deltas=true"))
-        tool = {"type": "tool", "id": "c1", "function": "echo", "state": "started"}
-        words = [{"type": "delta", "choices": [{"index": 0, "delta": {"content": word}}]} for word in ("Hel", "lo")]
-        await (await platform.pod()).say({"type": "started"}, tool, *words, done("Hello"))
-        found = events(await asking)
-        assert [name for name, _ in found] == ["start", "tool", "delta", "delta", "result"]
-        assert found[1][1] == {"id": "c1", "function": "echo", "state": "started"}
-        assert "".join(data["content"] for name, data in found if name == "delta") == "Hello"
-
-    async def test_that_its_caller_leaves_ends_nothing(self, platform: Platform) -> None:
-        agent = publish(platform.kubernetes)
-        body = {"agent_id": agent, "input_message": "hi"}
-        async with platform.http.stream("POST", "/runs/stream", json=body) as response:
-            await anext(response.aiter_lines())
-        await (await platform.pod()).answer("Hello")
-        [run] = (await platform.request("GET", "/runs")).json()
-        assert (run["status"], run["output_message"]) == ("succeeded", "Hello")
-
-    async def test_and_a_wait_end_when_the_console_is_replaced_and_the_run_goes_on(self, platform: Platform) -> None:
-        agent = publish(platform.kubernetes)
-        waiting = asyncio.create_task(ask(platform, agent))
-        first = await platform.pod()
-        streaming = asyncio.create_task(ask(platform, agent, path="/runs/stream"))
-        await platform.pod(among=2)
-        platform.console.draining.set()
-        response = await waiting
-        assert (response.status_code, response.json()["status"]) == (202, "queued")
-        assert [name for name, _ in events(await streaming)] == ["start"]
-        await first.answer("Hello")
-        run = await platform.request("GET", f"/runs/{response.json()['id']}")
-        assert run.json()["output_message"] == "Hello"
 
 
 class TestARefusal:
@@ -333,31 +166,6 @@ async def test_a_run_has_its_tools_and_messages(platform: Platform) -> None:
     assert again.json()["messages"] == run["messages"]
 
 
-async def pruned(platform: Platform, run: Any) -> RunRow:
-    """The row of a run that the archive has, and Kubernetes has no more."""
-    name = stored(platform, run["id"])["metadata"]["name"]
-    async with asyncio.timeout(60):
-        while (row := await platform.context.indexed_runs.run(run["id"])) is None or row.content_state != CONTENT_KEPT:
-            await asyncio.sleep(0.01)
-    await platform.kubernetes.delete(RUNS, NAMESPACE, name)
-    return row
-
-
-async def test_a_session_continues_from_the_archive(archiving: Platform) -> None:
-    agent = publish(archiving.kubernetes)
-    first = await answered(archiving, agent, "one", "1", fields={"session_id": "s"})
-    row = await pruned(archiving, first)
-    forged = replace(row, uid=str(uuid.uuid4()), name=f"{row.name[:-1]}7", key_id=None)
-    await RunRows(archiving.context.database).upsert([forged])
-    second = await answered(archiving, agent, "two", "2", fields={"session_id": "s"})
-    body = stored(archiving, second["id"])
-    assert (messages_of(body), body["metadata"]["name"]) == (["one", "1", "two"], f"{row.name[:-1]}2")
-    assert second["input_message"] == "two"
-    await pruned(archiving, second)
-    third = (await ask(archiving, agent, "three", fields={"session_id": "s"}, headers=ASYNC)).json()
-    assert messages_of(stored(archiving, third["id"])) == ["one", "1", "two", "2", "three"]
-
-
 async def test_an_archived_run_stays_readable_after_its_agent_is_deleted(archiving: Platform) -> None:
     agent = publish(archiving.kubernetes)
     run = await answered(archiving, agent)
@@ -376,23 +184,6 @@ async def test_a_start_costs_one_read_and_one_write(platform: Platform) -> None:
     async with platform.http.stream("POST", "/runs/stream", json=body) as response:
         await anext(response.aiter_lines())
         assert [read[1] for read in platform.kubernetes.reads[before:]] == [INSTANCES.plural]
-
-
-async def test_a_stream_is_kept_alive(tmp_path: Path) -> None:
-    database = await Database.open_scratch(str(tmp_path / "index.db"))
-    async with serving(tmp_path, database, PlatformSettings(keep_alive_seconds=1)) as platform:
-        body = {"agent_id": publish(platform.kubernetes), "input_message": "hi"}
-        async with platform.http.stream("POST", "/runs/stream", json=body) as response:
-            lines = [line async for line in async_until(response.aiter_lines(), ": keep-alive")]
-        assert lines[0] == "event: start"
-    await database.close()
-
-
-async def async_until(lines: AsyncIterator[str], last: str) -> AsyncIterator[str]:
-    async for line in lines:
-        yield line
-        if line == last:
-            return
 
 
 async def test_a_start_is_in_the_audit(archiving: Platform) -> None:
@@ -418,3 +209,21 @@ async def test_a_run_whose_end_cannot_be_read_back_is_still_answered(platform: P
     await pod.answer("Hello")
     run = (await asking).json()
     assert (run["status"], run["output_message"]) == ("succeeded", "Hello")
+
+
+async def test_runs_go_on_and_are_found_while_the_database_is_away(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> Never:
+        raise DatabaseUnavailable("unreachable", "away")
+
+    for query in ("run", "known", "history", "count"):
+        monkeypatch.setattr(RunQueries, query, away)
+    run = await answered(platform, publish(platform.kubernetes))
+    assert run["output_message"] == "Hello"
+    another_replica = RunFinder(platform.kubernetes, platform.context.database, platform.context.instance_runs)
+    found = await another_replica.find(NAMESPACE, run["id"])
+    assert found is not None
+    assert found.status == "succeeded"
+    assert await another_replica.find(OTHER_NAMESPACE, run["id"]) is None
+    assert error(await platform.request("GET", "/runs"), 503)["code"] == "database_unavailable"
