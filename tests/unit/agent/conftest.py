@@ -17,7 +17,7 @@ from sympozium_api.json_members import compact
 QUICK = Timeouts(
     connect=1,
     task=2,
-    acknowledgement=0.2,
+    acknowledgement=1,
     first_backoff=0.002,
     longest_backoff=0.01,
     delivery_grace=0.3,
