@@ -20,7 +20,7 @@ from tests.strategies import kubernetes_objects as objects
 from tests.strategies.examples import FEW
 
 from sympozium_api.rate_limit import CallRate
-from sympozium_api.resources import INSTANCES, TOOL_BINDINGS, TOOLS, Object
+from sympozium_api.resources import INSTANCES, RUNS, TOOL_BINDINGS, TOOLS, Object
 from sympozium_archive.database import Database
 from sympozium_platform.platform_settings import PlatformSettings
 
@@ -31,6 +31,7 @@ ACTIONS = {
     "tool": ("create", "change", "delete", "read"),
     "binding": ("create", "delete", "list"),
     "key": ("create", "delete"),
+    "run": ("create", "read"),
 }
 STEPS = st.tuples(
     st.sampled_from(list(NAMESPACES)),
@@ -58,7 +59,7 @@ def remove_all(kubernetes: FakeKubernetes) -> None:
     for plural, namespace, name in list(kubernetes.objects):
         if namespace in NAMESPACES.values() and (plural, namespace, name) in kubernetes.objects:
             kind = next((kind for kind in KINDS if kind.plural == plural), None)
-            if kind in (INSTANCES, TOOLS, TOOL_BINDINGS):
+            if kind in (INSTANCES, TOOLS, TOOL_BINDINGS, RUNS):
                 kubernetes.remove(kind, name, namespace)
 
 
@@ -79,6 +80,8 @@ class World:
         """Let a tenant do something with its own object, or with another tenant's."""
         if kind == "binding":
             await self._bind(tenant, action, index)
+        elif kind == "run" and (action == "create" or not self.ids["run"]):
+            await self._start(tenant, index, name)
         elif action == "create" or not self.ids[kind]:
             await self._create(tenant, kind, name)
         else:
@@ -87,7 +90,7 @@ class World:
 
     async def _create(self, tenant: str, kind: str, name: str) -> None:
         path, body = {
-            "agent": ("/agents", {"name": name}),
+            "agent": ("/agents", {"name": name, "status": "published" if len(name) > 3 else "draft"}),
             "tool": ("/tools", TOOL | {"name": name}),
             "key": ("/api-keys", {"scopes": ["tools:read"]}),
         }[kind]
@@ -97,6 +100,19 @@ class World:
         assert made["tenant_id"] == tenant
         self.own[tenant][kind].add(made["id"])
         self.ids[kind].append(made["id"])
+
+    async def _start(self, tenant: str, index: tuple[int, int], name: str) -> None:
+        if not self.ids["agent"]:
+            await self._create(tenant, "agent", name)
+        agent = self.ids["agent"][index[0] % len(self.ids["agent"])]
+        body = {"agent_id": agent, "input_message": name}
+        answer = await self.request(tenant, "POST", "/runs", body, {"Prefer": "respond-async"})
+        if agent not in self.own[tenant]["agent"]:
+            assert answer.status_code == 404, answer.text
+        elif answer.status_code != 409:  # the agent was published
+            assert answer.status_code == 202, answer.text
+            self.own[tenant]["run"].add(answer.json()["id"])
+            self.ids["run"].append(answer.json()["id"])
 
     async def _try(self, tenant: str, kind: str, action: str, wanted: str, name: str) -> None:
         path = f"/{'api-keys' if kind == 'key' else f'{kind}s'}/{wanted}"
@@ -140,9 +156,12 @@ class World:
         else:
             self._check_bound(tenant, agent, answer)
 
-    async def request(self, tenant: str, method: str, path: str, body: Any = None) -> httpx2.Response:
+    async def request(
+        self, tenant: str, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> httpx2.Response:
         """The answer that a tenant gets."""
-        return await self.platform.request(method, path, token=self.tokens[tenant], json=body)
+        token = self.tokens[tenant]
+        return await self.platform.request(method, path, token=token, json=body, headers=headers or {})
 
     async def check(self) -> None:
         """Compare what each tenant sees with what it did."""
@@ -152,6 +171,8 @@ class World:
                 assert answer.status_code == 200
                 assert {shown["id"] for shown in answer.json()} == own[kind]
                 assert {shown["tenant_id"] for shown in answer.json()} <= {tenant}
+            runs = (await self.request(tenant, "GET", "/runs?limit=200")).json()
+            assert {run["id"] for run in runs} <= own["run"]  # the index of runs may be a moment behind
             for agent in own["agent"]:
                 self._check_bound(tenant, agent, await self.request(tenant, "GET", f"/agents/{agent}/tools"))
 
