@@ -143,7 +143,7 @@ class TestTheStream:
 
     async def test_all_streams_share_one_watch_per_kind(self, fed: Console) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            streams = [await stack.enter_async_context(watched(fed)) for _ in range(20)]
+            streams = [await stack.enter_async_context(watched(fed)) for _ in range(50)]
             for stream in streams:
                 await stream.next()
             fed.kubernetes.put(named("new"))

@@ -27,6 +27,8 @@ from sympozium_console.console_loops import supervised
 
 TOKEN = "secret"  # of the installation, as ``serving`` writes it
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+SMALLEST = {"width": 320, "height": 640}
+"""Width at which WCAG 2.2 wants pages without sideways scrolling (1.4.10)."""
 _HERE = Path(__file__).parent
 _CACHE = Path(os.environ.get("SYMPOZIUM_CACHE") or Path.home() / ".cache/sympozium")
 _AXE = _CACHE / "clients/browser/node_modules/axe-core/axe.min.js"

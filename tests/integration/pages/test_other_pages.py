@@ -4,7 +4,7 @@ import re
 
 from tests.fakes.callers import account_token, grant, namespace_object, user_of
 from tests.integration.console.conftest import Console
-from tests.integration.pages.conftest import NARROW, Shoot, Visit, accessible, fits
+from tests.integration.pages.conftest import SMALLEST, Shoot, Visit, accessible, fits
 from tests.integration.pages.test_instance_pages import furnished
 
 from sympozium_api.resources import CONFIGS, INSTANCES
@@ -63,7 +63,7 @@ async def test_every_link_leads_somewhere_and_every_page_is_accessible(
     console: Console, visit: Visit, shoot: Shoot
 ) -> None:
     furnished(console, "linked")
-    visitor = await visit(viewport=NARROW, color_scheme="dark")
+    visitor = await visit(viewport=SMALLEST, color_scheme="dark")
     page, seen, left = await visitor.open("/"), set[str](), {"/"}
     while left:
         path = left.pop()

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 from tests.integration.console.conftest import Console
-from tests.integration.pages.conftest import NARROW, Shoot, Visit, accessible, fits, paged_console
+from tests.integration.pages.conftest import NARROW, SMALLEST, Shoot, Visit, accessible, fits, paged_console
 from tests.integration.pages.runs_world import agent_run, ended, furnish, indexed
 
 
@@ -77,7 +77,12 @@ async def test_a_run_is_cancelled_and_deleted_from_its_page(furnished: Console, 
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("dark", {"color_scheme": "dark"}), ("narrow", {"viewport": NARROW}), ("forced", {"forced_colors": "active"})],
+    [
+        ("dark", {"color_scheme": "dark"}),
+        ("narrow", {"viewport": NARROW}),
+        ("smallest", {"viewport": SMALLEST}),
+        ("forced", {"forced_colors": "active"}),
+    ],
 )
 async def test_pages_of_runs_fit_and_are_accessible_everywhere(
     furnished: Console, visit: Visit, shoot: Shoot, name: str, options: dict[str, object]
