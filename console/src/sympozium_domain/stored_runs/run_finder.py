@@ -62,6 +62,11 @@ class RunFinder:
         name = await self._name(namespace, uid)
         return None if name is None else await self._live(namespace, name, uid)
 
+    async def current(self, run: AgentRun) -> StoredRun | None:
+        """Return a run of this replica as it is by now: read by its name, from the archive only if Kubernetes has it no more."""
+        namespace, name, uid = run.metadata.namespace, run.metadata.name, run.metadata.uid
+        return await self._live(namespace, name, uid) or await self.find(namespace, uid)
+
     async def page(
         self, wanted: RunFilter, shape: Callable[[StoredRun], Shape], *, limit: int, offset: int
     ) -> tuple[list[Shape], int]:

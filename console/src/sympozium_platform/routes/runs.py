@@ -28,6 +28,8 @@ from sympozium_runs.runs import RunHandle
 router = APIRouter(tags=["runs"])
 
 _RESPOND_ASYNC = "respond-async"
+_STORED_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds before each read of a run whose end was told, which may not be stored yet. Then the answer has no input message."""
 IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=255, description="The same key and body find the run that they started before."),
@@ -153,22 +155,24 @@ async def _started(request: Request, caller: TenantCaller, idempotency_key: str 
 
 async def _at_once(request: Request, handle: RunHandle) -> StoredRun:
     """Return a run as it is now."""
-    found = await _read(request, handle)
+    found = None if handle.is_new else await _read(request, handle)
     return found or StoredRun.of_run(handle.run)
 
 
 async def _at_end(request: Request, handle: RunHandle) -> StoredRun:
-    """Return a run at its end, or as it is when this process is about to end."""
-    context, created = platform_context.of_request(request), handle.run
+    """Return a run at its end, or as it is when this process is about to end. Its texts are not held meanwhile."""
+    context = platform_context.of_request(request)
     end = asyncio.create_task(handle.end())
     stop = asyncio.create_task(context.draining.wait())
     try:
         with disconnect.calls(request.receive, handle.disconnect):
             await asyncio.wait({end, stop}, return_when=asyncio.FIRST_COMPLETED)
-        found = await _read(request, handle)
-        if found is not None and (found.ended_at is not None or not end.done()):
-            return found
-        return StoredRun.of_run(with_end(created, end.result(), context.clock.now()) if end.done() else created)
+        for pause in _STORED_SECONDS if end.done() else (0.0,):
+            await asyncio.sleep(pause)
+            found = await _read(request, handle)
+            if found is not None and (found.ended_at is not None or not end.done()):
+                return found
+        return StoredRun.of_run(with_end(handle.run, end.result(), context.clock.now()) if end.done() else handle.run)
     finally:
         for task in (end, stop):
             task.cancel()
@@ -177,9 +181,8 @@ async def _at_end(request: Request, handle: RunHandle) -> StoredRun:
 
 async def _read(request: Request, handle: RunHandle) -> StoredRun | None:
     """Return a run as it is stored; None while the API server is away, because a refusal would make the caller start another one."""
-    metadata = handle.run.metadata
     try:
-        return await platform_context.of_request(request).run_finder.find(metadata.namespace, metadata.uid)
+        return await platform_context.of_request(request).run_finder.current(handle.run)
     except ApiUnavailable:
         return None
 
