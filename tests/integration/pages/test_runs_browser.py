@@ -100,3 +100,31 @@ async def test_pages_of_runs_fit_and_are_accessible_everywhere(
         await fits(page)
         await shoot(page, f"{title}-{name}")
         await page.close()
+
+
+async def test_a_run_is_cancelled_by_keys_after_a_question(furnished: Console, visit: Visit) -> None:
+    page = await (await visit(at=furnished)).open("/runs?phase=Running")
+    await page.keyboard.press("j")
+    await page.keyboard.press("c")
+    await page.wait_for_url("**/runs/default/goes-on#do-cancel")
+    await expect(page.get_by_text("Cancel this run?")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_text("Cancel this run?")).to_be_hidden()
+    await page.get_by_role("button", name="Copy the name").focus()
+    await page.keyboard.press("c")
+    await expect(page.get_by_text("Cancel this run?")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("y")
+    await page.wait_for_url("**/runs/default/goes-on?tab=yaml")
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/runs/default/failed", "/usage", "/instances", "/about"])
+async def test_nothing_moves_while_a_page_loads(furnished: Console, visit: Visit, path: str) -> None:
+    page = await (await visit(at=furnished)).open(path)
+    await page.wait_for_load_state("load")
+    shifts = """() => new Promise((resolve) => {
+      new PerformanceObserver((list) => resolve(list.getEntries().reduce((sum, each) => sum + each.value, 0)))
+        .observe({ type: "layout-shift", buffered: true });
+      requestAnimationFrame(() => setTimeout(() => resolve(0), 50));
+    })"""
+    assert await page.evaluate(shifts) <= 0.05
