@@ -1,5 +1,6 @@
 """Turns that Kubernetes has no more: a session continues from the archive."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,8 @@ from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_domain.sessions.history import History, answered
 from sympozium_domain.sessions.session import Session
 
+_READ_SECONDS = 1.0
+"""Seconds that the archive has to answer, because runs start whether it can or not."""
 _ROWS = 50
 """Newest turns of a session that are looked at: those that failed leave the conversation as it was before."""
 
@@ -35,11 +38,17 @@ class PastTurns:
 
     async def newest(self, namespace: str, session: Session) -> PastTurn:
         """Return the newest turn of a session. While the database is away the session begins anew, because runs go on without it."""
+        reading = asyncio.ensure_future(self._newest(namespace, session))
+        done, _ = await asyncio.wait({reading}, timeout=_READ_SECONDS)
         try:
-            return await self._newest(namespace, session)
-        except DatabaseUnavailable as error:
-            log.warning("a session's earlier turns cannot be read", namespace=namespace, error=str(error))
-            return PastTurn()
+            if done:
+                return reading.result()
+            reading.cancel()  # not waited for: a connection whose server hangs takes seconds to be closed
+            error = "it has not answered"
+        except DatabaseUnavailable as failure:
+            error = str(failure)
+        log.warning("a session's earlier turns cannot be read", namespace=namespace, error=error)
+        return PastTurn()
 
     async def _newest(self, namespace: str, session: Session) -> PastTurn:
         wanted = RunFilter(namespace=namespace, instance=session.instance, session=session.key)
