@@ -58,7 +58,6 @@ class Tools:
 
     async def change(self, namespace: str, tool_id: str, fields: ToolFields) -> ToolRecord | None:
         """Give a tool the fields; None: the namespace has none with this id. Raises WrongField."""
-        failure: ApiError | None = None
         for _ in range(_ATTEMPTS):
             body = await object_ids.find(self.client, TOOLS, namespace, tool_id)
             known = None if body is None else ToolRecord.of(body)
@@ -77,7 +76,7 @@ class Tools:
                 await self.in_force.settle_tool(namespace, known.object_name)
                 await self.in_force.settle_agents(namespace, await self._agents(namespace, known.object_name))
                 return _record(stored)
-        raise failure or AssertionError
+        raise failure
 
     async def delete(self, namespace: str, tool_id: str) -> bool:
         """Delete a tool, and with it its bindings. Return False if the namespace has none with this id."""
