@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 import pytest
@@ -196,7 +197,7 @@ class TestAuthorization:
             {"kubernetes.io": {}},
         ],
     )
-    async def test_a_token_for_another_purpose_is_refused(self, world: World, changes: dict[str, object]) -> None:
+    async def test_a_token_for_another_purpose_is_refused(self, world: World, changes: dict[str, Any]) -> None:
         token = world.issuer.token(world.pod().name, "demo-agent", **changes)
         assert (await world.ask(token)).status_code == 401
 

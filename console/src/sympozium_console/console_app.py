@@ -32,10 +32,11 @@ from sympozium_console.routes import (
     usage,
     web_endpoints,
 )
-from sympozium_console.routes.audited import AuditedAnswers, audit_change
+from sympozium_console.routes.audited import audit_change, refused_entry
 from sympozium_console.routes.limited import limit_caller, limit_failures
 from sympozium_console.routes.params import ObjectQuery
 from sympozium_console.yaml_bodies import YamlBodies, described_in_yaml
+from sympozium_domain.audit.audited_answers import AuditedAnswers
 from sympozium_http import request_state
 from sympozium_http.access_log import AccessLog
 from sympozium_http.byte_budget import HeldBytes
@@ -80,7 +81,7 @@ def create_app(context: ConsoleContext) -> FastAPI:
     app.add_exception_handler(DatabaseUnavailable, _handle_database_outage)
     app.add_middleware(InternalErrorAnswer, answer=_internal_error)
     app.add_middleware(YamlBodies, limit=context.settings.max_body_bytes)
-    app.add_middleware(AuditedAnswers, audit=context.audit)
+    app.add_middleware(AuditedAnswers, audit=context.audit, refused=refused_entry)
     app.add_middleware(HeldBytes, budget=context.instance_runs.budget)
     app.add_middleware(PageHeaders)
     app.add_middleware(HeadAsGet)

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_archive.unavailable import DatabaseUnavailable
+from sympozium_domain.audit.audited_answers import AuditedAnswers
 from sympozium_http import forwarded, request_state
 from sympozium_http.access_log import AccessLog
 from sympozium_http.byte_budget import HeldBytes
@@ -19,7 +20,7 @@ from sympozium_http.refusal import Refusal
 from sympozium_http.route_methods import wrong_method
 from sympozium_http.tracing import Tracing
 from sympozium_platform import errors, platform_context, reference_page
-from sympozium_platform.audited import AuditedAnswers
+from sympozium_platform.audited import refused_entry
 from sympozium_platform.openapi import with_body_models
 from sympozium_platform.platform_context import PlatformContext
 from sympozium_platform.routes import agents, api_keys, audit, auth, bindings, health, runs, tools
@@ -41,7 +42,7 @@ def create_app(context: PlatformContext) -> FastAPI:
         app.add_exception_handler(error, _handle_refusal)
     app.add_exception_handler(DatabaseUnavailable, _handle_database_outage)
     app.add_middleware(InternalErrorAnswer, answer=_internal_error)
-    app.add_middleware(AuditedAnswers, audit=context.audit)
+    app.add_middleware(AuditedAnswers, audit=context.audit, refused=refused_entry)
     app.add_middleware(HeldBytes, budget=context.budget)
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog, metrics=context.metrics, tracing=Tracing())

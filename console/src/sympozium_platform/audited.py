@@ -1,14 +1,14 @@
 """The way of every changing request through the audit: ``begin_change`` in a route, and a layer that sees the answers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sympozium_api.run import AgentRun
 from sympozium_api.trace_context import TraceContext
 from sympozium_archive.audit_log import AuditEntry
-from sympozium_domain.audit.audit_trail import AuditUnavailable, ChangeAudit, OpenChange
+from sympozium_domain.audit.audit_trail import AuditUnavailable
+from sympozium_domain.audit.audited_answers import open_change
 from sympozium_http import request_state
 from sympozium_platform import errors, platform_context
 from sympozium_platform.access import caller_if_known, refused_namespace
@@ -23,15 +23,8 @@ _LONGEST = 253
 """Characters of an id or an Idempotency-Key that are kept."""
 
 
-@dataclass
-class _AuditState:
-    """State of a request: the change that it may make."""
-
-    change: OpenChange | None = None
-
-
 async def begin_change(request: Request, resource: str | None, *, fields: tuple[str, ...] = ()) -> None:
-    """Record a change before it is made; AuditedAnswers records its outcome.
+    """Record a change before it is made; ``AuditedAnswers`` records its outcome.
 
     ``resource`` is the id of the object, ``fields`` the names of those that change. The action is the name of the route. Raises Refusal
     503 if the audit cannot be written: then nothing may be changed.
@@ -41,7 +34,7 @@ async def begin_change(request: Request, resource: str | None, *, fields: tuple[
     except AuditUnavailable as error:
         message = f"Nothing was changed, because the audit cannot be written: {error}"
         raise errors.unavailable("audit_unavailable", message) from error
-    request_state.attached(request, _AuditState).change = change
+    open_change(request, change)
 
 
 def note_start(request: Request, run: AgentRun) -> None:
@@ -51,33 +44,9 @@ def note_start(request: Request, run: AgentRun) -> None:
     platform_context.of_request(request).audit.note(entry, _STARTED)
 
 
-class AuditedAnswers:
-    """ASGI layer that records the outcome of each change before its answer is sent, and requests of known callers that are refused.
-
-    A change whose process dies, or whose caller leaves before an answer begins, keeps its first row and has no outcome.
-    """
-
-    def __init__(self, app: ASGIApp, audit: ChangeAudit) -> None:
-        self._app = app
-        self._audit = audit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-
-        async def send_audited(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                await self._record(Request(scope), message["status"])
-            await send(message)
-
-        await self._app(scope, receive, send_audited)
-
-    async def _record(self, request: Request, status: int) -> None:
-        state = request_state.of(request)
-        change = request_state.attached(request, _AuditState).change
-        if change is not None:
-            await self._audit.end(change, status)
-        elif _is_recorded(request, status) and (state.key_id or state.refused_key_id):
-            self._audit.refuse(_entry(request, _own_id(request)), status)
+def refused_entry(request: Request, status: int) -> AuditEntry | None:
+    """Return the entry of a refused change, or of a call without a valid token or a scope; None: there is none."""
+    return _entry(request, _own_id(request)) if _is_recorded(request, status) else None
 
 
 def _is_recorded(request: Request, status: int) -> bool:

@@ -307,8 +307,8 @@ def _without(issuer: TokenIssuer, *claims: str) -> TokenIssuer:
         def __init__(self) -> None:
             self.__dict__.update(issuer.__dict__)
 
-        def token(self, pod: str, account: str, **changes: Any) -> str:
-            whole = jwt.decode(issuer.token(pod, account, **changes), options={"verify_signature": False})
+        def token(self, pod: str, account: str, namespace: str = "default", **changes: Any) -> str:
+            whole = jwt.decode(issuer.token(pod, account, namespace, **changes), options={"verify_signature": False})
             kept = {name: value for name, value in whole.items() if name not in claims}
             return jwt.encode(kept, issuer._key, algorithm="RS256", headers={"kid": issuer._key_id})
 

@@ -1,11 +1,9 @@
 """The way of every changing request through the audit: a dependency of all routes of /api/v1, and a layer that sees their answers."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sympozium_api import names
 from sympozium_api.resources import API_KEYS, CONFIGS, INSTANCES, RUNS, SKILL_PACKS
@@ -14,7 +12,8 @@ from sympozium_archive.audit_log import AuditEntry
 from sympozium_console import console_context, refusals
 from sympozium_console.routes.access import authorize
 from sympozium_console.routes.params import ObjectQuery, json_object
-from sympozium_domain.audit.audit_trail import AuditUnavailable, ChangeAudit, OpenChange
+from sympozium_domain.audit.audit_trail import AuditUnavailable
+from sympozium_domain.audit.audited_answers import open_change
 from sympozium_domain.audit.changed_fields import changed_fields
 from sympozium_domain.callers.caller import Caller
 from sympozium_http import request_state
@@ -48,13 +47,6 @@ _LONGEST = 253
 """Characters of a name or an Idempotency-Key that are kept: names of objects have no more."""
 
 
-@dataclass
-class _AuditState:
-    """State of a request: the change that it may make."""
-
-    change: OpenChange | None = None
-
-
 async def audit_change(request: Request, _: Annotated[None, Depends(authorize)]) -> None:
     """Record a change before its route runs. Raises Refusal 503 if the audit cannot be written."""
     if is_audited(request.method, request.scope["route"].path) and "dryRun" not in request.query_params:
@@ -62,12 +54,12 @@ async def audit_change(request: Request, _: Annotated[None, Depends(authorize)])
 
 
 async def begin_change(request: Request, entry: AuditEntry) -> None:
-    """Record a change before it is made; AuditedAnswers records its outcome. Raises Refusal 503 if the audit cannot be written."""
+    """Record a change before it is made; ``AuditedAnswers`` records its outcome. Raises Refusal 503 if the audit cannot be written."""
     try:
         change = await console_context.of_request(request).audit.begin(entry)
     except AuditUnavailable as error:
         raise refusals.audit_unavailable(str(error)) from error
-    request_state.attached(request, _AuditState).change = change
+    open_change(request, change)
 
 
 def is_audited(method: str, path: str) -> bool:
@@ -75,33 +67,9 @@ def is_audited(method: str, path: str) -> bool:
     return method in CHANGING_METHODS and (method, path) not in _RECORDED_ELSEWHERE
 
 
-class AuditedAnswers:
-    """ASGI layer that records the outcome of each change before its answer is sent, and calls that are refused.
-
-    A change whose process dies, or whose caller leaves before an answer begins, keeps its first row and has no outcome.
-    """
-
-    def __init__(self, app: ASGIApp, audit: ChangeAudit) -> None:
-        self._app = app
-        self._audit = audit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-
-        async def send_audited(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                await self._record(Request(scope), message["status"])
-            await send(message)
-
-        await self._app(scope, receive, send_audited)
-
-    async def _record(self, request: Request, status: int) -> None:
-        state = request_state.of(request)
-        change = request_state.attached(request, _AuditState).change
-        if change is not None:
-            await self._audit.end(change, status)
-        elif status in _REFUSED and (state.key_id or state.refused_key_id):
-            self._audit.refuse(_entry(request), status)
+def refused_entry(request: Request, status: int) -> AuditEntry | None:
+    """Return the entry of a call that was refused for lack of a valid token or of a right; None: there is none."""
+    return _entry(request) if status in _REFUSED else None
 
 
 async def _fields(request: Request) -> tuple[str, ...]:
