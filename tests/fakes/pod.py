@@ -54,7 +54,7 @@ class FakePod:
         self.run = run["metadata"]["name"]
         self.name = f"{job or names.job(self.run, run['metadata']['uid'])}-{suffix}"
         account = names.agent_service_account(run["spec"]["agentRef"])
-        token = issuer.token(self.name, account, run["metadata"]["namespace"])
+        token = issuer.token(self.name, account, run["metadata"].get("namespace", "default"))
         self._headers = {"Authorization": f"Bearer {token}"}
         self._url = f"{url}/runs/{self.run}"
 
