@@ -3,12 +3,14 @@
 import asyncio
 from typing import Any
 
+from playwright.async_api import Route
 from tests.fakes.open_watches import WatchResponse
 from tests.integration.conftest import eventually, instance
 from tests.integration.console.conftest import Console, run
 from tests.integration.console.run_logs_world import with_log
 from tests.integration.pages.conftest import Visit, accessible
 
+from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import INSTANCES
 
 
@@ -103,4 +105,40 @@ async def test_a_log_follows_while_it_is_looked_at(console: Console, visit: Visi
     await page.locator("pre", has_text="two").wait_for()
     log.lines.put_nowait(None)
     await page.get_by_text("The log has ended").wait_for()
+    await accessible(page)
+
+
+async def test_a_page_that_cannot_be_renewed_says_as_of_when_it_is_and_tries_again(
+    console: Console, visit: Visit
+) -> None:
+    console.kubernetes.put(named("dated", phase="Pending"))
+    page = await (await visit()).open("/instances/default/dated/overview")
+    await page.get_by_text("Live", exact=True).wait_for()
+    console.kubernetes.refuse("get", INSTANCES, ApiUnavailable("away"))
+    console.kubernetes.put(named("dated", phase="Serving"))
+    await page.get_by_text("As of").wait_for()
+    await page.locator("#live-head .phase", has_text="Serving").wait_for()
+    await page.get_by_text("Live", exact=True).wait_for()
+
+
+async def test_a_page_says_that_it_waits_and_that_the_console_was_upgraded(console: Console, visit: Visit) -> None:
+    visitor = await visit()
+    page = await visitor.open("/instances")
+    sent = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await sent.wait()
+        await route.continue_()
+
+    await page.route("**/instances?*", hold)
+    await page.get_by_label("Name or title").fill("nothing-like-it")
+    await page.locator("#main[aria-busy=true]").wait_for()
+    await accessible(page)
+    await page.evaluate("document.documentElement.dataset.pages = 'before'")
+    sent.set()
+    await page.get_by_role("heading", name="No instances match").wait_for()
+    await page.locator("#main:not([aria-busy])").wait_for()
+    await page.get_by_role("link", name="Reload for the new version").click()
+    await page.get_by_role("heading", name="No instances match").wait_for()
+    assert await page.get_by_text("has been upgraded").count() == 0
     await accessible(page)

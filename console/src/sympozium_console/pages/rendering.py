@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from starlette.types import Receive, Scope, Send
 
 from sympozium_console import console_context
@@ -24,6 +24,10 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _LEAST_COMPRESSED = 1000
 _COMPRESSION = 6
 _FRAGMENT = "main"
+_BEFORE_MAIN, _AFTER_MAIN = '<main id="main" tabindex="-1">', "</main>"
+"""Ends of the block in ``base.html``."""
+_VERSION = "X-Sympozium-Pages"
+"""Header with the version of the pages, by which an open page of an older console sees that it is one."""
 
 
 class _CompressedPage(HTMLResponse):
@@ -51,6 +55,7 @@ def templates() -> Environment:
         "navigation": NAVIGATION,
         "page_keys": PAGE_KEYS,
         "static": static_files().address,
+        "pages_version": static_files().digest,
         "console_version": version("sympozium"),
         "address": address,
     }
@@ -79,10 +84,17 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
     }
     whole = shared | context
     if is_fragment(request):
-        block = "".join(found.blocks[_FRAGMENT](found.new_context(whole)))
+        block = _main_of(found, whole)
         title = templates().get_template("title.html").render(whole)
         return _answer(request, title + block, status)
     return _answer(request, found.render(whole), status)
+
+
+def _main_of(found: Template, context: dict[str, Any]) -> str:
+    """Return the block ``main`` of a page. A template whose parent has the block, such as that of a tab, is rendered whole."""
+    if _FRAGMENT in found.blocks:
+        return "".join(found.blocks[_FRAGMENT](found.new_context(context)))
+    return found.render(context).partition(_BEFORE_MAIN)[2].rpartition(_AFTER_MAIN)[0]
 
 
 def address(request: Request, **params: str | None) -> str:
@@ -98,7 +110,8 @@ def is_fragment(request: Request) -> bool:
 
 
 def _answer(request: Request, html: str, status: int) -> HTMLResponse:
-    content, headers = html.encode(), {"Vary": "Accept-Encoding, HX-Request-Type"}
+    content = html.encode()
+    headers = {"Vary": "Accept-Encoding, HX-Request-Type", _VERSION: static_files().digest}
     if len(content) >= _LEAST_COMPRESSED and "gzip" in request.headers.get("accept-encoding", ""):
         return _CompressedPage(content, status, headers)
     return HTMLResponse(content, status, headers)

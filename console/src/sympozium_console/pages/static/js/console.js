@@ -6,6 +6,7 @@ import "./list_keys.js";
 import "./live.js";
 import "./palette.js";
 import "./relative_times.js";
+import "./requests.js";
 import "./retrying.js";
 import "./signed_out.js";
 import "./theme_choice.js";

@@ -5,6 +5,7 @@
 // changes that matter to it.
 import htmx from "../vendor/htmx.esm.min.js";
 import { EventStream } from "./event_stream.js";
+import { checkVersion } from "./requests.js";
 import { AHEAD_MS, renew } from "./relative_times.js";
 
 /** Least milliseconds from one fetch to the next. */
@@ -13,6 +14,8 @@ const GAP_MS = 250;
 const IDLE = 4;
 /** Milliseconds after which the page is fetched once more, because lists may be a moment behind the changes. */
 const ONCE_MORE_MS = 700;
+/** Milliseconds after which a page that could not be renewed is fetched again. */
+const AGAIN_MS = 3000;
 
 class Live {
   /** @param {HTMLElement[]} parts */
@@ -24,6 +27,8 @@ class Live {
     /** @type {number | undefined} */
     this.onceMore = undefined;
     this.next = 0;
+    /** Time at which the page was last what the console had. */
+    this.asOf = new Date();
     this.isPaused = false;
     this.stream = new EventStream(address(parts), ({ type }) => this.take(type), (state) => this.show(state));
     document.addEventListener("visibilitychange", () => this.run());
@@ -57,14 +62,33 @@ class Live {
       const shown = location.href;
       const response = await fetch(shown, { headers: { Accept: "text/html", "HX-Request-Type": "partial" }, cache: "no-store" });
       const text = await response.text();
+      checkVersion(response.headers);
       if (response.ok && shown === location.href) await this.morph(text);
+      this.renewed(response.status < 500);
       if (response.status === 404 || response.status === 410) this.gone();
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
+      this.renewed(false);
     }
     const now = performance.now();
     this.next = now + Math.max(GAP_MS, IDLE * (now - began));
     this.timer = undefined;
+  }
+
+  /**
+   * Say as of when the page is while it cannot be renewed, and try again.
+   *
+   * @param {boolean} isRenewed
+   */
+  renewed(isRenewed) {
+    if (isRenewed) {
+      this.asOf = new Date();
+      if (this.state?.getAttribute("data-state") === "away") this.say("live", "Live");
+      return;
+    }
+    this.say("away", `As of ${this.asOf.toLocaleTimeString()}: tries again`);
+    clearTimeout(this.onceMore);
+    this.onceMore = setTimeout(() => void this.fetch(), AGAIN_MS);
   }
 
   /** Say over the last known state that the page's object is gone. */
