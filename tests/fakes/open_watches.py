@@ -95,7 +95,7 @@ def log_of(pod: str, logs: Mapping[str, "str | WatchResponse"], params: Mapping[
         return WatchResponse(status=404, refusal=json.dumps(refusal).encode())
     log = logs[pod]
     if isinstance(log, WatchResponse):
-        if params.get("follow") == "true":
+        if params.get("follow") == "true" or log.refusal:
             return log
         log = b"".join(line for line in list(log.lines._queue) if line).decode()  # type: ignore[attr-defined] # what came so far
     lines = log.splitlines(keepends=True)
