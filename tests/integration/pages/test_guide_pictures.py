@@ -11,6 +11,9 @@ from tests.integration.console.conftest import Console
 from tests.integration.pages.conftest import Visit, paged_console
 from tests.integration.pages.runs_world import furnish
 
+from sympozium_api.resources import RUNS
+from sympozium_api.timestamps import micro_timestamp
+
 GUIDE = Path(__file__).parents[3] / "docs/guides/console.md"
 FOLDER = GUIDE.parent / "pictures"
 PAGES = {
@@ -27,7 +30,14 @@ async def furnished(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[C
     folder: Path = tmp_path_factory.mktemp("guide")
     async with paged_console(folder) as console:
         await furnish(console)
+        kubernetes = console.kubernetes
+        failed = kubernetes.object(RUNS, "failed")
+        failed["status"]["error"]["message"] = "The model server is overloaded: try again in a moment."
+        kubernetes.put(failed)
         console.clock.advance(60)
+        lease = {"holderIdentity": "sympozium-operator-1", "renewTime": micro_timestamp(console.clock.now())}
+        about = {"name": "sympozium-operator", "namespace": console.context.settings.namespace}
+        kubernetes.put({"kind": "Lease", "metadata": about, "spec": lease | {"leaseDurationSeconds": 15}})
         yield console
 
 
