@@ -10,6 +10,7 @@ from tests.e2e.conftest import (
     Namespace,
     Refused,
     agent_run,
+    authority,
     helm,
     installed_with,
     instance,
@@ -17,6 +18,7 @@ from tests.e2e.conftest import (
     nobody_old_leads,
     until,
 )
+from tests.e2e.enforced_policies import enforced, pod_of, ways
 from tests.fakes.crd_admission import unseen_status
 
 pytestmark = pytest.mark.alone
@@ -75,7 +77,7 @@ def test_each_release_serves_what_it_lists_and_the_rest_is_left_alone(
     new_namespace: Callable[[], Namespace], system: Namespace
 ) -> None:
     one, two, listed, unlisted = (new_namespace() for _ in range(4))
-    with release(one, listed), release(two, two):
+    with release(one, listed), release(two, two, values=("networkPolicies.agentEgress=guarded",)):
         for home in (one, two):
             manifest = helm("get", "manifest", "local", "--namespace", home.name)
             assert "kind: Role\n" in manifest
@@ -88,6 +90,7 @@ def test_each_release_serves_what_it_lists_and_the_rest_is_left_alone(
         leaders = {home.get("lease", "sympozium-operator")["spec"]["holderIdentity"] for home in (one, two)}
         assert len(leaders) == 2
         left_alone(unlisted)
+        guarded_agents_reach_the_outside_through_the_guard_alone(two, direct=listed, outside=unlisted)
     system.kubectl("scale", OPERATOR, "--replicas=1")
     Endpoint(unlisted, "local").serves()  # nothing stood in its way but that nobody listed it
 
@@ -100,6 +103,31 @@ def served(namespace: Namespace) -> None:
     assert namespace.run_ends("by-hand")["phase"] == "Succeeded"
     namespace.delete("rolebinding", endpoint.run)
     until(lambda: namespace.kubectl("get", "rolebinding", endpoint.run, "--ignore-not-found"), within=10)
+
+
+def guarded_agents_reach_the_outside_through_the_guard_alone(
+    guarded: Namespace, *, direct: Namespace, outside: Namespace
+) -> None:
+    """A model of another namespace at its pod's address is outside. Refused comes from a pod that was reached, closed from none."""
+    host = pod_of(outside, "app=model")["status"]["podIP"]
+    cloud = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "Provider", "metadata": {"name": "cloud"}}
+    for namespace, way in ((direct, "refused"), (guarded, "closed")):
+        namespace.apply(
+            cloud | {"spec": {"type": "openai_compat", "apiBase": "https://llm.example.com/v1"}},
+            instance("walled", agent={"fallbackModels": ["cloud:m"]}),
+            agent_run("held", task="x", agentRef="walled", model={"model": "hang"}),
+        )
+        until(lambda namespace=namespace: namespace.status("run", "held").get("phase") == "Running", within=30)  # type: ignore[misc]
+        agent = pod_of(namespace, "sympozium.ai/run=held")["metadata"]["name"]
+        with enforced(namespace):
+            assert ways(namespace, agent, authority(host, 443), "model:8080") == [way, "open"]
+    with enforced(guarded):
+        assert ways(guarded, agent, authority(host, 8080)) == ["closed"]
+        guarded.apply(
+            instance("outside", base_url=f"http://{authority(host, 8080)}/v1"),
+            agent_run("tunnelled", task="hello", agentRef="outside"),
+        )
+        assert guarded.run_ends("tunnelled")["phase"] == "Succeeded"
 
 
 def left_alone(namespace: Namespace) -> None:
