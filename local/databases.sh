@@ -11,6 +11,7 @@ for part in progress lock engine images environment; do
   . "$LOCAL/$part.sh"
 done
 
+mkdir -p "$WORK"
 environment_use
 hold_lock "$ENGINE_LOCK"
 for server in postgres valkey; do
