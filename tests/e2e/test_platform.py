@@ -1,0 +1,175 @@
+"""The agent platform API on a cluster, with three replicas on PostgreSQL and Valkey: the walk, limits, outages, and a restore."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import cycle
+
+import httpx2
+import pytest
+from tests.e2e.conftest import Namespace, Object, until
+from tests.e2e.platforms import MODEL, Platform, events, installed_platform
+
+LIMIT = 100
+"""Requests of a key in any minute, by default."""
+ENDED = ("succeeded", "failed")
+OBJECTS = "instances,tools,toolbindings,controllerrevisions"
+OF_THIS_CLUSTER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "ownerReferences")
+"""Metadata that a backup leaves out."""
+
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture(scope="module")
+def platform(namespace: Namespace, system: Namespace) -> Iterator[Platform]:
+    with installed_platform(namespace, system) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def walked(platform: Platform) -> str:
+    """What the walk printed."""
+    return platform.command("examples/platform/walk.sh")
+
+
+@pytest.fixture
+def http(platform: Platform) -> Iterator[httpx2.Client]:
+    with platform.client() as client:
+        yield client
+
+
+def agent(http: httpx2.Client, **fields: str) -> str:
+    """The id of a new published agent."""
+    answer = http.post("/agents", json={"name": "Asked", "model": MODEL, "status": "published"} | fields)
+    assert answer.status_code == 201, answer.text
+    made: str = answer.json()["id"]
+    return made
+
+
+def test_the_walk_calls_the_tool_and_is_in_the_audit(walked: str, http: httpx2.Client) -> None:
+    printed = [json.loads(line) for line in walked.splitlines() if line.startswith(("{", "["))]
+    binding, run, runs, audit = printed
+    assert binding["allowed_domains"] == ["tool-mock"]
+    assert run["status"] == "succeeded", run
+    assert "hello" in run["output_message"]
+    assert [call["name"] for call in run["tools_called"]] == ["echo_tool"]
+    assert run["total_tokens"] == run["prompt_tokens"] + run["completion_tokens"] > 0
+    (began, started), (ended, result) = events(walked)
+    assert (began, ended) == ("start", "result")
+    assert [one["id"] for one in runs] == [started["run_id"], run["id"]]
+    assert "hello" in json.dumps(result["output"])
+    assert {entry["status"] for entry in audit} == {"succeeded"}
+    for action in ("tool.create", "agent.create", "binding.create", "run.create", "run.stream"):
+        assert http.get(f"/audit?action={action}").json(), action
+
+
+def test_the_operators_check_finds_every_route_well(platform: Platform) -> None:
+    printed = platform.command(sys.executable, "-m", "sympozium_platform", "check", platform.url, "--model", MODEL)
+    assert printed.splitlines()[-1].endswith(" 0 failed")
+
+
+def test_a_keys_limit_holds_over_all_replicas_and_runs_have_their_own(platform: Platform, http: httpx2.Client) -> None:
+    replicas = platform.replicas()
+    assert len(replicas) == 3
+    began = time.monotonic()
+    left = int(http.get("/agents").headers["x-ratelimit-remaining-requests"])
+    assert left > LIMIT / 2
+    with ThreadPoolExecutor(10) as pool:
+        addresses = [address for _, address in zip(range(LIMIT + 50), cycle(replicas), strict=False)]
+        answers = list(pool.map(lambda address: http.get(f"{address}/agents"), addresses))
+    counts = Counter(answer.status_code for answer in answers)
+    assert set(counts) == {200, 429}
+    if time.monotonic() - began < 60:
+        assert counts[200] == left
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert all(0 < int(answer.headers["retry-after"]) <= 60 for answer in refused)
+    nobody = {"agent_id": "00000000-0000-4000-8000-000000000000", "input_message": "hello"}
+    assert http.post("/runs", json=nobody).status_code == 404
+
+
+@pytest.mark.parametrize("away", ["database", "valkey"])
+def test_no_run_is_lost_while_the_database_or_the_counter_is_away(
+    platform: Platform, http: httpx2.Client, away: str
+) -> None:
+    """Runs that go on meanwhile end as usual, and those that are accepted meanwhile too; each is in the list once."""
+    asked = agent(http, model="scripted:slow:60:100")
+
+    def starts(pool: ThreadPoolExecutor) -> list[Future[httpx2.Response]]:
+        body = {"agent_id": asked, "input_message": "count"}
+        return [pool.submit(http.post, "/runs", json=body) for _ in range(3)]
+
+    with ThreadPoolExecutor(6) as pool:
+        before = starts(pool)
+        until(lambda: started(http, asked) >= len(before), within=60)
+        with platform.archive.database_away() if away == "database" else platform.counter_away():
+            meanwhile = starts(pool)
+            answers = [future.result() for future in (*before, *meanwhile)]
+    accepted = [answer.json() for answer in answers if answer.status_code == 200]
+    assert {answer.status_code for answer in answers} <= {200, 503}, [answer.text for answer in answers]
+    assert [run["status"] for run in accepted] == ["succeeded"] * len(accepted), accepted
+    assert len(accepted) >= len(before)
+    until(lambda: http.get("/health/db").status_code == 200, within=30)
+    listed = until(lambda: whole_list(http, asked, len(accepted)), within=60)
+    assert Counter(run["id"] for run in listed) == Counter(run["id"] for run in accepted)
+    assert all(http.get(f"/runs/{run['id']}").json()["output_message"] for run in accepted)
+
+
+def started(http: httpx2.Client, asked: str) -> int:
+    runs = http.get("/runs?limit=200").json()
+    return sum(run["agent_id"] == asked and run["status"] != "queued" for run in runs)
+
+
+def whole_list(http: httpx2.Client, asked: str, count: int) -> list[Object] | None:
+    """The runs of an agent, once all of them are there and have ended."""
+    answer = http.get("/runs?limit=200")
+    if answer.status_code != 200:
+        return None
+    runs = [run for run in answer.json() if run["agent_id"] == asked]
+    return runs if len(runs) >= count and all(run["status"] in ENDED for run in runs) else None
+
+
+def test_objects_that_are_restored_under_new_uids_answer_to_their_old_ids(
+    platform: Platform, http: httpx2.Client, walked: str
+) -> None:
+    namespace = platform.namespace
+    agents, tools = (made_here(http, kind) for kind in ("agents", "tools"))
+    [echo] = [one for one in http.get("/agents").json() if one["name"] == "Echo"]
+    [old_binding] = http.get(f"/agents/{echo['id']}/tools").json()
+    backup = json.loads(namespace.kubectl("get", OBJECTS, "-o", "json"))
+    uids = {item["metadata"]["uid"] for item in backup["items"]}
+    for item in backup["items"]:
+        item.pop("status", None)
+        item["metadata"] = {key: value for key, value in item["metadata"].items() if key not in OF_THIS_CLUSTER}
+    namespace.kubectl("delete", OBJECTS.rpartition(",")[0], "--all")
+    until(lambda: not namespace.list("controllerrevisions"), within=60)
+    namespace.kubectl("create", "-f-", stdin=json.dumps(backup))
+
+    with closing(platform.client()) as other:
+        until(lambda: made_here(other, "agents") == agents, within=30)
+    assert uids.isdisjoint(item["metadata"]["uid"] for item in namespace.list("instances"))
+    assert made_here(http, "tools") == tools
+    assert http.get(f"/agents/{echo['id']}").json() == echo
+    assert http.get(f"/agents/{echo['id']}/tools").json() == [old_binding]
+    body = {"agent_id": echo["id"], "input_message": "Echo the word hello using the tool"}
+
+    def echoed() -> Object | None:
+        run: Object = http.post("/runs", json=body).json()
+        return run if run.get("tools_called") else None
+
+    assert "hello" in until(echoed, within=60)["output_message"]
+    assert [run["status"] for run in http.get("/runs").json() if run["agent_id"] == echo["id"]][-1] == "succeeded"
+    with closing(platform.client()) as other:
+        assert other.delete(f"/agents/{echo['id']}").status_code == 204
+        assert other.get(f"/agents/{echo['id']}").status_code == 404
+        assert [run for run in other.get("/runs").json() if run["agent_id"] == echo["id"]]
+
+
+def made_here(http: httpx2.Client, kind: str) -> list[str] | None:
+    """Ids of the objects that were made through the API; those of kubectl's have none but their UIDs."""
+    answer = http.get(f"/{kind}")
+    return [one["id"] for one in answer.json() if one["name"] != "quiet"] if answer.status_code == 200 else None
