@@ -52,11 +52,7 @@ class Platform:
     def replicas(self) -> list[str]:
         """Addresses of the API's pods."""
         pods = self.system.list("pods", "-l", "app.kubernetes.io/component=console")
-        return [
-            f"http://{authority(pod['status']['podIP'], PORT)}"
-            for pod in pods
-            if "deletionTimestamp" not in pod["metadata"]
-        ]
+        return [f"http://{authority(pod['status']['podIP'], PORT)}" for pod in pods]
 
     def key(self, *scopes: str) -> str:
         """A new API key of the tenant."""
@@ -163,6 +159,8 @@ def installed_platform(namespace: Namespace, system: Namespace) -> Iterator[Plat
     )
     with installed_with(*values):
         platform = Platform(namespace, system)
+        # The console before the upgrade has no archive, and answers until it ends.
+        until(lambda: len(system.list("pods", "-l", "app.kubernetes.io/component=console")) == REPLICAS, within=60)
         until(lambda: responds(f"{platform.url}/health"), within=30)
         with closing(platform.console.http):
             yield platform
