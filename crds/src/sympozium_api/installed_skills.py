@@ -12,6 +12,8 @@ from sympozium_api.skillpack import Parameter, SkillPack
 DOCUMENT = "skills.json"
 """Data key of the ConfigMap ``names.installed_skills`` that holds the document of ``render``."""
 
+MOST_CHARACTERS = 1024 * 1024
+"""Longest instructions with their values: a placeholder of five characters may stand for a value of a megabyte."""
 _PLACEHOLDER = re.compile(r"\{\{ *([^{}]+?) *\}\}")
 
 
@@ -74,25 +76,35 @@ def used(content: str, parameters: list[Parameter]) -> list[Parameter]:
 def instructions(skill: InstalledSkill, arguments: Mapping[str, str]) -> str:
     """Return a skill's instructions with these arguments, and with defaults for parameters that have none.
 
-    Raises ValueError with the name of a parameter without a value. Braces around anything but a parameter's name stay.
+    Raises ValueError with the name of a parameter without a value, and for more than MOST_CHARACTERS. Braces around anything but a
+    parameter's name stay.
     """
     values = {parameter.name: arguments.get(parameter.name, parameter.default) for parameter in skill.parameters}
     for name, value in values.items():
         if value is None:
             raise ValueError(f"the skill {skill.name} needs a value for its parameter {name}")
-    return _filled(skill.content, values)
+    return _filled(skill, values)
 
 
 def standing_instructions(skill: InstalledSkill) -> str:
-    """Return a skill's instructions for the agent's system prompt; a parameter without a default stays in braces."""
-    return _filled(skill.content, {parameter.name: parameter.default for parameter in skill.parameters})
+    """Return a skill's instructions for the agent's system prompt; a parameter without a default stays in braces.
+
+    Raises ValueError for more than MOST_CHARACTERS.
+    """
+    return _filled(skill, {parameter.name: parameter.default for parameter in skill.parameters})
 
 
-def _filled(content: str, values: Mapping[str, str | None]) -> str:
+def _filled(skill: InstalledSkill, values: Mapping[str, str | None]) -> str:
     """Replace placeholders in one pass, so that a value that looks like a placeholder stays a value."""
+    size = len(skill.content)
 
     def value(placeholder: re.Match[str]) -> str:
+        nonlocal size
         known = values.get(placeholder[1])
-        return placeholder[0] if known is None else known
+        text = placeholder[0] if known is None else known
+        size += len(text) - len(placeholder[0])
+        if size > MOST_CHARACTERS:
+            raise ValueError(f"the skill {skill.name} has more than {MOST_CHARACTERS} characters with these values")
+        return text
 
-    return _PLACEHOLDER.sub(value, content)
+    return _PLACEHOLDER.sub(value, skill.content)

@@ -186,5 +186,9 @@ def _system_prompt(prompt: str | None, installed: Sequence[InstalledSkill]) -> s
     """Return the prompt and each skill under its heading, in one message because some models accept no second system message."""
     parts = [prompt]
     for skill in installed:
-        parts += [f"# Skill: {skill.name}", skill.description, installed_skills.standing_instructions(skill)]
+        try:
+            text = installed_skills.standing_instructions(skill)
+        except ValueError as error:
+            raise NotSupported(str(error)) from None
+        parts += [f"# Skill: {skill.name}", skill.description, text]
     return "\n\n".join(part for part in parts if part)

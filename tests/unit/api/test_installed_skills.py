@@ -55,3 +55,15 @@ def test_a_value_that_is_missing_is_named() -> None:
 
 def test_the_agent_is_told_the_defaults_and_reads_what_the_caller_may_set() -> None:
     assert installed_skills.standing_instructions(skill("{{db}}.{{table}}", db="main", table=None)) == "main.{{table}}"
+
+
+def test_instructions_are_bounded_however_often_they_repeat_a_value() -> None:
+    """64 KiB of instructions may repeat a caller's megabyte 13,000 times."""
+    longest = installed_skills.MOST_CHARACTERS
+    repeats = skill("{{db}}" * 10_000, db="main")
+    message = f"the skill sql has more than {longest} characters with these values"
+    with pytest.raises(ValueError, match=message):
+        installed_skills.instructions(repeats, {"db": "x" * 1024 * 1024})
+    with pytest.raises(ValueError, match=message):
+        installed_skills.standing_instructions(skill("{{db}}" * 10_000, db="x" * 1024))
+    assert len(installed_skills.instructions(repeats, {"db": "x" * 100})) == 1_000_000

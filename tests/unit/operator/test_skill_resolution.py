@@ -147,3 +147,14 @@ def test_a_spec_that_is_refused_for_something_else_leaves_the_skills_as_they_are
         decide(InstanceInput(asked.metadata.created, asked, sources={"spec.skills[0]": config_map(a="b")})).skills
         is None
     )
+
+
+def test_skills_are_bounded_with_the_values_of_their_parameters() -> None:
+    """The prompt of every run has them."""
+    repeats = {"name": "sql", "content": "{{db}}" * 10_000}
+    parameters = [{"name": "db", "default": "x" * 200}]
+    with pytest.raises(InvalidSpec, match=r"spec\.skills: the skill sql has more than 1048576 characters"):
+        install((PACK, pack(repeats, parameters=parameters)))
+    repeats["content"] = "{{db}}" * 4_000
+    with pytest.raises(InvalidSpec, match="all skills together have 1600000 bytes"):
+        install((PACK, pack(repeats, repeats | {"name": "more"}, parameters=parameters)))

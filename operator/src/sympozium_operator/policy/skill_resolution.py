@@ -52,6 +52,10 @@ def install(instance: SympoziumInstance, sources: Mapping[str, Source]) -> list[
             origins[skill.name] = origin
             installed.append(skill)
     _refuse_size(len(installed_skills.render(installed).encode()))
+    try:
+        _refuse_size(sum(len(installed_skills.standing_instructions(skill).encode()) for skill in installed))
+    except ValueError as error:
+        raise InvalidSpec(f"spec.skills: {error}") from None
     return installed
 
 

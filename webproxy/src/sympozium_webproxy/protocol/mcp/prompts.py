@@ -26,7 +26,10 @@ def get(name: str, arguments: dict[str, str], skills: tuple[InstalledSkill, ...]
     missing = [p.name for p in skill.parameters if p.default is None and not arguments.get(p.name)]
     if missing:
         raise InvalidPrompt(f"{name}: missing arguments: {', '.join(missing)}")
-    text = TextContent(type="text", text=instructions(skill, arguments))
+    try:
+        text = TextContent(type="text", text=instructions(skill, arguments))
+    except ValueError as error:
+        raise InvalidPrompt(f"{name}: {error}") from None
     return GetPromptResult(description=skill.description, messages=[PromptMessage(role="user", content=text)])
 
 

@@ -93,7 +93,10 @@ def _call(name: str, arguments: dict[str, Any], skills: tuple[InstalledSkill, ..
         return GetRun(arguments["run"], arguments.get("wait_seconds", 0))
     if name == CANCEL_RUN:
         return CancelRun(arguments["run"])
-    return Ask(instructions(_with_tool(skills)[name], arguments))
+    try:
+        return Ask(instructions(_with_tool(skills)[name], arguments))
+    except ValueError as error:
+        raise InvalidArguments(str(error)) from None
 
 
 def _check(arguments: dict[str, Any], schema: Schema) -> None:
