@@ -8,8 +8,13 @@ _FRACTION = re.compile(r"(\.[0-9]{1,9})?Z")
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Parse a timestamp, with or without a fraction of a second."""
-    return datetime.fromisoformat(text)
+    """Parse a timestamp, with or without a fraction of a second. Raises ValueError, also for a time that UTC does not have."""
+    moment = datetime.fromisoformat(text)
+    try:
+        moment.utctimetuple()
+    except OverflowError:  # before the year 1 or after 9999
+        raise ValueError("the time is out of range in UTC") from None
+    return moment
 
 
 def timestamp(moment: datetime) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,6 +105,19 @@ def test_an_instance_that_cannot_be_read_is_not_shown() -> None:
     assert catalog.page("a", limit=9, offset=0) == ([], 0)
     catalog.put(instance("a", "x", 3))
     assert catalog.page("a", limit=9, offset=0)[1] == 1
+
+
+def test_a_time_before_all_times_ends_no_watch() -> None:
+    """Whoever may annotate an instance may write any time, also one that is before the year 1 in UTC."""
+    catalog = AgentCatalog()
+    for number, text in enumerate(
+        ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01", "x"), start=1
+    ):
+        body = instance("a", "x", number)
+        body["metadata"]["annotations"] |= {names.ANNOTATION_CREATED_AT: text, names.ANNOTATION_UPDATED_AT: text}
+        catalog.put(body)
+        [agent], _ = catalog.page("a", limit=9, offset=0)
+        assert agent.created_at == agent.updated_at == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_of_two_objects_with_one_id_the_older_counts() -> None:
