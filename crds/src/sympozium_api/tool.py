@@ -60,7 +60,7 @@ class Webhook(ApiModel):
     """Headers of each call. Credentials belong into the Secret instead."""
     auth: Literal["none", "apiKey", "oauth2", "service"] = "none"
     """none: no credentials. apiKey: the header ``x-api-key``. oauth2: an access token by client credentials. service: a token of the
-    egress guard's service account, whose audience is the URL's host."""
+    egress guard's service account, whose audience is the URL's host; of a host without a dot, ``<host>.<namespace>.svc``."""
     secret_ref: Name | None = None
     """Secret in the same namespace with the label ``sympozium.ai/tool-key: "true"``. For ``apiKey`` its entry ``api-key``, for ``oauth2``
     its entries ``token_url``, ``client_id``, ``client_secret`` and, if needed, ``scope``. Without it ``secretKey`` of the ToolBinding is

@@ -19,6 +19,7 @@ from sympozium_api.timestamps import parse_timestamp
 from sympozium_api.tool import Webhook
 from sympozium_api.tool_address import host_of
 from sympozium_egress.outgoing.http_client import HttpClient, HttpRequest
+from sympozium_egress.outgoing.resolution import looked_up
 from sympozium_egress.policy.addresses import AddressPolicy
 from sympozium_egress.policy.call_policy import CallRefused
 from sympozium_egress.policy.outgoing_headers import USER_AGENT
@@ -110,12 +111,13 @@ class CredentialSource:
             case "oauth2":
                 secret = await self._client_credentials(webhook, namespace, secret_key)
                 name = ("oauth2", namespace, secret.name, secret.version, secret_key or "")
-                token = await self._tokens.get(name, lambda: self._access_token(secret, addresses, policy))
+                token = await self._tokens.get(name, lambda: self._access_token(secret, namespace, addresses, policy))
                 return Credentials(
                     {"authorization": f"Bearer {token}"}, (token, secret.entries.get("client_secret", ""))
                 )
             case "service":
-                audience = host_of(webhook.url)
+                # The whole name of a Service: its namespace's users choose the name, which may be that of an API that trusts the guard.
+                audience = looked_up(host_of(webhook.url), namespace)
                 token = await self._tokens.get(("service", audience), lambda: self._service_token(audience))
                 return Credentials({"authorization": f"Bearer {token}"}, (token,))
         return Credentials()
@@ -137,7 +139,7 @@ class CredentialSource:
         return secret.parsed(secret_key, f"SECRET_{secret_key}")
 
     async def _access_token(
-        self, secret: ToolSecret, addresses: AddressPolicy, policy: EffectivePolicy | None
+        self, secret: ToolSecret, namespace: str, addresses: AddressPolicy, policy: EffectivePolicy | None
     ) -> tuple[str, float]:
         """Return an access token by client credentials (RFC 6749, section 4.4), and its life in seconds."""
         url, client_id, client_secret = (secret.entry(key) for key in ("token_url", "client_id", "client_secret"))
@@ -151,7 +153,8 @@ class CredentialSource:
             "accept-encoding": "identity",
             "user-agent": USER_AGENT,
         }
-        request = HttpRequest("POST", url, addresses, None, headers, urlencode(form).encode(), policy=policy)
+        body = urlencode(form).encode()
+        request = HttpRequest("POST", url, addresses, None, headers, body, policy=policy, namespace=namespace)
         answer = await self._http.send(request, max_bytes=_MAX_TOKEN_BYTES)
         return _parsed(answer.status, answer.body)
 

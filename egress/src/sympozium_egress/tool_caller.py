@@ -114,13 +114,16 @@ class ToolCaller:
         return await self._webhook(run, grant, grant.tool.spec.webhook, call, progress)
 
     async def _fetch(self, run: AgentRun, grant: Grant, call: ToolCall, progress: _Progress) -> ToolResult:
-        domains, held = grant.allowed_domains, functools.partial(self.held.part, run.metadata.namespace)
+        namespace, domains = run.metadata.namespace, grant.allowed_domains
+        held = functools.partial(self.held.part, namespace)
         addresses = self.addresses().without_private() if domains is None else self.addresses()
         seconds = fetch_url.seconds(grant.policy)
         progress.deadline = min(progress.deadline, time.monotonic() + seconds)
 
         async def attempt() -> HttpAnswer:
-            return await fetch_url.fetch(self.http, call.arguments, addresses, domains, held=held, policy=grant.policy)
+            return await fetch_url.fetch(
+                self.http, call.arguments, addresses, domains, held=held, policy=grant.policy, namespace=namespace
+            )
 
         async with asyncio.timeout(seconds):
             answer = await self._timed(attempt, progress)

@@ -118,7 +118,7 @@ class Tunnels:
             pod = await self._pod(request)
             held.enter_context(self._counted(pod))
             await self._authorize(request, pod)
-            host = await checked(request.host, self._addresses(), self._resolve)
+            host = await checked(request.host, self._addresses(), self._resolve, namespace=pod.namespace)
         except BadTunnel as error:
             raise _Refused(400, str(error)) from None
         except Forbidden as error:

@@ -43,6 +43,15 @@ async def test_a_host_without_a_dot_is_a_service_of_the_runs_namespace(guard: Gu
     assert "tool-mock" not in guard.world.looked_up
 
 
+async def test_a_page_without_a_dot_in_its_host_is_one_of_the_runs_namespace(guard: Guard) -> None:
+    guard.kubernetes.remove(TOOLS, "weather")
+    guard.put_tool(builtin={"name": "fetch_url"})
+    guard.put_binding(allowedDomains=["pages"])
+    guard.world.addresses |= {"pages": ["198.51.100.7"], "pages.default.svc": [PUBLIC]}
+    assert not (await guard.told({"url": "http://pages/"}))[1]
+    assert guard.world.connected == [("pages", (PUBLIC,))]
+
+
 async def test_a_call_of_a_tool_that_is_not_in_force_is_counted_as_refused(guard: Guard) -> None:
     guard.put_binding(allowedDomains=["other.example.com"])
     assert (await guard.told())[1] is True

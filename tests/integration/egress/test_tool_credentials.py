@@ -128,3 +128,18 @@ async def test_a_service_token_has_the_hosts_name_as_its_audience(guard: Guard) 
     path = "/api/v1/namespaces/sympozium-system/serviceaccounts/sympozium-egress/token"
     assert asked == [(path, [HOST])]
     assert guard.world.received[0].headers["authorization"] == "Bearer account-token"
+
+
+async def test_a_service_of_a_namespace_gets_a_token_for_its_whole_name(guard: Guard) -> None:
+    """Else a Service named sympozium-console, or as an audience of the API server, would get a token that opens that."""
+    audiences: list[str] = []
+
+    async def create(kind: ResourceType, namespace: str, body: Any, **_: Any) -> Any:
+        audiences.extend(body["spec"]["audiences"])
+        return {"status": {"token": "account-token", "expirationTimestamp": "2999-01-01T00:00:00Z"}}
+
+    guard.kubernetes.create = create  # type: ignore[method-assign]
+    guard.put_tool(webhook={"url": "http://sympozium-console:8080/api/v1/runs", "auth": "service"})
+    guard.put_binding(allowedDomains=["sympozium-console"])
+    await guard.told()
+    assert audiences == ["sympozium-console.default.svc"]

@@ -246,6 +246,13 @@ async def test_a_run_that_refers_to_a_provider_reaches_that_alone(tunnelled: Tun
     assert (await tunnelled.asked())[0] == 403
 
 
+async def test_a_host_without_a_dot_is_a_service_of_the_runs_namespace(tunnelled: Tunnelled) -> None:
+    tunnelled.addresses |= {"models": ["198.51.100.7"], "models.default.svc": [PUBLIC]}
+    tunnelled.put_run(spec={"model": {"baseURL": "http://models:8000/v1"}})
+    assert (await tunnelled.asked("models:8000"))[0] == 200
+    assert tunnelled.dialled == [(PUBLIC, 8000)]
+
+
 @pytest.mark.parametrize("head", [b"CONNECT x HTTP/2\r\n\r\n", b"CONNECT \r\n\r\n", b"CONNECT " + b"a" * 40_000])
 async def test_heads_that_are_none_are_refused(tunnelled: Tunnelled, head: bytes) -> None:
     assert (await tunnelled.raw(head))[0] in (400, 431)

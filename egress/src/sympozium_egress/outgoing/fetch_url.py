@@ -29,11 +29,14 @@ async def fetch(
     *,
     held: Callable[[], AbstractContextManager[Hold]] = uncounted,
     policy: EffectivePolicy | None = None,
+    namespace: str | None = None,
 ) -> HttpAnswer:
-    """Return the answer to a GET of the page. Raises CallRefused and Unreachable."""
+    """Return the answer to a GET of the page; a host without a dot is a Service of ``namespace``. Raises CallRefused and Unreachable."""
     headers = {"accept": _ACCEPT, "accept-encoding": "identity", "user-agent": USER_AGENT}
     url = str(arguments.get("url", ""))
-    request = HttpRequest("GET", url, addresses, domains, headers, ports=_PORTS, held=held, policy=policy)
+    request = HttpRequest(
+        "GET", url, addresses, domains, headers, ports=_PORTS, held=held, policy=policy, namespace=namespace
+    )
     return await http.send(request, max_bytes=effective_policy.fetch_url(policy).max_bytes or MAX_PAGE_BYTES)
 
 

@@ -43,18 +43,22 @@ class CheckedHost:
     addresses: tuple[str, ...]
 
 
+def looked_up(host: str, namespace: str | None) -> str:
+    """Return the name under which a host is looked up: one without a dot is a Service of ``namespace``, as in that namespace's pods."""
+    return host if namespace is None or "." in host or ":" in host else f"{host}.{namespace}.svc"
+
+
 async def checked(
     host: str, policy: AddressPolicy, resolve: Resolve = system_addresses, *, namespace: str | None = None
 ) -> CheckedHost:
     """Return a host with its addresses. Raises CallRefused if one of them must not be reached, and NameNotFound.
 
-    A name without a dot is a Service of ``namespace``, as in that namespace's pods; without a namespace this pod's resolver knows it.
+    Without a namespace this pod's resolver knows names without a dot.
     """
     try:
         addresses = [str(ipaddress.ip_address(host))]
     except ValueError:
-        is_service = namespace is not None and "." not in host
-        addresses = await _resolved(f"{host}.{namespace}.svc" if is_service else host, resolve)
+        addresses = await _resolved(looked_up(host, namespace), resolve)
     if reason := policy.first_refusal(addresses):
         raise CallRefused(f"the address of {host} {reason}")
     return CheckedHost(host, tuple(addresses))
