@@ -150,7 +150,7 @@ def _refuse_bad_authority(oauth: OAuth | None) -> None:
 def model(instance: SympoziumInstance, run: AgentRun | None = None) -> EffectiveModel:
     """Return the model that a run of an instance calls: the run's own, else the instance's.
 
-    The keys in the instance's ``authRefs`` go to the instance's own address only.
+    The keys in the instance's ``authRefs`` go to the instance's own address only, and to no Provider that the run names.
     """
     agent = instance.spec.agents.default
     refs = {ref.provider: ref.secret for ref in reversed(instance.spec.auth_refs)}
@@ -159,11 +159,12 @@ def model(instance: SympoziumInstance, run: AgentRun | None = None) -> Effective
     provider = (own and own.provider) or first
     of_instance = _without_slash(agent.base_url or OPENAI_BASE_URL)
     base_url = _without_slash(own.base_url) if own and own.base_url else of_instance
+    is_own_server = base_url == of_instance and not (own and own.provider_ref)
     return EffectiveModel(
         name=(own and own.model) or agent.model,
         base_url=base_url,
         provider=provider,
-        secret=(own and own.auth_secret_ref) or (refs.get(provider) if base_url == of_instance else None),
+        secret=(own and own.auth_secret_ref) or (refs.get(provider) if is_own_server else None),
     )
 
 

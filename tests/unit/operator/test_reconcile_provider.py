@@ -284,6 +284,21 @@ async def test_a_run_gets_the_provider_of_its_reference_whatever_its_instance_na
     await world.settle("q1")
     target = world.status()["target"]
     assert (target["ref"], target["name"], target["secret"]) == ("backup", "llama", "groq")
+    assert [volume["name"] for volume in world.job()["spec"]["template"]["spec"]["volumes"]] == [
+        "runs-token",
+        "providers",
+    ]
+
+
+async def test_a_run_with_a_provider_of_its_own_needs_no_key_of_its_instance() -> None:
+    own = instance_object("alice")
+    own["spec"]["authRefs"] = [{"provider": "openai", "secret": "missing"}]
+    world = Tried(secret("groq"), provider("backup", type="groq", secretRef="groq"), own)
+    await world.settle("alice", "instance")
+    world.ask("q1", model={"providerRef": "backup", "model": "llama"})
+    await world.settle("q1")
+    assert "error" not in world.status()
+    assert world.job()
 
 
 async def test_a_run_of_its_instances_own_provider_has_the_model_resolved_once() -> None:
