@@ -1,5 +1,6 @@
 """Published versions of agents: read once, and the same whatever becomes of the instance."""
 
+from dataclasses import replace
 from typing import Any
 
 from tests.fakes.kubernetes import FakeKubernetes, api_error
@@ -83,7 +84,32 @@ async def test_a_foreign_object_under_the_name_is_no_version() -> None:
     kubernetes = FakeKubernetes()
     instance, version = published(kubernetes, 3)
     kubernetes.put(version.revision(instance) | {"data": {"spec": {}}})
-    assert await Versions(kubernetes).published(instance) is None
+    assert await Versions(kubernetes).published(instance) == version  # nothing was edited since
+    assert await Versions(kubernetes).published(edited(kubernetes)) is None
+
+
+async def test_a_revision_of_a_former_instance_is_no_version_of_this_one() -> None:
+    """Kubernetes collects it a while after its instance, whose name another one may have by then."""
+    kubernetes = FakeKubernetes()
+    instance, version = published(kubernetes, 1)
+    former = replace(version, prompt="Be rude.").revision(instance)
+    [owner] = former["metadata"]["ownerReferences"]
+    owner["uid"] = "of-the-former"
+    kubernetes.put(former)
+    versions = Versions(kubernetes)
+    assert await versions.published(instance) == version
+    await kubernetes.delete(CONTROLLER_REVISIONS, "default", f"{NAME}-v1")
+    assert await versions.published(instance) == version
+    assert kubernetes.object(CONTROLLER_REVISIONS, f"{NAME}-v1")["data"]["prompt"] == "Be brief."
+
+
+async def test_a_restored_revision_counts_if_it_has_what_was_published() -> None:
+    kubernetes = FakeKubernetes()
+    instance, version = published(kubernetes, 2)
+    restored = version.revision(instance)
+    restored["metadata"]["ownerReferences"][0]["uid"] = "before-the-restore"
+    kubernetes.put(restored)
+    assert await Versions(kubernetes).published(edited(kubernetes)) == version
 
 
 def test_only_an_annotation_of_the_instance_itself_counts() -> None:

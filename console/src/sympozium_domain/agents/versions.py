@@ -113,6 +113,17 @@ def published_number(name: str, annotations: dict[str, str]) -> int | None:
     return int(number) if is_number and len(number) <= 9 and int(number) >= 1 else None
 
 
+async def freeze(client: Client, instance: SympoziumInstance, version: AgentVersion) -> bool:
+    """Store a version of an instance; return False if its number is taken. Raises ApiError and ApiUnavailable."""
+    try:
+        await client.create(CONTROLLER_REVISIONS, instance.metadata.namespace, version.revision(instance))
+    except ApiError as error:
+        if not error.already_exists:
+            raise
+        return False
+    return True
+
+
 @dataclass
 class Versions:
     """Reader of published versions. Its methods raise ApiError and ApiUnavailable."""
@@ -132,31 +143,36 @@ class Versions:
         if number is None:
             return None
         key = metadata.uid, number
-        version = self._cache.get(key) or await self._read(instance, number) or await self._restored(instance, number)
-        if version is not None:
-            self._cache[key] = version
-            self._cache.move_to_end(key)
-            if len(self._cache) > _CACHED:
-                self._cache.popitem(last=False)
+        version = self._cache.get(key) or await self._read(instance, number)
+        if version is None:
+            version = AgentVersion.of_spec(instance, number)
+            if not _is_published(version, instance):
+                return None
+            if not await freeze(self.client, instance, version):  # a former instance's, or another request was faster
+                return version
+        self._cache[key] = version
+        self._cache.move_to_end(key)
+        if len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
         return version
 
     async def _read(self, instance: SympoziumInstance, number: int) -> AgentVersion | None:
         metadata = instance.metadata
         name = names.agent_version(metadata.name, number)
         body = await self.client.find(CONTROLLER_REVISIONS, metadata.namespace, name)
-        return None if body is None else _parsed(body, number)
+        version = None if body is None else _parsed(body, number)
+        return version if version and body and (_may_own(instance, body) or _is_published(version, instance)) else None
 
-    async def _restored(self, instance: SympoziumInstance, number: int) -> AgentVersion | None:
-        version = AgentVersion.of_spec(instance, number)
-        if version.digest != instance.metadata.annotations.get(names.ANNOTATION_PUBLISHED_DIGEST):
-            return None
-        try:
-            await self.client.create(CONTROLLER_REVISIONS, instance.metadata.namespace, version.revision(instance))
-        except ApiError as error:
-            if not error.already_exists:
-                raise
-            return await self._read(instance, number)  # another request was faster
-        return version
+
+def _may_own(instance: SympoziumInstance, revision: Object) -> bool:
+    """Return False for a revision of others: Kubernetes collects that of a former instance of this name some time after the instance."""
+    owners = revision["metadata"].get("ownerReferences") or []
+    return not owners or any(owner["uid"] == instance.metadata.uid for owner in owners)
+
+
+def _is_published(version: AgentVersion, instance: SympoziumInstance) -> bool:
+    """Return whether a version has the content that an instance was published with."""
+    return version.digest == instance.metadata.annotations.get(names.ANNOTATION_PUBLISHED_DIGEST)
 
 
 def _parsed(body: dict[str, Any], number: int) -> AgentVersion | None:
