@@ -89,6 +89,22 @@ async def test_an_agent_is_an_instance_with_a_provider(agents: Agents, kubernete
     assert await version_of(kubernetes, agent) is None
 
 
+async def test_a_list_has_the_prompts_that_are_too_many_to_be_kept(agents: Agents, kubernetes: SlowKubernetes) -> None:
+    catalog = AgentCatalog(most_prompt_bytes=2500)
+    agents = replace(agents, catalog=catalog, is_whole=lambda: True)
+    made = [await created(agents, replace(ADA, prompt=f"{number}" * 1000)) for number in range(4)]
+    kept, _ = catalog.page("team", limit=9, offset=0)
+    assert sum(agent.has_prompt for agent in kept) == 2
+    page, total = await agents.page("team", limit=9, offset=0)
+    assert ({agent.id: agent.prompt[0] for agent in page}, total) == (
+        {agent.id: str(number) for number, agent in enumerate(made)},
+        4,
+    )
+    await agents.delete("team", made[0].id)
+    short = await changed(agents, made[3], prompt="3" * 1001)
+    assert catalog.find("team", short.id) == short
+
+
 async def test_a_provider_that_is_not_there_is_refused(agents: Agents, kubernetes: SlowKubernetes) -> None:
     with pytest.raises(NoSuchProvider, match="mistral"):
         await created(agents, AgentFields(title="A", model="mistral:m"))

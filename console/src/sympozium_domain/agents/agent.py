@@ -1,7 +1,7 @@
 """An agent as the dialects show it, made from its SympoziumInstance. Pure."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Self
 
@@ -32,7 +32,7 @@ class Agent:
     """User who owns the agent; None: it was not made by a dialect."""
     title: str
     """Name of the agent for people."""
-    _prompt: str | bytes
+    _prompt: str | bytes | None
     model: str
     """``provider:model``. The provider is a Provider, or of an instance without one the first of its ``authRefs``, or ``openai``."""
     params: dict[str, Any] | None
@@ -53,8 +53,22 @@ class Agent:
 
     @property
     def prompt(self) -> str:
-        """System prompt; empty: none."""
-        return self._prompt if isinstance(self._prompt, str) else zlib.decompress(self._prompt).decode()
+        """System prompt; empty: none, or it was left out."""
+        return zlib.decompress(self._prompt).decode() if isinstance(self._prompt, bytes) else self._prompt or ""
+
+    @property
+    def has_prompt(self) -> bool:
+        """False if the prompt was left out."""
+        return self._prompt is not None
+
+    @property
+    def prompt_bytes(self) -> int:
+        """Bytes that the prompt takes as it is kept, about."""
+        return len(self._prompt or "")
+
+    def without_prompt(self) -> Self:
+        """Return the agent with its prompt left out."""
+        return replace(self, _prompt=None)
 
     @property
     def is_settled(self) -> bool:

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from sympozium_api.resources import Object
 from sympozium_domain.agents.agent import Agent
 
+MOST_PROMPT_BYTES = 32 * 1024 * 1024
+"""Most bytes of prompts, which tenants make as many as they like. The prompts of further agents are left out."""
 _REMEMBERED = 1000
 """UIDs of deleted agents that are known, so that an answer about one that comes late does not bring it back."""
 
@@ -27,6 +29,8 @@ _Place = tuple[datetime, str]
 class AgentCatalog:
     """Agents by namespace, the newest last, and by id."""
 
+    most_prompt_bytes: int = MOST_PROMPT_BYTES
+    _prompt_bytes: int = 0
     _agents: dict[Key, Agent] = field(default_factory=dict)
     _places: defaultdict[str, list[_Place]] = field(default_factory=lambda: defaultdict(list))
     """Places of the agents that are shown, by namespace, in order."""
@@ -49,6 +53,9 @@ class AgentCatalog:
             return
         if known is not None:
             self._forget(key, known)
+        if self._prompt_bytes + agent.prompt_bytes > self.most_prompt_bytes:
+            agent = agent.without_prompt()
+        self._prompt_bytes += agent.prompt_bytes
         self._agents[key] = agent
         if not agent.is_deleting:
             insort(self._places[namespace], _place(agent))
@@ -105,6 +112,7 @@ class AgentCatalog:
 
     def _forget(self, key: Key, known: Agent) -> None:
         namespace, name = key
+        self._prompt_bytes -= known.prompt_bytes
         places, place = self._places[namespace], _place(known)
         index = bisect_left(places, place)
         if index < len(places) and places[index] == place:

@@ -10,13 +10,13 @@ from sympozium_api import names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.resources import CONTROLLER_REVISIONS, INSTANCES, PROVIDERS, Object
+from sympozium_api.resources import INSTANCES, PROVIDERS, Object
 from sympozium_domain import object_ids
 from sympozium_domain.agents import agent_manifest
 from sympozium_domain.agents.agent import Agent
 from sympozium_domain.agents.agent_catalog import AgentCatalog
 from sympozium_domain.agents.agent_manifest import AgentFields, NoSuchProvider
-from sympozium_domain.agents.versions import AgentVersion, published_number
+from sympozium_domain.agents.versions import AgentVersion, freeze, published_number
 from sympozium_domain.idempotent_creation import Creation
 
 SETTLE_SECONDS = 5.0
@@ -61,7 +61,7 @@ class Agents:
             raise AgentDeleting
         if fields.status == "published":
             first = AgentVersion.of_spec(SympoziumInstance.model_validate(manifest), 1)
-            await self._freeze(SympoziumInstance.model_validate(body), first)
+            await freeze(self.client, SympoziumInstance.model_validate(body), first)
         return await self._settled(body)
 
     async def page(self, namespace: str, *, limit: int, offset: int) -> tuple[list[Agent], int]:
@@ -71,7 +71,8 @@ class Agents:
             catalog = AgentCatalog()
             for body in await self.client.list(INSTANCES, namespace):
                 catalog.put(body)
-        return catalog.page(namespace, limit=limit, offset=offset)
+        agents, total = catalog.page(namespace, limit=limit, offset=offset)
+        return [agent if agent.has_prompt else await self._whole(agent) for agent in agents], total
 
     async def find(self, namespace: str, agent_id: str) -> Object | None:
         """Return the instance of an agent as it is now; None: the namespace has no agent with this id."""
@@ -168,19 +169,17 @@ class Agents:
         """Return the version under which an instance is frozen: the first number from ``number`` on that nobody took."""
         for taken in range(number, number + _NUMBERS):
             version = AgentVersion.of_spec(instance, taken)
-            if await self._freeze(instance, version):
+            if await freeze(self.client, instance, version):
                 return version
         raise ApiError(409, {"reason": "Conflict", "message": "too many publications of the agent were not finished"})
 
-    async def _freeze(self, instance: SympoziumInstance, version: AgentVersion) -> bool:
-        """Store a version of an instance; return False if its number is taken."""
+    async def _whole(self, agent: Agent) -> Agent:
+        """Return an agent whose prompt was left out with its prompt, unless it cannot be read any more."""
+        body = await self.client.find(INSTANCES, agent.namespace, agent.name)
         try:
-            await self.client.create(CONTROLLER_REVISIONS, instance.metadata.namespace, version.revision(instance))
-        except ApiError as error:
-            if not error.already_exists:
-                raise
-            return False
-        return True
+            return agent if body is None or body["metadata"]["uid"] != agent.uid else Agent.of(body)
+        except ValidationError:
+            return agent
 
     async def _check_provider(self, namespace: str, provider: str) -> None:
         if not await self._has_provider(namespace, provider):

@@ -19,7 +19,7 @@ from sympozium_platform.access import Reader, Writer
 from sympozium_platform.agent_models import AgentAnswer, AgentChange, NewAgent
 from sympozium_platform.audited import begin_change
 from sympozium_platform.creations import IDEMPOTENCY_HEADER
-from sympozium_platform.lists import ListParams, NoParams, listed
+from sympozium_platform.lists import ListParams, NoParams, listed_texts
 
 router = APIRouter(tags=["agents"])
 
@@ -55,9 +55,15 @@ async def create_agent(request: Request, caller: Writer, _: NoParams) -> AgentAn
 @router.get("/agents", name="agent.list", response_model=list[AgentAnswer])
 async def list_agents(request: Request, caller: Reader, params: ListParams) -> Response:
     """Return the tenant's agents, the newest first; `x-total-count` is the number of all."""
+
+    def shaped(agent: Agent) -> bytes:
+        answer = AgentAnswer.of(agent, caller.tenant_id).model_dump_json().encode()
+        parsing.hold(request, len(answer))  # 200 prompts may have 50 MiB
+        return answer
+
     agents = platform_context.of_request(request).agents
     page, total = await agents.page(caller.namespace, limit=params.limit, offset=params.offset)
-    return listed([AgentAnswer.of(agent, caller.tenant_id) for agent in page], total)
+    return listed_texts(map(shaped, page), total)
 
 
 @router.get("/agents/{agent_id}", name="agent.get")

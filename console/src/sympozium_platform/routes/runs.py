@@ -20,7 +20,7 @@ from sympozium_http.event_streams import EventStreamResponse
 from sympozium_platform import errors, parsing, platform_context, run_refusals
 from sympozium_platform.access import Reader
 from sympozium_platform.audited import note_start
-from sympozium_platform.lists import TOTAL, ListQuery, NoQuery
+from sympozium_platform.lists import ListQuery, NoQuery, listed_texts
 from sympozium_platform.run_models import RunAnswer, RunBody
 from sympozium_platform.run_stream import events
 from sympozium_runs.runs import RunHandle
@@ -118,8 +118,7 @@ async def list_runs(request: Request, caller: Reader, params: Annotated[RunsQuer
     finder = platform_context.of_request(request).run_finder
     wanted = RunFilter(namespace=caller.namespace, source="api")
     answers, total = await finder.page(wanted, shaped, limit=params.limit, offset=params.offset)
-    content = b"[" + b",".join(answers) + b"]"
-    return Response(content, media_type="application/json", headers={TOTAL: str(total)})
+    return listed_texts(answers, total)
 
 
 @router.get("/runs/{run_id}", name="run.get")
