@@ -79,7 +79,7 @@ class Bindings:
             known = await self._of_pair(namespace, name, tool.object_name)
             try:
                 if known:
-                    stored = await self._replace(creation, known[0], spec)
+                    stored = await self._replace(creation, instance, known[0], spec)
                 else:
                     stored = await self._create(creation, instance, tool.object_name, spec, owner)
             except ApiError as error:
@@ -141,18 +141,17 @@ class Bindings:
         self, creation: Creation, instance: SympoziumInstance, tool: str, spec: Object, owner: str
     ) -> Object:
         metadata = creation.metadata(_name(instance.metadata.name, tool), owner, self.clock.now())
-        owned = {**owner_reference(instance), "controller": False}
         body: Object = {
             "apiVersion": TOOL_BINDINGS.api_version,
             "kind": TOOL_BINDINGS.kind,
-            "metadata": metadata | {"ownerReferences": [owned]},
+            "metadata": metadata | {"ownerReferences": _owners(instance)},
             "spec": {"agentRef": instance.metadata.name, "toolRef": tool, **_given(spec)},
         }
         body["metadata"]["annotations"] |= _remembering({}, creation)
         check(ToolBinding, body, _SENT_NAMES)
         return await self.client.create(TOOL_BINDINGS, instance.metadata.namespace, body, strict=True)
 
-    async def _replace(self, creation: Creation, known: Object, spec: Object) -> Object:
+    async def _replace(self, creation: Creation, instance: SympoziumInstance, known: Object, spec: Object) -> Object:
         metadata = known["metadata"]
         requests = _requests(known)
         if creation.digest is not None and creation.id in requests:
@@ -164,6 +163,7 @@ class Bindings:
             "resourceVersion": metadata["resourceVersion"],
             "labels": object_ids.lasting(known),
             "annotations": changed,
+            "ownerReferences": _owners(instance),  # a former agent of this name may own it, and take it along
         }
         patch = {"metadata": stamp, "spec": spec}
         check(ToolBinding, {**known, "spec": _given({**known["spec"], **spec})}, _SENT_NAMES)
@@ -173,6 +173,11 @@ class Bindings:
 def _name(agent: str, tool: str) -> str:
     """Return the name of the ToolBinding of a pair."""
     return f"binding-{hashlib.sha256(f'{agent}/{tool}'.encode()).hexdigest()[:_NAME_DIGITS]}"
+
+
+def _owners(instance: SympoziumInstance) -> list[Object]:
+    """Return the owners of an instance's ToolBindings, as the operator keeps them."""
+    return [{**owner_reference(instance), "controller": False}]
 
 
 def _requests(body: Object) -> dict[str, str]:
