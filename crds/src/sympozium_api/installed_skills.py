@@ -14,7 +14,8 @@ DOCUMENT = "skills.json"
 
 MOST_CHARACTERS = 1024 * 1024
 """Longest instructions with their values: a placeholder of five characters may stand for a value of a megabyte."""
-_PLACEHOLDER = re.compile(r"\{\{ *([^{}]+?) *\}\}")
+_PLACEHOLDER = re.compile(r"\{\{([^{}]++)\}\}")
+"""A name in double braces, with blanks around it or without: a pattern that named these would take cubic time for many of them."""
 
 
 class InstalledSkill(ApiModel):
@@ -69,7 +70,7 @@ def of_pack(pack: SkillPack, params: Mapping[str, str]) -> Iterator[InstalledSki
 
 def used(content: str, parameters: list[Parameter]) -> list[Parameter]:
     """Return the parameters that instructions have in double braces: those that somebody who calls the skill is asked for."""
-    placeholders = set(_PLACEHOLDER.findall(content))
+    placeholders = {name.strip(" ") for name in _PLACEHOLDER.findall(content)}
     return [parameter for parameter in parameters if parameter.name in placeholders]
 
 
@@ -100,7 +101,7 @@ def _filled(skill: InstalledSkill, values: Mapping[str, str | None]) -> str:
 
     def value(placeholder: re.Match[str]) -> str:
         nonlocal size
-        known = values.get(placeholder[1])
+        known = values.get(placeholder[1].strip(" "))
         text = placeholder[0] if known is None else known
         size += len(text) - len(placeholder[0])
         if size > MOST_CHARACTERS:

@@ -46,6 +46,15 @@ def test_a_placeholder_stands_for_the_callers_value_or_the_default(
     assert installed_skills.instructions(skill(content, db="main", user="u"), arguments) == told
 
 
+def test_long_instructions_are_read_in_no_time() -> None:
+    """Operator and egress guard read those of all namespaces. Cubic time would be a day here."""
+    for content in ("{{" + " " * 65_000, "{{ a " * 13_000, "{" * 65_000, "{{" + " " * 65_000 + "}"):
+        assert installed_skills.used(content, [Parameter(name="db")]) == []
+        assert installed_skills.standing_instructions(skill(content, db="main")) == content
+    padded = "{{" + " " * 60_000 + "db" + " " * 1000 + "}}"
+    assert installed_skills.instructions(skill(padded, db="main"), {}) == "main"
+
+
 def test_a_value_that_is_missing_is_named() -> None:
     needs = skill("Ask.", db="main", table=None)
     with pytest.raises(ValueError, match="the skill sql needs a value for its parameter table"):
