@@ -3,7 +3,11 @@
 
 SYSTEM_NAMESPACE=sympozium-system
 
+# charts_install: each container requests a fifth of the chart's processor time, because a node of one or two processors must hold the
+# pods of all tests that run side by side. A pod that the scheduler finds no room for waits, and its test with it.
 charts_install() {
+  local part requests=()
+  for part in operator runsServer egress console webProxy agent; do requests+=(--set "$part.resources.requests.cpu=10m"); done
   say "installing the charts"
   release sympozium-crds
   release sympozium \
@@ -12,6 +16,7 @@ charts_install() {
     --set "images.console.repository=sympozium/console" --set "images.console.tag=$CONSOLE_TAG" \
     --set images.pullPolicy=IfNotPresent \
     --set platform.enabled=true \
+    "${requests[@]}" \
     --set 'egress.privateNetworks={10.0.0.0/8,fd00::/8}'    # Services and pods of this cluster: webhooks in it are tools
 }
 

@@ -3,6 +3,7 @@
 import json
 import secrets
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -190,6 +191,7 @@ def test_runs_are_listed_by_page_and_filter(console: Console, namespace: Namespa
     answered = chat.chat("hello")
     asked = [answered.headers["x-sympozium-run"]]
     by_hand = f"listed-{secrets.token_hex(3)}"
+    time.sleep(1)  # Kubernetes counts whole seconds, and the newest run is the one of a later second
     namespace.apply(agent_run(by_hand, task="hello"))
     namespace.run_ends(by_hand)
 

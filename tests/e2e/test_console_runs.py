@@ -56,6 +56,7 @@ def test_an_answer_is_streamed_beside_a_web_endpoint(console: Console, chat: End
     assert len(list(pieces(iter(events)))) > 20
 
 
+@pytest.mark.alone  # it kills the console that other tests ask
 def test_a_replica_that_dies_loses_no_run_and_its_caller_continues(
     console: Console, quiet: str, webproxy_image: str
 ) -> None:

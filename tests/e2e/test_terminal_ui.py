@@ -95,7 +95,7 @@ def test_an_agent_is_switched_on_and_answers_and_a_failed_run_has_its_log(
     terminal.select(FAILED)
     terminal.shows("✗ Failed model_error")
     terminal.press("Enter")
-    terminal.shows(f"Run {namespace.name}/{FAILED}", "the model server")
+    terminal.shows(f"Run {namespace.name}/{FAILED}", "The model server refused the request")
     terminal.press("l")
     terminal.shows(f"Log of {namespace.name}/{pod}", "model_failed", "(end of the log)")
 
