@@ -150,7 +150,11 @@ def test_objects_that_are_restored_under_new_uids_answer_to_their_old_ids(
     namespace.kubectl("create", "-f-", stdin=json.dumps(backup))
 
     with closing(platform.client()) as other:
-        until(lambda: made_here(other, "agents") == agents, within=30)
+        until(
+            lambda: made_here(other, "agents") == agents,
+            within=30,
+            why=lambda: f"{agents} are {other.get('/agents').text}",
+        )
     assert uids.isdisjoint(item["metadata"]["uid"] for item in namespace.list("instances"))
     assert made_here(http, "tools") == tools
     assert http.get(f"/agents/{echo['id']}").json() == echo

@@ -2,7 +2,8 @@
 
 The network of the local cluster is a plain bridge and enforces none. This follows the API's own words: a pod that some policy
 selects for a direction may do there what any of its policies allows, and nothing else; policies see a connection to a Service
-after it was led to a pod. The rules are those of the moment of ``write``. Named ports and ``endPort`` are not read.
+after it was led to a pod. The rules are those of the moment of ``write``. Ports have names for
+incoming connections only, and ``endPort`` is not read.
 """
 
 import ipaddress
@@ -14,6 +15,8 @@ from typing import Any
 Object = dict[str, Any]
 
 TABLE = "policies_of_a_test"
+_NO_PORT = 0
+"""What stands for a name that the pod has no port of: nobody connects to it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ def ruleset(cluster: Cluster) -> str:
             found = [policy for policy in cluster.policies if _selects(policy, pod, direction)]
             if found:
                 name = f"{direction.lower()}_{index}"
-                lines = [line for policy in found for line in _allowed(cluster, policy, direction, field)]
+                lines = [line for policy in found for line in _allowed(cluster, pod, policy, direction, field)]
                 chains.append(_block(f"chain {name}", [*lines, "drop"]))
                 jumps.append(f"ip {address} {_ip(pod)} jump {name}")
     forward = ["type filter hook forward priority 0;", "ct state established,related accept", *jumps]
@@ -44,7 +47,8 @@ def ruleset(cluster: Cluster) -> str:
 
 def write(rules: str) -> None:
     """Make the node's kernel follow the rules."""
-    subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True, capture_output=True)
+    done = subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=False, capture_output=True)
+    assert not done.returncode, f"{done.stderr}\n{rules}"
 
 
 def remove() -> None:
@@ -63,7 +67,8 @@ def running(pods: list[Object]) -> list[Object]:
     ]
 
 
-def _allowed(cluster: Cluster, policy: Object, direction: str, field: str) -> Iterator[str]:
+def _allowed(cluster: Cluster, pod: Object, policy: Object, direction: str, field: str) -> Iterator[str]:
+    numbers = _numbers(pod) if direction == "Ingress" else {}
     side = "daddr" if direction == "Egress" else "saddr"
     for rule in policy["spec"].get(direction.lower()) or []:
         peers = (
@@ -71,7 +76,7 @@ def _allowed(cluster: Cluster, policy: Object, direction: str, field: str) -> It
             if not rule.get(field)
             else [line for peer in rule[field] for line in _peer(cluster, policy, peer, side)]
         )
-        ports = [_port(port) for port in rule.get("ports") or []] or [""]
+        ports = [_port(port, numbers) for port in rule.get("ports") or []] or [""]
         yield from (f"{peer} {port} return".strip() for peer in peers for port in ports)
 
 
@@ -90,9 +95,18 @@ def _peer(cluster: Cluster, policy: Object, peer: Object, side: str) -> Iterator
         yield f"ip {side} {{ {', '.join(found)} }}"
 
 
-def _port(port: Object) -> str:
+def _port(port: Object, numbers: dict[str, int]) -> str:
     protocol = port.get("protocol", "TCP").lower()
-    return f"{protocol} dport {port['port']}" if "port" in port else f"meta l4proto {protocol}"
+    if "port" not in port:
+        return f"meta l4proto {protocol}"
+    number = port["port"]
+    return f"{protocol} dport {number if isinstance(number, int) else numbers.get(number, _NO_PORT)}"
+
+
+def _numbers(pod: Object) -> dict[str, int]:
+    """Return the numbers of a pod's ports that have names."""
+    ports = [port for container in pod["spec"]["containers"] for port in container.get("ports", [])]
+    return {port["name"]: port["containerPort"] for port in ports if "name" in port}
 
 
 def _selects(policy: Object, pod: Object, direction: str) -> bool:
