@@ -1,11 +1,18 @@
 """The bytes of callers' content that a process may hold at once."""
 
+import asyncio
+
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sympozium_http import request_state
 
 DEFAULT_LIMIT = 64 * 1024 * 1024
 """Fits a container of 384 MiB: parsed JSON takes several times the bytes of its text, and the process itself about 75 MiB."""
+_PIECE_BYTES = 64 * 1024
+"""Bytes of a long body that are sent at once: as many as a connection holds before it makes the next piece wait."""
+_STUCK_SECONDS = 60.0
+"""Seconds for which a client may read nothing of a long body."""
 
 
 class ByteBudget:
@@ -44,7 +51,10 @@ class HeldBytes:
             size = len(message.get("body", b""))
             self._budget.add(size)
             try:
-                await send(message)  # returns once a slow reader has taken most of it
+                if size <= _PIECE_BYTES:
+                    await send(message)
+                else:
+                    await _send_in_pieces(send, message)
             finally:
                 self._budget.add(-size)
 
@@ -52,3 +62,18 @@ class HeldBytes:
             await self._app(scope, receive, counted)
         finally:
             self._budget.add(-request_state.of(scope).held_bytes)
+
+
+async def _send_in_pieces(send: Send, message: Message) -> None:
+    """Send a long body, and return once its reader has taken most of it: a server takes a body of any length at once, and keeps it.
+
+    Raises ClientDisconnect if the client reads nothing for a minute.
+    """
+    body, more_follows = message["body"], message.get("more_body", False)
+    for begin in range(0, len(body), _PIECE_BYTES):
+        end = begin + _PIECE_BYTES
+        try:
+            async with asyncio.timeout(_STUCK_SECONDS):
+                await send({**message, "body": body[begin:end], "more_body": more_follows or end < len(body)})
+        except TimeoutError as error:
+            raise ClientDisconnect from error

@@ -12,6 +12,8 @@ from sympozium_http.sse import one_line
 _LINE_END = "\n"
 _UNREAD_SECONDS = 10.0
 """Seconds for which a client may read nothing."""
+_WAITING_SECONDS = 600.0
+"""Seconds for which a client may read nothing whose stream waits for it: one that never reads again must not keep its connection."""
 
 
 def sent_event(event_type: str, data: dict[str, Any], event_id: str | None = None) -> ServerSentEvent:
@@ -22,7 +24,7 @@ def sent_event(event_type: str, data: dict[str, Any], event_id: str | None = Non
 class EventStreamResponse(EventSourceResponse):
     """A stream with a comment every ``keep_alive_seconds``.
 
-    It is cut off if its client reads nothing for ten seconds, unless it ``waits``.
+    It is cut off if its client reads nothing for ten seconds, or for ten minutes if it ``waits``.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class EventStreamResponse(EventSourceResponse):
             sep=_LINE_END,
             ping=keep_alive_seconds,
             ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep=_LINE_END),
-            send_timeout=None if waits else _UNREAD_SECONDS,
+            send_timeout=_WAITING_SECONDS if waits else _UNREAD_SECONDS,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
