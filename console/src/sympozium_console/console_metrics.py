@@ -11,6 +11,16 @@ from sympozium_runs.agent_api_metrics import AgentApiMetrics
 
 SLOW_SECONDS = 2.0
 """Seconds after which a statement counts as slow."""
+_LIMITS = (
+    "requests",
+    "runs",
+    "failed_sign_ins",
+    "failed_forms",
+    "issuer_sign_ins",
+    "platform_requests",
+    "platform_runs",
+)
+"""Limits of callers, whose refusals are counted."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -88,7 +98,7 @@ class ConsoleMetrics(RequestMetrics):
             ["limit"],
             registry=registry,
         )
-        for limit in ("requests", "runs", "failed_sign_ins", "platform_requests", "platform_runs"):
+        for limit in _LIMITS:
             self.rate_limited.labels(limit)
         self.rates_unshared = Counter(
             "sympozium_rates_unshared_total",

@@ -14,7 +14,7 @@ from sympozium_domain.callers.tenant_caller import TenantCaller
 from sympozium_http import request_state
 from sympozium_http.bearer_keys import bearer
 from sympozium_http.refusal import Refusal
-from sympozium_platform import errors, platform_context
+from sympozium_platform import errors, parsing, platform_context
 
 STARTS_RUN = frozenset({("POST", "/runs"), ("POST", "/runs/stream")})
 """Routes whose requests the limit of runs counts, and no other limit."""
@@ -24,14 +24,18 @@ _SEND_A_TOKEN = "Send a token of POST /auth/token as 'Authorization: Bearer <tok
 async def authenticated(
     request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 ) -> TenantCaller:
-    """Return the caller by its token, and count its request. Raises Refusal 401, 429, and 503 while the token cannot be judged."""
+    """Return the caller by its token, and count its request.
+
+    Raises Refusal 401, 429, and 503 while the token cannot be judged, or this process holds as many bytes as it may.
+    """
     state = request_state.of(request)
     caller = await _caller(request)
     state.key_id = caller.key_id
     request.state.caller = caller
     limits = platform_context.of_request(request).limits
     starts_run = (request.method, request.scope["route"].path) in STARTS_RUN
-    state.answer_headers |= await limits.take(caller.key_id, starts_run=starts_run)
+    state.answer_headers |= await limits.take(caller.namespace, caller.key_id, starts_run=starts_run)
+    parsing.hold(request, 0)  # an answer takes memory, too
     return caller
 
 

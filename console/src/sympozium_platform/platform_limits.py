@@ -25,10 +25,13 @@ class PlatformLimits:
     refusals: Counter
     """Counter of the requests over a limit, by the limit's name."""
 
-    async def take(self, key_id: str, *, starts_run: bool) -> dict[str, str]:
-        """Count a request of a key, and return the headers of its answer. Raises Refusal 429."""
+    async def take(self, namespace: str, key_id: str, *, starts_run: bool) -> dict[str, str]:
+        """Count a request of a namespace's key, and return the headers of its answer. Raises Refusal 429.
+
+        Ids of keys are unique in their namespace only: those in a file are their users' names.
+        """
         name, rate = ("platform_runs", self.runs) if starts_run else ("platform_requests", self.default)
-        verdict = await self.windows.take(rate, _SURFACE, name, key_id)
+        verdict = await self.windows.take(rate, _SURFACE, name, namespace, key_id)
         if not verdict.allowed:
             raise self._refusal(name, "runs of a key" if starts_run else "requests of a key", verdict)
         return _headers(verdict)

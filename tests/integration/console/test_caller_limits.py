@@ -1,12 +1,15 @@
 """Limits of the callers of the management API."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
 import pytest
+from tests.fakes.callers import namespace_object
 from tests.integration.console.conftest import DEMO, Console, error, serving
 
+from sympozium_api.names import LABEL_TENANT_ID
 from sympozium_api.rate_limit import CallRate
 from sympozium_archive.database import Database
 from sympozium_console.console_settings import CallerRates
@@ -53,6 +56,20 @@ async def test_another_caller_has_requests_of_its_own(limited: Console) -> None:
         await limited.request("GET", DEMO)
     other = await limited.request("GET", DEMO, headers={"Authorization": "Bearer other"})
     assert other.status_code == 200
+
+
+async def test_users_of_one_name_in_two_tenants_have_requests_of_their_own(tmp_path: Path) -> None:
+    database = await Database.open_scratch(str(tmp_path / "index.db"))
+    tenants = ("acme", "umbrella")
+    keys = {name: {"tenant_id": name, "user_id": "ci", "scopes": ["operator.read"]} for name in tenants}
+    async with serving(tmp_path, database, rates=RATES, auth_api_keys=json.dumps(keys)) as console:
+        for name in tenants:
+            console.kubernetes.put(namespace_object(name, **{LABEL_TENANT_ID: name}))
+        key = [{"Authorization": f"Bearer {name}"} for name in tenants]
+        answers = [await console.request("GET", "/api/v1/me", headers=key[0]) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert (await console.request("GET", "/api/v1/me", headers=key[1])).status_code == 200
+    await database.close()
 
 
 async def test_wrong_tokens_are_bounded_by_address_and_cost_the_right_ones_nothing(limited: Console) -> None:

@@ -147,10 +147,34 @@ async def test_what_a_person_or_an_attacker_may_bring_back(world: World) -> None
     assert (await world.back(f"/login/callback?code=x&state={state}&iss=https://evil.example")).status_code == 401
 
 
-@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/" + "x" * 5000])
+LONG = "/" + "".join(chr(0x4E00 + n * 20_707 % 20_000) for n in range(900))
+"""A path that the cookie of an attempt does not hold, although it has fewer than a thousand characters."""
+
+
+@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/" + "x" * 5000, LONG])
 async def test_the_way_back_stays_at_this_console(world: World, target: str) -> None:
     answer = await world.back(await world.agree(await world.begin(target)))
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+async def test_the_issuer_is_asked_about_a_bounded_number_of_codes(world: World) -> None:
+    """Anybody gets a state, and a cookie that is kept brings it back any number of times."""
+    asked = list[str]()
+
+    def token(form: dict[str, str], authorization: str) -> tuple[int, dict[str, Any]]:
+        assert authorization
+        asked.append(form["code"])
+        return 503, {}
+
+    world.issuer.token = token  # type: ignore[method-assign]
+    state = dict(parse_qsl(urlsplit(await world.begin()).query))["state"]
+    cookies = dict(world.browser.cookies)
+    for _ in range(70):
+        world.browser.cookies.update(cookies)
+        answer = await world.back(f"/login/callback?code=x&state={state}")
+    assert answer.status_code == 429
+    assert "retry-after" in answer.headers
+    assert len(asked) == 60
 
 
 async def test_an_issuer_that_is_away_is_told_and_a_token_still_signs_in(world: World) -> None:

@@ -4,6 +4,7 @@ It begins by a link and comes back by a redirect, because ``form-action`` of the
 browser has to bring back is in an encrypted cookie of ten minutes, so any replica finishes what another has begun.
 """
 
+import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from sympozium_console.pages import sign_in
 from sympozium_console.pages.error_pages import PAGE_TAG
 from sympozium_console.pages.sign_in import SignInParams, own_path, sign_in_form
 from sympozium_console.routes import session_cookie
+from sympozium_console.routes.limited import limit_codes
 from sympozium_domain.callers.credentials import Unauthenticated
 from sympozium_http import request_state
 from sympozium_http.authorization_code import AuthorizationCodes, CodeRefused, SignInAttempt
@@ -30,7 +32,7 @@ router = APIRouter(tags=[PAGE_TAG], include_in_schema=False)
 
 _CALLBACK = "/login/callback"
 _MOST_TARGET = 1000
-"""Characters of the page to come back to, so that the cookie holds it."""
+"""Bytes in JSON of the page to come back to, so that the cookie holds it."""
 _LOST = "This browser has begun no sign-in in the last ten minutes, or has begun another one since. Try again."
 _AWAY = "The issuer cannot be reached now. Try again in a moment, or sign in with a token."
 
@@ -52,7 +54,7 @@ async def get_issuer(request: Request, params: SignInParams) -> Response:
     if not session_cookie.can_be_kept(request):
         return sign_in_form(request, target, sign_in.UNSAFE, 400)
     attempt = SignInAttempt.begin(f"{_origin(request)}{_CALLBACK}")
-    kept = {"attempt": asdict(attempt), "next": target if len(target) <= _MOST_TARGET else "/"}
+    kept = {"attempt": asdict(attempt), "next": target if len(json.dumps(target)) <= _MOST_TARGET else "/"}
     try:
         cookie = console_context.of_request(request).callers.sessions.sealed(kept)
         answer = RedirectResponse(await codes.authorization_address(attempt), status_code=303)
@@ -79,9 +81,20 @@ async def _finished(request: Request, codes: AuthorizationCodes, params: Callbac
     attempt, target = begun
     if not params.code:
         return await sign_in.refused_form(request, target, f"The issuer has not signed you in: {params.error[:200]}.")
+    try:
+        await limit_codes(request)
+    except Refusal as refusal:
+        return sign_in.refusal_form(request, target, refusal)
+    return await _exchanged(request, codes, params.code, attempt, target)
+
+
+async def _exchanged(
+    request: Request, codes: AuthorizationCodes, code: str, attempt: SignInAttempt, target: str
+) -> Response:
+    """Ask the issuer for the ID token of a code, and begin the session of its user."""
     context = console_context.of_request(request)
     try:
-        caller, reference = context.callers.authenticator.identified(await codes.identity(params.code, attempt))
+        caller, reference = context.callers.authenticator.identified(await codes.identity(code, attempt))
         cookie = context.callers.sessions.cookie(reference)
     except (CodeRefused, Unauthenticated) as error:
         return await sign_in.refused_form(request, target, f"The sign-in at the issuer does not count: {error}.")

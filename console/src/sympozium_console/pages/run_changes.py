@@ -110,7 +110,8 @@ async def _delete(request: Request, namespace: str, name: str) -> Outcome:
 async def _repeat(request: Request, namespace: str, name: str) -> Outcome:
     await _permitted(request, "repeat", namespace)
     state = request_state.of(request)
-    state.answer_headers |= await console_context.of_request(request).limits.take_request(state.caller, starts_run=True)
+    limits = console_context.of_request(request).limits
+    state.answer_headers |= await limits.take_request(caller_of(request), starts_run=True)
     handle = await repeated(request, namespace, name)
     handle.close()
     return Outcome(f"{namespace}/{name}", f"/runs/{namespace}/{handle.name}")

@@ -102,12 +102,16 @@ async def refused_form(request: Request, target: str, message: str) -> Response:
     try:
         await limit_sign_ins(request)
     except Refusal as refusal:
-        answer = sign_in_form(
-            request, target, f"Too many attempts from this address. {refusal.message}", refusal.status
-        )
-        answer.headers.update(refusal.headers)
-        return answer
+        return refusal_form(request, target, refusal)
     return sign_in_form(request, target, message, 401)
+
+
+def refusal_form(request: Request, target: str, refusal: Refusal) -> Response:
+    """Return the form for an address that has tried too often."""
+    fault = f"Too many attempts from this address. {refusal.message}"
+    answer = sign_in_form(request, target, fault, refusal.status)
+    answer.headers.update(refusal.headers)
+    return answer
 
 
 def sign_in_form(request: Request, target: str, fault: str = "", status: int = 200) -> Response:

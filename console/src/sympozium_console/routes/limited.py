@@ -6,7 +6,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from sympozium_console import console_context
-from sympozium_console.routes.params import authenticate
+from sympozium_console.routes.params import authenticate, caller_of
 from sympozium_http import forwarded, request_state
 
 _STARTS_RUN = {
@@ -21,7 +21,7 @@ async def limit_caller(request: Request, _: Annotated[None, Depends(authenticate
     state, route = request_state.of(request), request.scope["route"]
     starts_run = (request.method, route.path) in _STARTS_RUN
     limits = console_context.of_request(request).limits
-    state.answer_headers |= await limits.take_request(state.caller, starts_run=starts_run)
+    state.answer_headers |= await limits.take_request(caller_of(request), starts_run=starts_run)
 
 
 async def limit_failures(request: Request) -> None:
@@ -32,6 +32,11 @@ async def limit_failures(request: Request) -> None:
 async def limit_sign_ins(request: Request) -> None:
     """Count a form with a wrong credential. Raises Refusal 429."""
     await console_context.of_request(request).limits.take_form(_address(request))
+
+
+async def limit_codes(request: Request) -> None:
+    """Count a code that a browser brings back from the issuer. Raises Refusal 429."""
+    await console_context.of_request(request).limits.take_code(_address(request))
 
 
 def _address(request: Request) -> str:

@@ -17,6 +17,8 @@ from sympozium_platform.lists import NoParams
 router = APIRouter(tags=["auth"])
 
 _TEST_USER = "test"
+_MOST_BYTES = 32 * 1024
+"""Bytes of a body with an API key: it is read before anybody has proved anything."""
 
 
 class KeyBody(BaseModel):
@@ -67,7 +69,9 @@ async def _token(request: Request, caller: Caller) -> Response:
     """Return a token as an answer, and count the request. Raises UnknownTenant, and Refusal 429 and 503."""
     context, state = platform_context.of_request(request), request_state.of(request)
     state.key_id = caller.key_id
-    state.answer_headers |= await context.limits.take(caller.key_id or caller.user, starts_run=False)
+    state.answer_headers |= await context.limits.take(
+        caller.namespace or "", caller.key_id or caller.user, starts_run=False
+    )
     try:
         token = await context.callers.tokens.issue(caller)
     except NoSecret as error:
@@ -76,7 +80,7 @@ async def _token(request: Request, caller: Caller) -> Response:
 
 
 async def _key_in_body(request: Request) -> str:
-    if not await parsing.read(request):
+    if not await parsing.read(request, most=_MOST_BYTES):
         raise errors.unauthorized("Send an API key in the header x-api-key, or in the body as api_key.")
     return (await parsing.parsed(request, KeyBody)).api_key
 
