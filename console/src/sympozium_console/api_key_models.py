@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from sympozium_api.api_key import SCOPES, Scope
 from sympozium_api.base import ApiModel
 from sympozium_archive.times import moment_if_known
-from sympozium_console.refusals import InvalidFields
+from sympozium_console.refusals import MOST_FIELDS, InvalidFields
 from sympozium_domain.callers.caller import MAX_USER
 from sympozium_domain.callers.key_issuing import NewKey
 from sympozium_domain.callers.key_record import KeyRecord
@@ -40,7 +40,8 @@ class NewKeyBody(BaseModel):
         try:
             wish = cls.model_validate(body)
         except ValidationError as error:
-            fields = [(".".join(map(str, one["loc"])), str(one["msg"])) for one in error.errors(include_input=False)]
+            faults = error.errors(include_input=False)[:MOST_FIELDS]
+            fields = [(".".join(map(str, one["loc"])), str(one["msg"])) for one in faults]
             message = "; ".join(f"{field}: {fault}" for field, fault in fields)
             raise InvalidFields(400, "BadRequest", message, fields) from error
         return NewKey(wish.name, wish.user, list(dict.fromkeys(wish.scopes)), wish.expires_in)

@@ -39,6 +39,8 @@ CODES = {
 }
 """Codes by status. Any other status below 500 has the code of 400, and from 500 on that of 500."""
 
+MOST_FIELDS = 50
+"""Fields at fault that a refusal names: a body may have 100,000 unknown ones."""
 Field = tuple[str, str]
 """Path of a field or name of a parameter, and the fault in it."""
 
@@ -112,13 +114,13 @@ def bad_field(field: str, fault: str) -> Refusal:
 
 def bad_parameters(errors: Sequence[Mapping[str, Any]]) -> Refusal:
     """Return 400 for the faults that FastAPI found in the path and the query."""
-    fields = [(str(error["loc"][-1]), _fault(error)) for error in errors]
+    fields = [(str(error["loc"][-1]), _fault(error)) for error in errors[:MOST_FIELDS]]
     return InvalidFields(400, "BadRequest", "; ".join(f"{name}: {fault}" for name, fault in fields), fields)
 
 
 def bad_fields(errors: Sequence[Mapping[str, Any]]) -> Refusal:
     """Return 400 for the faults that a model found in a body; each is named by its path, such as ``rateLimit.burstSize``."""
-    fields = [(_path(error["loc"]), _fault(error, "unknown field")) for error in errors]
+    fields = [(_path(error["loc"]), _fault(error, "unknown field")) for error in errors[:MOST_FIELDS]]
     return InvalidFields(400, "BadRequest", "; ".join(f"{name}: {fault}" for name, fault in fields), fields)
 
 

@@ -25,6 +25,8 @@ from sympozium_platform.openapi import with_body_models
 from sympozium_platform.platform_context import PlatformContext
 from sympozium_platform.routes import agents, api_keys, audit, auth, bindings, health, runs, tools
 
+_OF_NOBODY = frozenset({400, 401, 403, 413, 422})
+"""Refusals that, while the caller is not known, are those of failed sign-ins."""
 _ROUTES = (health, auth, api_keys, audit, agents, tools, bindings, runs)
 """Modules with the routes."""
 
@@ -53,7 +55,7 @@ def create_app(context: PlatformContext) -> FastAPI:
 
 async def _handle_refusal(request: Request, error: Exception) -> Response:
     refusal = _refusal(request, error)
-    if refusal.status == 401:
+    if refusal.status in _OF_NOBODY and request_state.of(request).key_id is None:
         refusal = await _over_limit(request) or refusal
     return errors.render(refusal)
 

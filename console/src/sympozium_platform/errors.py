@@ -18,6 +18,10 @@ _TYPES = {
 }
 _RETRY_SECONDS = 1
 _DATABASE_RETRY_SECONDS = 5
+_MOST_FAULTS = 10
+"""Faults of a request that a refusal names."""
+_LONGEST_PATH = 200
+"""Characters of a field's name that a refusal repeats: callers choose those of unknown fields."""
 
 
 class Error(BaseModel):
@@ -84,15 +88,23 @@ def bad_field(field: str, fault: str) -> Refusal:
 
 def bad_values(errors: Sequence[Mapping[str, Any]]) -> Refusal:
     """Return 422 for the faults that pydantic found; ``param`` is the first of them."""
-    named = [(_path(error["loc"]), _fault(error)) for error in errors]
-    message = "; ".join(f"{name}: {fault}" if name else fault for name, fault in named)
-    return refused(422, "invalid_value", message, named[0][0] or None)
+    named = [(_path(error["loc"]), _fault(error)) for error in errors[:_MOST_FAULTS]]
+    faults = [f"{name}: {fault}" if name else fault for name, fault in named]
+    if len(errors) > _MOST_FAULTS:
+        faults.append(f"and {len(errors) - _MOST_FAULTS} more")
+    return refused(422, "invalid_value", "; ".join(faults), named[0][0] or None)
+
+
+def many_faults(number: int) -> Refusal:
+    """Return 422 for a body with so many faults that naming them takes more memory than the body itself."""
+    return refused(422, "invalid_value", f"The body has {number} wrong or unknown fields.")
 
 
 def _path(parts: Sequence[str | int]) -> str:
     """Return the path of a field, such as ``scopes[0]``. FastAPI begins it with the part of the request."""
     inner = parts[1:] if parts and parts[0] in ("path", "query", "header") else parts
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inner).removeprefix(".")
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inner).removeprefix(".")
+    return path[:_LONGEST_PATH]
 
 
 def _fault(error: Mapping[str, Any]) -> str:

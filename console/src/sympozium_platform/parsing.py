@@ -15,6 +15,8 @@ from sympozium_platform import errors, platform_context
 Model = TypeVar("Model", bound=BaseModel)
 
 SCHEMAS = "#/components/schemas/"
+_MOST_FAULTS = 100
+"""Faults of a body up to which they are told one by one."""
 
 
 @dataclass
@@ -36,6 +38,8 @@ def validated(value: Any, model: type[Model]) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
+        if error.error_count() > _MOST_FAULTS:
+            raise errors.many_faults(error.error_count()) from None
         raise errors.bad_values(error.errors(include_url=False, include_input=False, include_context=False)) from error
 
 
@@ -50,16 +54,19 @@ async def json_value_if_any(request: Request) -> Any:
     return _value(content) if content.strip() else {}
 
 
-async def read(request: Request) -> bytes:
-    """Return the body, which is counted until the request ends. Raises Refusal 413, and 503 if this process holds too much."""
+async def read(request: Request, *, most: int | None = None) -> bytes:
+    """Return the body, which is counted until the request ends. Raises Refusal 413, and 503 if this process holds too much.
+
+    ``most``: the bytes that it may have; None: as many as the installation allows.
+    """
     body = request_state.attached(request, _Body)
     if body.content is None:
-        body.content = await _read(request)
+        body.content = await _read(request, platform_context.of_request(request).max_body_bytes, most)
     return body.content
 
 
-async def _read(request: Request) -> bytes:
-    limit = platform_context.of_request(request).max_body_bytes
+async def _read(request: Request, allowed: int, most: int | None) -> bytes:
+    limit = allowed if most is None else min(allowed, most)
     try:
         return await json_body.read_bytes(request, limit=limit, on_bytes=partial(hold, request))
     except json_body.TooLarge as error:

@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+import pytest
 from tests.integration.platform.conftest import (
     NAMESPACE,
     OTHER_NAMESPACE,
@@ -13,6 +14,8 @@ from tests.integration.platform.conftest import (
 )
 
 from sympozium_api.resources import API_KEYS, Object
+from sympozium_archive.audit_log import AuditEntry
+from sympozium_domain.audit.audit_trail import OpenChange
 
 FIELDS = {"id", "tenant_id", "user_id", "scopes", "created_at", "revoked_at"}
 BODY = {"scopes": ["tools:read"]}
@@ -71,6 +74,21 @@ class TestANewKey:
         assert stored(platform, child["id"])["spec"]["expiresAt"] == "2026-01-01T00:10:00Z"
         platform.clock.advance(601)
         error(await platform.request("POST", "/auth/token", headers={"x-api-key": child["api_key"]}), 401)
+
+    async def test_ends_with_it_however_slow_the_audit_is(
+        self, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        key = await platform.key(user="grace", expires_in=600)
+        token = (await platform.request("POST", "/auth/token", headers={"x-api-key": key})).json()["token"]
+        begin = platform.context.audit.begin
+
+        async def slow(entry: AuditEntry) -> OpenChange:
+            platform.clock.advance(1)
+            return await begin(entry)
+
+        monkeypatch.setattr(platform.context.audit, "begin", slow)
+        child = await made(platform, token)
+        assert stored(platform, child["id"])["spec"]["expiresAt"] == "2026-01-01T00:10:00Z"
 
     async def test_is_refused_for_what_it_may_not_be(self, platform: Platform) -> None:
         wrong: dict[str, dict[str, Any]] = {

@@ -5,7 +5,9 @@ import uuid
 from typing import Any, Never
 
 import pytest
+from structlog.testing import capture_logs
 from tests.fakes.pod import done, failed
+from tests.integration.conftest import eventually
 from tests.integration.platform.agents import draft, publish
 from tests.integration.platform.asking import ASYNC, answered, ask, pruned, stored
 from tests.integration.platform.conftest import NAMESPACE, OTHER_NAMESPACE, TENANT, Platform, error
@@ -52,6 +54,27 @@ async def test_a_run_that_fails_is_answered_with_200(platform: Platform) -> None
     assert (response.status_code, run["status"], run["output_message"]) == (200, "failed", None)
     assert run["error_message"] == "The model is down."
     assert (run["prompt_tokens"], run["total_tokens"]) == (None, None)
+
+
+async def test_a_caller_that_leaves_ends_its_request_and_not_the_run(platform: Platform) -> None:
+    agent = publish(platform.kubernetes)
+    with capture_logs() as logs:
+        asking = [asyncio.create_task(ask(platform, agent, fields={"session_id": "s"})) for _ in range(2)]
+        pod = await platform.pod()
+        in_flight = "sympozium_http_requests_in_flight"
+        await eventually(lambda: platform.context.metrics.registry.get_sample_value(in_flight) == 2)
+        for task in reversed(asking):
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+        def statuses() -> list[int]:
+            return [line["status"] for line in logs if line.get("route") == "/runs" and line["method"] == "POST"]
+
+        await eventually(lambda: len(statuses()) == 2)
+    assert statuses() == [499, 499]
+    await pod.answer("Hello")
+    [run] = (await platform.request("GET", "/runs")).json()
+    assert run["output_message"] == "Hello"
 
 
 async def test_a_caller_may_take_the_answer_later(platform: Platform) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.routing import iter_route_contexts
 from structlog.testing import capture_logs
-from tests.integration.platform.conftest import Platform, error, serving
+from tests.integration.platform.conftest import BOTH, OTHER_TENANT, TENANT, Platform, error, serving
 
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.rate_limit import CallRate
@@ -79,6 +79,17 @@ class TestErrors:
             answer = await platform.request("POST", "/api-keys", content=content[: 64 * 1024])
             assert error(answer, 400)["code"] == "invalid_json"
 
+    async def test_name_some_of_many_faults(self, platform: Platform) -> None:
+        for number, longest in ((20, 1000), (1500, 200)):
+            body = {f"field_{n}": 0 for n in range(number)}
+            for path, token in (("/auth/token", ""), ("/api-keys", None)):
+                answer = await platform.request("POST", path, token=token, json=body)
+                assert answer.status_code == 422
+                assert len(answer.content) < longest
+        answer = await platform.request("POST", "/api-keys", json={"x" * 5000: 0})
+        assert len(answer.content) < 1000
+        assert answer.json()["error"]["param"] == "scopes"
+
     async def test_read_json_whatever_its_content_type(self, platform: Platform) -> None:
         for kind in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "no/such"):
             answer = await platform.request(
@@ -130,6 +141,30 @@ class TestLimits:
             assert (await platform.request("GET", "/api-keys")).status_code == 200
             elsewhere = {"X-Forwarded-For": "203.0.113.7"}
             error(await platform.request("GET", "/api-keys", token="no", headers=elsewhere), 401)
+        await database.close()
+
+    async def test_bound_bodies_that_are_no_key_as_wrong_keys(self, tmp_path: Path) -> None:
+        database = await Database.open_scratch(str(tmp_path / "index.db"))
+        async with serving(tmp_path, database, rates=CallerRates(failed_sign_ins=CallRate(3, 60))) as platform:
+            bodies = (b"{", b'{"key": 1}', b" " * (32 * 1024 + 1), b"{}")
+            answers = [await platform.request("POST", "/auth/token", token="", content=body) for body in bodies]
+            assert [answer.status_code for answer in answers] == [400, 422, 413, 429]
+            error(await platform.request("POST", "/api-keys", content=b"{"), 400)
+        await database.close()
+
+    async def test_are_of_the_key_in_its_tenant(self, tmp_path: Path) -> None:
+        """Keys of a file have their users' names as ids, and two tenants may have users of one name."""
+        database = await Database.open_scratch(str(tmp_path / "index.db"))
+        keys = {tenant: {"tenant_id": tenant, "user_id": "ci", "scopes": BOTH} for tenant in (TENANT, OTHER_TENANT)}
+        settings = PlatformSettings(default_rate=CallRate(2, 60))
+        async with serving(tmp_path, database, settings, auth_api_keys=json.dumps(keys)) as platform:
+
+            async def statuses(tenant: str) -> list[int]:
+                key = {"x-api-key": tenant}
+                token = (await platform.request("POST", "/auth/token", headers=key)).json()["token"]
+                return [(await platform.request("GET", "/api-keys", token=token)).status_code for _ in range(2)]
+
+            assert [await statuses(TENANT), await statuses(OTHER_TENANT)] == [[200, 429], [200, 429]]
         await database.close()
 
     async def test_are_those_of_the_variables(self) -> None:

@@ -212,6 +212,12 @@ class TestATokenThatOthersSigned:
         body = {"scopes": ["tools:read"]}
         error(await platform.request("POST", "/api-keys", token=token, json=body), 403)
 
+    async def test_may_have_the_scope_that_its_keys_scope_includes(self, platform: Platform) -> None:
+        await platform.key(user="grace", scopes=("tools:write",))
+        token = platform.signed(sub="grace", key_id=key_id(platform, "grace"), scopes=["tools:read"])
+        assert await status(platform, token) == 200
+        error(await platform.request("POST", "/api-keys", token=token, json={"scopes": ["tools:read"]}), 403)
+
     async def test_waits_for_a_key_that_another_replica_made(self, platform: Platform) -> None:
         """The watch has not brought the key yet; it is looked up once."""
         made = await platform.key(user="grace")

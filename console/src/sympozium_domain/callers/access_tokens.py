@@ -13,6 +13,7 @@ from sympozium_domain.callers.caller import MAX_USER, Caller
 from sympozium_domain.callers.credentials import Unauthenticated
 from sympozium_domain.callers.key_holders import KeyHolders
 from sympozium_domain.callers.namespaces import Namespaces
+from sympozium_domain.callers.scope_rights import held
 from sympozium_domain.callers.secret_files import SecretFiles
 from sympozium_domain.callers.tenant_caller import TenantCaller
 
@@ -87,7 +88,8 @@ class AccessTokens:
         holder = await self.holders.holder(namespace, key_id)
         if holder is None or holder.user != user:
             raise Unauthenticated("The claim key_id names no key of this user and tenant.", key_id, namespace=namespace)
-        return TenantCaller(namespace, tenant_id, user, key_id, scopes & holder.scopes, holder.expires_at)
+        both = held(scopes) & held(holder.scopes)
+        return TenantCaller(namespace, tenant_id, user, key_id, both, holder.expires_at)
 
     def _secrets(self) -> tuple[bytes, ...]:
         secrets = self.secrets.current()

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sympozium_api import names
 from sympozium_api.client import Client
@@ -43,7 +43,15 @@ class NewKey:
     user: str
     scopes: Sequence[str]
     expires_in: int | None = None
-    """Seconds until the key expires; None: never."""
+    """Seconds until the key expires; None: at ``expires_at``."""
+    expires_at: float | None = None
+    """Time at which the key expires, in seconds since 1970; None: never."""
+
+    def expiry(self, now: datetime) -> datetime | None:
+        """Return the time at which a key expires that is made now; None: never."""
+        if self.expires_in is not None:
+            return now + timedelta(seconds=self.expires_in)
+        return None if self.expires_at is None else datetime.fromtimestamp(self.expires_at, UTC)
 
 
 class KeyIssuing:
@@ -66,7 +74,7 @@ class KeyIssuing:
         if not self._peppers.are_there:
             raise NoPepper
         digest = self._peppers.digests(key)[0]
-        expires = self._clock.now() + timedelta(seconds=wish.expires_in) if wish.expires_in else None
+        expires = wish.expiry(self._clock.now())
         if caller.namespace is not None:
             check_held(caller, wish, None if expires is None else expires.timestamp())
         spec = {

@@ -87,8 +87,7 @@ async def create_api_key(
         raise errors.refused(409, "idempotency_not_supported", message, "Idempotency-Key")
     scopes = list(dict.fromkeys((await parsing.parsed(request, NewApiKey)).scopes))
     context = platform_context.of_request(request)
-    rest = None if caller.expires_at is None else int(caller.expires_at - context.clock.now().timestamp())
-    wish, key_id = NewKey(_NAME, caller.user, scopes, expires_in=None if rest is None else max(1, rest)), uuid.uuid4()
+    wish, key_id = NewKey(_NAME, caller.user, scopes, expires_at=caller.expires_at), uuid.uuid4()
     try:
         check_held(caller.as_caller, wish, caller.expires_at)
         await begin_change(request, str(key_id), fields=("scopes",))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 from sse_starlette import EventSourceResponse
+from starlette.requests import ClientDisconnect
 
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.trace_context import TraceContext
@@ -17,12 +18,14 @@ from sympozium_domain.stored_runs.ended_run import with_end
 from sympozium_domain.stored_runs.stored_run import StoredRun
 from sympozium_http import disconnect, request_state
 from sympozium_http.event_streams import EventStreamResponse
+from sympozium_http.refusal import Refusal
 from sympozium_platform import errors, parsing, platform_context, run_refusals
 from sympozium_platform.access import Reader
 from sympozium_platform.audited import note_start
 from sympozium_platform.lists import ListQuery, NoQuery, listed_texts
 from sympozium_platform.run_models import RunAnswer, RunBody
 from sympozium_platform.run_stream import events
+from sympozium_runs.broker import ClientDisconnected
 from sympozium_runs.runs import RunHandle
 
 router = APIRouter(tags=["runs"])
@@ -133,7 +136,7 @@ async def get_run(
 
 
 async def _started(request: Request, caller: TenantCaller, idempotency_key: str | None) -> RunHandle:
-    """Start the run of a request's body, or find that of its Idempotency-Key."""
+    """Start the run of a request's body, or find that of its Idempotency-Key. Raises Refusal and ClientDisconnect."""
     body, state = await parsing.parsed(request, RunBody), request_state.of(request)
     question = Question(
         caller,
@@ -145,8 +148,13 @@ async def _started(request: Request, caller: TenantCaller, idempotency_key: str 
         trace=state.span.context or TraceContext.of(request.headers.get("traceparent")),
     )
     context, caller_left = platform_context.of_request(request), asyncio.Event()
-    with run_refusals.raised(question), disconnect.calls(request.receive, caller_left.set):
-        handle = await context.agent_runs.start(question, caller_left, context.draining)
+    try:
+        with run_refusals.raised(question), disconnect.calls(request.receive, caller_left.set):
+            handle = await context.agent_runs.start(question, caller_left, context.draining)
+    except Refusal as refusal:
+        if caller_left.is_set():
+            raise ClientDisconnect from refusal
+        raise
     state.log_fields["run"] = handle.name
     note_start(request, handle.run)
     return handle
@@ -159,13 +167,18 @@ async def _at_once(request: Request, handle: RunHandle) -> StoredRun:
 
 
 async def _at_end(request: Request, handle: RunHandle) -> StoredRun:
-    """Return a run at its end, or as it is when this process is about to end. Its texts are not held meanwhile."""
+    """Return a run at its end, or as it is when this process is about to end. Its texts are not held meanwhile.
+
+    Raises ClientDisconnect.
+    """
     context = platform_context.of_request(request)
     end = asyncio.create_task(handle.end())
     stop = asyncio.create_task(context.draining.wait())
     try:
         with disconnect.calls(request.receive, handle.disconnect):
             await asyncio.wait({end, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if end.done() and isinstance(end.exception(), ClientDisconnected):
+            raise ClientDisconnect
         for pause in _STORED_SECONDS if end.done() else (0.0,):
             await asyncio.sleep(pause)
             found = await _read(request, handle)
