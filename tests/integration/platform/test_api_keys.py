@@ -16,6 +16,7 @@ from tests.integration.platform.conftest import (
 from sympozium_api.resources import API_KEYS, Object
 from sympozium_archive.audit_log import AuditEntry
 from sympozium_domain.audit.audit_trail import OpenChange
+from sympozium_domain.callers import key_issuing
 
 FIELDS = {"id", "tenant_id", "user_id", "scopes", "created_at", "revoked_at"}
 BODY = {"scopes": ["tools:read"]}
@@ -89,6 +90,17 @@ class TestANewKey:
         monkeypatch.setattr(platform.context.audit, "begin", slow)
         child = await made(platform, token)
         assert stored(platform, child["id"])["spec"]["expiresAt"] == "2026-01-01T00:10:00Z"
+
+    async def test_is_not_made_in_a_tenant_that_has_too_many(
+        self, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(key_issuing, "MOST_KEYS", 3)
+        await platform.token(namespace=OTHER_NAMESPACE)
+        for _ in range(2):
+            revoked = (await made(platform))["id"]
+            assert (await platform.request("DELETE", f"/api-keys/{revoked}")).status_code == 204
+        assert error(await platform.request("POST", "/api-keys", json=BODY), 409)["code"] == "too_many_keys"
+        assert await platform.key()  # of an administrator
 
     async def test_is_refused_for_what_it_may_not_be(self, platform: Platform) -> None:
         wrong: dict[str, dict[str, Any]] = {

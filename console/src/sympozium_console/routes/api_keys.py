@@ -12,7 +12,7 @@ from sympozium_console.console_context import ConsoleContext
 from sympozium_console.routes.access import visible
 from sympozium_console.routes.archive import answer
 from sympozium_console.routes.params import REFUSALS, ListQuery, ObjectParams, authenticate, caller_of, json_object
-from sympozium_domain.callers.key_issuing import MoreThanHeld, NoPepper
+from sympozium_domain.callers.key_issuing import MoreThanHeld, NoPepper, TooManyKeys
 from sympozium_domain.callers.key_record import KeyRecord
 from sympozium_http.refusal import Refusal
 
@@ -48,6 +48,8 @@ async def create_api_key(request: Request, params: ObjectParams) -> Response:
         record, key = await issuing.create(caller_of(request), params.namespace, wish)
     except NoPepper as error:
         raise refusals.api_keys_off(str(error)) from error
+    except TooManyKeys as error:
+        raise refusals.conflict(f"No key was made: {error}.", reason="TooManyKeys") from error
     except MoreThanHeld as error:
         raise refusals.more_than_held(error.field, str(error)) from error
     made = answer(NewApiKeyAnswer.of_record(record, key=key))

@@ -18,6 +18,8 @@ from sympozium_domain.callers.key_store import KeyStore
 from sympozium_domain.callers.peppers import Peppers
 
 _DIGEST_DIGITS = 32
+MOST_KEYS = 10_000
+"""Keys of a namespace, revoked ones too, beyond which a key makes no other: each has a place in every console, and limits of its own."""
 
 
 class NoPepper(Exception):
@@ -33,6 +35,13 @@ class MoreThanHeld(Exception):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class TooManyKeys(Exception):
+    """A namespace that has as many keys as keys may make."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the namespace has {MOST_KEYS} API keys; delete APIKeys that are revoked or not used")
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class KeyIssuing:
     ) -> tuple[KeyRecord, str]:
         """Create a key; return it, and its text, which is stored nowhere. ``key_id`` is its id, a UUID; None: a new one.
 
-        Raises NoPepper and MoreThanHeld.
+        Raises NoPepper, MoreThanHeld, and TooManyKeys if the caller has a key itself.
         """
         key = new_key()
         if not self._peppers.are_there:
@@ -77,6 +86,8 @@ class KeyIssuing:
         expires = wish.expiry(self._clock.now())
         if caller.namespace is not None:
             check_held(caller, wish, None if expires is None else expires.timestamp())
+            if self._store.count(namespace) >= MOST_KEYS:
+                raise TooManyKeys
         spec = {
             "name": wish.name,
             "digest": digest,

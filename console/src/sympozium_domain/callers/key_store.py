@@ -47,6 +47,10 @@ class KeyStore:
         found = [key for key in self._keys.values() if wanted is None or key.namespace in wanted]
         return sorted(found, key=lambda key: (key.namespace, key.created_at, key.uid))
 
+    def count(self, namespace: str) -> int:
+        """Return the number of a namespace's keys."""
+        return sum(key.namespace == namespace for key in self._keys.values())
+
     async def appears(self, digests: Iterable[str]) -> None:
         """Wait until there is a key with one of these digests."""
         appearance = asyncio.get_running_loop().create_future()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from sympozium_domain.callers.key_issuing import MoreThanHeld, NewKey, NoPepper, check_held
+from sympozium_domain.callers.key_issuing import MoreThanHeld, NewKey, NoPepper, TooManyKeys, check_held
 from sympozium_domain.callers.key_record import KeyRecord
 from sympozium_domain.callers.tenant_caller import TenantCaller
 from sympozium_platform import errors, parsing, platform_context
@@ -94,6 +94,8 @@ async def create_api_key(
         made = await context.callers.issuing.create(caller.as_caller, caller.namespace, wish, key_id=str(key_id))
     except MoreThanHeld as error:
         raise errors.forbidden(str(error), error.field) from error
+    except TooManyKeys as error:
+        raise errors.refused(409, "too_many_keys", f"No key was made: {error}.") from error
     except NoPepper as error:
         raise errors.unavailable("api_keys_off", str(error)) from error
     response.headers["Cache-Control"] = "no-store"
