@@ -1,5 +1,6 @@
 """The audit of a tenant: its changes and its refused calls, read by its own callers only."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -8,6 +9,7 @@ from tests.integration.platform.conftest import OTHER_NAMESPACE, TENANT, Platfor
 
 from sympozium_archive.audit_log import AuditEntry, AuditLog
 from sympozium_archive.unavailable import DatabaseUnavailable
+from sympozium_domain.audit import audit_trail
 from sympozium_domain.audit.audit_trail import AuditUnavailable
 
 FIELDS = {
@@ -94,6 +96,21 @@ class TestARefusedCall:
             ("grace", "api_key.create", None, "refused"),
         ]
         assert found[1]["idempotency_key"] == "k"
+
+    async def test_with_a_revoked_key_is_recorded_a_bounded_number_of_times(
+        self, archiving: Platform, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody who has lost its key fills the archive, or the queue in which other entries wait."""
+        monkeypatch.setattr(audit_trail, "_MOST_OF_ENDED", 2)
+        keys = [(await archiving.request("POST", "/api-keys", json=BODY)).json() for _ in range(2)]
+        for key in keys:
+            assert (await archiving.request("DELETE", f"/api-keys/{key['id']}")).status_code == 204
+        for key in (*[keys[0]] * 4, keys[1]):
+            error(await archiving.request("POST", "/auth/token", headers={"x-api-key": key["api_key"]}), 401)
+        async with asyncio.timeout(60):
+            while (number := len(await entries(archiving, action="token.create"))) < 3:
+                await asyncio.sleep(0.01)
+        assert number == 3
 
     async def test_with_a_revoked_key_is_recorded_in_the_keys_tenant(self, archiving: Platform) -> None:
         key = (await archiving.request("POST", "/api-keys", json=BODY)).json()

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import time
+from collections import Counter as Numbers
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +22,10 @@ WRITE_SECONDS = 2.0
 _MOST_QUEUED = 1000
 """Entries that wait for the database; those beyond are dropped and counted."""
 _RETRY_SECONDS = 1.0
+_MOST_OF_ENDED = 60
+"""Calls with an ended key that are recorded in a minute: whoever has it may repeat them, and must not crowd out other entries."""
+_MINUTE = 60.0
+_UNAUTHENTICATED = 401
 
 Result = TypeVar("Result")
 
@@ -105,6 +111,9 @@ class AuditTrail:
         self._metrics = metrics
         self._queue: asyncio.Queue[Callable[[], Awaitable[object]]] = asyncio.Queue(_MOST_QUEUED)
         self._given_up: set[asyncio.Future[Any]] = set()
+        self._of_ended: Numbers[str | None] = Numbers()
+        """Number of calls since ``_counted_since`` by their ended keys."""
+        self._counted_since = time.monotonic()
         metrics.queue.set_function(self._queue.qsize)
 
     async def begin(self, entry: AuditEntry) -> OpenChange:
@@ -124,8 +133,11 @@ class AuditTrail:
             self._enqueue(write)
 
     def refuse(self, entry: AuditEntry, status: int) -> None:
-        """Enqueue a refused call."""
-        self._enqueue(partial(self._audit.refused, entry, status))
+        """Enqueue a refused call; of one ended key at most sixty in a minute, and the others are counted as dropped."""
+        if status == _UNAUTHENTICATED and self._is_repeated(entry.actor):
+            self._metrics.dropped.inc()
+        else:
+            self._enqueue(partial(self._audit.refused, entry, status))
 
     def note(self, entry: AuditEntry, status: int) -> None:
         """Enqueue a change that was made."""
@@ -177,6 +189,14 @@ class AuditTrail:
         self._given_up.add(writing)
         writing.add_done_callback(self._given_up.discard)
         writing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
+    def _is_repeated(self, actor: str | None) -> bool:
+        """Count a call with an ended key, and return whether it had its share of this minute."""
+        if time.monotonic() - self._counted_since >= _MINUTE:
+            self._of_ended.clear()
+            self._counted_since = time.monotonic()
+        self._of_ended[actor] += 1
+        return self._of_ended[actor] > _MOST_OF_ENDED
 
     def _enqueue(self, write: Callable[[], Awaitable[object]]) -> None:
         try:
