@@ -14,7 +14,7 @@ from sympozium_domain.callers.tenant_caller import TenantCaller
 from sympozium_http import request_state
 from sympozium_http.bearer_keys import bearer
 from sympozium_http.refusal import Refusal
-from sympozium_platform import errors, parsing, platform_context
+from sympozium_platform import errors, held_bytes, platform_context
 
 STARTS_RUN = frozenset({("POST", "/runs"), ("POST", "/runs/stream")})
 """Routes whose requests the limit of runs counts, and no other limit."""
@@ -35,7 +35,7 @@ async def authenticated(
     limits = platform_context.of_request(request).limits
     starts_run = (request.method, request.scope["route"].path) in STARTS_RUN
     state.answer_headers |= await limits.take(caller.namespace, caller.key_id, starts_run=starts_run)
-    parsing.hold(request, 0)  # an answer takes memory, too
+    held_bytes.hold(request, 0)  # an answer takes memory, too
     return caller
 
 

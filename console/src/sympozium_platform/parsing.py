@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from sympozium_http import json_body, request_state
 from sympozium_http.refusal import Refusal
-from sympozium_platform import errors, platform_context
+from sympozium_platform import errors, held_bytes, platform_context
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -68,7 +68,7 @@ async def read(request: Request, *, most: int | None = None) -> bytes:
 async def _read(request: Request, allowed: int, most: int | None) -> bytes:
     limit = allowed if most is None else min(allowed, most)
     try:
-        return await json_body.read_bytes(request, limit=limit, on_bytes=partial(hold, request))
+        return await json_body.read_bytes(request, limit=limit, on_bytes=partial(held_bytes.hold, request))
     except json_body.TooLarge as error:
         raise errors.refused(413, "body_too_large", f"The body is larger than {limit} bytes.") from error
 
@@ -77,16 +77,6 @@ def body_of(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """Return what a route adds to its OpenAPI, as ``openapi_extra``, about a body that ``parsed`` reads."""
     schema = model.model_json_schema(ref_template=f"{SCHEMAS}{{model}}")
     return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
-
-
-def hold(request: Request, size: int) -> None:
-    """Count bytes of a request or its answer until the request ends. Raises Refusal 503 if this process holds too much."""
-    budget, state = platform_context.of_request(request).budget, request_state.of(request)
-    if budget.used - state.held_bytes >= budget.limit:
-        message = "This replica holds as many bytes of requests and answers as it may."
-        raise errors.unavailable("overloaded", message, retry_after=1)
-    budget.add(size)
-    state.held_bytes += size
 
 
 def _value(content: bytes) -> Any:

@@ -14,7 +14,7 @@ from sympozium_domain.agents.agents import AgentDeleting
 from sympozium_domain.callers.tenant_caller import TenantCaller
 from sympozium_domain.idempotent_creation import KeyOfAnotherBody
 from sympozium_http.refusal import Refusal
-from sympozium_platform import creations, errors, parsing, platform_context
+from sympozium_platform import creations, errors, held_bytes, parsing, platform_context
 from sympozium_platform.access import Reader, Writer
 from sympozium_platform.agent_models import AgentAnswer, AgentChange, NewAgent
 from sympozium_platform.audited import begin_change
@@ -58,7 +58,7 @@ async def list_agents(request: Request, caller: Reader, params: ListParams) -> R
 
     def shaped(agent: Agent) -> bytes:
         answer = AgentAnswer.of(agent, caller.tenant_id).model_dump_json().encode()
-        parsing.hold(request, len(answer))  # 200 prompts may have 50 MiB
+        held_bytes.hold(request, len(answer))  # 200 prompts may have 50 MiB
         return answer
 
     agents = platform_context.of_request(request).agents

@@ -19,7 +19,7 @@ from sympozium_domain.stored_runs.stored_run import StoredRun
 from sympozium_http import disconnect, request_state
 from sympozium_http.event_streams import EventStreamResponse
 from sympozium_http.refusal import Refusal
-from sympozium_platform import errors, parsing, platform_context, run_refusals
+from sympozium_platform import errors, held_bytes, parsing, platform_context, run_refusals
 from sympozium_platform.access import Reader
 from sympozium_platform.audited import note_start
 from sympozium_platform.lists import ListQuery, NoQuery, listed_texts
@@ -115,7 +115,7 @@ async def list_runs(request: Request, caller: Reader, params: Annotated[RunsQuer
 
     def shaped(run: StoredRun) -> bytes:
         answer = RunAnswer.of(run, caller.tenant_id, messages=params.include is not None).model_dump_json().encode()
-        parsing.hold(request, len(answer))  # 200 runs may have hundreds of MiB
+        held_bytes.hold(request, len(answer))  # 200 runs may have hundreds of MiB
         return answer
 
     finder = platform_context.of_request(request).run_finder
