@@ -164,4 +164,5 @@ def test_a_long_prompt_is_kept_compressed() -> None:
     body["spec"]["memory"] = {"systemPrompt": "Sei höflich. " * 4000}
     agent = Agent.of(body)
     assert agent.prompt == body["spec"]["memory"]["systemPrompt"]
+    assert isinstance(agent._prompt, bytes)
     assert len(agent._prompt) < 1000
