@@ -43,7 +43,7 @@ async def test_a_key_has_its_limits_over_three_replicas_and_no_other_keys(tmp_pa
         statuses = Counter(answer.status_code for answer in await asyncio.gather(*requests))
         assert statuses == {200: LIMIT, 429: 2 * LIMIT}
         limits = [replica.context.limits for replica in replicas]
-        starts = [limits[number % 3].take("key", starts_run=True) for number in range(3 * LIMIT)]
+        starts = [limits[number % 3].take("team", "key", starts_run=True) for number in range(3 * LIMIT)]
         refusals = [one for one in await asyncio.gather(*starts, return_exceptions=True) if isinstance(one, Refusal)]
         assert len(refusals) == 3 * LIMIT - LIMIT // 2
         assert (await replicas[1].request("GET", "/api-keys", token=replicas[1].signed(sub="alan"))).status_code == 200
