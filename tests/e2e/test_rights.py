@@ -108,8 +108,9 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     assert namespace.run_ends("audited-log")["phase"] == "Failed"
     the_console_is_asked(Console(system, namespace.name))
     its_callers_have_keys_and_rights(Console(system, namespace.name), namespace)
+    tools_are_called(namespace)
+    system.delete("sympoziumpolicy", "audited")  # an instance that one bounds keeps its ConfigMap
     edited_and_removed(namespace, endpoint)
-    system.delete("sympoziumpolicy", "audited")
 
 
 def the_console_is_asked(console: Console) -> None:
@@ -153,7 +154,7 @@ def a_provider_is_tried(namespace: Namespace) -> None:
     spec = {"type": "openai_compat", "apiBase": "http://model:8080/v1", "secretRef": "provider-key"}
     head = {"apiVersion": "sympozium.ai/v1alpha1", "kind": "Provider", "metadata": {"name": "audited"}}
     namespace.apply(head | {"spec": spec})
-    namespace.kubectl("wait", "provider/audited", "--for=condition=Reachable", "--timeout=60s")
+    namespace.kubectl("wait", "provider/audited", "--for=condition=Reachable", "--timeout=4m")
     namespace.delete("provider", "audited")
 
 
@@ -177,7 +178,6 @@ def edited_and_removed(namespace: Namespace, endpoint: Endpoint) -> None:
     namespace.apply(pack)
     until(lambda: namespace.status("skillpack", "seen").get("phase") == "Ready", within=10)
     namespace.delete("skillpack", "seen")
-    tools_are_called(namespace)
     namespace.patch("instance", "audited", {"spec": {"webEndpoint": {"enabled": False}, "skills": []}})
     for kind, name in (("run", endpoint.run), ("configmap", "audited-installed-skills")):
         until(lambda kind=kind, name=name: not namespace.kubectl("get", kind, name, "--ignore-not-found"), within=30)  # type: ignore[misc]
