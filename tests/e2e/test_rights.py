@@ -134,6 +134,7 @@ def the_console_is_asked(console: Console) -> None:
     cancelled = console.asks("POST", "runs", json=waits).json()["metadata"]["name"]
     console.asks("POST", f"runs/{cancelled}/cancel")
     assert console.get("runs")["items"]
+    assert console.http.get("/").is_success  # the first page shows whether the operator holds its Lease
     console.http.close()
 
 
