@@ -53,7 +53,7 @@ def key_record(body: Object) -> KeyRecord:
         prefix=spec.prefix,
         user=spec.user,
         scopes=tuple(spec.scopes),
-        expires_at=_shown(parse_timestamp(spec.expires_at)) if spec.expires_at else None,
+        expires_at=_shown(datetime.fromisoformat(spec.expires_at)) if spec.expires_at else None,
         created_by=spec.created_by,
         created_at=metadata.created.timestamp(),
         revoked=spec.revoked,
