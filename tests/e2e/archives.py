@@ -15,7 +15,18 @@ from functools import cached_property
 from typing import Any
 
 import httpx2
-from tests.e2e.conftest import Namespace, Object, agent_run, authority, helm, instance, model_server, responds, until
+from tests.e2e.conftest import (
+    Namespace,
+    Object,
+    agent_run,
+    authority,
+    helm,
+    instance,
+    model_server,
+    responds,
+    stored_server,
+    until,
+)
 
 from sympozium_archive.dialects import lock_key
 
@@ -115,43 +126,14 @@ class Archive:
 
 
 def postgres_server() -> list[Object]:
-    """A server whose data outlives its container, not its pod."""
-    labels = {"app": POSTGRES}
+    """A server that stays away as long as there is a file ``AWAY``."""
     container = {
-        "name": POSTGRES,
         "image": os.environ["SYMPOZIUM_POSTGRES_IMAGE"],
         "env": [{"name": "PGPASSWORD", "value": PASSWORD}],
         "readinessProbe": {"exec": {"command": ["pg_isready", "-h", "127.0.0.1"]}, "periodSeconds": 1},
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
-    pod = {
-        "containers": [container],
-        "volumes": [{"name": "data", "emptyDir": {}}],
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "fsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "terminationGracePeriodSeconds": 0,
-    }
-    template = {"metadata": {"labels": labels}, "spec": pod}
-    return [
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": POSTGRES},
-            "spec": {"selector": {"matchLabels": labels}, "template": template},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": POSTGRES},
-            "spec": {"selector": labels, "ports": [{"port": 5432}]},
-        },
-    ]
+    return stored_server(POSTGRES, 5432, container)
 
 
 def release_values(namespace: Namespace, kind: str, runs: Object) -> Object:

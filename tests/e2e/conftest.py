@@ -291,30 +291,41 @@ def model_server(image: str) -> list[Object]:
 
 
 def scripted_server(name: str, script: Path, image: str) -> list[Object]:
-    """A server made of one file, on port 8080, as a pod that Pod Security ``restricted`` lets in."""
-    labels = {"app": name}
+    """A server made of one file, on port 8080."""
     container = {
-        "name": name,
         "image": image,
         "command": ["python", "-u", f"/script/{script.name}", "--host", "", "--port", "8080"],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
         "volumeMounts": [{"name": "script", "mountPath": "/script"}],
         "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
+    content = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name},
+        "data": {script.name: script.read_text()},
+    }
+    return [content, *server(name, 8080, container, {"name": "script", "configMap": {"name": name}})]
+
+
+def stored_server(name: str, port: int, container: Object) -> list[Object]:
+    """A server whose data, in ``/data``, outlives its container, not its pod."""
+    mounted = container | {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    return server(name, port, mounted, {"name": "data", "emptyDir": {}}, fsGroup=65532)
+
+
+def server(name: str, port: int, container: Object, volume: Object, **security: int) -> list[Object]:
+    """A Deployment of one pod that Pod Security ``restricted`` lets in, and its Service."""
+    labels = {"app": name}
+    bounds = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    account = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
     pod = {
-        "containers": [container],
-        "volumes": [{"name": "script", "configMap": {"name": name}}],
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{"name": name, "securityContext": bounds} | container],
+        "volumes": [volume],
+        "securityContext": account | security,
         "terminationGracePeriodSeconds": 0,
     }
     return [
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": name},
-            "data": {script.name: script.read_text()},
-        },
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -328,7 +339,7 @@ def scripted_server(name: str, script: Path, image: str) -> list[Object]:
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": name},
-            "spec": {"selector": labels, "ports": [{"port": 8080}]},
+            "spec": {"selector": labels, "ports": [{"port": port}]},
         },
     ]
 

@@ -15,15 +15,13 @@ from functools import cached_property
 from pathlib import Path
 
 import httpx2
-from tests.e2e.archives import POSTGRES, URL, Archive, postgres_server
-from tests.e2e.conftest import Namespace, Object, authority, installed_with, responds, until
+from tests.e2e.archives import AWAY, PASSWORD, POSTGRES, URL, Archive, postgres_server
+from tests.e2e.conftest import Namespace, Object, authority, installed_with, responds, stored_server, until
 from tests.e2e.consoles import Console
 
 ROOT = Path(__file__).parents[2]
 PLATFORM, PORT = "sympozium-platform", 8000
 VALKEY = "valkey"
-PASSWORD = "of-a-test"
-AWAY = "/data/away"
 REPLICAS = 3
 MODEL = "scripted:first"
 """Provider and name of the model that calls the first tool which it is offered (tests/fakes/model.py)."""
@@ -95,43 +93,14 @@ class Platform:
 
 
 def valkey_server() -> list[Object]:
-    """A server without stored data."""
-    labels = {"app": VALKEY}
+    """A server that stays away as long as there is a file ``AWAY``."""
     container = {
-        "name": VALKEY,
         "image": os.environ["SYMPOZIUM_VALKEY_IMAGE"],
         "env": [{"name": "VALKEYCLI_AUTH", "value": PASSWORD}],
         "readinessProbe": {"tcpSocket": {"port": 6379}, "periodSeconds": 1},
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
-    pod = {
-        "containers": [container],
-        "volumes": [{"name": "data", "emptyDir": {}}],
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "fsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "terminationGracePeriodSeconds": 0,
-    }
-    template = {"metadata": {"labels": labels}, "spec": pod}
-    return [
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": VALKEY},
-            "spec": {"selector": {"matchLabels": labels}, "template": template},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": VALKEY},
-            "spec": {"selector": labels, "ports": [{"port": 6379}]},
-        },
-    ]
+    return stored_server(VALKEY, 6379, container)
 
 
 def provider() -> Object:
