@@ -68,7 +68,7 @@ class AnswerPieces:
 
 
 def tool_event(record: ToolRecord) -> dict[str, Any]:
-    """Return what callers are told of the begin or the end of a tool's call."""
+    """Return the content of the event that callers get at the begin or the end of a tool's call."""
     data: dict[str, Any] = dict(record)
     return {name: data[name] for name in _TOOL_FIELDS if name in data}
 

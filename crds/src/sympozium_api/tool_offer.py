@@ -1,4 +1,4 @@
-"""Offers of Tools: what a model is told of a Tool that a ToolBinding grants. Pure."""
+"""Offers of Tools: the description of a Tool that a ToolBinding grants, for a model. Pure."""
 
 from sympozium_api.agent_document import OfferedTool
 from sympozium_api.tool import Tool, ToolSpec
@@ -10,7 +10,7 @@ BUILTIN_DESCRIPTIONS = {"fetch_url": "Reads a web page and returns its text."}
 
 
 def offered(binding: ToolBinding, tool: Tool, function: str, guard_url: str) -> OfferedTool:
-    """Return a tool as the model is told it. ``guard_url`` is the base URL of the egress guard."""
+    """Return a tool as it is offered to the model. ``guard_url`` is the base URL of the egress guard."""
     spec = tool.spec
     return OfferedTool(
         function=function,

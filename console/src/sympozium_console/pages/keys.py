@@ -9,7 +9,7 @@ class PageKey:
 
     keys: tuple[str, ...]
     title: str
-    """What the key does, as a part of a sentence."""
+    """Effect of the key, as a part of a sentence."""
 
 
 PAGE_KEYS = (

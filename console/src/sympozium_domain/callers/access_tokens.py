@@ -37,7 +37,7 @@ class UnknownTenant(Exception):
 
 @dataclass(frozen=True)
 class TokenSettings:
-    """What all tokens have in common."""
+    """Content that all tokens have in common."""
 
     algorithm: str = "HS256"
     issuer: str = "agent-platform"

@@ -37,7 +37,7 @@ class PastTurns:
     database: Database
 
     async def newest(self, namespace: str, session: Session) -> PastTurn:
-        """Return the newest turn of a session. While the database is away the session begins anew, because runs go on without it."""
+        """Return the newest turn of a session. While the database is away there is none, because runs go on without it."""
         reading = asyncio.ensure_future(self._newest(namespace, session))
         done, _ = await asyncio.wait({reading}, timeout=_READ_SECONDS)
         try:
