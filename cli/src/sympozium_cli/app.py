@@ -63,6 +63,9 @@ def _has_terminal() -> bool:
 
 def _show(options: KubectlOptions, *, read_only: bool = False) -> int | None:
     """Show the UI, of one context after another as its user chooses them."""
+    from sympozium_cli.hang_up import end_with_terminal
+
+    end_with_terminal()
     contexts = list[str]()
 
     async def show_once(cluster: "Cluster") -> None:

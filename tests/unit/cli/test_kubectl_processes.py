@@ -112,6 +112,21 @@ def test_a_killed_command_leaves_no_kubectl_and_no_folder(folder: Path, number: 
         time.sleep(0.02)
 
 
+def test_a_terminal_that_goes_without_a_signal_ends_the_ui_and_kubectl(folder: Path) -> None:
+    install(folder, SERVES)
+    terminal, its_end = os.openpty()
+    words = [sys.executable, "-m", "sympozium_cli", "tui", "-A"]
+    with subprocess.Popen(words, stdin=its_end, stdout=its_end, stderr=its_end, start_new_session=True) as ui:
+        os.close(its_end)
+        read = b""
+        while b"\x1b[?1049h" not in read:  # the UI has taken the screen
+            read += os.read(terminal, 65536)
+        pid = int((folder / "pid").read_text())
+        os.close(terminal)
+        assert ui.wait(60) == 128 + signal.SIGHUP
+    wait_until_gone(pid)
+
+
 async def test_a_kubectl_behind_a_wrapper_ends_too(folder: Path) -> None:
     install(folder, 'sleep 600 &\necho $! >"$FOLDER/pid"; echo ready; wait')
     async with kubectl("proxy") as child:
