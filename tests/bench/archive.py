@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import random
+import resource
 import shutil
 import tempfile
 import time
@@ -30,7 +31,10 @@ from sympozium_archive.run_contents import Contents
 from sympozium_archive.run_queries import RunFilter, RunQueries
 from sympozium_archive.run_rows import RunRow, RunRows
 from sympozium_archive.tables import runs
+from sympozium_archive.times import moment
 from sympozium_archive.usage_queries import UsageFilter, UsageQueries
+from sympozium_archive.usage_rollup import UsageRollup
+from sympozium_archive.usage_sums import Dimension
 
 ROWS, PRESENT = 1_000_000, 20_000
 DAY = 86_400 * 1_000_000
@@ -58,7 +62,7 @@ def row(number: int, rows: int, chance: random.Random) -> RunRow:
         instance=f"agent-{namespace}-{chance.randrange(20)}",
         instance_uid=f"{namespace:032x}",
         source=chance.choice(("web-proxy", "web-proxy", "web-proxy", "mcp", "api", "channel", "schedule")),
-        key_id=f"key-{chance.randrange(1000):04}",
+        key_id=f"key-{namespace}-{chance.randrange(100):02}",
         user=f"user-{chance.randrange(5000):04}@example.com",
         session=f"session-{chance.randrange(100_000)}",
         model=f"model-{chance.randrange(8)}",
@@ -141,7 +145,7 @@ def filters(chance: random.Random) -> dict[str, RunFilter]:
         "namespace": RunFilter(namespace=f"team-{chance.randrange(10)}"),
         "instance": RunFilter(instance=f"agent-{chance.randrange(10)}-{chance.randrange(20)}"),
         "source": RunFilter(source=chance.choice(("web-proxy", "schedule"))),
-        "key": RunFilter(key=f"key-{chance.randrange(1000):04}"),
+        "key": RunFilter(key=f"key-{chance.randrange(10)}-{chance.randrange(100):02}"),
         "user": RunFilter(user=f"user-{chance.randrange(5000):04}@example.com"),
         "status": RunFilter(phase=chance.choice(("Succeeded", "Failed", "Cancelled"))),
         "from, to": RunFilter(since=since, until=since + 7 * DAY),
@@ -183,16 +187,21 @@ async def reads(database: Database, number: int) -> Figures:
     }
 
 
-async def usage(database: Database) -> Figures:
-    """Measure the sums over eight days' runs, as many as Kubernetes has, and over all."""
-    queries = UsageQueries(database)
-    spans = {
-        "usage_of_8_days": UsageFilter(BEGIN + SPAN - 8 * DAY, BEGIN + SPAN),
-        "usage_of_all": UsageFilter(0, BEGIN + SPAN),
-    }
-    return {
-        name: spread(await timed(3, partial(queries.usage, wanted, by="instance"))) for name, wanted in spans.items()
-    }
+async def usage(database: Database, rows: int) -> Figures:
+    """Measure the sums over as many runs as Kubernetes has, and over all: of the runs themselves, and of stored days and hours."""
+    queries, end, now = UsageQueries(database), BEGIN + SPAN, moment(BEGIN + SPAN + DAY // 24)
+    spans = {"20000": UsageFilter(end - SPAN * PRESENT // rows, end), "all": UsageFilter(0, end)}
+    dimensions: tuple[Dimension | None, ...] = (None, "instance", "key")
+    found: Figures = {"usage_of_20000_unstored": spread(await timed(20, partial(queries.usage, spans["20000"])))}
+    began, cpu = time.perf_counter(), time.process_time()
+    found["usage_stored_spans"] = await UsageRollup(database).roll(now)
+    found["usage_store_s"] = round(time.perf_counter() - began, 1)
+    found["usage_store_cpu_s"] = round(time.process_time() - cpu, 1)
+    for name, wanted in spans.items():
+        for by in dimensions:
+            seconds = await timed(20 if name == "20000" else 5, partial(queries.usage, wanted, by=by))
+            found[f"usage_of_{name}_by_{by}"] = spread(seconds)
+    return found | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
 async def writes(database: Database, number: int) -> Figures:
@@ -245,7 +254,14 @@ async def measure(rows: int = ROWS, databases: tuple[str, ...] = DATABASES, numb
             await load(database, PRESENT)
             index = await reads(database, number)
             found[kind] = {
-                "index": {name: index[name] for name in ("select_1", "list", "counts", "list_of_an_instance")}
+                "index": {
+                    **{name: index[name] for name in ("select_1", "list", "counts", "list_of_an_instance")},
+                    **{
+                        name: each
+                        for name, each in (await usage(database, PRESENT)).items()
+                        if name.startswith("usage_of")
+                    },
+                }
             }
         async with opened(kind) as (database, path):
             began = time.perf_counter()
@@ -253,7 +269,7 @@ async def measure(rows: int = ROWS, databases: tuple[str, ...] = DATABASES, numb
             found[kind] |= {"rows": rows, "load_s": round(time.perf_counter() - began, 1)}
             if path:
                 found[kind]["bytes_per_1000_runs"] = round(bytes_of(path) / rows * 1000)
-            found[kind] |= await reads(database, number) | await usage(database) | await writes(database, 200)
+            found[kind] |= await reads(database, number) | await usage(database, rows) | await writes(database, 200)
     return {"archive": found}
 
 
@@ -265,7 +281,10 @@ def lines(figures: Figures) -> Iterator[str]:
         flat |= {name: each for name, each in of_kind.items() if isinstance(each, dict) and "n" in each}
         for name, each in flat.items():
             yield f"{kind:10}  {name:28} n={each['n']:<5} p50 {each['p50'] * 1000:8.1f} ms  p95 {each['p95'] * 1000:8.1f} ms"
-        for name in ("rows", "load_s", "bytes_per_1000_runs", "upsert_of_10_cpu"):
+        for name in (
+            *("rows", "load_s", "bytes_per_1000_runs", "upsert_of_10_cpu"),
+            *("usage_stored_spans", "usage_store_s", "usage_store_cpu_s", "peak_mb"),
+        ):
             if name in of_kind:
                 yield f"{kind:10}  {name} {of_kind[name]}"
 

@@ -48,6 +48,16 @@ _POSTGRESQL_AUDIT_GUARD = (
     "CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
 )
 
+USAGE_LOCK = "usage"
+_HOUR, _DAY = 3_600_000_000, 86_400_000_000
+SPAN_LENGTHS = (_DAY, _HOUR)
+"""Lengths of the times whose usage is stored, in microseconds, the longest first."""
+_COUNTED = (
+    *("namespace", "instance", "source", "key_id", "model", "phase", "error", "start", "created_at", "ended_at"),
+    *("input_tokens", "output_tokens", "waiting_ms", "first_token_ms", "duration_ms", "cost"),
+)
+"""Columns of runs whose change changes the usage of a time."""
+
 
 def partial(condition: str) -> dict[str, Any]:
     """Return the arguments of an index that has the rows of a condition only."""
@@ -59,6 +69,48 @@ def create_audit_guard(connection: Connection) -> None:
     statements = _SQLITE_AUDIT_GUARD if connection.dialect.name == "sqlite" else _POSTGRESQL_AUDIT_GUARD
     for statement in statements:
         connection.exec_driver_sql(statement)
+
+
+def create_usage_triggers(connection: Connection) -> None:
+    """Create the triggers that remove the stored usage of a time when its runs change, whoever changes them.
+
+    In PostgreSQL the change takes a shared lock first: who stores usage takes it alone for a moment, and so waits for changes that
+    have not seen its row.
+    """
+    changes = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in _COUNTED)
+    if connection.dialect.name == "sqlite":
+        for name, event, run, when in (
+            ("insert", "INSERT", "NEW", ""),
+            ("delete", "DELETE", "OLD", ""),
+            ("update", "UPDATE", "OLD", f"WHEN {changes}"),
+        ):
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER usage_{name} AFTER {event} ON runs {when} BEGIN {_forget_usage(run)}; END"
+            )
+        return
+    connection.exec_driver_sql(
+        f"""CREATE FUNCTION usage_forget() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN
+         PERFORM pg_advisory_xact_lock_shared({lock_key(USAGE_LOCK)});
+         IF TG_OP = 'INSERT' THEN {_forget_usage("NEW")}; ELSE {_forget_usage("OLD")}; END IF;
+         RETURN NULL;
+       END $$"""
+    )
+    for name, event, when in (
+        ("changes", "INSERT OR DELETE", ""),
+        ("update", "UPDATE", f"WHEN ({changes})"),
+    ):
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER usage_{name} AFTER {event} ON runs FOR EACH ROW {when} EXECUTE FUNCTION usage_forget()"
+        )
+
+
+def _forget_usage(run: str) -> str:
+    """Return the statement that removes the usage of the times that a run, NEW or OLD, belongs to. Its acceptance never changes."""
+    spans = " OR ".join(
+        f"(length = {length} AND since = {run}.created_at / {length} * {length})" for length in SPAN_LENGTHS
+    )
+    return f"DELETE FROM usage_spans WHERE {spans}"  # noqa: S608 - of constants alone
 
 
 def insert_or_nothing(table: Table, dialect: str) -> Insert:

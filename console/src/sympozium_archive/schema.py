@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect
 from sympozium_archive import dialects
 from sympozium_archive.tables import metadata
 
-VERSION = "0005"
+VERSION = "0006"
 """Version of the schema that this code reads and writes: the last migration. Versions are numbers of four digits."""
 
 alembic_version = Table(
@@ -66,6 +66,7 @@ def create(connection: Connection) -> None:
     """Create the schema in an empty database without migrations, which need Alembic."""
     metadata.create_all(connection)
     dialects.create_audit_guard(connection)
+    dialects.create_usage_triggers(connection)
     alembic_version.create(connection)
     connection.execute(alembic_version.insert().values(version_num=VERSION))
 

@@ -1,6 +1,18 @@
 """Tables of the archive. Times are microseconds since 1970 UTC, JSON is text or compressed, and no text has a length of its own."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, LargeBinary, MetaData, SmallInteger, Table, false, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    false,
+    text,
+)
 
 from sympozium_archive.column_types import (
     Count,
@@ -131,3 +143,14 @@ run_index = Table(
     Column("confirmed_at", Microseconds()),
 )
 """One row: how far the replica that fills ``runs`` has read, and when it last confirmed that the table is whole."""
+
+usage_spans = Table(
+    "usage_spans",
+    metadata,
+    Column("length", BigInteger(), primary_key=True, autoincrement=False),
+    Column("since", Microseconds(), primary_key=True, autoincrement=False),
+    Column("dimension", StorableText(), primary_key=True),
+    Column("content", LargeBinary()),
+)
+"""Sums of the runs that were accepted in an hour or a day, by one dimension. ``content`` is NULL until it is whole. A trigger removes
+the row when a run of its time comes, changes or goes, so a row that is there is right."""

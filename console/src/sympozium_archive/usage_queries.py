@@ -1,33 +1,25 @@
-"""Sums and percentiles of runs over time, the same for both databases."""
+"""Sums and percentiles of runs over time, the same for both databases: of stored hours and days, and of the runs beside them."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
 
-from sqlalchemy import BigInteger, ColumnElement, case, cast, func, literal_column, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sympozium_archive.database import Database
-from sympozium_archive.run_queries import times, within
-from sympozium_archive.tables import runs
-
-Dimension = Literal["instance", "model", "key", "source", "error"]
-Measure = Literal["waiting_ms", "first_token_ms", "duration_ms"]
+from sympozium_archive.run_queries import within
+from sympozium_archive.tables import runs, usage_spans
+from sympozium_archive.usage_rollup import DAY, DIMENSIONS, HOUR, counted
+from sympozium_archive.usage_sums import Dimension, Group, Measure, Sums, UsageSums
 
 MOST_GROUPS = 10_000
 """Most groups of one answer."""
-EXACT_RUNS = 50_000
-"""Runs of one answer up to which percentiles are exact. Of more, values are rounded, because sorting a million takes a minute."""
-_GROUPS: dict[Dimension, tuple[ColumnElement[Any], ...]] = {
-    "instance": (runs.c.namespace, runs.c.instance),
-    "model": (runs.c.model,),
-    "key": (runs.c.key_id,),
-    "source": (runs.c.source,),
-    "error": (runs.c.error,),
-}
-_PERCENTS = (50, 95)
+_ROWS = 2000
+"""Runs that are summed up at a time, in a few milliseconds."""
+_SPANS = 16
+"""Stored hours and days that a thread adds at a time."""
 
 
 class TooManyGroups(ValueError):
@@ -43,6 +35,10 @@ class UsageFilter:
     namespace: str | None = None
     namespaces: tuple[str, ...] | None = None
     """Namespaces of which the runs' is one; None: any."""
+
+    def has(self, namespace: str | None) -> bool:
+        """Return True if runs of a namespace are counted."""
+        return self.namespace in (None, namespace) and (self.namespaces is None or namespace in self.namespaces)
 
 
 @dataclass(frozen=True)
@@ -67,12 +63,22 @@ class Usage:
     priced: int = 0
     """Number of runs that have a price."""
     percentiles: dict[Measure, tuple[int, int]] = field(default_factory=dict)
-    """p50 and p95 in milliseconds, of each measure that a run of the group has. Nearest rank: each is the value of some run, of more
-    than ``EXACT_RUNS`` runs rounded down by less than 0.4 %."""
+    """p50 and p95 in milliseconds, of each measure that a run of the group has. Nearest rank: each is the value of some run, rounded
+    down by less than 0.4 %; below 512 ms it is exact."""
+
+    @classmethod
+    def of(cls, key: tuple[Any, ...], sums: Sums) -> Self:
+        """Return the sums of a key, which is a bucket and a group."""
+        runs_, ended, failed, warm, started, *amounts = sums.numbers
+        input_tokens, output_tokens, cost = (
+            amount if known else None for amount, known in zip(amounts[::2], amounts[1::2], strict=True)
+        )
+        known = (runs_, ended, failed, warm, started, input_tokens, output_tokens, cost, amounts[-1])
+        return cls(key[0], key[1:], *known, sums.percentiles())
 
 
 class UsageQueries:
-    """Readers of sums over the table of runs, one at a time: over many runs they take long. Every method may raise DatabaseUnavailable."""
+    """Readers of sums over the runs, one at a time: over many runs they take long. Every method may raise DatabaseUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -86,112 +92,96 @@ class UsageQueries:
         return oldest
 
     async def usage(
-        self,
-        wanted: UsageFilter,
-        *,
-        by: Dimension | None = None,
-        bucket: int | None = None,
-        exact_runs: int = EXACT_RUNS,
+        self, wanted: UsageFilter, *, by: Dimension | None = None, bucket: int | None = None
     ) -> list[Usage]:
         """Return the sums of each group, by time and by size; without dimension and bucket one group, of all runs.
 
-        ``bucket`` is in microseconds, and buckets are aligned to 1970. Percentiles of more than ``exact_runs`` runs are
-        rounded. Raises TooManyGroups.
+        ``bucket`` is in microseconds, and buckets are aligned to 1970. Raises TooManyGroups.
         """
-        expressions = [*([_begin(bucket)] if bucket else []), *(_GROUPS[by] if by else ())]
-        keys = [key.label(f"key_{number}") for number, key in enumerate(expressions)]
-        where = [*times(wanted.since, wanted.until), *within(wanted.namespaces)]
-        if wanted.namespace is not None:
-            where.append(runs.c.namespace == wanted.namespace)
         async with self._database.turn(self._slot), self._database.reading() as connection:
-            sums = await _sums(connection, keys, where, has_buckets=bucket is not None)
-            is_exact = sum(usage.runs for usage in sums.values()) <= exact_runs
-            found = defaultdict[tuple[Any, ...], dict[Measure, tuple[int, int]]](dict)
-            for measure in get_args(Measure):
-                percentiles = await _percentiles(connection, keys, where, measure, is_exact=is_exact)
-                for key, values in percentiles.items():
-                    found[key][measure] = values
-        usages = [replace(usage, percentiles=found.get(key, {})) for key, usage in sums.items()]
+            sums = await _Summing(connection, wanted, by, bucket).sums()
+        if by is None and bucket is None:
+            sums.of((None,))
+        usages = await asyncio.to_thread(lambda: [Usage.of(*item) for item in sums.groups.items()])
         return sorted(usages, key=lambda usage: (usage.bucket or 0, -usage.runs, [part or "" for part in usage.group]))
 
 
-async def _sums(
-    connection: AsyncConnection, keys: list[Any], where: list[ColumnElement[bool]], *, has_buckets: bool
-) -> dict[tuple[Any, ...], Usage]:
-    statement = (
-        select(
-            *keys,
-            func.count(),
-            func.count(runs.c.ended_at),
-            _number(runs.c.phase == "Failed"),
-            _number(runs.c.start == "warm"),
-            func.count(runs.c.start),
-            func.sum(runs.c.input_tokens),
-            func.sum(runs.c.output_tokens),
-            func.sum(runs.c.cost),
-            func.count(runs.c.cost),
+@dataclass
+class _Summing:
+    """The sums of one query: each run is in a stored time, or is read itself."""
+
+    connection: AsyncConnection
+    wanted: UsageFilter
+    by: Dimension | None
+    bucket: int | None
+    found: UsageSums = field(default_factory=UsageSums)
+
+    async def sums(self) -> UsageSums:
+        gaps = [(self.wanted.since, self.wanted.until)]
+        for length in (DAY, HOUR):
+            if self.bucket is None or self.bucket % length == 0:
+                gaps = [left for gap in gaps for left in await self._add_stored(length, *gap)]
+        for gap in gaps:
+            await self._add_runs(*gap)
+        return self.found
+
+    async def _add_stored(self, length: int, since: int, until: int) -> list[tuple[int, int]]:
+        """Add what is stored of a time, in parts of a length, and return the times that are left."""
+        if until - since < length:
+            return [(since, until)]
+        statement = (
+            select(usage_spans.c.since, usage_spans.c.content)
+            .where(
+                usage_spans.c.length == length,
+                usage_spans.c.since >= since,
+                usage_spans.c.since <= until - length,
+                usage_spans.c.dimension == (self.by or "source"),
+                usage_spans.c.content.is_not(None),
+            )
+            .order_by(usage_spans.c.since)
         )
-        .where(*where)
-        .group_by(*keys)
-        .limit(MOST_GROUPS + 1)
-    )
-    found = (await connection.execute(statement)).all()
-    if len(found) > MOST_GROUPS:
-        raise TooManyGroups
-    sums = {}
-    for row in found:
-        key, numbers = tuple(row[: len(keys)]), [None if value is None else int(value) for value in row[len(keys) :]]
-        begin, group = (int(key[0]), key[1:]) if has_buckets else (None, key)
-        sums[key] = Usage(begin, group, *numbers)  # type: ignore[arg-type] # counts are never NULL
-    return sums
+        left, begin = [], since
+        async with self.connection.stream(statement) as result:
+            async for part in result.partitions(_SPANS):
+                for row in part:
+                    left.append((begin, row.since))
+                    begin = row.since + length
+                await asyncio.to_thread(self._add_contents, part)
+                self._check()
+        return [(first, last) for first, last in (*left, (begin, until)) if first < last]
 
+    def _add_contents(self, rows: Sequence[Any]) -> None:
+        for row in rows:
+            self.found.add_packed(row.content, self._group_of(self._bucket_of(row.since)))
 
-def _begin(bucket: int) -> ColumnElement[Any]:
-    """Return the begin of a run's bucket. Its size is part of the statement, because grouping by a parameter is not portable."""
-    size = literal_column(str(bucket), BigInteger())
-    return (cast(runs.c.created_at, BigInteger()) // size) * size
+    def _group_of(self, bucket: int | None) -> Callable[[Group], tuple[Any, ...] | None]:
+        """Return the function that makes the key of a namespace and the dimension's value; None if it is not counted."""
 
+        def group_of(stored: Group) -> tuple[Any, ...] | None:
+            if not self.wanted.has(stored[0]):
+                return None
+            return (bucket, *(stored if self.by == "instance" else stored[1:] if self.by else ()))
 
-def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    """Return the number of rows that meet a condition."""
-    return func.count().filter(condition)
+        return group_of
 
+    async def _add_runs(self, since: int, until: int) -> None:
+        """Add the runs of a time, which the database reads a few at a time."""
+        column = runs.c[DIMENSIONS[self.by or "source"]]
+        where = [*within(self.wanted.namespaces)]
+        if self.wanted.namespace is not None:
+            where.append(runs.c.namespace == self.wanted.namespace)
+        statement = counted(since, until, runs.c.created_at, runs.c.namespace, column)
+        async with self.connection.stream(statement.where(*where)) as result:
+            async for part in result.partitions(_ROWS):
+                for row in part:
+                    key = self._group_of(self._bucket_of(row[0]))(row[1:3])
+                    self.found.add_run((key,) if key else (), row[3:])
+                self._check()
+                await asyncio.sleep(0)
 
-async def _percentiles(
-    connection: AsyncConnection,
-    keys: list[Any],
-    where: list[ColumnElement[bool]],
-    measure: Measure,
-    *,
-    is_exact: bool,
-) -> dict[tuple[Any, ...], tuple[int, int]]:
-    """Return p50 and p95 by group, from the numbers of runs per value: those are few, however many runs there are."""
-    found = runs.c[measure]
-    value = (found if is_exact else _rounded(found)).label("value")
-    numbers = (
-        select(*keys, value, func.count().label("number"))
-        .where(*where, found.is_not(None))
-        .group_by(*keys, value)
-        .subquery()
-    )
-    group = [numbers.c[key.name] for key in keys]
-    up_to = func.sum(numbers.c.number).over(partition_by=group, order_by=numbers.c.value)
-    ranked = select(
-        *group,
-        numbers.c.value,
-        cast(up_to, BigInteger()).label("rank"),
-        cast(func.sum(numbers.c.number).over(partition_by=group), BigInteger()).label("number"),
-    ).subquery()
-    chosen = (
-        func.min(ranked.c.value).filter(ranked.c.rank >= (ranked.c.number * percent + 99) // 100)
-        for percent in _PERCENTS
-    )
-    group = [ranked.c[key.name] for key in keys]
-    rows = await connection.execute(select(*group, *chosen).group_by(*group))
-    return {tuple(row[: len(keys)]): (int(row[-2]), int(row[-1])) for row in rows if row[-1] is not None}
+    def _bucket_of(self, moment: int) -> int | None:
+        return moment // self.bucket * self.bucket if self.bucket else None
 
-
-def _rounded(value: ColumnElement[int]) -> ColumnElement[int]:
-    """Return a value rounded down to nine binary digits, so that an order of magnitude has 256 values."""
-    step = case(*((value < 512 << power, 1 << power) for power in range(26)), else_=1 << 26)
-    return cast(value, BigInteger()) - cast(value, BigInteger()) % step
+    def _check(self) -> None:
+        if len(self.found.groups) > MOST_GROUPS:
+            raise TooManyGroups

@@ -8,7 +8,8 @@ from pydantic import Field
 from sympozium_api.base import ApiModel
 from sympozium_archive.run_costs import dollars_text
 from sympozium_archive.times import moment_if_known
-from sympozium_archive.usage_queries import Dimension, Measure, Usage
+from sympozium_archive.usage_queries import Usage
+from sympozium_archive.usage_sums import Dimension, Measure
 
 _NAMES: dict[Dimension | None, tuple[str, ...]] = {
     None: (),
@@ -21,8 +22,8 @@ _NAMES: dict[Dimension | None, tuple[str, ...]] = {
 
 
 class Percentiles(ApiModel):
-    """Milliseconds that half and 95 % of the runs took at most. Each is the value of some run, rounded down by less than 0.4 % if
-    the answer has more than 50,000 runs.
+    """Milliseconds that half and 95 % of the runs took at most. Each is the value of some run, rounded down by less than 0.4 %;
+    below 512 ms it is exact.
     """
 
     p50: int

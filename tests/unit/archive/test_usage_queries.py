@@ -11,6 +11,7 @@ from sympozium_archive import usage_queries
 from sympozium_archive.database import Database
 from sympozium_archive.run_rows import RunRow, RunRows
 from sympozium_archive.usage_queries import TooManyGroups, Usage, UsageFilter, UsageQueries
+from sympozium_archive.usage_sums import Dimension
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -64,9 +65,8 @@ async def test_percentiles_are_values_of_runs(database: Database, values: list[i
 
 
 async def test_percentiles_of_many_runs_are_rounded_down_by_less_than_their_bound(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database,
 ) -> None:
-    monkeypatch.setattr(usage_queries, "EXACT_RUNS", 0)
     chance = random.Random(1)
     values = [0, 1, 511, 512, 513, 10**10, *(int(2 ** chance.uniform(0, 33)) for _ in range(300))]
     await RunRows(database).upsert(
@@ -104,9 +104,7 @@ async def test_groups_are_by_dimension_and_time(database: Database) -> None:
 
 
 @pytest.mark.parametrize(("by", "column"), [("model", "model"), ("source", "source"), ("error", "error")])
-async def test_each_dimension_groups_by_its_column(
-    database: Database, by: usage_queries.Dimension, column: str
-) -> None:
+async def test_each_dimension_groups_by_its_column(database: Database, by: Dimension, column: str) -> None:
     await RunRows(database).upsert([run(1, **{column: "x"}), run(2, **{column: "y"}), run(3, **{column: "x"})])
     found = await UsageQueries(database).usage(DAY, by=by)
     assert [(usage.group, usage.runs) for usage in found] == [(("x",), 2), (("y",), 1)]

@@ -9,7 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from sympozium_api.settings_parser import duration
 from sympozium_archive.times import microseconds, moment, moment_if_known
-from sympozium_archive.usage_queries import EXACT_RUNS, Dimension, TooManyGroups, UsageFilter
+from sympozium_archive.usage_queries import TooManyGroups, UsageFilter
+from sympozium_archive.usage_sums import Dimension
 from sympozium_console import console_context, refusals
 from sympozium_console.routes.access import Visible, visible
 from sympozium_console.routes.newest_runs import require_whole_index
@@ -68,17 +69,14 @@ async def usage_report(
     *,
     by: Dimension | None = None,
     bucket: int | None = None,
-    exact_runs: int = EXACT_RUNS,
 ) -> UsageReport:
-    """Return the sums of the runs that the caller may see. Times and ``bucket`` are microseconds. Percentiles of more than ``exact_runs``
-    runs are rounded by less than 0.4 %. Raises Refusal 400 and 503.
-    """
+    """Return the sums of the runs that the caller may see. Times and ``bucket`` are microseconds. Raises Refusal 400 and 503."""
     context, seen = console_context.of_request(request), visible(request)
     _check(since, until, bucket)
     await require_whole_index(request)
     wanted = UsageFilter(since, until, seen.namespace, seen.namespaces)
     try:
-        usages = await context.usage.usage(wanted, by=by, bucket=bucket, exact_runs=exact_runs)
+        usages = await context.usage.usage(wanted, by=by, bucket=bucket)
     except TooManyGroups as error:
         raise refusals.bad_field("bucket" if bucket else "by", "too many groups; choose a shorter time") from error
     oldest = await context.usage.counts_since(_own(seen) if not caller_of(request).is_admin else None)

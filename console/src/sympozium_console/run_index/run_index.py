@@ -14,6 +14,7 @@ from sympozium_archive.database import Database, HeldLock
 from sympozium_archive.run_rows import RunRow, RunRows
 from sympozium_archive.times import microseconds
 from sympozium_archive.unavailable import DatabaseUnavailable
+from sympozium_archive.usage_rollup import UsageRollup
 from sympozium_console.console_metrics import ConsoleMetrics
 from sympozium_console.run_index import indexed_rows
 from sympozium_console.run_index.index_progress import IndexProgress, Scope
@@ -28,6 +29,8 @@ _MOST_PENDING = 5_000
 """Runs whose changes wait for a database that is away, some 10 MB, before the watch stands still."""
 _CONFIRM_SECONDS = 5.0
 """Interval at which the lock is confirmed, and other replicas are told that the table is kept."""
+_SUM_UP_SECONDS = 20.0
+"""Interval at which usage is stored. An hour or a day of which a run changes is read again in the meantime."""
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 5.0
 _GIVE_UP_SECONDS = 5.0
@@ -78,7 +81,18 @@ class RunIndex:
                 tasks.create_task(_ScopeWatch(self, scope, progress, pending).follow())
             tasks.create_task(self.persist(self._forget_unwatched))
             tasks.create_task(self._write_changes(pending))
+            tasks.create_task(self._sum_up(progress))
             tasks.create_task(self._confirm(lock))
+
+    async def _sum_up(self, progress: IndexProgress) -> None:
+        """Store the usage of hours and days that have passed, whatever the database says."""
+        while True:
+            try:
+                if progress.is_whole:
+                    await UsageRollup(self.database).roll(self.clock.now())
+            except DatabaseUnavailable as failure:
+                self._count_failure(failure)
+            await asyncio.sleep(_SUM_UP_SECONDS)
 
     async def _confirm(self, lock: HeldLock) -> None:
         """Confirm the lock, and with it the table, again and again. Raises DatabaseUnavailable if the lock is lost."""

@@ -1,0 +1,141 @@
+"""Usage by hour and by day, stored so that months are summed up in a second."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, select, update
+
+from sympozium_archive import dialects
+from sympozium_archive.database import Database
+from sympozium_archive.tables import runs, usage_spans
+from sympozium_archive.times import microseconds
+from sympozium_archive.usage_sums import Dimension, UsageSums
+
+DAY, HOUR = dialects.SPAN_LENGTHS
+HOURS_KEPT = 8 * DAY
+"""Microseconds for which usage is stored by hour too: a week and what is left of a day."""
+_SETTLED = 600_000_000
+"""Microseconds after which most runs of a time have ended. A late one makes its hour and day be summed up again."""
+_ROWS = 2000
+"""Runs that are read and summed up at a time, in a few milliseconds."""
+_REST = 0.5
+"""Seconds of rest per second of work: a console with years of runs answers its callers while it sums them up for the first time."""
+
+DIMENSIONS: dict[Dimension, str] = {
+    "instance": "instance",
+    "model": "model",
+    "key": "key_id",
+    "source": "source",
+    "error": "error",
+}
+"""Columns of ``runs`` by dimension."""
+COUNTED = tuple(
+    runs.c[name]
+    for name in (
+        *("phase", "start", "ended_at", "input_tokens", "output_tokens", "cost"),
+        *("waiting_ms", "first_token_ms", "duration_ms"),
+    )
+)
+"""Columns that are counted, in the order of ``CountedRun``."""
+
+Span = tuple[int, int]
+"""Length and begin of a time, in microseconds."""
+
+
+class UsageRollup:
+    """Writer of stored usage. One process at a time should call it; two are slower, and as right."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def roll(self, now: datetime) -> int:
+        """Store the usage of the hours and days that have passed and lack it, the newest first, and return their number.
+
+        Raises DatabaseUnavailable.
+        """
+        until = microseconds(now) - _SETTLED
+        await self._forget_hours(until - HOURS_KEPT)
+        missing = [
+            *await self._missing(HOUR, until - HOURS_KEPT, until),
+            *await self._missing(DAY, 0, until),
+        ]
+        await self._begin(missing)
+        for span in missing:
+            began = time.perf_counter()
+            await self._store(span)
+            await asyncio.sleep(_REST * (time.perf_counter() - began))
+        return len(missing)
+
+    async def _forget_hours(self, before: int) -> None:
+        old = delete(usage_spans).where(usage_spans.c.length == HOUR, usage_spans.c.since < before)
+        async with self._database.writing() as connection:
+            await connection.execute(old)
+
+    async def _missing(self, length: int, since: int, until: int) -> list[Span]:
+        """Return the times of a length that have runs and whose usage is not whole, the newest first."""
+        stored = select(usage_spans.c.since).where(
+            usage_spans.c.length == length, usage_spans.c.dimension == "source", usage_spans.c.content.is_not(None)
+        )
+        newest = select(func.max(runs.c.created_at)).where(runs.c.created_at < bindparam("before"))
+        found: list[Span] = []
+        before = until // length * length
+        async with self._database.reading() as connection:
+            whole = set((await connection.execute(stored)).scalars())
+            while before > since:
+                if before - length in whole:
+                    before -= length
+                    continue
+                last = await connection.scalar(newest, {"before": before})
+                if last is None or last < since:
+                    break
+                before = last // length * length
+                if before not in whole:
+                    found.append((length, before))
+        return found
+
+    async def _begin(self, spans: Sequence[Span]) -> None:
+        """Insert rows without content. What changes from now on removes them; what changed before is committed, and will be read."""
+        if not spans:
+            return
+        values = [
+            {"length": length, "since": since, "dimension": dimension}
+            for length, since in spans
+            for dimension in DIMENSIONS
+        ]
+        insert = dialects.insert_or_nothing(usage_spans, self._database.dialect)
+        async with self._database.writing() as connection:
+            await connection.run_sync(dialects.lock_transaction, dialects.USAGE_LOCK)
+            await connection.execute(insert, values)
+
+    async def _store(self, span: Span) -> None:
+        """Sum up a time's runs, and store the sums unless a run has changed meanwhile."""
+        length, since = span
+        sums = {dimension: UsageSums() for dimension in DIMENSIONS}
+        columns = [runs.c[column] for column in DIMENSIONS.values()]
+        async with self._database.reading() as connection:
+            statement = counted(since, since + length, runs.c.namespace, *columns)
+            async with connection.stream(statement) as result:
+                async for part in result.partitions(_ROWS):
+                    for row in part:
+                        namespace, run = row[0], row[1 + len(DIMENSIONS) :]
+                        for value, of_dimension in zip(row[1:], sums.values(), strict=False):
+                            of_dimension.add_run(((namespace, value),), run)
+                    await asyncio.sleep(0)
+        values = [
+            {"is_dimension": dimension, "packed": await asyncio.to_thread(found.packed)}
+            for dimension, found in sums.items()
+        ]
+        is_span = and_(usage_spans.c.length == length, usage_spans.c.since == since)
+        rows = select(usage_spans.c.dimension).where(is_span).with_for_update()
+        store = update(usage_spans).where(is_span, usage_spans.c.dimension == bindparam("is_dimension"))
+        async with self._database.writing() as connection:
+            if len((await connection.execute(rows)).all()) == len(DIMENSIONS):
+                await connection.execute(store.values(content=bindparam("packed")), values)
+
+
+def counted(since: int, until: int, *columns: ColumnElement[Any]) -> Select[tuple[Any, ...]]:
+    """Return the query of columns, and of what is counted, of the runs that were accepted in a time."""
+    return select(*columns, *COUNTED).where(runs.c.created_at >= since, runs.c.created_at < until)

@@ -1,0 +1,147 @@
+"""Sums over runs by group, and their stored form. Pure.
+
+Durations are counted by value: of a large one nine binary digits, so that an order of magnitude has some 850 values. A percentile of
+such counts is some run's value, rounded down by less than 0.4 %, and sums of parts can be added.
+"""
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import add
+from typing import Any, Literal, get_args
+
+Dimension = Literal["instance", "model", "key", "source", "error"]
+Measure = Literal["waiting_ms", "first_token_ms", "duration_ms"]
+Group = tuple[str | None, ...]
+
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+_PERCENTS = (50, 95)
+_NUMBERS = 11
+_EXACT = 512
+_MANTISSA_BITS = 8
+
+
+def code_of(value: int) -> int:
+    """Return the code of a duration: it grows with the duration, and those below 512 have one each."""
+    if value < _EXACT:
+        return value
+    power = value.bit_length() - _MANTISSA_BITS - 1
+    return (power << _MANTISSA_BITS) + (value >> power)
+
+
+def value_of(code: int) -> int:
+    """Return the smallest duration that has a code."""
+    if code < _EXACT:
+        return code
+    power = (code >> _MANTISSA_BITS) - 1
+    return (code - (power << _MANTISSA_BITS)) << power
+
+
+@dataclass(slots=True)
+class Sums:
+    """Sums of one group."""
+
+    numbers: list[int] = field(default_factory=lambda: [0] * _NUMBERS)
+    """Runs, ended, failed, warm, those whose start is known, input tokens and the runs that have them, output tokens and theirs, cost
+    and the runs that have one."""
+    codes: tuple[Counter[int], ...] = field(default_factory=lambda: tuple(Counter() for _ in MEASURES))
+    """Number of runs by code, of each measure."""
+
+    def percentiles(self) -> dict[Measure, tuple[int, int]]:
+        """Return p50 and p95 in milliseconds (nearest rank) of each measure that a run has."""
+        return {
+            measure: (_nearest(codes, _PERCENTS[0]), _nearest(codes, _PERCENTS[1]))
+            for measure, codes in zip(MEASURES, self.codes, strict=True)
+            if codes
+        }
+
+
+def _nearest(codes: Counter[int], percent: int) -> int:
+    left = (codes.total() * percent + 99) // 100
+    for code in sorted(codes):
+        left -= codes[code]
+        if left <= 0:
+            return value_of(code)
+    raise AssertionError
+
+
+@dataclass(frozen=True, slots=True)
+class CountedRun:
+    """What of a run is counted, in the order of a query's columns."""
+
+    phase: str | None
+    start: str | None
+    ended_at: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost: int | None
+    waiting_ms: int | None
+    first_token_ms: int | None
+    duration_ms: int | None
+
+
+class UsageSums:
+    """Sums by group, which runs and stored sums are added to."""
+
+    def __init__(self) -> None:
+        self.groups: dict[tuple[Any, ...], Sums] = {}
+
+    def of(self, group: tuple[Any, ...]) -> Sums:
+        """Return the sums of a group, which are zero at first."""
+        sums = self.groups.get(group)
+        if sums is None:
+            sums = self.groups[group] = Sums()
+        return sums
+
+    def add_run(self, groups: Iterable[tuple[Any, ...]], run: Sequence[Any]) -> None:
+        """Add a run, as the members of ``CountedRun``, to some groups."""
+        phase, start, ended_at, input_tokens, output_tokens, cost, *durations = run
+        numbers = (
+            1,
+            ended_at is not None,
+            phase == "Failed",
+            start == "warm",
+            start is not None,
+            input_tokens or 0,
+            input_tokens is not None,
+            output_tokens or 0,
+            output_tokens is not None,
+            cost or 0,
+            cost is not None,
+        )
+        codes = [None if duration is None else code_of(duration) for duration in durations]
+        for group in groups:
+            sums = self.of(group)
+            sums.numbers = list(map(add, sums.numbers, numbers))
+            for counter, code in zip(sums.codes, codes, strict=True):
+                if code is not None:
+                    counter[code] += 1
+
+    def add_packed(self, content: bytes, group_of: Callable[[Group], tuple[Any, ...] | None]) -> None:
+        """Add stored sums. ``group_of`` returns the group that a stored group is part of; None leaves it out."""
+        for stored, numbers, *codes in json.loads(zlib.decompress(content)):
+            group = group_of(tuple(stored))
+            if group is None:
+                continue
+            sums = self.of(group)
+            sums.numbers = list(map(add, sums.numbers, numbers))
+            for counter, found in zip(sums.codes, codes, strict=True):
+                if isinstance(found, dict):
+                    counter.update({int(code): number for code, number in found.items()})
+                elif found:
+                    counter.update(found)
+
+    def packed(self) -> bytes:
+        """Return the sums in their stored form: compressed JSON, a list ``[group, numbers, codes of each measure]`` for each group."""
+        groups = [
+            [list(group), sums.numbers, *(_shorter(codes) for codes in sums.codes)]
+            for group, sums in self.groups.items()
+        ]
+        return zlib.compress(json.dumps(groups, separators=(",", ":")).encode("ascii"))
+
+
+def _shorter(codes: Counter[int]) -> list[int] | dict[int, int]:
+    """Return the codes one by one, or the number of each where that is shorter."""
+    return sorted(codes.elements()) if codes.total() < 2 * len(codes) else dict(sorted(codes.items()))
