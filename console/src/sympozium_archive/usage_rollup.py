@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, select, update
@@ -12,14 +13,14 @@ from sympozium_archive import dialects
 from sympozium_archive.database import Database
 from sympozium_archive.tables import runs, usage_spans
 from sympozium_archive.times import microseconds
-from sympozium_archive.usage_sums import Dimension, UsageSums
+from sympozium_archive.usage_sums import COUNTED, Dimension, UsageSums
 
 DAY, HOUR = dialects.SPAN_LENGTHS
 HOURS_KEPT = 8 * DAY
 """Microseconds for which usage is stored by hour too: a week and what is left of a day."""
 _SETTLED = 600_000_000
 """Microseconds after which most runs of a time have ended. A late one makes its hour and day be summed up again."""
-_ROWS = 2000
+_ROWS = 5000
 """Runs that are read and summed up at a time, in a few milliseconds."""
 _REST = 0.5
 """Seconds of rest per second of work: a console with years of runs answers its callers while it sums them up for the first time."""
@@ -32,15 +33,6 @@ DIMENSIONS: dict[Dimension, str] = {
     "error": "error",
 }
 """Columns of ``runs`` by dimension."""
-COUNTED = tuple(
-    runs.c[name]
-    for name in (
-        *("phase", "start", "ended_at", "input_tokens", "output_tokens", "cost"),
-        *("waiting_ms", "first_token_ms", "duration_ms"),
-    )
-)
-"""Columns that are counted, in the order of ``CountedRun``."""
-
 Span = tuple[int, int]
 """Length and begin of a time, in microseconds."""
 
@@ -119,11 +111,9 @@ class UsageRollup:
             statement = counted(since, since + length, runs.c.namespace, *columns)
             async with connection.stream(statement) as result:
                 async for part in result.partitions(_ROWS):
-                    for row in part:
-                        namespace, run = row[0], row[1 + len(DIMENSIONS) :]
-                        for value, of_dimension in zip(row[1:], sums.values(), strict=False):
-                            of_dimension.add_run(((namespace, value),), run)
-                    await asyncio.sleep(0)
+                    for column, of_dimension in enumerate(sums.values(), start=1):
+                        of_dimension.add_runs(part, itemgetter(0, column))
+                        await asyncio.sleep(0)
         values = [
             {"is_dimension": dimension, "packed": await asyncio.to_thread(found.packed)}
             for dimension, found in sums.items()
@@ -138,4 +128,6 @@ class UsageRollup:
 
 def counted(since: int, until: int, *columns: ColumnElement[Any]) -> Select[tuple[Any, ...]]:
     """Return the query of columns, and of what is counted, of the runs that were accepted in a time."""
-    return select(*columns, *COUNTED).where(runs.c.created_at >= since, runs.c.created_at < until)
+    return select(*columns, *(runs.c[name] for name in COUNTED)).where(
+        runs.c.created_at >= since, runs.c.created_at < until
+    )
