@@ -36,7 +36,7 @@ def space() -> Iterator[Namespace]:
 
 def revision(space: Namespace, number: int) -> Object:
     ada = SympoziumInstance.model_validate(space.get("instance", "ada"))
-    return AgentVersion.of_spec(ada, number).revision(ada)
+    return AgentVersion.of_spec(ada, number).revision(ada, "0" * 32)
 
 
 def create(space: Namespace, body: Object) -> None:

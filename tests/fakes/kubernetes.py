@@ -94,6 +94,8 @@ class FakeKubernetes(Client):
         self._watches: list[OpenWatch] = []
         self._changes: deque[StoredChange] = deque(maxlen=_REMEMBERED)
         self._versions = itertools.count(1)
+        self._born: dict[Key, int] = {}
+        """Versions in which the objects were created."""
         self._managers: dict[Key, FieldManagers] = {}
         self._pages: dict[str, list[Object]] = {}
         """Rest of a list, by the ``continue`` token that leads to it."""
@@ -170,10 +172,13 @@ class FakeKubernetes(Client):
         return Collection(page, version, next_page=version, remaining=None if selected else len(rest))
 
     def _selected(self, kind: ResourceType, namespace: str | None, selectors: Mapping[str, str]) -> list[Object]:
+        at = int(selectors["resourceVersion"]) if selectors.get("resourceVersionMatch") == "Exact" else None
         found = [
             copy.deepcopy(body)
-            for (_, space, _), body in self.objects.by_plural[kind.plural].items()
-            if namespace in (None, space) and is_selected(body, selectors)
+            for key, body in self.objects.by_plural[kind.plural].items()
+            if namespace in (None, key[1])
+            and is_selected(body, selectors)
+            and (at is None or self._born.get(key, 0) <= at)
         ]
         return sorted(found, key=lambda body: (body["metadata"]["namespace"], body["metadata"]["name"]))
 
@@ -412,6 +417,8 @@ class FakeKubernetes(Client):
         old = self.objects.get(key)
         body = self._identified(key, body)
         self.objects[key] = body
+        if old is None:
+            self._born[key] = int(body["metadata"]["resourceVersion"])
         self._tell("MODIFIED" if old else "ADDED", key[0], key[1], body, old)
         return body
 

@@ -217,6 +217,10 @@ class InstanceRuns:
         """
         return await self._runs.follow(namespace, name)
 
+    async def discard(self, run: AgentRun) -> None:
+        """Ask the operator to end a run, unless it has ended, and to delete it. Raises ApiError, ApiUnavailable."""
+        await self._runs.discard(run)
+
     async def on_ended(self, run: Object) -> None:
         """Publish the end of a run that was read as an object. A run that cannot be read has no records."""
         try:

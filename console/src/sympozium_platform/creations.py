@@ -1,5 +1,6 @@
 """Identities of the objects that requests create, by their Idempotency-Key."""
 
+import uuid
 from typing import Any
 
 from starlette.requests import Request
@@ -30,6 +31,11 @@ def creation_of(request: Request, caller: TenantCaller, body: Any) -> Creation:
         idempotency_key=idempotency_key(request),
         body=body,
     )
+
+
+def publication_key(request: Request, caller: TenantCaller) -> str | None:
+    """Return the label's value of a publication's Idempotency-Key; None: the request has none. Raises Refusal 422."""
+    return None if idempotency_key(request) is None else uuid.UUID(creation_of(request, caller, None).id).hex
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.pod import FakePod
 from tests.integration.conftest import eventually
 from tests.integration.platform.agent_calls import created, tried, until
+from tests.integration.platform.agents import publish
+from tests.integration.platform.asking import ASYNC, ask
 from tests.integration.platform.conftest import NAMESPACE, Platform, serving
 
-from sympozium_api.resources import CONTROLLER_REVISIONS, INSTANCES, Object
+from sympozium_api import names
+from sympozium_api.resources import CONTROLLER_REVISIONS, INSTANCES, RUNS, Object, ResourceType
 from sympozium_archive.database import Database
 
 
@@ -43,6 +47,24 @@ async def test_publications_at_once_share_no_number(consoles: list[Platform]) ->
         assert (newest["version"], newest["status"]) == (numbers[-1], "published")
 
 
+async def test_a_key_publishes_once_at_any_console(consoles: list[Platform]) -> None:
+    agent = await created(consoles[0], name="Ada")
+    path, token = f"/agents/{agent['id']}/publish", await consoles[0].token()
+    headers = {"Idempotency-Key": "k"}
+    answers = await asyncio.gather(
+        *(consoles[n % 3].request("POST", path, token=token, headers=headers) for n in range(9))
+    )
+    assert {(answer.status_code, answer.json()["version"]) for answer in answers} == {(200, 2)}
+    await tried(consoles[1], "PUT", f"/agents/{agent['id']}", name="Eve")
+    assert (await tried(consoles[1], "POST", path))["version"] == 3
+    again = (await consoles[2].request("POST", path, token=token, headers=headers)).json()
+    assert (again["version"], again["status"]) == (2, "published")
+    assert (await consoles[2].request("POST", path, token=token, headers={"Idempotency-Key": "l"})).json()[
+        "version"
+    ] == 4
+    assert len(consoles[0].kubernetes.names(CONTROLLER_REVISIONS)) == 3
+
+
 async def test_a_key_makes_one_agent_at_any_console(consoles: list[Platform]) -> None:
     token = await consoles[0].token()
     answers = await asyncio.gather(
@@ -60,6 +82,48 @@ async def test_a_key_makes_one_agent_at_any_console(consoles: list[Platform]) ->
     assert [answer.status_code for answer in answers] == [201] * 3
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert len(consoles[0].kubernetes.names(INSTANCES)) == 1
+
+
+@pytest.mark.parametrize("path", ["/runs", "/runs/stream"])
+async def test_a_key_starts_one_run_whichever_agents_are_asked_in_one_moment(
+    consoles: list[Platform], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    kubernetes, together = consoles[0].kubernetes, asyncio.Barrier(3)
+    create = kubernetes.create
+
+    async def create_together(kind: ResourceType, *args: Any, **options: Any) -> Object:
+        if kind is RUNS:
+            await together.wait()
+        return await create(kind, *args, **options)
+
+    monkeypatch.setattr(kubernetes, "create", create_together)
+    headers = {"Idempotency-Key": "k"} | ASYNC
+    agents = [publish(kubernetes, name) for name in ("one", "two", "three")]
+    token = await consoles[0].token()
+    asked = zip(consoles, agents, strict=True)
+    asking = [asyncio.create_task(ask(to, agent, token=token, headers=headers, path=path)) for to, agent in asked]
+    await eventually(lambda: len(kubernetes.names(RUNS)) == 3)
+    await eventually(lambda: len([run for run in runs(kubernetes) if not is_discarded(run)]) == 1)
+    [kept] = [run for run in runs(kubernetes) if not is_discarded(run)]
+    assert kept["metadata"]["uid"] == min(run["metadata"]["uid"] for run in runs(kubernetes)), "the first one counts"
+    assert (await FakePod(kept, consoles[-1].issuer, consoles[-1].surface).answer("Hello")).status_code == 200
+    answers = await asyncio.gather(*asking)
+    assert sorted(answer.status_code for answer in answers) in ([200, 422, 422], [202, 422, 422])
+    [first] = [number for number, answer in enumerate(answers) if answer.status_code < 300]
+    monkeypatch.undo()
+    again = [await ask(consoles[0], agent, token=token, headers=headers) for agent in agents]
+    assert [answer.status_code for answer in again] == [202 if n == first else 422 for n in range(3)]
+    assert again[first].json()["id"] == kept["metadata"]["uid"]
+
+
+def runs(kubernetes: FakeKubernetes) -> list[Object]:
+    """All runs."""
+    return [kubernetes.object(RUNS, name, NAMESPACE) for name in kubernetes.names(RUNS)]
+
+
+def is_discarded(run: Object) -> bool:
+    """True for a run that is cancelled and about to be deleted."""
+    return names.ANNOTATION_DISCARDED in run["metadata"]["annotations"]
 
 
 async def test_edits_at_once_lose_no_field(consoles: list[Platform]) -> None:

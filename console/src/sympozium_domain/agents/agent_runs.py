@@ -1,17 +1,16 @@
 """Runs of agents' published versions, each a turn of a session of its tenant."""
 
 import asyncio
-import hashlib
 import json
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sympozium_api import names
 from sympozium_api.client import Client
 from sympozium_api.instance import SympoziumInstance
-from sympozium_api.resources import RUNS, Object
+from sympozium_api.resources import Object
 from sympozium_api.trace_context import TraceContext
+from sympozium_domain.agents.run_keys import RunKey
 from sympozium_domain.agents.versions import AgentVersion, Versions
 from sympozium_domain.callers.tenant_caller import TenantCaller
 from sympozium_domain.instance_runs import InstanceRuns, NewRun
@@ -26,8 +25,6 @@ FindAgent = Callable[[str, str], Awaitable[Object | None]]
 
 _SCOPE = "platform"
 """Tells the sessions of tenants from those of the other dialects' callers."""
-_LABEL_DIGITS = 32
-_FROM_CACHE = {"resourceVersion": "0"}
 
 
 class NoSuchAgent(Exception):
@@ -68,12 +65,14 @@ class AgentRuns:
         """Start a run, or find the run of the same caller's Idempotency-Key and body.
 
         Raises NoSuchAgent, NotPublished, and as ``InstanceRuns.start``: KeyReused also if the key was used with another agent or
-        session.
+        session, in the same moment, too.
         """
         caller = question.caller
         instance = await self._instance(caller.namespace, question.agent_id)
         session_id = question.session_id or _new_session(caller, question.idempotency_key)
-        label = await self._idempotency(question, Session.of(instance, _SCOPE, session_id))
+        key = _key(self.client, question, Session.of(instance, _SCOPE, session_id))
+        if key is not None:
+            await key.check()
         new = NewRun(
             caller.namespace,
             instance.metadata.name,
@@ -86,7 +85,7 @@ class AgentRuns:
             session_scope=_SCOPE,
             is_new_session=question.session_id is None,
             idempotency_key=question.idempotency_key,
-            idempotency_label=label,
+            idempotency_label=key.label if key else None,
             key_seconds=self.key_seconds,
             request_id=question.request_id,
             trace=question.trace,
@@ -94,8 +93,22 @@ class AgentRuns:
             read=instance,
         )
         handle = await self.runs.start(new, *given_up)
+        if key is not None and handle.is_new:
+            await self._discard_unless_first(handle, key)
         self.finder.remember(handle.run)
         return handle
+
+    async def _discard_unless_first(self, handle: RunHandle, key: RunKey) -> None:
+        """Raise KeyReused for a run that is not its key's first, which is cancelled and deleted. Its agent may have begun."""
+        try:
+            if await key.is_first(handle.run):
+                return
+            await self.runs.discard(handle.run)
+        except BaseException:
+            handle.close()
+            raise
+        handle.close()
+        raise KeyReused
 
     async def _instance(self, namespace: str, agent_id: str) -> SympoziumInstance:
         body = await self.find_agent(namespace, agent_id)
@@ -114,21 +127,12 @@ class AgentRuns:
             version.number, version.title, version.prompt, version.provider_ref, version.model, version.params
         )
 
-    async def _idempotency(self, question: Question, session: Session) -> str | None:
-        """Return the label of the question's Idempotency-Key. Raises KeyReused if a run of another session has it.
 
-        Two requests in the same moment with one key and different agents or sessions may both start a run.
-        """
-        if question.idempotency_key is None:
-            return None
-        caller = question.caller
-        text = json.dumps([_SCOPE, caller.namespace, caller.key_id, question.idempotency_key])
-        label = hashlib.sha256(text.encode()).hexdigest()[:_LABEL_DIGITS]
-        selector = f"{names.LABEL_IDEMPOTENCY}={label}"
-        found = await self.client.metadata(RUNS, caller.namespace, labelSelector=selector, **_FROM_CACHE)
-        if any(run["metadata"]["labels"].get(names.LABEL_SESSION) != session.label for run in found):
-            raise KeyReused
-        return label
+def _key(client: Client, question: Question, session: Session) -> RunKey | None:
+    caller, text = question.caller, question.idempotency_key
+    if text is None:
+        return None
+    return RunKey.of(client, caller.namespace, session, scope=_SCOPE, key_id=caller.key_id, key=text)
 
 
 def _new_session(caller: TenantCaller, idempotency_key: str | None) -> str:

@@ -16,6 +16,7 @@ from sympozium_domain.agents import agent_manifest
 from sympozium_domain.agents.agent import Agent
 from sympozium_domain.agents.agent_catalog import AgentCatalog
 from sympozium_domain.agents.agent_manifest import AgentFields, NoSuchProvider
+from sympozium_domain.agents.publications import Publications
 from sympozium_domain.agents.versions import AgentVersion, freeze, published_number
 from sympozium_domain.idempotent_creation import Creation
 
@@ -23,8 +24,6 @@ SETTLE_SECONDS = 5.0
 """Seconds for which a change waits until the next run gets it."""
 _ATTEMPTS = 20
 """Tries of a write that meets others. The operator's reports are among them."""
-_NUMBERS = 100
-"""Numbers of versions that are tried, because other requests took those before and did not finish."""
 
 _OBJECT_NAME = re.compile("[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
 
@@ -102,17 +101,17 @@ class Agents:
             return await self.publish(namespace, agent_id)
         return await self._settled(body)
 
-    async def publish(self, namespace: str, agent_id: str) -> Agent | None:
+    async def publish(self, namespace: str, agent_id: str, key: str | None = None) -> Agent | None:
         """Freeze an agent as it is under the next number, and let runs get that; None: there is no such agent.
 
-        Of requests at once each gets a number of its own, and runs get the highest.
+        Of requests at once each gets a number of its own, and runs get the highest. Requests with one ``key``, a label's value, share
+        their number.
         """
         body = await self.find(namespace, agent_id)
         if body is None:
             return None
         instance = SympoziumInstance.model_validate(body)
-        published = published_number(instance.metadata.name, instance.metadata.annotations)
-        version = await self._frozen(instance, (published or 1) + 1)
+        version = await Publications(self.client).frozen(instance, key)
         for _ in range(_ATTEMPTS):
             metadata = instance.metadata
             if (published_number(metadata.name, metadata.annotations) or 0) >= version.number:
@@ -164,14 +163,6 @@ class Agents:
                     raise
                 failure = error
         raise failure
-
-    async def _frozen(self, instance: SympoziumInstance, number: int) -> AgentVersion:
-        """Return the version under which an instance is frozen: the first number from ``number`` on that nobody took."""
-        for taken in range(number, number + _NUMBERS):
-            version = AgentVersion.of_spec(instance, taken)
-            if await freeze(self.client, instance, version):
-                return version
-        raise ApiError(409, {"reason": "Conflict", "message": "too many publications of the agent were not finished"})
 
     async def _whole(self, agent: Agent) -> Agent:
         """Return an agent whose prompt was left out with its prompt, unless it cannot be read any more."""

@@ -3,7 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from pydantic import ValidationError
 
@@ -86,9 +86,13 @@ class AgentVersion:
         """Digest of the version's content, which versions of other numbers may share."""
         return hashlib.sha256(compact(self.data).encode()).hexdigest()[:_DIGEST_DIGITS]
 
-    def revision(self, instance: SympoziumInstance) -> Object:
-        """Return the ControllerRevision of the version, which goes with its instance."""
+    def revision(self, instance: SympoziumInstance, publication: str | None = None) -> Object:
+        """Return the ControllerRevision of the version, which goes with its instance.
+
+        ``publication``: value of ``names.LABEL_IDEMPOTENCY``; None: the version was published without an Idempotency-Key.
+        """
         labels = {names.LABEL_INSTANCE: instance.metadata.name, names.MANAGED_BY: "sympozium-console"}
+        labels |= {names.LABEL_IDEMPOTENCY: publication} if publication else {}
         return {
             "apiVersion": CONTROLLER_REVISIONS.api_version,
             "kind": CONTROLLER_REVISIONS.kind,
@@ -113,10 +117,12 @@ def published_number(name: str, annotations: dict[str, str]) -> int | None:
     return int(number) if is_number and len(number) <= 9 and int(number) >= 1 else None
 
 
-async def freeze(client: Client, instance: SympoziumInstance, version: AgentVersion) -> bool:
+async def freeze(
+    client: Client, instance: SympoziumInstance, version: AgentVersion, publication: str | None = None
+) -> bool:
     """Store a version of an instance; return False if its number is taken. Raises ApiError and ApiUnavailable."""
     try:
-        await client.create(CONTROLLER_REVISIONS, instance.metadata.namespace, version.revision(instance))
+        await client.create(CONTROLLER_REVISIONS, instance.metadata.namespace, version.revision(instance, publication))
     except ApiError as error:
         if not error.already_exists:
             raise
@@ -160,7 +166,7 @@ class Versions:
         metadata = instance.metadata
         name = names.agent_version(metadata.name, number)
         body = await self.client.find(CONTROLLER_REVISIONS, metadata.namespace, name)
-        version = None if body is None else _parsed(body, number)
+        version = None if body is None else parsed_revision(body, number)
         return version if version and body and (_may_own(instance, body) or _is_published(version, instance)) else None
 
 
@@ -175,9 +181,10 @@ def _is_published(version: AgentVersion, instance: SympoziumInstance) -> bool:
     return version.digest == instance.metadata.annotations.get(names.ANNOTATION_PUBLISHED_DIGEST)
 
 
-def _parsed(body: dict[str, Any], number: int) -> AgentVersion | None:
+def parsed_revision(body: Object, number: int) -> AgentVersion | None:
+    """Return the version of a number that a ControllerRevision holds; None: the object is somebody else's."""
     try:
         version = AgentVersion.of_revision(body)
-    except (KeyError, TypeError, AttributeError, ValidationError):  # somebody else's object
+    except (KeyError, TypeError, AttributeError, ValidationError):
         return None
     return version if version.number == number else None

@@ -92,11 +92,12 @@ async def delete_agent(request: Request, agent_id: AgentId, caller: Writer, _: N
     return Response(status_code=204)
 
 
-@router.post("/agents/{agent_id}/publish", name="agent.publish")
+@router.post("/agents/{agent_id}/publish", name="agent.publish", openapi_extra={"parameters": [IDEMPOTENCY_HEADER]})
 async def publish_agent(request: Request, agent_id: AgentId, caller: Writer, _: NoParams) -> AgentAnswer:
     """Freeze the agent as it is under the next number. Runs get it from now on."""
+    key = creations.publication_key(request, caller)
     await begin_change(request, str(agent_id))
-    agent = await platform_context.of_request(request).agents.publish(caller.namespace, str(agent_id))
+    agent = await platform_context.of_request(request).agents.publish(caller.namespace, str(agent_id), key)
     return _answer(agent, agent_id, caller)
 
 
