@@ -374,7 +374,9 @@ class TestConsole:
         with pytest.raises(Refused, match=r"sympozium\.ai/session is set only by the console"):
             accounts.patch(accounts.tenant, run, {"metadata": {"labels": turn}})
 
-    def test_records_the_newest_attempt_of_an_idempotency_key_and_discards_a_second_one(self, accounts: Accounts, run: str) -> None:
+    def test_records_the_newest_attempt_of_an_idempotency_key_and_discards_a_second_one(
+        self, accounts: Accounts, run: str
+    ) -> None:
         for annotation in ({"sympozium.ai/newest-attempt": "1"}, {"sympozium.ai/discarded": "true"}):
             accounts.patch(CONSOLE, run, {"metadata": {"annotations": annotation}})
         with pytest.raises(Refused, match=r"only spec\.cancel"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sympozium_api import policy_patterns
+from sympozium_api import policy_patterns, service_names
 from sympozium_api.base import ApiModel, seconds
 from sympozium_api.policy import FetchUrlSettings, PolicyBounds, PolicyLimits
 
@@ -38,6 +38,8 @@ class EffectivePolicy(ApiModel):
 
     policies: list[BoundPolicy] = []
     """Policies in the order of their names."""
+    namespace: str | None = None
+    """Namespace of the instance, in which a host without a dot is a Service; None: it is not known."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def listed(policy: EffectivePolicy | None, field: ListedField, value: str) -> De
         if bound.flaw is not None:
             return Denial("policy", bound.name, bound.flaw, subject)
         rules = getattr(bound.bounds, _ATTRIBUTES[field])
-        if _is_denied(field, rules.deny, value):
+        if _is_denied(field, rules.deny, _writings(policy, field, value)):
             return Denial(field, bound.name, f"{field}.deny", subject)
         if rules.allow is not None and not any(_matches(field, pattern, value) for pattern in rules.allow):
             return Denial(field, bound.name, f"{field}.allow", subject)
@@ -137,7 +139,7 @@ def tool(policy: EffectivePolicy | None, facts: ToolFacts) -> Denial | None:
             return Denial("commands", bound.name, "commands", subject)
         if bounds.require_signed and not facts.signed and not facts.of_instance:
             return Denial("requireSigned", bound.name, "requireSigned", subject)
-        if _is_denied("tools", bounds.require_approval, facts.function):
+        if _is_denied("tools", bounds.require_approval, _writings(policy, "tools", facts.function)):
             return Denial("requireApproval", bound.name, "requireApproval", subject)
     return None
 
@@ -203,12 +205,26 @@ def _matches(field: ListedField, pattern: str, value: str) -> bool:
     return any(_MATCHES.get(field, _OTHERS)(pattern, text) for text in _names(field, value))
 
 
-def _is_denied(field: ListedField, patterns: Iterable[str], value: str) -> bool:
+def _is_denied(field: ListedField, patterns: Iterable[str], texts: list[str]) -> bool:
+    matcher = _MATCHES.get(field, _OTHERS)
+    written = [each for pattern in patterns for each in _pattern_writings(field, pattern)]
+    return any(matcher(pattern, text) for pattern in written for text in texts)
+
+
+def _writings(policy: EffectivePolicy | None, field: ListedField, value: str) -> list[str]:
+    """Return a value as ``deny`` compares it, in all its writings."""
     texts = [*_names(field, value), *map(policy_patterns.folded, _names(field, value))]
     if field == "models":
-        texts = [other for text in texts for other in policy_patterns.model_writings(text)]
-    matcher = _MATCHES.get(field, _OTHERS)
-    return any(matcher(each, text) for pattern in patterns for each in (pattern, pattern.casefold()) for text in texts)
+        return [other for text in texts for other in policy_patterns.model_writings(text)]
+    if field == "egressHosts":
+        namespace = policy.namespace if policy else None
+        return [other for text in texts for other in service_names.writings(text, namespace)]
+    return texts
+
+
+def _pattern_writings(field: ListedField, pattern: str) -> tuple[str, ...]:
+    short = service_names.short_pattern(pattern) if field == "egressHosts" else None
+    return pattern, pattern.casefold(), *([short] if short else [])
 
 
 def _names(field: ListedField, value: str) -> tuple[str, ...]:

@@ -70,18 +70,20 @@ def flaw_of(spec: PolicySpec) -> str | None:
 def effective(instance: SympoziumInstance, sources: PolicySources) -> EffectivePolicy | None:
     """Return the policy that holds for an instance; None: no policy binds it."""
     namespace = instance.metadata.namespace
-    return _all_of([*_missing(instance, sources), *(_bound(each, namespace) for each in binding(instance, sources))])
+    return _all_of(
+        [*_missing(instance, sources), *(_bound(each, namespace) for each in binding(instance, sources))], namespace
+    )
 
 
 def of_namespace(namespace: str, sources: PolicySources) -> EffectivePolicy | None:
     """Return the policy that holds for every instance of a namespace; None: no policy binds them all."""
-    return _all_of([_bound(each, namespace) for each in _binding(namespace, None, sources)])
+    return _all_of([_bound(each, namespace) for each in _binding(namespace, None, sources)], namespace)
 
 
-def _all_of(found: list[BoundPolicy]) -> EffectivePolicy | None:
+def _all_of(found: list[BoundPolicy], namespace: str) -> EffectivePolicy | None:
     if not found:
         return None
-    policy = EffectivePolicy(policies=sorted(found, key=lambda each: each.name))
+    policy = EffectivePolicy(policies=sorted(found, key=lambda each: each.name), namespace=namespace)
     if len(policy.model_dump_json(by_alias=True).encode()) <= MAX_BYTES:
         return policy
     text = f"spec: all policies that bind the instance have more than {MAX_BYTES} bytes together; write fewer patterns"

@@ -63,6 +63,7 @@ async def assemble(
     metrics, http, held = EgressMetrics(), http or HttpClient(settings.max_response_bytes), HeldBytes()
     forbidden = ForbiddenAddresses(client, settings, http.resolve)
     await forbidden.refresh()
+    denials = DenialEvents(client, clock)
     caller = ToolCaller(
         http=http,
         credentials=CredentialSource(client, ToolSecrets(client), http, namespace=settings.namespace),
@@ -70,7 +71,7 @@ async def assemble(
         attempts=Attempts(settings.retries),
         metrics=metrics,
         skills=SkillTools(client, settings.namespace),
-        denials=DenialEvents(client, clock),
+        denials=denials,
         addresses=forbidden.policy,
         held=held,
     )
@@ -80,7 +81,14 @@ async def assemble(
     verifier = ProviderVerifier(http, ProviderSecrets(client), forbidden.policy, policies)
     providers = ProviderRoutes.of(client, verifier, settings.namespace)
     tunnels = Tunnels(
-        store, tokens, ModelOrigins(client, policies), forbidden.policy, metrics, resolve=http.resolve, dial=dial
+        store,
+        tokens,
+        ModelOrigins(client, policies),
+        addresses=forbidden.policy,
+        metrics=metrics,
+        denials=denials,
+        resolve=http.resolve,
+        dial=dial,
     )
     app = create_egress_app(calls, providers, client, metrics, tracing)
     return EgressGuard(app, metrics, forbidden, held, tunnels)

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from sympozium_api import effective, effective_policy, model_targets, policy_check, provider_check
 from sympozium_api.client import Client
+from sympozium_api.effective_policy import Denial
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.policy_reader import PolicyReader
 from sympozium_api.provider import Provider
@@ -21,6 +23,15 @@ _MOST_KEPT = 10_000
 Origin = tuple[str, int]
 
 
+@dataclass(frozen=True)
+class Origins:
+    """Origins of the model servers of an instance or a run."""
+
+    allowed: frozenset[Origin] = frozenset()
+    denied: Mapping[Origin, Denial] = field(default_factory=dict)
+    """Origins that a SympoziumPolicy does not allow."""
+
+
 class ModelOrigins:
     """Reader of origins. Every method may raise ApiError and ApiUnavailable."""
 
@@ -28,10 +39,10 @@ class ModelOrigins:
         self._client = client
         self._policies = policies
         self._clock = clock
-        self._kept: dict[tuple[str, str, str], tuple[float, frozenset[Origin]]] = {}
+        self._kept: dict[tuple[str, str, str], tuple[float, Origins]] = {}
 
-    async def of(self, namespace: str, agent: str, run: AgentRun | None) -> frozenset[Origin]:
-        """Return the origins of an instance's model servers, or of its run's. None are an instance's that cannot be read."""
+    async def of(self, namespace: str, agent: str, run: AgentRun | None) -> Origins:
+        """Return the origins of an instance's model servers, or of its run's. An instance that cannot be read has none."""
         own = run.spec.model if run else None
         key = namespace, agent, "" if own is None else own.model_dump_json()
         kept = self._kept.get(key)
@@ -42,24 +53,28 @@ class ModelOrigins:
             instance = read(SympoziumInstance, body) if body else None
         except Unreadable:
             instance = None
-        origins = frozenset() if instance is None else await self._origins(namespace, instance, run)
+        origins = Origins() if instance is None else await self._origins(namespace, instance, run)
         if len(self._kept) >= _MOST_KEPT:
             self._kept.clear()
         self._kept[key] = self._clock(), origins
         return origins
 
-    async def _origins(self, namespace: str, instance: SympoziumInstance, run: AgentRun | None) -> frozenset[Origin]:
+    async def _origins(self, namespace: str, instance: SympoziumInstance, run: AgentRun | None) -> Origins:
         policy = await self._policies.effective(instance)
-
-        def is_allowed(provider: str) -> bool:
-            return effective_policy.listed(policy, "providers", provider) is None
-
-        names = filter(is_allowed, sorted(_providers(instance, run)))
-        bases = await asyncio.gather(*(self._base(namespace, name) for name in names))
-        calls_plain = _calls_base_url(instance, run) and is_allowed(effective_policy.WITHOUT_PROVIDER)
-        plain = [effective.model(instance, run).base_url] if calls_plain else []
-        allowed = [base for base in [*plain, *bases] if base and policy_check.of_address(policy, base) is None]
-        return frozenset(origin for base in allowed if (origin := origin_of(base)))
+        names = sorted(_providers(instance, run))
+        called = dict(zip(names, await asyncio.gather(*(self._base(namespace, name) for name in names)), strict=True))
+        if _calls_base_url(instance, run):
+            called[effective_policy.WITHOUT_PROVIDER] = effective.model(instance, run).base_url
+        allowed, denied = set[Origin](), dict[Origin, Denial]()
+        for name, base in called.items():
+            if not base or (origin := origin_of(base)) is None:
+                continue
+            denial = effective_policy.listed(policy, "providers", name) or policy_check.of_address(policy, base)
+            if denial is None:
+                allowed.add(origin)
+            else:
+                denied[origin] = denial
+        return Origins(frozenset(allowed), denied)
 
     async def _base(self, namespace: str, name: str) -> str | None:
         """Return the address of a Provider; None if there is no such Provider, or nobody may call it."""

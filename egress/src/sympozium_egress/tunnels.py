@@ -16,6 +16,7 @@ import structlog
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.names import agent_service_account
 from sympozium_api.run import AgentRun
+from sympozium_egress.denial_events import DenialEvents
 from sympozium_egress.egress_metrics import EgressMetrics
 from sympozium_egress.model_origins import ModelOrigins
 from sympozium_egress.outgoing.resolution import CheckedHost, NameNotFound, Resolve, checked
@@ -68,9 +69,10 @@ class Tunnels:
         store: RunStore,
         tokens: PodTokens,
         origins: ModelOrigins,
+        *,
         addresses: Callable[[], AddressPolicy],
         metrics: EgressMetrics,
-        *,
+        denials: DenialEvents,
         resolve: Resolve,
         dial: Dial | None = None,
     ) -> None:
@@ -79,6 +81,7 @@ class Tunnels:
         self._origins = origins
         self._addresses = addresses
         self._metrics = metrics
+        self._denials = denials
         self._resolve = resolve
         self._dial = dial or _dial
         self._open: Counter[Pod] = Counter()
@@ -145,8 +148,15 @@ class Tunnels:
         is_assigned = run is None or run.is_assigned_to(pod.name)
         if not is_assigned or pod.service_account != agent_service_account(agent):
             raise _Refused(403, "the token is of a pod that does not work for this run or instance")
-        if (request.host, request.port) not in await self._origins.of(pod.namespace, agent, run):
-            raise _Refused(403, f"{request.host}:{request.port} is no address of the agent's model or its Providers")
+        origin, origins = (request.host, request.port), await self._origins.of(pod.namespace, agent, run)
+        if origin in origins.allowed:
+            return
+        if denial := origins.denied.get(origin):
+            self._metrics.denied.labels(denial.kind).inc()
+            if run is not None:
+                self._denials.emit(run, "its model", denial)
+            raise _Refused(403, str(denial))
+        raise _Refused(403, f"{request.host}:{request.port} is no address of the agent's model or its Providers")
 
     async def _dialled(self, host: CheckedHost, port: int) -> Streams:
         """Connect to the first checked address that accepts."""

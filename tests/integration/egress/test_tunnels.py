@@ -18,7 +18,7 @@ from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.model import TOKENS, Model, serving
 from tests.fakes.pod import FakePod, TokenIssuer
 from tests.fakes.webhook import PUBLIC, world
-from tests.integration.conftest import instance, listening
+from tests.integration.conftest import eventually, instance, listening
 from tests.unit.agent.conftest import QUICK, task_for
 from tests.unit.agent.surface import Reply, replica
 from tests.unit.api.policies import policy_manifest
@@ -26,7 +26,7 @@ from tests.unit.api.policies import policy_manifest
 from sympozium_agent.agent_settings import AgentSettings
 from sympozium_agent.waiting import Event
 from sympozium_api import names
-from sympozium_api.resources import RUNS
+from sympozium_api.resources import EVENTS, RUNS
 from sympozium_egress import tunnels
 from sympozium_egress.assembly import EgressGuard, assemble
 from sympozium_egress.egress_settings import EgressSettings
@@ -275,7 +275,17 @@ async def test_a_policy_closes_the_way_to_a_models_host(tunnelled: Tunnelled, bo
         assert asyncio.get_running_loop().time() < until
         tunnelled.clock.advance(1)
         await asyncio.sleep(0.1)
-    assert (await tunnelled.asked())[0] == 403
+    status, reason = await tunnelled.asked()
+    assert status == 403
+    assert "is not allowed by the SympoziumPolicy bounds" in reason
+    [kind] = bounds
+    samples = tunnelled.made.metrics.registry.get_sample_value
+    assert (samples("sympozium_policy_denied_total", {"kind": kind}) or 0) >= 2
+    await eventually(lambda: len(tunnelled.kubernetes.names(EVENTS)) == 1)
+    [name] = tunnelled.kubernetes.names(EVENTS)
+    event = tunnelled.kubernetes.object(EVENTS, name)
+    message = f"A call of its model was refused by the SympoziumPolicy bounds ({kind}.deny)."
+    assert (event["reason"], event["involvedObject"]["name"], event["message"]) == ("PolicyDenied", RUN, message)
 
 
 # Bounds.

@@ -26,6 +26,9 @@ _ALLOWED: list[tuple[ListedField, list[dict[str, Any]], str]] = [
     ("providers", [{"allow": ["openai_compat"]}], "openai_compat"),
     ("images", [{"allow": ["docker.io/library/*"]}], "nginx"),
     ("egressHosts", [{"allow": ["*.example.com"]}], "a.b.example.com"),
+    ("egressHosts", [{"deny": ["*.svc.cluster.local"]}], "example.com"),
+    ("egressHosts", [{"deny": ["*.payments.svc.cluster.local", "payments"]}], "db"),
+    ("egressHosts", [{"deny": ["db.team.svc"]}], "10.0.0.1"),
 ]
 _DENIED: list[tuple[ListedField, list[dict[str, Any]], str, str]] = [
     ("tools", [{"deny": ["*"]}], "get_weather", "p0 (tools.deny)"),
@@ -56,6 +59,18 @@ _DENIED: list[tuple[ListedField, list[dict[str, Any]], str, str]] = [
     ("egressHosts", [{"allow": ["*.example.com"]}], "example.com", "p0 (egressHosts.allow)"),
     ("egressHosts", [{"allow": ["api.example.com"]}], "api.example.com.evil.org", "p0 (egressHosts.allow)"),
     ("egressHosts", [{"allow": ["api.example.com"]}], "apixexample.com", "p0 (egressHosts.allow)"),
+    ("egressHosts", [{"allow": ["db.team.svc"]}], "db", "p0 (egressHosts.allow)"),
+    *(
+        ("egressHosts", [{"deny": [pattern]}], host, "p0 (egressHosts.deny)")
+        for pattern, hosts in {
+            "*.payments.svc.cluster.local": ("db.payments", "db.payments.svc", "db.payments.svc.corp.example"),
+            "db.payments": ("db.payments.svc", "db.payments.svc.cluster.local", "DB.Payments"),
+            "db": ("db.team", "db.team.svc", "db.team.svc.cluster.local"),
+            "*.svc.cluster.local": ("db", "db.payments.svc"),
+            "*.team.svc": ("db",),
+        }.items()
+        for host in hosts
+    ),
 ]
 
 
