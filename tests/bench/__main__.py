@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import (
+    agent_start,
     archive,
     held_bytes,
     machine,
@@ -46,6 +47,7 @@ PARTS = (
     "warm",
     "overhead",
     "stream",
+    "agent",
     "operator",
     "mcp",
     "tools",
@@ -56,6 +58,9 @@ PARTS = (
 CONCURRENCY = (10, 20)
 REST_SECONDS = 0.7
 """Between two samples: what the one before left to be cleaned up shall not be measured."""
+
+BETWEEN_SECONDS = 20.0
+"""Longest wait for a quiet machine before each part."""
 
 SETTLE_SECONDS = 5
 """For what the node still does about pods that the API server has forgotten."""
@@ -70,7 +75,9 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000, help="requests to the web-proxy alone, 200 per second")
     parser.add_argument("--pool", type=int, default=40, help="idle pods of the warm pool")
     parser.add_argument("--sustained", type=int, default=120, help="warm requests with refill, 2 per second")
-    parser.add_argument("--archive-rows", type=int, default=archive.ROWS, help="runs in the archive's table")
+    parser.add_argument(
+        "--archive-rows", type=int, default=200_000, help="runs in the archive's table; a million takes 6 min"
+    )
     parser.add_argument("--quiet-seconds", type=float, default=120, help="longest wait for a quiet machine")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="page whose tables are replaced by these")
     asked = parser.parse_args()
@@ -79,12 +86,16 @@ def main() -> None:
         "machine": machine.wait_until_quiet(asked.quiet_seconds),
     }
     failed = False
-    for measure in measurements(asked):
+    for part, measure in measurements(asked):
+        if not machine.wait_until_quiet(BETWEEN_SECONDS, sample=1.0)["quiet"]:
+            figures["unquiet_parts"] = [*figures.get("unquiet_parts", []), part]
+        began = time.monotonic()
         try:
             figures |= measure()
         except Exception:  # noqa: BLE001 - hours of other figures shall not be lost
             traceback.print_exc()
             failed = True
+        print(f"{part}: {time.monotonic() - began:.0f} s", file=sys.stderr)  # noqa: T201 - progress
     print(report.tables(figures))  # noqa: T201 - what the command is for
     if asked.write:
         asked.write.write_text(report.with_tables(asked.write.read_text(), figures))
@@ -94,11 +105,12 @@ def main() -> None:
     sys.exit(failed)
 
 
-def measurements(asked: argparse.Namespace) -> Iterator[Callable[[], report.Figures]]:
-    """What was asked for, in this order: after what uses the cluster there is much to clear away."""
+def measurements(asked: argparse.Namespace) -> Iterator[tuple[str, Callable[[], report.Figures]]]:
+    """What was asked for by its part, in this order: after what uses the cluster there is much to clear away."""
     alone: tuple[tuple[str, Callable[[], Coroutine[Any, Any, report.Figures]]], ...] = (
         ("overhead", partial(overhead.measure, requests=asked.requests)),
         ("stream", stream_cost.measure),
+        ("agent", agent_start.measure),
         ("operator", operator_cost.measure),
         ("operator", operator_memory.measure),
         ("mcp", mcp.measure),
@@ -109,11 +121,11 @@ def measurements(asked: argparse.Namespace) -> Iterator[Callable[[], report.Figu
     )
     for part, measure in alone:
         if part in asked.parts:
-            yield lambda measure=measure: asyncio.run(measure())  # type: ignore[misc]
-    if {"cold", "bursts", "memory"} & set(asked.parts):
-        yield partial(on_the_cluster, asked)
+            yield part, lambda measure=measure: asyncio.run(measure())  # type: ignore[misc]
+    if on_cluster := [part for part in ("cold", "bursts", "memory") if part in asked.parts]:
+        yield ", ".join(on_cluster), partial(on_the_cluster, asked)
     if "warm" in asked.parts:
-        yield lambda: warm.measure(agent_image(), pool=asked.pool, sustained=asked.sustained)
+        yield "warm", lambda: warm.measure(agent_image(), pool=asked.pool, sustained=asked.sustained)
 
 
 def on_the_cluster(asked: argparse.Namespace) -> report.Figures:

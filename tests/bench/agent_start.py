@@ -1,7 +1,7 @@
 """``python -m tests.bench.agent_start``: processor time and memory of the agent's process, beside a Python that does nothing.
 
 No cluster: the agent runs against a fake agent API and a fake model on this machine. The samples of all programs are taken in turn,
-so that a busy machine makes all of them slower. ``--python`` names other interpreters to compare, such as those of other versions.
+so that a busy machine makes all of them slower. ``--python`` names other interpreters, such as those of other versions.
 """
 
 import argparse
@@ -13,10 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.fakes.model import Model, serving
+from tests.bench.report import Figures
+from tests.fakes.model import serving
 from tests.unit.agent.conftest import task_for
 from tests.unit.agent.surface import Reply, replica
 
@@ -36,6 +37,7 @@ os._exit(process(AgentSettings(run, (sys.argv[2],), *files, instance=instance, i
 """
 REST = "import time; time.sleep(60)"
 IDLE_SECONDS = 1.0
+SAMPLES = 20
 
 
 def processor_ms(python: str, script: str, *arguments: str) -> float:
@@ -59,47 +61,54 @@ def resident_mb(python: str, script: str, *arguments: str) -> float:
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS:"))) / 1024
 
 
-async def measure(pythons: list[str], count: int, folder: Path, model: Model) -> None:
-    """Print a table of the samples of each program, as ratios to a Python that does nothing."""
-    samples = defaultdict[tuple[str, str], list[float]](list)
-    for sample in range(count + 1):
-        for python in pythons:
-            async with replica(task_for(model)) as surface:
-                measured = {
-                    "nothing": await asyncio.to_thread(processor_ms, python, NOTHING),
-                    "import": await asyncio.to_thread(processor_ms, python, IMPORT),
-                    "whole run": await asyncio.to_thread(processor_ms, python, RUN, str(folder), surface.url, "run"),
-                }
-            for program, figure in measured.items():
-                if sample:  # the first one compiled what was not compiled
-                    samples[python, program].append(figure)
-    for (python, program), figures in samples.items():
-        median = statistics.median(figures)
-        ratio = median / statistics.median(samples[python, "nothing"])
-        row = (python, program, median, min(figures), ratio, count)
-        log.info("%-40s %-10s %7.1f ms, at least %6.1f, %5.2f x nothing, n=%d", *row)
-    for python in pythons:
-        async with replica(None, tasks=[Reply(silent=True)]) as surface:
-            surface.prospect = {"baseURL": model.url, "env": {}}
-            idle = await asyncio.to_thread(resident_mb, python, RUN, str(folder), surface.url, "idle")
-        resting = await asyncio.to_thread(resident_mb, python, REST)
-        log.info("%-40s idle pod   %7.1f MB, a Python that sleeps %.1f MB", python, idle, resting)
-
-
-async def main() -> None:
-    """Measure as the command line asks."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--python", nargs="+", default=[sys.executable], help="interpreters (default: this one)")
-    parser.add_argument("--samples", type=int, default=20, help="samples of each program")
-    arguments = parser.parse_args()
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
+async def measure(python: str = sys.executable, count: int = SAMPLES) -> Figures:
+    """Return milliseconds of processor time of each program, medians, and MB of a process that waits for a task."""
+    samples: dict[str, list[float]] = {"nothing": [], "import": [], "run": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "token").write_text("token")
         (folder / "api-key").write_text("key")
         async with serving() as model:
-            await measure(arguments.python, arguments.samples, folder, model)
+            for number in range(count + 1):
+                async with replica(task_for(model)) as surface:
+                    measured = {
+                        "nothing": await asyncio.to_thread(processor_ms, python, NOTHING),
+                        "import": await asyncio.to_thread(processor_ms, python, IMPORT),
+                        "run": await asyncio.to_thread(processor_ms, python, RUN, name, surface.url, "run"),
+                    }
+                if number:  # the first one compiled what was not compiled
+                    for program, milliseconds in measured.items():
+                        samples[program].append(milliseconds)
+            async with replica(None, tasks=[Reply(silent=True)]) as surface:
+                surface.prospect = {"baseURL": model.url, "env": {}}
+                idle = await asyncio.to_thread(resident_mb, python, RUN, name, surface.url, "idle")
+    medians = {program: round(statistics.median(figures), 1) for program, figures in samples.items()}
+    rest = await asyncio.to_thread(resident_mb, python, REST)
+    return {
+        "agent_start_ms": {"n": count, **medians},
+        "agent_idle_mb": {"agent": round(idle, 1), "rest": round(rest, 1)},
+    }
+
+
+def lines(figures: Figures) -> Iterator[str]:
+    """Return the figures as text."""
+    took, idle = figures["agent_start_ms"], figures["agent_idle_mb"]
+    for program in ("nothing", "import", "run"):
+        ratio = took[program] / took["nothing"]
+        yield f"{program:8} {took[program]:7.1f} ms of processor time, {ratio:.2f} x nothing, n={took['n']}"
+    yield f"an agent that waits for its task {idle['agent']} MB, a Python that sleeps {idle['rest']} MB"
+
+
+def main() -> None:
+    """Measure as the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--python", nargs="+", default=[sys.executable], help="interpreters (default: this one)")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="samples of each program")
+    arguments = parser.parse_args()
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
+    for python in arguments.python:
+        log.info("%s\n%s", python, "\n".join(lines(asyncio.run(measure(python, arguments.samples)))))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

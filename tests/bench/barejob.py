@@ -5,6 +5,8 @@ import itertools
 import json
 import socket
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from tests.e2e.conftest import Namespace
 
@@ -15,11 +17,25 @@ from sympozium_api.resources import JOBS
 class BareJobs:
     """Makes Jobs whose first line is a connection to us."""
 
-    def __init__(self, namespace: Namespace, image: str, *, token: bool) -> None:
-        """``token``: its pod has the API token that Kubernetes mounts by default, and so a volume to wait for."""
+    def __init__(
+        self,
+        namespace: Namespace,
+        image: str,
+        *,
+        token: bool,
+        pod: Mapping[str, Any] | None = None,
+        prefix: str = "job",
+        imports: str = "socket",
+    ) -> None:
+        """``token``: its pod has the API token that Kubernetes mounts by default, and so a volume to wait for.
+
+        ``pod``: its spec, whose container's command is replaced; None: a pod without further settings. ``prefix``: begin of the Jobs'
+        names. ``imports``: module that Python imports before its first line.
+        """
         self.namespace = namespace
-        self._image = image
-        self._token = token
+        self._pod = pod or {"containers": [{"image": image}], "automountServiceAccountToken": token}
+        self._prefix = prefix
+        self._imports = imports
         self._numbers = itertools.count()
 
     async def first_line(self) -> float:
@@ -61,13 +77,13 @@ class BareJobs:
 
     def _job(self, address: str) -> dict[str, object]:
         host, port = address.split(":")
-        say = f"import socket; socket.create_connection(({json.dumps(host)}, {port}))"
-        container = {"name": "bare", "image": self._image, "command": ["python", "-I", "-c", say]}
-        pod = {"restartPolicy": "Never", "containers": [container], "automountServiceAccountToken": self._token}
+        say = f"import {self._imports}, socket; socket.create_connection(({json.dumps(host)}, {port}))"
+        container = self._pod["containers"][0] | {"name": "bare", "command": ["python", "-I", "-c", say]}
+        pod = {**self._pod, "restartPolicy": "Never", "containers": [container]}
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "metadata": {"name": f"job-{next(self._numbers)}"},
+            "metadata": {"name": f"{self._prefix}-{next(self._numbers)}"},
             "spec": {"backoffLimit": 0, "template": {"spec": pod}},
         }
 

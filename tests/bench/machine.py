@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ _OURS = {"sympozium_operator": "operator", "sympozium_webproxy": "web-proxy"}
 QUIET_CORES = 0.3
 """Cores in use below which a machine is quiet; the local cluster without work takes about 0.1."""
 _ADDITIONS = 1_000_000
-_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUPS = "sys/fs/cgroup"
 
 
 def additions(count: int = _ADDITIONS) -> float:
@@ -84,7 +84,7 @@ class ProcessorTime:
                     parts.setdefault(name, {})[pid] = _seconds_of(pid)
                 elif is_pod:
                     pods[pid] = _seconds_of(pid)
-        return cls(parts, pods, _pods_seconds(), _busy_seconds())
+        return cls(parts, pods, _pods_seconds(parts.get("kubelet", ())), _busy_seconds())
 
     def since(self, earlier: "ProcessorTime") -> dict[str, float]:
         """Return the seconds of each part since an earlier moment, the largest first.
@@ -132,12 +132,17 @@ def _seconds_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
-def _pods_seconds() -> float | None:
-    """Return the processor seconds of the pods' control group, of version 1 or 2."""
-    for group in (*_CGROUPS.glob("cpuacct/*/kubepods"), *_CGROUPS.glob("cpuacct/kubepods")):
-        return int((group / "cpuacct.usage").read_text()) / 1e9
-    for group in (*_CGROUPS.glob("*/kubepods*"), *_CGROUPS.glob("kubepods*")):
-        if (group / "cpu.stat").exists():
-            fields = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
-            return int(fields["usage_usec"]) / 1e6
+def _pods_seconds(kubelets: Iterable[int]) -> float | None:
+    """Return the processor seconds of the pods' control group, of version 1 or 2.
+
+    ``ip netns exec`` hides the control groups from this process, so they are read as a kubelet sees them too.
+    """
+    for root in (Path("/"), *(Path(f"/proc/{pid}/root") for pid in kubelets)):
+        groups = root / _CGROUPS
+        for group in (*groups.glob("cpuacct/*/kubepods"), *groups.glob("cpuacct/kubepods")):
+            return int((group / "cpuacct.usage").read_text()) / 1e9
+        for group in (*groups.glob("*/kubepods*"), *groups.glob("kubepods*")):
+            if (group / "cpu.stat").exists():
+                fields = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+                return int(fields["usage_usec"]) / 1e6
     return None

@@ -1,7 +1,8 @@
 """The web-proxy alone: its process as shipped, before a stand-in for API server and pods that answers at once.
 
 A request's overhead is its time at the caller less the time for which the stand-in had it; what is left are the web-proxy, the network
-between the processes and the caller's own work. Requests begin at a fixed rate, however long the earlier ones take.
+between the processes and the caller's own work. Requests begin at a fixed rate, however long the earlier ones take. A bare route that
+streams the same bytes gets some requests at the same rate, as the yardstick.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from tests.bench import rates
+from tests.bench.bare_route import bare_route
 from tests.bench.report import Figures, spread
 from tests.bench.requests import BODY
 from tests.fakes.api_server import Stamps
@@ -36,20 +38,33 @@ async def measure(*, per_second: int = 200, requests: int = 10_000) -> Figures:
     """Return time, processor time and memory of that many requests at that rate, or at the highest rate below it that is held."""
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as replica:
         attempts = await rates.held(lambda rate: _load(replica, rate, round(_PROBE_SECONDS * rate)), per_second)
-    rate = rates.highest(attempts)
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as replica:  # without a backlog of the attempts
+    while True:
+        rate = rates.highest(attempts)
+        count = requests if rate == per_second else round(_SECONDS_BELOW * rate)
+        whole, memory_after = await _whole(rate, count)
+        attempts = rates.corrected(attempts, whole)
+        if rates.highest(attempts) >= rate:
+            break
+    last = whole.result
+    with tempfile.TemporaryDirectory() as folder, bare_route(Path(folder)) as route:
+        bare = (await _load(route, rate, round(_SECONDS_BELOW * rate))).result
+    return {
+        "overhead_rate": rates.text(attempts, per_second),
+        "overhead_bare_route_s": spread([one.total for one in bare.answered]),
+        "overhead_s": spread([one.overhead for one in last.answered]),
+        "overhead_total_s": spread([one.total for one in last.answered]),
+        "overhead_per_second": round(whole.per_second, 1),
+        "overhead_cpu_cores": round(last.used / last.lasted, 2),
+        "overhead_cpu_ms_per_request": round(1000 * last.used / max(1, len(last.answered)), 2),
+        "overhead_memory_mb": {"before": round(last.memory_before, 1), "after": round(memory_after, 1)},
+    }
+
+
+async def _whole(rate: float, count: int) -> tuple[rates.Attempt["_Load"], float]:
+    """Send requests to a web-proxy without a backlog of others; return what it did, and its memory in MB afterwards."""
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as replica:
         await _load(replica, rate, round(_PROBE_SECONDS * rate))
-        whole = await _load(replica, rate, requests if rate == per_second else round(_SECONDS_BELOW * rate))
-        last = whole.result
-        return {
-            "overhead_rate": rates.text(attempts, per_second),
-            "overhead_s": spread([one.overhead for one in last.answered]),
-            "overhead_total_s": spread([one.total for one in last.answered]),
-            "overhead_per_second": round(whole.per_second, 1),
-            "overhead_cpu_cores": round(last.used / last.lasted, 2),
-            "overhead_cpu_ms_per_request": round(1000 * last.used / max(1, len(last.answered)), 2),
-            "overhead_memory_mb": {"before": round(last.memory_before, 1), "after": round(replica.resident_mb, 1)},
-        }
+        return await _load(replica, rate, count), replica.resident_mb
 
 
 async def _load(replica: Process, rate: float, count: int) -> rates.Attempt["_Load"]:
@@ -57,7 +72,7 @@ async def _load(replica: Process, rate: float, count: int) -> rates.Attempt["_Lo
     before, used, began = replica.resident_mb, replica.cpu_seconds, time.monotonic()
     async with aclosing(Caller(replica.url)) as caller:
         found = await caller.load(count, rate)
-    lasted, used = time.monotonic() - began, replica.cpu_seconds - used
+        lasted, used = time.monotonic() - began, replica.cpu_seconds - used
     return rates.Attempt(rate, len(found) / lasted, count - len(found), _Load(found, used, lasted, before))
 
 

@@ -1,4 +1,4 @@
-"""Rates that a machine holds: a load is doubled as long as its requests are answered as fast as they come."""
+"""Rates that a machine holds: a load is doubled as long as its requests are answered as fast as they come, then approached."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ Result = TypeVar("Result")
 HELD = 0.95
 """Part of the requested rate above which it is held."""
 _DOUBLINGS = 4
+_HALVINGS = 2
+"""Rates that are tried between the highest that is held and the lowest that is not, each in the middle."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +31,47 @@ class Attempt(Generic[Result]):
 
 
 async def held(load: Callable[[float], Awaitable[Attempt[Result]]], rate: float) -> list[Attempt[Result]]:
-    """Return the attempts, twice the rate each, up to ``rate`` or to the first that is not held: that one leaves a backlog."""
-    attempts = [await load(rate / 2**_DOUBLINGS)]
-    while attempts[-1].is_held and attempts[-1].wanted < rate:
-        attempts.append(await load(2 * attempts[-1].wanted))
+    """Return the attempts: twice the rate each, up to ``rate`` or to the first that is not held, then between that and the one before.
+
+    A rate that is not held is tried a second time, because other work may have come between.
+    """
+    attempts: list[Attempt[Result]] = []
+
+    async def is_held(wanted: float) -> bool:
+        attempts.append(await load(wanted))
+        if not attempts[-1].is_held:
+            attempts.append(await load(wanted))
+        return attempts[-1].is_held
+
+    low, high = 0.0, rate / 2**_DOUBLINGS
+    while await is_held(high):
+        if high >= rate:
+            return attempts
+        low, high = high, 2 * high
+    for _ in range(_HALVINGS if low else 0):
+        middle = (low + high) / 2
+        low, high = (middle, high) if await is_held(middle) else (low, middle)
     return attempts
+
+
+def corrected(attempts: list[Attempt[Result]], longer: Attempt[Result]) -> list[Attempt[Result]]:
+    """Return the attempts with a longer one in place of those that it refutes: at its rate, and above it those that were held."""
+    kept = [one for one in attempts if one.wanted < longer.wanted or (one.wanted > longer.wanted and not one.is_held)]
+    return [*kept, longer]
 
 
 def highest(attempts: list[Attempt[Result]]) -> float:
     """Return the highest rate that was held; the lowest that was tried if none was."""
-    return max((attempt.wanted for attempt in attempts if attempt.is_held), default=attempts[0].wanted)
+    held_rates = [attempt.wanted for attempt in attempts if attempt.is_held]
+    return max(held_rates, default=min(attempt.wanted for attempt in attempts))
 
 
 def text(attempts: list[Attempt[Result]], rate: float) -> str:
     """Return the rate that was asked for as it is reported: held, or not, with what was reached and what is held."""
-    last = attempts[-1]
-    if last.is_held:
+    if any(attempt.wanted >= rate and attempt.is_held for attempt in attempts):
         return f"{rate:g}/s held"
-    lost = f", {last.failed} failed" if last.failed else ""
-    lower = f"{highest(attempts):g}/s held" if attempts[0].is_held else "no lower rate held"
-    return f"{rate:g}/s not held, {last.per_second:.0f}/s at {last.wanted:g}/s{lost}; {lower}"
+    most = max(attempts, key=lambda attempt: (attempt.wanted, attempt.per_second))
+    lost = f", {most.failed} failed" if most.failed else ""
+    is_any_held = any(attempt.is_held for attempt in attempts)
+    lower = f"{highest(attempts):g}/s held" if is_any_held else "no lower rate held"
+    return f"{rate:g}/s not held, {most.per_second:.0f}/s at {most.wanted:g}/s{lost}; {lower}"

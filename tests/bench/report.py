@@ -38,6 +38,7 @@ def tables(figures: Figures) -> str:
         "warm_s": _warm,
         "overhead_s": _overhead,
         "stream_cpu": _stream_cost,
+        "agent_start_ms": _agent_start,
         "operator_run_cpu": _operator_cost,
         "operator_memory": _operator_memory,
         "mcp_calls": _mcp,
@@ -71,7 +72,9 @@ def _machine(figures: Figures) -> str:
     load = ", ".join(f"{part:.1f}" for part in figures["load_average"])
     quiet = "quiet" if state["quiet"] else "**not quiet**, so only ratios can be compared"
     waited = f"{state['busy_cores']} cores in use after a wait of {state['waited_s']} s, load average {load}"
-    return f"The machine was {quiet}: {waited}. A million additions took {state['million_additions_ms']} ms."
+    others = "; ".join(dict.fromkeys(figures.get("unquiet_parts", [])))
+    later = f" Other work had not ended before these parts began: {others}." if others else ""
+    return f"The machine was {quiet}: {waited}. A million additions took {state['million_additions_ms']} ms.{later}"
 
 
 def _processor_time(bursts: Figures) -> list[str]:
@@ -143,6 +146,10 @@ def _overhead(figures: Figures) -> Iterator[Row]:
         "p50 < 2, p99 < 10 ms",
     )
     yield "... with the stand-in's share", _ms(figures["overhead_total_s"], 1), ""
+    bare, own = figures["overhead_bare_route_s"], figures["overhead_s"]
+    yield "... a bare route that streams the same bytes", _ms(bare, 1), "the yardstick"
+    if bare["n"] and own["n"]:
+        yield "... overhead's p50 as a multiple of its p50", f"{own['p50'] / bare['p50']:.2f} x", ""
     cpu = f"{figures['overhead_cpu_cores']} cores, {figures['overhead_cpu_ms_per_request']} ms per request"
     yield "... its processor time", cpu, ""
     yield (
@@ -160,6 +167,22 @@ def _stream_cost(figures: Figures) -> Iterator[Row]:
         "",
     )
     yield "... as a multiple of the bare route's", f"{cost['ratio']:.1f} x", "<= 2.5 x"
+
+
+def _agent_start(figures: Figures) -> Iterator[Row]:
+    took, idle = figures["agent_start_ms"], figures["agent_idle_mb"]
+    yield (
+        f"processor time of a Python that does nothing, of the agent's imports, of its run (n={took['n']})",
+        f"{took['nothing']}, {took['import']}, {took['run']} ms",
+        "",
+    )
+    yield "... the imports as a multiple of nothing", f"{took['import'] / took['nothing']:.2f} x", "<= 2.5 x"
+    yield "... a whole run as a multiple of nothing", f"{took['run'] / took['nothing']:.2f} x", ""
+    yield (
+        "memory of a Python that sleeps, of an agent that waits for its task",
+        f"{idle['rest']}, {idle['agent']} MB",
+        "12 MB",
+    )
 
 
 def _operator_cost(figures: Figures) -> Iterator[Row]:
@@ -194,8 +217,15 @@ def _mcp(figures: Figures) -> Iterator[Row]:
         "> 400",
     )
     yield "... per second of the web-proxy's processor time", f"{figures['mcp_calls_per_cpu_second']}", ""
+    yield _additions(figures, 1000 / figures["mcp_calls_per_cpu_second"])
     held = ", ".join(f"{after}: {megabytes} MB" for after, megabytes in figures["mcp_memory_mb"].items())
     yield "... its memory after MCP sessions", held, "flat"
+
+
+def _additions(figures: Figures, milliseconds: float) -> Row:
+    """Return processor time as a multiple of that of a loop on the same machine."""
+    ratio = milliseconds / figures["machine"]["million_additions_ms"]
+    return "... processor time of a call as a multiple of a million additions", f"{ratio:.3f} x", ""
 
 
 def _tools(figures: Figures) -> Iterator[Row]:
@@ -206,6 +236,7 @@ def _tools(figures: Figures) -> Iterator[Row]:
         "p50 <= 10, p99 <= 40 ms",
     )
     yield "... its processor time", f"{figures['tool_call_cpu_ms']} ms per call", ""
+    yield _additions(figures, figures["tool_call_cpu_ms"])
     memory = f"{held['before']}, {held['after']} MB"
     yield f"... its memory before and after {held['calls']} calls", memory, "flat"
 

@@ -9,13 +9,13 @@ import argparse
 import asyncio
 import statistics
 import tempfile
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
+from tests.bench.bare_route import bare_route
 from tests.bench.overhead import Caller
 from tests.bench.report import Figures
-from tests.fakes.replica import Process, free_ports, running, started_process
+from tests.fakes.replica import running
 
 ROUNDS = 8
 PER_ROUND = 100
@@ -43,16 +43,6 @@ async def measure(*, rounds: int = ROUNDS, per_round: int = PER_ROUND, per_secon
     medians = {name: round(statistics.median(values), 2) for name, values in costs.items()}
     ratio = medians["web_proxy"] / medians["bare_route"]
     return {"stream_cpu": {"n": rounds * per_round, **medians, "ratio": round(ratio, 2)}}
-
-
-@contextmanager
-def bare_route(folder: Path) -> Iterator[Process]:
-    """Run the bare route until the context ends."""
-    port = free_ports()[0]
-    with started_process(
-        f"http://127.0.0.1:{port}", "tests.bench.bare_stream", str(port), log=folder / "bare.log"
-    ) as found:
-        yield found
 
 
 if __name__ == "__main__":

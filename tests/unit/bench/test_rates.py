@@ -20,8 +20,29 @@ async def test_a_rate_that_is_held() -> None:
 
 async def test_a_load_is_stepped_up_to_what_is_held() -> None:
     attempts = await rates.held(load, 200)
-    assert rates.highest(attempts) == 100
-    assert rates.text(attempts, 200) == "200/s not held, 130/s at 200/s, 1 failed; 100/s held"
+    assert [attempt.wanted for attempt in attempts] == [12.5, 25, 50, 100, 200, 200, 150, 150, 125]
+    assert rates.highest(attempts) == 125
+    assert rates.text(attempts, 200) == "200/s not held, 130/s at 200/s, 1 failed; 125/s held"
+
+
+async def test_other_work_for_a_moment_is_not_a_rate_that_is_not_held() -> None:
+    tried: list[float] = []
+
+    async def now_and_then(rate: float) -> Attempt[None]:
+        tried.append(rate)
+        return Attempt(rate, rate if tried != [12.5, 25, 50, 100] else 84.0, 0, None)
+
+    attempts = await rates.held(now_and_then, 200)
+    assert [attempt.wanted for attempt in attempts] == [12.5, 25, 50, 100, 100, 200]
+    assert rates.text(attempts, 200) == "200/s held"
+
+
+async def test_a_rate_that_is_held_for_seconds_only_is_not_held() -> None:
+    attempts = rates.corrected(await rates.held(load, 96), Attempt(96, 80.0, 0, None))
+    assert rates.text(attempts, 96) == "96/s not held, 80/s at 96/s; 48/s held"
+    attempts = rates.corrected(attempts, Attempt(48, 40.0, 0, None))
+    assert rates.text(attempts, 96) == "96/s not held, 80/s at 96/s; 24/s held"
+    assert rates.highest(rates.corrected(attempts[:1], Attempt(6, 5.0, 0, None))) == 6
 
 
 async def test_a_machine_that_holds_nothing_ends_the_search() -> None:
@@ -37,6 +58,7 @@ def figures() -> report.Figures:
     return {
         "load_average": [1.0, 1.0, 1.0],
         "machine": {"quiet": False, "busy_cores": 1.4, "waited_s": 120, "million_additions_ms": 60.0},
+        "unquiet_parts": ["operator", "operator", "warm"],
         "bursts": {
             "10": {
                 "first_token_s": report.spread([1.0, 2.0]),
@@ -53,6 +75,7 @@ def figures() -> report.Figures:
 def test_a_busy_machine_is_named_and_figures_are_ratios() -> None:
     text = report.tables(figures())
     assert "**not quiet**" in text
+    assert "Other work had not ended before these parts began: operator; warm." in text
     assert "| ... runs as a multiple of Jobs with a token volume | 0.80 x | >= 0.92 x |" in text
     assert "| API server | 230 |" in text
     assert "| all | 285 |" in text
