@@ -131,10 +131,12 @@ python_image() {
   timed "base image with Python 3.13" python_image_build
 }
 
+# Packages, their lists, translations and manual pages are more than half of what debootstrap leaves. All images carry the base.
 python_image_build() {
   local folder=$TOOLS/python-image
   rm -rf "$folder" && mkdir "$folder"
-  tar -C "$TOOLS/rootfs" -cf "$folder/rootfs.tar" .
+  tar -C "$TOOLS/rootfs" --exclude='./var/cache/apt/*.bin' --exclude='./var/cache/apt/archives/*.deb' --exclude='./var/lib/apt/lists/*_*' \
+    --exclude='./usr/share/locale/*' --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' -cf "$folder/rootfs.tar" .
   cat >"$folder/Dockerfile" <<'D'
 FROM scratch
 ADD rootfs.tar /
