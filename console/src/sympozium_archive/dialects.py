@@ -49,8 +49,8 @@ _POSTGRESQL_AUDIT_GUARD = (
 )
 
 USAGE_LOCK = "usage"
-_HOUR, _DAY = 3_600_000_000, 86_400_000_000
-SPAN_LENGTHS = (_DAY, _HOUR)
+_HALF_HOUR, _DAY = 1_800_000_000, 86_400_000_000
+SPAN_LENGTHS = (_DAY, _HALF_HOUR)
 """Lengths of the times whose usage is stored, in microseconds, the longest first."""
 _COUNTED = (
     *("namespace", "instance", "source", "key_id", "model", "phase", "error", "start", "created_at", "ended_at"),

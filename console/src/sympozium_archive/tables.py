@@ -152,5 +152,5 @@ usage_spans = Table(
     Column("dimension", StorableText(), primary_key=True),
     Column("content", LargeBinary()),
 )
-"""Sums of the runs that were accepted in an hour or a day, by one dimension. ``content`` is NULL until it is whole. A trigger removes
+"""Sums of the runs that were accepted in half an hour or a day, by one dimension. ``content`` is NULL until it is whole. A trigger removes
 the row when a run of its time comes, changes or goes, so a row that is there is right."""

@@ -1,4 +1,4 @@
-"""Sums and percentiles of runs over time, the same for both databases: of stored hours and days, and of the runs beside them."""
+"""Sums and percentiles of runs over time, the same for both databases: of stored half hours and days, and of the runs beside them."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sympozium_archive.database import Database
 from sympozium_archive.run_queries import within
 from sympozium_archive.tables import runs, usage_spans
-from sympozium_archive.usage_rollup import DAY, DIMENSIONS, HOUR, counted
+from sympozium_archive.usage_rollup import DAY, DIMENSIONS, HALF_HOUR, counted
 from sympozium_archive.usage_sums import Dimension, Group, Measure, Sums, UsageSums
 
 MOST_GROUPS = 10_000
@@ -19,7 +19,7 @@ MOST_GROUPS = 10_000
 _ROWS = 5000
 """Runs that are summed up at a time, in a few milliseconds."""
 _SPANS = 16
-"""Stored hours and days that a thread adds at a time."""
+"""Stored half hours and days that a thread adds at a time."""
 
 
 class TooManyGroups(ValueError):
@@ -118,7 +118,7 @@ class _Summing:
 
     async def sums(self) -> UsageSums:
         gaps = [(self.wanted.since, self.wanted.until)]
-        for length in (DAY, HOUR):
+        for length in (DAY, HALF_HOUR):
             if self.bucket is None or self.bucket % length == 0:
                 gaps = [left for gap in gaps for left in await self._add_stored(length, *gap)]
         for gap in gaps:

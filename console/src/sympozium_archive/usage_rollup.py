@@ -1,4 +1,4 @@
-"""Usage by hour and by day, stored so that months are summed up in a second."""
+"""Usage by half hour and by day, stored so that months are summed up in a second."""
 
 import asyncio
 import time
@@ -15,11 +15,11 @@ from sympozium_archive.tables import runs, usage_spans
 from sympozium_archive.times import microseconds
 from sympozium_archive.usage_sums import COUNTED, Dimension, UsageSums
 
-DAY, HOUR = dialects.SPAN_LENGTHS
-HOURS_KEPT = 8 * DAY
-"""Microseconds for which usage is stored by hour too: a week and what is left of a day."""
+DAY, HALF_HOUR = dialects.SPAN_LENGTHS
+HALF_HOURS_KEPT = 8 * DAY
+"""Microseconds for which usage is stored by half hour too: a week and what is left of a day."""
 _SETTLED = 600_000_000
-"""Microseconds after which most runs of a time have ended. A late one makes its hour and day be summed up again."""
+"""Microseconds after which most runs of a time have ended. A late one makes its half hour and day be summed up again."""
 _ROWS = 5000
 """Runs that are read and summed up at a time, in a few milliseconds."""
 _REST = 0.5
@@ -44,14 +44,14 @@ class UsageRollup:
         self._database = database
 
     async def roll(self, now: datetime) -> int:
-        """Store the usage of the hours and days that have passed and lack it, the newest first, and return their number.
+        """Store the usage of the half hours and days that have passed and lack it, the newest first, and return their number.
 
         Raises DatabaseUnavailable.
         """
         until = microseconds(now) - _SETTLED
-        await self._forget_hours(until - HOURS_KEPT)
+        await self._forget_half_hours(until - HALF_HOURS_KEPT)
         missing = [
-            *await self._missing(HOUR, until - HOURS_KEPT, until),
+            *await self._missing(HALF_HOUR, until - HALF_HOURS_KEPT, until),
             *await self._missing(DAY, 0, until),
         ]
         await self._begin(missing)
@@ -61,8 +61,8 @@ class UsageRollup:
             await asyncio.sleep(_REST * (time.perf_counter() - began))
         return len(missing)
 
-    async def _forget_hours(self, before: int) -> None:
-        old = delete(usage_spans).where(usage_spans.c.length == HOUR, usage_spans.c.since < before)
+    async def _forget_half_hours(self, before: int) -> None:
+        old = delete(usage_spans).where(usage_spans.c.length == HALF_HOUR, usage_spans.c.since < before)
         async with self._database.writing() as connection:
             await connection.execute(old)
 

@@ -18,10 +18,11 @@ from sympozium_archive.run_rows import RunRow, RunRows
 from sympozium_archive.tables import usage_spans
 from sympozium_archive.times import moment
 from sympozium_archive.usage_queries import Usage, UsageFilter, UsageQueries
-from sympozium_archive.usage_rollup import DAY, HOUR, UsageRollup
+from sympozium_archive.usage_rollup import DAY, HALF_HOUR, UsageRollup
 from sympozium_archive.usage_sums import Dimension, code_of, value_of
 
 BEGIN = 20_000 * DAY
+HOUR = 2 * HALF_HOUR
 NOW = moment(BEGIN + 3 * DAY + 5 * HOUR)
 DIMENSIONS: tuple[Dimension | None, ...] = (None, "instance", "model", "key", "source", "error")
 TIMES = (
@@ -29,7 +30,7 @@ TIMES = (
     UsageFilter(BEGIN + HOUR // 3, BEGIN + 3 * DAY + HOUR + 1),
     UsageFilter(BEGIN, BEGIN + 4 * DAY, namespace="team-1"),
     UsageFilter(BEGIN, BEGIN + 4 * DAY, namespaces=("team-0", "team-2")),
-    UsageFilter(BEGIN + DAY // 2, BEGIN + DAY // 2 + HOUR // 2),
+    UsageFilter(BEGIN + DAY // 2, BEGIN + DAY // 2 + HALF_HOUR // 2),
 )
 
 
@@ -59,8 +60,8 @@ def some(chance: random.Random, number: int) -> RunRow:
 
 async def answers(database: Database) -> list[list[Usage]]:
     queries = UsageQueries(database)
-    asked = [(TIMES[0], by, bucket) for by in DIMENSIONS for bucket in (None, HOUR)]
-    asked += [(times, "model", bucket) for times in TIMES[1:] for bucket in (DAY, HOUR // 2)]
+    asked = [(TIMES[0], by, bucket) for by in DIMENSIONS for bucket in (None, HALF_HOUR)]
+    asked += [(times, "model", bucket) for times in TIMES[1:] for bucket in (DAY, HOUR, HALF_HOUR // 2)]
     return [await queries.usage(times, by=by, bucket=bucket) for times, by, bucket in asked]
 
 
@@ -71,7 +72,7 @@ async def without_stored(database: Database) -> list[list[Usage]]:
 
 
 async def whole(database: Database) -> int:
-    """The number of hours and days that are stored."""
+    """The number of half hours and days that are stored."""
     statement = select(usage_spans.c.since).where(usage_spans.c.dimension == "key", usage_spans.c.content.is_not(None))
     async with database.reading() as connection:
         return len((await connection.execute(statement)).all())
@@ -105,7 +106,7 @@ async def test_a_change_of_the_past_is_counted_at_once_and_stored_again(database
     await CHANGES[change](database, rows[7])
     assert await whole(database) == stored - 2
     changed = await answers(database)
-    assert await UsageRollup(database).roll(NOW) in (1, 2)  # the hour may have no runs any more
+    assert await UsageRollup(database).roll(NOW) in (1, 2)  # the half hour may have no runs any more
     assert await answers(database) == changed == await without_stored(database)
 
 
@@ -152,7 +153,7 @@ async def _end_one_by_one(database: Database, rows: list[RunRow]) -> None:
         await RunRows(database).upsert([replace(row, phase="Succeeded", first_token_ms=3)])
 
 
-async def test_hours_of_a_week_ago_go(database: Database) -> None:
+async def test_half_hours_of_a_week_ago_go(database: Database) -> None:
     await RunRows(database).upsert([replace(some(random.Random(8), 1), created_at=BEGIN)])
     assert await UsageRollup(database).roll(NOW) == 2
     assert await UsageRollup(database).roll(moment(BEGIN + 12 * DAY)) == 0

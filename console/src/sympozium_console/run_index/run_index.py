@@ -30,7 +30,7 @@ _MOST_PENDING = 5_000
 _CONFIRM_SECONDS = 5.0
 """Interval at which the lock is confirmed, and other replicas are told that the table is kept."""
 _SUM_UP_SECONDS = 20.0
-"""Interval at which usage is stored. An hour or a day of which a run changes is read again in the meantime."""
+"""Interval at which usage is stored. Half an hour or a day of which a run changes is read again in the meantime."""
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 5.0
 _GIVE_UP_SECONDS = 5.0
@@ -85,7 +85,7 @@ class RunIndex:
             tasks.create_task(self._confirm(lock))
 
     async def _sum_up(self, progress: IndexProgress) -> None:
-        """Store the usage of hours and days that have passed, whatever the database says."""
+        """Store the usage of half hours and days that have passed, whatever the database says."""
         while True:
             try:
                 if progress.is_whole:

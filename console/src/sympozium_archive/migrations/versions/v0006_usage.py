@@ -1,4 +1,4 @@
-"""Version 0006: usage is stored by hour and day. The console fills the table, the newest days first."""
+"""Version 0006: usage is stored by half hour and day. The console fills the table, the newest days first."""
 
 import sqlalchemy as sa
 from alembic import op
