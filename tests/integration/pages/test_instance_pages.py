@@ -16,6 +16,8 @@ CONDITIONS = [
     ("Accepted", "True", "Accepted", "The spec is in force."),
     ("ModelReady", "False", "SecretNotFound", "Secret openai is not in namespace default."),
 ]
+NONE = "\u2013"
+"""What a table shows in the place of no value."""
 TABS = ("overview", "web-endpoint", "skills", "pool", "events", "yaml", "yaml?edit=true")
 
 
@@ -185,6 +187,40 @@ async def test_a_conflict_in_a_form_shows_three_columns_and_keeps_both_changes(
     await page.get_by_text("Saved.").wait_for()
     spec = spec_of(console, "both")
     assert (spec["title"], spec["agents"]["default"]["model"]) == ("My title", "theirs")
+
+
+async def test_a_conflict_of_skills_shows_three_columns_and_keeps_both_changes(
+    console: Console, visit: Visit, shoot: Shoot
+) -> None:
+    furnished(console, "skills-of-two")
+    page = await (await visit()).open("/instances/default/skills-of-two/skills")
+    stored = copy.deepcopy(console.kubernetes.object(INSTANCES, "skills-of-two"))
+    theirs = {"skillPackRef": "theirs", "params": {"tone": "dry"}}
+    stored["spec"]["skills"] = [*stored["spec"]["skills"], theirs]
+    console.kubernetes.put(stored)
+    await page.get_by_label("search").check()
+    await page.get_by_text("Parameters").click()
+    await page.get_by_label("engine").fill("mine")
+    await page.get_by_role("button", name="Save").click()
+    table = page.get_by_role("region", name="What differs")
+    await table.wait_for()
+    assert [await row.locator("th, td").all_text_contents() for row in await table.locator("tbody tr").all()] == [
+        ["search: engine", "mine", NONE, NONE],
+        ["theirs: tone", NONE, "dry", NONE],
+        ["search", "on", NONE, NONE],
+        ["theirs", NONE, "on", NONE],
+    ]
+    assert await page.get_by_label("search").is_checked()
+    assert await page.get_by_label("engine").input_value() == "mine"
+    await accessible(page)
+    await shoot(page, "instance-skills-conflict")
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_text("Saved.").wait_for()
+    assert spec_of(console, "skills-of-two")["skills"] == [
+        {"skillPackRef": "web-endpoint"},
+        theirs,
+        {"skillPackRef": "search", "params": {"engine": "mine"}},
+    ]
 
 
 async def test_an_issuer_of_access_tokens_is_set_and_taken_away_in_the_tab(console: Console, visit: Visit) -> None:

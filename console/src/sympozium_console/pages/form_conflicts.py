@@ -7,10 +7,21 @@ what was typed in the place of the other change.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 
 from sympozium_console.pages.page_changes import Faults
-from sympozium_console.pages.spec_fields import SpecField
+
+
+class FormField(Protocol):
+    """A field of a form, by the name of its value and the words beside it."""
+
+    @property
+    def path(self) -> str:
+        """Name of the value in the form."""
+
+    @property
+    def label(self) -> str:
+        """Words beside it."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +46,10 @@ class FormState:
 
     @classmethod
     def of(
-        cls, stored: Mapping[str, str], typed: Mapping[str, str] | None, faults: Faults, fields: Sequence[SpecField]
+        cls, stored: Mapping[str, str], typed: Mapping[str, str] | None, faults: Faults, fields: Sequence[FormField]
     ) -> Self:
         """Return the state of a form after an attempt to save it; ``typed`` None: it is shown for the first time."""
-        beginning = _beginning(typed or {})
+        beginning = beginning_of(typed or {})
         values, conflicts = {**stored, **(typed or {})}, []
         for one in fields if faults.is_conflict and beginning else ():
             was, yours, theirs = beginning.get(one.path, ""), values.get(one.path, ""), stored.get(one.path, "")
@@ -49,7 +60,7 @@ class FormState:
         return cls(values, json.dumps(dict(stored)), conflicts)
 
 
-def _beginning(typed: Mapping[str, str]) -> dict[str, str]:
+def beginning_of(typed: Mapping[str, str]) -> dict[str, str]:
     """Return the values with which a form began, none if it does not say."""
     try:
         found = json.loads(typed.get("was", ""))
