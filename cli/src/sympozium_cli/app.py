@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -75,7 +76,7 @@ def _show(options: KubectlOptions, *, read_only: bool = False) -> int | None:
             contexts.append(chosen)
 
     while True:
-        code = run_connected(options, show_once)
+        code = run_connected(options, show_once, lambda: import_module("sympozium_cli.tui.app"))
         if not contexts:
             return code
         options = replace(options, context=contexts.pop(), namespace=None)

@@ -72,20 +72,27 @@ def connected(command: Command) -> Callable[..., None]:
 
 
 def run_connected(
-    options: KubectlOptions, command: "Callable[[Cluster], Coroutine[Any, Any, int | None]]"
+    options: KubectlOptions,
+    command: "Callable[[Cluster], Coroutine[Any, Any, int | None]]",
+    load: Callable[[], object] = lambda: None,
 ) -> int | None:
-    """Run a command with the cluster that the options select. Raises Failure."""
-    return asyncio.run(_run(options, command))
+    """Run a command with the cluster that the options select; ``load`` imports what it needs while kubectl starts. Raises Failure."""
+    return asyncio.run(_run(options, command, load))
 
 
-async def _run(options: KubectlOptions, command: "Callable[[Cluster], Coroutine[Any, Any, int | None]]") -> int | None:
-    from sympozium_api.client import ApiError, ApiUnavailable
-    from sympozium_cli.api_failures import failure_of
+async def _run(
+    options: KubectlOptions,
+    command: "Callable[[Cluster], Coroutine[Any, Any, int | None]]",
+    load: Callable[[], object],
+) -> int | None:
     from sympozium_cli.cluster import connect
-    from sympozium_cli.warnings_of_watches import configure
 
-    configure()
-    async with connect(options, on_message=say) as cluster:
+    async with connect(options, on_message=say, load=load) as cluster:
+        from sympozium_api.client import ApiError, ApiUnavailable
+        from sympozium_cli.api_failures import failure_of
+        from sympozium_cli.warnings_of_watches import configure
+
+        configure()
         try:
             return await command(cluster)
         except (ApiError, ApiUnavailable) as error:

@@ -17,7 +17,6 @@ from textual.screen import ModalScreen
 from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import INSTANCES, ResourceType
 from sympozium_cli.chat_events import ChatEvent, Message
-from sympozium_cli.chatting import chat
 from sympozium_cli.cluster import Cluster
 from sympozium_cli.tui import keys
 from sympozium_cli.tui.screens.base import BaseScreen
@@ -61,6 +60,14 @@ Converse = Callable[[Cluster, str, str, Sequence[Message], str], AsyncGenerator[
 """Asks an agent, as ``chatting.chat`` does: of a cluster, a namespace and an instance, with the messages so far and a model."""
 
 
+def _converse(
+    cluster: Cluster, namespace: str, instance: str, messages: Sequence[Message], model: str
+) -> AsyncGenerator[ChatEvent, None]:
+    from sympozium_cli.chatting import chat  # takes longer than the rest of the UI, which begins without it
+
+    return chat(cluster, namespace, instance, messages, model)
+
+
 class SympoziumApp(App[None]):
     """The screens, and the keys that work on each of them."""
 
@@ -85,7 +92,7 @@ class SympoziumApp(App[None]):
         super().__init__()
         self.world = world
         self.next_context = ""
-        self.converse: Converse = converse or chat
+        self.converse: Converse = converse or _converse
         self.edit_text = edit_text or self._edit_text
         self.commands = History()
         self.filters = History()

@@ -2,10 +2,8 @@
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, Client
-from sympozium_api.json_text import MAX_PARTS
 from sympozium_api.resources import EVENTS, RUNS, SKILL_PACKS, Object, ResourceType
 from sympozium_cli.failures import Failure
-from sympozium_cli.run_following import text_in_parts
 from sympozium_cli.tui.views.events import EventItem, event_item
 from sympozium_cli.tui.views.packs import PackItem, pack_item
 from sympozium_cli.tui.views.reading import Key, count_at, text_at
@@ -93,5 +91,8 @@ async def texts_of(client: Client, run: Object) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, path in _TEXTS.items():
         if number := count_at(run, *path, "parts"):
+            from sympozium_api.json_text import MAX_PARTS  # models, which the first screen needs not
+            from sympozium_cli.run_following import text_in_parts
+
             found[name] = await text_in_parts(client, run, text_at(run, *path, "sha256"), min(number, MAX_PARTS))
     return found

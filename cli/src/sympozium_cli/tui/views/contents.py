@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sympozium_api.json_text import JsonText, TextError
 from sympozium_api.resources import Object
 from sympozium_cli.tui.views.reading import at, items_at, text_at
 
@@ -31,7 +30,7 @@ def question(run: Object, parts: Mapping[str, str]) -> tuple[list[Message], list
         return [Message("user", task)], []
     try:
         request = at(run, "spec", "request") or _object(at(run, "spec", "requestText"), parts.get("request"))
-    except (TextError, ValueError) as error:
+    except ValueError as error:
         return [Message("?", f"cannot be read: {error}")], []
     messages = [_message(item) for item in items_at(request, "messages")]
     if not messages and (prompt := at(request, "prompt")) is not None:
@@ -45,7 +44,7 @@ def answer(run: Object, parts: Mapping[str, str]) -> list[Message]:
     result = at(run, "status", "result")
     try:
         whole = _object(at(run, "status", "answer"), parts.get("answer"))
-    except (TextError, ValueError) as error:
+    except ValueError as error:
         return [Message("?", f"cannot be read: {error}")]
     choices = items_at(whole, "choices") or items_at(run, "status", "choices")
     messages = [_message(at(choice, "message") or {}) for choice in choices]
@@ -57,6 +56,8 @@ def answer(run: Object, parts: Mapping[str, str]) -> list[Message]:
 def _object(field: Any, text: str | None) -> Object:
     if field is None:
         return {}
+    from sympozium_api.json_text import JsonText  # models, which the first screen needs not
+
     stored = JsonText.model_validate(field)
     found = json.loads((stored if text is None else stored.joined(text)).read("the text"))
     return found if isinstance(found, dict) else {}
