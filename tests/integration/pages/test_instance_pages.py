@@ -205,10 +205,10 @@ async def test_a_conflict_of_skills_shows_three_columns_and_keeps_both_changes(
     table = page.get_by_role("region", name="What differs")
     await table.wait_for()
     assert [await row.locator("th, td").all_text_contents() for row in await table.locator("tbody tr").all()] == [
-        ["search: engine", "mine", NONE, NONE],
-        ["theirs: tone", NONE, "dry", NONE],
         ["search", "on", NONE, NONE],
+        ["search: engine", "mine", NONE, NONE],
         ["theirs", NONE, "on", NONE],
+        ["theirs: tone", NONE, "dry", NONE],
     ]
     assert await page.get_by_label("search").is_checked()
     assert await page.get_by_label("engine").input_value() == "mine"

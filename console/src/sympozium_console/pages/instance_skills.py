@@ -104,7 +104,7 @@ def form_of(skills: list[Object], typed: list[tuple[str, str]] | None, faults: F
     sent = {f"{boxes}{value}": _ON for name, value in typed if name == _CHOSEN}
     sent |= {name: value for name, value in typed if name.startswith(params)}
     began = beginning_of(dict(typed))
-    paths = sorted({*stored, *sent, *began})
+    paths = sorted({*stored, *sent, *began}, key=lambda path: path.split("/", 1)[1])
     unsent = {path: began.get(path, "") if path.startswith(params) else "" for path in paths}
     fields = [_SkillField.of(path) for path in paths]
     was = [(name, value) for name, value in typed if name == "was"]
