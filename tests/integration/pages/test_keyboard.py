@@ -1,0 +1,89 @@
+"""Each page by the keyboard alone: Tab reaches all of it, shows where it is and is caught nowhere, and one comes back as one went."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+from tests.integration.console.conftest import Console
+from tests.integration.pages.conftest import Visit, paged_console
+from tests.integration.pages.runs_world import furnish
+from tests.integration.pages.test_instance_pages import TABS
+from tests.integration.pages.test_instance_pages import furnished as furnished_instance
+
+PAGES = (
+    "/",
+    "/instances",
+    "/instances/new",
+    *(f"/instances/default/seen/{tab}" for tab in (*TABS, "chat", "runs")),
+    "/runs",
+    "/runs?peek=default/failed",
+    "/runs/default/failed",
+    "/runs/default/failed?tab=yaml",
+    "/usage",
+    "/skills",
+    "/skills/default/search",
+    "/config",
+    "/about",
+)
+_WATCH = """() => {
+  const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")].filter((one) =>
+    one.tabIndex >= 0 && !one.matches(":disabled") && one.checkVisibility({visibilityProperty: true}));
+  const left = new Map(), unseen = new Set();
+  for (const one of all) { left.set(one.type === "radio" ? one.name : one, one.outerHTML.slice(0, 120)); }  // Tab reaches one of a group
+  document.addEventListener("focusin", ({target}) => {
+    left.delete(target.type === "radio" ? target.name : target);
+    const style = getComputedStyle(target);
+    const seen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0 || style.boxShadow !== "none";
+    if (!seen) { unseen.add(target.outerHTML.slice(0, 120)); }
+  });
+  window.walked = () => ({unreached: [...left.values()], unseen: [...unseen]});
+  return left.size;
+}"""
+"""Watches the focus, and returns the number of elements that Tab has to reach."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def furnished(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Console]:
+    folder: Path = tmp_path_factory.mktemp("keyboard")
+    async with paged_console(folder) as console:
+        await furnish(console)
+        furnished_instance(console, "seen")
+        yield console
+
+
+async def test_tab_reaches_all_of_each_page_shows_where_it_is_and_is_caught_nowhere(
+    furnished: Console, visit: Visit
+) -> None:
+    page = await (await visit(at=furnished)).open("/about")
+    wrong: dict[str, dict[str, list[str]]] = {}
+    for path in PAGES:
+        await page.goto(_beside(page, path))
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        count = await page.evaluate(_WATCH)
+        for _ in range(count + 2):  # with the end of the page, whence it goes back to the begin
+            await page.keyboard.press("Tab")
+        if any((walked := await page.evaluate("window.walked()")).values()):
+            wrong[path] = walked
+    assert wrong == {}
+
+
+async def test_one_comes_back_to_each_page_from_the_next_one(furnished: Console, visit: Visit) -> None:
+    page = await (await visit(at=furnished)).open("/about")
+    for path in PAGES[:-1]:
+        await page.goto(_beside(page, path))
+        title, address = await page.title(), page.url
+        await page.get_by_role("navigation", name="Pages").get_by_role("link", name="About").focus()
+        await page.keyboard.press("Enter")
+        await expect(page).to_have_url(_beside(page, "/about"))
+        await page.go_back()
+        await expect(page).to_have_url(address)
+        await expect(page).to_have_title(title)
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def _beside(page: Page, path: str) -> str:
+    """Return the address of another page of the same console."""
+    return urljoin(page.url, path)
