@@ -89,6 +89,8 @@ class FakeKubernetes(Client):
         """User, verb, plural and namespace of every LocalSubjectAccessReview."""
         self.absent: set[ResourceType] = set()
         """Kinds whose CRD is not installed."""
+        self.is_away = False
+        """True: no call is answered, and no watch begins. ``end_watches`` ends those that are open."""
         self._refusals: dict[tuple[str, str], list[Exception]] = defaultdict(list)
         self._hooks: dict[tuple[str, str], list[Callable[[], Any]]] = defaultdict(list)
         self._watches: list[OpenWatch] = []
@@ -310,6 +312,7 @@ class FakeKubernetes(Client):
                 self.remove(next(known for known in KINDS if known.plural == plural), child, space)
 
     async def raw(self, path: str) -> Object:
+        self._answer()
         if path not in self.documents:
             raise ApiUnavailable(f"{path}: nothing answers")
         return copy.deepcopy(self.documents[path])
@@ -319,6 +322,7 @@ class FakeKubernetes(Client):
         self, path: str, params: Mapping[str, str], *, silence: float, accept: str = ""
     ) -> AsyncIterator[WatchResponse]:
         assert silence > 0
+        self._answer()
         parts = path.split("/")
         if parts[-1] == "log":
             yield open_watches.log_of(parts[-2], self.logs, params)
@@ -371,6 +375,7 @@ class FakeKubernetes(Client):
     # The store.
 
     def _enter(self, verb: str, kind: ResourceType, name: str) -> None:
+        self._answer()
         if kind in self.absent:
             raise api_error(404, "NotFound", "the server could not find the requested resource")
         for hook in self._hooks.pop((verb, kind.plural), []):
@@ -382,6 +387,10 @@ class FakeKubernetes(Client):
             if isinstance(refusal, ApiError):
                 refusal.is_read = verb in ("get", "get metadata", "list")
             raise refusal
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise ApiUnavailable("connection refused")
 
     def _existing(self, kind: ResourceType, namespace: str, name: str) -> Object:
         try:

@@ -283,3 +283,34 @@ async def test_a_console_that_is_replaced_during_an_answer_loses_nothing(
         assert not await page.get_by_text("is lost").is_visible()
     visitor.faults[:] = [fault for fault in visitor.faults if "net::ERR_" not in fault]  # of the console that died
     await database.close()
+
+
+async def test_an_api_server_that_is_killed_during_an_answer_leaves_the_conversation_whole(
+    console: Console, visit: Visit, shoot: Shoot
+) -> None:
+    visitor = await visit()
+    page = await visitor.open(CHAT)
+    speech = Speech(await ask(console, page, "Keep talking."))
+    speech.say("Before.\n\n")
+    await page.get_by_text("Before.", exact=True).wait_for()
+    console.kubernetes.is_away = True
+    console.kubernetes.end_watches()
+    try:
+        speech.say("Meanwhile.\n\n")
+        await page.get_by_text("Meanwhile.", exact=True).wait_for()
+        other = await visitor.open("/instances/default/demo/chat")
+        await other.get_by_role("heading", level=1, name="The console cannot answer now").wait_for()
+        await accessible(other)
+        await shoot(other, "chat-api-server-away")
+        await page.get_by_label("Question").fill("Typed meanwhile.")
+    finally:
+        console.kubernetes.is_away = False
+    speech.say("After.")
+    await speech.end()
+    await page.get_by_role("link", name="As curl, Python").wait_for()
+    whole = ["Before.", "Meanwhile.", "After."]
+    assert await page.locator(".answer .prose p").all_text_contents() == whole
+    assert await page.get_by_label("Question").input_value() == "Typed meanwhile."
+    await page.reload()
+    assert await page.locator(".answer .prose p").all_text_contents() == whole
+    await other.get_by_label("Question").wait_for()  # it has tried again by itself

@@ -1,6 +1,6 @@
 """The pages of runs in Chromium: keys, peek, selection, both themes, narrow windows."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,17 @@ async def furnished(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[C
     async with paged_console(folder) as console:
         await furnish(console)
         yield console
+
+
+_PAINTS = """async () => {
+  const entries = (type) => new Promise((resolve) => {
+    new PerformanceObserver((list) => resolve(list.getEntries())).observe({ type, buffered: true });
+    requestAnimationFrame(() => setTimeout(() => resolve([]), 100));
+  });
+  const [paints, shifts] = await Promise.all([entries("largest-contentful-paint"), entries("layout-shift")]);
+  return [Math.max(0, ...paints.map((paint) => paint.startTime)), shifts.reduce((sum, shift) => sum + shift.value, 0)];
+}"""
+"""Returns the largest contentful paint in milliseconds, and how far things have moved."""
 
 
 async def test_a_list_is_read_with_keys_alone(furnished: Console, visit: Visit, shoot: Shoot) -> None:
@@ -118,13 +129,19 @@ async def test_a_run_is_cancelled_by_keys_after_a_question(furnished: Console, v
     await page.wait_for_url("**/runs/default/goes-on?tab=yaml")
 
 
-@pytest.mark.parametrize("path", ["/", "/runs", "/runs/default/failed", "/usage", "/instances", "/about"])
-async def test_nothing_moves_while_a_page_loads(furnished: Console, visit: Visit, path: str) -> None:
-    page = await (await visit(at=furnished)).open(path)
-    await page.wait_for_load_state("load")
-    shifts = """() => new Promise((resolve) => {
-      new PerformanceObserver((list) => resolve(list.getEntries().reduce((sum, each) => sum + each.value, 0)))
-        .observe({ type: "layout-shift", buffered: true });
-      requestAnimationFrame(() => setTimeout(() => resolve(0), 50));
-    })"""
-    assert await page.evaluate(shifts) <= 0.05
+LARGEST_PAINT_MS = 1000
+"""Goal of a quiet machine; one that is shared has ten times as much."""
+
+
+async def test_pages_are_painted_soon_and_nothing_moves_while_they_load(
+    furnished: Console, visit: Visit, record_property: Callable[[str, object], None]
+) -> None:
+    """Each page is loaded with nothing in the browser's cache."""
+    paths = ("/", "/runs", "/runs/default/failed", "/usage", "/instances", "/instances/default/demo/chat", "/about")
+    for path in paths:
+        page = await (await visit(at=furnished)).open(path)
+        await page.wait_for_load_state("load")
+        paints, moved = await page.evaluate(_PAINTS)
+        record_property(path, {"lcp_ms": paints, "cls": moved})
+        assert moved <= 0.05, path
+        assert 0 < paints <= 10 * LARGEST_PAINT_MS, path
