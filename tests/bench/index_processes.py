@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import logging
 import sys
+from collections import Counter
 from pathlib import Path
 
 import uvloop
@@ -85,9 +86,20 @@ def open_run(number: int) -> Object:
     return {"apiVersion": names.API_VERSION, "kind": RUNS.kind, "metadata": metadata, "spec": spec}
 
 
+WATCHES = "/watches"
+"""Path of a document with the number of open watches, by the plural of their kind."""
+
+
+class _CountedWatches(FakeKubernetes):
+    async def raw(self, path: str) -> Object:
+        if path == WATCHES:
+            return dict(Counter(watch.plural for watch in self._watches))
+        return await super().raw(path)
+
+
 async def api_server(folder: Path, runs: int, open_runs: int) -> None:
     """Serve so many ended and open runs, and write the URL into a file."""
-    kubernetes = FakeKubernetes()
+    kubernetes = _CountedWatches()
     kubernetes.documents["/version"] = {"gitVersion": "fake"}
     for number in range(runs):
         body = ended_run(number)

@@ -3,19 +3,23 @@ load has. No cluster: the processes are those of ``run_index``.
 """
 
 import argparse
+import asyncio
 import json
 import logging
 import re
 import statistics
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle, islice
 from pathlib import Path
 
 import httpx2
 import uvloop
+from tests.bench.index_processes import WATCHES
 from tests.bench.machine import additions
-from tests.bench.run_index import api_server_process, console_process
+from tests.bench.run_index import ConsoleProcess, api_server_process, console_process
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +38,14 @@ _LINKED = re.compile(r'(?:href|src)="(/static/[^"#]+)"')
 _IMPORTED = re.compile(r'from"?\s*"([^"]+)"|import\s*"([^"]+)"')
 
 
-async def figures(runs: int, pages: int) -> dict[str, object]:
-    """Return milliseconds per page, as a browser on the same machine waits for its last byte, and the bytes of a first load."""
+_STREAMS = ("instances", "runs", "skills", "config", "instances,runs")
+"""Kinds of the streams that open pages hold, in turn."""
+
+
+async def figures(runs: int, pages: int, open_pages: int, seconds: float) -> dict[str, object]:
+    """Return milliseconds per page, as a browser on the same machine waits for its last byte, the bytes of a first load, and what open
+    pages cost while nothing changes, in cores, over that many seconds.
+    """
     with tempfile.TemporaryDirectory() as folder:
         async with (
             api_server_process(Path(folder) / "api", runs, 0) as url,
@@ -44,13 +54,51 @@ async def figures(runs: int, pages: int) -> dict[str, object]:
             lists = await _timed(console.http, _LISTS, pages)
             others = {path.partition("?")[0]: await _timed(console.http, (path,), pages // 5) for path in _OTHERS}
             sizes = await _first_load(console.http, "/runs")
+            at_rest = await _at_rest(console, url, open_pages, seconds)
     return {
         "runs": runs,
         "list": _percentiles(lists),
         **{path: _percentiles(found) for path, found in others.items()},
         "first_load_bytes": sizes,
+        "open_pages": at_rest,
         "million_additions_ms": round(additions() * 1000, 1),
     }
+
+
+async def _at_rest(console: ConsoleProcess, api_server: str, pages: int, seconds: float) -> dict[str, object]:
+    found: dict[str, object] = {"none_cores": await _cores(console, seconds)}
+    async with AsyncExitStack() as streams, httpx2.AsyncClient(base_url=api_server) as http:
+        before = (await http.get(WATCHES)).json()
+        for kinds in islice(cycle(_STREAMS), pages):
+            await streams.enter_async_context(_open_page(console.http, kinds))
+        found[f"{pages}_cores"] = await _cores(console, seconds)
+        found["watches"] = now = (await http.get(WATCHES)).json()
+        found["watches_of_pages"] = sum(now.values()) - sum(before.values())
+    return found
+
+
+@asynccontextmanager
+async def _open_page(http: httpx2.AsyncClient, kinds: str) -> AsyncIterator[None]:
+    """Hold the stream of a page."""
+
+    async def read() -> None:
+        async for _ in response.aiter_raw():
+            pass
+
+    async with http.stream("GET", f"/api/v1/watch?kinds={kinds}", timeout=None) as response:
+        assert response.status_code == 200
+        reading = asyncio.create_task(read())
+        yield
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _cores(console: ConsoleProcess, seconds: float) -> float:
+    """Return the cores that the console uses for so many seconds, the first few of which do not count."""
+    await asyncio.sleep(3)
+    before, began = console.processor_seconds(), time.monotonic()
+    await asyncio.sleep(seconds)
+    return round((console.processor_seconds() - before) / (time.monotonic() - began), 4)
 
 
 async def _timed(http: httpx2.AsyncClient, paths: tuple[str, ...], count: int) -> list[float]:
@@ -99,8 +147,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=20_000)
     parser.add_argument("--pages", type=int, default=200)
+    parser.add_argument("--open-pages", type=int, default=50)
+    parser.add_argument("--rest", type=float, default=30, help="seconds in which nothing changes")
     args = parser.parse_args()
-    found = uvloop.run(figures(args.runs, args.pages))
+    found = uvloop.run(figures(args.runs, args.pages, args.open_pages, args.rest))
     log.info("%s", json.dumps(found, indent=2))
 
 
