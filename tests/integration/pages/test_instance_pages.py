@@ -1,13 +1,11 @@
 """The tabs of an instance's page: what they show, and that a change goes the way of the API."""
 
 import copy
-import itertools
 
-import pytest
 from tests.fakes.callers import account_token, grant, namespace_object, user_of
 from tests.integration.conftest import instance
 from tests.integration.console.conftest import Console
-from tests.integration.pages.conftest import NARROW, WIDE, Shoot, Visit, accessible, fits
+from tests.integration.pages.conftest import Shoot, Visit, accessible
 
 from sympozium_api.resources import INSTANCES, Object
 
@@ -76,17 +74,6 @@ def furnished(console: Console, name: str, **spec: object) -> Object:
 def spec_of(console: Console, name: str) -> Object:
     spec: Object = console.kubernetes.object(INSTANCES, name)["spec"]
     return spec
-
-
-@pytest.mark.parametrize(("tab", "scheme"), list(zip(TABS, itertools.cycle(("light", "dark")), strict=False)))
-async def test_each_tab_is_accessible(console: Console, visit: Visit, shoot: Shoot, tab: str, scheme: str) -> None:
-    furnished(console, "seen")
-    visitor = await visit(color_scheme=scheme, viewport=NARROW if scheme == "dark" else WIDE)
-    page = await visitor.open(f"/instances/default/seen/{tab}")
-    assert await page.get_by_role("heading", level=1).text_content() == "seen"
-    await accessible(page)
-    await fits(page)
-    await shoot(page, f"instance-{tab.replace('?', '-')}-{scheme}")
 
 
 async def test_the_web_endpoint_is_switched_with_its_values_and_the_line_of_kubectl(

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 from tests.integration.console.conftest import Console
-from tests.integration.pages.conftest import NARROW, SMALLEST, Shoot, Visit, accessible, fits, paged_console
+from tests.integration.pages.conftest import Shoot, Visit, accessible, paged_console
 from tests.integration.pages.runs_world import agent_run, ended, furnish, indexed
 
 
@@ -86,33 +86,6 @@ async def test_a_run_is_cancelled_and_deleted_from_its_page(furnished: Console, 
     await shoot(page, "run-cancel")
     await page.locator("#do-cancel").get_by_role("button", name="Cancel", exact=True).click()
     await expect(page.get_by_text("asked for")).to_be_visible()
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("dark", {"color_scheme": "dark"}),
-        ("narrow", {"viewport": NARROW}),
-        ("smallest", {"viewport": SMALLEST}),
-        ("forced", {"forced_colors": "active"}),
-    ],
-)
-async def test_pages_of_runs_fit_and_are_accessible_everywhere(
-    furnished: Console, visit: Visit, shoot: Shoot, name: str, options: dict[str, object]
-) -> None:
-    visitor = await visit(at=furnished, **options)
-    for title, path in (
-        ("runs-peek", "/runs?peek=default/failed"),
-        ("run-answered", "/runs/default/answered"),
-        ("run-hostile", "/runs/default/hostile"),
-        ("run-log", "/runs/default/failed?tab=log"),
-        ("run-events", "/runs/default/failed?tab=events"),
-    ):
-        page = await visitor.open(path)
-        await accessible(page)
-        await fits(page)
-        await shoot(page, f"{title}-{name}")
-        await page.close()
 
 
 async def test_a_run_is_cancelled_by_keys_after_a_question(furnished: Console, visit: Visit) -> None:

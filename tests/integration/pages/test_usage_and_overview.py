@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
 from tests.fakes.callers import account_token
 from tests.integration.conftest import instance
 from tests.integration.console.conftest import Console
-from tests.integration.pages.conftest import NARROW, Shoot, Visit, accessible, fits, paged_console
+from tests.integration.pages.conftest import paged_console
 from tests.integration.pages.runs_world import furnish
 from tests.integration.pages.test_runs_html import page
 
@@ -97,19 +96,3 @@ class TestUsage:
         rows = list(csv.DictReader(io.StringIO(answer.text)))
         assert {row["instance"]: row["runs"] for row in rows} == {"default/demo": "5", "team/demo": "1"}
         assert rows[0]["bucket"] == "2026-01-01T00:00:00Z"
-
-
-@pytest.mark.parametrize(
-    ("name", "options"), [("light", {}), ("dark", {"color_scheme": "dark"}), ("narrow", {"viewport": NARROW})]
-)
-async def test_both_pages_are_accessible_and_fit(
-    furnished: Console, visit: Visit, shoot: Shoot, name: str, options: dict[str, object]
-) -> None:
-    visitor = await visit(at=furnished, **options)
-    for title, path in (("overview", "/"), ("usage", "/usage?from=1h")):
-        opened = await visitor.open(path)
-        await expect(opened.get_by_role("heading", level=1)).to_be_visible()
-        await accessible(opened)
-        await fits(opened)
-        await shoot(opened, f"{title}-{name}")
-        await opened.close()

@@ -1,14 +1,21 @@
-"""Each page by the keyboard alone: Tab reaches all of it, shows where it is and is caught nowhere, and one comes back as one went."""
+"""Each page in each theme and width, read by axe-core; and by the keyboard alone: Tab reaches all of it, shows where it is and is caught
+nowhere, and one comes back to it.
 
+The suite has each pair of page, theme and width; ``SYMPOZIUM_TEST_VIEWS=all`` (``make soak``) each page in all of them.
+"""
+
+import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 from tests.integration.console.conftest import Console
-from tests.integration.pages.conftest import Visit, paged_console
+from tests.integration.pages.conftest import NARROW, SMALLEST, WIDE, Shoot, Visit, accessible, fits, paged_console
 from tests.integration.pages.runs_world import furnish
 from tests.integration.pages.test_instance_pages import TABS
 from tests.integration.pages.test_instance_pages import furnished as furnished_instance
@@ -17,17 +24,29 @@ PAGES = (
     "/",
     "/instances",
     "/instances/new",
-    *(f"/instances/default/seen/{tab}" for tab in (*TABS, "chat", "runs")),
+    *(f"/instances/default/seen/{tab}" for tab in (*TABS, "chat")),
     "/runs",
     "/runs?peek=default/failed",
+    "/runs/default/answered",
     "/runs/default/failed",
+    "/runs/default/failed?tab=log",
+    "/runs/default/failed?tab=events",
     "/runs/default/failed?tab=yaml",
+    "/runs/default/hostile",
     "/usage",
+    "/usage?from=1h",
     "/skills",
     "/skills/default/search",
     "/config",
     "/about",
 )
+THEMES: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "forced": {"forced_colors": "active"},
+}
+WIDTHS = {"wide": WIDE, "narrow": NARROW, "smallest": SMALLEST}
+ALL = os.environ.get("SYMPOZIUM_TEST_VIEWS") == "all"
 _WATCH = """() => {
   const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")].filter((one) =>
     one.tabIndex >= 0 && !one.matches(":disabled") && one.checkVisibility({visibilityProperty: true}));
@@ -54,16 +73,39 @@ async def furnished(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[C
         yield console
 
 
+def pages_in(theme: str, width: str) -> list[str]:
+    """Return the pages of a view: all, or a third of them, so that each page has each theme and each width once."""
+    turn = (list(WIDTHS).index(width) - list(THEMES).index(theme)) % len(WIDTHS)
+    return [path for place, path in enumerate(PAGES) if ALL or place % len(WIDTHS) == turn]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("theme", THEMES)
+async def test_each_page_is_read_by_everybody_in_each_view(
+    furnished: Console, visit: Visit, shoot: Shoot, theme: str, width: str
+) -> None:
+    visitor = await visit(at=furnished, viewport=WIDTHS[width], **THEMES[theme])
+    page = await visitor.open("/about")
+    for path in pages_in(theme, width):
+        await page.goto(_beside(page, path))
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        await accessible(page)
+        await fits(page)
+        name = re.sub(r"\W+", "-", path).strip("-") or "overview"
+        await shoot(page, f"{name}-{theme}-{width}")
+
+
+@pytest.mark.parametrize("half", [0, 1])
 async def test_tab_reaches_all_of_each_page_shows_where_it_is_and_is_caught_nowhere(
-    furnished: Console, visit: Visit
+    furnished: Console, visit: Visit, half: int
 ) -> None:
     page = await (await visit(at=furnished)).open("/about")
     wrong: dict[str, dict[str, list[str]]] = {}
-    for path in PAGES:
+    for path in PAGES[half::2]:
         await page.goto(_beside(page, path))
         await expect(page.get_by_role("heading", level=1)).to_be_visible()
         count = await page.evaluate(_WATCH)
-        for _ in range(count + 2):  # with the end of the page, whence it goes back to the begin
+        for _ in range(count + 2):  # with the end of the page, from where it goes back to the beginning
             await page.keyboard.press("Tab")
         if any((walked := await page.evaluate("window.walked()")).values()):
             wrong[path] = walked
