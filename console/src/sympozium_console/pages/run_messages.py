@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sympozium_console.pages.message_text import content_text
+
 _INSTRUCTIONS = ("system", "developer")
 
 
@@ -69,20 +71,7 @@ def _answers(content: Mapping[str, Any]) -> tuple[ShownMessage, ...]:
 def _message(item: Any) -> ShownMessage:
     message = _mapping(item)
     calls = tuple(_call(call) for call in _items(message.get("tool_calls")))
-    return ShownMessage(str(message.get("role") or "user"), _text(message.get("content")), calls)
-
-
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    return "\n".join(_part(_mapping(part)) for part in _items(content))
-
-
-def _part(part: Mapping[str, Any]) -> str:
-    for name in ("text", "refusal"):
-        if isinstance(part.get(name), str):
-            return str(part[name])
-    return f"[{part.get('type') or 'part'}]"
+    return ShownMessage(str(message.get("role") or "user"), content_text(message.get("content")), calls)
 
 
 def _call(item: Any) -> ShownCall:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sympozium_api import session_annotations, terminal_status
 from sympozium_api.json_text import TextError
 from sympozium_api.run import AgentRun
+from sympozium_console.pages.message_text import content_text
 from sympozium_domain.sessions.history import Message, messages_of
 from sympozium_openai.responses_object import AssistantMessage, assistant_message, first_choice
 
@@ -53,32 +53,23 @@ def texts_of(run: AgentRun) -> TurnTexts:
     history = session_annotations.history_length(annotations)
     new, before = messages[history:], messages[:history]
     return TurnTexts(
-        question="\n\n".join(text_of(message) for message in new if message["role"] == "user"),
-        instructions="\n\n".join(text_of(message) for message in new if message["role"] in _INSTRUCTS),
+        question="\n\n".join(content_text(message.get("content")) for message in new if message["role"] == "user"),
+        instructions="\n\n".join(
+            content_text(message.get("content")) for message in new if message["role"] in _INSTRUCTS
+        ),
         answer=_answer(run),
         before=tuple(_said(before)),
         left_out=session_annotations.left_out(annotations),
     )
 
 
-def text_of(message: Message) -> str:
-    """Return the text of a message; parts that are no text are named."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    return "\n".join(map(_part_text, content)) if isinstance(content, list) else ""
-
-
 def _said(messages: Sequence[Message]) -> list[Said]:
-    shown = ((message["role"], text_of(message)) for message in messages if message["role"] in ("user", "assistant"))
+    shown = (
+        (message["role"], content_text(message.get("content")))
+        for message in messages
+        if message["role"] in ("user", "assistant")
+    )
     return [Said(role, text) for role, text in shown if text]
-
-
-def _part_text(part: Any) -> str:
-    if not isinstance(part, dict):
-        return ""
-    text = part.get("text")
-    return text if isinstance(text, str) else f"[{part.get('type')}]"
 
 
 def _answer(run: AgentRun) -> AssistantMessage | None:
