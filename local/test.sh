@@ -5,7 +5,8 @@
 #   side by side        tests/e2e by files, each worker with namespaces of its own, and the tests with other clients
 #   alone               the tests of tests/e2e that change the whole cluster (marker `alone`), one after the other
 #   last                those that measure, that read the audit log, and that take the installation apart, when all others have ended
-# What the first phase prints is shown before the last one, so that the test runner's last line is the last.
+# What the first phase prints is shown before the last one, so that the test runner's last line is the last; where tests have failed, all
+# failures come once more after it, shortly.
 #   test.sh [--e2e] [PYTEST ARGUMENTS]   --e2e leaves the first phase out
 # Arguments that name files or tests run those alone, as one plain run.
 set -euo pipefail
@@ -16,8 +17,10 @@ PROCESSES=${SYMPOZIUM_TEST_PROCESSES:-2}     # of the tests without a cluster, w
 NOTHING_SELECTED=5                           # pytest's exit status, e.g. where -k names tests of another phase
 NICENESS=10                                  # of what yields: a tenth of the weight of others, so that no test starves
 PRINTED=.local/tests-without-a-cluster       # what the first phase prints
+RESULTS=.local/test-results                  # JUnit files, one a phase
 status=$NOTHING_SELECTED
 tests_pid=                                   # of the first phase, as long as it runs
+phases=0                                     # that have begun
 
 title() { printf '%4d s  tests %s\n' "$SECONDS" "$1"; }
 
@@ -26,12 +29,13 @@ remember() {
   if ((status == 0 || status == NOTHING_SELECTED)) && (($1 != NOTHING_SELECTED)); then status=$1; fi
 }
 
-# phase TITLE COMMAND: run a phase. Where one fails, say what state the machine and the cluster are in.
+# phase TITLE PYTEST...: run a phase. Where one fails, say what state the machine and the cluster are in.
 phase() {
   local ended=0
   title "$1"
   shift
-  "$@" || ended=$?
+  phases=$((phases + 1))
+  "$@" --junitxml "$RESULTS/$phases.xml" || ended=$?
   remember "$ended"
   if ((ended != 0 && ended != NOTHING_SELECTED)); then machine_and_cluster || true; fi
 }
@@ -40,13 +44,14 @@ phase() {
 machine_and_cluster() {
   title "have ended with failures; this is how the machine and the cluster are"
   uptime
-  df --human-readable --output=target,size,used,avail . /tmp "$HOME" | sort --unique
-  free --human
+  df --human-readable --output=target,size,avail . | tail --lines=1
+  free --human | head --lines=2
   [ -n "${KUBECONFIG:-}" ] || return
-  kubectl describe nodes | sed --quiet '/^Taints/,/^Unsched/p; /^Conditions/,/^Addresses/p; /^Allocated/,/^Events/p'
-  kubectl get pods --all-namespaces --no-headers | awk '{split($3, ready, "/")} ready[1] != ready[2] && $4 != "Completed"' | head --lines=20
+  kubectl get nodes --output 'jsonpath={range .items[*]}{.spec.taints}{range .status.conditions[*]}{.type}={.status} {end}{"\n"}{end}'
+  kubectl describe nodes | grep --extended-regexp '^  (cpu|memory) '
+  kubectl get pods --all-namespaces --no-headers | awk '{split($3, ready, "/")} ready[1] != ready[2] && $4 != "Completed"' | head --lines=8
   kubectl get events --all-namespaces --field-selector type=Warning \
-    --output 'jsonpath={range .items[*]}{.reason}: {.message}{"\n"}{end}' | cut --characters=1-160 | sort | uniq --count | sort --reverse --numeric | head --lines=20
+    --output 'jsonpath={range .items[*]}{.reason}: {.message}{"\n"}{end}' | cut --characters=1-160 | sort | uniq --count | sort --reverse --numeric | head --lines=8
 }
 
 names_tests() {
@@ -82,9 +87,9 @@ prepared() { wait "$1" || remember 1; }
 # without_a_cluster_begins PYTEST ARGUMENTS; without_a_cluster_ends
 without_a_cluster_begins() {
   title "without a cluster begin; what they print is shown when the tests on the cluster alone have ended"
-  mkdir -p "$(dirname "$PRINTED")"
   setsid "$PYTEST" tests/unit tests/contract tests/integration \
-    --ignore tests/integration/clients --ignore tests/integration/pages --numprocesses "$PROCESSES" --dist loadfile "$@" >"$PRINTED" 2>&1 &
+    --ignore tests/integration/clients --ignore tests/integration/pages --numprocesses "$PROCESSES" --dist loadfile "$@" \
+    --junitxml "$RESULTS/0.xml" >"$PRINTED" 2>&1 &
   tests_pid=$!
 }
 
@@ -110,6 +115,8 @@ trap cleanup EXIT
 trap 'exit 130' INT # else bash would not clean up in every case
 trap 'exit 143' TERM
 everything=1
+rm -rf "$RESULTS"
+mkdir -p "$RESULTS"
 if [ "${1:-}" = --e2e ]; then
   shift
   everything=
@@ -145,4 +152,5 @@ prepared "$gateway"
 phase "on the cluster, alone" "${on_the_clusters_network[@]}" "$PYTEST" tests/e2e --phase alone "$@"
 [ -z "$tests_pid" ] || without_a_cluster_ends
 phase "on the cluster, last" "${on_the_clusters_network[@]}" "$PYTEST" tests/e2e --phase last "$@"
+.venv/bin/python local/failures.py "$RESULTS"/*.xml || true
 exit "$status"

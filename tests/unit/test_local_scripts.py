@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -243,6 +244,26 @@ class TestThePrintedStream:
         shown = self.printed(self.chunk("Blue"), 'data: {"error": {"message": "the model is gone"}}')
         assert shown.returncode == 1
         assert "the model is gone" in shown.stderr
+
+
+class TestTheFailuresOfSeveralRuns:
+    def shown(self, folder: Path, **tests: str) -> list[str]:
+        for name, body in tests.items():
+            (folder / f"test_{name}.py").write_text(body)
+            run = f"{sys.executable} -m pytest -q -p no:cacheprovider --rootdir . test_{name}.py --junitxml {name}.xml || true"
+            bash(f"cd {folder} && {run}", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+        return bash(f"python3 {LOCAL}/failures.py {folder}/*.xml {folder}/absent.xml").stdout.splitlines()
+
+    def test_come_with_their_assertions_and_end_as_pytests_own(self, tmp_path: Path) -> None:
+        body = "import pytest\nclass TestIt:\n  @pytest.mark.parametrize('n', [1])\n  def test_adds(self, n): assert n == 2\n"
+        shown = self.shown(tmp_path, sums=body, passes="def test_well(): pass\n")
+        assert "E   assert 1 == 2" in [line.replace("       assert", "   assert") for line in shown]
+        *_, failed, last = shown
+        assert failed == "FAILED test_sums.py::TestIt::test_adds[1] - assert 1 == 2"
+        assert last.strip("=") == " 1 failed, 1 passed "
+
+    def test_are_nothing_if_all_passed(self, tmp_path: Path) -> None:
+        assert self.shown(tmp_path, passes="def test_well(): pass\n") == []
 
 
 class TestKubectlsPlugin:
