@@ -299,7 +299,9 @@ async def vendors(host: str = "127.0.0.1", port: int = 0, *, piece: int = 0) -> 
     try:
         yield running
     finally:
-        server.close()
+        from tests.fakes.model import end_accepting  # noqa: PLC0415 - a script alone in a pod never gets here
+
+        await end_accepting(server)
 
 
 async def main() -> None:
