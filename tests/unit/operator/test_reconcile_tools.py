@@ -65,6 +65,23 @@ async def test_a_bound_tool_is_in_force_and_the_agent_is_offered_it() -> None:
     assert owner["kind"] == "SympoziumInstance"
 
 
+async def test_a_binding_that_was_restored_since_it_was_read_is_not_given_to_the_former_instance() -> None:
+    found = world(tool(), binding())
+
+    def restore() -> None:
+        found.cluster.remove(TOOL_BINDINGS, "alice-weather", NAMESPACE)
+        found.cluster.remove(INSTANCES, "alice", NAMESPACE)
+        found.cluster.put(instance_object())
+        found.cluster.put(binding())
+
+    found.cluster.meanwhile("patch", TOOL_BINDINGS, restore)
+    await found.reconcile("all", "tools")
+    assert "ownerReferences" not in found.cluster.object(TOOL_BINDINGS, "alice-weather", NAMESPACE)["metadata"]
+    await settle(found)
+    [owner] = found.cluster.object(TOOL_BINDINGS, "alice-weather", NAMESPACE)["metadata"]["ownerReferences"]
+    assert owner["uid"] == found.cluster.object(INSTANCES, "alice", NAMESPACE)["metadata"]["uid"]
+
+
 async def test_nothing_is_written_when_nothing_changed() -> None:
     found = world(tool(), binding())
     await settle(found)

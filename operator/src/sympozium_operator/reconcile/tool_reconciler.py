@@ -93,13 +93,20 @@ class ToolReconciler:
             await self.converge(secret_access(namespace, self.namespace, plan.secrets))
 
     async def _own(self, binding: ToolBinding, instance: SympoziumInstance | None) -> None:
-        """Let the instance own a ToolBinding, alone: a second owner would keep it alive."""
+        """Let the instance own a ToolBinding, alone: a second owner would keep it alive. One that a restore has created again since it
+        was read gets its owner later: Kubernetes would delete it with its former one.
+        """
         if instance is None:
             return
         wanted = {**owner_reference(instance), "controller": False}
         owners = [owner.uid for owner in binding.metadata.owner_references]
         if owners != [instance.metadata.uid]:
-            await self.client.patch(TOOL_BINDINGS, *binding.key, {"metadata": {"ownerReferences": [wanted]}})
+            metadata = {"uid": binding.metadata.uid, "ownerReferences": [wanted]}
+            try:
+                await self.client.patch(TOOL_BINDINGS, *binding.key, {"metadata": metadata})
+            except ApiError as error:
+                if not (error.not_found or error.invalid):
+                    raise
 
     async def _report(self, kind: ResourceType, resource: Tool | ToolBinding, verdict: Verdict) -> None:
         body = {
