@@ -4,12 +4,16 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sympozium_api import names
 
 Object = dict[str, Any]
+
+SOON = 60.0
+"""Seconds after which a right that was granted before a request counts, on a machine that is as slow as it may be."""
 
 
 class Right(NamedTuple):
@@ -28,6 +32,10 @@ class Use:
     """``namespace:name``"""
     right: Right
     allowed: bool
+    at: str
+    """Time at which the API server received the request."""
+    secret: str = ""
+    """Namespace and name of the Secret that is asked for: Roles grant these by name."""
     too_late: bool = False
     """A web-proxy asked whose instance or rights had been deleted: a deleted instance's rights go before its process does."""
 
@@ -68,6 +76,21 @@ class AuditLog:
             for use in _uses(event):
                 yield replace(use, too_late=any(account == use.account for _, account in gone))
 
+    def refused(self) -> Iterator[Use]:
+        """Every request for a right that its account did not have. Where it had the right before, or gets it soon, Roles change: what the
+        API server and the pods know of them is a moment older.
+        """
+        had, waiting = set[object](), dict[object, Use]()
+        for use in self.uses():
+            asked = (use.account, use.right, use.secret)
+            if use.allowed:
+                had.add(asked)
+                if (first := waiting.pop(asked, None)) and _seconds(first.at, use.at) > SOON:
+                    yield first
+            elif asked not in had and not use.too_late:
+                waiting.setdefault(asked, use)
+        yield from waiting.values()
+
     def reads_of_secret(self, name: str) -> Iterator[tuple[str, str]]:
         """Account of each read of a Secret whose answers the log holds, and the kind of the answer."""
         for event in self._events():
@@ -100,11 +123,16 @@ def _uses(event: Object) -> Iterator[Use]:
     decision = event.get("annotations", {}).get("authorization.k8s.io/decision")
     if kind != "system:" or decision is None:
         return
-    yield Use(account, _right(event), decision == "allow")
+    about = event.get("objectRef") or {}
+    secret = f"{about.get('namespace')}/{about.get('name')}" if about.get("resource") == "secrets" else ""
+    use = Use(account, _right(event), decision == "allow", event["requestReceivedTimestamp"], secret)
+    yield use
     if event["verb"] == "patch" and event.get("responseStatus", {}).get("code") == 201:
-        yield Use(
-            account, _right(event)._replace(verb="create"), allowed=True
-        )  # server-side apply of what was not there
+        yield replace(use, right=use.right._replace(verb="create"))  # server-side apply of what was not there
+
+
+def _seconds(first: str, then: str) -> float:
+    return (datetime.fromisoformat(then) - datetime.fromisoformat(first)).total_seconds()
 
 
 def _right(event: Object) -> Right:
