@@ -72,8 +72,8 @@ def _instances_read(cluster: FakeKubernetes) -> int:
 
 
 @asynccontextmanager
-async def operator(cluster: FakeKubernetes) -> AsyncIterator[Process]:
-    """Run an operator that leads, in front of this API server."""
+async def operator(cluster: FakeKubernetes, *, refill_rate: int = 3) -> AsyncIterator[Process]:
+    """Run an operator that leads, in front of this API server; ``refill_rate``: most idle pods that it starts in a second."""
     cluster.documents |= _discovery()
     with tempfile.TemporaryDirectory() as folder:
         async with listening(ApiServer(cluster).app()) as url:
@@ -84,6 +84,7 @@ async def operator(cluster: FakeKubernetes) -> AsyncIterator[Process]:
                 "SYMPOZIUM_NAMESPACE": SYSTEM,
                 "SYMPOZIUM_AGENT_IMAGE": "example.com/agent:1",
                 "SYMPOZIUM_METRICS_PORT": str(_free_port()),
+                "SYMPOZIUM_REFILL_RATE": str(refill_rate),
                 "POD_NAME": "bench",
             }
             with log.open("wb") as output:

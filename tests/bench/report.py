@@ -167,6 +167,11 @@ def _stream_cost(figures: Figures) -> Iterator[Row]:
         "",
     )
     yield "... as a multiple of the bare route's", f"{cost['ratio']:.1f} x", "<= 2.5 x"
+    yield (
+        "... of a process that has the same exchanges and does nothing else",
+        f"{cost['bare_exchanges']} ms, {cost['ratio_of_exchanges']:.1f} x the bare route's",
+        "",
+    )
 
 
 def _agent_start(figures: Figures) -> Iterator[Row]:
@@ -199,6 +204,7 @@ def _operator_memory(figures: Figures) -> Iterator[Row]:
     yield f"memory of the operator with 1, {count} instances", f"{held['mb_with_one']}, {held['mb']} MB", ""
     yield "... of each instance", f"{held['kb_per_instance']} kB", "<= 9 kB"
     yield "... with 20,000 instances, by that count", f"{held['mb_with_20000']} MB", "<= 250 MB"
+    yield f"... of each idle pod (n={held['idle_pods']})", f"{held['kb_per_idle_pod']} kB", "<= 9 kB"
 
 
 def _starts(figures: Figures) -> Iterator[Row]:

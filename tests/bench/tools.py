@@ -21,8 +21,9 @@ from tests.bench.report import Figures, spread
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.pod import FakePod, TokenIssuer
+from tests.fakes.replica import free_ports
 from tests.fakes.webhook import PUBLIC, Received, World, world
-from tests.integration.conftest import instance, listening
+from tests.integration.conftest import instance
 from tests.integration.egress.conftest import CITY, IN_FORCE
 from tests.unit.api.tools import HOST, binding_manifest, tool_manifest
 
@@ -30,6 +31,9 @@ from sympozium_api import names
 from sympozium_api.resources import RUNS
 from sympozium_egress.assembly import assemble
 from sympozium_egress.egress_settings import EgressSettings
+from sympozium_egress.tunnel_protocol import with_tunnels
+from sympozium_http import serving
+from sympozium_http.serving import Listener
 
 PER_SECOND, CALLS = 50, 10_000
 _RATED = 1000
@@ -54,7 +58,7 @@ class _Webhook:
 
 
 async def serve(told: "multiprocessing.connection.Connection[Any, Any]", port: int) -> None:
-    """Serve a guard whose world is the webhook at a port of the loopback interface."""
+    """Serve a guard as its process does, whose world is the webhook at a port of the loopback interface."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     kubernetes = FakeKubernetes()
     issuer = TokenIssuer(kubernetes)
@@ -72,9 +76,25 @@ async def serve(told: "multiprocessing.connection.Connection[Any, Any]", port: i
     client = World(port, {HOST: [PUBLIC]}).client()
     settings = EgressSettings("sympozium-system", api_server="10.96.0.1")
     guard = await assemble(kubernetes, settings, FakeClock(), http=client)
-    async with listening(guard.app) as url:
-        told.send((url, tokens))
+    own_port = free_ports()[0]
+
+    async def tell() -> None:
+        while not await _is_open(own_port):
+            await asyncio.sleep(0.01)
+        told.send((f"http://127.0.0.1:{own_port}", tokens))
         await asyncio.Event().wait()
+
+    listener = Listener(guard.app, own_port, http=with_tunnels(guard.tunnels), address="127.0.0.1")
+    await serving.serve([listener], drain=lambda: None, grace_seconds=1, beside=[tell])
+
+
+async def _is_open(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def run(told: "multiprocessing.connection.Connection[Any, Any]", port: int) -> None:

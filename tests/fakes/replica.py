@@ -82,10 +82,16 @@ class Replica(Process):
 @contextmanager
 def running(folder: Path, *, receive_seconds: float = RECEIVE_SECONDS) -> Iterator[Replica]:
     """A web-proxy that is ready, and its API server."""
+    with api_server(folder), started(folder, receive_seconds=receive_seconds) as found:
+        yield found
+
+
+@contextmanager
+def api_server(folder: Path) -> Iterator[None]:
+    """An API server that listens, as ``folder/kubeconfig`` says."""
     with _process("tests.fakes.api_server", str(folder), log=folder / "api-server.log"):
         _until((folder / "kubeconfig").exists)
-        with started(folder, receive_seconds=receive_seconds) as found:
-            yield found
+        yield
 
 
 @contextmanager
@@ -104,9 +110,11 @@ def started(folder: Path, *, receive_seconds: float = RECEIVE_SECONDS) -> Iterat
 
 
 @contextmanager
-def started_process(url: str, module: str, *words: str, log: Path) -> Iterator[Process]:
+def started_process(
+    url: str, module: str, *words: str, log: Path, environ: dict[str, str] | None = None
+) -> Iterator[Process]:
     """Run a module that serves ``url``, and yield its process once it is ready."""
-    with _process(module, *words, log=log) as process:
+    with _process(module, *words, log=log, environ=environ) as process:
         _until(lambda: _is_ready(url))
         yield Process(url, process.pid)
 

@@ -68,6 +68,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=unique_members)
 """Decoder that refuses ``NaN`` and infinities, which are not JSON, and names that occur twice in an object, at any depth."""
 
@@ -124,7 +125,7 @@ def join_members(members: Mapping[str, str]) -> str:
 
 def compact(value: Any) -> str:
     """Return a value as compact JSON; in ASCII where a text holds half of a surrogate pair, which UTF-8 cannot encode."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -50,7 +50,7 @@ def of(source: HTTPConnection | Scope) -> RequestState:
 def attached(source: HTTPConnection | Scope, kind: type[_State]) -> _State:
     """Return the one state of this kind that belongs to a request, made on the first call."""
     entries = (source.scope if isinstance(source, HTTPConnection) else source).setdefault("state", {})
-    if kind.__name__ not in entries:
-        entries[kind.__name__] = kind()
-    state: _State = entries[kind.__name__]
+    state: _State | None = entries.get(kind.__name__)
+    if state is None:
+        state = entries[kind.__name__] = kind()
     return state

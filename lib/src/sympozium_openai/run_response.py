@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sympozium_api import names
+from sympozium_api.agent_protocol import END_RECORDS
 from sympozium_api.agent_records import Done, Record, ToolRecord
 from sympozium_api.run import AgentRun
 from sympozium_api.timestamps import parse_timestamp
@@ -123,14 +124,15 @@ class StreamedResponse(RunResponse):
             if record and record["type"] == "error" and not self._streaming:
                 await self._send_error(send, refusal_of(record["error"]))
                 return
-            if frames := self._frames.of(record):
-                await self._send_frames(send, frames)
-            if record and record["type"] in ("done", "error"):
-                await raw_response.finish(send)
+            is_last = record is not None and record["type"] in END_RECORDS
+            if (frames := self._frames.of(record)) or is_last:
+                await self._send_frames(send, frames, is_last=is_last)
+            if is_last:
                 return
 
-    async def _send_frames(self, send: Send, frames: bytes) -> None:
+    async def _send_frames(self, send: Send, frames: bytes, *, is_last: bool = False) -> None:
         if not self._streaming:
             self._streaming = True
             await raw_response.start(send, 200, self._answer_headers(sse.HEADERS))
-        await raw_response.send_piece(send, frames)
+        send_body = raw_response.finish if is_last else raw_response.send_piece
+        await send_body(send, frames)

@@ -52,11 +52,12 @@ class Subscriber:
 
     async def next(self, within: float | None = None) -> Record | None:
         """Return the next record, or None after ``within`` seconds of silence. Raises ClientDisconnected after ``disconnect``."""
-        try:
-            async with asyncio.timeout(within):
-                await self._ready.wait()
-        except TimeoutError:
-            return None
+        if not self._ready.is_set():
+            try:
+                async with asyncio.timeout(within):
+                    await self._ready.wait()
+            except TimeoutError:
+                return None
         record = self._inbox.take()
         if record is None:
             raise ClientDisconnected

@@ -1,6 +1,5 @@
 """A caller's request for a run."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,20 +8,22 @@ from tests.integration.conftest import instance
 
 from sympozium_api import names
 from sympozium_api.instance import SympoziumInstance
+from sympozium_api.json_members import compact
 from sympozium_api.model_params import ModelParams
+from sympozium_runs import run_request
 from sympozium_runs.run_request import RunRequest
 from sympozium_runs.run_version import RunVersion
 
 
 @pytest.mark.parametrize(("size", "is_large"), [(100, False), (10_000, True)])
 def test_a_large_body_is_measured_once(monkeypatch: pytest.MonkeyPatch, size: int, is_large: bool) -> None:
-    measured, dumps = list[Any](), json.dumps
+    measured = list[Any]()
 
-    def counted(value: Any, **options: Any) -> str:
+    def counted(value: Any) -> str:
         measured.append(value)
-        return dumps(value, **options)
+        return compact(value)
 
-    monkeypatch.setattr(json, "dumps", counted)
+    monkeypatch.setattr(run_request, "compact", counted)
     run = RunRequest({"messages": [{"role": "user", "content": "x" * size}]}, "web-proxy", "api-key")
     assert [run.is_large, run.is_large] == [is_large, is_large]
     assert measured == [run.body]
