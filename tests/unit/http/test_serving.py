@@ -2,9 +2,11 @@
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import socket
+from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -15,6 +17,13 @@ from starlette.routing import Route
 
 from sympozium_http.listening import bind_address, listening_sockets
 from sympozium_http.serving import Listener, serve
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Let garbage collection see this process's objects again."""
+    yield
+    gc.unfreeze()
 
 
 def free_port() -> int:
@@ -42,6 +51,7 @@ async def test_a_request_under_way_is_completed_after_sigterm() -> None:
     async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(retries=10)) as http:
         asked = asyncio.create_task(http.get(f"http://127.0.0.1:{port}/"))
         await asyncio.wait_for(app.asked.wait(), 60)
+        assert gc.get_freeze_count(), "a full collection would stop all requests for a tenth of a second"
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(drained.wait(), 60)
         app.answer.set()
