@@ -87,6 +87,12 @@ def has_failed(job: Object) -> bool:
     return bool((job.get("status") or {}).get("failed"))
 
 
+def outline(job: Object) -> Object:
+    """Return the part of a Job that the plan looks at: without its template and ``managedFields``."""
+    metadata = {name: value for name, value in job["metadata"].items() if name != "managedFields"}
+    return {name: value for name, value in job.items() if name != "spec"} | {"metadata": metadata}
+
+
 def idle_selector(instance: str) -> str:
     """Return the label selector of the Jobs of an instance's pool that no run owns."""
     return f"{names.LABEL_INSTANCE}={instance},{names.LABEL_WARM}={names.IDLE}"

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from sympozium_api import effective
 from sympozium_api.base import seconds
 from sympozium_api.client import ApiError, Client
+from sympozium_api.client.pages import bounded_pages
+from sympozium_api.client.rest import Reading
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance, WarmPool
 from sympozium_api.reading import read
@@ -32,6 +34,8 @@ from sympozium_operator.scheduling.pod_supply import PodSupply, stuck_after
 from sympozium_operator.scheduling.pool_sizer import FIRST_REFILL, RECONCILE_INTERVAL, LaunchRate, PoolSizer
 from sympozium_operator.scheduling.start_limit import StartLimit
 
+_PAGE = 50
+"""Jobs that are read at once."""
 SHOW_AFTER = 10.0
 """Seconds for which the number of idle pods must differ from the status before it is written, because each run changes the number
 for as long as a refill takes.
@@ -79,8 +83,7 @@ class PoolReconciler:
             self.forget(*pool_key)
             return DONE  # Kubernetes deletes what it owns
         instance = read(SympoziumInstance, raw)
-        listed = await self.client.list(JOBS, key.namespace, labelSelector=policy.idle_selector(key.name))
-        jobs = [job for job in listed if is_of_pool(job, key.name, instance.metadata.uid)]  # anybody may write labels
+        jobs = await self._jobs(instance)
         pool, wanted = effective.warm_pool(instance), instance.status.warm_pool
         if pool is None and not jobs:
             self.forget(*pool_key)
@@ -105,6 +108,17 @@ class PoolReconciler:
         if plan.is_held_up:
             delay = min(delay or FIRST_REFILL, FIRST_REFILL)  # no event tells this pool that others' pods have started
         return self._shown(pool_key, instance, plan.idle, delay, enqueue=tuple(filter(None, claimants)))
+
+    async def _jobs(self, instance: SympoziumInstance) -> list[Object]:
+        """Read the pool's Jobs, in pages and without their templates: 500 whole Jobs take 15 MB once they are parsed."""
+        selector = policy.idle_selector(instance.metadata.name)
+        pages = bounded_pages(
+            self.client, JOBS, instance.metadata.namespace, Reading(), limit=_PAGE, labelSelector=selector
+        )
+        listed = [policy.outline(job) async for page in pages for job in page.items]
+        return [
+            job for job in listed if is_of_pool(job, instance.metadata.name, instance.metadata.uid)
+        ]  # anybody may label
 
     def status(
         self, instance: SympoziumInstance, secret: Object | None, models: InstanceModels = PLAIN
