@@ -126,7 +126,9 @@ async def listening(app: ASGIApp, port: int = 0, http: HttpProtocol = "auto") ->
     with socket.create_server(("127.0.0.1", port)) as listener:
         # As uvloop does in our processes: asyncio leaves it to the kernel, where each answer waits 40 ms for an acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        config = uvicorn.Config(app, http=http, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app, http=http, lifespan="off", log_config=None, timeout_graceful_shutdown=1, proxy_headers=False
+        )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve([listener]))
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
