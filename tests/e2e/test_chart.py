@@ -15,6 +15,7 @@ from sympozium_api.skillpack import SkillPack
 from sympozium_console import console_settings
 from sympozium_console.console_settings import CallerRates
 from sympozium_domain.callers.access_tokens import TokenSettings
+from sympozium_domain.tenant_bounds import TenantBounds
 from sympozium_operator.operator_settings import from_environment
 from sympozium_platform.platform_settings import PlatformSettings
 
@@ -83,7 +84,7 @@ EVERYTHING: dict[str, Any] = {
             "test": True,
             "testNamespace": "playground",
         },
-        "limits": {"requests": "50/second", "runs": "5/hour"},
+        "limits": {"requests": "50/second", "runs": "5/hour", "streams": 7, "agents": 8, "tools": 9, "versions": 10},
         "defaultModel": "local:smollm2",
         "toolTimeout": {"default": 1000, "longest": 2000},
         "keepAliveSeconds": 5,
@@ -354,6 +355,8 @@ def test_the_agent_platform_has_its_settings_secret_and_service_only_when_it_is_
         test_namespace="playground",
         default_rate=CallRate(50, 1),
         runs_rate=CallRate(5, 3600),
+        bounds=TenantBounds(agents=8, versions=10, tools=9),
+        most_streams=7,
         default_model="local:smollm2",
         tool_timeout_ms=1000,
         tool_max_timeout_ms=2000,

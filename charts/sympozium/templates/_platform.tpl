@@ -23,6 +23,14 @@
   value: {{ .limits.requests }}
 - name: RATE_LIMIT_RUNS
   value: {{ .limits.runs }}
+- name: SYMPOZIUM_PLATFORM_MAX_AGENTS
+  value: {{ .limits.agents | int | quote }}
+- name: SYMPOZIUM_PLATFORM_MAX_VERSIONS
+  value: {{ .limits.versions | int | quote }}
+- name: SYMPOZIUM_PLATFORM_MAX_TOOLS
+  value: {{ .limits.tools | int | quote }}
+- name: SYMPOZIUM_PLATFORM_MAX_STREAMS
+  value: {{ .limits.streams | int | quote }}
 - name: PYDANTICAI_DEFAULT_MODEL
   value: {{ .defaultModel | quote }}
 - name: TOOL_DEFAULT_TIMEOUT_MS

@@ -11,9 +11,11 @@ from sympozium_domain.callers.key_holders import KeyHolders
 from sympozium_domain.callers.secret_files import SecretFiles
 from sympozium_domain.object_pages import ObjectPages
 from sympozium_domain.stored_runs.run_finder import RunFinder
+from sympozium_domain.tenant_bounds import TenantBounds
 from sympozium_domain.tools.bindings import Bindings
 from sympozium_domain.tools.tools import Tools
 from sympozium_domain.tools.tools_in_force import ToolsInForce
+from sympozium_platform.open_streams import OpenStreams
 from sympozium_platform.platform_context import PlatformCallers, PlatformContext
 from sympozium_platform.platform_limits import PlatformLimits
 from sympozium_platform.platform_settings import PlatformSettings
@@ -23,7 +25,7 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
     """Return the context of the agent platform API, which must be on."""
     settings, callers, metrics = context.settings, context.callers, context.metrics
     platform = settings.platform or PlatformSettings()
-    agents = _agents(context)
+    agents = _agents(context, platform.bounds)
     in_force = ToolsInForce(context.client)
     finder = RunFinder(context.client, context.database, context.instance_runs)
     return PlatformContext(
@@ -42,7 +44,7 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
             keys=callers.keys,
             issuing=callers.issuing,
         ),
-        tools=Tools(context.client, context.clock, in_force),
+        tools=Tools(context.client, context.clock, in_force, platform.bounds),
         bindings=Bindings(context.client, context.clock, in_force),
         limits=PlatformLimits(
             default=platform.default_rate,
@@ -51,6 +53,7 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
             windows=context.limits.windows,
             refusals=metrics.rate_limited,
         ),
+        streams=OpenStreams(platform.most_streams),
         trusted_proxies=settings.trusted_proxies,
         agent_runs=AgentRuns(
             context.client,
@@ -70,7 +73,7 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
     )
 
 
-def _agents(context: ConsoleContext) -> Agents:
+def _agents(context: ConsoleContext, bounds: TenantBounds) -> Agents:
     feed, archiver = context.feed, context.archiver
 
     async def delete(namespace: str, name: str) -> None:
@@ -85,6 +88,7 @@ def _agents(context: ConsoleContext) -> Agents:
         context.agents,
         is_whole=lambda: feed.watch_of_instances.is_whole,
         delete_instance=delete,
+        bounds=bounds,
     )
 
 

@@ -55,6 +55,10 @@ class Creation:
         digest = {names.ANNOTATION_REQUEST_HASH: self.digest} if self.digest else {}
         return {"name": name, "labels": {names.LABEL_ID: self.id}, "annotations": annotations | digest}
 
+    async def is_made(self, client: Client, kind: ResourceType, namespace: str, name: str) -> bool:
+        """Return whether an earlier request with the Idempotency-Key has made the object. Raises ApiError and ApiUnavailable."""
+        return self.digest is not None and await client.find_metadata(kind, namespace, name) is not None
+
     async def create(self, client: Client, kind: ResourceType, namespace: str, body: Object) -> tuple[Object, bool]:
         """Create the object whose metadata are this creation's. Return it and True; False: the same request made it before.
 

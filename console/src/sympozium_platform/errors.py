@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_domain.tenant_bounds import TooMany
 from sympozium_http.refusal import Refusal
 
 _TYPES = {
@@ -79,6 +80,11 @@ def forbidden(message: str, param: str | None = None) -> Refusal:
 def not_found(noun: str, wanted: str) -> Refusal:
     """Return 404: the caller's tenant has no such object."""
     return refused(404, "not_found", f"There is no {noun} {wanted}.")
+
+
+def too_many_objects(error: TooMany) -> Refusal:
+    """Return 409: the tenant has as many objects as its callers may make."""
+    return refused(409, "too_many_objects", str(error))
 
 
 def bad_field(field: str, fault: str) -> Refusal:

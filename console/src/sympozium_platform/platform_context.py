@@ -26,6 +26,7 @@ from sympozium_domain.tools.tools import Tools
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_http.forwarded import Network
 from sympozium_http.request_metrics import RequestMetrics
+from sympozium_platform.open_streams import OpenStreams
 from sympozium_platform.platform_limits import PlatformLimits
 from sympozium_platform.platform_settings import PlatformSettings
 
@@ -60,6 +61,7 @@ class PlatformContext:
     tools: Tools
     bindings: Bindings
     limits: PlatformLimits
+    streams: OpenStreams
     trusted_proxies: tuple[Network, ...]
     """Networks of proxies in front, whose X-Forwarded-For tells the address of a caller."""
     agent_runs: AgentRuns

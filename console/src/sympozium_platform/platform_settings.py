@@ -8,8 +8,11 @@ from sympozium_api import environment
 from sympozium_api.rate_limit import CallRate, parse_rate
 from sympozium_api.settings_parser import SettingsParser, boolean, one_of, whole_number
 from sympozium_domain.callers.access_tokens import LEAST_BYTES, TokenSettings
+from sympozium_domain.tenant_bounds import TenantBounds
 
 _LONGEST_CALL = 60_000
+_MOST_OBJECTS = 100_000
+_MOST_STREAMS = 1000
 _DEFAULT_RATE, _RUNS_RATE = CallRate(100, 60), CallRate(20, 60)
 
 
@@ -30,6 +33,9 @@ class PlatformSettings:
     """Requests of one key, without those that start runs."""
     runs_rate: CallRate = _RUNS_RATE
     """Runs that one key starts."""
+    bounds: TenantBounds = field(default_factory=TenantBounds)
+    most_streams: int = 50
+    """Open streams of one key at one replica at most."""
     default_model: str = "openai:gpt-4o-mini"
     """Model, as ``provider:model``, of agents that are created without one."""
     tool_timeout_ms: int = 15_000
@@ -56,6 +62,12 @@ class PlatformSettings:
             test_namespace=read(environment.TEST_NAMESPACE, cls.test_namespace, str),
             default_rate=read(environment.RATE_LIMIT_DEFAULT, "100/minute", parse_rate),
             runs_rate=read(environment.RATE_LIMIT_RUNS, "20/minute", parse_rate),
+            bounds=TenantBounds(
+                agents=read(environment.MAX_AGENTS, str(TenantBounds.agents), whole_number(1, _MOST_OBJECTS)),
+                versions=read(environment.MAX_VERSIONS, str(TenantBounds.versions), whole_number(1, _MOST_OBJECTS)),
+                tools=read(environment.MAX_TOOLS, str(TenantBounds.tools), whole_number(1, _MOST_OBJECTS)),
+            ),
+            most_streams=read(environment.MAX_STREAMS, str(cls.most_streams), whole_number(1, _MOST_STREAMS)),
             default_model=read(environment.PYDANTICAI_DEFAULT_MODEL, cls.default_model, _model),
             tool_timeout_ms=read(
                 environment.TOOL_DEFAULT_TIMEOUT_MS, str(min(cls.tool_timeout_ms, longest)), whole_number(1, longest)

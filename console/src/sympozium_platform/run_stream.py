@@ -1,7 +1,7 @@
 """The events of a run's stream: ``start`` at once, then ``result`` or ``error``, and on request the answer as it is written."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 from sse_starlette import ServerSentEvent
@@ -15,7 +15,7 @@ from sympozium_platform.run_models import tokens_of, trace_uuid
 from sympozium_runs.runs import RunHandle
 
 
-async def events(handle: RunHandle, *, deltas: bool, stop: asyncio.Event) -> AsyncIterator[ServerSentEvent]:
+async def events(handle: RunHandle, *, deltas: bool, stop: asyncio.Event) -> AsyncGenerator[ServerSentEvent, None]:
     """Yield the events of a run until its end, or until ``stop`` because the process is about to end. Close the handle."""
     stopping = asyncio.ensure_future(stop.wait())
     try:

@@ -238,6 +238,8 @@ class TestARefusal:
         budget.add(budget.limit)
         refused = await start(console)
         assert error(refused, 503)["reason"] == "Overloaded"
+        refused = await console.http.get("/api/v1/instances")
+        assert error(refused, 503)["reason"] == "Overloaded"
         assert refused.headers["retry-after"] == "1"
         assert budget.used == budget.limit
 

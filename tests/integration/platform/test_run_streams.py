@@ -8,8 +8,9 @@ from pathlib import Path
 from tests.fakes.pod import done, failed
 from tests.integration.platform.agents import publish
 from tests.integration.platform.asking import ask, events
-from tests.integration.platform.conftest import Platform, serving
+from tests.integration.platform.conftest import Platform, error, serving
 
+from sympozium_api.resources import RUNS
 from sympozium_archive.database import Database
 from sympozium_platform.platform_settings import PlatformSettings
 
@@ -68,6 +69,28 @@ class TestAStream:
         await first.answer("Hello")
         run = await platform.request("GET", f"/runs/{response.json()['id']}")
         assert run.json()["output_message"] == "Hello"
+
+
+async def test_a_key_has_as_many_streams_as_it_may_and_other_keys_their_own(tmp_path: Path) -> None:
+    database = await Database.open_scratch(str(tmp_path / "index.db"))
+    async with serving(tmp_path, database, PlatformSettings(most_streams=1)) as platform:
+        body = {"agent_id": publish(platform.kubernetes), "input_message": "hi"}
+        async with platform.http.stream("POST", "/runs/stream", json=body) as response:
+            await anext(response.aiter_lines())
+            refused = await platform.request("POST", "/runs/stream", json=body)
+            assert error(refused, 429)["code"] == "too_many_streams"
+            assert "retry-after" in refused.headers
+            assert len(platform.kubernetes.names(RUNS)) == 1
+            token = await platform.token(user="grace")
+            asking = asyncio.create_task(ask(platform, body["agent_id"], path="/runs/stream", token=token))
+            await (await platform.pod(among=2)).answer("Hello")
+            assert [name for name, _ in events(await asking)] == ["start", "result"]
+        for _ in range(2):
+            number = len(platform.kubernetes.names(RUNS)) + 1
+            asking = asyncio.create_task(ask(platform, body["agent_id"], path="/runs/stream"))
+            await (await platform.pod(among=number)).answer("Hello")
+            assert [name for name, _ in events(await asking)] == ["start", "result"]
+    await database.close()
 
 
 async def test_a_stream_is_kept_alive(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ from sympozium_domain.agents.agent_manifest import AgentFields, NoSuchProvider
 from sympozium_domain.agents.publications import Publications
 from sympozium_domain.agents.versions import AgentVersion, freeze, published_number
 from sympozium_domain.idempotent_creation import Creation
+from sympozium_domain.tenant_bounds import TenantBounds, TooMany
 
 SETTLE_SECONDS = 5.0
 """Seconds for which a change waits until the next run gets it."""
@@ -46,13 +47,17 @@ class Agents:
     """Returns True once the catalog has all agents."""
     delete_instance: DeleteInstance
     settle_seconds: float = SETTLE_SECONDS
+    bounds: TenantBounds = field(default_factory=TenantBounds)
 
     async def create(self, creation: Creation, namespace: str, fields: AgentFields, owner: str) -> Agent:
         """Create an agent with a title and a model, published if its status is; of a repeated request return the first one's agent.
 
-        Raises NoSuchProvider, KeyOfAnotherBody and AgentDeleting.
+        Raises NoSuchProvider, KeyOfAnotherBody, AgentDeleting and TooMany.
         """
         name = creation.name("agent")
+        _, count = self.catalog.page(namespace, limit=0, offset=0)
+        if count >= self.bounds.agents and not await creation.is_made(self.client, INSTANCES, namespace, name):
+            raise TooMany(f"The tenant has {count} agents, and callers make no more than {self.bounds.agents}.")
         await self._check_provider(namespace, agent_manifest.parted(fields.model or "")[0])
         manifest = agent_manifest.manifest(creation, name, fields, owner, self.clock.now())
         body, _ = await creation.create(self.client, INSTANCES, namespace, manifest)
@@ -105,13 +110,13 @@ class Agents:
         """Freeze an agent as it is under the next number, and let runs get that; None: there is no such agent.
 
         Of requests at once each gets a number of its own, and runs get the highest. Requests with one ``key``, a label's value, share
-        their number.
+        their number. Raises TooMany.
         """
         body = await self.find(namespace, agent_id)
         if body is None:
             return None
         instance = SympoziumInstance.model_validate(body)
-        version = await Publications(self.client).frozen(instance, key)
+        version = await Publications(self.client, self.bounds.versions).frozen(instance, key)
         for _ in range(_ATTEMPTS):
             metadata = instance.metadata
             if (published_number(metadata.name, metadata.annotations) or 0) >= version.number:

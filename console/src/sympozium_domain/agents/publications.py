@@ -8,6 +8,7 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONTROLLER_REVISIONS
 from sympozium_domain.agents.versions import AgentVersion, freeze, parsed_revision, published_number
+from sympozium_domain.tenant_bounds import TooMany
 
 _NUMBERS = 100
 """Numbers of versions that are tried, because other requests took those before and did not finish."""
@@ -20,12 +21,14 @@ class Publications:
     """The versions that requests freeze. Its methods raise ApiError and ApiUnavailable."""
 
     client: Client
+    most: int
+    """Versions of one agent at most."""
 
     async def frozen(self, instance: SympoziumInstance, key: str | None) -> AgentVersion:
         """Freeze an instance as it is under the first number that nobody took, and return the version.
 
         ``key``: value of ``names.LABEL_IDEMPOTENCY``, under which an instance is frozen once; None: every request is one of its own.
-        Requests with one key in the same moment try the same number, whose name the API server gives to one of them.
+        Requests with one key in the same moment try the same number, whose name the API server gives to one of them. Raises TooMany.
         """
         published = published_number(instance.metadata.name, instance.metadata.annotations) or 1
         if key is not None:
@@ -33,6 +36,8 @@ class Publications:
             found = await asyncio.gather(*(self._of_key(instance, number, key) for number in last))
             if own := next(filter(None, found), None):
                 return own
+        if published >= self.most:
+            raise TooMany(f"The agent has {published} versions, and callers publish no more than {self.most}.")
         for number in range(published + 1, published + 1 + _NUMBERS):
             version = AgentVersion.of_spec(instance, number)
             if await freeze(self.client, instance, version, key):

@@ -1,7 +1,7 @@
 """Tools of a namespace: created, listed, found, changed and deleted, at any replica at once."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sympozium_api.client import ApiError, Client
@@ -9,6 +9,7 @@ from sympozium_api.clock import Clock
 from sympozium_api.resources import TOOL_BINDINGS, TOOLS, Object
 from sympozium_domain import object_ids, object_times
 from sympozium_domain.idempotent_creation import Creation
+from sympozium_domain.tenant_bounds import TenantBounds, TooMany
 from sympozium_domain.tools import tool_manifest
 from sympozium_domain.tools.tool_manifest import ToolFields
 from sympozium_domain.tools.tool_record import ToolRecord
@@ -27,15 +28,20 @@ class Tools:
     client: Client
     clock: Clock
     in_force: ToolsInForce
+    bounds: TenantBounds = field(default_factory=TenantBounds)
 
     async def create(
         self, creation: Creation, namespace: str, fields: ToolFields, owner: str, *, timeout_seconds: int
     ) -> ToolRecord:
         """Create a tool from a name, a schema, an execution type and what else is given; of a repeated request return the first one's.
 
-        ``timeout_seconds``: the longest call that a binding may allow. Raises WrongField and KeyOfAnotherBody.
+        ``timeout_seconds``: the longest call that a binding may allow. Raises WrongField, KeyOfAnotherBody and TooMany.
         """
         body = tool_manifest.manifest(creation, fields, owner, self.clock.now(), timeout_seconds=timeout_seconds)
+        count = len(await self.client.metadata(TOOLS, namespace, resourceVersion="0"))
+        name = body["metadata"]["name"]
+        if count >= self.bounds.tools and not await creation.is_made(self.client, TOOLS, namespace, name):
+            raise TooMany(f"The tenant has {count} tools, and callers make no more than {self.bounds.tools}.")
         stored, _ = await creation.create(self.client, TOOLS, namespace, body)
         await self.in_force.settle_tool(namespace, stored["metadata"]["name"])
         return _record(stored)

@@ -13,6 +13,7 @@ from sympozium_domain.agents.agent_manifest import NoSuchProvider
 from sympozium_domain.agents.agents import AgentDeleting
 from sympozium_domain.callers.tenant_caller import TenantCaller
 from sympozium_domain.idempotent_creation import KeyOfAnotherBody
+from sympozium_domain.tenant_bounds import TooMany
 from sympozium_http.refusal import Refusal
 from sympozium_platform import creations, errors, held_bytes, parsing, platform_context
 from sympozium_platform.access import Reader, Writer
@@ -97,7 +98,8 @@ async def publish_agent(request: Request, agent_id: AgentId, caller: Writer, _: 
     """Freeze the agent as it is under the next number. Runs get it from now on."""
     key = creations.publication_key(request, caller)
     await begin_change(request, str(agent_id))
-    agent = await platform_context.of_request(request).agents.publish(caller.namespace, str(agent_id), key)
+    with _refusals():
+        agent = await platform_context.of_request(request).agents.publish(caller.namespace, str(agent_id), key)
     return _answer(agent, agent_id, caller)
 
 
@@ -115,6 +117,8 @@ def _refusals() -> Iterator[None]:
     except NoSuchProvider as error:
         message = f"the tenant has no provider {str(error)!r}; create it, or write one that the tenant has"
         raise errors.bad_field("model", message) from error
+    except TooMany as error:
+        raise errors.too_many_objects(error) from error
     except KeyOfAnotherBody as error:
         raise creations.key_of_another_body() from error
     except AgentDeleting as error:

@@ -100,10 +100,11 @@ async def stream_run(
     request: Request, caller: Reader, params: Annotated[StreamQuery, Query()], idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Start a run, and stream its events. A caller that leaves does not end the run: ``GET /runs/{id}`` has its answer."""
-    handle = await _started(request, caller, idempotency_key)
     context = platform_context.of_request(request)
+    context.streams.refuse_more(caller)
+    handle = await _started(request, caller, idempotency_key)
     return EventStreamResponse(
-        events(handle, deltas=params.deltas, stop=context.draining),
+        context.streams.counted(caller, events(handle, deltas=params.deltas, stop=context.draining)),
         keep_alive_seconds=context.settings.keep_alive_seconds,
         waits=True,  # records that a slow reader has not taken yet are counted and bounded
     )

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from sympozium_domain.callers.tenant_caller import TenantCaller
 from sympozium_domain.idempotent_creation import KeyOfAnotherBody
+from sympozium_domain.tenant_bounds import TooMany
 from sympozium_domain.tools.tool_record import ToolRecord
 from sympozium_domain.tools.wrong_field import WrongField
 from sympozium_platform import creations, errors, parsing, platform_context
@@ -94,5 +95,7 @@ def field_refusals() -> Iterator[None]:
         yield
     except WrongField as error:
         raise errors.bad_field(error.field, str(error)) from error
+    except TooMany as error:
+        raise errors.too_many_objects(error) from error
     except KeyOfAnotherBody as error:
         raise creations.key_of_another_body() from error

@@ -1,0 +1,42 @@
+"""Open streams of runs at this replica, by the API key of their callers."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sympozium_domain.callers.tenant_caller import TenantCaller
+from sympozium_http.refusal import Refusal
+
+Event = TypeVar("Event")
+
+_RETRY_SECONDS = 5
+
+
+@dataclass
+class OpenStreams:
+    """Counter of the streams of each key. Ids of keys are unique in their namespace only."""
+
+    most: int
+    """Streams of one key at most."""
+    _open: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def refuse_more(self, caller: TenantCaller) -> None:
+        """Raise Refusal 429 if the caller's key has as many streams as it may."""
+        if self._open[caller.namespace, caller.key_id] >= self.most:
+            message = f"The key has {self.most} streams open at this replica. No run was started."
+            raise Refusal(429, "too_many_streams", message, retry_after=_RETRY_SECONDS)
+
+    async def counted(self, caller: TenantCaller, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """Yield events, and count their stream while it is open."""
+        key = caller.namespace, caller.key_id
+        self._open[key] += 1
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+        finally:
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]

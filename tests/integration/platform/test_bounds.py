@@ -1,0 +1,50 @@
+"""Bounds of what a tenant may have, over HTTP."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.integration.platform.agent_calls import created, tried
+from tests.integration.platform.conftest import OTHER_NAMESPACE, Platform, error, serving
+
+from sympozium_archive.database import Database
+from sympozium_domain.tenant_bounds import TenantBounds
+from sympozium_platform.platform_settings import PlatformSettings
+
+TOOL = {"input_schema": {"type": "object"}, "execution_type": "internal"}
+
+
+@pytest.fixture
+async def bounded(tmp_path: Path) -> AsyncIterator[Platform]:
+    database = await Database.open_scratch(str(tmp_path / "index.db"))
+    bounds = TenantBounds(agents=2, versions=2, tools=2)
+    async with serving(tmp_path, database, PlatformSettings(bounds=bounds)) as platform:
+        yield platform
+    await database.close()
+
+
+@pytest.mark.parametrize(("path", "body"), [("/agents", {}), ("/tools", TOOL)])
+async def test_a_tenant_makes_as_many_objects_as_it_may(bounded: Platform, path: str, body: dict[str, object]) -> None:
+    key = {"Idempotency-Key": "k"}
+    first = await bounded.request("POST", path, json=body | {"name": "fetch_url"}, headers=key)
+    second = await bounded.request("POST", path, json=body | {"name": "fetch_url"})
+    assert [first.status_code, second.status_code] == [201, 201]
+    refused = await bounded.request("POST", path, json=body | {"name": "fetch_url"})
+    assert error(refused, 409)["code"] == "too_many_objects"
+    assert "no more than 2" in refused.json()["error"]["message"]
+    again = await bounded.request("POST", path, json=body | {"name": "fetch_url"}, headers=key)
+    assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
+    token = await bounded.token(namespace=OTHER_NAMESPACE)
+    assert (await bounded.request("POST", path, json=body | {"name": "fetch_url"}, token=token)).status_code == 201
+    assert (await bounded.request("DELETE", f"{path}/{first.json()['id']}")).status_code == 204
+    assert (await bounded.request("POST", path, json=body | {"name": "fetch_url"})).status_code == 201
+
+
+async def test_an_agent_has_as_many_versions_as_it_may(bounded: Platform) -> None:
+    path = f"/agents/{(await created(bounded, name='Ada'))['id']}/publish"
+    key = {"Idempotency-Key": "k"}
+    first = await bounded.request("POST", path, headers=key)
+    assert first.json()["version"] == 2
+    assert error(await bounded.request("POST", path), 409)["code"] == "too_many_objects"
+    assert (await bounded.request("POST", path, headers=key)).json()["version"] == 2
+    assert (await tried(bounded, "GET", path.removesuffix("/publish")))["version"] == 2
