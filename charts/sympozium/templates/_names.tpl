@@ -18,3 +18,8 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- $image := index .root.Values.images .image -}}
 {{- with .root.Values.images.registry }}{{ . }}/{{ end }}{{ $image.repository }}{{ with $image.digest }}@{{ . }}{{ else }}:{{ $image.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
+
+{{- /* Names of the Leases of the operator's shards: of all that there can be, because a replica looks for those of another number. */}}
+{{- define "sympozium.operatorLeases" -}}
+[sympozium-operator{{ range $shard := untilStep 1 32 1 }}, sympozium-operator-{{ $shard }}{{ end }}]
+{{- end }}

@@ -1,6 +1,6 @@
 """Faults of an installation, each with advice. Pure: objects in, findings out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -155,13 +155,14 @@ def operator(deployment: Object | None, version: str, namespace: str) -> Finding
     return Finding("operator", "ok", f"version {running}, {status['availableReplicas']} available")
 
 
-def lease(body: Object | None, now: datetime, namespace: str) -> Finding:
-    """Check that an operator works, by the age of its lease."""
+def lease(leases: Sequence[Object | None], now: datetime, namespace: str) -> Finding:
+    """Check that operators work, by the age of their leases: there is one for each shard."""
     logs = f"kubectl -n {namespace} logs deployment/{OPERATOR}"
-    if fault := operator_lease.fault(body, now):
+    if fault := operator_lease.fault(leases, now):
         return Finding("lease", "failed", fault, logs)
-    holder = ((body or {}).get("spec") or {}).get("holderIdentity")
-    return Finding("lease", "ok", f"{holder or 'an operator'} works")
+    holders = operator_lease.holders(leases) or ["an operator"]
+    shards = f" on {len(leases)} shards" if len(leases) > 1 else ""
+    return Finding("lease", "ok", f"{', '.join(holders)} {'works' if len(holders) == 1 else 'work'}{shards}")
 
 
 def images(pods: Iterable[Object], namespace: str) -> Finding:

@@ -3,9 +3,6 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from functools import partial
-from typing import Any
 
 import structlog
 import uvloop
@@ -13,17 +10,15 @@ import uvloop
 from sympozium_api import logs
 from sympozium_api.client import ApiError, ApiUnavailable, Client, from_environment
 from sympozium_api.clock import SystemClock
-from sympozium_api.names import FIELD_MANAGER
 from sympozium_api.resources import INSTANCES, RUNS, SKILL_PACKS, ResourceType
 from sympozium_operator import operator_settings
-from sympozium_operator.cluster.lease import Lease, LeaseLost
-from sympozium_operator.operator_metrics import STALLED_AFTER, OperatorMetrics, served
+from sympozium_operator.cluster.first import first
+from sympozium_operator.cluster.lease import LeaseLost
+from sympozium_operator.cluster.shard_leases import ShardLeases
+from sympozium_operator.leader import Leader
+from sympozium_operator.operator_metrics import served
 from sympozium_operator.operator_settings import OperatorSettings
-from sympozium_operator.scheduling.work_queue import WorkQueue
-from sympozium_operator.watches import agents, children, gateway_api, kopf_handlers, policies, tools
-from sympozium_operator.watches.resync import Resync
-from sympozium_operator.watches.watch_feed import WatchFeed
-from sympozium_operator.wiring import wire
+from sympozium_operator.watches import kopf_handlers
 
 _CRD_POLL = 2.0
 """Seconds between checks that the CRDs are installed."""
@@ -38,63 +33,22 @@ async def main(settings: OperatorSettings) -> None:
     stop = _stop_on_signal()
     clock = SystemClock()
     async with Client.connect(from_environment()) as client:
-        operator = wire(client=client, clock=clock, settings=settings)
-        queue = WorkQueue(operator.dispatcher, workers=settings.workers, loop=asyncio.get_running_loop())
-        operator.metrics.bind(queue, operator.fair_queue)
-        resync = Resync(
-            lists=operator.lists,
-            queue=queue,
-            fair_queue=operator.fair_queue,
-            pruner=operator.pruner,
-            console_secrets=operator.console_secrets,
-            credentials=operator.credentials,
-            trials=operator.trials,
-            api_keys=operator.api_keys,
-            skills=operator.skills,
-            others=operator.others,
-            hostnames=operator.hostnames,
-            count_unreadable=operator.metrics.count_unreadable,
-            settings=settings,
+        leases = ShardLeases(
+            client, settings.namespace, settings.identity, shards=settings.shards, clock=clock, sleep=asyncio.sleep
         )
-        lease = Lease(client, settings.namespace, FIELD_MANAGER, settings.identity, clock=clock, sleep=asyncio.sleep)
-        alive = partial(_is_alive, queue)
-        async with served(operator.metrics, settings.metrics_port, alive=alive):
+        leader = Leader(client, clock, settings)
+        async with served(leader.metrics, settings.metrics_port, alive=leader.is_alive):
             try:
-                await _first(_crds_installed(client, settings), stop.wait())
+                await first(_crds_installed(client, settings), stop.wait(), grace=_SHUTDOWN_GRACE)
                 if not stop.is_set():
-                    watches = partial(_watch, WatchFeed(client, queue, operator.metrics.count_watch_failure), settings)
                     handlers = await kopf_handlers.spawn(
-                        queue.add, identity=settings.identity, namespaces=settings.watch_namespaces
+                        leader.add, identity=settings.identity, namespaces=settings.watch_namespaces
                     )
-                    await _first(handlers, _lead(lease, resync, operator.metrics, watches), stop.wait())
+                    steps = (handlers, leases.keep(), leader.lead(leases), stop.wait())
+                    await first(*steps, grace=_SHUTDOWN_GRACE)
             finally:
-                await queue.close()
-                await lease.release()
-
-
-def _is_alive(queue: WorkQueue) -> bool:
-    return queue.stalled() < STALLED_AFTER
-
-
-async def _lead(
-    lease: Lease, resync: Resync, metrics: OperatorMetrics, watches: Callable[[], Coroutine[Any, Any, None]]
-) -> None:
-    await lease.acquire()
-    metrics.leader.set(1)
-    await _first(lease.hold(), resync.run(watches))
-
-
-async def _watch(feed: WatchFeed, settings: OperatorSettings) -> None:
-    """Feed the queue without end from the watches that only the leader has."""
-    gateways = gateway_api.watches(feed, settings.namespace, settings.scopes)
-    scopes = settings.scopes
-    await asyncio.gather(
-        *agents.watches(feed, scopes),
-        *gateways,
-        *children.watches(feed, scopes),
-        *tools.watches(feed, scopes),
-        *policies.watches(feed, scopes),
-    )
+                await leader.close()
+                await leases.release()
 
 
 def _stop_on_signal() -> asyncio.Event:
@@ -103,17 +57,6 @@ def _stop_on_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
-
-
-async def _first(*steps: Coroutine[Any, Any, object]) -> None:
-    """Run all steps until one of them ends, and cancel the others; raise its exception, if it has one."""
-    tasks = [asyncio.ensure_future(step) for step in steps]
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    await asyncio.wait(pending, timeout=_SHUTDOWN_GRACE)
-    for task in done:
-        task.result()
 
 
 async def _crds_installed(client: Client, settings: OperatorSettings) -> None:

@@ -68,7 +68,11 @@ class OperatorMetrics:
             f"{name}_run_start_duration_seconds", "Seconds from Job creation to the agent's first record."
         )
         self.total = self._of_runs(f"{name}_run_duration_seconds", "Seconds from a run's creation to its end.", "phase")
-        self.leader = Gauge(f"{name}_leader", "1 while this replica is the leader.", registry=self.registry)
+        self.leader = Gauge(
+            f"{name}_leader", "1 while this replica leads, on one shard at least.", registry=self.registry
+        )
+        self.shards = Gauge(f"{name}_shards", "Shards of the installation.", registry=self.registry)
+        self.shards_held = Gauge(f"{name}_shards_held", "Shards that this replica works on.", registry=self.registry)
         self._depth = Gauge(f"{name}_queue_depth", "Objects waiting to be reconciled.", registry=self.registry)
         self._active = Gauge(f"{name}_runs_active", "Runs that have a Job or may create it.", registry=self.registry)
         self._waiting = Gauge(f"{name}_runs_waiting", "Runs waiting in the fair queue.", registry=self.registry)

@@ -12,6 +12,7 @@ from sympozium_api import environment
 from sympozium_api.client.auth import SERVICE_ACCOUNT
 from sympozium_api.effective import InvalidSpec, refuse_bad_hostname
 from sympozium_api.names import DNS_LABEL, RUNS_PORT
+from sympozium_api.operator_lease import MOST_SHARDS
 from sympozium_api.resources import Object
 from sympozium_api.retention import Retention
 from sympozium_api.retention_settings import read_retention
@@ -109,6 +110,8 @@ class OperatorSettings:
     """OTLP/HTTP endpoint to which web-proxies export spans; empty: none."""
     tracing_sample_ratio: float
     """Share of requests without a caller's trace that is recorded, from 0 to 1."""
+    shards: int
+    """Number of shards that the operators divide among themselves, the same in all of them."""
     log_level: str
     """Least severe level that is logged."""
 
@@ -157,6 +160,7 @@ def from_environment(variables: Mapping[str, str] = os.environ) -> OperatorSetti
         surfaces=read("SYMPOZIUM_SURFACES", "[]", _surfaces),
         tracing_endpoint=read("SYMPOZIUM_TRACING_ENDPOINT", "", optional(http_url)),
         tracing_sample_ratio=read("SYMPOZIUM_TRACING_SAMPLE_RATIO", "1", number(0, 1)),
+        shards=read("SYMPOZIUM_SHARDS", "1", whole_number(1, MOST_SHARDS)),
         log_level=read("SYMPOZIUM_LOG_LEVEL", "info", one_of("debug", "info", "warning", "error")),
     )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
@@ -49,6 +49,7 @@ from sympozium_operator.scheduling.capacity import Capacity
 from sympozium_operator.scheduling.fair_queue import FairQueue
 from sympozium_operator.scheduling.pace import Pace
 from sympozium_operator.scheduling.pool_sizer import FIRST_REFILL, LaunchRate
+from sympozium_operator.scheduling.shards import Shards
 from sympozium_operator.scheduling.start_limit import StartLimit
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -75,6 +76,7 @@ class Operator:
     """Poll of the routes that have the host names for which instances wait."""
     pruner: RunPruner
     lists: ScopedLists
+    shards: Shards
     console_secrets: ConsoleSecrets
     credentials: UnnamedCredentials
     trials: ProviderTrials
@@ -92,6 +94,9 @@ class _Base:
     metrics: OperatorMetrics
     events: EventRecorder
     lists: ScopedLists
+    everywhere: ScopedLists
+    """Lists of all served namespaces, of which ``lists`` has those of this process's shards."""
+    shards: Shards
     fair_queue: FairQueue
     policies: NetworkPolicies
     callers: CallerSecrets
@@ -113,11 +118,17 @@ def wire(
     settings: OperatorSettings,
     sleep: Sleep = asyncio.sleep,
     verify: Verify | None = None,
+    shards: Shards | None = None,
+    metrics: OperatorMetrics | None = None,
 ) -> Operator:
-    """Return an operator that knows nothing of the cluster yet. ``verify`` tries Providers; None: by the egress guard, if there is one."""
+    """Return an operator that knows nothing of the cluster yet. ``verify`` tries Providers; None: by the egress guard, if there is one.
+
+    ``shards``: those on which it works; None: all. Limits of what the nodes start are divided by them; what bounds this process's own
+    work is not. ``metrics``: those of an earlier operator of this process.
+    """
     if verify is None and settings.egress_url:
         verify = EgressGuard(settings.egress_url).verify
-    metrics = OperatorMetrics()
+    metrics, shards = metrics or OperatorMetrics(), shards or Shards(settings.namespace)
     repairs = Repairs(clock.monotonic, metrics.count_delayed_repair)
     converge = Converger(client, repairs)
 
@@ -126,7 +137,8 @@ def wire(
         return VersionPoll(client, metrics.count_unreadable, pace, one_by_one)
 
     others = poll(OTHER_POLLS_PER_SECOND, one_by_one=True)
-    events, lists = EventRecorder(client, clock), ScopedLists(client, settings.scopes, metrics.count_unreadable)
+    events, everywhere = EventRecorder(client, clock), ScopedLists(client, settings.scopes, metrics.count_unreadable)
+    lists = replace(everywhere, own=shards.own) if shards.are_divided else everywhere
     bounds = PolicyReader(client, clock, settings.namespace)
     base = _Base(
         client=client,
@@ -136,7 +148,9 @@ def wire(
         metrics=metrics,
         events=events,
         lists=lists,
-        fair_queue=FairQueue(Capacity(settings.pending_pods, _placement(settings))),
+        everywhere=everywhere,
+        shards=shards,
+        fair_queue=FairQueue(Capacity(max(1, round(settings.pending_pods * shards.share)), _placement(settings))),
         callers=CallerSecrets(client, metrics.count_unreadable),
         providers=ProviderDirectory(client),
         policies=NetworkPolicies(client, converge, _egress(settings), others),
@@ -147,7 +161,13 @@ def wire(
         claims=asyncio.Lock(),
         bounds=bounds,
         policy_objects=PolicyReconciler(
-            client=client, clock=clock, events=events, namespace=settings.namespace, lists=lists, reader=bounds
+            client=client,
+            clock=clock,
+            events=events,
+            namespace=settings.namespace,
+            lists=everywhere,
+            reader=bounds,
+            are_divided=shards.are_divided,
         ),
     )
     namespace = settings.namespace
@@ -163,7 +183,7 @@ def wire(
         instances=_instances(base, runs, pools),
         runs=runs,
         servers=_servers(base),
-        skill_packs=SkillPackReconciler(client=client, namespace=namespace, lists=base.lists),
+        skill_packs=SkillPackReconciler(client=client, namespace=namespace, lists=base.lists, has_home=shards.has_home),
         configs=_configs(base),
         pools=pools,
         providers=ProviderReconciler(
@@ -217,6 +237,7 @@ def wire(
         credentials=credentials,
         trials=trials,
         lists=base.lists,
+        shards=shards,
     )
 
 
@@ -231,10 +252,11 @@ def _configs(base: _Base) -> ConfigReconciler:
         routes=SurfaceRoutes(
             client=base.client,
             converge=base.converge,
-            lists=base.lists,
+            lists=base.everywhere,
             surfaces=base.settings.surfaces,
             claims=base.claims,
         ),
+        has_home=base.shards.has_home,
     )
 
 
@@ -246,8 +268,8 @@ def _pools(base: _Base) -> PoolReconciler:
         events=base.events,
         agent=_agent_pod(base.settings),
         providers=base.providers,
-        launch_rate=LaunchRate(base.settings.refill_rate),
-        start_limit=StartLimit(FIRST_REFILL * base.settings.refill_rate),
+        launch_rate=LaunchRate(base.settings.refill_rate * base.shards.share),
+        start_limit=StartLimit(FIRST_REFILL * base.settings.refill_rate * base.shards.share),
         is_full=base.fair_queue.capacity.is_short_for,
         start_timeout=base.settings.start_timeout,
     )
@@ -287,9 +309,10 @@ def _instances(base: _Base, runs: RunReconciler, pools: PoolReconciler) -> Insta
             client=base.client,
             converge=base.converge,
             namespace=namespace,
-            lists=base.lists,
+            lists=base.everywhere,
             hostnames=base.hostnames,
             claims=base.claims,
+            are_divided=base.shards.are_divided,
             reserved=frozenset(surface.hostname for surface in base.settings.surfaces),
         ),
         tools=ToolGatherer(base.client, base.settings.egress_url),

@@ -63,6 +63,10 @@ class TestTheOverview:
             lease = {"kind": "Lease", "metadata": {"name": "sympozium-operator", "namespace": "sympozium-system"}}
             furnished.kubernetes.put(lease | {"spec": {"leaseDurationSeconds": 15, "renewTime": renewed}})
             assert ("its lease is 90 s old" in await page(furnished, "/")) is is_told
+        now = furnished.clock.now().isoformat()
+        spec = {"leaseDurationSeconds": 15, "renewTime": now, "holderIdentity": "operator-1/2"}
+        furnished.kubernetes.put(lease | {"spec": spec})
+        assert "No operator has ever worked on shard 1 of 2." in await page(furnished, "/")
         for address, _ in figures:
             await page(furnished, address.replace("&amp;", "&"))
 

@@ -58,10 +58,22 @@ def test_the_operator(body: Object | None, state: str, said: str) -> None:
 @pytest.mark.parametrize(("age", "state"), [(10, "ok"), (59, "ok"), (61, "failed"), (None, "failed")])
 def test_an_operator_works_while_its_lease_is_renewed(age: int | None, state: str) -> None:
     renewed = {} if age is None else {"renewTime": (NOW - timedelta(seconds=age)).isoformat()}
-    finding = health.lease({"spec": {"leaseDurationSeconds": 15, "holderIdentity": "me"} | renewed}, NOW, "sys")
+    finding = health.lease([{"spec": {"leaseDurationSeconds": 15, "holderIdentity": "me"} | renewed}], NOW, "sys")
     assert finding.state == state
     assert "kubectl -n sys logs" in finding.help or state == "ok"
-    assert health.lease(None, NOW, "sys").state == "failed"
+    assert health.lease([None], NOW, "sys").state == "failed"
+
+
+def test_operators_work_while_the_lease_of_each_shard_is_renewed() -> None:
+    def held(holder: str, age: int) -> Object:
+        renewed = (NOW - timedelta(seconds=age)).isoformat()
+        return {"spec": {"leaseDurationSeconds": 15, "holderIdentity": holder, "renewTime": renewed}}
+
+    assert health.lease([held("a/3", 1), held("b/3", 2), held("a/3", 3)], NOW, "sys").detail == "a, b work on 3 shards"
+    assert health.lease([held("a/2", 1), held("a/2", 2)], NOW, "sys").detail == "a works on 2 shards"
+    stale = health.lease([held("a/2", 1), held("b/2", 90)], NOW, "sys")
+    assert (stale.state, stale.detail) == ("failed", "no operator works on shard 1 of 2: its lease is 90 s old")
+    assert health.lease([held("a/2", 1), None], NOW, "sys").detail == "no operator has ever worked on shard 1 of 2"
 
 
 def test_a_pod_without_its_image_is_named() -> None:

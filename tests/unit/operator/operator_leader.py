@@ -54,6 +54,7 @@ class Leader:
             skills=self.operator.skills,
             others=self.operator.others,
             hostnames=self.operator.hostnames,
+            shards=self.operator.shards,
             settings=self.settings,
             count_unreadable=self.metrics.count_unreadable,
             sleep=sleep or self.time.sleep,

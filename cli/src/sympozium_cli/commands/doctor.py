@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from sympozium_api import names
+from sympozium_api import names, operator_lease
 from sympozium_api.client import ApiError, Client
 from sympozium_api.operator_lease import OPERATOR
-from sympozium_api.resources import CONFIGS, DEPLOYMENTS, INSTANCES, LEASES, PODS, Object, ResourceType
+from sympozium_api.resources import CONFIGS, DEPLOYMENTS, INSTANCES, PODS, Object, ResourceType
 from sympozium_cli import health
 from sympozium_cli.api_failures import lacks_kind, lacks_right
 from sympozium_cli.cluster import Cluster
@@ -84,8 +84,8 @@ class _Doctor:
         return health.operator(deployment, own_version(), self._home)
 
     async def _lease(self) -> Finding:
-        lease = await self._client.find(LEASES, self._home, OPERATOR)
-        return health.lease(lease, datetime.now(UTC), self._home)
+        leases = await operator_lease.read_leases(self._client, self._home)
+        return health.lease(leases, datetime.now(UTC), self._home)
 
     async def _images(self) -> Finding:
         pods = await self._client.list(PODS, self._home, labelSelector="app.kubernetes.io/part-of=sympozium")

@@ -9,8 +9,7 @@ from fastapi.responses import Response
 from sympozium_api import names, operator_lease
 from sympozium_api.client import ApiError
 from sympozium_api.config import SympoziumConfig
-from sympozium_api.operator_lease import OPERATOR
-from sympozium_api.resources import CONFIGS, INSTANCES, LEASES
+from sympozium_api.resources import CONFIGS, INSTANCES
 from sympozium_archive.run_queries import RunFilter
 from sympozium_archive.times import microseconds
 from sympozium_console import console_context
@@ -103,15 +102,15 @@ async def _instances_in_error(request: Request) -> list[Trouble]:
 
 
 async def _operator(request: Request) -> list[Trouble]:
-    """Return that no operator works: nothing on the pages comes true then."""
+    """Return that no operator works, or none on a shard: nothing on the pages comes true then."""
     context = console_context.of_request(request)
     try:
-        lease = await context.client.find(LEASES, context.settings.namespace, OPERATOR)
+        leases = await operator_lease.read_leases(context.client, context.settings.namespace)
     except ApiError as error:
         if error.status == _FORBIDDEN:  # rights of an older installation
             return []
         raise
-    fault = operator_lease.fault(lease, context.clock.now())
+    fault = operator_lease.fault(leases, context.clock.now())
     return [Trouble("Operator", f"{fault[0].upper()}{fault[1:]}.", "/about")] if fault else []
 
 

@@ -12,6 +12,10 @@ from sympozium_operator.cluster.object_guard import CountUnreadable
 log = structlog.get_logger()
 
 
+def _any_namespace(_: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class ScopedLists:
     """Lists of the objects that the operator serves. A named namespace that may not be read, or does not exist, is skipped."""
@@ -20,6 +24,8 @@ class ScopedLists:
     scopes: tuple[str | None, ...]
     """Namespaces to list, or None for all at once."""
     count_unreadable: CountUnreadable
+    own: Callable[[str], bool] = _any_namespace
+    """True for a namespace on which this process works; objects of others are left out."""
 
     async def metadata(self, kind: ResourceType, **selectors: str) -> list[Object]:
         """Return the metadata of all objects of a kind."""
@@ -43,4 +49,8 @@ class ScopedLists:
                     raise
                 self.count_unreadable(kind.kind)
                 log.warning("namespace skipped", kind=kind.kind, namespace=scope, error=str(error)[:500])
-        return items
+        return items if self.own is _any_namespace else [item for item in items if self.own(_namespace_of(item))]
+
+
+def _namespace_of(item: Object) -> str:
+    return str(item["metadata"].get("namespace", ""))

@@ -32,7 +32,9 @@ class ConfigReconciler:
         namespace: str,
         lists: ScopedLists,
         routes: SurfaceRoutes,
+        has_home: bool = True,
     ) -> None:
+        """``has_home``: this process makes the Gateway and writes the status; else it only tells its instances of changes."""
         self._client = client
         self._converge = converge
         self._clock = clock
@@ -40,6 +42,7 @@ class ConfigReconciler:
         self._namespace = namespace
         self._lists = lists
         self._routes = routes
+        self._has_home = has_home
         self._reconciled_with: Object | None = None
         """Values with which all instances were last reconciled."""
 
@@ -48,7 +51,10 @@ class ConfigReconciler:
         raw = await self._client.find(CONFIGS, key.namespace, key.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             return Result(spread=await self._users({}))  # Kubernetes deletes the Gateway with its owner
-        facts = await self._gather(read(SympoziumConfig, raw))
+        config = read(SympoziumConfig, raw)
+        if key.namespace == self._namespace and not self._has_home:
+            return await self._follow(config)
+        facts = await self._gather(config)
         plan = policy.decide(facts)
         await self._act(facts, plan)
         await self._report(facts.config, plan)
@@ -56,6 +62,13 @@ class ConfigReconciler:
             return DONE
         matters = facts.config.spec.model_dump() | {"ready": plan.status["gateway"]["ready"]}
         return Result(requeue_after=plan.requeue_after, spread=await self._users(matters))
+
+    async def _follow(self, config: SympoziumConfig) -> Result:
+        """Enqueue the instances to which a change matters; another process has made the change true."""
+        if not policy.counts(config, self._namespace):
+            return DONE
+        is_ready = config.status.gateway is not None and config.status.gateway.ready
+        return Result(spread=await self._users(config.spec.model_dump() | {"ready": is_ready}))
 
     async def _gather(self, config: SympoziumConfig) -> policy.ConfigInput:
         gateways, classes = await asyncio.gather(self._gateways(), self._classes(config))

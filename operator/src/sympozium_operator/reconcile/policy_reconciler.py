@@ -1,7 +1,7 @@
 """Reconciler of SympoziumPolicies: their status, and the instances that a changed policy binds or has bound."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sympozium_api import policy_binding
 from sympozium_api.base import RECONCILING, Condition, Resource
@@ -23,6 +23,7 @@ COUNT_SECONDS = 5.0
 """Seconds between two counts of the instances that an unchanged policy binds."""
 _AT_ONCE = 200
 """Most instances that are reconciled at once. Of more, one after the other."""
+_CONFLICT = 409
 LABELS = ""
 """Name in the key of a namespace whose labels may have changed. No policy has it."""
 
@@ -40,7 +41,10 @@ class PolicyReconciler:
     namespace: str
     """Namespace of the operator, whose policies may bind the instances of others."""
     lists: ScopedLists
+    """Lists of all namespaces, whichever process works on them: a status counts all instances."""
     reader: PolicyReader
+    are_divided: bool = False
+    """True if several processes may count the instances of one policy: each counts again if another has written meanwhile."""
     _seen: dict[Address, tuple[str, int] | None] = field(default_factory=dict)
     """UID and generation of each policy whose instances were enqueued; None: the policy is gone."""
     _counted_at: dict[Address, float] = field(default_factory=dict)
@@ -61,11 +65,9 @@ class PolicyReconciler:
         instances = await self._binds(key, policy_binding.candidate(raw) if raw else None)
         if raw is None:
             self._counted_at.pop(address, None)
-        else:
-            await self._report(raw, len(instances))
-        if not is_changed:
-            return DONE
-        return _result({*instances, *self._formerly(address)}, key.namespace)
+        is_outdated = raw is not None and not await self._report(raw, len(instances))
+        result = _result({*instances, *self._formerly(address)}, key.namespace) if is_changed else DONE
+        return replace(result, requeue_after=COUNT_SECONDS) if is_outdated else result
 
     def bound(self, instance: Key, policies: Iterable[Candidate]) -> tuple[Key, ...]:
         """Record the policies that bind an instance; return those that bind it newly, or no longer."""
@@ -132,7 +134,8 @@ class PolicyReconciler:
             return DONE
         return _result(_addresses(await self.client.metadata(INSTANCES, namespace)), namespace)
 
-    async def _report(self, raw: Object, instances: int) -> None:
+    async def _report(self, raw: Object, instances: int) -> bool:
+        """Write the status of a policy; return False if the policy has changed since it was read."""
         found = policy_binding.candidate(raw)
         before = raw.get("status") or {}
         generation = raw["metadata"].get("generation", 0)
@@ -145,16 +148,22 @@ class PolicyReconciler:
             "conditions": merged(conditions, [update], generation=generation, now=now, without=(RECONCILING,)),
         }
         if not (patch := merge_patch(before, after)):
-            return
+            return True
+        body: Object = {"status": patch}
+        if self.are_divided:
+            body["metadata"] = {"resourceVersion": raw["metadata"]["resourceVersion"]}
         try:
-            await self.client.patch(POLICIES, found.namespace, found.name, {"status": patch}, subresource="status")
+            await self.client.patch(POLICIES, found.namespace, found.name, body, subresource="status")
         except ApiError as error:
+            if self.are_divided and error.status == _CONFLICT:
+                return False
             if not error.not_found:
                 raise
-            return
+            return True
         for message in event_messages.of_policy(conditions, after):
             head = Resource.model_validate({part: raw[part] for part in ("apiVersion", "kind", "metadata")})
             await self.events.emit(head, message)
+        return True
 
 
 def _addresses(items: Iterable[Object]) -> list[Address]:

@@ -1,7 +1,7 @@
 """Reconciler of the HTTPRoute of an instance's web endpoint."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sympozium_api import effective, names
 from sympozium_api.client import ApiError, Client
@@ -32,12 +32,15 @@ class RouteReconciler:
     namespace: str
     """Namespace of the operator, where the SympoziumConfig is."""
     lists: ScopedLists
+    """Lists of all namespaces, whichever process works on them."""
     hostnames: VersionPoll
     """Poll of the routes that have the host names for which instances wait."""
     claims: asyncio.Lock
     """Lock from reading who has a host name until it is taken: of two that ask at once, one is first."""
     reserved: frozenset[str]
     """Host names of the installation's own APIs: no instance gets one, also before the API's route is there."""
+    are_divided: bool = False
+    """True if other processes may take host names, which this one's lock does not hold back."""
     _holders: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Route that was seen with a host name, so that all who wait for the name read one route instead of a list of all."""
 
@@ -82,7 +85,10 @@ class RouteReconciler:
             other = await self._rival(_address(body), target)
             if other is None:
                 [live] = await self.converge([body])
-                return policy.state(target, live, config)
+                other = await self._other_claim(_address(body), target)
+                if other is None:
+                    return policy.state(target, live, config)
+                facts = replace(facts, live=live)
         await self._remove(facts)
         self.hostnames.remember_in(Key("instance", *facts.instance.key), HTTP_ROUTES, *_address(other), other)
         return policy.taken(target, other)
@@ -99,6 +105,15 @@ class RouteReconciler:
                 self._holders.clear()
             self._holders[target.hostname] = _address(other)
         return other
+
+    async def _other_claim(self, mine: tuple[str, str], target: desired.RouteTarget) -> Object | None:
+        """Return another route that has the host name although this one has it now: another process claimed it at the same time.
+
+        Whoever sees the other's claim gives the name up. Each looks after it has claimed, so one of them sees the other at least.
+        """
+        if not self.are_divided:
+            return None
+        return policy.rival(await self.lists.objects(HTTP_ROUTES), mine, target)
 
     async def _holder(self, hostname: str) -> Object | None:
         """Read the route that was last seen with a host name; None if there is none, or if its namespace is gone."""

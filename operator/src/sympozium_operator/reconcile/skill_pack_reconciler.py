@@ -22,11 +22,13 @@ class SkillPackReconciler:
     namespace: str
     """Namespace of the operator: all namespaces may use its SkillPacks."""
     lists: ScopedLists
+    has_home: bool = True
+    """True if this process writes the statuses of the SkillPacks in the operator's namespace."""
 
     async def reconcile(self, key: Key) -> Result:
         """Reconcile a SkillPack."""
         raw = await self.client.find(SKILL_PACKS, key.namespace, key.name)
-        if raw is not None:
+        if raw is not None and (self.has_home or key.namespace != self.namespace):
             await self._report(read(SkillPack, raw))
         return Result(spread=await self._users(key))
 

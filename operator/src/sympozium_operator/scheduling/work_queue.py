@@ -134,14 +134,26 @@ class Loop(Protocol):
         """Plan a call."""
 
 
+def _any_key(_: Key) -> bool:
+    return True
+
+
 class WorkQueue:
     """Queue that runs one reconcile per key: at most ``workers`` of urgent keys at a time, and a quarter as many of others beside them.
 
-    Until ``open`` it drops every key that is added.
+    Until ``open`` it drops every key that is added, and always those that it does not ``take``: another process reconciles them.
     """
 
-    def __init__(self, reconcile: Callable[[Key], Awaitable[Result]], *, workers: int, loop: Loop) -> None:
+    def __init__(
+        self,
+        reconcile: Callable[[Key], Awaitable[Result]],
+        *,
+        workers: int,
+        loop: Loop,
+        take: Callable[[Key], bool] = _any_key,
+    ) -> None:
         self.schedule = Schedule()
+        self.take = take
         self._reconcile = reconcile
         self._workers = {True: workers, False: max(1, workers // 4)}
         self._loop = loop
@@ -169,7 +181,7 @@ class WorkQueue:
         if not self._open:
             return
         now = self._loop.time()
-        for key in keys:
+        for key in filter(self.take, keys):
             if after > 0:
                 self.schedule.add_at(key, now + after)
             else:
@@ -178,7 +190,7 @@ class WorkQueue:
 
     def add_spread(self, keys: Sequence[Key]) -> None:
         """Add keys to reconcile one after the other, SPREAD_PER_SECOND of them."""
-        for number, key in enumerate(keys):
+        for number, key in enumerate(filter(self.take, keys)):
             self.add(key, after=number / SPREAD_PER_SECOND)
 
     def stalled(self) -> float:

@@ -36,6 +36,7 @@ from sympozium_operator.reconcile.version_poll import VersionPoll
 from sympozium_operator.result import Key, KeyKind
 from sympozium_operator.scheduling.capacity import RunKey
 from sympozium_operator.scheduling.fair_queue import FairQueue
+from sympozium_operator.scheduling.shards import Shards
 from sympozium_operator.scheduling.work_queue import WorkQueue
 from sympozium_operator.watches.selectors import OURS
 
@@ -77,6 +78,7 @@ class Resync:
     skills: VersionPoll
     others: VersionPoll
     hostnames: VersionPoll
+    shards: Shards
     settings: OperatorSettings
     count_unreadable: CountUnreadable
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -99,7 +101,7 @@ class Resync:
             self._every(PRUNE_EVERY, self.pruner.prune),
             self._every(BOUND_BYTES_EVERY, self.pruner.bound_bytes),
             self._every(CREDENTIALS_EVERY, self.credentials.remove),
-            self._forever(self.keep_console_secrets),
+            *([self._forever(self.keep_console_secrets)] if self.shards.has_home else []),
         )
 
     async def seed(self) -> None:

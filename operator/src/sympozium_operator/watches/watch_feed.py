@@ -55,6 +55,10 @@ def by_name(find: Find) -> KeysOf:
     return keys_of
 
 
+def _any_key(_: Key) -> bool:
+    return True
+
+
 def _always(_: Object) -> bool:
     return True
 
@@ -67,6 +71,8 @@ class WatchFeed:
     queue: KeyQueue
     count_failure: Callable[[str], None]
     """Counter of watches that keep failing, by the kind that they watch."""
+    take: Callable[[Key], bool] = _any_key
+    """True for a key that this process reconciles; of objects without such a key nothing is kept."""
 
     async def follow(
         self,
@@ -90,7 +96,9 @@ class WatchFeed:
         def view(body: Object) -> Object:
             """Return the part of an object that the feed needs."""
             metadata = {name: body["metadata"].get(name, "") for name in ("namespace", "name", "resourceVersion")}
-            return {"metadata": metadata, "keys": keys_of(body), "matters": matters(body)}
+            keys = keys_of(body)
+            is_foreign = bool(keys) and not any(map(self.take, keys))
+            return {"metadata": metadata, "keys": keys, "matters": matters(body), "is_foreign": is_foreign}
 
         while True:
             began = loop.time()
@@ -126,6 +134,8 @@ class WatchFeed:
 
 def _change(known: _Known, change: Change) -> Sequence[Key]:
     """Return the keys of a change, after recording it."""
+    if change.object["is_foreign"]:
+        return ()
     address, seen = _address(change.object), _seen(change.object)
     if change.deleted:
         known.pop(address, None)
@@ -136,8 +146,9 @@ def _change(known: _Known, change: Change) -> Sequence[Key]:
 
 def _replace(known: _Known, snapshot: Snapshot) -> list[Key]:
     """Replace the objects that were seen by those of a whole collection; return the keys of what differs and matters."""
-    current = {_address(item): _seen(item) for item in snapshot.items}
-    silent = {_address(item) for item in snapshot.items if not item["matters"]}
+    items = [item for item in snapshot.items if not item["is_foreign"]]
+    current = {_address(item): _seen(item) for item in items}
+    silent = {_address(item) for item in items if not item["matters"]}
     changed = [
         address
         for address in {**known, **current}
