@@ -74,7 +74,7 @@ def _instances_read(cluster: FakeKubernetes) -> int:
 @asynccontextmanager
 async def operator(cluster: FakeKubernetes, *, refill_rate: int = 3) -> AsyncIterator[Process]:
     """Run an operator that leads, in front of this API server; ``refill_rate``: most idle pods that it starts in a second."""
-    cluster.documents |= _discovery()
+    cluster.documents |= discovery()
     with tempfile.TemporaryDirectory() as folder:
         async with listening(ApiServer(cluster).app()) as url:
             config, log = Path(folder) / "kubeconfig", Path(folder) / "log"
@@ -83,7 +83,7 @@ async def operator(cluster: FakeKubernetes, *, refill_rate: int = 3) -> AsyncIte
                 "KUBECONFIG": str(config),
                 "SYMPOZIUM_NAMESPACE": SYSTEM,
                 "SYMPOZIUM_AGENT_IMAGE": "example.com/agent:1",
-                "SYMPOZIUM_METRICS_PORT": str(_free_port()),
+                "SYMPOZIUM_METRICS_PORT": str(free_port()),
                 "SYMPOZIUM_REFILL_RATE": str(refill_rate),
                 "POD_NAME": "bench",
             }
@@ -103,14 +103,14 @@ async def operator(cluster: FakeKubernetes, *, refill_rate: int = 3) -> AsyncIte
                 await started.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that nobody listens at, because several operators may be measured at a time."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
-def _discovery() -> dict[str, Object]:
+def discovery() -> dict[str, Object]:
     """Return the documents in which kopf looks kinds up."""
     groups: dict[str, list[Object]] = {}
     for kind in KINDS:
@@ -143,7 +143,7 @@ async def _load(cluster: FakeKubernetes, count: int, per_second: float, prefix: 
     ending = []
     for number in range(count):
         run = run_object(f"{prefix}-{number}") | {"status": {}}
-        run["metadata"]["creationTimestamp"] = _now()
+        run["metadata"]["creationTimestamp"] = now()
         cluster.put(run)
         ending.append(asyncio.create_task(_end(cluster, run["metadata"]["name"])))
         await asyncio.sleep(1 / per_second)
@@ -162,16 +162,17 @@ async def _end(cluster: FakeKubernetes, name: str) -> None:
     choices = [{"index": 0, "message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}]
     record = {"type": "done", "choices": choices, "usage": {}, "durationMs": 7}
     status = terminal_status.status_of(
-        record, job_name=jobs[0], pod_name=f"{jobs[0]}-abcde", started_at=_now(), now=datetime.now(UTC), start="cold"
+        record, job_name=jobs[0], pod_name=f"{jobs[0]}-abcde", started_at=now(), now=datetime.now(UTC), start="cold"
     )
     cluster.put(cluster.object(RUNS, name, NAMESPACE) | {"status": status})
     await asyncio.sleep(_AGENT_SECONDS)
     if jobs[0] in cluster.names(JOBS):
-        complete = {"type": "Complete", "status": "True", "lastTransitionTime": _now()}
+        complete = {"type": "Complete", "status": "True", "lastTransitionTime": now()}
         cluster.put(cluster.object(JOBS, jobs[0], NAMESPACE) | {"status": {"succeeded": 1, "conditions": [complete]}})
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time as Kubernetes writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

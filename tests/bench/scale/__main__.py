@@ -1,4 +1,5 @@
-"""``make bench-scale``: what the operator and the web-proxy do on simulated nodes: ``load``, and ``growth`` with the number of objects;
+"""``make bench-scale``: what the operator and the web-proxy do on simulated nodes: ``load``, ``growth`` with the number of objects, and
+``shards`` of two operators;
 ``make bench-archive``: how soon the archive has what has ended.
 
 Prints Markdown and writes ``.local/bench-scale/figures.json``. Run under ``$SYMPOZIUM_EXEC``, with ``kwok`` in PATH.
@@ -10,10 +11,10 @@ import os
 from pathlib import Path
 
 from tests.bench.report import Figures
-from tests.bench.scale import archive, growth, load, report
+from tests.bench.scale import archive, growth, load, report, shards
 
 FOLDER = Path(".local/bench-scale")
-PARTS = ("load", "growth", "archive")
+PARTS = ("load", "growth", "shards", "archive")
 
 
 def main() -> None:
@@ -48,6 +49,8 @@ def main() -> None:
         )
     if "growth" in asked.parts:
         figures |= growth.measure(FOLDER, kinds=asked.kinds, sizes=asked.sizes, rest=asked.rest)
+    if "shards" in asked.parts:
+        figures |= shards.measure(FOLDER, rate=asked.rates[0], seconds=asked.seconds, pool=asked.pool)
     if "archive" in asked.parts:
         figures |= archive.measure(
             FOLDER, kinds=asked.databases, rate=asked.rates[0], ends=asked.ends, seconds=asked.seconds

@@ -12,9 +12,23 @@ def tables(figures: Figures) -> str:
         lines += ["", *_load(load)]
     if "growth" in figures:
         lines += ["", *_growth(figures)]
+    if "shards" in figures:
+        lines += ["", *_shards(figures["shards"])]
     if "archive" in figures:
         lines += ["", *_archive(figures)]
     return "\n".join(lines)
+
+
+def _shards(found: Figures) -> Iterator[str]:
+    account = found["account"]
+    yield f"| two operators, two shards, {found['per_second']:g} requests a second, twice {found['seconds']:g} s | |"
+    yield "| --- | --- |"
+    yield f"| runs admitted by each, before the kills | {_counts(found['admitted'])} |"
+    yield f"| operators killed | {len(found['killed'])} |"
+    for name in ("requests", "runs", "starts", "errors"):
+        yield f"| {name} | {_counts(account[name])} |"
+    wrong = {name: count for name, count in account["wrong"].items() if count}
+    yield f"| what does not fit together | {_counts(wrong)} |"
 
 
 def _archive(figures: Figures) -> Iterator[str]:
