@@ -1,25 +1,48 @@
-"""Callers of the management API on a cluster: service accounts with their own rights, and API keys."""
+"""Callers of the management API on a cluster: service accounts with their own rights, and API keys, as the guide has them."""
 
+import json
+import os
+import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e.conftest import Namespace, Refused, agent_run, until
+from tests.contract.documents import ROOT
+from tests.e2e.conftest import Namespace, Object, Refused, agent_run, until
 from tests.e2e.consoles import Console, console
 
 __all__ = ["console"]
 
 ACCOUNT = "pipeline"
 AUDIENCE = "sympozium-console"
+BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/guides/callers.md").read_text(), re.DOTALL)
+
+
+def by_the_guide(console: Console, mark: str, without: str = "^$", **variables: str) -> str:
+    """What the guide's block with this mark prints, in the console's namespace and for its agent; lines ``without`` are left out."""
+    [block] = [block for block in BLOCKS if mark in block]
+    block = re.sub(rf"^.*({without}).*\n", "", block, flags=re.MULTILINE)
+    for word, here in (("http://127.0.0.1:8090", console.url), ("helper", "quiet"), ('"demo"', '"quiet"')):
+        block = block.replace(word, here)
+    block = re.sub(r"(-n |namespace=|serviceaccount=)(team|default)", rf"\1{console.namespace}", block)
+    environ = os.environ | variables
+    return subprocess.check_output(["bash", "-euo", "pipefail", "-c", block], env=environ, text=True, timeout=120)
+
+
+def answers(printed: str) -> list[Object]:
+    """The JSON objects that commands printed one after the other."""
+    decoder, found, at = json.JSONDecoder(), list[Object](), printed.find("{")
+    while at >= 0:
+        answer, end = decoder.raw_decode(printed, at)
+        found.append(answer)
+        at = printed.find("{", end)
+    return found
 
 
 @pytest.fixture(scope="module")
-def account(namespace: Namespace) -> str:
-    """A service account that may see and cancel the runs of its namespace."""
-    namespace.kubectl("create", "serviceaccount", ACCOUNT)
-    verbs = "--verb=get,list,watch,create,patch"
-    namespace.kubectl("create", "role", ACCOUNT, verbs, "--resource=agentruns.sympozium.ai")
-    bound = f"--serviceaccount={namespace.name}:{ACCOUNT}"
-    namespace.kubectl("create", "rolebinding", ACCOUNT, f"--role={ACCOUNT}", bound)
+def account(console: Console) -> str:
+    """The guide's service account, which may start, see and cancel the runs of its namespace."""
+    by_the_guide(console, "create serviceaccount", without="create namespace|port-forward|curl|export TOKEN")
     return ACCOUNT
 
 
@@ -46,6 +69,28 @@ def test_a_service_account_starts_follows_and_finds_runs_of_its_namespace_alone(
         items = pipeline.get("runs", **query)["items"]
         spaces = {item.get("namespace") or item["metadata"]["namespace"] for item in items}
         assert spaces == {namespace.name}
+
+
+def test_the_commands_of_the_guide_start_follow_and_find_a_run(pipeline: Console, console: Console) -> None:
+    token = pipeline.http.headers["Authorization"].removeprefix("Bearer ")
+    printed = by_the_guide(pipeline, "run() {", TOKEN=token)
+    events, _, newest = printed.rpartition("\n")
+    assert '"phase":"Succeeded"' in events.replace(" ", "")
+    assert "event: delta" in events
+    [page] = answers(newest)
+    run = page["items"][0]
+    assert run["name"].startswith("quiet-")
+    assert (run["namespace"], run["user"]) == (
+        pipeline.namespace,
+        f"system:serviceaccount:{pipeline.namespace}:{ACCOUNT}",
+    )
+
+    admin = console.http.headers["Authorization"].removeprefix("Bearer ")
+    [key] = answers(by_the_guide(console, '"expires_in": 3600', without="export ADMIN", ADMIN=admin))
+    variables = {"ADMIN": admin, "ID": key["id"], "KEY": key["key"]}
+    started, found = answers(by_the_guide(console, "export ID=", without="export ID", **variables))
+    assert (started["status"]["phase"], started["spec"]["caller"]["user"]) == ("Succeeded", "ada")
+    assert {item["user"] for item in found["items"]} == {"ada"}
 
 
 def test_what_the_account_may_not_do_is_refused_by_verb_kind_and_namespace(pipeline: Console) -> None:
