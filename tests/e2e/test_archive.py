@@ -87,20 +87,15 @@ def test_history_and_audit_are_there_for_an_agent_that_is_gone(archive: Archive)
     assert [row["status"] for row in deletions["items"]] in ([202], [204])
 
 
-def test_a_run_of_a_key_is_found_by_the_keys_user_and_the_key_in_the_audit(archive: Archive) -> None:
-    wish = {"name": "ci", "user": "ada", "scopes": ["operator.write", "operator.admin"]}
-    key = archive.asks("POST", "api-keys", json=wish).json()
-    headers = {"Authorization": f"Bearer {key['key']}", "Prefer": "wait=60"}
-    started = archive.asks("POST", "runs", json={"agentRef": "asked", "task": "hello"}, headers=headers)
-    assert started.is_success, started.text
-    name = started.json()["metadata"]["name"]
-    [found] = until(lambda: by_the_guide(archive, "asked", "user=ada")[0]["items"], within=20)
-    assert (found["name"], found["user"], found["key"]) == (name, "ada", key["id"])
-    assert archive.asks("DELETE", f"runs/{name}", headers=headers).status_code in (202, 204, 403)
-    wish = {"name": "of a key", "user": "ada", "scopes": ["operator.write"]}
-    assert archive.asks("POST", "api-keys", json=wish, headers=headers).status_code == 201
-    [row] = archive.asks("GET", "audit", query={"actor": key["id"], "action": "create"}).json()["items"]
-    assert (row["user"], row["kind"], row["outcome"]) == ("ada", "APIKey", "done")
+def test_the_user_of_a_key_is_in_the_audit(archive: Archive) -> None:
+    key = archive.asks("POST", "api-keys", json={"name": "ci", "user": "ada", "scopes": ["operator.admin"]}).json()
+    made = {"name": "of a key", "user": "ada", "scopes": ["operator.write"]}
+    headers = {"Authorization": f"Bearer {key['key']}"}
+    assert archive.asks("POST", "api-keys", json=made, headers=headers).status_code == 201
+    [row] = archive.asks("GET", "audit", query={"actor": key["id"]}).json()["items"]
+    assert (row["user"], row["kind"], row["action"], row["outcome"]) == ("ada", "APIKey", "create", "done")
+    [runs] = by_the_guide(archive, "asked", "user=ada")
+    assert runs["items"] == []  # only the console of the installation may start runs for a user
 
 
 def test_a_run_that_is_deleted_while_it_works_is_archived_as_cancelled(archive: Archive) -> None:
