@@ -1,6 +1,7 @@
 """Figures as tables, in the order of docs/benchmarks.md; parts that were not measured are left out."""
 
 import statistics
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ Row = tuple[str, str, str]
 """Figure, what was measured, goal."""
 BEGIN, END = "<!-- tables of make bench -->", "<!-- end of the tables of make bench -->"
 """Marks of the place in a page where the tables stand."""
+_COLUMNS = 120
+"""Of prose in a page."""
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -48,7 +51,8 @@ def tables(figures: Figures) -> str:
         "archive": _archive,
     }
     rows = [row for key, part in parts.items() if key in figures for row in part(figures)]
-    lines = [_machine(figures), "", *_table(("figure", "measured", "goal"), rows)]
+    state = textwrap.fill(_machine(figures), _COLUMNS, break_long_words=False, break_on_hyphens=False)
+    lines = [state, "", *_table(("figure", "measured", "goal"), rows)]
     if "bursts" in figures:
         lines += ["", *_processor_time(figures["bursts"])]
     if steps := figures.get("waterfall_s"):

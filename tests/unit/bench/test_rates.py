@@ -75,7 +75,8 @@ def figures() -> report.Figures:
 def test_a_busy_machine_is_named_and_figures_are_ratios() -> None:
     text = report.tables(figures())
     assert "**not quiet**" in text
-    assert "Other work had not ended before these parts began: operator; warm." in text
+    assert "Other work had not ended before these parts began: operator; warm." in " ".join(text.split())
+    assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith("|"))
     assert "| ... runs as a multiple of Jobs with a token volume | 0.80 x | >= 0.92 x |" in text
     assert "| API server | 230 |" in text
     assert "| all | 285 |" in text
