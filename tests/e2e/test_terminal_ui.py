@@ -66,8 +66,7 @@ def terminal(namespace: Namespace, tmp_path: Path) -> Iterator[Terminal]:
 def test_an_agent_is_switched_on_and_answers_and_a_failed_run_has_its_log(
     terminal: Terminal, namespace: Namespace
 ) -> None:
-    failed = agent_run(FAILED, agentRef=AGENT, task="hello", model={"model": "status:500"})
-    namespace.apply(instance(AGENT), failed)
+    namespace.apply(instance(AGENT))
     terminal.shows("Instances", AGENT, "● live", within=30)
 
     terminal.select(AGENT)
@@ -89,7 +88,8 @@ def test_an_agent_is_switched_on_and_answers_and_a_failed_run_has_its_log(
     terminal.press("Escape")
     terminal.shows("Instances")
 
-    pod = namespace.run_ends(FAILED)["podName"]
+    namespace.apply(agent_run(FAILED, agentRef=AGENT, task="hello", model={"model": "status:500"}))
+    pod = namespace.run_ends(FAILED)["podName"]  # which is kept for a while only
     terminal.press("2")
     terminal.shows("Runs")
     terminal.select(FAILED)
