@@ -116,9 +116,9 @@ class Archive:
 
     @contextmanager
     def database_away(self) -> Iterator[None]:
-        """Without its PostgreSQL server, whose data stays."""
-        server = f"deployment/{POSTGRES}"
-        self.namespace.kubectl("exec", server, "--", "sh", "-c", f"touch {AWAY} && pg_ctl stop -m immediate")
+        """Without its PostgreSQL server, which is killed by SIGKILL and whose data stays."""
+        server, kill = f"deployment/{POSTGRES}", 'kill -KILL "$(head -n 1 "$PGDATA/postmaster.pid")"'
+        self.namespace.kubectl("exec", server, "--", "sh", "-c", f"touch {AWAY} && {kill}")
         try:
             yield
         finally:

@@ -83,9 +83,10 @@ class Platform:
 
     @contextmanager
     def counter_away(self) -> Iterator[None]:
-        """Without Valkey, which loses what it has counted."""
+        """Without Valkey, which is killed by SIGKILL and loses what it has counted."""
         server = f"deployment/{VALKEY}"
-        self.namespace.kubectl("exec", server, "--", "sh", "-c", f"touch {AWAY} && valkey-cli shutdown nosave now")
+        kill = "kill -KILL $(grep -lsx valkey-server /proc/[0-9]*/comm | cut -d / -f 3)"
+        self.namespace.kubectl("exec", server, "--", "sh", "-c", f"touch {AWAY} && {kill}")
         try:
             yield
         finally:
@@ -113,12 +114,35 @@ def provider() -> Object:
     }
 
 
+def prepare_walk(namespace: Namespace) -> None:
+    """Give a namespace the walk's webhook, and a Provider of the scripted model."""
+    namespace.apply(provider())
+    namespace.kubectl("apply", "-f", str(ROOT / "examples/platform/tool-mock.yaml"))
+    namespace.kubectl("rollout", "status", "deployment/tool-mock", "--timeout=3m")
+
+
+def check_walk(printed: str) -> None:
+    """Assert that a walk has called its tool, in a run and in a stream, and that the audit has all of it."""
+    answers = [json.loads(line) for line in printed.splitlines() if line.startswith(("{", "["))]
+    binding, run, runs, audit = answers
+    assert binding["allowed_domains"] == ["tool-mock"]
+    assert run["status"] == "succeeded", run
+    assert "hello" in run["output_message"]
+    assert [call["name"] for call in run["tools_called"]] == ["echo_tool"]
+    assert run["total_tokens"] == run["prompt_tokens"] + run["completion_tokens"] > 0
+    (began, started), (ended, result) = events(printed)
+    assert (began, ended) == ("start", "result")
+    assert [one["id"] for one in runs] == [started["run_id"], run["id"]]
+    assert "hello" in json.dumps(result["output"])
+    assert {entry["status"] for entry in audit} == {"succeeded"}
+
+
 @contextmanager
 def installed_platform(namespace: Namespace, system: Namespace) -> Iterator[Platform]:
     """Upgrade the installation to servers in a namespace, which gets the walk's webhook and a Provider of the scripted model too."""
-    namespace.apply(*postgres_server(), *valkey_server(), provider())
-    namespace.kubectl("apply", "-f", str(ROOT / "examples/platform/tool-mock.yaml"))
-    for name in ("tool-mock", POSTGRES, VALKEY):
+    namespace.apply(*postgres_server(), *valkey_server())
+    prepare_walk(namespace)
+    for name in (POSTGRES, VALKEY):
         namespace.kubectl("rollout", "status", f"deployment/{name}", "--timeout=3m")
     values = (
         "archive.enabled=true",

@@ -13,7 +13,7 @@ from itertools import cycle
 import httpx2
 import pytest
 from tests.e2e.conftest import Namespace, Object, until
-from tests.e2e.platforms import MODEL, Platform, events, installed_platform
+from tests.e2e.platforms import MODEL, Platform, check_walk, installed_platform
 
 from sympozium_api import names
 
@@ -58,18 +58,7 @@ def agent(http: httpx2.Client, **fields: str) -> str:
 
 
 def test_the_walk_calls_the_tool_and_is_in_the_audit(walked: str, http: httpx2.Client) -> None:
-    printed = [json.loads(line) for line in walked.splitlines() if line.startswith(("{", "["))]
-    binding, run, runs, audit = printed
-    assert binding["allowed_domains"] == ["tool-mock"]
-    assert run["status"] == "succeeded", run
-    assert "hello" in run["output_message"]
-    assert [call["name"] for call in run["tools_called"]] == ["echo_tool"]
-    assert run["total_tokens"] == run["prompt_tokens"] + run["completion_tokens"] > 0
-    (began, started), (ended, result) = events(walked)
-    assert (began, ended) == ("start", "result")
-    assert [one["id"] for one in runs] == [started["run_id"], run["id"]]
-    assert "hello" in json.dumps(result["output"])
-    assert {entry["status"] for entry in audit} == {"succeeded"}
+    check_walk(walked)
     for action in ("tool.create", "agent.create", "binding.create", "run.create", "run.stream"):
         assert http.get(f"/audit?action={action}").json(), action
 

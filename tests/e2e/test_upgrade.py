@@ -20,6 +20,7 @@ import yaml
 from tests.contract.documents import ROOT
 from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, authority, helm, instance, until
 from tests.e2e.consoles import Console
+from tests.e2e.platforms import Platform, check_walk, prepare_walk
 
 from sympozium_api import names
 
@@ -251,7 +252,7 @@ def test_a_key_of_the_version_before_gives_its_answer(upgraded: Upgraded, busy: 
     assert answer.json()["service_tier"] == "flex"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def archive(upgraded: Upgraded, previous: Object, system: Namespace) -> Iterator[None]:
     """The archive, which a second upgrade switches on: the guide of history says why SQLite takes one. Helm would keep its volume."""
     assert upgraded
@@ -269,3 +270,11 @@ def test_a_run_of_the_version_before_is_archived(upgraded: Upgraded, busy: Endpo
             return [row["name"] for row in response.json()["items"]] if response.is_success else []
 
     until(lambda: upgraded.run_with_key in archived(), within=30, why=archived)
+
+
+@pytest.mark.usefixtures("archive")
+def test_the_agent_platforms_walk_with_sqlite_alone_is_in_its_audit(busy: Endpoint, system: Namespace) -> None:
+    prepare_walk(busy.namespace)
+    platform = Platform(busy.namespace, system)
+    with closing(platform.console.http):
+        check_walk(platform.command("examples/platform/walk.sh"))
