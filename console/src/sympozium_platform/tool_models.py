@@ -94,20 +94,8 @@ class ToolAnswer(BaseModel):
     @classmethod
     def of(cls, tool: ToolRecord, tenant_id: str) -> Self:
         """Return the answer about a tool of a tenant."""
-        return cls(
-            id=tool.id,
-            tenant_id=tenant_id,
-            name=tool.name,
-            description=tool.description,
-            input_schema=tool.input_schema,
-            execution_type=tool.execution_type,
-            endpoint=tool.endpoint,
-            auth_type=tool.auth_type,
-            status=tool.status,
-            version=tool.version,
-            created_at=tool.created_at,
-            updated_at=tool.updated_at,
-        )
+        own = cls.model_fields.keys() - {"tenant_id"}
+        return cls(tenant_id=tenant_id, **{name: getattr(tool, name) for name in own})
 
 
 class NewBinding(BaseModel):
@@ -148,14 +136,5 @@ class BindingAnswer(BaseModel):
     @classmethod
     def of(cls, binding: BindingRecord, caller: TenantCaller) -> Self:
         """Return the answer about a binding of the caller's tenant."""
-        return cls(
-            id=binding.id,
-            tenant_id=caller.tenant_id,
-            agent_id=binding.agent_id,
-            tool_id=binding.tool_id,
-            permission_scope=binding.permission_scope,
-            timeout_ms=binding.timeout_ms,
-            rate_limit=binding.rate_limit,
-            allowed_domains=list(binding.allowed_domains),
-            secrets_ref=binding.secrets_ref,
-        )
+        own = cls.model_fields.keys() - {"tenant_id"}
+        return cls(tenant_id=caller.tenant_id, **{name: getattr(binding, name) for name in own})
