@@ -37,9 +37,9 @@ images_prune() {
     node_ctr images remove "$tag" >/dev/null
   done
   for tag in $(store images --format '{{.Name}}:{{.Tag}}' | grep "^$name:" | grep -v ":$2\$"); do
-    store rmi "$tag" >/dev/null || true # a build elsewhere may be based on it; the next run removes it
+    store rmi "$tag" >/dev/null 2>&1 || true # a build elsewhere may be based on it; the next run removes it
   done
   # Layers without a tag are the cache of the next build, including its earlier stages. They are removed only when they are many.
   # A build that was killed, or that another clone runs, keeps some of them: the next run removes them.
-  if (($(store images --all --quiet | wc -l) > MOST_LAYERS)); then store rmi --prune >/dev/null || true; fi
+  if (($(store images --all --quiet | wc -l) > MOST_LAYERS)); then store rmi --prune >/dev/null 2>&1 || true; fi
 }
