@@ -86,12 +86,19 @@ side_by_side() {
   trap - EXIT
 }
 
-# sides_end: end all jobs, because a signal may come before SIDES has the last one.
+# sides_end: end all jobs, because a signal may come before SIDES has the last one. A child that a shell is just starting may miss it,
+# so it is sent again while the group is there: for five seconds, because nobody may care for the dead of it.
 sides_end() {
   local jobs side
   jobs=$(jobs -p)
   for side in $jobs; do kill -TERM -- "-$side" 2>/dev/null || true; done
-  for side in $jobs; do wait "$side" 2>/dev/null || true; done
+  for side in $jobs; do
+    wait "$side" 2>/dev/null || true
+    for _ in {1..50}; do
+      kill -TERM -- "-$side" 2>/dev/null || break
+      sleep 0.1
+    done
+  done
 }
 
 # packages_progress WHAT TOTAL: read what `go -v` prints and say how far it is. TOTAL 0: not known. Packages that Go has in its

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Serve Valkey on port 6379, in memory alone. VALKEYCLI_AUTH is its password, which valkey-cli reads too.
+# Serve Valkey on port 6379, in memory alone. VALKEYCLI_AUTH is its password.
 # While the file /data/away exists, the server does not run, so that a test can take it away and bring it back.
 set -eu
 

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 SECONDS = 30
 NOTICE = "5"
-"""Seconds before, in which the command that stops the API server must return through it."""
+"""Seconds before, in which the command that stops the API server returns through it; later it returns when the API server goes on."""
 REFUSED_WITHIN = 15.0
 """Seconds: a call of the API server gives up after 10."""
 
@@ -42,7 +42,7 @@ def test_what_was_accepted_is_answered_and_what_is_new_comes_again(patient: Endp
         queued = background.submit(ask, patient)
         until(lambda: len(runs(patient)) == 3, within=10)
         known, began = set(runs(patient)), time.monotonic()
-        to.send("--etcd-servers=", "", NOTICE, "STOP", str(SECONDS), "CONT")
+        sent = background.submit(to.send, "--etcd-servers=", "", NOTICE, "STOP", str(SECONDS), "CONT")
         until(lambda: not ready(patient), within=15)
         again = background.submit(comes_again, patient)
         refused = [background.submit(timed, patient) for _ in range(4)]
@@ -54,6 +54,7 @@ def test_what_was_accepted_is_answered_and_what_is_new_comes_again(patient: Endp
         assert whole(during.result()) == 200
         assert time.monotonic() - began < SECONDS + int(NOTICE), "it was answered meanwhile"
 
+        sent.result()
         assert whole(across.result()) == 450
         assert queued.result().status_code == 200
         run, tries = again.result()

@@ -41,9 +41,11 @@ class Cluster:
                 return handle.name
 
     async def hold(self, session: int) -> list[str]:
-        """Hold a conversation of which two turns are asked for at a time."""
+        """Hold a conversation of which two turns are asked for at a time, and a replica is killed for each two."""
         said = list[str]()
         for turn in range(0, TURNS, 2):
+            while self.kills < turn // 2:
+                await asyncio.sleep(0.01)
             said += await asyncio.gather(self.say(session, turn), self.say(session, turn + 1))
         return said
 
