@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Insert, Integer, Table, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Insert, Integer, Table, Text, literal_column, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
@@ -111,6 +111,11 @@ def _forget_usage(run: str) -> str:
         f"(length = {length} AND since = {run}.created_at / {length} * {length})" for length in SPAN_LENGTHS
     )
     return f"DELETE FROM usage_spans WHERE {spans}"  # noqa: S608 - of constants alone
+
+
+def row_version(dialect: str) -> ColumnElement[str]:
+    """Return the column that tells a row from one with the same key that another transaction wrote. A SQLite file has one process."""
+    return literal_column("''" if dialect == "sqlite" else "xmin::text", Text())
 
 
 def insert_or_nothing(table: Table, dialect: str) -> Insert:

@@ -49,9 +49,10 @@ class UsageRollup:
         Raises DatabaseUnavailable.
         """
         until = microseconds(now) - _SETTLED
-        await self._forget_half_hours(until - HALF_HOURS_KEPT)
+        oldest = until // HALF_HOUR * HALF_HOUR - HALF_HOURS_KEPT
+        await self._forget_half_hours(oldest)
         missing = [
-            *await self._missing(HALF_HOUR, until - HALF_HOURS_KEPT, until),
+            *await self._missing(HALF_HOUR, oldest, until),
             *await self._missing(DAY, 0, until),
         ]
         await self._begin(missing)
@@ -107,7 +108,10 @@ class UsageRollup:
         length, since = span
         sums = {dimension: UsageSums() for dimension in DIMENSIONS}
         columns = [runs.c[column] for column in DIMENSIONS.values()]
+        is_span = and_(usage_spans.c.length == length, usage_spans.c.since == since)
+        rows = select(usage_spans.c.dimension, dialects.row_version(self._database.dialect)).where(is_span)
         async with self._database.reading() as connection:
+            begun = {tuple(row) for row in await connection.execute(rows)}
             statement = counted(since, since + length, runs.c.namespace, *columns)
             async with connection.stream(statement) as result:
                 async for part in result.partitions(_ROWS):
@@ -118,11 +122,11 @@ class UsageRollup:
             {"is_dimension": dimension, "packed": await asyncio.to_thread(found.packed)}
             for dimension, found in sums.items()
         ]
-        is_span = and_(usage_spans.c.length == length, usage_spans.c.since == since)
-        rows = select(usage_spans.c.dimension).where(is_span).with_for_update()
+        unlocked = rows.with_for_update(skip_locked=True)  # a change that has locked rows will remove them
         store = update(usage_spans).where(is_span, usage_spans.c.dimension == bindparam("is_dimension"))
         async with self._database.writing() as connection:
-            if len((await connection.execute(rows)).all()) == len(DIMENSIONS):
+            left = {tuple(row) for row in await connection.execute(unlocked)}
+            if left == begun and len(left) == len(DIMENSIONS):
                 await connection.execute(store.values(content=bindparam("packed")), values)
 
 

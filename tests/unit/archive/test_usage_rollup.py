@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import event, select
@@ -179,3 +180,45 @@ def test_codes_grow_with_values_and_stay_below_them_by_less_than_their_bound() -
     for value in values:
         assert value * (1 - 1 / 256) <= value_of(code_of(value)) <= value
         assert value >= 512 or value_of(value) == value
+
+
+async def test_the_oldest_half_hour_is_stored_once(database: Database) -> None:
+    await RunRows(database).upsert([replace(some(random.Random(8), 1), created_at=BEGIN + HALF_HOUR * 2 // 3)])
+    now = moment(BEGIN + 8 * DAY + HALF_HOUR // 3 + 600_000_000)
+    assert await UsageRollup(database).roll(now) == 2
+    assert await UsageRollup(database).roll(now) == 0
+
+
+@pytest.mark.parametrize("database_settings", ["postgresql"], indirect=True)
+async def test_what_a_second_writer_has_begun_again_is_not_stored_by_the_first(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = replace(some(random.Random(8), 1), phase="Running", created_at=BEGIN)
+    await RunRows(database).upsert([row])
+    spans = [(DAY, BEGIN)]
+    await UsageRollup(database)._begin(spans)
+    in_thread = asyncio.to_thread
+    changes = iter(["once"])
+
+    async def after_a_change(*call: Any) -> Any:
+        if next(changes, None):
+            await RunRows(database).upsert([replace(row, phase="Succeeded", first_token_ms=3)])
+            await UsageRollup(database)._begin(spans)
+        return await in_thread(*call)
+
+    monkeypatch.setattr(asyncio, "to_thread", after_a_change)
+    await UsageRollup(database)._store(spans[0])
+    monkeypatch.undo()
+    assert await answers(database) == await without_stored(database)
+
+
+@pytest.mark.parametrize("database_settings", ["postgresql"], indirect=True)
+async def test_storing_waits_for_no_change_that_may_wait_for_it(database: Database) -> None:
+    row = replace(some(random.Random(8), 1), phase="Running", created_at=BEGIN)
+    await RunRows(database).upsert([row])
+    await UsageRollup(database)._begin([(DAY, BEGIN)])
+    async with database.writing() as changing, asyncio.timeout(60):
+        await changing.execute(usage_spans.delete().where(usage_spans.c.dimension == "source"))
+        await UsageRollup(database)._store((DAY, BEGIN))
+        await changing.execute(usage_spans.delete())
+    assert await whole(database) == 0
