@@ -1,8 +1,8 @@
 """Open streams of runs at this replica, by the API key of their callers."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -22,20 +22,28 @@ class OpenStreams:
     """Streams of one key at most."""
     _open: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def refuse_more(self, caller: TenantCaller) -> None:
-        """Raise Refusal 429 if the caller's key has as many streams as it may."""
+    @contextmanager
+    def starting(self, caller: TenantCaller) -> Iterator[None]:
+        """Count a stream while its run is started. Raises Refusal 429 if the caller's key has as many streams as it may."""
         if self._open[caller.namespace, caller.key_id] >= self.most:
             message = f"The key has {self.most} streams open at this replica. No run was started."
             raise Refusal(429, "too_many_streams", message, retry_after=_RETRY_SECONDS)
+        with self._counting(caller):
+            yield
 
     async def counted(self, caller: TenantCaller, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """Yield events, and count their stream while it is open."""
-        key = caller.namespace, caller.key_id
-        self._open[key] += 1
-        try:
+        with self._counting(caller):
             async with aclosing(events):
                 async for event in events:
                     yield event
+
+    @contextmanager
+    def _counting(self, caller: TenantCaller) -> Iterator[None]:
+        key = caller.namespace, caller.key_id
+        self._open[key] += 1
+        try:
+            yield
         finally:
             self._open[key] -= 1
             if not self._open[key]:

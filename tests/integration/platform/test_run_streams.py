@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.fakes.pod import done, failed
+from tests.integration.conftest import eventually
 from tests.integration.platform.agents import publish
 from tests.integration.platform.asking import ask, events
 from tests.integration.platform.conftest import Platform, error, serving
@@ -90,6 +91,18 @@ async def test_a_key_has_as_many_streams_as_it_may_and_other_keys_their_own(tmp_
             asking = asyncio.create_task(ask(platform, body["agent_id"], path="/runs/stream"))
             await (await platform.pod(among=number)).answer("Hello")
             assert [name for name, _ in events(await asking)] == ["start", "result"]
+    await database.close()
+
+
+async def test_streams_that_are_asked_for_at_once_are_counted(tmp_path: Path) -> None:
+    database = await Database.open_scratch(str(tmp_path / "index.db"))
+    async with serving(tmp_path, database, PlatformSettings(most_streams=1)) as platform:
+        body = {"agent_id": publish(platform.kubernetes), "input_message": "hi"}
+        asking = [asyncio.create_task(platform.request("POST", "/runs/stream", json=body)) for _ in range(4)]
+        await eventually(lambda: sum(task.done() for task in asking) == 3)
+        await (await platform.pod()).answer("Hello")
+        assert sorted(answer.status_code for answer in await asyncio.gather(*asking)) == [200, 429, 429, 429]
+        assert len(platform.kubernetes.names(RUNS)) == 1
     await database.close()
 
 

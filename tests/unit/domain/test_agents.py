@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.kubernetes import FakeKubernetes, api_error
-from tests.fakes.session_world import SlowKubernetes
+from tests.fakes.session_world import CACHE_SECONDS, SlowKubernetes
 
 from sympozium_api import names
 from sympozium_api.client import ApiError
@@ -20,6 +20,7 @@ from sympozium_domain.agents.agent_manifest import AgentFields, NoSuchProvider
 from sympozium_domain.agents.agents import AgentDeleting, Agents
 from sympozium_domain.agents.versions import AgentVersion, Versions
 from sympozium_domain.idempotent_creation import Creation
+from sympozium_domain.tenant_bounds import TenantBounds, TooMany
 
 ADA = AgentFields(title="Ada", prompt="Be brief.", model="openai:m1", params={"temperature": 0.5})
 
@@ -329,3 +330,14 @@ async def test_unknown_ids_cost_no_list_of_all_agents(agents: Agents, kubernetes
     body = await whole.find("team", agent.id)
     assert body is not None
     assert body["metadata"]["name"] == agent.name
+
+
+async def test_a_replica_that_does_not_know_all_agents_yet_counts_them(
+    agents: Agents, kubernetes: SlowKubernetes
+) -> None:
+    await created(agents)
+    await asyncio.sleep(2 * CACHE_SECONDS)
+    other = replace(agents_of(kubernetes), bounds=TenantBounds(agents=1))
+    with pytest.raises(TooMany, match="1 agents"):
+        await created(other)
+    assert len(kubernetes.names(INSTANCES)) == 1

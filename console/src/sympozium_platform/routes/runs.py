@@ -101,8 +101,8 @@ async def stream_run(
 ) -> Response:
     """Start a run, and stream its events. A caller that leaves does not end the run: ``GET /runs/{id}`` has its answer."""
     context = platform_context.of_request(request)
-    context.streams.refuse_more(caller)
-    handle = await _started(request, caller, idempotency_key)
+    with context.streams.starting(caller):
+        handle = await _started(request, caller, idempotency_key)
     return EventStreamResponse(
         context.streams.counted(caller, events(handle, deltas=params.deltas, stop=context.draining)),
         keep_alive_seconds=context.settings.keep_alive_seconds,
