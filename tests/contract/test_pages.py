@@ -21,6 +21,13 @@ def test_every_command_of_make_that_a_page_names_exists(page: Path) -> None:
 
 
 @pages
+def test_every_upgrade_that_a_page_shows_names_the_namespace_and_gives_new_values_their_defaults(page: Path) -> None:
+    upgrades = re.findall(r"^ *helm upgrade .*$", page.read_text(), re.MULTILINE)
+    wanted = ("--namespace sympozium-system", "--reset-then-reuse-values")
+    assert [command for command in upgrades if not all(word in command for word in wanted)] == []
+
+
+@pages
 def test_every_link_leads_to_a_file(page: Path) -> None:
     links = LINK.findall(re.sub(r"`[^`]*`", "", page.read_text()))
     assert [link for link in links if not (page.parent / link).exists()] == []

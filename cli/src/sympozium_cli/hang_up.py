@@ -18,5 +18,7 @@ def end_with_terminal() -> None:
 def _wait() -> None:
     terminal = select.poll()
     terminal.register(sys.stdin, 0)  # a hang-up is told without being asked for
-    terminal.poll()
+    [(_, event)] = terminal.poll()
+    if event & select.POLLNVAL:  # a system whose poll does not know terminals
+        return
     os._exit(128 + signal.SIGHUP)  # the main thread may wait for the screen, so that it handles no signal
