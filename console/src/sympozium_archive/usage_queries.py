@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Self
 
 from sqlalchemy import BigInteger, ColumnElement, cast, func, literal_column, null, select
@@ -38,7 +39,11 @@ class UsageFilter:
 
     def has(self, namespace: str | None) -> bool:
         """Return True if runs of a namespace are counted."""
-        return self.namespace in (None, namespace) and (self.namespaces is None or namespace in self.namespaces)
+        return self.namespace in (None, namespace) and (self.namespaces is None or namespace in self._set)
+
+    @cached_property
+    def _set(self) -> frozenset[str]:
+        return frozenset(self.namespaces or ())
 
 
 @dataclass(frozen=True)

@@ -393,3 +393,16 @@ class TestTheStreamOfChanges:
             ring.publish("changed", "instances", {"name": "late"}, namespace=OWN)
             async with asyncio.timeout(60):
                 assert "late" not in str([line async for line in lines])
+
+    async def test_that_is_open_continues_while_the_process_holds_all_the_bytes_that_it_may(
+        self, console: Console, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(change_stream, "_JUDGED_SECONDS", 0.0)
+        async with console.http.stream("GET", "/api/v1/watch") as response:
+            lines = aiter(response.aiter_lines())
+            assert "event: synced" in [await anext(lines) for _ in range(6)]
+            budget = console.context.instance_runs.budget
+            budget.add(budget.limit)
+            console.context.feed.ring.publish("changed", "instances", {"name": "shown"}, namespace=OWN)
+            assert "shown" in str([await anext(lines, "") for _ in range(4)])
+        budget.add(-budget.limit)

@@ -103,7 +103,7 @@ def form_of(skills: list[Object], typed: list[tuple[str, str]] | None, faults: F
     boxes, params = f"{_CHOSEN}/", f"{_PARAM}/"
     sent = {f"{boxes}{value}": _ON for name, value in typed if name == _CHOSEN}
     sent |= {name: value for name, value in typed if name.startswith(params)}
-    began = beginning_of(dict(typed))
+    began = {path: value for path, value in beginning_of(dict(typed)).items() if path.startswith((boxes, params))}
     paths = sorted({*stored, *sent, *began}, key=lambda path: path.split("/", 1)[1])
     unsent = {path: began.get(path, "") if path.startswith(params) else "" for path in paths}
     fields = [_SkillField.of(path) for path in paths]

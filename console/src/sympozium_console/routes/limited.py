@@ -1,4 +1,4 @@
-"""Limits of callers, as a dependency of all routes of /api/v1."""
+"""Limits of callers, as a dependency of all routes of /api/v1 and of all pages."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from sympozium_console import console_context
-from sympozium_console.routes.params import authenticate, caller_of
+from sympozium_console.routes.params import authenticate, caller_of, hold
 from sympozium_http import forwarded, request_state
 
 _STARTS_RUN = {
@@ -17,7 +17,9 @@ _STARTS_RUN = {
 
 
 async def limit_caller(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
-    """Count a request of an authenticated caller. Raises Refusal 429."""
+    """Count a request of an authenticated caller. Raises Refusal 429, and 503 for a read while this process holds what it may."""
+    if request.method == "GET":
+        hold(request, 0)  # its answer takes memory, too
     state, route = request_state.of(request), request.scope["route"]
     starts_run = (request.method, route.path) in _STARTS_RUN
     limits = console_context.of_request(request).limits

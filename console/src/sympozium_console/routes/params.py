@@ -67,7 +67,7 @@ async def authenticate(
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> None:
     """Find out the caller, ``request.state.caller``, by its token or by its browser's session. Raises Refusal 401, 403 for a change that
-    another site has sent, and 503 while its credentials cannot be judged, or for a read while the process holds as many bytes as it may.
+    another site has sent, and 503 while its credentials cannot be judged. Streams that are open call it again and again.
     """
     state = request_state.of(request)
     try:
@@ -79,8 +79,6 @@ async def authenticate(
         raise refusals.not_judged(str(error), error.retry_after) from error
     state.key_id = caller.key_id
     request.state.caller = caller
-    if request.method == "GET":
-        hold(request, 0)  # its answer takes memory, too
 
 
 async def _caller(request: Request) -> Caller:
