@@ -32,7 +32,11 @@ class OpenStreams:
             yield
 
     async def counted(self, caller: TenantCaller, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        """Yield events, and count their stream while it is open."""
+        """Return a stream of events, of which there is one at least, that is counted from now on until it is closed or forgotten."""
+        stream = self._counted(caller, events)
+        return _continued(await anext(stream), stream)
+
+    async def _counted(self, caller: TenantCaller, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         with self._counting(caller):
             async with aclosing(events):
                 async for event in events:
@@ -48,3 +52,10 @@ class OpenStreams:
             self._open[key] -= 1
             if not self._open[key]:
                 del self._open[key]
+
+
+async def _continued(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    async with aclosing(rest):
+        yield first
+        async for event in rest:
+            yield event

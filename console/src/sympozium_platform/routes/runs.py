@@ -103,8 +103,10 @@ async def stream_run(
     context = platform_context.of_request(request)
     with context.streams.starting(caller):
         handle = await _started(request, caller, idempotency_key)
+        of_run = events(handle, deltas=params.deltas, stop=context.draining)
+        stream = await context.streams.counted(caller, of_run)
     return EventStreamResponse(
-        context.streams.counted(caller, events(handle, deltas=params.deltas, stop=context.draining)),
+        stream,
         keep_alive_seconds=context.settings.keep_alive_seconds,
         waits=True,  # records that a slow reader has not taken yet are counted and bounded
     )
