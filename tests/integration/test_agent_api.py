@@ -1,6 +1,7 @@
 """The agent API on port 8081: which pod may fetch a task and send records (rule 5), and what is stored of them (rule 1)."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,9 @@ from sympozium_runs.agent_api import create_agent_api
 from sympozium_runs.broker import RunBroker
 from sympozium_runs.pod_identity import PodTokens
 from sympozium_runs.run_store import RunStore
+
+DEEP_HEADER = base64.urlsafe_b64encode(b"[" * 20_000).decode()
+"""First part of a token that is deeper than a parser can go."""
 
 
 @dataclass
@@ -205,7 +209,7 @@ class TestAuthorization:
         elsewhere = TokenIssuer(FakeKubernetes())
         assert (await world.ask(elsewhere.token(world.pod().name, "demo-agent"))).status_code == 401
 
-    @pytest.mark.parametrize("token", ["nonsense", "a.b.c"])
+    @pytest.mark.parametrize("token", ["nonsense", "a.b.c", f"{DEEP_HEADER}.b.c"], ids=["nonsense", "parts", "deep"])
     async def test_a_malformed_token_is_refused(self, world: World, token: str) -> None:
         assert (await world.ask(token)).status_code == 401
 

@@ -1,8 +1,11 @@
-"""Names of Services, which a pod may write short: ``db``, ``db.payments``, ``db.payments.svc`` and with the cluster's domain. Pure."""
+"""Names of Services, which a pod may write short: ``db``, ``db.payments``, ``db.payments.svc`` and with the cluster's domain. Pure.
+
+A pod of a headless Service has a label more in front: ``db-0.db.payments.svc``.
+"""
 
 import re
 
-_FULL = re.compile(r"([^.]+\.[^.]+)\.svc(\..+)?")
+_FULL = re.compile(r"(.+\.[^.]+)\.svc(\..+)?")
 _DOMAIN = "cluster.local"
 _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 
@@ -17,7 +20,7 @@ def writings(host: str, namespace: str | None) -> tuple[str, ...]:
         return (host,)
     service, dot, of_namespace = host.partition(".")
     if full := _FULL.fullmatch(host):
-        service, dot, of_namespace = full[1].partition(".")
+        service, dot, of_namespace = full[1].rpartition(".")
     elif namespace is None or (dot and of_namespace != namespace):
         return (host,)
     short = f"{service}.{of_namespace or namespace}"

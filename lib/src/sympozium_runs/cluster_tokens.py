@@ -117,7 +117,7 @@ def _key_id(token: str) -> str:
     """Return the id of the key that a token names. Raises jwt.DecodeError. PyJWT would decode the whole token, and again to verify it."""
     try:
         header = json.loads(base64url_decode(token.partition(".")[0]))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise jwt.DecodeError("Invalid header") from error
     key_id = header.get("kid", "") if isinstance(header, dict) else None
     if not isinstance(key_id, str):

@@ -68,6 +68,8 @@ _DENIED: list[tuple[ListedField, list[dict[str, Any]], str, str]] = [
             "db": ("db.team", "db.team.svc", "db.team.svc.cluster.local"),
             "*.svc.cluster.local": ("db", "db.payments.svc"),
             "*.team.svc": ("db",),
+            "*.payments": ("db-0.db.payments.svc", "db-0.db.payments.svc.cluster.local"),
+            "*.db.payments.svc": ("db-0.db.payments", "db-0.db.payments.svc.cluster.local"),
         }.items()
         for host in hosts
     ),

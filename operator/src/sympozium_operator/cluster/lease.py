@@ -96,8 +96,8 @@ class Lease:
         """Renew the Lease until it is released. Raises LeaseLost."""
         while self._renewed_at is not None:
             await self._sleep(RENEW)
-            while not await self._try(self._renew):
-                if self._clock.monotonic() - (self._renewed_at or 0.0) >= GIVE_UP:
+            while not await self._try(self._renew) and self._renewed_at is not None:
+                if self._clock.monotonic() - self._renewed_at >= GIVE_UP:
                     raise LeaseLost("the Lease could not be renewed in time")
                 await self._sleep(RETRY)
 

@@ -66,11 +66,12 @@ class ShardLeases:
     async def assigned(self) -> frozenset[int]:
         """Hand over what was asked for, and return the shards to work on, once there are some. No work may go on meanwhile."""
         while True:
-            for shard in sorted(self._leaving):
+            leaving = frozenset(self._leaving)  # others may be asked for meanwhile
+            for shard in sorted(leaving):
                 await self._leases[shard].release()
                 log.info("shard handed over", shard=shard)
-            self._held -= self._leaving
-            self._leaving.clear()
+            self._held -= leaving
+            self._leaving -= leaving
             if not self._held:
                 await self._changes()
                 await self._settle()
@@ -140,7 +141,8 @@ class ShardLeases:
                 if shard > 0 and not self._leases[0].is_held:
                     await self._leases[0].look()
                     if not self.may_take(shard):
-                        await self._leases[shard].release()
+                        if shard not in self._held:  # else the next renewal ends the work
+                            await self._leases[shard].release()
                         return False
                 most = max(most_shards(self._leases[0].annotations), self._count)
                 while len(self._leases) + len(self._others) < most:
