@@ -10,6 +10,7 @@ from sympozium_api import agent_records, names, terminal_status
 from sympozium_api.resources import EVENTS, INSTANCES, JOBS, RUNS
 from sympozium_operator.operator_settings import OperatorSettings, from_environment
 from sympozium_operator.result import Key, Result
+from sympozium_operator.scheduling.shards import Shards
 from sympozium_operator.wiring import wire
 
 Object = dict[str, Any]
@@ -39,10 +40,10 @@ class World:
             self.cluster.put(body)
         self.restart()
 
-    def restart(self, *, network_policies: bool = True) -> None:
+    def restart(self, *, network_policies: bool = True, shards: Shards | None = None) -> None:
         """Another leader, that knows nothing."""
         settings = operator_settings(SYMPOZIUM_NETWORK_POLICIES=str(network_policies).lower(), **self.variables)
-        self.operator = wire(client=self.cluster, clock=self.clock, settings=settings)
+        self.operator = wire(client=self.cluster, clock=self.clock, settings=settings, shards=shards)
         self.dispatcher, self.fair_queue = self.operator.dispatcher, self.operator.fair_queue
         self.metrics = self.operator.metrics
         self.api_keys, self.skills = self.operator.api_keys, self.operator.skills

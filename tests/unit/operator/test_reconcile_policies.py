@@ -10,9 +10,10 @@ from tests.unit.operator.objects import MCP_SERVERS, NAMESPACE, SYSTEM, WEB_ENDP
 from tests.unit.operator.operator_world import World
 
 from sympozium_api import names
-from sympozium_api.client import ApiError
+from sympozium_api.client import ApiError, ApiUnavailable
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, NAMESPACES, POLICIES, TOOL_BINDINGS, Object
 from sympozium_operator.result import Key
+from sympozium_operator.scheduling.shards import Shards
 
 GUARD = "http://sympozium-egress.sympozium-system.svc:8082"
 
@@ -297,3 +298,23 @@ async def test_a_new_leader_wakes_no_instance_for_a_policy_that_it_finds_current
     world.restart()
     result = await world.reconcile("bounds", "policy")
     assert (result.enqueue, result.spread) == ((), ())
+
+
+async def test_a_policy_whose_status_another_shards_operator_wrote_wakes_the_instances_of_this_one() -> None:
+    world = bound_world(policy("house", SYSTEM, namespaceSelector={}))
+    await world.reconcile("house", "policy", SYSTEM)
+    world.restart(shards=Shards(SYSTEM, 2, frozenset({1})))
+    woken = await world.reconcile("house", "policy", SYSTEM)
+    assert Key("instance", NAMESPACE, "alice") in woken.enqueue
+
+
+async def test_a_changed_policy_wakes_its_instances_although_the_first_attempt_failed() -> None:
+    world = bound_world(policy(appliesTo="all"))
+    await settle(world)
+    world.cluster.put(policy(appliesTo="all", limits={"iterations": 3}))
+    world.cluster.refuse("patch", POLICIES, ApiUnavailable("away"))
+    with pytest.raises(ApiUnavailable):
+        await world.reconcile("bounds", "policy")
+    woken = await world.reconcile("bounds", "policy")
+    assert Key("instance", NAMESPACE, "alice") in woken.enqueue
+    assert not (await world.reconcile("bounds", "policy")).enqueue

@@ -46,7 +46,9 @@ class PolicyReconciler:
     are_divided: bool = False
     """True if several processes may count the instances of one policy: each counts again if another has written meanwhile."""
     _seen: dict[Address, tuple[str, int] | None] = field(default_factory=dict)
-    """UID and generation of each policy whose instances were enqueued; None: the policy is gone."""
+    """UID and generation of each policy at the last reconcile."""
+    _untold: set[Address] = field(default_factory=set)
+    """Policies that have changed without a reconcile since that reached its end: their instances were not enqueued."""
     _counted_at: dict[Address, float] = field(default_factory=dict)
     _bound: dict[Address, frozenset[Address]] = field(default_factory=dict)
     """Policies that bind each instance, at its last reconcile."""
@@ -58,7 +60,9 @@ class PolicyReconciler:
             return await self._relabelled(key.namespace)
         address = (key.namespace, key.name)
         raw = await self.client.find(POLICIES, *address)
-        is_changed, now = self._is_changed(address, raw), self.clock.monotonic()
+        if self._is_changed(address, raw):
+            self._untold.add(address)
+        is_changed, now = address in self._untold, self.clock.monotonic()
         if not is_changed and (early := self._counted_at.get(address, float("-inf")) + COUNT_SECONDS - now) > 0:
             return Result(requeue_after=early)
         self._counted_at[address] = now
@@ -67,6 +71,7 @@ class PolicyReconciler:
             self._counted_at.pop(address, None)
         is_outdated = raw is not None and not await self._report(raw, len(instances))
         result = _result({*instances, *self._formerly(address)}, key.namespace) if is_changed else DONE
+        self._untold.discard(address)
         return replace(result, requeue_after=COUNT_SECONDS) if is_outdated else result
 
     def bound(self, instance: Key, policies: Iterable[Candidate]) -> tuple[Key, ...]:
@@ -80,7 +85,7 @@ class PolicyReconciler:
 
     def _is_changed(self, address: Address, raw: Object | None) -> bool:
         """Return whether instances must learn of the policy. The first sight of one whose status is current is none: a new leader
-        reconciles every instance anyway.
+        reconciles every instance anyway. With several processes another one may have written the status since.
         """
         generation = raw["metadata"].get("generation", 0) if raw else 0
         state = (str(raw["metadata"]["uid"]), int(generation)) if raw else None
@@ -88,7 +93,7 @@ class PolicyReconciler:
         self._seen[address] = state
         if raw is None:
             self._seen.pop(address)
-        if is_first and raw is not None:
+        if is_first and raw is not None and not (self.are_divided and address[0] == self.namespace):
             return bool((raw.get("status") or {}).get("observedGeneration") != generation)
         return is_first or before != state
 
