@@ -15,8 +15,7 @@ WIDTH = 200
 
 def main(files: list[str]) -> None:
     """Print what failed in these runs."""
-    results = [ET.parse(file) for file in files if Path(file).exists()]  # noqa: S314 - pytest wrote them
-    cases = [case for result in results for case in result.iter("testcase")]
+    cases = [case for file in files if Path(file).exists() for case in cases_of(file)]
     outcomes = [(outcome_of(case), case) for case in cases]
     failed = [(outcome, case) for outcome, case in outcomes if outcome in ("failed", "error")]
     if not failed:
@@ -35,6 +34,15 @@ def main(files: list[str]) -> None:
         f"{counts[outcome]} {outcome}" for outcome in ("failed", "passed", "skipped", "error") if counts[outcome]
     )
     say(f" {numbers} ".center(80, "="))
+
+
+def cases_of(file: str) -> list[ET.Element]:
+    """Return the tests of a file; none of one that is not whole, because its run was killed or the disk was full."""
+    try:
+        return list(ET.parse(file).iter("testcase"))  # noqa: S314 - pytest wrote it
+    except ET.ParseError as error:
+        say(f"{file} is not whole: {error}")
+        return []
 
 
 def outcome_of(case: ET.Element) -> str:
