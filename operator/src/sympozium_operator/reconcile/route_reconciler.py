@@ -43,6 +43,8 @@ class RouteReconciler:
     """True if other processes may take host names, which this one's lock does not hold back."""
     _holders: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Route that was seen with a host name, so that all who wait for the name read one route instead of a list of all."""
+    _unchecked: set[tuple[str, str]] = field(default_factory=set)
+    """Routes of ours that have claimed a host name since which no list showed whether another process has claimed it too."""
 
     async def reconcile(self, instance: SympoziumInstance, server: AgentRun | None) -> policy.RouteState:
         """Reconcile the route of an instance whose web endpoint is enabled."""
@@ -78,18 +80,22 @@ class RouteReconciler:
         self, facts: policy.RouteInput, server: AgentRun, config: SympoziumConfig, target: desired.RouteTarget
     ) -> policy.RouteState:
         body = desired.build(server, target)
-        if policy.claimed(facts.live, target):
+        mine = _address(body)
+        if policy.claimed(facts.live, target) and mine not in self._unchecked:
             [live] = await self.converge([body])
             return policy.state(target, live, config)
         async with self.claims:
-            other = await self._rival(_address(body), target)
+            other = await self._rival(mine, target)
             if other is None:
+                self._unchecked.add(mine)
                 [live] = await self.converge([body])
-                other = await self._other_claim(_address(body), target)
+                other = await self._other_claim(mine, target)
                 if other is None:
+                    self._unchecked.discard(mine)
                     return policy.state(target, live, config)
                 facts = replace(facts, live=live)
         await self._remove(facts)
+        self._unchecked.discard(mine)
         self.hostnames.remember_in(Key("instance", *facts.instance.key), HTTP_ROUTES, *_address(other), other)
         return policy.taken(target, other)
 
