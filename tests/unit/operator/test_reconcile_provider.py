@@ -22,6 +22,7 @@ from sympozium_operator.reconcile.provider_directory import ProviderDirectory, R
 from sympozium_operator.reconcile.provider_trials import ProviderTrials
 from sympozium_operator.result import Key
 from sympozium_operator.scheduling.pace import Pace
+from sympozium_operator.scheduling.shards import Shards
 from sympozium_operator.wiring import wire
 
 KEY = Key("provider", NAMESPACE, "claude")
@@ -57,11 +58,16 @@ class Tried(World):
         self.verdict = Verification(valid=True, reason="Answered", error="")
         super().__init__(*objects, SYMPOZIUM_EGRESS_URL=GUARD, **variables)
 
-    def restart(self, *, network_policies: bool = True) -> None:
-        super().restart(network_policies=network_policies)
+    def restart(self, *, network_policies: bool = True, shards: Shards | None = None) -> None:
+        super().restart(network_policies=network_policies, shards=shards)
         settings = operator_settings(SYMPOZIUM_NETWORK_POLICIES="true", **self.variables)
         self.operator = wire(
-            client=self.cluster, clock=self.clock, settings=settings, verify=self.verify, sleep=self.sleep
+            client=self.cluster,
+            clock=self.clock,
+            settings=settings,
+            shards=shards,
+            verify=self.verify,
+            sleep=self.sleep,
         )
         self.dispatcher = self.operator.dispatcher
 
