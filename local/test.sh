@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run every test, in five phases. A failed phase does not stop the others.
+# Run every test, in six phases. A failed phase does not stop the others.
 #   without a cluster   begins at once, beside the preparation of the others, and yields the processors to them when they begin
 #   in a browser        the console's pages, outside of the cluster's network: Chromium gives up what it loads when an interface comes
 #   side by side        tests/e2e by files, each worker with namespaces of its own, and the tests with other clients
@@ -145,6 +145,7 @@ if names_tests "$@"; then
 fi
 [ -z "$tests_pid" ] || yields "$tests_pid"
 [ -z "$everything" ] || phase "in a browser" "$PYTEST" tests/integration/pages --numprocesses "$PROCESSES" --dist loadfile "$@"
+phase "in a browser, on the cluster" "$PYTEST" tests/e2e --phase browser "$@"
 phase "on the cluster, side by side" "${on_the_clusters_network[@]}" \
   "$PYTEST" tests/conformance tests/integration/clients tests/e2e --phase together \
   --numprocesses "$WORKERS" --dist loadfile --no-loadscope-reorder "$@"

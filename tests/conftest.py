@@ -22,9 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option by which ``local/test.sh`` runs tests/e2e in phases."""
     parser.addoption(
         "--phase",
-        choices=["together", "alone", "last"],
-        help="of tests/e2e only what may run side by side; or what may not (marker `alone`); or what comes last (`measures`, `audit`"
-        " and `dismantles`)",
+        choices=["browser", "together", "alone", "last"],
+        help="of tests/e2e only what a browser shows (marker `browser`); or what may run side by side; or what may not (`alone`); or"
+        " what comes last (`measures`, `audit` and `dismantles`)",
     )
 
 

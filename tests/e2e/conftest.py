@@ -365,6 +365,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def phase(item: pytest.Item) -> str:
         if any(has(marker, item) for marker in ("measures", "audit", "dismantles")):
             return "last"
+        if has("browser", item):
+            return "browser"
         return "alone" if has("alone", item) else "together"
 
     items.sort(key=lambda item: (has("dismantles", item), has("audit", item), item.path.stem not in LONG))

@@ -105,7 +105,9 @@ class Live {
     const list = document.createElement("a");
     list.href = `/${location.pathname.split("/")[1]}`;
     list.textContent = "To the list";
-    notice.append("Deleted ", time, ". Below is the last known state. ", list);
+    const text = document.createElement("p"); // a notice has gaps between its parts
+    text.append("Deleted ", time, ". Below is the last known state. ", list);
+    notice.append(text);
     main.prepend(notice);
     renew();
     this.stream.close();
