@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Run every test, in six phases. A failed phase does not stop the others.
 #   without a cluster   begins at once, beside the preparation of the others, and yields the processors to them when they begin
-#   in a browser        the console's pages, outside of the cluster's network: Chromium gives up what it loads when an interface comes
+#   in a browser        the console's pages, without the cluster, outside of its network: Chromium gives up what it loads when an
+#                       interface comes
+#   in a browser, on the cluster    the installation's pages (marker `browser`), from there too
 #   side by side        tests/e2e by files, each worker with namespaces of its own, and the tests with other clients
 #   alone               the tests of tests/e2e that change the whole cluster (marker `alone`), one after the other
 #   last                those that measure, that read the audit log, and that take the installation apart, when all others have ended
