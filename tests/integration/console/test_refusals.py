@@ -1,5 +1,6 @@
 """Refusals of wrong requests, and of requests that the API server refuses or cannot answer."""
 
+import asyncio
 from urllib.parse import quote
 
 import httpx2
@@ -107,24 +108,30 @@ PARAMETERS = (
 )
 
 
+ANSWERED_WITHIN = 60
+"""Seconds for one request: without them a hanging one would be tried again, ten minutes each, to make it shorter."""
+ENDLESS = "/api/v1/watch"
+"""Route of a stream without an end, whose refusals have tests of their own."""
+
+
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_no_request_causes_an_internal_error(console: Console, data: st.DataObject) -> None:
     """Every request to a described route is answered as described, or refused in the one shape of refusals."""
     console.kubernetes.put(run("w1", phase="Succeeded"))
     description = (await console.request("GET", "/openapi.json")).json()
-    path = data.draw(st.sampled_from(sorted(description["paths"])))
+    path = data.draw(st.sampled_from(sorted(description["paths"].keys() - {ENDLESS})))
     method = data.draw(st.sampled_from(sorted(description["paths"][path])))
     fields = data.draw(st.dictionaries(FIELDS, VALUES, max_size=3))
     body = {"json": {"spec": fields} if method == "put" else fields} if method in ("put", "patch") else {}
     name = quote(data.draw(WORDS), safe="")
     address = path.replace("{name}", name).replace("{id}", name)
     query = data.draw(st.dictionaries(PARAMETERS, WORDS, max_size=2))
-    async with indexing(console):
+    async with asyncio.timeout(ANSWERED_WITHIN), indexing(console):
         response = await console.request(method.upper(), address, params=query, **body)
-    assert response.status_code < 500, response.text
     if response.status_code >= 400:
-        error(response, response.status_code)
+        refused = error(response, response.status_code)
+        assert response.status_code < 500 or refused["reason"] == "Reading"  # no loop reads the instances here
 
 
 class TestCodes:
