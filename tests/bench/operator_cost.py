@@ -77,16 +77,9 @@ async def operator(cluster: FakeKubernetes, *, refill_rate: int = 3) -> AsyncIte
     cluster.documents |= discovery()
     with tempfile.TemporaryDirectory() as folder:
         async with listening(ApiServer(cluster).app()) as url:
-            config, log = Path(folder) / "kubeconfig", Path(folder) / "log"
-            config.write_text(json.dumps(kubeconfig(url)))
-            environ = os.environ | {
-                "KUBECONFIG": str(config),
-                "SYMPOZIUM_NAMESPACE": SYSTEM,
-                "SYMPOZIUM_AGENT_IMAGE": "example.com/agent:1",
-                "SYMPOZIUM_METRICS_PORT": str(free_port()),
-                "SYMPOZIUM_REFILL_RATE": str(refill_rate),
-                "POD_NAME": "bench",
-            }
+            log = Path(folder) / "log"
+            environ = variables(Path(folder), url, free_port())
+            environ |= {"SYMPOZIUM_REFILL_RATE": str(refill_rate), "POD_NAME": "bench"}
             with log.open("wb") as output:
                 started = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "sympozium_operator", env=environ, stdout=output, stderr=output
@@ -101,6 +94,18 @@ async def operator(cluster: FakeKubernetes, *, refill_rate: int = 3) -> AsyncIte
             finally:
                 started.kill()
                 await started.wait()
+
+
+def variables(folder: Path, url: str, metrics_port: int) -> dict[str, str]:
+    """Return the environment of an operator in front of an API server, whose kubeconfig is written into the folder."""
+    config = folder / "kubeconfig"
+    config.write_text(json.dumps(kubeconfig(url)))
+    return os.environ | {
+        "KUBECONFIG": str(config),
+        "SYMPOZIUM_NAMESPACE": SYSTEM,
+        "SYMPOZIUM_AGENT_IMAGE": "example.com/agent:1",
+        "SYMPOZIUM_METRICS_PORT": str(metrics_port),
+    }
 
 
 def free_port() -> int:

@@ -7,7 +7,6 @@ got one Job although one operator is killed (SIGKILL) in the middle, and another
 import argparse
 import asyncio
 import json
-import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from tests.bench.operator_cost import discovery, free_port, now
+from tests.bench.operator_cost import discovery, free_port, now, variables
 from tests.bench.report import Figures
-from tests.fakes.api_server import ApiServer, kubeconfig, listening
+from tests.fakes.api_server import ApiServer, listening
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.replica import Process
 from tests.unit.operator.objects import SYSTEM, instance_object, run_object
@@ -118,16 +117,9 @@ async def _phase(
 async def _operator(url: str, name: str) -> AsyncIterator[Operator]:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        config, log = Path(folder) / "kubeconfig", Path(folder) / "log"
-        config.write_text(json.dumps(kubeconfig(url)))
-        environ = os.environ | {
-            "KUBECONFIG": str(config),
-            "SYMPOZIUM_NAMESPACE": SYSTEM,
-            "SYMPOZIUM_AGENT_IMAGE": "example.com/agent:1",
-            "SYMPOZIUM_METRICS_PORT": str(port),
-            "SYMPOZIUM_POD_NAME": name,
-            "SYMPOZIUM_SHARDS": str(SHARDS),
-        }
+        log = Path(folder) / "log"
+        environ = variables(Path(folder), url, port)
+        environ |= {"SYMPOZIUM_POD_NAME": name, "SYMPOZIUM_SHARDS": str(SHARDS)}
         with log.open("wb") as output:
             words = (sys.executable, "-m", "sympozium_operator")
             started = await asyncio.create_subprocess_exec(*words, env=environ, stdout=output, stderr=output)
