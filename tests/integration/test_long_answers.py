@@ -14,6 +14,7 @@ from tests.integration.test_long_requests import Crash, parts_of, restarted
 from tests.mcp_clients import ERAS, connected
 
 from sympozium_api import names, terminal_status
+from sympozium_api.agent_protocol import MAX_RECORD_BYTES
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import RUN_PARTS, RUNS, Object, ResourceType
 from sympozium_runs import long_answers
@@ -292,7 +293,6 @@ class TestTurns:
     async def test_a_pod_that_sends_a_long_record_slowly_holds_up_others_for_a_while_only(
         self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(long_answers, "_READ_SECONDS", 0.3)
         first = asyncio.create_task(proxy.chat())
         slow = await proxy.pod()
         second = asyncio.create_task(proxy.chat())
@@ -303,8 +303,10 @@ class TestTurns:
             yield line[: 2 * 1024 * 1024]
             await never.wait()
 
-        stalling = asyncio.create_task(slow.post(stalled()))
-        await asyncio.sleep(0.1)
+        with monkeypatch.context() as hurried:
+            hurried.setattr(long_answers, "_READ_SECONDS", 0.3)
+            stalling = asyncio.create_task(slow.post(stalled()))
+            await eventually(lambda: proxy.context.budget.used >= MAX_RECORD_BYTES)
         assert (await quick.say(STARTED, done(ANSWER))).json() == {"stored": True}
         assert content_of(await second) == ANSWER
         never.set()

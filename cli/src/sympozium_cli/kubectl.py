@@ -75,12 +75,14 @@ class Kubectl:
     async def first_line(self) -> str:
         """Return the first line that kubectl prints. Raises ClusterAway, with kubectl's own words, if it ends without one."""
         try:
-            line = await asyncio.wait_for(self._stdout.readline(), _START_SECONDS)
+            async with asyncio.timeout(_START_SECONDS):
+                line = await self._stdout.readline()
         except TimeoutError:
             raise ClusterAway(self.message or f"kubectl is silent for {_START_SECONDS:.0f} s") from None
         if not line:
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._reading), _STOP_SECONDS)
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await asyncio.shield(self._reading)
             raise ClusterAway(self.message or "kubectl ended without a word")
         self._draining = asyncio.create_task(self._stdout.read())  # a port-forward says each connection
         return line.decode(errors="replace").strip()
@@ -93,7 +95,8 @@ class Kubectl:
         """End kubectl."""
         self._stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._process.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -245,7 +245,8 @@ class IdlePods:
         lookup: asyncio.Future[Key] = asyncio.get_running_loop().create_future()
         self._lookups[lookup] = pod
         try:
-            return await asyncio.wait_for(lookup, within)
+            async with asyncio.timeout(within):
+                return await lookup
         except TimeoutError:
             return None
         finally:

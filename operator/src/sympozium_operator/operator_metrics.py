@@ -176,4 +176,5 @@ async def served(metrics: OperatorMetrics, port: int, alive: Callable[[], bool])
     try:
         yield
     finally:
-        await asyncio.wait_for(runner.cleanup(), timeout=2)
+        async with asyncio.timeout(2):
+            await runner.cleanup()

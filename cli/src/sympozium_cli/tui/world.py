@@ -103,7 +103,8 @@ class World:
         while True:
             answers = False
             with suppress(TimeoutError):
-                answers = await asyncio.wait_for(self.client.answers(), _ANSWER_SECONDS)
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    answers = await self.client.answers()
             away_since = None if answers else self.away_since or self.now
             if away_since != self.away_since:
                 self.away_since = away_since
