@@ -28,7 +28,7 @@ from tests.bench.warm import SYSTEM, prepare
 from tests.e2e.conftest import Endpoint, Namespace, authority, until
 from tests.e2e.consoles import Console
 
-from sympozium_api.run import TERMINAL_PHASES
+from sympozium_api.run_status import TERMINAL_PHASES
 
 log = logging.getLogger(__name__)
 

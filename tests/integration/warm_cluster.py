@@ -25,7 +25,8 @@ from tests.integration.conftest import eventually, listening
 from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
 from sympozium_api.clock import SystemClock
 from sympozium_api.resources import RUNS, Object
-from sympozium_api.run import TERMINAL_PHASES, AgentRun
+from sympozium_api.run import AgentRun
+from sympozium_api.run_status import TERMINAL_PHASES
 from sympozium_operator.operator_settings import from_environment
 from sympozium_operator.result import Key, RetryLater
 from sympozium_operator.wiring import wire

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROGRAM = "kubectl sympozium"
 
 Phase = Literal["Pending", "Running", "Serving", "Succeeded", "Failed", "Cancelled"]
-"""As ``sympozium_api.run`` has it, which takes long to import."""
+"""As ``sympozium_api.run_status`` has it, which takes long to import."""
 Instance = Annotated[str, typer.Argument(metavar="INSTANCE", show_default=False)]
 Run = Annotated[str, typer.Argument(metavar="RUN", show_default=False)]
 Output = Annotated[Format, typer.Option("--output", "-o", help="Form of the result.")]

@@ -26,8 +26,9 @@ from sympozium_api.resources import (
     TOOLS,
     Object,
 )
-from sympozium_api.run import RunSpec, RunStatus
+from sympozium_api.run import RunSpec
 from sympozium_api.run_part import AgentRunPartSpec
+from sympozium_api.run_status import RunStatus
 from sympozium_api.skillpack import SkillPackSpec, SkillPackStatus
 from sympozium_api.tool import ToolSpec, ToolStatus
 from sympozium_api.tool_binding import ToolBindingSpec, ToolBindingStatus

@@ -9,8 +9,8 @@ from sympozium_api import names
 from sympozium_api.client import ApiError, Change, Client, watch
 from sympozium_api.json_text import JsonText, TextError
 from sympozium_api.resources import RUN_PARTS, RUNS, Object
-from sympozium_api.run import TERMINAL_PHASES
 from sympozium_api.run_contents import json_object
+from sympozium_api.run_status import TERMINAL_PHASES
 from sympozium_cli.failures import Failure
 from sympozium_cli.instance_states import phase_of
 

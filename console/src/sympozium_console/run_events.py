@@ -8,7 +8,7 @@ from sse_starlette import ServerSentEvent
 
 from sympozium_api.client import Client
 from sympozium_api.resources import RUNS, Object
-from sympozium_api.run import TERMINAL_PHASES
+from sympozium_api.run_status import TERMINAL_PHASES
 from sympozium_console.object_watching import EventsAbout, Judge, right_ends, send_statuses
 from sympozium_console.run_answer import RunAnswer
 from sympozium_domain.instance_runs import InstanceRuns

@@ -6,8 +6,9 @@ from sympozium_api import names
 from sympozium_api.client import Client
 from sympozium_api.client.rest import Collection
 from sympozium_api.resources import RUNS, Object
-from sympozium_api.run import TERMINAL_PHASES, Phase, without_contents
+from sympozium_api.run import without_contents
 from sympozium_api.run_selection import run_fields
+from sympozium_api.run_status import TERMINAL_PHASES, Phase
 from sympozium_console import refusals
 from sympozium_domain.object_pages import ObjectPages, without_managed_fields
 

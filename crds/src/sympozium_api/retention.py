@@ -20,7 +20,8 @@ from sympozium_api.names import (
     LABEL_KEY,
 )
 from sympozium_api.resources import Object, created_at
-from sympozium_api.run import ANSWER_BYTES, ENDED_AT, MAX_RESULT_BYTES, QUESTION_BYTES
+from sympozium_api.run import ANSWER_BYTES, ENDED_AT, QUESTION_BYTES
+from sympozium_api.run_status import MAX_RESULT_BYTES
 from sympozium_api.timestamps import parse_timestamp
 
 _MOST_WITHIN = MAX_PLAIN_BYTES + MAX_RESULT_BYTES

@@ -2,7 +2,12 @@
 
 from typing import get_args
 
-from sympozium_api.run import Phase
+from sympozium_api.run_status import TERMINAL_PHASES, Phase
+
+NOT_ENDED = ",".join(f"status.phase!={phase}" for phase in TERMINAL_PHASES)
+"""Field selector of the runs that have not ended. A watch reports a run that ends as deleted."""
+ENDED = ",".join(f"status.phase!={phase}" for phase in ("", *get_args(Phase)) if phase not in TERMINAL_PHASES)
+"""Field selector of the runs that have ended."""
 
 
 def run_fields(instance: str | None = None, phase: Phase | None = None) -> dict[str, str]:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sympozium_api.run import MAX_STEP_ARGS, MAX_STEPS
+from sympozium_api.run_status import MAX_STEP_ARGS, MAX_STEPS
 from sympozium_api.timestamps import parse_timestamp
 
 MAX_STEPS_BYTES = 128 * 1024

@@ -15,8 +15,8 @@ from typing import Any, cast
 from sympozium_api import agent_protocol, agent_records
 from sympozium_api.json_text import MAX_TEXT_BYTES, StoredText, TextError, json_text, stored_bytes, text_in_parts
 from sympozium_api.model_refusal import MAX_RETRY_SECONDS, MAX_WORD
-from sympozium_api.run import MAX_RESULT_BYTES, RunError, RunStatus, TokenUsage
 from sympozium_api.run_contents import json_object
+from sympozium_api.run_status import MAX_RESULT_BYTES, RunError, RunStatus, TokenUsage
 from sympozium_api.run_steps import size_of, steps_of
 from sympozium_api.run_times import duration_text, times
 from sympozium_api.timestamps import parse_timestamp, timestamp

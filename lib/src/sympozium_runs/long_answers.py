@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from sympozium_api import terminal_status
 from sympozium_api.agent_protocol import MAX_RECORD_BYTES
 from sympozium_api.agent_records import End
-from sympozium_api.run import RunStatus
+from sympozium_api.run_status import RunStatus
 from sympozium_api.terminal_status import Ending
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_runs.run_parts import answer_size

@@ -8,7 +8,8 @@ from sympozium_api import names, run_part
 from sympozium_api.client import ApiError, Client
 from sympozium_api.json_text import JsonText, StoredText
 from sympozium_api.resources import RUN_PARTS
-from sympozium_api.run import MAX_RESULT_BYTES, AgentRun, RunStatus
+from sympozium_api.run import AgentRun
+from sympozium_api.run_status import MAX_RESULT_BYTES, RunStatus
 
 Texts = Mapping[str, StoredText]
 """Texts of a run by their name in an AgentRunPart: ``request``, ``response``, ``answer``."""

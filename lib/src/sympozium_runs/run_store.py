@@ -16,7 +16,8 @@ from sympozium_api.clock import Clock
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import CONFIG_MAPS, INSTANCES, RUNS
-from sympozium_api.run import ENDED, AgentRun, Claim
+from sympozium_api.run import AgentRun, Claim
+from sympozium_api.run_selection import ENDED
 from sympozium_api.terminal_status import Ending
 from sympozium_api.timestamps import timestamp
 from sympozium_runs import long_answers

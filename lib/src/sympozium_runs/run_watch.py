@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, Change, Client, Snapshot, watch
 from sympozium_api.resources import RUNS, Object
-from sympozium_api.run import NOT_ENDED, AgentRun, without_contents
+from sympozium_api.run import AgentRun, without_contents
+from sympozium_api.run_selection import NOT_ENDED
 from sympozium_http.background_loop import FAILING_SECONDS
 from sympozium_runs.broker import Key, RunBroker
 from sympozium_runs.run_queue import RunQueues

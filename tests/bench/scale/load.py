@@ -25,7 +25,7 @@ from tests.e2e.conftest import Endpoint, Namespace, instance, until
 
 from sympozium_api.client import Client, from_environment
 from sympozium_api.resources import RUNS
-from sympozium_api.run import TERMINAL_PHASES
+from sympozium_api.run_status import TERMINAL_PHASES
 
 Object = dict[str, Any]
 

@@ -14,7 +14,7 @@ from tests.integration.cli.conftest import Plugin, agent_run
 
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import RUNS
-from sympozium_api.run import Phase
+from sympozium_api.run_status import Phase
 from sympozium_cli import app
 from sympozium_cli.cluster import Cluster
 from sympozium_cli.commands import runs as runs_command

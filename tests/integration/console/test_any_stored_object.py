@@ -12,7 +12,7 @@ from tests.strategies import kubernetes_objects as objects
 from tests.strategies.examples import FEW
 
 from sympozium_api.resources import EVENTS, RUNS, Object
-from sympozium_api.run import TERMINAL_PHASES
+from sympozium_api.run_status import TERMINAL_PHASES
 from sympozium_console import run_events
 
 ROUTES = {"SympoziumInstance": "instances", "AgentRun": "runs", "SkillPack": "skills"}

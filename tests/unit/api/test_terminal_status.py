@@ -12,7 +12,7 @@ from tests.strategies.kubernetes_objects import end_records
 from sympozium_api import agent_protocol, agent_records
 from sympozium_api.json_text import MAX_TEXT_BYTES
 from sympozium_api.resources import RUNS
-from sympozium_api.run import MAX_RESULT_BYTES, RunStatus
+from sympozium_api.run_status import MAX_RESULT_BYTES, RunStatus
 from sympozium_api.run_times import duration_text
 from sympozium_api.terminal_status import as_stored, ending_of, record_of, status_of
 

@@ -13,7 +13,8 @@ from sympozium_api.client import ApiUnavailable
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.model_targets import ModelsUnresolved
 from sympozium_api.resolved_model import ResolvedModel
-from sympozium_api.run import AgentRun, RunStatus
+from sympozium_api.run import AgentRun
+from sympozium_api.run_status import RunStatus
 from sympozium_runs import agent_task
 from sympozium_runs.agent_documents import AgentDocuments
 

@@ -11,8 +11,8 @@ from sympozium_api.client import Change, RowPage, Snapshot, watch, watch_rows
 from sympozium_api.client.pages import bounded_pages
 from sympozium_api.client.rest import Reading
 from sympozium_api.resources import RUNS, Object
-from sympozium_api.run import Phase
 from sympozium_api.run_selection import run_fields
+from sympozium_api.run_status import Phase
 from sympozium_api.timestamps import micro_timestamp, within_second
 from sympozium_cli.cluster import Cluster
 from sympozium_cli.command_line import say

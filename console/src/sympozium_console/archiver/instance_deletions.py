@@ -15,7 +15,7 @@ from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.clock import Clock
 from sympozium_api.names import LABEL_DELETING
 from sympozium_api.resources import INSTANCES, Object
-from sympozium_api.run import NOT_ENDED
+from sympozium_api.run_selection import NOT_ENDED
 from sympozium_archive.unavailable import DatabaseUnavailable
 from sympozium_console.archiver.kept_runs import KeptRuns
 from sympozium_console.archiver.run_archive import RunArchive, chunks

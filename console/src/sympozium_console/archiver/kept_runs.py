@@ -12,7 +12,8 @@ from sympozium_api.client.pages import bounded_pages
 from sympozium_api.client.rest import Reading
 from sympozium_api.resources import INSTANCES, RUN_PARTS, RUNS, Object
 from sympozium_api.retention import stored_bytes
-from sympozium_api.run import ANSWER_BYTES, ENDED, ENDED_AT, NOT_ENDED, QUESTION_BYTES
+from sympozium_api.run import ANSWER_BYTES, ENDED_AT, QUESTION_BYTES
+from sympozium_api.run_selection import ENDED, NOT_ENDED
 
 log = structlog.get_logger()
 

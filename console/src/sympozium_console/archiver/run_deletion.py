@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sympozium_api.client import ApiError, Client
 from sympozium_api.resources import RUNS, Object
-from sympozium_api.run import TERMINAL_PHASES
+from sympozium_api.run_status import TERMINAL_PHASES
 from sympozium_console.archiver.run_archive import KnownRun, RunArchive
 from sympozium_console.archiver.run_cancellation import cancel_run
 

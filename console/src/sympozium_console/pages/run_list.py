@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 
 from sympozium_api.names import DNS_LABEL
-from sympozium_api.run import Phase
+from sympozium_api.run_status import Phase
 from sympozium_api.settings_parser import duration
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_archive.run_queries import InvalidCursor

@@ -12,7 +12,8 @@ from sympozium_api.base import Condition
 from sympozium_api.client import ApiError
 from sympozium_api.failed_run_advice import what_helps
 from sympozium_api.resources import RUNS, Object
-from sympozium_api.run import TERMINAL_PHASES, AgentRun, RunError, RunStep, without_contents
+from sympozium_api.run import AgentRun, without_contents
+from sympozium_api.run_status import TERMINAL_PHASES, RunError, RunStep
 from sympozium_archive.run_contents import Contents
 from sympozium_archive.run_queries import RunFilter
 from sympozium_archive.run_rows import RunRow

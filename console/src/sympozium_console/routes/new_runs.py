@@ -12,7 +12,8 @@ from starlette.datastructures import Headers
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
 from sympozium_api.resources import RUNS, Object
-from sympozium_api.run import TERMINAL_PHASES, AgentRun
+from sympozium_api.run import AgentRun
+from sympozium_api.run_status import TERMINAL_PHASES
 from sympozium_api.trace_context import TraceContext
 from sympozium_console import (
     console_context,

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from sympozium_api.names import DNS_LABEL
-from sympozium_api.run import Phase
+from sympozium_api.run_status import Phase
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_archive.times import microseconds
 from sympozium_console import console_context, openapi_models, refusals

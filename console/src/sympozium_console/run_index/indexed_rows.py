@@ -9,7 +9,8 @@ from typing import Any
 
 from sympozium_api import names, run_columns
 from sympozium_api.resources import INSTANCES, Object
-from sympozium_api.run import ENDED_AT, TERMINAL_PHASES
+from sympozium_api.run import ENDED_AT
+from sympozium_api.run_status import TERMINAL_PHASES
 from sympozium_api.timestamps import parse_timestamp, within_second
 from sympozium_api.trace_context import TraceContext
 from sympozium_archive.column_types import MAX_TEXT

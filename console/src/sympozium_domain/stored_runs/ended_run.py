@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from sympozium_api.agent_records import End
-from sympozium_api.run import AgentRun, RunStatus
+from sympozium_api.run import AgentRun
+from sympozium_api.run_status import RunStatus
 from sympozium_api.terminal_status import status_of
 
 

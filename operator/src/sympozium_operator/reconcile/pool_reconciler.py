@@ -17,7 +17,8 @@ from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance, WarmPool
 from sympozium_api.reading import read
 from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS, Object, created_at
-from sympozium_api.run import NOT_ENDED, AgentRun
+from sympozium_api.run import AgentRun
+from sympozium_api.run_selection import NOT_ENDED
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.desired import agent_job as desired_job

@@ -36,7 +36,7 @@ from sympozium_api.retention import (
     stored_bytes,
     with_texts,
 )
-from sympozium_api.run import ENDED, NOT_ENDED
+from sympozium_api.run_selection import ENDED, NOT_ENDED
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded

@@ -9,7 +9,7 @@ from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
 from sympozium_api.reading import Unreadable
 from sympozium_api.resources import RUNS, SKILL_PACKS, Object, ResourceType
-from sympozium_api.run import TERMINAL_PHASES
+from sympozium_api.run_status import TERMINAL_PHASES
 from sympozium_api.timestamps import timestamp
 from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, merged
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sympozium_api import names
 from sympozium_api.resources import INSTANCES, JOBS, RUNS, Object
-from sympozium_api.run import NOT_ENDED
+from sympozium_api.run_selection import NOT_ENDED
 from sympozium_operator.policy.pod_status import job_ended
 from sympozium_operator.result import Key
 from sympozium_operator.watches.selectors import OF_AGENTS

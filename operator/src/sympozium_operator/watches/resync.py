@@ -22,7 +22,7 @@ from sympozium_api.resources import (
     Object,
     ResourceType,
 )
-from sympozium_api.run import NOT_ENDED
+from sympozium_api.run_selection import NOT_ENDED
 from sympozium_operator.cluster.object_guard import CountUnreadable, guarded
 from sympozium_operator.cluster.scoped_lists import ScopedLists
 from sympozium_operator.operator_settings import OperatorSettings

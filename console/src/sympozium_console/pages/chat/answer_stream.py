@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sse_starlette import ServerSentEvent
 
-from sympozium_api.run import TERMINAL_PHASES
+from sympozium_api.run_status import TERMINAL_PHASES
 from sympozium_console.pages.chat.waiting_stage import waiting_of
 from sympozium_console.pages.prose.formatted_text import MOST_CHARACTERS, GrowingText
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from sympozium_api.failed_run_advice import what_helps
-from sympozium_api.run import AgentRun, RunError
+from sympozium_api.run import AgentRun
+from sympozium_api.run_status import RunError
 from sympozium_console.pages.chat.turn_texts import TurnTexts, texts_of
 from sympozium_console.pages.chat.waiting_stage import Waiting, waiting_of
 from sympozium_console.pages.prose.formatted_text import MOST_CHARACTERS, MOST_ON_REQUEST, FormattedText, formatted
