@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sympozium_api.client import ApiError, Client
-from sympozium_api.client.rest import Reading
+from sympozium_api.client.collection import Reading
 from sympozium_api.client.tables import TABLE
 from sympozium_api.resources import CONFIG_MAPS, LEASES, Object, ResourceType
 

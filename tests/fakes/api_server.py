@@ -27,7 +27,7 @@ from tests.fakes.pod import TokenIssuer, delta, done
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ApiUnavailable, ResourceType
-from sympozium_api.client.rest import Reading
+from sympozium_api.client.collection import Reading
 from sympozium_api.resources import RUNS, Object
 
 INSTANCE: Object = {

@@ -27,7 +27,7 @@ from tests.fakes.stored_objects import Key, StoredObjects
 
 from sympozium_api import resources as kinds
 from sympozium_api.client import ApiError, ApiUnavailable, Client, ResourceType
-from sympozium_api.client.rest import Collection, CollectionTooLarge, Reading
+from sympozium_api.client.collection import Collection, CollectionTooLarge, Reading
 from sympozium_api.client.tables import TableReader
 from sympozium_api.resources import Object
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.fakes import crd_admission
 
-from sympozium_api.client.rest import Collection
+from sympozium_api.client.collection import Collection
 from sympozium_api.resources import Object
 
 AS_TABLE = "as=Table"

@@ -11,12 +11,12 @@ from tests.integration.conftest import Proxy
 from tests.integration.test_long_answers import HEADERS, KEYED, STARTED, status_of
 from tests.integration.test_long_requests import restarted
 
-from sympozium_api import terminal_status
+from sympozium_api import end_record
 
 
 def counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Count the values of answers that are checked in the event loop's thread."""
-    parts, walked = terminal_status._parts, 0
+    parts, walked = end_record._parts, 0
 
     def counted(value: Any) -> Iterator[tuple[int, Any]]:
         nonlocal walked
@@ -24,7 +24,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
             walked += threading.current_thread() is threading.main_thread()
             yield part
 
-    monkeypatch.setattr(terminal_status, "_parts", counted)
+    monkeypatch.setattr(end_record, "_parts", counted)
     return lambda: walked
 
 

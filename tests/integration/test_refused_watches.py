@@ -14,7 +14,7 @@ from tests.fakes.open_watches import WatchResponse
 from tests.integration.conftest import KEY, eventually, instance
 
 from sympozium_api.client import ApiError, ResourceType
-from sympozium_api.client.rest import Collection, Reading
+from sympozium_api.client.collection import Collection, Reading
 from sympozium_http import background_loop
 from sympozium_runs import run_watch
 from sympozium_webproxy import instance_cache

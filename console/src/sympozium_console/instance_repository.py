@@ -2,7 +2,7 @@
 
 from sympozium_api import effective
 from sympozium_api.client import Client
-from sympozium_api.client.rest import Collection
+from sympozium_api.client.collection import Collection
 from sympozium_api.instance import SympoziumInstance, WebEndpointStatus
 from sympozium_api.names import LABEL_DELETING
 from sympozium_api.resources import INSTANCES, Object

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sympozium_api import names
 from sympozium_api.client import Client
-from sympozium_api.client.rest import Collection
+from sympozium_api.client.collection import Collection
 from sympozium_api.resources import RUNS, Object
 from sympozium_api.run import without_contents
 from sympozium_api.run_selection import run_fields

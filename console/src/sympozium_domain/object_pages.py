@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
 
 from sympozium_api.client import Client, ResourceType
-from sympozium_api.client.rest import Collection
+from sympozium_api.client.collection import Collection
 from sympozium_api.resources import Object
 
 _PIECE = 10

@@ -1,23 +1,18 @@
-"""Terminal status of a run: the only translation between a run's end record and its status.
-
-Pure. Nothing here trusts a record, because it comes from a pod: ``end_of`` makes a well-formed end record of anything.
-"""
+"""Terminal status of a run: the only translation between a run's end record and its status. Pure."""
 
 import json
-import math
-import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from sympozium_api import agent_protocol, agent_records
+from sympozium_api.end_record import MAX_MODEL, count_of, end_of, error_type
 from sympozium_api.json_text import MAX_TEXT_BYTES, StoredText, TextError, json_text, stored_bytes, text_in_parts
-from sympozium_api.model_refusal import MAX_RETRY_SECONDS, MAX_WORD
 from sympozium_api.run_contents import json_object
 from sympozium_api.run_status import MAX_RESULT_BYTES, RunError, RunStatus, TokenUsage
-from sympozium_api.run_steps import size_of, steps_of
+from sympozium_api.run_steps import size_of
 from sympozium_api.run_times import duration_text, times
 from sympozium_api.timestamps import parse_timestamp, timestamp
 
@@ -38,19 +33,11 @@ ERRORS = (
 OLDEST_LEFT_OUT = "OldestLeftOut"
 """Reason of the condition of a run whose session is longer than its bound."""
 
-_ERROR_TYPE = re.compile("[a-z0-9_]{1,64}")
 _PLAIN_CHOICE = frozenset({"index", "message", "finish_reason"})
 _PLAIN_MESSAGE = frozenset({"role", "content"})
 _PLAIN_USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
-_LARGEST_COUNT = 2**53
-_DEEPEST = 64
-"""Levels of an answer's parts. JSON libraries and the API server refuse values that are much deeper."""
-_MOST_CHOICES = 128
 _COUNTED_BYTES = 4096
 """Bytes of an answer within its run from which the status says how many: a shorter one takes no more than the rest of its run."""
-MAX_MODEL = 256
-"""Characters of a model's name."""
-_MODELS_WORDS = ("code", "modelType", "param")
 
 
 @dataclass(frozen=True)
@@ -131,7 +118,7 @@ def outline(end: agent_records.End) -> Status:
 
 
 def _outline(end: agent_records.End, reported_usage: Any) -> Status:
-    usage = {"tokenUsage": _token_usage(reported_usage, end["durationMs"], _count(end.get("toolCalls")))}
+    usage = {"tokenUsage": _token_usage(reported_usage, end["durationMs"], count_of(end.get("toolCalls")))}
     if end["type"] == "error":
         status = _failure(end["error"]) | usage
     elif not end["choices"]:
@@ -186,43 +173,6 @@ def _in_parts(outcome: Status, end: agent_records.Done) -> Ending:
     return Ending(outcome, _done(_as_read(outcome), stored), answer, sys.getsizeof(text))
 
 
-def end_of(record: Mapping[str, Any]) -> agent_records.End:
-    """Return the well-formed end record that a pod's record means, whatever its shape.
-
-    ``done`` with choices that are no choices, or cannot be stored, becomes the error ``model_error``. Malformed fields beside them
-    are dropped.
-    """
-    duration, beside = _count(record.get("durationMs")), _steps(record)
-    choices, about, usage = record.get("choices"), record.get("about"), record.get("usage")
-    if record.get("type") != "done":
-        failed: agent_records.Error = {
-            "type": "error",
-            "error": _error_detail(record.get("error")),
-            "durationMs": duration,
-        }
-        counted = {"usage": dict(usage)} if isinstance(usage, Mapping) and _is_storable(usage) else {}
-        return cast("agent_records.Error", {**failed, **beside, **counted})
-    if not (isinstance(choices, list) and len(choices) <= _MOST_CHOICES and all(map(_is_choice, choices))):
-        return agent_protocol.error("model_error", "The agent's answer is malformed.", 502, duration)
-    if not (_is_storable(choices) and _is_storable(about) and _is_storable(usage)):
-        return agent_protocol.error("model_error", "The answer holds a value that cannot be stored.", 502, duration)
-    done: agent_records.Done = {
-        "type": "done",
-        "choices": choices,
-        "usage": dict(usage) if isinstance(usage, Mapping) else {},
-        "durationMs": duration,
-    }
-    details = {"about": dict(about)} if isinstance(about, Mapping) and about else {}
-    return cast("agent_records.Done", {**done, **details, **beside})
-
-
-def _steps(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an end record with the course of a run, as far as it has them."""
-    steps, calls, model = steps_of(record.get("steps")), _count(record.get("toolCalls")), record.get("model")
-    asked = {"model": model[:MAX_MODEL].encode(errors="replace").decode()} if isinstance(model, str) and model else {}
-    return ({} if steps is None else {"steps": steps}) | ({"toolCalls": calls} if calls else {}) | asked
-
-
 def as_stored(record: Mapping[str, Any]) -> agent_records.End:
     """Return an end record as it will be read from the status that it becomes."""
     return ending_of(record).record
@@ -271,7 +221,7 @@ def _kept(status: RunStatus) -> dict[str, Any]:
 
 def _error_record(error: RunError, duration_ms: int) -> agent_records.Error:
     words = agent_protocol.model_words(error.code, error.model_type, error.param, error.retry_after_seconds)
-    return agent_protocol.error(_error_type(error.type), error.message, error.http_status, duration_ms, words=words)
+    return agent_protocol.error(error_type(error.type), error.message, error.http_status, duration_ms, words=words)
 
 
 def _fields(record: agent_records.Done, most: int) -> Status | None:
@@ -314,27 +264,6 @@ def _is_plain(choices: list[dict[str, Any]]) -> bool:
     return not others and not any(extras) and isinstance(message.get("content"), str | None)
 
 
-def _is_choice(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("message"), dict | None)
-
-
-def _is_storable(value: Any) -> bool:
-    """Return whether a part of an answer is JSON that every reader can parse."""
-    return all(
-        depth <= _DEEPEST and not (isinstance(part, float) and not math.isfinite(part)) for depth, part in _parts(value)
-    )
-
-
-def _parts(value: Any) -> Iterator[tuple[int, Any]]:
-    """Yield a value and everything in it, with its depth."""
-    waiting = [(0, value)]
-    while waiting:
-        depth, part = waiting.pop()
-        yield depth, part
-        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-        waiting += [(depth + 1, item) for item in inner]
-
-
 def _refusal(kind: str, sentence: str) -> Status:
     return _failure(agent_protocol.error(kind, sentence, 502)["error"])
 
@@ -342,34 +271,6 @@ def _refusal(kind: str, sentence: str) -> Status:
 def _failure(detail: agent_records.RunErrorDetail) -> Status:
     phase = "Cancelled" if detail["type"] == "cancelled" else "Failed"
     return {"phase": phase, "error": dict(detail)}
-
-
-def _error_detail(detail: Any) -> agent_records.RunErrorDetail:
-    detail = detail if isinstance(detail, Mapping) else {}
-    status = detail.get("httpStatus")
-    known = {
-        "type": _error_type(detail.get("type")),
-        "message": _text(detail.get("message"), "The agent gave no reason.")[:4096],
-        "httpStatus": status if type(status) is int and 400 <= status <= 599 else 502,
-    }
-    return cast("agent_records.RunErrorDetail", known | _models_words(detail))
-
-
-def _error_type(value: Any) -> str:
-    """Return a type of error that is a word, because callers get it in a header."""
-    return value if isinstance(value, str) and _ERROR_TYPE.fullmatch(value) else "internal_error"
-
-
-def _text(value: Any, default: str) -> str:
-    return value if isinstance(value, str) and value else default
-
-
-def _models_words(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the model server itself said of its error, if a status can hold it."""
-    words = {name: detail[name][:MAX_WORD] for name in _MODELS_WORDS if isinstance(detail.get(name), str)}
-    seconds = detail.get("retryAfterSeconds")
-    is_wait = type(seconds) is int and 0 <= seconds <= MAX_RETRY_SECONDS
-    return words | ({"retryAfterSeconds": seconds} if is_wait else {})
 
 
 def count_tokens(usage: Any) -> int:
@@ -383,13 +284,9 @@ def _token_usage(usage: Any, duration_ms: int, tool_calls: int = 0) -> Status | 
     if not isinstance(usage, Mapping):
         return None
     reported = [usage.get(name) for name in _PLAIN_USAGE]
-    prompt, completion, total = (_count(value) if type(value) is int else None for value in reported)
+    prompt, completion, total = (count_of(value) if type(value) is int else None for value in reported)
     if prompt is not None or completion is not None:
         total = total or (prompt or 0) + (completion or 0)
     counts = {"inputTokens": prompt, "outputTokens": completion, "totalTokens": total}
     known = {name: count for name, count in counts.items() if count is not None}
     return known | {"toolCalls": tool_calls, "durationMs": duration_ms}
-
-
-def _count(value: Any) -> int:
-    return min(value, _LARGEST_COUNT) if type(value) is int and value > 0 else 0

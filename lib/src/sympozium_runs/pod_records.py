@@ -10,7 +10,7 @@ from typing import Any, cast
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from sympozium_api import agent_protocol, terminal_status
+from sympozium_api import agent_protocol, end_record, terminal_status
 from sympozium_api.agent_protocol import END_RECORDS, MAX_RECORD_BYTES, MAX_RECORDS_BYTES
 from sympozium_api.agent_records import Record
 from sympozium_api.clock import Clock
@@ -95,7 +95,7 @@ def _record(line: bytes) -> Record:
     if not isinstance(record, dict) or not isinstance(record.get("type"), str):
         raise HTTPException(422, "a record is not an object with a type")
     if record["type"] in END_RECORDS:
-        return terminal_status.end_of(record)
+        return end_record.end_of(record)
     if record["type"] == "delta" and not agent_protocol.is_delta(record):
         raise HTTPException(422, "a delta has no list of choices")
     if record["type"] == "tool" and not _is_tool(record):

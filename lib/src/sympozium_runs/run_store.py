@@ -11,7 +11,7 @@ from sympozium_api import agent_protocol, effective, installed_skills, names, se
 from sympozium_api.agent_records import End
 from sympozium_api.base import Metadata
 from sympozium_api.client import ApiError, ApiUnavailable, Client
-from sympozium_api.client.rest import Reading
+from sympozium_api.client.collection import Reading
 from sympozium_api.clock import Clock
 from sympozium_api.installed_skills import InstalledSkill
 from sympozium_api.instance import SympoziumInstance

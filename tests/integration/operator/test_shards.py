@@ -13,7 +13,7 @@ from tests.unit.operator.objects import SYSTEM, at, instance_object, pack_object
 from tests.unit.operator.operator_world import operator_settings
 
 from sympozium_api import names, terminal_status
-from sympozium_api.client.rest import Collection, Reading
+from sympozium_api.client.collection import Collection, Reading
 from sympozium_api.resources import INSTANCES, JOBS, LEASES, RUNS, SKILL_PACKS, Object, ResourceType
 from sympozium_operator.cluster.first import first
 from sympozium_operator.cluster.shard_leases import ShardLeases

@@ -14,8 +14,8 @@ from tests.fakes.open_watches import WatchResponse
 from tests.fakes.unwatchable import UnwatchableKinds
 
 from sympozium_api.client import ApiError, ApiUnavailable, Change, Snapshot, watch, whole
+from sympozium_api.client.collection import Collection
 from sympozium_api.client.responses import parse_response
-from sympozium_api.client.rest import Collection
 from sympozium_api.resources import JOBS, LEASES, PODS, Object
 
 

@@ -13,7 +13,7 @@ from tests.fakes.kubernetes import FakeKubernetes, api_error
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, ResourceType
-from sympozium_api.client.rest import Collection, Reading
+from sympozium_api.client.collection import Collection, Reading
 from sympozium_api.resources import RUNS, Object
 from sympozium_archive.database import Database
 from sympozium_archive.run_queries import RunFilter, RunQueries

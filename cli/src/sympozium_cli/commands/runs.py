@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from sympozium_api import names
 from sympozium_api.base import seconds
 from sympozium_api.client import Change, RowPage, Snapshot, watch, watch_rows
+from sympozium_api.client.collection import Reading
 from sympozium_api.client.pages import bounded_pages
-from sympozium_api.client.rest import Reading
 from sympozium_api.resources import RUNS, Object
 from sympozium_api.run_selection import run_fields
 from sympozium_api.run_status import Phase

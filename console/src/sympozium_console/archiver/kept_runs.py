@@ -8,8 +8,8 @@ import structlog
 
 from sympozium_api import names
 from sympozium_api.client import ApiError, Client
+from sympozium_api.client.collection import Reading
 from sympozium_api.client.pages import bounded_pages
-from sympozium_api.client.rest import Reading
 from sympozium_api.resources import INSTANCES, RUN_PARTS, RUNS, Object
 from sympozium_api.retention import stored_bytes
 from sympozium_api.run import ANSWER_BYTES, ENDED_AT, QUESTION_BYTES

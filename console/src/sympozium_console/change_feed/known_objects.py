@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sympozium_api import effective
-from sympozium_api.client.rest import Collection
+from sympozium_api.client.collection import Collection
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import Object

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from sympozium_api.client.rest import Collection
+from sympozium_api.client.collection import Collection
 from sympozium_api.instance import Phase, SympoziumInstance
 from sympozium_api.names import DNS_LABEL
 from sympozium_api.resources import INSTANCES, Object

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sympozium_api import names
 from sympozium_api.base import Metadata
 from sympozium_api.client import Client
-from sympozium_api.client.rest import Reading
+from sympozium_api.client.collection import Reading
 from sympozium_api.resources import RUNS
 from sympozium_api.run import AgentRun
 from sympozium_domain.sessions.session import Session

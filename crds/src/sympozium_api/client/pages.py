@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Protocol
 
-from sympozium_api.client.rest import PAGE_BYTES, Collection, CollectionTooLarge, Reading
+from sympozium_api.client.collection import Collection, CollectionTooLarge, Reading
+from sympozium_api.client.rest import PAGE_BYTES
 from sympozium_api.resources import ResourceType
 
 

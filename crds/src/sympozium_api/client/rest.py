@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -11,6 +10,7 @@ from yarl import URL
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable
 from sympozium_api.client.auth import ApiConnection
+from sympozium_api.client.collection import JSON, METADATA_ONLY, Collection, CollectionTooLarge, Reading
 from sympozium_api.client.responses import parse_response
 from sympozium_api.client.tables import TABLE, TableReader, metadata_of
 from sympozium_api.resources import Object, ResourceType
@@ -22,47 +22,12 @@ _PAGE = 500
 """Number of objects whose metadata is read in one page."""
 PAGE_BYTES = 5 * 1024 * 1024
 """Bytes of a page above which smaller pages are read: one object may hold 1.5 MB, and in its annotations alone 256 KiB."""
-_JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _ONE_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-
-
-@dataclass(frozen=True)
-class Collection:
-    """A response to a list."""
-
-    items: list[Object]
-    resource_version: str
-    next_page: str = ""
-    """Token of the next page; empty: this is the last."""
-    remaining: int | None = None
-    """Number of objects after this page, if the API server knows it."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The extent to which a list is read."""
-
-    metadata_only: bool = False
-    """True: of each object its ``metadata`` alone is sent."""
-    as_table: bool = False
-    """True: of each object its ``metadata`` and its kind's columns are sent, as ``Client.rows`` returns them."""
-    max_bytes: int | None = None
-    """Bytes of an answer above which it is given up with CollectionTooLarge."""
-
-    @property
-    def media_type(self) -> str:
-        """Value of the request's Accept header."""
-        return TABLE if self.as_table else _METADATA_ONLY if self.metadata_only else _JSON
 
 
 _WHOLE = Reading()
-
-
-class CollectionTooLarge(Exception):
-    """A list with more bytes than its caller takes at once."""
 
 
 class Client:
@@ -110,7 +75,7 @@ class Client:
         The list comes in pages and without ``managedFields``, which for 20,000 runs would be another 100 MB for a moment. Raises
         ApiError 410 if the pages take so long that the API server no longer has the first one's version.
         """
-        pages = self._each_page(kind, namespace, selectors, _METADATA_ONLY)
+        pages = self._each_page(kind, namespace, selectors, METADATA_ONLY)
         return [metadata_of(item) async for page in pages for item in page["items"] or []]
 
     async def rows(self, kind: ResourceType, namespace: str | None, **selectors: str) -> list[Object]:
@@ -207,7 +172,7 @@ class Client:
             kind.path(namespace),
             body=body,
             params=_write_options(strict=strict, dry_run=dry_run),
-            accept=_ONE_METADATA if metadata_only else _JSON,
+            accept=_ONE_METADATA if metadata_only else JSON,
         )
 
     async def review(self, kind: ResourceType, body: Object) -> Object:
@@ -246,7 +211,7 @@ class Client:
             body=body,
             content_type=_MERGE_PATCH,
             params=_write_options(strict=strict, dry_run=dry_run),
-            accept=_ONE_METADATA if metadata_only else _JSON,
+            accept=_ONE_METADATA if metadata_only else JSON,
         )
 
     async def replace(
@@ -296,7 +261,7 @@ class Client:
             return False
         return True
 
-    def stream(self, path: str, params: Mapping[str, str], *, silence: float, accept: str = _JSON) -> Any:
+    def stream(self, path: str, params: Mapping[str, str], *, silence: float, accept: str = JSON) -> Any:
         """Open a GET whose lines are read as they arrive; reading fails after ``silence`` seconds without a byte."""
         return self._session.get(
             URL(self._connection.url + path, encoded=True),
@@ -312,8 +277,8 @@ class Client:
         path: str,
         *,
         body: Object | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
+        content_type: str = JSON,
+        accept: str = JSON,
         params: Mapping[str, str] | None = None,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 - aiohttp's own, with its parts
         max_bytes: int | None = None,

@@ -12,9 +12,10 @@ import aiohttp
 import structlog
 
 from sympozium_api.client.api_errors import ApiError, ApiUnavailable
+from sympozium_api.client.collection import Collection, Reading
 from sympozium_api.client.pages import bounded_pages
 from sympozium_api.client.responses import parse_response
-from sympozium_api.client.rest import Client, Collection, Reading
+from sympozium_api.client.rest import Client
 from sympozium_api.client.tables import TableReader
 from sympozium_api.resources import Object, ResourceType
 

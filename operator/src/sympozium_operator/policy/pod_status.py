@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sympozium_api import agent_protocol, agent_records, names, terminal_status
+from sympozium_api import agent_protocol, agent_records, end_record, names
 from sympozium_api.resources import Object
 from sympozium_api.timestamps import parse_timestamp
 from sympozium_operator.desired.quantity import InvalidQuantity, quantity
@@ -175,7 +175,7 @@ def _last_words(message: str | None) -> agent_records.End | None:
     """Return the end record in a termination message, if it holds one."""
     record = _message(message)
     if record is not None and record.get("type") in agent_protocol.END_RECORDS:
-        return terminal_status.end_of(record)
+        return end_record.end_of(record)
     return None
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from sympozium_api import effective
 from sympozium_api.base import seconds
 from sympozium_api.client import ApiError, Client
+from sympozium_api.client.collection import Reading
 from sympozium_api.client.pages import bounded_pages
-from sympozium_api.client.rest import Reading
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance, WarmPool
 from sympozium_api.reading import read
