@@ -101,6 +101,12 @@ def listed(policy: EffectivePolicy | None, field: ListedField, value: str) -> De
     return None
 
 
+def is_denied_as_service(policy: EffectivePolicy | None, host: str) -> bool:
+    """Return true if a host with a dot, which only the cluster's resolver knows to be a Service's or not, is denied if it is one."""
+    texts = _writings(policy, "egressHosts", f"{host}.svc")
+    return any(_is_denied("egressHosts", bound.bounds.egress_hosts.deny, texts) for bound in _policies(policy))
+
+
 def unnamed_host(policy: EffectivePolicy | None, subject: str) -> Denial | None:
     """Return the refusal of an address whose host cannot be told, where a policy bounds hosts."""
     for bound in _policies(policy):

@@ -32,6 +32,7 @@ def short_pattern(pattern: str) -> str | None:
     """Return a pattern of Services without ``svc`` and the cluster's domain, so that names with one dot match.
 
     None: the pattern is of no Service, or of those of all namespaces, as ``*.svc.cluster.local``, which names of the internet would match.
+    The egress guard looks such names up so that they are no Service's.
     """
     full = _FULL.fullmatch(pattern)
     return full[1] if full and set(full[1].rpartition(".")[2]) != {"*"} else None

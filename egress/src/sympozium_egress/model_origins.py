@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sympozium_api import effective, effective_policy, model_targets, policy_check, provider_check
 from sympozium_api.client import Client
-from sympozium_api.effective_policy import Denial
+from sympozium_api.effective_policy import Denial, EffectivePolicy
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.policy_reader import PolicyReader
 from sympozium_api.provider import Provider
@@ -30,6 +30,8 @@ class Origins:
     allowed: frozenset[Origin] = frozenset()
     denied: Mapping[Origin, Denial] = field(default_factory=dict)
     """Origins that a SympoziumPolicy does not allow."""
+    policy: EffectivePolicy | None = None
+    """Policy that binds the instance."""
 
 
 class ModelOrigins:
@@ -74,7 +76,7 @@ class ModelOrigins:
                 allowed.add(origin)
             else:
                 denied[origin] = denial
-        return Origins(frozenset(allowed), denied)
+        return Origins(frozenset(allowed), denied, policy)
 
     async def _base(self, namespace: str, name: str) -> str | None:
         """Return the address of a Provider; None if there is no such Provider, or nobody may call it."""

@@ -107,7 +107,7 @@ class ProviderVerifier:
         host, addresses = host_of(call.url), self.addresses()
         try:
             allowed_host(call.url, None, policy)
-            await resolution.checked(host, addresses, self.http.resolve)
+            await resolution.checked(host, addresses, self.http.resolve, policy=policy)
         except NameNotFound:
             raise ProviderUnusable("NameNotFound", f"spec.apiBase: the name {host} is not found") from None
         except CallRefused as refusal:

@@ -155,7 +155,7 @@ class ToolCaller:
         """Check host and addresses before a Secret is read. Each attempt checks them again, and pins them."""
         host = call_policy.allowed_host(webhook.url, grant.allowed_domains, grant.policy)
         try:
-            await resolution.checked(host, addresses, self.http.resolve, namespace=namespace)
+            await resolution.checked(host, addresses, self.http.resolve, policy=grant.policy, namespace=namespace)
         except NameNotFound:
             return  # the attempts try again, and report it
 

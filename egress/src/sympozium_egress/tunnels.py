@@ -14,6 +14,7 @@ from http import HTTPStatus
 import structlog
 
 from sympozium_api.client import ApiError, ApiUnavailable
+from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_api.names import agent_service_account
 from sympozium_api.run import AgentRun
 from sympozium_egress.denial_events import DenialEvents
@@ -120,8 +121,8 @@ class Tunnels:
             request = parse_tunnel(head)
             pod = await self._pod(request)
             held.enter_context(self._counted(pod))
-            await self._authorize(request, pod)
-            host = await checked(request.host, self._addresses(), self._resolve, namespace=pod.namespace)
+            policy = await self._authorize(request, pod)
+            host = await checked(request.host, self._addresses(), self._resolve, policy=policy, namespace=pod.namespace)
         except BadTunnel as error:
             raise _Refused(400, str(error)) from None
         except Forbidden as error:
@@ -141,8 +142,11 @@ class Tunnels:
             raise Forbidden("the pod's token is missing")
         return await self._tokens.pod(request.token)
 
-    async def _authorize(self, request: TunnelRequest, pod: Pod) -> None:
-        """Raise unless the pod works for the run or instance that it names, and one of whose models is at the address."""
+    async def _authorize(self, request: TunnelRequest, pod: Pod) -> EffectivePolicy | None:
+        """Return the policy that binds the instance.
+
+        Raises unless the pod works for the run or instance that it names, and one of whose models is at the address.
+        """
         run = await self._run(pod, request.run) if request.run else None
         agent = run.spec.agent_ref if run else request.instance
         is_assigned = run is None or run.is_assigned_to(pod.name)
@@ -150,7 +154,7 @@ class Tunnels:
             raise _Refused(403, "the token is of a pod that does not work for this run or instance")
         origin, origins = (request.host, request.port), await self._origins.of(pod.namespace, agent, run)
         if origin in origins.allowed:
-            return
+            return origins.policy
         if denial := origins.denied.get(origin):
             self._metrics.denied.labels(denial.kind).inc()
             if run is not None:

@@ -282,6 +282,23 @@ async def test_what_a_policy_allows_is_called(guard: Guard) -> None:
     assert len(guard.world.received) == 1
 
 
+@pytest.mark.parametrize("pattern", ["*.svc.cluster.local", "db*.svc", "db.*.svc.cluster.local"])
+async def test_a_denial_of_all_services_closes_their_short_names_and_no_host_of_the_internet(
+    guard: Guard, pattern: str
+) -> None:
+    guard.world.addresses |= {"db.payments": [PUBLIC], "db.example.com": [PUBLIC], "db.example.com.": [PUBLIC]}
+    agent = {"model": "m", "baseURL": "http://model/v1", "builtinTools": ["fetch_url"]}
+    guard.kubernetes.put(instance(agents={"default": agent}))
+    guard.kubernetes.put(policy(appliesTo="all", egressHosts={"allow": ["db.*"], "deny": [pattern]}))
+    text, is_error = await guard.told({"url": "http://db.payments/"}, function="fetch_url")
+    assert (is_error, guard.world.received) == (True, [])
+    assert "db.payments is not found" in text
+    assert not (await guard.told({"url": "http://db.example.com/"}, function="fetch_url"))[1]
+    guard.kubernetes.put(policy(appliesTo="all", egressHosts={"allow": ["db.*"], "deny": []}))
+    guard.clock.advance(1)
+    assert not (await guard.told({"url": "http://db.payments/"}, function="fetch_url"))[1]
+
+
 async def test_settings_of_fetch_url_are_the_smallest(guard: Guard) -> None:
     async def long(_: Received) -> Response:
         return PlainTextResponse("x" * 5000)

@@ -253,6 +253,16 @@ async def test_a_host_without_a_dot_is_a_service_of_the_runs_namespace(tunnelled
     assert tunnelled.dialled == [(PUBLIC, 8000)]
 
 
+async def test_a_denial_of_all_services_leads_to_none_of_another_namespace(tunnelled: Tunnelled) -> None:
+    tunnelled.addresses |= {"llm.models": [PUBLIC], f"{HOST}.": [PUBLIC]}
+    bounds = {"deny": ["*.svc.cluster.local"]}
+    tunnelled.kubernetes.put(policy_manifest("bounds", "default", appliesTo="all", egressHosts=bounds))
+    assert (await tunnelled.asked())[0] == 200
+    tunnelled.put_run(spec={"model": {"baseURL": "http://llm.models:8000/v1"}})
+    assert (await tunnelled.asked("llm.models:8000"))[0] == 502
+    assert tunnelled.dialled == [(PUBLIC, 443)]
+
+
 @pytest.mark.parametrize("head", [b"CONNECT x HTTP/2\r\n\r\n", b"CONNECT \r\n\r\n", b"CONNECT " + b"a" * 40_000])
 async def test_heads_that_are_none_are_refused(tunnelled: Tunnelled, head: bytes) -> None:
     assert (await tunnelled.raw(head))[0] in (400, 431)

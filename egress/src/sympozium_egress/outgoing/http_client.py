@@ -86,7 +86,9 @@ class HttpClient:
     async def _exchange(self, request: HttpRequest, max_bytes: int) -> tuple[HttpAnswer, str | None]:
         host, url = _allowed(request)
         try:
-            pinned = self.pin(await checked(host, request.addresses, self.resolve, namespace=request.namespace))
+            pinned = self.pin(
+                await checked(host, request.addresses, self.resolve, policy=request.policy, namespace=request.namespace)
+            )
         except NameNotFound:
             raise Unreachable(f"the name {host} is not found") from None
         connector = aiohttp.TCPConnector(resolver=pinned, use_dns_cache=False, force_close=True, ssl=self.tls)

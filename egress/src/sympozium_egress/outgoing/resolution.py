@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from sympozium_api import effective_policy
+from sympozium_api.effective_policy import EffectivePolicy
 from sympozium_egress.policy.addresses import AddressPolicy
 from sympozium_egress.policy.call_policy import CallRefused
 
@@ -49,17 +51,24 @@ def looked_up(host: str, namespace: str | None) -> str:
 
 
 async def checked(
-    host: str, policy: AddressPolicy, resolve: Resolve = system_addresses, *, namespace: str | None = None
+    host: str,
+    reachable: AddressPolicy,
+    resolve: Resolve = system_addresses,
+    *,
+    policy: EffectivePolicy | None,
+    namespace: str | None = None,
 ) -> CheckedHost:
     """Return a host with its addresses. Raises CallRefused if one of them must not be reached, and NameNotFound.
 
-    Without a namespace this pod's resolver knows names without a dot.
+    Without a namespace this pod's resolver knows names without a dot. A name with one that ``policy`` denies if it is a Service's, such
+    as ``db.payments``, is looked up from the root, so that the cluster's domains are not tried.
     """
     try:
         addresses = [str(ipaddress.ip_address(host))]
     except ValueError:
-        addresses = await _resolved(looked_up(host, namespace), resolve)
-    if reason := policy.first_refusal(addresses):
+        is_rooted = "." in host and effective_policy.is_denied_as_service(policy, host)
+        addresses = await _resolved(f"{host}." if is_rooted else looked_up(host, namespace), resolve)
+    if reason := reachable.first_refusal(addresses):
         raise CallRefused(f"the address of {host} {reason}")
     return CheckedHost(host, tuple(addresses))
 
@@ -70,7 +79,7 @@ async def _resolved(host: str, resolve: Resolve) -> list[str]:
     except (OSError, UnicodeError):
         addresses = []
     if not addresses:
-        raise NameNotFound(host)
+        raise NameNotFound(host.removesuffix("."))
     return addresses
 
 
