@@ -22,6 +22,7 @@ from sympozium_domain.sessions.turns import TURN_SECONDS, Turns
 from sympozium_http.byte_budget import ByteBudget
 from sympozium_runs.agent_api import create_agent_api
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
+from sympozium_runs.background_writes import Write
 from sympozium_runs.broker import RunBroker
 from sympozium_runs.idle_pods import IdlePods
 from sympozium_runs.model_choice import chosen_model, refuse_unready
@@ -220,6 +221,11 @@ class InstanceRuns:
     async def discard(self, run: AgentRun) -> None:
         """Ask the operator to end a run, unless it has ended, and to delete it. Raises ApiError, ApiUnavailable."""
         await self._runs.discard(run)
+
+    def write_later(self, run: AgentRun, write_name: str, write: Write) -> None:
+        """Repeat a write of a run after its caller is answered, until the API server has taken the write or refuses it for good."""
+        writes = self._runs.background_writes
+        writes.spawn(writes.retry(run.key, write_name, write))
 
     async def on_ended(self, run: Object) -> None:
         """Publish the end of a run that was read as an object. A run that cannot be read has no records."""

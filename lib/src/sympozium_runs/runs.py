@@ -133,11 +133,11 @@ class Runs:
         self._queues = queues
         self._clock = clock
         self._reply_to = idle.address or None
-        self._background_writes = BackgroundWrites(queues.__contains__, metrics.refused_writes)
+        self.background_writes = BackgroundWrites(queues.__contains__, metrics.refused_writes)
         self._abandoned = AbandonedRuns(
-            store, broker, self._background_writes, address=idle.address, grace_seconds=key_grace_seconds
+            store, broker, self.background_writes, address=idle.address, grace_seconds=key_grace_seconds
         )
-        self._claims = Claims(store, idle, queues, self._background_writes, clock)
+        self._claims = Claims(store, idle, queues, self.background_writes, clock)
         self.policies = RunPolicies(store.documents, metrics)
 
     async def start(self, instance: SympoziumInstance, request: RunRequest, hold: Hold = hold_any) -> RunHandle:
@@ -281,7 +281,7 @@ class Runs:
 
     async def finish_writes(self) -> None:
         """Wait a few seconds for the writes under way, before the process ends."""
-        await self._background_writes.finish(_LAST_WRITES_SECONDS)
+        await self.background_writes.finish(_LAST_WRITES_SECONDS)
 
     def on_caller_left(self, key: tuple[str, str], *, may_return: bool) -> None:
         """Cancel a run that no caller here waits for any longer, at once unless the caller may return."""
@@ -291,7 +291,7 @@ class Runs:
             self._abandoned.leave(key)
         else:
             self._broker.stop(key)
-            self._background_writes.spawn(self._cancel(key))
+            self.background_writes.spawn(self._cancel(key))
 
     async def _create_or_find(
         self, instance: SympoziumInstance, request: RunRequest, name: str, queue: RunQueue, hold: Hold
@@ -307,7 +307,7 @@ class Runs:
                 created = await self._claims.create(instance, manifest, request)
         except PartsNotStored as failure:
             if isinstance(failure.cause, ApiError):  # after ApiUnavailable a retry may complete the run
-                self._background_writes.spawn(self._cancel((namespace, name)))
+                self.background_writes.spawn(self._cancel((namespace, name)))
             raise failure.cause from failure
         except QueueFull as full:
             if request.idempotency_key is None:
@@ -337,7 +337,7 @@ class Runs:
     def _cancel_in_doubt(self, key: tuple[str, str], request: RunRequest) -> None:
         """Cancel a run that may have been created, or may still be by an API server that hung, unless somebody asks for it."""
         if request.idempotency_key is None:
-            self._background_writes.spawn(self._cancel_twice(key))
+            self.background_writes.spawn(self._cancel_twice(key))
         elif not request.background:
             self._abandoned.leave(key)
 
@@ -347,4 +347,4 @@ class Runs:
         await self._cancel(key)
 
     async def _cancel(self, key: tuple[str, str]) -> None:
-        await self._background_writes.retry(key, "cancel", lambda: self._store.cancel(*key))
+        await self.background_writes.retry(key, "cancel", lambda: self._store.cancel(*key))

@@ -16,6 +16,8 @@ from tests.integration.platform.asking import ASYNC, ask
 from tests.integration.platform.conftest import NAMESPACE, Platform, serving
 
 from sympozium_api import names
+from sympozium_api.client import ApiUnavailable
+from sympozium_api.client.rest import Collection
 from sympozium_api.resources import CONTROLLER_REVISIONS, INSTANCES, RUNS, Object, ResourceType
 from sympozium_archive.database import Database
 
@@ -114,6 +116,48 @@ async def test_a_key_starts_one_run_whichever_agents_are_asked_in_one_moment(
     again = [await ask(consoles[0], agent, token=token, headers=headers) for agent in agents]
     assert [answer.status_code for answer in again] == [202 if n == first else 422 for n in range(3)]
     assert again[first].json()["id"] == kept["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("failing", ["list", "patch"])
+async def test_a_key_keeps_one_run_although_the_api_server_fails_when_the_second_one_is_discarded(
+    consoles: list[Platform], monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    kubernetes, together, failures = consoles[0].kubernetes, asyncio.Barrier(2), list[str]()
+    create, collection, patch = kubernetes.create, kubernetes.collection, kubernetes.patch
+
+    def fail_once() -> None:
+        if not failures:
+            failures.append(failing)
+            raise ApiUnavailable("the API server is restarting")
+
+    async def create_together(kind: ResourceType, *args: Any, **options: Any) -> Object:
+        body = await create(kind, *args, **options)
+        if kind is RUNS:
+            await together.wait()
+        return body
+
+    async def list_later(kind: ResourceType, *args: Any, **options: Any) -> Collection:
+        is_check = kind is RUNS and names.LABEL_IDEMPOTENCY in options.get("labelSelector", "")
+        if failing == "list" and is_check and len(kubernetes.names(RUNS)) == 2:
+            fail_once()
+        return await collection(kind, *args, **options)
+
+    async def patch_later(kind: ResourceType, namespace: str, name: str, body: Object, **options: Any) -> Object:
+        if failing == "patch" and names.ANNOTATION_DISCARDED in body.get("metadata", {}).get("annotations", {}):
+            fail_once()
+        return await patch(kind, namespace, name, body, **options)
+
+    monkeypatch.setattr(kubernetes, "create", create_together)
+    monkeypatch.setattr(kubernetes, "collection", list_later)
+    monkeypatch.setattr(kubernetes, "patch", patch_later)
+    headers = {"Idempotency-Key": "k"} | ASYNC
+    agents = [publish(kubernetes, name) for name in ("one", "two")]
+    token = await consoles[0].token()
+    asked = zip(consoles, agents, strict=False)
+    answers = await asyncio.gather(*(ask(to, agent, token=token, headers=headers) for to, agent in asked))
+    await eventually(lambda: len([run for run in runs(kubernetes) if not is_discarded(run)]) == 1)
+    assert failures == [failing]
+    assert 503 in [answer.status_code for answer in answers]
 
 
 def runs(kubernetes: FakeKubernetes) -> list[Object]:

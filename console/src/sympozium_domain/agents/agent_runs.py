@@ -99,12 +99,22 @@ class AgentRuns:
         return handle
 
     async def _discard_unless_first(self, handle: RunHandle, key: RunKey) -> None:
-        """Raise KeyReused for a run that is not its key's first, which is cancelled and deleted. Its agent may have begun."""
+        """Raise KeyReused for a run that is not its key's first, which is cancelled and deleted. Its agent may have begun.
+
+        Where the API server fails, or the caller leaves, that is done later: else the key would keep a run of each session.
+        """
+
+        async def is_first() -> bool:
+            found = await key.is_first(handle.run)
+            if not found:
+                await self.runs.discard(handle.run)
+            return found
+
         try:
-            if await key.is_first(handle.run):
+            if await is_first():
                 return
-            await self.runs.discard(handle.run)
         except BaseException:
+            self.runs.write_later(handle.run, "discard", is_first)
             handle.close()
             raise
         handle.close()
