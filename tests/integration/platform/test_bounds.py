@@ -48,3 +48,17 @@ async def test_an_agent_has_as_many_versions_as_it_may(bounded: Platform) -> Non
     assert error(await bounded.request("POST", path), 409)["code"] == "too_many_objects"
     assert (await bounded.request("POST", path, headers=key)).json()["version"] == 2
     assert (await tried(bounded, "GET", path.removesuffix("/publish")))["version"] == 2
+
+
+async def test_an_edit_that_cannot_be_published_with_it_is_not_stored(bounded: Platform) -> None:
+    agent = await created(bounded, name="Ada", status="published")
+    path = f"/agents/{agent['id']}"
+    published = {"name": "Eve", "status": "published"}
+    last = await tried(bounded, "PUT", path, **published)
+    assert (last["name"], last["version"], last["status"]) == ("Eve", 2, "published")
+    refused = await bounded.request("PUT", path, json={"name": "Ann", "status": "published"})
+    assert error(refused, 409)["code"] == "too_many_objects"
+    assert await tried(bounded, "GET", path) == last
+    await tried(bounded, "PUT", path, name="Ann")
+    restored = await tried(bounded, "PUT", path, **published)
+    assert (restored["name"], restored["version"], restored["status"]) == ("Eve", 2, "published")

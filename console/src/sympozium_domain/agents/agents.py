@@ -97,7 +97,7 @@ class Agents:
     async def change(self, namespace: str, agent_id: str, fields: AgentFields) -> Agent | None:
         """Give an agent the fields; None: there is no such agent. Published ones keep their version for runs.
 
-        Status ``published`` publishes what the change makes of the agent. Raises NoSuchProvider.
+        Status ``published`` publishes what the change makes of the agent. Raises NoSuchProvider, and TooMany before anything is written.
         """
         body = await self._write(namespace, agent_id, fields)
         if body is None:
@@ -116,7 +116,7 @@ class Agents:
         if body is None:
             return None
         instance = SympoziumInstance.model_validate(body)
-        version = await Publications(self.client, self.bounds.versions).frozen(instance, key)
+        version = await self._publications.frozen(instance, key)
         for _ in range(_ATTEMPTS):
             metadata = instance.metadata
             if (published_number(metadata.name, metadata.annotations) or 0) >= version.number:
@@ -168,12 +168,27 @@ class Agents:
                 stamp["annotations"] |= {names.ANNOTATION_PUBLISHED_DIGEST: None}
             patch = {"metadata": stamp} | ({"spec": spec} if spec else {})
             try:
+                if fields.status == "published":
+                    await self._check_publishable(instance, patch)
                 return await self.client.patch(INSTANCES, namespace, instance.metadata.name, patch, strict=True)
             except ApiError as error:
                 if error.status != 409:
                     raise
                 failure = error
         raise failure
+
+    async def _check_publishable(self, instance: SympoziumInstance, patch: Object) -> None:
+        """Raise TooMany if a patch makes a draft of an agent that may have no more versions. It may as well restore what is published."""
+        try:
+            self._publications.check(instance)
+        except TooMany:
+            tried = await self.client.patch(INSTANCES, *instance.key, patch, strict=True, dry_run=True)
+            if Agent.of(tried).status == "draft":
+                raise
+
+    @property
+    def _publications(self) -> Publications:
+        return Publications(self.client, self.bounds.versions)
 
     async def _whole(self, agent: Agent) -> Agent:
         """Return an agent whose prompt was left out with its prompt, unless it cannot be read any more."""

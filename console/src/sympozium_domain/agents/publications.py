@@ -30,14 +30,13 @@ class Publications:
         ``key``: value of ``names.LABEL_IDEMPOTENCY``, under which an instance is frozen once; None: every request is one of its own.
         Requests with one key in the same moment try the same number, whose name the API server gives to one of them. Raises TooMany.
         """
-        published = published_number(instance.metadata.name, instance.metadata.annotations) or 1
+        published = _published(instance)
         if key is not None:
             last = range(published, max(0, published - _REMEMBERED), -1)
             found = await asyncio.gather(*(self._of_key(instance, number, key) for number in last))
             if own := next(filter(None, found), None):
                 return own
-        if published >= self.most:
-            raise TooMany(f"The agent has {published} versions, and callers publish no more than {self.most}.")
+        self.check(instance)
         for number in range(published + 1, published + 1 + _NUMBERS):
             version = AgentVersion.of_spec(instance, number)
             if await freeze(self.client, instance, version, key):
@@ -46,9 +45,18 @@ class Publications:
                 return own
         raise ApiError(409, {"reason": "Conflict", "message": "too many publications of the agent were not finished"})
 
+    def check(self, instance: SympoziumInstance) -> None:
+        """Raise TooMany if an instance has as many versions as callers may publish."""
+        if (published := _published(instance)) >= self.most:
+            raise TooMany(f"The agent has {published} versions, and callers publish no more than {self.most}.")
+
     async def _of_key(self, instance: SympoziumInstance, number: int, key: str) -> AgentVersion | None:
         """Return the version of a number if it was frozen under the key."""
         name = names.agent_version(instance.metadata.name, number)
         body = await self.client.find(CONTROLLER_REVISIONS, instance.metadata.namespace, name)
         is_own = body is not None and body["metadata"].get("labels", {}).get(names.LABEL_IDEMPOTENCY) == key
         return parsed_revision(body, number) if body is not None and is_own else None
+
+
+def _published(instance: SympoziumInstance) -> int:
+    return published_number(instance.metadata.name, instance.metadata.annotations) or 1
