@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -24,6 +24,9 @@ _ROWS = 5000
 """Runs that are read and summed up at a time, in a few milliseconds."""
 _REST = 0.5
 """Seconds of rest per second of work: a console with years of runs answers its callers while it sums them up for the first time."""
+_PAUSE = 20
+"""Seconds per second of work before a time is stored again. Without an archive yesterday loses runs all day long, and is read from
+them in between: else a console with many runs would do nothing but sum up yesterday."""
 
 DIMENSIONS: dict[Dimension, str] = {
     "instance": "instance",
@@ -40,12 +43,15 @@ Span = tuple[int, int]
 class UsageRollup:
     """Writer of stored usage. One process at a time should call it; two are slower, and as right."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self._database = database
+        self._clock = clock
+        self._rests_until: dict[Span, float] = {}
 
     async def roll(self, now: datetime) -> int:
         """Store the usage of the half hours and days that have passed and lack it, the newest first, and return their number.
 
+        One that was stored and has changed since waits first, the longer the more runs it has.
         Raises DatabaseUnavailable.
         """
         until = microseconds(now) - _SETTLED
@@ -55,11 +61,16 @@ class UsageRollup:
             *await self._missing(HALF_HOUR, oldest, until),
             *await self._missing(DAY, 0, until),
         ]
+        began = self._clock()
+        self._rests_until = {span: until for span, until in self._rests_until.items() if until > began}
+        missing = [span for span in missing if span not in self._rests_until]
         await self._begin(missing)
         for span in missing:
-            began = time.perf_counter()
+            began = self._clock()
             await self._store(span)
-            await asyncio.sleep(_REST * (time.perf_counter() - began))
+            ended = self._clock()
+            self._rests_until[span] = ended + _PAUSE * (ended - began)
+            await asyncio.sleep(_REST * (ended - began))
         return len(missing)
 
     async def _forget_half_hours(self, before: int) -> None:

@@ -189,6 +189,29 @@ async def test_the_oldest_half_hour_is_stored_once(database: Database) -> None:
     assert await UsageRollup(database).roll(now) == 0
 
 
+async def test_a_day_that_loses_runs_all_day_long_is_stored_again_after_a_rest(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_rollup, "_REST", 0)
+    chance, seconds = random.Random(8), [0.0]
+
+    def clock() -> float:
+        seconds[0] += 0.5  # so storing a time takes this long
+        return seconds[0]
+
+    rows = [replace(some(chance, number), created_at=BEGIN) for number in range(3)]
+    await RunRows(database).upsert(rows)
+    rollup = UsageRollup(database, clock=clock)
+    assert await rollup.roll(NOW) == 2
+    for removed in (0, 1):
+        await RunRows(database).remove([rows[removed].uid])
+        assert await rollup.roll(NOW) == 0
+        assert await answers(database) == await without_stored(database)
+        seconds[0] += 11
+        assert await rollup.roll(NOW) == 2
+        assert await whole(database) == 2
+
+
 @pytest.mark.parametrize("database_settings", ["postgresql"], indirect=True)
 async def test_what_a_second_writer_has_begun_again_is_not_stored_by_the_first(
     database: Database, monkeypatch: pytest.MonkeyPatch

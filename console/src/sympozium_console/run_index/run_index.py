@@ -86,10 +86,11 @@ class RunIndex:
 
     async def _sum_up(self, progress: IndexProgress) -> None:
         """Store the usage of half hours and days that have passed, whatever the database says."""
+        rollup = UsageRollup(self.database)
         while True:
             try:
                 if progress.is_whole:
-                    await UsageRollup(self.database).roll(self.clock.now())
+                    await rollup.roll(self.clock.now())
             except DatabaseUnavailable as failure:
                 self._count_failure(failure)
             await asyncio.sleep(_SUM_UP_SECONDS)
