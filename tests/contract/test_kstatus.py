@@ -21,7 +21,7 @@ from sympozium_api.agent_records import Done, End
 from sympozium_api.run import AgentRun
 from sympozium_operator.policy import run_decision
 from sympozium_operator.policy.instance_plan import InstancePlan
-from sympozium_operator.policy.run_decision import Report
+from sympozium_operator.policy.run_action import Report
 
 FOLDER = Path(__file__).with_name("kstatus")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,18 +7,14 @@ from dataclasses import dataclass, replace
 from sympozium_api.client import Client
 from sympozium_api.clock import Clock
 from sympozium_api.policy_reader import PolicyReader
+from sympozium_operator import builder_settings
 from sympozium_operator.cluster.converge import Converger
 from sympozium_operator.cluster.egress_guard import EgressGuard, Verify
 from sympozium_operator.cluster.event_recorder import EventRecorder
 from sympozium_operator.cluster.repairs import Repairs
 from sympozium_operator.cluster.scoped_lists import ScopedLists
-from sympozium_operator.desired.agent_job import AgentPod
-from sympozium_operator.desired.network_policy import Egress
-from sympozium_operator.desired.web_proxy import TraceExport
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.operator_settings import OperatorSettings
-from sympozium_operator.policy.placement import placement
-from sympozium_operator.policy.run_input import RunLimits
 from sympozium_operator.reconcile.api_key_secrets import ApiKeySecrets
 from sympozium_operator.reconcile.caller_secrets import CallerSecrets
 from sympozium_operator.reconcile.config_reconciler import ConfigReconciler
@@ -32,6 +28,7 @@ from sympozium_operator.reconcile.provider_directory import ProviderDirectory
 from sympozium_operator.reconcile.provider_reconciler import ProviderReconciler
 from sympozium_operator.reconcile.provider_trials import TRIALS_PER_SECOND, ProviderTrials
 from sympozium_operator.reconcile.route_reconciler import RouteReconciler
+from sympozium_operator.reconcile.run_gatherer import RunGatherer
 from sympozium_operator.reconcile.run_models import RunModelGatherer
 from sympozium_operator.reconcile.run_pruner import RunPruner
 from sympozium_operator.reconcile.run_reconciler import RunReconciler
@@ -150,10 +147,12 @@ def wire(
         lists=lists,
         everywhere=everywhere,
         shards=shards,
-        fair_queue=FairQueue(Capacity(max(1, round(settings.pending_pods * shards.share)), _placement(settings))),
+        fair_queue=FairQueue(
+            Capacity(max(1, round(settings.pending_pods * shards.share)), builder_settings.placement(settings))
+        ),
         callers=CallerSecrets(client, metrics.count_unreadable),
         providers=ProviderDirectory(client),
-        policies=NetworkPolicies(client, converge, _egress(settings), others),
+        policies=NetworkPolicies(client, converge, builder_settings.egress(settings), others),
         api_keys=poll(POLLS_PER_SECOND, one_by_one=False),
         skills=poll(POLLS_PER_SECOND, one_by_one=True),
         others=others,
@@ -266,7 +265,7 @@ def _pools(base: _Base) -> PoolReconciler:
         clock=base.clock,
         metrics=base.metrics,
         events=base.events,
-        agent=_agent_pod(base.settings),
+        agent=builder_settings.agent_pod(base.settings),
         providers=base.providers,
         launch_rate=LaunchRate(base.settings.refill_rate * base.shards.share),
         start_limit=StartLimit(FIRST_REFILL * base.settings.refill_rate * base.shards.share),
@@ -276,23 +275,28 @@ def _pools(base: _Base) -> PoolReconciler:
 
 
 def _runs(base: _Base, pools: PoolReconciler) -> RunReconciler:
-    limits = RunLimits(
-        start_timeout=base.settings.start_timeout,
-        queue_timeout=base.settings.queue_timeout,
-        failed_job_retention=base.settings.failed_job_retention,
-    )
+    limits = builder_settings.run_limits(base.settings)
+    agent = builder_settings.agent_pod(base.settings)
     return RunReconciler(
         client=base.client,
         clock=base.clock,
         fair_queue=base.fair_queue,
         metrics=base.metrics,
         events=base.events,
-        agent=_agent_pod(base.settings),
+        agent=agent,
         limits=limits,
         pools=pools,
-        callers=base.callers,
-        models=RunModelGatherer(base.callers, base.providers),
-        bounds=base.bounds,
+        gatherer=RunGatherer(
+            client=base.client,
+            clock=base.clock,
+            fair_queue=base.fair_queue,
+            agent=agent,
+            limits=limits,
+            pools=pools,
+            callers=base.callers,
+            models=RunModelGatherer(base.callers, base.providers),
+            bounds=base.bounds,
+        ),
     )
 
 
@@ -346,36 +350,6 @@ def _servers(base: _Base) -> ServerRunReconciler:
         template=base.settings.web_proxy_pod,
         queue_timeout=base.settings.queue_timeout,
         key_retention=base.settings.retention.key,
-        tracing=_trace_export(base.settings),
+        tracing=builder_settings.trace_export(base.settings),
         metrics_on_http=base.settings.metrics_on_http,
     )
-
-
-def _agent_pod(settings: OperatorSettings) -> AgentPod:
-    return AgentPod(
-        image=settings.agent_image,
-        pull_policy=settings.image_pull_policy,
-        resources=settings.agent_resources,
-        runs_url=settings.runs_url,
-        template=settings.agent_pod,
-        placement=_placement(settings),
-        guard_url=settings.egress_url if settings.guarded_egress else "",
-    )
-
-
-def _placement(settings: OperatorSettings) -> str:
-    """Return the placement of agent pods before admission."""
-    containers = [{"resources": settings.agent_resources}]
-    return placement(settings.agent_pod.get("spec", {}) | {"containers": containers})
-
-
-def _egress(settings: OperatorSettings) -> Egress | None:
-    if not settings.network_policies:
-        return None
-    has_guard = bool(settings.egress_url)
-    guarded = has_guard and settings.guarded_egress
-    return Egress(settings.namespace, settings.extra_agent_egress, has_guard=has_guard, is_guarded=guarded)
-
-
-def _trace_export(settings: OperatorSettings) -> TraceExport | None:
-    return TraceExport(settings.tracing_endpoint, settings.tracing_sample_ratio) if settings.tracing_endpoint else None

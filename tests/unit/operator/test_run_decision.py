@@ -23,18 +23,8 @@ from tests.unit.operator.objects import (
 
 from sympozium_api import names
 from sympozium_api.run import AgentRun
-from sympozium_operator.policy.run_decision import (
-    DeleteJob,
-    End,
-    Offer,
-    Queue,
-    Report,
-    Start,
-    Wait,
-    decide,
-    should_inspect_pods,
-    should_read_warnings,
-)
+from sympozium_operator.policy.run_action import DeleteJob, End, Offer, Queue, Report, Start, Wait
+from sympozium_operator.policy.run_decision import decide, should_inspect_pods, should_read_warnings
 from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
 
 LIMITS = RunLimits(start_timeout=45, queue_timeout=600, failed_job_retention=600)

@@ -1,13 +1,11 @@
 """Life of an AgentRun in mode task as one pure decision: from what was gathered to the one thing to do next."""
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sympozium_api import agent_protocol, agent_records, effective, model_targets
+from sympozium_api import agent_protocol, effective, model_targets
 from sympozium_api.base import seconds
 from sympozium_api.instance import AgentSpec, SympoziumInstance
-from sympozium_api.model_targets import RunModels
 from sympozium_api.resources import Object, created_at
 from sympozium_api.run import AgentRun
 from sympozium_api.run_times import times
@@ -15,6 +13,19 @@ from sympozium_api.timestamps import parse_timestamp, timestamp
 from sympozium_operator.policy import pod_status, run_start
 from sympozium_operator.policy.conditions import ConditionUpdate, find, merged
 from sympozium_operator.policy.job_ownership import is_claimed, is_own
+from sympozium_operator.policy.run_action import (
+    OFFER_SECONDS,
+    Adopt,
+    Decision,
+    DeleteJob,
+    End,
+    Offer,
+    Queue,
+    Report,
+    Restart,
+    Start,
+    Wait,
+)
 from sympozium_operator.policy.run_input import RunInput, RunLimits
 
 GRACE = 35
@@ -32,90 +43,10 @@ POLICY_POLL = 0.2
 """Seconds until an instance is read again whose document is about to hold the policy that binds it."""
 CLAIM_PATIENCE = 5.0
 """Seconds for which the Job of a claimed pod may be missing: the web-proxy may be about to report that the pod left."""
-OFFER_SECONDS = 0.3
-"""Seconds in which the instance's idle pods may claim a run that was not made for one of them."""
 STOP_SECONDS = 10
 """Seconds that the pod of a failed run has for ending by itself, so that its Job is kept complete."""
 WARM_STOP_SECONDS = 3
 """Seconds for which the pod of a warm run stays: stopping it costs a node more than the run did, and a burst goes first."""
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Do nothing now."""
-
-    requeue_after: float | None
-
-
-@dataclass(frozen=True)
-class Report:
-    """Write the status of a run that continues."""
-
-    status: Object
-    requeue_after: float
-
-
-@dataclass(frozen=True)
-class Queue:
-    """Wait for the run's turn."""
-
-    requeue_after: float
-    status: Object | None = None
-    """Status with the position in the queue, if the position changed."""
-
-
-@dataclass(frozen=True)
-class Offer:
-    """Wait for an idle pod to claim the run: briefly, or until the next one is expected."""
-
-    requeue_after: float = OFFER_SECONDS
-    waits: bool = False
-    """The run waits for a pod that starts, and uses it up."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """Make the run's Job."""
-
-    instance: SympoziumInstance
-    served: bool
-    """The instance has a web endpoint, whose replicas serve the agent API."""
-    deadline: int
-    """Seconds that the Job may be active."""
-    status: Object | None = None
-    """Status that takes back what was written while the run waited."""
-    models: RunModels | None = None
-    """Models that the run asks; None: no Provider has any of them."""
-
-
-@dataclass(frozen=True)
-class Adopt:
-    """Make the Job of the claimed pod the run's own."""
-
-    deadline: int
-    """Seconds that the Job may be active in all."""
-
-
-@dataclass(frozen=True)
-class Restart:
-    """Delete the claimed pod's Job and start cold, because the pod has ended before the run reached it."""
-
-
-@dataclass(frozen=True)
-class End:
-    """Write the terminal status that this record means."""
-
-    record: agent_records.End
-    pod: Object | None = None
-    delete_job: bool = False
-
-
-@dataclass(frozen=True)
-class DeleteJob:
-    """Delete the Job of an ended run."""
-
-
-Decision = Wait | Report | Queue | Offer | Start | Adopt | Restart | End | DeleteJob
 
 
 def decide(facts: RunInput) -> Decision:

@@ -1,18 +1,15 @@
 """Reconciler of AgentRuns in mode task: gather, decide, act. Only here are Jobs of runs made."""
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import structlog
 
-from sympozium_api import effective, logs, names
+from sympozium_api import logs, names
 from sympozium_api.client import ApiError, Client
 from sympozium_api.clock import Clock
-from sympozium_api.instance import SympoziumInstance
-from sympozium_api.policy_reader import PolicyReader
-from sympozium_api.reading import Unreadable, read
-from sympozium_api.resources import INSTANCES, JOBS, PODS, RUNS, SECRETS, Object
+from sympozium_api.reading import read
+from sympozium_api.resources import JOBS, RUNS, Object
 from sympozium_api.run import AgentRun
 from sympozium_operator.cluster.converge import delete
 from sympozium_operator.cluster.event_recorder import EventRecorder
@@ -20,20 +17,15 @@ from sympozium_operator.desired import agent_job
 from sympozium_operator.operator_metrics import OperatorMetrics
 from sympozium_operator.policy import (
     event_messages,
-    model_secret,
-    pod_status,
     quota_denial,
+    run_action,
+    run_decision,
     run_end,
-    run_policy,
     run_start,
 )
-from sympozium_operator.policy import run_decision as policy
-from sympozium_operator.policy.placement import placement
-from sympozium_operator.policy.run_input import RunInput, RunLimits, RunSlot
-from sympozium_operator.reconcile import start_evidence
-from sympozium_operator.reconcile.caller_secrets import CallerSecrets
+from sympozium_operator.policy.run_input import RunInput, RunLimits
 from sympozium_operator.reconcile.pool_reconciler import PoolReconciler
-from sympozium_operator.reconcile.run_models import RunModelGatherer
+from sympozium_operator.reconcile.run_gatherer import RunGatherer, run_key
 from sympozium_operator.result import DONE, Key, Result, RetryLater
 from sympozium_operator.scheduling.capacity import RunKey
 from sympozium_operator.scheduling.fair_queue import FairQueue
@@ -63,9 +55,7 @@ class RunReconciler:
     agent: agent_job.AgentPod
     limits: RunLimits
     pools: PoolReconciler
-    callers: CallerSecrets
-    models: RunModelGatherer
-    bounds: PolicyReader
+    gatherer: RunGatherer
 
     async def reconcile(self, run: AgentRun) -> Result:
         """Reconcile a run that was just read."""
@@ -74,10 +64,10 @@ class RunReconciler:
             self.pools.end_cold(run_key(run))
         if run.ended or run.claimed_pod or run.status.start:
             self.pools.stop_waiting(run)
-        facts = await self._gather(run)
-        decision = policy.decide(facts)
-        if policy.uses_claim(facts, decision):
-            decision = policy.decide(await self._verify_claim(facts))
+        facts = await self.gatherer.gather(run)
+        decision = run_decision.decide(facts)
+        if run_decision.uses_claim(facts, decision):
+            decision = run_decision.decide(await self.gatherer.verify_claim(facts))
         result = await self._act(facts, decision)
         if run.ended:
             result = await self._release(facts, result)
@@ -85,7 +75,7 @@ class RunReconciler:
             self.pools.release(*run.key)
         if self.fair_queue.capacity.take_freed():
             return replace(result, enqueue=_keys(self.fair_queue.next_of_all()))
-        return replace(result, enqueue=(*result.enqueue, Key("pool", *_instance(run)))) if claims else result
+        return replace(result, enqueue=(*result.enqueue, Key("pool", *run.instance_key))) if claims else result
 
     def gone(self, key: Key) -> Result:
         """Release the slot of a run that does not exist any more."""
@@ -103,19 +93,9 @@ class RunReconciler:
         """Enqueue the run, and record the Job that it claims; return whether the claim is new."""
         if not run.ended:
             key_id = run.metadata.annotations.get(names.ANNOTATION_KEY_ID, "")
-            if self.fair_queue.enqueue(run_key(run), _instance(run), run.accepted_at, key_id=key_id):
+            if self.fair_queue.enqueue(run_key(run), run.instance_key, run.accepted_at, key_id=key_id):
                 self.pools.arrived(run)
         return run.claimed_pod is not None and self.pools.claim(run)
-
-    def _slot(self, run: AgentRun, instance: SympoziumInstance | None, now: float) -> RunSlot:
-        slot = self.fair_queue.slot(
-            run_key(run),
-            job=run.job_name,
-            limit=instance.spec.max_concurrent_runs if instance else 0,
-            waited=now - run.metadata.created.timestamp(),
-            now=now,
-        )
-        return replace(slot, idle_pod_in=self.pools.expected_in(run, with_ready=not slot.offered))
 
     async def _release(self, facts: RunInput, result: Result) -> Result:
         """Release an ended run's slot; on the first call, record metrics and emit its Event."""
@@ -129,92 +109,13 @@ class RunReconciler:
             await self.events.emit(run, message)
         return replace(result, enqueue=_keys(self.fair_queue.next_of_all()))
 
-    # Gather.
-
-    async def _gather(self, run: AgentRun) -> RunInput:
-        namespace, now = run.metadata.namespace, self.clock.now()
-        if run.ended:
-            job = await self.client.find(JOBS, namespace, run.job_name)
-            return RunInput(now, self.limits, run, job=job)
-        raw, job, policies = await asyncio.gather(
-            self.client.find(INSTANCES, namespace, run.spec.agent_ref),
-            self.client.find(JOBS, namespace, run.job_name),
-            self.bounds.of(namespace),
-        )
-        instance, failure = _readable(raw)
-        facts = RunInput(now, self.limits, run, instance, job=job, instance_failure=failure)
-        facts = run_policy.bounded(facts, policies, self.agent.image)
-        instance, run = facts.instance, facts.run
-        if instance is not None:
-            self.fair_queue.set_limit(_instance(run), instance.spec.max_concurrent_runs)
-        if job is not None:
-            self.fair_queue.bind_job(run_key(run), job["metadata"]["name"])
-            return await self._gather_pods(facts, job)
-        if instance is not None:
-            facts = run_policy.judged(await self.models.gather(await self._gather_secret(facts, instance), instance))
-        # The slot is read last: between it and the decision nothing else may happen.
-        return replace(facts, slot=self._slot(run, instance, now.timestamp()))
-
-    async def _gather_secret(self, facts: RunInput, instance: SympoziumInstance) -> RunInput:
-        model = effective.model(instance, facts.run)
-        if model.secret is None:
-            return facts
-        secret, callers = await asyncio.gather(
-            self.client.find(SECRETS, facts.run.metadata.namespace, model.secret), self.callers.of_others(instance)
-        )
-        failure = model_secret.failure(model, secret)
-        refusal = model_secret.refusal(instance, facts.run, secret, callers)
-        return replace(facts, secret_failure=failure.message if failure else None, secret_refusal=refusal)
-
-    async def _gather_pods(self, facts: RunInput, job: Object) -> RunInput:
-        if not policy.should_inspect_pods(facts.run, job, facts.now):
-            return facts
-        namespace, capacity = facts.run.metadata.namespace, self.fair_queue.capacity
-        capacity.inspects(run_key(facts.run))
-        selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
-        pods = tuple(await self.client.list(PODS, namespace, labelSelector=selector))
-        pod = pod_status.job_pod(pods, job)
-        facts = replace(facts, pods=pods)
-        waits = run_start.waits_for_capacity(facts)
-        if pod is not None and (waits or pod_status.placed_at(pod)):
-            made_at = job["metadata"]["creationTimestamp"] if agent_job.has_placement_of(job, self.agent) else None
-            self.fair_queue.inspected(run_key(facts.run), placement(pod["spec"]), waits=waits, made_at=made_at)
-        elif pod is not None and pod_status.is_gated(pod):
-            capacity.gated(run_key(facts.run))
-        if waits and policy.may_be_too_large(job, facts.now, facts.limits):
-            facts = replace(facts, nodes=await start_evidence.nodes(self.client))
-        if policy.should_read_warnings(pod, job, facts.now, facts.limits):
-            facts = replace(facts, warning=await start_evidence.warning(self.client, pod or job))
-        return self._gather_quota(facts) if pod is None else facts
-
-    def _gather_quota(self, facts: RunInput) -> RunInput:
-        """Add whether a quota that denies the Job's pod may free up."""
-        key = run_key(facts.run)
-        facts = replace(facts, quota_may_free=self.fair_queue.quota_may_free(key, facts.now.timestamp()))
-        if run_start.waits_for_quota(facts):
-            self.fair_queue.exceeds_quota(key)
-        return facts
-
-    async def _verify_claim(self, facts: RunInput) -> RunInput:
-        """Read what shows that the claimed Job is the run's: its instance, and the other runs that claim the Job."""
-        raw, policies, outranked = await asyncio.gather(
-            self.client.find(INSTANCES, facts.run.metadata.namespace, facts.run.spec.agent_ref),
-            self.bounds.of(facts.run.metadata.namespace),
-            self.pools.is_outranked(facts.run),
-        )
-        if raw is None:  # Kubernetes deletes the idle Jobs of an instance that is gone
-            return replace(facts, outranked=True)
-        instance, _ = _readable(raw)
-        instance = run_policy.bounded(replace(facts, instance=instance), policies, self.agent.image).instance
-        return replace(facts, instance=instance, instance_uid=raw["metadata"]["uid"], outranked=outranked)
-
     # Act.
 
-    async def _act(self, facts: RunInput, decision: policy.Decision) -> Result:  # noqa: C901, PLR0911 - one case per decision
+    async def _act(self, facts: RunInput, decision: run_action.Decision) -> Result:  # noqa: C901, PLR0911 - one case per decision
         match decision:
-            case policy.Start():
+            case run_action.Start():
                 return await self._start(facts.run, decision)
-            case policy.Queue() | policy.Report():
+            case run_action.Queue() | run_action.Report():
                 if decision.status and not await self._write(facts.run, decision.status):
                     return READ_AGAIN
                 for message in event_messages.of_waiting_run(facts.run, decision.status or {}):
@@ -222,25 +123,25 @@ class RunReconciler:
                 if facts.slot.position is not None:
                     self.fair_queue.mark_shown(run_key(facts.run), facts.now.timestamp())
                 return Result(requeue_after=decision.requeue_after)
-            case policy.End():
+            case run_action.End():
                 return await self._end(facts, decision)
-            case policy.DeleteJob():
+            case run_action.DeleteJob():
                 await delete(self.client, JOBS, _job(facts))
                 return Result()
-            case policy.Adopt():
+            case run_action.Adopt():
                 return await self._adopt(facts, decision)
-            case policy.Restart():
+            case run_action.Restart():
                 return await self._restart(facts)
-            case policy.Offer():
+            case run_action.Offer():
                 self.fair_queue.mark_offered(run_key(facts.run))
                 is_new = decision.waits and self.pools.wait(facts.run)
-                pool = (Key("pool", *_instance(facts.run)),) if is_new else ()
+                pool = (Key("pool", *facts.run.instance_key),) if is_new else ()
                 return Result(requeue_after=decision.requeue_after, enqueue=pool)
-            case policy.Wait():
+            case run_action.Wait():
                 await self._report_waiting(facts)
                 return Result(requeue_after=decision.requeue_after)
 
-    async def _start(self, run: AgentRun, decision: policy.Start) -> Result:
+    async def _start(self, run: AgentRun, decision: run_action.Start) -> Result:
         self.pools.stop_waiting(run)
         self.fair_queue.admit(run_key(run))  # before the first await: no other run may find the place free
         body = agent_job.build(
@@ -264,7 +165,7 @@ class RunReconciler:
         self.fair_queue.bind_job(run_key(run), run.job_name)
         self.metrics.started(run, self.clock.now())
         self.pools.begin_cold(run_key(run))
-        return Result(requeue_after=policy.INSPECT_AFTER)
+        return Result(requeue_after=run_decision.INSPECT_AFTER)
 
     async def _refused(self, run: AgentRun, error: ApiError) -> Result:
         """Let a run whose Job is refused for good wait for its namespace's quota, or for another attempt, or fail."""
@@ -274,7 +175,7 @@ class RunReconciler:
         if may_fit and self.fair_queue.quota_may_free(key, now):
             self.fair_queue.exceeds_quota(key)
         elif failure := run_start.refused_job(error.message, forbidden=error.forbidden, waited=waited):
-            return await self._end(RunInput(self.clock.now(), self.limits, run), policy.End(failure.record()))
+            return await self._end(RunInput(self.clock.now(), self.limits, run), run_action.End(failure.record()))
         if self.fair_queue.mark_reported(key):
             await self.events.emit(run, event_messages.write_refused(error.message))
         return Result(requeue_after=REFUSED_AGAIN)
@@ -284,7 +185,7 @@ class RunReconciler:
         if (reason := run_start.waiting_reason(facts)) and self.fair_queue.mark_reported(run_key(facts.run)):
             await self.events.emit(facts.run, event_messages.waiting(reason))
 
-    async def _adopt(self, facts: RunInput, decision: policy.Adopt) -> Result:
+    async def _adopt(self, facts: RunInput, decision: run_action.Adopt) -> Result:
         """Make the claimed pod's Job the run's own: owned by the run, and found by its label."""
         metadata = _job(facts)["metadata"]
         patch = agent_job.adoption(facts.run, deadline=decision.deadline)
@@ -298,7 +199,7 @@ class RunReconciler:
             await delete(self.client, JOBS, _job(facts))
         return READ_AGAIN
 
-    async def _end(self, facts: RunInput, decision: policy.End) -> Result:
+    async def _end(self, facts: RunInput, decision: run_action.End) -> Result:
         run = facts.run
         if await self._has_ended(run):
             return READ_AGAIN
@@ -335,25 +236,8 @@ class RunReconciler:
         return read(AgentRun, live) if live else None
 
 
-def run_key(run: AgentRun) -> RunKey:
-    """Return the key of a run in the fair queue."""
-    return (*run.key, run.metadata.uid)
-
-
 def _keys(runs: Iterable[RunKey]) -> tuple[Key, ...]:
     return tuple(Key("run", namespace, name) for namespace, name, _ in runs)
-
-
-def _instance(run: AgentRun) -> tuple[str, str]:
-    return run.metadata.namespace, run.spec.agent_ref
-
-
-def _readable(raw: Object | None) -> tuple[SympoziumInstance | None, str | None]:
-    """Return the instance or, if it cannot be read, the reason: its runs still end by their timeout."""
-    try:
-        return (read(SympoziumInstance, raw) if raw else None), None
-    except Unreadable as failure:
-        return None, str(failure)
 
 
 def _job(facts: RunInput) -> Object:
