@@ -66,9 +66,10 @@ _SELECTABLE = {
 KINDS = tuple(kind for kind in vars(kinds).values() if isinstance(kind, ResourceType))
 
 
-def api_error(status: int, reason: str, message: str = "") -> ApiError:
-    """Return the refusal that the API server answers with this status."""
-    return ApiError(status, {"reason": reason, "message": message or reason})
+def api_error(status: int, reason: str, message: str = "", *, field: str | None = None) -> ApiError:
+    """Return the refusal that the API server answers with this status; ``field`` is the one that is wrong."""
+    causes = [{"reason": "FieldValueInvalid", "field": field, "message": message}] if field else []
+    return ApiError(status, {"reason": reason, "message": message or reason, "details": {"causes": causes}})
 
 
 class FakeKubernetes(Client):
@@ -262,7 +263,7 @@ class FakeKubernetes(Client):
         named = body.get("metadata", {})
         _same_version(old, named.get("resourceVersion"))
         if subresource is None and named.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
-            raise api_error(422, "Invalid", "metadata.uid: field is immutable")
+            raise api_error(422, "Invalid", "metadata.uid: field is immutable", field="metadata.uid")
         part = {"status": body.get("status", {})} if subresource == "status" else _without_status(key, body)
         written = self._write("patch", key, merged(old, part), subresource, strict=strict, dry_run=dry_run)
         return _answer(written, metadata_only=metadata_only)

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
+from tests.fakes.kubernetes import api_error
 from tests.unit.api.tools import HOST, binding_manifest, tool_manifest
 from tests.unit.operator.objects import NAMESPACE, SYSTEM, instance_object
 from tests.unit.operator.operator_world import World
@@ -75,11 +77,23 @@ async def test_a_binding_that_was_restored_since_it_was_read_is_not_given_to_the
         found.cluster.put(binding())
 
     found.cluster.meanwhile("patch", TOOL_BINDINGS, restore)
-    await found.reconcile("all", "tools")
+    with capture_logs() as logs:
+        await found.reconcile("all", "tools")
+    assert not logs
     assert "ownerReferences" not in found.cluster.object(TOOL_BINDINGS, "alice-weather", NAMESPACE)["metadata"]
     await settle(found)
     [owner] = found.cluster.object(TOOL_BINDINGS, "alice-weather", NAMESPACE)["metadata"]["ownerReferences"]
     assert owner["uid"] == found.cluster.object(INSTANCES, "alice", NAMESPACE)["metadata"]["uid"]
+
+
+async def test_a_binding_that_may_not_be_owned_is_logged_and_holds_up_no_other_object() -> None:
+    found = world(tool(), binding())
+    found.cluster.refuse("patch", TOOL_BINDINGS, api_error(422, "Invalid", "denied by the policy no-owners"))
+    with capture_logs() as logs:
+        await settle(found)
+    [line] = [each for each in logs if each["log_level"] == "warning"]
+    assert (line["binding"], line["message"]) == ("alice-weather", "denied by the policy no-owners")
+    assert condition(found, TOOL_BINDINGS, "alice-weather")[:2] == ("True", "InForce")
 
 
 async def test_nothing_is_written_when_nothing_changed() -> None:

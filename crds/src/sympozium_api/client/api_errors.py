@@ -86,6 +86,11 @@ class ApiError(Exception):
         return self.status == 422
 
     @property
+    def other_uid(self) -> bool:
+        """True if a patch names the UID of a former object: the object was created again under its name."""
+        return self.invalid and any(cause.field == "metadata.uid" for cause in self.causes)
+
+    @property
     def too_large(self) -> bool:
         """True if the object is larger than the API server accepts or than etcd does, which the API server reports as a 500."""
         return self.status == 413 or (

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import structlog
+
 from sympozium_api import policy_binding
 from sympozium_api.base import RECONCILING, Condition, Resource, owner_reference
 from sympozium_api.client import ApiError, Client
@@ -24,6 +26,8 @@ from sympozium_operator.policy.conditions import ConditionUpdate, merge_patch, m
 from sympozium_operator.policy.tool_plan import ToolInput, ToolPlan, Verdict
 from sympozium_operator.reconcile.tool_reader import bodies, readable
 from sympozium_operator.result import Key, Result
+
+log = structlog.get_logger()
 
 R = TypeVar("R", bound=Resource)
 
@@ -94,7 +98,8 @@ class ToolReconciler:
 
     async def _own(self, binding: ToolBinding, instance: SympoziumInstance | None) -> None:
         """Let the instance own a ToolBinding, alone: a second owner would keep it alive. One that a restore has created again since it
-        was read gets its owner later: Kubernetes would delete it with its former one.
+        was read gets its owner later: Kubernetes would delete it with its former one. What an admission policy refuses is logged, because
+        it must not keep the namespace's other objects from being reconciled.
         """
         if instance is None:
             return
@@ -105,8 +110,16 @@ class ToolReconciler:
             try:
                 await self.client.patch(TOOL_BINDINGS, *binding.key, {"metadata": metadata})
             except ApiError as error:
-                if not (error.not_found or error.invalid):
+                if error.not_found or error.other_uid:
+                    return
+                if not error.invalid:
                     raise
+                log.warning(
+                    "ToolBinding not given to its instance: the API server refuses it",
+                    namespace=binding.metadata.namespace,
+                    binding=binding.metadata.name,
+                    message=error.message,
+                )
 
     async def _report(self, kind: ResourceType, resource: Tool | ToolBinding, verdict: Verdict) -> None:
         body = {
