@@ -18,7 +18,7 @@ def _http(
 ) -> httpx2.AsyncClient:
     """Every request has a connection of its own, so that each may come to another replica."""
     alone = httpx2.Limits(max_keepalive_connections=0)
-    return httpx2.AsyncClient(headers=headers, timeout=timeout or 30, auth=auth, limits=alone)
+    return httpx2.AsyncClient(headers=headers, timeout=timeout or 240, auth=auth, limits=alone)
 
 
 @asynccontextmanager

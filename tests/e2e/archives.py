@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx2
 from tests.e2e.conftest import (
+    LONGEST,
     Namespace,
     Object,
     agent_run,
@@ -59,7 +60,7 @@ class Archive:
 
     @cached_property
     def http(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
+        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=LONGEST)
 
     def asks(self, method: str, path: str, *, query: dict[str, Any] | None = None, **request: Any) -> httpx2.Response:
         params = {"namespace": self.namespace.name} | (query or {})

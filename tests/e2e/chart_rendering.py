@@ -13,7 +13,7 @@ NAMESPACE = "agents-system"
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["helm", *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(["helm", *arguments], capture_output=True, text=True, check=False, timeout=300)
 
 
 def rendered(*values: str, of: dict[str, Any] | None = None) -> list[dict[str, Any]]:

@@ -161,10 +161,20 @@ LEAST = 60
 """Seconds that anything may take where many tests wait for one processor. A bound below ten seconds is a promise, without this."""
 
 
-def until(look: Callable[[], T | None], *, within: float, why: Callable[[], object] = lambda: "it did not happen") -> T:
-    """Return what ``look`` finds, as soon as it finds anything; ``within`` are seconds on a quick machine.
+LONGEST = httpx2.Timeout(240, connect=10)
+"""Seconds in which a caller gets an answer on the slowest machine. A pod that has gone may accept no connection, nor refuse one."""
 
-    A refused connection is nothing found: the node's proxy learns of a Service's new pods within a second.
+
+def until(
+    look: Callable[[], T | None],
+    *,
+    within: float,
+    every: float = 0.1,
+    why: Callable[[], object] = lambda: "it did not happen",
+) -> T:
+    """Return what ``look`` finds, as soon as it finds anything; ``within`` are seconds on a quick machine, ``every`` between two looks.
+
+    A connection that is refused, broken or slow is nothing found: the node's proxy learns of a Service's new pods within a second.
     """
     patience = max(PATIENCE * within, LEAST if within >= 10 else 0)
     deadline = time.monotonic() + patience
@@ -173,10 +183,10 @@ def until(look: Callable[[], T | None], *, within: float, why: Callable[[], obje
         try:
             if found := look():
                 return found
-        except httpx2.ConnectError as error:
+        except (httpx2.TransportError, openai.APIConnectionError) as error:
             refusal = error
         assert time.monotonic() < deadline, f"not within {patience} s: {refusal or why()}"
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 def is_established(cluster: Namespace, crd: str) -> bool:
@@ -188,7 +198,7 @@ def is_established(cluster: Namespace, crd: str) -> bool:
 def responds(url: str) -> bool:
     """Return true if it does. The node's proxy learns of a new Service within a second."""
     with suppress(httpx2.TransportError):
-        return httpx2.get(url).status_code == 200
+        return httpx2.get(url, timeout=30).status_code == 200
     return False
 
 
@@ -221,7 +231,7 @@ class Endpoint:
 
     def metrics(self) -> str:
         """All metrics of one of its replicas."""
-        return httpx2.get(f"{self.metrics_url}/metrics", timeout=10).text
+        return httpx2.get(f"{self.metrics_url}/metrics", timeout=LONGEST).text
 
     @property
     def key(self) -> str:
@@ -230,20 +240,30 @@ class Endpoint:
 
     @cached_property
     def http(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=90)
+        return httpx2.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=LONGEST)
 
     @cached_property
     def sdk(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=90)
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=LONGEST)
 
     def chat(self, text: str = "hello", **fields: Any) -> httpx2.Response:
         body = {"messages": [{"role": "user", "content": text}]} | fields
         return self.http.post("/v1/chat/completions", json=body)
 
     def use_model(self, script: str) -> None:
-        """Point the instance at another script of the model server; it holds without a restart."""
+        """Point the instance at another script of the model server; it holds without a restart, in each of the web-proxies."""
         self.namespace.patch("instance", self.instance, {"spec": {"agents": {"default": {"model": script}}}})
-        until(lambda: script in self.http.get("/v1/models").text, within=10)
+        until(lambda: all(script in self.http.get(f"{url}/v1/models").text for url in self.replicas()), within=10)
+
+    def replicas(self) -> list[str]:
+        """Addresses of the web-proxy's pods; the Service's while there is none."""
+        pods = [pod for pod in self.pods() if pod["status"].get("podIP")]
+        return [f"http://{authority(pod['status']['podIP'], 8080)}" for pod in pods] or [self.url]
+
+    def pods(self) -> list[Object]:
+        """The web-proxy's pods, those that are to go left out."""
+        found = self.namespace.list("pods", "-l", f"sympozium.ai/run={self.run}")
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def close(self) -> None:
         for client in (self.__dict__.get("http"), self.__dict__.get("sdk")):

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Namespace, Object, authority
+from tests.e2e.conftest import LONGEST, Namespace, Object, authority
 
 
 class Console:
@@ -17,7 +17,7 @@ class Console:
         service = system.get("service", "sympozium-console")
         self.namespace = namespace
         self.url = f"http://{authority(service['spec']['clusterIP'], 8080)}"
-        self.http = httpx2.Client(base_url=self.url, timeout=30)
+        self.http = httpx2.Client(base_url=self.url, timeout=LONGEST)
         self.use_token(system)
 
     def use_token(self, system: Namespace, secret: str = "sympozium-console-token") -> str:
@@ -44,7 +44,7 @@ class Console:
     def follow(self, run: str, **query: str) -> Iterator[tuple[str, Object]]:
         """Type and data of the events of a run."""
         path, params = f"/api/v1/runs/{run}/events", {"namespace": self.namespace} | query
-        with self.http.stream("GET", path, params=params, timeout=60) as response:
+        with self.http.stream("GET", path, params=params, timeout=LONGEST) as response:
             assert response.status_code == 200
             kind = ""
             for line in response.iter_lines():

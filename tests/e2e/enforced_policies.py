@@ -59,5 +59,7 @@ def enforced(namespace: Namespace) -> Iterator[None]:
 
 
 def pod_of(namespace: Namespace, *selector: str) -> Object:
-    [pod] = namespace.list("pods", "-l", ",".join(selector), "--field-selector=status.phase=Running")
+    """The only pod of these labels that runs and is not to go."""
+    pods = namespace.list("pods", "-l", ",".join(selector), "--field-selector=status.phase=Running")
+    [pod] = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     return pod

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx2
 from tests.e2e.archives import AWAY, PASSWORD, POSTGRES, URL, Archive, postgres_server
-from tests.e2e.conftest import Namespace, Object, authority, installed_with, responds, stored_server, until
+from tests.e2e.conftest import LONGEST, Namespace, Object, authority, installed_with, responds, stored_server, until
 from tests.e2e.consoles import Console
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ class Platform:
         """A token for a key, as soon as a replica knows it."""
 
         def issued() -> str | None:
-            answer = httpx2.post(f"{self.url}/auth/token", headers={"x-api-key": key}, timeout=30)
+            answer = httpx2.post(f"{self.url}/auth/token", headers={"x-api-key": key}, timeout=LONGEST)
             return answer.json()["token"] if answer.status_code == 200 else None
 
         return until(issued, within=10)
@@ -72,7 +72,7 @@ class Platform:
     def client(self) -> httpx2.Client:
         """A client with a key of its own, and so with limits of its own."""
         headers = {"Authorization": f"Bearer {self.token(self.key())}"}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=120)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=LONGEST)
 
     def command(self, *words: str, **variables: str) -> str:
         """What a command prints that is given the API's address and a new key."""

@@ -20,6 +20,10 @@ COMPACTED_WITHIN = 660
 """Seconds after an API server's start: it lets etcd forget every five minutes what was there five minutes before."""
 
 
+TURNS = 200
+"""Turns of the event loop in which a case in memory begins its watch and makes what the watch shows."""
+
+
 @dataclass(frozen=True)
 class InMemory:
     client: FakeKubernetes
@@ -34,9 +38,15 @@ class InMemory:
 
     @asynccontextmanager
     async def ends_watches(self) -> AsyncIterator[dict[str, str]]:
-        ending = asyncio.get_running_loop().call_later(0.2, self.client.end_watches)
+        ending = asyncio.create_task(self._end_watches())
         yield {}
-        ending.cancel()
+        await ending
+
+    async def _end_watches(self) -> None:
+        """End the watches once all that goes without waiting has been done, however long the processor is with others."""
+        for _ in range(TURNS):
+            await asyncio.sleep(0.001)
+        self.client.end_watches()
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def by_the_guide(archive: Archive, agent: str, mark: str, **variables: str) -> l
     commands = block.replace("helper", agent).replace("namespace=default", f"namespace={archive.namespace.name}")
     environ = os.environ | {"CONSOLE": f"{archive.url}/api/v1", "TOKEN": archive.token} | variables
     script = f"{function}\n{commands}"
-    printed = subprocess.check_output(["bash", "-euo", "pipefail", "-c", script], env=environ, text=True, timeout=60)
+    printed = subprocess.check_output(["bash", "-euo", "pipefail", "-c", script], env=environ, text=True, timeout=300)
     answers = [json.loads(line) for line in printed.splitlines() if line]
     assert not [answer for answer in answers if isinstance(answer.get("error"), dict)]
     return answers
@@ -167,7 +167,7 @@ def test_a_rollback_over_a_migration_leaves_the_newer_console_serving(archive: A
         helm("rollback", RELEASE, str(revision["revision"]), "--namespace", archive.namespace.name)
         refusal = f"has schema version 9001, this version of Sympozium needs {version}"
         until(lambda: refusal in crashed(archive.namespace), within=60, why=lambda: crashed(archive.namespace))
-        assert archive.is_ready()
+        until(archive.is_ready, within=5)
         assert archive.asks("GET", "history").status_code == 200
     finally:
         archive.sql(f"UPDATE alembic_version SET version_num = '{version}'")  # as a restored backup

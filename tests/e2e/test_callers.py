@@ -26,7 +26,7 @@ def by_the_guide(console: Console, mark: str, without: str = "^$", **variables: 
         block = block.replace(word, here)
     block = re.sub(r"(-n |namespace=|serviceaccount=)(team|default)", rf"\1{console.namespace}", block)
     environ = os.environ | variables
-    return subprocess.check_output(["bash", "-euo", "pipefail", "-c", block], env=environ, text=True, timeout=120)
+    return subprocess.check_output(["bash", "-euo", "pipefail", "-c", block], env=environ, text=True, timeout=300)
 
 
 def answers(printed: str) -> list[Object]:
@@ -52,6 +52,9 @@ def pipeline(system: Namespace, namespace: Namespace, account: str) -> Iterator[
     found = Console(system, namespace.name)
     token = namespace.kubectl("create", "token", account, "--audience", AUDIENCE, "--duration", "10m")
     found.http.headers["Authorization"] = f"Bearer {token.strip()}"
+    until(
+        lambda: found.asks("GET", "runs").status_code == 200, within=10
+    )  # API servers know a new RoleBinding a moment later
     yield found
     found.http.close()
 
@@ -129,7 +132,7 @@ def test_an_api_key_is_valid_until_it_is_revoked(console: Console, system: Names
     assert key["prefix"] in columns
     assert key["key"] not in namespace.kubectl("get", "apikeys", "-o", "yaml")
     assert console.asks("DELETE", f"api-keys/{key['id']}").status_code == 204
-    until(lambda: holder.asks("GET", "runs").status_code == 401, within=2)
+    until(lambda: holder.asks("GET", "runs").status_code == 401, within=5)
     holder.http.close()
 
 

@@ -79,7 +79,7 @@ def test_the_commands_of_the_notes_work(chat: Endpoint, system: Namespace, tmp_p
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert "data: [DONE]" in done.stdout

@@ -25,7 +25,7 @@ Ask = Callable[..., Told]
 def tell(endpoint: Endpoint, *command: str, **variables: str) -> Told:
     """Return the report of a client in a process of its own."""
     environ = {"OPENAI_BASE_URL": f"{endpoint.url}/v1", "OPENAI_API_KEY": endpoint.key, **variables}
-    done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     told: Told = json.loads(done.stdout)
     return told
@@ -100,7 +100,7 @@ def test_a_deadline_of_the_caller_ends_the_run_and_its_pod(chat: Endpoint, ask: 
     told = ask(chat, "late")
     assert (told["kind"], told["status"], told["code"]) == ("InternalServerError", 504, "deadline_exceeded")
     [run] = {run["metadata"]["name"] for run in chat.namespace.list("runs")} - before
-    assert chat.namespace.run_ends(run, within=5)["phase"] == "Cancelled"
+    assert chat.namespace.run_ends(run, within=10)["phase"] == "Cancelled"
     until(lambda: not chat.namespace.list("pods", "-l", f"sympozium.ai/run={run}"), within=15)
 
 

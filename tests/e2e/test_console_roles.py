@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Namespace, Object, agent_run
+from tests.e2e.conftest import LONGEST, Namespace, Object, agent_run, until
 from tests.e2e.consoles import Console
 from tests.e2e.test_callers import AUDIENCE
 
@@ -48,6 +48,11 @@ class Person:
         verb, resource = right.split()
         return any(verb in rule["verbs"] and resource in rule["resources"] for rule in self.rules)
 
+    def sees_instances(self) -> bool:
+        """Return true once the right to list instances, which each role has, counts."""
+        params = {"namespace": self.namespace}
+        return self.browser.get("/api/v1/instances", params=params).status_code == 200
+
     def page(self, path: str, status: int = 200) -> str:
         """Return a page of the console."""
         answer = self.browser.get(path)
@@ -87,10 +92,12 @@ def people(namespace: Namespace, console_url: str) -> Iterator[Mapping[str, Pers
         bound = f"--serviceaccount={namespace.name}:{account}"
         namespace.kubectl("create", "rolebinding", account, f"--clusterrole={name}", bound)
         rules = namespace.get("clusterrole", name)["rules"]
-        browser = httpx2.Client(base_url=console_url, timeout=60)
+        browser = httpx2.Client(base_url=console_url, timeout=LONGEST)
         answer = sign_in(browser, token_of(namespace, account))
         assert (answer.status_code, answer.headers.get("location")) == (303, "/about"), answer.text
         found[role] = Person(role, namespace.name, rules, browser)
+    for person in found.values():  # API servers know a new RoleBinding a moment later
+        until(lambda person=person: person.sees_instances(), within=10)  # type: ignore[misc]
     yield found
     for person in found.values():
         person.browser.close()
@@ -99,7 +106,7 @@ def people(namespace: Namespace, console_url: str) -> Iterator[Mapping[str, Pers
 def test_a_sign_in_takes_a_token_for_the_console_and_its_cookie_ends_with_the_sign_out(
     people: Mapping[str, Person], namespace: Namespace, console_url: str
 ) -> None:
-    with httpx2.Client(base_url=console_url, timeout=60) as stranger:
+    with httpx2.Client(base_url=console_url, timeout=LONGEST) as stranger:
         answer = stranger.get("/instances")
         assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=%2Finstances")
         for wrong in ("nonsense", token_of(namespace, "a-viewer", "sympozium-runs")):
@@ -160,6 +167,6 @@ def test_the_token_of_the_installation_sees_every_namespace(system: Namespace, c
     installation = Console(system, "default")
     token = installation.use_token(system)
     installation.http.close()
-    with httpx2.Client(base_url=console_url, timeout=60) as browser:
+    with httpx2.Client(base_url=console_url, timeout=LONGEST) as browser:
         assert sign_in(browser, token).status_code == 303
         assert "sympozium-system" in browser.get("/config").text

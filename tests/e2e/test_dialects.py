@@ -12,6 +12,7 @@ from tests.e2e.webhooks import Webhook, deployed
 from tests.fakes import vendors
 from tests.fakes.vendors import BASES
 
+NAME = "in-dialects"
 TURNS = [
     {"calls": [["c1", "weather", '{"city": "Oslo"}'], ["c2", "erase", "{}"]]},
     {"content": "It is sunny."},
@@ -45,7 +46,7 @@ def webhook(namespace: Namespace, webproxy_image: str) -> Webhook:
 @pytest.fixture(scope="module")
 def tooled(namespace: Namespace, webhook: Webhook, webproxy_image: str) -> Iterator[Endpoint]:
     """An agent with two tools, of which the policy leaves one."""
-    body = instance("tooled", model="turns", webEndpoint={"enabled": True})
+    body = instance(NAME, model="turns", webEndpoint={"enabled": True})
     agent = body["spec"]["agents"]["default"]
     del agent["baseURL"]
     agent["providerRef"] = named("openai_compat")
@@ -53,19 +54,20 @@ def tooled(namespace: Namespace, webhook: Webhook, webproxy_image: str) -> Itera
         *scripted_server("vendors", Path(vendors.__file__), webproxy_image),
         secret("sk-one"),
         *(provider(named(each), type=each, apiBase=f"http://vendors:8080{path}") for each, path in BASES.items()),
-        *(tool("weather", f"{webhook.base}/weather", parameters=CITY), binding("weather", webhook.host)),
-        *(tool("erase", f"{webhook.base}/erase"), binding("erase", webhook.host)),
+        *(tool("weather", f"{webhook.base}/weather", parameters=CITY), binding("weather", webhook.host, agentRef=NAME)),
+        *(tool("erase", f"{webhook.base}/erase"), binding("erase", webhook.host, agentRef=NAME)),
         policy(),
         body,
     )
     namespace.kubectl("rollout", "status", "deployment/vendors", "--timeout=4m")
-    endpoint = Endpoint(namespace, "tooled").serves()
+    endpoint = Endpoint(namespace, NAME).serves()
     namespace.kubectl("wait", "toolbinding/weather", "--for=condition=InForce", "--timeout=4m")
     yield endpoint
     endpoint.close()
-    namespace.delete("instance", "tooled", "--wait=false")
+    namespace.delete("instance", NAME, "--wait=false")
     for kind in ("tools", "providers", "sympoziumpolicies"):
         namespace.delete(kind, "--all")
+    until(lambda: not namespace.list("toolbindings"), within=30)  # the operator deletes those of deleted Tools
 
 
 def is_observed(body: Object) -> bool:
@@ -87,8 +89,8 @@ def steps(endpoint: Endpoint) -> list[Object]:
 def test_an_agent_calls_its_tool_and_answers_in_each_dialect(
     tooled: Endpoint, webhook: Webhook, type_name: str
 ) -> None:
-    tooled.namespace.patch("instance", "tooled", {"spec": {"agents": {"default": {"providerRef": named(type_name)}}}})
-    until(lambda: is_observed(tooled.namespace.get("instance", "tooled")), within=30)
+    tooled.namespace.patch("instance", NAME, {"spec": {"agents": {"default": {"providerRef": named(type_name)}}}})
+    until(lambda: is_observed(tooled.namespace.get("instance", NAME)), within=30)
     before = len(webhook.received("weather"))
     asked, *called, last = steps(tooled)
     assert (asked["name"], last["name"]) == (f"{named(type_name)}:turns",) * 2

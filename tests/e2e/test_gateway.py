@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 from cryptography import x509
-from tests.e2e.conftest import Endpoint, Namespace, Object, installed_with, instance, until
+from tests.e2e.conftest import LONGEST, Endpoint, Namespace, Object, installed_with, instance, until
 from tests.fakes.certificate import self_signed
 
 pytestmark = pytest.mark.alone
@@ -38,7 +38,7 @@ class Outside:
         until(self._is_seen, within=SOON, why=lambda: self.status)
 
     def ready(self) -> "Outside":
-        until(lambda: self.status["gateway"]["ready"], within=PROGRAMMED, why=lambda: self.status)
+        until(lambda: self.status.get("gateway", {}).get("ready"), within=PROGRAMMED, why=lambda: self.status)
         return self
 
     @property
@@ -61,7 +61,7 @@ class Outside:
         """A client that found the gateway's address under this host name."""
         headers = {"Host": hostname} | ({"Authorization": f"Bearer {key}"} if key else {})
         scheme, verify = ("https", tls) if tls else ("http", True)
-        return httpx2.Client(base_url=f"{scheme}://{self.address()}", headers=headers, verify=verify, timeout=90)
+        return httpx2.Client(base_url=f"{scheme}://{self.address()}", headers=headers, verify=verify, timeout=LONGEST)
 
     def answers(self, hostname: str, tls: ssl.SSLContext | None = None) -> int | None:
         """The status that a host name leads to; None while Envoy does not listen yet."""
@@ -149,15 +149,15 @@ def test_the_console_has_a_host_name_where_the_chart_gives_it_one(outside: Outsi
 
 
 def test_a_stream_passes_the_gateway_token_by_token(outside: Outside, public: Endpoint) -> None:
-    public.use_model("slow:20:1000")  # longer than the 15 s after which Envoy gives up by itself
+    public.use_model("slow:8:3000")  # longer than the 15 s after which Envoy gives up by itself
     with (
         outside.client(f"chat.{DOMAIN}", public.key) as http,
         http.stream("POST", "/v1/chat/completions", json={"messages": MESSAGES, "stream": True}) as response,
     ):
         assert response.status_code == 200
         tokens = sent_and_arrived(response)
-    assert len(tokens) == 20
-    assert max(arrived - sent for sent, arrived in tokens) < 0.9  # below the pace of the model: nothing was held back
+    assert len(tokens) == 8
+    assert max(arrived - sent for sent, arrived in tokens) < 2.7  # below the pace of the model: nothing was held back
 
 
 def test_metrics_stay_inside(outside: Outside, public: Endpoint) -> None:
@@ -216,7 +216,7 @@ def test_a_name_that_the_certificate_does_not_cover_is_told(outside: Outside, pu
     outside.configure(tls={"enabled": True, "secretName": "nowhere"})
     public.namespace.patch("instance", "chat", {"spec": {"webEndpoint": {"hostname": "chat.elsewhere.test"}}})
     try:
-        until(lambda: condition(public.namespace, "chat")["reason"] == "HostnameNotCovered", within=SOON)
+        until(lambda: condition(public.namespace, "chat").get("reason") == "HostnameNotCovered", within=SOON)
         assert "spec.webEndpoint.hostname" in condition(public.namespace, "chat")["message"]
     finally:
         public.namespace.patch("instance", "chat", {"spec": {"webEndpoint": {"hostname": None}}})
@@ -228,6 +228,11 @@ def neighbour() -> Iterator[Namespace]:
     found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": found.name}})
     yield found
     found.remove()
+
+
+def taken(namespace: Namespace) -> list[str]:
+    """The instances of which Events say that their host name is another one's."""
+    return [e["involvedObject"]["name"] for e in namespace.list("events") if e["reason"] == "HostnameTaken"]
 
 
 def test_a_host_name_is_whose_who_had_it_first_until_it_is_free(
@@ -244,9 +249,8 @@ def test_a_host_name_is_whose_who_had_it_first_until_it_is_free(
         assert f"desk.{DOMAIN}" in condition(place, name)["message"]
         assert not web(place, name)["gatewayReady"]
         assert not place.kubectl("get", "httproute", f"{name}-web-endpoint-server", "--ignore-not-found")
-        events = [e for e in place.list("events") if e["reason"] == "HostnameTaken"]
-        assert [e["involvedObject"]["name"] for e in events] == [name]
-    assert condition(namespace, "desk")["status"] == "True"
+        until(lambda place=place, name=name: taken(place) == [name], within=SOON, why=lambda place=place: taken(place))  # type: ignore[misc]
+    until(lambda: condition(namespace, "desk").get("status") == "True", within=SOON)
 
     namespace.delete("instance", "twin")
     namespace.delete("instance", "desk")
@@ -273,7 +277,7 @@ def test_a_route_follows_its_host_name(outside: Outside, public: Endpoint) -> No
 
 def test_namespaces_can_be_chosen(outside: Outside, public: Endpoint) -> None:
     outside.configure(allowedRoutes={"from": "Selector", "selector": {"matchLabels": {"sympozium": "outside"}}})
-    until(lambda: condition(public.namespace, "chat")["reason"] == "NotAllowedByListeners", within=SOON)
+    until(lambda: condition(public.namespace, "chat").get("reason") == "NotAllowedByListeners", within=SOON)
     public.namespace.kubectl("label", "namespace", public.namespace.name, "sympozium=outside")
     routed(public.namespace, "chat", f"http://chat.{DOMAIN}")
 
@@ -322,7 +326,7 @@ def test_the_gateway_api_may_be_missing_and_come_later(outside: Outside, public:
         until(lambda: "GatewayAPINotInstalled" in str(outside.status["conditions"]), within=30)
         system.kubectl("rollout", "restart", "deployment/sympozium-operator")
         system.kubectl("rollout", "status", "deployment/sympozium-operator", "--timeout=4m")
-        until(lambda: condition(public.namespace, "chat")["reason"] == "GatewayNotReady", within=30)
+        until(lambda: condition(public.namespace, "chat").get("reason") == "GatewayNotReady", within=30)
         public.namespace.apply(instance("plain", webEndpoint={"enabled": True}))
         with closing(Endpoint(public.namespace, "plain")) as plain:
             assert plain.serves().chat().status_code == 200

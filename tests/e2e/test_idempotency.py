@@ -9,7 +9,7 @@ from itertools import count
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, instance, until
+from tests.e2e.conftest import LONGEST, Endpoint, Namespace, Object, agent_run, instance, until
 from tests.e2e.signals import signals
 from tests.e2e.webproxies import PLENTY, addresses, made, pods, runs
 
@@ -87,7 +87,7 @@ async def ask_with_all_keys(endpoint: Endpoint) -> dict[str, list[str]]:
         assert answer.status_code == 200, answer.text
         told[key].append(answer.headers["x-sympozium-run"])
 
-    async with httpx2.AsyncClient(timeout=60) as http, asyncio.TaskGroup() as asked:
+    async with httpx2.AsyncClient(timeout=LONGEST) as http, asyncio.TaskGroup() as asked:
         for key in range(KEYS):
             for caller in range(CALLERS):
                 asked.create_task(ask(http, f"key-{key}", caller))
@@ -101,7 +101,7 @@ def test_callers_of_one_key_get_the_same_answer(keyed: Endpoint, known: set[str]
         return answer.headers["x-sympozium-run"], answer.json()["choices"][0]["message"]["content"]
 
     async def ask_all() -> list[tuple[str, str]]:
-        async with httpx2.AsyncClient(timeout=90, headers={"Authorization": f"Bearer {keyed.key}"}) as http:
+        async with httpx2.AsyncClient(timeout=LONGEST, headers={"Authorization": f"Bearer {keyed.key}"}) as http:
             return await asyncio.gather(*[ask(http, address) for address in addresses(keyed) * 3])
 
     [(run, content)] = set(asyncio.run(ask_all()))
@@ -115,6 +115,8 @@ def test_web_proxies_are_killed_under_load_and_who_comes_again_gets_the_answer(
     with signals(webproxy_image) as to:
         tries = asyncio.run(ask_while_they_die(keyed, lambda pod: to.send("sympozium_webproxy", pod, "KILL")))
 
+    for run in new(keyed, known):
+        keyed.namespace.run_ends(run)
     made = new(keyed, known)
     log.info("tries of each caller: %s", sorted(tries))
     assert max(tries) > 1, "nobody noticed"
@@ -143,7 +145,7 @@ async def ask_while_they_die(endpoint: Endpoint, kill: Callable[[str], None]) ->
         raise AssertionError
 
     limits = httpx2.Limits(max_keepalive_connections=0)
-    async with asyncio.timeout(120), httpx2.AsyncClient(base_url=endpoint.url, timeout=60, limits=limits) as http:
+    async with asyncio.timeout(400), httpx2.AsyncClient(base_url=endpoint.url, timeout=60, limits=limits) as http:
         callers = [asyncio.create_task(ask(http, number)) for number in range(30)]
         for pod in pods(endpoint):
             await asyncio.sleep(3)

@@ -1,13 +1,12 @@
 """API keys of one's own: several at once, changed under load, and what a Secret that goes does not break."""
 
 import base64
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, authority, instance, until
+from tests.e2e.conftest import LONGEST, Endpoint, Namespace, authority, instance, until
 from tests.e2e.load import under_load
 
 REFRESH = 90
@@ -51,7 +50,7 @@ def pods(endpoint: Endpoint) -> dict[str, str]:
 def statuses(endpoint: Endpoint, key: str) -> set[int]:
     """Return the statuses that the pods answer to this key."""
     headers = {"Authorization": f"Bearer {key}"}
-    with httpx2.Client(headers=headers, timeout=10) as http:
+    with httpx2.Client(headers=headers, timeout=LONGEST) as http:
         return {http.get(f"{address}/v1/models").status_code for address in pods(endpoint).values()}
 
 
@@ -63,7 +62,7 @@ def accepted(endpoint: Endpoint) -> tuple[str, str]:
 def ask(endpoint: Endpoint, key: str) -> httpx2.Response:
     body = {"messages": [{"role": "user", "content": "hello"}]}
     headers = {"Authorization": f"Bearer {key}"}
-    return httpx2.post(f"{endpoint.url}/v1/chat/completions", json=body, headers=headers, timeout=60)
+    return httpx2.post(f"{endpoint.url}/v1/chat/completions", json=body, headers=headers, timeout=LONGEST)
 
 
 def test_a_key_is_replaced_under_load_without_one_failed_request(keyed: Endpoint) -> None:
@@ -76,13 +75,11 @@ def test_a_key_is_replaced_under_load_without_one_failed_request(keyed: Endpoint
         changed = load.answers.copy()
         until(lambda: all(load.answers[kind] > changed[kind] + 1 for kind in changed), within=10)
         keyed.namespace.apply(ring(api_key_alice="sk-alice", api_key_2="sk-two"))
-        removed = time.monotonic()
         until(lambda: statuses(keyed, "sk-one") == {401}, within=REFRESH)
-        assert time.monotonic() - removed <= REFRESH
         assert statuses(keyed, "sk-alice") == {200}
     assert load.failures == []
     assert len(load.answers) == 2
-    assert pods(keyed) == before
+    until(lambda: pods(keyed) == before, within=10)  # a busy one may be unready for a moment
 
 
 def test_a_keys_name_and_never_the_key_stands_in_runs_and_logs(keyed: Endpoint) -> None:
@@ -103,7 +100,8 @@ def test_each_key_has_a_limit_of_its_own_in_all_replicas(keyed: Endpoint) -> Non
         headers = {"Authorization": "Bearer sk-alice"}
         until(
             lambda address=address, headers=headers: (  # type: ignore[misc]
-                httpx2.post(f"{address}/v1/chat/completions", json=body, headers=headers, timeout=60).status_code == 429
+                httpx2.post(f"{address}/v1/chat/completions", json=body, headers=headers, timeout=LONGEST).status_code
+                == 429
             ),
             within=30,
         )
@@ -124,7 +122,7 @@ def test_a_secret_that_goes_is_told_and_its_keys_stay_valid(keyed: Endpoint) -> 
     keyed.namespace.apply(ring(api_key="sk-three"))
     until(lambda: accepted(keyed) == ("True", "Accepted"), within=15)
     until(lambda: statuses(keyed, "sk-three") == {200}, within=REFRESH)
-    assert pods(keyed) == before
+    until(lambda: pods(keyed) == before, within=10)
 
 
 def test_another_secret_that_is_not_there_changes_nothing_until_it_is(keyed: Endpoint) -> None:
@@ -133,7 +131,7 @@ def test_another_secret_that_is_not_there_changes_nothing_until_it_is(keyed: End
     until(lambda: accepted(keyed) == ("False", "AuthSecretNotFound"), within=15)
     status = keyed.namespace.status("instance", "keyed")
     assert status["webEndpoint"]["authSecretName"] == "ring"
-    assert (pods(keyed), statuses(keyed, "sk-one")) == (before, {200})
+    until(lambda: (pods(keyed), statuses(keyed, "sk-one")) == (before, {200}), within=10)
 
     later = ring(api_key="sk-later") | {"metadata": {"name": "later"}}
     keyed.namespace.apply(later)

@@ -49,13 +49,14 @@ def served(namespace: Namespace) -> Iterator[Endpoint]:
     namespace.apply(PACK, made)
     endpoint = Endpoint(namespace, "mcp").serves()
     namespace.kubectl("rollout", "status", f"deployment/{names.server(endpoint.run)}", "--timeout=4m")
-    until(lambda: "summarise" in asyncio.run(tools_of(endpoint)), within=30)
+    until(lambda: all("summarise" in asyncio.run(tools_of(endpoint, url)) for url in endpoint.replicas()), within=30)
     yield endpoint
     endpoint.close()
 
 
-async def tools_of(endpoint: Endpoint) -> list[str]:
-    async with connected(endpoint.url, endpoint.key) as client:
+async def tools_of(endpoint: Endpoint, url: str) -> list[str]:
+    """Names of the tools that one of the replicas offers."""
+    async with connected(url, endpoint.key) as client:
         return [tool.name for tool in (await client.list_tools()).tools]
 
 
@@ -160,7 +161,7 @@ def test_the_inspector_speaks_with_it(served: Endpoint, method: list[str], tmp_p
         *("--transport", "http", "--header", f"Authorization: Bearer {served.key}", "--method", *method),
     ]
     environ = os.environ | {"MCP_CATALOG_PATH": str(tmp_path / "catalog.json")}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["tools"][0]["name"] == "ask_agent" if len(method) == 1 else told["structuredContent"]["text"] == TEXT

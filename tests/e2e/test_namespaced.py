@@ -143,7 +143,7 @@ def test_a_pod_that_no_node_can_hold_is_an_answer_where_nodes_cannot_be_seen(
 ) -> None:
     home = new_namespace()
     huge = ("agent.resources.requests.cpu=1000", "agent.resources.limits.cpu=1000")
-    with release(home, home, values=("runs.queueTimeout=5s", *huge)):
+    with release(home, home, values=("runs.queueTimeout=12s", *huge)):
         home.apply(instance("quiet"), agent_run("huge", task="hello"))
         status = home.run_ends("huge", within=30)
     assert status["error"]["type"] == "start_failed"

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.conftest import (
+    LONGEST,
     Endpoint,
     Namespace,
     Object,
@@ -31,7 +32,7 @@ def ask(endpoint: Endpoint, **headers: str) -> httpx2.Response:
     """Over a connection of its own: an open one leads to the pod that was there before."""
     body = {"messages": [{"role": "user", "content": WORDS}]}
     own = {"Authorization": f"Bearer {endpoint.key}"} | headers
-    return httpx2.post(f"{endpoint.url}/v1/chat/completions", json=body, headers=own, timeout=60)
+    return httpx2.post(f"{endpoint.url}/v1/chat/completions", json=body, headers=own, timeout=LONGEST)
 
 
 def headers_at_the_model(answer: str) -> dict[str, str]:
@@ -77,6 +78,8 @@ def test_spans_of_all_parts_hang_below_the_callers(namespace: Namespace, chat: E
         def traced() -> tuple[str, str] | None:
             """The run of a request to a pod that exports, and what its model saw."""
             response = ask(chat, **CALLER)
+            if response.status_code != 200:  # the pod before is about to go
+                return None
             seen = headers_at_the_model(response.json()["choices"][0]["message"]["content"])["traceparent"]
             return None if seen == CALLER["traceparent"] else (response.headers["x-sympozium-run"], seen)
 
@@ -84,7 +87,7 @@ def test_spans_of_all_parts_hang_below_the_callers(namespace: Namespace, chat: E
         wanted = {"POST /v1/chat/completions", "invoke_agent chat", "POST /runs/{name}/events"}
 
         def exported() -> dict[str, Any] | None:
-            found = httpx2.get(f"{collector}/spans", timeout=30).json()
+            found = httpx2.get(f"{collector}/spans", timeout=LONGEST).json()
             spans = {s["name"]: s for s in found if s["trace"] == TRACE and s["run"] in (run, None)}
             return spans if wanted <= set(spans) else None
 
@@ -137,10 +140,11 @@ class TestLogs:
                 assert {"event", "level", "timestamp"} < set(line)
             return {line["event"] for line in its}
 
-        agent = of_run(until(lambda: of_pod(namespace, run), within=10))
-        web_proxy = of_run(lines(namespace, "-l", "app.kubernetes.io/component=web-proxy,sympozium.ai/instance=chat"))
-        assert agent == {"task_received", "model_called", "attempt_failed", "model_failed", "agent_ended"}
-        assert web_proxy == {"request", "pod request"}
+        # The last lines come after the answer.
+        agent = {"task_received", "model_called", "attempt_failed", "model_failed", "agent_ended"}
+        until(lambda: of_run(of_pod(namespace, run)) == agent, within=10, why=lambda: of_pod(namespace, run))
+        proxies = ("-l", "app.kubernetes.io/component=web-proxy,sympozium.ai/instance=chat")
+        until(lambda: of_run(lines(namespace, *proxies)) == {"request", "pod request"}, within=10)
         until(lambda: of_run(lines(system, "-l", "app.kubernetes.io/component=operator")) == {"run ended"}, within=10)
 
     def test_a_run_made_with_kubectl_is_found_in_the_runs_servers_log(
@@ -148,10 +152,14 @@ class TestLogs:
     ) -> None:
         namespace.apply(agent_run("logged", task=WORDS))
         namespace.run_ends("logged")
-        found = lines(system, "-l", "app.kubernetes.io/component=runs")
-        of_run = [line for line in found if (line.get("namespace"), line.get("run")) == (namespace.name, "logged")]
-        assert {line["route"] for line in of_run} == {"/runs/{name}/task", "/runs/{name}/events"}
-        assert {line["instance"] for line in of_run} == {"quiet"}
+
+        def of_run() -> list[Object]:
+            found = lines(system, "-l", "app.kubernetes.io/component=runs")
+            return [line for line in found if (line.get("namespace"), line.get("run")) == (namespace.name, "logged")]
+
+        routes = {"/runs/{name}/task", "/runs/{name}/events"}
+        until(lambda: {line["route"] for line in of_run()} == routes, within=10, why=of_run)
+        assert {line["instance"] for line in of_run()} == {"quiet"}
 
 
 def told(namespace: Namespace, kind: str, name: str) -> list[str]:
@@ -167,13 +175,12 @@ class TestEvents:
         endpoint = Endpoint(namespace, "storied").serves()
         endpoint.close()
         namespace.patch("instance", "storied", {"spec": {"skills": None}})
-        until(lambda: "WebEndpointRemoved" in told(namespace, "instance", "storied"), within=20)
-        assert sorted(told(namespace, "instance", "storied")) == [
-            "Accepted",
-            "ApiKeyGenerated",
-            "Serving",
-            "WebEndpointRemoved",
-        ]
+        story = ["Accepted", "ApiKeyGenerated", "Serving", "WebEndpointRemoved"]
+        until(
+            lambda: sorted(told(namespace, "instance", "storied")) == story,
+            within=20,
+            why=lambda: told(namespace, "instance", "storied"),
+        )
         namespace.delete("instance", "storied")
 
     def test_a_trouble_that_comes_back_is_counted(self, namespace: Namespace) -> None:
@@ -228,7 +235,8 @@ def test_the_systems_parts_count(namespace: Namespace, system: Namespace, compon
     def counted() -> bool:
         pods = system.list("pods", "-l", f"app.kubernetes.io/part-of=sympozium,app.kubernetes.io/component={component}")
         texts = [
-            httpx2.get(f"http://{authority(pod['status']['podIP'], 9090)}/metrics", timeout=30).text for pod in pods
+            httpx2.get(f"http://{authority(pod['status']['podIP'], 9090)}/metrics", timeout=LONGEST).text
+            for pod in pods
         ]
         families = [family for text in texts for family in text_string_to_metric_families(text)]
         return any(sample.value > 0 for family in families if family.name == metric for sample in family.samples)
@@ -242,4 +250,4 @@ def test_a_web_proxy_counts(chat: Endpoint) -> None:
         'sympozium_key_requests_total{key="api-key",status="200"}',
         'sympozium_tokens_total{key="api-key",type="input"}',
     )
-    until(lambda: all(sample in chat.metrics() for sample in counted), within=5)
+    until(lambda: all(sample in chat.metrics() for sample in counted), within=10)

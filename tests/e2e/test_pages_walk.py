@@ -15,8 +15,8 @@ from tests.e2e.test_console_roles import console_url, token_of
 __all__ = ["console_url"]
 pytestmark = pytest.mark.browser
 
-PIECES = 60
-"""Of an answer that takes six seconds, so that a reload meets it half-way. Each is the time in ms at which it was sent."""
+PIECES = 150
+"""Of an answer that takes fifteen seconds, so that a reload meets it half-way. Each is the time in ms at which it was sent."""
 
 
 @pytest.fixture

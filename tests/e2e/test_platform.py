@@ -19,6 +19,8 @@ from sympozium_api import names
 
 LIMIT = 100
 """Requests of a key in any minute, by default."""
+OF_LIMIT = 1.0
+"""Seconds between two requests of one who looks again and again, and stays below the limit however long that takes."""
 ENDED = ("succeeded", "failed")
 OBJECTS = "instances,tools,toolbindings"
 MADE_HERE = ("-l", names.LABEL_ID)
@@ -100,7 +102,7 @@ def test_no_run_is_lost_while_the_database_or_the_counter_is_away(
 
     with ThreadPoolExecutor(6) as pool:
         before = starts(pool)
-        until(lambda: started(http, asked) >= len(before), within=60)
+        until(lambda: started(http, asked) >= len(before), within=60, every=OF_LIMIT)
         with platform.archive.database_away() if away == "database" else platform.counter_away():
             meanwhile = starts(pool)
             answers = [future.result() for future in (*before, *meanwhile)]
@@ -108,8 +110,8 @@ def test_no_run_is_lost_while_the_database_or_the_counter_is_away(
     assert {answer.status_code for answer in answers} <= {200, 503}, [answer.text for answer in answers]
     assert [run["status"] for run in accepted] == ["succeeded"] * len(accepted), accepted
     assert len(accepted) >= len(before)
-    until(lambda: http.get("/health/db").status_code == 200, within=30)
-    listed = until(lambda: whole_list(http, asked, len(accepted)), within=60)
+    until(lambda: http.get("/health/db").status_code == 200, within=30, every=OF_LIMIT)
+    listed = until(lambda: whole_list(http, asked, len(accepted)), within=60, every=OF_LIMIT)
     assert Counter(run["id"] for run in listed) == Counter(run["id"] for run in accepted)
     assert all(http.get(f"/runs/{run['id']}").json()["output_message"] for run in accepted)
 
@@ -151,7 +153,7 @@ def test_objects_that_are_restored_under_new_uids_answer_to_their_old_ids(
     for replica in platform.replicas():
         with closing(platform.client()) as other:
             again = partial(lists, other, replica, ids)
-            until(lambda again=again: again() == before, within=30, why=again)  # type: ignore[misc]
+            until(lambda again=again: again() == before, within=30, every=2 * OF_LIMIT, why=again)  # type: ignore[misc]
             assert other.get(f"{replica}/agents/{echo['id']}").json() == echo
             assert other.get(f"{replica}/agents/{echo['id']}/tools").json() == bindings
     body = {"agent_id": echo["id"], "input_message": "Echo the word hello using the tool"}

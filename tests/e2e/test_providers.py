@@ -86,7 +86,9 @@ def test_an_agent_answers_with_its_providers_model(provided: Endpoint) -> None:
 def test_a_provider_that_is_switched_off_is_a_503_until_it_is_back(provided: Endpoint) -> None:
     provided.namespace.patch("provider", "vendors", {"spec": {"enabled": False}})
     until(lambda: provided.chat().status_code == 503, within=30)
-    until(lambda: condition(provided.namespace, "instance", "provided", "ModelReady")["status"] == "False", within=10)
+    until(
+        lambda: condition(provided.namespace, "instance", "provided", "ModelReady").get("status") == "False", within=10
+    )
     ready = condition(provided.namespace, "instance", "provided", "ModelReady")
     assert (ready["status"], ready["reason"]) == ("False", "ProviderDisabled")
     assert "vendors" in ready["message"]
@@ -110,6 +112,7 @@ def test_a_fallback_answers_while_its_provider_is_gone(provided: Endpoint) -> No
     namespace = provided.namespace
     namespace.kubectl("scale", "deployment/vendors", "--replicas=0")
     server = authority(namespace.get("service", "vendors")["spec"]["clusterIP"], 8080)
+    until(lambda: not namespace.list("pods", "-l", "app=vendors"), within=60)
     until(lambda: not responds(f"http://{server}/healthz"), within=60)
     try:
         answer = provided.chat()

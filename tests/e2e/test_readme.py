@@ -96,6 +96,7 @@ def test_what_was_backed_up_is_restored_with_its_keys(assistant: Shell, namespac
     until(lambda: not namespace.list("deployments", "-l", "sympozium.ai/instance=assistant"), within=60)
     assistant(step("kubectl apply -f instances.yaml", page))
     assert assistant(read) == key
+    Endpoint(namespace, "assistant").serves()
     until(lambda: assistant.asks().endswith("data: [DONE]\n\n"), within=90)
 
 
@@ -107,4 +108,4 @@ def test_a_namespace_goes_in_seconds_once_its_pods_are_gone() -> None:
     namespace.apply(instance("leaving", webEndpoint={"enabled": True}))
     until(lambda: namespace.status("instance", "leaving").get("phase") == "Serving", within=120)
     block = step("kubectl delete instances --all").replace("team-a", name)
-    subprocess.run(["bash", "-euo", "pipefail", "-c", block], check=True, capture_output=True, timeout=90)
+    subprocess.run(["bash", "-euo", "pipefail", "-c", block], check=True, capture_output=True, timeout=240)

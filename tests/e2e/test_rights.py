@@ -99,7 +99,7 @@ def everything_happens(namespace: Namespace, system: Namespace) -> None:
     endpoint.use_model("slow:200:100")
     with endpoint.http.stream("POST", "/v1/chat/completions", json=STREAMED) as answer:
         next(answer.iter_lines())  # and then leaves, which cancels the run
-    until(lambda: any(run["status"].get("phase") == "Cancelled" for run in runs_of(namespace)), within=30)
+    until(lambda: any(run.get("status", {}).get("phase") == "Cancelled" for run in runs_of(namespace)), within=30)
     endpoint.close()
     a_provider_is_tried(namespace)
     namespace.apply(agent_run("audited-by-hand", agentRef="read", task="hello"))  # the runs server's
@@ -204,7 +204,12 @@ def tools_are_called(namespace: Namespace) -> None:
     namespace.apply(head | {"kind": "Tool", "spec": spec}, head | {"kind": "ToolBinding", "spec": grant})
     namespace.kubectl("wait", "toolbinding/greeting", "--for=condition=InForce", "--timeout=4m")
     document = ("-o", "jsonpath={.data.agent\\.json}")
-    until(lambda: "served" in namespace.kubectl("get", "configmap", "read-installed-skills", *document), within=10)
+
+    def offered() -> set[str]:
+        found = namespace.kubectl("get", "configmap", "read-installed-skills", *document)
+        return {tool["function"] for tool in json.loads(found)["tools"]} if found else set()
+
+    until(lambda: {"audited", "served", "greeting"} <= offered(), within=10, why=offered)
     page = json.dumps({"url": f"http://{DENIED}/"})
     calls = [["a", "audited", "{}"], ["b", "served", "{}"], ["c", "fetch_url", page], ["d", "greeting", "{}"]]
     task = json.dumps([{"calls": calls}, {"content": "done"}])

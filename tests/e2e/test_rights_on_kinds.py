@@ -7,11 +7,12 @@ import base64
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx2
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, instance, until
+from tests.e2e.conftest import LONGEST, Endpoint, Namespace, Object, Refused, agent_run, instance, until
 
 CREATE_RUNS = {"apiGroups": ["sympozium.ai"], "resources": ["agentruns"], "verbs": ["create"]}
 CREATE_INSTANCES = {"apiGroups": ["sympozium.ai"], "resources": ["sympoziuminstances"], "verbs": ["create"]}
@@ -39,6 +40,15 @@ class Tenant:
                 "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace.name}],
             },
         )
+
+        until(lambda: self._may(rules[0]), within=10)  # API servers know a new RoleBinding a moment later
+
+    def _may(self, rule: Object) -> bool:
+        kind = ".".join(filter(None, (rule["resources"][0], rule["apiGroups"][0])))
+        named = "/".join((kind, *rule.get("resourceNames", ())))
+        with suppress(Refused):
+            return "yes" in self._namespace.kubectl("auth", "can-i", rule["verbs"][0], named, self._user)
+        return False
 
     def create(self, body: Object, *words: str) -> str:
         """Create an object; return its name. Raises Refused."""
@@ -167,7 +177,7 @@ class TestGetSecret:
         secret = f"{chat.run}-web-api-key"
         rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["get"]}
         key = base64.b64decode(Tenant(namespace, rule).get("secret", secret)["data"]["api-key"]).decode()
-        answer = httpx2.get(f"{chat.url}/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=30)
+        answer = httpx2.get(f"{chat.url}/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=LONGEST)
         assert answer.status_code == 200
 
 

@@ -42,7 +42,7 @@ def test_cancel_ends_it(namespace: Namespace) -> None:
     namespace.apply(agent_run("unwanted", task="hello", model={"model": "hang"}))
     until(lambda: namespace.status("run", "unwanted").get("phase") == "Running", within=30)
     namespace.patch("run", "unwanted", {"spec": {"cancel": True}})
-    assert namespace.run_ends("unwanted", within=5)["phase"] == "Cancelled"
+    assert namespace.run_ends("unwanted", within=10)["phase"] == "Cancelled"
     until(lambda: not namespace.list("pods", "-l", "sympozium.ai/run=unwanted"), within=15)
 
 

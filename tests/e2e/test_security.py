@@ -103,7 +103,7 @@ def may(namespace: Namespace, account: str, verb: str, kind: str) -> bool:
 
 class TestWebProxy:
     def test_it_is_hardened(self, chat: Endpoint) -> None:
-        [pod] = chat.namespace.list("pods", "-l", f"sympozium.ai/run={chat.run}")
+        [pod] = chat.pods()
         hardened(pod)
         assert chat.key not in json.dumps(pod)
 

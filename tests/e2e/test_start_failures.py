@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, agent_run, installed_with
+from tests.e2e.conftest import Endpoint, Namespace, agent_run, installed_with, until
 
 WITHIN = 60
 
@@ -18,6 +18,7 @@ def failed(namespace: Namespace, run: str) -> dict[str, object]:
 def test_a_quota_that_refuses_the_pod(namespace: Namespace, chat: Endpoint) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     namespace.apply(quota)
+    until(lambda: namespace.get("resourcequota", "none").get("status", {}).get("hard"), within=30)  # it is in force
     try:
         response = chat.chat()
     finally:
@@ -39,9 +40,9 @@ def test_an_image_that_cannot_be_pulled(namespace: Namespace) -> None:
 
 @pytest.fixture(scope="module")
 def huge_and_impatient() -> Iterator[None]:
-    """An installation whose pods no node can hold, and whose runs wait for five seconds."""
+    """An installation whose pods no node can hold, and whose runs wait for twelve seconds."""
     huge = ("agent.resources.requests.cpu=1000", "agent.resources.limits.cpu=1000")
-    with installed_with(*huge, "runs.queueTimeout=5s"):
+    with installed_with(*huge, "runs.queueTimeout=12s"):
         yield
 
 

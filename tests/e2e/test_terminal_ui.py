@@ -84,7 +84,7 @@ def test_an_agent_is_switched_on_and_answers_and_a_failed_run_has_its_log(
     terminal.press("Enter")
     text = terminal.shows(TEXT, "first token", within=60)
     [run] = re.findall(rf"run ({AGENT}-\S+)", text)
-    assert namespace.status("run", run)["result"] == TEXT
+    assert namespace.run_ends(run)["result"] == TEXT
     terminal.press("Escape")
     terminal.shows("Instances")
 

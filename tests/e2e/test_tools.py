@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import logging
+import re
 import statistics
 import subprocess
 import threading
@@ -66,7 +67,7 @@ def granted(webhook: Webhook) -> Iterator[Object]:
     yield from (tool("to_other", f"{base}/to_other?to=http://model:8080/release"), binding("to_other", host))
     yield from (tool("to_metadata", f"{base}/to_metadata?to=http://169.254.169.254/latest/"),)
     yield binding("to_metadata", host, "169.254.169.254")
-    yield from (tool("late", f"{base}/late?seconds=20"), binding("late", host, timeoutMs=700))
+    yield from (tool("late", f"{base}/late?seconds=20"), binding("late", host, timeoutMs=4000))
     yield from (tool("flaky", f"{base}/flaky?failures=2"), binding("flaky", host))
     yield tool("keyless", f"{base}/keyless", auth={"auth": "apiKey", "secretRef": "other-key"})
     yield binding("keyless", host)
@@ -97,7 +98,8 @@ def tooled(namespace: Namespace, webhook: Webhook) -> Iterator[Endpoint]:
     in_force.remove("astray")
     waited = ("--for=condition=InForce", "--timeout=4m")
     namespace.kubectl("wait", *(f"toolbinding/{name}" for name in in_force), *waited)
-    until(lambda: "fleeting" in offered(endpoint), within=10)
+    functions = {name.replace("-", "_") for name in in_force}
+    until(lambda: functions <= set(re.findall(r"\w+", offered(endpoint))), within=10)
     yield endpoint
     endpoint.close()
     namespace.delete("instance", "tooled", "--wait=false")
@@ -183,7 +185,7 @@ def test_kubectl_shows_the_tools_that_hold_and_a_runs_steps(tooled: Endpoint, we
         ("to_api", 1, "refused: the address of kubernetes.default.svc"),
         ("to_metadata", 1, "refused: the address of 169.254.169.254"),
         ("to_other", 1, "refused: the host model is not in allowedDomains"),
-        ("late", 1, "failed: no answer within 0.7 seconds"),
+        ("late", 1, "failed: no answer within 4 seconds"),
         ("keyless", 0, "refused: the Secret other-key lacks the label"),
         ("strict", 0, "the call was not made: arguments.city"),
     ],
@@ -217,6 +219,7 @@ def test_a_rate_limit_holds_over_runs_at_once(tooled: Endpoint, webhook: Webhook
     assert sum("the tool's rate limit of 2/hour is reached" in result for result in results) == 1
 
 
+@pytest.mark.alone  # it kills the guard that other tests reach
 def test_a_guard_that_is_killed_in_a_call_costs_no_run(tooled: Endpoint, webhook: Webhook, system: Namespace) -> None:
     with ThreadPoolExecutor(1) as caller:
         waiting = caller.submit(asked, tooled, "lasting")
@@ -224,7 +227,7 @@ def test_a_guard_that_is_killed_in_a_call_costs_no_run(tooled: Endpoint, webhook
         guards = system.list("pods", "-l", "app.kubernetes.io/component=egress")
         for guard in guards:
             system.delete("pod", guard["metadata"]["name"], "--grace-period=1", "--wait=false")
-        assert "lasting is sunny" in waiting.result(timeout=90)
+        assert "lasting is sunny" in waiting.result()
     keys = {call["headers"]["idempotency-key"] for call in webhook.received("lasting")}
     assert len(keys) == 1
     assert len(webhook.received("lasting")) > 1
@@ -248,8 +251,8 @@ def test_a_binding_that_is_removed_under_load_ends_the_calls_at_once(tooled: End
         finally:
             stop.set()
         for each in loads:
-            each.result(timeout=60)
-    assert max(call["at"] for call in webhook.received("fleeting")) < removed + 0.5
+            each.result()
+    assert max(call["at"] for call in webhook.received("fleeting")) < removed + PATIENCE * 0.5
 
 
 @pytest.mark.measures
@@ -269,10 +272,12 @@ def documents(endpoint: Endpoint) -> Iterator[Iterator[str]]:
     command = ["kubectl", "-n", namespace, "get", "instance", endpoint.instance, "--watch", "-o", form]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
         assert watch.stdout is not None
-        shown = (digest for digest, _ in itertools.groupby(watch.stdout))
-        next(shown)  # the present one
-        yield shown
-        watch.kill()
+        try:
+            shown = (digest for digest, _ in itertools.groupby(watch.stdout))
+            next(shown)  # the present one
+            yield shown
+        finally:
+            watch.kill()
 
 
 def _seconds_until_offered(endpoint: Endpoint, shown: Iterator[str], description: str) -> float:

@@ -4,10 +4,10 @@ import json
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
-from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, helm, instance, is_established, until
+from tests.e2e.conftest import Endpoint, Namespace, Object, Refused, agent_run, helm, instance, is_established, until
 
 pytestmark = pytest.mark.dismantles
 
@@ -50,7 +50,7 @@ def test_without_the_operator_answers_go_on_and_a_deleted_instance_takes_all_alo
         asked = pool.submit(orphan.chat)
         [run] = until(working, within=30)
         with uninstalled():
-            answer = asked.result(timeout=60)
+            answer = asked.result()
             assert len(answer.json()["choices"][0]["message"]["content"].split()) == 100
             assert namespace.run_ends(run)["phase"] == "Succeeded"
             assert orphan.http.get("/v1/models").status_code == 200
@@ -107,13 +107,18 @@ def test_the_operator_waits_for_a_kind_that_was_deleted_and_goes_on_when_it_is_b
         return found
 
     def log() -> str:
-        return system.kubectl("logs", "deployment/sympozium-operator", "--tail=3")
+        with suppress(Refused):  # its container is about to start again
+            return system.kubectl("logs", "deployment/sympozium-operator", "--tail=3")
+        return ""
+
+    def has_started_again() -> bool:
+        return operator()["restartCount"] == before + 1 and "running" in operator()["state"]
 
     before = operator()["restartCount"]
     system.delete("crd", "skillpacks.sympozium.ai")
     try:
         until(lambda: "waiting for it" in log(), within=60, why=log)
-        assert (operator()["restartCount"], "running" in operator()["state"]) == (before + 1, True)
+        until(has_started_again, within=30, why=operator)  # the kubelet reports it later than the log shows it
         assert chat.http.get("/v1/models").status_code == 200
     finally:
         as_helm_did(system, crd)

@@ -18,7 +18,7 @@ import httpx2
 import pytest
 import yaml
 from tests.contract.documents import ROOT
-from tests.e2e.conftest import Endpoint, Namespace, Object, agent_run, authority, helm, instance, until
+from tests.e2e.conftest import LONGEST, Endpoint, Namespace, Object, agent_run, authority, helm, instance, until
 from tests.e2e.consoles import Console
 from tests.e2e.platforms import Platform, check_walk, prepare_walk
 
@@ -137,7 +137,7 @@ def callers(namespace: Namespace) -> Iterator[Executor]:
 def release(namespace: Namespace) -> None:
     """Let the model end the answer that it holds."""
     model = namespace.get("service", "model")["spec"]["clusterIP"]
-    assert httpx2.post(f"http://{authority(model, 8080)}/release", timeout=30).status_code == 200
+    assert httpx2.post(f"http://{authority(model, 8080)}/release", timeout=LONGEST).status_code == 200
 
 
 def phases(endpoint: Endpoint) -> list[str]:
@@ -221,7 +221,7 @@ def upgraded(busy: Endpoint, previous: Object, system: Namespace) -> Upgraded:
         until(new_proxy_serves, within=60)
         seen = phases(busy)
         release(busy.namespace)
-        tokens = [answer.result(timeout=180) for answer in answers]
+        tokens = [answer.result() for answer in answers]
     return Upgraded(run_with_key, (operator, system.get("deployment", "sympozium-operator")), seen, tokens)
 
 

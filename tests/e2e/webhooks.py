@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 import httpx2
-from tests.e2e.conftest import Namespace, Object, authority, responds, scripted_server, until
+from tests.e2e.conftest import LONGEST, Namespace, Object, authority, responds, scripted_server, until
 
 SERVER = Path(__file__).parents[1] / "fakes/webhook_pod.py"
 
@@ -33,7 +33,7 @@ class Webhook:
 
     def received(self, name: str) -> list[Object]:
         """Requests to ``/NAME``, in the order of their arrival."""
-        calls: list[Object] = httpx2.get(f"{self.url}/received", timeout=10).json()
+        calls: list[Object] = httpx2.get(f"{self.url}/received", timeout=LONGEST).json()
         return [call for call in calls if call["path"] == f"/{name}"]
 
 

@@ -7,7 +7,7 @@ The requested ``model`` name is the script, so that many tests share one server:
 ``echo``           the answer's text is JSON: the ``headers`` and the ``body`` that reached the model
 ``digest``         the answer's text is JSON: length and SHA-256 of the text of the conversation's last message
 ``slow:N:MS``      N tokens, MS milliseconds apart, the first at once; each is the unix time in ms when it was sent
-``held:MS``        numbers, MS milliseconds apart, until ``POST /release``; only for streams
+``held:MS``        numbers, MS milliseconds apart, until ``POST /release``, and again after ``POST /hold``; only for streams
 ``status:NNN``     an error answer with this status; 429 and 503 with Retry-After
 ``hang``           accepts the request and never answers
 ``cut``            two tokens, then the connection drops
@@ -289,6 +289,12 @@ class Model:
             writer.transport.abort()
         await rest()
 
+    def _hold_or_release(self, path: str) -> None:
+        if path == "/hold":
+            self._released = asyncio.Event()
+        else:
+            self._released.set()
+
     async def _route(self, request: Request, connection: Connection) -> None:
         if request.method == "POST":
             self.last = {"path": request.path, "headers": request.headers, "body": request.body.decode()}
@@ -298,8 +304,8 @@ class Model:
                 await self._complete(request, connection)
             case "POST", "/v1/embeddings":
                 await self._complete(request, connection, _embed)
-            case "POST", "/release":
-                self._released.set()
+            case "POST", "/hold" | "/release":
+                self._hold_or_release(request.path)
                 await connection.answer(200, {})
             case "GET", "/last":
                 await connection.answer(200, self.last)
