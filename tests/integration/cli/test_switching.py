@@ -55,7 +55,7 @@ def test_waiting_ends_when_the_operator_says_so(plugin: Plugin, kubernetes: Fake
 def test_waiting_ends_at_once_where_only_another_spec_would_serve(
     plugin: Plugin, kubernetes: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(switch, "_WAIT_SECONDS", 2.0)
+    monkeypatch.setattr(switch, "_WAIT_SECONDS", 60.0)
     kubernetes.put(instance())
 
     def refuse() -> None:

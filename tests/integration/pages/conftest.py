@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from cryptography.fernet import Fernet
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, async_playwright, expect
 from tests.integration.conftest import eventually
 from tests.integration.console.conftest import Console, serving
 
@@ -46,10 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def chromium() -> AsyncIterator[Browser]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     assert path, "Chromium is needed: local/clients.sh installs it"
+    expect.set_options(timeout=60_000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
-        await browser.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(60):
+                await browser.close()
 
 
 @contextlib.asynccontextmanager
@@ -108,9 +111,9 @@ class Visitor:
 
     async def leave(self) -> None:
         """Close all tabs. Chromium was seen not to answer to it for minutes: such a context ends with the browser."""
-        await self.context.unroute_all(behavior="ignoreErrors")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(60):
+                await self.context.unroute_all(behavior="ignoreErrors")
                 await self.context.close()
 
     async def guard(self, route: Route) -> None:

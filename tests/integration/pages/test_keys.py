@@ -1,14 +1,21 @@
 """Keys of all pages, the palette, and what no script of a page may do."""
 
+import asyncio
+from contextlib import suppress
+
+from playwright.async_api import TimeoutError as NotShown
 from playwright.async_api import expect
 from tests.integration.pages.conftest import Shoot, Visit, accessible
 
 
 async def test_pages_are_reached_by_two_keys_and_rows_by_one(visit: Visit) -> None:
     page = await (await visit()).open("/about")
-    await page.keyboard.press("g")
-    await page.keyboard.press("i")
-    await page.wait_for_url("**/instances")
+    async with asyncio.timeout(60):
+        while not page.url.endswith("/instances"):  # the second key counts for a second and a half
+            await page.keyboard.press("g")
+            await page.keyboard.press("i")
+            with suppress(NotShown):
+                await page.wait_for_url("**/instances", timeout=5_000)
     await page.keyboard.press("/")
     await expect(page.get_by_label("Name or title")).to_be_focused()
     await page.keyboard.type("gj?")  # typed, not acted on

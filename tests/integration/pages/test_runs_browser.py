@@ -1,5 +1,6 @@
 """The pages of runs in Chromium: keys, peek, selection, both themes, narrow windows."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -114,7 +115,10 @@ async def test_pages_are_painted_soon_and_nothing_moves_while_they_load(furnishe
     for path in paths:
         page = await (await visit(at=furnished)).open(path)
         await page.wait_for_load_state("load")
-        paints, moved = await page.evaluate(_PAINTS)
+        paints = 0
+        async with asyncio.timeout(60):
+            while not paints:  # a busy browser lists its paints later
+                paints, moved = await page.evaluate(_PAINTS)
         log.info("%s: largest paint after %.0f ms, moved %.3f", path, paints, moved)
         assert moved <= 0.05, path
         assert 0 < paints <= 10 * LARGEST_PAINT_MS, path
