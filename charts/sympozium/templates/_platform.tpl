@@ -29,6 +29,8 @@
   value: {{ .limits.versions | int | quote }}
 - name: SYMPOZIUM_PLATFORM_MAX_TOOLS
   value: {{ .limits.tools | int | quote }}
+- name: SYMPOZIUM_PLATFORM_MAX_BINDINGS
+  value: {{ .limits.bindings | int | quote }}
 - name: SYMPOZIUM_PLATFORM_MAX_STREAMS
   value: {{ .limits.streams | int | quote }}
 - name: PYDANTICAI_DEFAULT_MODEL

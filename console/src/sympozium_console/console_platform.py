@@ -45,7 +45,7 @@ def platform_context(context: ConsoleContext) -> PlatformContext:
             issuing=callers.issuing,
         ),
         tools=Tools(context.client, context.clock, in_force, platform.bounds),
-        bindings=Bindings(context.client, context.clock, in_force),
+        bindings=Bindings(context.client, context.clock, in_force, platform.bounds),
         limits=PlatformLimits(
             default=platform.default_rate,
             runs=platform.runs_rate,

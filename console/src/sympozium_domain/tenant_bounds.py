@@ -15,3 +15,5 @@ class TenantBounds:
     versions: int = 1000
     """Versions of one agent."""
     tools: int = 1000
+    bindings: int = 5000
+    """Bindings of tools to agents, of all agents together."""

@@ -66,6 +66,7 @@ class PlatformSettings:
                 agents=read(environment.MAX_AGENTS, str(TenantBounds.agents), whole_number(1, _MOST_OBJECTS)),
                 versions=read(environment.MAX_VERSIONS, str(TenantBounds.versions), whole_number(1, _MOST_OBJECTS)),
                 tools=read(environment.MAX_TOOLS, str(TenantBounds.tools), whole_number(1, _MOST_OBJECTS)),
+                bindings=read(environment.MAX_BINDINGS, str(TenantBounds.bindings), whole_number(1, _MOST_OBJECTS)),
             ),
             most_streams=read(environment.MAX_STREAMS, str(cls.most_streams), whole_number(1, _MOST_STREAMS)),
             default_model=read(environment.PYDANTICAI_DEFAULT_MODEL, cls.default_model, _model),

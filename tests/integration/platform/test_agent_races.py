@@ -17,7 +17,7 @@ from tests.integration.platform.conftest import NAMESPACE, Platform, serving
 
 from sympozium_api import names
 from sympozium_api.client import ApiUnavailable
-from sympozium_api.client.rest import Collection
+from sympozium_api.client.collection import Collection
 from sympozium_api.resources import CONTROLLER_REVISIONS, INSTANCES, RUNS, Object, ResourceType
 from sympozium_archive.database import Database
 

@@ -1,9 +1,11 @@
 """Bounds of what a tenant may have, over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.fakes.tool_operator import reconcile_tools
 from tests.integration.platform.agent_calls import created, tried
 from tests.integration.platform.conftest import OTHER_NAMESPACE, Platform, error, serving
 
@@ -17,9 +19,12 @@ TOOL = {"input_schema": {"type": "object"}, "execution_type": "internal"}
 @pytest.fixture
 async def bounded(tmp_path: Path) -> AsyncIterator[Platform]:
     database = await Database.open_scratch(str(tmp_path / "index.db"))
-    bounds = TenantBounds(agents=2, versions=2, tools=2)
+    bounds = TenantBounds(agents=2, versions=2, tools=2, bindings=2)
     async with serving(tmp_path, database, PlatformSettings(bounds=bounds)) as platform:
+        operator = asyncio.create_task(reconcile_tools(platform.kubernetes, platform.clock))
         yield platform
+        operator.cancel()
+        await asyncio.gather(operator, return_exceptions=True)
     await database.close()
 
 
@@ -38,6 +43,23 @@ async def test_a_tenant_makes_as_many_objects_as_it_may(bounded: Platform, path:
     assert (await bounded.request("POST", path, json=body | {"name": "fetch_url"}, token=token)).status_code == 201
     assert (await bounded.request("DELETE", f"{path}/{first.json()['id']}")).status_code == 204
     assert (await bounded.request("POST", path, json=body | {"name": "fetch_url"})).status_code == 201
+
+
+async def test_a_tenant_binds_as_many_tools_as_it_may(bounded: Platform) -> None:
+    async def posted(path: str, **fields: object) -> str:
+        answer = await bounded.request("POST", path, json=fields)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    one, other = [await posted("/agents", name=name) for name in ("Ada", "Eve")]
+    tools = [await posted("/tools", name="fetch_url", **TOOL) for _ in range(2)]
+    first, second = [await posted(f"/agents/{one}/tools/{tool}") for tool in tools]
+    beyond = f"/agents/{other}/tools/{tools[0]}"
+    refused = error(await bounded.request("POST", beyond), 409)
+    assert (refused["code"], "2 bindings" in refused["message"]) == ("too_many_objects", True)
+    assert await posted(f"/agents/{one}/tools/{tools[0]}", timeout_ms=7) == first, "it is replaced"
+    assert (await bounded.request("DELETE", f"/agents/{one}/tools/{tools[1]}")).status_code == 204
+    assert await posted(beyond) not in (first, second)
 
 
 async def test_an_agent_has_as_many_versions_as_it_may(bounded: Platform) -> None:

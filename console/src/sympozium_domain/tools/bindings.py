@@ -4,18 +4,20 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sympozium_api import names
 from sympozium_api.base import owner_reference
 from sympozium_api.client import ApiError, Client
+from sympozium_api.client.collection import Reading
 from sympozium_api.clock import Clock
 from sympozium_api.instance import SympoziumInstance
 from sympozium_api.resources import TOOL_BINDINGS, TOOLS, Object
 from sympozium_api.tool_binding import ToolBinding
 from sympozium_domain import object_ids, object_times
 from sympozium_domain.idempotent_creation import Creation, KeyOfAnotherBody
+from sympozium_domain.tenant_bounds import TenantBounds, TooMany
 from sympozium_domain.tools.binding_record import BindingRecord
 from sympozium_domain.tools.tool_record import ToolRecord
 from sympozium_domain.tools.tools_in_force import ToolsInForce
@@ -64,13 +66,14 @@ class Bindings:
     client: Client
     clock: Clock
     in_force: ToolsInForce
+    bounds: TenantBounds = field(default_factory=TenantBounds)
 
     async def bind(
         self, creation: Creation, agent: Grantee, tool: ToolRecord, fields: BindingFields, owner: str
     ) -> MadeBinding:
         """Grant a tool to an agent with all of these fields. A binding that is there is replaced and keeps its id, never doubled.
 
-        A request with an Idempotency-Key that was carried out before changes nothing. Raises WrongField and KeyOfAnotherBody.
+        A request with an Idempotency-Key that was carried out before changes nothing. Raises WrongField, KeyOfAnotherBody and TooMany.
         """
         instance = agent.instance
         namespace, name = instance.key
@@ -140,6 +143,9 @@ class Bindings:
     async def _create(
         self, creation: Creation, instance: SympoziumInstance, tool: str, spec: Object, owner: str
     ) -> Object:
+        namespace = instance.metadata.namespace
+        if (count := await self._count(namespace)) >= self.bounds.bindings:
+            raise TooMany(f"The tenant has {count} bindings, and callers make no more than {self.bounds.bindings}.")
         metadata = creation.metadata(_name(instance.metadata.name, tool), owner, self.clock.now())
         body: Object = {
             "apiVersion": TOOL_BINDINGS.api_version,
@@ -149,7 +155,12 @@ class Bindings:
         }
         body["metadata"]["annotations"] |= _remembering({}, creation)
         check(ToolBinding, body, _SENT_NAMES)
-        return await self.client.create(TOOL_BINDINGS, instance.metadata.namespace, body, strict=True)
+        return await self.client.create(TOOL_BINDINGS, namespace, body, strict=True)
+
+    async def _count(self, namespace: str) -> int:
+        """Return the number of a namespace's ToolBindings, of which one is read: the API server counts the others."""
+        page = await self.client.page(TOOL_BINDINGS, namespace, Reading(metadata_only=True), limit=1, after="")
+        return len(page.items) + (page.remaining or 0)
 
     async def _replace(self, creation: Creation, instance: SympoziumInstance, known: Object, spec: Object) -> Object:
         metadata = known["metadata"]
