@@ -40,13 +40,14 @@ fuzz: setup ## 100,000 cuts of model servers' streams, and 100,000 continued res
 	@$(RUN)pytest tests/unit/openai/test_joined_answers.py --hypothesis-profile=joined-100000 --timeout 3600
 	@$(RUN)pytest tests/integration/test_malformed.py --hypothesis-profile=malformed-100000 --timeout 3600 --log-cli-level=INFO
 
-soak: setup ## the long forms of tests that have a short one: claims, idempotency keys, malformed requests, outages, pages
+soak: setup ## the long forms of tests that have a short one: claims, idempotency keys, sessions, malformed requests, outages, pages
 	@local/clients.sh
 	@SYMPOZIUM_TEST_VIEWS=all $(RUN)pytest tests/integration/pages/test_every_page.py
 	@SYMPOZIUM_TEST_CLAIMS=5000 $(RUN)pytest tests/integration/test_warm_pool_race.py
 	@$(MAKE) --no-print-directory fuzz
 	@SYMPOZIUM_TEST_CONSOLE_KEYS=1000 $(RUN)pytest tests/integration/console/test_console_replicas.py
 	@SYMPOZIUM_TEST_KEYS=1000 local/test.sh tests/e2e/test_idempotency.py
+	@SYMPOZIUM_TEST_SESSIONS=20 local/test.sh tests/e2e/test_sessions.py --timeout 3600
 	@SYMPOZIUM_TEST_AWAY=600 local/test.sh tests/e2e/test_archive.py -k "database_is_away and postgresql" --timeout 3600
 
 e2e: setup ## the tests that need a cluster

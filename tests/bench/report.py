@@ -34,6 +34,17 @@ def _rank(ordered: Sequence[float], share: float) -> float:
 
 def tables(figures: Figures) -> str:
     """The figures as Markdown, with the goals of the design beside those that have one; and the waterfall of a cold run."""
+    state = textwrap.fill(_machine(figures), _COLUMNS, break_long_words=False, break_on_hyphens=False)
+    lines = [state, "", *table(("figure", "measured", "goal"), _rows(figures))]
+    if "bursts" in figures:
+        lines += ["", *_processor_time(figures["bursts"])]
+    if steps := figures.get("waterfall_s"):
+        waterfall = [(name, f"{step['at'] * 1000:.0f}", f"{step['took'] * 1000:.0f}") for name, step in steps.items()]
+        lines += ["", *table(("cold run, p50", "ms since the request", "ms since the step before"), waterfall)]
+    return "\n".join(lines)
+
+
+def _rows(figures: Figures) -> list[Row]:
     parts = {
         "cold_first_token_s": _cold,
         "bursts": _bursts,
@@ -50,15 +61,17 @@ def tables(figures: Figures) -> str:
         "held_mb": _held,
         "archive": _archive,
     }
-    rows = [row for key, part in parts.items() if key in figures for row in part(figures)]
-    state = textwrap.fill(_machine(figures), _COLUMNS, break_long_words=False, break_on_hyphens=False)
-    lines = [state, "", *_table(("figure", "measured", "goal"), rows)]
-    if "bursts" in figures:
-        lines += ["", *_processor_time(figures["bursts"])]
-    if steps := figures.get("waterfall_s"):
-        waterfall = [(name, f"{step['at'] * 1000:.0f}", f"{step['took'] * 1000:.0f}") for name, step in steps.items()]
-        lines += ["", *_table(("cold run, p50", "ms since the request", "ms since the step before"), waterfall)]
-    return "\n".join(lines)
+    return [row for key, part in parts.items() if key in figures for row in part(figures)]
+
+
+def ratios(figures: Figures) -> dict[str, float]:
+    """Return every figure that is a multiple of a yardstick, by its name with that of the row which it belongs to."""
+    found, whole = {}, ""
+    for name, measured, _ in _rows(figures):
+        whole = whole if name.startswith("...") else name
+        if measured.endswith(" x"):
+            found[f"{whole}: {name}"] = float(measured.removesuffix(" x"))
+    return found
 
 
 def with_tables(page: str, figures: Figures) -> str:
@@ -87,10 +100,11 @@ def _processor_time(bursts: Figures) -> list[str]:
     head = ("processor time of a cold run", *(f"ms at concurrency {concurrency}" for concurrency in bursts))
     rows = [(name, *(f"{burst['cpu_ms_per_run'].get(name, 0):.0f}" for burst in bursts.values())) for name in names]
     totals = (f"{sum(burst['cpu_ms_per_run'].values()):.0f}" for burst in bursts.values())
-    return _table(head, [*rows, ("all", *totals)])
+    return table(head, [*rows, ("all", *totals)])
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table in Markdown."""
     return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
 
