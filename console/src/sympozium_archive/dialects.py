@@ -49,6 +49,8 @@ _POSTGRESQL_AUDIT_GUARD = (
 )
 
 USAGE_LOCK = "usage"
+FORGET_LOCK = "usage-forget"
+"""Lock of the transactions that remove stored usage, because they remove several rows in any order."""
 _HALF_HOUR, _DAY = 1_800_000_000, 86_400_000_000
 SPAN_LENGTHS = (_DAY, _HALF_HOUR)
 """Lengths of the times whose usage is stored, in microseconds, the longest first."""
@@ -75,7 +77,8 @@ def create_usage_triggers(connection: Connection) -> None:
     """Create the triggers that remove the stored usage of a time when its runs change, whoever changes them.
 
     In PostgreSQL the change takes a shared lock first: who stores usage takes it alone for a moment, and so waits for changes that
-    have not seen its row.
+    have not seen its row. The triggers run at the end of a transaction, when it has the locks of all its runs, and one transaction
+    after the other removes what is stored: so none waits for one that waits for it.
     """
     changes = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in _COUNTED)
     if connection.dialect.name == "sqlite":
@@ -90,9 +93,14 @@ def create_usage_triggers(connection: Connection) -> None:
         return
     connection.exec_driver_sql(
         f"""CREATE FUNCTION usage_forget() RETURNS trigger LANGUAGE plpgsql AS $$
+       DECLARE run record;
        BEGIN
+         IF TG_OP = 'INSERT' THEN run := NEW; ELSE run := OLD; END IF;
          PERFORM pg_advisory_xact_lock_shared({lock_key(USAGE_LOCK)});
-         IF TG_OP = 'INSERT' THEN {_forget_usage("NEW")}; ELSE {_forget_usage("OLD")}; END IF;
+         IF EXISTS (SELECT FROM usage_spans WHERE {_spans_of("run")}) THEN
+           PERFORM pg_advisory_xact_lock({lock_key(FORGET_LOCK)});
+           {_forget_usage("run")};
+         END IF;
          RETURN NULL;
        END $$"""
     )
@@ -101,16 +109,27 @@ def create_usage_triggers(connection: Connection) -> None:
         ("update", "UPDATE", f"WHEN ({changes})"),
     ):
         connection.exec_driver_sql(
-            f"CREATE TRIGGER usage_{name} AFTER {event} ON runs FOR EACH ROW {when} EXECUTE FUNCTION usage_forget()"
+            f"CREATE CONSTRAINT TRIGGER usage_{name} AFTER {event} ON runs DEFERRABLE INITIALLY DEFERRED"
+            f" FOR EACH ROW {when} EXECUTE FUNCTION usage_forget()"
         )
 
 
+def replace_usage_triggers(connection: Connection) -> None:
+    """Create PostgreSQL's triggers of ``create_usage_triggers`` again, as they are now."""
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql("DROP FUNCTION usage_forget() CASCADE")
+        create_usage_triggers(connection)
+
+
 def _forget_usage(run: str) -> str:
-    """Return the statement that removes the usage of the times that a run, NEW or OLD, belongs to. Its acceptance never changes."""
-    spans = " OR ".join(
+    """Return the statement that removes the usage of the times that a run, a row of a trigger, belongs to. Its acceptance never changes."""
+    return f"DELETE FROM usage_spans WHERE {_spans_of(run)}"  # noqa: S608 - of constants alone
+
+
+def _spans_of(run: str) -> str:
+    return " OR ".join(
         f"(length = {length} AND since = {run}.created_at / {length} * {length})" for length in SPAN_LENGTHS
     )
-    return f"DELETE FROM usage_spans WHERE {spans}"  # noqa: S608 - of constants alone
 
 
 def row_version(dialect: str) -> ColumnElement[str]:

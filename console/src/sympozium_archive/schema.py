@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect
 from sympozium_archive import dialects
 from sympozium_archive.tables import metadata
 
-VERSION = "0006"
+VERSION = "0007"
 """Version of the schema that this code reads and writes: the last migration. Versions are numbers of four digits."""
 
 alembic_version = Table(

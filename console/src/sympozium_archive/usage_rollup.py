@@ -76,6 +76,7 @@ class UsageRollup:
     async def _forget_half_hours(self, before: int) -> None:
         old = delete(usage_spans).where(usage_spans.c.length == HALF_HOUR, usage_spans.c.since < before)
         async with self._database.writing() as connection:
+            await connection.run_sync(dialects.lock_transaction, dialects.FORGET_LOCK)
             await connection.execute(old)
 
     async def _missing(self, length: int, since: int, until: int) -> list[Span]:

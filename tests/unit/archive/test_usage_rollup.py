@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sympozium_archive import usage_rollup
 from sympozium_archive.database import Database
@@ -16,7 +16,7 @@ from sympozium_archive.retention import AgeLimits, remove_expired
 from sympozium_archive.run_costs import Cost, RunCosts
 from sympozium_archive.run_queries import RunFilter, RunQueries
 from sympozium_archive.run_rows import RunRow, RunRows
-from sympozium_archive.tables import usage_spans
+from sympozium_archive.tables import runs, usage_spans
 from sympozium_archive.times import moment
 from sympozium_archive.usage_queries import Usage, UsageFilter, UsageQueries
 from sympozium_archive.usage_rollup import DAY, HALF_HOUR, UsageRollup
@@ -232,6 +232,23 @@ async def test_what_a_second_writer_has_begun_again_is_not_stored_by_the_first(
     monkeypatch.setattr(asyncio, "to_thread", after_a_change)
     await UsageRollup(database)._store(spans[0])
     monkeypatch.undo()
+    assert await answers(database) == await without_stored(database)
+
+
+@pytest.mark.parametrize("database_settings", ["postgresql"], indirect=True)
+async def test_changes_of_two_stored_days_do_not_wait_for_each_other(database: Database) -> None:
+    rows = [replace(some(random.Random(8), number), created_at=BEGIN + number % 2 * DAY) for number in range(4)]
+    await RunRows(database).upsert(rows)
+    await UsageRollup(database).roll(NOW)
+
+    async def change(connection: AsyncConnection, number: int) -> None:
+        await connection.execute(runs.update().where(runs.c.uid == rows[number].uid).values(input_tokens=1000))
+
+    async with asyncio.timeout(60), database.writing() as one, database.writing() as other:
+        await change(one, 0)
+        await change(other, 1)
+        await asyncio.gather(change(one, 3), change(other, 2))
+    assert await whole(database) == 0
     assert await answers(database) == await without_stored(database)
 
 
