@@ -41,6 +41,8 @@ class Leader:
         self._clock = clock
         self._settings = settings
         self._queue: WorkQueue | None = None
+        self._ending_since: float | None = None
+        """Time since which work is to end; None: none is."""
 
     def add(self, *keys: Key) -> None:
         """Add keys to reconcile, if this process leads."""
@@ -48,7 +50,9 @@ class Leader:
             self._queue.add(*keys)
 
     def is_alive(self) -> bool:
-        """Return whether the work goes on, if there is any."""
+        """Return whether the work goes on, if there is any, or ends in time: its shards are not handed over before it has ended."""
+        if self._ending_since is not None and self._clock.monotonic() - self._ending_since >= STALLED_AFTER:
+            return False
         return self._queue is None or self._queue.stalled() < STALLED_AFTER
 
     async def lead(self, assignment: Assignment) -> None:
@@ -61,7 +65,7 @@ class Leader:
             if shards.are_divided:
                 log.info("work begins", shards=sorted(held), of=shards.count)
             try:
-                await first(self._work(shards), assignment.changed(held))
+                await first(self._work(shards), self._until_changed(assignment, held))
             finally:
                 await self.close()
             self.metrics.leader.set(0)
@@ -70,8 +74,18 @@ class Leader:
 
     async def close(self) -> None:
         """Stop at once: cancel running reconciles and drop all keys."""
+        self._note_ending()
         if self._queue is not None:
             await self._queue.close()
+        self._ending_since = None
+
+    async def _until_changed(self, assignment: Assignment, held: frozenset[int]) -> None:
+        await assignment.changed(held)
+        self._note_ending()
+
+    def _note_ending(self) -> None:
+        if self._ending_since is None:
+            self._ending_since = self._clock.monotonic()
 
     async def _work(self, shards: Shards) -> None:
         operator = wire(

@@ -165,7 +165,7 @@ async def served(metrics: OperatorMetrics, port: int, alive: Callable[[], bool])
         return web.Response(body=generate_latest(metrics.registry), content_type="text/plain")
 
     async def health(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if alive() else web.Response(status=503, text="the work queue is stalled\n")
+        return web.Response(text="ok\n") if alive() else web.Response(status=503, text="the work is stalled\n")
 
     app = web.Application()
     app.add_routes([web.get("/metrics", show), web.get("/healthz", health)])

@@ -8,7 +8,7 @@ from typing import Any
 async def first(*steps: Coroutine[Any, Any, object], grace: float | None = None) -> None:
     """Run all steps until one of them ends, and cancel the others; raise its exception, if it has one.
 
-    ``grace``: seconds to wait for the cancelled ones; None: until they have ended.
+    ``grace``: seconds to wait for the cancelled ones; None: until they have ended, however long that takes.
     """
     tasks = [asyncio.ensure_future(step) for step in steps]
     try:
