@@ -1,6 +1,7 @@
 """The surface as a whole: its health, errors, limits of callers, description and access."""
 
 import asyncio
+import html
 import json
 import re
 from pathlib import Path
@@ -192,6 +193,15 @@ class TestItsDescription:
         assert all(f"<code>{route.path}</code>" in page.text for route in routes(platform))
         assert page.headers["content-type"].startswith("text/html")
         assert not re.search(r"""<script|<link|<img|@import|url\(|(src|href)=["'][^"'#o]""", page.text)
+
+    async def test_has_a_call_of_every_route_to_paste_into_a_shell(self, platform: Platform) -> None:
+        page = html.unescape((await platform.request("GET", "/docs", token="")).text)
+        calls = re.findall("<pre>(curl .*)</pre>", page)
+        assert len(calls) == sum(len(route.methods) for route in routes(platform))
+        token = '-H "Authorization: Bearer $TOKEN"'
+        assert f'curl -X PUT "$URL/agents/$agent_id" {token} -d @body.json' in calls
+        assert f'curl -X GET "$URL/agents/$agent_id/tools" {token}' in calls
+        assert 'curl -X GET "$URL/health"' in calls
 
 
 async def test_the_log_has_key_route_and_status_and_no_content(platform: Platform) -> None:
