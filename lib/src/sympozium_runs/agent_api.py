@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
@@ -26,11 +26,10 @@ from sympozium_api.terminal_status import Ending
 from sympozium_http import disconnect
 from sympozium_http.internal_error import InternalErrorAnswer
 from sympozium_http.tracing import Tracing
-from sympozium_runs import agent_task, long_answers, long_questions, pod_access_log, run_store
+from sympozium_runs import agent_api_errors, agent_task, long_answers, long_questions, pod_access_log, stored_end
 from sympozium_runs.agent_api_metrics import AgentApiMetrics
 from sympozium_runs.broker import Publisher, RunBroker
 from sympozium_runs.claims import bind_if_first
-from sympozium_runs.cluster_tokens import Forbidden, Unverified
 from sympozium_runs.idle_pods import POLL_SECONDS, Binding, IdlePods, Poll, Unbound
 from sympozium_runs.long_answers import LongAnswers
 from sympozium_runs.long_questions import LOST, LongQuestions, PartsLost, TaskResponse
@@ -38,7 +37,8 @@ from sympozium_runs.pod_access_log import PodAccessLog
 from sympozium_runs.pod_identity import Pod, PodTokens
 from sympozium_runs.pod_records import PodRecords
 from sympozium_runs.run_bounds import PolicyRefused
-from sympozium_runs.run_store import OtherPodsRun, RunStore, StoredEnd
+from sympozium_runs.run_store import RunStore
+from sympozium_runs.stored_end import OtherPodsRun, StoredEnd
 
 InstanceReader = Callable[[str, str], Awaitable[SympoziumInstance]]
 """Reads an instance by namespace and name; may raise ApiError and ApiUnavailable."""
@@ -186,7 +186,7 @@ class AgentApi:
         except ApiError as refusal:
             if refusal.final:
                 self._metrics.refused_writes.labels("end").inc()
-                publisher.publish(run_store.refused_end(refusal, end.record))
+                publisher.publish(stored_end.refused(refusal, end.record))
             raise
         publisher.publish(stored.record, stored.size)
         return stored
@@ -235,7 +235,7 @@ class AgentApi:
     ) -> Response:
         if (conflict := effective.claim_conflict(run)) is not None:
             raise await self._fail(run, pod, agent_protocol.error_of("unsupported_parameter", conflict, 400))
-        headers = self._broker.headers(run.key) or {}
+        headers = self._broker.caller_headers.of(run.key) or {}
         if names.ANNOTATION_FORWARDS in run.metadata.annotations and not headers:
             end = agent_protocol.error(
                 "caller_lost", "The web-proxy that held the caller's headers for the model is gone.", 502
@@ -302,28 +302,6 @@ async def _health(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
-    """Return an error as a status that tells the pod whether to try again (503) or to give up."""
-    match error:
-        case HTTPException():
-            status, message = error.status_code, error.detail
-        case OtherPodsRun():
-            status, message = 410, "the run is another pod's"
-        case Forbidden():
-            status, message = 401, str(error)
-        case ApiError():
-            status, message = (404, "no such run or instance") if error.not_found else (502, error.message)
-        case _:
-            status, message = 503, str(error)
-    reason = error.reason if isinstance(error, ApiError) else message  # an ApiError's message may quote content
-    pod_access_log.state_of(request).reason = reason
-    return JSONResponse({"error": message}, status_code=status)
-
-
-def _internal_error(_: Request) -> Response:
-    return JSONResponse({"error": "internal error"}, status_code=500)
-
-
 def create_agent_api(
     store: RunStore,
     broker: RunBroker,
@@ -345,11 +323,8 @@ def create_agent_api(
     api = AgentApi(
         store, broker, tokens, clock, metrics=metrics, instance=reader, idle=idle, store_wait_seconds=store_wait_seconds
     )
-    handlers: dict[Any, Any] = dict.fromkeys(
-        (HTTPException, OtherPodsRun, Forbidden, Unverified, ApiError, ApiUnavailable), _refuse
-    )
     layers = [
         Middleware(PodAccessLog, metrics=metrics, tracing=tracing or Tracing()),
-        Middleware(InternalErrorAnswer, answer=_internal_error),
+        Middleware(InternalErrorAnswer, answer=agent_api_errors.internal_error),
     ]
-    return Starlette(routes=api.routes(), exception_handlers=handlers, middleware=layers)
+    return Starlette(routes=api.routes(), exception_handlers=agent_api_errors.HANDLERS, middleware=layers)

@@ -11,6 +11,7 @@ from sympozium_api.agent_protocol import END_RECORDS
 from sympozium_api.agent_records import End, Record
 from sympozium_api.run import AgentRun
 from sympozium_http.byte_budget import ByteBudget
+from sympozium_runs.caller_headers import CallerHeaders
 from sympozium_runs.record_buffer import RecordBuffer
 
 Key = tuple[str, str]
@@ -201,34 +202,10 @@ class RunBroker:
     def __init__(self, budget: ByteBudget | None = None) -> None:
         self.budget = budget or ByteBudget()
         self._topics: defaultdict[Key, _Topic] = defaultdict(_Topic)
-        self._headers: dict[Key, dict[str, str]] = {}
+        self.caller_headers = CallerHeaders()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._topics
-
-    @contextmanager
-    def holding_headers(self, key: Key, headers: dict[str, str]) -> Iterator[None]:
-        """Hold a caller's headers for the model from the creation of its run to the run's end. They are stored nowhere else.
-
-        The body of this context creates the run; if it fails, the headers are dropped.
-        """
-        is_first = bool(headers) and key not in self._headers  # the headers held are those of the run's first caller
-        if is_first:
-            self._headers[key] = headers
-        try:
-            yield
-        except BaseException:
-            if is_first:
-                self.drop_headers(key)
-            raise
-
-    def headers(self, key: Key) -> dict[str, str] | None:
-        """Return the headers of a run's caller, or None where this process does not hold them."""
-        return self._headers.get(key)
-
-    def drop_headers(self, key: Key) -> None:
-        """Forget the headers of a run's caller."""
-        self._headers.pop(key, None)
 
     def subscribed(self) -> list[Key]:
         """Return the runs that have a subscriber."""

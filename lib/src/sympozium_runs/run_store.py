@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sympozium_api import agent_protocol, effective, installed_skills, names, session_annotations, terminal_status
-from sympozium_api.agent_records import End
+from sympozium_api import effective, installed_skills, names, session_annotations, terminal_status
 from sympozium_api.base import Metadata
 from sympozium_api.client import ApiError, ApiUnavailable, Client
 from sympozium_api.client.collection import Reading
@@ -23,6 +22,7 @@ from sympozium_api.timestamps import timestamp
 from sympozium_runs import long_answers
 from sympozium_runs.agent_documents import AgentDocuments
 from sympozium_runs.run_parts import RunParts, Texts, answer_bytes, answer_size, has_texts, question_bytes, with_texts
+from sympozium_runs.stored_end import OtherPodsRun, StoredEnd, not_storable
 
 _READERS = 4
 """Whole runs that are read at the same time: each may hold 1.5 MB, and take many times that once it is parsed."""
@@ -42,28 +42,12 @@ def hold_any(_: int) -> None:
 
 
 @dataclass(frozen=True)
-class StoredEnd:
-    """The end of a run as it is stored."""
-
-    record: End
-    """The end record that the terminal status means to callers, now and later."""
-    is_own: bool
-    """True if the pod that just reported its end wrote it; False if the run had ended otherwise before."""
-    size: int | None = None
-    """Bytes that a long answer takes; None of another end."""
-
-
-@dataclass(frozen=True)
 class _EndFacts:
     """Facts of a run that its end record does not hold."""
 
     began: datetime
     first_token_at: datetime | None
     model: str | None
-
-
-class OtherPodsRun(Exception):
-    """The run is not the pod's any more: it was given back, and starts in another pod."""
 
 
 class PartsNotStored(Exception):
@@ -259,7 +243,7 @@ class RunStore:
             if refusal.too_large and end.answer is None:
                 in_parts = await asyncio.to_thread(terminal_status.ending_of, end.record, in_parts=True)
                 return await self.end(run, pod, in_parts, began=began, first_token_at=first_token_at, model=model)
-            error = _not_storable(refusal, end.record["durationMs"])
+            error = not_storable(refusal, end.record["durationMs"])
             return await self._write_end(run, pod, terminal_status.ending_of(error), facts)
 
     async def _write_end(self, run: AgentRun, pod: str, end: Ending, facts: _EndFacts) -> StoredEnd:
@@ -271,7 +255,7 @@ class RunStore:
             except ApiError as refusal:
                 if not refusal.final:
                     raise
-                error = _not_storable(refusal, end.record["durationMs"])
+                error = not_storable(refusal, end.record["durationMs"])
                 return await self._write_end(run, pod, terminal_status.ending_of(error), facts)
         status = terminal_status.status_of(
             end,
@@ -329,25 +313,3 @@ class RunStore:
 def _only(version: str) -> dict[str, Any]:
     """Return the part of a patch by which the API server refuses it for another version of the object."""
     return {"metadata": {"resourceVersion": version}} if version else {}
-
-
-def refused_end(refusal: ApiError, record: End) -> End:
-    """Return the end to tell callers where an end record is not stored: a failure as it is, instead of an answer an error.
-
-    The error is without the refusal's message, which may quote the answer.
-    """
-    if record["type"] == "error":
-        return terminal_status.as_stored(record)
-    if refusal.not_found:
-        return agent_protocol.error("lost", "The run was deleted.", 502, record["durationMs"])
-    return _not_storable(refusal, record["durationMs"])
-
-
-def _not_storable(refusal: ApiError, duration_ms: int) -> End:
-    """Return the end of a run whose answer the API server refused, without the refusal's message, which may quote the answer."""
-    if refusal.too_large:
-        sentence = "The answer and its request together are larger than the cluster can store in one object."
-        return agent_protocol.error("answer_too_large", sentence, 502, duration_ms)
-    is_content = refusal.invalid or refusal.status == 400
-    sentence = f"The cluster {'cannot store the content of' if is_content else 'refuses to store'} the answer."
-    return agent_protocol.error("answer_not_storable", sentence, 502, duration_ms)

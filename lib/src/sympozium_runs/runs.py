@@ -250,7 +250,7 @@ class Runs:
         self._broker.remember(run)
         self._claims.on_run_change(run)
         if run.ended:
-            self._broker.drop_headers(run.key)
+            self._broker.caller_headers.drop(run.key)
             self._broker.publish(run.key, end or terminal_status.record_of(run.status), answer_size(run.status))
         if run.ended or run.spec.cancel:
             self._broker.stop(run.key)
@@ -263,7 +263,7 @@ class Runs:
         """Forget what is kept for open runs only."""
         self._claims.forget(key)
         self._abandoned.forget(key)
-        self._broker.drop_headers(key)
+        self._broker.caller_headers.drop(key)
 
     def on_deleted(self, key: tuple[str, str]) -> None:
         """End the wait for a run that was deleted from the cluster."""
@@ -301,7 +301,7 @@ class Runs:
         slots = 0 if request.is_retry_only else instance.spec.max_concurrent_runs + instance.spec.max_queued_runs
         try:
             queue.reserve(name, request.key_id, slots)
-            with self._broker.holding_headers((namespace, name), request.forwarded):
+            with self._broker.caller_headers.holding((namespace, name), request.forwarded):
                 await request.prepared()
                 manifest = request.manifest(instance, name, reply_to=self._reply_to, now=self._clock.now())
                 created = await self._claims.create(instance, manifest, request)
